@@ -1,9 +1,61 @@
 #!/usr/bin/env python3
+"""Holdfast's entry point: `manage.py up` starts everything, `manage.py help` lists the rest.
+
+Runs under any Python 3, from any folder: every command first enters the virtual environment beside
+this file, making it when there is none (config/bootstrap.py).
+"""
+
 import os
 import sys
 
-if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    from django.core.management import execute_from_command_line
+BASE_DIR = os.path.dirname(os.path.abspath(__file__))
 
-    execute_from_command_line(sys.argv)
+
+def main() -> None:
+    sys.path.insert(0, BASE_DIR)
+    from config import bootstrap
+
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    names = ["run", "test"] if command == "test" else ["run"]
+    try:
+        bootstrap.enter(names, [os.path.join(BASE_DIR, "manage.py")] + sys.argv[1:])
+    except bootstrap.BootstrapError as error:
+        sys.exit(f"holdfast: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+def run() -> None:
+    if sys.argv[1:2] == ["test"]:
+        from config.testing import main as test
+
+        sys.exit(test(sys.argv[2:]))
+    if sys.argv[1:2] == ["supervise"]:  # What `up` becomes: it stays small, without Django.
+        from config.supervisor import main as supervise
+
+        supervise()
+    take_data_option()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+    from environs import EnvError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, EnvError) as error:
+        sys.exit(f"holdfast: {error}")
+
+
+def take_data_option() -> None:
+    """--data is for the settings, which are read before Django looks at the options."""
+    for position, option in enumerate(sys.argv[2:], start=2):
+        value = sys.argv[position + 1 : position + 2] if option == "--data" else []
+        if option.startswith("--data="):
+            value = [option[len("--data=") :]]
+        if value:
+            os.environ["HOLDFAST_DATA"] = os.path.abspath(value[0])
+
+
+if __name__ == "__main__":
+    main()

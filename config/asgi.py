@@ -1,7 +1,52 @@
+"""What Daphne runs: static files, pages and API (Django), WebSockets (Channels)."""
+
 import os
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+from wsgiref.headers import Headers
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django_application = get_asgi_application()  # Sets Django up: what follows may import models.
 
-application = get_asgi_application()
+from channels.auth import AuthMiddlewareStack  # noqa: E402
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+from servestatic import ServeStaticASGI  # noqa: E402
+
+
+def _static(application: Any) -> Any:
+    """Files come first and never reach Django; with DEBUG they are read from the source folders."""
+    if settings.DEBUG:
+        return ASGIStaticFilesHandler(application)
+    root = settings.STATIC_ROOT
+    return ServeStaticASGI(
+        application,
+        root=root if root.is_dir() else None,
+        prefix=settings.STATIC_URL,
+        allow_all_origins=False,
+        add_headers_function=_static_headers,
+    )
+
+
+def _static_headers(headers: Headers, _path: str, _url: str) -> None:
+    headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _websocket_urlpatterns() -> list[Any]:
+    if find_spec("chat.routing") is None:
+        return []
+    patterns: list[Any] = import_module("chat.routing").websocket_urlpatterns
+    return patterns
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": _static(django_application),
+        # Who may open one from which page is the consumer's to say: it answers with a close code.
+        "websocket": AuthMiddlewareStack(URLRouter(_websocket_urlpatterns())),
+    }
+)

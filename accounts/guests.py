@@ -1,0 +1,59 @@
+"""Guests: people who chat before they say who they are.
+
+A visit leaves nothing behind on the server: the page only sets a signed cookie with a random id.
+The first message makes the user row, with an id that follows from the cookie. So the first send
+may be repeated, even at the same instant and without the session cookie of an answer that got
+lost, and still makes one guest.
+"""
+
+import secrets
+import uuid
+
+from django.contrib.auth import login
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import User
+
+VISITOR_COOKIE = "hf_visitor"
+VISITOR_COOKIE_SALT = "accounts.guests.visitor"
+VISITOR_COOKIE_MAX_AGE_S = 30 * 24 * 3600
+GUEST_NAMESPACE = uuid.UUID("5f1d2c0a-6a53-4a57-9d52-0d5b7a4b3f10")
+
+
+def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
+    """Give a visitor who has none an id. Writes nothing to the database."""
+    if visitor_id(request) is None:
+        response.set_signed_cookie(
+            VISITOR_COOKIE,
+            secrets.token_urlsafe(24),
+            salt=VISITOR_COOKIE_SALT,
+            max_age=VISITOR_COOKIE_MAX_AGE_S,
+            httponly=True,
+            samesite="Lax",
+            secure=request.is_secure(),
+        )
+
+
+def visitor_id(request: HttpRequest) -> str | None:
+    value = request.get_signed_cookie(
+        VISITOR_COOKIE, None, salt=VISITOR_COOKIE_SALT, max_age=VISITOR_COOKIE_MAX_AGE_S
+    )
+    return value or None
+
+
+def sign_in_guest(request: HttpRequest) -> User | None:
+    """Make the visitor's guest, or find it again, and sign it in on this session.
+
+    None when there is no visitor cookie (a client that never loaded the page), or when its guest
+    has become an account: the cookie of a guest must not open that.
+    """
+    visitor = visitor_id(request)
+    if visitor is None:
+        return None
+    guest, _ = User.objects.get_or_create(
+        id=uuid.uuid5(GUEST_NAMESPACE, visitor), defaults={"is_guest": True, "password": "!"}
+    )
+    if not guest.is_guest or not guest.is_active:
+        return None
+    login(request, guest, backend="django.contrib.auth.backends.ModelBackend")
+    return guest

@@ -1,0 +1,77 @@
+"""The frame of every JSON view: who is asking, what they sent, how a refusal is said."""
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from accounts.models import User
+from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
+from streams.errors import StreamsError
+
+logger = logging.getLogger(__name__)
+
+# A message of the longest allowed text, escaped at its worst, with the other fields.
+MAX_BODY_BYTES = 2_000_000
+
+ApiView = Callable[..., Awaitable[HttpResponse]]
+
+
+def api(view: ApiView) -> Any:
+    """Answer a ChatError with its status and {"error": {"code", "message"}}."""
+
+    @functools.wraps(view)
+    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return await view(request, *args, **kwargs)
+        except ChatError as error:
+            return refusal(error)
+        except StreamsError:
+            logger.exception("the log is away")
+            return refusal(LogAway())
+
+    return wrapped
+
+
+def refusal(error: ChatError) -> JsonResponse:
+    return JsonResponse(
+        {"error": {"code": error.code, "message": error.message}}, status=error.status
+    )
+
+
+async def signed_in(request: HttpRequest) -> User:
+    """The account or guest who is asking. Raises NotSignedIn."""
+    user = await request.auser()
+    if not isinstance(user, User) or not user.is_active:
+        raise NotSignedIn
+    return user
+
+
+def json_body(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object of the request. Raises BadRequest or MessageTooLong."""
+    if request.content_type != "application/json":
+        raise BadRequest("Send JSON, with the content type application/json.")
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+        raise MessageTooLong
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest("The body is not valid JSON.") from error
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return body
+
+
+def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
+    """A text with something in it. Raises BadRequest or MessageTooLong."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"“{name}” must be a text that is not empty.")
+    if "\x00" in value:
+        raise BadRequest(f"“{name}” must not contain the character NUL.")
+    if len(value) > max_chars:
+        raise MessageTooLong
+    return value

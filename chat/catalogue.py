@@ -1,0 +1,157 @@
+"""Which models there are: the lists of all endpoints, kept fresh behind the page's back.
+
+A list is read when it is first needed and again when it has grown old, in a thread: asking never
+waits longer than FIRST_WAIT_S, and an endpoint that is down keeps its last list and hides no other.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Future
+
+from django.conf import settings
+
+from chat.endpoints import Endpoint, Model, configured
+from chat.model_errors import UnknownModelError
+from chat.model_families import DEFAULT_CONTEXT_TOKENS, PREFERRED, pretty_name
+from chat.model_lists import FetchError, fetch_models
+
+logger = logging.getLogger(__name__)
+
+FRESH_S = 300.0
+RETRY_S = 15.0  # after a list could not be read
+RECENT_S = 5.0  # a list this new is not read again for a model that is not in it
+FIRST_WAIT_S = 1.5
+
+__all__ = ["Catalogue", "Model", "UnknownModelError", "get_catalogue", "reset_catalogue"]
+
+
+class Catalogue:
+    """Usable from any thread and event loop."""
+
+    def __init__(self, endpoints: list[Endpoint]) -> None:
+        self.endpoints = endpoints
+        self._shelves = {endpoint.name: _Shelf(endpoint) for endpoint in endpoints}
+
+    async def models(self) -> list[Model]:
+        """Every endpoint's models as last known, in the endpoints' order."""
+        shelves = self._shelves.values()
+        for shelf in shelves:
+            if shelf.is_due:
+                shelf.refresh()
+        await _wait([shelf.reading for shelf in shelves if shelf.never_read])
+        return [model for shelf in shelves for model in shelf.models]
+
+    async def find(self, model_id: str) -> Model:
+        """Raises UnknownModelError. While an endpoint's list cannot be read, its word is taken for
+        the model: an answer that was begun must be able to go on."""
+        if model := _pick(await self.models(), model_id):
+            return model
+        shelf = self._shelves.get(model_id.partition("/")[0])
+        if shelf is None or shelf.endpoint.optional and not shelf.models:
+            raise UnknownModelError(model_id)
+        if shelf.age_s > RECENT_S:
+            await _wait([shelf.refresh()])
+        if model := _pick(shelf.models, model_id):
+            return model
+        if shelf.age_s == float("inf") and model_id.partition("/")[2]:
+            name = pretty_name(model_id.partition("/")[2])
+            return Model(model_id, name, shelf.endpoint, DEFAULT_CONTEXT_TOKENS)
+        raise UnknownModelError(model_id)
+
+    async def default_id(self) -> str | None:
+        """HOLDFAST_DEFAULT_MODEL if it is there; else of the first endpoint with any model the
+        first of PREFERRED, else its first. None when there is no model at all."""
+        models = await self.models()
+        wanted = getattr(settings, "DEFAULT_MODEL", "")
+        for chosen in models:
+            if wanted and wanted in (chosen.id, chosen.provider_name):
+                return chosen.id
+        if not models:
+            return None
+        first = [model for model in models if model.endpoint == models[0].endpoint]
+        for name in PREFERRED.get(first[0].endpoint.name, ()):
+            if model := _pick(first, f"{first[0].endpoint.name}/{name}"):
+                return model.id
+        return first[0].id
+
+
+class _Shelf:
+    """One endpoint's list."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.models: list[Model] = []
+        self.reading: Future[None] | None = None
+        self._read_at = self._tried_at = float("-inf")
+        self._lock = threading.Lock()
+
+    @property
+    def age_s(self) -> float:
+        """Since the list was read; infinite when it never was."""
+        return time.monotonic() - self._read_at
+
+    @property
+    def never_read(self) -> bool:
+        return self.age_s == float("inf")
+
+    @property
+    def is_due(self) -> bool:
+        return min(self.age_s / FRESH_S, (time.monotonic() - self._tried_at) / RETRY_S) >= 1
+
+    def refresh(self) -> Future[None]:
+        """Starts reading in a thread, or joins a reading that is going on."""
+        with self._lock:
+            if self.reading is None:
+                self._tried_at = time.monotonic()
+                self.reading = Future()
+                name = f"models-{self.endpoint.name}"
+                args = (self.reading,)
+                threading.Thread(target=self._read, args=args, name=name, daemon=True).start()
+            return self.reading
+
+    def _read(self, reading: "Future[None]") -> None:
+        try:
+            models = fetch_models(self.endpoint)
+        except FetchError as e:
+            if not self.endpoint.optional:
+                logger.warning("models of %s could not be listed: %s", self.endpoint.name, e)
+        except Exception:  # a list in a form nobody foresaw must not end the refreshing
+            logger.exception("models of %s could not be understood", self.endpoint.name)
+        else:
+            self.models, self._read_at = models, time.monotonic()
+        finally:
+            self.reading = None
+            reading.set_result(None)
+
+
+async def _wait(readings: "list[Future[None] | None]") -> None:
+    waiting = [asyncio.wrap_future(reading) for reading in readings if reading is not None]
+    if waiting:
+        await asyncio.wait(waiting, timeout=FIRST_WAIT_S)
+
+
+def _pick(models: list[Model], model_id: str) -> Model | None:
+    return next((model for model in models if model.id == model_id), None)
+
+
+_current: Catalogue | None = None
+
+
+def get_catalogue() -> Catalogue:
+    """This process's catalogue, of the endpoints that the settings name now."""
+    global _current
+    endpoints = configured()
+    if _current is None or _current.endpoints != endpoints:
+        _current = Catalogue(endpoints)
+    return _current
+
+
+async def reset_catalogue() -> None:
+    """Forgets all lists and closes this event loop's connections to models."""
+    global _current
+    _current = None
+    from chat.providers import close_clients  # web processes never load the library
+
+    await close_clients()

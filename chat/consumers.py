@@ -1,0 +1,303 @@
+"""The WebSocket: a reader of the user's log. It follows one chat in full and the rest without
+deltas, and it only ever sends what it read from the log. The protocol is in docs/protocol.md.
+
+Three tasks serve a socket: `_pump` sends what is appended, in log order; `_obey` carries out the
+client's commands one after another; `_watch_over` keeps the heartbeat. A lock lets a replay
+finish before the pump goes on, and `_chat_cursor` keeps the pump from repeating what was replayed.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections import Counter
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import orjson
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from accounts.models import User
+from chat.models import Chat
+from chat.transcript import is_cursor
+from streams.entries import frame
+from streams.errors import StreamsError
+from streams.keys import order
+from streams.log import get_log
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_MS = 25_000
+# A client that has said nothing for so long is gone.
+SILENT_AFTER_MS = 60_000
+# What may be under way to a client that has not acknowledged it; more waits.
+WINDOW_BYTES = 4_000_000
+WINDOW_TIMEOUT_S = 30.0
+MAX_COMMAND_BYTES = 4_096
+MAX_COMMANDS_PENDING = 64
+MAX_SOCKETS_PER_USER = 32
+REPLAY_PAGE = 500
+# A watch cursor further back than this is not replayed: the client fetches the list instead.
+MAX_WATCH_REPLAY = 2_000
+
+CLOSE_BAD_MESSAGE = 4400
+CLOSE_SIGN_IN = 4401
+CLOSE_ORIGIN = 4403
+CLOSE_TOO_SLOW = 4408
+CLOSE_TOO_MANY = 4429
+# Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
+CLOSE_TRY_AGAIN = 4503
+
+_open_sockets: Counter[uuid.UUID] = Counter()
+
+
+class ChatConsumer(AsyncWebsocketConsumer):
+    # Lifecycle
+
+    async def connect(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+        user = self.scope["user"]
+        await self.accept()
+        if not is_own_page(dict(self.scope["headers"])):
+            await self.close(CLOSE_ORIGIN)
+            return
+        if user is None or not user.is_authenticated or not user.is_active:
+            await self.close(CLOSE_SIGN_IN)
+            return
+        self._user = cast(User, user)
+        if _open_sockets[self._user.id] >= MAX_SOCKETS_PER_USER:
+            await self.close(CLOSE_TOO_MANY)
+            return
+        _open_sockets[self._user.id] += 1
+        self._prepare()
+        self._tasks = [
+            asyncio.create_task(self._guard(part()))
+            for part in (self._serve, self._obey, self._watch_over)
+        ]
+
+    def _prepare(self) -> None:
+        self._log = get_log()
+        self._stream = self._user.stream
+        self._commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_COMMANDS_PENDING)
+        self._sending = asyncio.Lock()
+        self._chat: str | None = None
+        self._chat_cursor = "0-0"
+        self._sent_bytes = 0
+        self._acked_bytes = 0
+        self._acked = asyncio.Event()
+        self._heard_at = time.monotonic()
+        self._welcomed = asyncio.Event()
+
+    async def disconnect(self, code: int) -> None:
+        if not self._tasks:
+            return
+        _open_sockets[self._user.id] -= 1
+        if _open_sockets[self._user.id] <= 0:
+            del _open_sockets[self._user.id]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take a command. Never blocks: what is slow is done by `_obey`."""
+        if not self._tasks:
+            return
+        self._heard_at = time.monotonic()
+        command = _parse_command(text_data)
+        if command is None:
+            await self.close(CLOSE_BAD_MESSAGE)
+        elif command["type"] == "ack":
+            self._acked_bytes = max(self._acked_bytes, min(command["bytes"], self._sent_bytes))
+            self._acked.set()
+        elif command["type"] == "ping":
+            await self._send_json({"type": "pong"})
+        elif command["type"] != "pong":
+            try:
+                self._commands.put_nowait(command)
+            except asyncio.QueueFull:
+                await self.close(CLOSE_TOO_MANY)
+
+    # Channel layer
+
+    async def session_ended(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a user whose sessions are revoked."""
+        await self.close(CLOSE_SIGN_IN)
+
+    # Tasks
+
+    async def _guard(self, work: Any) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            raise
+        except StreamsError:
+            await self.close(CLOSE_TRY_AGAIN)
+        except Exception:
+            # A fault of ours: the client comes back and replays.
+            logger.exception("socket failed")
+            await self.close(CLOSE_TRY_AGAIN)
+
+    async def _serve(self) -> None:
+        tail = await self._log.tail(self._stream)
+        await self._send_json(
+            {
+                "type": "welcome",
+                "cursor": tail,
+                "heartbeat_ms": HEARTBEAT_MS,
+                "user": {"id": str(self._user.id), "is_guest": self._user.is_guest},
+            }
+        )
+        self._welcomed.set()
+        async for batch in self._log.follow_batches(self._stream, after=tail):
+            if batch.live:
+                continue
+            async with self._sending:
+                if batch.chat != self._chat:
+                    if batch.watch_frame:
+                        await self._send_frame(batch.watch_frame)
+                elif fresh := batch.after(order(self._chat_cursor)):
+                    await self._send_frame(fresh.frame)
+                    self._chat_cursor = fresh.cursor
+
+    async def _obey(self) -> None:
+        await self._welcomed.wait()
+        while True:
+            command = await self._commands.get()
+            match command["type"]:
+                case "watch":
+                    await self._watch(command.get("after"))
+                case "follow":
+                    await self._follow(command["chat"], command.get("after"))
+                case "unfollow":
+                    self._chat = None
+
+    async def _watch_over(self) -> None:
+        """Heartbeat both ways: ours is a ping, the client's is anything it says."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_MS / 1000)
+            if (time.monotonic() - self._heard_at) * 1000 > SILENT_AFTER_MS:
+                await self.close(CLOSE_TOO_SLOW)
+                return
+            await self._send_json({"type": "ping"})
+
+    # Commands
+
+    async def _watch(self, after: str | None) -> None:
+        """Send what happened outside the open chat since `after`, deltas left out."""
+        if after is None:
+            return
+        async with self._sending:
+            entries = await self._log.read(self._stream, after=after, limit=MAX_WATCH_REPLAY + 1)
+            if len(entries) > MAX_WATCH_REPLAY:
+                await self._send_json({"type": "reset"})
+                return
+            for entry in entries:
+                if not entry.part:
+                    await self._send_frame(frame(entry.chat, [entry], watch=True))
+            await self._send_json({"type": "live", "chat": None, "cursor": _last(entries, after)})
+
+    async def _follow(self, chat_id: str, after: str | None) -> None:
+        """Replay one chat from the last entry the client has, then let the pump go on with it."""
+        if not await sync_to_async(_owns_chat)(self._user.id, chat_id):
+            await self._send_json(
+                {
+                    "type": "error",
+                    "code": "chat_not_found",
+                    "message": "This chat does not exist, or it is not yours.",
+                    "chat": chat_id,
+                }
+            )
+            return
+        async with self._sending:
+            cursor = after or "0-0"
+            while entries := await self._log.read(
+                self._stream, chat=chat_id, after=cursor, limit=REPLAY_PAGE
+            ):
+                await self._send_frame(frame(chat_id, entries))
+                cursor = entries[-1].id
+                if len(entries) < REPLAY_PAGE:
+                    break
+            self._chat, self._chat_cursor = chat_id, cursor
+            await self._send_json({"type": "live", "chat": chat_id, "cursor": cursor})
+
+    # Private
+
+    async def _send_frame(self, text: str) -> None:
+        """Send, once the client has acknowledged enough of what was sent before."""
+        while self._sent_bytes - self._acked_bytes > WINDOW_BYTES:
+            self._acked.clear()
+            try:
+                await asyncio.wait_for(self._acked.wait(), WINDOW_TIMEOUT_S)
+            except TimeoutError:
+                await self.close(CLOSE_TOO_SLOW)
+                raise asyncio.CancelledError from None
+        self._sent_bytes += len(text)
+        await self.send(text_data=text)
+
+    async def _send_json(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=orjson.dumps(message).decode())
+
+
+def is_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether the page that opens a socket is ours. A browser always says where it comes from; a
+    client that is no browser says nothing, and carries no cookie it was not given on purpose."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    name, _ = split_domain_port(host)
+    if not validate_host(name, settings.ALLOWED_HOSTS):
+        return False
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if not origin or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    return urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _last(entries: list[Any], otherwise: str) -> str:
+    return entries[-1].id if entries else otherwise
+
+
+def _owns_chat(user_id: uuid.UUID, chat_id: str) -> bool:
+    return Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None).exists()
+
+
+def _parse_command(text: str | None) -> dict[str, Any] | None:
+    """A command that is complete and of the right types, else None."""
+    if text is None or len(text) > MAX_COMMAND_BYTES:
+        return None
+    try:
+        command = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(command, dict):
+        return None
+    match command.get("type"):
+        case "ping" | "pong" | "unfollow":
+            return command
+        case "ack":
+            return command if _is_count(command.get("bytes")) else None
+        case "watch":
+            return command if _is_cursor(command.get("after")) else None
+        case "follow":
+            good = _is_uuid(command.get("chat")) and _is_cursor(command.get("after"))
+            return command if good else None
+        case _:
+            return None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_cursor(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_cursor(value))
+
+
+def _is_uuid(value: object) -> bool:
+    if not isinstance(value, str) or len(value) != 36:
+        return False
+    try:
+        return str(uuid.UUID(value)) == value
+    except ValueError:
+        return False

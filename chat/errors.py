@@ -1,0 +1,80 @@
+"""What a person's request can be refused for.
+
+ChatError
+├── BadRequest            400  the body is not what docs/protocol.md says
+├── NotSignedIn           401  nobody is there to own the chat
+├── ChatNotFound          404  no such chat of yours
+├── MessageNotFound       404  no such message in this chat
+├── IdReused              409  the id names another message already
+├── NotPossibleNow        409  the answer is in a state that does not allow it
+├── MessageTooLong        413
+├── ModelUnknown          422  the model is not in the catalogue
+└── LogAway               503  the log cannot be written; nothing was stored
+
+`code` is stable and documented; `message` is a sentence for a person that says what to do.
+"""
+
+from http import HTTPStatus
+
+
+class ChatError(Exception):
+    code = "chat_error"
+    status = HTTPStatus.BAD_REQUEST
+    message = "This could not be done."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+        self.message = message or self.message
+
+
+class BadRequest(ChatError):
+    code = "bad_request"
+    message = "The request is not in the expected form."
+
+
+class NotSignedIn(ChatError):
+    code = "sign_in"
+    status = HTTPStatus.UNAUTHORIZED
+    message = "Sign in, or send a first message to start as a guest."
+
+
+class ChatNotFound(ChatError):
+    code = "chat_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "This chat does not exist, or it is not yours."
+
+
+class MessageNotFound(ChatError):
+    code = "message_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "This message is not in the chat."
+
+
+class IdReused(ChatError):
+    code = "id_reused"
+    status = HTTPStatus.CONFLICT
+    message = "This id already names something else. Reload the page and send again."
+
+
+class NotPossibleNow(ChatError):
+    code = "not_possible_now"
+    status = HTTPStatus.CONFLICT
+    message = "The answer has changed in the meantime. Look at the chat and try again."
+
+
+class MessageTooLong(ChatError):
+    code = "message_too_long"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "This message is too long. Shorten it, or split it in two."
+
+
+class ModelUnknown(ChatError):
+    code = "model_unknown"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "This model is not available any more. Choose another one."
+
+
+class LogAway(ChatError):
+    code = "log_unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "The chat cannot be stored right now, so nothing was sent. Try again in a moment."

@@ -1,0 +1,242 @@
+"""The events a chat is made of: typed, versioned by adding fields only, JSON on the wire.
+
+Each event is a frozen dataclass. `encode` gives the JSON object that is stored once and then
+passed on as it is to every reader; `parse` gives the dataclass back, or None for a type that this
+version does not know. Writers cannot misspell a field: construction fails. Readers ignore fields
+and types they do not know. The time of an event is its entry id (ms), so no event carries one.
+Every type is described in docs/protocol.md; CONTRIBUTING.md lists what to touch for a new one.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, Self
+
+import orjson
+
+from streams.log import Event as LogEvent
+
+logger = logging.getLogger(__name__)
+
+Role = Literal["user", "assistant"]
+ResumeReason = Literal["lost", "handover", "provider", "user"]
+Means = Literal["prefill", "ask", "restart"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatEvent:
+    """Base of all events. `type` is the name on the wire."""
+
+    type: ClassVar[str]
+    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset()
+
+    def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
+        left_out = frozenset() if whole else self.KEPT_OUT_OF_LOG
+        given = {
+            field.name: value
+            for field in fields(self)
+            if field.name not in left_out and (value := getattr(self, field.name)) is not None
+        }
+        return {"type": self.type, **given}
+
+    def encode(self) -> bytes:
+        return orjson.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        names = {field.name for field in fields(cls)}
+        return cls(**{key: value for key, value in data.items() if key in names})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCreated(ChatEvent):
+    type: ClassVar[str] = "chat.created"
+    chat: str
+    title: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRenamed(ChatEvent):
+    type: ClassVar[str] = "chat.renamed"
+    chat: str
+    title: str
+    by: Literal["user", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDeleted(ChatEvent):
+    type: ClassVar[str] = "chat.deleted"
+    chat: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCreated(ChatEvent):
+    """A user's message, or the empty reply that an answer will fill. `parent` is a message id."""
+
+    type: ClassVar[str] = "message.created"
+    message: str
+    role: Role
+    parent: str | None = None
+    text: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted(ChatEvent):
+    type: ClassVar[str] = "message.started"
+    message: str
+    attempt: int
+    model: str
+    left_out: int = 0
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDelta(ChatEvent):
+    type: ClassVar[str] = "message.delta"
+    message: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReasoning(ChatEvent):
+    type: ClassVar[str] = "message.reasoning"
+    message: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageResumed(ChatEvent):
+    """The seam: another attempt goes on after `length` bytes of text that are already stored."""
+
+    type: ClassVar[str] = "message.resumed"
+    message: str
+    attempt: int
+    reason: ResumeReason
+    means: Means
+    length: int
+    model: str | None = None
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCompleted(ChatEvent):
+    """The end of an answer. The chat's own index also holds the full text and reasoning."""
+
+    type: ClassVar[str] = "message.completed"
+    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text", "reasoning"})
+    message: str
+    finish: str
+    model: str
+    length: int
+    sha256: str
+    duration_ms: int
+    reasoning_ms: int | None = None
+    usage: dict[str, Any] | None = None
+    cost_micro_usd: int | None = None
+    text: str | None = None
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageError(ChatEvent):
+    """The end of an attempt that could not go on; what was written so far is kept.
+
+    `text` is our sentence, `text_kept` the partial answer (in the chat's own index only).
+    """
+
+    type: ClassVar[str] = "message.error"
+    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text_kept", "reasoning"})
+    message: str
+    code: str
+    text: str
+    retryable: bool
+    length: int
+    sha256: str
+    usage: dict[str, Any] | None = None
+    cost_micro_usd: int | None = None
+    text_kept: str | None = None
+    reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BranchChosen(ChatEvent):
+    type: ClassVar[str] = "branch.chosen"
+    message: str
+
+
+AnyEvent = (
+    ChatCreated
+    | ChatRenamed
+    | ChatDeleted
+    | MessageCreated
+    | MessageStarted
+    | MessageDelta
+    | MessageReasoning
+    | MessageResumed
+    | MessageCompleted
+    | MessageError
+    | BranchChosen
+)
+EVENT_TYPES: dict[str, type[AnyEvent]] = {
+    kind.type: kind
+    for kind in (
+        ChatCreated,
+        ChatRenamed,
+        ChatDeleted,
+        MessageCreated,
+        MessageStarted,
+        MessageDelta,
+        MessageReasoning,
+        MessageResumed,
+        MessageCompleted,
+        MessageError,
+        BranchChosen,
+    )
+}
+_unknown_types_seen: set[str] = set()
+
+
+def parse(data: bytes) -> AnyEvent | None:
+    """Decode one stored event; None for a type or a shape from a newer version (logged once)."""
+    decoded = orjson.loads(data)
+    kind = EVENT_TYPES.get(decoded.get("type"))
+    if kind is None:
+        _log_once(str(decoded.get("type")))
+        return None
+    try:
+        return kind.from_dict(decoded)
+    except TypeError:
+        _log_once(f"{kind.type} without its fields")
+        return None
+
+
+def _log_once(what: str) -> None:
+    if what not in _unknown_types_seen:
+        _unknown_types_seen.add(what)
+        logger.warning("skipping an event this version cannot read: %s", what)
+
+
+def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
+    """Wrap an event for the log.
+
+    Deltas are parts of their message: the chat's index drops them once the message's end, which
+    holds the full text there, is appended.
+    """
+    part_of = event.message if isinstance(event, MessageDelta | MessageReasoning) else None
+    whole = orjson.dumps(event.to_dict(whole=True)) if event.KEPT_OUT_OF_LOG else None
+    return LogEvent(
+        id=event_id,
+        chat=chat,
+        type=event.type,
+        data=event.encode(),
+        part_of=part_of,
+        whole=whole,
+    )
+
+
+def fingerprint(text: str) -> tuple[int, str]:
+    """Length in UTF-8 bytes and SHA-256 of a text, by which every reader can check its fold."""
+    encoded = text.encode()
+    return len(encoded), hashlib.sha256(encoded).hexdigest()

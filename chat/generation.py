@@ -1,0 +1,350 @@
+"""Writing one answer: the model's tokens into the log, under a fence, from wherever it stands.
+
+A `Generation` is one worker's try at one answer. It raises the answer's fence, folds what the log
+holds, and goes on from there: an answer nobody has begun and one that a dead worker left half
+written take the same path. Nothing of it depends on a browser being there.
+"""
+
+import asyncio
+import enum
+import logging
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from chat import events as ev
+from chat.appender import PartAppender
+from chat.catalogue import Catalogue, Model, UnknownModelError
+from chat.model_errors import ContextTooLong, ProviderError
+from chat.prompt import Prompt, build_prompt, smaller_window
+from chat.providers import Delta, Finish, means_for, stream_answer
+from chat.sends import append_outbox
+from chat.tokens import Usage
+from chat.transcript import Message, Transcript, fold, fold_entries
+from chat.work_orders import WorkOrder
+from streams.errors import FencedError, LogUnavailableError
+from streams.log import Fence, Log
+from streams.queue import Job
+
+logger = logging.getLogger(__name__)
+
+# Between attempts after a provider's fault: doubled each time, or what Retry-After says if longer.
+FIRST_RETRY_DELAY_S = 0.5
+# After an error of these kinds the same request would fail again.
+NOT_RETRYABLE = frozenset({"context_too_long", "bad_request", "refused"})
+
+ATTEMPTS_SPENT = "attempts_spent"
+INTERNAL_ERROR = "internal_error"
+SENTENCES = {
+    ATTEMPTS_SPENT: (
+        "This answer was interrupted too often. What was written is kept; you can continue it."
+    ),
+    INTERNAL_ERROR: "Something went wrong on our side. What was written is kept; try again.",
+}
+
+
+class Outcome(enum.Enum):
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    HANDED_OVER = "handed over"  # by this worker, on its way out
+    LOST = "lost"  # another worker holds the fence, or the log cannot be written
+
+
+class Interrupt(enum.Enum):
+    STOP = "stop"
+    HAND_OVER = "hand over"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class Clock:
+    """How long the model reasoned before it wrote, in this attempt."""
+
+    reasoning_began: float | None = None
+    reasoning_ms: int | None = None
+
+    def saw(self, delta: Delta) -> None:
+        if delta.reasoning and self.reasoning_began is None:
+            self.reasoning_began = time.monotonic()
+        if delta.text and self.reasoning_began is not None and self.reasoning_ms is None:
+            self.reasoning_ms = round((time.monotonic() - self.reasoning_began) * 1000)
+
+
+class Generation:
+    """One worker's try at one answer. `run` once; `stop`, `hand_over` and `lose` at any time."""
+
+    def __init__(
+        self, job: Job, order: WorkOrder, log: Log, catalogue: Catalogue, lease_lapsed: bool
+    ) -> None:
+        self.job = job
+        self.order = order
+        self.message: Message | None = None
+        self.transcript = Transcript()
+        self._log = log
+        self._catalogue = catalogue
+        self._lease_lapsed = lease_lapsed
+        self._fence = Fence(name=order.reply_id, token=job.token)
+        self._parts = PartAppender(log, order, self._fence, on_failure=self._append_failed)
+        self._interrupted: Interrupt | None = None
+        self._waiting_in: asyncio.Task[None] | asyncio.Task[Finish] | None = None
+        self._clock = Clock()
+        # The model with the window it turned out to have, after it refused a prompt as too long.
+        self._window: Model | None = None
+
+    # Lifecycle
+
+    async def run(self) -> Outcome:
+        """Bring the answer to its end, or as far as this worker may."""
+        try:
+            message = await self._take_over()
+            if outcome := self._already_ended(message):
+                return outcome
+            return await self._write(message)
+        except FencedError:
+            return Outcome.LOST
+        except LogUnavailableError:
+            logger.warning("the log is away; leaving answer %s to its lease", self.order.reply_id)
+            return Outcome.LOST
+
+    def stop(self) -> None:
+        """End the answer here and keep what is there."""
+        self._interrupt(Interrupt.STOP)
+
+    def hand_over(self) -> None:
+        """Store what has arrived and leave the rest to another worker."""
+        self._interrupt(Interrupt.HAND_OVER)
+
+    def lose(self) -> None:
+        """The lease is gone: write nothing more."""
+        self._interrupt(Interrupt.LOST)
+
+    # Private
+
+    def _interrupt(self, reason: Interrupt) -> None:
+        self._interrupted = self._interrupted or reason
+        if self._waiting_in is not None:
+            self._waiting_in.cancel()
+
+    def _append_failed(self) -> None:
+        self._interrupt(Interrupt.LOST)
+
+    async def _take_over(self) -> Message:
+        """Raise the fence, then read: after that no one else's token can be added."""
+        order = self.order
+        await self._log.raise_fence(order.stream, self._fence)
+        await append_outbox(order.reply, order.stream)
+        transcript = fold_entries(await self._log.read(order.stream, chat=order.chat_id))
+        self.transcript = transcript
+        self.message = transcript.messages[order.reply_id]
+        return self.message
+
+    def _already_ended(self, message: Message) -> Outcome | None:
+        """The end that the log already holds, unless the owner asked to continue after it."""
+        continued = self.order.continued_after_attempt
+        if continued is not None and message.attempt <= continued:
+            return None
+        return {
+            "done": Outcome.DONE,
+            "stopped": Outcome.STOPPED,
+            "error": Outcome.FAILED,
+        }.get(message.status)
+
+    async def _write(self, message: Message) -> Outcome:
+        if self.order.stop_requested:
+            return await self._complete(message, "stopped", usage=None)
+        reason = self._resume_reason(message)
+        while True:
+            if self._attempts_spent(message):
+                return await self._fail(message, ATTEMPTS_SPENT, SENTENCES[ATTEMPTS_SPENT])
+            try:
+                finish = await self._attempt(message, reason)
+            except ProviderError as error:
+                if not await self._may_try_again(message, error):
+                    return await self._fail(message, error.code, error.message)
+                reason = "provider"
+                if self._interrupted is None:
+                    continue
+                finish = None
+            if finish is not None:
+                return await self._complete(message, finish.reason, finish.usage)
+            return await self._interrupted_end(message)
+
+    def _resume_reason(self, message: Message) -> ev.ResumeReason:
+        if message.status in ("error", "stopped"):
+            return "user"
+        return "lost" if self._lease_lapsed else "handover"
+
+    def _attempts_spent(self, message: Message) -> bool:
+        """Whether this round (since the owner last asked) has used up its attempts.
+
+        Handovers are ours, not the answer's, and do not count.
+        """
+        handovers = sum(1 for seam in message.seams if seam["reason"] == "handover")
+        before = self.order.continued_after_attempt or 0
+        return message.attempt - before - handovers >= settings.MAX_ATTEMPTS
+
+    async def _attempt(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
+        """One call of the model. None when it was interrupted."""
+        if self._interrupted is not None:
+            return None
+        model = await self._find_model()
+        prompt = await self._prompt(model, partial=str(message.text))
+        await self._announce(message, model, prompt, reason)
+        self._clock = Clock()
+        consuming = asyncio.create_task(self._consume(message, model, prompt))
+        self._waiting_in = consuming
+        try:
+            return await consuming
+        except ContextTooLong as error:
+            if self._window is not None:
+                raise
+            # Our count was too low. Once more with less, before anyone is told.
+            self._window = smaller_window(model, prompt, error)
+            raise ProviderError("context_too_long", permanent=False) from error
+        except asyncio.CancelledError:
+            if self._interrupted is None:
+                raise
+            return None
+        finally:
+            self._waiting_in = None
+            await self._parts.flush()
+
+    async def _find_model(self) -> Model:
+        if self._window is not None:
+            return self._window
+        try:
+            return await self._catalogue.find(self.order.model)
+        except UnknownModelError as error:
+            raise ProviderError("model_not_found") from error
+
+    async def _prompt(self, model: Model, partial: str) -> Prompt:
+        line = self.transcript.ancestry(self.order.prompt_id)
+        turns = [(message.role, text) for message in line if (text := str(message.text))]
+        return await build_prompt(turns, model, partial=partial)
+
+    async def _announce(
+        self, message: Message, model: Model, prompt: Prompt, reason: ev.ResumeReason
+    ) -> None:
+        """Append the beginning of this attempt, or the seam."""
+        attempt = message.attempt + 1
+        event: ev.MessageStarted | ev.MessageResumed
+        if message.attempt == 0:
+            event = ev.MessageStarted(
+                message=message.id,
+                attempt=attempt,
+                model=model.id,
+                left_out=prompt.left_out,
+                prompt_tokens=prompt.prompt_tokens,
+            )
+        else:
+            length, _ = ev.fingerprint(str(message.text))
+            event = ev.MessageResumed(
+                message=message.id,
+                attempt=attempt,
+                reason=reason,
+                means=means_for(model, str(message.text)),
+                length=length,
+                model=model.id,
+                left_out=prompt.left_out,
+            )
+        await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
+
+    async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
+        partial = str(message.text)
+        async for item in stream_answer(model, prompt, partial=partial):
+            if isinstance(item, Finish):
+                return item
+            self._clock.saw(item)
+            message.text.add(item.text)
+            message.reasoning.add(item.reasoning)
+            await self._parts.push(item)
+        raise ProviderError("stream_cut")
+
+    async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
+        """Wait before the next attempt; False when another one is of no use."""
+        if error.permanent or self._attempts_spent(message):
+            return False
+        attempt = message.attempt - (self.order.continued_after_attempt or 0)
+        backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(attempt - 1, 0)
+        delay_s = max(backoff_s, error.retry_after_s or 0.0)
+        self._waiting_in = asyncio.create_task(asyncio.sleep(delay_s))
+        try:
+            await self._waiting_in
+        except asyncio.CancelledError:
+            if self._interrupted is None:
+                raise
+        finally:
+            self._waiting_in = None
+        return True
+
+    async def _interrupted_end(self, message: Message) -> Outcome:
+        match self._interrupted:
+            case Interrupt.STOP:
+                return await self._complete(message, "stopped", usage=None)
+            case Interrupt.HAND_OVER:
+                return Outcome.HANDED_OVER
+            case _:
+                return Outcome.LOST
+
+    async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
+        text = str(message.text)
+        length, sha256 = ev.fingerprint(text)
+        await self._append_and_fold(
+            ev.MessageCompleted(
+                message=message.id,
+                finish=finish,
+                model=message.model or self.order.model,
+                length=length,
+                sha256=sha256,
+                duration_ms=self._duration_ms(message),
+                reasoning_ms=self._clock.reasoning_ms,
+                usage=usage.to_dict() if usage else None,
+                cost_micro_usd=usage.cost_micro_usd if usage else None,
+                text=text,
+                reasoning=str(message.reasoning),
+            ),
+            f"{message.id}:{self.job.token}:end:{message.attempt}",
+        )
+        return Outcome.STOPPED if finish == "stopped" else Outcome.DONE
+
+    async def _fail(self, message: Message, code: str, sentence: str) -> Outcome:
+        kept = str(message.text)
+        length, sha256 = ev.fingerprint(kept)
+        await self._append_and_fold(
+            ev.MessageError(
+                message=message.id,
+                code=code,
+                text=sentence,
+                retryable=code not in NOT_RETRYABLE,
+                length=length,
+                sha256=sha256,
+                text_kept=kept,
+                reasoning=str(message.reasoning),
+            ),
+            f"{message.id}:{self.job.token}:end:{message.attempt}",
+        )
+        return Outcome.FAILED
+
+    async def fail_internally(self) -> Outcome:
+        """Give the answer a durable end after a fault of our own code."""
+        if self.message is None:
+            return Outcome.LOST
+        try:
+            await self._parts.flush()
+            return await self._fail(self.message, INTERNAL_ERROR, SENTENCES[INTERNAL_ERROR])
+        except (FencedError, LogUnavailableError):
+            return Outcome.LOST
+
+    async def _append_and_fold(self, event: ev.AnyEvent, event_id: str) -> None:
+        order = self.order
+        logged = ev.log_event(order.chat_id, event, event_id)
+        [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
+        fold(self.transcript, event, entry_id)
+
+    def _duration_ms(self, message: Message) -> int:
+        """Since the first attempt began, interruptions included."""
+        if message.started is None:
+            return 0
+        return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))

@@ -1,0 +1,140 @@
+"""Reading what endpoints say of their models, over plain HTTP.
+
+Web processes list models but never call one: this needs neither the `openai` library (40 MB of
+memory) nor an event loop. Everything here blocks; the catalogue calls it from threads.
+"""
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from typing import Any
+
+import orjson
+
+from chat.endpoints import OPENAI_URL, Endpoint, Model
+from chat.model_families import (
+    DEFAULT_CONTEXT_TOKENS,
+    OLLAMA_CONTEXT_TOKENS,
+    is_chat_model,
+    known_window,
+    pretty_name,
+)
+
+TIMEOUT_S = 5.0
+MAX_BYTES = 20_000_000
+MAX_MODELS = 2_000
+MAX_OLLAMA_DETAILS = 30  # one request each
+
+
+class FetchError(Exception):
+    """The endpoint could not be read; `status` when it answered at all."""
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__(f"status {status}" if status else "not reachable")
+        self.status = status
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the key to wherever it leads."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
+
+
+def fetch_json(
+    url: str, endpoint: Endpoint, body: object = None, timeout_s: float = TIMEOUT_S
+) -> Any:
+    """The JSON document at `url`; POST when there is a body. Raises FetchError."""
+    headers = {"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"}
+    data = None
+    if body is not None:
+        data = orjson.dumps(body)
+        headers["Content-Type"] = "application/json"
+    try:
+        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  by settings
+        with _opener.open(request, timeout=timeout_s) as response:
+            return orjson.loads(response.read(MAX_BYTES))
+    except urllib.error.HTTPError as e:
+        e.close()
+        raise FetchError(e.code) from e
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        raise FetchError from e
+
+
+def fetch_models(endpoint: Endpoint) -> list[Model]:
+    """The chat models of an endpoint, in its order (OpenAI's own: newest first)."""
+    listed = fetch_json(f"{endpoint.base_url}/models", endpoint)
+    entries = listed.get("data") if isinstance(listed, dict) else listed
+    if not isinstance(entries, list):
+        raise FetchError
+    entries = [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
+    if endpoint.base_url == OPENAI_URL:
+        entries.sort(key=lambda entry: -int(entry.get("created") or 0))
+    models = [model for entry in entries[:MAX_MODELS] if (model := _model(endpoint, entry))]
+    if endpoint.name == "ollama":
+        return [m for model in models if (m := _ollama_details(model, models.index(model)))]
+    return models
+
+
+def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
+    """Exact tokens of a conversation, by llama.cpp's template and tokenizer."""
+    try:
+        text = fetch_json(f"{endpoint.root}/apply-template", endpoint, {"messages": messages})
+        asked = {"content": text["prompt"], "add_special": True, "parse_special": True}
+        return len(fetch_json(f"{endpoint.root}/tokenize", endpoint, asked)["tokens"])
+    except (KeyError, TypeError) as e:
+        raise FetchError from e
+
+
+def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
+    name = entry["id"]
+    outputs = _inside(entry, "architecture", "output_modalities")
+    if not is_chat_model(name) or (isinstance(outputs, list) and "text" not in outputs):
+        return None
+    window, most = known_window(name)
+    found = (
+        _inside(entry, "top_provider", "context_length"),
+        _inside(entry, "meta", "n_ctx"),  # llama.cpp, per slot
+        entry.get("max_model_len"),  # vLLM
+        entry.get("context_length"),
+        entry.get("context_window"),  # Groq
+        entry.get("max_context_length"),  # Mistral
+        window,
+        DEFAULT_CONTEXT_TOKENS,
+    )
+    output = _inside(entry, "top_provider", "max_completion_tokens") or most
+    owner = str(entry.get("owned_by", ""))
+    server = owner if owner in ("llamacpp", "vllm") else ""
+    return Model(
+        id=f"{endpoint.name}/{name}",
+        name=str(entry.get("name") or pretty_name(name))[:100],
+        endpoint=endpoint,
+        context_tokens=next(n for n in found if isinstance(n, int) and n > 0),
+        max_output_tokens=output if isinstance(output, int) and output > 0 else None,
+        server="ollama" if endpoint.name == "ollama" else server,
+    )
+
+
+def _ollama_details(model: Model, place: int) -> Model | None:
+    """Ollama cuts a long prompt silently at num_ctx, whatever the model could take."""
+    window = OLLAMA_CONTEXT_TOKENS
+    if place < MAX_OLLAMA_DETAILS:
+        try:
+            url = f"{model.endpoint.root}/api/show"
+            shown = fetch_json(url, model.endpoint, {"model": model.provider_name})
+        except FetchError:
+            shown = {}
+        if "completion" not in shown.get("capabilities", ["completion"]):
+            return None
+        if found := re.search(r"num_ctx\s+(\d+)", str(shown.get("parameters", ""))):
+            window = int(found[1])
+    return Model(model.id, model.name, model.endpoint, window, None, "ollama")
+
+
+def _inside(entry: dict[str, Any], group: str, name: str) -> object:
+    inner = entry.get(group)
+    return inner.get(name) if isinstance(inner, dict) else None

@@ -1,0 +1,104 @@
+"""What must be queried relationally about chats. What was said is in the log, not here."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Chat(models.Model):
+    """One conversation. Its id is made by the browser and routes its entries in the owner's log."""
+
+    class TitleBy(models.TextChoices):
+        START = "start", "the first words"
+        MODEL = "model", "a model"
+        USER = "user", "the owner"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="chats"
+    )
+    title = models.CharField(max_length=200, blank=True)
+    title_by = models.CharField(max_length=8, choices=TitleBy, default=TitleBy.START)
+    model = models.CharField(max_length=200, blank=True, help_text="The model used last.")
+    # The reply that a plain send goes under: the end of the path that is shown.
+    tip = models.ForeignKey(
+        "Reply", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["owner", "-updated_at"],
+                condition=models.Q(deleted_at__isnull=True),
+                name="chat_list_of_owner",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class Reply(models.Model):
+    """One answer that is owed: who asked for it, by which model, and how far it has come.
+
+    The row is written before anything else happens, so that a crash at any later step is found by
+    the sweep and carried on. `outbox` holds what the log must still be told; it is emptied once the
+    log has it.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waits for the answer before it"
+        QUEUED = "queued", "in the queue, or being written"
+        DONE = "done", "complete"
+        STOPPED = "stopped", "stopped by its owner"
+        FAILED = "failed", "ended by an error"
+
+    FINAL = (State.DONE, State.STOPPED, State.FAILED)
+
+    # The id of the assistant message. For a send it follows from the id of the user's message.
+    id = models.UUIDField(primary_key=True, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="replies")
+    # The user's message that is answered. Several replies to one message are branches.
+    prompt_id = models.UUIDField()
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
+    model = models.CharField(max_length=200)
+    state = models.CharField(max_length=8, choices=State)
+    # SHA-256 of what was asked: the same id with something else is refused, not answered.
+    request_digest = models.CharField(max_length=64)
+    outbox = models.JSONField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    # The last attempt when the owner asked to continue: an end that the log holds of this attempt
+    # or an earlier one is not the end. None: never asked.
+    continued_after_attempt = models.PositiveIntegerField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "replies"
+        indexes = [
+            models.Index(
+                fields=["state", "created_at"],
+                condition=models.Q(state__in=["waiting", "queued"]),
+                name="reply_unfinished",
+            ),
+            models.Index(fields=["chat", "prompt_id"], name="reply_of_prompt"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.state})"
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in self.FINAL
+
+    @staticmethod
+    def id_for_message(message_id: uuid.UUID) -> uuid.UUID:
+        """The id of the reply to a user's message: the same for every retry of the same send."""
+        return uuid.uuid5(message_id, "reply")

@@ -1,0 +1,91 @@
+"""What of a conversation is sent to the model: as much of the newest as its window holds.
+
+The system message and the last message are always sent, whole. Of the rest the oldest whole
+exchanges (a question and what answered it) are left out until it fits; how many messages that were
+is told, because nobody should have to guess what the model has not seen.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from chat.endpoints import Model
+from chat.model_errors import ContextTooLong
+from chat.model_lists import FetchError, count_templated
+from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+
+# Room kept for the answer: at most this, at most a quarter of the window.
+ANSWER_TOKENS = 4096
+# After a provider found a prompt too long that we thought would fit: our count was this far off.
+SHRINK = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """`left_out`: earlier messages not in it. `prompt_tokens`: counted or estimated."""
+
+    messages: tuple[dict[str, str], ...]
+    left_out: int
+    prompt_tokens: int
+
+
+async def build_prompt(
+    turns: Sequence[tuple[str, str]],
+    model: Model,
+    *,
+    partial: str = "",
+    reserve_tokens: int | None = None,
+) -> Prompt:
+    """`turns`: (role, text) from the oldest; `partial`: an answer begun, which needs room as well.
+
+    Raises ContextTooLong when not even the last message fits.
+    """
+    reserve = answer_reserve(model) if reserve_tokens is None else reserve_tokens
+    room = model.context_tokens - reserve
+    system = [turn for turn in turns if turn[0] == "system"]
+    said = [turn for turn in turns if turn[0] != "system"]
+    extra = [("assistant", partial)] if partial else []
+    starts = [n for n, (role, _) in enumerate(said) if role == "user" or n == 0] or [0]
+    # The last exchange begins with the last user message; nothing shorter makes sense.
+    low, high, best = 0, len(starts) - 1, None
+    while low <= high:
+        middle = 0 if best is None and low == 0 else (low + high) // 2  # mostly all of it fits
+        kept = system + said[starts[middle] :]
+        tokens = await _count(kept + extra, model, room)
+        if tokens <= room:
+            best, high = (kept, starts[middle], tokens), middle - 1
+        else:
+            low = middle + 1
+    if best is None:
+        raise ContextTooLong
+    kept, left_out, tokens = best
+    messages = tuple({"role": role, "content": text} for role, text in kept)
+    return Prompt(messages, left_out, tokens)
+
+
+def answer_reserve(model: Model) -> int:
+    limit = min(ANSWER_TOKENS, model.context_tokens // 4)
+    return min(limit, model.max_output_tokens or limit)
+
+
+def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model:
+    """The model as it is to be treated after it refused `prompt`: build again with it, once."""
+    reserve = answer_reserve(model)
+    window = int(prompt.prompt_tokens * SHRINK) + reserve
+    if error.limit_tokens and error.limit_tokens < model.context_tokens:
+        window = error.limit_tokens
+    return replace(model, context_tokens=min(window, model.context_tokens - 1))
+
+
+async def _count(turns: Sequence[tuple[str, str]], model: Model, room: int) -> int:
+    """By the server's own tokenizer where it offers one and the estimate is not far on one side."""
+    estimate = sum(estimate_tokens(text) + TOKENS_PER_TURN for _, text in turns)
+    size = sum(len(text.encode()) + TOKENS_PER_TURN for _, text in turns)
+    if model.server != "llamacpp" or size <= room:  # no token is less than a byte
+        return estimate
+    messages = [{"role": role, "content": text} for role, text in turns]
+    try:
+        return await asyncio.to_thread(count_templated, model.endpoint, messages)
+    except FetchError:
+        return max(estimate, math.ceil(size / 2))

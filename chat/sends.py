@@ -1,0 +1,292 @@
+"""Taking orders: a send, a regeneration, a continue, a stop. Each happens once.
+
+Every order names its message by an id that the browser made. In one transaction it becomes a
+`Reply` row that also holds what the log must still be told (`outbox`); then the log is told, the
+job is queued and the outbox is emptied. Whoever repeats the order, and the sweep after a crash
+between two of these steps, runs `deliver` again: appends are dropped by event id, the queue takes
+a key once, so nothing is doubled.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from chat import events as ev
+from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
+from chat.models import Chat, Reply
+from streams.log import Event, get_log
+from streams.queue import get_queue
+
+START_TITLE_CHARS = 60
+# How far above the tip a parent is looked for. Beyond, a send counts as a branch of its own.
+ANCESTRY_STEPS = 64
+ANSWERS_QUEUE = "answers"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A user's message to `chat` with the answer wanted from `model`.
+
+    `parent` is the last message the browser shows (None in an empty chat). With `edit` the message
+    becomes a sibling: `parent` is taken as it is. Without, a send whose parent has already been
+    answered elsewhere goes to the end of that path, so two tabs never fork by accident.
+    """
+
+    id: uuid.UUID
+    chat: uuid.UUID
+    text: str
+    model: str
+    parent: uuid.UUID | None
+    edit: bool = False
+
+
+def place_send(owner: User, send: Send) -> Reply:
+    """Write the order down; the same order again gives the same row. Sync, one transaction."""
+    reply_id = Reply.id_for_message(send.id)
+    digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
+    if existing := _placed_before(owner, reply_id, digest):
+        return existing
+    try:
+        with transaction.atomic():
+            chat, is_new = _lock_chat(owner, send)
+            parent = _parent_of_send(chat, send)
+            reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest)
+            reply.outbox = _outbox_of_send(chat, is_new, send, reply)
+            reply.save(update_fields=["outbox"])
+            return reply
+    except IntegrityError:
+        # The same order was placed by another request between the look and the write.
+        if existing := _placed_before(owner, reply_id, digest):
+            return existing
+        raise
+
+
+def place_regeneration(
+    owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, prompt_id: uuid.UUID, model: str
+) -> Reply:
+    """Order another answer to a message that has one already. Sync, one transaction."""
+    digest = _digest(chat_id, prompt_id, model)
+    if existing := _placed_before(owner, reply_id, digest):
+        return existing
+    try:
+        with transaction.atomic():
+            chat = lock_own_chat(owner, chat_id)
+            sibling = chat.replies.filter(prompt_id=prompt_id).first()
+            if sibling is None:
+                raise MessageNotFound
+            reply = _create_reply(chat, reply_id, prompt_id, sibling.parent, model, digest)
+            reply.outbox = [
+                _boxed(
+                    reply.chat_id,
+                    ev.MessageCreated(
+                        message=str(reply.id), role="assistant", parent=str(prompt_id), model=model
+                    ),
+                    f"{reply.id}:created",
+                )
+            ]
+            reply.save(update_fields=["outbox"])
+            return reply
+    except IntegrityError:
+        if existing := _placed_before(owner, reply_id, digest):
+            return existing
+        raise
+
+
+def place_continue(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply:
+    """Order a failed or stopped answer to go on in the same message. Once is enough."""
+    with transaction.atomic():
+        reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
+        if reply.state == Reply.State.DONE:
+            raise NotPossibleNow
+        if reply.is_final:
+            reply.state = Reply.State.QUEUED
+            reply.continued_after_attempt = reply.attempts
+            reply.stop_requested_at = None
+            reply.finished_at = None
+            reply.save(
+                update_fields=[
+                    "state",
+                    "continued_after_attempt",
+                    "stop_requested_at",
+                    "finished_at",
+                ]
+            )
+        return reply
+
+
+def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> bool:
+    """Note that the answer is to end where it is. False if it has ended already."""
+    with transaction.atomic():
+        reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
+        if reply.is_final:
+            return False
+        if reply.stop_requested_at is None:
+            reply.stop_requested_at = timezone.now()
+            reply.save(update_fields=["stop_requested_at"])
+        return True
+
+
+def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
+    """The chat, locked to the end of the transaction, if it is this person's and not deleted."""
+    chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
+    if chat is None or chat.deleted_at is not None:
+        raise ChatNotFound
+    return chat
+
+
+async def deliver(reply: Reply, stream: str) -> None:
+    """Tell the log, queue the job, empty the outbox. Safe to repeat and to run twice at once."""
+    await append_outbox(reply, stream)
+    if reply.state == Reply.State.QUEUED:
+        await enqueue(reply.id)
+    if reply.outbox is not None:
+        await sync_to_async(_empty_outbox)(reply.id)
+
+
+async def append_outbox(reply: Reply, stream: str) -> None:
+    """Append what the row still owes the log; event ids make a repetition change nothing."""
+    if reply.outbox:
+        await get_log().append(stream, [unbox(item) for item in reply.outbox])
+
+
+async def enqueue(reply_id: uuid.UUID) -> None:
+    await get_queue(ANSWERS_QUEUE).put(str(reply_id), b"")
+
+
+def _empty_outbox(reply_id: uuid.UUID) -> None:
+    Reply.objects.filter(id=reply_id).update(outbox=None)
+
+
+def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | None:
+    reply = Reply.objects.select_related("chat").filter(id=reply_id).first()
+    if reply is None:
+        return None
+    if reply.chat.owner_id != owner.id or reply.request_digest != digest:
+        raise IdReused
+    return reply
+
+
+def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
+    """The chat that is sent to, made now if this is its first message."""
+    chat, is_new = Chat.objects.get_or_create(
+        id=send.chat,
+        defaults={
+            "owner": owner,
+            "title": start_title(send.text),
+            "model": send.model,
+            "updated_at": timezone.now(),
+        },
+    )
+    return (chat, True) if is_new else (lock_own_chat(owner, send.chat), False)
+
+
+def start_title(text: str) -> str:
+    """The first words of the first message, until a better title is there."""
+    line = " ".join(text.split())
+    if len(line) <= START_TITLE_CHARS:
+        return line
+    return line[:START_TITLE_CHARS].rsplit(" ", 1)[0] + "…"
+
+
+def _parent_of_send(chat: Chat, send: Send) -> Reply | None:
+    if send.edit:
+        return _reply_in(chat, send.parent) if send.parent else None
+    if send.parent is None or chat.tip is None:
+        return chat.tip
+    above: Reply | None = chat.tip
+    for _ in range(ANCESTRY_STEPS):
+        if above is None:
+            break
+        if above.id == send.parent:
+            return chat.tip
+        above = above.parent
+    return _reply_in(chat, send.parent)
+
+
+def _reply_in(chat: Chat, reply_id: uuid.UUID) -> Reply:
+    reply = chat.replies.filter(id=reply_id).first()
+    if reply is None:
+        raise MessageNotFound
+    return reply
+
+
+def _lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
+    reply = chat.replies.select_for_update().filter(id=reply_id).first()
+    if reply is None:
+        raise MessageNotFound
+    return reply
+
+
+def _create_reply(
+    chat: Chat,
+    reply_id: uuid.UUID,
+    prompt_id: uuid.UUID,
+    parent: Reply | None,
+    model: str,
+    digest: str,
+) -> Reply:
+    waits = parent is not None and not parent.is_final
+    reply = Reply.objects.create(
+        id=reply_id,
+        chat=chat,
+        prompt_id=prompt_id,
+        parent=parent,
+        model=model,
+        state=Reply.State.WAITING if waits else Reply.State.QUEUED,
+        request_digest=digest,
+    )
+    chat.tip = reply
+    chat.model = model
+    chat.updated_at = timezone.now()
+    chat.save(update_fields=["tip", "model", "updated_at"])
+    return reply
+
+
+def _outbox_of_send(chat: Chat, is_new: bool, send: Send, reply: Reply) -> list[dict[str, Any]]:
+    asked = ev.MessageCreated(
+        message=str(send.id),
+        role="user",
+        parent=str(reply.parent_id) if reply.parent_id else None,
+        text=send.text,
+    )
+    owed = ev.MessageCreated(
+        message=str(reply.id), role="assistant", parent=str(send.id), model=send.model
+    )
+    boxed = [
+        _boxed(chat.id, asked, f"{send.id}:created"),
+        _boxed(chat.id, owed, f"{reply.id}:created"),
+    ]
+    if is_new:
+        created = ev.ChatCreated(chat=str(chat.id), title=chat.title, model=chat.model)
+        boxed.insert(0, _boxed(chat.id, created, f"{chat.id}:created"))
+    return boxed
+
+
+def _boxed(chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> dict[str, Any]:
+    return {"id": event_id, "chat": str(chat_id), "data": event.to_dict()}
+
+
+def unbox(item: dict[str, Any]) -> Event:
+    data = orjson.dumps(item["data"])
+    return Event(id=item["id"], chat=item["chat"], type=item["data"]["type"], data=data)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(orjson.dumps([str(part) for part in parts])).hexdigest()
+
+
+def read_uuid(value: object, name: str) -> uuid.UUID:
+    """A UUID from a request, in its usual form; anything else is a BadRequest that names it."""
+    if not isinstance(value, str) or len(value) != 36:
+        raise BadRequest(f"“{name}” must be a UUID.")
+    try:
+        return uuid.UUID(value)
+    except ValueError as error:
+        raise BadRequest(f"“{name}” must be a UUID.") from error

@@ -1,0 +1,91 @@
+"""A title for a chat, made by the model from the first exchange.
+
+A background call: it is not awaited by anybody, its failure costs nothing (the first words of the
+chat stay its title), and HOLDFAST_BACKGROUND_CALLS=False turns it off.
+"""
+
+import logging
+import re
+import uuid
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from chat import events as ev
+from chat.catalogue import Catalogue, UnknownModelError
+from chat.model_errors import ProviderError
+from chat.models import Chat
+from chat.prompt import build_prompt
+from chat.providers import Delta, stream_answer
+from chat.transcript import Transcript
+from chat.work_orders import WorkOrder
+from streams.errors import StreamsError
+from streams.log import get_log
+
+logger = logging.getLogger(__name__)
+
+TITLE_MAX_CHARS = 60
+# What of the exchange the model is shown, and how much it may write before it is cut off.
+EXCERPT_CHARS = 600
+ANSWER_MAX_CHARS = 200
+INSTRUCTION = (
+    "Write a title of two to six words for the conversation below. "
+    "Reply with the title alone: no quotes, no full stop.\n\n"
+)
+
+
+async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
+    """Replace the first words by a title, once, after the first answer of a chat."""
+    if not settings.BACKGROUND_CALLS or len(transcript.ancestry(order.reply_id)) != 2:
+        return
+    if not await sync_to_async(_has_start_title)(order):
+        return
+    try:
+        title = await _ask(order, transcript, catalogue)
+        if title and await sync_to_async(_set_title)(order, title):
+            event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
+            logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
+            await get_log().append(order.stream, [logged])
+    except (ProviderError, UnknownModelError, StreamsError) as error:
+        logger.info("no title for chat %s: %s", order.chat_id, error)
+
+
+async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
+    model = await catalogue.find(order.model)
+    question, answer = (
+        str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
+    )
+    asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
+    prompt = await build_prompt([("user", asked)], model)
+    written = ""
+    stream = stream_answer(model, prompt)
+    async for item in stream:
+        if isinstance(item, Delta):
+            written += item.text
+            if len(written) > ANSWER_MAX_CHARS:
+                await stream.aclose()
+                break
+    return clean_title(written)
+
+
+def clean_title(written: str) -> str:
+    """What a model wrote, as a title: its first line, bare; empty when it is no title at all."""
+    line = next((line for line in written.strip().splitlines() if line.strip()), "")
+    line = re.sub(r"^(title|chat title)\s*:\s*", "", line.strip(), flags=re.IGNORECASE)
+    line = re.sub(r"[*_`#]+", "", line).strip(" \"'“”‘’.")
+    line = " ".join(line.split())
+    return line if len(line) <= TITLE_MAX_CHARS else ""
+
+
+def _has_start_title(order: WorkOrder) -> bool:
+    return Chat.objects.filter(
+        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+    ).exists()
+
+
+def _set_title(order: WorkOrder, title: str) -> bool:
+    """False when the owner named the chat in the meantime."""
+    changed = Chat.objects.filter(
+        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+    ).update(title=title, title_by=Chat.TitleBy.MODEL)
+    return changed == 1

@@ -1,0 +1,290 @@
+"""The fold: events in, transcript out. Pure, and the same as static/js/chat/fold.js.
+
+Both are driven by tests/vectors/fold/*.json and by a property test that compares them on random
+logs. A transcript depends on the events alone, so history, prompts, search and export built from
+it agree with what the screen shows.
+
+Text arrives in pieces, so a message keeps a list of pieces and joins it when asked: adding one
+token costs the same at the start and at the end of an answer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
+
+from chat import events as ev
+from streams.log import Entry
+
+# An entry id is two numbers of 64 bits.
+MAX_ID_PART = 2**64
+MAX_DIGITS = 21
+
+Status = Literal["done", "queued", "running", "stopped", "error"]
+
+
+@dataclass(slots=True)
+class Pieces:
+    """A text that grows at its end in constant time."""
+
+    parts: list[str] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        self.parts.append(text)
+
+    def set(self, text: str) -> None:
+        self.parts = [text] if text else []
+
+    def __str__(self) -> str:
+        if len(self.parts) > 1:
+            self.parts = ["".join(self.parts)]
+        return self.parts[0] if self.parts else ""
+
+    def __bool__(self) -> bool:
+        return any(self.parts)
+
+
+@dataclass(slots=True)
+class Message:
+    id: str
+    role: ev.Role
+    parent: str | None
+    created: str
+    status: Status
+    started: str | None = None
+    model: str | None = None
+    text: Pieces = field(default_factory=Pieces)
+    reasoning: Pieces = field(default_factory=Pieces)
+    attempt: int = 0
+    seams: list[dict[str, Any]] = field(default_factory=list)
+    left_out: int = 0
+    finish: str | None = None
+    usage: dict[str, Any] | None = None
+    cost_micro_usd: int | None = None
+    duration_ms: int | None = None
+    reasoning_ms: int | None = None
+    length: int | None = None
+    sha256: str | None = None
+    error: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "role": self.role,
+            "parent": self.parent,
+            "created": self.created,
+            "started": self.started,
+            "status": self.status,
+            "model": self.model,
+            "text": str(self.text),
+            "reasoning": str(self.reasoning),
+            "attempt": self.attempt,
+            "seams": self.seams,
+            "left_out": self.left_out,
+            "finish": self.finish,
+            "usage": self.usage,
+            "cost_micro_usd": self.cost_micro_usd,
+            "duration_ms": self.duration_ms,
+            "reasoning_ms": self.reasoning_ms,
+            "length": self.length,
+            "sha256": self.sha256,
+            "error": self.error,
+        }
+
+
+@dataclass(slots=True)
+class Transcript:
+    """One chat, folded up to `cursor`, the id of the last entry seen."""
+
+    title: str = ""
+    deleted: bool = False
+    messages: dict[str, Message] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    cursor: str = "0-0"
+
+    def path(self) -> list[Message]:
+        """The messages shown, first to last: at each fork the chosen child, else the newest."""
+        shown: list[Message] = []
+        parent = ""
+        while siblings := self.children.get(parent):
+            parent = self.chosen.get(parent, siblings[-1])
+            shown.append(self.messages[parent])
+        return shown
+
+    def ancestry(self, message_id: str) -> list[Message]:
+        """The messages that lead to this one, first to last, itself included."""
+        line: list[Message] = []
+        current: str | None = message_id
+        while current:
+            message = self.messages[current]
+            line.append(message)
+            current = message.parent
+        return line[::-1]
+
+    def leaf_below(self, message_id: str) -> Message:
+        """The last shown message when this one is on the path."""
+        current = message_id
+        while siblings := self.children.get(current):
+            current = self.chosen.get(current, siblings[-1])
+        return self.messages[current]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "deleted": self.deleted,
+            "messages": {key: message.to_dict() for key, message in self.messages.items()},
+            "children": self.children,
+            "chosen": self.chosen,
+        }
+
+
+def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Transcript:
+    """Fold log entries of one chat, in order; an entry at or before the cursor is skipped."""
+    state = into if into is not None else Transcript()
+    for entry in entries:
+        if is_after(entry.id, state.cursor):
+            event = ev.parse(entry.data)
+            if event is not None:
+                fold(state, event, entry.id)
+            state.cursor = entry.id
+    return state
+
+
+def is_after(entry_id: str, other: str) -> bool:
+    """Whether an entry id comes later: ids are `<ms>-<seq>`, compared as two numbers."""
+    ms, _, seq = entry_id.partition("-")
+    other_ms, _, other_seq = other.partition("-")
+    return (int(ms), int(seq or 0)) > (int(other_ms), int(other_seq or 0))
+
+
+def is_cursor(value: str) -> bool:
+    """Whether a text from outside has the form of an entry id."""
+    ms, dash, seq = value.partition("-")
+    digits = ms + seq
+    return (
+        bool(ms and dash and seq)
+        and digits.isascii()
+        and digits.isdigit()
+        and (max(int(ms[:MAX_DIGITS]), int(seq[:MAX_DIGITS])) < MAX_ID_PART)
+    )
+
+
+def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
+    """Change `state` by one event. An event about a message that is not there changes nothing."""
+    match event:
+        case ev.ChatCreated():
+            state.title = event.title
+        case ev.ChatRenamed():
+            state.title = event.title
+        case ev.ChatDeleted():
+            state.deleted = True
+        case ev.MessageCreated():
+            _create(state, event, entry_id)
+        case ev.BranchChosen():
+            if message := state.messages.get(event.message):
+                state.chosen[message.parent or ""] = message.id
+        case (
+            ev.MessageStarted()
+            | ev.MessageDelta()
+            | ev.MessageReasoning()
+            | ev.MessageResumed()
+            | ev.MessageCompleted()
+            | ev.MessageError()
+        ):
+            if message := state.messages.get(event.message):
+                _change(message, event, entry_id)
+        case _:
+            assert_never(event)
+
+
+def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
+    if event.message in state.messages:
+        return
+    if event.parent is not None and event.parent not in state.messages:
+        return
+    message = Message(
+        id=event.message,
+        role=event.role,
+        parent=event.parent,
+        created=entry_id,
+        status="done" if event.role == "user" else "queued",
+        model=event.model,
+    )
+    message.text.set(event.text or "")
+    key = event.parent or ""
+    state.messages[message.id] = message
+    state.children.setdefault(key, []).append(message.id)
+    # What was just written is what is shown: a choice made earlier at this fork is over.
+    state.chosen.pop(key, None)
+
+
+def _change(
+    message: Message,
+    event: ev.MessageStarted
+    | ev.MessageDelta
+    | ev.MessageReasoning
+    | ev.MessageResumed
+    | ev.MessageCompleted
+    | ev.MessageError,
+    entry_id: str,
+) -> None:
+    match event:
+        case ev.MessageDelta():
+            message.text.add(event.text)
+        case ev.MessageReasoning():
+            message.reasoning.add(event.text)
+        case ev.MessageStarted():
+            _begin(message, event)
+            message.started = message.started or entry_id
+        case ev.MessageResumed():
+            _begin(message, event)
+            message.seams.append(
+                {
+                    "at": entry_id,
+                    "reason": event.reason,
+                    "means": event.means,
+                    "length": event.length,
+                }
+            )
+        case ev.MessageCompleted():
+            _complete(message, event)
+        case ev.MessageError():
+            _fail(message, event)
+        case _:
+            assert_never(event)
+
+
+def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> None:
+    message.status = "running"
+    message.attempt = event.attempt
+    message.model = event.model or message.model
+    message.left_out = event.left_out
+    message.error = None
+
+
+def _complete(message: Message, event: ev.MessageCompleted) -> None:
+    if event.text is not None:
+        message.text.set(event.text)
+        message.reasoning.set(event.reasoning or "")
+    message.status = "stopped" if event.finish == "stopped" else "done"
+    message.finish = event.finish
+    message.model = event.model
+    message.usage = event.usage
+    message.cost_micro_usd = event.cost_micro_usd
+    message.duration_ms = event.duration_ms
+    message.reasoning_ms = event.reasoning_ms
+    message.length = event.length
+    message.sha256 = event.sha256
+    message.error = None
+
+
+def _fail(message: Message, event: ev.MessageError) -> None:
+    if event.text_kept is not None:
+        message.text.set(event.text_kept)
+        message.reasoning.set(event.reasoning or "")
+    message.status = "error"
+    message.usage = event.usage
+    message.cost_micro_usd = event.cost_micro_usd
+    message.length = event.length
+    message.sha256 = event.sha256
+    message.error = {"code": event.code, "text": event.text, "retryable": event.retryable}

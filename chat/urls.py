@@ -1,0 +1,22 @@
+from django.urls import path
+
+from chat import views
+
+app_name = "chat"
+urlpatterns = [
+    path("", views.page, name="page"),
+    path("c/<uuid:chat_id>", views.page, name="chat-page"),
+    path("api/models", views.models, name="models"),
+    path("api/chats", views.chat_list, name="chats"),
+    path("api/chats/<uuid:chat_id>", views.chat, name="chat"),
+    path("api/chats/<uuid:chat_id>/events", views.events, name="events"),
+    path("api/chats/<uuid:chat_id>/branch", views.branch, name="branch"),
+    path("api/chats/<uuid:chat_id>/messages", views.messages, name="messages"),
+    path("api/chats/<uuid:chat_id>/replies", views.replies, name="replies"),
+    path("api/chats/<uuid:chat_id>/replies/<uuid:reply_id>/stop", views.stop, name="stop"),
+    path(
+        "api/chats/<uuid:chat_id>/replies/<uuid:reply_id>/attempts",
+        views.attempts,
+        name="attempts",
+    ),
+]

@@ -1,0 +1,263 @@
+"""The page and the JSON API. The bodies and every error are described in docs/protocol.md."""
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.csrf import csrf_failure as django_csrf_failure
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.guests import set_visitor_cookie, sign_in_guest
+from accounts.models import User
+from chat import chats, sends
+from chat.api import api, json_body, signed_in, text_field
+from chat.catalogue import UnknownModelError, get_catalogue
+from chat.errors import BadRequest, ChatError, ChatNotFound, ModelUnknown, NotSignedIn
+from chat.models import Reply
+from chat.transcript import is_cursor
+from streams.log import get_log
+
+MAX_MESSAGE_CHARS = 200_000
+MAX_TITLE_CHARS = 200
+EVENTS_PAGE = 1_000
+WORKERS_GROUP = "workers"
+
+
+# The page
+
+
+@never_cache
+@ensure_csrf_cookie
+@require_GET
+async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
+    """The chat page. Leaves nothing on the server for somebody who only looks."""
+    user = await request.auser()
+    person = user if isinstance(user, User) and user.is_active else None
+    if chat_id is not None:
+        await _require_own_chat(person, chat_id)
+    config = await _page_config(person, chat_id)
+    response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
+    if person is None:
+        set_visitor_cookie(request, response)
+    return response
+
+
+async def _require_own_chat(person: User | None, chat_id: uuid.UUID) -> None:
+    if person is None:
+        raise Http404
+    try:
+        await sync_to_async(chats.own_chat)(person, chat_id)
+    except ChatNotFound as error:
+        raise Http404 from error
+
+
+async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[str, Any]:
+    catalogue = get_catalogue()
+    models = await catalogue.models()
+    # The cursor is read first: what happens between the two reads is then watched, not missed.
+    cursor = await get_log().tail(person.stream) if person else "0-0"
+    return {
+        "user": _user_json(person) if person else None,
+        "chat": str(chat_id) if chat_id else None,
+        "chats": await sync_to_async(chats.chat_list)(person) if person else [],
+        "cursor": cursor,
+        "models": [model.to_dict() for model in models],
+        "default_model": await catalogue.default_id(),
+        "ws_path": "/ws",
+    }
+
+
+def _user_json(user: User) -> dict[str, Any]:
+    return {"id": str(user.id), "name": user.name, "is_guest": user.is_guest}
+
+
+# Sending
+
+
+@require_POST
+@api
+async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: send a message and have it answered. Sending it again gives the same answer."""
+    body = json_body(request)
+    parent = body.get("parent")
+    if not isinstance(body.get("edit", False), bool):
+        raise BadRequest("“edit” must be true or false.")
+    send = sends.Send(
+        id=sends.read_uuid(body.get("id"), "id"),
+        chat=chat_id,
+        text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
+        model=await _known_model(body),
+        parent=sends.read_uuid(parent, "parent") if parent is not None else None,
+        edit=body.get("edit", False),
+    )
+    user, reply = await sync_to_async(_place_for_visitor)(request, send)
+    await sends.deliver(reply, user.stream)
+    accepted = {
+        "chat": str(chat_id),
+        "message": str(send.id),
+        "reply": str(reply.id),
+        "user": _user_json(user),
+    }
+    return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
+
+
+def _place_for_visitor(request: HttpRequest, send: sends.Send) -> tuple[User, Reply]:
+    """Place a send; a visitor becomes a guest by it."""
+    user = request.user if isinstance(request.user, User) else sign_in_guest(request)
+    if user is None or not user.is_active:
+        raise NotSignedIn("Your browser did not keep our cookie. Allow cookies and reload.")
+    return user, sends.place_send(user, send)
+
+
+@require_POST
+@api
+async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: answer a message anew, as a branch beside the answers it has."""
+    user, body = await signed_in(request), json_body(request)
+    reply = await sync_to_async(sends.place_regeneration)(
+        user,
+        chat_id,
+        sends.read_uuid(body.get("id"), "id"),
+        sends.read_uuid(body.get("parent"), "parent"),
+        await _known_model(body),
+    )
+    await sends.deliver(reply, user.stream)
+    return _accepted(reply)
+
+
+@require_POST
+@api
+async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
+    """POST: go on with an answer that failed or was stopped, in the same message."""
+    user = await signed_in(request)
+    reply = await sync_to_async(sends.place_continue)(user, chat_id, reply_id)
+    await sends.deliver(reply, user.stream)
+    return _accepted(reply)
+
+
+@require_POST
+@api
+async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
+    """POST: end an answer where it is. What is there is kept."""
+    user = await signed_in(request)
+    if await sync_to_async(sends.request_stop)(user, chat_id, reply_id):
+        await _tell_workers([str(reply_id)])
+    return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
+
+
+# One chat
+
+
+@require_http_methods(["PATCH", "DELETE"])
+@api
+async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """PATCH: rename. DELETE: take off the list and stop what is being written in it."""
+    user = await signed_in(request)
+    if request.method == "DELETE":
+        await _tell_workers(await chats.delete(user, chat_id))
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    title = " ".join(text_field(json_body(request), "title", max_chars=MAX_TITLE_CHARS).split())
+    await chats.rename(user, chat_id, title)
+    return JsonResponse({"chat": str(chat_id), "title": title})
+
+
+@require_POST
+@api
+async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: show this message among its siblings."""
+    user, body = await signed_in(request), json_body(request)
+    message_id = sends.read_uuid(body.get("message"), "message")
+    await chats.choose_branch(user, chat_id, message_id)
+    return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
+
+
+@require_GET
+@api
+async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """GET: the chat's events after an entry, as the socket would send them."""
+    user = await signed_in(request)
+    await sync_to_async(chats.own_chat)(user, chat_id)
+    after, limit = request.GET.get("after"), request.GET.get("limit", str(EVENTS_PAGE))
+    if after is not None and not is_cursor(after):
+        raise BadRequest("“after” must be an entry id.")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= EVENTS_PAGE):
+        raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
+    entries = await get_log().read(
+        user.stream, chat=str(chat_id), after=after, limit=int(limit) + 1
+    )
+    shown = entries[: int(limit)]
+    listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)
+    more = orjson.dumps(len(entries) > len(shown))
+    return HttpResponse(
+        b'{"entries":[%s],"more":%s}' % (listed, more), content_type="application/json"
+    )
+
+
+# Lists
+
+
+@require_GET
+@api
+async def chat_list(request: HttpRequest) -> HttpResponse:
+    user = await signed_in(request)
+    cursor = await get_log().tail(user.stream)
+    listed = await sync_to_async(chats.chat_list)(user)
+    return JsonResponse({"chats": listed, "cursor": cursor})
+
+
+@require_GET
+@api
+async def models(request: HttpRequest) -> HttpResponse:
+    catalogue = get_catalogue()
+    listed = [model.to_dict() for model in await catalogue.models()]
+    return JsonResponse({"models": listed, "default": await catalogue.default_id()})
+
+
+# Private
+
+
+async def _known_model(body: dict[str, Any]) -> str:
+    name = text_field(body, "model", max_chars=MAX_TITLE_CHARS)
+    try:
+        return (await get_catalogue().find(name)).id
+    except UnknownModelError as error:
+        raise ModelUnknown from error
+
+
+async def _tell_workers(reply_ids: list[str]) -> None:
+    """The quick way to the worker. If it fails, the worker finds the stop in the database."""
+    layer = get_channel_layer()
+    assert layer is not None
+    for reply_id in reply_ids:
+        await layer.group_send(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
+
+
+def _accepted(reply: Reply) -> JsonResponse:
+    return JsonResponse(
+        {"chat": str(reply.chat_id), "message": str(reply.prompt_id), "reply": str(reply.id)},
+        status=HTTPStatus.ACCEPTED,
+    )
+
+
+def not_found(request: HttpRequest, _exception: Exception) -> HttpResponse:
+    """404: JSON for the API, a page for people."""
+    if request.path.startswith("/api/"):
+        error: ChatError = ChatNotFound("There is nothing at this address.")
+        body = {"error": {"code": "not_found", "message": error.message}}
+        return JsonResponse(body, status=HTTPStatus.NOT_FOUND)
+    return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403 for a request without its CSRF token: JSON for the API, a page for people."""
+    if request.path.startswith("/api/"):
+        body = {"error": {"code": "csrf", "message": "This page is out of date. Reload it."}}
+        return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
+    return django_csrf_failure(request, reason=reason)

@@ -1,0 +1,100 @@
+"""The worker's side of the database: load what is owed, settle what has ended, find what got stuck.
+
+Sync throughout; the worker crosses over once at the start and once at the end of an answer.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from chat.models import Chat, Reply
+
+# How old an unfinished step must be before the sweep takes it for abandoned.
+ABANDONED_AFTER_S = 5
+SWEEP_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """One answer that is owed, as the worker needs it."""
+
+    reply: Reply
+    stream: str
+    chat_id: str
+    reply_id: str
+    prompt_id: str
+    model: str
+    continued_after_attempt: int | None
+    stop_requested: bool
+
+
+def load_order(reply_id: str) -> WorkOrder | None:
+    """None when there is nothing to do: no such answer, or it has ended already."""
+    reply = Reply.objects.select_related("chat__owner").filter(id=uuid.UUID(reply_id)).first()
+    if reply is None or reply.is_final:
+        return None
+    return _order(reply)
+
+
+def settle(order: WorkOrder, state: Reply.State, attempts: int) -> list[str]:
+    """Note the end of an answer; gives the replies that waited for it and may start now.
+
+    Running it twice changes nothing the second time.
+    """
+    with transaction.atomic():
+        Chat.objects.select_for_update().get(id=order.reply.chat_id)
+        Reply.objects.filter(id=order.reply.id).exclude(state__in=Reply.FINAL).update(
+            state=state, attempts=attempts, finished_at=timezone.now(), outbox=None
+        )
+        Chat.objects.filter(id=order.reply.chat_id).update(updated_at=timezone.now())
+        return _start_waiting(Q(parent_id=order.reply.id))
+
+
+def stops_requested(reply_ids: Iterable[str]) -> list[str]:
+    """Which of these answers their owners want to end."""
+    found = Reply.objects.filter(
+        id__in=[uuid.UUID(reply_id) for reply_id in reply_ids], stop_requested_at__isnull=False
+    )
+    return [str(reply_id) for reply_id in found.values_list("id", flat=True)]
+
+
+def abandoned_orders() -> list[WorkOrder]:
+    """Unfinished answers that are old enough to have been queued, with their waiting ones freed.
+
+    Telling the log and the queue about them again is harmless: both drop what they know.
+    """
+    before = timezone.now() - timedelta(seconds=ABANDONED_AFTER_S)
+    with transaction.atomic():
+        _start_waiting(Q(parent__state__in=Reply.FINAL))
+    stuck = (
+        Reply.objects.select_related("chat__owner")
+        .filter(created_at__lt=before)
+        .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
+        .order_by("created_at")[:SWEEP_BATCH]
+    )
+    return [_order(reply) for reply in stuck]
+
+
+def _start_waiting(which: Q) -> list[str]:
+    waiting = Reply.objects.filter(which, state=Reply.State.WAITING)
+    ids = list(waiting.order_by("created_at").values_list("id", flat=True))
+    Reply.objects.filter(id__in=ids, state=Reply.State.WAITING).update(state=Reply.State.QUEUED)
+    return [str(reply_id) for reply_id in ids]
+
+
+def _order(reply: Reply) -> WorkOrder:
+    return WorkOrder(
+        reply=reply,
+        stream=reply.chat.owner.stream,
+        chat_id=str(reply.chat_id),
+        reply_id=str(reply.id),
+        prompt_id=str(reply.prompt_id),
+        model=reply.model,
+        continued_after_attempt=reply.continued_after_attempt,
+        stop_requested=reply.stop_requested_at is not None,
+    )

@@ -1,0 +1,234 @@
+"""A worker: claims answers that are owed, writes them, and does the periodic chores.
+
+Any number of workers may run. Each renews the leases of its answers; when it dies, the leases lapse
+and another worker claims the answers. When it is asked to leave, it hands them over at once.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from chat import titles, work_orders
+from chat.catalogue import get_catalogue
+from chat.generation import Generation, Outcome
+from chat.models import Reply
+from chat.sends import ANSWERS_QUEUE, append_outbox, enqueue
+from streams.errors import StreamsError
+from streams.log import close_log, get_log
+from streams.queue import Job, close_queues, get_queue
+
+logger = logging.getLogger(__name__)
+
+WORKERS_GROUP = "workers"
+STOP_POLL_S = 1.0
+SWEEP_EVERY_S = 5.0
+BEAT_EVERY_S = 1.0
+# Pause before a loop goes on after an error, such as Redis being restarted.
+ERROR_PAUSE_S = 0.3
+# How long a leaving worker waits for what it has begun to be stored and handed over.
+LEAVE_TIMEOUT_S = 8.0
+# Jobs claimed in one go, so that a burst is shared among the workers.
+CLAIM_BATCH = 20
+
+STATES = {
+    Outcome.DONE: Reply.State.DONE,
+    Outcome.STOPPED: Reply.State.STOPPED,
+    Outcome.FAILED: Reply.State.FAILED,
+}
+
+
+class Worker:
+    """Runs answers until `leave` is called. One per process and event loop."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}"
+        self._log = get_log()
+        self._queue = get_queue(ANSWERS_QUEUE)
+        self._running: dict[str, Generation] = {}
+        self._answers: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[None]] = set()
+        self._leaving = asyncio.Event()
+
+    # Lifecycle
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Work until asked to leave; returns when everything has been handed over."""
+        await self._beat()
+        on_ready()
+        loops = [
+            asyncio.create_task(self._forever(step, pause))
+            for step, pause in (
+                (self._claim_new, 0.0),
+                (self._claim_stalled, settings.WORK_POLL_MS / 1000),
+                (self._renew, settings.WORK_RENEW_MS / 1000),
+                (self._listen_for_stops, 0.0),
+                (self._poll_stops, STOP_POLL_S),
+                (self._sweep, SWEEP_EVERY_S),
+                (self._beat, BEAT_EVERY_S),
+            )
+        ]
+        await self._leaving.wait()
+        # The renewing loop goes on: what is handed over must still be ours.
+        for loop in loops[:2]:
+            loop.cancel()
+        for generation in self._running.values():
+            generation.hand_over()
+        if self._answers:
+            await asyncio.wait(self._answers, timeout=LEAVE_TIMEOUT_S)
+        rest = [*loops, *self._answers, *self._chores]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def leave(self) -> None:
+        self._leaving.set()
+
+    # Loops
+
+    async def _forever(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
+        while True:
+            try:
+                await step()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                # A loop of the worker outlives every fault; the next turn may find it mended.
+                logger.exception("worker loop %s failed; going on", step.__name__)
+                await asyncio.sleep(ERROR_PAUSE_S)
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    async def _claim_new(self) -> None:
+        room = settings.WORK_CONCURRENCY - len(self._running)
+        if room <= 0:
+            await asyncio.sleep(settings.WORK_POLL_MS / 1000)
+            return
+        jobs = await self._queue.claim(self.name, min(room, CLAIM_BATCH))
+        for job in jobs:
+            self._start(job)
+        if not jobs:
+            await self._queue.wait(timeout_ms=1_000)
+
+    async def _claim_stalled(self) -> None:
+        room = settings.WORK_CONCURRENCY - len(self._running)
+        if room > 0:
+            for job in await self._queue.claim_stalled(self.name, min(room, CLAIM_BATCH)):
+                logger.warning("taking over answer %s", job.key)
+                self._start(job, lease_lapsed=True)
+
+    async def _renew(self) -> None:
+        held = dict(self._running)
+        if not held:
+            return
+        kept = await self._queue.renew(self.name, [generation.job for generation in held.values()])
+        for job_id, generation in held.items():
+            if job_id not in kept and self._running.get(job_id) is generation:
+                generation.lose()
+
+    async def _listen_for_stops(self) -> None:
+        """The quick way a stop arrives. The row it is noted in is the sure one (`_poll_stops`)."""
+        layer = get_channel_layer()
+        assert layer is not None
+        channel = await layer.new_channel()
+        await layer.group_add(WORKERS_GROUP, channel)
+        while True:
+            message = await layer.receive(channel)
+            if message.get("type") == "stop":
+                self._stop_all({message["reply"]})
+
+    async def _poll_stops(self) -> None:
+        if ids := [generation.order.reply_id for generation in self._running.values()]:
+            self._stop_all(set(await sync_to_async(work_orders.stops_requested)(ids)))
+
+    def _stop_all(self, reply_ids: set[str]) -> None:
+        for generation in self._running.values():
+            if generation.order.reply_id in reply_ids:
+                generation.stop()
+
+    async def _sweep(self) -> None:
+        """Carry on what a crash left between two steps: see `chat.sends`."""
+        held = {generation.order.reply_id for generation in self._running.values()}
+        for order in await sync_to_async(work_orders.abandoned_orders)():
+            if order.reply_id not in held:
+                await append_outbox(order.reply, order.stream)
+                if order.reply.state == Reply.State.QUEUED:
+                    await enqueue(order.reply.id)
+
+    async def _beat(self) -> None:
+        await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))
+
+    # One answer
+
+    def _start(self, job: Job, *, lease_lapsed: bool = False) -> None:
+        self._keep(self._answers, self._answer(job, lease_lapsed))
+
+    def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _answer(self, job: Job, lease_lapsed: bool) -> None:
+        try:
+            order = await sync_to_async(work_orders.load_order)(job.key)
+            if order is None:
+                await self._queue.done(job)
+                return
+            generation = Generation(job, order, self._log, get_catalogue(), lease_lapsed)
+            self._running[job.id] = generation
+            if self._leaving.is_set():
+                generation.hand_over()
+            try:
+                outcome = await self._generate(generation)
+                await self._finish(generation, outcome)
+            finally:
+                self._running.pop(job.id, None)
+        except StreamsError:
+            logger.warning("Redis is away; answer %s is left to its lease", job.key)
+        except Exception:
+            # Left to its lease: another try, by this worker or another one, starts from the log.
+            logger.exception("answer %s could not be finished", job.key)
+
+    async def _generate(self, generation: Generation) -> Outcome:
+        try:
+            return await generation.run()
+        except Exception:
+            # A fault of ours must still give the answer a durable end.
+            logger.exception("generating answer %s failed", generation.order.reply_id)
+            return await generation.fail_internally()
+
+    async def _finish(self, generation: Generation, outcome: Outcome) -> None:
+        order, job = generation.order, generation.job
+        if outcome is Outcome.LOST:
+            return
+        if outcome is Outcome.HANDED_OVER:
+            await self._queue.release(job)
+            return
+        message = generation.message
+        attempts = message.attempt if message else 0
+        freed = await sync_to_async(work_orders.settle)(order, STATES[outcome], attempts)
+        for reply_id in freed:
+            await self._queue.put(reply_id, b"")
+        await self._queue.done(job)
+        await self._log.compact(order.stream, order.chat_id, order.reply_id)
+        if outcome is Outcome.DONE:
+            self._keep(self._chores, titles.improve(order, generation.transcript, get_catalogue()))
+
+
+async def work(on_ready: Callable[[], None]) -> None:
+    """Run a worker until SIGTERM or SIGINT. `on_ready` is called once it has said that it lives."""
+    worker = Worker()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, worker.leave)
+    try:
+        await worker.run(on_ready)
+    finally:
+        await close_queues()
+        await close_log()

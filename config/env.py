@@ -1,0 +1,84 @@
+"""Readers for what `environs` has none for: secrets, the generated key, where Redis listens."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+
+def env_secret(env: Env, name: str, default: str = "") -> str:
+    """NAME, or what the file named by NAME_FILE holds (less its last line break). Never both."""
+    value: str = env.str(name, "")
+    file_name: str = env.str(f"{name}_FILE", "")
+    if value and file_name:
+        raise ImproperlyConfigured(f"Both {name} and {name}_FILE are set: keep one of them.")
+    if not file_name:
+        return value or default
+    try:
+        return Path(file_name).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}") from error
+
+
+def generated_secret(path: Path) -> str:
+    """The secret kept in `path` (mode 0600), made on the first call.
+
+    Two processes that start at once get the same secret: the file appears whole, by a link that
+    only one of them can make.
+    """
+    try:
+        return path.read_text(encoding="ascii").strip() or _make_secret(path)
+    except FileNotFoundError:
+        return _make_secret(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+
+
+def _make_secret(path: Path) -> str:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mkstemp makes it 0600
+        fresh = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(50))
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(fresh, path)
+            except FileExistsError:
+                if not path.stat().st_size:  # An empty file is no secret.
+                    fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: Exception) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"The data folder {path.parent} cannot be used: {error}. "
+        "Give this user the right to write there, or choose another folder with HOLDFAST_DATA."
+    )
+
+
+def embedded_redis_url(data_dir: Path) -> str:
+    """Where the Redis of this data folder listens; streams/embedded.py starts it there."""
+    return f"unix://{quote(str(data_dir / 'redis' / 'redis.sock'))}"
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """The scheme and the host name of HOLDFAST_URL; both empty when it is not set."""
+    if not url:
+        return "", ""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"HOLDFAST_URL must look like https://chat.example.org, but is {url!r}."
+        )
+    return parts.scheme, parts.hostname

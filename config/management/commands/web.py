@@ -1,0 +1,110 @@
+"""The web process: Daphne with what it lacks, an orderly end.
+
+On SIGTERM it takes no new connection, tells every WebSocket to come back (close code 1012),
+finishes the requests it has, and ends. `up` hands it the listening socket (--fd), so that one
+process can follow another without a refused connection; else --host and --port say where.
+"""
+
+import asyncio
+import signal
+import socket
+import time
+from typing import Any
+
+import uvloop
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.module_loading import import_string
+
+from config import ready
+from config.listen import ListenError, listen
+
+# How long requests under way may take to finish once the process is told to end.
+DRAIN_S = 5.0
+DRAIN_POLL_S = 0.05
+SERVICE_RESTART = 1012
+# What clients send is short: names, cursors, counts.
+WEBSOCKET_MESSAGE_BYTES = 65_536
+
+
+class Command(BaseCommand):
+    help = "Serve pages, the API and WebSockets, until SIGTERM."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default=settings.HOST)
+        parser.add_argument("--port", type=int, default=settings.PORT)
+        parser.add_argument("--fd", type=int, help="serve on this listening socket, inherited")
+
+    def handle(self, *, host: str, port: int, fd: int | None, **_options: Any) -> None:
+        try:
+            listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
+        except ListenError as error:
+            raise CommandError(str(error)) from error
+        serve(listening)
+
+
+def serve(listening: socket.socket) -> None:
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop on import.
+    from daphne.server import Server
+
+    forwarded = "X-Forwarded-" if settings.TRUST_PROXY else None
+    server: Any = Server(
+        import_string(settings.ASGI_APPLICATION),
+        endpoints=[listening],
+        signal_handlers=False,
+        ready_callable=lambda: _begin(server, listening),
+        websocket_timeout=-1,
+        websocket_max_message_size=WEBSOCKET_MESSAGE_BYTES,
+        websocket_max_frame_size=WEBSOCKET_MESSAGE_BYTES,
+        proxy_forwarded_address_header=forwarded and forwarded + "For",
+        proxy_forwarded_port_header=forwarded and forwarded + "Port",
+        proxy_forwarded_proto_header=forwarded and forwarded + "Proto",
+        server_name="holdfast",
+    )
+    server.endpoints = []  # Daphne names sockets by text, and IPv6 ones not at all: see _begin.
+    server.run()
+
+
+def _begin(server: Any, listening: socket.socket) -> None:
+    """Called by Daphne just before its loop runs."""
+    from twisted.internet import reactor
+
+    listening.setblocking(False)
+    port = reactor.adoptStreamPort(listening.fileno(), listening.family, server.http_factory)
+    loop = asyncio.get_event_loop()
+    end = _End(server, port, loop)
+    loop.add_signal_handler(signal.SIGTERM, end.begin)
+    loop.add_signal_handler(signal.SIGINT, end.begin)
+    ready.tell()
+
+
+class _End:
+    def __init__(self, server: Any, port: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._port = port
+        self._loop = loop
+        self._stop_at = 0.0
+
+    def begin(self) -> None:
+        if self._stop_at:
+            return
+        self._stop_at = time.monotonic() + DRAIN_S
+        self._port.stopListening()
+        self._drain()
+
+    def _drain(self) -> None:
+        for connection in self._open():
+            websocket = getattr(connection, "application_type", "") == "websocket"
+            if websocket and connection.state == connection.STATE_OPEN:
+                # Daphne's own close refuses codes of the protocol itself, such as this one.
+                connection.sendCloseFrame(code=SERVICE_RESTART)
+        if self._open() and time.monotonic() < self._stop_at:
+            self._loop.call_later(DRAIN_POLL_S, self._drain)
+        else:
+            self._server.stop()
+
+    def _open(self) -> list[Any]:
+        """Sockets and requests under way; Daphne forgets the finished ones only once a second."""
+        connections = self._server.connections.items()
+        return [connection for connection, state in connections if "disconnected" not in state]

@@ -1,0 +1,38 @@
+"""Redis as `up` sees it: the embedded one to start, or the given one to check."""
+
+import signal
+from urllib.parse import unquote
+
+from django.conf import settings
+
+from config.child import Service
+from streams.embedded import redis_command
+from streams.errors import EmbeddedRedisError
+
+# It has only to answer its clients and to sync what they wrote.
+STOP_S = 30.0
+
+
+class RedisPlanError(Exception):
+    """One line: what is wrong with the Redis and what to do."""
+
+
+def redis_service() -> Service:
+    try:
+        command = redis_command(settings.DATA_DIR)
+    except EmbeddedRedisError as error:
+        raise RedisPlanError(str(error)) from error
+    return Service(
+        name="redis",
+        argv=[*map(str, command), "--loglevel", "warning"],
+        ready=["redis", unquote(settings.REDIS_URL.removeprefix("unix://"))],
+        stage=0,
+        stop_within_s=STOP_S,
+        tied_by=signal.SIGTERM,
+        # The kernel's setting is `doctor`'s to mention; the rest says that it stops when told to.
+        hushed=["Memory overcommit", "signal-handler", "ready to exit"],
+    )
+
+
+def check_given_redis() -> None:
+    pass

@@ -1,0 +1,9 @@
+"""Static files of production: named by their content, compressed once, cached for good."""
+
+from servestatic.storage import CompressedManifestStaticFilesStorage
+
+
+class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
+    # `import "./fold.js"` becomes `import "./fold.0123456789ab.js"` too; off by default in Django.
+    # It misses an import without its semicolon: tests/config/test_static.py looks for those.
+    support_js_module_import_aggregation = True

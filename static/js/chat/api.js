@@ -1,0 +1,107 @@
+// Commands go in over HTTP. Each names what it makes, so that repeating it after a lost answer is
+// safe; `repeatUntilAnswered` does so, and only a refusal from the server ends in an error.
+import { backoffMs } from "./backoff.js";
+import { text } from "./text.js";
+
+const TIMEOUT_MS = 20_000;
+const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
+
+/** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
+export class ApiError extends Error {
+  constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0 }) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get isRetryable() {
+    return this.status === 0 || RETRYABLE_STATUSES.has(this.status);
+  }
+}
+
+const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+
+async function call(method, path, body, { keepalive = false } = {}) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      keepalive,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch {
+    throw new ApiError({});
+  }
+  if (!response.ok) throw await refusal(response);
+  if (response.status === 204) return null;
+  try {
+    return await response.json();
+  } catch {
+    // Cut off on the way: the order may have been carried out, so it is asked again.
+    throw new ApiError({});
+  }
+}
+
+async function refusal(response) {
+  const retryAfterMs = 1000 * (Number(response.headers.get("Retry-After")) || 0);
+  const body = await response.json().catch(() => ({}));
+  const fallback = response.status >= 500 ? text.serverTrouble : text.refused(response.status);
+  return new ApiError({
+    status: response.status,
+    code: body.error?.code ?? `http_${response.status}`,
+    message: body.error?.message ?? fallback,
+    retryAfterMs,
+  });
+}
+
+/**
+ * Call until the server has answered. Between tries `onWait(error, delayMs)` tells the page and
+ * the wait ends early when `wake` (an EventTarget) fires "wake". `tries` bounds it (default: never).
+ */
+export async function repeatUntilAnswered(order, { onWait = () => {}, wake = null, tries = Infinity } = {}) {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await order();
+    } catch (error) {
+      if (!(error instanceof ApiError) || !error.isRetryable || attempt + 1 >= tries) throw error;
+      const delayMs = Math.max(error.retryAfterMs, backoffMs(attempt));
+      onWait(error, delayMs);
+      await sleep(delayMs, wake);
+    }
+  }
+}
+
+function sleep(ms, wake) {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      wake?.removeEventListener("wake", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    wake?.addEventListener("wake", done);
+  });
+}
+
+const chatPath = (chat) => `/api/chats/${chat}`;
+const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
+
+export const api = {
+  send: (chat, body) => call("POST", `${chatPath(chat)}/messages`, body),
+  regenerate: (chat, body) => call("POST", `${chatPath(chat)}/replies`, body),
+  stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}),
+  goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}),
+  choose: (chat, message) => call("POST", `${chatPath(chat)}/branch`, { message }),
+  rename: (chat, title) => call("PATCH", chatPath(chat), { title }),
+  remove: (chat, options) => call("DELETE", chatPath(chat), undefined, options),
+  chats: () => call("GET", "/api/chats"),
+  models: () => call("GET", "/api/models"),
+  events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),
+};

@@ -1,0 +1,184 @@
+// The fold: events in, transcript out. Pure, and the same as chat/transcript.py; both are driven
+// by tests/vectors/fold/*.json. One more token costs the same at the end of a long answer as at
+// its start: the state is changed in place and the text of one message is appended to (engines
+// keep `a += b` as a rope). Who shows it asks what changed, which `foldEntry` returns.
+import { isAfter } from "./ids.js";
+
+export const ROOT = "";
+
+/** What an event must bring; one that lacks a field is of a newer version and is skipped. */
+const REQUIRED = {
+  "chat.created": ["chat", "title", "model"],
+  "chat.renamed": ["chat", "title", "by"],
+  "chat.deleted": ["chat"],
+  "message.created": ["message", "role"],
+  "message.started": ["message", "attempt", "model"],
+  "message.delta": ["message", "text"],
+  "message.reasoning": ["message", "text"],
+  "message.resumed": ["message", "attempt", "reason", "means", "length"],
+  "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
+  "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
+  "branch.chosen": ["message"],
+};
+
+/** What changed, so that a view need not compare: the whole chat, its shape, a status, or text. */
+export const Change = Object.freeze({ CHAT: "chat", SHAPE: "shape", STATUS: "status", TEXT: "text" });
+
+// Ids come from outside: a null prototype keeps "__proto__" an ordinary key.
+const table = () => Object.create(null);
+
+export function emptyTranscript() {
+  return { title: "", deleted: false, messages: table(), children: table(), chosen: table(), cursor: "0-0" };
+}
+
+/**
+ * Fold one entry into `state`. An entry at or before the cursor, of an unknown type, or about a
+ * message that is not there changes nothing and gives null; else {change, message}.
+ */
+export function foldEntry(state, id, data) {
+  if (!isAfter(id, state.cursor)) return null;
+  state.cursor = id;
+  const required = Object.hasOwn(REQUIRED, data.type) ? REQUIRED[data.type] : null;
+  if (!required || !required.every((name) => name in data)) return null;
+  switch (data.type) {
+    case "chat.created":
+    case "chat.renamed":
+      state.title = data.title;
+      return { change: Change.CHAT, message: null };
+    case "chat.deleted":
+      state.deleted = true;
+      return { change: Change.CHAT, message: null };
+    case "message.created":
+      return create(state, data, id);
+    default: {
+      const message = state.messages[data.message];
+      return message ? changeMessage(state, message, data, id) : null;
+    }
+  }
+}
+
+function create(state, data, id) {
+  const parent = data.parent ?? null;
+  if (data.message in state.messages) return null;
+  if (parent !== null && !(parent in state.messages)) return null;
+  state.messages[data.message] = {
+    id: data.message,
+    role: data.role,
+    parent,
+    created: id,
+    started: null,
+    status: data.role === "user" ? "done" : "queued",
+    model: data.model ?? null,
+    text: data.text ?? "",
+    reasoning: "",
+    attempt: 0,
+    seams: [],
+    left_out: 0,
+    finish: null,
+    usage: null,
+    cost_micro_usd: null,
+    duration_ms: null,
+    reasoning_ms: null,
+    length: null,
+    sha256: null,
+    error: null,
+  };
+  const key = parent ?? ROOT;
+  (state.children[key] ??= []).push(data.message);
+  // What was just written is what is shown: a choice made earlier at this fork is over.
+  delete state.chosen[key];
+  return { change: Change.SHAPE, message: data.message };
+}
+
+function changeMessage(state, message, data, id) {
+  switch (data.type) {
+    case "message.delta":
+      message.text += data.text;
+      return { change: Change.TEXT, message: message.id };
+    case "message.reasoning":
+      message.reasoning += data.text;
+      return { change: Change.TEXT, message: message.id };
+    case "message.started":
+      begin(message, data);
+      message.started ??= id;
+      break;
+    case "message.resumed":
+      begin(message, data);
+      message.seams.push({ at: id, reason: data.reason, means: data.means, length: data.length });
+      break;
+    case "message.completed":
+      complete(message, data);
+      break;
+    case "message.error":
+      fail(message, data);
+      break;
+    case "branch.chosen":
+      state.chosen[message.parent ?? ROOT] = message.id;
+      return { change: Change.SHAPE, message: message.id };
+  }
+  return { change: Change.STATUS, message: message.id };
+}
+
+function begin(message, data) {
+  message.status = "running";
+  message.attempt = data.attempt;
+  message.model = data.model || message.model;
+  message.left_out = data.left_out ?? 0;
+  message.error = null;
+}
+
+function complete(message, data) {
+  replaceText(message, data.text, data.reasoning);
+  message.status = data.finish === "stopped" ? "stopped" : "done";
+  message.finish = data.finish;
+  message.model = data.model;
+  message.usage = data.usage ?? null;
+  message.cost_micro_usd = data.cost_micro_usd ?? null;
+  message.duration_ms = data.duration_ms;
+  message.reasoning_ms = data.reasoning_ms ?? null;
+  message.length = data.length;
+  message.sha256 = data.sha256;
+  message.error = null;
+}
+
+function fail(message, data) {
+  replaceText(message, data.text_kept, data.reasoning);
+  message.status = "error";
+  message.usage = data.usage ?? null;
+  message.cost_micro_usd = data.cost_micro_usd ?? null;
+  message.length = data.length;
+  message.sha256 = data.sha256;
+  message.error = { code: data.code, text: data.text, retryable: data.retryable };
+}
+
+/** The chat's own index holds the whole text at an answer's end; it stands for all the pieces. */
+function replaceText(message, text, reasoning) {
+  if (text === undefined || text === null) return;
+  message.text = text;
+  message.reasoning = reasoning ?? "";
+}
+
+/** The message shown among the children of `parent` (ROOT for the first), or null. */
+export function shownChild(state, parent) {
+  const siblings = state.children[parent];
+  return siblings ? state.messages[state.chosen[parent] ?? siblings.at(-1)] : null;
+}
+
+/** The messages shown, first to last: at each fork the chosen child, else the newest. */
+export function shownPath(state) {
+  const path = [];
+  for (let next = shownChild(state, ROOT); next; next = shownChild(state, next.id)) path.push(next);
+  return path;
+}
+
+/** The ids of all answers or edits at the place of `message`, oldest first, itself included. */
+export function siblingsOf(state, message) {
+  return state.children[message.parent ?? ROOT] ?? [];
+}
+
+export const isAnswering = (message) => message.status === "queued" || message.status === "running";
+
+/** The state as the shared test vectors write it. */
+export function transcriptToJson({ title, deleted, messages, children, chosen }) {
+  return { title, deleted, messages, children, chosen };
+}

@@ -1,0 +1,36 @@
+// Work that shows something runs at most once per animation frame, and leaves the page idle for
+// longer than it kept it busy: whatever the model sends, typing stays smooth.
+
+const HIDDEN_MS = 250; // a hidden page gets no animation frames
+const IDLE_PER_BUSY = 3;
+const CHEAP_MS = 4;
+
+/** Run `task` once in the next frame, however often it is asked for before. */
+export function oncePerFrame(task) {
+  let isAsked = false;
+  let notBeforeMs = 0;
+  const run = () => {
+    const startMs = performance.now();
+    if (startMs < notBeforeMs) {
+      schedule(run);
+      return;
+    }
+    isAsked = false;
+    task();
+    // Views draw in a microtask that the task has queued before this one: they are counted too.
+    queueMicrotask(() => {
+      const tookMs = performance.now() - startMs;
+      notBeforeMs = tookMs > CHEAP_MS ? startMs + tookMs * (1 + IDLE_PER_BUSY) : 0;
+    });
+  };
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    schedule(run);
+  };
+}
+
+function schedule(run) {
+  if (document.visibilityState === "hidden") setTimeout(run, HIDDEN_MS);
+  else requestAnimationFrame(run);
+}

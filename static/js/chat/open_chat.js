@@ -1,0 +1,143 @@
+// One chat in memory: its fold, and signals that say what a view must draw again. A token makes
+// one message's signal tick, once per frame; nothing else is touched.
+import { batch, signal } from "../signals.js";
+import { oncePerFrame } from "./frames.js";
+import { Change, emptyTranscript, foldEntry, isAnswering, shownPath } from "./fold.js";
+import { matchesFingerprint } from "./verify.js";
+
+const ENDS = new Set(["message.completed", "message.error"]);
+
+export class OpenChat {
+  id;
+  transcript = emptyTranscript();
+  /** Ticks when messages came, a branch was chosen or a status changed. */
+  shape = signal(0);
+  title = signal("");
+  isDeleted = signal(false);
+  /** Whether what is shown is the whole chat: replay has caught up at least once. */
+  isLoaded = signal(false);
+  /** null, or the server's {code, message}: not there, not ours. */
+  problem = signal(null);
+  /** The id of the message whose text failed its check even after reading again. */
+  damaged = signal(null);
+  /** The answer that ended last while being watched, for the screen reader. */
+  lastEnded = signal(null);
+
+  #ticks = new Map();
+  #dirty = new Set();
+  #isShapeDirty = false;
+  #healed = new Set();
+  #reread;
+  #onReplaced;
+  #show = oncePerFrame(() => this.#flush());
+
+  /**
+   * @param reread async () => entries of the whole chat, read from the start
+   * @param onReplaced () => follow again: what came during the reading is not in it
+   */
+  constructor(id, reread, onReplaced) {
+    this.id = id;
+    this.#reread = reread;
+    this.#onReplaced = onReplaced;
+  }
+
+  /** The last entry folded, or null: where to go on reading. */
+  get cursor() {
+    return this.transcript.cursor === "0-0" ? null : this.transcript.cursor;
+  }
+
+  /** A signal that ticks when this message's text or status changed. */
+  tick(messageId) {
+    if (!this.#ticks.has(messageId)) this.#ticks.set(messageId, signal(0));
+    return this.#ticks.get(messageId);
+  }
+
+  /** Fold entries as they come; gives the messages that ended. */
+  fold(entries) {
+    for (const [id, data] of entries) {
+      const result = foldEntry(this.transcript, id, data);
+      if (!result) continue;
+      if (result.message) this.#dirty.add(result.message);
+      if (result.change !== Change.TEXT) this.#isShapeDirty = true;
+      if (ENDS.has(data.type)) this.#ended(this.transcript.messages[data.message]);
+    }
+    this.#show();
+  }
+
+  /** Replay has caught up: draw now what was gathered. */
+  caughtUp() {
+    this.problem.value = null;
+    if (!this.isLoaded.peek()) this.#flush();
+    this.isLoaded.value = true;
+  }
+
+  path() {
+    return shownPath(this.transcript);
+  }
+
+  answering() {
+    return this.path().filter(isAnswering);
+  }
+
+  /** Show another branch before the log has confirmed it; gives a function that takes it back. */
+  chooseLocally(message) {
+    const key = message.parent ?? "";
+    const before = this.transcript.chosen[key];
+    this.transcript.chosen[key] = message.id;
+    this.#redraw();
+    return () => {
+      if (before) this.transcript.chosen[key] = before;
+      else delete this.transcript.chosen[key];
+      this.#redraw();
+    };
+  }
+
+  #redraw() {
+    this.#isShapeDirty = true;
+    this.#flush();
+  }
+
+  #flush() {
+    batch(() => {
+      for (const id of this.#dirty) if (this.#ticks.has(id)) this.#ticks.get(id).value += 1;
+      this.#dirty.clear();
+      if (!this.#isShapeDirty) return;
+      this.#isShapeDirty = false;
+      this.title.value = this.transcript.title;
+      this.isDeleted.value = this.transcript.deleted;
+      this.shape.value += 1;
+    });
+  }
+
+  #ended(message) {
+    if (!message) return;
+    if (this.isLoaded.peek()) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
+    this.#check(message).catch(() => {
+      // Reading again failed on the way; the next end or reload checks again.
+      this.#healed.delete(message.id);
+    });
+  }
+
+  /** Compare what was folded with what was stored; heal by reading again, once per message. */
+  async #check(message) {
+    if (await matchesFingerprint(message)) return;
+    if (this.#healed.has(message.id)) {
+      this.damaged.value = message.id;
+      return;
+    }
+    this.#healed.add(message.id);
+    const entries = await this.#reread();
+    const fresh = emptyTranscript();
+    for (const [id, data] of entries) foldEntry(fresh, id, data);
+    this.#replace(fresh);
+    const healed = fresh.messages[message.id];
+    if (!healed || !(await matchesFingerprint(healed))) this.damaged.value = message.id;
+  }
+
+  #replace(transcript) {
+    this.transcript = transcript;
+    for (const id of Object.keys(transcript.messages)) this.#dirty.add(id);
+    this.#redraw();
+    this.#onReplaced();
+  }
+}

@@ -1,0 +1,25 @@
+// Small things this browser remembers. Storage may be full, or forbidden: then nothing is kept
+// and nothing breaks.
+
+const PREFIX = "holdfast:";
+
+export function remembered(key) {
+  try {
+    return localStorage.getItem(PREFIX + key);
+  } catch {
+    return null;
+  }
+}
+
+export function remember(key, value) {
+  try {
+    if (value) localStorage.setItem(PREFIX + key, value);
+    else localStorage.removeItem(PREFIX + key);
+  } catch {
+    // See above.
+  }
+}
+
+const draftKey = (chat) => `draft:${chat ?? "new"}`;
+export const draftOf = (chat) => remembered(draftKey(chat)) ?? "";
+export const saveDraft = (chat, text) => remember(draftKey(chat), text);

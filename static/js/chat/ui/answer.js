@@ -1,0 +1,107 @@
+import { html, useState } from "../../preact.js";
+import { clockTime, dollars, duration, fullTime, shortModelName } from "../format.js";
+import { isAnswering } from "../fold.js";
+import { entryTimeMs } from "../ids.js";
+import { text } from "../text.js";
+import { BranchStepper } from "./branch_stepper.js";
+import { copyFrom } from "./clipboard.js";
+import { Icon } from "./icons.js";
+import { Markdown } from "./markdown.js";
+import { ModelMenu } from "./model_menu.js";
+
+// A message is changed in place, and a component whose props are the same is not drawn again: what
+// shows a part of a message is given its tick too.
+export function Answer({ store, open, id, waitsFor }) {
+  const tick = open.tick(id).value;
+  const message = open.transcript.messages[id];
+  if (!message) return null;
+  const isOpen = isAnswering(message);
+  const name = modelName(store, message.model);
+  return html`<article class="message message-answer" aria-label=${`${text.assistant}, ${name}`} aria-busy=${isOpen} id=${`m-${id}`}>
+    <header class="answer-head"><span class="answer-model">${name}</span>
+      <${LeftOut} count=${message.left_out} />
+    </header>
+    ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
+    ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
+    <${Progress} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.stopping.value.has(id)} />
+    <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
+    ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
+  </article>`;
+}
+
+function modelName(store, id) {
+  if (!id) return text.assistant;
+  return store.models.value.find((model) => model.id === id)?.name ?? shortModelName(id);
+}
+
+function LeftOut({ count }) {
+  return count ? html`<span class="notice-inline">${text.leftOut(count)}</span>` : null;
+}
+
+/** What the model thought, folded away; drawn only when somebody looks. */
+function Reasoning({ message, isOpen }) {
+  const [isShown, setShown] = useState(false);
+  const isThinking = isOpen && !message.text;
+  const label = isThinking ? text.thinking : message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
+  return html`<details class="reasoning" onToggle=${(event) => setShown(event.currentTarget.open)}>
+    <summary class=${isThinking ? "shimmer" : ""}><${Icon} name="chevron" />${label}</summary>
+    ${isShown && html`<div class="reasoning-text"><${Markdown} source=${message.reasoning} isDone=${!isThinking} /></div>`}
+  </details>`;
+}
+
+function Progress({ message, waitsFor, isStopping }) {
+  if (!isAnswering(message)) return null;
+  if (isStopping) return html`<p class="progress">${text.stopping}</p>`;
+  if (message.status === "queued" && waitsFor) return html`<p class="progress">${text.waitingForOther}</p>`;
+  if (message.text || message.reasoning) return null;
+  return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
+}
+
+/** How it ended, when that needs saying, with the way on. */
+function Outcome({ store, open, message }) {
+  open.shape.value;
+  const isLast = open.path().at(-1)?.id === message.id;
+  if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
+  if (message.status === "error") {
+    return html`<div class="notice notice-problem" role="alert">
+      <p>${message.error.text}</p>
+      ${isLast && html`<button type="button" class="button" onClick=${() => store.goOn(message.id)}>
+        <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
+    </div>`;
+  }
+  if (message.status === "stopped") {
+    return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
+      ${isLast && html` <button type="button" class="link-button" onClick=${() => store.goOn(message.id)}>${text.continue}</button>`}</p>`;
+  }
+  if (message.finish === "length") return html`<p class="notice">${text.lengthLimit}</p>`;
+  if (message.finish === "content_filter") return html`<p class="notice">${text.contentFilter}</p>`;
+  if (message.status === "done" && !message.text) return html`<p class="notice">${text.emptyAnswer}</p>`;
+  return null;
+}
+
+function AnswerFoot({ store, open, message }) {
+  const time = entryTimeMs(message.created);
+  return html`<footer class="message-foot">
+    <${BranchStepper} store=${store} open=${open} message=${message} />
+    <span class="meta foot-facts">
+      <time title=${fullTime(time)}>${clockTime(time)}</time>
+      ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
+      ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
+      ${message.cost_micro_usd ? html`<span>${dollars(message.cost_micro_usd)}</span>` : null}
+    </span>
+    <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
+    <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
+      onClick=${() => store.regenerate(message, message.model)}><${Icon} name="again" /></button>
+    <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.regenerate(message, id)}
+      label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
+    ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
+  </footer>`;
+}
+
+function Seams({ seams }) {
+  return html`<details class="seams">
+    <summary class="meta">${text.seam}</summary>
+    <ul>${seams.map((seam) => html`<li>${text.seamDetail({ ...seam, time: clockTime(entryTimeMs(seam.at)) })}</li>`)}</ul>
+  </details>`;
+}

@@ -1,0 +1,106 @@
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { ScrollKeeper } from "../scroll_keeper.js";
+import { text } from "../text.js";
+import { Announcer } from "./announcer.js";
+import { Composer } from "./composer.js";
+import { ConnectionState } from "./connection_state.js";
+import { EmptyState, NotHere } from "./empty_state.js";
+import { Icon } from "./icons.js";
+import { Sidebar } from "./sidebar.js";
+import { ToastList } from "./toasts.js";
+import { Skeleton, Transcript } from "./transcript.js";
+
+const WIDE = "(min-width: 60rem)";
+
+export function App({ store }) {
+  // On a wide page the list is shown unless put away; on a phone it is a drawer.
+  const [isListOpen, setListOpen] = useState(matchMedia(WIDE).matches);
+  const menuButton = useRef(null);
+  useTitle(store);
+  useShortcuts(store, () => !matchMedia(WIDE).matches && setListOpen(false));
+  const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
+  const put = (isOpen) => {
+    setListOpen(isOpen);
+    if (!isOpen) requestAnimationFrame(() => menuButton.current?.focus());
+  };
+  return html`<div class=${isListOpen ? "app app-list-open" : "app"}>
+    <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} /></aside>
+    <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
+    <div class="main">
+      <header class="topbar">
+        <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
+          ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
+        <${ChatTitle} store=${store} />
+        <${ConnectionState} store=${store} />
+      </header>
+      <${ChatPane} store=${store} />
+    </div>
+    <${ToastList} toasts=${store.toasts} />
+    <${Announcer} store=${store} />
+  </div>`;
+}
+
+function titleOf(store) {
+  const id = store.chatId.value;
+  if (!id) return null;
+  return store.list.get(id)?.title || store.current.value.title.value || null;
+}
+
+function ChatTitle({ store }) {
+  return html`<p class="topbar-title" dir="auto">${titleOf(store) ?? ""}</p>`;
+}
+
+function useTitle(store) {
+  const title = titleOf(store);
+  useEffect(() => {
+    document.title = title ? `${title} – ${text.product}` : text.product;
+  }, [title]);
+}
+
+function useShortcuts(store, closeDrawer) {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      closeDrawer();
+      store.stopAll();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+/** The transcript with the composer below it; one scroll position per shown chat. */
+function ChatPane({ store }) {
+  const scroller = useRef(null);
+  const content = useRef(null);
+  const [keeper, setKeeper] = useState(null);
+  const open = store.current.value;
+  useLayoutEffect(() => {
+    const created = new ScrollKeeper(scroller.current, content.current);
+    setKeeper(created);
+    return () => created.dispose();
+  }, []);
+  useLayoutEffect(() => keeper?.toEnd(), [open, keeper]);
+  return html`<main class="scroller" ref=${scroller} tabindex="-1">
+      <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
+    </main>
+    <div class="dock">
+      <${JumpButton} keeper=${keeper} />
+      <${Composer} store=${store} onSend=${() => keeper?.toEnd()} />
+    </div>`;
+}
+
+function ChatBody({ store, open }) {
+  if (!open) return html`<${EmptyState} store=${store} />`;
+  const problem = open.problem.value;
+  if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
+  if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;
+  if (!open.isLoaded.value) return html`<${Skeleton} />`;
+  return html`<${Transcript} store=${store} open=${open} />`;
+}
+
+function JumpButton({ keeper }) {
+  if (!keeper || keeper.isAtEnd.value) return null;
+  return html`<button type="button" class="jump" aria-label=${text.jumpToLatest} title=${text.jumpToLatest}
+    onClick=${() => keeper.toEnd({ smooth: true })}><${Icon} name="down" /></button>`;
+}

@@ -1,0 +1,39 @@
+import { html } from "../../preact.js";
+
+const PATHS = {
+  menu: "M4 7h16M4 12h16M4 17h10",
+  close: "M6 6l12 12M18 6L6 18",
+  plus: "M12 5v14M5 12h14",
+  send: "M12 19V5M6 11l6-6 6 6",
+  pencil: "M4 20l1-4L16 5l3 3L8 19l-4 1zM14 7l3 3",
+  trash: "M5 7h14M10 7V5h4v2M7 7l1 12h8l1-12M10.5 11v5M13.5 11v5",
+  copy: "M9 9h10v10H9zM5 15V5h10",
+  check: "M5 12.5l4.5 4.5L19 7.5",
+  again: "M19 12a7 7 0 1 1-2.3-5.2M19 4v4h-4",
+  left: "M14.5 6l-6 6 6 6",
+  right: "M9.5 6l6 6-6 6",
+  down: "M12 5v14M6 13l6 6 6-6",
+  chevron: "M7 10l5 5 5-5",
+  more: "M6 12h.01M12 12h.01M18 12h.01",
+  search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L20 20",
+  play: "M8 5.5v13l10-6.5z",
+};
+
+export function Icon({ name }) {
+  return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <path d=${PATHS[name]} />
+  </svg>`;
+}
+
+export function StopIcon() {
+  return html`<svg class="icon icon-solid" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+    <rect x="6.5" y="6.5" width="11" height="11" rx="2.5" />
+  </svg>`;
+}
+
+/** The mark: the root of a kelp that holds on to the ground. */
+export function Mark() {
+  return html`<svg class="mark" viewBox="0 0 32 32" aria-hidden="true" focusable="false">
+    <path d="M16 5v13M16 18c0 5-3.5 6.5-9 8M16 18c0 5 3.5 6.5 9 8M16 18v8M16 11c4 0 6.5-2.5 6.5-6.5-4 0-6.5 2-6.5 6.5zM16 15c-3.5 0-5.5-2-5.5-5.5 3.5 0 5.5 2 5.5 5.5z" />
+  </svg>`;
+}

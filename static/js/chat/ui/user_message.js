@@ -1,0 +1,82 @@
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { clockTime, fullTime } from "../format.js";
+import { entryTimeMs } from "../ids.js";
+import { text } from "../text.js";
+import { copyFrom } from "./clipboard.js";
+import { Icon } from "./icons.js";
+import { BranchStepper } from "./branch_stepper.js";
+import { growToFit, isSendKey } from "./text_field.js";
+
+export function UserMessage({ store, open, id }) {
+  open.tick(id).value;
+  const [isEditing, setEditing] = useState(false);
+  const message = open.transcript.messages[id];
+  if (!message) return null;
+  if (isEditing) {
+    const finish = (content) => {
+      setEditing(false);
+      if (content !== null) store.edit(message, content);
+    };
+    return html`<${Editor} content=${message.text} finish=${finish} />`;
+  }
+  const time = entryTimeMs(message.created);
+  return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
+    <div class="bubble" dir="auto">${message.text}</div>
+    <footer class="message-foot">
+      <${BranchStepper} store=${store} open=${open} message=${message} />
+      <time class="meta" title=${fullTime(time)}>${clockTime(time)}</time>
+      <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
+        onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
+      <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit}
+        onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
+    </footer>
+  </article>`;
+}
+
+/** A message that is not in the log yet. */
+export function PendingMessage({ store, item }) {
+  return html`<article class="message message-user" aria-label=${text.you}>
+    <div class="bubble bubble-pending" dir="auto">${item.text}</div>
+    <footer class="message-foot message-foot-shown" role="status">
+      ${item.status === "waiting"
+        ? html`<span class="meta meta-warning">${text.notSentYet}</span>
+            <button type="button" class="link-button" onClick=${() => store.sendWaitingNow()}>${text.sendNow}</button>`
+        : html`<span class="meta">${text.sending}</span>`}
+    </footer>
+  </article>`;
+}
+
+function Editor({ content, finish }) {
+  const field = useRef(null);
+  useLayoutEffect(() => {
+    growToFit(field.current);
+    field.current.focus();
+    field.current.setSelectionRange(content.length, content.length);
+  }, []);
+  const save = () => {
+    const value = field.current.value.trim();
+    finish(value && value !== content ? value : null);
+  };
+  const onKeyDown = (event) => {
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      finish(null);
+    } else if (isSendKey(event)) {
+      event.preventDefault();
+      save();
+    }
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    save();
+  };
+  return html`<form class="message message-user message-editing" onSubmit=${submit}>
+    <textarea class="field" rows="2" dir="auto" aria-label=${text.editLabel} ref=${field}
+      onInput=${(event) => growToFit(event.currentTarget)} onKeyDown=${onKeyDown}>${content}</textarea>
+    <div class="form-row">
+      <span class="meta">${text.editNote}</span>
+      <button type="button" class="button" onClick=${() => finish(null)}>${text.cancel}</button>
+      <button type="submit" class="button button-primary">${text.saveAndSend}</button>
+    </div>
+  </form>`;
+}

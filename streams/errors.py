@@ -1,0 +1,51 @@
+"""What the log can refuse or fail with.
+
+StreamsError
+├── LogUnavailableError   Redis did not answer in time; the same call may be made again
+├── FencedError           another writer has taken this name over; stop writing
+├── InvalidNameError      a stream, chat or event id that cannot be stored
+├── InvalidCursorError    an `after` that is not an entry id
+└── EmbeddedRedisError    the bundled Redis cannot be started; the sentence says what to do
+
+Each has a stable `code`, and `permanent`: trying the same again cannot help.
+"""
+
+
+class StreamsError(Exception):
+    code = "streams_error"
+    permanent = True
+
+
+class LogUnavailableError(StreamsError):
+    """Redis was away, full or read-only for longer than STREAMS_APPEND_TIMEOUT_MS.
+
+    An append that ends so may or may not be in the log. Appending the same event ids again is safe.
+    """
+
+    code = "log_unavailable"
+    permanent = False
+
+
+class FencedError(StreamsError):
+    """The fence stands at another token: a successor writes now, or the fence was never raised.
+
+    Earlier appends of this writer stay in the log. `token` is the one that stands (0: none).
+    """
+
+    code = "fenced"
+
+    def __init__(self, message: str, token: int = 0) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class InvalidNameError(StreamsError, ValueError):
+    code = "invalid_name"
+
+
+class InvalidCursorError(StreamsError, ValueError):
+    code = "invalid_cursor"
+
+
+class EmbeddedRedisError(StreamsError):
+    code = "embedded_redis"

@@ -1,0 +1,344 @@
+"""Following: one subscription per process, one read per stream however many follow it.
+
+A wake-up marks its stream dirty; one loop reads all dirty streams in one round trip and hands the
+same pages to everybody. Wake-ups that come during a read collapse into one. A poll, one cheap
+command per followed stream, heals a lost wake-up. A follower that does not keep up loses what is
+queued for it, not its place: it reads the log again from where it was.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError, ResponseError
+
+from .entries import Batch, Page, Raw, batches, from_log
+from .errors import LogUnavailableError
+from .keys import StreamKeys, order, stream_keys, valid_cursor, valid_name
+from .pipe import Pipe, backoff_s, connect, disconnect, pack
+from .reader import PAGE_ENTRIES, Reader
+
+logger = logging.getLogger(__name__)
+
+# A subscription connection that is silent longer than three pings is dead.
+PING_INTERVAL_S = 5.0
+SILENCE_TIMEOUT_S = 15.0
+
+SkipChat = str | Callable[[], str | None] | None
+Focus = Callable[[], str | None] | None
+
+
+class _Subscriber:
+    """One follower's queue. Its state changes only between awaits, so no lock is needed."""
+
+    __slots__ = ("_bytes", "_chat", "_focus", "_limit", "_parts", "_queue", "_waiter", "lagging")
+
+    def __init__(self, chat: str | None, parts: bool, focus: Focus, limit_bytes: int) -> None:
+        self._chat = None if chat is None else chat.encode()
+        self._parts = parts
+        self._focus = focus
+        self._limit = limit_bytes
+        self._queue: deque[tuple[Page | tuple[Batch, ...], int]] = deque()
+        self._bytes = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.lagging = True
+
+    def restart(self) -> None:
+        """From now on everything that is read of the stream is queued."""
+        self._queue.clear()
+        self._bytes = 0
+        self.lagging = False
+
+    def offer(self, page: Page) -> None:
+        if self.lagging:
+            return
+        if self._focus is not None:
+            # Cut when it is taken: what is in focus then counts.
+            self._put(page, page.size_bytes)
+        elif found := page.of_chat(self._chat, self._parts):
+            self._put(found, sum(batch.size_bytes for batch in found))
+
+    def _put(self, item: Page | tuple[Batch, ...], size_bytes: int) -> None:
+        self._queue.append((item, size_bytes))
+        self._bytes += size_bytes
+        if self._bytes > self._limit:
+            self._queue.clear()
+            self._bytes = 0
+            self.lagging = True
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+            self._waiter = None
+
+    async def next(self) -> tuple[Batch, ...] | None:
+        """The next batches; None when some were dropped."""
+        while not self._queue:
+            if self.lagging:
+                return None
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        item, size_bytes = self._queue.popleft()
+        self._bytes -= size_bytes
+        return self._focused(item) if isinstance(item, Page) else item
+
+    def cut(self, raws: list[Raw]) -> tuple[Batch, ...]:
+        """A page of the replay."""
+        return batches(raws) if self._focus is None else self._focused(Page(raws))
+
+    def _focused(self, page: Page) -> tuple[Batch, ...]:
+        assert self._focus is not None
+        chat = self._focus()
+        return page.focused(None if chat is None else chat.encode())
+
+
+class _Followed:
+    """A stream that somebody follows."""
+
+    __slots__ = ("keys", "position", "ready", "subscribers")
+
+    def __init__(self, keys: StreamKeys) -> None:
+        self.keys = keys
+        self.subscribers: set[_Subscriber] = set()
+        # Everything up to here has been offered. Unknown until the first read after SUBSCRIBE.
+        self.position: bytes | None = None
+        self.ready = asyncio.Event()
+
+
+class Follower:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self, url: str, pipe: Pipe, reader: Reader, *, prefix: str, poll_ms: int, buffer_bytes: int
+    ) -> None:
+        self._url = url
+        self._pipe = pipe
+        self._reader = reader
+        self._prefix = prefix
+        self._poll_s = poll_ms / 1000
+        self._buffer_bytes = buffer_bytes
+        self._followed: dict[bytes, _Followed] = {}  # by wake channel
+        self._confirmed: set[bytes] = set()
+        self._sent: set[bytes] = set()
+        self._dirty: set[_Followed] = set()
+        self._dirtied = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._link: AbstractConnection | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def batches(
+        self,
+        stream: str,
+        chat: str | None,
+        after: str | None,
+        *,
+        parts: bool,
+        skip: SkipChat,
+        focus: Focus,
+    ) -> AsyncGenerator[Batch, None]:
+        position = valid_cursor(after)
+        if chat is not None:
+            valid_name(chat)
+        subscriber = _Subscriber(chat, parts, focus, self._buffer_bytes)
+        followed = self._join(stream, subscriber)
+        announced = False
+        try:
+            await followed.ready.wait()
+            while True:
+                # Why replay and live join without gap or double: from restart() on, every page
+                # is queued, and pages begin where the stream's position was then. The last page
+                # of the replay is read after that, so it holds all that is older; what it does
+                # not hold is younger than everything in it, and is in the queue or comes later.
+                subscriber.restart()
+                more = True
+                while more:
+                    raws, position, more = await self._replay(stream, chat, position, parts)
+                    for batch in subscriber.cut(raws):
+                        if not _skipped(batch, skip):
+                            yield batch
+                if not announced and not subscriber.lagging:
+                    announced = True
+                    yield Batch("", [], position, live=True)
+                reached = order(position)
+                while (queued := await subscriber.next()) is not None:
+                    for batch in _younger(queued, reached):
+                        position = batch.cursor
+                        reached = order(position)
+                        if not _skipped(batch, skip):
+                            yield batch
+        finally:
+            self._leave(followed, subscriber)
+
+    async def _replay(
+        self, stream: str, chat: str | None, position: str, parts: bool
+    ) -> tuple[list[Raw], str, bool]:
+        while True:
+            # A follower outlives any outage; the pipe has waited long before it gives up.
+            with suppress(LogUnavailableError):
+                return await self._reader.page(stream, chat, position, PAGE_ENTRIES, parts)
+
+    def _join(self, stream: str, subscriber: _Subscriber) -> _Followed:
+        if not self._tasks:
+            start = asyncio.get_running_loop().create_task
+            self._tasks = [
+                start(self._listen(), name="streams-listen"),
+                start(self._control(), name="streams-control"),
+                start(self._read(), name="streams-read"),
+            ]
+        keys = stream_keys(self._prefix, stream)
+        channel = keys.wake.encode()
+        followed = self._followed.get(channel)
+        if followed is None:
+            followed = self._followed[channel] = _Followed(keys)
+            if channel in self._confirmed:
+                self._mark(followed)
+            else:
+                self._wanted.set()
+        followed.subscribers.add(subscriber)
+        return followed
+
+    def _leave(self, followed: _Followed, subscriber: _Subscriber) -> None:
+        followed.subscribers.discard(subscriber)
+        channel = followed.keys.wake.encode()
+        if not followed.subscribers and self._followed.get(channel) is followed:
+            del self._followed[channel]
+            self._dirty.discard(followed)
+            self._wanted.set()
+
+    def _mark(self, followed: _Followed) -> None:
+        self._dirty.add(followed)
+        self._dirtied.set()
+
+    # The subscription
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                self._link = link = await connect(self._url)
+                self._wanted.set()
+                while True:
+                    async with asyncio.timeout(SILENCE_TIMEOUT_S):
+                        message = await link.read_response()
+                    failures = 0
+                    self._hear(message)
+            except (RedisError, OSError, TimeoutError) as error:
+                logger.log(
+                    logging.WARNING if failures == 0 else logging.DEBUG,
+                    "The subscription to Redis was lost: %s",
+                    error or type(error).__name__,
+                )
+            finally:
+                await self._drop_link()
+            failures += 1
+            await asyncio.sleep(backoff_s(failures))
+
+    def _hear(self, message: list[bytes]) -> None:
+        kind, channel = message[0], message[1]
+        if kind == b"message":
+            followed = self._followed.get(channel)
+            # The last of several wake-ups usually names an entry that was read for the first.
+            if followed is not None and followed.position != message[2]:
+                self._mark(followed)
+        elif kind == b"subscribe":
+            if channel in self._sent:
+                self._confirmed.add(channel)
+            if (followed := self._followed.get(channel)) is not None:
+                self._mark(followed)
+
+    async def _drop_link(self) -> None:
+        link, self._link = self._link, None
+        self._sent.clear()
+        self._confirmed.clear()
+        if link is not None:
+            await disconnect(link)
+
+    async def _control(self) -> None:
+        """Brings what is subscribed in line with what is followed."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PING_INTERVAL_S):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            link = self._link
+            if link is None or not link.is_connected:
+                continue
+            wanted = set(self._followed)
+            joined, left = wanted - self._sent, self._sent - wanted
+            self._sent = wanted
+            self._confirmed -= left
+            packed = [pack("SUBSCRIBE", *joined)] if joined else []
+            if left:
+                packed.append(pack("UNSUBSCRIBE", *left))
+            # Lost connections are the listener's to mend.
+            with suppress(RedisError, OSError):
+                await link.send_packed_command(packed or pack("PING"), check_health=False)
+
+    # The reading
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_poll = loop.time() + self._poll_s
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(next_poll):
+                    await self._dirtied.wait()
+            self._dirtied.clear()
+            if loop.time() >= next_poll:
+                next_poll = loop.time() + self._poll_s
+                self._dirty.update(f for f in self._followed.values() if f.ready.is_set())
+            todo, self._dirty = list(self._dirty), set()
+            # Asked for before the first await, so all of it goes in one round trip.
+            replies = [self._pipe.submit(_next(followed)) for followed in todo]
+            for followed, reply in zip(todo, replies, strict=True):
+                try:
+                    self._offer(followed, await reply)
+                except LogUnavailableError:
+                    self._mark(followed)
+                except ResponseError:
+                    logger.exception("Reading %s failed", followed.keys.stream)
+                    await asyncio.sleep(self._poll_s)
+
+    def _offer(self, followed: _Followed, rows: list[list[bytes | list[bytes]]]) -> None:
+        if followed.position is None:
+            followed.position = rows[0][0] if rows else b"0-0"  # type: ignore[assignment]
+            followed.ready.set()
+            return
+        if not rows:
+            return
+        raws = from_log(rows)
+        followed.position = raws[-1][0]
+        page = Page(raws)
+        for subscriber in followed.subscribers:
+            subscriber.offer(page)
+        if len(raws) == PAGE_ENTRIES:
+            self._mark(followed)
+
+    async def aclose(self) -> None:
+        """Followers that still wait are cancelled by their owners, not here."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+
+def _skipped(batch: Batch, skip: SkipChat) -> bool:
+    if skip is None:
+        return False
+    return batch.chat == (skip if isinstance(skip, str) else skip())
+
+
+def _younger(queued: tuple[Batch, ...], position: tuple[int, int]) -> Iterator[Batch]:
+    for batch in queued:
+        if (rest := batch.after(position)) is not None:
+            yield rest
+
+
+def _next(followed: _Followed) -> bytes:
+    if followed.position is None:
+        return pack("XREVRANGE", followed.keys.log, "+", "-", "COUNT", 1)
+    # A plain bytes position: "(" makes it exclusive.
+    after = b"(" + followed.position
+    return pack("XRANGE", followed.keys.log, after, "+", "COUNT", PAGE_ENTRIES)

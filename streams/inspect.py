@@ -1,0 +1,184 @@
+"""How durable a Redis is, as far as it lets us see. For the system checks, doctor and /readyz."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+OLDEST_VERSION = (6, 2)
+TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`code` is one of unreachable, old, forgetful, evicting, opaque, replica, failing."""
+
+    code: str
+    text: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedisReport:
+    """What was seen; None where Redis did not say. Fit for the log when `problems` is empty."""
+
+    reachable: bool
+    version: str | None = None
+    append_only: bool | None = None
+    append_fsync: str | None = None
+    eviction_policy: str | None = None
+    role: str | None = None
+    used_memory_bytes: int | None = None
+    max_memory_bytes: int | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def durable(self) -> bool:
+        return not self.problems
+
+
+async def ainspect_redis(url: str) -> RedisReport:
+    return await asyncio.to_thread(inspect_redis, url)
+
+
+def inspect_redis(url: str) -> RedisReport:
+    """Takes at most a few seconds and never raises: what cannot be reached is a problem too."""
+    try:
+        # Without retries: who asks wants to know how it is now.
+        client = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            protocol=2,
+        )
+    except ValueError:
+        return RedisReport(False, problems=[_bad_url()])
+    with client:
+        try:
+            info: dict[str, Any] = client.info()
+            report = _report(info, _config(client))
+        except (RedisError, OSError) as error:
+            return RedisReport(False, problems=[_unreachable(error)])
+    report.problems.extend(_problems(report, info))
+    return report
+
+
+def _config(client: "redis.Redis") -> dict[str, str]:
+    """Empty where CONFIG is not allowed, as in many hosted services."""
+    found: dict[str, str] = {}
+    try:
+        for name in ("appendonly", "appendfsync", "maxmemory-policy"):
+            answer: dict[Any, Any] = client.config_get(name)
+            found.update({str(key): str(value) for key, value in answer.items()})
+    except ResponseError:
+        return {}
+    return found
+
+
+def _report(info: dict[str, Any], config: dict[str, str]) -> RedisReport:
+    enabled = info.get("aof_enabled")
+    return RedisReport(
+        True,
+        version=str(info.get("redis_version", "")),
+        append_only=config["appendonly"] == "yes"
+        if "appendonly" in config
+        else (None if enabled is None else bool(enabled)),
+        append_fsync=config.get("appendfsync"),
+        eviction_policy=config.get("maxmemory-policy", info.get("maxmemory_policy")),
+        role=info.get("role"),
+        used_memory_bytes=info.get("used_memory"),
+        max_memory_bytes=info.get("maxmemory"),
+    )
+
+
+def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
+    found: list[Problem] = []
+    if _too_old(report.version or ""):
+        found.append(
+            Problem(
+                "old",
+                f"Redis {report.version} is too old.",
+                "Redis 6.2 or later is needed; unset REDIS_URL to use the one that comes along.",
+            )
+        )
+    if report.append_only is False or report.append_fsync not in (None, "always"):
+        found.append(_forgetful(report))
+    elif report.append_only is None or report.append_fsync is None:
+        found.append(
+            Problem(
+                "opaque",
+                "Redis does not say how it syncs its file (CONFIG GET is not allowed).",
+                "Allow CONFIG GET to this user, or, if you know that appendonly is yes and "
+                "appendfsync always, set HOLDFAST_ALLOW_LOSSY_REDIS=True.",
+            )
+        )
+    if report.eviction_policy not in (None, "noeviction"):
+        found.append(
+            Problem(
+                "evicting",
+                f"A full Redis would drop entries (maxmemory-policy is {report.eviction_policy}).",
+                "Set maxmemory-policy noeviction.",
+            )
+        )
+    if report.role not in (None, "master"):
+        found.append(
+            Problem(
+                "replica",
+                "This Redis is a replica, which takes no writes.",
+                "Let REDIS_URL name its primary.",
+            )
+        )
+    if info.get("aof_last_write_status", "ok") != "ok":
+        found.append(
+            Problem(
+                "failing",
+                "Redis could not write its file lately.",
+                "Look for a full or broken disk where Redis keeps its data.",
+            )
+        )
+    return found
+
+
+def _too_old(version: str) -> bool:
+    numbers = version.split(".")[:2]
+    if len(numbers) < 2 or not all(number.isdigit() for number in numbers):
+        return False
+    return (int(numbers[0]), int(numbers[1])) < OLDEST_VERSION
+
+
+def _forgetful(report: RedisReport) -> Problem:
+    how = (
+        "appendonly is no"
+        if report.append_only is False
+        else f"appendfsync is {report.append_fsync}"
+    )
+    return Problem(
+        "forgetful",
+        f"This Redis would forget what it has acknowledged ({how}).",
+        "Set appendonly yes and appendfsync always. To run all the same and lose answers in a "
+        "crash, set HOLDFAST_ALLOW_LOSSY_REDIS=True.",
+    )
+
+
+def _bad_url() -> Problem:
+    return Problem(
+        "unreachable",
+        "REDIS_URL is not the URL of a Redis.",
+        "It looks like redis://host:6379/0, rediss://host:6379/0 or unix:///path/redis.sock.",
+    )
+
+
+def _unreachable(error: Exception) -> Problem:
+    # The class only: the text of some errors repeats the URL, with its password.
+    return Problem(
+        "unreachable",
+        f"Redis does not answer ({type(error).__name__}).",
+        "Start Redis and see that REDIS_URL is right, password included; `manage.py up` starts one "
+        "by itself when REDIS_URL is not set.",
+    )

@@ -1,0 +1,87 @@
+"""The names of everything that is kept in Redis.
+
+All keys of one stream (or queue) carry its name as their hash tag, so a Redis Cluster keeps them in
+one slot and one script may touch them all. Changing a name here loses what is stored under the old.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .errors import InvalidCursorError, InvalidNameError
+
+# Braces would move the hash tag; the rest keeps names readable in redis-cli and safe inside JSON.
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+# Redis allows 20 digits; 15 keep both halves far below 2^64 for any clock until the year 33658.
+_CURSOR = re.compile(r"\d{1,15}(-\d{1,15})?")
+START = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamKeys:
+    """Keys of one user's log.
+
+    log      every entry, for good: c (chat), t (type), d (data); a part has an empty `p` besides
+    chat()   the chat's own index: a copy of its entries that are not parts, under the same ids
+    live()   the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
+    ids      event id -> entry id, for good, of events that are not parts
+    parts()  event id -> entry id of parts, two hashes that take turns (see append.lua)
+    fences   name -> token
+    """
+
+    prefix: str
+    stream: str
+
+    def _key(self, what: str) -> str:
+        return f"{self.prefix}:{{{self.stream}}}:{what}"
+
+    @property
+    def log(self) -> str:
+        return self._key("log")
+
+    @property
+    def ids(self) -> str:
+        return self._key("ids")
+
+    @property
+    def fences(self) -> str:
+        return self._key("fences")
+
+    @property
+    def wake(self) -> str:
+        """The pub/sub channel that is told of each append."""
+        return self._key("wake")
+
+    def parts(self, turn: int) -> str:
+        return self._key(f"parts:{turn}")
+
+    def chat(self, chat: str) -> str:
+        return self._key(f"chat:{chat}")
+
+    def live(self, chat: str) -> str:
+        return self._key(f"live:{chat}")
+
+
+def stream_keys(prefix: str, stream: str) -> StreamKeys:
+    return StreamKeys(prefix, valid_name(stream))
+
+
+def valid_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidNameError(f"{name[:80]!r} cannot name a stream, a chat or an event")
+    return name
+
+
+def valid_cursor(after: str | None) -> str:
+    """`after` as an entry id; None means from the start."""
+    if after is None:
+        return START
+    if not _CURSOR.fullmatch(after):
+        raise InvalidCursorError(f"{after[:80]!r} is not the id of an entry")
+    return after if "-" in after else f"{after}-0"
+
+
+def order(entry_id: str | bytes) -> tuple[int, int]:
+    """Entry ids compare by number, not as text."""
+    text = entry_id if isinstance(entry_id, str) else entry_id.decode()
+    ms, _, seq = text.partition("-")
+    return int(ms), int(seq)

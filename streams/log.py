@@ -1,0 +1,231 @@
+"""The durable log: one Redis Stream per user, read and followed by entry id.
+
+What append() returned is on disk, and nobody sees an entry earlier: with appendfsync always Redis
+syncs the file before it sends any reply or wake-up of that loop turn. Following is reading: both go
+on from an entry id, give every later entry once, in order, and need no other cursor.
+"""
+
+import asyncio
+import weakref
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from django.conf import settings
+
+from .entries import Batch, Entry, Event, Fence, to_entry
+from .errors import FencedError, LogUnavailableError
+from .follow import Focus, Follower, SkipChat
+from .keys import stream_keys, valid_cursor, valid_name
+from .pipe import Pipe, Script
+from .reader import PAGE_ENTRIES, SCAN, Reader
+from .writer import APPEND, RAISE_FENCE, Writer
+
+__all__ = [
+    "Batch",
+    "Entry",
+    "Event",
+    "Fence",
+    "FencedError",
+    "Log",
+    "LogUnavailableError",
+    "close_log",
+    "get_log",
+]
+
+COMPACT = Script("compact")
+ERASE_CHAT = Script("erase_chat")
+# Entries that one call of a chunked script looks at: well under a millisecond of Redis's time.
+CHUNK_ENTRIES = 500
+
+
+class Log:
+    """Belongs to the event loop that first uses it; close it there.
+
+    Connects when first used. A Redis that is away, loading, full or read-only is waited for, up to
+    STREAMS_APPEND_TIMEOUT_MS for each call, then the call raises LogUnavailableError.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        url = url or settings.REDIS_URL
+        prefix: str = settings.STREAMS_PREFIX
+        timeout_ms: int = settings.STREAMS_APPEND_TIMEOUT_MS
+        self._prefix = prefix
+        # Three connections, so that neither a long replay nor a slow fsync holds up the live reads.
+        self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(APPEND, RAISE_FENCE))
+        self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(SCAN, COMPACT, ERASE_CHAT))
+        self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
+        self._writer = Writer(self._append_pipe, prefix=prefix, timeout_ms=timeout_ms)
+        self._reader = Reader(self._read_pipe, prefix=prefix)
+        self._follower = Follower(
+            url,
+            self._live_pipe,
+            self._reader,
+            prefix=prefix,
+            poll_ms=settings.STREAMS_FOLLOW_POLL_MS,
+            buffer_bytes=settings.STREAMS_FOLLOWER_BUFFER_BYTES,
+        )
+
+    async def append(
+        self, stream: str, events: Sequence[Event], fence: Fence | None = None
+    ) -> list[str]:
+        """Append in one step, all or nothing; returns the entry ids, durable when it returns.
+
+        An event whose id was appended before is dropped and keeps the id of its first entry.
+        Raises FencedError if the fence does not stand at this token (nothing is appended), and
+        LogUnavailableError: the events may or may not be there, and can be appended again as they
+        are. The same goes for a call that is cancelled.
+        """
+        return await self._writer.append(stream, events, fence)
+
+    async def raise_fence(self, stream: str, fence: Fence) -> None:
+        """Take the name over: from now on only this token may append under it.
+
+        Raising a fence again to where it stands is no error; FencedError if it stands higher.
+        Fences are never dropped. A writer that was paused between its claim and raise_fence()
+        could otherwise raise its old token after its successor is done. One costs about 80 bytes.
+        """
+        await self._writer.raise_fence(stream, fence)
+
+    async def read(
+        self,
+        stream: str,
+        chat: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+        *,
+        parts: bool = True,
+    ) -> list[Entry]:
+        """Entries after `after` (an entry id; None: from the start), oldest first.
+
+        With `chat`, only that chat's own index is read, whatever else is in the log. There an event
+        appended with `whole` has that as its data, and the parts of a compacted whole are gone.
+        With parts=False parts are left out, and do not count for `limit`.
+        """
+        position = valid_cursor(after)
+        found: list[Entry] = []
+        more = limit is None or limit > 0
+        while more:
+            size = PAGE_ENTRIES if limit is None else min(PAGE_ENTRIES, limit - len(found))
+            if not parts and chat is None:
+                size = PAGE_ENTRIES  # of a scan this is what is looked at, not what is found
+            raws, position, more = await self._reader.page(stream, chat, position, size, parts)
+            found += map(to_entry, raws)
+            more = more and (limit is None or len(found) < limit)
+        return found if limit is None else found[:limit]
+
+    async def tail(self, stream: str) -> str:
+        """The id of the last entry; "0-0" when there is none."""
+        return await self._reader.tail(stream)
+
+    async def follow(
+        self, stream: str, chat: str | None = None, after: str | None = None
+    ) -> AsyncGenerator[Entry, None]:
+        """Every entry after `after`, then those to come, each once, in order. Never ends by itself.
+
+        What was there already is read as by read(); what comes later has its `data`, not `whole`.
+        """
+        async with aclosing(self.follow_batches(stream, chat, after)) as found:
+            async for batch in found:
+                for entry in batch.entries:
+                    yield entry
+
+    def follow_batches(
+        self,
+        stream: str,
+        chat: str | None = None,
+        after: str | None = None,
+        *,
+        parts: bool = True,
+        skip_chat: SkipChat = None,
+        focus: Focus = None,
+    ) -> AsyncGenerator[Batch, None]:
+        """follow(), in batches of one chat whose frames are shared by all who follow.
+
+        parts      False leaves parts out (what a socket wants of the chats it does not show)
+        skip_chat  a chat whose batches are left out, or a function asked for it at each batch
+        focus      a function that names the chat whose parts are given too; those of all others
+                   are left out. To change the focus without a gap, change it first, then read()
+                   the chat and drop what comes twice.
+        Batches are runs of one chat in the order of the log, so any cursor is a place to go on.
+        Exactly one batch has live=True and no entries: the replay has caught up at its cursor.
+        Memory is bounded: a follower that falls STREAMS_FOLLOWER_BUFFER_BYTES behind reads the log
+        again from its place. Outages of Redis are waited out, however long.
+        Close the iterator (aclosing) or cancel the task to stop following.
+        """
+        return self._follower.batches(stream, chat, after, parts=parts, skip=skip_chat, focus=focus)
+
+    async def compact(self, stream: str, chat: str, whole: str) -> None:
+        """Drop the parts of a finished whole from the chat's index; the user's log keeps them.
+
+        Call it once the event with the `whole` text is appended. Doing it again, or in two
+        processes at once, does no harm.
+        """
+        live = stream_keys(self._prefix, stream).live(valid_name(chat))
+        place: bytes | str | None = "-"
+        while place is not None:
+            packed = COMPACT.call([live], valid_name(whole), place, CHUNK_ENTRIES)
+            place = await self._read_pipe.submit(packed)
+
+    async def erase_chat(self, stream: str, chat: str) -> None:
+        """Remove all entries of a chat, whose writers must have stopped. Event ids stay known."""
+        names = stream_keys(self._prefix, stream)
+        await self._read_pipe.execute("UNLINK", names.chat(valid_name(chat)), names.live(chat))
+        place: bytes | str | None = "-"
+        while place is not None:
+            packed = ERASE_CHAT.call([names.log], chat, place, CHUNK_ENTRIES)
+            place = await self._read_pipe.submit(packed)
+
+    async def erase(self, stream: str) -> None:
+        """Remove the whole log, fences and event ids too. Its writers must have stopped."""
+        names = stream_keys(self._prefix, stream)
+        chats: set[str] = set()
+        position, more = "0-0", True
+        while more:
+            raws, position, more = await self._reader.page(stream, None, position)
+            chats.update(raw[1].decode() for raw in raws)
+        keys = [key for chat in chats for key in (names.chat(chat), names.live(chat))]
+        # The log goes last: if this is cut short, a second run still finds the chats.
+        keys += [names.ids, names.parts(0), names.parts(1), names.fences, names.log]
+        for start in range(0, len(keys), CHUNK_ENTRIES):
+            await self._read_pipe.execute("UNLINK", *keys[start : start + CHUNK_ENTRIES])
+
+    async def aclose(self) -> None:
+        """Calls under way raise LogUnavailableError. Followers must have been closed before."""
+        await self._follower.aclose()
+        for pipe in (self._append_pipe, self._read_pipe, self._live_pipe):
+            await pipe.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+_logs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Log] = weakref.WeakKeyDictionary()
+
+
+def get_log() -> Log:
+    """The log of the running event loop, made on first use.
+
+    A loop that ends before the process does (a command, a test) calls close_log() first.
+    """
+    loop = asyncio.get_running_loop()
+    log = _logs.get(loop)
+    if log is None:
+        log = _logs[loop] = Log()
+    return log
+
+
+async def close_log() -> None:
+    """Close the running loop's log, if it has one. The next get_log() makes a new one."""
+    log = _logs.pop(asyncio.get_running_loop(), None)
+    if log is not None:
+        await log.aclose()

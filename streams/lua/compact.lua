@@ -1,0 +1,23 @@
+-- Drops parts of one whole from a chat's live parts, a chunk at a time.
+-- KEYS: live. ARGV: the whole, where to go on (an id, or '-'), entries looked at in one call.
+-- Returns where to go on, or false when all is done. Running it again does nothing more.
+local page = redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', ARGV[3])
+local gone = {}
+for _, entry in ipairs(page) do
+  if entry[2][6] == ARGV[1] then
+    gone[#gone + 1] = entry[1]
+  end
+end
+if #gone > 0 then
+  redis.call('XDEL', KEYS[1], unpack(gone))
+end
+-- XDEL only marks entries; the memory comes back when the stream itself goes, which is the usual
+-- case, as a chat seldom has two unfinished answers.
+if redis.call('XLEN', KEYS[1]) == 0 then
+  redis.call('UNLINK', KEYS[1])
+  return false
+end
+if #page < tonumber(ARGV[3]) then
+  return false
+end
+return '(' .. page[#page][1]

@@ -1,0 +1,16 @@
+-- A worker says that it lives. KEYS: jobs, beats, infos. ARGV: group, consumer, info, expiry in ms.
+-- Forgets workers that were silent for longer, and their consumers unless they still own jobs.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+local silent = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.0f', now - ARGV[4]))
+for _, consumer in ipairs(silent) do
+  local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', '1', consumer)
+  if pending.err or #pending == 0 then
+    redis.pcall('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer)
+    redis.call('ZREM', KEYS[2], consumer)
+    redis.call('HDEL', KEYS[3], consumer)
+  end
+end
+return 1

@@ -1,0 +1,14 @@
+from django.db import models
+
+
+class UserLog(models.Model):
+    """A user's log, for the admin and its permissions. There is no table: logs are in Redis."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        verbose_name = "user log"
+        verbose_name_plural = "user logs"
+
+    def __str__(self) -> str:
+        return f"user log {self.pk}"

@@ -1,0 +1,215 @@
+"""Work for any worker, each job with one owner at a time.
+
+A job is claimed with a token, higher than every token before it. Its owner renews a lease; when the
+lease lapses another worker takes the job over with a higher token, and nothing the old owner says
+counts any more. The same token is the fence of what the job appends, so a worker that was paused
+past its lease can neither keep its job nor write another byte.
+"""
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from django.conf import settings
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from .keys import valid_name
+from .pipe import Pipe, Script, backoff_s, connect, disconnect, pack
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["Job", "Queue", "Worker", "close_queues", "get_queue"]
+
+PUT = Script("queue_put")
+CLAIM = Script("queue_claim")
+CLAIM_STALLED = Script("queue_claim_stalled")
+RENEW = Script("queue_renew")
+FINISH = Script("queue_finish")
+PLACE = Script("queue_place")
+BEAT = Script("queue_beat")
+WORKERS = Script("queue_workers")
+GROUP = "workers"
+# A worker that was silent for so long is not counted as living.
+BEAT_EXPIRY_MS = 5_000
+# How much longer than asked Redis may take to answer a blocking read.
+WAIT_GRACE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job. `deliveries` counts how often it was handed out, this time included."""
+
+    id: str
+    key: str
+    payload: bytes
+    token: int
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    consumer: str
+    info: bytes
+    age_ms: int
+
+
+class Queue:
+    """Belongs to the event loop that first uses it. Calls wait for Redis as those of Log do."""
+
+    def __init__(self, name: str, url: str | None = None) -> None:
+        url = url or settings.REDIS_URL
+        scripts = (PUT, CLAIM, CLAIM_STALLED, RENEW, FINISH, PLACE, BEAT, WORKERS)
+        tag = f"{settings.STREAMS_PREFIX}:{{q:{valid_name(name)}}}"
+        self._url = url
+        self._lease_ms: int = settings.WORK_LEASE_MS
+        self._jobs, self._keys = f"{tag}:jobs", f"{tag}:keys"
+        self._owners, self._tokens = f"{tag}:owners", f"{tag}:tokens"
+        self._watch = f"{tag}:watch"
+        self._beats, self._infos = f"{tag}:beats", f"{tag}:infos"
+        self._pipe = Pipe(url, timeout_ms=settings.STREAMS_APPEND_TIMEOUT_MS, scripts=scripts)
+        self._link: AbstractConnection | None = None
+        self._waiting = asyncio.Lock()
+
+    async def put(self, key: str, payload: bytes) -> bool:
+        """Queue a job. False, and nothing happens, while one of this key is queued or running."""
+        return bool(await self._pipe.submit(PUT.call([self._jobs, self._keys], key, payload)))
+
+    async def claim(self, consumer: str, limit: int) -> list[Job]:
+        """At most `limit` jobs that nobody was given yet, oldest first. Does not wait for any.
+
+        Should the answer get lost on its way, the jobs come back by claim_stalled().
+        """
+        if limit < 1:
+            return []
+        keys = [self._jobs, self._owners, self._tokens]
+        return _jobs(await self._pipe.submit(CLAIM.call(keys, GROUP, consumer, limit)))
+
+    async def claim_stalled(self, consumer: str, limit: int) -> list[Job]:
+        """Jobs that nobody renewed for WORK_LEASE_MS, with fresh tokens.
+
+        Call it every WORK_POLL_MS. It gives nothing for one lease after Redis was restarted or
+        frozen, or after nobody had called it for a lease: the owners could not renew then.
+        """
+        if limit < 1:
+            return []
+        keys = [self._jobs, self._owners, self._tokens, self._watch]
+        packed = CLAIM_STALLED.call(keys, GROUP, consumer, limit, self._lease_ms)
+        return _jobs(await self._pipe.submit(packed))
+
+    async def renew(self, consumer: str, jobs: Iterable[Job]) -> set[str]:
+        """Renew leases; returns the ids of the jobs that are still owned. Never takes one back."""
+        pairs = [word for job in jobs for word in (job.id, job.token)]
+        if not pairs:
+            return set()
+        packed = RENEW.call([self._jobs, self._owners], GROUP, consumer, *pairs)
+        return {owned.decode() for owned in await self._pipe.submit(packed)}
+
+    async def release(self, job: Job) -> bool:
+        """Give the job up for any other worker to claim now. False if it was not owned any more."""
+        return await self._finish(job, job.deliveries)
+
+    async def done(self, job: Job) -> bool:
+        """Forget the job; its key may be put again. False if it was not owned any more."""
+        return await self._finish(job, "")
+
+    async def _finish(self, job: Job, deliveries: int | str) -> bool:
+        packed = FINISH.call(
+            [self._jobs, self._owners, self._keys],
+            GROUP,
+            job.id,
+            job.token,
+            job.key,
+            deliveries,
+            job.payload,
+        )
+        return bool(await self._pipe.submit(packed))
+
+    async def wait(self, timeout_ms: int) -> None:
+        """Return when there may be a job to claim, or after `timeout_ms`.
+
+        Returns at once if there is one already. Another worker may be quicker to claim it. When
+        Redis is away it returns after a moment; one task at a time waits, others queue behind it.
+        """
+        async with self._waiting:
+            try:
+                place = await self._pipe.submit(PLACE.call([self._jobs], GROUP))
+                await self._block(place, timeout_ms)
+            except (RedisError, OSError, TimeoutError):
+                logger.debug("Waiting for work failed", exc_info=True)
+                await self._drop_link()
+                await asyncio.sleep(min(timeout_ms / 1000, backoff_s(5)))
+            except BaseException:
+                # Cancelled while Redis still owes an answer: this connection is of no more use.
+                await self._drop_link()
+                raise
+
+    async def _block(self, place: bytes, timeout_ms: int) -> None:
+        if self._link is None:
+            self._link = await connect(self._url)
+        command = pack("XREAD", "COUNT", 1, "BLOCK", timeout_ms, "STREAMS", self._jobs, place)
+        async with asyncio.timeout(timeout_ms / 1000 + WAIT_GRACE_S):
+            await self._link.send_packed_command([command], check_health=False)
+            await self._link.read_response()
+
+    async def size(self) -> int:
+        """Jobs queued or running."""
+        return int(await self._pipe.execute("XLEN", self._jobs))
+
+    async def beat(self, consumer: str, info: bytes = b"") -> None:
+        """Say that this worker lives, every second or two. `info` is given back as it is."""
+        keys = [self._jobs, self._beats, self._infos]
+        await self._pipe.submit(BEAT.call(keys, GROUP, consumer, info, BEAT_EXPIRY_MS))
+
+    async def workers(self) -> list[Worker]:
+        """Workers that gave a beat in the last BEAT_EXPIRY_MS."""
+        packed = WORKERS.call([self._beats, self._infos], BEAT_EXPIRY_MS)
+        rows: Sequence[tuple[bytes, bytes, int]] = await self._pipe.submit(packed)
+        return [Worker(name.decode(), info, int(age)) for name, info, age in rows]
+
+    async def _drop_link(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            await disconnect(link)
+
+    async def aclose(self) -> None:
+        """Whoever waits must have been cancelled before."""
+        await self._drop_link()
+        await self._pipe.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _jobs(rows: Sequence[tuple[bytes, bytes, bytes, int, int]]) -> list[Job]:
+    return [
+        Job(id=job_id.decode(), key=key.decode(), payload=payload, token=token, deliveries=count)
+        for job_id, key, payload, token, count in rows
+    ]
+
+
+_queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Queue]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def get_queue(name: str) -> Queue:
+    """The queue of that name for the running event loop, made on first use."""
+    queues = _queues.setdefault(asyncio.get_running_loop(), {})
+    if name not in queues:
+        queues[name] = Queue(name)
+    return queues[name]
+
+
+async def close_queues() -> None:
+    """Close the running loop's queues."""
+    for queue in _queues.pop(asyncio.get_running_loop(), {}).values():
+        with suppress(RedisError, OSError):
+            await queue.aclose()

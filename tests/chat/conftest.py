@@ -1,0 +1,125 @@
+"""A worker, a model and a person, in one process: real Redis, real database, real HTTP."""
+
+import asyncio
+import uuid
+
+import pytest
+from django.test import AsyncClient
+
+from chat.catalogue import reset_catalogue
+from chat.transcript import fold_entries
+from chat.worker import Worker
+from streams.log import close_log, get_log
+from streams.queue import close_queues
+from tests.fake_model import running_fake_model
+from tests.node import browser_fold
+
+MODEL = "openai/script/known"
+SETTLED = {"done", "stopped", "error"}
+
+
+@pytest.fixture(scope="session")
+def javascript_fold():
+    with browser_fold() as fold:
+        yield fold
+
+
+@pytest.fixture
+def fake_model():
+    with running_fake_model() as fake:
+        yield fake
+
+
+@pytest.fixture
+def holdfast(transactional_db, redis_url, fake_model, settings):
+    """Settings that lead to the fake model, and nothing running yet."""
+    settings.OPENAI_API_KEY = "sk-test"
+    settings.OPENAI_BASE_URL = fake_model.base_url
+    settings.BACKGROUND_CALLS = False
+    return fake_model
+
+
+@pytest.fixture
+async def worker(holdfast):
+    """A worker in this event loop; everything of the loop is closed afterwards."""
+    worker = Worker()
+    running = asyncio.create_task(worker.run())
+    yield worker
+    worker.leave()
+    await running
+    await close_loop()
+
+
+@pytest.fixture
+async def no_worker(holdfast):
+    yield
+    await close_loop()
+
+
+async def close_loop():
+    await close_queues()
+    await close_log()
+    await reset_catalogue()
+
+
+class Person:
+    """Somebody with a browser: a cookie jar, and eyes on their log."""
+
+    def __init__(self):
+        self.client = AsyncClient()
+        self.chat = str(uuid.uuid4())
+        self.user = None
+
+    async def visit(self):
+        return await self.client.get("/")
+
+    async def post(self, path, **body):
+        return await self.client.post(path, body, content_type="application/json")
+
+    async def send(self, text, *, chat=None, parent=None, model=MODEL, **fields):
+        """Send a message; returns the ids of it and of its reply."""
+        body = {"id": str(uuid.uuid4()), "text": text, "model": model, "parent": parent} | fields
+        response = await self.post(f"/api/chats/{chat or self.chat}/messages", **body)
+        assert response.status_code == 202, response.content
+        accepted = response.json()
+        self.user = accepted["user"]
+        return accepted["message"], accepted["reply"]
+
+    @property
+    def stream(self):
+        return f"u:{uuid.UUID(self.user['id']).hex}"
+
+    async def entries(self, chat=None):
+        return await get_log().read(self.stream, chat=chat or self.chat)
+
+    async def transcript(self, chat=None):
+        return fold_entries(await self.entries(chat))
+
+    async def message(self, message_id, chat=None):
+        return (await self.transcript(chat)).messages[message_id]
+
+    async def settled(self, message_id, chat=None):
+        """Wait until a message has come to its end, and return it."""
+        return await self.until(message_id, lambda message: message.status in SETTLED, chat)
+
+    async def until(self, message_id, condition, chat=None):
+        async with asyncio.timeout(20):
+            while True:
+                message = (await self.transcript(chat)).messages.get(message_id)
+                if message is not None and condition(message):
+                    return message
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def alice(holdfast):
+    person = Person()
+    await person.visit()
+    return person
+
+
+@pytest.fixture
+async def bob(holdfast):
+    person = Person()
+    await person.visit()
+    return person

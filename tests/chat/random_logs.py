@@ -1,0 +1,95 @@
+"""Random logs of one chat for property tests: mostly sensible, with nonsense in between."""
+
+import json
+
+from hypothesis import strategies as st
+
+from streams.log import Entry
+
+MESSAGES = [f"m{i}" for i in range(6)]
+texts = st.text(alphabet=st.sampled_from("ab \n*`é😀ß"), max_size=6)
+messages = st.sampled_from(MESSAGES)
+parents = st.none() | messages
+
+
+def _event(kind, **fields):
+    return st.fixed_dictionaries({"type": st.just(kind), **fields})
+
+
+events = st.one_of(
+    _event("chat.created", chat=st.just("c"), title=texts, model=st.just("x/y")),
+    _event("chat.renamed", chat=st.just("c"), title=texts, by=st.sampled_from(["user", "model"])),
+    _event("message.created", message=messages, role=st.just("user"), parent=parents, text=texts),
+    _event(
+        "message.created",
+        message=messages,
+        role=st.just("assistant"),
+        parent=parents,
+        model=st.just("x/y"),
+    ),
+    _event(
+        "message.started",
+        message=messages,
+        attempt=st.integers(1, 3),
+        model=st.just("x/y"),
+        left_out=st.integers(0, 2),
+    ),
+    _event("message.delta", message=messages, text=texts),
+    _event("message.reasoning", message=messages, text=texts),
+    _event(
+        "message.resumed",
+        message=messages,
+        attempt=st.integers(2, 4),
+        reason=st.sampled_from(["lost", "handover", "provider", "user"]),
+        means=st.sampled_from(["prefill", "ask", "restart"]),
+        length=st.integers(0, 9),
+    ),
+    _event(
+        "message.completed",
+        message=messages,
+        finish=st.sampled_from(["stop", "stopped", "length"]),
+        model=st.just("x/z"),
+        length=st.integers(0, 9),
+        sha256=st.just("00"),
+        duration_ms=st.integers(0, 9),
+    ),
+    _event(
+        "message.completed",
+        message=messages,
+        finish=st.just("stop"),
+        model=st.just("x/z"),
+        length=st.integers(0, 9),
+        sha256=st.just("00"),
+        duration_ms=st.integers(0, 9),
+        usage=st.just({"prompt_tokens": 1, "completion_tokens": 2}),
+        text=texts,
+        reasoning=texts,
+    ),
+    _event(
+        "message.error",
+        message=messages,
+        code=st.just("rate_limited"),
+        text=texts,
+        retryable=st.booleans(),
+        length=st.integers(0, 9),
+        sha256=st.just("00"),
+        text_kept=texts,
+        reasoning=texts,
+    ),
+    _event("branch.chosen", message=messages),
+    _event("message.hologram", message=messages, depth=st.integers()),
+)
+
+
+def chat_logs(max_size=40):
+    """Lists of [entry id, event] with rising ids."""
+    return st.lists(events, max_size=max_size).map(
+        lambda found: [[f"{1_000 + i // 3}-{i % 3}", event] for i, event in enumerate(found)]
+    )
+
+
+def entries_of(events):
+    return [
+        Entry(id=entry_id, chat="c", type=data["type"], data=json.dumps(data).encode())
+        for entry_id, data in events
+    ]

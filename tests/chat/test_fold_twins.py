@@ -1,0 +1,25 @@
+"""The two folds, Python's and the browser's, give the same transcript on random logs."""
+
+from hypothesis import HealthCheck, given, settings
+
+from chat.transcript import fold_entries
+from tests.chat.random_logs import chat_logs, entries_of
+
+
+@given(log=chat_logs())
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_browser_folds_as_the_server_does(javascript_fold, log):
+    assert javascript_fold(log) == fold_entries(entries_of(log)).to_dict()
+
+
+@given(log=chat_logs())
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_reconnect_gives_the_same_transcript_in_the_browser(javascript_fold, log):
+    """What a reader has seen, and then everything again from any entry on."""
+    whole = fold_entries(entries_of(log)).to_dict()
+    for cut in range(0, len(log), 7):
+        assert javascript_fold(log[:cut] + log[max(0, cut - 3) :]) == whole

@@ -1,0 +1,80 @@
+"""The fold: driven by the shared vectors, and the same from every starting point."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.transcript import Transcript, fold_entries, is_after, is_cursor
+from tests.chat.random_logs import chat_logs, entries_of
+
+VECTORS = Path(__file__).parent.parent / "vectors" / "fold"
+
+
+def vectors():
+    found = sorted(VECTORS.glob("*.json"))
+    assert found, "no fold vectors"
+    return [pytest.param(json.loads(path.read_text()), id=path.stem) for path in found]
+
+
+@pytest.mark.parametrize("vector", vectors())
+def test_it_gives_the_transcript_of_the_vector(vector):
+    folded = fold_entries(entries_of(vector["events"])).to_dict()
+    assert folded == vector["state"]
+
+
+@given(chat_logs(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_stopping_anywhere_and_going_on_changes_nothing(log, data):
+    entries = entries_of(log)
+    cut = data.draw(st.integers(0, len(entries)))
+    whole = fold_entries(entries)
+    resumed = fold_entries(entries, into=fold_entries(entries[:cut]))
+    assert resumed.to_dict() == whole.to_dict()
+
+
+@given(chat_logs())
+@settings(deadline=None, max_examples=60)
+def test_folding_an_entry_twice_changes_nothing(log):
+    entries = entries_of(log)
+    doubled = [entry for entry in entries for _ in range(2)]
+    assert fold_entries(doubled).to_dict() == fold_entries(entries).to_dict()
+
+
+@given(chat_logs())
+@settings(deadline=None, max_examples=60)
+def test_the_shown_path_is_a_line_from_the_root(log):
+    transcript = fold_entries(entries_of(log))
+    parent = None
+    for message in transcript.path():
+        assert message.parent == parent
+        parent = message.id
+
+
+def test_it_skips_types_of_a_newer_version():
+    events = [
+        ["1-0", {"type": "message.created", "message": "m", "role": "user", "text": "hi"}],
+        ["2-0", {"type": "message.hologram", "message": "m", "depth": 3}],
+        ["3-0", {"type": "message.delta", "message": "m", "text": "!", "colour": "green"}],
+    ]
+    assert str(fold_entries(entries_of(events)).messages["m"].text) == "hi!"
+
+
+def test_it_starts_empty():
+    assert fold_entries([]).to_dict() == Transcript().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"), [("2-0", "1-9"), ("10-0", "9-0"), ("5-10", "5-9"), ("1-0", "0-0")]
+)
+def test_entry_ids_are_compared_as_numbers(later, earlier):
+    assert is_after(later, earlier)
+    assert not is_after(earlier, later)
+    assert not is_after(later, later)
+
+
+@pytest.mark.parametrize("text", ["", "-", "a-1", "1-a", "1-2-3", "²-0", "+", "9" * 50])
+def test_it_refuses_what_is_no_cursor(text):
+    assert not is_cursor(text)

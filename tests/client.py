@@ -1,0 +1,158 @@
+"""A client of Holdfast that is no browser: the whole protocol of docs/protocol.md, over the wire.
+
+    async with Client(stack.url) as alice:
+        reply = await alice.send("Hello")
+        message = await alice.settled(reply)
+
+It reconnects by itself and goes on from its cursor, as the page does, and folds what it is sent.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Self
+
+import httpx2
+import websockets
+
+from chat.transcript import Message, Transcript, fold_entries
+from streams.log import Entry
+
+RECONNECT_S = 0.05
+SETTLED = {"done", "stopped", "error"}
+
+
+class Client:
+    def __init__(self, url: str, model: str = "openai/script/known") -> None:
+        self.url = url.rstrip("/")
+        self.model = model
+        self.chat = str(uuid.uuid4())
+        self.transcript = Transcript()
+        self.http = httpx2.AsyncClient(base_url=self.url, timeout=30)
+        self.frames = 0
+        self.frame_bytes = 0
+        self.connects = 0
+        # (monotonic seconds, entry id, event) of each entry, when `keep` is set
+        self.keep = False
+        self.seen: list[tuple[float, str, dict[str, Any]]] = []
+        self.on_event: Callable[[dict[str, Any]], None] | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.visit()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.disconnect()
+        await self.http.aclose()
+
+    # Commands
+
+    async def visit(self) -> None:
+        response = await self.http.get("/")
+        response.raise_for_status()
+
+    async def command(self, method: str, path: str, body: Any = None) -> httpx2.Response:
+        """One HTTP request, repeated with the same body until something answers."""
+        headers = {
+            "X-CSRFToken": self.http.cookies.get("csrftoken", ""),
+            "Origin": self.url,
+            "Referer": self.url + "/",
+        }
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    response = await self.http.request(method, path, json=body, headers=headers)
+                    if response.status_code < 500:
+                        return response
+                await asyncio.sleep(RECONNECT_S)
+
+    async def send(
+        self, text: str, *, parent: str | None = None, message_id: str | None = None, **more: Any
+    ) -> str:
+        """Send, and follow the chat from now on; returns the id of the reply."""
+        message_id = message_id or str(uuid.uuid4())
+        body = {"id": message_id, "text": text, "model": self.model, "parent": parent} | more
+        response = await self.command("POST", f"/api/chats/{self.chat}/messages", body)
+        assert response.status_code == 202, response.text
+        self.connect()
+        reply: str = response.json()["reply"]
+        return reply
+
+    # Following
+
+    def connect(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow())
+
+    async def disconnect(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def settled(self, message_id: str, timeout_s: float = 60) -> Message:
+        return await self.until(message_id, lambda message: message.status in SETTLED, timeout_s)
+
+    async def until(
+        self, message_id: str, condition: Callable[[Message], bool], timeout_s: float = 60
+    ) -> Message:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = self.transcript.messages.get(message_id)
+                if message is not None and condition(message):
+                    return message
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+                await self._one_socket()
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _one_socket(self) -> None:
+        cookie = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        async with websockets.connect(
+            self.url.replace("http", "ws", 1) + "/ws",
+            additional_headers={"Cookie": cookie},
+            origin=self.url,  # type: ignore[arg-type]
+            max_size=None,
+            compression=None,
+            ping_interval=None,
+            open_timeout=5,
+        ) as socket:
+            self.connects += 1
+            after = self.transcript.cursor
+            await socket.send(json.dumps({"type": "follow", "chat": self.chat, "after": after}))
+            acked = received = 0
+            async for text in socket:
+                received += len(text)
+                if received - acked > 100_000:
+                    acked = received
+                    await socket.send(json.dumps({"type": "ack", "bytes": acked}))
+                self._take(str(text))
+
+    def _take(self, text: str) -> None:
+        now = time.monotonic()
+        frame = json.loads(text)
+        if "entries" not in frame or frame.get("watch") or frame["chat"] != self.chat:
+            return
+        self.frames += 1
+        self.frame_bytes += len(text.encode())
+        if self.keep:
+            self.seen += [(now, entry_id, event) for entry_id, event in frame["entries"]]
+        fold_entries(
+            (
+                Entry(
+                    id=entry_id, chat=self.chat, type=event["type"], data=json.dumps(event).encode()
+                )
+                for entry_id, event in frame["entries"]
+            ),
+            into=self.transcript,
+        )
+        self._changed.set()

@@ -1,0 +1,111 @@
+"""Fixtures for every test: Redis, whole stacks of real processes, and the pass on PostgreSQL."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+
+from config.testing import find_browser
+from streams.embedded import redis_command
+from tests.fake_model import FakeModel, running_fake_model
+from tests.stack import Stack, wait_for
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "postgresql: also part of the pass on PostgreSQL")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The second pass, on PostgreSQL, is for what touches the database."""
+    if os.environ.get("HOLDFAST_TEST_DATABASE") != "postgresql":
+        return
+    kept = [item for item in items if _touches_database(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
+def _touches_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("django_db") or item.get_closest_marker("postgresql"):
+        return True
+    return not DATABASE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Leaves the counts to `manage.py test`, which adds those of its passes up."""
+    if path := os.environ.get("HOLDFAST_TEST_COUNTS"):
+        stats = {name: len(found) for name, found in terminalreporter.stats.items()}
+        counts = {
+            "passed": stats.get("passed", 0) + stats.get("xfailed", 0),
+            "failed": stats.get("failed", 0) + stats.get("error", 0),
+            "skipped": stats.get("skipped", 0),
+        }
+        Path(path).write_text(json.dumps(counts))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[subprocess.Popen[bytes]]:
+    """The embedded Redis, where the settings of the tests expect it, for the whole session."""
+    process = subprocess.Popen(redis_command(settings.DATA_DIR), stdout=subprocess.DEVNULL)
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            wait_for(lambda: answers(client), 20)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except (redis.ConnectionError, redis.BusyLoadingError):
+        return False
+
+
+@pytest.fixture
+def redis_url(redis_server: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Where the session's Redis answers; emptied after each test that asks for it."""
+    yield settings.REDIS_URL
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.flushall()
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    """A Chromium; installed when there is none."""
+    return find_browser()
+
+
+@pytest.fixture(scope="session")
+def fake_model() -> Iterator[FakeModel]:
+    with running_fake_model() as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def stack(fake_model: FakeModel) -> Iterator[Stack]:
+    """One running Holdfast for all tests that leave it whole."""
+    with Stack(model_url=fake_model.base_url) as running:
+        yield running
+
+
+@pytest.fixture
+def make_stack() -> Iterator[Callable[..., Stack]]:
+    """Makes stacks of one test's own, not yet started; whatever they become, they are ended."""
+    made: list[Stack] = []
+
+    def make(**options: Any) -> Stack:
+        made.append(Stack(**options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,0 +1,192 @@
+"""Real processes, killed while they answer. Nothing stored is lost or doubled, and all ends well."""
+
+import asyncio
+import random
+import signal
+import sys
+import time
+
+import pytest
+
+from chat.transcript import fold_entries
+from tests.chat.random_logs import entries_of
+from tests.client import Client
+from tests.fake_model import text_of
+from tests.stack import MANAGE, Stack
+
+QUESTION = "[[tokens=120&rate=60]] Question {}"
+
+
+def answer(number: int, tokens: int = 120) -> str:
+    return text_of(QUESTION.format(number), tokens)
+
+
+@pytest.fixture(params=["ask", "prefill"])
+def continuing(request, make_stack, fake_model):
+    """A stack whose model continues by this means."""
+    env = {"PREFILL_MODELS": "openai/*"} if request.param == "prefill" else {}
+    return make_stack(model_url=fake_model.base_url, env=env).start()
+
+
+@pytest.fixture
+def own_stack(make_stack, fake_model):
+    return make_stack(model_url=fake_model.base_url).start()
+
+
+async def ask(stack: Stack, count: int, question: str = QUESTION) -> list[tuple[Client, str]]:
+    """Clients with one answer each on its way."""
+    clients = [Client(stack.url) for _ in range(count)]
+    await asyncio.gather(*(client.visit() for client in clients))
+    replies = await asyncio.gather(
+        *(client.send(question.format(n)) for n, client in enumerate(clients))
+    )
+    return list(zip(clients, replies, strict=True))
+
+
+async def close(asked: list[tuple[Client, str]]) -> None:
+    for client, _ in asked:
+        await client.__aexit__()
+
+
+async def all_complete(asked: list[tuple[Client, str]], tokens: int = 120) -> list:
+    """Every answer is the uninterrupted text, byte for byte, also when read from the start."""
+    messages = []
+    for number, (client, reply) in enumerate(asked):
+        message = await client.settled(reply)
+        assert message.status == "done", message.error
+        assert str(message.text) == answer(number, tokens)
+        again = await client.http.get(f"/api/chats/{client.chat}/events")
+        ends = [
+            event for _, event in again.json()["entries"] if event["type"] == "message.completed"
+        ]
+        assert [end["text"] for end in ends] == [answer(number, tokens)]
+        messages.append(message)
+    return messages
+
+
+async def test_a_worker_killed_at_random_moments(continuing):
+    """25 answers for each means, 50 in all, each cut by a kill -9 of the worker that writes it."""
+    stack = continuing
+    asked = await ask(stack, 25)
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        await asyncio.sleep(random.uniform(0.2, 0.8))
+        stack.kill(random.choice(["worker-1", "worker-2"]))
+    messages = await all_complete(asked)
+    assert sum(bool(message.seams) for message in messages) >= 10
+    assert all(seam["reason"] == "lost" for message in messages for seam in message.seams)
+    await close(asked)
+
+
+async def test_redis_killed(own_stack):
+    asked = await ask(own_stack, 10)
+    for _ in range(2):
+        await asyncio.sleep(0.7)
+        own_stack.kill("redis")
+    await all_complete(asked)
+    await close(asked)
+
+
+async def test_web_killed(own_stack):
+    asked = await ask(own_stack, 10)
+    await asyncio.sleep(0.5)
+    own_stack.kill("web")
+    await all_complete(asked)
+    assert all(client.connects >= 2 for client, _ in asked)
+    await close(asked)
+
+
+async def test_everything_replaced_in_turn_as_by_a_deploy(own_stack):
+    """SIGTERM to each process while 20 answers stream."""
+    asked = await ask(own_stack, 20)
+    for name in ("worker-1", "worker-2", "web", "redis"):
+        await asyncio.sleep(0.4)
+        own_stack.kill(name, signal.SIGTERM)
+    await all_complete(asked)
+    await close(asked)
+
+
+async def test_everything_killed_and_started_again(own_stack):
+    asked = await ask(own_stack, 5)
+    await asyncio.sleep(0.6)
+    for name in own_stack.processes():
+        own_stack.kill(name)
+    own_stack.up.kill()
+    own_stack.wait()
+    await asyncio.to_thread(own_stack.start)
+    await all_complete(asked)
+    await close(asked)
+
+
+async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
+    """SIGSTOP past the lease, takeover, SIGCONT: the old writer is fenced off."""
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
+    asked = await ask(stack, 3)
+    await asyncio.sleep(0.5)
+    stack.freeze("worker-1")
+    successor = await asyncio.create_subprocess_exec(
+        sys.executable,
+        MANAGE,
+        "work",
+        env=stack.env | {"HOLDFAST_DATA": str(stack.data)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    for client, reply in asked:
+        await client.until(reply, lambda message: bool(message.seams))
+    stack.thaw("worker-1")
+    messages = await all_complete(asked)
+    assert all([seam["reason"] for seam in m.seams] == ["lost"] for m in messages)
+    successor.terminate()
+    await successor.wait()
+    await close(asked)
+
+
+async def test_reconnecting_at_every_entry_gives_the_same_transcript(stack, javascript_fold):
+    """What a reader saw live up to any entry, then what the server replays after it."""
+    async with Client(stack.url) as client:
+        client.keep = True
+        reply = await client.send("[[tokens=40&rate=400]] Again and again")
+        await client.settled(reply)
+        whole = client.transcript.to_dict()
+        live = [[entry_id, event] for _, entry_id, event in client.seen]
+        assert len(live) > 20
+        for seen in range(len(live) + 1):
+            after = live[seen - 1][0] if seen else "0-0"
+            response = await client.http.get(f"/api/chats/{client.chat}/events?after={after}")
+            log = live[:seen] + response.json()["entries"]
+            assert fold_entries(entries_of(log)).to_dict() == whole
+            assert javascript_fold(log) == whole
+
+
+async def test_a_socket_that_comes_back_anywhere_gets_the_rest(stack):
+    async with Client(stack.url) as client:
+        client.keep = True
+        reply = await client.send("[[tokens=30&rate=300]] And again")
+        await client.settled(reply)
+        live = [[entry_id, event] for _, entry_id, event in client.seen]
+        for seen in range(0, len(live) + 1, 5):
+            reader = Client(stack.url)
+            reader.http.cookies = client.http.cookies
+            reader.chat = client.chat
+            fold_entries(entries_of(live[:seen]), into=reader.transcript)
+            reader.connect()
+            await reader.settled(reply)
+            assert reader.transcript.to_dict() == client.transcript.to_dict()
+            await reader.disconnect()
+
+
+async def test_the_same_send_twenty_times_over_the_wire(stack, fake_model):
+    """From twenty connections, as a flaky network would; and from a visitor who has no session yet."""
+    async with Client(stack.url) as client:
+        message_id = "0198c5a0-0000-7000-8000-00000000aaaa"
+        question = "[[tokens=5]] Only once"
+        replies = await asyncio.gather(
+            *(client.send(question, message_id=message_id) for _ in range(20))
+        )
+        assert len(set(replies)) == 1
+        await client.settled(replies[0])
+        await asyncio.sleep(0.3)
+        assert len(client.transcript.messages) == 2
+        calls = [r for r in fake_model.requests if r["prompt"] == question]
+        assert len([c for c in calls if len(c["body"]["messages"]) <= 2]) == 1

@@ -1,0 +1,775 @@
+"""A scripted model behind a real HTTP server that speaks the OpenAI chat protocol.
+
+    python tests/fake_model.py --port 9009            (bench, by hand)
+    with running_fake_model() as fake: fake.base_url  (tests; a thread with its own loop)
+
+Its answer is a pure function of the question, `text_of(prompt, tokens, mode)`, so any continuation
+of any partial answer can be compared byte for byte. `prompt` is the whole last user message, script
+included; when the conversation ends in an assistant turn (prefill), or in `[assistant, user]` whose
+user text starts with CONTINUE_MARK (asking), it is the user message before that partial answer.
+
+Scripts: `key=value&key=value`, after `?` in the model's name (`script/known?tokens=200&rate=50`)
+and, overriding it, in double brackets at the start of the user message: `[[rate=0&tokens=9]] Hi`.
+
+  tokens=40        length of the answer          rate=0          tokens a second; 0: unlimited
+  mode=words       words | code | unicode | timestamps (`000007:123456789012345 `, 23 bytes: number
+                   and time.monotonic_ns() of sending; numbers go on after a continuation)
+  per_chunk=1      tokens in one SSE chunk       split=N         write N bytes at a time, 1 ms apart
+  gzip=1           compressed body               finish=stop     finish_reason
+  headers_ms=0     wait before the headers       first_ms=0      wait before the first token
+  comment_ms=0     while waiting, `: OPENROUTER PROCESSING` that often
+  reasoning=N      N tokens of thinking first (`reasoning_of(prompt, N)`), in
+  style=reasoning  reasoning | reasoning_content | think (in the text) | details (OpenRouter)
+  echo=1           prefill: send the partial answer again first
+  overlap=N        asked: repeat its last N characters
+  prefill=refuse   400 to a last assistant turn; prefill=tidy: 400 if it ends in whitespace
+  no_usage=1  no_done=1  no_finish=1  cost=0.00123     usage_400=1 (400 to stream_options)
+  context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
+Faults, for the first `times` requests of this model and prompt (default: all of them):
+  status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
+  redirect=URL     307                           empty=1         no text at all, then finish
+  die_after=N      abort the connection          cut_after=N     end the stream without a finish
+  stall_after=N    silence (stall_ms=N: only so long)
+  malformed_after=N  broken JSON                 bad_utf8_after=N  a broken byte in the text
+  error_after=N    an error chunk inside the 200 (error_code=502)
+  surrogates=1     emoji halves escaped in two chunks     lone=1  a half that never gets its pair
+  huge=N           one chunk with N bytes of text         html_200=1  a web page with status 200
+
+Also: GET /v1/models; the same under /openrouter/v1 (context_length) and /llama/v1 (llama.cpp:
+n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
+GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
+path, headers, sent, finished, disconnected}]}; POST /_reset;
+POST /_models {"models": [names]} replaces the list that is served.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import datetime
+import email.utils
+import hashlib
+import random
+import re
+import signal
+import socket
+import threading
+import time
+import zlib
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import orjson
+
+CONTINUE_MARK = "Continue exactly where"
+MODELS = [
+    "script/known",
+    "script/think?style=think&reasoning=8",
+    "text-embedding-3-small",
+    "whisper-1",
+]
+CONTEXT_TOKENS = 8192
+BURST_CHUNKS = 64  # per write when there is no rate
+
+WORDS = [
+    "river",
+    "stone",
+    "lamp",
+    "quiet",
+    "ember",
+    "paper",
+    "signal",
+    "winter",
+    "harbour",
+    "thread",
+    "copper",
+    "garden",
+    "window",
+    "anchor",
+    "letter",
+    "mirror",
+    "forest",
+    "bridge",
+    "candle",
+    "shadow",
+    "meadow",
+    "engine",
+    "silver",
+    "kettle",
+    "ladder",
+    "ocean",
+    "pocket",
+    "rocket",
+    "saddle",
+    "temple",
+    "umbrella",
+    "valley",
+    "whistle",
+    "yellow",
+    "zephyr",
+    "apple",
+    "basket",
+    "cactus",
+    "dragon",
+    "easel",
+    "falcon",
+    "guitar",
+    "helmet",
+]
+CODE = [
+    "```python\n",
+    "def f(x):\n",
+    "    return x\n",
+    "```\n",
+    "\n\n",
+    "- item\n",
+    "`a`",
+    "  ",
+    "<b>",
+    "| a |",
+]
+UNICODE = [
+    "é",
+    "👩‍💻",
+    "漢字",
+    "🇩🇰",
+    "e\u0301",
+    "👍🏽",
+    "ß",
+    "\u200b",
+    "한글",
+    "😀",
+    "العربية",
+    " ",
+]
+
+Part = bytes | float | None  # bytes to send, seconds to wait, or None: abort the connection
+
+
+def tokens_of(prompt: str, tokens: int = 40, mode: str = "words") -> list[str]:
+    """The answer to `prompt`, token by token; a shorter answer is a prefix of a longer one."""
+    dice = random.Random(hashlib.sha256(prompt.encode()).digest())
+    extra = {"code": CODE, "unicode": UNICODE}.get(mode, ())
+    out: list[str] = []
+    recent: deque[str] = deque(maxlen=8)  # no word again soon: an overlap of two texts is no chance
+    for n in range(tokens):
+        word = dice.choice([word for word in WORDS if word not in recent])
+        recent.append(word)
+        if extra and dice.random() < 0.5:
+            out.append(dice.choice(extra))
+        else:
+            out.append(
+                word.capitalize() if n == 0 else f" {word}" + (f" {n}." if n % 9 == 8 else "")
+            )
+    return out
+
+
+def text_of(prompt: str, tokens: int = 40, mode: str = "words") -> str:
+    return "".join(tokens_of(prompt, tokens, mode))
+
+
+def reasoning_of(prompt: str, tokens: int) -> str:
+    return text_of("thinking about " + prompt, tokens)
+
+
+def rest_of(tokens: list[str], partial: str) -> list[str]:
+    """The tokens after `partial`; the first may be cut. All of them if no prefix."""
+    if not "".join(tokens).startswith(partial):
+        return tokens
+    left = len(partial)
+    for n, token in enumerate(tokens):
+        if left < len(token):
+            return [token[left:], *tokens[n + 1 :]]
+        left -= len(token)
+    return []
+
+
+@dataclass
+class Question:
+    """One chat request, with its script and the place from which to answer."""
+
+    body: dict[str, Any]
+    script: dict[str, str]
+    prompt: str
+    partial: str
+    asked: bool
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> "Question":
+        turns = [(m["role"], plain(m["content"])) for m in body["messages"]]
+        partial, asked = "", False
+        if turns[-1][0] == "assistant":
+            partial, turns = turns[-1][1], turns[:-1]
+        elif (
+            len(turns) > 2
+            and turns[-2][0] == "assistant"
+            and turns[-1][1].startswith(CONTINUE_MARK)
+        ):
+            partial, turns, asked = turns[-2][1], turns[:-2], True
+        prompt = next((text for role, text in reversed(turns) if role == "user"), "")
+        script = dict(parse_qsl(body["model"].partition("?")[2]))
+        if found := re.match(r"\[\[(.*?)\]\]", prompt):
+            script |= dict(parse_qsl(found[1]))
+        return cls(body, script, prompt, partial, asked)
+
+    def number(self, key: str, default: float = 0) -> float:
+        return float(self.script.get(key, default))
+
+    def count(self, key: str, default: int = 0) -> int:
+        return int(self.script.get(key, default))
+
+    @property
+    def tokens(self) -> Iterator[str]:
+        total, mode = self.count("tokens", 40), self.script.get("mode", "words")
+        if mode == "timestamps":
+            done = len(re.findall(r"\d{6}:\d{15} ", self.partial))
+            return (f"{n:06d}:{time.monotonic_ns():015d} " for n in range(done, total))
+        rest = rest_of(tokens_of(self.prompt, total, mode), self.partial)
+        if self.asked and (overlap := self.count("overlap")):
+            rest = [self.partial[-overlap:], *rest]
+        elif self.partial and not self.asked and self.count("echo"):
+            rest = [*re.findall(r"(?s).{1,7}", self.partial), *rest]
+        return iter(rest)
+
+    @property
+    def prompt_tokens(self) -> int:
+        return sum(len(plain(m["content"]).encode()) // 4 + 4 for m in self.body["messages"])
+
+
+def plain(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or ())
+
+
+class Answer:
+    """The SSE stream of one question: what is sent, when, and what goes wrong."""
+
+    def __init__(self, question: Question, faulty: bool, record: dict[str, Any]) -> None:
+        self.q, self.record = question, record
+        self.faults = question.script if faulty else {}
+        self.head = orjson.dumps(
+            {
+                "id": "chatcmpl-fake",
+                "object": "chat.completion.chunk",
+                "created": 1,
+                "model": question.body["model"],
+            }
+        )[:-1]
+
+    def parts(self) -> Iterator[Part]:
+        q = self.q
+        yield from self.silence(q.number("first_ms"))
+        yield self.chunk({"role": "assistant", "content": ""})
+        if self.faults.get("empty") != "1":
+            if q.count("reasoning") and not q.partial:
+                yield from self.thinking()
+            yield from self.oddities()
+            if (yield from self.text()):
+                return
+        yield from self.ending()
+
+    def text(self) -> Iterator[Part]:
+        group, size, interval = [], self.q.count("per_chunk", 1), self.interval
+        for n, token in enumerate(self.q.tokens):
+            if (yield from self.fault(n)):
+                return True
+            group.append(token)
+            self.record["sent"] = n + 1
+            if len(group) >= size:
+                yield self.chunk({"content": "".join(group)})
+                group.clear()
+                if interval:
+                    yield interval * size
+        if group:
+            yield self.chunk({"content": "".join(group)})
+        return (yield from self.fault(self.record["sent"]))
+
+    def fault(self, sent: int) -> Iterator[Part]:
+        """The fault due after `sent` tokens, if any; true when the stream is over by it."""
+        for kind in ("die", "cut", "stall", "malformed", "bad_utf8", "error"):
+            if kind + "_after" not in self.faults or int(self.faults[kind + "_after"]) != sent:
+                continue
+            if kind == "die":
+                yield None
+            elif kind == "stall":
+                yield from self.silence(self.q.number("stall_ms", 3_600_000))
+                continue
+            elif kind == "malformed":
+                yield b'data: {"choices":[{"delta":{"content":"bro\n\n'
+            elif kind == "bad_utf8":
+                yield self.chunk({"content": "caf@"}).replace(b"@", b"\xc3")
+                continue
+            elif kind == "error":
+                code = self.q.count("error_code", 502)
+                yield (
+                    b"data: "
+                    + orjson.dumps({"error": {"code": code, "message": "secret detail"}})
+                    + b"\n\n"
+                )
+            return True
+        return False
+
+    def silence(self, ms: float) -> Iterator[Part]:
+        every = self.q.number("comment_ms")
+        while every and ms > every:
+            yield b": OPENROUTER PROCESSING\n\n"
+            yield every / 1000
+            ms -= every
+        if ms:
+            yield ms / 1000
+
+    def thinking(self) -> Iterator[Part]:
+        style, interval = self.q.script.get("style", "reasoning"), self.interval
+        tokens = tokens_of("thinking about " + self.q.prompt, self.q.count("reasoning"))
+        if style == "think":
+            tokens = ["<th", "ink>\n", *tokens, "\n</thi", "nk>\n\n"]
+        for token in tokens:
+            if style == "details":
+                delta: dict[str, Any] = {
+                    "content": "",
+                    "reasoning": token,
+                    "reasoning_details": [{"type": "reasoning.text", "text": token}],
+                }
+            else:
+                delta = {"content" if style == "think" else style: token}
+            yield self.chunk(delta)
+            if interval:
+                yield interval
+
+    def oddities(self) -> Iterator[Part]:
+        if self.faults.get("surrogates") == "1":
+            yield self.chunk({"content": "a@"}).replace(b"@", b"\\ud83d")
+            yield self.chunk({"content": "@b"}).replace(b"@", b"\\ude00")
+        if self.faults.get("lone") == "1":
+            yield self.chunk({"content": "a@"}).replace(b"@", b"\\ud83d")
+            yield self.chunk({"content": "b"})
+        if "huge" in self.faults:
+            yield self.chunk({"content": "x" * int(self.faults["huge"])})
+
+    def ending(self) -> Iterator[Part]:
+        script = self.q.script
+        if script.get("no_finish") != "1":
+            yield self.chunk({}, script.get("finish", "stop"))
+        if self.q.body.get("stream_options") and script.get("no_usage") != "1":
+            yield (
+                b"data: "
+                + self.head
+                + b',"choices":[],"usage":'
+                + orjson.dumps(self.usage())
+                + b"}\n\n"
+            )
+        if script.get("no_done") != "1":
+            yield b"data: [DONE]\n\n"
+
+    def usage(self) -> dict[str, Any]:
+        sent, thought = self.record["sent"], self.q.count("reasoning")
+        usage: dict[str, Any] = {
+            "prompt_tokens": self.q.prompt_tokens,
+            "completion_tokens": sent + thought,
+            "total_tokens": self.q.prompt_tokens + sent + thought,
+            "completion_tokens_details": {"reasoning_tokens": thought},
+        }
+        if "cost" in self.q.script:
+            usage["cost"] = orjson.Fragment(self.q.script["cost"])
+        return usage
+
+    @property
+    def interval(self) -> float:
+        rate = self.q.number("rate")
+        return 1 / rate if rate else 0
+
+    def chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return b'data: %b,"choices":[{"index":0,"delta":%b,"finish_reason":%b}]}\n\n' % (
+            self.head,
+            orjson.dumps(delta),
+            orjson.dumps(finish),
+        )
+
+    def whole(self) -> dict[str, Any]:
+        """The same answer for a request without `stream`."""
+        tokens = list(self.q.tokens)
+        self.record["sent"] = len(tokens)
+        message = {"role": "assistant", "content": "".join(tokens)}
+        choice = {
+            "index": 0,
+            "message": message,
+            "finish_reason": self.q.script.get("finish", "stop"),
+        }
+        model = self.q.body["model"]
+        return {"id": "chatcmpl-fake", "object": "chat.completion", "created": 1, "model": model,
+                "choices": [choice], "usage": self.usage()}  # fmt: skip
+
+
+class Pump:
+    """Sends an answer's parts on time over one connection, several per write when behind."""
+
+    def __init__(self, http: "Connection", answer: Answer) -> None:
+        self.http, self.q, self.record = http, answer.q, answer.record
+        self.loop = asyncio.get_running_loop()
+        parts = answer.parts()
+        self.parts = self.split(parts, self.q.count("split")) if "split" in self.q.script else parts
+        self.zip = zlib.compressobj(wbits=31) if self.q.count("gzip") else None
+        self.due = self.loop.time()
+        self.paused = False
+        self.timer: asyncio.Handle | None = None
+
+    @staticmethod
+    def split(parts: Iterator[Part], size: int) -> Iterator[Part]:
+        whole = b"".join(part for part in parts if isinstance(part, bytes))
+        for at in range(0, len(whole), size):
+            yield whole[at : at + size]
+            yield 0.001
+
+    def start(self) -> None:
+        extra = "Content-Encoding: gzip\r\n" if self.zip else ""
+        self.http.head(200, f"Content-Type: text/event-stream\r\n{extra}Transfer-Encoding: chunked")
+        self.tick()
+
+    def tick(self) -> None:
+        out: list[bytes] = []
+        now = self.loop.time()
+        for part in self.parts:
+            if isinstance(part, bytes):
+                out.append(part)
+                if len(out) >= BURST_CHUNKS:
+                    break
+            elif part is None:
+                self.send(out)
+                self.http.abort()
+                return
+            else:
+                self.due = (
+                    max(self.due, now - 1) + part
+                )  # a second behind is caught up, more is not
+                if self.due > now:
+                    break
+        else:
+            self.send(out, last=True)
+            return
+        self.send(out)
+        if self.paused:
+            self.timer = None
+        elif self.due > now:
+            self.timer = self.loop.call_at(self.due, self.tick)
+        else:
+            self.timer = self.loop.call_soon(self.tick)
+
+    def send(self, out: list[bytes], last: bool = False) -> None:
+        if self.zip:
+            data = self.zip.compress(b"".join(out))
+            data += self.zip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+            out = [data] if data else []
+        frames = b"".join([b"%x\r\n%b\r\n" % (len(data), data) for data in out])
+        self.http.write(frames + b"0\r\n\r\n" if last else frames)
+        if last:
+            self.http.finish()
+
+    def resume(self) -> None:
+        self.paused = False
+        if self.timer is None:
+            self.timer = self.loop.call_soon(self.tick)
+
+    def cancel(self) -> None:
+        if self.timer:
+            self.timer.cancel()
+
+
+@dataclass
+class State:
+    """What the server remembers of its requests."""
+
+    models: list[str] = field(default_factory=lambda: list(MODELS))
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    seen: Counter[tuple[str, str]] = field(default_factory=Counter)
+    active: int = 0
+    max_active: int = 0
+    disconnects: int = 0
+    connections: int = 0
+
+    def report(self) -> dict[str, Any]:
+        return {"count": len(self.requests), "active": self.active, "max_active": self.max_active,
+                "disconnects": self.disconnects, "requests": self.requests}  # fmt: skip
+
+    def reset(self) -> None:
+        self.requests.clear()
+        self.seen.clear()
+        self.max_active, self.disconnects = self.active, 0
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, one request at a time."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.buffer = bytearray()
+        self.pump: Pump | None = None
+        self.record: dict[str, Any] | None = None
+        self.timer: asyncio.Handle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.state.connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while self.record is None and (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            lines = bytes(self.buffer[:end]).decode("latin-1").split("\r\n")
+            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:])}
+            size = end + 4 + int(headers.get("content-length", 0))
+            if len(self.buffer) < size:
+                return
+            body = bytes(self.buffer[end + 4 : size])
+            del self.buffer[:size]
+            method, path, _ = lines[0].split(" ", 2)
+            self.route(method, path.partition("?")[0], headers, body)
+
+    def route(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        state = self.state
+        if path.endswith("/chat/completions"):
+            self.chat(path, headers, orjson.loads(body))
+        elif path.endswith("/models") and method == "GET":
+            self.reply(
+                200, {"object": "list", "data": [self.model(path, name) for name in state.models]}
+            )
+        elif path.endswith("/tokenize"):
+            self.reply(
+                200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
+            )
+        elif path.endswith("/apply-template"):
+            turns = [
+                f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
+            ]
+            self.reply(200, {"prompt": "".join(turns)})
+        elif path == "/api/show":
+            self.reply(
+                200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
+            )
+        elif path == "/_requests":
+            self.reply(200, state.report())
+        elif path == "/_reset":
+            state.reset()
+            self.reply(200, {})
+        elif path == "/_models":
+            state.models = orjson.loads(body)["models"]
+            self.reply(200, {})
+        else:
+            self.reply(404, {"error": {"message": "no such page"}})
+
+    def model(self, path: str, name: str) -> dict[str, Any]:
+        entry: dict[str, Any] = {"id": name, "object": "model", "created": 1, "owned_by": "fake"}
+        if path.startswith("/llama"):
+            entry |= {
+                "owned_by": "llamacpp",
+                "meta": {"n_ctx": CONTEXT_TOKENS, "n_ctx_train": CONTEXT_TOKENS},
+            }
+        elif path.startswith("/openrouter"):
+            entry |= {
+                "name": "Fake: " + name,
+                "context_length": 200_000,
+                "architecture": {"output_modalities": ["text"]},
+                "top_provider": {"context_length": CONTEXT_TOKENS, "max_completion_tokens": 4096},
+            }
+        return entry
+
+    def chat(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
+        q, state = Question.read(body), self.state
+        key = (body["model"], q.prompt)
+        state.seen[key] += 1
+        faulty = state.seen[key] <= q.count("times", 1_000_000)
+        self.record = {
+            "model": body["model"],
+            "prompt": q.prompt,
+            "body": body,
+            "path": path,
+            "headers": headers,
+            "sent": 0,
+            "finished": False,
+            "disconnected": False,
+        }
+        state.requests.append(self.record)
+        state.active += 1
+        state.max_active = max(state.max_active, state.active)
+        answer = Answer(q, faulty, self.record)
+        wait = q.number("headers_ms") / 1000
+        self.timer = asyncio.get_running_loop().call_later(wait, self.answer, q, answer, path)
+
+    def answer(self, q: Question, answer: Answer, path: str) -> None:
+        faults = answer.faults
+        if refusal := self.refusal(q):
+            self.reply(
+                400,
+                {"error": {"message": "secret detail", "type": "invalid_request_error"} | refusal},
+            )
+        elif "status" in faults:
+            self.fail(q, int(faults["status"]))
+        elif "redirect" in faults:
+            self.reply(307, {}, f"Location: {faults['redirect']}")
+        elif "html_200" in faults:
+            self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        elif q.body.get("stream"):
+            self.pump = Pump(self, answer)
+            self.pump.start()
+        else:
+            self.reply(200, answer.whole())
+
+    def refusal(self, q: Question) -> dict[str, Any] | None:
+        prefill = q.script.get("prefill")
+        ends_in_space = q.partial != q.partial.rstrip() and not q.asked
+        if q.count("usage_400") and "stream_options" in q.body:
+            return {"param": "stream_options", "code": "unknown_parameter"}
+        if (
+            q.partial
+            and not q.asked
+            and (prefill == "refuse" or (prefill == "tidy" and ends_in_space))
+        ):
+            return {"param": "messages"}
+        if "context" in q.script and q.prompt_tokens > q.count("context"):
+            return {"code": "context_length_exceeded", "param": "messages"}
+        return None
+
+    def fail(self, q: Question, status: int) -> None:
+        extra = ""
+        if "retry_after" in q.script:
+            extra = f"Retry-After: {q.script['retry_after']}"
+        elif "retry_date" in q.script:
+            when = datetime.datetime.now(datetime.UTC) + datetime.timedelta(
+                seconds=q.number("retry_date")
+            )
+            extra = f"Retry-After: {email.utils.format_datetime(when, usegmt=True)}"
+        if q.count("html"):
+            self.reply(status, "<html><body>secret detail</body></html>", extra)
+        else:
+            error = {
+                "message": "secret detail",
+                "type": q.script.get("error_type", "fake_error"),
+                "code": None,
+            }
+            self.reply(status, {"error": error}, extra)
+
+    def reply(self, status: int, body: Any, extra: str = "") -> None:
+        kind, data = "application/json", b""
+        if isinstance(body, str):
+            kind, data = "text/html", body.encode()
+        else:
+            data = orjson.dumps(body)
+        self.head(
+            status,
+            f"Content-Type: {kind}\r\nContent-Length: {len(data)}"
+            + (f"\r\n{extra}" if extra else ""),
+        )
+        self.write(data)
+        self.finish()
+
+    def head(self, status: int, headers: str) -> None:
+        self.write(f"HTTP/1.1 {status} X\r\n{headers}\r\n\r\n".encode())
+
+    def write(self, data: bytes) -> None:
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def finish(self) -> None:
+        if self.record is not None:
+            self.record["finished"] = True
+            self.state.active -= 1
+        self.record = self.pump = None
+        if self.buffer:
+            asyncio.get_running_loop().call_soon(self.data_received, b"")
+
+    def abort(self) -> None:
+        if self.record is not None:
+            self.record["finished"] = True
+            self.state.active -= 1
+        self.record = self.pump = None
+        asyncio.get_running_loop().call_later(
+            0.01, self.transport.abort
+        )  # let the last bytes leave
+
+    def pause_writing(self) -> None:
+        if self.pump:
+            self.pump.paused = True
+
+    def resume_writing(self) -> None:
+        if self.pump:
+            self.pump.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.timer:
+            self.timer.cancel()
+        if self.pump:
+            self.pump.cancel()
+        if self.record is not None:
+            self.record["disconnected"] = True
+            self.state.disconnects += 1
+            self.state.active -= 1
+            self.record = None
+
+
+class FakeModel:
+    """A running server, seen from a test: addresses, what was asked of it, and a reset."""
+
+    def __init__(self, state: State, port: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.state, self.port, self._loop = state, port, loop
+        self.root = f"http://127.0.0.1:{port}"
+        self.base_url = self.root + "/v1"
+
+    def report(self) -> dict[str, Any]:
+        async def copy() -> dict[str, Any]:
+            return orjson.loads(orjson.dumps(self.state.report()))
+
+        return asyncio.run_coroutine_threadsafe(copy(), self._loop).result(5)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return self.report()["requests"]
+
+    def reset(self) -> None:
+        self._loop.call_soon_threadsafe(self.state.reset)
+
+    def list_models(self, *names: str) -> None:
+        self.state.models = list(names)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+@contextlib.contextmanager
+def running_fake_model(port: int = 0) -> Iterator[FakeModel]:
+    """Serves from a thread of this process until the block ends."""
+    loop, state = new_loop(), State()
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    server = loop.run_until_complete(loop.create_server(lambda: Connection(state), sock=listener))
+    thread = threading.Thread(target=loop.run_forever, name="fake-model", daemon=True)
+    thread.start()
+    try:
+        yield FakeModel(state, listener.getsockname()[1], loop)
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A scripted model for tests and the bench.")
+    parser.add_argument("--port", type=int, default=9009)
+    parser.add_argument("--models", nargs="*", help="names to list in /v1/models")
+    options = parser.parse_args()
+    loop, state = new_loop(), State(models=options.models or list(MODELS))
+    listener = socket.create_server(("127.0.0.1", options.port), backlog=1024)
+    loop.run_until_complete(loop.create_server(lambda: Connection(state), sock=listener))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, loop.stop)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)  # noqa: T201
+    loop.run_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""A whole Holdfast as real processes: `manage.py up` with handles to kill, freeze and stop parts.
+
+with Stack(tmp_path, model_url=fake.base_url) as stack:
+    requests.get(stack.url); stack.kill("worker-1"); stack.wait_replaced("worker-1", pid)
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+MANAGE = str(BASE_DIR / "manage.py")
+READY = re.compile(r"Holdfast is ready: (\S+)")
+START_S, STOP_S = 60.0, 40.0
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """What a process needs to run at all, nothing that configures Holdfast, and `more`."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    own = {"HOLDFAST_ENV_FILE": "", "HOLDFAST_BOOTSTRAP": "False", "PYTHONUNBUFFERED": "1"}
+    return kept | own | more
+
+
+class Stack:
+    """`model_url` is an OpenAI-compatible endpoint (".../v1"); more settings by `env`.
+
+    `processes()` names redis, web, worker-1, worker-2, ... and, without `model_url`, model. The
+    data folder and the port stay the same over stop() and start().
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        model_url: str = "",
+        workers: int = 2,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self._own_data = data is None
+        self.data = data or Path(tempfile.mkdtemp(prefix="hf-stack-"))
+        self.workers = workers
+        self.env = clean_environment(**(env or {}))
+        if model_url:
+            self.env |= {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "sk-test"}
+        self.port = 0
+        self.url = ""
+        self.lines: list[str] = []
+        self.up: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    # Lifecycle
+
+    def start(self) -> Self:
+        """Returns once the URL answers."""
+        self.launch()
+        deadline = time.monotonic() + START_S
+        while not (found := self.find(READY)):
+            if self._ended() or time.monotonic() > deadline:
+                self.close()
+                raise AssertionError("`up` did not get ready:\n" + self.output)
+            time.sleep(0.02)
+        self.url = found.group(1)
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
+
+    def launch(self) -> None:
+        """Starts `up` without waiting for anything."""
+        assert self.up is None or self._ended()
+        self.lines = []
+        options = ["--port", str(self.port), "--data", str(self.data)]
+        command = [sys.executable, MANAGE, "up", *options, "--workers", str(self.workers)]
+        self.up = subprocess.Popen(
+            command,
+            cwd="/",
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """The exit status of `up`, once everything has ended."""
+        assert self.up is not None
+        self.up.send_signal(number)
+        return self.wait()
+
+    def wait(self, timeout_s: float = STOP_S) -> int:
+        assert self.up is not None
+        status = self.up.wait(timeout_s)
+        assert self._reader is not None
+        self._reader.join(timeout_s)
+        return status
+
+    def close(self) -> None:
+        """Ends whatever still runs; for the end of a test, however that came."""
+        if self.up is not None and not self._ended():
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                for pid in self.processes().values():
+                    _signal(pid, signal.SIGKILL)
+                self.up.kill()
+                self.wait()
+        if self._own_data:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # Parts
+
+    def processes(self) -> dict[str, int]:
+        try:
+            run: dict[str, Any] = json.loads((self.data / "run.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {name: pid for name, (pid, _started) in run["children"].items()}
+
+    def pid(self, name: str) -> int:
+        return self.processes()[name]
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """Sends a signal to a part; returns the number of the process that got it."""
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def freeze(self, name: str) -> int:
+        return self.kill(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> int:
+        return self.kill(name, signal.SIGCONT)
+
+    def wait_replaced(self, name: str, old_pid: int, timeout_s: float = 30) -> int:
+        """The number of the process that `up` started in place of `old_pid`."""
+        wait_for(lambda: self.processes().get(name, old_pid) != old_pid, timeout_s)
+        return self.pid(name)
+
+    def manage(self, *arguments: str, **run: Any) -> subprocess.CompletedProcess[str]:
+        """Runs a management command on this data folder."""
+        env = self.env | {"HOLDFAST_DATA": str(self.data)}
+        command = [sys.executable, MANAGE, *arguments]
+        return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, **run)
+
+    # Output
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def find(self, pattern: re.Pattern[str] | str) -> re.Match[str] | None:
+        return re.search(pattern, self.output)
+
+    def _read(self) -> None:
+        assert self.up is not None and self.up.stdout is not None
+        for line in self.up.stdout:
+            self.lines.append(line.rstrip("\n"))
+        self.up.stdout.close()
+
+    def _ended(self) -> bool:
+        return self.up is None or self.up.poll() is not None
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def wait_for(condition: Any, timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)

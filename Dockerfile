@@ -7,10 +7,11 @@
 # An own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
 FROM debian:trixie-slim AS base
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates python3 python3-venv tini \
+ && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 python3-venv tini \
  && rm -rf /var/lib/apt/lists/*
 # A fixed number, so that the owner of a mounted folder can be set from outside.
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin holdfast \
+RUN groupadd --system --gid 10001 holdfast \
+ && useradd --system --uid 10001 --gid holdfast --home-dir /data --shell /usr/sbin/nologin holdfast \
  && install -d -o holdfast -g holdfast -m 0700 /data
 
 FROM base AS build

@@ -41,8 +41,8 @@ def visitor_id(request: HttpRequest) -> str | None:
     return value or None
 
 
-def sign_in_guest(request: HttpRequest) -> User | None:
-    """Make the visitor's guest, or find it again, and sign it in on this session.
+def guest_of_visitor(request: HttpRequest) -> User | None:
+    """Make the visitor's guest, or find it again.
 
     None when there is no visitor cookie (a client that never loaded the page), or when its guest
     has become an account: the cookie of a guest must not open that.
@@ -55,5 +55,9 @@ def sign_in_guest(request: HttpRequest) -> User | None:
     )
     if not guest.is_guest or not guest.is_active:
         return None
-    login(request, guest, backend="django.contrib.auth.backends.ModelBackend")
     return guest
+
+
+def sign_in_guest(request: HttpRequest, guest: User) -> None:
+    """Sign a guest in on this session."""
+    login(request, guest, backend="django.contrib.auth.backends.ModelBackend")

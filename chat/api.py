@@ -54,10 +54,12 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     """The JSON object of the request. Raises BadRequest or MessageTooLong."""
     if request.content_type != "application/json":
         raise BadRequest("Send JSON, with the content type application/json.")
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+    # Not `request.body`: it trusts the header, and a chunked request has none.
+    sent = request.read(MAX_BODY_BYTES + 1)
+    if len(sent) > MAX_BODY_BYTES:
         raise MessageTooLong
     try:
-        body = orjson.loads(request.body)
+        body = orjson.loads(sent)
     except orjson.JSONDecodeError as error:
         raise BadRequest("The body is not valid JSON.") from error
     if not isinstance(body, dict):
@@ -66,12 +68,14 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
-    """A text with something in it. Raises BadRequest or MessageTooLong."""
+    """A text with something in it. Raises BadRequest, or MessageTooLong if it is the message's."""
     value = body.get(name)
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"“{name}” must be a text that is not empty.")
     if "\x00" in value:
         raise BadRequest(f"“{name}” must not contain the character NUL.")
     if len(value) > max_chars:
-        raise MessageTooLong
+        if name == "text":
+            raise MessageTooLong
+        raise BadRequest(f"“{name}” must have at most {max_chars} characters.")
     return value

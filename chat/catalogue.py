@@ -98,7 +98,7 @@ class _Shelf:
 
     @property
     def is_due(self) -> bool:
-        return min(self.age_s / FRESH_S, (time.monotonic() - self._tried_at) / RETRY_S) >= 1
+        return self.age_s >= FRESH_S and time.monotonic() - self._tried_at >= RETRY_S
 
     def refresh(self) -> Future[None]:
         """Starts reading in a thread, or joins a reading that is going on."""

@@ -53,9 +53,12 @@ async def rename(owner: User, chat_id: uuid.UUID, title: str) -> None:
 
 
 async def delete(owner: User, chat_id: uuid.UUID) -> list[str]:
-    """Take a chat off the list on every device; gives the answers in it that must be stopped."""
+    """Take a chat off the list on every device; gives the answers in it that must be stopped.
+
+    May be repeated: the first try may have come no further than the database.
+    """
     running = await sync_to_async(_mark_deleted)(owner, chat_id)
-    await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)))
+    await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)), f"{chat_id}:deleted")
     return running
 
 
@@ -71,8 +74,10 @@ async def choose_branch(owner: User, chat_id: uuid.UUID, message_id: uuid.UUID) 
     await _append(owner, chat_id, ev.BranchChosen(message=str(message_id)))
 
 
-async def _append(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent) -> None:
-    logged = ev.log_event(str(chat_id), event, str(uuid.uuid4()))
+async def _append(
+    owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str | None = None
+) -> None:
+    logged = ev.log_event(str(chat_id), event, event_id or str(uuid.uuid4()))
     await get_log().append(owner.stream, [logged])
 
 
@@ -86,9 +91,11 @@ def _set_title(owner: User, chat_id: uuid.UUID, title: str) -> None:
 
 def _mark_deleted(owner: User, chat_id: uuid.UUID) -> list[str]:
     with transaction.atomic():
-        chat = lock_own_chat(owner, chat_id)
+        chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
+        if chat is None:
+            raise ChatNotFound
         now = timezone.now()
-        chat.deleted_at = now
+        chat.deleted_at = chat.deleted_at or now
         chat.save(update_fields=["deleted_at"])
         running = chat.replies.exclude(state__in=Reply.FINAL)
         running.filter(stop_requested_at=None).update(stop_requested_at=now)

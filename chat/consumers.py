@@ -11,19 +11,21 @@ import logging
 import time
 import uuid
 from collections import Counter
+from contextlib import aclosing
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import orjson
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from accounts.models import User
+from chat.errors import ChatNotFound
 from chat.models import Chat
 from chat.transcript import is_cursor
-from streams.entries import frame
+from streams.entries import Batch, frame
 from streams.errors import StreamsError
 from streams.keys import order
 from streams.log import get_log
@@ -113,7 +115,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
             self._acked_bytes = max(self._acked_bytes, min(command["bytes"], self._sent_bytes))
             self._acked.set()
         elif command["type"] == "ping":
-            await self._send_json({"type": "pong"})
+            # Not made to wait like a frame, so whoever asks without reading must be cut off.
+            if self._outstanding > 2 * WINDOW_BYTES:
+                await self.close(CLOSE_TOO_SLOW)
+            else:
+                await self._send_json({"type": "pong"})
         elif command["type"] != "pong":
             try:
                 self._commands.put_nowait(command)
@@ -151,16 +157,20 @@ class ChatConsumer(AsyncWebsocketConsumer):
             }
         )
         self._welcomed.set()
-        async for batch in self._log.follow_batches(self._stream, after=tail):
-            if batch.live:
-                continue
-            async with self._sending:
-                if batch.chat != self._chat:
-                    if batch.watch_frame:
-                        await self._send_frame(batch.watch_frame)
-                elif fresh := batch.after(order(self._chat_cursor)):
-                    await self._send_frame(fresh.frame)
-                    self._chat_cursor = fresh.cursor
+        following = self._log.follow_batches(self._stream, after=tail, focus=lambda: self._chat)
+        async with aclosing(following) as batches:
+            async for batch in batches:
+                if not batch.live:
+                    await self._pass_on(batch)
+
+    async def _pass_on(self, batch: Batch) -> None:
+        async with self._sending:
+            if batch.chat != self._chat:
+                if batch.watch_frame:
+                    await self._send_frame(batch.watch_frame)
+            elif fresh := batch.after(order(self._chat_cursor)):
+                await self._send_frame(fresh.frame)
+                self._chat_cursor = fresh.cursor
 
     async def _obey(self) -> None:
         await self._welcomed.wait()
@@ -168,7 +178,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             command = await self._commands.get()
             match command["type"]:
                 case "watch":
-                    await self._watch(command.get("after"))
+                    await self._watch(command["after"])
                 case "follow":
                     await self._follow(command["chat"], command.get("after"))
                 case "unfollow":
@@ -185,34 +195,34 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     # Commands
 
-    async def _watch(self, after: str | None) -> None:
-        """Send what happened outside the open chat since `after`, deltas left out."""
-        if after is None:
-            return
+    async def _watch(self, after: str) -> None:
+        """Send what happened since `after`, deltas left out."""
         async with self._sending:
-            entries = await self._log.read(self._stream, after=after, limit=MAX_WATCH_REPLAY + 1)
+            entries = await self._log.read(
+                self._stream, after=after, limit=MAX_WATCH_REPLAY + 1, parts=False
+            )
             if len(entries) > MAX_WATCH_REPLAY:
                 await self._send_json({"type": "reset"})
                 return
             for entry in entries:
-                if not entry.part:
-                    await self._send_frame(frame(entry.chat, [entry], watch=True))
+                await self._send_frame(frame(entry.chat, [entry], watch=True))
             await self._send_json({"type": "live", "chat": None, "cursor": _last(entries, after)})
 
     async def _follow(self, chat_id: str, after: str | None) -> None:
         """Replay one chat from the last entry the client has, then let the pump go on with it."""
-        if not await sync_to_async(_owns_chat)(self._user.id, chat_id):
-            await self._send_json(
-                {
-                    "type": "error",
-                    "code": "chat_not_found",
-                    "message": "This chat does not exist, or it is not yours.",
-                    "chat": chat_id,
-                }
-            )
+        if not await database_sync_to_async(_owns_chat)(self._user.id, chat_id):
+            refused = {
+                "type": "error",
+                "code": ChatNotFound.code,
+                "message": ChatNotFound.message,
+                "chat": chat_id,
+            }
+            await self._send_frame(orjson.dumps(refused).decode())
             return
         async with self._sending:
             cursor = after or "0-0"
+            # Before the replay is read: from here on the pump is given this chat's parts too.
+            self._chat, self._chat_cursor = chat_id, cursor
             while entries := await self._log.read(
                 self._stream, chat=chat_id, after=cursor, limit=REPLAY_PAGE
             ):
@@ -220,25 +230,32 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 cursor = entries[-1].id
                 if len(entries) < REPLAY_PAGE:
                     break
-            self._chat, self._chat_cursor = chat_id, cursor
+            self._chat_cursor = cursor
             await self._send_json({"type": "live", "chat": chat_id, "cursor": cursor})
 
     # Private
 
     async def _send_frame(self, text: str) -> None:
         """Send, once the client has acknowledged enough of what was sent before."""
-        while self._sent_bytes - self._acked_bytes > WINDOW_BYTES:
+        while self._outstanding > WINDOW_BYTES:
             self._acked.clear()
             try:
                 await asyncio.wait_for(self._acked.wait(), WINDOW_TIMEOUT_S)
             except TimeoutError:
                 await self.close(CLOSE_TOO_SLOW)
                 raise asyncio.CancelledError from None
+        await self._send_text(text)
+
+    async def _send_json(self, message: dict[str, Any]) -> None:
+        await self._send_text(orjson.dumps(message).decode())
+
+    async def _send_text(self, text: str) -> None:
         self._sent_bytes += len(text)
         await self.send(text_data=text)
 
-    async def _send_json(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=orjson.dumps(message).decode())
+    @property
+    def _outstanding(self) -> int:
+        return self._sent_bytes - self._acked_bytes
 
 
 def is_own_page(headers: dict[bytes, bytes]) -> bool:
@@ -251,7 +268,10 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
     origin = headers.get(b"origin", b"").decode("latin-1")
     if not origin or origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
-    return urlsplit(origin).netloc.lower() == host.lower()
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # An address that is none.
+        return False
 
 
 def _last(entries: list[Any], otherwise: str) -> str:
@@ -278,7 +298,8 @@ def _parse_command(text: str | None) -> dict[str, Any] | None:
         case "ack":
             return command if _is_count(command.get("bytes")) else None
         case "watch":
-            return command if _is_cursor(command.get("after")) else None
+            after = command.get("after")
+            return command if isinstance(after, str) and is_cursor(after) else None
         case "follow":
             good = _is_uuid(command.get("chat")) and _is_cursor(command.get("after"))
             return command if good else None

@@ -6,6 +6,7 @@ written take the same path. Nothing of it depends on a browser being there.
 """
 
 import asyncio
+import dataclasses
 import enum
 import logging
 import time
@@ -20,7 +21,7 @@ from chat.model_errors import ContextTooLong, ProviderError
 from chat.prompt import Prompt, build_prompt, smaller_window
 from chat.providers import Delta, Finish, means_for, stream_answer
 from chat.sends import append_outbox
-from chat.tokens import Usage
+from chat.tokens import Usage, estimate_tokens, estimated_usage
 from chat.transcript import Message, Transcript, fold, fold_entries
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
@@ -90,6 +91,9 @@ class Generation:
         self._interrupted: Interrupt | None = None
         self._waiting_in: asyncio.Task[None] | asyncio.Task[Finish] | None = None
         self._clock = Clock()
+        # Of this attempt: what its prompt held, and the text that was there before it.
+        self._prompt_tokens = 0
+        self._kept = ""
         # The model with the window it turned out to have, after it refused a prompt as too long.
         self._window: Model | None = None
 
@@ -99,6 +103,11 @@ class Generation:
         """Bring the answer to its end, or as far as this worker may."""
         try:
             message = await self._take_over()
+            if message is None:
+                logger.error(
+                    "the log knows nothing of answer %s; giving it up", self.order.reply_id
+                )
+                return Outcome.FAILED
             if outcome := self._already_ended(message):
                 return outcome
             return await self._write(message)
@@ -130,14 +139,17 @@ class Generation:
     def _append_failed(self) -> None:
         self._interrupt(Interrupt.LOST)
 
-    async def _take_over(self) -> Message:
-        """Raise the fence, then read: after that no one else's token can be added."""
+    async def _take_over(self) -> Message | None:
+        """Raise the fence, then read: after that no one else's token can be added.
+
+        None when the message is not there: the log was erased or restored to an earlier day.
+        """
         order = self.order
         await self._log.raise_fence(order.stream, self._fence)
         await append_outbox(order.reply, order.stream)
         transcript = fold_entries(await self._log.read(order.stream, chat=order.chat_id))
         self.transcript = transcript
-        self.message = transcript.messages[order.reply_id]
+        self.message = transcript.messages.get(order.reply_id)
         return self.message
 
     def _already_ended(self, message: Message) -> Outcome | None:
@@ -181,8 +193,10 @@ class Generation:
 
         Handovers are ours, not the answer's, and do not count.
         """
-        handovers = sum(1 for seam in message.seams if seam["reason"] == "handover")
         before = self.order.continued_after_attempt or 0
+        # Every attempt but the first has a seam.
+        seams = message.seams[max(before - 1, 0) :]
+        handovers = sum(1 for seam in seams if seam["reason"] == "handover")
         return message.attempt - before - handovers >= settings.MAX_ATTEMPTS
 
     async def _attempt(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
@@ -191,7 +205,10 @@ class Generation:
             return None
         model = await self._find_model()
         prompt = await self._prompt(model, partial=str(message.text))
+        self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
         await self._announce(message, model, prompt, reason)
+        if self._interrupted is not None:  # while there was no call yet that could be cancelled
+            return None
         self._clock = Clock()
         consuming = asyncio.create_task(self._consume(message, model, prompt))
         self._waiting_in = consuming
@@ -266,6 +283,8 @@ class Generation:
         """Wait before the next attempt; False when another one is of no use."""
         if error.permanent or self._attempts_spent(message):
             return False
+        if self._interrupted is not None:
+            return True
         attempt = message.attempt - (self.order.continued_after_attempt or 0)
         backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(attempt - 1, 0)
         delay_s = max(backoff_s, error.retry_after_s or 0.0)
@@ -291,6 +310,7 @@ class Generation:
     async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
         text = str(message.text)
         length, sha256 = ev.fingerprint(text)
+        usage = self._usage_of(message, usage)
         await self._append_and_fold(
             ev.MessageCompleted(
                 message=message.id,
@@ -342,6 +362,21 @@ class Generation:
         logged = ev.log_event(order.chat_id, event, event_id)
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         fold(self.transcript, event, entry_id)
+        self.transcript.cursor = entry_id
+
+    def _usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
+        """What the answer as a whole used: providers tell it for a call that ended well, only.
+
+        What earlier attempts wrote is estimated from the text that was kept.
+        """
+        if message.attempt == 0:
+            return None
+        if usage is None:
+            return estimated_usage(self._prompt_tokens, str(message.text), str(message.reasoning))
+        if not self._kept:
+            return usage
+        whole = usage.completion_tokens + estimate_tokens(self._kept)
+        return dataclasses.replace(usage, completion_tokens=whole, estimated=True)
 
     def _duration_ms(self, message: Message) -> int:
         """Since the first attempt began, interruptions included."""

@@ -8,6 +8,7 @@ import re
 
 DEFAULT_CONTEXT_TOKENS = 8_192  # unknown model: small enough for any that is in use
 OLLAMA_CONTEXT_TOKENS = 4_096  # Ollama's default num_ctx
+LOCAL_CONTEXT_TOKENS = 4_096  # the embedded model's cache is shared: two full windows fit in it
 
 # (pattern, what may be sent and answered together, longest answer), first match counts.
 _WINDOWS = (

@@ -7,6 +7,7 @@ closed answers. Redirects are not followed. It is bound to the event loop that f
 """
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections import defaultdict
@@ -21,6 +22,10 @@ IDLE_S = 30.0  # an idle connection older than this is not used again
 Origin = tuple[bool, str, int]
 
 
+class GoneError(httpx2.RemoteProtocolError):
+    """The connection closed before a byte of the answer came."""
+
+
 class StreamTransport(httpx2.AsyncBaseTransport):
     """Connections by origin; as many at once as there are requests, idle ones are used again."""
 
@@ -31,7 +36,14 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         origin = (request.url.scheme == "https", request.url.host, request.url.port or 0)
-        connection = self._reusable(origin) or await self._connect(origin)
+        if connection := self._reusable(origin):
+            with contextlib.suppress(GoneError):  # the server had closed it while it was idle
+                return await self._ask(connection, request, origin)
+        return await self._ask(await self._connect(origin), request, origin)
+
+    async def _ask(
+        self, connection: "Connection", request: httpx2.Request, origin: Origin
+    ) -> httpx2.Response:
         try:
             connection.send(request)
             status, headers = await connection.head()
@@ -54,7 +66,7 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         secure, host, port = origin
         loop = asyncio.get_running_loop()
         if secure and self._tls is None:
-            self._tls = await asyncio.to_thread(ssl.create_default_context)
+            self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
@@ -135,8 +147,10 @@ class Connection(asyncio.Protocol):
     async def head(self) -> tuple[int, list[tuple[bytes, bytes]]]:
         while True:
             while (end := self._raw.find(b"\r\n\r\n")) < 0:
+                if self._lost and not self._raw:
+                    raise GoneError("no answer")
                 if self._lost or len(self._raw) > MAX_HEAD_BYTES:
-                    raise self._error or httpx2.RemoteProtocolError("no answer")
+                    raise httpx2.RemoteProtocolError("no proper answer")
                 await self._wait()
             first, *lines = bytes(self._raw[:end]).split(b"\r\n")
             del self._raw[: end + 4]

@@ -15,6 +15,7 @@ import orjson
 from chat.endpoints import OPENAI_URL, Endpoint, Model
 from chat.model_families import (
     DEFAULT_CONTEXT_TOKENS,
+    LOCAL_CONTEXT_TOKENS,
     OLLAMA_CONTEXT_TOKENS,
     is_chat_model,
     known_window,
@@ -109,11 +110,12 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     output = _inside(entry, "top_provider", "max_completion_tokens") or most
     owner = str(entry.get("owned_by", ""))
     server = owner if owner in ("llamacpp", "vllm") else ""
+    context = next(n for n in found if isinstance(n, int) and n > 0)
     return Model(
         id=f"{endpoint.name}/{name}",
         name=str(entry.get("name") or pretty_name(name))[:100],
         endpoint=endpoint,
-        context_tokens=next(n for n in found if isinstance(n, int) and n > 0),
+        context_tokens=min(context, LOCAL_CONTEXT_TOKENS) if endpoint.name == "local" else context,
         max_output_tokens=output if isinstance(output, int) and output > 0 else None,
         server="ollama" if endpoint.name == "ollama" else server,
     )

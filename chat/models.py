@@ -1,6 +1,7 @@
 """What must be queried relationally about chats. What was said is in the log, not here."""
 
 import uuid
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -58,6 +59,12 @@ class Reply(models.Model):
         FAILED = "failed", "ended by an error"
 
     FINAL = (State.DONE, State.STOPPED, State.FAILED)
+    # By the status of its message in the transcript.
+    STATE_OF_STATUS: ClassVar = {
+        "done": State.DONE,
+        "stopped": State.STOPPED,
+        "error": State.FAILED,
+    }
 
     # The id of the assistant message. For a send it follows from the id of the user's message.
     id = models.UUIDField(primary_key=True, editable=False)

@@ -9,8 +9,7 @@ here but the answer.
 import asyncio
 import contextlib
 import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -19,41 +18,17 @@ import httpx2
 import openai
 from django.conf import settings
 
-from chat.chunks import ChunkReader
+from chat.answer_stream import AnswerStream, Delta, Finish, Seam
 from chat.continuation import AskSeam, PrefillSeam, ask_turns, prefill_turns
 from chat.endpoints import OPENAI_URL, Endpoint, Model
 from chat.model_errors import ProviderError, classify
 from chat.model_http import StreamTransport
 from chat.prompt import Prompt
-from chat.reasoning import ThinkSplitter
-from chat.sse import EventSplitter, TooLongError
-from chat.tokens import Usage, estimated_usage
 
-MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
-MAX_ANSWER_CHARS = 4_000_000  # a model that never stops is stopped here, as by its own limit
+__all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
+
 MAX_CONNECTIONS = 2000
-# Comments (": OPENROUTER PROCESSING") show that the provider lives, but not for ever: the time
-# without a token may be so many times longer than without a sign of life.
-COMMENT_PATIENCE = 5
-DRAIN_TIMEOUT_S = 0.02
 MIN_TELLING_CHARS = 40  # a partial answer this long is not repeated by chance
-TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one network read brought, at least one of both."""
-
-    text: str = ""
-    reasoning: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The answer has ended well: "stop", "length", "content_filter", "tool_calls", ..."""
-
-    reason: str
-    usage: Usage | None
 
 
 def means_for(model: Model, partial: str) -> Literal["prefill", "ask", "restart"]:
@@ -68,14 +43,25 @@ def means_for(model: Model, partial: str) -> Literal["prefill", "ask", "restart"
 
 
 async def stream_answer(
-    model: Model, prompt: Prompt, *, partial: str = "", max_tokens: int | None = None
+    model: Model,
+    prompt: Prompt,
+    *,
+    partial: str = "",
+    max_tokens: int | None = None,
+    temperature: float | None = None,
 ) -> AsyncGenerator[Delta | Finish]:
     """The answer, or with `partial` the rest of it, in pieces; a Finish comes last.
 
     Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
     at once, which stops the model.
     """
-    call = _Call(model, prompt, partial, max_tokens)
+    limits: dict[str, Any] = {}
+    if temperature is not None:
+        limits["temperature"] = temperature
+    if max_tokens is not None:
+        own = model.endpoint.base_url == OPENAI_URL  # which has renamed it
+        limits["max_completion_tokens" if own else "max_tokens"] = max_tokens
+    call = _Call(model, prompt, partial, limits)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -134,9 +120,8 @@ async def close_clients() -> None:
 class _Call:
     """One call of a model, with a second try where only the form of the request was refused."""
 
-    def __init__(self, model: Model, prompt: Prompt, partial: str, max_tokens: int | None) -> None:
-        self.model, self.prompt, self.partial = model, prompt, partial
-        self.max_tokens = max_tokens
+    def __init__(self, model: Model, prompt: Prompt, partial: str, limits: dict[str, Any]) -> None:
+        self.model, self.prompt, self.partial, self.limits = model, prompt, partial, limits
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
 
@@ -150,11 +135,16 @@ class _Call:
                     break
             if response is None:
                 raise ProviderError("bad_request")
-            stream = _Stream(self, response, self._seam(means))
+            seam = self._seam(means)
+            stream = AnswerStream(
+                response, seam, self.partial, self.prompt.prompt_tokens, self.begun
+            )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
                     yield delta
-        yield stream.finish()
+        finish = stream.finish()
+        self._remember_echo(seam)
+        yield finish
 
     async def _open(self, stack: contextlib.AsyncExitStack, means: str) -> httpx2.Response | None:
         """The response, or None when something was learned and asking again differently helps."""
@@ -192,11 +182,7 @@ class _Call:
             request["stream_options"] = {"include_usage": True}
         if self.model.endpoint.name == "openrouter":
             extra["usage"] = {"include": True}
-        if self.max_tokens is not None:
-            openai_own = self.model.endpoint.base_url == OPENAI_URL
-            name = "max_completion_tokens" if openai_own else "max_tokens"
-            request[name] = self.max_tokens
-        return request | {"messages": turns, "extra_body": extra or None}
+        return request | self.limits | {"messages": turns, "extra_body": extra or None}
 
     def _learn(self, error: openai.APIStatusError, means: str) -> bool:
         """Whether this refusal was about the form of the request, which is now known."""
@@ -214,149 +200,19 @@ class _Call:
             return True
         return False
 
-    def _seam(self, means: str) -> PrefillSeam | AskSeam | None:
+    def _seam(self, means: str) -> Seam | None:
         if means == "ask":
             return AskSeam(self.partial)
         if means == "prefill":
             echoes = self.model.echoes_prefill
-            known = _echo_found.get(_key(self.model)) if echoes is None else echoes
-            return PrefillSeam(self.partial, known)
-        return None
+            if echoes is None and len(self.partial) < MIN_TELLING_CHARS:
+                echoes = _echo_found.get(_key(self.model))
+            return PrefillSeam(self.partial, echoes)
+        return PrefillSeam(self.partial, False) if self.partial else None  # white space alone
 
-
-class _Stream:
-    """The body of one answer: bytes -> events -> chunks -> answer and reasoning -> seam."""
-
-    def __init__(
-        self, call: _Call, response: httpx2.Response, seam: PrefillSeam | AskSeam | None
-    ) -> None:
-        self.call, self.response, self.seam = call, response, seam
-        self.loop = call.loop
-        self.splitter, self.chunks, self.think = EventSplitter(), ChunkReader(), ThinkSplitter()
-        self.whole = bytearray()
-        self.text: list[str] = []  # of this call only: for an estimate, and to know of emptiness
-        self.reasoning: list[str] = []
-        self.size = len(call.partial)
-        self.last_token = call.begun
-
-    async def deltas(self) -> AsyncGenerator[Delta]:
-        kind = self.response.headers.get("content-type", "")
-        if "html" in kind:
-            raise ProviderError("bad_stream", permanent=True)
-        feed = self._take_whole if "application/json" in kind else self._take_events
-        pieces = self.response.aiter_bytes()
-        while not self.chunks.done and self.size < MAX_ANSWER_CHARS:
-            piece = await self._next(pieces)
-            failure = feed(piece)
-            for delta in self._new():
-                yield delta
-            if failure:
-                raise failure
-            if not piece:
-                break
-        for delta in self._new(final=True):
-            yield delta
-        if self.chunks.done:
-            await _drain(pieces)
-
-    def _take_events(self, piece: bytes) -> ProviderError | None:
-        """Takes in what came; b"" is the end. A fault is given back, as good chunks may precede."""
-        try:
-            self.chunks.feed(self.splitter.feed(piece) if piece else self.splitter.flush())
-        except TooLongError:
-            return ProviderError("bad_stream")
-        except ProviderError as error:
-            # Half a chunk at the end: the stream was cut there.
-            return error if piece or error.code != "bad_stream" else None
-        return None
-
-    def _take_whole(self, piece: bytes) -> ProviderError | None:
-        """For a server that does not stream: its one JSON document, at the end."""
-        self.whole += piece
-        if len(self.whole) > MAX_ANSWER_CHARS:
-            return ProviderError("bad_stream")
-        if not piece:
-            self.chunks.feed([bytes(self.whole)])
-        return None
-
-    async def _next(self, pieces: AsyncIterator[bytes]) -> bytes:
-        """The next bytes; b"" at the end. A cut or silence after the finish reason is no loss."""
-        try:
-            async with asyncio.timeout_at(self._deadline()):
-                return await anext(pieces, b"")
-        except TimeoutError:
-            code = "stream_stalled" if self.text or self.reasoning else "provider_timeout"
-        except httpx2.DecodingError as e:
-            raise ProviderError("bad_stream") from e
-        except httpx2.TransportError:
-            code = "stream_cut"
-        if self.chunks.finish:
-            return b""
-        raise ProviderError(code)
-
-    def _deadline(self) -> float:
-        now = self.loop.time()
-        if self.chunks.finish:
-            return now + TRAILER_TIMEOUT_S
-        begun = bool(self.text or self.reasoning)
-        limit_ms = (
-            settings.MODEL_STALL_TIMEOUT_MS if begun else settings.MODEL_FIRST_TOKEN_TIMEOUT_MS
-        )
-        return min(now + limit_ms / 1000, self.last_token + COMMENT_PATIENCE * limit_ms / 1000)
-
-    def _new(self, final: bool = False) -> list[Delta]:
-        content, thought = self.chunks.take(final)
-        if not (content or thought or final):
-            return []
-        self.last_token = self.loop.time()
-        text, more = self.think.feed(content)
-        if final:
-            rest, last = self.think.flush()
-            text, more = text + rest, more + last
-        if self.seam:
-            text = self.seam.feed(text) + (self.seam.flush() if final else "")
-            self._remember_echo(self.seam)
-        thought += more
-        if text:
-            self.text.append(text)
-        if thought:
-            self.reasoning.append(thought)
-        self.size += len(text) + len(thought)
-        if not text and not thought:
-            return []
-        if len(text) <= MAX_DELTA_CHARS and len(thought) <= MAX_DELTA_CHARS:
-            return [Delta(text, thought)]
-        return [Delta(reasoning=part) for part in _parts(thought)] + [
-            Delta(part) for part in _parts(text)
-        ]
-
-    def _remember_echo(self, seam: PrefillSeam | AskSeam) -> None:
-        long_enough = len(self.call.partial) >= MIN_TELLING_CHARS
-        if seam.echoed is not None and long_enough and len(_echo_found) < _MAX_LEARNED:
-            _echo_found[_key(self.call.model)] = seam.echoed
-
-    def finish(self) -> Finish:
-        """After `deltas`. Raises where a stream ended without having said that it would."""
-        text, reasoning = "".join(self.text), "".join(self.reasoning)
-        reason = self.chunks.finish
-        if self.size >= MAX_ANSWER_CHARS:
-            reason = "length"
-        if reason is None:
-            something = text or reasoning or self.call.partial
-            raise ProviderError("stream_cut" if something else "empty_answer")
-        if reason == "stop" and not text.strip() and not self.call.partial:
-            raise ProviderError("empty_answer")
-        prompt_tokens = self.call.prompt.prompt_tokens
-        usage = self.chunks.usage or estimated_usage(prompt_tokens, text, reasoning)
-        return Finish(reason, usage)
-
-
-async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Reads the end of the body, so that the connection can be used again."""
-    with contextlib.suppress(TimeoutError, httpx2.HTTPError):
-        async with asyncio.timeout(DRAIN_TIMEOUT_S):
-            await anext(pieces, b"")
-
-
-def _parts(text: str) -> list[str]:
-    return [text[at : at + MAX_DELTA_CHARS] for at in range(0, len(text), MAX_DELTA_CHARS)]
+    def _remember_echo(self, seam: Seam | None) -> None:
+        """For a short partial answer, which alone would not tell."""
+        if seam is None or seam.echoed is None or len(self.partial) < MIN_TELLING_CHARS:
+            return
+        if len(_echo_found) < _MAX_LEARNED:
+            _echo_found[_key(self.model)] = seam.echoed

@@ -9,6 +9,7 @@ a key once, so nothing is doubled.
 
 import hashlib
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +22,12 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.models import Chat, Reply
+from chat.transcript import fold_entries
+from chat.work_orders import load_order, settle
 from streams.log import Event, get_log
 from streams.queue import get_queue
 
 START_TITLE_CHARS = 60
-# How far above the tip a parent is looked for. Beyond, a send counts as a branch of its own.
-ANCESTRY_STEPS = 64
 ANSWERS_QUEUE = "answers"
 
 
@@ -53,12 +54,15 @@ def place_send(owner: User, send: Send) -> Reply:
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
     if existing := _placed_before(owner, reply_id, digest):
         return existing
+    if Reply.objects.filter(id=send.id, chat__owner=owner).exists():
+        raise IdReused  # It names an answer.
     try:
         with transaction.atomic():
             chat, is_new = _lock_chat(owner, send)
             parent = _parent_of_send(chat, send)
+            before = _owed_before(parent) + _choices_for(chat, parent, reply_id)
             reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest)
-            reply.outbox = _outbox_of_send(chat, is_new, send, reply)
+            reply.outbox = before + _outbox_of_send(chat, is_new, send, reply)
             reply.save(update_fields=["outbox"])
             return reply
     except IntegrityError:
@@ -75,21 +79,25 @@ def place_regeneration(
     digest = _digest(chat_id, prompt_id, model)
     if existing := _placed_before(owner, reply_id, digest):
         return existing
+    if Reply.objects.filter(prompt_id=reply_id, chat__owner=owner).exists():
+        raise IdReused  # It names a message.
     try:
         with transaction.atomic():
             chat = lock_own_chat(owner, chat_id)
             sibling = chat.replies.filter(prompt_id=prompt_id).first()
             if sibling is None:
                 raise MessageNotFound
+            before = _owed_before(sibling) + _choices_for(chat, sibling, reply_id)
             reply = _create_reply(chat, reply_id, prompt_id, sibling.parent, model, digest)
             reply.outbox = [
+                *before,
                 _boxed(
                     reply.chat_id,
                     ev.MessageCreated(
                         message=str(reply.id), role="assistant", parent=str(prompt_id), model=model
                     ),
                     f"{reply.id}:created",
-                )
+                ),
             ]
             reply.save(update_fields=["outbox"])
             return reply
@@ -99,13 +107,43 @@ def place_regeneration(
         raise
 
 
-def place_continue(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply:
-    """Order a failed or stopped answer to go on in the same message. Once is enough."""
+async def continue_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply:
+    """Order a failed or stopped answer to go on in the same message. Once is enough.
+
+    The log knows of an end a moment before the row does, and so does whoever looks at the screen:
+    that end is settled here, lest the order be taken for a repetition and lost.
+    """
+    reply, placed = await sync_to_async(place_continue)(owner, chat_id, reply_id)
+    if not placed and await _settled_by_log(owner.stream, reply):
+        reply, _ = await sync_to_async(place_continue)(owner, chat_id, reply_id)
+    return reply
+
+
+async def _settled_by_log(stream: str, reply: Reply) -> bool:
+    transcript = fold_entries(await get_log().read(stream, chat=str(reply.chat_id)))
+    message = transcript.messages.get(str(reply.id))
+    state = Reply.STATE_OF_STATUS.get(message.status) if message else None
+    if message is None or state is None:
+        return False
+    if reply.continued_after_attempt is not None and (
+        message.attempt <= reply.continued_after_attempt
+    ):
+        return False  # That end is the one it was continued after.
+    order = await sync_to_async(load_order)(str(reply.id))
+    if order is not None:
+        for freed in await sync_to_async(settle)(order, state, message.attempt):
+            await enqueue(uuid.UUID(freed))
+    return True
+
+
+def place_continue(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> tuple[Reply, bool]:
+    """The reply, and whether it was this call that ordered it to go on. Sync, one transaction."""
     with transaction.atomic():
         reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
         if reply.state == Reply.State.DONE:
             raise NotPossibleNow
-        if reply.is_final:
+        placed = reply.is_final
+        if placed:
             reply.state = Reply.State.QUEUED
             reply.continued_after_attempt = reply.attempts
             reply.stop_requested_at = None
@@ -118,7 +156,7 @@ def place_continue(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Repl
                     "finished_at",
                 ]
             )
-        return reply
+        return reply, placed
 
 
 def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> bool:
@@ -198,16 +236,45 @@ def start_title(text: str) -> str:
 def _parent_of_send(chat: Chat, send: Send) -> Reply | None:
     if send.edit:
         return _reply_in(chat, send.parent) if send.parent else None
-    if send.parent is None or chat.tip is None:
+    if send.parent is None or send.parent == chat.tip_id:
         return chat.tip
-    above: Reply | None = chat.tip
-    for _ in range(ANCESTRY_STEPS):
-        if above is None:
-            break
-        if above.id == send.parent:
-            return chat.tip
-        above = above.parent
+    if send.parent in _line(chat.tip_id, _replies_of(chat)):
+        return chat.tip
     return _reply_in(chat, send.parent)
+
+
+def _choices_for(chat: Chat, above: Reply | None, reply_id: uuid.UUID) -> list[dict[str, Any]]:
+    """What brings the path that leads to `above` back on the screens, if another one is shown.
+
+    Otherwise a message below it would be stored and answered where nobody looks.
+    """
+    if above is None or above.id == chat.tip_id:
+        return []
+    replies = _replies_of(chat)
+    shown = set(_line(chat.tip_id, replies))
+    hidden = [other for other in _line(above.id, replies) if other not in shown]
+    chosen = [message for other in hidden[::-1] for message in (replies[other][1], other)]
+    return [
+        _boxed(chat.id, ev.BranchChosen(message=str(message)), f"{reply_id}:choice:{number}")
+        for number, message in enumerate(chosen)
+    ]
+
+
+def _replies_of(chat: Chat) -> dict[uuid.UUID, tuple[uuid.UUID | None, uuid.UUID]]:
+    """Of each reply of the chat the one above it, and the message it answers."""
+    rows = chat.replies.values_list("id", "parent_id", "prompt_id")
+    return {reply_id: (parent_id, prompt_id) for reply_id, parent_id, prompt_id in rows}
+
+
+def _line(
+    reply_id: uuid.UUID | None, replies: dict[uuid.UUID, tuple[uuid.UUID | None, uuid.UUID]]
+) -> list[uuid.UUID]:
+    """A reply and those above it, up to the first."""
+    line: list[uuid.UUID] = []
+    while reply_id is not None:
+        line.append(reply_id)
+        reply_id, _ = replies[reply_id]
+    return line
 
 
 def _reply_in(chat: Chat, reply_id: uuid.UUID) -> Reply:
@@ -249,6 +316,14 @@ def _create_reply(
     return reply
 
 
+def _owed_before(earlier: Reply | None) -> list[dict[str, Any]]:
+    """What the log has perhaps not been told yet of the reply that this one builds on.
+
+    A message whose parent the log does not know would be lost to every fold, so it is told first.
+    """
+    return (earlier.outbox or []) if earlier else []
+
+
 def _outbox_of_send(chat: Chat, is_new: bool, send: Send, reply: Reply) -> list[dict[str, Any]]:
     asked = ev.MessageCreated(
         message=str(send.id),
@@ -265,7 +340,8 @@ def _outbox_of_send(chat: Chat, is_new: bool, send: Send, reply: Reply) -> list[
     ]
     if is_new:
         created = ev.ChatCreated(chat=str(chat.id), title=chat.title, model=chat.model)
-        boxed.insert(0, _boxed(chat.id, created, f"{chat.id}:created"))
+        # Not ":created": a client may give its chat and its first message the same id.
+        boxed.insert(0, _boxed(chat.id, created, f"{chat.id}:begun"))
     return boxed
 
 
@@ -284,9 +360,7 @@ def _digest(*parts: object) -> str:
 
 def read_uuid(value: object, name: str) -> uuid.UUID:
     """A UUID from a request, in its usual form; anything else is a BadRequest that names it."""
-    if not isinstance(value, str) or len(value) != 36:
-        raise BadRequest(f"“{name}” must be a UUID.")
-    try:
-        return uuid.UUID(value)
-    except ValueError as error:
-        raise BadRequest(f"“{name}” must be a UUID.") from error
+    with suppress(ValueError):
+        if isinstance(value, str) and str(found := uuid.UUID(value)) == value:
+            return found
+    raise BadRequest(f"“{name}” must be a UUID in lower case.")

@@ -8,7 +8,7 @@ import logging
 import re
 import uuid
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async as in_database
 from django.conf import settings
 
 from chat import events as ev
@@ -38,11 +38,11 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
     """Replace the first words by a title, once, after the first answer of a chat."""
     if not settings.BACKGROUND_CALLS or len(transcript.ancestry(order.reply_id)) != 2:
         return
-    if not await sync_to_async(_has_start_title)(order):
+    if not await in_database(_has_start_title)(order):
         return
     try:
         title = await _ask(order, transcript, catalogue)
-        if title and await sync_to_async(_set_title)(order, title):
+        if title and await in_database(_set_title)(order, title):
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
             await get_log().append(order.stream, [logged])
@@ -72,7 +72,7 @@ def clean_title(written: str) -> str:
     """What a model wrote, as a title: its first line, bare; empty when it is no title at all."""
     line = next((line for line in written.strip().splitlines() if line.strip()), "")
     line = re.sub(r"^(title|chat title)\s*:\s*", "", line.strip(), flags=re.IGNORECASE)
-    line = re.sub(r"[*_`#]+", "", line).strip(" \"'“”‘’.")
+    line = re.sub(r"[*_`#\x00-\x1f\x7f]+", "", line).strip(" \"'“”‘’.")
     line = " ".join(line.split())
     return line if len(line) <= TITLE_MAX_CHARS else ""
 

@@ -8,6 +8,7 @@ Text arrives in pieces, so a message keeps a list of pieces and joins it when as
 token costs the same at the start and at the end of an answer.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
@@ -15,9 +16,8 @@ from typing import Any, Literal, assert_never
 from chat import events as ev
 from streams.log import Entry
 
-# An entry id is two numbers of 64 bits.
-MAX_ID_PART = 2**64
-MAX_DIGITS = 21
+# As streams.keys has it: both numbers far below what Redis can hold.
+_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 
 Status = Literal["done", "queued", "running", "stopped", "error"]
 
@@ -159,14 +159,7 @@ def is_after(entry_id: str, other: str) -> bool:
 
 def is_cursor(value: str) -> bool:
     """Whether a text from outside has the form of an entry id."""
-    ms, dash, seq = value.partition("-")
-    digits = ms + seq
-    return (
-        bool(ms and dash and seq)
-        and digits.isascii()
-        and digits.isdigit()
-        and (max(int(ms[:MAX_DIGITS]), int(seq[:MAX_DIGITS])) < MAX_ID_PART)
-    )
+    return _CURSOR.fullmatch(value) is not None
 
 
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:

@@ -1,5 +1,6 @@
 """The page and the JSON API. The bodies and every error are described in docs/protocol.md."""
 
+import re
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -7,14 +8,20 @@ from typing import Any
 import orjson
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.csrf import csrf_failure as django_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
 
-from accounts.guests import set_visitor_cookie, sign_in_guest
+from accounts.guests import guest_of_visitor, set_visitor_cookie, sign_in_guest
 from accounts.models import User
 from chat import chats, sends
 from chat.api import api, json_body, signed_in, text_field
@@ -35,7 +42,7 @@ WORKERS_GROUP = "workers"
 
 @never_cache
 @ensure_csrf_cookie
-@require_GET
+@require_safe
 async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
     """The chat page. Leaves nothing on the server for somebody who only looks."""
     user = await request.auser()
@@ -109,11 +116,18 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 
 def _place_for_visitor(request: HttpRequest, send: sends.Send) -> tuple[User, Reply]:
-    """Place a send; a visitor becomes a guest by it."""
-    user = request.user if isinstance(request.user, User) else sign_in_guest(request)
-    if user is None or not user.is_active:
-        raise NotSignedIn("Your browser did not keep our cookie. Allow cookies and reload.")
-    return user, sends.place_send(user, send)
+    """Place a send; a visitor becomes a guest by it, unless the send is refused."""
+    if isinstance(request.user, User):
+        if not request.user.is_active:
+            raise NotSignedIn
+        return request.user, sends.place_send(request.user, send)
+    with transaction.atomic():
+        guest = guest_of_visitor(request)
+        if guest is None:
+            raise NotSignedIn("Your browser did not keep our cookie. Allow cookies and reload.")
+        reply = sends.place_send(guest, send)
+    sign_in_guest(request, guest)
+    return guest, reply
 
 
 @require_POST
@@ -137,7 +151,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: go on with an answer that failed or was stopped, in the same message."""
     user = await signed_in(request)
-    reply = await sync_to_async(sends.place_continue)(user, chat_id, reply_id)
+    reply = await sends.continue_answer(user, chat_id, reply_id)
     await sends.deliver(reply, user.stream)
     return _accepted(reply)
 
@@ -187,7 +201,7 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     after, limit = request.GET.get("after"), request.GET.get("limit", str(EVENTS_PAGE))
     if after is not None and not is_cursor(after):
         raise BadRequest("“after” must be an entry id.")
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= EVENTS_PAGE):
+    if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
     entries = await get_log().read(
         user.stream, chat=str(chat_id), after=after, limit=int(limit) + 1
@@ -246,7 +260,7 @@ def _accepted(reply: Reply) -> JsonResponse:
     )
 
 
-def not_found(request: HttpRequest, _exception: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: JSON for the API, a page for people."""
     if request.path.startswith("/api/"):
         error: ChatError = ChatNotFound("There is nothing at this address.")

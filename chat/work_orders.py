@@ -42,16 +42,22 @@ def load_order(reply_id: str) -> WorkOrder | None:
 
 
 def settle(order: WorkOrder, state: Reply.State, attempts: int) -> list[str]:
-    """Note the end of an answer; gives the replies that waited for it and may start now.
+    """Note the end of an answer; gives the replies that may start now.
 
-    Running it twice changes nothing the second time.
+    Those are the ones that waited for it, or itself, when its owner has asked to continue since
+    `order` was loaded: this end is then not the end. Running it twice changes nothing the second
+    time.
     """
+    reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
         Chat.objects.select_for_update().get(id=order.reply.chat_id)
-        Reply.objects.filter(id=order.reply.id).exclude(state__in=Reply.FINAL).update(
+        unfinished = reply.exclude(state__in=Reply.FINAL)
+        unfinished.filter(continued_after_attempt=order.continued_after_attempt).update(
             state=state, attempts=attempts, finished_at=timezone.now(), outbox=None
         )
         Chat.objects.filter(id=order.reply.chat_id).update(updated_at=timezone.now())
+        if reply.filter(state=Reply.State.QUEUED).exists():
+            return [order.reply_id]
         return _start_waiting(Q(parent_id=order.reply.id))
 
 
@@ -73,7 +79,7 @@ def abandoned_orders() -> list[WorkOrder]:
         _start_waiting(Q(parent__state__in=Reply.FINAL))
     stuck = (
         Reply.objects.select_related("chat__owner")
-        .filter(created_at__lt=before)
+        .filter(created_at__lt=before, state__in=[Reply.State.WAITING, Reply.State.QUEUED])
         .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
         .order_by("created_at")[:SWEEP_BATCH]
     )

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async as in_database
 from channels.layers import get_channel_layer
 from django.conf import settings
 
@@ -19,7 +19,7 @@ from chat import titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
-from chat.sends import ANSWERS_QUEUE, append_outbox, enqueue
+from chat.sends import ANSWERS_QUEUE, deliver
 from streams.errors import StreamsError
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
@@ -106,7 +106,7 @@ class Worker:
                 await asyncio.sleep(pause_s)
 
     async def _claim_new(self) -> None:
-        room = settings.WORK_CONCURRENCY - len(self._running)
+        room = settings.WORK_CONCURRENCY - len(self._answers)
         if room <= 0:
             await asyncio.sleep(settings.WORK_POLL_MS / 1000)
             return
@@ -117,7 +117,7 @@ class Worker:
             await self._queue.wait(timeout_ms=1_000)
 
     async def _claim_stalled(self) -> None:
-        room = settings.WORK_CONCURRENCY - len(self._running)
+        room = settings.WORK_CONCURRENCY - len(self._answers)
         if room > 0:
             for job in await self._queue.claim_stalled(self.name, min(room, CLAIM_BATCH)):
                 logger.warning("taking over answer %s", job.key)
@@ -145,7 +145,7 @@ class Worker:
 
     async def _poll_stops(self) -> None:
         if ids := [generation.order.reply_id for generation in self._running.values()]:
-            self._stop_all(set(await sync_to_async(work_orders.stops_requested)(ids)))
+            self._stop_all(set(await in_database(work_orders.stops_requested)(ids)))
 
     def _stop_all(self, reply_ids: set[str]) -> None:
         for generation in self._running.values():
@@ -155,11 +155,9 @@ class Worker:
     async def _sweep(self) -> None:
         """Carry on what a crash left between two steps: see `chat.sends`."""
         held = {generation.order.reply_id for generation in self._running.values()}
-        for order in await sync_to_async(work_orders.abandoned_orders)():
+        for order in await in_database(work_orders.abandoned_orders)():
             if order.reply_id not in held:
-                await append_outbox(order.reply, order.stream)
-                if order.reply.state == Reply.State.QUEUED:
-                    await enqueue(order.reply.id)
+                await deliver(order.reply, order.stream)
 
     async def _beat(self) -> None:
         await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))
@@ -176,7 +174,7 @@ class Worker:
 
     async def _answer(self, job: Job, lease_lapsed: bool) -> None:
         try:
-            order = await sync_to_async(work_orders.load_order)(job.key)
+            order = await in_database(work_orders.load_order)(job.key)
             if order is None:
                 await self._queue.done(job)
                 return
@@ -212,11 +210,13 @@ class Worker:
             return
         message = generation.message
         attempts = message.attempt if message else 0
-        freed = await sync_to_async(work_orders.settle)(order, STATES[outcome], attempts)
-        for reply_id in freed:
-            await self._queue.put(reply_id, b"")
+        seen = generation.transcript.cursor
+        await self._log.compact(order.stream, order.chat_id, order.reply_id, until=seen)
+        # The job goes first: once the row says that the answer has ended, its owner may order it
+        # to go on, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        await self._log.compact(order.stream, order.chat_id, order.reply_id)
+        for reply_id in await in_database(work_orders.settle)(order, STATES[outcome], attempts):
+            await self._queue.put(reply_id, b"")
         if outcome is Outcome.DONE:
             self._keep(self._chores, titles.improve(order, generation.transcript, get_catalogue()))
 

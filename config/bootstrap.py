@@ -65,6 +65,16 @@ def install(names: List[str]) -> None:
     """Installs the locks that are not installed yet; any number of processes may call it."""
     if not missing(names):
         return
+    try:
+        install_missing(names)
+    except OSError as error:
+        raise BootstrapError(
+            f"The virtual environment {VENV} cannot be made: {error}. Give this user the right to "
+            "write there, or name another folder in HOLDFAST_VENV."
+        ) from error
+
+
+def install_missing(names: List[str]) -> None:
     with only_one():
         names = missing(names)  # The process that was here before may have done it.
         if not names:

@@ -6,10 +6,16 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
+
+from chat.sends import ANSWERS_QUEUE
+from streams.checks import redis_messages
+from streams.inspect import ainspect_redis
+from streams.queue import get_queue
 
 logger = logging.getLogger(__name__)
 
@@ -64,4 +70,13 @@ async def _database() -> str:
     return await sync_to_async(database_problem)()
 
 
-PROBES: dict[str, Probe] = {"database": _database}
+async def _redis() -> str:
+    messages = redis_messages(await ainspect_redis(settings.REDIS_URL))
+    return " ".join(str(message.msg) for message in messages if message.is_serious())
+
+
+async def _worker() -> str:
+    return "" if await get_queue(ANSWERS_QUEUE).workers() else "none is alive"
+
+
+PROBES: dict[str, Probe] = {"redis": _redis, "database": _database, "worker": _worker}

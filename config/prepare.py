@@ -8,7 +8,6 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -126,8 +125,7 @@ def collect_static() -> bool:
 
 def _static_digest() -> str:
     """Of the names and contents of all static files, and of what names and compresses them."""
-    storage = type(staticfiles_storage._wrapped)  # type: ignore[attr-defined]
-    digest = hashlib.sha256(f"{storage.__module__}.{storage.__qualname__} 1\n".encode())
+    digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
     for finder in get_finders():
         for path, storage in finder.list([]):
             digest.update(path.encode() + b"\0")

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from django.conf import settings
 
 from config.child import Service
+from streams.checks import redis_messages
 from streams.embedded import redis_command
 from streams.errors import EmbeddedRedisError
 
@@ -24,7 +25,7 @@ def redis_service() -> Service:
         raise RedisPlanError(str(error)) from error
     return Service(
         name="redis",
-        argv=[*map(str, command), "--loglevel", "warning"],
+        argv=[*command, "--loglevel", "warning"],
         ready=["redis", unquote(settings.REDIS_URL.removeprefix("unix://"))],
         stage=0,
         stop_within_s=STOP_S,
@@ -34,5 +35,10 @@ def redis_service() -> Service:
     )
 
 
-def check_given_redis() -> None:
-    pass
+def check_given_redis() -> list[str]:
+    """Raises for a Redis that may not be used; returns warnings about one that was allowed."""
+    messages = redis_messages()
+    for message in messages:
+        if message.is_serious():
+            raise RedisPlanError(f"{message.msg} {message.hint} ({message.id})")
+    return [f"Warning: {message.msg} ({message.id})" for message in messages]

@@ -49,13 +49,16 @@ def main(arguments: list[str]) -> int:
 
 def run_lint() -> bool:
     manage = [sys.executable, "manage.py"]
+    warnings = ["--fail-level", "WARNING"]
     paths = ["manage.py", "config", "streams", "accounts", "chat"]
     steps = {
         "ruff check": [sys.executable, "-m", "ruff", "check", "."],
         "ruff format --check": [sys.executable, "-m", "ruff", "format", "--check", "."],
         "mypy --strict": [sys.executable, "-m", "mypy", *paths],
         "makemigrations --check": [*manage, "makemigrations", "--check", "--dry-run"],
-        "check --deploy": [*manage, "check", "--deploy", "--fail-level", "WARNING"],
+        "check": [*manage, "check", *warnings],
+        # The other deployment checks ask a running Redis; `up` and `doctor` do that.
+        "check --deploy": [*manage, "check", "--deploy", *warnings, "--tag", "security"],
     }
     with tempfile.TemporaryDirectory() as data:
         environment = os.environ | DEPLOYED | {"HOLDFAST_DATA": data}

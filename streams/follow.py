@@ -300,6 +300,7 @@ class Follower:
                 except ResponseError:
                     logger.exception("Reading %s failed", followed.keys.stream)
                     await asyncio.sleep(self._poll_s)
+                    self._mark(followed)
 
     def _offer(self, followed: _Followed, rows: list[list[bytes | list[bytes]]]) -> None:
         if followed.position is None:

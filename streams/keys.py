@@ -5,7 +5,7 @@ one slot and one script may touch them all. Changing a name here loses what is s
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
 
 from .errors import InvalidCursorError, InvalidNameError
 
@@ -16,51 +16,38 @@ _CURSOR = re.compile(r"\d{1,15}(-\d{1,15})?")
 START = "0-0"
 
 
-@dataclass(frozen=True, slots=True)
 class StreamKeys:
     """Keys of one user's log.
 
-    log      every entry, for good: c (chat), t (type), d (data); a part has an empty `p` besides
-    chat()   the chat's own index: a copy of its entries that are not parts, under the same ids
-    live()   the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
-    ids      event id -> entry id, for good, of events that are not parts
-    parts()  event id -> entry id of parts, two hashes that take turns (see append.lua)
-    fences   name -> token
+    log     every entry, for good: c (chat), t (type), d (data); a part has an empty `p` besides
+    chat()  the chat's own index: a copy of its entries that are not parts, under the same ids
+    live()  the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
+    ids     event id -> entry id, for good, of events that are not parts
+    parts   event id -> entry id of parts, two hashes that take turns (see append.lua)
+    fences  name -> token
+    wake    no key, but the pub/sub channel that is told of each append
     """
 
-    prefix: str
-    stream: str
+    __slots__ = ("_tag", "fences", "ids", "log", "parts", "stream", "wake")
 
-    def _key(self, what: str) -> str:
-        return f"{self.prefix}:{{{self.stream}}}:{what}"
-
-    @property
-    def log(self) -> str:
-        return self._key("log")
-
-    @property
-    def ids(self) -> str:
-        return self._key("ids")
-
-    @property
-    def fences(self) -> str:
-        return self._key("fences")
-
-    @property
-    def wake(self) -> str:
-        """The pub/sub channel that is told of each append."""
-        return self._key("wake")
-
-    def parts(self, turn: int) -> str:
-        return self._key(f"parts:{turn}")
+    def __init__(self, prefix: str, stream: str) -> None:
+        self._tag = f"{prefix}:{{{stream}}}"
+        self.stream = stream
+        self.log = f"{self._tag}:log"
+        self.ids = f"{self._tag}:ids"
+        self.parts = (f"{self._tag}:parts:0", f"{self._tag}:parts:1")
+        self.fences = f"{self._tag}:fences"
+        self.wake = f"{self._tag}:wake"
 
     def chat(self, chat: str) -> str:
-        return self._key(f"chat:{chat}")
+        return f"{self._tag}:chat:{chat}"
 
     def live(self, chat: str) -> str:
-        return self._key(f"live:{chat}")
+        return f"{self._tag}:live:{chat}"
 
 
+# The streams in use are few and come again and again; a token should not pay for their names.
+@lru_cache(maxsize=4096)
 def stream_keys(prefix: str, stream: str) -> StreamKeys:
     return StreamKeys(prefix, valid_name(stream))
 

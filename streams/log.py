@@ -156,16 +156,19 @@ class Log:
         """
         return self._follower.batches(stream, chat, after, parts=parts, skip=skip_chat, focus=focus)
 
-    async def compact(self, stream: str, chat: str, whole: str) -> None:
+    async def compact(self, stream: str, chat: str, whole: str, until: str | None = None) -> None:
         """Drop the parts of a finished whole from the chat's index; the user's log keeps them.
+
+        Those after the entry `until` stay: they belong to an answer that has been gone on with.
 
         Call it once the event with the `whole` text is appended. Doing it again, or in two
         processes at once, does no harm.
         """
         live = stream_keys(self._prefix, stream).live(valid_name(chat))
+        last = valid_cursor(until) if until is not None else "+"
         place: bytes | str | None = "-"
         while place is not None:
-            packed = COMPACT.call([live], valid_name(whole), place, CHUNK_ENTRIES)
+            packed = COMPACT.call([live], valid_name(whole), place, CHUNK_ENTRIES, last)
             place = await self._read_pipe.submit(packed)
 
     async def erase_chat(self, stream: str, chat: str) -> None:
@@ -187,7 +190,7 @@ class Log:
             chats.update(raw[1].decode() for raw in raws)
         keys = [key for chat in chats for key in (names.chat(chat), names.live(chat))]
         # The log goes last: if this is cut short, a second run still finds the chats.
-        keys += [names.ids, names.parts(0), names.parts(1), names.fences, names.log]
+        keys += [names.ids, *names.parts, names.fences, names.log]
         for start in range(0, len(keys), CHUNK_ENTRIES):
             await self._read_pipe.execute("UNLINK", *keys[start : start + CHUNK_ENTRIES])
 

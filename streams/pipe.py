@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import re
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -19,11 +20,14 @@ import hiredis
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
@@ -40,9 +44,17 @@ FIRST_BACKOFF_S = 0.01
 # A round trip is kept short, so that the first of its callers does not wait for the last.
 MAX_ROUND_REQUESTS = 1_000
 MAX_ROUND_BYTES = 2_000_000
-# Replies that say "not now": full, read-only after a failover, loading, another script running.
-_NOT_NOW = ("OOM ", "READONLY", "MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN")
-_NOT_NOW_START = ("BUSY ", "LOADING")
+# Replies that say "not now": full, read-only after a failover, another script running. redis-py
+# has classes for some of them; inside a script some come as text.
+_NOT_NOW_CLASSES = (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
+_NOT_NOW = re.compile(r"\b(BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
 
 Reply = Any
 
@@ -216,7 +228,7 @@ class Pipe:
                 continue
             if refusal is None:
                 request.future.set_result(reply)
-            elif await self._is_passing(refusal):
+            elif self._is_passing(refusal):
                 again.append(request)
             else:
                 request.future.set_exception(refusal)
@@ -224,11 +236,8 @@ class Pipe:
             await self._load_scripts(link)
         return again
 
-    async def _is_passing(self, refusal: ResponseError) -> bool:
-        if isinstance(refusal, NoScriptError | OutOfMemoryError | ReadOnlyError):
-            return True
-        text = str(refusal)
-        return text.startswith(_NOT_NOW_START) or any(word in text for word in _NOT_NOW)
+    def _is_passing(self, refusal: ResponseError) -> bool:
+        return isinstance(refusal, _NOT_NOW_CLASSES) or bool(_NOT_NOW.search(str(refusal)))
 
     async def _connect(self) -> AbstractConnection:
         self._connection = link = await connect(self._url)

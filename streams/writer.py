@@ -51,7 +51,7 @@ class Writer:
         if len(events) > MAX_EVENTS:
             raise ValueError(f"{len(events)} events in one append; {MAX_EVENTS} are allowed")
         names = stream_keys(self._prefix, stream)
-        keys = [names.log, names.ids, names.parts(0), names.parts(1), names.fences]
+        keys = [names.log, names.ids, *names.parts, names.fences]
         args: list[str | bytes | int] = [
             fence.name if fence else "",
             fence.token if fence else "",

@@ -52,6 +52,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import threading
 import time
 import zlib
@@ -488,6 +489,7 @@ class State:
     max_active: int = 0
     disconnects: int = 0
     connections: int = 0
+    open: "set[Connection]" = field(default_factory=set)
 
     def report(self) -> dict[str, Any]:
         return {"count": len(self.requests), "active": self.active, "max_active": self.max_active,
@@ -512,6 +514,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.state.connections += 1
+        self.state.open.add(self)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -696,6 +699,7 @@ class Connection(asyncio.Protocol):
             self.pump.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.state.open.discard(self)
         if self.timer:
             self.timer.cancel()
         if self.pump:
@@ -741,20 +745,31 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 @contextlib.contextmanager
-def running_fake_model(port: int = 0) -> Iterator[FakeModel]:
+def running_fake_model(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[FakeModel]:
     """Serves from a thread of this process until the block ends."""
     loop, state = new_loop(), State()
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-    server = loop.run_until_complete(loop.create_server(lambda: Connection(state), sock=listener))
-    thread = threading.Thread(target=loop.run_forever, name="fake-model", daemon=True)
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        server = loop.run_until_complete(
+            loop.create_server(lambda: Connection(state), sock=listener, ssl=tls)
+        )
+        loop.run_forever()
+        server.close()
+        for connection in list(state.open):
+            connection.transport.abort()
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.close()
+
+    thread = threading.Thread(target=serve, name="fake-model", daemon=True)
     thread.start()
     try:
         yield FakeModel(state, listener.getsockname()[1], loop)
     finally:
-        loop.call_soon_threadsafe(server.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(5)
-        loop.close()
+        listener.close()
 
 
 def main() -> None:

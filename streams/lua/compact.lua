@@ -1,7 +1,8 @@
 -- Drops parts of one whole from a chat's live parts, a chunk at a time.
--- KEYS: live. ARGV: the whole, where to go on (an id, or '-'), entries looked at in one call.
+-- KEYS: live. ARGV: the whole, where to go on (an id, or '-'), entries looked at in one call, the
+-- last entry that may be dropped (an id, or '+').
 -- Returns where to go on, or false when all is done. Running it again does nothing more.
-local page = redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', ARGV[3])
+local page = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[4], 'COUNT', ARGV[3])
 local gone = {}
 for _, entry in ipairs(page) do
   if entry[2][6] == ARGV[1] then

@@ -2,10 +2,16 @@
 
 import asyncio
 import contextlib
+import datetime
+import ipaddress
 import re
+import ssl
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import SENTENCES, ContextTooLong, ProviderError
@@ -124,6 +130,7 @@ async def test_it_cuts_a_huge_chunk_into_deltas(model):
         ("die_after=3", "stream_cut", False, "3"),
         ("cut_after=3", "stream_cut", False, "3"),
         ("cut_after=0", "empty_answer", False, ""),
+        ("reasoning=4&style=think&no_finish=1&no_done=1&tokens=3", "stream_cut", False, "3"),
         ("no_finish=1&no_done=1&tokens=3", "stream_cut", False, "3"),
         ("malformed_after=3", "bad_stream", False, "3"),
         ("error_after=3", "provider_down", False, "3"),
@@ -184,7 +191,9 @@ async def test_comments_are_signs_of_life(model, settings):
     assert (await answer(model, question))[0] == text_of(question, 3)
 
 
-@pytest.mark.parametrize("script", ["no_done=1", "no_usage=1", "no_usage=1&no_done=1"])
+@pytest.mark.parametrize(
+    "script", ["no_done=1", "no_usage=1", "no_usage=1&no_done=1", "no_finish=1"]
+)
 async def test_a_finish_reason_is_enough(model, script):
     question = f"[[tokens=5&{script}]] Hi"
     text, _, finish, _ = await answer(model, question)
@@ -260,6 +269,60 @@ async def test_a_slow_reader_holds_the_model_back(model, fake):
         await anext(stream)
         await asyncio.sleep(0.3)
         assert fake.report()["requests"][0]["sent"] < 100_000
+
+
+async def test_it_goes_through_a_proxy_when_the_environment_names_one(fake, monkeypatch):
+    fake.reset()
+    monkeypatch.setenv("http_proxy", fake.root)
+    endpoint = Endpoint("openai", "http://model.invalid/v1", "sk-secret")
+    question = "[[tokens=40]] Hi"
+    text, *_ = await answer(Model("openai/script/known", "Known", endpoint, 8192), question)
+    assert text == text_of(question, 40)
+    await close_clients()
+
+
+async def test_it_speaks_tls_and_checks_the_certificate(model, monkeypatch, tmp_path):
+    certificate, context = self_signed(tmp_path)
+    with running_fake_model(tls=context) as secure:
+        endpoint = Endpoint("openai", secure.base_url.replace("http:", "https:"), "sk-secret")
+        other = Model("openai/script/known", "Known", endpoint, 8192)
+        assert (await failure(other, "[[tokens=3]] Hi"))[0].code == "provider_down"
+        await close_clients()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert (await answer(other, "[[tokens=3]] Hi"))[0] == text_of("[[tokens=3]] Hi", 3)
+        await close_clients()
+
+
+def self_signed(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(1))
+        .not_valid_after(now + datetime.timedelta(1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path = folder / "key.pem"
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path, key_path)
+    return path, context
 
 
 async def test_it_never_shows_the_key_or_the_providers_words(model, caplog):

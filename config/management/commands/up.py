@@ -18,9 +18,10 @@ from urllib.request import urlopen
 from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from config import bootstrap, data_folder, prepare
+from config import bootstrap, data_folder, gomp, prepare
+from config.checks import LOOPBACK
 from config.child import Service
 from config.listen import ListenError, listen
 from config.redis_plan import RedisPlanError, check_given_redis, redis_service
@@ -35,6 +36,7 @@ MISTAKES = (
     bootstrap.BootstrapError,
     data_folder.DataFolderError,
     prepare.PrepareError,
+    gomp.GompError,
     ImproperlyConfigured,
     RedisPlanError,
     ListenError,
@@ -66,7 +68,12 @@ class Command(BaseCommand):
             listening = listen(host, port)
             services, notes = _prepare(listening, workers)
         except MISTAKES as error:
-            raise CommandError(f"holdfast: {error}") from error
+            sys.exit(f"holdfast: {error}")
+        if host not in LOOPBACK and not settings.URL:
+            notes.append(
+                "Browsers may call this machine localhost only; "
+                "set HOLDFAST_URL (or ALLOWED_HOSTS) to the address that people use."
+            )
         plan = _plan(listening, host, services, notes)
         os.set_inheritable(lock, True)
         listening.set_inheritable(True)
@@ -76,18 +83,19 @@ class Command(BaseCommand):
 
 def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], list[str]]:
     prepare.without_pool()
-    services = []
+    services: list[Service] = []
+    notes: list[str] = []
     if settings.EMBEDDED_REDIS:
         services.append(redis_service())
     else:
-        check_given_redis()
+        notes += check_given_redis()
     if _needs_model():
         services.append(_model())
     _check()
     prepare.migrate()
     prepare.collect_static()
     services += [_web(listening), *(_worker(number) for number in range(1, workers + 1))]
-    return services, []
+    return services, notes
 
 
 def _check() -> None:
@@ -126,6 +134,7 @@ def _model() -> Service:
         ready=["http", port, "/v1/models"],
         stage=1,
         stop_within_s=MODEL_STOP_S,
+        env=gomp.environment(settings.DATA_DIR),
     )
 
 

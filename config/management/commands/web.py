@@ -18,13 +18,14 @@ from django.utils.module_loading import import_string
 
 from config import ready
 from config.listen import ListenError, listen
+from streams.checks import ensure_durable_redis
 
 # How long requests under way may take to finish once the process is told to end.
 DRAIN_S = 5.0
 DRAIN_POLL_S = 0.05
 SERVICE_RESTART = 1012
 # What clients send is short: names, cursors, counts.
-WEBSOCKET_MESSAGE_BYTES = 65_536
+WEBSOCKET_MESSAGE_BYTES = 16_000_000
 
 
 class Command(BaseCommand):
@@ -37,6 +38,8 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="serve on this listening socket, inherited")
 
     def handle(self, *, host: str, port: int, fd: int | None, **_options: Any) -> None:
+        if not settings.SUPERVISED:  # `up` has seen to it.
+            ensure_durable_redis()
         try:
             listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
         except ListenError as error:

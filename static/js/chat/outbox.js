@@ -13,15 +13,18 @@ export class Outbox {
   #wake;
   #onSent;
   #onRefused;
+  #onWait;
 
   /**
    * @param wake an EventTarget whose "wake" ends waiting
    * @param onSent (item, response): the server has it
+   * @param onWait (): no answer came, it is tried again later
    * @param onRefused (item, error): it will not take it; the text goes back to the person
    */
-  constructor({ wake, onSent, onRefused }) {
+  constructor({ wake, onSent, onWait, onRefused }) {
     this.#wake = wake;
     this.#onSent = onSent;
+    this.#onWait = onWait;
     this.#onRefused = onRefused;
   }
 
@@ -51,7 +54,10 @@ export class Outbox {
     try {
       const response = await repeatUntilAnswered(() => this.#try(item, body), {
         wake: this.#wake,
-        onWait: () => this.#set(item.id, { status: "waiting" }),
+        onWait: () => {
+          this.#set(item.id, { status: "waiting" });
+          this.#onWait();
+        },
       });
       this.#set(item.id, { status: "sent" });
       this.#onSent(item, response);

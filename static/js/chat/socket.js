@@ -83,6 +83,11 @@ export class Connection {
     else if (kind === "live" || kind === "catching-up") this.#checkAlive();
   }
 
+  /** Something else found the server unreachable: see whether this socket is alive. */
+  suspect() {
+    if (this.#socket?.readyState === 1) this.#checkAlive();
+  }
+
   // Private
 
   #connect() {

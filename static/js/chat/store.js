@@ -45,6 +45,7 @@ export class Store {
     this.outbox = new Outbox({
       wake: this.#wake,
       onSent: (item, response) => this.#sent(item, response),
+      onWait: () => this.connection.suspect(),
       onRefused: (item, error) => this.#refused(item, error),
     });
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";

@@ -22,9 +22,9 @@ const SANITIZE = {
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,
 };
-// Beyond these, parsing could take longer than a person waits; the text is shown as it is.
-const LONGEST_LINE_CHARS = 20_000;
-const LONGEST_PARAGRAPH_LINES = 2_000;
+// Beyond these the text is shown as it is: drawing it formatted again and again while it grows, or
+// nesting it so deep, would keep the page busy for nothing a person could read.
+const LONGEST_LINE_CHARS = 100_000;
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}|(?:[[(*_~`!]){48}/m;
 
 const escapeHtml = (raw) =>
@@ -89,15 +89,15 @@ export function renderBlock(token) {
 const plain = (raw) => `<p class="md-raw">${escapeHtml(raw)}</p>`;
 
 function isTooMuch(source) {
-  if (TOO_DEEP.test(source)) return true;
-  let lineStart = 0;
-  let paragraphLines = 0;
-  for (let index = source.indexOf("\n"); ; index = source.indexOf("\n", lineStart)) {
-    const lineEnd = index === -1 ? source.length : index;
-    if (lineEnd - lineStart > LONGEST_LINE_CHARS) return true;
-    paragraphLines = lineEnd === lineStart ? 0 : paragraphLines + 1;
-    if (paragraphLines > LONGEST_PARAGRAPH_LINES) return true;
-    if (index === -1) return false;
-    lineStart = index + 1;
+  return TOO_DEEP.test(source) || longestLine(source) > LONGEST_LINE_CHARS;
+}
+
+function longestLine(source) {
+  let longest = 0;
+  let start = 0;
+  for (let end = source.indexOf("\n"); end !== -1; end = source.indexOf("\n", start)) {
+    longest = Math.max(longest, end - start);
+    start = end + 1;
   }
+  return Math.max(longest, source.length - start);
 }

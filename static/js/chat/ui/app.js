@@ -86,9 +86,11 @@ function ChatPane({ store }) {
     </main>
     <div class="dock">
       <${JumpButton} keeper=${keeper} />
-      <${Composer} store=${store} onSend=${() => keeper?.toEnd()} />
+      ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}
     </div>`;
 }
+
+const isThere = (open) => !open || !(open.problem.value || open.isDeleted.value);
 
 function ChatBody({ store, open }) {
   if (!open) return html`<${EmptyState} store=${store} />`;

@@ -82,9 +82,9 @@ function RenameField({ title, finish }) {
   useLayoutEffect(() => field.current.select(), []);
   const onKeyDown = (event) => {
     event.stopPropagation();
-    if (event.key === "Enter") end(field.current.value.trim());
+    if (event.key === "Enter") end(event.currentTarget.value.trim());
     else if (event.key === "Escape") end(null);
   };
   return html`<input class="field rename-field" type="text" maxlength="200" aria-label=${text.titleOfChat} value=${title} ref=${field}
-    dir="auto" onKeyDown=${onKeyDown} onBlur=${() => end(field.current.value.trim())} />`;
+    dir="auto" onKeyDown=${onKeyDown} onBlur=${(event) => end(event.currentTarget.value.trim())} />`;
 }

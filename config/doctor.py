@@ -1,0 +1,190 @@
+"""What `manage.py doctor` looks at. Each examination returns findings and never raises."""
+
+import asyncio
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import django
+from django.conf import settings
+from django.core.checks import ERROR, run_checks
+from django.db import connection
+from django.db.utils import Error as DatabaseProblem
+
+from chat.catalogue import get_catalogue, reset_catalogue
+from chat.endpoints import configured
+from chat.sends import ANSWERS_QUEUE
+from config import data_folder
+from config.health import database_problem
+from streams.checks import redis_messages
+from streams.inspect import RedisReport, inspect_redis
+from streams.queue import close_queues, get_queue
+
+Level = Literal["ok", "warning", "problem"]
+# The log grows by the size of what is said; less than this is soon full.
+FREE_DISK_BYTES = 1_000_000_000
+MODEL_TIMEOUT_S = 15.0
+QUEUE_TIMEOUT_S = 3.0
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    part: str
+    level: Level
+    text: str
+    # What to do about it.
+    hint: str = ""
+
+
+def examine() -> list[Finding]:
+    report = inspect_redis(settings.REDIS_URL)
+    return [
+        *_machine(),
+        *_folder(),
+        *_configuration(),
+        *_redis(report),
+        *_database(),
+        *asyncio.run(_workers_and_models(report.reachable)),
+    ]
+
+
+def _machine() -> list[Finding]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    text = f"Python {version}, Django {django.__version__}"
+    return [Finding("machine", "ok", text)]
+
+
+def _folder() -> list[Finding]:
+    folder = settings.DATA_DIR
+    run = data_folder.read_run(folder) if data_folder.running(folder) else {}
+    running = f"running at {run['url']}" if run else "not running"
+    free = shutil.disk_usage(folder).free
+    found = [Finding("data", "ok", f"{folder}, {running}")]
+    level: Level = "ok" if free >= FREE_DISK_BYTES else "problem"
+    hint = "" if level == "ok" else "Make room: a full disk stops every answer."
+    found.append(Finding("disk", level, f"{free / 1e9:.1f} GB free", hint))
+    return found
+
+
+def _configuration() -> list[Finding]:
+    problems = [check for check in run_checks() if check.level >= ERROR and not check.is_silenced()]
+    if not problems:
+        return [Finding("configuration", "ok", "the system checks found nothing")]
+    return [
+        Finding("configuration", "problem", f"{check.msg} ({check.id})", str(check.hint or ""))
+        for check in problems
+    ]
+
+
+def _redis(report: RedisReport) -> list[Finding]:
+    kind = "embedded" if settings.EMBEDDED_REDIS else "given by REDIS_URL"
+    found = []
+    if report.reachable:
+        used = (report.used_memory_bytes or 0) / 1e6
+        limit = f" of {report.max_memory_bytes / 1e6:.0f}" if report.max_memory_bytes else ""
+        append_only = {True: "yes", False: "no", None: "unknown"}[report.append_only]
+        text = (
+            f"{report.version}, {kind}; appendonly {append_only}, "
+            f"appendfsync {report.append_fsync or 'unknown'}, "
+            f"maxmemory-policy {report.eviction_policy or 'unknown'}; {used:.1f}{limit} MB held"
+        )
+        found.append(Finding("redis", "ok" if report.durable else "warning", text))
+    for message in redis_messages(report):
+        level: Level = "problem" if message.is_serious() else "warning"
+        found.append(Finding("redis", level, f"{message.msg} ({message.id})", str(message.hint)))
+    if settings.EMBEDDED_REDIS and OVERCOMMIT.exists() and OVERCOMMIT.read_text().strip() == "0":
+        found.append(
+            Finding(
+                "redis",
+                "warning",
+                "the kernel may refuse Redis the memory to rewrite its file",
+                "sysctl vm.overcommit_memory=1",
+            )
+        )
+    return found
+
+
+def _database() -> list[Finding]:
+    try:
+        kind = _sqlite() if connection.vendor == "sqlite" else _postgresql()
+    except (DatabaseProblem, OSError) as error:
+        reason = " ".join(str(error).split())
+        hint = "Check DATABASE_URL, and that the server runs."
+        return [Finding("database", "problem", f"unreachable: {reason}", hint)]
+    if problem := database_problem():
+        return [Finding("database", "problem", f"{kind}; {problem}", "Run: manage.py migrate")]
+    return [Finding("database", "ok", f"{kind}; every migration is applied")]
+
+
+def _sqlite() -> str:
+    with connection.cursor() as cursor:
+        journal = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+        synchronous = cursor.execute("PRAGMA synchronous").fetchone()[0]
+        version = cursor.execute("SELECT sqlite_version()").fetchone()[0]
+    name = {0: "off", 1: "normal", 2: "full", 3: "extra"}.get(synchronous, synchronous)
+    return f"SQLite {version}, journal {journal}, synchronous {name}"
+
+
+def _postgresql() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        (version,) = cursor.fetchone()
+        cursor.execute("SHOW synchronous_commit")
+        (commit,) = cursor.fetchone()
+        cursor.execute("SHOW fsync")
+        (fsync,) = cursor.fetchone()
+    return f"PostgreSQL {version}, synchronous_commit {commit}, fsync {fsync}"
+
+
+async def _workers_and_models(redis_answers: bool) -> list[Finding]:
+    found = await _workers() if redis_answers else []
+    return found + await _models()
+
+
+async def _workers() -> list[Finding]:
+    try:
+        async with asyncio.timeout(QUEUE_TIMEOUT_S):
+            queue = get_queue(ANSWERS_QUEUE)
+            workers, waiting = await queue.workers(), await queue.size()
+    except TimeoutError:
+        return [Finding("workers", "problem", "Redis did not answer in time")]
+    finally:
+        await close_queues()
+    text = f"{len(workers)} alive, {waiting} answers waiting or being written"
+    if not workers:
+        return [Finding("workers", "problem", text, "Start them: manage.py up, or manage.py work")]
+    return [Finding("workers", "ok", text)]
+
+
+async def _models() -> list[Finding]:
+    endpoints = configured()
+    try:
+        async with asyncio.timeout(MODEL_TIMEOUT_S):
+            models = await get_catalogue().models()
+    except TimeoutError:
+        return [Finding("models", "problem", "no endpoint answered in time")]
+    finally:
+        await reset_catalogue()
+    found = []
+    for endpoint in endpoints:
+        count = sum(model.endpoint.name == endpoint.name for model in models)
+        if not count and endpoint.optional:
+            continue
+        where = urlsplit(endpoint.base_url).hostname
+        if count:
+            found.append(Finding("models", "ok", f"{endpoint.name} at {where}: {count} models"))
+        else:
+            text, hint = f"{endpoint.name} at {where} lists no model", "Check its address and key."
+            found.append(Finding("models", "problem", text, hint))
+    return found or _no_endpoint()
+
+
+def _no_endpoint() -> list[Finding]:
+    if settings.EMBEDDED_MODEL:
+        return [Finding("models", "ok", "the embedded model, which `up` starts")]
+    hint = "Set OPENAI_API_KEY, OPENAI_BASE_URL, OPENROUTER_API_KEY or OLLAMA_HOST."
+    return [Finding("models", "problem", "none is configured", hint)]

@@ -1,0 +1,41 @@
+"""`manage.py doctor`: what is configured, what is reachable, how durable it is."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from config.doctor import Finding, examine
+from config.prepare import without_pool
+
+MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
+
+
+class Command(BaseCommand):
+    help = "Say what is configured, what is reachable and how durable it is."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="for programs")
+        parser.add_argument("--data", metavar="DIR", help="HOLDFAST_DATA")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        without_pool()
+        found = examine()
+        problems = sum(finding.level == "problem" for finding in found)
+        if options["json"]:
+            report = {"healthy": not problems, "findings": [asdict(finding) for finding in found]}
+            self.stdout.write(json.dumps(report, indent=2))
+        else:
+            self._show(found, problems)
+        sys.exit(1 if problems else 0)
+
+    def _show(self, found: list[Finding], problems: int) -> None:
+        width = max(len(finding.part) for finding in found)
+        for finding in found:
+            self.stdout.write(f"{MARKS[finding.level]}  {finding.part:{width}}  {finding.text}")
+            if finding.hint:
+                self.stdout.write(f"{'':{width + 11}}{finding.hint}")
+        self.stdout.write(f"\n{problems} problems" if problems else "\nAll is well.")

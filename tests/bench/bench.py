@@ -1,0 +1,103 @@
+"""One run: the parts it is made of, and what each measure gets to work with."""
+
+import asyncio
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streams.embedded import redis_url
+from streams.log import Log
+from tests.bench.report import Row
+from tests.stack import Stack
+
+FAKE_MODEL = str(Path(__file__).resolve().parent.parent / "fake_model.py")
+# No titles: they would be calls of the model that no measure asked for.
+SETTINGS = {"HOLDFAST_BACKGROUND_CALLS": "False"}
+
+
+@dataclass
+class Bench:
+    stack: Stack
+    model_pid: int
+    quick: bool
+    rows: list[Row] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.stack.url
+
+    @property
+    def redis_url(self) -> str:
+        return redis_url(self.stack.data)
+
+    def log(self) -> Log:
+        return Log(self.redis_url)
+
+    def pids(self) -> dict[str, int]:
+        assert self.stack.up is not None
+        return {"up": self.stack.up.pid, **self.stack.processes()}
+
+    def all_pids(self) -> dict[str, int]:
+        """With the parts that only play: the model and the load client."""
+        return self.pids() | {"played model": self.model_pid, "load client": os.getpid()}
+
+
+Measure = Callable[[Bench], Awaitable[None]]
+
+
+@contextmanager
+def played_model() -> Iterator[tuple[str, int]]:
+    """Its base URL and the number of its process."""
+    process = subprocess.Popen(
+        [sys.executable, FAKE_MODEL, "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip(), process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+def run(measures: dict[str, Measure], *, quick: bool, say: Callable[[str], None]) -> Bench:
+    """Starts everything, measures one thing after another, ends everything."""
+    import uvloop
+
+    with (
+        played_model() as (model_url, model_pid),
+        Stack(model_url=model_url, env=SETTINGS) as stack,
+    ):
+        bench = Bench(stack, model_pid, quick)
+        bench.details["machine"] = machine()
+        for name, measure in measures.items():
+            began = time.monotonic()
+            say(f"measuring {name} ...")
+            try:
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    runner.run(measure(bench))  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 (the other measures are worth having)
+                bench.failed[name] = "".join(traceback.format_exception(error))
+                say(f"measuring {name} FAILED\n{bench.failed[name]}\n{stack.output}")
+            say(f"measuring {name}: {time.monotonic() - began:.1f} s")
+        bench.details["machine"]["load_after"] = os.getloadavg()
+        return bench
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "load_before": os.getloadavg(),
+    }

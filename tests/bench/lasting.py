@@ -1,0 +1,126 @@
+"""What costs without work being done, and what a death or a deploy costs."""
+
+import asyncio
+import signal
+import time
+
+import psutil
+
+from tests.bench.bench import Bench
+from tests.bench.people import Person, crowd, now_ns, start_answers
+from tests.bench.processes import CpuMeter, memory_mb
+from tests.bench.report import Row, percentile
+
+FOLLOWERS, QUICK_FOLLOWERS = 1_000, 100
+SOCKETS_A_PERSON = 20
+WATCH_S, QUICK_WATCH_S = 5.0, 2.0
+RATE = 50
+
+
+async def idle(bench: Bench) -> None:
+    """Memory and CPU of everything, after a first answer, when nobody does anything."""
+    async with crowd(bench.url, 1):
+        pass
+    await asyncio.sleep(1)
+    memory = memory_mb(bench.pids())
+    cpu = CpuMeter(bench.pids())
+    seconds = QUICK_WATCH_S if bench.quick else WATCH_S
+    await asyncio.sleep(seconds)
+    for name, used in memory.items():
+        bench.rows.append(Row("idle", f"memory of {name}", used, "MB"))
+    bench.rows.append(Row("idle", "memory of everything", sum(memory.values()), "MB", 350, 250))
+    spent = sum(used for name, used in cpu.seconds().items() if name != "others")
+    bench.rows.append(Row("idle", "CPU of everything", 100 * spent / seconds, "%"))
+
+
+async def followers(bench: Bench) -> None:
+    """Sockets that follow a chat in which nothing happens."""
+    count = QUICK_FOLLOWERS if bench.quick else FOLLOWERS
+    async with crowd(bench.url, count // SOCKETS_A_PERSON) as people:
+        before = memory_mb(bench.pids())
+        more: list[Person] = []
+        began = time.monotonic()
+        for person in people:
+            more += await asyncio.gather(
+                *(_open_another(person) for _ in range(SOCKETS_A_PERSON - 1))
+            )
+        opened_s = time.monotonic() - began
+        await asyncio.sleep(1)
+        after = memory_mb(bench.pids())
+        cpu = CpuMeter(bench.pids())
+        seconds = QUICK_WATCH_S if bench.quick else WATCH_S
+        await asyncio.sleep(seconds)
+        spent = cpu.seconds()
+        for person in more:
+            person.close()
+    name = f"{count:,} idle followers:"
+    grown = (after["web"] - before["web"]) * 1000 / len(more)
+    bench.rows += [
+        Row("followers", f"{name} memory of web", after["web"], "MB"),
+        Row("followers", f"{name} for each socket", grown, "kB"),
+        Row("followers", f"{name} CPU of web", 100 * spent["web"] / seconds, "%"),
+        Row("followers", f"{name} CPU of Redis", 100 * spent.get("redis", 0) / seconds, "%"),
+        Row("followers", "sockets opened", len(more) / opened_s, "1/s"),
+    ]
+
+
+async def _open_another(person: Person) -> Person:
+    another = Person(person.url)
+    another.http.cookies = person.http.cookies
+    another.chat = person.chat
+    await another.open()
+    another.follow()
+    await asyncio.wait_for(another.live.wait(), 30)
+    return another
+
+
+async def killed(bench: Bench) -> None:
+    """kill -9 of a worker: until the next token of each answer that it was writing."""
+    pauses = await _pauses(bench, signal.SIGKILL, 1 if bench.quick else 3)
+    bench.rows += [
+        Row("killed", "kill -9 -> next token, median", percentile(pauses, 50), "s", 5, 2),
+        Row("killed", "kill -9 -> next token, longest", max(pauses), "s", 5, 2),
+    ]
+
+
+async def deployed(bench: Bench) -> None:
+    """SIGTERM to a worker: the pause in each answer that it was writing."""
+    pauses = [1000 * pause for pause in await _pauses(bench, signal.SIGTERM, 1 if bench.quick else 3)]
+    bench.rows += [
+        Row("deployed", "SIGTERM -> pause, median", percentile(pauses, 50), "ms", 1000, 300),
+        Row("deployed", "SIGTERM -> pause, longest", max(pauses), "ms", 1000, 300),
+    ]
+
+
+async def _pauses(bench: Bench, number: signal.Signals, rounds: int) -> list[float]:
+    """Seconds without a token around the end of a worker, of the answers with a seam."""
+    pauses: list[float] = []
+    async with crowd(bench.url, 6) as people:
+        for turn in range(rounds):
+            await start_answers(people, 6 * RATE, RATE)
+            await asyncio.sleep(0.5)
+            struck = now_ns()
+            worker = f"worker-{turn % 2 + 1}"
+            pid = await asyncio.to_thread(bench.stack.kill, worker, number)
+            await asyncio.gather(*(person.settled() for person in people))
+            for person in people:
+                assert not person.failed
+                if person.seams:
+                    pauses.append(_longest_gap(person, struck) / 1e9)
+            await asyncio.to_thread(bench.stack.wait_replaced, worker, pid)
+            await _gone(pid)
+    return pauses or [float("inf")]
+
+
+def _longest_gap(person: Person, struck: int) -> int:
+    """Between two tokens that arrived one after the other, the second after the blow."""
+    times = [came for _, _, came in person.tokens]
+    return max(
+        after - before for before, after in zip(times, times[1:], strict=False) if after > struck
+    )
+
+
+async def _gone(pid: int) -> None:
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)  # its successor must be ready before the next blow

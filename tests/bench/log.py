@@ -1,0 +1,97 @@
+"""The writer alone, and what the log costs in Redis."""
+
+import asyncio
+import time
+import uuid
+from typing import Any
+
+import redis.asyncio
+
+from chat import events as ev
+from streams.log import Event, Log
+from tests.bench.bench import Bench
+from tests.bench.people import Person, crowd, start_answers
+from tests.bench.report import Row
+
+CHUNKS = 100
+WORDS_A_CHUNK = 3  # about 20 characters
+SCRIPT = {"mode": "words", "per_chunk": WORDS_A_CHUNK}
+WRITERS = (1, 10, 100)
+
+
+async def appends(bench: Bench) -> None:
+    """Durable appends a second of one process, each writer waiting for its last."""
+    for writers in WRITERS:
+        async with bench.log() as log:
+            speed = await _appends(log, writers, 0.5 if bench.quick else 1.5)
+        bench.rows.append(Row("appends", f"{writers} writers", speed, "1/s"))
+
+
+async def _appends(log: Log, writers: int, seconds: float) -> float:
+    streams = [f"bench-{uuid.uuid4().hex}" for _ in range(writers)]
+    done = 0
+    end = time.monotonic() + seconds
+
+    async def write(stream: str) -> None:
+        nonlocal done
+        number = 0
+        while time.monotonic() < end:
+            number += 1
+            await log.append(stream, [delta(str(uuid.uuid4()), f"{stream}:{number}", " word")])
+            done += 1
+
+    began = time.monotonic()
+    await asyncio.gather(*(write(stream) for stream in streams))
+    speed = done / (time.monotonic() - began)
+    for stream in streams:
+        await log.erase(stream)
+    return speed
+
+
+def delta(chat: str, event_id: str, text: str, message: str = "") -> Event:
+    event = ev.MessageDelta(message=message or chat, text=text)
+    return ev.log_event(chat, event, event_id)
+
+
+async def storage(bench: Bench) -> None:
+    """Redis memory and wire bytes for answers in chunks of about 20 characters, 50 a second."""
+    count = 2 if bench.quick else 10
+    async with (
+        redis.asyncio.Redis.from_url(bench.redis_url) as client,
+        crowd(bench.url, count) as people,
+    ):
+        before = await _used(client)
+        received = await _answers(people)
+        chunks = CHUNKS * count
+        grown = await _used(client) - before
+        ids = await _ids_of_parts(client)
+        deltas = sum(person.deltas for person in people)
+    async with crowd(bench.url, count, deflate=False) as people:
+        plain = await _answers(people)
+    bench.details["storage"] = {"chunks": chunks, "deltas": deltas, "ids_of_parts_bytes": ids}
+    bench.rows += [
+        Row("storage", "Redis, for 1,000 tokens stored", (grown - ids) / chunks, "kB"),
+        Row("storage", "Redis, ids of parts (kept 1-2 min)", ids / chunks, "kB"),
+        Row("wire", "bytes per token of 20 characters", received / chunks, "B", 200, 60),
+        Row("wire", "the same, not compressed", plain / chunks, "B"),
+    ]
+
+
+async def _answers(people: list[Person]) -> int:
+    """Bytes that the sockets received for one answer each."""
+    await asyncio.sleep(0.3)
+    sockets = [person.socket for person in people if person.socket]
+    before = sum(socket.received for socket in sockets)
+    await start_answers(people, CHUNKS * WORDS_A_CHUNK, 50 * WORDS_A_CHUNK, **SCRIPT)
+    await asyncio.gather(*(person.settled() for person in people))
+    await asyncio.sleep(0.3)  # what comes after the end: compaction, other frames
+    return sum(socket.received for socket in sockets) - before
+
+
+async def _used(client: Any) -> int:
+    return int((await client.info("memory"))["used_memory"])
+
+
+async def _ids_of_parts(client: Any) -> int:
+    keys = [key async for key in client.scan_iter("*:parts:*", count=1000)]
+    return sum([await client.memory_usage(key, samples=0) or 0 for key in keys])

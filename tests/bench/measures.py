@@ -1,0 +1,18 @@
+"""All measures by name, in the order in which they run."""
+
+from tests.bench import lasting, latency, log, opening
+from tests.bench.bench import Measure
+
+MEASURES: dict[str, Measure] = {
+    "idle": lasting.idle,
+    "page": opening.page,
+    "first-token": latency.first_token,
+    "latency": latency.latency,
+    "burst": latency.burst,
+    "appends": log.appends,
+    "storage": log.storage,
+    "opening": opening.opening,
+    "followers": lasting.followers,
+    "killed": lasting.killed,
+    "deployed": lasting.deployed,
+}

@@ -1,0 +1,170 @@
+"""Opening a chat that has grown long, alone and beside much else; the first page load."""
+
+import asyncio
+import gzip
+import re
+import time
+import uuid
+from urllib.parse import urljoin
+
+from chat import events as ev
+from streams.log import Event, Log
+from tests.bench.bench import Bench
+from tests.bench.log import delta
+from tests.bench.people import Person, crowd
+from tests.bench.report import Row, percentile
+from tests.bench.wire import Http
+
+BATCH = 500
+# Events of one answered question, in the log: two created, started, completed, and deltas.
+DELTAS_AN_ANSWER = 246
+EVENTS_AN_ANSWER = DELTAS_AN_ANSWER + 4
+REPEATS, QUICK_REPEATS = 15, 5
+
+
+async def opening(bench: Bench) -> None:
+    """Chats of 1,000 and 10,000 events; the latter beside 100,000 events of other chats."""
+    async with crowd(bench.url, 1) as [person], bench.log() as log:
+        stream = f"u:{uuid.UUID(person.user).hex}"
+        await _fill(log, stream, await _new_chat(person), 250)  # warm
+        small, large, short = [await _new_chat(person) for _ in range(3)]
+        await _fill(log, stream, small, 1_000)
+        await _fill(log, stream, large, 10_000)
+        await _fill(log, stream, short, 10_000, deltas=0)
+        for name, chat in (("1,000", small), ("10,000", large)):
+            await _report(bench, person, chat, f"{name} events", name == "10,000")
+        await _report(bench, person, short, "10,000 events, no deltas", False)
+        alone = await _measure(bench, person, large)
+        others = 10_000 if bench.quick else 100_000
+        for _ in range(others // 10_000):
+            await _fill(log, stream, str(uuid.uuid4()), 10_000)
+        beside = await _measure(bench, person, large)
+        again = await _measure(bench, person, large)
+        both = [min(a, b) for a, b in zip(beside, again, strict=True)]
+        for way, before, after in zip(("HTTP", "socket"), alone, both, strict=True):
+            more = 100 * (after / before - 1)
+            name = f"{way}: beside {others:,} other events"
+            bench.rows.append(Row("opening", name, more, "% more", 10, 0))
+        await log.erase(stream)
+
+
+async def _new_chat(person: Person) -> str:
+    """A row for it comes with a first exchange."""
+    await person.first_exchange()
+    return person.chat
+
+
+async def _fill(
+    log: Log, stream: str, chat: str, events: int, deltas: int = DELTAS_AN_ANSWER
+) -> None:
+    """Appends finished exchanges, as a worker does."""
+    parent: str | None = None
+    batch: list[Event] = []
+    for _ in range(max(1, events // (deltas + 4))):
+        asked, reply = str(uuid.uuid4()), str(uuid.uuid4())
+        batch += _exchange(chat, asked, reply, parent, deltas)
+        parent = reply
+        while len(batch) >= BATCH:
+            await log.append(stream, batch[:BATCH])
+            batch = batch[BATCH:]
+        if deltas:
+            await log.append(stream, batch)
+            batch = []
+            await log.compact(stream, chat, reply)
+    await log.append(stream, batch)
+
+
+def _exchange(chat: str, asked: str, reply: str, parent: str | None, deltas: int) -> list[Event]:
+    words = [f" word{number}" for number in range(max(deltas, 20))]
+    text = "".join(words)
+    length, sha256 = ev.fingerprint(text)
+    before: list[ev.AnyEvent] = [
+        ev.MessageCreated(message=asked, role="user", parent=parent, text="What is a word?"),
+        ev.MessageCreated(message=reply, role="assistant", parent=asked, model="openai/known"),
+        ev.MessageStarted(message=reply, attempt=1, model="openai/known"),
+    ]
+    completed = ev.MessageCompleted(
+        message=reply,
+        finish="stop",
+        model="openai/known",
+        length=length,
+        sha256=sha256,
+        duration_ms=1,
+        text=text,
+    )
+    return [
+        *(ev.log_event(chat, event, str(uuid.uuid4())) for event in before),
+        *(delta(chat, f"{reply}:{n}", word, reply) for n, word in enumerate(words[:deltas])),
+        ev.log_event(chat, completed, str(uuid.uuid4())),
+    ]
+
+
+async def _report(bench: Bench, person: Person, chat: str, name: str, budget: bool) -> None:
+    http, socket = await _measure(bench, person, chat)
+    must, aim = (60, 15) if budget else (None, None)
+    bench.rows += [
+        Row("opening", f"HTTP: {name}", http, "ms", must, aim),
+        Row("opening", f"socket: {name}", socket, "ms", must, aim),
+    ]
+
+
+async def _measure(bench: Bench, person: Person, chat: str) -> tuple[float, float]:
+    """Median ms of reading all of it by HTTP, and of a socket's follow until it is live."""
+    by_http, by_socket = [], []
+    for _ in range(QUICK_REPEATS if bench.quick else REPEATS):
+        began = time.monotonic()
+        after, more = "0-0", True
+        while more:
+            path = f"/api/chats/{chat}/events?after={after}"
+            status, _, content, _ = await person.http.request("GET", path)
+            assert status == 200, status
+            more = content.endswith(b'"more":true}')
+            after = re.findall(rb'\["(\d+-\d+)",', content)[-1].decode() if more else after
+        by_http.append((time.monotonic() - began) * 1000)
+        began = time.monotonic()
+        person.follow(chat)
+        await asyncio.wait_for(person.live.wait(), 30)
+        by_socket.append((time.monotonic() - began) * 1000)
+    return percentile(by_http, 50), percentile(by_socket, 50)
+
+
+async def page(bench: Bench) -> None:
+    """Everything a browser with an empty cache fetches for the first page, headers included."""
+    http = Http(bench.url)
+    encoding = {"Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
+    sizes: dict[str, int] = {}
+    times: list[float] = []
+    todo = ["/"]
+    while todo:
+        path = todo.pop()
+        if path in sizes:
+            continue
+        began = time.monotonic()
+        status, headers, content, size = await http.request("GET", path, headers=encoding)
+        times.append((time.monotonic() - began) * 1000)
+        assert status == 200, (status, path)
+        sizes[path] = size
+        if headers.get("content-encoding") == "gzip":
+            content = gzip.decompress(content)
+        todo += _links(path, content.decode(errors="replace"))
+    http.close()
+    bench.details["page"] = dict(sorted(sizes.items(), key=lambda item: -item[1]))
+    bench.rows += [
+        Row("page", "first load", sum(sizes.values()) / 1000, "kB", 150, 100),
+        Row("page", "requests", len(sizes), ""),
+        Row("page", "server time of the page itself", times[0], "ms"),
+    ]
+
+
+def _links(path: str, text: str) -> list[str]:
+    if path.endswith(".css"):
+        found = re.findall(r"url\([\"']?([^\"')]+)", text) + re.findall(r"@import \"([^\"]+)", text)
+    elif path.endswith(".js"):
+        found = re.findall(r"(?:from|import)\s*\(?[\"'](\.[^\"']+)", text)
+    elif path.endswith((".svg", ".png", ".woff2")):
+        found = []
+    else:
+        tags = re.findall(r"<(?:link|script|img)\b[^>]*>", text)
+        found = [url for tag in tags for url in re.findall(r"(?:href|src)=\"([^\"]+)", tag)]
+    joined = [urljoin(path, url) for url in found]
+    return [url for url in joined if url.startswith("/")]

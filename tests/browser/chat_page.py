@@ -1,0 +1,50 @@
+"""The chat page as a person uses it."""
+
+import re
+from typing import Self
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class ChatPage:
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url.rstrip("/")
+        self.field = page.get_by_role("textbox", name="Your message")
+        self.answers = page.locator(".message-answer")
+        self.questions = page.locator(".message-user")
+        self.chats = page.locator(".chat-link")
+
+    def visit(self, path: str = "/") -> Self:
+        self.page.goto(self.url + path)
+        expect(self.field).to_be_visible()
+        return self
+
+    def send(self, text: str) -> None:
+        self.field.fill(text)
+        self.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
+
+    def ask(self, text: str) -> Locator:
+        """Send, and wait until the answer has ended."""
+        count = self.answers.count()
+        self.send(text)
+        expect(self.answers).to_have_count(count + 1)
+        return self.ended()
+
+    def ended(self) -> Locator:
+        """The last answer, once it has ended."""
+        last = self.answers.last
+        expect(last).to_have_attribute("aria-busy", "false", timeout=30_000)
+        return last
+
+    def writing(self) -> Locator:
+        """The last answer, once there is something of it."""
+        last = self.answers.last
+        expect(last.locator(".md")).to_have_text(re.compile(r"\S"))
+        return last
+
+    def text_of(self, answer: Locator) -> str:
+        return answer.locator(".md").last.inner_text()
+
+    def is_live(self) -> None:
+        expect(self.page.locator(".connection-live")).to_be_visible(timeout=20_000)

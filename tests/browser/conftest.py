@@ -1,0 +1,89 @@
+"""A real Chromium on a running stack. Every page is watched: a script error, a violation of the
+content security policy or a request to another host fails the test that it happened in."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.echo_model import running_echo_model
+from tests.stack import Stack
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What the browser says of a server that is away, which some tests want.
+EXPECTED_NOISE = ("ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED", "WebSocket connection to")
+SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
+
+
+@pytest.fixture(scope="session")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes browsers of different people; what goes wrong in any of their pages is reported."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
+        context.set_default_timeout(15_000)
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        context.on("console", lambda message: _note_console(message, problems))
+        context.on("request", lambda request: _note_host(request.url, problems))
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def _note_console(message: Any, problems: list[str]) -> None:
+    is_refusal = "Failed to load resource: the server responded" in message.text
+    if message.type == "error" and not is_refusal:
+        if not any(noise in message.text for noise in EXPECTED_NOISE):
+            problems.append(message.text)
+
+
+def _note_host(url: str, problems: list[str]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+        problems.append(f"request to {url}")
+
+
+@pytest.fixture
+def alice(new_context: Callable[..., BrowserContext], stack: Stack) -> ChatPage:
+    return ChatPage(new_context().new_page(), stack.url).visit()
+
+
+@pytest.fixture(scope="session")
+def echo_stack() -> Iterator[Stack]:
+    with running_echo_model() as model_url, Stack(model_url=model_url, workers=1) as running:
+        yield running
+
+
+@pytest.fixture
+def shot() -> Callable[[Page, str], None]:
+    """Keeps a screenshot as an artefact."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    return lambda page, name: page.screenshot(path=SHOTS / f"{name}.png") and None

@@ -1,0 +1,58 @@
+"""A model that says what it is told to: what follows `SAY ` in the user's message comes back, and
+what follows `SAY*<n> ` n times.
+
+It speaks the OpenAI chat protocol over real HTTP; tests/fake_model.py plays everything else.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CHUNK_CHARS = 9
+MOST_CHUNKS = 6_000
+
+
+class EchoHandler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        listed = {"object": "list", "data": [{"id": "echo", "object": "model"}]}
+        self._begin("application/json")
+        self.wfile.write(json.dumps(listed).encode())
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = [turn["content"] for turn in body["messages"] if turn["role"] == "user"][-1]
+        order = re.search(r"SAY(?:\*(\d+))? (.*)", asked, re.DOTALL)
+        answer = order[2] * int(order[1] or 1) if order else "Nothing to say."
+        self._begin("text/event-stream")
+        size = max(CHUNK_CHARS, len(answer) // MOST_CHUNKS)
+        for start in range(0, len(answer), size):
+            self._send({"delta": {"content": answer[start : start + size]}})
+        self._send({"delta": {}, "finish_reason": "stop"})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _begin(self, content_type: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.end_headers()
+
+    def _send(self, choice: dict[str, Any]) -> None:
+        chunk = {"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0} | choice]}
+        self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+
+
+@contextmanager
+def running_echo_model() -> Iterator[str]:
+    """Gives the base URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EchoHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,161 @@
+"""The chat in a real browser, on real parts: asking, stopping, branches, two tabs, the list."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.fake_model import text_of
+
+SLOW = "[[rate=25&tokens=120]]"
+QUICK = "[[tokens=12]]"
+
+
+def test_asking_as_a_stranger_makes_a_chat(alice, shot):
+    shot(alice.page, "empty")
+    expect(alice.page.locator(".connection")).to_have_count(0)
+    alice.field.fill(f"{QUICK} Hello")
+    alice.field.press("Enter")
+    answer = alice.ended()
+    assert alice.text_of(answer) == text_of(f"{QUICK} Hello", 12)
+    assert re.fullmatch(r"/c/[0-9a-f-]{36}", alice.page.url.removeprefix(alice.url))
+    expect(alice.chats).to_have_count(1)
+    alice.is_live()
+    expect(answer.locator(".foot-facts")).to_contain_text("12 tokens")
+    shot(alice.page, "answer")
+
+
+def test_a_tab_closed_in_the_middle_misses_nothing(alice, shot):
+    prompt = f"{SLOW} Long"
+    alice.send(prompt)
+    alice.writing()
+    page, context = alice.page, alice.page.context
+    path = page.url.removeprefix(alice.url)
+    shot(page, "streaming")
+    page.close()
+    again = ChatPage(context.new_page(), alice.url).visit(path)
+    assert again.text_of(again.ended()) == text_of(prompt, 120)
+
+
+def test_stop_keeps_what_is_there_and_works_from_another_tab(alice):
+    alice.send(f"{SLOW} Stop me")
+    alice.writing()
+    other = ChatPage(alice.page.context.new_page(), alice.url)
+    other.visit(alice.page.url.removeprefix(alice.url))
+    other.writing()
+    other.page.keyboard.press("Escape")
+    for tab in (alice, other):
+        expect(tab.ended().locator(".outcome")).to_contain_text("Stopped")
+    assert alice.text_of(alice.answers.last) == other.text_of(other.answers.last) != ""
+    assert len(alice.text_of(alice.answers.last)) < len(text_of(f"{SLOW} Stop me", 120))
+
+
+def test_answering_again_and_editing_are_branches_that_are_remembered(alice, shot):
+    alice.ask(f"{QUICK} First")
+    alice.answers.last.get_by_role("button", name="Answer again", exact=True).click()
+    stepper = alice.answers.last.locator(".stepper-count")
+    expect(stepper).to_have_text("2/2")
+    alice.ended().get_by_role("button", name="Previous version").click()
+    expect(stepper).to_have_text("1/2")
+    alice.questions.last.hover()
+    alice.questions.last.get_by_role("button", name="Edit").click()
+    alice.page.get_by_role("textbox", name="Edit your message").fill(f"{QUICK} Other")
+    alice.page.locator(".message-editing").get_by_role("button", name="Send").click()
+    expect(alice.questions.last.locator(".bubble")).to_have_text(f"{QUICK} Other")
+    assert alice.text_of(alice.ended()) == text_of(f"{QUICK} Other", 12)
+    alice.questions.last.get_by_role("button", name="Previous version").click()
+    expect(stepper).to_have_text("1/2")
+    shot(alice.page, "branches")
+    alice.page.reload()
+    expect(alice.questions.last.locator(".bubble")).to_have_text(f"{QUICK} First")
+    expect(stepper).to_have_text("1/2")
+
+
+def test_what_is_sent_while_an_answer_runs_goes_next(alice):
+    alice.send("[[rate=30&tokens=40]] One")
+    alice.writing()
+    alice.send(f"{QUICK} Two")
+    expect(alice.answers.last.locator(".progress")).to_contain_text("Waiting for the answer")
+    assert alice.text_of(alice.ended()) == text_of(f"{QUICK} Two", 12)
+    expect(alice.answers).to_have_count(2)
+
+
+def test_an_error_says_what_to_do_and_continue_finishes_the_same_message(alice, shot):
+    prompt = "[[status=401&times=1&tokens=12]] Key"
+    answer = alice.ask(prompt)
+    expect(answer.get_by_role("alert")).to_be_visible()
+    shot(alice.page, "error")
+    answer.get_by_role("button", name=re.compile("Try again|Continue")).click()
+    expect(answer.locator(".md")).to_have_text(text_of(prompt, 12).strip())
+    expect(alice.answers).to_have_count(1)
+
+
+def test_reasoning_is_folded_away(alice):
+    answer = alice.ask("[[reasoning=20&tokens=9]] Think")
+    answer.locator(".reasoning summary").click()
+    expect(answer.locator(".reasoning-text")).to_contain_text(re.compile(r"\w+ \w+"))
+
+
+def test_the_list_is_live_on_every_tab(alice):
+    alice.ask(f"{QUICK} Alpha")
+    other = ChatPage(alice.page.context.new_page(), alice.url).visit()
+    other.ask(f"{QUICK} Beta")
+    expect(alice.chats).to_have_count(2)
+    other.chats.first.press("F2")
+    rename = other.page.get_by_role("textbox", name="Title of the chat")
+    rename.fill("A better name")
+    rename.press("Enter")
+    expect(alice.chats.first).to_contain_text("A better name")
+    other.page.locator(".chat-row").first.hover()
+    other.page.get_by_role("button", name="Delete: A better name").click()
+    other.page.get_by_role("button", name="Undo").click()
+    expect(other.chats).to_have_count(2)
+    other.page.locator(".chat-row").first.hover()
+    other.page.get_by_role("button", name="Delete: A better name").click()
+    other.page.goto(alice.url)  # Leaving the page does not wait for the time to take it back.
+    expect(alice.chats).to_have_count(1)
+
+
+def test_back_and_forward_switch_chats_over_one_socket(alice):
+    sockets = []
+    alice.page.on("websocket", lambda socket: sockets.append(socket))
+    alice.ask(f"{QUICK} Alpha")
+    alice.page.get_by_role("link", name="New chat").click()
+    alice.ask(f"{QUICK} Beta")
+    alice.page.go_back()
+    alice.page.go_back()
+    expect(alice.questions.locator(".bubble")).to_have_text(f"{QUICK} Alpha")
+    alice.page.go_forward()
+    expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
+    alice.page.go_forward()
+    expect(alice.questions.locator(".bubble")).to_have_text(f"{QUICK} Beta")
+    assert len(sockets) == 1
+
+
+def test_a_refused_message_comes_back_to_the_composer(alice):
+    text = "x" * 200_001
+    alice.field.fill(text)
+    alice.field.press("Enter")
+    expect(alice.page.locator(".toast-problem")).to_contain_text("too long")
+    expect(alice.field).to_have_value(text)
+    expect(alice.questions).to_have_count(0)
+
+
+def test_drafts_are_kept_for_each_chat(alice):
+    alice.ask(f"{QUICK} Alpha")
+    alice.field.fill("half a thought")
+    alice.page.get_by_role("link", name="New chat").click()
+    expect(alice.field).to_have_value("")
+    alice.chats.first.click()
+    expect(alice.field).to_have_value("half a thought")
+    alice.page.reload()
+    expect(alice.field).to_have_value("half a thought")
+
+
+def test_somebody_elses_chat_is_not_there(alice, new_context):
+    alice.ask(f"{QUICK} Secret")
+    charlie = new_context().new_page()
+    response = charlie.goto(alice.page.url)
+    assert response is not None and response.status == 404
+    expect(charlie.get_by_role("heading", level=1)).to_have_text("This page is not here")
+    assert "Secret" not in charlie.content()

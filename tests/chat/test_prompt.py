@@ -1,0 +1,111 @@
+"""What fits a window, what is left out, and that both are told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.endpoints import Endpoint, Model
+from chat.model_errors import ContextTooLong, ProviderError, classify
+from chat.prompt import answer_reserve, build_prompt, smaller_window
+from chat.providers import Finish, close_clients, stream_answer
+from chat.tokens import estimate_tokens
+from tests.fake_model import running_fake_model
+
+
+def model(window, server="", url="http://127.0.0.1:9/v1"):
+    return Model("openai/x", "X", Endpoint("openai", url, "k"), window, None, server)
+
+
+def turns(*sizes):
+    roles = ("user", "assistant")
+    return [(roles[n % 2], str(n) + "x" * (size - 1)) for n, size in enumerate(sizes)]
+
+
+def kept(prompt):
+    return [turn["content"][0] for turn in prompt.messages]
+
+
+async def test_it_sends_all_that_fits():
+    prompt = await build_prompt([("system", "s"), *turns(30, 30, 30)], model(1000))
+    assert kept(prompt) == ["s", "0", "1", "2"]
+    assert (prompt.left_out, prompt.messages[0]["role"]) == (0, "system")
+    assert prompt.prompt_tokens == 4 * 8 + 1 + 30
+
+
+async def test_it_leaves_out_the_oldest_whole_exchanges_and_says_so():
+    prompt = await build_prompt([("system", "s"), *turns(900, 900, 300, 300, 300)], model(800))
+    assert kept(prompt) == ["s", "2", "3", "4"]
+    assert prompt.left_out == 2
+
+
+async def test_a_last_message_that_does_not_fit_is_an_error_and_never_cut():
+    with pytest.raises(ContextTooLong) as caught:
+        await build_prompt(turns(30, 30, 9000), model(1000))
+    assert "Shorten" in caught.value.message
+
+
+async def test_a_partial_answer_needs_room_too():
+    said = turns(300, 300, 300)
+    assert (await build_prompt(said, model(600))).left_out == 0
+    assert (await build_prompt(said, model(600), partial="y" * 400)).left_out == 2
+
+
+@given(st.lists(st.integers(1, 2000), min_size=1, max_size=40).filter(lambda x: len(x) % 2))
+async def test_it_keeps_as_much_as_fits(sizes):
+    said = turns(*sizes)
+    tested = model(2000)
+    room = 2000 - answer_reserve(tested)
+    cost = [estimate_tokens(text) + 8 for _, text in said]
+    starts = [n for n in range(0, len(said), 2) if sum(cost[n:]) <= room]
+    if not starts:
+        with pytest.raises(ContextTooLong):
+            await build_prompt(said, tested)
+        return
+    prompt = await build_prompt(said, tested)
+    assert prompt.left_out == starts[0]
+    assert [m["content"] for m in prompt.messages] == [text for _, text in said[starts[0] :]]
+
+
+async def test_it_counts_with_the_servers_own_tokenizer():
+    with running_fake_model() as fake:
+        own = model(1000, "llamacpp", fake.root + "/llama/v1")
+        prompt = await build_prompt(turns(2700), own)  # 4 bytes a token there, 3 in our estimate
+        assert prompt.prompt_tokens == (2700 + len("<user>\n")) // 4
+        with pytest.raises(ContextTooLong):
+            await build_prompt(turns(2700), model(1000))
+
+
+async def test_a_refused_prompt_is_built_again_smaller():
+    with running_fake_model() as fake:
+        tested = model(1000, url=fake.base_url)
+        said = [("user", "[[context=300]] a" + "x" * 900), ("assistant", "y" * 600)]
+        said.append(("user", "[[context=300&tokens=2]] b" + "z" * 600))
+        prompt = await build_prompt(said, tested)
+        with pytest.raises(ContextTooLong) as caught:
+            _ = [item async for item in stream_answer(tested, prompt)]
+        smaller = await build_prompt(said, smaller_window(tested, prompt, caught.value))
+        assert (prompt.left_out, smaller.left_out) == (0, 2)
+        items = [item async for item in stream_answer(tested, smaller)]
+        assert isinstance(items[-1], Finish)
+        await close_clients()
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ({"error": {"message": "This model's maximum context length is 8192 tokens."}}, 8192),
+        ({"error": {"type": "exceed_context_size_error", "n_ctx": 4096, "message": "x"}}, 4096),
+        ({"error": {"message": "prompt is too long: 210000 tokens > 200000 maximum"}}, 200000),
+        ({"error": {"code": "context_length_exceeded", "message": ""}}, None),
+    ],
+)
+def test_it_recognises_a_prompt_that_was_too_long(body, limit):
+    error = classify(400, body)
+    assert isinstance(error, ContextTooLong) and isinstance(error, ProviderError)
+    assert error.limit_tokens == limit
+
+
+def test_estimates_err_on_the_safe_side():
+    assert estimate_tokens("") == 0
+    assert estimate_tokens("hello world, how are you") >= 6
+    assert estimate_tokens("漢字漢字") == 6

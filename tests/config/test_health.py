@@ -1,0 +1,64 @@
+"""/healthz and /readyz, in process: what each part being away makes of them."""
+
+from http import HTTPStatus
+
+import pytest
+from django.core.checks import run_checks
+from django.test import AsyncClient
+
+from chat.sends import ANSWERS_QUEUE
+from streams.queue import close_queues, get_queue
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def worker(redis_url):
+    """A sign of life, as a worker gives it."""
+    await get_queue(ANSWERS_QUEUE).beat("worker", b"{}")
+    yield
+    await close_queues()
+
+
+async def reasons():
+    response = await AsyncClient().get("/readyz")
+    return response.status_code, response.json()["reasons"]
+
+
+async def test_all_is_well(worker):
+    assert await reasons() == (HTTPStatus.OK, {"redis": "", "database": "", "worker": ""})
+
+
+async def test_no_worker(redis_url):
+    status, why = await reasons()
+    await close_queues()
+    assert (status, why["worker"]) == (HTTPStatus.SERVICE_UNAVAILABLE, "none is alive")
+
+
+async def test_no_redis(worker, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    status, why = await reasons()
+    assert status == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "does not answer" in why["redis"]
+
+
+async def test_the_process_itself_is_alive_all_the_same(settings):
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    response = await AsyncClient().get("/healthz")
+    assert (response.status_code, response.json()) == (HTTPStatus.OK, {"status": "alive"})
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_config_e001(settings):
+    settings.EMBEDDED_MODEL = False
+    settings.OLLAMA_HOST = "off"
+    assert "config.E001" in [check.id for check in run_checks()]
+    settings.OPENAI_API_KEY = "sk-test"
+    assert "config.E001" not in [check.id for check in run_checks()]
+
+
+def test_config_w001(settings):
+    settings.DEBUG = True
+    assert "config.W001" not in [check.id for check in run_checks()]
+    settings.HOST = "0.0.0.0"
+    assert "config.W001" in [check.id for check in run_checks()]

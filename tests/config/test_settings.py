@@ -1,0 +1,113 @@
+"""Settings: what is read, what is documented, what is refused."""
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+from config.env import embedded_redis_url, env_secret, generated_secret, origin_of
+from tests.stack import clean_environment
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+READ = re.compile(r'env(?:\.\w+|_secret)\(\s*(?:env, )?"([A-Z_]+)"')
+# Read before any file, or set by one part for another: in the second table of the docs only.
+INTERNAL = {"HOLDFAST_ENV_FILE", "HOLDFAST_EMBEDDED_MODEL_URL", "HOLDFAST_SUPERVISED"}
+
+
+def test_every_variable_is_documented():
+    read = set(READ.findall((BASE_DIR / "config/settings.py").read_text())) - INTERNAL
+    example = (BASE_DIR / ".env.example").read_text()
+    docs = (BASE_DIR / "docs/configuration.md").read_text().partition("## Only in")[0]
+    assert read == set(re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE))
+    assert read == set(re.findall(r"^\| `([A-Z_]+)`", docs, re.MULTILINE))
+
+
+def settings_with(tmp_path, expression, **env):
+    code = f"from config import settings as s; print(repr(({expression})))"
+    environment = clean_environment(HOLDFAST_DATA=str(tmp_path / "data"), **env)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    return (done.stdout or done.stderr.splitlines()[-1]).strip()
+
+
+@pytest.mark.parametrize(
+    ("expression", "env", "expected"),
+    [
+        ("s.EMBEDDED_MODEL", {}, "True"),
+        ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k"}, "False"),
+        ("s.EMBEDDED_MODEL", {"OLLAMA_HOST": "off"}, "True"),
+        ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k", "HOLDFAST_EMBEDDED_MODEL": "True"}, "True"),
+        ("s.DATABASES['default']['ENGINE']", {}, "'django.db.backends.sqlite3'"),
+        (
+            "s.DATABASES['default']['HOST']",
+            {"DATABASE_URL": "postgres://u:p@db.example/x"},
+            "'db.example'",
+        ),
+        ("s.SESSION_COOKIE_SECURE, s.SECURE_HSTS_SECONDS", {}, "(False, 0)"),
+        (
+            "s.SESSION_COOKIE_SECURE, s.SECURE_HSTS_SECONDS, s.ALLOWED_HOSTS[0]",
+            {"HOLDFAST_URL": "https://chat.example.org/"},
+            "(True, 31536000, 'chat.example.org')",
+        ),
+        ("hasattr(s, 'SECURE_PROXY_SSL_HEADER')", {}, "False"),
+        ("s.DEBUG", {}, "False"),
+    ],
+)
+def test_what_the_environment_makes_of_them(tmp_path, expression, env, expected):
+    assert settings_with(tmp_path, expression, **env) == expected
+
+
+def test_a_file_beside_manage_py_is_read_and_the_environment_wins(tmp_path):
+    (tmp_path / "env").write_text("HOLDFAST_PORT=1\nHOLDFAST_WORKERS=7\n")
+    env = {"HOLDFAST_ENV_FILE": str(tmp_path / "env"), "HOLDFAST_PORT": "2"}
+    assert settings_with(tmp_path, "(s.PORT, s.WORKERS)", **env) == "(2, 7)"
+
+
+def test_a_secret_may_be_in_a_file(tmp_path, monkeypatch):
+    (tmp_path / "key").write_text("from the file\n")
+    monkeypatch.setenv("SOME_KEY_FILE", str(tmp_path / "key"))
+    assert env_secret(Env(), "SOME_KEY") == "from the file"
+    monkeypatch.setenv("SOME_KEY", "also set")
+    with pytest.raises(ImproperlyConfigured, match="keep one"):
+        env_secret(Env(), "SOME_KEY")
+
+
+def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch):
+    monkeypatch.setenv("SOME_KEY_FILE", "/nowhere/key")
+    with pytest.raises(ImproperlyConfigured, match=r"SOME_KEY_FILE .*/nowhere/key"):
+        env_secret(Env(), "SOME_KEY")
+
+
+def test_the_generated_key_is_made_once_by_many(tmp_path):
+    path = tmp_path / "folder" / "secret-key"
+    with ThreadPoolExecutor(16) as pool:
+        keys = set(pool.map(generated_secret, [path] * 64))
+    assert len(keys) == 1
+    assert len(keys.pop()) >= 50
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["secret-key"]
+
+
+def test_an_empty_key_is_no_key(tmp_path):
+    (tmp_path / "secret-key").touch()
+    assert len(generated_secret(tmp_path / "secret-key")) >= 50
+
+
+def test_a_folder_with_odd_characters_is_quoted_in_the_address():
+    assert embedded_redis_url(Path("/a b/50%")) == "unix:///a%20b/50%25/redis/redis.sock"
+
+
+@pytest.mark.parametrize("url", ["chat.example.org", "ftp://x", "https://"])
+def test_an_address_must_be_one(url):
+    with pytest.raises(ImproperlyConfigured, match="HOLDFAST_URL"):
+        origin_of(url)

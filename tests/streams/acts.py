@@ -1,0 +1,43 @@
+"""Short ways to say what the tests do over and over."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+from streams.log import Entry, Event, Log
+
+STREAM = "u:alice"
+PATIENCE_S = 15.0
+
+
+def event(number: int | str, chat: str = "c1", *, whole: str | None = None) -> Event:
+    data = f'{{"type":"note","n":"{number}"}}'.encode()
+    return Event(f"e{number}", chat, "note", data, whole=None if whole is None else whole.encode())
+
+
+def part(number: int | str, chat: str = "c1", of: str = "r1") -> Event:
+    return Event(f"p{number}", chat, "delta", f'{{"n":"{number}"}}'.encode(), part_of=of)
+
+
+async def collect(log: Log, count: int, *, chat: str | None = None, after: str | None = None):
+    """The first `count` entries that following gives."""
+    found: list[Entry] = []
+    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(STREAM, chat, after)) as entries:
+        async for entry in entries:
+            found.append(entry)
+            if len(found) == count:
+                break
+    return found
+
+
+async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
+    """Wait for something that comes by itself, as fast as it comes."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not await holds():
+        assert time.monotonic() < give_up, f"{what} did not come about"
+        await asyncio.sleep(0.005)
+
+
+def ids(entries: list[Entry]) -> list[str]:
+    return [entry.id for entry in entries]

@@ -1,0 +1,55 @@
+"""A Redis for all tests that leave it whole, and one of its own for each that kills it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from streams.log import Log
+from streams.queue import Queue
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def server(shared_server: RedisServer, settings) -> Iterator[RedisServer]:
+    settings.REDIS_URL = shared_server.url
+    yield shared_server
+    with shared_server.client() as client:
+        client.flushall()
+
+
+@pytest.fixture
+def make_server(settings) -> Iterator[Callable[..., RedisServer]]:
+    """Starts servers of the test's own; the settings name the last of them."""
+    made: list[RedisServer] = []
+
+    def make(*options: str) -> RedisServer:
+        made.append(RedisServer(*options))
+        made[-1].start()
+        settings.REDIS_URL = made[-1].url
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+async def log(server) -> AsyncIterator[Log]:
+    async with Log() as log:
+        yield log
+
+
+@pytest.fixture
+async def queue(server, settings) -> AsyncIterator[Queue]:
+    settings.WORK_LEASE_MS = 150
+    async with Queue("test") as queue:
+        yield queue

@@ -64,7 +64,7 @@ class Catalogue:
         """HOLDFAST_DEFAULT_MODEL if it is there; else of the first endpoint with any model the
         first of PREFERRED, else its first. None when there is no model at all."""
         models = await self.models()
-        wanted = getattr(settings, "DEFAULT_MODEL", "")
+        wanted = settings.DEFAULT_MODEL
         for chosen in models:
             if wanted and wanted in (chosen.id, chosen.provider_name):
                 return chosen.id

@@ -49,7 +49,7 @@ class Model:
 
     @property
     def continuation(self) -> Means:
-        if any(fnmatchcase(self.id, glob) for glob in getattr(settings, "PREFILL_MODELS", ())):
+        if any(fnmatchcase(self.id, glob) for glob in settings.PREFILL_MODELS):
             return "prefill"
         return "prefill" if self.server else self.endpoint.continuation
 

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import logging
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -189,7 +190,10 @@ class Generation:
         return "lost" if self._lease_lapsed else "handover"
 
     def _attempts_spent(self, message: Message) -> bool:
-        """Whether this round (since the owner last asked) has used up its attempts.
+        return self._attempts_made(message) >= settings.MAX_ATTEMPTS
+
+    def _attempts_made(self, message: Message) -> int:
+        """In this round, since the owner last asked.
 
         Handovers are ours, not the answer's, and do not count.
         """
@@ -197,7 +201,7 @@ class Generation:
         # Every attempt but the first has a seam.
         seams = message.seams[max(before - 1, 0) :]
         handovers = sum(1 for seam in seams if seam["reason"] == "handover")
-        return message.attempt - before - handovers >= settings.MAX_ATTEMPTS
+        return message.attempt - before - handovers
 
     async def _attempt(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
         """One call of the model. None when it was interrupted."""
@@ -270,13 +274,14 @@ class Generation:
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         partial = str(message.text)
-        async for item in stream_answer(model, prompt, partial=partial):
-            if isinstance(item, Finish):
-                return item
-            self._clock.saw(item)
-            message.text.add(item.text)
-            message.reasoning.add(item.reasoning)
-            await self._parts.push(item)
+        async with aclosing(stream_answer(model, prompt, partial=partial)) as stream:
+            async for item in stream:
+                if isinstance(item, Finish):
+                    return item
+                self._clock.saw(item)
+                message.text.add(item.text)
+                message.reasoning.add(item.reasoning)
+                await self._parts.push(item)
         raise ProviderError("stream_cut")
 
     async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
@@ -285,8 +290,7 @@ class Generation:
             return False
         if self._interrupted is not None:
             return True
-        attempt = message.attempt - (self.order.continued_after_attempt or 0)
-        backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(attempt - 1, 0)
+        backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(self._attempts_made(message) - 1, 0)
         delay_s = max(backoff_s, error.retry_after_s or 0.0)
         self._waiting_in = asyncio.create_task(asyncio.sleep(delay_s))
         try:

@@ -26,7 +26,7 @@ def check_usable_model(
     An endpoint that somebody configured counts even while it is down: that is for `doctor` and the
     page to tell, not a reason not to start.
     """
-    embedded = getattr(settings, "EMBEDDED_MODEL", False)
+    embedded = settings.EMBEDDED_MODEL
     if embedded and is_installed():
         return []
     for endpoint in configured():

@@ -1,7 +1,8 @@
 """What is known of model families by their names, where an endpoint does not tell.
 
-Looked up on 2026-01-15 in the providers' model pages. Only for what /models leaves out: OpenAI's
-list has neither windows nor kinds.
+Only for what /models leaves out: OpenAI's list has neither windows nor kinds. Written down without
+access to the providers' pages, so a figure may be off: one that is too large is mended by the
+provider's refusal (chat.prompt.smaller_window), one that is too small only leaves out too much.
 """
 
 import re

@@ -85,6 +85,7 @@ class Reply(models.Model):
     continued_after_attempt = models.PositiveIntegerField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # None exactly as long as the state is not final.
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -92,7 +93,8 @@ class Reply(models.Model):
         indexes = [
             models.Index(
                 fields=["state", "created_at"],
-                condition=models.Q(state__in=["waiting", "queued"]),
+                # Not by the state: SQLite does not see that a parameter fits the condition.
+                condition=models.Q(finished_at__isnull=True),
                 name="reply_unfinished",
             ),
             models.Index(fields=["chat", "prompt_id"], name="reply_of_prompt"),

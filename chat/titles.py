@@ -7,8 +7,9 @@ chat stay its title), and HOLDFAST_BACKGROUND_CALLS=False turns it off.
 import logging
 import re
 import uuid
+from contextlib import aclosing
 
-from channels.db import database_sync_to_async as in_database
+from asgiref.sync import sync_to_async
 from django.conf import settings
 
 from chat import events as ev
@@ -38,11 +39,11 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
     """Replace the first words by a title, once, after the first answer of a chat."""
     if not settings.BACKGROUND_CALLS or len(transcript.ancestry(order.reply_id)) != 2:
         return
-    if not await in_database(_has_start_title)(order):
+    if not await sync_to_async(_has_start_title)(order):
         return
     try:
         title = await _ask(order, transcript, catalogue)
-        if title and await in_database(_set_title)(order, title):
+        if title and await sync_to_async(_set_title)(order, title):
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
             await get_log().append(order.stream, [logged])
@@ -58,13 +59,12 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
     asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
     prompt = await build_prompt([("user", asked)], model)
     written = ""
-    stream = stream_answer(model, prompt)
-    async for item in stream:
-        if isinstance(item, Delta):
-            written += item.text
-            if len(written) > ANSWER_MAX_CHARS:
-                await stream.aclose()
-                break
+    async with aclosing(stream_answer(model, prompt)) as stream:
+        async for item in stream:
+            if isinstance(item, Delta):
+                written += item.text
+                if len(written) > ANSWER_MAX_CHARS:
+                    break
     return clean_title(written)
 
 

@@ -79,7 +79,7 @@ def abandoned_orders() -> list[WorkOrder]:
         _start_waiting(Q(parent__state__in=Reply.FINAL))
     stuck = (
         Reply.objects.select_related("chat__owner")
-        .filter(created_at__lt=before, state__in=[Reply.State.WAITING, Reply.State.QUEUED])
+        .filter(created_at__lt=before, finished_at=None)
         .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
         .order_by("created_at")[:SWEEP_BATCH]
     )
@@ -87,7 +87,7 @@ def abandoned_orders() -> list[WorkOrder]:
 
 
 def _start_waiting(which: Q) -> list[str]:
-    waiting = Reply.objects.filter(which, state=Reply.State.WAITING)
+    waiting = Reply.objects.filter(which, finished_at=None, state=Reply.State.WAITING)
     ids = list(waiting.order_by("created_at").values_list("id", flat=True))
     Reply.objects.filter(id__in=ids, state=Reply.State.WAITING).update(state=Reply.State.QUEUED)
     return [str(reply_id) for reply_id in ids]

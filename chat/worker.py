@@ -11,9 +11,10 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
 
-from channels.db import database_sync_to_async as in_database
+from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
+from django.db import close_old_connections
 
 from chat import titles, work_orders
 from chat.catalogue import get_catalogue
@@ -101,6 +102,7 @@ class Worker:
             except Exception:
                 # A loop of the worker outlives every fault; the next turn may find it mended.
                 logger.exception("worker loop %s failed; going on", step.__name__)
+                await _drop_broken_connection()
                 await asyncio.sleep(ERROR_PAUSE_S)
             if pause_s:
                 await asyncio.sleep(pause_s)
@@ -145,7 +147,7 @@ class Worker:
 
     async def _poll_stops(self) -> None:
         if ids := [generation.order.reply_id for generation in self._running.values()]:
-            self._stop_all(set(await in_database(work_orders.stops_requested)(ids)))
+            self._stop_all(set(await sync_to_async(work_orders.stops_requested)(ids)))
 
     def _stop_all(self, reply_ids: set[str]) -> None:
         for generation in self._running.values():
@@ -155,7 +157,7 @@ class Worker:
     async def _sweep(self) -> None:
         """Carry on what a crash left between two steps: see `chat.sends`."""
         held = {generation.order.reply_id for generation in self._running.values()}
-        for order in await in_database(work_orders.abandoned_orders)():
+        for order in await sync_to_async(work_orders.abandoned_orders)():
             if order.reply_id not in held:
                 await deliver(order.reply, order.stream)
 
@@ -174,7 +176,7 @@ class Worker:
 
     async def _answer(self, job: Job, lease_lapsed: bool) -> None:
         try:
-            order = await in_database(work_orders.load_order)(job.key)
+            order = await sync_to_async(work_orders.load_order)(job.key)
             if order is None:
                 await self._queue.done(job)
                 return
@@ -192,6 +194,7 @@ class Worker:
         except Exception:
             # Left to its lease: another try, by this worker or another one, starts from the log.
             logger.exception("answer %s could not be finished", job.key)
+            await _drop_broken_connection()
 
     async def _generate(self, generation: Generation) -> Outcome:
         try:
@@ -215,10 +218,15 @@ class Worker:
         # The job goes first: once the row says that the answer has ended, its owner may order it
         # to go on, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        for reply_id in await in_database(work_orders.settle)(order, STATES[outcome], attempts):
+        for reply_id in await sync_to_async(work_orders.settle)(order, STATES[outcome], attempts):
             await self._queue.put(reply_id, b"")
         if outcome is Outcome.DONE:
             self._keep(self._chores, titles.improve(order, generation.transcript, get_catalogue()))
+
+
+async def _drop_broken_connection() -> None:
+    """The worker keeps its connection to the database; one that failed would fail for ever."""
+    await sync_to_async(close_old_connections)()
 
 
 async def work(on_ready: Callable[[], None]) -> None:

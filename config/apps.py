@@ -8,5 +8,4 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         from config import checks
 
-        register(checks.check_model, "models")
         register(checks.check_debug, "security")

@@ -1,6 +1,7 @@
 """Redis as `up` sees it: the embedded one to start, or the given one to check."""
 
 import signal
+from pathlib import Path
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -19,14 +20,15 @@ class RedisPlanError(Exception):
 
 
 def redis_service() -> Service:
+    socket = unquote(settings.REDIS_URL.removeprefix("unix://"))
     try:
-        command = redis_command(settings.DATA_DIR)
+        command = redis_command(settings.DATA_DIR, Path(socket))
     except EmbeddedRedisError as error:
         raise RedisPlanError(str(error)) from error
     return Service(
         name="redis",
         argv=[*command, "--loglevel", "warning"],
-        ready=["redis", unquote(settings.REDIS_URL.removeprefix("unix://"))],
+        ready=["redis", socket],
         stage=0,
         stop_within_s=STOP_S,
         tied_by=signal.SIGTERM,

@@ -160,6 +160,7 @@ SESSION_COOKIE_AGE = 400 * 24 * 3_600  # The longest that browsers keep: a guest
 CSRF_COOKIE_HTTPONLY = False  # The page reads it and sends it back as X-CSRFToken.
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SECURE = HTTPS
+CSRF_FAILURE_VIEW = "chat.views.csrf_failure"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = env.int("HOLDFAST_HSTS_SECONDS", 365 * 24 * 3_600) if HTTPS else 0
@@ -212,6 +213,8 @@ LOGGING = {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # A page not found is the visitor's affair; a refused host or a failed view is ours.
         "django.request": {"level": "ERROR"},
+        # Tells of every restart of Redis with a traceback; streams says the same in a line.
+        "channels_redis": {"level": "CRITICAL"},
     },
 }
 
@@ -234,6 +237,7 @@ MODEL_CONNECT_TIMEOUT_MS = env.int("MODEL_CONNECT_TIMEOUT_MS", 10_000)
 MODEL_FIRST_TOKEN_TIMEOUT_MS = env.int("MODEL_FIRST_TOKEN_TIMEOUT_MS", 60_000)
 MODEL_STALL_TIMEOUT_MS = env.int("MODEL_STALL_TIMEOUT_MS", 30_000)
 BACKGROUND_CALLS = env.bool("HOLDFAST_BACKGROUND_CALLS", True)
+DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "")
 OPENAI_API_KEY = env_secret(env, "OPENAI_API_KEY")
 OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
 OPENROUTER_API_KEY = env_secret(env, "OPENROUTER_API_KEY")

@@ -85,7 +85,9 @@ async def killed(bench: Bench) -> None:
 
 async def deployed(bench: Bench) -> None:
     """SIGTERM to a worker: the pause in each answer that it was writing."""
-    pauses = [1000 * pause for pause in await _pauses(bench, signal.SIGTERM, 1 if bench.quick else 3)]
+    pauses = [
+        1000 * pause for pause in await _pauses(bench, signal.SIGTERM, 1 if bench.quick else 3)
+    ]
     bench.rows += [
         Row("deployed", "SIGTERM -> pause, median", percentile(pauses, 50), "ms", 1000, 300),
         Row("deployed", "SIGTERM -> pause, longest", max(pauses), "ms", 1000, 300),

@@ -96,7 +96,8 @@ def _report(bench: Bench, level: int, found: dict[str, Any], floor: dict[str, fl
         Row(name, f"{answers} delivered", share, "%", must_all, None, more_is_better=True)
     )
     bench.rows += [
-        Row("cpu", f"{answers} {process}", 100 * used, "%") for process, used in found["cpu"].items()
+        Row("cpu", f"{answers} {process}", 100 * used, "%")
+        for process, used in found["cpu"].items()
     ]
 
 

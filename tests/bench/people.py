@@ -61,9 +61,7 @@ class Person:
 
     async def open(self, *, deflate: bool = True) -> None:
         cookie = self.http.cookie
-        self.socket = await Socket.open(
-            self.url, "/ws", self._take, cookie=cookie, deflate=deflate
-        )
+        self.socket = await Socket.open(self.url, "/ws", self._take, cookie=cookie, deflate=deflate)
 
     def follow(self, chat: str | None = None) -> None:
         assert self.socket is not None

@@ -1,6 +1,6 @@
 """Rows of the result: a value, its budget (design: must reach, aims for), whether it is met."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,10 +39,11 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {f"p{percent}": percentile(values, percent) for percent in (50, 95, 99)}
 
 
-def table(rows: Iterable[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
     lines = [("measure", "value", "unit", "must", "aim", "")]
     last = ""
-    for row in rows:
+    measures = list(dict.fromkeys(row.measure for row in rows))
+    for row in sorted(rows, key=lambda row: measures.index(row.measure)):
         if row.measure != last:
             lines.append((f"[{row.measure}]", "", "", "", "", ""))
             last = row.measure
@@ -63,9 +64,7 @@ def table(rows: Iterable[Row]) -> str:
             + "  "
             + "  ".join(
                 cell.ljust(width) if column == 1 else cell.rjust(width)
-                for column, (cell, width) in enumerate(
-                    zip(line[1:5], widths[1:5], strict=True)
-                )
+                for column, (cell, width) in enumerate(zip(line[1:5], widths[1:5], strict=True))
             )
             + "  "
             + line[5]

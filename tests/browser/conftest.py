@@ -25,7 +25,12 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 # What the browser says of a server that is away, which some tests want.
-EXPECTED_NOISE = ("ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED", "WebSocket connection to")
+EXPECTED_NOISE = (
+    "ERR_CONNECTION_REFUSED",
+    "ERR_INTERNET_DISCONNECTED",
+    "WebSocket connection to",
+    "Failed to load resource: the server responded",
+)
 SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
 
 
@@ -59,10 +64,9 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
 
 def _note_console(message: Any, problems: list[str]) -> None:
-    is_refusal = "Failed to load resource: the server responded" in message.text
-    if message.type == "error" and not is_refusal:
-        if not any(noise in message.text for noise in EXPECTED_NOISE):
-            problems.append(message.text)
+    is_noise = any(noise in message.text for noise in EXPECTED_NOISE)
+    if message.type == "error" and not is_noise:
+        problems.append(message.text)
 
 
 def _note_host(url: str, problems: list[str]) -> None:

@@ -30,6 +30,7 @@ def test_what_is_sent_offline_goes_out_once_when_the_network_is_back(alice, fake
     alice.page.context.set_offline(True)
     alice.send(f"[[tokens=9]] {mark}")
     expect(alice.questions.last).to_contain_text("Not sent yet")
+    expect(alice.page.locator(".connection-live")).to_have_count(0)
     shot(alice.page, "offline")
     alice.page.context.set_offline(False)
     expect(alice.answers).to_have_count(2)

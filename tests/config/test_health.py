@@ -49,14 +49,6 @@ async def test_the_process_itself_is_alive_all_the_same(settings):
     assert "no-store" in response["Cache-Control"]
 
 
-def test_config_e001(settings):
-    settings.EMBEDDED_MODEL = False
-    settings.OLLAMA_HOST = "off"
-    assert "config.E001" in [check.id for check in run_checks()]
-    settings.OPENAI_API_KEY = "sk-test"
-    assert "config.E001" not in [check.id for check in run_checks()]
-
-
 def test_config_w001(settings):
     settings.DEBUG = True
     assert "config.W001" not in [check.id for check in run_checks()]

@@ -133,3 +133,16 @@ test("another chat is followed over the same socket", (t) => {
   assert.equal(sockets.length, 1);
   assert.deepEqual(sockets[0].sent.at(-1), { type: "follow", chat: "d", after: "3-0" });
 });
+
+test("while it doubts its socket it does not say live", (t) => {
+  const { connection, sockets, kind } = setUp(t);
+  sockets[0].open();
+  sockets[0].say({ type: "live", chat: null, cursor: "9-0" });
+  connection.suspect();
+  assert.equal(kind(), "checking");
+  sockets[0].say({ type: "pong" });
+  assert.equal(kind(), "live");
+  connection.suspect();
+  mock.timers.tick(3_000);
+  assert.equal(kind(), "offline");
+});

@@ -1,12 +1,17 @@
+import os
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.local_model import LocalModelError, serve
+from chat.local_model import LocalModelError, check
 
 
 class Command(BaseCommand):
+    """Turns into `python -m chat.local_model`: the same process, without Django's memory."""
+
     help = "Serve the embedded model on loopback until SIGTERM. `up` does this by itself."
     requires_system_checks: list[str] = []
 
@@ -15,10 +20,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
         try:
-            serve(port, on_ready=self._say)
+            port = check(port)
         except LocalModelError as e:
             raise CommandError(str(e)) from e
-
-    def _say(self, url: str) -> None:
-        self.stdout.write(f"The embedded model answers at {url}")
-        self.stdout.flush()
+        os.chdir(settings.BASE_DIR)
+        argv = [sys.executable, "-m", "chat.local_model", "--port", str(port)]
+        os.execv(argv[0], argv)  # noqa: S606  ourselves, no shell

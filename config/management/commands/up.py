@@ -20,6 +20,7 @@ from django.core.checks import ERROR, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 
+from chat.model_checks import check_usable_model
 from config import bootstrap, data_folder, gomp, prepare
 from config.checks import LOOPBACK
 from config.child import Service
@@ -99,7 +100,7 @@ def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], lis
 
 
 def _check() -> None:
-    for problem in run_checks():
+    for problem in [*run_checks(), *check_usable_model(None)]:
         if problem.level >= ERROR and not problem.is_silenced():
             hint = f" {problem.hint}" if problem.hint else ""
             raise ImproperlyConfigured(f"({problem.id}) {problem.msg}{hint}")

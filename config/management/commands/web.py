@@ -25,7 +25,7 @@ DRAIN_S = 5.0
 DRAIN_POLL_S = 0.05
 SERVICE_RESTART = 1012
 # What clients send is short: names, cursors, counts.
-WEBSOCKET_MESSAGE_BYTES = 16_000_000
+WEBSOCKET_MESSAGE_BYTES = 65_536
 
 
 class Command(BaseCommand):
@@ -73,6 +73,9 @@ def _begin(server: Any, listening: socket.socket) -> None:
     """Called by Daphne just before its loop runs."""
     from twisted.internet import reactor
 
+    from config import sockets
+
+    sockets.prepare(server.ws_factory)
     listening.setblocking(False)
     port = reactor.adoptStreamPort(listening.fileno(), listening.family, server.http_factory)
     loop = asyncio.get_event_loop()

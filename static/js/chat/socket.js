@@ -19,7 +19,7 @@ const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 450
  *   onProblem(message), watchFrom() -> cursor, followed() -> {chat, after} | null
  */
 export class Connection {
-  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "offline" | "signed-out" | "stopped"} */
+  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "stopped"} */
   state = signal({ kind: "idle" });
 
   #url;
@@ -80,7 +80,7 @@ export class Connection {
   retryNow() {
     const { kind } = this.state.peek();
     if (kind === "offline") this.#connect();
-    else if (kind === "live" || kind === "catching-up") this.#checkAlive();
+    else if (kind === "live" || kind === "catching-up") this.suspect();
   }
 
   /** Something else found the server unreachable: see whether this socket is alive. */
@@ -117,6 +117,7 @@ export class Connection {
   #heard(raw) {
     this.#heardAtMs = Date.now();
     this.#clearTimer("pong");
+    if (this.state.peek().kind === "checking") this.#showProgress();
     const message = JSON.parse(raw);
     if (message.entries) this.#handlers.onFrame(message);
     else this.#control(message);
@@ -184,11 +185,13 @@ export class Connection {
   #checkAlive() {
     const { kind } = this.state.peek();
     if (kind === "offline") this.#connect();
-    else if (this.#socket?.readyState === 1) this.#ping(AWAKE_PONG_WITHIN_MS);
+    else if (kind !== "checking" && this.#socket?.readyState === 1) {
+      this.state.value = { kind: "checking" };
+      this.#ping(AWAKE_PONG_WITHIN_MS);
+    }
   }
 
   #ping(withinMs) {
-    if (this.#timers.has("pong")) return;
     this.#send({ type: "ping" });
     this.#after("pong", withinMs, () => this.#lost(atOnceMs()));
   }

@@ -94,6 +94,7 @@ export const text = {
   liveHint: "Connected. What you see is stored.",
   connecting: "Connecting…",
   catchingUp: "Catching up…",
+  checking: "Checking the connection…",
   offlineSince: (time) => `Offline since ${time}`,
   nextTryIn: (seconds) => (seconds > 0 ? `next try in ${seconds} s` : "trying"),
   retryNow: "Try now",

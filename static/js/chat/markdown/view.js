@@ -4,13 +4,16 @@
 import { blocksOf, renderBlock } from "./render.js";
 import { codeUntil, finalCount, openFence } from "./stream.js";
 
+const BLOCKS_PER_PART = 32;
+const LINES_PER_BOX = 50;
+
 export class MarkdownView {
   #root;
   #drawn = []; // final blocks: {raw, element}
   #open = []; // elements of the blocks that may still change
   #offset = 0; // how much of the text the final blocks hold
   #links = {};
-  #fence = null; // {mark, node, until}: an open code block
+  #fence = null; // {mark, code, lines, until}: an open code block
   #done = null; // the text of the last full pass
 
   constructor(root) {
@@ -34,7 +37,7 @@ export class MarkdownView {
       const isSame = before && before.raw === token.raw && !token.raw.includes("[");
       const element = isSame ? before.element : this.#element(token);
       if (!isSame && before) before.element.replaceWith(element);
-      else if (!isSame) this.#root.append(element);
+      else if (!isSame) this.#place(element);
       kept.push({ raw: token.raw, element });
     });
     for (const { element } of this.#drawn.slice(blocks.length)) element.remove();
@@ -55,9 +58,13 @@ export class MarkdownView {
       if (index < final) this.#offset += token.raw.length;
       if (token.type === "space") return;
       const element = this.#element(token);
-      this.#root.append(element);
-      if (index < final) this.#drawn.push({ raw: token.raw, element });
-      else this.#open.push(element);
+      if (index < final) {
+        this.#place(element);
+        this.#drawn.push({ raw: token.raw, element });
+      } else {
+        this.#root.append(element);
+        this.#open.push(element);
+      }
     });
     this.#followFence(source);
   }
@@ -70,24 +77,50 @@ export class MarkdownView {
     const start = this.#offset + fence.start;
     const { until, isClosed } = codeUntil(source, start, fence.mark);
     if (isClosed) return;
-    const node = document.createTextNode(source.slice(start, until));
-    code.replaceChildren(node);
-    this.#fence = { mark: fence.mark, node, until };
+    code.replaceChildren();
+    this.#fence = { mark: fence.mark, code, lines: 0, until: start };
+    this.#addCode(source.slice(start, until));
+    this.#fence.until = until;
   }
 
   #appendCode(source) {
     const { until, isClosed } = codeUntil(source, this.#fence.until, this.#fence.mark);
     if (isClosed) return false;
     if (until > this.#fence.until) {
-      this.#fence.node.appendData(source.slice(this.#fence.until, until));
+      this.#addCode(source.slice(this.#fence.until, until));
       this.#fence.until = until;
     }
     return true;
   }
 
+  /** Final blocks live in parts: one more block is laid out beside a few parts, not beside them all. */
+  #place(element) {
+    let part = this.#root.lastElementChild;
+    if (!part || part.childElementCount >= BLOCKS_PER_PART) {
+      part = document.createElement("div");
+      part.className = "md-part";
+      this.#root.append(part);
+    }
+    part.append(element);
+  }
+
+  /** New lines go into boxes of their own, so that the browser need not lay out the old ones again. */
+  #addCode(lines) {
+    if (!lines) return;
+    let box = this.#fence.code.lastElementChild;
+    if (!box || this.#fence.lines >= LINES_PER_BOX) {
+      box = document.createElement("span");
+      box.className = "code-lines";
+      this.#fence.code.append(box);
+      this.#fence.lines = 0;
+    }
+    box.append(lines);
+    this.#fence.lines += lines.split("\n").length - 1;
+  }
+
   #element(token) {
     const element = document.createElement("div");
-    element.className = "md-block";
+    element.className = token.type === "heading" ? "md-block md-heading" : "md-block";
     element.append(renderBlock(token));
     return element;
   }

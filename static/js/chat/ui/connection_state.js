@@ -22,6 +22,7 @@ function labelOf(state) {
     connecting: text.connecting,
     "catching-up": text.catchingUp,
     live: text.live,
+    checking: text.checking,
     offline: state.since && text.offlineSince(clockTime(state.since)),
     "signed-out": text.signedOut,
     stopped: text.connectionStopped,

@@ -1,0 +1,733 @@
+"""The WebSocket: what is sent, in which order, to whom, and how it ends."""
+
+import asyncio
+import contextlib
+import json
+import uuid
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.conf import settings as django_settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from accounts.models import User
+from chat import consumers
+from chat import events as ev
+from chat.consumers import _parse_command, is_own_page
+from chat.models import Chat
+from chat.transcript import fold_entries
+from config.asgi import application
+from streams.log import Entry, get_log
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Socket:
+    """One WebSocket to the application, with everything it was sent."""
+
+    def __init__(self, person=None, *, host="localhost", origin="http://localhost", cookies=None):
+        cookies = cookies if cookies is not None else _cookies(person)
+        headers = [(b"host", host.encode()), (b"cookie", cookies.encode())]
+        if origin is not None:
+            headers.append((b"origin", origin.encode()))
+        self.wire = WebsocketCommunicator(application, "/ws", headers)
+        self.received = 0
+        self.entries = {}  # chat -> [[entry id, event]] of its own frames
+        self.watched = []
+        self.open = False
+
+    async def __aenter__(self):
+        self.open, _ = await self.wire.connect(timeout=5)
+        return self
+
+    async def __aexit__(self, *_):
+        with contextlib.suppress(Exception):
+            await self.wire.disconnect()
+
+    async def say(self, **message):
+        await self.wire.send_json_to(message)
+
+    async def hear(self, timeout=5):
+        """The next message, folded into what is known."""
+        output = await self.wire.receive_output(timeout)
+        assert output["type"] == "websocket.send", output
+        self.received += len(output["text"])
+        message = json.loads(output["text"])
+        if message.get("watch"):
+            self.watched += message["entries"]
+        elif "entries" in message:
+            self.entries.setdefault(message["chat"], []).extend(message["entries"])
+        return message
+
+    async def until(self, condition, timeout=10):
+        async with asyncio.timeout(timeout):
+            while True:
+                message = await self.hear(timeout)
+                if condition(message):
+                    return message
+
+    async def until_entry(self, chat, entry_id):
+        await self.until(lambda _: self.entries[chat][-1][0] == entry_id)
+
+    async def until_type(self, kind, **fields):
+        expected = {"type": kind} | fields
+        return await self.until(lambda message: expected.items() <= message.items())
+
+    async def until_closed(self, timeout=10):
+        """The close code; what is sent before it is let go by."""
+        async with asyncio.timeout(timeout):
+            while True:
+                output = await self.wire.receive_output(timeout)
+                if output["type"] == "websocket.close":
+                    return output["code"]
+
+    async def follow(self, chat, after=None):
+        await self.say(type="follow", chat=chat, after=after)
+        return await self.until_type("live", chat=chat)
+
+    async def is_quiet(self):
+        """Nothing more comes: a ping is answered before anything else is sent."""
+        await self.say(type="ping")
+        return (await self.hear()) == {"type": "pong"}
+
+    def transcript(self, chat, into=None):
+        return fold_entries(
+            (
+                Entry(entry_id, chat, event["type"], json.dumps(event).encode())
+                for entry_id, event in self.entries.get(chat, [])
+            ),
+            into=into,
+        )
+
+
+def _cookies(person):
+    if person is None:
+        return ""
+    return "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())
+
+
+def own_frame_of(chat):
+    return lambda message: message.get("chat") == chat and "entries" in message
+
+
+async def append(person, *events, chat=None):
+    """Append made-up events to somebody's log; returns the entry ids."""
+    logged = [ev.log_event(chat or person.chat, event, f"made:{uuid.uuid4()}") for event in events]
+    return await get_log().append(person.stream, logged)
+
+
+def delta(text, message="m"):
+    return ev.MessageDelta(message=message, text=text)
+
+
+def renamed(person, title):
+    return ev.ChatRenamed(chat=person.chat, title=title, by="user")
+
+
+@pytest.fixture
+async def online(no_worker, alice):
+    """Alice with a chat; whatever happens next is what a test appends."""
+    await alice.send("Hello")
+    return alice
+
+
+# Coming in
+
+
+async def test_it_welcomes(online):
+    tail = await get_log().tail(online.stream)
+    async with Socket(online) as socket:
+        assert await socket.hear() == {
+            "type": "welcome",
+            "cursor": tail,
+            "heartbeat_ms": consumers.HEARTBEAT_MS,
+            "user": {"id": online.user["id"], "is_guest": True},
+        }
+
+
+@pytest.mark.parametrize("cookies", ["", "sessionid=made-up", "hf_visitor=a:b:c"])
+async def test_nobody_is_told_to_sign_in(no_worker, cookies):
+    async with Socket(cookies=cookies) as socket:
+        assert socket.open  # Only an open socket can be told why it is closed.
+        assert await socket.until_closed() == 4401
+
+
+async def test_a_person_who_was_shut_out_is_told_to_sign_in(online):
+    await User.objects.aupdate(is_active=False)
+    async with Socket(online) as socket:
+        assert await socket.until_closed() == 4401
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://evil.example",
+        "http://localhost.evil.example",
+        "http://evil.example#localhost",
+        "http://localhost@evil.example",
+        "http://localhost:8001",
+        "null",
+        "localhost",
+        "http://[::1",
+        "file://",
+        "\xff",
+    ],
+)
+async def test_a_page_that_is_not_ours_is_turned_away(online, origin):
+    async with Socket(online, origin=origin) as socket:
+        assert await socket.until_closed() == 4403
+
+
+@pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "local host", "["])
+async def test_a_host_that_is_not_ours_is_turned_away(online, host):
+    async with Socket(online, host=host, origin=f"http://{host}") as socket:
+        assert await socket.until_closed() == 4403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost", None),
+        ("localhost:8000", "http://localhost:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("LOCALHOST", "http://localhost"),
+        ("localhost", "https://chat.example.org"),
+    ],
+)
+async def test_our_own_pages_are_let_in(online, settings, host, origin):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://chat.example.org"]
+    async with Socket(online, host=host, origin=origin) as socket:
+        assert (await socket.hear())["type"] == "welcome"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+@hypothesis_settings(deadline=None, max_examples=100)
+def test_no_header_upsets_the_check_of_the_page(host, origin):
+    headers = {
+        b"host": host.encode("latin-1", "replace"),
+        b"origin": ("http://" + origin).encode("latin-1", "replace"),
+    }
+    if is_own_page(headers):
+        assert host.lower().strip(".").split(":")[0].strip("[]") in ("localhost", "127.0.0.1", "")
+
+
+async def test_too_many_sockets_of_one_person_are_refused(online, bob, monkeypatch):
+    await bob.send("Hello")
+    monkeypatch.setattr(consumers, "MAX_SOCKETS_PER_USER", 2)
+    async with Socket(online) as first, Socket(online) as second:
+        for socket in (first, second):
+            assert (await socket.hear())["type"] == "welcome"
+        async with Socket(online) as third:
+            assert await third.until_closed() == 4429
+        async with Socket(bob) as other:
+            assert (await other.hear())["type"] == "welcome"
+        await first.wire.disconnect()
+        async with Socket(online) as fourth:
+            assert (await fourth.hear())["type"] == "welcome"
+    assert not consumers._open_sockets
+
+
+# Following
+
+
+async def test_a_replay_from_every_entry_gives_the_same_transcript(worker, alice):
+    _, reply = await alice.send("[[tokens=12&rate=400]] Go")
+    await alice.settled(reply)
+    entries = await alice.entries()
+    whole = fold_entries(entries).to_dict()
+    async with Socket(alice) as socket:
+        for seen in range(len(entries) + 1):
+            before = fold_entries(entries[:seen])
+            socket.entries.clear()
+            await socket.follow(alice.chat, before.cursor if seen else None)
+            expected = [entry.id for entry in entries[seen:]]
+            assert [entry_id for entry_id, _ in socket.entries.get(alice.chat, [])] == expected
+            assert socket.transcript(alice.chat, into=before).to_dict() == whole
+
+
+async def test_an_answer_followed_live_is_the_answer_read_later(worker, alice):
+    await alice.send("[[tokens=1]] First")
+    async with Socket(alice) as socket:
+        await socket.follow(alice.chat)
+        _, reply = await alice.send("[[tokens=60&rate=300&mode=unicode]] Go", parent=None)
+        while True:
+            await socket.until(own_frame_of(alice.chat))
+            message = socket.transcript(alice.chat).messages.get(reply)
+            if message is not None and message.status == "done":
+                break
+    text = str(message.text)
+    assert (message.length, message.sha256) == ev.fingerprint(text)
+    assert text == str((await alice.message(reply)).text)
+    ids = [entry_id for entry_id, _ in socket.entries[alice.chat]]
+    assert len(ids) == len(set(ids)) and ids == sorted(ids, key=_order)
+
+
+def _order(entry_id):
+    return tuple(map(int, entry_id.split("-")))
+
+
+async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(online):
+    """Back and forth between two chats that are both being written, without reconnecting."""
+    chats, writing = [online.chat, str(uuid.uuid4())], True
+    written = {chat: [] for chat in chats}
+
+    async def write():
+        number = 0
+        while writing:
+            for chat in chats:
+                written[chat] += await append(online, delta(f"{number} "), chat=chat)
+            number += 1
+
+    await Chat.objects.acreate(
+        id=uuid.UUID(chats[1]), owner_id=online.user["id"], updated_at="2026-01-01T00:00:00Z"
+    )
+    start = {chat: await get_log().tail(online.stream) for chat in chats}
+    async with Socket(online) as socket:
+        writer = asyncio.create_task(write())
+        got = {chat: [] for chat in chats}
+        for turn in range(24):
+            chat = chats[turn % 2]
+            after = got[chat][-1] if got[chat] else start[chat]
+            await socket.say(type="follow", chat=chat, after=after)
+            await socket.until_type("live", chat=chat)
+            if turn % 3:  # Some turns see a while of live frames, some are cut short.
+                await socket.until(own_frame_of(chat))
+            for name in chats:
+                got[name] += [entry_id for entry_id, _ in socket.entries.pop(name, [])]
+            await socket.say(type="ack", bytes=socket.received)
+        writing = False
+        await writer
+        for chat in chats:
+            await socket.follow(chat, got[chat][-1])
+            for name in chats:
+                got[name] += [entry_id for entry_id, _ in socket.entries.pop(name, [])]
+    assert got == written
+    assert min(map(len, written.values())) > 20
+
+
+async def test_only_the_followed_chat_comes_with_its_tokens(online):
+    other = str(uuid.uuid4())
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        socket.entries.clear()
+        await append(online, delta("mine"))
+        await append(online, delta("other's"), chat=other)
+        await append(online, renamed(online, "Title"), chat=other)
+        await append(online, delta(" again"))
+        await socket.until(lambda _: len(socket.entries.get(online.chat, [])) == 2)
+    assert [event["text"] for _, event in socket.entries[online.chat]] == ["mine", " again"]
+    assert set(socket.entries) == {online.chat}
+    assert [event["type"] for _, event in socket.watched] == ["chat.renamed"]
+
+
+async def test_after_unfollow_a_chat_is_only_watched(online):
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        await socket.say(type="unfollow")
+        assert await socket.is_quiet()
+        await append(online, delta("unseen"))
+        await append(online, renamed(online, "Seen"))
+        frame = await socket.until(lambda message: "entries" in message)
+    assert frame["watch"] is True
+    assert [event["type"] for _, event in frame["entries"]] == ["chat.renamed"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_chat_that_is_not_yours_cannot_be_followed(online, bob, known):
+    await bob.send("Bob's own")
+    chat = online.chat if known else str(uuid.uuid4())
+    async with Socket(bob) as socket:
+        await socket.hear()
+        await socket.say(type="follow", chat=chat, after=None)
+        refused = await socket.hear()
+        assert refused == {
+            "type": "error",
+            "code": "chat_not_found",
+            "message": "This chat does not exist, or it is not yours.",
+            "chat": chat,
+        }
+        await append(online, delta("secret"), renamed(online, "secret"))
+        assert await socket.is_quiet()
+        await socket.follow(bob.chat)  # The socket stays of use.
+    assert "secret" not in json.dumps([socket.entries, socket.watched])
+
+
+async def test_bob_watches_nothing_of_alices(online, bob):
+    await bob.send("Bob's own")
+    async with Socket(bob) as socket:
+        await socket.say(type="watch", after="0-0")
+        await socket.until_type("live", chat=None)
+        await append(online, renamed(online, "secret"))
+        await append(bob, renamed(bob, "Bob's title"))
+        await socket.until(lambda message: "entries" in message)
+    assert {event.get("chat", bob.chat) for _, event in socket.watched} == {bob.chat}
+
+
+async def test_a_refused_follow_leaves_the_followed_chat_as_it_is(online):
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        await socket.say(type="follow", chat=str(uuid.uuid4()), after=None)
+        await socket.until_type("error")
+        [entry_id] = await append(online, delta("still here"))
+        frame = await socket.until(own_frame_of(online.chat))
+    assert frame["entries"][0][0] == entry_id
+
+
+async def test_a_chat_that_is_deleted_says_so_and_cannot_be_followed_again(online):
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        await online.client.delete(f"/api/chats/{online.chat}")
+        frame = await socket.until(own_frame_of(online.chat))
+        assert frame["entries"][0][1]["type"] == "chat.deleted"
+        await socket.say(type="follow", chat=online.chat, after=None)
+        assert (await socket.until_type("error"))["code"] == "chat_not_found"
+
+
+async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
+    monkeypatch.setattr(consumers, "REPLAY_PAGE", 7)
+    await append(online, *(delta(f"{number} ") for number in range(50)))
+    expected = [entry.id for entry in await online.entries()]
+    async with Socket(online) as socket:
+        live = await socket.follow(online.chat)
+    assert [entry_id for entry_id, _ in socket.entries[online.chat]] == expected
+    assert live["cursor"] == expected[-1]
+
+
+async def test_a_cursor_of_the_future_gives_nothing_and_then_what_is_new(online):
+    """A log that was restored to an earlier day must not silence a client for good."""
+    async with Socket(online) as socket:
+        live = await socket.follow(online.chat, "9" * 15 + "-0")
+        assert online.chat not in socket.entries
+        assert live["cursor"] == "9" * 15 + "-0"
+
+
+# Watching
+
+
+async def test_a_watch_replays_all_chats_without_tokens(online):
+    other = str(uuid.uuid4())
+    await append(online, delta("one"), renamed(online, "A"))
+    await append(online, delta("two"), ev.ChatRenamed(chat=other, title="B", by="user"), chat=other)
+    tail = await get_log().tail(online.stream)
+    async with Socket(online) as socket:
+        await socket.say(type="watch", after="0-0")
+        live = await socket.until_type("live", chat=None)
+    assert live["cursor"] == tail
+    types = [event["type"] for _, event in socket.watched]
+    assert types == [
+        "chat.created",
+        "message.created",
+        "message.created",
+        "chat.renamed",
+        "chat.renamed",
+    ]
+    assert socket.entries == {}
+
+
+async def test_a_watch_from_the_end_gives_only_the_marker(online):
+    tail = await get_log().tail(online.stream)
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.say(type="watch", after=tail)
+        assert await socket.hear() == {"type": "live", "chat": None, "cursor": tail}
+
+
+async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypatch):
+    monkeypatch.setattr(consumers, "MAX_WATCH_REPLAY", 3)
+    for number in range(4):
+        await append(online, renamed(online, str(number)))
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.say(type="watch", after="0-0")
+        assert await socket.hear() == {"type": "reset"}
+        await append(online, renamed(online, "live"))
+        frame = await socket.hear()
+    assert frame["watch"] and frame["entries"][0][1]["title"] == "live"
+
+
+async def test_resuming_both_cursors_after_a_break_misses_nothing(online):
+    """What docs/protocol.md tells a client to do after any interruption."""
+    async with Socket(online) as socket:
+        watch = (await socket.hear())["cursor"]
+        chat_cursor = (await socket.follow(online.chat))["cursor"]
+    missed = str(uuid.uuid4())
+    await append(online, delta("missed"))
+    await append(online, ev.ChatRenamed(chat=missed, title="Missed", by="user"), chat=missed)
+    async with Socket(online) as socket:
+        await socket.say(type="watch", after=watch)
+        await socket.say(type="follow", chat=online.chat, after=chat_cursor)
+        await socket.until_type("live", chat=online.chat)
+    assert [event["text"] for _, event in socket.entries[online.chat]] == ["missed"]
+    assert [event["title"] for _, event in socket.watched] == ["Missed"]
+
+
+# Commands that are none
+
+GOOD_CHAT = "0198c5a0-0000-7000-8000-000000000001"
+BAD = [
+    "hello",
+    "null",
+    "[]",
+    "{}",
+    '"ping"',
+    "[" * 2_000,
+    '{"type": "dance"}',
+    '{"type": ["ping"]}',
+    '{"type": null}',
+    '{"type": "ack"}',
+    '{"type": "ack", "bytes": -1}',
+    '{"type": "ack", "bytes": "1"}',
+    '{"type": "ack", "bytes": 1.5}',
+    '{"type": "ack", "bytes": true}',
+    '{"type": "ack", "bytes": 1e400}',
+    '{"type": "watch"}',
+    '{"type": "watch", "after": null}',
+    '{"type": "watch", "after": 5}',
+    '{"type": "watch", "after": "yesterday"}',
+    '{"type": "watch", "after": "%s-0"}' % ("9" * 16),
+    '{"type": "follow"}',
+    '{"type": "follow", "chat": null}',
+    '{"type": "follow", "chat": "x"}',
+    '{"type": "follow", "chat": {"$ne": 1}}',
+    json.dumps({"type": "follow", "chat": GOOD_CHAT.upper()}),
+    json.dumps({"type": "follow", "chat": GOOD_CHAT, "after": "9-"}),
+    json.dumps({"type": "follow", "chat": GOOD_CHAT, "after": "1-" + "9" * 20}),
+    '{"type": "ping", "padding": "%s"}' % ("x" * consumers.MAX_COMMAND_BYTES),
+]
+
+
+@pytest.mark.parametrize("text", BAD, ids=lambda text: text[:40])
+async def test_a_message_that_is_not_of_the_protocol_ends_the_socket(online, text):
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.wire.send_to(text_data=text)
+        assert await socket.until_closed() == 4400
+
+
+async def test_a_binary_message_ends_the_socket(online):
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.wire.send_to(bytes_data=b"\x00\xff")
+        assert await socket.until_closed() == 4400
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=40)
+    | st.sampled_from(["0-0", GOOD_CHAT, "9-9", "ping"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+kinds = st.sampled_from(["watch", "follow", "unfollow", "ack", "ping", "pong", "dance"])
+commands = st.fixed_dictionaries(
+    {"type": kinds | values}, optional={"chat": values, "after": values, "bytes": values}
+)
+
+
+@given(commands.map(json.dumps) | st.text(max_size=60))
+@hypothesis_settings(deadline=None, max_examples=300)
+def test_what_is_read_as_a_command_is_one(text):
+    """Whatever passes can be carried out: nothing a client says raises further in."""
+    command = _parse_command(text)
+    if command is None:
+        return
+    match command["type"]:
+        case "ack":
+            assert command["bytes"] >= 0
+        case "follow":
+            assert str(uuid.UUID(command["chat"])) == command["chat"]
+        case "watch":
+            assert _order(command["after"]) >= (0, 0)
+        case kind:
+            assert kind in {"ping", "pong", "unfollow"}
+
+
+@given(st.lists(commands.map(json.dumps), max_size=6))
+@hypothesis_settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    database=None,
+)
+def test_the_socket_survives_what_it_is_told_or_says_4400(rejected, said):
+    assert rejected(said) in (None, 4400)
+
+
+@pytest.fixture
+def rejected(transactional_db, redis_url):
+    """Says things to a socket of Alice's; returns how it closed, None if it did not."""
+    from django.test import Client
+
+    user = User.objects.create(is_guest=True, password="!")
+    client = Client()
+    client.force_login(user)
+    cookies = f"sessionid={client.cookies['sessionid'].value}"
+
+    def run(said):
+        async def converse():
+            from streams.log import close_log
+
+            pongs = 1 + sum((_parse_command(text) or {}).get("type") == "ping" for text in said)
+            try:
+                async with Socket(cookies=cookies) as socket:
+                    assert (await socket.hear())["type"] == "welcome"
+                    for text in said:
+                        await socket.wire.send_to(text_data=text)
+                    await socket.wire.send_to(text_data='{"type": "ping"}')
+                    while True:
+                        output = await socket.wire.receive_output(5)
+                        if output["type"] == "websocket.close":
+                            return output["code"]
+                        if json.loads(output["text"]) == {"type": "pong"}:
+                            pongs -= 1
+                            if not pongs:
+                                return None
+            finally:
+                await close_log()
+
+        return asyncio.run(converse())
+
+    return run
+
+
+# Limits
+
+
+async def test_a_flood_of_commands_ends_the_socket(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 500)  # The second replay waits for an ack.
+    async with Socket(online) as socket:
+        await socket.hear()
+        for _ in range(consumers.MAX_COMMANDS_PENDING + 20):
+            await socket.say(type="follow", chat=online.chat, after=None)
+        assert await socket.until_closed() == 4429
+
+
+async def test_many_commands_one_after_another_are_no_flood(online):
+    async with Socket(online) as socket:
+        for _ in range(2 * consumers.MAX_COMMANDS_PENDING):
+            await socket.follow(online.chat)
+            await socket.say(type="ack", bytes=socket.received)
+        assert await socket.is_quiet()
+
+
+async def test_pings_are_answered(online):
+    async with Socket(online) as socket:
+        await socket.hear()
+        for _ in range(3):
+            assert await socket.is_quiet()
+
+
+async def test_a_flood_of_pings_that_reads_nothing_ends_the_socket(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 500)
+    async with Socket(online) as socket:
+        await socket.hear()
+        for _ in range(100):
+            await socket.say(type="ping")
+        assert await socket.until_closed() == 4408
+
+
+async def test_a_client_that_acknowledges_nothing_is_paused_and_then_closed(
+    online, monkeypatch, settings
+):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.5)
+    async with Socket(online) as deaf, Socket(online) as other:
+        await deaf.follow(online.chat)
+        await other.follow(online.chat)
+        sent = []
+        for number in range(60):  # 300 kB
+            sent += await append(online, delta(f"{number}:" + "x" * 5_000))
+            await other.until_entry(online.chat, sent[-1])
+            await other.say(type="ack", bytes=other.received)
+        queued = deaf.wire.output_queue.qsize()
+        assert queued < 10  # About the window; the rest waits in the log.
+        assert await deaf.until_closed() == 4408
+        assert [entry_id for entry_id, _ in other.entries[online.chat]][-60:] == sent
+        [last] = await append(online, delta("on it goes"))
+        await other.until_entry(online.chat, last)
+
+
+async def test_a_paused_client_that_catches_up_has_missed_nothing(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        sent = []
+        for number in range(40):
+            sent += await append(online, delta(f"{number}:" + "x" * 5_000))
+        while socket.entries[online.chat][-1][0] != sent[-1]:
+            await socket.hear()
+            await socket.say(type="ack", bytes=socket.received)
+    assert [entry_id for entry_id, _ in socket.entries[online.chat]][-40:] == sent
+
+
+async def test_a_replay_too_waits_for_the_client(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(consumers, "REPLAY_PAGE", 1)
+    for number in range(30):
+        await append(online, delta(f"{number}:" + "x" * 5_000))
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.say(type="follow", chat=online.chat, after=None)
+        assert await socket.until_closed() == 4408
+        assert socket.wire.output_queue.qsize() == 0
+
+
+async def test_acknowledging_more_than_was_sent_gains_nothing(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        await socket.say(type="ack", bytes=10**15)
+        assert await socket.is_quiet()
+        for number in range(30):
+            await append(online, delta(f"{number}:" + "x" * 5_000))
+        assert await socket.until_closed() == 4408
+
+
+# Heartbeat
+
+
+async def test_it_pings_and_closes_a_silent_client(online, monkeypatch):
+    monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
+    monkeypatch.setattr(consumers, "SILENT_AFTER_MS", 300)
+    async with Socket(online) as socket:
+        assert (await socket.hear())["heartbeat_ms"] == 50
+        for _ in range(12):  # Twice as long as silence would last.
+            await socket.until_type("ping")
+            await socket.say(type="pong")
+        assert await socket.until_closed() == 4408
+
+
+async def test_the_sessions_end_closes_the_socket(online):
+    """What the channel layer will bring when a session is revoked."""
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.wire.send_input({"type": "session.ended"})
+        assert await socket.until_closed() == 4401
+
+
+# What is left behind
+
+
+async def test_a_socket_that_goes_leaves_no_task_and_no_follower(online):
+    before = {task for task in asyncio.all_tasks() if "streams" not in task.get_name()}
+    for _ in range(5):
+        async with Socket(online) as socket:
+            await socket.follow(online.chat)
+    async with asyncio.timeout(5):
+        while get_log()._follower._followed:
+            await asyncio.sleep(0.01)
+    left = {task for task in asyncio.all_tasks() if "streams" not in task.get_name()} - before
+    assert not {task for task in left if "consumers" in str(task.get_coro())}
+    assert not consumers._open_sockets
+
+
+def test_the_constants_are_those_of_the_document():
+    assert consumers.HEARTBEAT_MS < consumers.SILENT_AFTER_MS
+    assert consumers.WINDOW_BYTES > django_settings.STREAMS_FOLLOWER_BUFFER_BYTES

@@ -9,7 +9,7 @@ ChatError
 ├── NotPossibleNow        409  the answer is in a state that does not allow it
 ├── MessageTooLong        413
 ├── ModelUnknown          422  the model is not in the catalogue
-└── LogAway               503  the log cannot be written; nothing was stored
+└── LogAway               503  the log cannot be written; what was placed is delivered later
 
 `code` is stable and documented; `message` is a sentence for a person that says what to do.
 """
@@ -77,4 +77,4 @@ class ModelUnknown(ChatError):
 class LogAway(ChatError):
     code = "log_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "The chat cannot be stored right now, so nothing was sent. Try again in a moment."
+    message = "The chat cannot be stored right now. Try again in a moment: it is not sent twice."

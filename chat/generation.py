@@ -219,9 +219,7 @@ class Generation:
         try:
             return await consuming
         except ContextTooLong as error:
-            if self._window is not None:
-                raise
-            # Our count was too low. Once more with less, before anyone is told.
+            # Our count was too low. Again with less, until nothing more can be left out.
             self._window = smaller_window(model, prompt, error)
             raise ProviderError("context_too_long", permanent=False) from error
         except asyncio.CancelledError:
@@ -288,7 +286,7 @@ class Generation:
         """Wait before the next attempt; False when another one is of no use."""
         if error.permanent or self._attempts_spent(message):
             return False
-        if self._interrupted is not None:
+        if self._interrupted is not None or error.code == "context_too_long":
             return True
         backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(self._attempts_made(message) - 1, 0)
         delay_s = max(backoff_s, error.retry_after_s or 0.0)

@@ -70,9 +70,10 @@ def answer_reserve(model: Model) -> int:
 
 
 def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model:
-    """The model as it is to be treated after it refused `prompt`: build again with it, once."""
-    reserve = answer_reserve(model)
-    window = int(prompt.prompt_tokens * SHRINK) + reserve
+    """The model as it is to be treated after it refused `prompt`: build again with it."""
+    room = int(prompt.prompt_tokens * SHRINK)
+    # So much that `answer_reserve` leaves just this room.
+    window = room + min(ANSWER_TOKENS, room // 3, model.max_output_tokens or ANSWER_TOKENS)
     if error.limit_tokens and error.limit_tokens < model.context_tokens:
         window = error.limit_tokens
     return replace(model, context_tokens=min(window, model.context_tokens - 1))

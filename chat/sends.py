@@ -7,6 +7,7 @@ between two of these steps, runs `deliver` again: appends are dropped by event i
 a key once, so nothing is doubled.
 """
 
+import asyncio
 import hashlib
 import uuid
 from contextlib import suppress
@@ -180,10 +181,14 @@ def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
 
 
 async def deliver(reply: Reply, stream: str) -> None:
-    """Tell the log, queue the job, empty the outbox. Safe to repeat and to run twice at once."""
-    await append_outbox(reply, stream)
+    """Tell the log, queue the job, empty the outbox. Safe to repeat and to run twice at once.
+
+    The first two go at the same time: a worker that is quicker than the log tells it the same.
+    """
+    telling = [append_outbox(reply, stream)]
     if reply.state == Reply.State.QUEUED:
-        await enqueue(reply.id)
+        telling.append(enqueue(reply.id))
+    await asyncio.gather(*telling)
     if reply.outbox is not None:
         await sync_to_async(_empty_outbox)(reply.id)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 
 from config.testing import find_browser
 from streams.embedded import redis_command
@@ -76,6 +77,22 @@ def redis_url(redis_server: subprocess.Popen[bytes]) -> Iterator[str]:
     yield settings.REDIS_URL
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.flushall()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """PostgreSQL drops no database that somebody uses, be it an idle thread of the tests."""
+    if os.environ.get("HOLDFAST_TEST_DATABASE") != "postgresql":
+        yield
+        return
+    blocker = request.getfixturevalue("django_db_blocker")
+    request.getfixturevalue("django_db_setup")
+    yield
+    with blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import hiredis
-
+from streams.pipe import pack
 from tests.bench.bench import Bench
 from tests.bench.people import Person, crowd, now_ns, question, start_answers
 from tests.bench.processes import CpuMeter
@@ -109,7 +108,7 @@ async def _floor(bench: Bench, samples: int) -> dict[str, float]:
     async with _echo() as url, _redis(bench.redis_url) as (reader, writer):
         came = asyncio.Event()
         stream = await Socket.open(url, "/echo", lambda text, now: came.set())
-        command = hiredis.pack_command(("XADD", "bench:floor", "*", "d", b"x" * 150))
+        command = pack("XADD", "bench:floor", "*", "d", b"x" * 150)
         times: list[float] = []
         for _ in range(samples):
             await asyncio.sleep(1 / RATE)
@@ -121,7 +120,7 @@ async def _floor(bench: Bench, samples: int) -> dict[str, float]:
             stream.send({"text": "x" * 150})
             await came.wait()
             times.append((time.monotonic_ns() - began) / 1e6)
-        writer.write(hiredis.pack_command(("DEL", "bench:floor")))
+        writer.write(pack("DEL", "bench:floor"))
         await reader.readline()
         stream.close()
     return spread(times)

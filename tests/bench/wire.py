@@ -1,4 +1,4 @@
-"""The bench's own HTTP and WebSocket: by hand, so that the load costs little beside what it loads."""
+"""The bench's own HTTP and WebSocket: by hand, so that the load costs little itself."""
 
 import asyncio
 import base64

@@ -34,7 +34,9 @@ EXPECTED_NOISE = (
 SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
 
 
-@pytest.fixture(scope="session")
+# Not for the session: while Playwright runs, its event loop is running too, and asynchronous tests
+# of other folders could not have theirs.
+@pytest.fixture(scope="package")
 def browser(browser_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)

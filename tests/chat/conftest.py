@@ -4,6 +4,8 @@ import asyncio
 import uuid
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient
 
 from chat.catalogue import reset_catalogue
@@ -60,6 +62,8 @@ async def close_loop():
     await close_queues()
     await close_log()
     await reset_catalogue()
+    # That of the thread in which async code reaches the database; PostgreSQL counts it.
+    await sync_to_async(connections.close_all)()
 
 
 class Person:

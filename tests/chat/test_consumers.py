@@ -395,6 +395,26 @@ async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
     assert live["cursor"] == expected[-1]
 
 
+async def test_what_is_appended_during_a_replay_comes_once(online, monkeypatch):
+    """The replay reads it, and the pump, which had to wait for the replay, has it as well."""
+    monkeypatch.setattr(consumers, "REPLAY_PAGE", 1)
+    monkeypatch.setattr(consumers, "WINDOW_BYTES", 3_000)
+    for number in range(4):
+        await append(online, delta(f"{number}" + "x" * 2_000))
+    async with Socket(online) as socket:
+        await socket.say(type="follow", chat=online.chat, after=None)
+        await socket.until(lambda message: "0xx" in json.dumps(message))  # Paused before the next.
+        await append(online, delta("4"), delta("5"))
+        while socket.entries[online.chat][-1][1].get("text") != "5":
+            await socket.say(type="ack", bytes=socket.received)
+            await socket.hear()
+        await socket.say(type="ack", bytes=socket.received)
+        [last] = await append(online, delta("6"))
+        await socket.until_entry(online.chat, last)
+    expected = [entry.id for entry in await online.entries()]
+    assert [entry_id for entry_id, _ in socket.entries[online.chat]] == expected
+
+
 async def test_a_cursor_of_the_future_gives_nothing_and_then_what_is_new(online):
     """A log that was restored to an earlier day must not silence a client for good."""
     async with Socket(online) as socket:

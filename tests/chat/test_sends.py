@@ -452,7 +452,7 @@ async def stopped_in_the_log_alone(owner, question):
 
 
 async def test_continue_in_the_moment_between_log_and_row_is_not_lost(owner):
-    question = "[[tokens=80&rate=300]] a"
+    question = "[[tokens=80&stall_after=20&times=1]] a"
     reply, job, order, generation = await stopped_in_the_log_alone(owner, question)
     assert (await post(owner, reply, "attempts")).status_code == 202
     # Now the worker goes on where it was, and must neither end nor lose what has been ordered.
@@ -466,7 +466,7 @@ async def test_continue_in_the_moment_between_log_and_row_is_not_lost(owner):
 
 async def test_a_worker_that_wakes_late_does_not_end_the_next_attempt(owner):
     """It slept after writing the end; others settled, the owner continued, a third one writes."""
-    question = "[[tokens=200&rate=200]] a"
+    question = "[[tokens=200&rate=200&stall_after=20&times=1]] a"
     reply, job, order, generation = await stopped_in_the_log_alone(owner, question)
     async with working("-other") as other:
         await settled_row(reply)

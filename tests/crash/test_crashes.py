@@ -4,7 +4,6 @@ import asyncio
 import random
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 

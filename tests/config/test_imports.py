@@ -1,0 +1,83 @@
+"""Imports point one way, libraries stop at one door, modules are named by what they do."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+APPS = ("streams", "accounts", "chat", "config")
+MAY_IMPORT = {
+    "streams": {"streams"},
+    "accounts": {"accounts", "streams"},
+    "chat": {"chat", "accounts", "streams"},
+    "config": {"config", "chat", "accounts", "streams"},
+}
+# Who may name a library: the module or app behind which it stays.
+STAYS_BEHIND = {
+    "openai": ("chat.providers",),
+    "redis": ("streams", "config"),  # `up` and `doctor` ask a Redis that is not ours yet.
+    "daphne": ("config",),
+    "channels": ("chat", "config"),
+}
+NO_NAMES = {"utils", "helpers", "services", "misc", "common", "base", "tools", "actions"}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for app in APPS:
+        for path in sorted((BASE_DIR / app).rglob("*.py")):
+            if "migrations" not in path.parts:
+                name = ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
+                yield name, ast.parse(path.read_text())
+
+
+def imported(module: str, tree: ast.Module) -> Iterator[str]:
+    """Full names of all that is imported, wherever in the module it is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = module.split(".")[: -node.level] if node.level else []
+            yield ".".join([*parents, *([node.module] if node.module else [])])
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
+
+
+MODULES = dict(modules())
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_imports_point_one_way(app):
+    for module, tree in MODULES.items():
+        if module.split(".")[0] == app:
+            ours = {name.split(".")[0] for name in imported(module, tree)} & set(APPS)
+            assert ours <= MAY_IMPORT[app], module
+
+
+@pytest.mark.parametrize("library", STAYS_BEHIND)
+def test_a_library_stays_behind_one_door(library):
+    doors = STAYS_BEHIND[library]
+    users = [
+        module
+        for module, tree in MODULES.items()
+        if any(name.split(".")[0] == library for name in imported(module, tree))
+    ]
+    assert users, f"nobody imports {library}: mend this test"
+    assert [m for m in users if not any(f"{m}.".startswith(f"{door}.") for door in doors)] == []
+
+
+def test_the_product_does_not_import_its_tests():
+    for module, tree in MODULES.items():
+        names = {name.split(".")[0] for name in imported(module, tree)}
+        allowed = module.startswith("config.management.commands.bench")
+        assert allowed or not {"tests", "pytest"} & names, module
+
+
+def test_modules_are_named_by_what_they_do():
+    assert not [name for name in MODULES if NO_NAMES & set(name.split("."))]
+
+
+def test_every_module_can_be_found():
+    assert len(MODULES) > 50
+    assert {"chat.views", "streams.log", "accounts.guests", "config.settings"} <= set(MODULES)

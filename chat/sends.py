@@ -62,10 +62,8 @@ def place_send(owner: User, send: Send) -> Reply:
             chat, is_new = _lock_chat(owner, send)
             parent = _parent_of_send(chat, send)
             before = _owed_before(parent) + _choices_for(chat, parent, reply_id)
-            reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest)
-            reply.outbox = before + _outbox_of_send(chat, is_new, send, reply)
-            reply.save(update_fields=["outbox"])
-            return reply
+            outbox = before + _outbox_of_send(chat, is_new, send, reply_id, parent)
+            return _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
     except IntegrityError:
         # The same order was placed by another request between the look and the write.
         if existing := _placed_before(owner, reply_id, digest):
@@ -89,19 +87,11 @@ def place_regeneration(
             if sibling is None:
                 raise MessageNotFound
             before = _owed_before(sibling) + _choices_for(chat, sibling, reply_id)
-            reply = _create_reply(chat, reply_id, prompt_id, sibling.parent, model, digest)
-            reply.outbox = [
-                *before,
-                _boxed(
-                    reply.chat_id,
-                    ev.MessageCreated(
-                        message=str(reply.id), role="assistant", parent=str(prompt_id), model=model
-                    ),
-                    f"{reply.id}:created",
-                ),
-            ]
-            reply.save(update_fields=["outbox"])
-            return reply
+            answer = ev.MessageCreated(
+                message=str(reply_id), role="assistant", parent=str(prompt_id), model=model
+            )
+            outbox = [*before, _boxed(chat_id, answer, f"{reply_id}:created")]
+            return _create_reply(chat, reply_id, prompt_id, sibling.parent, model, digest, outbox)
     except IntegrityError:
         if existing := _placed_before(owner, reply_id, digest):
             return existing
@@ -218,6 +208,10 @@ def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | Non
 
 def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
     """The chat that is sent to, made now if this is its first message."""
+    own = Chat.objects.select_for_update(of=("self",)).select_related("tip")
+    chat = own.filter(id=send.chat, owner=owner, deleted_at=None).first()
+    if chat is not None:
+        return chat, False
     chat, is_new = Chat.objects.get_or_create(
         id=send.chat,
         defaults={
@@ -227,6 +221,7 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
             "updated_at": timezone.now(),
         },
     )
+    # Not new: another request made it just now, or it is deleted, or somebody else's.
     return (chat, True) if is_new else (lock_own_chat(owner, send.chat), False)
 
 
@@ -303,6 +298,7 @@ def _create_reply(
     parent: Reply | None,
     model: str,
     digest: str,
+    outbox: list[dict[str, Any]],
 ) -> Reply:
     waits = parent is not None and not parent.is_final
     reply = Reply.objects.create(
@@ -313,6 +309,7 @@ def _create_reply(
         model=model,
         state=Reply.State.WAITING if waits else Reply.State.QUEUED,
         request_digest=digest,
+        outbox=outbox,
     )
     chat.tip = reply
     chat.model = model
@@ -329,19 +326,21 @@ def _owed_before(earlier: Reply | None) -> list[dict[str, Any]]:
     return (earlier.outbox or []) if earlier else []
 
 
-def _outbox_of_send(chat: Chat, is_new: bool, send: Send, reply: Reply) -> list[dict[str, Any]]:
+def _outbox_of_send(
+    chat: Chat, is_new: bool, send: Send, reply_id: uuid.UUID, parent: Reply | None
+) -> list[dict[str, Any]]:
     asked = ev.MessageCreated(
         message=str(send.id),
         role="user",
-        parent=str(reply.parent_id) if reply.parent_id else None,
+        parent=str(parent.id) if parent else None,
         text=send.text,
     )
     owed = ev.MessageCreated(
-        message=str(reply.id), role="assistant", parent=str(send.id), model=send.model
+        message=str(reply_id), role="assistant", parent=str(send.id), model=send.model
     )
     boxed = [
         _boxed(chat.id, asked, f"{send.id}:created"),
-        _boxed(chat.id, owed, f"{reply.id}:created"),
+        _boxed(chat.id, owed, f"{reply_id}:created"),
     ]
     if is_new:
         created = ev.ChatCreated(chat=str(chat.id), title=chat.title, model=chat.model)

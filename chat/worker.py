@@ -52,6 +52,8 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._log = get_log()
         self._queue = get_queue(ANSWERS_QUEUE)
+        # Every job claimed and not yet finished: its lease is renewed from the first moment.
+        self._held: dict[str, Job] = {}
         self._running: dict[str, Generation] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
@@ -126,12 +128,12 @@ class Worker:
                 self._start(job, lease_lapsed=True)
 
     async def _renew(self) -> None:
-        held = dict(self._running)
+        held = dict(self._held)
         if not held:
             return
-        kept = await self._queue.renew(self.name, [generation.job for generation in held.values()])
-        for job_id, generation in held.items():
-            if job_id not in kept and self._running.get(job_id) is generation:
+        kept = await self._queue.renew(self.name, held.values())
+        for job_id in held.keys() - kept:
+            if generation := self._running.get(job_id):
                 generation.lose()
 
     async def _listen_for_stops(self) -> None:
@@ -167,6 +169,7 @@ class Worker:
     # One answer
 
     def _start(self, job: Job, *, lease_lapsed: bool = False) -> None:
+        self._held[job.id] = job
         self._keep(self._answers, self._answer(job, lease_lapsed))
 
     def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
@@ -176,25 +179,28 @@ class Worker:
 
     async def _answer(self, job: Job, lease_lapsed: bool) -> None:
         try:
-            order = await sync_to_async(work_orders.load_order)(job.key)
-            if order is None:
-                await self._queue.done(job)
-                return
-            generation = Generation(job, order, self._log, get_catalogue(), lease_lapsed)
-            self._running[job.id] = generation
-            if self._leaving.is_set():
-                generation.hand_over()
-            try:
-                outcome = await self._generate(generation)
-                await self._finish(generation, outcome)
-            finally:
-                self._running.pop(job.id, None)
+            await self._try_answer(job, lease_lapsed)
         except StreamsError:
             logger.warning("Redis is away; answer %s is left to its lease", job.key)
         except Exception:
             # Left to its lease: another try, by this worker or another one, starts from the log.
             logger.exception("answer %s could not be finished", job.key)
             await _drop_broken_connection()
+        finally:
+            self._held.pop(job.id, None)
+            self._running.pop(job.id, None)
+
+    async def _try_answer(self, job: Job, lease_lapsed: bool) -> None:
+        order = await sync_to_async(work_orders.load_order)(job.key)
+        if order is None:
+            await self._queue.done(job)
+            return
+        generation = Generation(job, order, self._log, get_catalogue(), lease_lapsed)
+        self._running[job.id] = generation
+        if self._leaving.is_set():
+            generation.hand_over()
+        outcome = await self._generate(generation)
+        await self._finish(generation, outcome)
 
     async def _generate(self, generation: Generation) -> Outcome:
         try:

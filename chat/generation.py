@@ -36,6 +36,9 @@ FIRST_RETRY_DELAY_S = 0.5
 # After an error of these kinds the same request would fail again.
 NOT_RETRYABLE = frozenset({"context_too_long", "bad_request", "refused"})
 
+# A job handed out so often kills its workers before they can announce an attempt.
+MAX_DELIVERIES = 30
+
 ATTEMPTS_SPENT = "attempts_spent"
 INTERNAL_ERROR = "internal_error"
 SENTENCES = {
@@ -190,7 +193,8 @@ class Generation:
         return "lost" if self._lease_lapsed else "handover"
 
     def _attempts_spent(self, message: Message) -> bool:
-        return self._attempts_made(message) >= settings.MAX_ATTEMPTS
+        made = self._attempts_made(message)
+        return made >= settings.MAX_ATTEMPTS or self.job.deliveries > MAX_DELIVERIES
 
     def _attempts_made(self, message: Message) -> int:
         """In this round, since the owner last asked.

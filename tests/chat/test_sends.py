@@ -651,3 +651,20 @@ async def test_a_worker_outlives_its_connection_to_the_database(owner):
                     assert (await settled_row(reply)).state == "done"
                     break
                 await asyncio.sleep(0.02)
+
+
+async def test_an_answer_that_kills_whoever_takes_it_is_given_up(owner, holdfast, monkeypatch):
+    """Each worker dies before it can even announce its attempt: the lease just lapses."""
+    monkeypatch.setattr("chat.generation.MAX_DELIVERIES", 2)
+    question = "[[tokens=5]] a"
+    _, reply = await owner.send(question, parent=owner.first)
+    queue = get_queue(sends.ANSWERS_QUEUE)
+    [job] = await queue.claim("first", 10)
+    while job.deliveries < 2:
+        await asyncio.sleep(0.05)
+        found = await queue.claim_stalled("second", 10)
+        job = found[0] if found else job
+    async with working():
+        assert (await settled_row(reply)).state == "failed"
+    assert (await owner.message(reply)).error["code"] == "attempts_spent"
+    assert asked_for(holdfast, question) == []

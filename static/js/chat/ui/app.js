@@ -16,6 +16,13 @@ export function App({ store }) {
   // On a wide page the list is shown unless put away; on a phone it is a drawer.
   const [isListOpen, setListOpen] = useState(matchMedia(WIDE).matches);
   const menuButton = useRef(null);
+  // A page that is made narrow, or turned, must not come up covered by the list.
+  useEffect(() => {
+    const wide = matchMedia(WIDE);
+    const follow = () => setListOpen(wide.matches);
+    wide.addEventListener("change", follow);
+    return () => wide.removeEventListener("change", follow);
+  }, []);
   useTitle(store);
   useShortcuts(store, () => !matchMedia(WIDE).matches && setListOpen(false));
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);

@@ -66,11 +66,11 @@ def test_it_fits_every_screen(new_context, stack, shot, width, scheme):
 
 def test_the_list_does_not_cover_a_page_that_is_made_narrow(alice):
     aside = alice.page.locator("aside.sidebar")
-    assert not aside.evaluate("element => element.inert")
+    expect(aside).to_have_js_property("inert", False)
     alice.page.set_viewport_size({"width": 390, "height": 844})
-    alice.page.wait_for_function("document.querySelector('aside.sidebar').inert")
+    expect(aside).to_have_js_property("inert", True)
     alice.page.set_viewport_size({"width": 1280, "height": 860})
-    alice.page.wait_for_function("!document.querySelector('aside.sidebar').inert")
+    expect(aside).to_have_js_property("inert", False)
 
 
 def test_the_list_is_a_drawer_on_a_phone(new_context, stack, shot):

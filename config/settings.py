@@ -204,6 +204,13 @@ LOGGING = {
             "format": ("" if SUPERVISED else "%(asctime)s ") + "%(levelname)s %(name)s: %(message)s"
         }
     },
+    "filters": {
+        # Who answers 503 has logged why, or is a probe that waits for the start.
+        "said_already": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", None) != 503,
+        }
+    },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
     },
@@ -212,7 +219,7 @@ LOGGING = {
         **{app: {"level": LOG_LEVEL} for app in ("config", "streams", "accounts", "chat")},
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # A page not found is the visitor's affair; a refused host or a failed view is ours.
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["said_already"]},
         # Tells of every restart of Redis with a traceback; streams says the same in a line.
         "channels_redis": {"level": "CRITICAL"},
     },

@@ -1,28 +1,172 @@
-from django.contrib import admin
-from django.http import HttpRequest
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from accounts.models import User
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from accounts.models import SecurityEvent, User
+from accounts.suspension import restore, suspend
+
+MAX_REASON_CHARS = 500
+# More at once is likely a slip of the hand.
+MAX_PEOPLE_AT_ONCE = 100
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=MAX_REASON_CHARS,
+        help_text="Kept in the record of each person, which they can see.",
+        widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
+    )
 
 
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin[User]):
-    list_display = ["id", "email", "name", "is_guest", "is_active", "is_staff", "created_at"]
-    list_filter = ["is_guest", "is_staff", "is_active"]
+    list_display = [
+        "id",
+        "email",
+        "name",
+        "is_guest",
+        "is_suspended",
+        "is_staff",
+        "last_login",
+        "created_at",
+    ]
+    list_filter = ["is_guest", "is_active", "is_staff", "last_login"]
     search_fields = ["id", "email", "name"]
     list_per_page = 50
+    show_full_result_count = False
     ordering = ["-created_at"]
     date_hierarchy = "created_at"
-    readonly_fields = ["id", "stream", "is_guest", "created_at", "last_login"]
+    actions = ["suspend_people", "restore_people"]
+    readonly_fields = [
+        "id",
+        "stream",
+        "is_guest",
+        "created_at",
+        "last_login",
+        "is_active",
+        "suspended_at",
+        "suspended_reason",
+    ]
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
         (None, {"fields": ["id", "email", "name", "is_guest", "stream"]}),
-        (
-            "Access",
-            {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]},
-        ),
+        ("Suspension", {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
+        ("Access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["created_at", "last_login"]}),
     ]
 
+    # What the apps above know of a person: see add_column.
+    more_columns: ClassVar[list[Callable[[User], Any]]] = []
+    more_annotations: ClassVar[list[Callable[[QuerySet[User]], QuerySet[User]]]] = []
+
+    @classmethod
+    def add_column(
+        cls,
+        column: Callable[[User], Any],
+        annotate: Callable[[QuerySet[User]], QuerySet[User]],
+    ) -> None:
+        """For the apps above, when they start: a column, and what the rows need for it."""
+        cls.more_columns.append(column)
+        cls.more_annotations.append(annotate)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        return [*self.list_display, *self.more_columns]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        people = super().get_queryset(request)
+        for annotate in self.more_annotations:
+            people = annotate(people)
+        return people
+
+    @admin.display(description="suspended", boolean=True, ordering="suspended_at")
+    def is_suspended(self, person: User) -> bool:
+        return person.suspended_at is not None
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         # People make their own accounts; staff is made with `manage.py createsuperuser`.
+        return False
+
+    @admin.action(description="Suspend…", permissions=["change"])
+    def suspend_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._with_reason(request, people, "suspend_people", suspend)
+
+    @admin.action(description="Restore…", permissions=["change"])
+    def restore_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._with_reason(request, people, "restore_people", restore)
+
+    def _with_reason(
+        self, request: HttpRequest, people: QuerySet[User], action: str, act: Any
+    ) -> HttpResponse | None:
+        """Ask why and whether really, then do it to each."""
+        operator = request.user
+        assert isinstance(operator, User)
+        chosen = list(people.order_by("created_at")[: MAX_PEOPLE_AT_ONCE + 1])
+        if refused := _refusal(act, chosen, operator):
+            self.message_user(request, refused, messages.ERROR)
+            return None
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        if form.is_valid():
+            done = sum(act(person, operator, form.cleaned_data["reason"]) for person in chosen)
+            said = "suspended" if act is suspend else "restored"
+            self.message_user(request, f"{done} of {len(chosen)} people {said}.", messages.SUCCESS)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Suspend people" if act is suspend else "Restore people",
+            "suspending": act is suspend,
+            "people": chosen,
+            "form": form,
+            "action": action,
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "opts": self.model._meta,
+        }
+        return TemplateResponse(request, "admin/accounts/user/confirm.html", context)
+
+
+def _refusal(act: Any, chosen: list[User], operator: User) -> str:
+    if len(chosen) > MAX_PEOPLE_AT_ONCE:
+        return f"Choose at most {MAX_PEOPLE_AT_ONCE} people at once."
+    if act is suspend and operator in chosen:
+        return "You cannot suspend yourself."
+    if not operator.is_superuser and any(person.is_superuser for person in chosen):
+        return "Only a superuser may do this to a superuser."
+    return ""
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(admin.ModelAdmin[SecurityEvent]):
+    """To be read only: the database refuses changes too."""
+
+    list_display = ["at", "kind", "person_id", "email", "address", "note", "operator_id"]
+    list_filter = ["kind", "at"]
+    search_fields = ["person__id", "person__email", "address", "note"]
+    date_hierarchy = "at"
+    ordering = ["-at", "-id"]
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SecurityEvent]:
+        # Left out of list_select_related: its inner join would hide who has been deleted.
+        return super().get_queryset(request).prefetch_related("person")
+
+    @admin.display(description="email")
+    def email(self, event: SecurityEvent) -> str:
+        try:
+            return str(event.person)
+        except User.DoesNotExist:
+            return "deleted"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False

@@ -41,6 +41,14 @@ def visitor_id(request: HttpRequest) -> str | None:
     return value or None
 
 
+def person_of_visitor(request: HttpRequest) -> User | None:
+    """The guest of this visitor if there is one already, whatever has become of it."""
+    visitor = visitor_id(request)
+    if visitor is None:
+        return None
+    return User.objects.filter(id=uuid.uuid5(GUEST_NAMESPACE, visitor)).first()
+
+
 def guest_of_visitor(request: HttpRequest) -> User | None:
     """Make the visitor's guest, or find it again.
 

@@ -1,4 +1,5 @@
 import uuid
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
@@ -9,7 +10,7 @@ class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
         if not email:
             raise ValueError("An account needs an email.")
-        user = self.model(email=self.normalize_email(email), **fields)
+        user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -31,7 +32,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=120, blank=True)
     is_guest = models.BooleanField(default=False)
     is_staff = models.BooleanField(default=False)
+    # False while suspended. Django refuses the sessions and the sign-in of such a person.
     is_active = models.BooleanField(default=True)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_reason = models.CharField(max_length=500, blank=True)
+    # Part of what every session is checked against: raising it ends all of them at once.
+    session_epoch = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()
@@ -47,6 +53,10 @@ class User(AbstractBaseUser, PermissionsMixin):
                 | models.Q(is_guest=False, email__isnull=False),
                 name="user_is_guest_or_has_email",
             ),
+            models.CheckConstraint(
+                condition=models.Q(suspended_at__isnull=True) | models.Q(is_active=False),
+                name="user_suspended_is_not_active",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -56,3 +66,90 @@ class User(AbstractBaseUser, PermissionsMixin):
     def stream(self) -> str:
         """The name of this person's log."""
         return f"u:{self.id.hex}"
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        own: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{self.session_epoch}:{own}" if self.session_epoch else own
+
+
+class SecurityEvent(models.Model):
+    """What happened to somebody's account, for them and for operators to see. Append-only.
+
+    Triggers of the database (migration security_events_append_only) refuse to change an event, and
+    to delete one as long as its person exists. A change of this table that makes SQLite rebuild it
+    (AlterField, ...) must make them again.
+    """
+
+    class Kind(models.TextChoices):
+        SIGNED_IN = "signed_in", "Signed in"
+        SIGN_IN_FAILED = "sign_in_failed", "Sign-in failed"
+        SIGNED_OUT = "signed_out", "Signed out"
+        SIGNED_UP = "signed_up", "Account made"
+        SESSION_REVOKED = "session_revoked", "Session ended"
+        PASSWORD_CHANGED = "password_changed", "Password changed"
+        PASSWORD_RESET = "password_reset", "Password reset"
+        EMAIL_CHANGED = "email_changed", "Email address changed"
+        SECOND_FACTOR_ADDED = "second_factor_added", "Second factor added"
+        SECOND_FACTOR_REMOVED = "second_factor_removed", "Second factor removed"
+        SECOND_FACTOR_RESET = "second_factor_reset", "Recovery codes renewed"
+        LOGIN_CONNECTED = "login_connected", "Sign-in service connected"
+        LOGIN_DISCONNECTED = "login_disconnected", "Sign-in service disconnected"
+        KEY_ADDED = "key_added", "Provider key added"
+        KEY_REMOVED = "key_removed", "Provider key removed"
+        SUSPENDED = "suspended", "Suspended by an operator"
+        RESTORED = "restored", "Restored by an operator"
+        DELETION_ASKED = "deletion_asked", "Deletion asked for"
+        DELETED = "deleted", "Account deleted"
+
+    # No constraint: the record outlives the person.
+    person = models.ForeignKey(
+        User,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="security_events",
+    )
+    kind = models.CharField(max_length=24, choices=Kind)
+    at = models.DateTimeField(auto_now_add=True)
+    # Empty when it was not done by a request of the person's own.
+    address = models.CharField(max_length=45, blank=True)
+    user_agent = models.CharField(max_length=300, blank=True)
+    # A reason, the name of a service: never a secret, never an address of somebody else.
+    note = models.CharField(max_length=500, blank=True)
+    # The operator, when one did it.
+    operator_id = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["person", "-at"], name="security_event_of_person"),
+            models.Index(fields=["-at"], name="security_event_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.person_id})"
+
+
+class GuestJoin(models.Model):
+    """A guest whose things go to an account that was there before: see accounts/guest_joins.py.
+
+    The row is what makes it happen whatever crashes, and only once.
+    """
+
+    # Not a relation: the guest is removed in the end.
+    guest_id = models.UUIDField(unique=True, editable=False)
+    account = models.ForeignKey(User, on_delete=models.CASCADE, related_name="joined_guests")
+    created_at = models.DateTimeField(auto_now_add=True)
+    # When the guest's things were handed over, and when what was left of the guest was removed.
+    moved_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["account"],
+                condition=models.Q(finished_at__isnull=True),
+                name="guest_join_unfinished",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"guest {self.guest_id} -> {self.account_id}"

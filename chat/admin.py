@@ -1,6 +1,10 @@
 from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
+from accounts.admin import UserAdmin
+from accounts.models import User
 from chat.models import Chat, Reply
 
 
@@ -35,3 +39,25 @@ class ReplyAdmin(ReadOnlyAdmin):
     list_filter = ["state", "model"]
     search_fields = ["id", "chat__id", "chat__owner__email"]
     date_hierarchy = "created_at"
+
+
+@admin.display(description="chats", ordering="number_of_chats")
+def number_of_chats(person: User) -> int:
+    count: int = person.number_of_chats  # type: ignore[attr-defined]
+    return count
+
+
+def _with_number_of_chats(people: QuerySet[User]) -> QuerySet[User]:
+    # Counted by a subquery: a join would multiply with whatever else is joined for a search.
+    counted = (
+        Chat.objects.filter(owner=OuterRef("pk"), deleted_at=None)
+        .order_by()
+        .values("owner")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    number = Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+    return people.annotate(number_of_chats=number)
+
+
+UserAdmin.add_column(number_of_chats, _with_number_of_chats)

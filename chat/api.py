@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from accounts.errors import AccountsError
 from accounts.models import User
 from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
 from streams.errors import StreamsError
@@ -21,13 +22,13 @@ ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
 def api(view: ApiView) -> Any:
-    """Answer a ChatError with its status and {"error": {"code", "message"}}."""
+    """Answer a ChatError or an AccountsError with its status and {"error": {"code", "message"}}."""
 
     @functools.wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return await view(request, *args, **kwargs)
-        except ChatError as error:
+        except (ChatError, AccountsError) as error:
             return refusal(error)
         except StreamsError:
             logger.exception("the log is away")
@@ -36,9 +37,11 @@ def api(view: ApiView) -> Any:
     return wrapped
 
 
-def refusal(error: ChatError) -> JsonResponse:
+def refusal(error: ChatError | AccountsError) -> JsonResponse:
     return JsonResponse(
-        {"error": {"code": error.code, "message": error.message}}, status=error.status
+        {"error": {"code": error.code, "message": error.message}},
+        status=error.status,
+        headers=error.headers if isinstance(error, AccountsError) else None,
     )
 
 

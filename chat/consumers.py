@@ -21,7 +21,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from accounts import limits, sessions
+from accounts.client_address import address_group, client_address_of_scope
+from accounts.errors import AccountsError, LimitReached, Suspended
 from accounts.models import User
+from accounts.people import person_json
+from accounts.sockets import group_of
 from chat.errors import ChatNotFound
 from chat.models import Chat
 from chat.transcript import is_cursor
@@ -49,6 +54,7 @@ CLOSE_BAD_MESSAGE = 4400
 CLOSE_SIGN_IN = 4401
 CLOSE_ORIGIN = 4403
 CLOSE_TOO_SLOW = 4408
+CLOSE_SUSPENDED = 4410
 CLOSE_TOO_MANY = 4429
 # Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
 CLOSE_TRY_AGAIN = 4503
@@ -70,7 +76,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.close(CLOSE_SIGN_IN)
             return
         self._user = cast(User, user)
+        if not await self._admit():
+            return
         if _open_sockets[self._user.id] >= MAX_SOCKETS_PER_USER:
+            await self._leave_group()
             await self.close(CLOSE_TOO_MANY)
             return
         _open_sockets[self._user.id] += 1
@@ -93,9 +102,61 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._heard_at = time.monotonic()
         self._welcomed = asyncio.Event()
 
+    async def _admit(self) -> bool:
+        """Join the person's group; then look whether they may (again) be here."""
+        # First: what is revoked from now on is heard, what was revoked before is seen.
+        self._in_group = True
+        self._groups = [group_of(self._user.id)]
+        if of_session := sessions.group_of(self.scope["session"]):
+            self._groups.append(of_session)
+        for name in self._groups:
+            await self.channel_layer.group_add(name, self.channel_name)
+        group = address_group(client_address_of_scope(self.scope))
+        try:
+            await database_sync_to_async(limits.take_socket)(self._user, group)
+        except LimitReached as error:
+            await self._leave_group()
+            await self._refuse(error, CLOSE_TOO_MANY)
+            return False
+        return await self._may_stay()
+
+    async def _may_stay(self) -> bool:
+        """Whether person and session are still good; closes the socket if not."""
+        now = await database_sync_to_async(_person_now)(self._user.id)
+        same = now is not None and now.is_active and now.session_epoch == self._user.session_epoch
+        is_alive = database_sync_to_async(sessions.is_alive)
+        if now is not None and same and await is_alive(self.scope["session"], now):
+            return True
+        await self._leave_group()
+        if now is not None and now.suspended_at:
+            await self._refuse(Suspended(), CLOSE_SUSPENDED)
+        else:
+            await self.close(CLOSE_SIGN_IN)
+        return False
+
+    async def _refuse(self, error: AccountsError, code: int) -> None:
+        said: dict[str, Any] = {
+            "type": "error",
+            "code": error.code,
+            "message": error.message,
+            "chat": None,
+        }
+        if isinstance(error, LimitReached):
+            said["retry_after_s"] = error.retry_after_s
+        await self.send(text_data=orjson.dumps(said).decode())
+        await self.close(code)
+
+    async def _leave_group(self) -> None:
+        if not self._in_group:
+            return
+        self._in_group = False
+        for name in self._groups:
+            await self.channel_layer.group_discard(name, self.channel_name)
+
     async def disconnect(self, code: int) -> None:
         if not self._tasks:
             return
+        await self._leave_group()
         _open_sockets[self._user.id] -= 1
         if _open_sockets[self._user.id] <= 0:
             del _open_sockets[self._user.id]
@@ -129,8 +190,21 @@ class ChatConsumer(AsyncWebsocketConsumer):
     # Channel layer
 
     async def session_ended(self, message: dict[str, Any]) -> None:
-        """Sent to the group of a user whose sessions are revoked."""
+        """Sent to the sockets of a session that was signed out or revoked."""
         await self.close(CLOSE_SIGN_IN)
+
+    async def session_became(self, message: dict[str, Any]) -> None:
+        """Sent to the sockets of a guest's session that is an account's now."""
+        now = await database_sync_to_async(_person_now)(self._user.id)
+        if now is None or not now.is_active:
+            await self.close(CLOSE_SIGN_IN)
+            return
+        self._user = now
+        await self._send_json({"type": "user", "user": person_json(now)})
+
+    async def person_changed(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a person who was suspended, or whose sessions were all ended."""
+        await self._may_stay()
 
     # Tasks
 
@@ -153,7 +227,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 "type": "welcome",
                 "cursor": tail,
                 "heartbeat_ms": HEARTBEAT_MS,
-                "user": {"id": str(self._user.id), "is_guest": self._user.is_guest},
+                "user": person_json(self._user),
             }
         )
         self._welcomed.set()
@@ -190,6 +264,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await asyncio.sleep(HEARTBEAT_MS / 1000)
             if (time.monotonic() - self._heard_at) * 1000 > SILENT_AFTER_MS:
                 await self.close(CLOSE_TOO_SLOW)
+                return
+            # The word that something was revoked may have been lost.
+            if not await self._may_stay():
                 return
             await self._send_json({"type": "ping"})
 
@@ -276,6 +353,10 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
 
 def _last(entries: list[Any], otherwise: str) -> str:
     return entries[-1].id if entries else otherwise
+
+
+def _person_now(user_id: uuid.UUID) -> User | None:
+    return User.objects.filter(id=user_id).first()
 
 
 def _owns_chat(user_id: uuid.UUID, chat_id: str) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -21,20 +20,31 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from accounts.guests import guest_of_visitor, set_visitor_cookie, sign_in_guest
+from accounts import guest_joins, limits
+from accounts.client_address import address_group, client_address
+from accounts.errors import Suspended
+from accounts.guests import (
+    VISITOR_COOKIE,
+    guest_of_visitor,
+    person_of_visitor,
+    set_visitor_cookie,
+    sign_in_guest,
+    visitor_id,
+)
 from accounts.models import User
+from accounts.people import person_json
 from chat import chats, sends
 from chat.api import api, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError, get_catalogue
 from chat.errors import BadRequest, ChatError, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
+from chat.stops import tell_workers
 from chat.transcript import is_cursor
 from streams.log import get_log
 
 MAX_MESSAGE_CHARS = 200_000
 MAX_TITLE_CHARS = 200
 EVENTS_PAGE = 1_000
-WORKERS_GROUP = "workers"
 
 
 # The page
@@ -47,12 +57,17 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     """The chat page. Leaves nothing on the server for somebody who only looks."""
     user = await request.auser()
     person = user if isinstance(user, User) and user.is_active else None
+    if person is not None and not person.is_guest:
+        await guest_joins.arrive(person)
     if chat_id is not None:
         await _require_own_chat(person, chat_id)
     config = await _page_config(person, chat_id)
     response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
     if person is None:
         set_visitor_cookie(request, response)
+    elif not person.is_guest:
+        # It named the guest they were; a guest of this browser to come is another one.
+        response.delete_cookie(VISITOR_COOKIE, samesite="Lax")
     return response
 
 
@@ -71,7 +86,7 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
     # The cursor is read first: what happens between the two reads is then watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
     return {
-        "user": _user_json(person) if person else None,
+        "user": person_json(person) if person else None,
         "chat": str(chat_id) if chat_id else None,
         "chats": await sync_to_async(chats.chat_list)(person) if person else [],
         "cursor": cursor,
@@ -79,10 +94,6 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
         "default_model": await catalogue.default_id(),
         "ws_path": "/ws",
     }
-
-
-def _user_json(user: User) -> dict[str, Any]:
-    return {"id": str(user.id), "name": user.name, "is_guest": user.is_guest}
 
 
 # Sending
@@ -110,7 +121,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         "chat": str(chat_id),
         "message": str(send.id),
         "reply": str(reply.id),
-        "user": _user_json(user),
+        "user": person_json(user),
     }
     return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
 
@@ -120,7 +131,9 @@ def _place_for_visitor(request: HttpRequest, send: sends.Send) -> tuple[User, Re
     if isinstance(request.user, User):
         if not request.user.is_active:
             raise NotSignedIn
+        _take_send(request, request.user, Reply.id_for_message(send.id))
         return request.user, sends.place_send(request.user, send)
+    _take_send_of_visitor(request, Reply.id_for_message(send.id))
     with transaction.atomic():
         guest = guest_of_visitor(request)
         if guest is None:
@@ -130,18 +143,35 @@ def _place_for_visitor(request: HttpRequest, send: sends.Send) -> tuple[User, Re
     return guest, reply
 
 
+def _take_send_of_visitor(request: HttpRequest, reply_id: uuid.UUID) -> None:
+    """Before the transaction, which must not wait for Redis."""
+    person = person_of_visitor(request)
+    if person is None:
+        if visitor_id(request) is not None:
+            limits.take_guest(address_group(client_address(request)))
+            _take_send(request, None, reply_id)
+    elif person.suspended_at:
+        raise Suspended
+    else:
+        _take_send(request, person, reply_id)
+
+
+def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | None) -> None:
+    """Count a send. Repeating one that was placed is free, or its answer would be a lie."""
+    if reply_id is None or not Reply.objects.filter(id=reply_id).exists():
+        limits.take_send(person, address_group(client_address(request)))
+
+
 @require_POST
 @api
 async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: answer a message anew, as a branch beside the answers it has."""
     user, body = await signed_in(request), json_body(request)
-    reply = await sync_to_async(sends.place_regeneration)(
-        user,
-        chat_id,
-        sends.read_uuid(body.get("id"), "id"),
-        sends.read_uuid(body.get("parent"), "parent"),
-        await _known_model(body),
-    )
+    reply_id = sends.read_uuid(body.get("id"), "id")
+    prompt_id = sends.read_uuid(body.get("parent"), "parent")
+    model = await _known_model(body)
+    await sync_to_async(_take_send)(request, user, reply_id)
+    reply = await sync_to_async(sends.place_regeneration)(user, chat_id, reply_id, prompt_id, model)
     await sends.deliver(reply, user.stream)
     return _accepted(reply)
 
@@ -151,6 +181,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: go on with an answer that failed or was stopped, in the same message."""
     user = await signed_in(request)
+    await sync_to_async(_take_send)(request, user, None)
     reply = await sends.continue_answer(user, chat_id, reply_id)
     await sends.deliver(reply, user.stream)
     return _accepted(reply)
@@ -162,7 +193,7 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
     """POST: end an answer where it is. What is there is kept."""
     user = await signed_in(request)
     if await sync_to_async(sends.request_stop)(user, chat_id, reply_id):
-        await _tell_workers([str(reply_id)])
+        await tell_workers([str(reply_id)])
     return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
 
 
@@ -175,7 +206,7 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """PATCH: rename. DELETE: take off the list and stop what is being written in it."""
     user = await signed_in(request)
     if request.method == "DELETE":
-        await _tell_workers(await chats.delete(user, chat_id))
+        await tell_workers(await chats.delete(user, chat_id))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     title = " ".join(text_field(json_body(request), "title", max_chars=MAX_TITLE_CHARS).split())
     await chats.rename(user, chat_id, title)
@@ -243,14 +274,6 @@ async def _known_model(body: dict[str, Any]) -> str:
         return (await get_catalogue().find(name)).id
     except UnknownModelError as error:
         raise ModelUnknown from error
-
-
-async def _tell_workers(reply_ids: list[str]) -> None:
-    """The quick way to the worker. If it fails, the worker finds the stop in the database."""
-    layer = get_channel_layer()
-    assert layer is not None
-    for reply_id in reply_ids:
-        await layer.group_send(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
 
 
 def _accepted(reply: Reply) -> JsonResponse:

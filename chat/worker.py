@@ -10,24 +10,26 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections
 
+from accounts import chores as accounts_chores
 from chat import titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
 from chat.sends import ANSWERS_QUEUE, deliver
+from chat.stops import WORKERS_GROUP
 from streams.errors import StreamsError
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
 
 logger = logging.getLogger(__name__)
 
-WORKERS_GROUP = "workers"
 STOP_POLL_S = 1.0
 SWEEP_EVERY_S = 5.0
 BEAT_EVERY_S = 1.0
@@ -58,6 +60,7 @@ class Worker:
         self._answers: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
+        self._people_wanted = asyncio.Event()
 
     # Lifecycle
 
@@ -74,6 +77,7 @@ class Worker:
                 (self._listen_for_stops, 0.0),
                 (self._poll_stops, STOP_POLL_S),
                 (self._sweep, SWEEP_EVERY_S),
+                (self._see_to_people, 0.0),
                 (self._beat, BEAT_EVERY_S),
             )
         ]
@@ -146,6 +150,8 @@ class Worker:
             message = await layer.receive(channel)
             if message.get("type") == "stop":
                 self._stop_all({message["reply"]})
+            elif message.get("type") == "join":
+                self._people_wanted.set()
 
     async def _poll_stops(self) -> None:
         if ids := [generation.order.reply_id for generation in self._running.values()]:
@@ -162,6 +168,13 @@ class Worker:
         for order in await sync_to_async(work_orders.abandoned_orders)():
             if order.reply_id not in held:
                 await deliver(order.reply, order.stream)
+
+    async def _see_to_people(self) -> None:
+        """The chores of accounts: with every sweep, and at once when a guest joins an account."""
+        self._people_wanted.clear()
+        await accounts_chores.run()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._people_wanted.wait(), SWEEP_EVERY_S)
 
     async def _beat(self) -> None:
         await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))

@@ -9,3 +9,4 @@ class ConfigConfig(AppConfig):
         from config import checks
 
         register(checks.check_debug, "security")
+        register(checks.check_door, "security", deploy=True)

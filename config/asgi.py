@@ -4,7 +4,6 @@ import os
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
-from wsgiref.headers import Headers
 
 from django.core.asgi import get_asgi_application
 
@@ -17,6 +16,8 @@ from django.conf import settings  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
+from config.headers import SecurityHeaders  # noqa: E402
+
 
 def _static(application: Any) -> Any:
     """Files come first and never reach Django; with DEBUG they are read from the source folders."""
@@ -28,12 +29,7 @@ def _static(application: Any) -> Any:
         root=root if root.is_dir() else None,
         prefix=settings.STATIC_URL,
         allow_all_origins=False,
-        add_headers_function=_static_headers,
     )
-
-
-def _static_headers(headers: Headers, _path: str, _url: str) -> None:
-    headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _websocket_urlpatterns() -> list[Any]:
@@ -45,7 +41,7 @@ def _websocket_urlpatterns() -> list[Any]:
 
 application = ProtocolTypeRouter(
     {
-        "http": _static(django_application),
+        "http": SecurityHeaders(_static(django_application)),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
         "websocket": AuthMiddlewareStack(URLRouter(_websocket_urlpatterns())),
     }

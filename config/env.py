@@ -3,8 +3,9 @@
 import os
 import secrets
 import tempfile
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
@@ -82,3 +83,50 @@ def origin_of(url: str) -> tuple[str, str]:
             f"HOLDFAST_URL must look like https://chat.example.org, but is {url!r}."
         )
     return parts.scheme, parts.hostname
+
+
+def trusted_proxies(value: str) -> int | list[IPv4Network | IPv6Network]:
+    """How many proxies stand before us ("1"), or the networks they are in ("10.0.0.0/8, ::1")."""
+    if value.strip().isdecimal():
+        return int(value)
+    try:
+        return [ip_network(part.strip()) for part in value.split(",")]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "HOLDFAST_TRUSTED_PROXIES must be a number or networks such as "
+            f"10.0.0.0/8,fd00::/8, but is {value!r}."
+        ) from error
+
+
+def email_settings(url: str) -> dict[str, object]:
+    """Django's EMAIL_* settings of smtp://, smtp+tls:// (STARTTLS) or smtp+ssl:// addresses."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"smtp", "smtp+tls", "smtp+ssl"} or not parts.hostname:
+        # Not the value itself: it may hold a password.
+        raise ImproperlyConfigured(
+            "EMAIL_URL must look like smtp+tls://user:password@mail.example.org:587."
+        )
+    usual = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": port or usual[parts.scheme],
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
+    }
+
+
+def site_of(url: str) -> str:
+    """Scheme, host and port of OIDC_ISSUER, for which forms may leave our pages."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or set(url) & set(" ;,'\""):
+        raise ImproperlyConfigured(
+            f"OIDC_ISSUER must look like https://login.example.org, but is {url!r}."
+        )
+    return f"{parts.scheme}://{parts.netloc}"

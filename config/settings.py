@@ -12,7 +12,15 @@ import django_stubs_ext
 from csp.constants import NONE, SELF
 from environs import Env, validate
 
-from config.env import embedded_redis_url, env_secret, generated_secret, origin_of
+from config.env import (
+    email_settings,
+    embedded_redis_url,
+    env_secret,
+    generated_secret,
+    origin_of,
+    site_of,
+    trusted_proxies,
+)
 
 django_stubs_ext.monkeypatch()  # Lets classes say `ModelAdmin[User]`.
 
@@ -34,12 +42,15 @@ WORKERS = env.int("HOLDFAST_WORKERS", 2, validate=validate.Range(0, 64))
 # --- Names and addresses the browser may use ---
 URL = env.str("HOLDFAST_URL", "").rstrip("/")
 _SCHEME, _NAME = origin_of(URL)
+URL_HOST = _NAME
 HTTPS = _SCHEME == "https"
 # The loopback names stay allowed: health checks use them, and nobody else's page can.
 ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", []), *filter(None, [_NAME])]
 ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [*env.list("CSRF_TRUSTED_ORIGINS", []), *filter(None, [URL])]
 TRUST_PROXY = env.bool("HOLDFAST_TRUST_PROXY", False)
+# A number of proxies, or the networks they are in: accounts/client_address.py.
+TRUSTED_PROXIES = trusted_proxies(env.str("HOLDFAST_TRUSTED_PROXIES", "1"))
 if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -54,11 +65,21 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "channels",
     "config",
     "streams",
     "accounts",
     "chat",
+    # After ours: our templates and commands come first.
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 # These are Django's own (and django-csp's), subclassed so that an async request passes them without
 # a hop to a thread for each: config/middleware.py.
@@ -70,6 +91,8 @@ MIDDLEWARE = [
     "config.middleware.CsrfViewMiddleware",
     "config.middleware.AuthenticationMiddleware",
     "config.middleware.MessageMiddleware",
+    "accounts.middleware.guests_are_visitors",
+    "allauth.account.middleware.AccountMiddleware",
     "config.middleware.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -89,6 +112,10 @@ TEMPLATES = [
     }
 ]
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -136,6 +163,87 @@ CHANNEL_LAYERS = {
     }
 }
 
+CACHES = {
+    # What allauth counts for its limits must be the same on every web process.
+    "default": {
+        "BACKEND": "config.redis_cache.SharedRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "hf-cache",
+    }
+}
+
+# --- Accounts (allauth): who may sign in, and how ---
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+# Without a password one signs in by code, passkey or provider.
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+# The page would offer it for addresses without an account only, and so tell which ones have one.
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = False
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 15 * 60
+ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "dashed": False, "length": 6}
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+MFA_ADAPTER = "accounts.adapters.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, which browsers trust too.
+USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
+# Each provider is shown only when it is configured.
+SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
+    "github": {"SCOPE": ["read:user", "user:email"], "APPS": []},
+    "google": {"SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True, "APPS": []},
+    "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []},
+}
+if GITHUB_CLIENT_ID := env.str("GITHUB_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [
+        {"client_id": GITHUB_CLIENT_ID, "secret": env_secret(env, "GITHUB_CLIENT_SECRET")}
+    ]
+if GOOGLE_CLIENT_ID := env.str("GOOGLE_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["google"]["APPS"] = [
+        {"client_id": GOOGLE_CLIENT_ID, "secret": env_secret(env, "GOOGLE_CLIENT_SECRET")}
+    ]
+OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+if OIDC_CLIENT_ID := env.str("OIDC_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "oidc",
+            "name": env.str("OIDC_NAME", "Single sign-on"),
+            "client_id": OIDC_CLIENT_ID,
+            "secret": env_secret(env, "OIDC_CLIENT_SECRET"),
+            # By HTTP Basic, which every provider must take; the body is an extra that some refuse.
+            "settings": {"server_url": OIDC_ISSUER, "token_auth_method": "client_secret_basic"},
+        }
+    ]
+SIGN_IN_ORIGINS = ["https://github.com"] if GITHUB_CLIENT_ID else []
+SIGN_IN_ORIGINS += ["https://accounts.google.com"] if GOOGLE_CLIENT_ID else []
+SIGN_IN_ORIGINS += [site_of(OIDC_ISSUER)] if OIDC_CLIENT_ID else []
+# A guest who does not come back for so long is removed, with everything they said.
+GUEST_IDLE_DAYS = env.int("GUEST_IDLE_DAYS", 30, validate=validate.Range(1, 3_650))
+
+# --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
+EMAIL_URL = env_secret(env, "EMAIL_URL")
+EMAIL_TIMEOUT = 20
+if EMAIL_URL:
+    vars().update(email_settings(EMAIL_URL))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "") or f"Holdfast <no-reply@{_NAME or 'localhost'}>"
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
 # --- Language, time, static files ---
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -177,9 +285,11 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "manifest-src": [SELF],
         "worker-src": [SELF],
-        "form-action": [SELF],
+        # Browsers also apply it to where a form's answer leads: to the providers one signs in with.
+        "form-action": [SELF, *SIGN_IN_ORIGINS],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
+        "report-uri": "/csp-reports",
     }
 }
 SILENCED_SYSTEM_CHECKS = [
@@ -231,6 +341,27 @@ STREAMS_ALLOW_LOSSY_REDIS = env.bool("HOLDFAST_ALLOW_LOSSY_REDIS", False)
 STREAMS_APPEND_TIMEOUT_MS = 30_000
 STREAMS_FOLLOW_POLL_MS = 1_000
 STREAMS_FOLLOWER_BUFFER_BYTES = 1_000_000
+
+# --- Limits: how often one address, guest or account may; 0 is none (accounts/limits.py) ---
+_COUNT = validate.Range(0, 1_000_000)
+LIMIT_SENDS_PER_MINUTE_GUEST = env.int("LIMIT_SENDS_PER_MINUTE_GUEST", 12, validate=_COUNT)
+LIMIT_SENDS_PER_MINUTE_ACCOUNT = env.int("LIMIT_SENDS_PER_MINUTE_ACCOUNT", 30, validate=_COUNT)
+# Many people may share an address: an office, a school, a phone network.
+LIMIT_SENDS_PER_MINUTE_ADDRESS = env.int("LIMIT_SENDS_PER_MINUTE_ADDRESS", 240, validate=_COUNT)
+LIMIT_SENDS_PER_DAY_GUEST = env.int("LIMIT_SENDS_PER_DAY_GUEST", 200, validate=_COUNT)
+LIMIT_SENDS_PER_DAY_ACCOUNT = env.int("LIMIT_SENDS_PER_DAY_ACCOUNT", 2_000, validate=_COUNT)
+LIMIT_GUESTS_PER_HOUR_ADDRESS = env.int("LIMIT_GUESTS_PER_HOUR_ADDRESS", 30, validate=_COUNT)
+LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
+)
+LIMIT_SIGN_INS_PER_HOUR_NAME = env.int("LIMIT_SIGN_INS_PER_HOUR_NAME", 30, validate=_COUNT)
+LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
+LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
+# Of failed sign-ins to one account, those that its record keeps.
+LIMIT_FAILURES_RECORDED_PER_HOUR_USER = 30
+LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
+)
 
 # --- Workers ---
 WORK_LEASE_MS = env.int("WORK_LEASE_MS", 1_500)

@@ -24,6 +24,7 @@ DEPLOYED = {
     "HOLDFAST_URL": "https://chat.example.org",
     "HOLDFAST_ENV_FILE": "",
     "SECRET_KEY": "a-key-for-the-check-alone-" + "0123456789abcdefghijklmnop" * 2,
+    "HOLDFAST_TRUST_PROXY": "True",
     "OPENAI_API_KEY": "a-key-for-the-check-alone",
 }
 

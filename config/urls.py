@@ -1,12 +1,20 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.sign_in_limits import limited_sign_in
 from config import health
+from config.csp_reports import csp_reports
+
+admin.site.login = limited_sign_in(admin.site.login, "username")  # type: ignore[method-assign]
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("csp-reports", csp_reports, name="csp-reports"),
     path("admin/", admin.site.urls),
+    path("", include("accounts.urls")),
+    path("account/", include("allauth.urls")),
     path("", include("chat.urls")),
 ]
 handler404 = "chat.views.not_found"
+handler429 = "accounts.sign_in_limits.too_many_requests"  # Asked for by allauth.

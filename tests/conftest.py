@@ -51,6 +51,22 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         Path(path).write_text(json.dumps(counts))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def people_are_flushed_before_their_events() -> Iterator[None]:
+    """Between tests SQLite is emptied row by row, and the database keeps the events of a person."""
+    operations = type(connection.ops)
+    real = operations.sql_flush
+
+    def people_first(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+        return real(
+            self, style, sorted(tables, key=lambda name: name != "accounts_user"), **options
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(operations, "sql_flush", people_first)
+        yield
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[subprocess.Popen[bytes]]:
     """The embedded Redis, where the settings of the tests expect it, for the whole session."""

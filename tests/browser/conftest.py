@@ -1,6 +1,7 @@
 """A real Chromium on a running stack. Every page is watched: a script error, a violation of the
 content security policy or a request to another host fails the test that it happened in."""
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.echo_model import running_echo_model
@@ -73,7 +75,7 @@ def _note_console(message: Any, problems: list[str]) -> None:
 
 def _note_host(url: str, problems: list[str]) -> None:
     parts = urlsplit(url)
-    if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+    if parts.scheme not in ("data", "blob") and parts.hostname not in ("127.0.0.1", "localhost"):
         problems.append(f"request to {url}")
 
 
@@ -90,6 +92,12 @@ def echo_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def shot() -> Callable[[Page, str], None]:
-    """Keeps a screenshot as an artefact."""
+    """Keeps a screenshot as an artefact; it proves nothing, so a busy browser that cannot take one
+    fails no test."""
     SHOTS.mkdir(parents=True, exist_ok=True)
-    return lambda page, name: page.screenshot(path=SHOTS / f"{name}.png") and None
+
+    def keep(page: Page, name: str) -> None:
+        with contextlib.suppress(PlaywrightError):
+            page.screenshot(path=SHOTS / f"{name}.png")
+
+    return keep

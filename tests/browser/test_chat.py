@@ -9,6 +9,12 @@ from tests.fake_model import text_of
 
 SLOW = "[[rate=25&tokens=120]]"
 QUICK = "[[tokens=12]]"
+SUSPEND = """
+from accounts.models import User
+from accounts.suspension import suspend
+operator = User.objects.create_superuser("operator@example.org", "x")
+assert suspend(User.objects.get(is_guest=True), operator, "Spam")
+"""
 
 
 def test_asking_as_a_stranger_makes_a_chat(alice, shot):
@@ -159,3 +165,29 @@ def test_somebody_elses_chat_is_not_there(alice, new_context):
     assert response is not None and response.status == 404
     expect(charlie.get_by_role("heading", level=1)).to_have_text("This page is not here")
     assert "Secret" not in charlie.content()
+
+
+def test_a_limited_message_comes_back_to_the_composer(make_stack, fake_model, new_context):
+    """And is sent as soon as there is room for it again."""
+    stack = make_stack(
+        model_url=fake_model.base_url, workers=1, env={"LIMIT_SENDS_PER_MINUTE_ADDRESS": "1"}
+    ).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    alice.ask(f"{QUICK} Alpha")
+    alice.send("Beta, with much thought")
+    expect(alice.page.locator(".toast-problem")).to_contain_text("too often. Try again in")
+    expect(alice.field).to_have_value("Beta, with much thought")
+    expect(alice.questions).to_have_count(1)
+
+
+def test_a_suspended_person_is_cut_off_and_told(make_stack, fake_model, new_context):
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    alice.ask(f"{QUICK} Alpha")
+    alice.is_live()
+    suspended = stack.manage("shell", "-v", "0", "-c", SUSPEND)
+    assert suspended.returncode == 0, suspended.stderr
+    expect(alice.page.locator(".connection-suspended")).to_have_text("This account is suspended.")
+    alice.send("Am I here?")
+    expect(alice.page.locator(".toast-problem").last).to_contain_text("suspended")
+    expect(alice.field).to_have_value("Am I here?")

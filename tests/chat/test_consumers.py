@@ -143,7 +143,7 @@ async def test_it_welcomes(online):
             "type": "welcome",
             "cursor": tail,
             "heartbeat_ms": consumers.HEARTBEAT_MS,
-            "user": {"id": online.user["id"], "is_guest": True},
+            "user": online.user,
         }
 
 

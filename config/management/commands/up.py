@@ -22,7 +22,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from chat.model_checks import check_usable_model
 from config import bootstrap, data_folder, gomp, prepare
-from config.checks import LOOPBACK
+from config.checks import LOOPBACK, check_door
 from config.child import Service
 from config.listen import ListenError, listen
 from config.redis_plan import RedisPlanError, check_given_redis, redis_service
@@ -100,7 +100,7 @@ def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], lis
 
 
 def _check() -> None:
-    for problem in [*run_checks(), *check_usable_model(None)]:
+    for problem in [*run_checks(), *check_door(None), *check_usable_model(None)]:
         if problem.level >= ERROR and not problem.is_silenced():
             hint = f" {problem.hint}" if problem.hint else ""
             raise ImproperlyConfigured(f"({problem.id}) {problem.msg}{hint}")

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from config import ready
+from config.checks import ensure_safe_door
 from config.listen import ListenError, listen
 from streams.checks import ensure_durable_redis
 
@@ -39,6 +40,7 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, fd: int | None, **_options: Any) -> None:
         if not settings.SUPERVISED:  # `up` has seen to it.
+            ensure_safe_door()
             ensure_durable_redis()
         try:
             listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
@@ -51,7 +53,6 @@ def serve(listening: socket.socket) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop on import.
     from daphne.server import Server
 
-    forwarded = "X-Forwarded-" if settings.TRUST_PROXY else None
     server: Any = Server(
         import_string(settings.ASGI_APPLICATION),
         endpoints=[listening],
@@ -60,9 +61,9 @@ def serve(listening: socket.socket) -> None:
         websocket_timeout=-1,
         websocket_max_message_size=WEBSOCKET_MESSAGE_BYTES,
         websocket_max_frame_size=WEBSOCKET_MESSAGE_BYTES,
-        proxy_forwarded_address_header=forwarded and forwarded + "For",
-        proxy_forwarded_port_header=forwarded and forwarded + "Port",
-        proxy_forwarded_proto_header=forwarded and forwarded + "Proto",
+        # Daphne would believe the first address of X-Forwarded-For, which anybody can write:
+        # accounts/client_address.py reads it from the end.
+        proxy_forwarded_address_header=None,
         server_name="holdfast",
     )
     server.endpoints = []  # Daphne names sockets by text, and IPv6 ones not at all: see _begin.

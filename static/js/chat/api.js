@@ -6,6 +6,9 @@ import { text } from "./text.js";
 const TIMEOUT_MS = 20_000;
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
+// Ours, with a sentence for the person; a 429 without it is of a proxy on the way.
+const LIMIT_CODE = "too_many_requests";
+
 /** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
 export class ApiError extends Error {
   constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0 }) {
@@ -16,11 +19,12 @@ export class ApiError extends Error {
   }
 
   get isRetryable() {
+    if (this.code === LIMIT_CODE) return false;
     return this.status === 0 || RETRYABLE_STATUSES.has(this.status);
   }
 }
 
-const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+export const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
 async function call(method, path, body, { keepalive = false } = {}) {
   const headers = { Accept: "application/json" };

@@ -12,14 +12,14 @@ const ACK_EVERY_CHARS = 32_768;
 const ACK_WITHIN_MS = 1_000;
 const LATER_MS = 20_000;
 
-const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], LATER: 4429, DEAD: 4000 };
+const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, LATER: 4429, DEAD: 4000 };
 
 /**
- * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message),
+ * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(user),
  *   onProblem(message), watchFrom() -> cursor, followed() -> {chat, after} | null
  */
 export class Connection {
-  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "stopped"} */
+  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "suspended" | "stopped"} */
   state = signal({ kind: "idle" });
 
   #url;
@@ -137,6 +137,9 @@ export class Connection {
         this.#handlers.onLive(message.chat ?? null, message.cursor);
         this.#showProgress();
         break;
+      case "user":
+        this.#handlers.onUser(message.user);
+        break;
       case "ping":
         this.#send({ type: "pong" });
         break;
@@ -198,6 +201,7 @@ export class Connection {
 
   #closed(code) {
     if (code === CLOSE.SIGN_IN) return this.#end({ kind: "signed-out" });
+    if (code === CLOSE.SUSPENDED) return this.#end({ kind: "suspended" });
     if (CLOSE.STOP.includes(code)) return this.#end({ kind: "stopped", code });
     if (code === CLOSE.LATER) return this.#lost(LATER_MS + backoffMs(this.#attempt));
     return this.#lost(CLOSE.RESTARTS.includes(code) && this.#attempt === 0 ? atOnceMs() : backoffMs(this.#attempt));

@@ -54,6 +54,7 @@ export class Store {
       onLive: (chat, cursor) => (chat ? this.#opened.get(chat)?.caughtUp() : this.list.advance(cursor)),
       onReset: () => this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
+      onUser: (user) => (this.user.value = user),
       onProblem: (message) => this.#problem(message),
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
@@ -183,6 +184,9 @@ export class Store {
 
   /** The server is there: what waits to be sent need not wait longer. */
   #welcomed({ user }) {
+    const before = this.user.peek();
+    // Signed in as somebody else in another tab: what is shown here is not theirs.
+    if (user && before && user.id !== before.id) return location.reload();
     this.user.value = user ?? this.user.peek();
     this.#wake.dispatchEvent(new Event("wake"));
   }
@@ -253,7 +257,8 @@ export class Store {
     this.openChat(chat);
   }
 
-  #sent(item) {
+  #sent(item, { user } = {}) {
+    if (user) this.user.value = user;
     saveDraft(item.chat, "");
     // The first send made the guest: now there is somebody to open a socket for. And a server that
     // answers here is there for the socket too.

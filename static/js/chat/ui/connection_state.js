@@ -12,7 +12,7 @@ export function ConnectionState({ store }) {
     <span class="connection-label">${label}</span>
     ${state.kind === "offline" && html`<${NextTry} at=${state.nextTryAt} />
       <button type="button" class="link-button" onClick=${() => store.connection.retryNow()}>${text.retryNow}</button>`}
-    ${state.kind === "signed-out" && html`<a class="link-button" href="/">${text.signIn}</a>`}
+    ${state.kind === "signed-out" && html`<a class="link-button" href="/account/login/">${text.signIn}</a>`}
     ${state.kind === "stopped" && html`<a class="link-button" href="">${text.reload}</a>`}
   </div>`;
 }
@@ -25,6 +25,7 @@ function labelOf(state) {
     checking: text.checking,
     offline: state.since && text.offlineSince(clockTime(state.since)),
     "signed-out": text.signedOut,
+    suspended: text.suspended,
     stopped: text.connectionStopped,
   }[state.kind];
 }

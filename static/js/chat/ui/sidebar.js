@@ -1,6 +1,7 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { recencyGroup } from "../format.js";
 import { text } from "../text.js";
+import { AccountMenu } from "./account_menu.js";
 import { Icon, Mark } from "./icons.js";
 
 export function Sidebar({ store, close }) {
@@ -25,6 +26,7 @@ export function Sidebar({ store, close }) {
         <ul>${group.map((chat) => html`<${ChatRow} key=${chat.id} store=${store} chat=${chat} go=${go} />`)}</ul>
       </section>`)}
     </nav>
+    <${AccountMenu} store=${store} />
   </div>`;
 }
 

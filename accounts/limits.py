@@ -1,0 +1,101 @@
+"""Limits on what costs something: how often one address or one person may do it.
+
+A limit is a setting that says all about itself: LIMIT_SENDS_PER_MINUTE_GUEST is how many sends a
+guest has in any minute; 0 is no limit. The windows slide and are exact (lua/sliding_window.lua).
+Each is one key in Redis, at most as long as its limit, that is gone when its window has passed.
+
+While Redis is away nothing is limited: sends then fail at the log anyway, and a fault of ours
+must not lock people out.
+"""
+
+import functools
+import hashlib
+import logging
+import math
+import re
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.errors import LimitReached
+from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+WINDOWS_MS = {"MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
+REDIS_TIMEOUT_S = 2.0
+SCRIPT = (Path(__file__).parent / "lua" / "sliding_window.lua").read_text(encoding="utf-8")
+
+
+def take(limit: str, who: str) -> None:
+    """Count one against the limit of that name. Raises LimitReached, and counts nothing then. Sync.
+
+    `who` is the group of an address or the id of a person; only its digest is kept.
+    """
+    allowed: int = getattr(settings, limit)
+    if not allowed:
+        return
+    digest = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
+    key = f"{settings.STREAMS_PREFIX}:{{limit:{limit.removeprefix('LIMIT_').lower()}:{digest}}}"
+    client = _client(settings.REDIS_URL)
+    try:
+        wait_ms = client.register_script(SCRIPT)(keys=[key], args=[allowed, window_ms(limit)])
+    except redis.RedisError:
+        logger.warning("Redis is away: %s is not applied", limit, exc_info=True)
+        return
+    if wait_ms:
+        raise LimitReached(math.ceil(int(wait_ms) / 1000))
+
+
+def take_send(person: User | None, group: str) -> None:
+    """One message, another answer or a continue: each costs a model call. Sync.
+
+    None is a visitor who becomes a guest by it.
+    """
+    take("LIMIT_SENDS_PER_MINUTE_ADDRESS", group)
+    if person is None:
+        return
+    kind = "GUEST" if person.is_guest else "ACCOUNT"
+    take(f"LIMIT_SENDS_PER_MINUTE_{kind}", person.id.hex)
+    take(f"LIMIT_SENDS_PER_DAY_{kind}", person.id.hex)
+
+
+def take_guest(group: str) -> None:
+    """A new guest from this address. Sync."""
+    take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)
+
+
+def take_sign_in(name: str, group: str) -> None:
+    """A try to sign in to the account of this name. Sync."""
+    take("LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", group)
+    if name:
+        take("LIMIT_SIGN_INS_PER_HOUR_NAME", name.strip().lower())
+
+
+def take_socket(person: User, group: str) -> None:
+    """A new WebSocket. Sync."""
+    take("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", group)
+    take("LIMIT_SOCKETS_PER_MINUTE_USER", person.id.hex)
+
+
+@functools.cache
+def window_ms(limit: str) -> int:
+    found = re.search(r"_PER_(MINUTE|HOUR|DAY)", limit)
+    assert found is not None, f"{limit} does not say its window"
+    return WINDOWS_MS[found.group(1)]
+
+
+@functools.cache
+def _client(url: str) -> redis.Redis:
+    """Connects when first used; shared by the threads of this process."""
+    # Tried once more, for a connection that was closed while it was idle.
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),
+        client_name="holdfast-limits",
+    )

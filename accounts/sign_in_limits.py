@@ -1,0 +1,49 @@
+"""Limits on trying passwords where allauth does not see to it: the sign-in of the admin."""
+
+import functools
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts import limits
+from accounts.client_address import address_group, client_address
+from accounts.errors import LimitReached
+
+# allauth does not tell which of its limits was met, but what most of them need is a minute.
+ALLAUTH_RETRY_AFTER_S = 60
+
+View = Callable[..., HttpResponse]
+
+
+def limited_sign_in(view: View, name_field: str) -> View:
+    """Each POST counts, by address and by the account it names; past a limit it is 429."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method == "POST":
+            try:
+                limits.take_sign_in(
+                    request.POST.get(name_field, ""), address_group(client_address(request))
+                )
+            except LimitReached as error:
+                return limit_page(request, error)
+        return view(request, *args, **kwargs)
+
+    return wrapped
+
+
+def limit_page(request: HttpRequest, error: LimitReached) -> HttpResponse:
+    response = render(
+        request, "429.html", {"message": error.message}, status=HTTPStatus.TOO_MANY_REQUESTS
+    )
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """What a limit of allauth answers."""
+    return limit_page(request, LimitReached(ALLAUTH_RETRY_AFTER_S))

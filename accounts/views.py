@@ -1,0 +1,78 @@
+"""Pages about a person's own account."""
+
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import sessions as account_sessions
+from accounts.devices import device_name
+from accounts.models import SecurityEvent, User
+from accounts.security_events import record
+
+EVENTS_A_PAGE = 50
+
+
+@never_cache
+@require_safe
+def security_events(request: HttpRequest) -> HttpResponse:
+    """What happened to this person's account, newest first."""
+    person = request.user
+    if not isinstance(person, User) or person.is_guest:
+        return redirect("chat:page")
+    events = SecurityEvent.objects.filter(person=person).order_by("-at", "-id")
+    page = Paginator(events, EVENTS_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "accounts/security_events.html", {"page": page})
+
+
+@never_cache
+@require_safe
+def settings_index(request: HttpRequest) -> HttpResponse:
+    """Where everything about one's account is."""
+    person = request.user
+    if not isinstance(person, User) or person.is_guest:
+        return redirect_to_login(request.get_full_path())
+    return render(request, "accounts/settings.html")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Where one is signed in. POST ends one session (`session`) or all others (`others`)."""
+    person = request.user
+    if not isinstance(person, User) or person.is_guest:
+        return redirect_to_login(request.get_full_path())
+    if request.method == "POST":
+        return _end_sessions(request, person)
+    rows = [
+        {
+            "session": session,
+            "device": device_name(session.user_agent),
+            "is_current": session.session_key == request.session.session_key,
+        }
+        for session in account_sessions.sessions_of(person)
+    ]
+    return render(request, "accounts/sessions.html", {"rows": rows})
+
+
+def _end_sessions(request: HttpRequest, person: User) -> HttpResponse:
+    if "others" in request.POST:
+        ended = account_sessions.end_others(request, person)
+        note = "All other sessions"
+    else:
+        wanted = request.POST.get("session", "")
+        number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 19 else 0
+        session = get_object_or_404(UserSession, pk=number, user=person)
+        if session.session_key == request.session.session_key:
+            return redirect("account_logout")
+        note = device_name(session.user_agent)
+        account_sessions.end(session)
+        ended = 1
+    if ended:
+        record(person, SecurityEvent.Kind.SESSION_REVOKED, request, note=note)
+        messages.success(request, "Signed out there." if ended == 1 else f"{ended} sessions ended.")
+    return redirect("accounts:sessions")

@@ -1,0 +1,166 @@
+"""A guest's chats go to an account: re-appended to the account's log once, in order.
+
+For each chat:
+
+1. Seal the answers that are not finished: a fence no worker's token reaches. Whoever writes one is
+   fenced off, and nobody can write it in the guest's log again.
+2. Append the chat's entries to the account's log. Each has an id that follows from the entry it
+   was, so that a second run, or one by two processes at once, adds nothing and keeps the order. The
+   tokens of an answer that is not finished are put together: single ones would be remembered for
+   a minute only.
+3. Switch the owner, if no other answer has begun in the meantime (else from 1). Only now a worker
+   may write to it again: the sealed answers' leases lapse, and the next worker goes on with them in
+   the account's log, with a seam, like after any other loss of a worker.
+
+The chat keeps its id, so its address stays. Deleted chats stay with the guest and go with them.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from accounts.models import User
+from accounts.spanning import Belongings
+from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
+from chat.models import Chat, Reply
+from streams.log import Entry, Event, Fence, get_log
+
+# Above every token that the queue will ever give.
+SEALED = 2**52
+BATCH = 200
+ENDS = {MessageCompleted.type, MessageError.type}
+
+
+async def hand_over(guest: User, account: User, last: bool) -> None:
+    """Give the guest's chats to the account. With `last`, also what came into their log late."""
+    for chat_id in await sync_to_async(_chats_of)(guest):
+        await _move(chat_id, guest, account)
+    if last:
+        mine = await sync_to_async(_chats_of)(account)
+        for chat_id in await _chats_in_log(guest):
+            if chat_id in mine:
+                await _append(chat_id, await _entries(chat_id, guest), guest, account)
+
+
+async def erase(person: User) -> None:
+    """Remove a person's log. Their rows go with them."""
+    await get_log().erase(person.stream)
+
+
+def in_use(since: datetime) -> QuerySet[Any]:
+    used = Q(updated_at__gte=since) | Q(replies__finished_at=None, replies__id__isnull=False)
+    return Chat.objects.filter(used).values("owner_id")
+
+
+belongings = Belongings("chat", hand_over, erase, in_use)
+
+
+async def _move(chat_id: str, guest: User, account: User) -> None:
+    sealed: set[str] = set()
+    while True:
+        entries = await _entries(chat_id, guest)
+        unfinished = await sync_to_async(_unfinished)(chat_id) | _open_messages(entries)
+        if unfinished <= sealed:
+            await _append(chat_id, entries, guest, account)
+            if await sync_to_async(_switch)(chat_id, guest, account, sealed):
+                return
+        for reply_id in unfinished - sealed:
+            await get_log().raise_fence(guest.stream, Fence(name=reply_id, token=SEALED))
+        # What is read from here on is all there will ever be of these.
+        sealed |= unfinished
+
+
+def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
+    with transaction.atomic():
+        chat = Chat.objects.select_for_update().filter(id=chat_id, owner=guest).first()
+        if chat is None:
+            return True  # Somebody else has brought it over, or it is gone.
+        if not _unfinished(chat_id) <= sealed:
+            return False
+        chat.owner = account
+        chat.save(update_fields=["owner"])
+        return True
+
+
+async def _append(chat_id: str, entries: list[Entry], guest: User, account: User) -> None:
+    events = list(_events(entries, f"joined:{guest.id.hex}"))
+    for start in range(0, len(events), BATCH):
+        await get_log().append(account.stream, events[start : start + BATCH])
+
+
+def _events(entries: list[Entry], prefix: str) -> Iterator[Event]:
+    """The entries as events of another log. Their data is the whole one of the chat's own index."""
+    ended = {_message(entry): n for n, entry in enumerate(entries) if entry.type in ENDS}
+    run: list[Entry] = []
+    for number, entry in enumerate(entries):
+        if _is_token(entry) and number < ended.get(_message(entry), -1):
+            continue  # The end that follows holds the text.
+        if run and not (_is_token(entry) and _kind(entry) == _kind(run[0])):
+            yield _joined(run, prefix)
+            run = []
+        if _is_token(entry):
+            run.append(entry)
+        else:
+            yield Event(
+                id=f"{prefix}:{entry.id}", chat=entry.chat, type=entry.type, data=entry.data
+            )
+    if run:
+        yield _joined(run, prefix)
+
+
+def _joined(run: list[Entry], prefix: str) -> Event:
+    parts = [orjson.loads(entry.data) for entry in run]
+    data = parts[0] | {"text": "".join(part["text"] for part in parts)}
+    first = run[0]
+    return Event(
+        id=f"{prefix}:{first.id}", chat=first.chat, type=first.type, data=orjson.dumps(data)
+    )
+
+
+def _open_messages(entries: Iterable[Entry]) -> set[str]:
+    """Messages with tokens that no end follows."""
+    found: set[str] = set()
+    for entry in entries:
+        if _is_token(entry):
+            found.add(_message(entry))
+        elif entry.type in ENDS:
+            found.discard(_message(entry))
+    return found
+
+
+def _is_token(entry: Entry) -> bool:
+    return entry.type in (MessageDelta.type, MessageReasoning.type)
+
+
+def _kind(entry: Entry) -> tuple[str, str]:
+    return entry.type, _message(entry)
+
+
+def _message(entry: Entry) -> str:
+    message: str = orjson.loads(entry.data)["message"]
+    return message
+
+
+async def _entries(chat_id: str, guest: User) -> list[Entry]:
+    return await get_log().read(guest.stream, chat=chat_id)
+
+
+async def _chats_in_log(person: User) -> list[str]:
+    entries = await get_log().read(person.stream, parts=False)
+    return list(dict.fromkeys(entry.chat for entry in entries))
+
+
+def _chats_of(person: User) -> list[str]:
+    chats = Chat.objects.filter(owner=person, deleted_at=None).order_by("created_at", "id")
+    return [str(chat_id) for chat_id in chats.values_list("id", flat=True)]
+
+
+def _unfinished(chat_id: str) -> set[str]:
+    owed = Reply.objects.filter(chat_id=uuid.UUID(chat_id), finished_at=None)
+    return {str(reply_id) for reply_id in owed.values_list("id", flat=True)}

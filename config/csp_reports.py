@@ -1,0 +1,87 @@
+"""Where browsers report what the content security policy has kept them from.
+
+Anybody can write here, so: little is read, a few reports a minute from one address are logged, and
+of each only the names of the rule and of the two places, without anything that could be a secret
+or could pass for another log line.
+"""
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from accounts import limits
+from accounts.client_address import address_group, client_address
+from accounts.errors import LimitReached
+
+logger = logging.getLogger(__name__)
+
+MAX_REPORT_BYTES = 16_384
+MAX_REPORTS = 5
+TYPES = {"application/csp-report", "application/reports+json", "application/json"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9/._:~%-]")
+
+
+@csrf_exempt  # The browser sends it by itself and without a token. It changes nothing.
+@require_POST
+async def csp_reports(request: HttpRequest) -> HttpResponse:
+    """Always the same empty answer, whatever was made of it; 429 past the limit."""
+    try:
+        group = address_group(client_address(request))
+        await sync_to_async(limits.take)("LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", group)
+    except LimitReached as error:
+        return HttpResponse(status=error.status, headers=error.headers)
+    sent = request.read(MAX_REPORT_BYTES + 1)
+    if request.content_type in TYPES and len(sent) <= MAX_REPORT_BYTES:
+        for report in _reports(sent)[:MAX_REPORTS]:
+            logger.warning("content security policy: %s kept %s out of %s", *report)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+
+
+def _reports(sent: bytes) -> list[tuple[str, str, str]]:
+    """Rule, what was blocked, and the page, of each report of either form."""
+    try:
+        body = orjson.loads(sent)
+    except orjson.JSONDecodeError:
+        return []
+    items = body if isinstance(body, list) else [body]
+    found = []
+    for item in items:
+        report = item.get("csp-report") or item.get("body") if isinstance(item, dict) else None
+        if isinstance(report, dict):
+            found.append(_summary(report))
+    return found
+
+
+def _summary(report: dict[str, Any]) -> tuple[str, str, str]:
+    rule = report.get("effective-directive") or report.get("effectiveDirective") or "?"
+    blocked = report.get("blocked-uri") or report.get("blockedURL") or "?"
+    page = report.get("document-uri") or report.get("documentURL") or "?"
+    return _safe(rule), _safe(_origin(blocked)), _safe(_path(page))
+
+
+def _origin(url: object) -> str:
+    """Of what was blocked the scheme and the host: its address may hold what somebody said."""
+    try:
+        parts = urlsplit(str(url)[:2_000])
+        return f"{parts.scheme}://{parts.hostname}" if parts.hostname else str(url)[:40]
+    except ValueError:
+        return "?"
+
+
+def _path(url: object) -> str:
+    try:
+        return urlsplit(str(url)[:2_000]).path
+    except ValueError:
+        return "?"
+
+
+def _safe(text: object) -> str:
+    return _UNSAFE.sub("?", str(text)[:120])

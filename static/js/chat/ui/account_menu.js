@@ -1,0 +1,54 @@
+import { html } from "../../preact.js";
+import { csrfToken } from "../api.js";
+import { text } from "../text.js";
+import { Icon } from "./icons.js";
+
+/** The foot of the sidebar: who one is here, and what can be done about that. */
+export function AccountMenu({ store }) {
+  const user = store.user.value;
+  // Read, so that the way back leads to the chat that is shown.
+  const path = store.chatId.value ? `/c/${store.chatId.value}` : "/";
+  if (!user || user.is_guest) return html`<${GuestFoot} isGuest=${Boolean(user)} path=${path} />`;
+  const name = user.name || user.email || text.account;
+  return html`<details class="account" onKeyDown=${closeOnEscape} onFocusOut=${closeWhenLeft}>
+    <summary class="account-name" aria-label=${`${text.account}: ${name}`}>
+      <span class="account-letter" aria-hidden="true">${name.slice(0, 1).toUpperCase()}</span>
+      <span class="account-text"><span dir="auto">${name}</span>
+        ${user.name && html`<span class="meta">${user.email}</span>`}</span>
+      <${Icon} name="more" />
+    </summary>
+    <div class="account-box">
+      <a class="account-item" href="/settings">${text.settings}</a>
+      <a class="account-item" href="/settings/sessions">${text.sessions}</a>
+      <form method="post" action="/account/logout/" onSubmit=${putToken}>
+        <input type="hidden" name="csrfmiddlewaretoken" />
+        <button type="submit" class="account-item">${text.signOut}</button>
+      </form>
+    </div>
+  </details>`;
+}
+
+function GuestFoot({ isGuest, path }) {
+  const next = encodeURIComponent(path);
+  return html`<div class="account account-guest">
+    ${isGuest && html`<p class="meta">${text.guestHint}</p>`}
+    <a class="button" href=${`/account/signup/?next=${next}`}>${isGuest ? text.signUpToKeep : text.signUp}</a>
+    <a class="link-button" href=${`/account/login/?next=${next}`}>${text.signIn}</a>
+  </div>`;
+}
+
+/** Read when it is needed: another tab may have changed it. */
+function putToken(event) {
+  event.currentTarget.elements.csrfmiddlewaretoken.value = csrfToken();
+}
+
+function closeOnEscape(event) {
+  if (event.key !== "Escape" || !event.currentTarget.open) return;
+  event.stopPropagation();
+  event.currentTarget.open = false;
+  event.currentTarget.querySelector("summary").focus();
+}
+
+function closeWhenLeft(event) {
+  if (event.relatedTarget && !event.currentTarget.contains(event.relatedTarget)) event.currentTarget.open = false;
+}

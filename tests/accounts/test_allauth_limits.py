@@ -1,0 +1,46 @@
+"""allauth's own limits count by the address that we believe, and answer as all limits do."""
+
+from http import HTTPStatus
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def shared_cache(redis_url):
+    assert "redis" in type(cache._connections[cache._alias]).__module__
+
+
+def try_to_sign_in(forwarded, number=0):
+    # Another name each time: what is counted is the address.
+    fields = {"login": f"nobody{number}@example.org", "password": "wrong"}
+    return Client().post("/account/login/", fields, headers={"x-forwarded-for": forwarded})
+
+
+def test_a_claimed_address_does_not_help_who_guesses(alice):
+    statuses = [try_to_sign_in(f"198.51.100.{n}", n).status_code for n in range(12)]
+    assert statuses[0] == HTTPStatus.OK
+    # Past the limit of failed sign-ins allauth says so in the form, past that of all 429.
+    last = try_to_sign_in("198.51.100.99", 99)
+    assert last.status_code == HTTPStatus.TOO_MANY_REQUESTS or b"Too many" in last.content
+
+
+def test_behind_a_proxy_each_client_is_counted_alone(alice, settings):
+    settings.TRUST_PROXY = True
+    for number in range(12):
+        answer = try_to_sign_in(f"198.51.100.{number}", number)
+        assert answer.status_code == HTTPStatus.OK and b"Too many" not in answer.content
+
+
+def test_past_a_limit_it_is_429_with_when_to_come_back(alice, settings):
+    settings.ACCOUNT_RATE_LIMITS = {"reset_password": "1/m/ip"}
+    client = Client()
+    fields = {"email": "nobody@example.org"}
+    assert client.post("/account/password/reset/", fields).status_code == HTTPStatus.FOUND
+    refused = client.post("/account/password/reset/", fields)
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert refused["Retry-After"] == "60"
+    assert b"too often" in refused.content

@@ -1,0 +1,150 @@
+"""The limits, on real Redis."""
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+import pytest
+import redis
+from django.test import Client
+
+from accounts import limits
+from accounts.errors import LimitReached, spoken_time
+from accounts.models import User
+from config import settings as config_settings
+
+LIMIT = "LIMIT_SENDS_PER_MINUTE_GUEST"
+
+
+@pytest.fixture
+def window(monkeypatch):
+    """A window short enough to be waited for."""
+    monkeypatch.setattr(limits, "window_ms", lambda limit: 400)
+
+
+def taken(who="somebody", times=1):
+    done = 0
+    for _ in range(times):
+        try:
+            limits.take(LIMIT, who)
+            done += 1
+        except LimitReached:
+            pass
+    return done
+
+
+def test_no_more_than_the_limit_within_any_window(redis_url, settings, window):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 3
+    assert taken(times=2) == 2
+    time.sleep(0.25)
+    assert taken(times=3) == 1  # the window slides: what is 0.25 s old still counts
+    time.sleep(0.2)
+    assert taken(times=5) == 2  # the first two have left it, the third has not
+    time.sleep(0.45)
+    assert taken(times=5) == 3
+
+
+def test_a_refusal_says_when_to_come_back(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
+    limits.take(LIMIT, "somebody")
+    with pytest.raises(LimitReached) as refused:
+        limits.take(LIMIT, "somebody")
+    assert 55 <= refused.value.retry_after_s <= 60
+    assert refused.value.headers == {"Retry-After": str(refused.value.retry_after_s)}
+    limits.take(LIMIT, "somebody else")
+
+
+def test_many_at_once_take_no_more_than_the_limit(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 10
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(lambda _: taken(), range(100))) == 10
+
+
+def test_memory_is_bounded_and_given_back(redis_url, settings, window):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 5
+    taken(times=50)
+    with redis.Redis.from_url(redis_url) as client:
+        (key,) = client.keys("*limit*")
+        assert client.llen(key) == 5
+        assert b"{limit:" in key and b"somebody" not in key
+        settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
+        time.sleep(0.45)
+        assert not client.exists(key)
+
+
+def test_a_lowered_limit_holds_at_once(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 5
+    taken(times=4)
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
+    assert taken() == 0
+
+
+def test_zero_is_no_limit(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 0
+    assert taken(times=50) == 50
+
+
+def test_while_redis_is_away_nobody_is_locked_out(settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    assert taken(times=3) == 3
+
+
+def test_every_limit_says_its_window():
+    names = [name for name in dir(config_settings) if name.startswith("LIMIT_")]
+    assert len(names) >= 10
+    assert all(limits.window_ms(name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 second"), (60, "60 seconds"), (61, "2 minutes"), (3_601, "2 hours")],
+)
+def test_times_are_said_in_words(seconds, said):
+    assert spoken_time(seconds) == said
+
+
+# Signing in to the admin
+
+
+def try_to_sign_in(client, name="alice@example.org", **extra):
+    return client.post("/admin/login/", {"username": name, "password": "wrong"}, **extra)
+
+
+def test_guessing_passwords_at_the_admin_ends(redis_url, settings, db):
+    settings.LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = 3
+    client = Client()
+    for _ in range(3):
+        assert try_to_sign_in(client).status_code == HTTPStatus.OK
+    refused = try_to_sign_in(client)
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert 0 < int(refused["Retry-After"]) <= 60
+    assert b"too often" in refused.content
+    # Who claims another address is still the same, as long as no proxy is trusted.
+    spoofed = try_to_sign_in(client, headers={"x-forwarded-for": "198.51.100.1"})
+    assert spoofed.status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def test_one_account_is_protected_from_many_addresses(redis_url, settings, db):
+    settings.LIMIT_SIGN_INS_PER_HOUR_NAME = 2
+    settings.TRUST_PROXY = True
+    statuses = [
+        try_to_sign_in(
+            Client(), name, headers={"x-forwarded-for": f"198.51.100.{number}"}
+        ).status_code
+        for number, name in enumerate(["alice@example.org"] * 2 + ["ALICE@example.org ", "bob@x"])
+    ]
+    assert statuses == [200, 200, 429, 200]
+
+
+def test_the_kinds_of_people_have_limits_of_their_own(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST, settings.LIMIT_SENDS_PER_MINUTE_ACCOUNT = 1, 2
+    guest, account = User(id=uuid.uuid4(), is_guest=True), User(id=uuid.uuid4())
+    limits.take_send(guest, "a")
+    with pytest.raises(LimitReached):
+        limits.take_send(guest, "a")
+    limits.take_send(account, "a")
+    limits.take_send(account, "a")
+    with pytest.raises(LimitReached):
+        limits.take_send(account, "a")

@@ -1,0 +1,171 @@
+"""Accounts in a real browser: a guest signs up in the middle of an answer, passkeys, the look."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.accounts.idp import running_idp
+from tests.accounts.mailbox import code_in, running_mailbox
+from tests.accounts.people import PASSWORD
+from tests.browser.chat_page import ChatPage
+from tests.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def mailbox():
+    with running_mailbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mail_stack(fake_model, mailbox):
+    with running_idp() as issuer:
+        env = {"EMAIL_URL": f"smtp://127.0.0.1:{mailbox.port}"}
+        env |= {"OIDC_ISSUER": issuer, "OIDC_NAME": "Acme"}
+        env |= {"OIDC_CLIENT_ID": "demo-client", "OIDC_CLIENT_SECRET": "demo-secret"}
+        yield from _running(fake_model, env)
+
+
+def _running(fake_model, env):
+    with Stack(model_url=fake_model.base_url, env=env) as running:
+        # Passkeys want a name, not an address.
+        running.url = running.url.replace("127.0.0.1", "localhost")
+        yield running
+
+
+def sign_up(page, mailbox, email):
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
+    page.get_by_role("button", name="Confirm").click()
+
+
+def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, mailbox, shot):
+    context = new_context()
+    alice = stack_page(context)
+    other_tab = None
+    alice.send("[[tokens=200&rate=20]] a long answer")
+    alice.writing()
+    shot(alice.page, "account-guest-foot")
+    other_tab = stack_page(context, "/")
+    alice.page.get_by_role("link", name="Sign up to keep your chats").click()
+    sign_up(alice.page, mailbox, "alice@example.org")
+    expect(alice.page.locator(".account-name")).to_contain_text("alice@example.org")
+    alice.ended()
+    # The other tab was told, over the socket it had.
+    expect(other_tab.page.locator(".account-name")).to_contain_text("alice@example.org")
+    alice.page.locator(".account-name").click()
+    shot(alice.page, "account-menu")
+    alice.page.get_by_role("button", name="Sign out").click()
+    expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible(timeout=2_000)
+    alice.page.goto(f"{alice.url}/account/login/")
+    alice.page.get_by_label("Email").fill("alice@example.org")
+    alice.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    alice.page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(alice.page.locator(".chat-link")).to_have_count(1)
+
+
+def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot):
+    context = new_context()
+    page = stack_page(context).page
+    devtools = context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )
+    base = page.url.rstrip("/")
+    page.goto(f"{base}/account/signup/")
+    sign_up(page, mailbox, "passkey@example.org")
+    expect(page.locator(".account-name")).to_be_visible()
+    page.goto(f"{base}/account/2fa/webauthn/add/")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    shot(page, "account-passkey-add")
+    page.get_by_label("Passwordless").check()
+    page.get_by_role("button", name="Add").click()
+    page.wait_for_url(re.compile("recovery-codes|webauthn/$"))
+    shot(page, "account-passkey-added")
+    page.goto(f"{base}/settings")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{base}/account/login/")
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.locator(".account-name")).to_contain_text("passkey@example.org")
+
+
+def test_a_guest_becomes_an_account_by_a_provider(browser, stack_page, mailbox):
+    # Not watched as ours are: the provider's page has scripts of other hosts, kept away here.
+    context = browser.new_context()
+    context.route(re.compile(r"^https://"), lambda route: route.abort())
+    alice = stack_page(context)
+    alice.ask("[[tokens=5]] mine")
+    alice.page.get_by_role("link", name="Sign up to keep your chats").click()
+    alice.page.get_by_role("button", name="Continue with Acme").click()
+    alice.page.locator("input[name=username]").fill("testuser")
+    alice.page.locator("input[name=password]").fill("test123")
+    alice.page.locator("button[type=submit]").first.click()
+    field = alice.page.get_by_label("Code")
+    expect(field.or_(alice.page.locator(".account-name"))).to_be_visible()
+    if field.count():  # The provider did not vouch for the address.
+        alice.page.get_by_label("Code").fill(code_in(mailbox.to("test@example.org")))
+        alice.page.get_by_role("button", name="Confirm").click()
+    expect(alice.page.locator(".account-name")).to_contain_text("test@example.org")
+    expect(alice.chats).to_have_count(1)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_pages_about_accounts_fit(new_context, stack_page, mailbox, shot, scheme, width):
+    email = f"{scheme}-{width}@example.org"
+    context = new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 700
+    )
+    page = context.new_page()
+    base = stack_page(context).url
+    for name, path in (("login", "/account/login/"), ("signup", "/account/signup/")):
+        page.goto(base + path)
+        _look(page, shot, f"account-{scheme}-{width}-{name}")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    _look(page, shot, f"account-{scheme}-{width}-code")
+    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator(".composer")).to_be_visible()
+    for name in (
+        "settings",
+        "settings/sessions",
+        "settings/activity",
+        "account/email/",
+        "account/password/change/",
+        "account/2fa/",
+        "account/2fa/totp/activate/",
+        "account/3rdparty/",
+    ):
+        page.goto(f"{base}/{name}")
+        _look(page, shot, f"account-{scheme}-{width}-{name.strip('/').replace('/', '-')}")
+
+
+def _look(page, shot, name):
+    shot(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+@pytest.fixture
+def stack_page(mail_stack):
+    def make(context, path="/"):
+        return ChatPage(context.new_page(), mail_stack.url).visit(path)
+
+    return make

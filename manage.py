@@ -16,7 +16,7 @@ def main() -> None:
     from config import bootstrap
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
-    names = ["run", "test"] if command == "test" else ["run"]
+    names = ["run", "test", "model"] if command == "test" else ["run"]
     try:
         bootstrap.enter(names, [os.path.join(BASE_DIR, "manage.py")] + sys.argv[1:])
     except bootstrap.BootstrapError as error:

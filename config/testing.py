@@ -1,10 +1,12 @@
-"""`manage.py test [--lint] [arguments of pytest]`: the tests, with everything they need.
+"""`manage.py test [--lint] [--retry] [arguments of pytest]`: the tests, with everything they need.
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
 2. A browser is found or installed, unless the arguments name single tests (those look for it when
    they start).
 3. pytest runs twice: all tests on SQLite, then those that touch the database on a real PostgreSQL
    (tests/settings.py starts it). The last line sums both up.
+4. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
+   that passed then, and they are named: the machine was too busy, or the test is not yet right.
 """
 
 import json
@@ -13,11 +15,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-NO_TESTS_RAN = 5
+TESTS_FAILED, NO_TESTS_RAN = 1, 5
+FEW = 5
 
 # A deploy as it should be: what `check --deploy` warns of then is ours to mend.
 DEPLOYED = {
@@ -36,7 +40,8 @@ class BrowserError(Exception):
 def main(arguments: list[str]) -> int:
     """The exit status: 0 when every step and every test passed."""
     lint = "--lint" in arguments
-    arguments = [argument for argument in arguments if argument != "--lint"]
+    retry = "--retry" in arguments
+    arguments = [argument for argument in arguments if argument not in ("--lint", "--retry")]
     if lint and not run_lint():
         return 1
     if all(argument.startswith("-") for argument in arguments):
@@ -45,7 +50,7 @@ def main(arguments: list[str]) -> int:
         except BrowserError as error:
             say(f"holdfast: {error}")
             return 1
-    return run_tests(arguments)
+    return run_tests(arguments, retry=retry)
 
 
 def run_lint() -> bool:
@@ -122,35 +127,66 @@ def _quietly(command: list[str]) -> None:
     )
 
 
-def run_tests(arguments: list[str]) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        passes = [
-            _pytest(database, arguments, Path(folder) / database)
-            for database in ("sqlite", "postgresql")
-        ]
-    totals = {"passed": 0, "failed": 0, "skipped": 0}
-    for _, counts in passes:
-        for name, count in counts.items():
-            totals[name] += count
-    statuses = {status for status, _ in passes} - {0}
-    if statuses == {NO_TESTS_RAN} and totals["passed"]:
+@dataclass
+class Counts:
+    """Of one run of pytest, or of several. `again` passed on the second try only."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: int = 0
+    again: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        text = f"{self.passed} passed, {len(self.failed)} failed"
+        text += f", {self.skipped} skipped" if self.skipped else ""
+        return text + (f", {len(self.again)} of them on the second try" if self.again else "")
+
+
+def run_tests(arguments: list[str], *, retry: bool) -> int:
+    total, statuses = Counts(), set()
+    for database in ("sqlite", "postgresql"):
+        status, counts = _pytest(database, arguments)
+        if retry and status == TESTS_FAILED and len(counts.failed) <= FEW:
+            status, counts = _again(database, arguments, counts)
+        total.passed += counts.passed
+        total.failed += counts.failed
+        total.skipped += counts.skipped
+        total.again += counts.again
+        statuses.add(status)
+    statuses -= {0}
+    if statuses == {NO_TESTS_RAN} and total.passed:
         statuses = set()  # No test of this selection touches the database.
-    line = f"{totals['passed']} passed, {totals['failed']} failed"
-    say(line + (f", {totals['skipped']} skipped" if totals["skipped"] else ""))
+    for name in total.again:
+        say(f"passed on the second try only: {name}")
+    say(str(total))
     return max(statuses, default=0)
 
 
-def _pytest(database: str, arguments: list[str], counts_path: Path) -> tuple[int, dict[str, int]]:
+def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Counts]:
+    """Run the failed tests once more, and nothing else."""
+    options = [argument for argument in arguments if argument.startswith("-")]
+    status, second = _pytest(database, [*options, *first.failed])
+    again = [name for name in first.failed if name not in second.failed]
+    if status not in (0, TESTS_FAILED):
+        return status, first
+    counts = Counts(first.passed + len(again), second.failed, first.skipped, again)
+    return status, counts
+
+
+def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
     say(f"Tests on {'SQLite' if database == 'sqlite' else 'PostgreSQL (those of the database)'}")
-    environment = os.environ | {
-        "HOLDFAST_TEST_DATABASE": database,
-        "HOLDFAST_TEST_COUNTS": str(counts_path),
-    }
-    command = [sys.executable, "-m", "pytest", *arguments]
-    status = subprocess.run(command, cwd=BASE_DIR, env=environment).returncode  # noqa: S603
-    counts: dict[str, int] = json.loads(counts_path.read_text()) if counts_path.exists() else {}
-    if status not in (0, NO_TESTS_RAN) and not counts.get("failed"):
-        counts["failed"] = 1  # The pass itself: it broke off, or could not begin.
+    with tempfile.TemporaryDirectory() as folder:
+        counts_path = Path(folder) / "counts"
+        environment = os.environ | {
+            "HOLDFAST_TEST_DATABASE": database,
+            "HOLDFAST_TEST_COUNTS": str(counts_path),
+        }
+        command = [sys.executable, "-m", "pytest", *arguments]
+        status = subprocess.run(command, cwd=BASE_DIR, env=environment).returncode  # noqa: S603
+        counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
+    if status not in (0, NO_TESTS_RAN) and not counts.failed:
+        # The pass itself: it broke off, or could not begin.
+        return max(status, 2), replace(counts, failed=["the whole pass"])
     return status, counts
 
 

@@ -42,11 +42,12 @@ def _touches_database(item: pytest.Item) -> bool:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Leaves the counts to `manage.py test`, which adds those of its passes up."""
     if path := os.environ.get("HOLDFAST_TEST_COUNTS"):
-        stats = {name: len(found) for name, found in terminalreporter.stats.items()}
+        stats = terminalreporter.stats
+        failed = [*stats.get("failed", []), *stats.get("error", [])]
         counts = {
-            "passed": stats.get("passed", 0) + stats.get("xfailed", 0),
-            "failed": stats.get("failed", 0) + stats.get("error", 0),
-            "skipped": stats.get("skipped", 0),
+            "passed": len(stats.get("passed", [])) + len(stats.get("xfailed", [])),
+            "failed": list(dict.fromkeys(report.nodeid for report in failed)),
+            "skipped": len(stats.get("skipped", [])),
         }
         Path(path).write_text(json.dumps(counts))
 

@@ -18,6 +18,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   gzip=1           compressed body               finish=stop     finish_reason
   headers_ms=0     wait before the headers       first_ms=0      wait before the first token
   comment_ms=0     while waiting, `: OPENROUTER PROCESSING` that often
+  together=N       wait before the headers until N requests are open at once
   reasoning=N      N tokens of thinking first (`reasoning_of(prompt, N)`), in
   style=reasoning  reasoning | reasoning_content | think (in the text) | details (OpenRouter)
   echo=1           prefill: send the partial answer again first
@@ -597,7 +598,14 @@ class Connection(asyncio.Protocol):
         state.max_active = max(state.max_active, state.active)
         answer = Answer(q, faulty, self.record)
         wait = q.number("headers_ms") / 1000
-        self.timer = asyncio.get_running_loop().call_later(wait, self.answer, q, answer, path)
+        self.timer = asyncio.get_running_loop().call_later(wait, self.begin, q, answer, path)
+
+    def begin(self, q: Question, answer: Answer, path: str) -> None:
+        if self.state.max_active >= q.count("together"):
+            self.answer(q, answer, path)
+        else:
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_later(0.01, self.begin, q, answer, path)
 
     def answer(self, q: Question, answer: Answer, path: str) -> None:
         faults = answer.faults

@@ -59,7 +59,7 @@ def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, ma
     alice.page.locator(".account-name").click()
     shot(alice.page, "account-menu")
     alice.page.get_by_role("button", name="Sign out").click()
-    expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible(timeout=2_000)
+    expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible(timeout=10_000)
     alice.page.goto(f"{alice.url}/account/login/")
     alice.page.get_by_label("Email").fill("alice@example.org")
     alice.page.get_by_label("Password", exact=True).fill(PASSWORD)

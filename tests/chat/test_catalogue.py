@@ -1,6 +1,6 @@
 """Which models are offered, by several endpoints at once, some of them down."""
 
-import time
+import asyncio
 
 import pytest
 
@@ -70,9 +70,8 @@ async def test_a_hanging_endpoint_does_not_hold_the_page(fake, endpoint):
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hangs = Endpoint("other", f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "k")
-        began = time.monotonic()
-        assert await ids(Catalogue([hangs, endpoint]))
-        assert time.monotonic() - began < 2
+        async with asyncio.timeout(4):  # the silent one would hold it for longer
+            assert await ids(Catalogue([hangs, endpoint]))
 
 
 async def test_it_finds_a_model_that_is_new(fake, endpoint, monkeypatch):

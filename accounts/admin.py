@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.models import SecurityEvent, User
+from accounts.read_only_admin import ReadOnlyAdmin
 from accounts.suspension import restore, suspend
 
 MAX_REASON_CHARS = 500
@@ -140,7 +141,7 @@ def _refusal(act: Any, chosen: list[User], operator: User) -> str:
 
 
 @admin.register(SecurityEvent)
-class SecurityEventAdmin(admin.ModelAdmin[SecurityEvent]):
+class SecurityEventAdmin(ReadOnlyAdmin):
     """To be read only: the database refuses changes too."""
 
     list_display = ["at", "kind", "person_id", "email", "address", "note", "operator_id"]
@@ -148,8 +149,6 @@ class SecurityEventAdmin(admin.ModelAdmin[SecurityEvent]):
     search_fields = ["person__id", "person__email", "address", "note"]
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
-    list_per_page = 50
-    show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SecurityEvent]:
         # Left out of list_select_related: its inner join would hide who has been deleted.
@@ -161,12 +160,3 @@ class SecurityEventAdmin(admin.ModelAdmin[SecurityEvent]):
             return str(event.person)
         except User.DoesNotExist:
             return "deleted"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False

@@ -10,7 +10,6 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.csrf import csrf_failure as django_csrf_failure
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import (
@@ -36,7 +35,7 @@ from accounts.people import person_json
 from chat import chats, sends
 from chat.api import api, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError, get_catalogue
-from chat.errors import BadRequest, ChatError, ChatNotFound, ModelUnknown, NotSignedIn
+from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
 from chat.stops import tell_workers
 from chat.transcript import is_cursor
@@ -281,20 +280,3 @@ def _accepted(reply: Reply) -> JsonResponse:
         {"chat": str(reply.chat_id), "message": str(reply.prompt_id), "reply": str(reply.id)},
         status=HTTPStatus.ACCEPTED,
     )
-
-
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404: JSON for the API, a page for people."""
-    if request.path.startswith("/api/"):
-        error: ChatError = ChatNotFound("There is nothing at this address.")
-        body = {"error": {"code": "not_found", "message": error.message}}
-        return JsonResponse(body, status=HTTPStatus.NOT_FOUND)
-    return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 for a request without its CSRF token: JSON for the API, a page for people."""
-    if request.path.startswith("/api/"):
-        body = {"error": {"code": "csrf", "message": "This page is out of date. Reload it."}}
-        return JsonResponse(body, status=HTTPStatus.FORBIDDEN)
-    return django_csrf_failure(request, reason=reason)

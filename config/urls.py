@@ -16,5 +16,6 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("", include("chat.urls")),
 ]
-handler404 = "chat.views.not_found"
+handler404 = "chat.error_pages.not_found"
+handler500 = "chat.error_pages.server_error"
 handler429 = "accounts.sign_in_limits.too_many_requests"  # Asked for by allauth.

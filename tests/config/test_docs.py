@@ -9,8 +9,8 @@ from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
 from chat import consumers, errors, generation, model_errors
+from chat.error_pages import csrf_failure, not_found, server_error
 from chat.events import EVENT_TYPES
-from chat.views import csrf_failure, not_found
 
 PROTOCOL = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
 # Told by the protocol and not by us: the network, Daphne, the browser.
@@ -108,7 +108,7 @@ def every(kind: type) -> list[type]:
 def test_every_refusal_is_documented_with_its_status(rf):
     kinds = [*every(errors.ChatError), *every(AccountsError)]
     ours = {(kind.code, int(kind.status)) for kind in kinds}
-    for view in (lambda r: not_found(r, Exception()), csrf_failure):
+    for view in (lambda r: not_found(r, Exception()), csrf_failure, server_error):
         response = view(rf.get("/api/x"))
         code = re.search(rb'"code": "(\w+)"', response.content)
         ours.add((code[1].decode(), response.status_code))

@@ -1,0 +1,36 @@
+"""What Django asks for when no view answers: JSON for the API, a page for people."""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.csrf import csrf_failure as django_csrf_failure
+from django.views.defaults import server_error as django_server_error
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+    return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if _is_api(request):
+        return _refusal(HTTPStatus.FORBIDDEN, "csrf", "This page is out of date. Reload it.")
+    return django_csrf_failure(request, reason=reason)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The fault itself is in the server's log, never here."""
+    if _is_api(request):
+        message = "Something went wrong on our side. Try again: nothing is done twice."
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+    return django_server_error(request)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _refusal(status: HTTPStatus, code: str, message: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": code, "message": message}}, status=status)

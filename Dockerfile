@@ -7,7 +7,7 @@
 # An own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
 FROM debian:trixie-slim AS base
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 python3-venv tini \
+ && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 python3-venv tini tzdata \
  && rm -rf /var/lib/apt/lists/*
 # A fixed number, so that the owner of a mounted folder can be set from outside.
 RUN groupadd --system --gid 10001 holdfast \

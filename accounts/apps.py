@@ -5,7 +5,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import security_events, sessions
+        from accounts import picture_files, security_events, sessions, spanning
 
         security_events.connect()
         sessions.connect()
+        spanning.register(picture_files.belongings)

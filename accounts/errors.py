@@ -1,8 +1,17 @@
 """What a person can be refused for, whatever they ask for.
 
 AccountsError
-├── LimitReached   429  too often within the time; `retry_after_s` says when again
-└── Suspended      403  an operator has suspended this person
+├── LimitReached      429  too often within the time; `retry_after_s` says when again
+├── Suspended         403  an operator has suspended this person
+├── SignInFirst       401  nobody is there whose it could be
+├── SettingsRefused   400  a value cannot be; `fields` says of each field why
+└── PictureRefused    its subclasses say what is wrong with an uploaded picture
+    ├── PictureMissing         400
+    ├── PictureTooLarge        413  more bytes than are taken
+    ├── PictureTooManyPixels   413  it would fill the memory when it is opened
+    ├── PictureKind            415  not a kind of picture that is known
+    ├── PictureAnimated        422
+    └── PictureDamaged         422
 
 `code` is stable and documented in docs/protocol.md; `message` is a sentence for a person.
 """
@@ -42,6 +51,64 @@ class Suspended(AccountsError):
     code = "suspended"
     status = HTTPStatus.FORBIDDEN
     message = "This account is suspended. Write to the people who run this site."
+
+
+class SignInFirst(AccountsError):
+    code = "sign_in"
+    status = HTTPStatus.UNAUTHORIZED
+    message = "Sign in, or send a first message to start as a guest."
+
+
+class SettingsRefused(AccountsError):
+    """`fields`: of each field that cannot be so, a sentence. The message names the first."""
+
+    code = "bad_request"
+    message = "The request is not in the expected form."
+
+    def __init__(self, fields: dict[str, str] | None = None, message: str | None = None) -> None:
+        self.fields = fields or {}
+        for name, sentence in self.fields.items():
+            message = message or f"“{name}”: {sentence}"
+        super().__init__(message)
+
+
+class PictureRefused(AccountsError):
+    code = "picture_damaged"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "This picture could not be read. Choose another one."
+
+
+class PictureMissing(PictureRefused):
+    code = "picture_missing"
+    status = HTTPStatus.BAD_REQUEST
+    message = "No picture came with the request. Choose a file first."
+
+
+class PictureTooLarge(PictureRefused):
+    code = "picture_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "This file is larger than 10 MB. Choose a smaller one, or save it with less quality."
+
+
+class PictureTooManyPixels(PictureRefused):
+    code = "picture_too_many_pixels"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "This picture has more than 40 million pixels. Make it smaller and try again."
+
+
+class PictureKind(PictureRefused):
+    code = "picture_kind"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    message = "This is not a picture of a kind we know. Use a JPEG, PNG, WebP or GIF file."
+
+
+class PictureAnimated(PictureRefused):
+    code = "picture_animated"
+    message = "This picture moves. Choose one that stands still."
+
+
+class PictureDamaged(PictureRefused):
+    message = "This file is damaged or cut off. Save it again, or choose another one."
 
 
 def spoken_time(seconds: int) -> str:

@@ -39,6 +39,8 @@ def become(guest: User, account: User) -> bool:
             model.objects.filter(user=made).update(user=kept)
         email, password, name = made.email, made.password, made.name
         made.delete()
+        # A name that a provider told counts; else the one the guest has given themselves stays.
+        name = name or kept.name
         kept.email, kept.password, kept.name, kept.is_guest = email, password, name, False
         kept.save(update_fields=["email", "password", "name", "is_guest"])
     account.pk = kept.pk

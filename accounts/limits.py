@@ -81,6 +81,11 @@ def take_socket(person: User, group: str) -> None:
     take("LIMIT_SOCKETS_PER_MINUTE_USER", person.id.hex)
 
 
+def take_upload(person: User) -> None:
+    """A file that is sent to be kept. Sync."""
+    take("LIMIT_UPLOADS_PER_HOUR_USER", person.id.hex)
+
+
 @functools.cache
 def window_ms(limit: str) -> int:
     found = re.search(r"_PER_(MINUTE|HOUR|DAY)", limit)

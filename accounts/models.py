@@ -72,6 +72,45 @@ class User(AbstractBaseUser, PermissionsMixin):
         return f"{self.session_epoch}:{own}" if self.session_epoch else own
 
 
+class Preferences(models.Model):
+    """What a person has set. Without a row it is all as by default: `preferences_of` gives that.
+
+    Changed by accounts/preferences.py only, which also tells the person's devices.
+    """
+
+    class Appearance(models.TextChoices):
+        SYSTEM = "system", "Same as this device"
+        LIGHT = "light", "Light"
+        DARK = "dark", "Dark"
+
+    class SendKey(models.TextChoices):
+        ENTER = "enter", "Enter"
+        CTRL_ENTER = "ctrl_enter", "Ctrl + Enter"
+
+    person = models.OneToOneField(
+        User, on_delete=models.CASCADE, primary_key=True, related_name="preferences"
+    )
+    # The name that the files of the picture go by (accounts/pictures.py); empty without one.
+    picture = models.CharField(max_length=32, blank=True)
+    appearance = models.CharField(max_length=6, choices=Appearance, default=Appearance.SYSTEM)
+    # A code of settings.LANGUAGES and an IANA name; empty: what the browser says.
+    language = models.CharField(max_length=16, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    send_key = models.CharField(max_length=10, choices=SendKey, default=SendKey.ENTER)
+    # "endpoint/name", for new chats, as long as there is such a model.
+    default_model = models.CharField(max_length=200, blank=True)
+    # Sent to the model before every conversation.
+    instructions = models.TextField(blank=True)
+    # Model calls that nobody asked for, such as making titles.
+    background_calls = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "preferences"
+
+    def __str__(self) -> str:
+        return f"preferences of {self.person_id}"
+
+
 class SecurityEvent(models.Model):
     """What happened to somebody's account, for them and for operators to see. Append-only.
 

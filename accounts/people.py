@@ -12,3 +12,11 @@ def person_json(user: User) -> dict[str, Any]:
         "email": user.email,
         "is_guest": user.is_guest,
     }
+
+
+def initials(user: User) -> str:
+    """What stands where the picture would: of the first and the last name, else of the address;
+    empty for somebody who has told neither. The same as in static/js/chat/format.js."""
+    words = user.name.split() or [user.email or ""]
+    letters = [words[0][:1], words[-1][:1] if len(words) > 1 else ""]
+    return "".join(letters).upper()

@@ -30,6 +30,8 @@ class Belongings:
 
 
 _registered: dict[str, Belongings] = {}
+# Gives the models that a person may choose from, as (id, name), best first.
+model_lists: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
 # Told that a guest is to be joined to an account: somebody should see to it at once.
 join_wakers: list[Callable[[], None]] = []
 

@@ -31,12 +31,12 @@ def security_events(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def settings_index(request: HttpRequest) -> HttpResponse:
-    """Where everything about one's account is."""
+def account(request: HttpRequest) -> HttpResponse:
+    """Where everything about signing in is."""
     person = request.user
     if not isinstance(person, User) or person.is_guest:
         return redirect_to_login(request.get_full_path())
-    return render(request, "accounts/settings.html")
+    return render(request, "accounts/account.html")
 
 
 @never_cache

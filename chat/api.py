@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts.errors import AccountsError
 from accounts.models import User
+from accounts.preferences import checked_instructions
 from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
 from streams.errors import StreamsError
 
@@ -68,6 +69,14 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.")
     return body
+
+
+def instructions_field(body: dict[str, Any]) -> str:
+    """Instructions for a chat, or "" for none. Raises BadRequest."""
+    try:
+        return checked_instructions(body.get("instructions"))
+    except ValueError as error:
+        raise BadRequest(f"“instructions”: {error}") from error
 
 
 def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:

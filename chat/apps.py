@@ -9,10 +9,13 @@ class ChatConfig(AppConfig):
         from accounts.suspension import on_suspended
         from chat import model_checks  # noqa: F401 (registers its check)
         from chat.guest_chats import belongings
+        from chat.model_choices import choices
         from chat.stops import stop_all_of, wake_for_join
 
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
         spanning.register(belongings)
+        if choices not in spanning.model_lists:
+            spanning.model_lists.append(choices)
         if wake_for_join not in spanning.join_wakers:
             spanning.join_wakers.append(wake_for_join)

@@ -1,4 +1,4 @@
-"""The list of a person's chats: look it up, rename, delete, choose a branch."""
+"""The list of a person's chats: look it up, rename, instruct, delete, choose a branch."""
 
 import uuid
 from typing import Any
@@ -50,6 +50,16 @@ async def rename(owner: User, chat_id: uuid.UUID, title: str) -> None:
     """Give a chat the title its owner wants; no model renames it after that."""
     await sync_to_async(_set_title)(owner, chat_id, title)
     await _append(owner, chat_id, ev.ChatRenamed(chat=str(chat_id), title=title, by="user"))
+
+
+async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
+    """Tell the model what its owner wants in this chat, from the next answer on; "" for nothing.
+
+    The log alone holds it, so that every screen and every prompt read the same.
+    """
+    await sync_to_async(own_chat)(owner, chat_id)
+    event = ev.ChatInstructed(chat=str(chat_id), instructions=instructions)
+    await _append(owner, chat_id, event)
 
 
 async def delete(owner: User, chat_id: uuid.UUID) -> list[str]:

@@ -1,5 +1,6 @@
 """The WebSocket: a reader of the user's log. It follows one chat in full and the rest without
-deltas, and it only ever sends what it read from the log. The protocol is in docs/protocol.md.
+deltas, and it only ever sends what it read from the log. The protocol is in docs/protocol.md; what
+a client may say is in chat/commands.py, who may hold a socket in chat/person_socket.py.
 
 Three tasks serve a socket: `_pump` sends what is appended, in log order; `_obey` carries out the
 client's commands one after another; `_watch_over` keeps the heartbeat. A lock lets a replay
@@ -13,23 +14,24 @@ import uuid
 from collections import Counter
 from contextlib import aclosing
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import orjson
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 
-from accounts import limits, sessions
-from accounts.client_address import address_group, client_address_of_scope
-from accounts.errors import AccountsError, LimitReached, Suspended
 from accounts.models import User
-from accounts.people import person_json
-from accounts.sockets import group_of
+from chat.commands import parse_command
 from chat.errors import ChatNotFound
 from chat.models import Chat
-from chat.transcript import is_cursor
+from chat.person_socket import (
+    CLOSE_BAD_MESSAGE,
+    CLOSE_ORIGIN,
+    CLOSE_SIGN_IN,
+    CLOSE_TOO_MANY,
+    CLOSE_TOO_SLOW,
+    CLOSE_TRY_AGAIN,
+    PersonSocket,
+    is_own_page,
+)
 from streams.entries import Batch, frame
 from streams.errors import StreamsError
 from streams.keys import order
@@ -43,26 +45,16 @@ SILENT_AFTER_MS = 60_000
 # What may be under way to a client that has not acknowledged it; more waits.
 WINDOW_BYTES = 4_000_000
 WINDOW_TIMEOUT_S = 30.0
-MAX_COMMAND_BYTES = 4_096
 MAX_COMMANDS_PENDING = 64
 MAX_SOCKETS_PER_USER = 32
 REPLAY_PAGE = 500
 # A watch cursor further back than this is not replayed: the client fetches the list instead.
 MAX_WATCH_REPLAY = 2_000
 
-CLOSE_BAD_MESSAGE = 4400
-CLOSE_SIGN_IN = 4401
-CLOSE_ORIGIN = 4403
-CLOSE_TOO_SLOW = 4408
-CLOSE_SUSPENDED = 4410
-CLOSE_TOO_MANY = 4429
-# Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
-CLOSE_TRY_AGAIN = 4503
-
 _open_sockets: Counter[uuid.UUID] = Counter()
 
 
-class ChatConsumer(AsyncWebsocketConsumer):
+class ChatConsumer(PersonSocket):
     # Lifecycle
 
     async def connect(self) -> None:
@@ -102,57 +94,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
         self._heard_at = time.monotonic()
         self._welcomed = asyncio.Event()
 
-    async def _admit(self) -> bool:
-        """Join the person's group; then look whether they may (again) be here."""
-        # First: what is revoked from now on is heard, what was revoked before is seen.
-        self._in_group = True
-        self._groups = [group_of(self._user.id)]
-        if of_session := sessions.group_of(self.scope["session"]):
-            self._groups.append(of_session)
-        for name in self._groups:
-            await self.channel_layer.group_add(name, self.channel_name)
-        group = address_group(client_address_of_scope(self.scope))
-        try:
-            await database_sync_to_async(limits.take_socket)(self._user, group)
-        except LimitReached as error:
-            await self._leave_group()
-            await self._refuse(error, CLOSE_TOO_MANY)
-            return False
-        return await self._may_stay()
-
-    async def _may_stay(self) -> bool:
-        """Whether person and session are still good; closes the socket if not."""
-        now = await database_sync_to_async(_person_now)(self._user.id)
-        same = now is not None and now.is_active and now.session_epoch == self._user.session_epoch
-        is_alive = database_sync_to_async(sessions.is_alive)
-        if now is not None and same and await is_alive(self.scope["session"], now):
-            return True
-        await self._leave_group()
-        if now is not None and now.suspended_at:
-            await self._refuse(Suspended(), CLOSE_SUSPENDED)
-        else:
-            await self.close(CLOSE_SIGN_IN)
-        return False
-
-    async def _refuse(self, error: AccountsError, code: int) -> None:
-        said: dict[str, Any] = {
-            "type": "error",
-            "code": error.code,
-            "message": error.message,
-            "chat": None,
-        }
-        if isinstance(error, LimitReached):
-            said["retry_after_s"] = error.retry_after_s
-        await self.send(text_data=orjson.dumps(said).decode())
-        await self.close(code)
-
-    async def _leave_group(self) -> None:
-        if not self._in_group:
-            return
-        self._in_group = False
-        for name in self._groups:
-            await self.channel_layer.group_discard(name, self.channel_name)
-
     async def disconnect(self, code: int) -> None:
         if not self._tasks:
             return
@@ -169,7 +110,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if not self._tasks:
             return
         self._heard_at = time.monotonic()
-        command = _parse_command(text_data)
+        command = parse_command(text_data)
         if command is None:
             await self.close(CLOSE_BAD_MESSAGE)
         elif command["type"] == "ack":
@@ -186,25 +127,6 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 self._commands.put_nowait(command)
             except asyncio.QueueFull:
                 await self.close(CLOSE_TOO_MANY)
-
-    # Channel layer
-
-    async def session_ended(self, message: dict[str, Any]) -> None:
-        """Sent to the sockets of a session that was signed out or revoked."""
-        await self.close(CLOSE_SIGN_IN)
-
-    async def session_became(self, message: dict[str, Any]) -> None:
-        """Sent to the sockets of a guest's session that is an account's now."""
-        now = await database_sync_to_async(_person_now)(self._user.id)
-        if now is None or not now.is_active:
-            await self.close(CLOSE_SIGN_IN)
-            return
-        self._user = now
-        await self._send_json({"type": "user", "user": person_json(now)})
-
-    async def person_changed(self, message: dict[str, Any]) -> None:
-        """Sent to the group of a person who was suspended, or whose sessions were all ended."""
-        await self._may_stay()
 
     # Tasks
 
@@ -227,8 +149,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 "type": "welcome",
                 "cursor": tail,
                 "heartbeat_ms": HEARTBEAT_MS,
-                "user": person_json(self._user),
             }
+            | self._who()
         )
         self._welcomed.set()
         following = self._log.follow_batches(self._stream, after=tail, focus=lambda: self._chat)
@@ -335,71 +257,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
         return self._sent_bytes - self._acked_bytes
 
 
-def is_own_page(headers: dict[bytes, bytes]) -> bool:
-    """Whether the page that opens a socket is ours. A browser always says where it comes from; a
-    client that is no browser says nothing, and carries no cookie it was not given on purpose."""
-    host = headers.get(b"host", b"").decode("latin-1")
-    name, _ = split_domain_port(host)
-    if not validate_host(name, settings.ALLOWED_HOSTS):
-        return False
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    if not origin or origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:  # An address that is none.
-        return False
-
-
 def _last(entries: list[Any], otherwise: str) -> str:
     return entries[-1].id if entries else otherwise
 
 
-def _person_now(user_id: uuid.UUID) -> User | None:
-    return User.objects.filter(id=user_id).first()
-
-
 def _owns_chat(user_id: uuid.UUID, chat_id: str) -> bool:
     return Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None).exists()
-
-
-def _parse_command(text: str | None) -> dict[str, Any] | None:
-    """A command that is complete and of the right types, else None."""
-    if text is None or len(text) > MAX_COMMAND_BYTES:
-        return None
-    try:
-        command = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(command, dict):
-        return None
-    match command.get("type"):
-        case "ping" | "pong" | "unfollow":
-            return command
-        case "ack":
-            return command if _is_count(command.get("bytes")) else None
-        case "watch":
-            after = command.get("after")
-            return command if isinstance(after, str) and is_cursor(after) else None
-        case "follow":
-            good = _is_uuid(command.get("chat")) and _is_cursor(command.get("after"))
-            return command if good else None
-        case _:
-            return None
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_cursor(value: object) -> bool:
-    return value is None or (isinstance(value, str) and is_cursor(value))
-
-
-def _is_uuid(value: object) -> bool:
-    if not isinstance(value, str) or len(value) != 36:
-        return False
-    try:
-        return str(uuid.UUID(value)) == value
-    except ValueError:
-        return False

@@ -65,6 +65,15 @@ class ChatRenamed(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ChatInstructed(ChatEvent):
+    """What the owner wants the model to know in this chat, in place of what they wanted before."""
+
+    type: ClassVar[str] = "chat.instructed"
+    chat: str
+    instructions: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatDeleted(ChatEvent):
     type: ClassVar[str] = "chat.deleted"
     chat: str
@@ -169,6 +178,7 @@ class BranchChosen(ChatEvent):
 AnyEvent = (
     ChatCreated
     | ChatRenamed
+    | ChatInstructed
     | ChatDeleted
     | MessageCreated
     | MessageStarted
@@ -184,6 +194,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     for kind in (
         ChatCreated,
         ChatRenamed,
+        ChatInstructed,
         ChatDeleted,
         MessageCreated,
         MessageStarted,

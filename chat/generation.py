@@ -19,7 +19,7 @@ from chat import events as ev
 from chat.appender import PartAppender
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ContextTooLong, ProviderError
-from chat.prompt import Prompt, build_prompt, smaller_window
+from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.providers import Delta, Finish, means_for, stream_answer
 from chat.sends import append_outbox
 from chat.tokens import Usage, estimate_tokens, estimated_usage
@@ -244,7 +244,9 @@ class Generation:
 
     async def _prompt(self, model: Model, partial: str) -> Prompt:
         line = self.transcript.ancestry(self.order.prompt_id)
-        turns = [(message.role, text) for message in line if (text := str(message.text))]
+        system = system_turns(self.order.instructions, self.transcript.instructions)
+        said = [(message.role, text) for message in line if (text := str(message.text))]
+        turns = [*system, *said]
         return await build_prompt(turns, model, partial=partial)
 
     async def _announce(

@@ -30,6 +30,13 @@ class Prompt:
     prompt_tokens: int
 
 
+def system_turns(of_person: str, of_chat: str) -> list[tuple[str, str]]:
+    """The owner's instructions, for every chat and for this one, as one system message: many models
+    know only one. What is for this chat comes last, where it counts most."""
+    text = "\n\n".join(part for part in (of_person, of_chat) if part)
+    return [("system", text)] if text else []
+
+
 async def build_prompt(
     turns: Sequence[tuple[str, str]],
     model: Model,

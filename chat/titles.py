@@ -1,7 +1,8 @@
 """A title for a chat, made by the model from the first exchange.
 
 A background call: it is not awaited by anybody, its failure costs nothing (the first words of the
-chat stay its title), and HOLDFAST_BACKGROUND_CALLS=False turns it off.
+chat stay its title), and HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
+themselves.
 """
 
 import logging
@@ -37,7 +38,9 @@ INSTRUCTION = (
 
 async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
     """Replace the first words by a title, once, after the first answer of a chat."""
-    if not settings.BACKGROUND_CALLS or len(transcript.ancestry(order.reply_id)) != 2:
+    if not (settings.BACKGROUND_CALLS and order.background_calls):
+        return
+    if len(transcript.ancestry(order.reply_id)) != 2:
         return
     if not await sync_to_async(_has_start_title)(order):
         return

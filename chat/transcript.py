@@ -97,6 +97,8 @@ class Transcript:
 
     title: str = ""
     deleted: bool = False
+    # Of the owner to the model, for this chat.
+    instructions: str = ""
     messages: dict[str, Message] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
@@ -132,6 +134,7 @@ class Transcript:
         return {
             "title": self.title,
             "deleted": self.deleted,
+            "instructions": self.instructions,
             "messages": {key: message.to_dict() for key, message in self.messages.items()},
             "children": self.children,
             "chosen": self.chosen,
@@ -169,6 +172,8 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             state.title = event.title
         case ev.ChatRenamed():
             state.title = event.title
+        case ev.ChatInstructed():
+            state.instructions = event.instructions
         case ev.ChatDeleted():
             state.deleted = True
         case ev.MessageCreated():

@@ -21,6 +21,7 @@ from django.views.decorators.http import (
 
 from accounts import guest_joins, limits
 from accounts.client_address import address_group, client_address
+from accounts.device_locale import preferences_of_page
 from accounts.errors import Suspended
 from accounts.guests import (
     VISITOR_COOKIE,
@@ -32,8 +33,9 @@ from accounts.guests import (
 )
 from accounts.models import User
 from accounts.people import person_json
+from accounts.preferences import settings_json
 from chat import chats, sends
-from chat.api import api, json_body, signed_in, text_field
+from chat.api import api, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError, get_catalogue
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
@@ -61,6 +63,8 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     if chat_id is not None:
         await _require_own_chat(person, chat_id)
     config = await _page_config(person, chat_id)
+    if person is not None:
+        config["settings"] = settings_json(person, preferences_of_page(request))
     response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
     if person is None:
         set_visitor_cookie(request, response)
@@ -202,14 +206,21 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
 @require_http_methods(["PATCH", "DELETE"])
 @api
 async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """PATCH: rename. DELETE: take off the list and stop what is being written in it."""
+    """PATCH: rename, or instruct the model. DELETE: take off the list and stop what is written."""
     user = await signed_in(request)
     if request.method == "DELETE":
         await tell_workers(await chats.delete(user, chat_id))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
-    title = " ".join(text_field(json_body(request), "title", max_chars=MAX_TITLE_CHARS).split())
-    await chats.rename(user, chat_id, title)
-    return JsonResponse({"chat": str(chat_id), "title": title})
+    body = json_body(request)
+    done = {"chat": str(chat_id)}
+    if "instructions" in body:
+        done["instructions"] = instructions_field(body)
+    if "title" in body or "instructions" not in body:
+        done["title"] = " ".join(text_field(body, "title", max_chars=MAX_TITLE_CHARS).split())
+        await chats.rename(user, chat_id, done["title"])
+    if "instructions" in done:
+        await chats.instruct(user, chat_id, done["instructions"])
+    return JsonResponse(done)
 
 
 @require_POST

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.preferences import preferences_of
 from chat.models import Chat, Reply
 
 # How old an unfinished step must be before the sweep takes it for abandoned.
@@ -31,11 +32,15 @@ class WorkOrder:
     model: str
     continued_after_attempt: int | None
     stop_requested: bool
+    # Of the owner, for every chat; those for this one are in its log.
+    instructions: str = ""
+    background_calls: bool = True
 
 
 def load_order(reply_id: str) -> WorkOrder | None:
     """None when there is nothing to do: no such answer, or it has ended already."""
-    reply = Reply.objects.select_related("chat__owner").filter(id=uuid.UUID(reply_id)).first()
+    replies = Reply.objects.select_related("chat__owner__preferences")
+    reply = replies.filter(id=uuid.UUID(reply_id)).first()
     if reply is None or reply.is_final:
         return None
     return _order(reply)
@@ -78,7 +83,7 @@ def abandoned_orders() -> list[WorkOrder]:
     with transaction.atomic():
         _start_waiting(Q(parent__state__in=Reply.FINAL))
     stuck = (
-        Reply.objects.select_related("chat__owner")
+        Reply.objects.select_related("chat__owner__preferences")
         .filter(created_at__lt=before, finished_at=None)
         .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
         .order_by("created_at")[:SWEEP_BATCH]
@@ -94,6 +99,7 @@ def _start_waiting(which: Q) -> list[str]:
 
 
 def _order(reply: Reply) -> WorkOrder:
+    preferences = preferences_of(reply.chat.owner)
     return WorkOrder(
         reply=reply,
         stream=reply.chat.owner.stream,
@@ -103,4 +109,6 @@ def _order(reply: Reply) -> WorkOrder:
         model=reply.model,
         continued_after_attempt=reply.continued_after_attempt,
         stop_requested=reply.stop_requested_at is not None,
+        instructions=preferences.instructions,
+        background_calls=preferences.background_calls,
     )

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.accounts import images
 from tests.accounts.idp import running_idp
 from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
@@ -125,6 +126,25 @@ def test_a_guest_becomes_an_account_by_a_provider(browser, stack_page, mailbox):
     context.close()
 
 
+def test_name_and_picture_are_in_the_list_of_chats_at_once(new_context, stack_page, mailbox, shot):
+    context = new_context()
+    alice = stack_page(context)
+    alice.page.goto(f"{alice.url}/account/signup/")
+    sign_up(alice.page, mailbox, "picture@example.org")
+    who = alice.page.locator(".account-name")
+    expect(who.locator(".avatar")).to_have_text("P")
+    settings = context.new_page()
+    settings.goto(f"{alice.url}/settings")
+    settings.get_by_label("Name").fill("Ada Lovelace")
+    expect(who).to_contain_text("Ada Lovelace")
+    expect(who.locator(".avatar")).to_have_text("AL")
+    face = {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": images.halves()}
+    settings.locator("input[type=file]").set_input_files(face)
+    expect(who.locator("img.avatar")).to_have_js_property("naturalWidth", 64)
+    shot(alice.page, "account-picture")
+    shot(settings, "account-settings-picture")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_pages_about_accounts_fit(new_context, stack_page, mailbox, shot, scheme, width):
@@ -146,6 +166,7 @@ def test_the_pages_about_accounts_fit(new_context, stack_page, mailbox, shot, sc
     expect(page.locator(".composer")).to_be_visible()
     for name in (
         "settings",
+        "settings/account",
         "settings/sessions",
         "settings/activity",
         "account/email/",

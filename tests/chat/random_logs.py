@@ -19,6 +19,7 @@ def _event(kind, **fields):
 events = st.one_of(
     _event("chat.created", chat=st.just("c"), title=texts, model=st.just("x/y")),
     _event("chat.renamed", chat=st.just("c"), title=texts, by=st.sampled_from(["user", "model"])),
+    _event("chat.instructed", chat=st.just("c"), instructions=texts),
     _event("message.created", message=messages, role=st.just("user"), parent=parents, text=texts),
     _event(
         "message.created",

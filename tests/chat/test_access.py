@@ -16,7 +16,10 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import picture_files
 from accounts.models import User
+from accounts.picture_files import Picture
+from accounts.preferences import change_picture
 from accounts.suspension import suspend
 from chat.models import Chat, Reply
 from chat.routing import websocket_urlpatterns
@@ -52,7 +55,22 @@ TABLE: dict[str, list[Row]] = {
     "readyz": [Row("/readyz", (503,) * 6)],  # No worker runs in this test.
     "csp-reports": [Row("/csp-reports", (204,) * 6, "POST", {}, csrf=False)],
     "accounts:security-events": [Row("/settings/activity", (302, 302, 200, 302, 200, 200))],
-    "accounts:settings": [Row("/settings", (302, 302, 200, 302, 200, 200))],
+    "accounts:settings": [
+        Row("/settings", (302, 200, 200, 302, 200, 200)),
+        # No panel that there is: refused, but for those who are led to sign in.
+        Row("/settings", (302, 400, 400, 302, 400, 400), "POST", {}),
+    ],
+    "accounts:account": [Row("/settings/account", (302, 302, 200, 302, 200, 200))],
+    "accounts:api-settings": [
+        Row("/api/settings", (401, 200, 200, 401, 200, 200)),
+        Row("/api/settings", (401, 200, 200, 401, 200, 200), "PATCH", {"send_key": "enter"}),
+    ],
+    "accounts:api-picture": [
+        # No file in it: past the door, no further.
+        Row("/api/settings/picture", (401, 400, 400, 401, 400, 400), "POST", {}),
+        Row("/api/settings/picture", (401, 200, 200, 401, 200, 200), "DELETE"),
+    ],
+    "accounts:picture": [Row(f"/pictures/{'0' * 32}-64", (404, 404, 404, 404, 404, 200))],
     "accounts:sessions": [
         Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
         # Nobody has a session of this number: nobody can end one of somebody else's.
@@ -204,6 +222,10 @@ def _make_people():
     clients = {role: AsyncClient(enforce_csrf_checks=True) for role in ROLES}
     for role, user in made.items():
         clients[role].force_login(user)
+    picture = Picture({256: b"large", 64: b"small"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_files.uuid, "uuid4", lambda: uuid.UUID(int=0))
+        change_picture(made["owner"], picture)
     suspend(made["suspended"], made["staff"], "Spam")
     chat = Chat.objects.create(
         id=CHAT, owner=made["owner"], title="Secret", updated_at=made["owner"].created_at

@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from accounts.models import User
+from accounts.models import Preferences, User
+from accounts.preferences import settings_json
 from chat import consumers
 from chat import events as ev
-from chat.consumers import _parse_command, is_own_page
+from chat.commands import MAX_COMMAND_BYTES, parse_command
 from chat.models import Chat
+from chat.person_socket import is_own_page
 from chat.transcript import fold_entries
 from config.asgi import application
 from streams.log import Entry, get_log
@@ -144,6 +146,7 @@ async def test_it_welcomes(online):
             "cursor": tail,
             "heartbeat_ms": consumers.HEARTBEAT_MS,
             "user": online.user,
+            "settings": settings_json(await User.objects.aget(), Preferences()),
         }
 
 
@@ -514,7 +517,7 @@ BAD = [
     json.dumps({"type": "follow", "chat": GOOD_CHAT.upper()}),
     json.dumps({"type": "follow", "chat": GOOD_CHAT, "after": "9-"}),
     json.dumps({"type": "follow", "chat": GOOD_CHAT, "after": "1-" + "9" * 20}),
-    '{"type": "ping", "padding": "%s"}' % ("x" * consumers.MAX_COMMAND_BYTES),
+    '{"type": "ping", "padding": "%s"}' % ("x" * MAX_COMMAND_BYTES),
 ]
 
 
@@ -553,7 +556,7 @@ commands = st.fixed_dictionaries(
 @hypothesis_settings(deadline=None, max_examples=300)
 def test_what_is_read_as_a_command_is_one(text):
     """Whatever passes can be carried out: nothing a client says raises further in."""
-    command = _parse_command(text)
+    command = parse_command(text)
     if command is None:
         return
     match command["type"]:
@@ -592,7 +595,7 @@ def rejected(transactional_db, redis_url):
         async def converse():
             from streams.log import close_log
 
-            pongs = 1 + sum((_parse_command(text) or {}).get("type") == "ping" for text in said)
+            pongs = 1 + sum((parse_command(text) or {}).get("type") == "ping" for text in said)
             try:
                 async with Socket(cookies=cookies) as socket:
                     assert (await socket.hear())["type"] == "welcome"

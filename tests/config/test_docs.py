@@ -8,7 +8,8 @@ import pytest
 from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
-from chat import consumers, errors, generation, model_errors
+from chat import consumers, errors, generation, model_errors, person_socket
+from chat.commands import parse_command
 from chat.error_pages import csrf_failure, not_found, server_error
 from chat.events import EVENT_TYPES
 
@@ -48,9 +49,11 @@ def routes() -> set[str]:
     for pattern in get_resolver().url_patterns:
         if isinstance(pattern, URLPattern):
             found.add(f"/{pattern.pattern}")
-        elif pattern.namespace == "chat":
+        elif pattern.namespace in ("chat", "accounts"):
             found |= {f"/{inner.pattern}" for inner in pattern.url_patterns}
-    return {re.sub(r"<uuid:(\w+?)(_id)?>", r"<\1>", route) for route in found}
+    # The pages of the settings are for people.
+    found = {route for route in found if not route.startswith("/settings")}
+    return {re.sub(r"<\w+:(\w+?)(_id)?>", r"<\1>", route) for route in found}
 
 
 def test_every_route_is_documented_and_every_documented_route_exists():
@@ -96,7 +99,7 @@ def codes_of(first_header: str, which: int = 0) -> set[str]:
 
 def test_every_close_code_is_documented():
     ours = {
-        value for name, value in vars(consumers).items() if name.startswith("CLOSE_")
+        value for name, value in vars(person_socket).items() if name.startswith("CLOSE_")
     } | CLOSE_CODES_OF_OTHERS
     assert {int(code) for code in codes_of("code", 0)} == ours
 
@@ -139,13 +142,13 @@ def test_every_command_of_the_socket_is_documented():
     understood = {
         kind
         for kind in (*documented, "subscribe", "hello", "close")
-        if consumers._parse_command(
+        if parse_command(
             '{"type": "%s", "chat": "%s", "after": "0-0", "bytes": 1}'  # noqa: UP031
             % (kind, "0198c5a0-0000-7000-8000-000000000001")
         )
     }
     assert understood == documented == {"watch", "follow", "unfollow", "ack", "ping", "pong"}
-    source = Path(consumers.__file__).read_text()
+    source = "".join(Path(part.__file__).read_text() for part in (consumers, person_socket))
     sent = set(re.findall(r'"type": "(\w+)"', source))
     assert sent == set(re.findall(r'"type": "(\w+)"', to_client)) - {"ping", "pong"} | {
         kind for kind in ("ping", "pong") if f'"type": "{kind}"' in source

@@ -11,11 +11,12 @@ const LIMIT_CODE = "too_many_requests";
 
 /** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
 export class ApiError extends Error {
-  constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0 }) {
+  constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0, fields = {} }) {
     super(message);
     this.status = status;
     this.code = code;
     this.retryAfterMs = retryAfterMs;
+    this.fields = fields;
   }
 
   get isRetryable() {
@@ -29,14 +30,15 @@ export const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/
 async function call(method, path, body, { keepalive = false } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const isForm = body instanceof FormData;
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   let response;
   try {
     response = await fetch(path, {
       method,
       headers,
       keepalive,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || isForm ? body : JSON.stringify(body),
       credentials: "same-origin",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -61,6 +63,7 @@ async function refusal(response) {
     status: response.status,
     code: body.error?.code ?? `http_${response.status}`,
     message: body.error?.message ?? fallback,
+    fields: body.error?.fields,
     retryAfterMs,
   });
 }
@@ -103,9 +106,13 @@ export const api = {
   stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}),
   goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}),
   choose: (chat, message) => call("POST", `${chatPath(chat)}/branch`, { message }),
+  instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
   rename: (chat, title) => call("PATCH", chatPath(chat), { title }),
   remove: (chat, options) => call("DELETE", chatPath(chat), undefined, options),
   chats: () => call("GET", "/api/chats"),
+  saveSettings: (fields, options) => call("PATCH", "/api/settings", fields, options),
+  savePicture: (form) => call("POST", "/api/settings/picture", form),
+  removePicture: () => call("DELETE", "/api/settings/picture"),
   models: () => call("GET", "/api/models"),
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),
 };

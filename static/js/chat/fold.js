@@ -10,6 +10,7 @@ export const ROOT = "";
 const REQUIRED = {
   "chat.created": ["chat", "title", "model"],
   "chat.renamed": ["chat", "title", "by"],
+  "chat.instructed": ["chat", "instructions"],
   "chat.deleted": ["chat"],
   "message.created": ["message", "role"],
   "message.started": ["message", "attempt", "model"],
@@ -28,7 +29,7 @@ export const Change = Object.freeze({ CHAT: "chat", SHAPE: "shape", STATUS: "sta
 const table = () => Object.create(null);
 
 export function emptyTranscript() {
-  return { title: "", deleted: false, messages: table(), children: table(), chosen: table(), cursor: "0-0" };
+  return { title: "", deleted: false, instructions: "", messages: table(), children: table(), chosen: table(), cursor: "0-0" };
 }
 
 /**
@@ -44,6 +45,9 @@ export function foldEntry(state, id, data) {
     case "chat.created":
     case "chat.renamed":
       state.title = data.title;
+      return { change: Change.CHAT, message: null };
+    case "chat.instructed":
+      state.instructions = data.instructions;
       return { change: Change.CHAT, message: null };
     case "chat.deleted":
       state.deleted = true;
@@ -179,6 +183,6 @@ export function siblingsOf(state, message) {
 export const isAnswering = (message) => message.status === "queued" || message.status === "running";
 
 /** The state as the shared test vectors write it. */
-export function transcriptToJson({ title, deleted, messages, children, chosen }) {
-  return { title, deleted, messages, children, chosen };
+export function transcriptToJson({ title, deleted, instructions, messages, children, chosen }) {
+  return { title, deleted, instructions, messages, children, chosen };
 }

@@ -1,23 +1,39 @@
-// Times, durations and amounts as a person reads them.
+// Times, durations, amounts and names as a person reads them.
 
 const DAY_MS = 86_400_000;
 
+// What the person has set; undefined is what the device says.
+let language;
+let timeZone;
+
+export function setLocale(chosen) {
+  language = chosen.language || undefined;
+  timeZone = chosen.timeZone || undefined;
+}
+
+/** Which day it is there, as a number that grows by one a day. */
+function dayNumber(ms) {
+  const parts = new Intl.DateTimeFormat("en-u-ca-gregory-nu-latn", { timeZone, year: "numeric", month: "numeric", day: "numeric" }).formatToParts(ms);
+  const { year, month, day } = Object.fromEntries(parts.map(({ type, value }) => [type, Number(value)]));
+  return Date.UTC(year, month - 1, day) / DAY_MS;
+}
+
 /** Under which heading of the sidebar a chat falls; older ones by month ("March 2026"). */
 export function recencyGroup(updatedMs, nowMs, groups) {
-  const midnight = new Date(nowMs).setHours(0, 0, 0, 0);
-  if (updatedMs >= midnight) return groups.today;
-  if (updatedMs >= midnight - DAY_MS) return groups.yesterday;
-  if (updatedMs >= midnight - 7 * DAY_MS) return groups.week;
-  if (updatedMs >= midnight - 30 * DAY_MS) return groups.month;
-  return new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" }).format(updatedMs);
+  const daysAgo = dayNumber(nowMs) - dayNumber(updatedMs);
+  if (daysAgo <= 0) return groups.today;
+  if (daysAgo <= 1) return groups.yesterday;
+  if (daysAgo <= 7) return groups.week;
+  if (daysAgo <= 30) return groups.month;
+  return new Intl.DateTimeFormat(language, { timeZone, month: "long", year: "numeric" }).format(updatedMs);
 }
 
 export function clockTime(ms) {
-  return new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(ms);
+  return new Intl.DateTimeFormat(language, { timeZone, hour: "2-digit", minute: "2-digit" }).format(ms);
 }
 
 export function fullTime(ms) {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }).format(ms);
+  return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
 export function duration(ms) {
@@ -36,4 +52,12 @@ export function dollars(microUsd) {
 /** "endpoint/vendor/name" -> "name": for a model that is not in the catalogue any more. */
 export function shortModelName(id) {
   return id.split("/").at(-1);
+}
+
+/** What stands where a person's picture would. The same as in accounts/people.py. */
+export function initials({ name, email }) {
+  const words = (name ?? "").split(/\s+/).filter(Boolean);
+  if (words.length === 0) words.push(email ?? "");
+  const letters = [words[0], words.length > 1 ? words.at(-1) : ""].map((word) => [...word][0] ?? "");
+  return letters.join("").toUpperCase();
 }

@@ -1,5 +1,6 @@
 // The chat island: reads what the server put on the page and takes over from there.
 import { html, render } from "../preact.js";
+import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { App } from "./ui/app.js";
 
@@ -9,3 +10,4 @@ const store = new Store(config);
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();
+noteTimeZone();

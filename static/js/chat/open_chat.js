@@ -13,6 +13,8 @@ export class OpenChat {
   /** Ticks when messages came, a branch was chosen or a status changed. */
   shape = signal(0);
   title = signal("");
+  /** What the model is told in this chat. */
+  instructions = signal("");
   isDeleted = signal(false);
   /** Whether what is shown is the whole chat: replay has caught up at least once. */
   isLoaded = signal(false);
@@ -104,6 +106,7 @@ export class OpenChat {
       if (!this.#isShapeDirty) return;
       this.#isShapeDirty = false;
       this.title.value = this.transcript.title;
+      this.instructions.value = this.transcript.instructions;
       this.isDeleted.value = this.transcript.deleted;
       this.shape.value += 1;
     });

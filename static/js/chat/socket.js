@@ -15,7 +15,7 @@ const LATER_MS = 20_000;
 const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, LATER: 4429, DEAD: 4000 };
 
 /**
- * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(user),
+ * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message),
  *   onProblem(message), watchFrom() -> cursor, followed() -> {chat, after} | null
  */
 export class Connection {
@@ -138,7 +138,7 @@ export class Connection {
         this.#showProgress();
         break;
       case "user":
-        this.#handlers.onUser(message.user);
+        this.#handlers.onUser(message);
         break;
       case "ping":
         this.#send({ type: "pong" });

@@ -6,6 +6,7 @@ import { ChatList } from "./chat_list.js";
 import { uuid7 } from "./ids.js";
 import { OpenChat } from "./open_chat.js";
 import { Outbox } from "./outbox.js";
+import { preferences, takePreferences } from "./preferences.js";
 import { Connection } from "./socket.js";
 import { remember, remembered, saveDraft } from "./storage.js";
 import { text } from "./text.js";
@@ -38,6 +39,7 @@ export class Store {
 
   constructor(config) {
     this.user = signal(config.user);
+    takePreferences(config.settings);
     this.models = signal(config.models ?? []);
     this.defaultModel = signal(config.default_model ?? null);
     this.list = new ChatList(config.chats ?? [], config.cursor ?? null);
@@ -54,7 +56,7 @@ export class Store {
       onLive: (chat, cursor) => (chat ? this.#opened.get(chat)?.caughtUp() : this.list.advance(cursor)),
       onReset: () => this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
-      onUser: (user) => (this.user.value = user),
+      onUser: (message) => this.#became(message),
       onProblem: (message) => this.#problem(message),
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
@@ -67,7 +69,8 @@ export class Store {
   model = computed(() => {
     const known = (id) => id && this.models.value.some((model) => model.id === id);
     const picked = this.#picked.value.get(this.chatId.value ?? "");
-    const wanted = [picked, this.list.get(this.chatId.value)?.model, remembered("model"), this.defaultModel.value];
+    const ofChat = this.list.get(this.chatId.value)?.model;
+    const wanted = [picked, ofChat, preferences.value.default_model, remembered("model"), this.defaultModel.value];
     return wanted.find(known) ?? this.models.value[0]?.id ?? null;
   });
 
@@ -142,6 +145,11 @@ export class Store {
 
   // Actions: chats
 
+  /** What the model is told in this chat. Fails with an ApiError: whoever asks keeps the text. */
+  instruct(id, instructions) {
+    return repeatUntilAnswered(() => api.instruct(id, instructions), { wake: this.#wake, tries: COMMAND_TRIES });
+  }
+
   rename(id, title) {
     const before = this.list.chats.peek().get(id)?.title;
     this.list.rename(id, title);
@@ -183,12 +191,20 @@ export class Store {
   }
 
   /** The server is there: what waits to be sent need not wait longer. */
-  #welcomed({ user }) {
+  #welcomed({ user, settings }) {
     const before = this.user.peek();
     // Signed in as somebody else in another tab: what is shown here is not theirs.
     if (user && before && user.id !== before.id) return location.reload();
-    this.user.value = user ?? this.user.peek();
+    this.#became({ user: user ?? this.user.peek(), settings });
     this.#wake.dispatchEvent(new Event("wake"));
+  }
+
+  /** Who one is or what one has set, as it is now. */
+  #became({ user, settings }) {
+    batch(() => {
+      this.user.value = user;
+      if (settings) takePreferences(settings);
+    });
   }
 
   #problem({ code, message, chat }) {

@@ -36,7 +36,10 @@ export const text = {
   send: "Send",
   stop: "Stop the answer",
   stopping: "Stopping…",
-  sendHint: "Enter sends, Shift + Enter starts a new line.",
+  sendHints: {
+    enter: "Enter sends, Shift + Enter starts a new line.",
+    ctrl_enter: "Ctrl + Enter sends, Enter starts a new line.",
+  },
   noModel: "No model is available. Add one in the server’s configuration.",
   model: "Model",
   chooseModel: "Choose a model",
@@ -83,6 +86,9 @@ export const text = {
   image: (alt) => (alt ? `Image: ${alt}` : "Image"),
   answerComplete: "Answer complete.",
   damaged: "This answer does not match what was stored, even after reading it again. Reload the page; if it stays, tell the operator.",
+
+  instructions: "Instructions for this chat",
+  instructionsSet: "Instructions for this chat (there are some)",
 
   jumpToLatest: "Jump to the latest",
   loading: "Loading the chat",

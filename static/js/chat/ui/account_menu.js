@@ -1,5 +1,7 @@
 import { html } from "../../preact.js";
 import { csrfToken } from "../api.js";
+import { initials } from "../format.js";
+import { preferences } from "../preferences.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
@@ -12,7 +14,7 @@ export function AccountMenu({ store }) {
   const name = user.name || user.email || text.account;
   return html`<details class="account" onKeyDown=${closeOnEscape} onFocusOut=${closeWhenLeft}>
     <summary class="account-name" aria-label=${`${text.account}: ${name}`}>
-      <span class="account-letter" aria-hidden="true">${name.slice(0, 1).toUpperCase()}</span>
+      <${Avatar} user=${user} />
       <span class="account-text"><span dir="auto">${name}</span>
         ${user.name && html`<span class="meta">${user.email}</span>`}</span>
       <${Icon} name="more" />
@@ -28,12 +30,20 @@ export function AccountMenu({ store }) {
   </details>`;
 }
 
+/** The person's picture, or else their initials. */
+function Avatar({ user }) {
+  const { picture } = preferences.value;
+  if (picture) return html`<img class="avatar" src=${picture["64"]} width="28" height="28" alt="" />`;
+  return html`<span class="avatar" aria-hidden="true">${initials(user)}</span>`;
+}
+
 function GuestFoot({ isGuest, path }) {
   const next = encodeURIComponent(path);
   return html`<div class="account account-guest">
     ${isGuest && html`<p class="meta">${text.guestHint}</p>`}
     <a class="button" href=${`/account/signup/?next=${next}`}>${isGuest ? text.signUpToKeep : text.signUp}</a>
     <a class="link-button" href=${`/account/login/?next=${next}`}>${text.signIn}</a>
+    ${isGuest && html`<a class="link-button" href="/settings">${text.settings}</a>`}
   </div>`;
 }
 

@@ -38,6 +38,7 @@ export function App({ store }) {
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
         <${ChatTitle} store=${store} />
+        <${InstructionsButton} store=${store} />
         <${ConnectionState} store=${store} />
       </header>
       <${ChatPane} store=${store} />
@@ -55,6 +56,29 @@ function titleOf(store) {
 
 function ChatTitle({ store }) {
   return html`<p class="topbar-title" dir="auto">${titleOf(store) ?? ""}</p>`;
+}
+
+/** What the model is told in this chat: the button; its dialog is read when it is first opened. */
+function InstructionsButton({ store }) {
+  const [Dialog, setDialog] = useState(null);
+  const open = store.current.value;
+  const id = open?.id;
+  // The chat that is shown has changed: these are not its instructions.
+  useEffect(() => setDialog(null), [id]);
+  if (!open || !open.isLoaded.value || !isThere(open) || !store.list.get(id)) return null;
+  const current = open.instructions.value;
+  const label = current ? text.instructionsSet : text.instructions;
+  const show = async () => {
+    try {
+      const { InstructionsDialog } = await import("./instructions_dialog.js");
+      setDialog(() => InstructionsDialog);
+    } catch {
+      store.toasts.show(text.unreachable, { isProblem: true });
+    }
+  };
+  return html`<button type="button" class=${current ? "quiet-button quiet-button-on" : "quiet-button"} aria-haspopup="dialog"
+      aria-label=${label} title=${label} onClick=${show}><${Icon} name="instructions" /></button>
+    ${Dialog && html`<${Dialog} key=${id} store=${store} chat=${id} current=${current} close=${() => setDialog(null)} />`}`;
 }
 
 function useTitle(store) {

@@ -1,5 +1,6 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { shortModelName } from "../format.js";
+import { preferences } from "../preferences.js";
 import { draftOf, saveDraft } from "../storage.js";
 import { text } from "../text.js";
 import { Icon, StopIcon } from "./icons.js";
@@ -57,7 +58,7 @@ export function Composer({ store, onSend }) {
   };
   return html`<form class="composer" onSubmit=${submit}>
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
-      title=${text.sendHint} enterkeyhint="send" autocomplete="off" ref=${field} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
+      title=${text.sendHints[preferences.value.send_key]} enterkeyhint="send" autocomplete="off" ref=${field} onInput=${onInput} onKeyDown=${onKeyDown}></textarea>
     <div class="composer-row">
       <${ModelMenu} models=${models} selected=${model?.id} onPick=${(id) => store.pickModel(id)} label=${text.chooseModel}
         triggerClass="model-button" trigger=${html`<span>${model?.name ?? shortModelName(model?.id ?? text.model)}</span><${Icon} name="chevron" />`} />

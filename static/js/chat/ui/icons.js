@@ -16,6 +16,7 @@ const PATHS = {
   chevron: "M7 10l5 5 5-5",
   more: "M6 12h.01M12 12h.01M18 12h.01",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L20 20",
+  instructions: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
   play: "M8 5.5v13l10-6.5z",
 };
 

@@ -1,0 +1,52 @@
+"""What a client may say over the WebSocket, checked before anything is done with it."""
+
+import uuid
+from typing import Any
+
+import orjson
+
+from chat.transcript import is_cursor
+
+MAX_COMMAND_BYTES = 4_096
+
+
+def parse_command(text: str | None) -> dict[str, Any] | None:
+    """A command that is complete and of the right types, else None."""
+    if text is None or len(text) > MAX_COMMAND_BYTES:
+        return None
+    try:
+        command = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(command, dict):
+        return None
+    match command.get("type"):
+        case "ping" | "pong" | "unfollow":
+            return command
+        case "ack":
+            return command if _is_count(command.get("bytes")) else None
+        case "watch":
+            after = command.get("after")
+            return command if isinstance(after, str) and is_cursor(after) else None
+        case "follow":
+            good = _is_uuid(command.get("chat")) and _is_cursor(command.get("after"))
+            return command if good else None
+        case _:
+            return None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_cursor(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_cursor(value))
+
+
+def _is_uuid(value: object) -> bool:
+    if not isinstance(value, str) or len(value) != 36:
+        return False
+    try:
+        return str(uuid.UUID(value)) == value
+    except ValueError:
+        return False

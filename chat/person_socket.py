@@ -1,0 +1,150 @@
+"""Who may hold a WebSocket, and for how long: the person behind it, their session, their limits.
+
+A socket joins the groups of its person and of its session. What is said to a group is fast and may
+be lost, so the socket also looks for itself with each heartbeat (`_may_stay`). What a socket is
+used for is in chat/consumers.py.
+"""
+
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from accounts import limits, sessions
+from accounts.client_address import address_group, client_address_of_scope
+from accounts.errors import AccountsError, LimitReached, Suspended
+from accounts.models import User
+from accounts.people import person_json
+from accounts.preferences import preferences_of, settings_json
+from accounts.sockets import group_of
+
+CLOSE_BAD_MESSAGE = 4400
+CLOSE_SIGN_IN = 4401
+CLOSE_ORIGIN = 4403
+CLOSE_TOO_SLOW = 4408
+CLOSE_SUSPENDED = 4410
+CLOSE_TOO_MANY = 4429
+# Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
+CLOSE_TRY_AGAIN = 4503
+
+
+class PersonSocket(AsyncWebsocketConsumer):
+    """`_user` is the person as last read from the database, with what they have set."""
+
+    _user: User
+    _groups: list[str]
+    _in_group = False
+
+    async def _admit(self) -> bool:
+        """Join the person's group; then look whether they may (again) be here."""
+        # First: what is revoked from now on is heard, what was revoked before is seen.
+        self._in_group = True
+        self._groups = [group_of(self._user.id)]
+        if of_session := sessions.group_of(self.scope["session"]):
+            self._groups.append(of_session)
+        for name in self._groups:
+            await self.channel_layer.group_add(name, self.channel_name)
+        group = address_group(client_address_of_scope(self.scope))
+        try:
+            await database_sync_to_async(limits.take_socket)(self._user, group)
+        except LimitReached as error:
+            await self._leave_group()
+            await self._refuse(error, CLOSE_TOO_MANY)
+            return False
+        return await self._may_stay()
+
+    async def _may_stay(self) -> bool:
+        """Whether person and session are still good; closes the socket if not."""
+        now = await database_sync_to_async(_person_now)(self._user.id)
+        same = now is not None and now.is_active and now.session_epoch == self._user.session_epoch
+        is_alive = database_sync_to_async(sessions.is_alive)
+        if now is not None and same and await is_alive(self.scope["session"], now):
+            self._user = now
+            return True
+        await self._leave_group()
+        if now is not None and now.suspended_at:
+            await self._refuse(Suspended(), CLOSE_SUSPENDED)
+        else:
+            await self.close(CLOSE_SIGN_IN)
+        return False
+
+    async def _refuse(self, error: AccountsError, code: int) -> None:
+        said: dict[str, Any] = {
+            "type": "error",
+            "code": error.code,
+            "message": error.message,
+            "chat": None,
+        }
+        if isinstance(error, LimitReached):
+            said["retry_after_s"] = error.retry_after_s
+        await self.send(text_data=orjson.dumps(said).decode())
+        await self.close(code)
+
+    async def _leave_group(self) -> None:
+        if not self._in_group:
+            return
+        self._in_group = False
+        for name in self._groups:
+            await self.channel_layer.group_discard(name, self.channel_name)
+
+    # Channel layer
+
+    async def session_ended(self, message: dict[str, Any]) -> None:
+        """Sent to the sockets of a session that was signed out or revoked."""
+        await self.close(CLOSE_SIGN_IN)
+
+    async def session_became(self, message: dict[str, Any]) -> None:
+        """Sent to the sockets of a guest's session that is an account's now."""
+        await self._tell_who()
+
+    async def person_set(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a person whose name, picture or settings have changed."""
+        await self._tell_who()
+
+    async def person_changed(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a person who was suspended, or whose sessions were all ended."""
+        await self._may_stay()
+
+    # Private
+
+    async def _tell_who(self) -> None:
+        if not self._in_group:  # On its way out: nothing more is sent.
+            return
+        now = await database_sync_to_async(_person_now)(self._user.id)
+        if now is None or not now.is_active:
+            await self.close(CLOSE_SIGN_IN)
+            return
+        self._user = now
+        await self._send_json({"type": "user"} | self._who())
+
+    def _who(self) -> dict[str, Any]:
+        row = preferences_of(self._user)
+        return {"user": person_json(self._user), "settings": settings_json(self._user, row)}
+
+    async def _send_json(self, message: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+def is_own_page(headers: dict[bytes, bytes]) -> bool:
+    """Whether the page that opens a socket is ours. A browser always says where it comes from; a
+    client that is no browser says nothing, and carries no cookie it was not given on purpose."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    name, _ = split_domain_port(host)
+    if not validate_host(name, settings.ALLOWED_HOSTS):
+        return False
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if not origin or origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # An address that is none.
+        return False
+
+
+def _person_now(user_id: uuid.UUID) -> User | None:
+    return User.objects.select_related("preferences").filter(id=user_id).first()

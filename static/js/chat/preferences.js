@@ -1,0 +1,46 @@
+// What the person has set: on the page when it loads, then told by the socket whenever it changes,
+// here or on another device. Views read the signal; whatever follows it at once is done here.
+import { signal } from "../signals.js";
+import { setLocale } from "./format.js";
+
+const BY_DEFAULT = {
+  name: "",
+  picture: null,
+  appearance: "system",
+  language: "",
+  time_zone: "",
+  send_key: "enter",
+  default_model: "",
+  instructions: "",
+  background_calls: true,
+};
+
+export const preferences = signal(BY_DEFAULT);
+
+/** @param settings as the server says them; null for somebody who is nobody yet */
+export function takePreferences(settings) {
+  const now = { ...BY_DEFAULT, ...settings };
+  setLocale({ language: now.language, timeZone: now.time_zone });
+  applyAppearance(now.appearance);
+  preferences.value = now;
+}
+
+/** "light", "dark", or "system" for what the device prefers. */
+export function applyAppearance(appearance) {
+  const root = document.documentElement;
+  const isForced = appearance === "light" || appearance === "dark";
+  if (isForced) root.dataset.theme = appearance;
+  else delete root.dataset.theme;
+  const [light, dark] = document.querySelectorAll('meta[name="theme-color"]');
+  if (!dark) return;
+  light.media = isForced ? (appearance === "light" ? "all" : "not all") : "(prefers-color-scheme: light)";
+  dark.media = isForced ? (appearance === "dark" ? "all" : "not all") : "(prefers-color-scheme: dark)";
+}
+
+/** Tell the server which time zone this device is in, for the pages that it renders. */
+export function noteTimeZone() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!zone || document.cookie.includes(`hf_time_zone=${zone}`)) return;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `hf_time_zone=${zone}; path=/; max-age=31536000; samesite=lax${secure}`;
+}

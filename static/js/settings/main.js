@@ -1,0 +1,35 @@
+// The page of the settings, saving what is changed as it is changed; without this the same forms
+// are sent by their buttons. What is changed on another device shows here too.
+import { noteTimeZone } from "../chat/preferences.js";
+import { Connection } from "../chat/socket.js";
+import { FieldsSaver } from "./fields_saver.js";
+import { PicturePanel } from "./picture_panel.js";
+
+// After everything the log will ever hold: nothing is replayed, for no chat is shown here.
+const NO_REPLAY = "999999999999999-0";
+
+const settings = JSON.parse(document.getElementById("settings").textContent);
+document.documentElement.classList.add("is-live");
+const fields = new FieldsSaver(document, settings);
+const picture = new PicturePanel(document, fields);
+
+function take(message) {
+  if (!message.settings) return;
+  fields.take(message.settings);
+  picture.show(message.settings, message.user);
+}
+
+const ignore = () => {};
+const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+const connection = new Connection(`${scheme}//${location.host}/ws`, {
+  onFrame: ignore,
+  onLive: ignore,
+  onReset: ignore,
+  onProblem: ignore,
+  onWelcome: take,
+  onUser: take,
+  watchFrom: () => NO_REPLAY,
+  followed: () => null,
+});
+connection.start();
+noteTimeZone();

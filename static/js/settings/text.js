@@ -1,0 +1,7 @@
+// Every sentence that the page of the settings says by itself, in one place.
+export const text = {
+  saved: "Saved",
+  saving: "Saving…",
+  notSaved: "Not saved",
+  pictureTooLarge: "This file is larger than 10 MB. Choose a smaller one, or save it with less quality.",
+};

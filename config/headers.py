@@ -1,7 +1,9 @@
 """The headers that every answer carries: pages, API, static files, and what fails before Django.
 
 Django and django-csp set most of them on what passes their middleware; this wraps the whole
-application and adds what is missing.
+application and adds what is missing. A script, a sheet or a font can be no page, whatever its
+address is opened in: it gets those of them that mean something there. (A page loads many of them;
+the others would be half a kilobyte each.)
 """
 
 from typing import Any
@@ -33,6 +35,10 @@ PERMISSIONS_POLICY = ", ".join(
 BARE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
+NO_PAGE = (b"text/javascript", b"text/css", b"font/")
+FOR_ALL = (b"x-content-type-options", b"strict-transport-security")
+
+
 class SecurityHeaders:
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -49,13 +55,16 @@ class SecurityHeaders:
             # nothing.
             headers["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
         self._wanted = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._wanted_of_no_page = [header for header in self._wanted if header[0] in FOR_ALL]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                there = {bytes(name).lower() for name, _ in headers}
-                headers += [header for header in self._wanted if header[0] not in there]
+                there = {bytes(name).lower(): bytes(value) for name, value in headers}
+                is_no_page = there.get(b"content-type", b"").startswith(NO_PAGE)
+                wanted = self._wanted_of_no_page if is_no_page else self._wanted
+                headers += [header for header in wanted if header[0] not in there]
                 message = message | {"headers": headers}
             await send(message)
 

@@ -98,17 +98,19 @@ async def test_what_fails_before_django_carries_them_too(settings):
     assert sent["strict-transport-security"] == "max-age=99"
 
 
-async def test_static_files_carry_them(tmp_path, settings):
-    (tmp_path / "a.js").write_text("1;")
-    settings.STATIC_ROOT = tmp_path
+@pytest.mark.parametrize("name", ["a.svg", "a.html", "a.js"])
+async def test_static_files_carry_what_means_something_there(tmp_path, settings, name):
+    (tmp_path / name).write_text("1;")
+    settings.STATIC_ROOT, settings.HTTPS = tmp_path, True
     from config.asgi import _static
 
     async def nothing(scope, receive, send):
         raise AssertionError
 
-    status, sent = await answered("/static/a.js", app=SecurityHeaders(_static(nothing)))
+    status, sent = await answered(f"/static/{name}", app=SecurityHeaders(_static(nothing)))
     assert status == 200
-    assert EVERYWHERE.items() <= sent.items()
+    assert sent["x-content-type-options"] == "nosniff" and "strict-transport-security" in sent
+    assert (EVERYWHERE.items() <= sent.items()) == (name != "a.js")
     assert "access-control-allow-origin" not in sent
 
 

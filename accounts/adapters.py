@@ -3,6 +3,8 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.utils import user_pk_to_url_str
+from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
@@ -13,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from accounts import guest_accounts, guest_joins, mail, sessions
 from accounts.client_address import UNKNOWN, client_address
+from accounts.guests import forget_visitor
 from accounts.middleware import guest_behind
 from accounts.models import User
 
@@ -25,7 +28,8 @@ class AccountAdapter(DefaultAccountAdapter):
         """The last step of every sign-in, when all has been proved: here the guest comes along."""
         assert isinstance(user, User)
         guest = guest_behind(request)
-        if guest is not None and guest.pk != user.pk:
+        # What a guest has is not brought to an account that is about to go.
+        if guest is not None and guest.pk != user.pk and not user.is_leaving:
             if guest_accounts.become(guest, user):
                 guest_accounts.keep_session(request, user)
                 sessions.tell_became(request.session)
@@ -37,9 +41,7 @@ class AccountAdapter(DefaultAccountAdapter):
         self, request: HttpRequest, user: AbstractBaseUser, **hooks: Any
     ) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **hooks)
-        if isinstance(user, User) and request.user == user:
-            # Again: allauth has just dropped the row of a session that is not saved yet.
-            sessions.note(request, user)
+        forget_visitor(response)
         return response
 
     def get_client_ip(self, request: HttpRequest) -> str:
@@ -73,6 +75,15 @@ class MFAAdapter(DefaultMFAAdapter):
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         entity: dict[str, str] = super().get_public_key_credential_rp_entity()
         return entity | {"name": "Holdfast"}
+
+    def get_public_key_credential_user_entity(self, user: AbstractBaseUser) -> dict[str, Any]:
+        """A passkey keeps the id of its account: with a sign-up that will be the guest's."""
+        assert isinstance(user, User)
+        entity: dict[str, Any] = super().get_public_key_credential_user_entity(user)
+        guest = guest_behind(context.request)
+        if guest is not None and user.last_login is None:
+            entity["id"] = user_pk_to_url_str(guest).encode()
+        return entity
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):

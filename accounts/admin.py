@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from accounts.leaving import cancel, hasten
 from accounts.models import SecurityEvent, User
 from accounts.read_only_admin import ReadOnlyAdmin
 from accounts.suspension import restore, suspend
@@ -15,6 +16,31 @@ from accounts.suspension import restore, suspend
 MAX_REASON_CHARS = 500
 # More at once is likely a slip of the hand.
 MAX_PEOPLE_AT_ONCE = 100
+# What is done to people: (title, what it means for them, what was done).
+ACTS: dict[Any, tuple[str, str, str]] = {
+    suspend: (
+        "Suspend people",
+        "Their sessions end, their pages are cut off and what is being answered for them is "
+        "stopped. They cannot sign in until they are restored.",
+        "suspended",
+    ),
+    restore: (
+        "Restore people",
+        "They can sign in again. Their chats are as they were.",
+        "restored",
+    ),
+    cancel: (
+        "Call deletions off",
+        "Those who asked to be deleted keep their accounts, and are told by mail.",
+        "kept",
+    ),
+    hasten: (
+        "Delete at once",
+        "Those who asked to be deleted are deleted now, whatever is left of their grace. "
+        "Nobody can bring them back. Those who did not ask stay.",
+        "deleted in the next minutes",
+    ),
+}
 
 
 class ReasonForm(forms.Form):
@@ -33,17 +59,24 @@ class UserAdmin(admin.ModelAdmin[User]):
         "name",
         "is_guest",
         "is_suspended",
+        "deletion_due_at",
         "is_staff",
         "last_login",
         "created_at",
     ]
-    list_filter = ["is_guest", "is_active", "is_staff", "last_login"]
+    list_filter = [
+        "is_guest",
+        "is_active",
+        ("deletion_due_at", admin.EmptyFieldListFilter),
+        "is_staff",
+        "last_login",
+    ]
     search_fields = ["id", "email", "name"]
     list_per_page = 50
     show_full_result_count = False
     ordering = ["-created_at"]
     date_hierarchy = "created_at"
-    actions = ["suspend_people", "restore_people"]
+    actions = ["suspend_people", "restore_people", "cancel_deletions", "hasten_deletions"]
     readonly_fields = [
         "id",
         "stream",
@@ -53,11 +86,14 @@ class UserAdmin(admin.ModelAdmin[User]):
         "is_active",
         "suspended_at",
         "suspended_reason",
+        "deletion_due_at",
+        "deletion_begun_at",
     ]
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
         (None, {"fields": ["id", "email", "name", "is_guest", "stream"]}),
         ("Suspension", {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
+        ("Deletion asked for", {"fields": ["deletion_due_at", "deletion_begun_at"]}),
         ("Access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
         ("Dates", {"fields": ["created_at", "last_login"]}),
     ]
@@ -93,6 +129,10 @@ class UserAdmin(admin.ModelAdmin[User]):
         # People make their own accounts; staff is made with `manage.py createsuperuser`.
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        # The row alone would leave their log, files and sessions behind: accounts/erasing.py.
+        return False
+
     @admin.action(description="Suspend…", permissions=["change"])
     def suspend_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "suspend_people", suspend)
@@ -100,6 +140,14 @@ class UserAdmin(admin.ModelAdmin[User]):
     @admin.action(description="Restore…", permissions=["change"])
     def restore_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "restore_people", restore)
+
+    @admin.action(description="Call deletion off…", permissions=["change"])
+    def cancel_deletions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._with_reason(request, people, "cancel_deletions", cancel)
+
+    @admin.action(description="Delete those who asked at once…", permissions=["change"])
+    def hasten_deletions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._with_reason(request, people, "hasten_deletions", hasten)
 
     def _with_reason(
         self, request: HttpRequest, people: QuerySet[User], action: str, act: Any
@@ -114,13 +162,13 @@ class UserAdmin(admin.ModelAdmin[User]):
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         if form.is_valid():
             done = sum(act(person, operator, form.cleaned_data["reason"]) for person in chosen)
-            said = "suspended" if act is suspend else "restored"
-            self.message_user(request, f"{done} of {len(chosen)} people {said}.", messages.SUCCESS)
+            said = f"{done} of {len(chosen)} people {ACTS[act][2]}."
+            self.message_user(request, said, messages.SUCCESS)
             return None
         context = {
             **self.admin_site.each_context(request),
-            "title": "Suspend people" if act is suspend else "Restore people",
-            "suspending": act is suspend,
+            "title": ACTS[act][0],
+            "meaning": ACTS[act][1],
             "people": chosen,
             "form": form,
             "action": action,

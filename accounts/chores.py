@@ -1,10 +1,11 @@
-"""What must be done about people now and then. The worker calls `run` with every sweep."""
+"""What must be done about people now and then. The worker calls these with every sweep."""
 
 import time
 
 from asgiref.sync import sync_to_async
 
-from accounts import guest_joins, idle_guests
+from accounts import erasing, exports, guest_joins, idle_guests
+from accounts.models import Session
 
 IDLE_EVERY_S = 3_600.0
 
@@ -15,7 +16,22 @@ async def run() -> None:
     """Everything here may be repeated, and done by two workers at once."""
     global _idle_due_at
     await guest_joins.carry_on_all()
+    await erasing.carry_on_all()
+    await sync_to_async(exports.tell_ready)()
     if time.monotonic() >= _idle_due_at:
         await idle_guests.remove_idle_guests()
-        await sync_to_async(idle_guests.remove_unconfirmed)()
+        await sync_to_async(_clear_out)()
         _idle_due_at = time.monotonic() + IDLE_EVERY_S
+
+
+async def make_exports() -> None:
+    """All that wait. Of its own: one may take minutes."""
+    while await exports.make_next():
+        pass
+
+
+def _clear_out() -> None:
+    idle_guests.remove_unconfirmed()
+    exports.remove_old()
+    exports.remove_strays()
+    Session.get_session_store_class().clear_expired()

@@ -3,6 +3,7 @@
 AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
 ├── Suspended         403  an operator has suspended this person
+├── Leaving           403  this person has asked for their account to be deleted
 ├── SignInFirst       401  nobody is there whose it could be
 ├── SettingsRefused   400  a value cannot be; `fields` says of each field why
 └── PictureRefused    its subclasses say what is wrong with an uploaded picture
@@ -109,6 +110,12 @@ class PictureAnimated(PictureRefused):
 
 class PictureDamaged(PictureRefused):
     message = "This file is damaged or cut off. Save it again, or choose another one."
+
+
+class Leaving(AccountsError):
+    code = "leaving"
+    status = HTTPStatus.FORBIDDEN
+    message = "This account is about to be deleted. Open Holdfast to keep it."
 
 
 def spoken_time(seconds: int) -> str:

@@ -12,7 +12,7 @@ import uuid
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import User
+from accounts.models import GuestJoin, User
 
 VISITOR_COOKIE = "hf_visitor"
 VISITOR_COOKIE_SALT = "accounts.guests.visitor"
@@ -21,8 +21,9 @@ GUEST_NAMESPACE = uuid.UUID("5f1d2c0a-6a53-4a57-9d52-0d5b7a4b3f10")
 
 
 def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
-    """Give a visitor who has none an id. Writes nothing to the database."""
-    if visitor_id(request) is None:
+    """Give a visitor an id who has none, or one whose guest is no guest any more. Writes nothing
+    to the database. Sync."""
+    if visitor_id(request) is None or _is_used_up(person_of_visitor(request)):
         response.set_signed_cookie(
             VISITOR_COOKIE,
             secrets.token_urlsafe(24),
@@ -32,6 +33,19 @@ def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
             samesite="Lax",
             secure=request.is_secure(),
         )
+
+
+def forget_visitor(response: HttpResponse) -> None:
+    """The cookie named the guest somebody was; a guest of this browser to come is another one."""
+    response.delete_cookie(VISITOR_COOKIE, samesite="Lax")
+
+
+def _is_used_up(person: User | None) -> bool:
+    """It became an account, joined one or was deleted. Who is shut out stays who they are."""
+    if person is None or person.suspended_at:
+        return False
+    gone = not person.is_guest or person.is_leaving
+    return gone or GuestJoin.objects.filter(guest_id=person.id).exists()
 
 
 def visitor_id(request: HttpRequest) -> str | None:

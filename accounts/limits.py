@@ -13,6 +13,7 @@ import hashlib
 import logging
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import redis
@@ -38,8 +39,7 @@ def take(limit: str, who: str) -> None:
     allowed: int = getattr(settings, limit)
     if not allowed:
         return
-    digest = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
-    key = f"{settings.STREAMS_PREFIX}:{{limit:{limit.removeprefix('LIMIT_').lower()}:{digest}}}"
+    key = _key(limit, who)
     client = _client(settings.REDIS_URL)
     try:
         wait_ms = client.register_script(SCRIPT)(keys=[key], args=[allowed, window_ms(limit)])
@@ -48,6 +48,27 @@ def take(limit: str, who: str) -> None:
         return
     if wait_ms:
         raise LimitReached(math.ceil(int(wait_ms) / 1000))
+
+
+def forget(whos: Iterable[str]) -> None:
+    """Drop what was counted for these; what could not be dropped goes with its window. Sync."""
+    limits = [name for name in dir(settings) if name.startswith("LIMIT_")]
+    try:
+        for who in filter(None, whos):
+            for limit in limits:  # One by one: in a cluster each is somewhere else.
+                _client(settings.REDIS_URL).unlink(_key(limit, who))
+    except redis.RedisError:
+        logger.warning("Redis is away: counts are left to their windows", exc_info=True)
+
+
+def _key(limit: str, who: str) -> str:
+    digest = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()
+    return f"{settings.STREAMS_PREFIX}:{{limit:{limit.removeprefix('LIMIT_').lower()}:{digest}}}"
+
+
+def take_export(person: User) -> None:
+    """An archive of everything that is somebody's. Sync."""
+    take("LIMIT_EXPORTS_PER_DAY_USER", person.id.hex)
 
 
 def take_send(person: User | None, group: str) -> None:

@@ -1,11 +1,42 @@
-"""The HTML of a mail, made from its text: the text is the one that is written and translated."""
+"""Our own mail, and the HTML of every mail: made from its text, which is what people write."""
 
+import logging
 import re
+from typing import Any
 
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+
+from accounts.models import User
+
+logger = logging.getLogger(__name__)
 
 CODE = re.compile(r"[0-9A-Z-]{4,12}")
 ADDRESS = re.compile(r"https?://\S+")
+
+
+def send(person: User, template: str, context: dict[str, Any] | None = None) -> None:
+    """Send `<template>_subject.txt` and `<template>_message.txt` to somebody with an address. Sync.
+
+    A mail that cannot be sent is logged and holds nothing up.
+    """
+    if not person.email:
+        return
+    values = {"person": person, "site": address_of("/"), **(context or {})}
+    subject = " ".join(render_to_string(f"{template}_subject.txt", values).split())
+    text = render_to_string(f"{template}_message.txt", values).strip() + "\n"
+    message = EmailMultiAlternatives(subject, text, to=[person.email])
+    message.attach_alternative(html_of(subject, text), "text/html")
+    try:
+        message.send()
+    except OSError:  # That of SMTP is one.
+        logger.exception("the mail “%s” could not be sent", template)
+
+
+def address_of(path: str) -> str:
+    """The whole address of a page, where there is no request to take it from."""
+    return (settings.URL or f"http://localhost:{settings.PORT}") + path
 
 
 def html_of(subject: str, text: str) -> str:

@@ -2,6 +2,8 @@ import uuid
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 
@@ -38,6 +40,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_reason = models.CharField(max_length=500, blank=True)
     # Part of what every session is checked against: raising it ends all of them at once.
     session_epoch = models.PositiveIntegerField(default=0)
+    # They asked to be deleted then; until then they can change their mind (accounts/leaving.py).
+    deletion_due_at = models.DateTimeField(null=True, blank=True)
+    # From here on there is no way back (accounts/erasing.py).
+    deletion_begun_at = models.DateTimeField(null=True, blank=True)
+    deletion_told_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = UserManager()
@@ -46,6 +53,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["deletion_due_at"],
+                condition=models.Q(deletion_due_at__isnull=False),
+                name="user_leaving",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique_when_present"),
             models.CheckConstraint(
@@ -66,6 +80,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def stream(self) -> str:
         """The name of this person's log."""
         return f"u:{self.id.hex}"
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.deletion_due_at is not None
+
+    @property
+    def may_act(self) -> bool:
+        """Neither suspended nor on the way out."""
+        return self.is_active and not self.is_leaving
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         own: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
@@ -114,9 +137,9 @@ class Preferences(models.Model):
 class SecurityEvent(models.Model):
     """What happened to somebody's account, for them and for operators to see. Append-only.
 
-    Triggers of the database (migration security_events_append_only) refuse to change an event, and
-    to delete one as long as its person exists. A change of this table that makes SQLite rebuild it
-    (AlterField, ...) must make them again.
+    Triggers of the database (migrations security_events_append_only and leaving) refuse to change
+    an event, to delete one as long as its person exists, and to delete one that says DELETED.
+    A change of this table that makes SQLite rebuild it (AlterField, ...) must make them again.
     """
 
     class Kind(models.TextChoices):
@@ -138,6 +161,7 @@ class SecurityEvent(models.Model):
         SUSPENDED = "suspended", "Suspended by an operator"
         RESTORED = "restored", "Restored by an operator"
         DELETION_ASKED = "deletion_asked", "Deletion asked for"
+        DELETION_CANCELLED = "deletion_cancelled", "Deletion called off"
         DELETED = "deleted", "Account deleted"
 
     # No constraint: the record outlives the person.
@@ -192,3 +216,55 @@ class GuestJoin(models.Model):
 
     def __str__(self) -> str:
         return f"guest {self.guest_id} -> {self.account_id}"
+
+
+class Session(AbstractBaseSession):
+    """Django's session with the person it belongs to: accounts/session_store.py."""
+
+    # Not a relation: a session outlives nothing, but is written by requests that come late.
+    person_id = models.UUIDField(null=True, db_index=True, editable=False)
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        from accounts.session_store import SessionStore
+
+        return SessionStore
+
+
+class Export(models.Model):
+    """Everything of one person as one archive, made in the background: accounts/exports.py."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waits for a worker"
+        BUILDING = "building", "being made"
+        READY = "ready", "ready"
+        FAILED = "failed", "could not be made"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # One at a time.
+    person = models.OneToOneField(User, on_delete=models.CASCADE, related_name="export")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    # Raised by each claim: what an earlier worker still says counts for nothing.
+    attempt = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    # Chats written, of how many.
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["state", "created_at"], name="export_state")]
+
+    def __str__(self) -> str:
+        return f"export {self.id} ({self.state})"
+
+    def file_name(self, attempt: int | None = None) -> str:
+        """Its name in storage. Each attempt has its own: a late writer spoils nobody's file."""
+        return f"exports/{self.id.hex}-{self.attempt if attempt is None else attempt}.zip"

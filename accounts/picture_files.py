@@ -7,6 +7,7 @@ nothing does; what a crash leaves in between goes with the person.
 
 import logging
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,8 @@ from django.core.files.storage import default_storage
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from accounts.models import User
-from accounts.spanning import Belongings
+from accounts.models import Preferences, User
+from accounts.spanning import Belongings, ExportFile
 
 logger = logging.getLogger(__name__)
 
@@ -107,4 +108,15 @@ def _in_use(since: datetime) -> QuerySet[Any]:
     return User.objects.none().values("id")
 
 
-belongings = Belongings("pictures", _hand_over, _erase, _in_use)
+async def _export(person: User) -> AsyncIterator[ExportFile]:
+    row = await Preferences.objects.filter(person=person).afirst()
+    name = row.picture if row else ""
+    if name and (data := await sync_to_async(read)(person, name, SIZES[0])) is not None:
+        yield ExportFile("picture.webp", _whole(data))
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+belongings = Belongings("pictures", _hand_over, _erase, _in_use, _export)

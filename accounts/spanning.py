@@ -3,7 +3,7 @@ person joins an account or leaves. Each app registers itself when it starts; not
 upwards.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,16 @@ from accounts.models import User
 
 
 @dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One file of somebody's archive. `path` is below the archive's folder, made of safe names
+    (accounts/file_names.py); `parts` counts what of `export_parts` is complete with this file."""
+
+    path: str
+    chunks: AsyncIterator[bytes]
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Belongings:
     """What one app keeps of a person. Everything here may be repeated after a crash.
 
@@ -21,12 +31,20 @@ class Belongings:
                from requests that had begun before the first time
     erase      (person) remove what the database does not remove with the row
     in_use     (since) ids of people who used it since then, or for whom something is running now
+    export        (person) the files for the archive of everything that is theirs; each is read
+                  to its end before the next is asked for
+    export_parts  (person) how many parts that will be, for the progress
+    farewell      (person, addresses) the account goes for good; last chance to note that a verified
+                  address (lower case) was here, in a form that does not tell it
     """
 
     name: str
     hand_over: Callable[[User, User, bool], Awaitable[None]]
     erase: Callable[[User], Awaitable[None]]
     in_use: Callable[[datetime], QuerySet[Any]]
+    export: Callable[[User], AsyncIterator[ExportFile]] | None = None
+    export_parts: Callable[[User], Awaitable[int]] | None = None
+    farewell: Callable[[User, list[str]], Awaitable[None]] | None = None
 
 
 _registered: dict[str, Belongings] = {}

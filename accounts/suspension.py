@@ -34,7 +34,7 @@ def suspend(person: User, operator: User, reason: str) -> bool:
         )
         if changed:
             record(person, SecurityEvent.Kind.SUSPENDED, note=reason, operator=operator)
-            transaction.on_commit(partial(_end_everything, person))
+            transaction.on_commit(partial(end_everything, person))
     person.refresh_from_db()
     return bool(changed)
 
@@ -51,10 +51,11 @@ def restore(person: User, operator: User, reason: str) -> bool:
     return bool(changed)
 
 
-def _end_everything(person: User) -> None:
+def end_everything(person: User) -> None:
+    """Whatever is open or under way for somebody who may not act any more. Sync."""
     for end in (sockets.close_all_of, *on_suspended):
         try:
             end(person)
         except Exception:
             # The others must still be ended. Sockets look for themselves with each heartbeat.
-            logger.exception("suspending %s: %s failed", person.id, end.__name__)
+            logger.exception("ending what %s has: %s failed", person.id, end.__name__)

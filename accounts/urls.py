@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import picture_views, settings_api, settings_page, views
+from accounts import data_views, picture_views, settings_api, settings_page, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -8,6 +8,12 @@ urlpatterns = [
     path("settings/account", views.account, name="account"),
     path("settings/activity", views.security_events, name="security-events"),
     path("settings/sessions", views.sessions, name="sessions"),
+    path("settings/data", data_views.data, name="data"),
+    path("settings/data/status", data_views.export_status, name="export-status"),
+    path("settings/data/export", data_views.ask_for_export, name="ask-for-export"),
+    path("settings/data/download", data_views.download, name="download"),
+    path("settings/data/delete", data_views.delete, name="delete"),
+    path("settings/leaving", data_views.keep, name="keep"),
     path("api/settings", settings_api.settings_view, name="api-settings"),
     path("api/settings/picture", settings_api.picture, name="api-picture"),
     # The name is made by us: 32 hexadecimal digits.

@@ -8,7 +8,7 @@ class ChatConfig(AppConfig):
         from accounts import spanning
         from accounts.suspension import on_suspended
         from chat import model_checks  # noqa: F401 (registers its check)
-        from chat.guest_chats import belongings
+        from chat.belongings import belongings
         from chat.model_choices import choices
         from chat.stops import stop_all_of, wake_for_join
 

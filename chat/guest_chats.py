@@ -26,7 +26,6 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from accounts.spanning import Belongings
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
 from chat.models import Chat, Reply
 from streams.log import Entry, Event, Fence, get_log
@@ -48,17 +47,9 @@ async def hand_over(guest: User, account: User, last: bool) -> None:
                 await _append(chat_id, await _entries(chat_id, guest), guest, account)
 
 
-async def erase(person: User) -> None:
-    """Remove a person's log. Their rows go with them."""
-    await get_log().erase(person.stream)
-
-
 def in_use(since: datetime) -> QuerySet[Any]:
     used = Q(updated_at__gte=since) | Q(replies__finished_at=None, replies__id__isnull=False)
     return Chat.objects.filter(used).values("owner_id")
-
-
-belongings = Belongings("chat", hand_over, erase, in_use)
 
 
 async def _move(chat_id: str, guest: User, account: User) -> None:

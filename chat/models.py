@@ -36,7 +36,12 @@ class Chat(models.Model):
                 fields=["owner", "-updated_at"],
                 condition=models.Q(deleted_at__isnull=True),
                 name="chat_list_of_owner",
-            )
+            ),
+            models.Index(
+                fields=["deleted_at"],
+                condition=models.Q(deleted_at__isnull=False),
+                name="chat_deleted",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,3 +116,31 @@ class Reply(models.Model):
     def id_for_message(message_id: uuid.UUID) -> uuid.UUID:
         """The id of the reply to a user's message: the same for every retry of the same send."""
         return uuid.uuid5(message_id, "reply")
+
+
+class ErasedChat(models.Model):
+    """A deleted chat of which nothing is left but its id: see chat/erasing.py.
+
+    The row makes the erasing happen whatever crashes, and keeps a late repetition of a send (from
+    a browser that was offline) from beginning the chat anew.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="erased_chats"
+    )
+    erased_at = models.DateTimeField(auto_now_add=True)
+    # When the log had forgotten it too.
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["erased_at"],
+                condition=models.Q(finished_at__isnull=True),
+                name="erased_chat_unfinished",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)

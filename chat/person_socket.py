@@ -61,7 +61,7 @@ class PersonSocket(AsyncWebsocketConsumer):
     async def _may_stay(self) -> bool:
         """Whether person and session are still good; closes the socket if not."""
         now = await database_sync_to_async(_person_now)(self._user.id)
-        same = now is not None and now.is_active and now.session_epoch == self._user.session_epoch
+        same = now is not None and now.may_act and now.session_epoch == self._user.session_epoch
         is_alive = database_sync_to_async(sessions.is_alive)
         if now is not None and same and await is_alive(self.scope["session"], now):
             self._user = now
@@ -116,7 +116,7 @@ class PersonSocket(AsyncWebsocketConsumer):
         if not self._in_group:  # On its way out: nothing more is sent.
             return
         now = await database_sync_to_async(_person_now)(self._user.id)
-        if now is None or not now.is_active:
+        if now is None or not now.may_act:
             await self.close(CLOSE_SIGN_IN)
             return
         self._user = now

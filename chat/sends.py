@@ -22,7 +22,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat import events as ev
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
-from chat.models import Chat, Reply
+from chat.models import Chat, ErasedChat, Reply
 from chat.transcript import fold_entries
 from chat.work_orders import load_order, settle
 from streams.log import Event, get_log
@@ -212,6 +212,8 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
     chat = own.filter(id=send.chat, owner=owner, deleted_at=None).first()
     if chat is not None:
         return chat, False
+    if ErasedChat.objects.filter(id=send.chat).exists():
+        raise ChatNotFound
     chat, is_new = Chat.objects.get_or_create(
         id=send.chat,
         defaults={

@@ -24,7 +24,7 @@ from accounts.client_address import address_group, client_address
 from accounts.device_locale import preferences_of_page
 from accounts.errors import Suspended
 from accounts.guests import (
-    VISITOR_COOKIE,
+    forget_visitor,
     guest_of_visitor,
     person_of_visitor,
     set_visitor_cookie,
@@ -67,10 +67,9 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
         config["settings"] = settings_json(person, preferences_of_page(request))
     response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
     if person is None:
-        set_visitor_cookie(request, response)
+        await sync_to_async(set_visitor_cookie)(request, response)
     elif not person.is_guest:
-        # It named the guest they were; a guest of this browser to come is another one.
-        response.delete_cookie(VISITOR_COOKIE, samesite="Lax")
+        forget_visitor(response)
     return response
 
 

@@ -55,7 +55,8 @@ def settle(order: WorkOrder, state: Reply.State, attempts: int) -> list[str]:
     """
     reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
-        Chat.objects.select_for_update().get(id=order.reply.chat_id)
+        if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
+            return []  # Its owner has left.
         unfinished = reply.exclude(state__in=Reply.FINAL)
         unfinished.filter(continued_after_attempt=order.continued_after_attempt).update(
             state=state, attempts=attempts, finished_at=timezone.now(), outbox=None

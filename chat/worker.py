@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from accounts import chores as accounts_chores
-from chat import titles, work_orders
+from chat import erasing, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 STOP_POLL_S = 1.0
 SWEEP_EVERY_S = 5.0
+EXPORT_POLL_S = 1.0
+ERASE_EVERY_S = 60.0
 BEAT_EVERY_S = 1.0
 # Pause before a loop goes on after an error, such as Redis being restarted.
 ERROR_PAUSE_S = 0.3
@@ -78,6 +80,8 @@ class Worker:
                 (self._poll_stops, STOP_POLL_S),
                 (self._sweep, SWEEP_EVERY_S),
                 (self._see_to_people, 0.0),
+                (accounts_chores.make_exports, EXPORT_POLL_S),
+                (erasing.erase_deleted_chats, ERASE_EVERY_S),
                 (self._beat, BEAT_EVERY_S),
             )
         ]

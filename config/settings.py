@@ -93,6 +93,7 @@ MIDDLEWARE = [
     "config.middleware.MessageMiddleware",
     "accounts.device_locale.preferences_of_request",
     "accounts.middleware.guests_are_visitors",
+    "accounts.middleware.leaving_people_wait",
     "allauth.account.middleware.AccountMiddleware",
     "config.middleware.XFrameOptionsMiddleware",
 ]
@@ -201,6 +202,7 @@ ACCOUNT_MAX_EMAIL_ADDRESSES = 5
 MFA_ADAPTER = "accounts.adapters.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_PASSKEY_SIGNUP_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, which browsers trust too.
 USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
 # Each provider is shown only when it is configured.
@@ -235,6 +237,14 @@ SIGN_IN_ORIGINS += ["https://accounts.google.com"] if GOOGLE_CLIENT_ID else []
 SIGN_IN_ORIGINS += [site_of(OIDC_ISSUER)] if OIDC_CLIENT_ID else []
 # A guest who does not come back for so long is removed, with everything they said.
 GUEST_IDLE_DAYS = env.int("GUEST_IDLE_DAYS", 30, validate=validate.Range(1, 3_650))
+# Who asked to be deleted can change their mind for so long; 0 is not at all.
+ACCOUNT_DELETION_GRACE_DAYS = env.int(
+    "ACCOUNT_DELETION_GRACE_DAYS", 7, validate=validate.Range(0, 365)
+)
+# How long a prepared download is kept.
+EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7, validate=validate.Range(1, 365))
+# How long a deleted chat can be brought back; after that it is erased.
+CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
 
 # --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
 EMAIL_URL = env_secret(env, "EMAIL_URL")
@@ -255,7 +265,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("HOLDFAST_STATIC_ROOT", "") or BASE_DIR / "staticfiles").absolute()
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Pictures: accounts/picture_files.py. No address leads into it but views that ask who is asking.
+# Pictures and archives. No address leads into it but views that ask who is asking.
 MEDIA_ROOT = DATA_DIR / "files"
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -274,6 +284,7 @@ STORAGES = {
 }
 
 # --- Security ---
+SESSION_ENGINE = "accounts.session_store"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS
@@ -371,6 +382,7 @@ LIMIT_SIGN_INS_PER_HOUR_NAME = env.int("LIMIT_SIGN_INS_PER_HOUR_NAME", 30, valid
 LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
 LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)
+LIMIT_EXPORTS_PER_DAY_USER = env.int("LIMIT_EXPORTS_PER_DAY_USER", 3, validate=_COUNT)
 # Of failed sign-ins to one account, those that its record keeps.
 LIMIT_FAILURES_RECORDED_PER_HOUR_USER = 30
 LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(

@@ -44,11 +44,20 @@ def test_an_event_cannot_be_changed_or_deleted_by_any_way(alice):
 
 
 def test_the_record_outlives_the_person_until_it_is_erased(alice):
-    event = record(alice, Kind.DELETED)
+    event = record(alice, Kind.SIGNED_IN)
     alice.delete()
     assert SecurityEvent.objects.filter(id=event.id).exists()
     SecurityEvent.objects.filter(person_id=event.person_id).delete()
     assert not SecurityEvent.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)  # Rolling back would not show what a flush meets.
+def test_that_an_account_was_deleted_is_never_erased(alice):
+    event = record(alice, Kind.DELETED)
+    refused(event.delete)
+    alice.delete()
+    refused(SecurityEvent.objects.filter(id=event.id).delete)
+    assert SecurityEvent.objects.get().kind == Kind.DELETED
 
 
 def test_signing_in_and_out_is_recorded_with_where_from(redis_url, operator):

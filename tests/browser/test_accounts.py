@@ -1,6 +1,7 @@
 """Accounts in a real browser: a guest signs up in the middle of an answer, passkeys, the look."""
 
 import re
+import zipfile
 
 import pytest
 from playwright.sync_api import expect
@@ -68,9 +69,8 @@ def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, ma
     expect(alice.page.locator(".chat-link")).to_have_count(1)
 
 
-def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot):
-    context = new_context()
-    page = stack_page(context).page
+def with_authenticator(context, page):
+    """A device that makes passkeys and says yes."""
     devtools = context.new_cdp_session(page)
     devtools.send("WebAuthn.enable")
     devtools.send(
@@ -86,6 +86,81 @@ def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot)
             }
         },
     )
+
+
+def test_somebody_signs_up_with_a_passkey_and_no_password(new_context, stack_page, mailbox, shot):
+    context = new_context()
+    alice = stack_page(context)
+    page = alice.page
+    with_authenticator(context, page)
+    alice.ask("[[tokens=5]] mine")
+    page.get_by_role("link", name="Sign up to keep your chats").click()
+    page.get_by_role("link", name="Sign up with a passkey").click()
+    shot(page, "account-passkey-signup")
+    page.get_by_label("Email").fill("only-passkey@example.org")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_label("Code").fill(code_in(mailbox.to("only-passkey@example.org")))
+    page.get_by_role("button", name="Confirm").click()
+    shot(page, "account-passkey-signup-make")
+    page.get_by_label("Name").fill("Laptop")
+    page.get_by_role("button", name="Make the passkey").click()
+    expect(page.locator(".account-name")).to_contain_text("only-passkey@example.org")
+    expect(alice.chats).to_have_count(1)
+    page.locator(".account-name").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    page.goto(f"{alice.url}/account/login/")
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.locator(".account-name")).to_contain_text("only-passkey@example.org")
+    expect(alice.chats).to_have_count(1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_somebody_downloads_everything_and_leaves(
+    new_context, stack_page, mailbox, shot, scheme, width
+):
+    email = f"leaver-{scheme}-{width}@example.org"
+    context = new_context(viewport={"width": width, "height": 820}, color_scheme=scheme)
+    alice = stack_page(context)
+    page = alice.page
+    alice.ask("[[tokens=5]] mine")
+    page.goto(f"{alice.url}/account/signup/")
+    sign_up(page, mailbox, email)
+    expect(page.locator(".composer")).to_be_visible()
+    page.goto(f"{alice.url}/settings/data")
+    _look(page, shot, f"data-{scheme}-{width}")
+    page.get_by_role("button", name="Prepare my download").click()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    download = page.get_by_role("link", name="Download", exact=True)
+    expect(download).to_be_visible(timeout=30_000)
+    _look(page, shot, f"data-ready-{scheme}-{width}")
+    with page.expect_download() as given:
+        download.click()
+    with zipfile.ZipFile(given.value.path()) as archive:
+        assert any(name.endswith(".md") for name in archive.namelist())
+    page.get_by_role("link", name="Delete…").click()
+    _look(page, shot, f"delete-{scheme}-{width}")
+    page.get_by_label("Type your address").fill(email)
+    page.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_role("heading", name="You are signed out everywhere")).to_be_visible()
+    _look(page, shot, f"deleted-{scheme}-{width}")
+    page.goto(f"{alice.url}/account/login/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", name="about to be deleted")).to_be_visible()
+    _look(page, shot, f"leaving-{scheme}-{width}")
+    page.get_by_role("button", name="Keep my account").click()
+    page.goto(alice.url)
+    expect(alice.chats).to_have_count(1)
+
+
+def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot):
+    context = new_context()
+    page = stack_page(context).page
+    with_authenticator(context, page)
     base = page.url.rstrip("/")
     page.goto(f"{base}/account/signup/")
     sign_up(page, mailbox, "passkey@example.org")

@@ -76,6 +76,20 @@ TABLE: dict[str, list[Row]] = {
         # Nobody has a session of this number: nobody can end one of somebody else's.
         Row("/settings/sessions", (302, 302, 404, 302, 404, 404), "POST", {"session": "999999"}),
     ],
+    "accounts:data": [Row("/settings/data", (302, 200, 200, 302, 200, 200))],
+    "accounts:export-status": [Row("/settings/data/status", (401, 200, 200, 401, 200, 200))],
+    # Accounts are led on to prove who they are; guests have nothing to prove.
+    "accounts:ask-for-export": [Row("/settings/data/export", (302,) * 6, "POST", {})],
+    "accounts:download": [Row("/settings/data/download", (302,) * 6)],
+    "accounts:delete": [
+        Row("/settings/data/delete", (302, 200, 302, 302, 302, 302)),
+        Row("/settings/data/delete", (302, 200, 302, 302, 302, 302), "POST", {}),
+    ],
+    # For who has asked to be deleted; all others are led away.
+    "accounts:keep": [
+        Row("/settings/leaving", (302,) * 6),
+        Row("/settings/leaving", (302,) * 6, "POST", {}),
+    ],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
     "chat:models": [Row("/api/models", ANYBODY)],
@@ -134,6 +148,7 @@ GROUPS: dict[str, dict] = {
             "account_login",
             "account_inactive",
             "account_signup",
+            "account_signup_by_passkey",
             "account_logout",
             "account_email_verification_sent",
             "account_reset_password",
@@ -148,7 +163,7 @@ GROUPS: dict[str, dict] = {
     "mfa_": {
         "allowed": PEOPLE,
         "others": {302},
-        "open": {"mfa_authenticate", "mfa_login_webauthn"},
+        "open": {"mfa_authenticate", "mfa_login_webauthn", "mfa_signup_webauthn"},
         "led_on": {
             "mfa_reauthenticate",
             "mfa_activate_totp",

@@ -118,6 +118,23 @@ async def test_the_cookie_of_the_guest_never_opens_the_account(alice, worker, ma
     assert not alice.client.cookies["hf_visitor"].value  # Taken away: the next guest is another.
 
 
+@pytest.mark.parametrize("cookie_stays", [False, True])
+async def test_after_signing_up_and_out_the_next_guest_is_another(
+    alice, worker, mailbox, cookie_stays
+):
+    await alice.send("Mine")
+    cookie, first = alice.client.cookies["hf_visitor"].value, alice.user["id"]
+    await sign_up(alice, mailbox)  # No page of chats is opened between here and the sign-out.
+    assert not alice.client.cookies["hf_visitor"].value
+    await form(alice, "/account/logout/")
+    if cookie_stays:  # The answer that took it away got lost.
+        alice.client.cookies["hf_visitor"] = cookie
+    await alice.visit()
+    alice.chat = str(uuid.uuid4())
+    await alice.send("Somebody new")
+    assert alice.user["id"] != first and alice.user["is_guest"]
+
+
 async def test_becoming_that_crashes_leaves_both_as_they_were(alice, worker, mailbox, monkeypatch):
     await alice.send("Mine")
     guest = await User.objects.aget(id=alice.user["id"])

@@ -6,10 +6,9 @@ import uuid
 from http import HTTPStatus
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.test import AsyncClient
 
-from accounts.models import User
+from accounts.models import Session, User
 from chat.models import Chat, Reply
 from chat.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
 from streams.log import get_log

@@ -1,0 +1,38 @@
+"""Names of files from what people write: safe on every system that may unpack them."""
+
+import re
+import unicodedata
+
+MAX_CHARS = 80
+MAX_BYTES = 150
+# Control, format (what turns the direction of text, zero width), surrogate, private, unassigned.
+UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+FORBIDDEN = re.compile(r'[/\\:*?"<>|]+')
+# Devices of Windows, whatever the extension.
+RESERVED = re.compile(
+    r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE
+)
+
+
+def safe_name(text: str, otherwise: str) -> str:
+    """`text` as the name of one file or folder; `otherwise` if nothing of it can be kept."""
+    text = unicodedata.normalize("NFC", text)
+    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or _is_printable(c))
+    text = " ".join(FORBIDDEN.sub("-", text).split())
+    # Hidden files, options of commands, and the ends that Windows drops.
+    text = _cut(text.strip(" .-~")).rstrip(" .-~")
+    if RESERVED.fullmatch(text):
+        text = f"{text[:3]}_{text[3:]}"
+    return text or otherwise
+
+
+def _is_printable(character: str) -> bool:
+    return unicodedata.category(character) not in UNPRINTABLE
+
+
+def _cut(text: str) -> str:
+    text = text[:MAX_CHARS]
+    while len(text.encode()) > MAX_BYTES or (text and unicodedata.combining(text[-1])):
+        # A mark is not left behind without what it belongs to, nor taken from it.
+        text = text[:-1]
+    return text

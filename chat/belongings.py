@@ -1,0 +1,10 @@
+"""What this app keeps of a person, as accounts/spanning.py wants to know it."""
+
+from accounts.spanning import Belongings
+from chat.erasing import erase_person
+from chat.exporting import export, export_parts
+from chat.guest_chats import hand_over, in_use
+
+belongings = Belongings(
+    "chat", hand_over, erase_person, in_use, export=export, export_parts=export_parts
+)

@@ -1,0 +1,75 @@
+"""A person's chats for the archive of everything that is theirs: each once to be read (Markdown),
+and once as it is stored (NDJSON: one event a line, as docs/protocol.md describes them).
+
+Chats that were deleted are left out. Of an answer that has ended, its end holds the whole text.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from django.db.models import QuerySet
+
+from accounts.file_names import safe_name
+from accounts.models import User
+from accounts.spanning import ExportFile
+from chat.markdown_export import as_markdown
+from chat.models import Chat
+from chat.transcript import Transcript, fold_entries
+from streams.log import Entry, get_log
+
+PAGE_ENTRIES = 1_000
+CHATS_A_PAGE = 100
+
+
+async def export(person: User) -> AsyncIterator[ExportFile]:
+    async for chat in _chats(person):
+        name = f"{chat.created_at:%Y-%m-%d} {safe_name(chat.title, 'Chat')} ({str(chat.id)[:8]})"
+        yield ExportFile(f"chats/{name}.md", _markdown(person, chat))
+        yield ExportFile(f"chats/{name}.ndjson", _ndjson(person, chat), parts=1)
+
+
+async def export_parts(person: User) -> int:
+    return await _own(person).acount()
+
+
+def _own(person: User) -> QuerySet[Chat]:
+    return Chat.objects.filter(owner=person, deleted_at=None).order_by("created_at", "id")
+
+
+async def _chats(person: User) -> AsyncIterator[Chat]:
+    """In pages: an open cursor would keep a connection for as long as the archive takes."""
+    ids = [chat_id async for chat_id in _own(person).values_list("id", flat=True)]
+    for start in range(0, len(ids), CHATS_A_PAGE):
+        page = _own(person).filter(id__in=ids[start : start + CHATS_A_PAGE])
+        for chat in [chat async for chat in page]:
+            yield chat
+
+
+async def _pages(person: User, chat: Chat) -> AsyncIterator[list[Entry]]:
+    after = None
+    while page := await get_log().read(
+        person.stream, chat=str(chat.id), after=after, limit=PAGE_ENTRIES
+    ):
+        yield page
+        after = page[-1].id
+
+
+async def _markdown(person: User, chat: Chat) -> AsyncIterator[bytes]:
+    transcript = Transcript()
+    async for page in _pages(person, chat):
+        # In a thread, as the worker is writing answers meanwhile.
+        await asyncio.to_thread(fold_entries, page, transcript)
+    for piece in await asyncio.to_thread(as_markdown, transcript, chat):
+        yield piece.encode()
+
+
+async def _ndjson(person: User, chat: Chat) -> AsyncIterator[bytes]:
+    async for page in _pages(person, chat):
+        yield b"".join(map(_line, page))
+
+
+def _line(entry: Entry) -> bytes:
+    ms = int(entry.id.partition("-")[0])
+    at = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return b'{"id":"%s","at":"%s","event":%s}\n' % (entry.id.encode(), at.encode(), entry.data)

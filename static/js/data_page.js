@@ -1,0 +1,30 @@
+/* How far the archive is, while it is made. Without this script the page reloads itself. */
+
+const EVERY_MS = 1_000;
+const box = document.querySelector("[data-export-progress]");
+
+async function look() {
+  try {
+    const answer = await fetch(box.dataset.exportProgress, { headers: { Accept: "application/json" } });
+    if (answer.redirected || !answer.ok) return location.reload();
+    show(await answer.json());
+  } catch {
+    // The server is away for a moment; asked again.
+  }
+  setTimeout(look, EVERY_MS);
+}
+
+function show({ state, done, total }) {
+  if (state !== "waiting" && state !== "building") return location.reload();
+  const bar = box.querySelector("progress");
+  bar.max = total || 1;
+  bar.value = done;
+  if (total) say(`${done} of ${total} ${total === 1 ? "chat" : "chats"} packed.`);
+}
+
+function say(words) {
+  const line = box.querySelector("[data-export-words]");
+  if (line.textContent !== words) line.textContent = words;
+}
+
+if (box) setTimeout(look, EVERY_MS);

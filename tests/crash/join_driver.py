@@ -1,0 +1,114 @@
+"""Run as a process of its own by test_guest_join_crashes.
+
+join N    makes a guest with chats and an account, begins to join them, and kills itself (SIGKILL)
+          at the N-th step: the log is called, or rows change
+finish    ends all joins, twice, and prints what became of them
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+
+django.setup()
+
+from asgiref.sync import sync_to_async  # noqa: E402
+
+from accounts import guest_joins  # noqa: E402
+from accounts.models import GuestJoin, User  # noqa: E402
+from chat import guest_chats  # noqa: E402
+from chat.transcript import fold_entries  # noqa: E402
+from streams.log import close_log, get_log  # noqa: E402
+from tests.chat.test_guest_joins import _written_chat, shown  # noqa: E402
+
+
+def notes() -> Path:
+    return Path(settings.DATA_DIR) / "joins.json"
+
+
+def known() -> list[dict[str, Any]]:
+    return json.loads(notes().read_text()) if notes().exists() else []
+
+
+async def transcripts(owner: User, chats: list[str]) -> list[Any]:
+    log = get_log()
+    folded = [fold_entries(await log.read(owner.stream, chat=chat)) for chat in chats]
+    return json.loads(json.dumps([shown(one) for one in folded]))
+
+
+async def join(step: int) -> None:
+    guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
+    email = f"alice{step}@example.org"
+    account = await sync_to_async(User.objects.create_user)(email, "x")
+    chats = [await _written_chat(guest, number) for number in range(2)]
+    await sync_to_async(guest_joins.record)(guest, account)
+    before = await transcripts(guest, chats)
+    about = {"guest": guest.id.hex, "account": account.id.hex, "chats": chats, "before": before}
+    notes().write_text(json.dumps([*known(), about]))
+    kill_at(step)
+    guest_joins.LATE_S = -1
+    for _ in range(2):
+        await guest_joins.carry_on_all()
+
+
+def kill_at(step: int) -> None:
+    left = [step]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def asynchronous(real: Any) -> Any:
+        async def counted(*args: Any, **kwargs: Any) -> Any:
+            result = await real(*args, **kwargs)
+            count()
+            return result
+
+        return counted
+
+    def sync(real: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            result = real(*args, **kwargs)
+            count()
+            return result
+
+        return counted
+
+    log = get_log()
+    for name in ("append", "raise_fence", "erase"):
+        setattr(log, name, asynchronous(getattr(log, name)))
+    guest_chats._switch = sync(guest_chats._switch)
+    guest_joins._finish = sync(guest_joins._finish)
+
+
+async def finish() -> None:
+    guest_joins.LATE_S = -1
+    for _ in range(4):
+        await guest_joins.carry_on_all()
+    joins = known()
+    for about in joins:
+        account = await User.objects.aget(id=about["account"])
+        about["after"] = await transcripts(account, about["chats"])
+        data = [entry.data for entry in await get_log().read(account.stream)]
+        about["doubled"] = len(data) != len(set(data))
+        about["guest_left"] = await User.objects.filter(id=about["guest"]).aexists()
+        done = GuestJoin.objects.filter(guest_id=about["guest"], finished_at__isnull=False)
+        about["finished"] = await done.aexists()
+    sys.stdout.write(json.dumps(joins) + "\n")
+
+
+async def run() -> None:
+    try:
+        await (finish() if sys.argv[1] == "finish" else join(int(sys.argv[2])))
+    finally:
+        await close_log()
+
+
+asyncio.run(run())

@@ -5,9 +5,12 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import picture_files, security_events, sessions, spanning
+        from django.core.checks import register
+
+        from accounts import key_checks, picture_files, security_events, sessions, spanning
         from accounts.own_belongings import belongings
 
+        register(key_checks.check_keys, "accounts", deploy=True)
         security_events.connect()
         sessions.connect()
         spanning.register(belongings)

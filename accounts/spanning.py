@@ -52,6 +52,8 @@ _registered: dict[str, Belongings] = {}
 model_lists: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
 # Told that a guest is to be joined to an account: somebody should see to it at once.
 join_wakers: list[Callable[[], None]] = []
+# Told that a worker is to look at somebody's provider key: accounts/key_upkeep.py.
+key_wakers: list[Callable[[], None]] = []
 
 
 def register(belongings: Belongings) -> None:

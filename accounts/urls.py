@@ -1,12 +1,14 @@
 from django.urls import path
 
-from accounts import data_views, picture_views, settings_api, settings_page, views
+from accounts import data_views, key_views, picture_views, settings_api, settings_page, views
 
 app_name = "accounts"
 urlpatterns = [
     path("settings", settings_page.settings_page, name="settings"),
     path("settings/account", views.account, name="account"),
     path("settings/activity", views.security_events, name="security-events"),
+    path("settings/keys", key_views.keys, name="keys"),
+    path("settings/keys/<uuid:key_id>", key_views.key, name="key"),
     path("settings/sessions", views.sessions, name="sessions"),
     path("settings/data", data_views.data, name="data"),
     path("settings/data/status", data_views.export_status, name="export-status"),

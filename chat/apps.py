@@ -10,7 +10,7 @@ class ChatConfig(AppConfig):
         from chat import model_checks  # noqa: F401 (registers its check)
         from chat.belongings import belongings
         from chat.model_choices import choices
-        from chat.stops import stop_all_of, wake_for_join
+        from chat.stops import stop_all_of, wake_for_join, wake_for_keys
 
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
@@ -19,3 +19,5 @@ class ChatConfig(AppConfig):
             spanning.model_lists.append(choices)
         if wake_for_join not in spanning.join_wakers:
             spanning.join_wakers.append(wake_for_join)
+        if wake_for_keys not in spanning.key_wakers:
+            spanning.key_wakers.append(wake_for_keys)

@@ -25,6 +25,17 @@ class Endpoint:
     continuation: Means = "ask"
     echoes_prefill: bool | None = None
     optional: bool = False
+    # Of a person's own key: whose it is, which provider's, what it is called, and whether the
+    # address is the person's too.
+    owner: str = ""
+    own_provider: str = ""
+    label: str = ""
+    guarded: bool = False
+
+    @property
+    def provider(self) -> str:
+        """Who is asked, where that changes how: "openai", "openrouter", "ollama", ..."""
+        return self.own_provider or self.name
 
     @property
     def root(self) -> str:
@@ -48,6 +59,11 @@ class Model:
         return self.id.partition("/")[2]
 
     @property
+    def own_key(self) -> bool:
+        """Called with the person's own key, who pays the provider for it."""
+        return bool(self.endpoint.owner)
+
+    @property
     def continuation(self) -> Means:
         if any(fnmatchcase(self.id, glob) for glob in settings.PREFILL_MODELS):
             return "prefill"
@@ -64,13 +80,14 @@ class Model:
             return {"continue_final_message": True, "add_generation_prompt": False}
         return {}
 
-    def to_dict(self) -> dict[str, str | int]:
+    def to_dict(self) -> dict[str, str | int | bool]:
         """What the page and the API show of it."""
         return {
             "id": self.id,
             "name": self.name,
             "context_tokens": self.context_tokens,
-            "endpoint": self.endpoint.name,
+            "endpoint": self.endpoint.label or self.endpoint.name,
+            "own_key": self.own_key,
         }
 
 

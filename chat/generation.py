@@ -19,6 +19,7 @@ from chat import events as ev
 from chat.appender import PartAppender
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ContextTooLong, ProviderError
+from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.providers import Delta, Finish, means_for, stream_answer
 from chat.sends import append_outbox
@@ -238,7 +239,7 @@ class Generation:
         if self._window is not None:
             return self._window
         try:
-            return await self._catalogue.find(self.order.model)
+            return await find_for_call(self.order.owner_id, self.order.model, self._catalogue)
         except UnknownModelError as error:
             raise ProviderError("model_not_found") from error
 

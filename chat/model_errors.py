@@ -15,6 +15,13 @@ from typing import Any
 
 SENTENCES = {
     "provider_auth": "The model's provider did not accept the key. Check the key in the settings.",
+    "key_missing": (
+        "The key for this model was removed. Add one in the settings, or choose another model."
+    ),
+    "key_unreadable": "Your key for this model cannot be read. Enter it again in the settings.",
+    "address_refused": (
+        "The address of your key is not on the public internet. Change it in the settings."
+    ),
     "provider_credit": "The account at the model's provider has no credit left. Top it up there.",
     "model_not_found": "The provider does not offer this model any more. Choose another one.",
     "rate_limited": "The provider is limiting how fast we may ask. Wait a little and try again.",
@@ -33,7 +40,7 @@ SENTENCES = {
 }
 PERMANENT = frozenset(
     ("provider_auth", "provider_credit", "model_not_found", "context_too_long")
-    + ("bad_request", "refused")
+    + ("bad_request", "refused", "key_missing", "key_unreadable", "address_refused")
 )
 # A provider that asks for more patience than this is not retried by itself: the person decides.
 MAX_RETRY_AFTER_S = 60.0

@@ -27,6 +27,7 @@ _WINDOWS = (
     (r"claude", 200_000, 64_000),
     (r"gemini", 1_048_576, 65_536),
     (r"deepseek", 65_536, 8_192),
+    (r"grok", 131_072, 16_384),
 )
 _NOT_CHAT = re.compile(
     r"embed|whisper|\btts\b|dall-e|moderation|transcribe|realtime|rerank|\bsora|\bbge-|\be5-"

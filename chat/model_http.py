@@ -4,6 +4,9 @@ The stock transport costs 95 us of CPU per chunk at 50 chunks a second and strea
 20, because whatever one network read brought comes out as one piece, with no layer per chunk.
 It does only what calling a model needs: requests with a known body, keep-alive, chunked, sized or
 closed answers. Redirects are not followed. It is bound to the event loop that first uses it.
+
+With `resolve` it connects only to the addresses that this gives for a host
+(accounts/public_addresses.py).
 """
 
 import asyncio
@@ -11,7 +14,7 @@ import contextlib
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import httpx2
@@ -29,13 +32,22 @@ class GoneError(httpx2.RemoteProtocolError):
 class StreamTransport(httpx2.AsyncBaseTransport):
     """Connections by origin; as many at once as there are requests, idle ones are used again."""
 
-    def __init__(self, connect_timeout_s: float) -> None:
+    def __init__(
+        self,
+        connect_timeout_s: float,
+        resolve: Callable[[str, int], list[str]] | None = None,
+        only_headers: frozenset[bytes] | None = None,
+    ) -> None:
+        """`resolve` blocks. `only_headers`: all that is passed on of an answer's headers."""
         self._connect_timeout_s = connect_timeout_s
+        self._resolve = resolve
+        self._only_headers = only_headers
         self._idle: dict[Origin, list[Connection]] = defaultdict(list)
         self._tls: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        origin = (request.url.scheme == "https", request.url.host, request.url.port or 0)
+        host = request.url.raw_host.decode("ascii")
+        origin = (request.url.scheme == "https", host, request.url.port or 0)
         if connection := self._reusable(origin):
             with contextlib.suppress(GoneError):  # the server had closed it while it was idle
                 return await self._ask(connection, request, origin)
@@ -51,6 +63,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
             connection.close()
             raise
         body = Body(connection, self._idle[origin])
+        if self._only_headers is not None:
+            headers = [pair for pair in headers if pair[0].lower() in self._only_headers]
         return httpx2.Response(status, headers=headers, stream=body)
 
     def _reusable(self, origin: Origin) -> "Connection | None":
@@ -64,21 +78,39 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
     async def _connect(self, origin: Origin) -> "Connection":
         secure, host, port = origin
-        loop = asyncio.get_running_loop()
+        port = port or (443 if secure else 80)
         if secure and self._tls is None:
             self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    Connection,
-                    host,
-                    port or (443 if secure else 80),
-                    ssl=self._tls if secure else None,
-                )
+                if self._resolve is None:
+                    return await self._open(host, port, host if secure else None)
+                addresses = await asyncio.to_thread(self._resolve, host, port)
+                return await self._open_first(addresses, port, host if secure else None)
         except TimeoutError as e:
             raise httpx2.ConnectTimeout("no connection in time") from e
         except (OSError, ssl.SSLError) as e:
             raise httpx2.ConnectError("no connection") from e
+
+    async def _open_first(
+        self, addresses: list[str], port: int, tls_name: str | None
+    ) -> "Connection":
+        failure: OSError = ConnectionError()
+        for address in addresses:
+            try:
+                return await self._open(address, port, tls_name)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    async def _open(self, address: str, port: int, tls_name: str | None) -> "Connection":
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection,
+            address,
+            port,
+            ssl=self._tls if tls_name else None,
+            server_hostname=tls_name,
+        )
         return connection
 
     async def aclose(self) -> None:

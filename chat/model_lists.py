@@ -4,14 +4,13 @@ Web processes list models but never call one: this needs neither the `openai` li
 memory) nor an event loop. Everything here blocks; the catalogue calls it from threads.
 """
 
-import http.client
 import re
-import urllib.error
-import urllib.request
 from typing import Any
 
 import orjson
 
+from accounts.outbound import fetch
+from accounts.public_addresses import OutboundError
 from chat.endpoints import OPENAI_URL, Endpoint, Model
 from chat.model_families import (
     DEFAULT_CONTEXT_TOKENS,
@@ -36,16 +35,6 @@ class FetchError(Exception):
         self.status = status
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to wherever it leads."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
-
-
 def fetch_json(
     url: str, endpoint: Endpoint, body: object = None, timeout_s: float = TIMEOUT_S
 ) -> Any:
@@ -56,13 +45,18 @@ def fetch_json(
         data = orjson.dumps(body)
         headers["Content-Type"] = "application/json"
     try:
-        request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310  by settings
-        with _opener.open(request, timeout=timeout_s) as response:
-            return orjson.loads(response.read(MAX_BYTES))
-    except urllib.error.HTTPError as e:
-        e.close()
-        raise FetchError(e.code) from e
-    except (OSError, ValueError, http.client.HTTPException) as e:
+        answer = fetch(
+            url,
+            headers=headers,
+            body=data,
+            timeout_s=timeout_s,
+            guarded=endpoint.guarded,
+            max_bytes=MAX_BYTES,
+        )
+        if answer.status >= 300:
+            raise FetchError(answer.status)
+        return orjson.loads(answer.body)
+    except (OutboundError, orjson.JSONDecodeError) as e:
         raise FetchError from e
 
 
@@ -75,10 +69,15 @@ def fetch_models(endpoint: Endpoint) -> list[Model]:
     entries = [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
     if endpoint.base_url == OPENAI_URL:
         entries.sort(key=lambda entry: -int(entry.get("created") or 0))
-    models = [model for entry in entries[:MAX_MODELS] if (model := _model(endpoint, entry))]
+    models = models_of(endpoint, entries[:MAX_MODELS])
     if endpoint.name == "ollama":
         return [m for model in models if (m := _ollama_details(model, models.index(model)))]
     return models
+
+
+def models_of(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[Model]:
+    """The chat models among the entries of a list, each a dict with an `id`."""
+    return [model for entry in entries if (model := _model(endpoint, entry))]
 
 
 def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:

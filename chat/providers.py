@@ -9,7 +9,9 @@ here but the answer.
 import asyncio
 import contextlib
 import urllib.request
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -18,6 +20,7 @@ import httpx2
 import openai
 from django.conf import settings
 
+from accounts.public_addresses import AddressRefusedError, UnreachableError, normal_url, resolve
 from chat.answer_stream import AnswerStream, Delta, Finish, Seam
 from chat.continuation import AskSeam, PrefillSeam, ask_turns, prefill_turns
 from chat.endpoints import OPENAI_URL, Endpoint, Model
@@ -28,6 +31,11 @@ from chat.prompt import Prompt
 __all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
 
 MAX_CONNECTIONS = 2000
+# Of people's own keys: clients that are kept while nobody uses them, and for how long.
+MAX_IDLE_CLIENTS = 100
+CLIENT_IDLE_S = 120.0
+# Of what a provider answers to a person's own key: nothing else may get into a log line.
+USED_HEADERS = frozenset({b"content-type", b"content-encoding", b"retry-after"})
 MIN_TELLING_CHARS = 40  # a partial answer this long is not repeated by chance
 
 
@@ -78,30 +86,79 @@ def _key(model: Model) -> tuple[str, str]:
     return model.endpoint.base_url, model.id
 
 
-_Clients = dict[Endpoint, openai.AsyncOpenAI]
+@dataclass(slots=True)
+class _Pooled:
+    client: openai.AsyncOpenAI
+    calls: int = 0  # going on now
+    used_at: float = 0.0
+
+
+# The least recently used first.
+_Clients = OrderedDict[Endpoint, _Pooled]
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
 
 
-def _client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    """One pool per event loop and endpoint."""
-    clients = _clients.setdefault(asyncio.get_running_loop(), {})
-    if endpoint not in clients:
-        connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
-        http = httpx2.AsyncClient(
-            transport=None if _proxied(endpoint.base_url) else StreamTransport(connect_s),
-            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
-            timeout=httpx2.Timeout(None, connect=connect_s, pool=connect_s),
-            headers={"Accept-Encoding": "identity"},
-            follow_redirects=False,
-        )
-        clients[endpoint] = openai.AsyncOpenAI(
-            api_key=endpoint.api_key,
-            base_url=endpoint.base_url,
-            max_retries=0,
-            http_client=http,
-            default_headers={"X-Title": "Holdfast"} if endpoint.name == "openrouter" else None,
-        )
-    return clients[endpoint]
+@contextlib.asynccontextmanager
+async def _client(endpoint: Endpoint) -> AsyncGenerator[openai.AsyncOpenAI]:
+    """One pool of connections per event loop and endpoint. An endpoint is its owner, address and
+    key: nobody gets a connection of somebody else's, and none that was made with an older key."""
+    loop = asyncio.get_running_loop()
+    clients = _clients.setdefault(loop, OrderedDict())
+    pooled = clients.get(endpoint)
+    if pooled is None:
+        pooled = clients[endpoint] = _Pooled(_make_client(endpoint))
+    pooled.calls += 1
+    try:
+        yield pooled.client
+    finally:
+        pooled.calls -= 1
+        pooled.used_at = loop.time()
+        if endpoint in clients:
+            clients.move_to_end(endpoint)
+        await drop_idle_clients()
+
+
+async def drop_idle_clients() -> None:
+    """Close those of people's keys that nobody uses. Their keys are then nowhere in memory."""
+    loop = asyncio.get_running_loop()
+    clients = _clients.get(loop, OrderedDict())
+    idle = [e for e, pooled in clients.items() if e.owner and not pooled.calls]
+    too_many = max(len(idle) - MAX_IDLE_CLIENTS, 0)
+    old = loop.time() - CLIENT_IDLE_S
+    ended = [e for place, e in enumerate(idle) if place < too_many or clients[e].used_at <= old]
+    for pooled in [clients.pop(endpoint) for endpoint in ended]:  # Before anything waits.
+        await pooled.client.close()
+
+
+def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
+    http = httpx2.AsyncClient(
+        transport=_transport(endpoint, connect_s),
+        limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
+        timeout=httpx2.Timeout(None, connect=connect_s, pool=connect_s),
+        headers={"Accept-Encoding": "identity"},
+        follow_redirects=False,
+        trust_env=not endpoint.guarded,
+    )
+    client = openai.AsyncOpenAI(
+        api_key=endpoint.api_key,
+        base_url=endpoint.base_url,
+        max_retries=0,
+        http_client=http,
+        default_headers={"X-Title": "Holdfast"} if endpoint.provider == "openrouter" else None,
+    )
+    if endpoint.owner:  # What the environment says of the operator's account is not theirs.
+        client.organization = client.project = None
+    return client
+
+
+def _transport(endpoint: Endpoint, connect_s: float) -> StreamTransport | None:
+    """None is the library's own, which knows proxies: never for an address that a person gave."""
+    if endpoint.guarded:
+        return StreamTransport(connect_s, resolve, USED_HEADERS)
+    if _proxied(endpoint.base_url):
+        return None
+    return StreamTransport(connect_s, only_headers=USED_HEADERS if endpoint.owner else None)
 
 
 def _proxied(url: str) -> bool:
@@ -113,8 +170,8 @@ def _proxied(url: str) -> bool:
 
 async def close_clients() -> None:
     """Closes this event loop's connections."""
-    for client in _clients.pop(asyncio.get_running_loop(), {}).values():
-        await client.close()
+    for pooled in _clients.pop(asyncio.get_running_loop(), OrderedDict()).values():
+        await pooled.client.close()
 
 
 class _Call:
@@ -148,9 +205,11 @@ class _Call:
 
     async def _open(self, stack: contextlib.AsyncExitStack, means: str) -> httpx2.Response | None:
         """The response, or None when something was learned and asking again differently helps."""
-        client = _client(self.model.endpoint)
+        client = await stack.enter_async_context(_client(self.model.endpoint))
         limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1000
         try:
+            if self.model.endpoint.guarded:  # By the settings of now, not of when it was saved.
+                normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.begun + limit_s):
                 opened = client.chat.completions.with_streaming_response.create(
                     **self._request(means)
@@ -161,11 +220,14 @@ class _Call:
         except openai.APIStatusError as e:
             if self._learn(e, means):
                 return None
-            raise classify(e.status_code, e.body, e.response.headers) from e
+            # Without its cause, whose message quotes the provider.
+            raise classify(e.status_code, e.body, e.response.headers) from None
         except (openai.APITimeoutError, TimeoutError) as e:
             raise ProviderError("provider_timeout") from e
-        except openai.APIConnectionError as e:
+        except (openai.APIConnectionError, UnreachableError) as e:
             raise ProviderError("provider_down") from e
+        except AddressRefusedError as e:
+            raise ProviderError("address_refused") from e
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 
@@ -180,7 +242,7 @@ class _Call:
             turns = ask_turns(turns, self.partial)
         if self.model.endpoint.base_url not in _refuses_stream_options:
             request["stream_options"] = {"include_usage": True}
-        if self.model.endpoint.name == "openrouter":
+        if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
         return request | self.limits | {"messages": turns, "extra_body": extra or None}
 
@@ -192,6 +254,8 @@ class _Call:
         text = str(error.body).lower()
         if "stream_options" in text or "include_usage" in text:
             known = endpoint in _refuses_stream_options
+            if len(_refuses_stream_options) >= _MAX_LEARNED:
+                return False
             _refuses_stream_options.add(endpoint)
             return not known
         plain_refusal = classify(error.status_code, error.body).code == "bad_request"

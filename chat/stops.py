@@ -27,6 +27,15 @@ def stop_all_of(person: User) -> None:
 
 def wake_for_join() -> None:
     """A guest is to be joined to an account: a worker sees to it now, not with its next sweep."""
+    _wake("join")
+
+
+def wake_for_keys() -> None:
+    """A worker is to look at somebody's provider key."""
+    _wake("keys")
+
+
+def _wake(kind: str) -> None:
     layer = get_channel_layer()
     assert layer is not None
-    async_to_sync(layer.group_send)(WORKERS_GROUP, {"type": "join"})
+    async_to_sync(layer.group_send)(WORKERS_GROUP, {"type": kind})

@@ -17,6 +17,7 @@ from chat import events as ev
 from chat.catalogue import Catalogue, UnknownModelError
 from chat.model_errors import ProviderError
 from chat.models import Chat
+from chat.own_models import find_for_call
 from chat.prompt import build_prompt
 from chat.providers import Delta, stream_answer
 from chat.transcript import Transcript
@@ -55,7 +56,7 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
 
 
 async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
-    model = await catalogue.find(order.model)
+    model = await find_for_call(order.owner_id, order.model, catalogue)
     question, answer = (
         str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
     )

@@ -36,9 +36,10 @@ from accounts.people import person_json
 from accounts.preferences import settings_json
 from chat import chats, sends
 from chat.api import api, instructions_field, json_body, signed_in, text_field
-from chat.catalogue import UnknownModelError, get_catalogue
+from chat.catalogue import UnknownModelError
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
+from chat.own_models import find_for, models_for
 from chat.stops import tell_workers
 from chat.transcript import is_cursor
 from streams.log import get_log
@@ -56,8 +57,7 @@ EVENTS_PAGE = 1_000
 @require_safe
 async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
     """The chat page. Leaves nothing on the server for somebody who only looks."""
-    user = await request.auser()
-    person = user if isinstance(user, User) and user.is_active else None
+    person = await _person(request)
     if person is not None and not person.is_guest:
         await guest_joins.arrive(person)
     if chat_id is not None:
@@ -83,8 +83,7 @@ async def _require_own_chat(person: User | None, chat_id: uuid.UUID) -> None:
 
 
 async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    catalogue = get_catalogue()
-    models = await catalogue.models()
+    models, default = await models_for(person)
     # The cursor is read first: what happens between the two reads is then watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
     return {
@@ -93,7 +92,7 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
         "chats": await sync_to_async(chats.chat_list)(person) if person else [],
         "cursor": cursor,
         "models": [model.to_dict() for model in models],
-        "default_model": await catalogue.default_id(),
+        "default_model": default,
         "ws_path": "/ws",
     }
 
@@ -113,7 +112,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         id=sends.read_uuid(body.get("id"), "id"),
         chat=chat_id,
         text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
-        model=await _known_model(body),
+        model=await _known_model(await _person(request), body),
         parent=sends.read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
     )
@@ -171,7 +170,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     user, body = await signed_in(request), json_body(request)
     reply_id = sends.read_uuid(body.get("id"), "id")
     prompt_id = sends.read_uuid(body.get("parent"), "parent")
-    model = await _known_model(body)
+    model = await _known_model(user, body)
     await sync_to_async(_take_send)(request, user, reply_id)
     reply = await sync_to_async(sends.place_regeneration)(user, chat_id, reply_id, prompt_id, model)
     await sends.deliver(reply, user.stream)
@@ -269,18 +268,22 @@ async def chat_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @api
 async def models(request: HttpRequest) -> HttpResponse:
-    catalogue = get_catalogue()
-    listed = [model.to_dict() for model in await catalogue.models()]
-    return JsonResponse({"models": listed, "default": await catalogue.default_id()})
+    models, default = await models_for(await _person(request))
+    return JsonResponse({"models": [model.to_dict() for model in models], "default": default})
 
 
 # Private
 
 
-async def _known_model(body: dict[str, Any]) -> str:
+async def _person(request: HttpRequest) -> User | None:
+    user = await request.auser()
+    return user if isinstance(user, User) and user.is_active else None
+
+
+async def _known_model(person: User | None, body: dict[str, Any]) -> str:
     name = text_field(body, "model", max_chars=MAX_TITLE_CHARS)
     try:
-        return (await get_catalogue().find(name)).id
+        return (await find_for(person, name)).id
     except UnknownModelError as error:
         raise ModelUnknown from error
 

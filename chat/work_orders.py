@@ -25,6 +25,7 @@ class WorkOrder:
     """One answer that is owed, as the worker needs it."""
 
     reply: Reply
+    owner_id: uuid.UUID
     stream: str
     chat_id: str
     reply_id: str
@@ -103,6 +104,7 @@ def _order(reply: Reply) -> WorkOrder:
     preferences = preferences_of(reply.chat.owner)
     return WorkOrder(
         reply=reply,
+        owner_id=reply.chat.owner_id,
         stream=reply.chat.owner.stream,
         chat_id=str(reply.chat_id),
         reply_id=str(reply.id),

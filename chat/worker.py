@@ -18,10 +18,13 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from accounts import chores as accounts_chores
+from accounts import key_upkeep
+from accounts.key_encryption import decryption_allowed
 from chat import erasing, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
+from chat.providers import drop_idle_clients
 from chat.sends import ANSWERS_QUEUE, deliver
 from chat.stops import WORKERS_GROUP
 from streams.errors import StreamsError
@@ -63,11 +66,19 @@ class Worker:
         self._chores: set[asyncio.Task[None]] = set()
         self._leaving = asyncio.Event()
         self._people_wanted = asyncio.Event()
+        self._keys_wanted = asyncio.Event()
 
     # Lifecycle
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Work until asked to leave; returns when everything has been handed over."""
+        """Work until asked to leave; returns when everything has been handed over.
+
+        This is what may decrypt people's provider keys.
+        """
+        with decryption_allowed():
+            await self._run(on_ready)
+
+    async def _run(self, on_ready: Callable[[], None]) -> None:
         await self._beat()
         on_ready()
         loops = [
@@ -82,6 +93,7 @@ class Worker:
                 (self._see_to_people, 0.0),
                 (accounts_chores.make_exports, EXPORT_POLL_S),
                 (erasing.erase_deleted_chats, ERASE_EVERY_S),
+                (self._see_to_keys, 0.0),
                 (self._beat, BEAT_EVERY_S),
             )
         ]
@@ -156,6 +168,8 @@ class Worker:
                 self._stop_all({message["reply"]})
             elif message.get("type") == "join":
                 self._people_wanted.set()
+            elif message.get("type") == "keys":
+                self._keys_wanted.set()
 
     async def _poll_stops(self) -> None:
         if ids := [generation.order.reply_id for generation in self._running.values()]:
@@ -179,6 +193,14 @@ class Worker:
         await accounts_chores.run()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._people_wanted.wait(), SWEEP_EVERY_S)
+
+    async def _see_to_keys(self) -> None:
+        """What is to be done about people's provider keys: with every sweep, and when told."""
+        self._keys_wanted.clear()
+        await key_upkeep.run()
+        await drop_idle_clients()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._keys_wanted.wait(), SWEEP_EVERY_S)
 
     async def _beat(self) -> None:
         await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))

@@ -14,6 +14,8 @@ from django.core.checks import ERROR, run_checks
 from django.db import connection
 from django.db.utils import Error as DatabaseProblem
 
+from accounts.key_checks import key_messages
+from accounts.provider_keys import versions_stored
 from chat.catalogue import get_catalogue, reset_catalogue
 from chat.endpoints import configured
 from chat.sends import ANSWERS_QUEUE
@@ -48,6 +50,7 @@ def examine() -> list[Finding]:
         *_configuration(),
         *_redis(report),
         *_database(),
+        *_keys(),
         *asyncio.run(_workers_and_models(report.reachable)),
     ]
 
@@ -118,6 +121,24 @@ def _database() -> list[Finding]:
     if problem := database_problem():
         return [Finding("database", "problem", f"{kind}; {problem}", "Run: manage.py migrate")]
     return [Finding("database", "ok", f"{kind}; every migration is applied")]
+
+
+def _keys() -> list[Finding]:
+    """People's own provider keys: whether all can be decrypted."""
+    try:
+        number = sum(versions_stored().values())
+    except DatabaseProblem:
+        return []  # Said of the database already.
+    found = [
+        Finding(
+            "keys",
+            "problem" if message.is_serious() else "warning",
+            f"{message.msg} ({message.id})",
+            str(message.hint),
+        )
+        for message in key_messages()
+    ]
+    return found or [Finding("keys", "ok", f"{number} keys of people, all readable")]
 
 
 def _sqlite() -> str:

@@ -1,5 +1,7 @@
-"""Readers for what `environs` has none for: secrets, the generated key, where Redis listens."""
+"""Readers for what `environs` has none for: secrets, generated keys, where Redis listens."""
 
+import base64
+import hashlib
 import os
 import secrets
 import tempfile
@@ -66,6 +68,55 @@ def _unusable(path: Path, error: Exception) -> ImproperlyConfigured:
         f"The data folder {path.parent} cannot be used: {error}. "
         "Give this user the right to write there, or choose another folder with HOLDFAST_DATA."
     )
+
+
+# The one that is made when none is given; those that are given have numbers from 1.
+GENERATED_KEY_VERSION = 0
+
+
+def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
+    """The keys of HOLDFAST_KEY_ENCRYPTION_KEYS ("2:base64,1:base64") by version, in their order:
+    the first encrypts, all decrypt. When none is given, the one that is made and kept in `path`;
+    later it still decrypts what it encrypted.
+    """
+    if not value.strip():
+        return {GENERATED_KEY_VERSION: _key_from_secret(generated_secret(path))}
+    keys = _parse_keys(value)
+    if path.exists():
+        keys[GENERATED_KEY_VERSION] = _key_from_secret(generated_secret(path))
+    return keys
+
+
+def _parse_keys(value: str) -> dict[int, bytes]:
+    """What is wrong is said without the value."""
+    keys: dict[int, bytes] = {}
+    for number, part in enumerate(value.split(","), 1):
+        version, _, encoded = part.strip().partition(":")
+        problem = ""
+        try:
+            key = base64.b64decode(encoded.strip().translate(_FROM_URL_SAFE), validate=True)
+        except ValueError:
+            key = b""
+        if not (version.isascii() and version.isdigit() and 1 <= int(version) <= 32_000):
+            problem = f"entry {number} must begin with its version, a number from 1, and a colon"
+        elif len(key) != 32:
+            problem = f"the key of version {version} must be 32 random bytes in base64"
+        elif int(version) in keys:
+            problem = f"version {version} is there twice"
+        if problem:
+            raise ImproperlyConfigured(
+                f"HOLDFAST_KEY_ENCRYPTION_KEYS must look like 2:base64,1:base64, but {problem}. "
+                "Make a key with: openssl rand -base64 32"
+            )
+        keys[int(version)] = key
+    return keys
+
+
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _key_from_secret(secret: str) -> bytes:
+    return hashlib.sha256(b"holdfast provider keys:" + secret.encode()).digest()
 
 
 def embedded_redis_url(data_dir: Path) -> str:

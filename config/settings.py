@@ -17,6 +17,7 @@ from config.env import (
     embedded_redis_url,
     env_secret,
     generated_secret,
+    key_encryption_keys,
     origin_of,
     site_of,
     trusted_proxies,
@@ -56,6 +57,10 @@ if TRUST_PROXY:
 
 # --- Secrets ---
 SECRET_KEY = env_secret(env, "SECRET_KEY") or generated_secret(DATA_DIR / "secret-key")
+# What people's provider keys are encrypted with, by version; the first encrypts.
+KEY_ENCRYPTION_KEYS = key_encryption_keys(
+    env_secret(env, "HOLDFAST_KEY_ENCRYPTION_KEYS"), DATA_DIR / "key-encryption-key"
+)
 
 # --- Parts ---
 INSTALLED_APPS = [
@@ -389,6 +394,9 @@ LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
 )
 
+# A check asks the provider: not a way to try out keys, or to look around on the network.
+LIMIT_KEY_CHECKS_PER_HOUR_USER = env.int("LIMIT_KEY_CHECKS_PER_HOUR_USER", 30, validate=_COUNT)
+
 # --- Workers ---
 WORK_LEASE_MS = env.int("WORK_LEASE_MS", 1_500)
 WORK_RENEW_MS = env.int("WORK_RENEW_MS", 400)
@@ -407,6 +415,8 @@ OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
 OPENROUTER_API_KEY = env_secret(env, "OPENROUTER_API_KEY")
 OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", "") or "https://openrouter.ai/api/v1"
 OLLAMA_HOST = env.str("OLLAMA_HOST", "")
+# Whether people's own keys may be for private networks: accounts/public_addresses.py.
+ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
 # Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
 # auto: only when no other endpoint is configured (nor an Ollama found by `up`).

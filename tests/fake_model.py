@@ -35,6 +35,12 @@ Faults, for the first `times` requests of this model and prompt (default: all of
   error_after=N    an error chunk inside the 200 (error_code=502)
   surrogates=1     emoji halves escaped in two chunks     lone=1  a half that never gets its pair
   huge=N           one chunk with N bytes of text         html_200=1  a web page with status 200
+  leak=1           an error (status, redirect, error_after) quotes the key, in its headers as well
+
+With `keys` (a dict, by FakeModel.accept_keys) only these are accepted, each with a state: good,
+invalid, revoked, banned, quota (lists models, answers 429 insufficient_quota), busy (429), broken
+(500). /v1/models then needs one as well; Anthropic's, below /anthropic/v1, by x-api-key.
+GET /openrouter/v1/key tells of a key.
 
 Also: GET /v1/models; the same under /openrouter/v1 (context_length) and /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
@@ -249,8 +255,10 @@ def plain(content: Any) -> str:
 class Answer:
     """The SSE stream of one question: what is sent, when, and what goes wrong."""
 
-    def __init__(self, question: Question, faulty: bool, record: dict[str, Any]) -> None:
-        self.q, self.record = question, record
+    def __init__(
+        self, question: Question, faulty: bool, record: dict[str, Any], leaked: str = ""
+    ) -> None:
+        self.q, self.record, self.leaked = question, record, leaked
         self.faults = question.script if faulty else {}
         self.head = orjson.dumps(
             {
@@ -308,11 +316,15 @@ class Answer:
                 code = self.q.count("error_code", 502)
                 yield (
                     b"data: "
-                    + orjson.dumps({"error": {"code": code, "message": "secret detail"}})
+                    + orjson.dumps({"error": {"code": code, "message": self.detail}})
                     + b"\n\n"
                 )
             return True
         return False
+
+    @property
+    def detail(self) -> str:
+        return f"secret detail {self.leaked}".strip()
 
     def silence(self, ms: float) -> Iterator[Part]:
         every = self.q.number("comment_ms")
@@ -484,6 +496,7 @@ class State:
     """What the server remembers of its requests."""
 
     models: list[str] = field(default_factory=lambda: list(MODELS))
+    keys: dict[str, str] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     active: int = 0
@@ -532,6 +545,9 @@ class Connection(asyncio.Protocol):
 
     def route(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         state = self.state
+        self.key = self.key_in(path, headers)
+        if self.about_keys(path):
+            return
         if path.endswith("/chat/completions"):
             self.chat(path, headers, orjson.loads(body))
         elif path.endswith("/models") and method == "GET":
@@ -561,6 +577,43 @@ class Connection(asyncio.Protocol):
             self.reply(200, {})
         else:
             self.reply(404, {"error": {"message": "no such page"}})
+
+    def about_keys(self, path: str) -> bool:
+        """Whether the key, or the address, already says what is answered."""
+        if path.startswith("/nowhere/"):
+            self.reply(404, {"error": {"message": "no such page"}})
+        elif refused := self.refused_key(path):
+            self.reply(*refused)
+        elif path.endswith("/openrouter/v1/key"):
+            spent = (self.state.keys or {}).get(self.key) == "quota"
+            self.reply(200, {"data": {"label": "sk-or", "limit_remaining": 0 if spent else 5}})
+        else:
+            return False
+        return True
+
+    @staticmethod
+    def key_in(path: str, headers: dict[str, str]) -> str:
+        if path == "/anthropic/v1/models":
+            return headers.get("x-api-key", "") if "anthropic-version" in headers else ""
+        return headers.get("authorization", "").removeprefix("Bearer ")
+
+    def refused_key(self, path: str) -> tuple[int, Any] | None:
+        if self.state.keys is None or not path.endswith(("/chat/completions", "/models", "/key")):
+            return None
+        if path == "/openrouter/v1/models":  # As there: for everybody.
+            return None
+        state = self.state.keys.get(self.key, "invalid")
+        if state == "good" or (state == "quota" and not path.endswith("/chat/completions")):
+            return None
+        status, code, message = {
+            "invalid": (401, "invalid_api_key", f"Incorrect API key provided: {self.key}."),
+            "revoked": (401, "invalid_api_key", f"The API key {self.key} has been revoked."),
+            "banned": (403, "account_deactivated", "This account has been deactivated."),
+            "quota": (429, "insufficient_quota", "You exceeded your current quota."),
+            "busy": (429, "rate_limit_exceeded", "Slow down."),
+            "broken": (500, "server_error", "Our fault."),
+        }[state]
+        return status, {"error": {"message": message, "type": code, "code": code}}
 
     def model(self, path: str, name: str) -> dict[str, Any]:
         entry: dict[str, Any] = {"id": name, "object": "model", "created": 1, "owned_by": "fake"}
@@ -596,7 +649,7 @@ class Connection(asyncio.Protocol):
         state.requests.append(self.record)
         state.active += 1
         state.max_active = max(state.max_active, state.active)
-        answer = Answer(q, faulty, self.record)
+        answer = Answer(q, faulty, self.record, self.key if q.count("leak") else "")
         wait = q.number("headers_ms") / 1000
         self.timer = asyncio.get_running_loop().call_later(wait, self.begin, q, answer, path)
 
@@ -615,9 +668,9 @@ class Connection(asyncio.Protocol):
                 {"error": {"message": "secret detail", "type": "invalid_request_error"} | refusal},
             )
         elif "status" in faults:
-            self.fail(q, int(faults["status"]))
+            self.fail(q, int(faults["status"]), answer)
         elif "redirect" in faults:
-            self.reply(307, {}, f"Location: {faults['redirect']}")
+            self.reply(307, {}, f"Location: {faults['redirect']}{answer.leaked}")
         elif "html_200" in faults:
             self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
         elif q.body.get("stream"):
@@ -641,7 +694,7 @@ class Connection(asyncio.Protocol):
             return {"code": "context_length_exceeded", "param": "messages"}
         return None
 
-    def fail(self, q: Question, status: int) -> None:
+    def fail(self, q: Question, status: int, answer: Answer) -> None:
         extra = ""
         if "retry_after" in q.script:
             extra = f"Retry-After: {q.script['retry_after']}"
@@ -650,11 +703,14 @@ class Connection(asyncio.Protocol):
                 seconds=q.number("retry_date")
             )
             extra = f"Retry-After: {email.utils.format_datetime(when, usegmt=True)}"
+        if answer.leaked:
+            quoted = f"X-Request-Id: {answer.leaked}\r\nWWW-Authenticate: Bearer {answer.leaked}"
+            extra = f"{extra}\r\n{quoted}".strip()
         if q.count("html"):
-            self.reply(status, "<html><body>secret detail</body></html>", extra)
+            self.reply(status, f"<html><body>{answer.detail}</body></html>", extra)
         else:
             error = {
-                "message": "secret detail",
+                "message": answer.detail,
                 "type": q.script.get("error_type", "fake_error"),
                 "code": None,
             }
@@ -739,6 +795,9 @@ class FakeModel:
 
     def reset(self) -> None:
         self._loop.call_soon_threadsafe(self.state.reset)
+
+    def accept_keys(self, states: dict[str, str]) -> None:
+        self.state.keys = states
 
     def list_models(self, *names: str) -> None:
         self.state.models = list(names)

@@ -71,6 +71,14 @@ TABLE: dict[str, list[Row]] = {
         Row("/api/settings/picture", (401, 200, 200, 401, 200, 200), "DELETE"),
     ],
     "accounts:picture": [Row(f"/pictures/{'0' * 32}-64", (404, 404, 404, 404, 404, 200))],
+    "accounts:keys": [
+        Row("/settings/keys", (302, 302, 200, 302, 200, 200)),
+        Row("/settings/keys?add=openai", (302,) * 6),  # To sign in, or to prove who they are.
+        Row("/settings/keys", (302, 302, 404, 302, 404, 404), "POST", {}),
+    ],
+    "accounts:key": [  # Nobody has a key of this id.
+        Row(f"/settings/keys/{CHAT}", (302, 302, 404, 302, 404, 404), "POST", {"remove": "1"})
+    ],
     "accounts:sessions": [
         Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
         # Nobody has a session of this number: nobody can end one of somebody else's.

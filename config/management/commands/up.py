@@ -19,7 +19,9 @@ from django.conf import settings
 from django.core.checks import ERROR, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection
 
+from accounts.key_checks import key_messages
 from chat.model_checks import check_usable_model
 from config import bootstrap, data_folder, gomp, prepare
 from config.checks import LOOPBACK, check_door
@@ -94,6 +96,8 @@ def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], lis
         services.append(_model())
     _check()
     prepare.migrate()
+    notes += [f"{m.msg} {m.hint} ({m.id})" for m in key_messages()]
+    connection.close()
     prepare.collect_static()
     services += [_web(listening), *(_worker(number) for number in range(1, workers + 1))]
     return services, notes

@@ -1,10 +1,16 @@
+import logging
+
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import connection
 
+from accounts.key_checks import key_messages
 from chat.worker import work
 from config import ready
 from config.checks import ensure_safe_door
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -14,4 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         if not settings.SUPERVISED:  # `up` has seen to it.
             ensure_safe_door()
+        for message in key_messages():
+            if message.is_serious():  # Of some people's keys; all other answers are written.
+                logger.error("%s %s (%s)", message.msg, message.hint, message.id)
+        connection.close()
         uvloop.run(work(ready.tell))

@@ -40,7 +40,7 @@ function ModelList({ models, selected, pick, close }) {
   const [active, setActive] = useState(Math.max(0, models.findIndex((model) => model.id === selected)));
   const box = useRef(null);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = models.filter((model) => words.every((word) => `${model.name} ${model.id}`.toLowerCase().includes(word)));
+  const found = models.filter((model) => words.every((word) => `${model.name} ${model.id} ${model.endpoint}`.toLowerCase().includes(word)));
   useLayoutEffect(() => {
     keepInView(box.current);
     box.current.querySelector("input, [role=listbox]").focus();
@@ -75,16 +75,37 @@ function ModelList({ models, selected, pick, close }) {
     ${hasSearch && html`<div class="menu-search"><${Icon} name="search" />
       <input type="text" role="combobox" aria-expanded="true" aria-controls=${id} aria-activedescendant=${activeId}
         aria-label=${text.searchModels} placeholder=${text.searchModels} autocomplete="off" spellcheck="false" value=${query} onInput=${search} /></div>`}
-    <ul class="menu-list" id=${id} role="listbox" tabindex=${hasSearch ? -1 : 0} aria-label=${text.chooseModel} aria-activedescendant=${activeId}>
-      ${found.map((model, index) => html`<li key=${model.id} id=${`${id}-${index}`} role="option" class="menu-option"
-        aria-selected=${index === active} onClick=${() => pick(model.id)} onPointerMove=${() => setActive(index)}>
-        <span class="menu-option-name">${model.name}</span>
-        <span class="meta">${model.endpoint}${model.context_tokens ? ` · ${text.contextTokens(model.context_tokens)}` : ""}</span>
-        ${model.id === selected && html`<${Icon} name="check" />`}
-      </li>`)}
-    </ul>
+    <div class="menu-list" id=${id} role="listbox" tabindex=${hasSearch ? -1 : 0} aria-label=${text.chooseModel} aria-activedescendant=${activeId}>
+      ${groupsOf(found).map((group) => {
+        const options = group.models.map(({ model, index }) => html`<div key=${model.id} id=${`${id}-${index}`} role="option" class="menu-option"
+          aria-selected=${index === active} onClick=${() => pick(model.id)} onPointerMove=${() => setActive(index)}>
+          <span class="menu-option-name">${model.name}</span>
+          <span class="meta">${describe(model)}</span>
+          ${model.id === selected && html`<${Icon} name="check" />`}
+        </div>`);
+        if (!group.label) return options;
+        return html`<div key=${group.label} role="group" aria-label=${group.label}>
+          <span class="menu-group" aria-hidden="true">${group.label}</span>${options}</div>`;
+      })}
+    </div>
     ${found.length === 0 && html`<p class="meta menu-none" role="status">${text.noModelFound}</p>`}
   </div>`;
+}
+
+/** The models as they come, those of a person's own key under its name. */
+function groupsOf(models) {
+  const groups = [];
+  models.forEach((model, index) => {
+    const label = model.own_key ? model.endpoint : "";
+    if (groups.at(-1)?.label !== label) groups.push({ label, models: [] });
+    groups.at(-1).models.push({ model, index });
+  });
+  return groups;
+}
+
+function describe(model) {
+  const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
+  return [model.own_key ? "" : model.endpoint, context].filter(Boolean).join(" · ");
 }
 
 /** Open upwards where there is room, else downwards; never past the edge of the page. */

@@ -1,0 +1,77 @@
+"""The form for a provider key. What was entered as the key is never sent back to the browser."""
+
+import unicodedata
+from typing import Any
+from urllib.parse import unquote
+
+from django import forms
+from django.views.decorators.debug import sensitive_variables
+
+from accounts.key_providers import CUSTOM, MIN_KEY_CHARS, PROVIDERS, shape_problem
+from accounts.public_addresses import AddressRefusedError, normal_url
+
+MAX_LABEL_CHARS = 60
+
+
+class KeyForm(forms.Form):
+    label = forms.CharField(
+        max_length=MAX_LABEL_CHARS,
+        help_text="What your models are listed under, such as “Lab server”.",
+    )
+    base_url = forms.CharField(
+        label="Address of the API",
+        max_length=300,
+        help_text="It mostly ends in /v1, such as https://llm.example.org/v1.",
+        widget=forms.URLInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
+    key = forms.CharField(
+        label="Key",
+        strip=True,
+        required=False,
+        max_length=2_000,
+        widget=forms.PasswordInput(
+            render_value=False,
+            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"},
+        ),
+    )
+
+    data: Any
+
+    def __init__(self, provider: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.provider = PROVIDERS[provider]
+        if provider == CUSTOM:
+            self.fields["key"].help_text = "Sent to this address and nowhere else."
+        else:
+            del self.fields["label"], self.fields["base_url"]
+
+    def clean_label(self) -> str:
+        label: str = self.cleaned_data["label"]
+        kept = "".join(c for c in label if unicodedata.category(c)[0] != "C")
+        if not (kept := " ".join(kept.split())):
+            raise forms.ValidationError("Enter a label.")
+        return kept
+
+    def clean_base_url(self) -> str:
+        try:
+            return normal_url(self.cleaned_data["base_url"].strip())
+        except AddressRefusedError as error:
+            raise forms.ValidationError(str(error)) from error
+
+    @sensitive_variables()
+    def clean_key(self) -> str:
+        key: str = self.cleaned_data["key"]
+        if problem := shape_problem(self.provider, key):
+            raise forms.ValidationError(problem)
+        return key
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        """A key pasted into another field as well would be shown again with it."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        key = self.data.get("key", "").strip()
+        for name in ("label", "base_url"):
+            if len(key) >= MIN_KEY_CHARS and key in unquote(self.data.get(name, "")):
+                self.add_error(name, "This field must not hold the key. Enter it again.")
+                self.data = {**dict(self.data.items()), name: ""}
+        return cleaned

@@ -1,0 +1,396 @@
+"""Models of people's own keys: who sees them, who may send to them, which key is used when."""
+
+import asyncio
+import uuid
+from contextlib import aclosing
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from accounts import provider_keys, public_addresses
+from accounts.key_check import Verdict
+from accounts.key_encryption import DecryptionRefusedError, decryption_allowed
+from accounts.key_providers import PROVIDERS
+from accounts.models import ProviderKey, User
+from chat import own_models, providers
+from chat.catalogue import UnknownModelError, get_catalogue
+from chat.endpoints import Endpoint, Model
+from chat.model_errors import SENTENCES, ProviderError
+from chat.models import Chat
+from chat.own_models import find_for, find_for_call, models_for
+from chat.prompt import Prompt
+from chat.providers import stream_answer
+from tests.chat.conftest import MODEL, Person, close_loop
+from tests.fake_model import running_fake_model, text_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+KEY, OTHER = "sk-own-AbCdEfGhIjKlMnOpQrSt0001", "sk-own-AbCdEfGhIjKlMnOpQrSt0002"
+HIGH_PORT = 8443
+NAMES = ("script/known", "script/known?tokens=4", "text-embedding-3-small")
+LISTED = [{"id": name} for name in NAMES]
+
+
+@pytest.fixture
+def own(settings):
+    """The server of everybody's own keys."""
+    settings.ALLOW_PRIVATE_MODEL_URLS = True
+    with running_fake_model() as running:
+        running.accept_keys({KEY: "good", OTHER: "good"})
+        yield running
+
+
+async def person_with_account(email):
+    person = Person()
+    person.account = await sync_to_async(User.objects.create_user)(email, "x")
+    await person.client.aforce_login(person.account)
+    return person
+
+
+@pytest.fixture
+async def alice(holdfast):
+    return await person_with_account("alice@example.org")
+
+
+@pytest.fixture
+async def bob(holdfast):
+    return await person_with_account("bob@example.org")
+
+
+async def save(person, server, key=KEY, label="Lab", replaces=None, provider="custom"):
+    verdict = Verdict(ProviderKey.Status.OK, LISTED)
+    url = server if isinstance(server, str) else server.base_url
+    fields = {"label": label, "base_url": url} if provider == "custom" else {}
+    return await sync_to_async(provider_keys.save)(
+        person.account, provider, key, verdict, replaces=replaces, **fields
+    )
+
+
+def id_of(row, name="script/known"):
+    return f"{provider_keys.endpoint_name(row)}/{name}"
+
+
+def keys_used(server):
+    return [r["headers"]["authorization"].removeprefix("Bearer ") for r in server.requests]
+
+
+# Who sees them
+
+
+async def test_they_are_in_their_owners_list_alone(alice, bob, own, no_worker):
+    row = await save(alice, own)
+    mine = (await alice.client.get("/api/models")).json()
+    model, _ = [model for model in mine["models"] if model["own_key"]]
+    assert model["id"] == id_of(row) and model["endpoint"] == "Lab"
+    assert mine["default"] == MODEL
+    guest = Person()
+    await guest.visit()
+    for other in (bob, guest):
+        listed = (await other.client.get("/api/models")).json()["models"]
+        assert listed and not any(model["own_key"] for model in listed)
+        assert "Lab" not in (await other.client.get("/")).content.decode()
+    assert "Lab" in (await alice.client.get("/")).content.decode()
+
+
+async def test_a_site_without_models_starts_with_ones_own(alice, own, no_worker, settings):
+    settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "", "https://api.openai.com/v1"
+    settings.OLLAMA_HOST = "off"
+    row = await save(alice, own)
+    assert await models_for(alice.account) == (
+        await sync_to_async(own_models._listed)(alice.account),
+        id_of(row),
+    )
+    assert await models_for(None) == ([], None)
+
+
+async def test_known_providers_are_named_by_what_they_are(alice, own, no_worker):
+    row = await save(alice, own, provider="anthropic")
+    model, _ = [m for m in (await models_for(alice.account))[0] if m.own_key]
+    assert model.id == "my-anthropic/script/known" == id_of(row)
+    assert model.to_dict()["endpoint"] == "Your Anthropic key"
+    assert model.endpoint.base_url == "https://api.anthropic.com/v1"
+
+
+# Who may send to them
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{theirs}", "my-openai/gpt-4o", "my-/x", "my-x", "my-0123456789ab/x"]
+)
+async def test_the_id_of_somebody_elses_key_is_unknown(alice, bob, own, no_worker, wrong):
+    row = await save(bob, own)
+    wrong = wrong.format(theirs=id_of(row))
+    with pytest.raises(UnknownModelError):
+        await find_for(alice.account, wrong)
+    body = {"id": str(uuid.uuid4()), "text": "Hi", "model": wrong, "parent": None}
+    refused = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
+    assert refused.status_code == 422 and refused.json()["error"]["code"] == "model_unknown"
+    assert not await Chat.objects.aexists()
+    guest = Person()
+    await guest.visit()
+    assert (await guest.post(f"/api/chats/{guest.chat}/messages", **body)).status_code == 422
+    with decryption_allowed(), pytest.raises(ProviderError) as error:
+        await find_for_call(alice.account.id, wrong, get_catalogue())
+    assert error.value.code == "key_missing"
+
+
+async def test_a_model_that_the_key_does_not_list_is_unknown(alice, own, no_worker):
+    row = await save(alice, own)
+    for name in ("nothing", "text-embedding-3-small", ""):
+        with pytest.raises(UnknownModelError):
+            await find_for(alice.account, id_of(row, name))
+
+
+async def test_the_web_lists_without_the_key(alice, own, no_worker):
+    row = await save(alice, own)
+    model = await find_for(alice.account, id_of(row))
+    assert model.endpoint.api_key == ""
+    assert KEY not in repr(model)
+    with pytest.raises(DecryptionRefusedError):
+        await sync_to_async(provider_keys.reveal)(row)
+    with pytest.raises(ProviderError) as error:
+        await find_for_call(alice.account.id, id_of(row), get_catalogue())
+    assert error.value.code == "key_unreadable"
+
+
+async def test_what_a_worker_has_of_it_does_not_show_the_key(alice, own, no_worker):
+    row = await save(alice, own)
+    with decryption_allowed():
+        model = await find_for_call(alice.account.id, id_of(row), get_catalogue())
+    assert model.endpoint.api_key == KEY
+    assert KEY not in f"{model!r} {model.endpoint!r} {model.endpoint!s}"
+    assert model.own_key and model.endpoint.guarded
+
+
+# Answers
+
+
+async def test_an_answer_is_written_with_the_owners_key(alice, own, worker, holdfast):
+    row = await save(alice, own)
+    _, reply = await alice.send("[[tokens=9]] Hello", model=id_of(row))
+    message = await alice.settled(reply)
+    assert message.status == "done"
+    assert str(message.text) == text_of("[[tokens=9]] Hello", 9)
+    assert message.model == id_of(row)
+    assert keys_used(own) == [KEY] and holdfast.requests == []
+
+
+async def test_two_people_on_one_address_each_use_their_own(alice, bob, own, worker):
+    mine, theirs = await save(alice, own, KEY), await save(bob, own, OTHER)
+    sent = []
+    for _ in range(3):
+        for person, row in ((alice, mine), (bob, theirs)):
+            person.chat = str(uuid.uuid4())
+            _, reply = await person.send("[[tokens=3]] Hello", model=id_of(row))
+            sent.append((person, person.chat, reply))
+    for person, chat, reply in sent:
+        assert (await person.settled(reply, chat)).status == "done"
+    assert sorted(keys_used(own)) == [KEY] * 3 + [OTHER] * 3
+    assert len(connections_by_key()) == 2
+
+
+def connections_by_key():
+    return [e for clients in providers._clients.values() for e in clients if e.owner]
+
+
+async def test_a_replaced_key_is_never_used_again(alice, own, worker):
+    row = await save(alice, own, KEY)
+    _, first = await alice.send("[[tokens=3]] One", model=id_of(row))
+    await alice.settled(first)
+    await save(alice, own, OTHER, replaces=row)
+    _, second = await alice.send("[[tokens=3]] Two", model=id_of(row), parent=first)
+    assert (await alice.settled(second)).status == "done"
+    assert keys_used(own) == [KEY, OTHER]
+
+
+async def test_a_removed_key_is_never_used_again(alice, own, worker):
+    row = await save(alice, own, KEY)
+    _, first = await alice.send("[[tokens=3&die_after=1&times=1]] One", model=id_of(row))
+    await alice.settled(first)
+    used = len(own.requests)
+    await sync_to_async(provider_keys.remove)(row)
+    response = await alice.post(
+        f"/api/chats/{alice.chat}/replies",
+        id=str(uuid.uuid4()),
+        parent=(await alice.message(first)).parent,
+        model=id_of(row),
+    )
+    assert response.status_code == 422
+    assert len(own.requests) == used
+
+
+async def test_an_answer_whose_key_is_removed_meanwhile_ends_with_a_sentence(alice, own, no_worker):
+    from chat.worker import Worker
+
+    row = await save(alice, own, KEY)
+    _, reply = await alice.send("[[tokens=3]] One", model=id_of(row))
+    await sync_to_async(provider_keys.remove)(row)
+    running = Worker()
+    task = asyncio.create_task(running.run())
+    message = await alice.settled(reply)
+    running.leave()
+    await task
+    assert message.error["code"] == "key_missing" and own.requests == []
+
+
+async def test_titles_are_made_with_the_same_key(alice, own, worker, settings, holdfast):
+    settings.BACKGROUND_CALLS = True
+    row = await save(alice, own)
+    _, reply = await alice.send("Hello", model=id_of(row, "script/known?tokens=4"))
+    await alice.settled(reply)
+    async with asyncio.timeout(20):
+        while (await Chat.objects.aget(id=alice.chat)).title_by != Chat.TitleBy.MODEL:
+            await asyncio.sleep(0.02)
+    assert keys_used(own) == [KEY, KEY] and holdfast.requests == []
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("invalid", "provider_auth"),
+        ("revoked", "provider_auth"),
+        ("banned", "provider_auth"),
+        ("quota", "provider_credit"),
+    ],
+)
+async def test_what_the_provider_says_of_the_key_is_told(alice, own, worker, state, code):
+    row = await save(alice, own)
+    own.accept_keys({KEY: state})
+    _, reply = await alice.send("Hello", model=id_of(row))
+    message = await alice.settled(reply)
+    assert message.error == {"code": code, "text": SENTENCES[code], "retryable": True}
+
+
+async def test_a_key_that_does_not_decrypt_ends_with_a_sentence(alice, own, worker):
+    row = await save(alice, own)
+    await ProviderKey.objects.aupdate(nonce=b"x" * 12)
+    _, reply = await alice.send("Hello", model=id_of(row))
+    assert (await alice.settled(reply)).error["code"] == "key_unreadable"
+
+
+async def test_a_stale_list_is_read_by_a_worker(alice, own, worker):
+    row = await save(alice, own)
+    own.list_models("newer", "another")
+    await ProviderKey.objects.aupdate(
+        model_list_read_at="2020-01-01T00:00Z", checked_at="2020-01-01T00:00Z"
+    )
+    async with asyncio.timeout(20):
+        while id_of(row, "newer") not in [m.id for m in (await models_for(alice.account))[0]]:
+            await asyncio.sleep(0.05)
+    assert own.requests == [], "no token was asked for"
+    row = await ProviderKey.objects.aget()
+    assert row.check_wanted == "" and row.status == "ok"
+
+
+# Where calls go
+
+
+def prompt():
+    return Prompt(({"role": "user", "content": "[[tokens=2]] Hi"},), 0, 5)
+
+
+def guarded(url, owner="a" * 32, key=KEY):
+    endpoint = Endpoint("my-x", url, key, owner=owner, own_provider="custom", guarded=True)
+    return Model("my-x/script/known", "Known", endpoint, 8_192)
+
+
+async def written(model):
+    async with aclosing(stream_answer(model, prompt())) as stream:
+        return "".join([item.text async for item in stream if hasattr(item, "text")])
+
+
+@pytest.fixture
+async def pool(db):
+    yield
+    await close_loop()
+
+
+@pytest.mark.parametrize("url", [
+    "https://127.0.0.1/v1", "http://127.0.0.1:{port}/v1", "https://10.0.0.1/v1", "https://[::1]/v1",
+    "https://169.254.169.254/v1", "https://[::ffff:127.0.0.1]/v1", "https://localhost/v1",
+    "https://2130706433/v1", "https://0x7f.1/v1", "https://127.1/v1",
+])  # fmt: skip
+async def test_a_worker_calls_no_private_address(own, pool, settings, url):
+    settings.ALLOW_PRIVATE_MODEL_URLS = False
+    with pytest.raises(ProviderError) as error:
+        await written(guarded(url.format(port=own.port)))
+    assert error.value.code == "address_refused"
+    assert own.state.connections == 0
+
+
+async def test_a_name_server_that_changes_its_mind_reaches_nothing(
+    own, pool, settings, monkeypatch
+):
+    """Private for the second asking: there is none, and the connection goes where it was judged."""
+    asked = []
+
+    def resolver(host, port, *args, **kwargs):
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) == 1 else "10.255.255.1"
+        return [(2, 1, 6, "", (address, port))]
+
+    monkeypatch.setattr(
+        providers, "resolve", lambda host, port: public_addresses.resolve(host, port, resolver)
+    )
+    model = guarded(f"http://rebind.example.org:{own.port}/v1")
+    assert await written(model) == text_of("[[tokens=2]] Hi", 2)
+    assert own.requests[0]["headers"]["host"] == f"rebind.example.org:{own.port}"
+    assert await written(model), "over the connection that is there"
+    assert asked == ["rebind.example.org"] and own.state.connections == 1
+    settings.ALLOW_PRIVATE_MODEL_URLS = False
+    asked.clear()
+    with pytest.raises(ProviderError) as error:
+        await written(guarded(f"https://rebind.example.org:{HIGH_PORT}/v1"))
+    assert error.value.code == "address_refused"
+    assert asked == ["rebind.example.org"] and own.state.connections == 1
+
+
+async def test_a_redirect_is_not_followed(own, holdfast, pool):
+    to = f"{holdfast.base_url}/chat/completions"
+    model = guarded(own.base_url)
+    asked = Prompt(({"role": "user", "content": f"[[redirect={to}]] Hi"},), 0, 5)
+    with pytest.raises(ProviderError) as error:
+        async with aclosing(stream_answer(model, asked)) as stream:
+            [item async for item in stream]
+    assert error.value.code == "bad_stream"
+    assert holdfast.state.connections == 0
+
+
+async def test_proxies_of_the_environment_are_not_used(own, pool, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-operator")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-of-the-operator")
+    assert await written(guarded(own.base_url)) == text_of("[[tokens=2]] Hi", 2)
+    assert "of-the-operator" not in str(own.requests[0]["headers"])
+
+
+async def test_the_pool_is_bounded_and_mixes_nobody(own, pool, monkeypatch):
+    monkeypatch.setattr(providers, "MAX_IDLE_CLIENTS", 3)
+    for n in range(8):
+        key = KEY if n % 2 else OTHER
+        assert await written(guarded(own.base_url, owner=f"{n:032x}", key=key))
+    kept = connections_by_key()
+    assert len(kept) == 3 and len({endpoint.owner for endpoint in kept}) == 3
+    monkeypatch.setattr(providers, "CLIENT_IDLE_S", 0.0)
+    await providers.drop_idle_clients()
+    assert connections_by_key() == []
+
+
+async def test_a_client_in_use_is_not_closed(own, pool, monkeypatch):
+    monkeypatch.setattr(providers, "MAX_IDLE_CLIENTS", 0)
+    model = guarded(own.base_url)
+    slow = Prompt(({"role": "user", "content": "[[tokens=12&rate=20]] Hi"},), 0, 5)
+    async with aclosing(stream_answer(model, slow)) as stream:
+        text = (await anext(stream)).text
+        assert await written(guarded(own.base_url, owner="b" * 32))
+        await providers.drop_idle_clients()
+        assert [endpoint.owner for endpoint in connections_by_key()] == ["a" * 32]
+        text += "".join([item.text async for item in stream if hasattr(item, "text")])
+    assert text == text_of("[[tokens=12&rate=20]] Hi", 12)
+    assert connections_by_key() == []
+
+
+def test_every_provider_has_an_address_of_ours():
+    for provider in PROVIDERS.values():
+        assert provider.name == "custom" or provider.url.startswith("https://")

@@ -34,9 +34,10 @@ PERMISSIONS_POLICY = ", ".join(
 # For what is no page: it loads nothing and is shown in nothing.
 BARE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-
-NO_PAGE = (b"text/javascript", b"text/css", b"font/")
-FOR_ALL = (b"x-content-type-options", b"strict-transport-security")
+# A script of ours may run as a worker, which loads more scripts of ours under its own policy.
+SCRIPT_POLICY = "default-src 'none'; script-src 'self'"
+SHEETS = (b"text/css", b"font/")
+OF_NO_PAGE = ("x-content-type-options", "strict-transport-security")
 
 
 class SecurityHeaders:
@@ -54,18 +55,28 @@ class SecurityHeaders:
             # Django sends it on what arrived by https; to a browser that has no https it means
             # nothing.
             headers["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
-        self._wanted = [(name.encode(), value.encode()) for name, value in headers.items()]
-        self._wanted_of_no_page = [header for header in self._wanted if header[0] in FOR_ALL]
+        self._wanted = _encoded(headers)
+        few = {name: value for name, value in headers.items() if name in OF_NO_PAGE}
+        self._wanted_of_sheets = _encoded(few)
+        self._wanted_of_scripts = _encoded(few | {"content-security-policy": SCRIPT_POLICY})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 there = {bytes(name).lower(): bytes(value) for name, value in headers}
-                is_no_page = there.get(b"content-type", b"").startswith(NO_PAGE)
-                wanted = self._wanted_of_no_page if is_no_page else self._wanted
+                wanted = self._wanted_for(there.get(b"content-type", b""))
                 headers += [header for header in wanted if header[0] not in there]
                 message = message | {"headers": headers}
             await send(message)
 
         await self._application(scope, receive, send_with_headers)
+
+    def _wanted_for(self, content_type: bytes) -> list[tuple[bytes, bytes]]:
+        if content_type.startswith(b"text/javascript"):
+            return self._wanted_of_scripts
+        return self._wanted_of_sheets if content_type.startswith(SHEETS) else self._wanted
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,6 +1,6 @@
 """All measures by name, in the order in which they run."""
 
-from tests.bench import lasting, latency, log, opening
+from tests.bench import lasting, latency, log, opening, reading
 from tests.bench.bench import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -12,6 +12,7 @@ MEASURES: dict[str, Measure] = {
     "appends": log.appends,
     "storage": log.storage,
     "opening": opening.opening,
+    "reading": reading.reading,
     "followers": lasting.followers,
     "killed": lasting.killed,
     "deployed": lasting.deployed,

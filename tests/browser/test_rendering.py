@@ -41,11 +41,12 @@ Inline <img src=x onerror="window.hacked=2"> and <svg onload="window.hacked=3"><
 never closed <b>
 """
 ALLOWED_TAGS = re.compile(
-    "a|b|blockquote|br|button|code|del|div|em|h[1-6]|hr|i|input|ins|kbd|li|mark|ol|p|pre|s|small"
-    "|span|strong|sub|sup|table|tbody|td|th|thead|tr|u|ul|wbr"
+    "a|b|blockquote|br|button|code|del|div|em|h[1-6]|hr|i|input|ins|kbd|li|mark|ol|p|path|pre|s|small"
+    "|section|span|strong|sub|sup|svg|table|tbody|td|th|thead|tr|u|ul|wbr"
 )
 ALLOWED_ATTRIBUTES = re.compile(
-    "align|checked|class|data-copy|dir|disabled|href|rel|start|tabindex|target|title|type"
+    "align|aria-hidden|aria-label|aria-pressed|checked|class|d|data-(code|jump|language|note)|dir|disabled"
+    "|href|rel|role|start|tabindex|target|title|type|viewBox"
 )
 
 MARKDOWN = """\
@@ -124,9 +125,12 @@ def test_a_hostile_title_and_question_are_text(echo):
 
 def test_what_has_grown_is_what_is_read_later(echo, shot):
     echo.ask("SAY " + MARKDOWN)
+    coloured = echo.answers.last.locator(".hljs-keyword")
+    expect(coloured).to_have_count(2)
     grown = echo.answers.last.locator(".md").inner_html()
     echo.page.reload()
     expect(echo.answers.last.locator(".md h1")).to_have_text("A title")
+    expect(coloured).to_have_count(2)
     assert echo.answers.last.locator(".md").inner_html() == grown
     shot(echo.page, "markdown")
 
@@ -156,6 +160,92 @@ def test_code_is_copied_as_it_was_written(echo):
     echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer = echo.ask("SAY ```js\nif (a < b) {\n  c();\n}\n```\n")
     expect(answer.locator(".code-language")).to_have_text("js")
-    answer.locator(".code-copy").click()
-    expect(answer.locator(".code-copy")).to_have_attribute("data-said", "Copied")
+    answer.get_by_role("button", name="Copy code").click()
+    expect(answer.locator("[data-code=copy]")).to_have_attribute("data-said", "Copied")
     assert echo.page.evaluate("navigator.clipboard.readText()") == "if (a < b) {\n  c();\n}"
+
+
+HOSTILE_MATH = r"""
+$\href{javascript:window.hacked=1}{x}$ and $\includegraphics{https://evil.example/x.png}$
+
+$$
+\htmlStyle{position:fixed}{x} \htmlData{a=b}{y} \url{javascript:1}
+$$
+
+\(\def\x{\x\x}\x\) $\rule{99999em}{99999em}$ $<img src=x onerror=window.hacked=2>$ \
+$\fcolorbox{red}{blue}{a} \pmb{b} \overbrace{c+d}^{e} \left(\frac{\frac12}{\frac{1}{2}}\right)$
+"""
+
+
+def test_hostile_math_can_do_nothing(echo):
+    answer = echo.ask("SAY " + HOSTILE_MATH)
+    expect(answer.locator(".katex .mfrac").first).to_be_visible()
+    for name, attributes, href in nodes_of(echo.page):
+        assert name not in ("img", "script", "iframe", "form")
+        assert href is None
+        assert not any(attribute.startswith("on") for attribute in attributes)
+    assert echo.page.evaluate("window.hacked") is None
+    assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_code_is_coloured_beside_the_page_and_stays_what_it_is(echo):
+    code = 'def f(x):\n    return "<img src=x onerror=window.hacked=1>"\n' * 60
+    answer = echo.ask(f"SAY ```python\n{code}```\n")
+    expect(answer.locator(".hljs-keyword").last).to_have_text("return")
+    assert answer.locator("code").evaluate("(node) => node.textContent") == code
+    assert echo.page.evaluate("window.hacked") is None
+    echo.page.reload()
+    expect(echo.answers.last.locator(".code-folded")).to_be_visible()
+    echo.answers.last.get_by_role("button", name="Show all 120 lines").click()
+    expect(echo.answers.last.locator(".code-folded")).to_have_count(0)
+    wrap = echo.answers.last.get_by_role("button", name="Wrap long lines")
+    wrap.click()
+    expect(wrap).to_have_attribute("aria-pressed", "true")
+    with echo.page.expect_download() as download:
+        echo.answers.last.get_by_role("button", name="Download code").click()
+    assert download.value.suggested_filename == "code.py"
+
+
+def test_math_tables_and_footnotes(echo, shot):
+    answer = echo.ask(
+        "SAY Costs $5 and $10, but $a^2$.[^n]\n\n"
+        "| a | b |\n| :- | -: |\n| 1 | 2 |\n\n[^n]: A *note*.\n"
+    )
+    expect(answer.locator(".katex")).to_have_count(1)
+    expect(answer.locator("td").last).to_have_css("text-align", "end")
+    answer.get_by_role("button", name="Footnote 1").click()
+    back = answer.get_by_role("button", name="Back to the text")
+    expect(back).to_be_focused()
+    back.click()
+    expect(answer.get_by_role("button", name="Footnote 1")).to_be_focused()
+    shot(echo.page, "math")
+
+
+@pytest.mark.parametrize(
+    "order", ["*400 a [b](https://x.example) sentence. ", "*700 - item\n", "*200 | a | b |\n"]
+)
+def test_a_long_block_that_has_grown_is_what_is_read_later(echo, order):
+    head = "| h | i |\n| - | - |\n" if "|" in order else ""
+    echo.ask(f"SAY{order}" if not head else "SAY " + head + "| a | b |\n" * 600)
+    words = "() => document.querySelector('.message-answer:last-of-type .md').textContent"
+    grown = echo.page.evaluate(words)
+    echo.page.reload()
+    expect(echo.answers.last.locator(".md")).to_contain_text(grown[-20:].strip())
+    echo.page.wait_for_function(f"(grown) => ({words})() === grown", arg=grown)
+
+
+def test_reading_above_is_not_disturbed_by_what_grows(echo, new_context):
+    echo.ask("SAY*120 A paragraph to read.\n\n")
+    echo.send("SAY*4000 more words\n\n")
+    echo.writing()
+    scroller = echo.page.locator(".scroller")
+    scroller.hover()
+    echo.page.mouse.wheel(0, -2_000)
+    jump = echo.page.get_by_role("button", name=re.compile("Jump to the latest"))
+    expect(jump).to_be_visible()
+    echo.page.wait_for_timeout(200)
+    before = scroller.evaluate("(node) => node.scrollTop")
+    echo.ended()
+    assert abs(scroller.evaluate("(node) => node.scrollTop") - before) < 60
+    jump.click()
+    expect(jump).to_have_count(0)

@@ -36,17 +36,20 @@ export function fullTime(ms) {
   return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
-export function duration(ms) {
-  if (ms < 1000) return `${(ms / 1000).toFixed(1)} s`;
+/** `isWhole`: no tenths, for a count that runs. */
+export function duration(ms, { isWhole = false } = {}) {
+  if (ms < 10_000 && !isWhole) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** Micro-USD as dollars, with as many digits as small amounts need. */
+/** Micro-USD as dollars, with as many digits as small amounts need: $1.20, $0.034, $0.00021. */
 export function dollars(microUsd) {
   const amount = microUsd / 1_000_000;
-  return `$${amount.toFixed(amount >= 1 ? 2 : amount >= 0.01 ? 3 : 5)}`;
+  if (amount >= 1) return `$${amount.toFixed(2)}`;
+  if (amount > 0 && amount < 0.00001) return "<$0.00001";
+  const digits = amount >= 0.01 ? 3 : 5;
+  return `$${amount.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
 }
 
 /** "endpoint/vendor/name" -> "name": for a model that is not in the catalogue any more. */

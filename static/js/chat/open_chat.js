@@ -3,6 +3,7 @@
 import { batch, signal } from "../signals.js";
 import { oncePerFrame } from "./frames.js";
 import { Change, emptyTranscript, foldEntry, isAnswering, shownPath } from "./fold.js";
+import { later } from "./slices.js";
 import { matchesFingerprint } from "./verify.js";
 
 const ENDS = new Set(["message.completed", "message.error"]);
@@ -115,9 +116,13 @@ export class OpenChat {
   #ended(message) {
     if (!message) return;
     if (this.isLoaded.peek()) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
-    this.#check(message).catch(() => {
-      // Reading again failed on the way; the next end or reload checks again.
-      this.#healed.delete(message.id);
+    // A long history is shown before it is checked; what goes on meanwhile is checked at its new end.
+    later(() => {
+      if (isAnswering(message)) return;
+      this.#check(message).catch(() => {
+        // Reading again failed on the way; the next end or reload checks again.
+        this.#healed.delete(message.id);
+      });
     });
   }
 

@@ -1,8 +1,10 @@
-// Keeps the end of a growing transcript in view, only while the reader is there. Scrolling up lets
-// go; coming back to the end, or asking to, holds on again.
+// Keeps the end of a growing transcript in view, only while the reader is there. Whatever the reader
+// does to look elsewhere (wheel, finger, keys, scroll bar, selecting text) lets go at once; coming
+// back to the end, or asking to, holds on again.
 import { signal } from "../signals.js";
 
 const NEAR_END_PX = 40;
+const KEYS_UP = new Set(["ArrowUp", "PageUp", "Home"]);
 
 export class ScrollKeeper {
   /** Whether the reader is at the end. */
@@ -11,20 +13,26 @@ export class ScrollKeeper {
   #scroller;
   #observer;
   #lastTop = 0;
+  #isTouched = false;
+  #listening = new AbortController();
 
   // Lifecycle
 
   constructor(scroller, content) {
     this.#scroller = scroller;
-    this.#observer = new ResizeObserver(() => this.#follow());
+    this.#observer = new ResizeObserver(() => this.#resized());
     this.#observer.observe(content);
     this.#observer.observe(scroller);
-    scroller.addEventListener("scroll", this.#scrolled, { passive: true });
+    this.#listen("scroll", this.#scrolled);
+    this.#listen("wheel", ({ deltaY }) => deltaY < 0 && this.#canScrollUp() && this.#letGo());
+    this.#listen("touchstart", () => (this.#isTouched = true));
+    for (const name of ["touchend", "touchcancel"]) this.#listen(name, this.#released);
+    this.#listen("keydown", (event) => this.#isKeyUp(event) && this.#canScrollUp() && this.#letGo());
   }
 
   dispose() {
     this.#observer.disconnect();
-    this.#scroller.removeEventListener("scroll", this.#scrolled);
+    this.#listening.abort();
   }
 
   // Actions
@@ -33,20 +41,56 @@ export class ScrollKeeper {
     this.isAtEnd.value = true;
     const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth && !isCalm ? "smooth" : "instant" });
+    this.#lastTop = this.#scroller.scrollTop;
   }
 
   // Private
 
-  #follow() {
-    if (this.isAtEnd.peek()) this.toEnd();
+  #listen(name, handle) {
+    this.#scroller.addEventListener(name, handle, { passive: true, signal: this.#listening.signal });
   }
 
+  #resized() {
+    // How much there is to see, for the room that a new question gets.
+    this.#scroller.style.setProperty("--view", `${this.#scroller.clientHeight}px`);
+    if (!this.isAtEnd.peek() || this.#isTouched) return;
+    if (this.#isSelecting()) this.#letGo();
+    else this.toEnd();
+  }
+
+  #letGo() {
+    this.isAtEnd.value = false;
+  }
+
+  #released = () => {
+    this.#isTouched = false;
+    this.#scrolled();
+  };
+
   #scrolled = () => {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    const { scrollTop } = this.#scroller;
     // Content that grows also moves the end away: only moving up is the reader's doing.
-    if (isNear) this.isAtEnd.value = true;
-    else if (scrollTop < this.#lastTop) this.isAtEnd.value = false;
+    if (scrollTop < this.#lastTop && !this.#isNearEnd()) this.#letGo();
+    else if (scrollTop >= this.#lastTop && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
     this.#lastTop = scrollTop;
   };
+
+  #isNearEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  #canScrollUp() {
+    return this.#scroller.scrollTop > 0;
+  }
+
+  #isKeyUp({ key, shiftKey, target }) {
+    if (target.closest?.("input, textarea, select, [contenteditable], [role=menu], [role=listbox]")) return false;
+    return KEYS_UP.has(key) || (key === " " && shiftKey);
+  }
+
+  #isSelecting() {
+    const selection = document.getSelection();
+    return Boolean(selection && !selection.isCollapsed && this.#scroller.contains(selection.anchorNode));
+  }
 }

@@ -1,37 +1,147 @@
-// Which part of a growing markdown text can change no more. Pure.
+// A growing markdown text as blocks that are final. Each step reads only the end of the text that
+// may still change, and that end stays short: long lists, tables and paragraphs are cut
+// (./cuts.js), and a code block is followed line by line. The blocks are the same however the text
+// came in. Pure.
+import { cutOf, PARAGRAPH_PREFIX, PIECE_CHARS } from "./cuts.js";
+import { fenceAt, readCode } from "./fence.js";
+import { blocksOf, paragraphOf } from "./html.js";
 
-const FENCE = /^(`{3,}|~{3,})[^\n`]*\n/;
-
-/**
- * How many of `tokens` (top-level blocks of `source`) are final: all before the last block that
- * already has a whole line of its own. Until then the line may still turn out to belong to the
- * block before it ("2" may become the list item "2.").
- */
-export function finalCount(tokens) {
-  let count = tokens.length;
-  while (count > 0 && tokens[count - 1].type === "space") count--;
-  if (count === 0) return 0;
-  const last = tokens[count - 1];
-  const hasWholeLine = last.raw.includes("\n") || count < tokens.length;
-  return hasWholeLine ? count - 1 : Math.max(0, count - 2);
-}
-
-/** The code fence that `source` opens with, unless it ends with it again: {mark, start}. */
-export function openFence(source) {
-  const match = FENCE.exec(source);
-  return match ? { mark: match[1], start: match[0].length } : null;
-}
+const WINDOW_CHARS = 8_000;
 
 /**
- * How much of `source` from `from` on is certainly code: up to the line that closes the fence, or
- * to a last line that may still become it.
+ * Parts of the text, as they become final:
+ *   {type: "block", token, raw, carried}   carried: of which kind of block it is a further piece, or null
+ *   {type: "code", language}               a fenced code block begins
+ *   {type: "lines", text}                  the next whole lines of it
+ *   {type: "codeEnd"}
  */
-export function codeUntil(source, from, mark) {
-  const closing = new RegExp(`^ {0,3}${mark[0] === "~" ? "~" : "`"}{${mark.length},}[ \\t]*$`);
-  let lineStart = from;
-  for (let end = source.indexOf("\n", lineStart); end !== -1; end = source.indexOf("\n", lineStart)) {
-    if (closing.test(source.slice(lineStart, end))) return { until: lineStart, isClosed: true };
-    lineStart = end + 1;
+export class BlockStream {
+  /** Addresses defined by name so far, as marked keeps them. */
+  links = {};
+  /** What may still change: blocks, or the last line of an open code block. */
+  open = [];
+  openLine = "";
+  /** Whether there is more to read in the same text. */
+  isBehind = false;
+
+  #offset = 0;
+  #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
+  #fence = null;
+  #readUpTo = 0; // up to where whole lines were looked at
+
+  /** Read on in `source`, which begins with what was read before; gives the parts that became final. */
+  step(source, isDone) {
+    this.open = [];
+    this.openLine = "";
+    return this.#fence ? this.#readCode(source, isDone) : this.#readText(source, isDone);
   }
-  return { until: lineStart, isClosed: false };
+
+  /** A block that was read before, read again with what has been defined since. */
+  again({ raw, carried, token }) {
+    if (carried === "paragraph") return paragraphOf(raw, this.links);
+    const again = blocksOf(raw, this.links).find(({ type }) => type !== "space") ?? token;
+    if (token.start !== undefined && again.type === "list") again.start = token.start;
+    return again;
+  }
+
+  #readText(source, isDone) {
+    for (let size = WINDOW_CHARS; ; size *= 2) {
+      const window = source.slice(this.#offset, this.#offset + size);
+      const isEnd = this.#offset + window.length === source.length;
+      const parts = this.#readWindow(window, isEnd && isDone);
+      this.isBehind = parts.length > 0 && !(isEnd && isDone && this.#offset === source.length);
+      if (parts.length > 0) return parts;
+      if (isEnd) {
+        this.open = this.#openBlocks(window);
+        return [];
+      }
+    }
+  }
+
+  /**
+   * The parts of `window` that can change no more: all blocks but the last, of whole lines only. A
+   * last line that is not whole yet may turn out to be anything ("-", "2.").
+   */
+  #readWindow(window, isDone) {
+    const lines = isDone ? window : window.slice(0, window.lastIndexOf("\n") + 1);
+    if (!isDone && lines.length === this.#readUpTo - this.#offset && lines.length < window.length) return this.#cutLine(window);
+    this.#readUpTo = this.#offset + lines.length;
+    const carry = this.#carry;
+    const text = (carry?.prefix ?? "") + lines;
+    const tokens = blocksOf(text, this.links);
+    const final = isDone ? tokens.length : lastBlock(tokens);
+    const parts = [];
+    let at = 0; // in `text`
+    for (const [index, token] of tokens.entries()) {
+      const carried = index === 0 ? carry : null;
+      const rest = text.slice(at);
+      const fence = token.type === "code" && !carried ? fenceAt(rest) : null;
+      if (fence) {
+        this.#fence = fence;
+        this.#advance(at + fence.length, null);
+        return [...parts, { type: "code", language: fence.language }];
+      }
+      if (carried?.start) token.start = carried.start;
+      const cut = cutOf(token, rest);
+      if (cut) return [...parts, this.#cutOff(rest, cut, at, carried)];
+      if (index >= final) break;
+      at += token.raw.length;
+      if (token.type !== "space") parts.push(this.#block(token, token.raw, carried));
+    }
+    if (at > 0) this.#advance(at, null);
+    return parts;
+  }
+
+  /** A paragraph may be one line that never ends. */
+  #cutLine(window) {
+    if (window.length <= PIECE_CHARS) return [];
+    const carry = this.#carry;
+    const text = (carry?.prefix ?? "") + window;
+    const [token] = blocksOf(text, this.links);
+    const cut = token.type === "paragraph" ? cutOf(token, text) : null;
+    return cut ? [this.#cutOff(text, cut, 0, carry)] : [];
+  }
+
+  #cutOff(rest, cut, at, carried) {
+    this.#advance(at + cut.end, cut.carry);
+    const raw = rest.slice(0, cut.end);
+    return this.#block(blocksOf(raw, this.links)[0], raw, carried);
+  }
+
+  #openBlocks(window) {
+    const carry = this.#carry;
+    const tokens = blocksOf((carry?.prefix ?? "") + window, { ...this.links });
+    return tokens.flatMap((token, index) =>
+      token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
+  }
+
+  #block(token, raw, carried) {
+    if (!carried) return { type: "block", token, raw, carried: null };
+    if (carried.start) token.start = carried.start;
+    const isParagraph = carried.kind === "paragraph" && token.type === "paragraph";
+    const own = isParagraph ? raw.slice(PARAGRAPH_PREFIX.length) : raw;
+    return { type: "block", token: isParagraph ? paragraphOf(own, this.links) : token, raw: own, carried: carried.kind };
+  }
+
+  #readCode(source, isDone) {
+    const { code, next, isClosed, openLine } = readCode(source, this.#offset, this.#fence, isDone);
+    this.#offset = next;
+    this.openLine = openLine;
+    if (isClosed) this.#fence = null;
+    this.isBehind = isClosed && next < source.length;
+    return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
+  }
+
+  /** Everything up to `end` of the window, the prefix included, is read. */
+  #advance(end, carry) {
+    this.#readUpTo = 0;
+    this.#offset += end - (this.#carry?.prefix.length ?? 0);
+    this.#carry = carry;
+  }
+}
+
+function lastBlock(tokens) {
+  let index = tokens.length - 1;
+  while (index > 0 && tokens[index].type === "space") index--;
+  return Math.max(0, index);
 }

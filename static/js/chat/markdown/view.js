@@ -1,96 +1,120 @@
-// A markdown text on screen that grows. Finished blocks are drawn once and left alone; only the
-// last, still open block is drawn again, and an open code block only gets its new lines appended:
-// one more token costs the same in a long answer as in a short one. The end gets a full pass.
-import { blocksOf, renderBlock } from "./render.js";
-import { codeUntil, finalCount, openFence } from "./stream.js";
+// A markdown text on screen that grows. What is final is drawn once and left alone; only the short
+// end that may still change is drawn again, and code is appended line by line: one more token
+// costs the same in a long answer as in a short one. When the text is whole, what was drawn before
+// an address or a footnote was defined is drawn again.
+import { later } from "../slices.js";
+import { CodeBlock } from "./code_block.js";
+import { nodesOf } from "./nodes.js";
+import { Notes } from "./notes.js";
+import { BlockStream } from "./stream.js";
+import { joinTable } from "./tables.js";
 
 const BLOCKS_PER_PART = 32;
-const LINES_PER_BOX = 50;
+const SLICE_MS = 8;
+// What cannot be cut (one endless quote) is drawn anew only when it has grown by this much; until
+// then what came since is shown as it was written.
+const LARGE_CHARS = 10_000;
+const LARGE_GROWTH = 1.25;
 
 export class MarkdownView {
   #root;
-  #drawn = []; // final blocks: {raw, element}
-  #open = []; // elements of the blocks that may still change
-  #offset = 0; // how much of the text the final blocks hold
-  #links = {};
-  #fence = null; // {mark, code, lines, until}: an open code block
-  #done = null; // the text of the last full pass
+  #source = "";
+  #isDone = false;
+  #isWorking = false;
+  #stream = new BlockStream();
+  #notes = new Notes();
+  #pieces = []; // of what is final: {part, element, knew}
+  #code = null; // the CodeBlock that is growing
+  #open = []; // elements of what may still change
+  #openChars = 0; // how much of it was formatted when it was drawn
+  #tail = null; // the element that shows what came since
+  #grew = false;
 
   constructor(root) {
     this.#root = root;
   }
 
-  /** Show `source`, which starts with what was shown before unless `isDone`. */
+  /** Show `source`, which starts with what was shown before unless an answer was begun anew. */
   update(source, isDone) {
-    if (isDone) this.#drawAll(source);
-    else this.#drawTail(source);
+    const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
+    if (this.#isDone && isDone && text === this.#source) return;
+    if (this.#isDone || text.length < this.#source.length) this.#restart();
+    this.#source = text;
+    this.#isDone = isDone;
+    this.#grew ||= !isDone;
+    if (!this.#isWorking && this.#work()) this.#workLater();
   }
 
-  #drawAll(source) {
-    if (this.#done === source) return;
-    const blocks = blocksOf(source).filter((token) => token.type !== "space");
-    this.#clearOpen();
-    const kept = [];
-    blocks.forEach((token, index) => {
-      const before = this.#drawn[index];
-      // Links may have been defined after they were used: such a block is not the same any more.
-      const isSame = before && before.raw === token.raw && !token.raw.includes("[");
-      const element = isSame ? before.element : this.#element(token);
-      if (!isSame && before) before.element.replaceWith(element);
-      else if (!isSame) this.#place(element);
-      kept.push({ raw: token.raw, element });
+  dispose() {
+    this.#isDone = true;
+    this.#source = "";
+  }
+
+  // Reading on
+
+  #workLater() {
+    this.#isWorking = true;
+    later(() => {
+      const hasMore = this.#work();
+      this.#isWorking = hasMore;
+      return hasMore;
     });
-    for (const { element } of this.#drawn.slice(blocks.length)) element.remove();
-    this.#drawn = kept;
-    this.#done = source;
-    this.#offset = source.length;
   }
 
-  #drawTail(source) {
-    if (this.#done !== null) this.#restart();
-    if (source.length < this.#offset) this.#restart();
-    if (this.#fence && this.#appendCode(source)) return;
-    this.#clearOpen();
-    const tail = source.slice(this.#offset);
-    const tokens = blocksOf(tail, this.#links);
-    const final = finalCount(tokens);
-    tokens.forEach((token, index) => {
-      if (index < final) this.#offset += token.raw.length;
-      if (token.type === "space") return;
-      const element = this.#element(token);
-      if (index < final) {
-        this.#place(element);
-        this.#drawn.push({ raw: token.raw, element });
-      } else {
-        this.#root.append(element);
-        this.#open.push(element);
-      }
-    });
-    this.#followFence(source);
+  /** Draw what there is to draw, for a short time; whether there is more. */
+  #work() {
+    const untilMs = performance.now() + SLICE_MS;
+    do {
+      const parts = this.#stream.step(this.#source, this.#isDone);
+      if (parts.length > 0) this.#clearOpen();
+      for (const part of parts) this.#add(part);
+      if (this.#stream.isBehind && performance.now() > untilMs) return true;
+    } while (this.#stream.isBehind);
+    if (this.#isDone) this.#finish();
+    else this.#drawOpen();
+    return false;
   }
 
-  /** If all that is open is one unclosed code block, from now on append to it. */
-  #followFence(source) {
-    const fence = this.#open.length === 1 ? openFence(source.slice(this.#offset, this.#offset + 200)) : null;
-    const code = fence && this.#open[0].querySelector("code");
-    if (!code) return;
-    const start = this.#offset + fence.start;
-    const { until, isClosed } = codeUntil(source, start, fence.mark);
-    if (isClosed) return;
-    code.replaceChildren();
-    this.#fence = { mark: fence.mark, code, lines: 0, until: start };
-    this.#addCode(source.slice(start, until));
-    this.#fence.until = until;
-  }
-
-  #appendCode(source) {
-    const { until, isClosed } = codeUntil(source, this.#fence.until, this.#fence.mark);
-    if (isClosed) return false;
-    if (until > this.#fence.until) {
-      this.#addCode(source.slice(this.#fence.until, until));
-      this.#fence.until = until;
+  #add(part) {
+    switch (part.type) {
+      case "block":
+        if (part.token.type === "def") return;
+        if (part.token.type === "footnote") this.#notes.define(part.token.label);
+        this.#pieces.push({ part, element: this.#draw(part, true), knew: this.#known() });
+        break;
+      case "code":
+        this.#code = new CodeBlock(part.language);
+        this.#place(blockElement("md-block", this.#code.element));
+        this.#pieces.push(null);
+        break;
+      case "lines":
+        this.#code.append(part.text);
+        break;
+      case "codeEnd":
+        this.#code.finish({ mayFold: !this.#grew });
+        this.#code = null;
+        break;
     }
-    return true;
+  }
+
+  /** How much was defined so far that a text may refer to. */
+  #known() {
+    return Object.keys(this.#stream.links).length;
+  }
+
+  // What is final
+
+  #draw(part, isFinal) {
+    const before = this.#lastElement();
+    const nodes = nodesOf(part.token, this.#notes);
+    if (part.carried === "table" && before?.querySelector(".md-table table")) {
+      return joinTable(before.querySelector(".md-table"), nodes.querySelector("table"));
+    }
+    const name = part.carried === part.token.type ? "md-block md-goes-on" : `md-block${part.token.type === "heading" ? " md-heading" : ""}`;
+    const element = blockElement(name, nodes);
+    if (isFinal) this.#place(element);
+    else this.#root.append(element);
+    return element;
   }
 
   /** Final blocks live in parts: one more block is laid out beside a few parts, not beside them all. */
@@ -104,40 +128,98 @@ export class MarkdownView {
     part.append(element);
   }
 
-  /** New lines go into boxes of their own, so that the browser need not lay out the old ones again. */
-  #addCode(lines) {
-    if (!lines) return;
-    let box = this.#fence.code.lastElementChild;
-    if (!box || this.#fence.lines >= LINES_PER_BOX) {
-      box = document.createElement("span");
-      box.className = "code-lines";
-      this.#fence.code.append(box);
-      this.#fence.lines = 0;
-    }
-    box.append(lines);
-    this.#fence.lines += lines.split("\n").length - 1;
+  #lastElement() {
+    return this.#root.lastElementChild?.lastElementChild ?? null;
   }
 
-  #element(token) {
-    const element = document.createElement("div");
-    element.className = token.type === "heading" ? "md-block md-heading" : "md-block";
-    element.append(renderBlock(token));
-    return element;
+  // What may still change
+
+  #drawOpen() {
+    if (this.#code) {
+      this.#code.showOpenLine(this.#stream.openLine);
+      return;
+    }
+    const { open } = this.#stream;
+    const chars = open.reduce((sum, { raw }) => sum + raw.length, 0);
+    if (this.#open.length > 0 && chars > LARGE_CHARS && chars < this.#openChars * LARGE_GROWTH) {
+      this.#showTail(this.#source.slice(this.#source.length - (chars - this.#openChars)));
+      return;
+    }
+    this.#clearOpen();
+    this.#openChars = chars;
+    for (const part of open) if (part.token.type !== "def") this.#open.push(this.#draw(part, false));
+  }
+
+  #showTail(text) {
+    if (!this.#tail) {
+      this.#tail = document.createElement("p");
+      this.#tail.className = "md-raw";
+      this.#open.at(-1).append(this.#tail);
+    }
+    this.#tail.textContent = text;
   }
 
   #clearOpen() {
     for (const element of this.#open) element.remove();
     this.#open = [];
-    this.#fence = null;
+    this.#openChars = 0;
+    this.#tail = null;
+  }
+
+  // The end
+
+  #finish() {
+    this.#clearOpen();
+    this.#drawLateReferences();
+    this.#gatherNotes();
+  }
+
+  /** Addresses and footnotes may be defined after they were used, which also changes the numbers. */
+  #drawLateReferences() {
+    const known = this.#known();
+    this.#notes.settle();
+    const isNote = (piece) => piece.part.token.type === "footnote";
+    const late = this.#pieces.filter((piece) =>
+      piece && piece.part.carried !== "table" && (piece.part.raw.includes("[^") || (piece.knew !== known && piece.part.raw.includes("["))));
+    // The text first: it gives the footnotes their numbers.
+    for (const piece of [...late.filter((one) => !isNote(one)), ...late.filter(isNote)]) {
+      const fresh = blockElement(piece.element.className, nodesOf(this.#stream.again(piece.part), this.#notes));
+      piece.element.replaceWith(fresh);
+      piece.element = fresh;
+    }
+  }
+
+  /** Footnotes come last, by number; one that nothing refers to is not shown. */
+  #gatherNotes() {
+    const notes = [...this.#root.querySelectorAll(".md-block > .note")];
+    if (notes.length === 0) return;
+    const numbered = notes.map((note) => ({ note, number: this.#notes.numberOf(note.dataset.note) }));
+    for (const { note } of numbered) note.parentElement.remove();
+    const shown = numbered.filter(({ number }) => number !== null).sort((a, b) => a.number - b.number);
+    if (shown.length === 0) return;
+    const section = document.createElement("section");
+    section.className = "notes";
+    section.append(...shown.map(({ note }) => note));
+    this.#root.append(section);
   }
 
   #restart() {
     this.#root.replaceChildren();
-    this.#drawn = [];
+    this.#stream = new BlockStream();
+    this.#notes = new Notes();
+    this.#pieces = [];
+    this.#code = null;
     this.#open = [];
-    this.#offset = 0;
-    this.#links = {};
-    this.#fence = null;
-    this.#done = null;
+    this.#openChars = 0;
+    this.#tail = null;
   }
+}
+
+/** `dir` for each block: an answer may change its language. */
+function blockElement(name, ...nodes) {
+  const element = document.createElement("div");
+  element.className = name;
+  element.dir = "auto";
+  element.append(...nodes);
+  return element;
 }

@@ -1,17 +1,59 @@
-import { html } from "../../preact.js";
+import { effect } from "../../signals.js";
+import { html, useEffect, useRef } from "../../preact.js";
+import { isAnswering } from "../fold.js";
+import { Speech } from "../speech.js";
 import { text } from "../text.js";
 
-const READ_OUT_CHARS = 1_200;
+const PAUSE_MS = 1_200;
+const KEPT = 24;
 
-/** Tells a screen reader an answer once it is whole: never token by token. */
+/** Tells a screen reader the answer that is being written, in sentences: never token by token. */
 export function Announcer({ store }) {
-  const open = store.current.value;
-  const ended = open?.lastEnded.value;
-  const message = ended && open.transcript.messages[ended.id];
-  return html`<div class="visually-hidden" aria-live="polite" aria-atomic="true">${message ? spoken(message) : ""}</div>`;
+  const region = useRef(null);
+  useEffect(() => announce(store, region.current), []);
+  return html`<div class="visually-hidden" role="log" aria-live="polite" aria-relevant="additions" aria-label=${text.announcements} ref=${region}></div>`;
 }
 
-function spoken(message) {
-  if (message.status === "error") return message.error.text;
-  return `${text.answerComplete} ${message.text.slice(0, READ_OUT_CHARS)}`;
+/** Follow the last answer of the chat on screen; gives a way to stop. */
+function announce(store, region) {
+  let spoken = null; // {id, speech}
+  let ended = null; // the last end that was told
+  let timer = null;
+  let waiting = [];
+  const flush = () => {
+    timer = null;
+    if (waiting.length === 0) return;
+    const line = document.createElement("p");
+    line.textContent = waiting.join(" ");
+    waiting = [];
+    region.append(line);
+    while (region.childElementCount > KEPT) region.firstElementChild.remove();
+  };
+  const say = (sentences) => {
+    waiting.push(...sentences);
+    if (waiting.length > 0) timer ??= setTimeout(flush, PAUSE_MS);
+  };
+  const stop = effect(() => {
+    const open = store.current.value;
+    if (!open || !open.isLoaded.value) return;
+    open.shape.value;
+    const message = open.path().at(-1);
+    if (!message || message.role === "user") return;
+    open.tick(message.id).value;
+    const isRunning = isAnswering(message);
+    const end = open.lastEnded.value;
+    // A short answer may begin and end between two looks.
+    const hasJustEnded = !isRunning && end?.id === message.id && end !== ended;
+    if ((isRunning || hasJustEnded) && spoken?.id !== message.id) spoken = { id: message.id, speech: new Speech() };
+    if (spoken?.id !== message.id) return;
+    say(spoken.speech.take(message.text, !isRunning));
+    if (isRunning) return;
+    spoken = null;
+    ended = end;
+    say([message.status === "error" ? message.error.text : text.answerComplete]);
+  });
+  return () => {
+    stop();
+    clearTimeout(timer);
+  };
 }

@@ -1,4 +1,4 @@
-import { html, useState } from "../../preact.js";
+import { html, useEffect, useState } from "../../preact.js";
 import { clockTime, dollars, duration, fullTime, shortModelName } from "../format.js";
 import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
@@ -42,11 +42,29 @@ function LeftOut({ count }) {
 function Reasoning({ message, isOpen }) {
   const [isShown, setShown] = useState(false);
   const isThinking = isOpen && !message.text;
-  const label = isThinking ? text.thinking : message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
   return html`<details class="reasoning" onToggle=${(event) => setShown(event.currentTarget.open)}>
-    <summary class=${isThinking ? "shimmer" : ""}><${Icon} name="chevron" />${label}</summary>
+    <summary><${Icon} name="chevron" /><${ReasoningLabel} message=${message} isThinking=${isThinking} /></summary>
     ${isShown && html`<div class="reasoning-text"><${Markdown} source=${message.reasoning} isDone=${!isThinking} /></div>`}
   </details>`;
+}
+
+function ReasoningLabel({ message, isThinking }) {
+  const seconds = useSecondsSince(isThinking && message.started ? entryTimeMs(message.started) : null);
+  if (isThinking) return html`<span class="shimmer">${seconds === null ? text.thinking : text.thinkingFor(duration(seconds * 1000, { isWhole: true }))}</span>`;
+  return message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
+}
+
+/** Whole seconds since `startMs`, counted on while it is shown; null for null. */
+function useSecondsSince(startMs) {
+  const [nowMs, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (startMs === null) return undefined;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, [startMs]);
+  // The server's clock and ours may differ a little.
+  return startMs === null ? null : Math.max(0, Math.floor((nowMs - startMs) / 1000));
 }
 
 function Progress({ message, waitsFor, isStopping }) {
@@ -87,10 +105,10 @@ function AnswerFoot({ store, open, message }) {
       <time title=${fullTime(time)}>${clockTime(time)}</time>
       ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
       ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
-      ${message.cost_micro_usd ? html`<span>${dollars(message.cost_micro_usd)}</span>` : null}
+      ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
     </span>
-    <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
-      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
+    <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
       onClick=${() => store.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.regenerate(message, id)}

@@ -1,4 +1,5 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { isAnswering } from "../fold.js";
 import { ScrollKeeper } from "../scroll_keeper.js";
 import { text } from "../text.js";
 import { Announcer } from "./announcer.js";
@@ -6,6 +7,7 @@ import { Composer } from "./composer.js";
 import { ConnectionState } from "./connection_state.js";
 import { EmptyState, NotHere } from "./empty_state.js";
 import { Icon } from "./icons.js";
+import { loadReading } from "./markdown.js";
 import { Sidebar } from "./sidebar.js";
 import { ToastList } from "./toasts.js";
 import { Skeleton, Transcript } from "./transcript.js";
@@ -24,6 +26,8 @@ export function App({ store }) {
     return () => wide.removeEventListener("change", follow);
   }, []);
   useTitle(store);
+  const isInChat = Boolean(store.chatId.value);
+  useEffect(() => void (isInChat && loadReading()), [isInChat]);
   useShortcuts(store, () => !matchMedia(WIDE).matches && setListOpen(false));
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
   const put = (isOpen) => {
@@ -116,7 +120,7 @@ function ChatPane({ store }) {
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
     </main>
     <div class="dock">
-      <${JumpButton} keeper=${keeper} />
+      <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}
     </div>`;
 }
@@ -132,8 +136,17 @@ function ChatBody({ store, open }) {
   return html`<${Transcript} store=${store} open=${open} />`;
 }
 
-function JumpButton({ keeper }) {
-  if (!keeper || keeper.isAtEnd.value) return null;
-  return html`<button type="button" class="jump" aria-label=${text.jumpToLatest} title=${text.jumpToLatest}
+function JumpButton({ keeper, open }) {
+  const seen = useRef(null);
+  open?.shape.value;
+  const last = open?.path().at(-1) ?? null;
+  const now = last && `${last.id} ${last.status}`;
+  if (!keeper || keeper.isAtEnd.value || !last) {
+    seen.current = now;
+    return null;
+  }
+  const hasNew = seen.current !== now || isAnswering(last);
+  const label = hasNew ? text.jumpToNew : text.jumpToLatest;
+  return html`<button type="button" class=${hasNew ? "jump jump-new" : "jump"} aria-label=${label} title=${label}
     onClick=${() => keeper.toEnd({ smooth: true })}><${Icon} name="down" /></button>`;
 }

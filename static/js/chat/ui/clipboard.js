@@ -17,11 +17,3 @@ export async function copyFrom(button, content, label = button.textContent) {
     button.setAttribute("aria-label", label);
   }, SHOWN_MS);
 }
-
-/** Copy buttons inside rendered markdown are plain DOM: one listener for all of them. */
-export function copyCodeOnClick(event) {
-  const button = event.target.closest?.("[data-copy='code']");
-  if (!button) return;
-  const code = button.closest(".code").querySelector("code");
-  copyFrom(button, code.textContent, text.copyCode);
-}

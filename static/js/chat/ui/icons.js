@@ -1,6 +1,6 @@
 import { html } from "../../preact.js";
 
-const PATHS = {
+export const ICON_PATHS = {
   menu: "M4 7h16M4 12h16M4 17h10",
   close: "M6 6l12 12M18 6L6 18",
   plus: "M12 5v14M5 12h14",
@@ -17,12 +17,14 @@ const PATHS = {
   more: "M6 12h.01M12 12h.01M18 12h.01",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L20 20",
   instructions: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
+  wrap: "M4 7h16M4 12h12.5a2.75 2.75 0 0 1 0 5.5H13M15.5 15L13 17.5l2.5 2.5M4 17.5h5",
+  download: "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 19.5h14",
   play: "M8 5.5v13l10-6.5z",
 };
 
 export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-    <path d=${PATHS[name]} />
+    <path d=${ICON_PATHS[name]} />
   </svg>`;
 }
 

@@ -1,14 +1,28 @@
-import { html, useLayoutEffect, useRef } from "../../preact.js";
-import { MarkdownView } from "../markdown/view.js";
-import { copyCodeOnClick } from "./clipboard.js";
+import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
+
+// What draws markdown is fetched with the first answer, not with the empty page.
+let reading = null;
+let loading = null;
+
+/** Begin to fetch what draws answers. */
+export function loadReading() {
+  loading ??= import("../markdown/reading.js").then((module) => (reading = module));
+  return loading;
+}
 
 /** Markdown that may still grow. `source` only ever gets longer until `isDone`. */
 export function Markdown({ source, isDone }) {
   const root = useRef(null);
   const view = useRef(null);
+  const [, setLoaded] = useState(false);
   useLayoutEffect(() => {
-    view.current ??= new MarkdownView(root.current);
+    if (!reading) {
+      loadReading().then(() => setLoaded(true), () => (root.current.textContent = source));
+      return;
+    }
+    view.current ??= new reading.MarkdownView(root.current);
     view.current.update(source, isDone);
-  }, [source, isDone]);
-  return html`<div class=${isDone ? "md" : "md md-growing"} dir="auto" ref=${root} onClick=${copyCodeOnClick}></div>`;
+  });
+  useLayoutEffect(() => () => view.current?.dispose(), []);
+  return html`<div class=${isDone ? "md" : "md md-growing"} ref=${root} onClick=${(event) => reading?.clicked(event)}></div>`;
 }

@@ -1,31 +1,44 @@
-import { html, useEffect, useState } from "../../preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../preact.js";
 import { isAnswering } from "../fold.js";
+import { later } from "../slices.js";
 import { text } from "../text.js";
-import { Answer } from "./answer.js";
-import { PendingMessage, UserMessage } from "./user_message.js";
+import { MessageGroup } from "./message_group.js";
+import { PendingMessage } from "./user_message.js";
 
-// A long chat shows its end first; what is above is added while the browser has nothing to do.
-const SHOWN_AT_FIRST = 40;
-const ADDED_AT_A_TIME = 40;
+const GROUP = 12;
+// A chat shows its end first. What is above follows while the browser has nothing better to do: drawn
+// whole in a chat of usual length, as mere text in a long one until the reader comes near.
+const GROUPS_AT_FIRST = 3;
+const GROUPS_AT_A_TIME = 3;
+const FAR_GROUPS_AT_A_TIME = 8;
+const MOST_WHOLE_GROUPS = 24;
 
 export function Transcript({ store, open }) {
-  open.shape.value;
+  const shape = open.shape.value;
   const pending = store.outbox.of(open.id).filter((item) => !(item.id in open.transcript.messages));
-  const path = cutWhereEdited(open.path(), pending);
-  const shown = useShownCount(open.id, path.length);
-  const first = Math.max(0, path.length - shown);
-  let waitsFor = path.slice(0, first).find(isAnswering) ?? null;
-  const rows = path.slice(first).map((message) => {
-    const row = message.role === "user"
-      ? html`<${UserMessage} key=${message.id} store=${store} open=${open} id=${message.id} />`
-      : html`<${Answer} key=${message.id} store=${store} open=${open} id=${message.id} waitsFor=${waitsFor} />`;
-    if (message.role !== "user" && isAnswering(message)) waitsFor ??= message;
-    return row;
-  });
-  return html`<div class="transcript">
-    ${rows}
+  const edited = pending.find((item) => item.edit)?.id ?? null;
+  const { groups, answering } = useMemo(() => groupsOf(cutWhereEdited(open.path(), pending)), [open, shape, edited]);
+  const shown = useShownCount(open.id, groups.length);
+  const hasSent = useHasSent(open.id, pending.length > 0);
+  const firstShown = Math.max(0, groups.length - shown);
+  return html`<div class=${hasSent ? "transcript transcript-fresh" : "transcript"}>
+    ${groups.slice(firstShown).map((group, offset) => {
+      const index = firstShown + offset;
+      return html`<${MessageGroup} key=${`${open.id}:${index}`} store=${store} open=${open} ids=${group.ids} isFull=${groups.length - index <= MOST_WHOLE_GROUPS}
+        waitsFor=${group.isAnswering ? answering.id : null} />`;
+    })}
     ${pending.map((item) => html`<${PendingMessage} key=${item.id} store=${store} item=${item} />`)}
   </div>`;
+}
+
+/** Messages by twelves from the start, so that a new one touches the last group only. */
+function groupsOf(path) {
+  const groups = [];
+  for (let start = 0; start < path.length; start += GROUP) {
+    const messages = path.slice(start, start + GROUP);
+    groups.push({ ids: messages.map(({ id }) => id).join(" "), isAnswering: messages.some(isAnswering) });
+  }
+  return { groups, answering: path.find(isAnswering) ?? null };
 }
 
 /** An edit on its way replaces what follows the place it was made at. */
@@ -35,15 +48,24 @@ function cutWhereEdited(path, pending) {
   return path.slice(0, path.findIndex((message) => message.id === edit.parent) + 1);
 }
 
+/** Whether something was sent here since the chat is on screen: the answer gets room to grow into. */
+function useHasSent(chatId, isSending) {
+  const sent = useRef(null);
+  if (isSending) sent.current = chatId;
+  return sent.current === chatId;
+}
+
 function useShownCount(chatId, total) {
-  const [shown, setShown] = useState({ chatId, count: SHOWN_AT_FIRST });
-  const count = shown.chatId === chatId ? shown.count : SHOWN_AT_FIRST;
+  const [shown, setShown] = useState({ chatId, count: GROUPS_AT_FIRST });
+  const count = shown.chatId === chatId ? shown.count : GROUPS_AT_FIRST;
   useEffect(() => {
     if (count >= total) return undefined;
-    const whenIdle = globalThis.requestIdleCallback ?? ((task) => setTimeout(task, 50));
-    const cancel = globalThis.cancelIdleCallback ?? clearTimeout;
-    const handle = whenIdle(() => setShown({ chatId, count: count + ADDED_AT_A_TIME }));
-    return () => cancel(handle);
+    let isWanted = true;
+    const more = count < MOST_WHOLE_GROUPS ? GROUPS_AT_A_TIME : FAR_GROUPS_AT_A_TIME;
+    later(() => {
+      if (isWanted) setShown({ chatId, count: count + more });
+    });
+    return () => (isWanted = false);
   }, [chatId, count, total]);
   return count;
 }

@@ -35,7 +35,7 @@ export function UserMessage({ store, open, id }) {
 
 /** A message that is not in the log yet. */
 export function PendingMessage({ store, item }) {
-  return html`<article class="message message-user" aria-label=${text.you}>
+  return html`<article class="message message-user message-pending" aria-label=${text.you}>
     <div class="bubble bubble-pending" dir="auto">${item.text}</div>
     <footer class="message-foot message-foot-shown" role="status">
       ${item.status === "waiting"

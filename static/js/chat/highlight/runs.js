@@ -1,0 +1,47 @@
+// What the highlighter gives, as runs of [class, text]: the page builds nodes of them, so that no
+// markup ever passes from the code to the page. Pure.
+
+const MARKUP = /<span class="([^"]*)">|<\/span>|&(?:amp|lt|gt|quot|#x27);|[^<&]+|[<&]/g;
+const CHARACTERS = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'" };
+const CLASS = /^[\w -]{1,80}$/;
+
+/** [[class or "", text], …] of highlight.js's markup. */
+export function runsOf(markup) {
+  const runs = [];
+  const open = [""];
+  for (const [part, name] of markup.matchAll(MARKUP)) {
+    if (name !== undefined) open.push(CLASS.test(name) ? name : open.at(-1));
+    else if (part === "</span>") open.pop();
+    else add(runs, open.at(-1) ?? "", CHARACTERS[part] ?? part);
+  }
+  return runs;
+}
+
+function add(runs, name, text) {
+  const last = runs.at(-1);
+  if (last && last[0] === name) last[1] += text;
+  else runs.push([name, text]);
+}
+
+/** Cut runs where the pieces of `lengths` characters end: one list of runs for each. */
+export function splitRuns(runs, lengths) {
+  const lists = [];
+  let index = 0;
+  let used = 0;
+  for (const length of lengths) {
+    const list = [];
+    for (let left = length; left > 0 && index < runs.length; ) {
+      const [name, text] = runs[index];
+      const piece = text.slice(used, used + left);
+      list.push([name, piece]);
+      left -= piece.length;
+      used += piece.length;
+      if (used === text.length) {
+        index += 1;
+        used = 0;
+      }
+    }
+    lists.push(list);
+  }
+  return lists;
+}

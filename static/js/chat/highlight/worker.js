@@ -1,0 +1,21 @@
+// Highlights code beside the page: however long it is, the page does not wait. Imported by the page
+// only for its address, which carries the hash of the file.
+import { learn } from "./languages.js";
+import { runsOf } from "./runs.js";
+
+export const address = import.meta.url;
+
+let highlighter = null;
+
+async function highlight({ id, code, language }) {
+  try {
+    highlighter ??= (await import("../../../vendor/highlight-11.12.0/core.js")).default;
+    await learn(highlighter, language);
+    const { value } = highlighter.highlight(code, { language, ignoreIllegals: true });
+    postMessage({ id, runs: runsOf(value) });
+  } catch {
+    postMessage({ id, runs: null });
+  }
+}
+
+if (typeof WorkerGlobalScope !== "undefined") addEventListener("message", ({ data }) => highlight(data));

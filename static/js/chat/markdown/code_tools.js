@@ -1,0 +1,74 @@
+// What can be done with a block of code. The blocks are plain nodes: one listener serves them all.
+import { text } from "../text.js";
+import { copyFrom } from "../ui/clipboard.js";
+import { ICON_PATHS } from "../ui/icons.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const EXTENSIONS = {
+  bash: "sh", c: "c", "c++": "cpp", cpp: "cpp", csharp: "cs", css: "css", diff: "diff", go: "go", haskell: "hs", html: "html",
+  java: "java", javascript: "js", js: "js", json: "json", jsx: "jsx", kotlin: "kt", latex: "tex", lua: "lua", markdown: "md",
+  md: "md", perl: "pl", php: "php", python: "py", py: "py", r: "r", ruby: "rb", rust: "rs", scala: "scala", scss: "scss",
+  sh: "sh", shell: "sh", sql: "sql", svg: "svg", swift: "swift", toml: "toml", ts: "ts", tsx: "tsx", typescript: "ts", xml: "xml",
+  yaml: "yaml", yml: "yml",
+};
+
+/** A button that `codeToolClicked` understands. */
+export function button(action, label, { icon = null, isToggle = false, isWide = false } = {}) {
+  const element = document.createElement("button");
+  element.type = "button";
+  element.className = isWide ? "code-expand" : "quiet-button code-tool";
+  element.dataset.code = action;
+  if (icon) {
+    element.append(svgIcon(icon));
+    element.title = label;
+    element.setAttribute("aria-label", label);
+  } else element.textContent = label;
+  if (isToggle) element.setAttribute("aria-pressed", "false");
+  return element;
+}
+
+/** Whether the click was on such a button; then it is done. */
+export function codeToolClicked(event) {
+  const clicked = event.target.closest?.("[data-code]");
+  const block = clicked?.closest(".code");
+  if (!block) return false;
+  ACTIONS[clicked.dataset.code]?.(clicked, block);
+  return true;
+}
+
+const codeOf = (block) => block.querySelector("code").textContent;
+
+const ACTIONS = {
+  copy: (clicked, block) => copyFrom(clicked, codeOf(block).replace(/\n$/, ""), text.copyCode),
+  wrap: (clicked, block) => clicked.setAttribute("aria-pressed", String(block.classList.toggle("code-wrapped"))),
+  expand: (clicked, block) => {
+    block.classList.remove("code-folded");
+    block.querySelector("pre").focus({ preventScroll: true });
+    clicked.remove();
+  },
+  download: (clicked, block) => {
+    const address = URL.createObjectURL(new Blob([codeOf(block)], { type: "text/plain" }));
+    const link = document.createElement("a");
+    link.href = address;
+    link.download = fileName(block.dataset.language);
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  },
+};
+
+function fileName(language) {
+  const name = language.toLowerCase();
+  if (name === "dockerfile" || name === "makefile") return name;
+  return `code.${Object.hasOwn(EXTENSIONS, name) ? EXTENSIONS[name] : "txt"}`;
+}
+
+function svgIcon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICON_PATHS[name]);
+  svg.append(path);
+  return svg;
+}

@@ -1,0 +1,74 @@
+// Where a long block may be cut in two, so that what is drawn again with each token stays short.
+// A cut depends only on the text before it and a little after it: it falls in the same place
+// however the text came. Pure.
+
+export const PIECE_CHARS = 4_000;
+const SENTENCE_END = /[.!?:;]["')\]*_]*\s(?=\S)|\n(?=\S)/g;
+const WORD_END = /\s(?=\S)/g;
+
+/**
+ * Where to cut `token`, a block that begins at the start of `source`: {end, carry}, or null. The
+ * carry says how the rest is to be read: {kind, prefix, start}.
+ */
+export function cutOf(token, source) {
+  if (token.raw.length <= PIECE_CHARS) return null;
+  if (token.type === "list") return cutList(token, source);
+  if (token.type === "table") return cutTable(token);
+  if (token.type === "paragraph") return cutParagraph(token.raw);
+  return null;
+}
+
+/** Before an item that has a whole line of its own. */
+function cutList(token, source) {
+  let end = 0;
+  for (let index = 0; index < token.items.length - 1; index++) {
+    end += token.items[index].raw.length;
+    if (end < PIECE_CHARS) continue;
+    if (source.indexOf("\n", end) < 0) return null;
+    const start = token.ordered ? Number(token.start) + index + 1 : null;
+    return { end, carry: { kind: "list", prefix: "", start } };
+  }
+  return null;
+}
+
+/** After a row, when the next one is whole; the rest is read below the same head. */
+function cutTable(token) {
+  const end = token.raw.indexOf("\n", PIECE_CHARS) + 1;
+  if (end === 0 || token.raw.indexOf("\n", end) < 0 || !token.raw.slice(end).trim()) return null;
+  const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
+  return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
+}
+
+/** After a sentence where no emphasis, code, math or link is open; after a word if there is none. */
+function cutParagraph(raw) {
+  const end = firstCut(raw, SENTENCE_END, PIECE_CHARS, 2 * PIECE_CHARS, isBalanced)
+    ?? firstCut(raw, WORD_END, 2 * PIECE_CHARS, 3 * PIECE_CHARS, () => true)
+    ?? (raw.length > 3 * PIECE_CHARS ? wholeCharacter(raw, 3 * PIECE_CHARS) : null);
+  return end && { end, carry: { kind: "paragraph", prefix: PARAGRAPH_PREFIX } };
+}
+
+// Put before the rest of a paragraph it is read as one, whatever it begins with ("2. ", "#").
+export const PARAGRAPH_PREFIX = "\u2060";
+
+function firstCut(raw, pattern, from, to, isGood) {
+  if (raw.length < from) return null;
+  pattern.lastIndex = from;
+  for (let match = pattern.exec(raw); match && match.index < to; match = pattern.exec(raw)) {
+    const end = match.index + match[0].length;
+    if (isGood(raw.slice(0, end)) && !lineAt(raw, end).includes("|")) return end;
+  }
+  return null;
+}
+
+function isBalanced(text) {
+  const count = (mark) => text.split(mark).length - 1;
+  return [count("`"), count("**"), count("$"), count("~~")].every((number) => number % 2 === 0)
+    && count("[") === count("]") && count("(") === count(")") && count("\\(") === count("\\)");
+}
+
+function lineAt(raw, index) {
+  const end = raw.indexOf("\n", index);
+  return raw.slice(raw.lastIndexOf("\n", index - 1) + 1, end < 0 ? raw.length : end);
+}
+
+const wholeCharacter = (raw, index) => (/[\uDC00-\uDFFF]/.test(raw[index]) ? index + 1 : index);

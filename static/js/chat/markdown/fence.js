@@ -1,0 +1,40 @@
+// A fenced code block that is followed line by line while it grows. Pure.
+import { languageOf } from "./html.js";
+
+const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,})([^\n]*)\n/;
+const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
+
+/** The fence that `source` opens with, once that line is whole: {language, length, closing, indent}. */
+export function fenceAt(source) {
+  const match = OPENING.exec(source);
+  if (!match) return null;
+  const [opening, indent, mark, info] = match;
+  const closing = new RegExp(`^ {0,3}${mark}[~\`]*[ \\t]*$`);
+  return { language: languageOf(info), length: opening.length, closing, indent: indent.length };
+}
+
+/**
+ * The code in `source` from `from` on: {code, next, isClosed, openLine}. `openLine` is the last line
+ * while it is not whole, unless it may become the closing fence; `next` is where to go on reading.
+ */
+export function readCode(source, from, fence, isDone) {
+  const lines = [];
+  for (let next = from; ; ) {
+    const end = source.indexOf("\n", next);
+    const isWhole = end !== -1;
+    const line = source.slice(next, isWhole ? end : source.length);
+    const code = dedented(line, fence.indent);
+    if ((isWhole || isDone) && fence.closing.test(line)) {
+      return { code: lines.join(""), next: isWhole ? end + 1 : source.length, isClosed: true, openLine: "" };
+    }
+    if (!isWhole && isDone) return { code: lines.join("") + code, next: source.length, isClosed: true, openLine: "" };
+    if (!isWhole) return { code: lines.join(""), next, isClosed: false, openLine: MAY_CLOSE.test(line) ? "" : code };
+    lines.push(`${code}\n`);
+    next = end + 1;
+  }
+}
+
+/** A line without the spaces by which the fence itself was indented. */
+function dedented(line, indent) {
+  return indent && line.startsWith(" ".repeat(indent)) ? line.slice(indent) : line;
+}

@@ -1,0 +1,37 @@
+// Footnotes in markdown: `[^1]` in the text, `[^1]: what it says` as a block. Pure.
+
+const REFERENCE = /^\[\^([^\]\s^]{1,60})\]/;
+// Its text goes on over lines that begin no other block, and over indented paragraphs.
+const DEFINITION =
+  /^ {0,3}\[\^([^\]\s^]{1,60})\]:[ \t]*([^\n]*(?:\n(?![ \t]*(?:\n|$)| {0,3}(?:\[\^[^\]\s^]+\]:|#{1,6} |>|[-*+] |\d+[.)] |`{3}|~{3}|\|))[^\n]+)*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]+)*)(?:\n|$)/;
+
+const definition = {
+  name: "footnote",
+  level: "block",
+  start: (source) => {
+    const index = source.search(/\n {0,3}\[\^[^\]\s^]+\]:/);
+    return index < 0 ? undefined : index + 1;
+  },
+  tokenizer(source) {
+    const match = DEFINITION.exec(source);
+    if (!match) return undefined;
+    const token = { type: "footnote", raw: match[0], label: match[1], tokens: [] };
+    this.lexer.blockTokens(match[2].replace(/^(?: {4}|\t)/gm, ""), token.tokens);
+    return token;
+  },
+};
+
+const reference = {
+  name: "footnoteRef",
+  level: "inline",
+  start: (source) => {
+    const index = source.indexOf("[^");
+    return index < 0 ? undefined : index;
+  },
+  tokenizer(source) {
+    const match = REFERENCE.exec(source);
+    return match ? { type: "footnoteRef", raw: match[0], label: match[1] } : undefined;
+  },
+};
+
+export const footnoteExtensions = [definition, reference];

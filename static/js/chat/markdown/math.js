@@ -1,0 +1,66 @@
+// Formulas are drawn by KaTeX, which is fetched when the first one is seen. It builds nodes and sets
+// their styles one by one, which the content security policy allows (inline style attributes it
+// does not). With `trust` off no command of TeX can make links, images or attributes.
+import { later } from "../slices.js";
+
+const LONGEST_TEX = 4_000;
+const REMEMBERED = 400;
+const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxExpand: 300, maxSize: 30, output: "htmlAndMathml" };
+
+let katex = null;
+let loading = null;
+const drawn = new Map(); // "d" or "i" + TeX -> element to clone, or null where it is no TeX
+
+/** Draw the TeX that `element` holds as text, now if it was drawn before, else soon. */
+export function typeset(element) {
+  const tex = element.textContent;
+  const isDisplay = element.classList.contains("math-display");
+  const key = (isDisplay ? "d" : "i") + tex;
+  if (drawn.has(key)) return show(element, drawn.get(key));
+  if (tex.length > LONGEST_TEX) return undefined;
+  loading ??= load();
+  loading.then((isThere) => isThere && later(() => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay))));
+  return undefined;
+}
+
+function show(element, formula) {
+  if (!formula) {
+    element.classList.add("math-wrong");
+    return;
+  }
+  element.replaceChildren(formula.cloneNode(true));
+  element.classList.add("math-drawn");
+  if (element.classList.contains("math-display")) element.tabIndex = 0;
+}
+
+function draw(key, tex, displayMode) {
+  const box = document.createElement("span");
+  let formula = null;
+  try {
+    katex.render(tex, box, { ...OPTIONS, displayMode });
+    formula = box.firstElementChild;
+  } catch {
+    // No TeX, or too much of it: what was written stays.
+  }
+  drawn.set(key, formula);
+  if (drawn.size > REMEMBERED) drawn.delete(drawn.keys().next().value);
+  return formula;
+}
+
+async function load() {
+  try {
+    const styles = document.createElement("link");
+    styles.rel = "stylesheet";
+    styles.href = document.querySelector("meta[name=math-styles]").content;
+    document.head.append(styles);
+    await Promise.all([
+      import("../../../vendor/katex-0.19.1/katex.js"),
+      new Promise((done) => ["load", "error"].forEach((name) => styles.addEventListener(name, done, { once: true }))),
+    ]);
+    katex = globalThis.katex;
+    return true;
+  } catch {
+    loading = null;
+    return false;
+  }
+}

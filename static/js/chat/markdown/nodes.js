@@ -1,0 +1,75 @@
+// One block of markdown as nodes: sanitised, then dressed with what has behaviour (code, formulas,
+// footnotes, boxes that scroll), which is built here and never comes from the text.
+import { text } from "../text.js";
+import { CodeBlock } from "./code_block.js";
+import { htmlOf } from "./html.js";
+import { typeset } from "./math.js";
+import { sanitized } from "./sanitize.js";
+
+export function nodesOf(token, notes) {
+  const fragment = sanitized(htmlOf(token, notes));
+  for (const pre of fragment.querySelectorAll("pre")) dressCode(pre);
+  for (const table of fragment.querySelectorAll(".md-table")) dressTable(table);
+  for (const formula of fragment.querySelectorAll(".math")) typeset(formula);
+  for (const box of fragment.querySelectorAll("input[type=checkbox]")) {
+    box.disabled = true;
+    box.setAttribute("aria-label", box.checked ? text.taskDone : text.taskOpen);
+  }
+  for (const reference of fragment.querySelectorAll(".note-ref")) dressReference(reference);
+  for (const note of fragment.querySelectorAll(".note")) dressNote(note, notes);
+  return fragment;
+}
+
+function dressCode(pre) {
+  const block = new CodeBlock(pre.dataset.language ?? "");
+  const code = pre.textContent;
+  block.append(code.endsWith("\n") ? code : `${code}\n`);
+  block.finish();
+  pre.replaceWith(block.element);
+}
+
+function dressTable(box) {
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", text.table);
+}
+
+function dressReference(element) {
+  const jump = document.createElement("button");
+  jump.type = "button";
+  jump.dataset.jump = "note";
+  jump.textContent = element.textContent;
+  jump.setAttribute("aria-label", text.footnote(element.textContent));
+  element.replaceChildren(jump);
+}
+
+function dressNote(note, notes) {
+  const number = notes?.numberOf(note.dataset.note) ?? null;
+  const label = document.createElement("span");
+  label.className = "note-number";
+  label.textContent = number === null ? `${note.dataset.note}.` : `${number}.`;
+  const back = document.createElement("button");
+  back.type = "button";
+  back.className = "note-back";
+  back.dataset.jump = "reference";
+  back.textContent = "↩";
+  back.setAttribute("aria-label", text.backToText);
+  const body = document.createElement("div");
+  body.append(...note.childNodes);
+  (body.lastElementChild ?? body).append(" ", back);
+  note.append(label, body);
+}
+
+/** Between a footnote and where it is referred to; whether the click was on such a button. */
+export function footnoteClicked(event) {
+  const clicked = event.target.closest?.("[data-jump]");
+  const root = clicked?.closest(".md");
+  if (!root) return false;
+  const toNote = clicked.dataset.jump === "note";
+  const label = clicked.closest("[data-note]").dataset.note;
+  const target = [...root.querySelectorAll(toNote ? ".note" : ".note-ref")].find((one) => one.dataset.note === label);
+  const focused = target?.querySelector("button");
+  focused?.focus({ preventScroll: true });
+  target?.scrollIntoView({ block: "center", behavior: "auto" });
+  return true;
+}

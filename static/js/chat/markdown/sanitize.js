@@ -1,0 +1,22 @@
+// The last gate before HTML made of a model's words becomes nodes: only these tags and attributes,
+// only these addresses. Math, code and what one can click are built as nodes afterwards.
+import "../../../vendor/dompurify-3.4.18/purify.js";
+import { SAFE_LINK } from "./html.js";
+
+const DATA = ["data-language", "data-note"];
+const OPTIONS = {
+  ALLOWED_TAGS: [
+    "a", "b", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
+    "input", "ins", "kbd", "li", "mark", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "sup",
+    "table", "tbody", "td", "th", "thead", "tr", "u", "ul", "wbr",
+  ],
+  ALLOWED_ATTR: ["href", "target", "rel", "title", "class", "type", "checked", "disabled", "align", "start", "tabindex", ...DATA],
+  ALLOWED_URI_REGEXP: SAFE_LINK,
+  // DOMPurify holds every attribute that is not named here to the pattern for addresses.
+  ADD_URI_SAFE_ATTR: ["target", "rel", "type", "checked", "disabled", "align", "start", "tabindex", ...DATA],
+  ALLOW_DATA_ATTR: false,
+  ALLOW_ARIA_ATTR: false,
+  RETURN_DOM_FRAGMENT: true,
+};
+
+export const sanitized = (html) => globalThis.DOMPurify.sanitize(html, OPTIONS);

@@ -1,0 +1,25 @@
+// Markdown as plain text: what a page holds of a message that is far away (so that the browser's
+// own search finds it), and what is read out. Rough but quick. Pure.
+
+const RULES = [
+  [/^ {0,3}(?:`{3,}|~{3,})[^\n]*$/gm, ""],
+  [/!?\[([^\]\n]*)\]\([^)\n]*\)/g, "$1"],
+  [/\[\^[^\]\s]+\]:?/g, ""],
+  [/^ {0,3}#{1,6} +/gm, ""],
+  [/^ {0,3}> ?/gm, ""],
+  [/(\*\*|__|~~)(?=\S)([^\n]*?\S)\1/g, "$2"],
+  [/(?<![\w*])\*(?=\S)([^*\n]*?\S)\*(?![\w*])/g, "$1"],
+  [/`+([^`\n]+)`+/g, "$1"],
+  [/\\([!-/:-@[-`{-~])/g, "$1"],
+];
+
+export function plainText(markdown) {
+  return RULES.reduce((text, [pattern, put]) => text.replace(pattern, put), markdown);
+}
+
+/** About how many pixels high a message will be, before it was ever drawn. */
+export function roughHeight(markdown, charsPerLine = 85) {
+  let lines = 0;
+  for (const line of markdown.split("\n")) lines += Math.max(line ? 1 : 0.4, Math.ceil(line.length / charsPerLine));
+  return Math.round(lines * 26 + 70);
+}

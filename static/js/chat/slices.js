@@ -1,0 +1,33 @@
+// Work that can wait, done in short slices between which the page can draw and be used.
+
+const SLICE_MS = 8;
+const queue = [];
+let isScheduled = false;
+
+/** Run `task` soon; while it returns true there is more of it, and it is run again. */
+export function later(task) {
+  queue.push(task);
+  schedule();
+}
+
+function schedule() {
+  if (isScheduled) return;
+  isScheduled = true;
+  setTimeout(run);
+}
+
+function run() {
+  isScheduled = false;
+  const untilMs = performance.now() + SLICE_MS;
+  while (queue.length > 0 && performance.now() < untilMs) {
+    const task = queue[0];
+    let hasMore = false;
+    try {
+      hasMore = task() === true;
+    } catch (error) {
+      reportError(error);
+    }
+    if (!hasMore) queue.shift();
+  }
+  if (queue.length > 0) schedule();
+}

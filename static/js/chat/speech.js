@@ -1,0 +1,77 @@
+// What a screen reader is told of an answer while it is written: whole sentences, once each; code,
+// tables and formulas only by name. Pure.
+import { plainText } from "./plain_text.js";
+import { text } from "./text.js";
+
+const SENTENCE = /[^]*?(?:[.!?…:。！？]["')\]»”*_]*(?=\s)|\n)/y;
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
+
+export class Speech {
+  #offset = 0;
+  #fence = null;
+  #isInTable = false;
+  #isInMath = false;
+
+  /** The sentences of `source` that are whole and were not given before; all that is left if `isDone`. */
+  take(source, isDone) {
+    const sentences = [];
+    while (this.#offset < source.length) {
+      SENTENCE.lastIndex = this.#offset;
+      const match = SENTENCE.exec(source);
+      if (!match && !isDone) break;
+      const piece = match ? match[0] : source.slice(this.#offset);
+      const isLineStart = this.#offset === 0 || source[this.#offset - 1] === "\n";
+      // What begins a line may be a fence or a row of a table: that shows when the line is whole.
+      if (isLineStart && !piece.endsWith("\n") && !isDone && /^\s*(?:[`~|$]|\\\[)/.test(piece)) {
+        if (!source.includes("\n", this.#offset)) break;
+        this.#say(sentences, this.#line(source));
+        continue;
+      }
+      this.#offset += piece.length;
+      this.#say(sentences, { piece, isLineStart });
+    }
+    return sentences;
+  }
+
+  #line(source) {
+    const end = source.indexOf("\n", this.#offset) + 1;
+    const piece = source.slice(this.#offset, end);
+    this.#offset = end;
+    return { piece, isLineStart: true };
+  }
+
+  #say(sentences, { piece, isLineStart }) {
+    const words = this.#wordsOf(piece, isLineStart);
+    if (words && /[\p{L}\p{N}]/u.test(words)) sentences.push(words);
+  }
+
+  #wordsOf(piece, isLineStart) {
+    if (isLineStart) {
+      const fence = FENCE.exec(piece)?.[1];
+      if (this.#fence) {
+        if (fence?.startsWith(this.#fence)) this.#fence = null;
+        return "";
+      }
+      if (fence) {
+        this.#fence = fence;
+        return text.spokenCode;
+      }
+      const isRow = /^\s*\|/.test(piece);
+      const isFirstRow = isRow && !this.#isInTable;
+      this.#isInTable = isRow;
+      if (isRow) return isFirstRow ? text.spokenTable : "";
+      if (/^\s*(?:\$\$|\\\[)/.test(piece)) {
+        const isClosed = /(?:\$\$|\\\])\s*$/.test(piece.trim().slice(2));
+        const isClosing = this.#isInMath;
+        this.#isInMath = !isClosed && !isClosing;
+        return isClosing ? "" : text.spokenMath;
+      }
+      if (this.#isInMath && /^\s*\\\]/.test(piece)) {
+        this.#isInMath = false;
+        return "";
+      }
+    }
+    if (this.#fence || this.#isInTable || this.#isInMath) return "";
+    return plainText(piece).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
+  }
+}

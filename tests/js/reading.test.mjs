@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { dollars, duration } from "../../static/js/chat/format.js";
+import { knownLanguage } from "../../static/js/chat/highlight/languages.js";
+import { runsOf, splitRuns } from "../../static/js/chat/highlight/runs.js";
+import { plainText } from "../../static/js/chat/plain_text.js";
+import { Speech } from "../../static/js/chat/speech.js";
+import core from "../../static/vendor/highlight-11.12.0/core.js";
+import python from "../../static/vendor/highlight-11.12.0/languages/python.js";
+import { randomNumbers } from "./random_numbers.mjs";
+
+const ANSWER = `First *sentence*. Second one, with \`code\` in it!
+
+\`\`\`js
+alert("Not. Read. Out.");
+\`\`\`
+
+| a | b |
+| - | - |
+| 1 | 2 |
+
+$$
+x. y
+$$
+- An item of a list
+The end`;
+const SPOKEN = ["First sentence.", "Second one, with code in it!", "A block of code.", "A table.", "A formula.", "An item of a list", "The end"];
+
+test("an answer is told in sentences, each once, however it comes", () => {
+  const random = randomNumbers(5);
+  for (let round = 0; round < 200; round++) {
+    const speech = new Speech();
+    const told = [];
+    for (let end = 0; end < ANSWER.length; end += 1 + Math.floor(random() * 20)) told.push(...speech.take(ANSWER.slice(0, end), false));
+    told.push(...speech.take(ANSWER, true));
+    assert.deepEqual(told, SPOKEN);
+  }
+});
+
+test("what the highlighter marks up comes back as runs of the same text", () => {
+  core.registerLanguage("python", python);
+  const code = 'def f(x):\n    """<b>&amp;</b> \'x\'"""\n    return f"{x!r} <img src=x onerror=alert(1)>" # & </span>\n';
+  const runs = runsOf(core.highlight(code, { language: "python" }).value);
+  assert.equal(runs.map(([, text]) => text).join(""), code);
+  assert.ok(runs.some(([name]) => name === "hljs-keyword"));
+  const lengths = [10, 1, code.length - 11];
+  assert.deepEqual(splitRuns(runs, lengths).map((list) => list.map(([, text]) => text).join("")), [code.slice(0, 10), code.slice(10, 11), code.slice(11)]);
+});
+
+test("a class that is no name of a class is not taken over", () => {
+  assert.deepEqual(runsOf('<span class="x&quot; onload">a</span>&lt;b'), [["", "a<b"]]);
+});
+
+test("languages are known by the names that models use", () => {
+  assert.deepEqual(["py", "HTML", "c++", "constructor", "", "brainfog"].map(knownLanguage), ["python", "xml", "cpp", null, null, null]);
+});
+
+test("far messages are text without marks", () => {
+  assert.equal(plainText("# A **bold** [link](http://x.y) and `code`[^1]\n> quoted"), "A bold link and code\nquoted");
+  assert.equal(plainText("2 * 3 * 4 and snake_case_name"), "2 * 3 * 4 and snake_case_name");
+});
+
+test("small money and times read well", () => {
+  assert.deepEqual([1_234_567, 34_500, 210, 20_000, 3].map(dollars), ["$1.23", "$0.035", "$0.00021", "$0.02", "<$0.00001"]);
+  assert.deepEqual([duration(900), duration(12_300), duration(3_000, { isWhole: true }), duration(75_000)], ["0.9 s", "12 s", "3 s", "1 min 15 s"]);
+});

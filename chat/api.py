@@ -2,7 +2,9 @@
 
 import functools
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -91,3 +93,14 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
             raise MessageTooLong
         raise BadRequest(f"“{name}” must have at most {max_chars} characters.")
     return value
+
+
+def change_id(request: HttpRequest) -> uuid.UUID | None:
+    """The id that the browser gave a change (?change=), so that repeating it is recognised."""
+    given = request.GET.get("change")
+    if given is None:
+        return None
+    with suppress(ValueError):
+        if str(found := uuid.UUID(given)) == given:
+            return found
+    raise BadRequest("“change” must be a UUID in lower case.")

@@ -1,9 +1,18 @@
-"""The list of a person's chats: look it up, rename, instruct, delete, choose a branch."""
+"""What an owner changes about a chat: its name, its place in the list, the branch
+that is shown; what it tells the model.
+
+The log decides. A change is appended first, under an id that the browser made, and then put into
+the row, unless a later entry has set the same thing: a request that is repeated late (its answer
+was lost) changes nothing that was asked after it, and the rows always agree with what every screen
+was told.
+"""
 
 import uuid
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -11,31 +20,12 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatNotFound, MessageNotFound
 from chat.models import Chat, Reply
-from chat.sends import lock_own_chat
-from chat.transcript import fold_entries
+from chat.transcript import fold_entries, is_after
 from streams.log import get_log
 
-LIST_LENGTH = 500
-
-
-def chat_list(owner: User) -> list[dict[str, Any]]:
-    """The newest chats, as the sidebar shows them. Sync."""
-    rows = Chat.objects.filter(owner=owner, deleted_at=None).order_by("-updated_at")[:LIST_LENGTH]
-    answering = set(
-        Reply.objects.filter(
-            chat__owner=owner, state__in=[Reply.State.QUEUED, Reply.State.WAITING]
-        ).values_list("chat_id", flat=True)
-    )
-    return [
-        {
-            "id": str(chat.id),
-            "title": chat.title,
-            "model": chat.model,
-            "updated_ms": round(chat.updated_at.timestamp() * 1000),
-            "answering": chat.id in answering,
-        }
-        for chat in rows
-    ]
+# Changes a locked row and names the fields that are to be saved.
+Put = Callable[[Chat], list[str]]
+ChangeId = uuid.UUID | None
 
 
 def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
@@ -46,10 +36,15 @@ def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
     return chat
 
 
-async def rename(owner: User, chat_id: uuid.UUID, title: str) -> None:
+async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeId = None) -> None:
     """Give a chat the title its owner wants; no model renames it after that."""
-    await sync_to_async(_set_title)(owner, chat_id, title)
-    await _append(owner, chat_id, ev.ChatRenamed(chat=str(chat_id), title=title, by="user"))
+
+    def put(chat: Chat) -> list[str]:
+        chat.title, chat.title_by = title, Chat.TitleBy.USER
+        return ["title", "title_by"]
+
+    event = ev.ChatRenamed(chat=str(chat_id), title=title, by="user")
+    await _change(owner, chat_id, event, change_id, "title", put)
 
 
 async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
@@ -62,17 +57,33 @@ async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
     await _append(owner, chat_id, event)
 
 
-async def delete(owner: User, chat_id: uuid.UUID) -> list[str]:
-    """Take a chat off the list on every device; gives the answers in it that must be stopped.
+async def pin(owner: User, chat_id: uuid.UUID, pinned: bool, change_id: ChangeId = None) -> None:
+    """Keep a chat at the top of the list, or no longer."""
 
-    May be repeated: the first try may have come no further than the database.
-    """
-    running = await sync_to_async(_mark_deleted)(owner, chat_id)
-    await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)), f"{chat_id}:deleted")
-    return running
+    def put(chat: Chat) -> list[str]:
+        chat.pinned_at = timezone.now() if pinned else None
+        return ["pinned_at"]
+
+    event = ev.ChatPinned(chat=str(chat_id), pinned=pinned)
+    await _change(owner, chat_id, event, change_id, "pin", put)
 
 
-async def choose_branch(owner: User, chat_id: uuid.UUID, message_id: uuid.UUID) -> None:
+async def archive(
+    owner: User, chat_id: uuid.UUID, archived: bool, change_id: ChangeId = None
+) -> None:
+    """Put a chat away from the list, where search still finds it, or bring it back."""
+
+    def put(chat: Chat) -> list[str]:
+        chat.archived_at = timezone.now() if archived else None
+        return ["archived_at"]
+
+    event = ev.ChatArchived(chat=str(chat_id), archived=archived)
+    await _change(owner, chat_id, event, change_id, "archive", put)
+
+
+async def choose_branch(
+    owner: User, chat_id: uuid.UUID, message_id: uuid.UUID, change_id: ChangeId = None
+) -> None:
     """Show this message among its siblings, on every device; the next send goes below it."""
     await sync_to_async(own_chat)(owner, chat_id)
     transcript = fold_entries(await get_log().read(owner.stream, chat=str(chat_id)))
@@ -80,40 +91,114 @@ async def choose_branch(owner: User, chat_id: uuid.UUID, message_id: uuid.UUID) 
         raise MessageNotFound
     leaf = transcript.leaf_below(str(message_id))
     tip = leaf.id if leaf.role == "assistant" else leaf.parent
-    await sync_to_async(_set_tip)(owner, chat_id, tip)
-    await _append(owner, chat_id, ev.BranchChosen(message=str(message_id)))
+
+    def put(chat: Chat) -> list[str]:
+        chat.tip = chat.replies.filter(id=tip).first() if tip else None
+        return ["tip"]
+
+    event = ev.BranchChosen(message=str(message_id))
+    await _change(owner, chat_id, event, change_id, "branch", put)
+
+
+async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -> list[str]:
+    """Take a chat off the list on every device; gives the answers in it that must be stopped.
+
+    It can be restored for CHAT_UNDO_HOURS.
+    """
+    chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
+    if change_id or chat.deleted_at is None:
+        # Without an id: the deletion that follows the last restoring, however often it is asked.
+        name = change_id or chat.set_by.get("deletion", "first")
+        event_id = f"{chat_id}:deleted" if name == "first" else f"{chat_id}:deleted:{name}"
+        entry = await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)), event_id)
+        await sync_to_async(_put)(owner, chat_id, "deletion", entry, _mark_deleted)
+    return await sync_to_async(_stop_if_deleted)(chat_id)
+
+
+async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -> None:
+    """Take a deletion back. Raises ChatNotFound when it is too late for that."""
+    chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
+    if chat.deleted_at is None:
+        return
+    if chat.deleted_at <= undo_until():
+        raise ChatNotFound("This chat was deleted too long ago to be brought back.")
+
+    def put(chat: Chat) -> list[str]:
+        chat.deleted_at = None
+        return ["deleted_at"]
+
+    name = change_id or chat.set_by.get("deletion", "first")
+    event = ev.ChatRestored(chat=str(chat_id))
+    entry = await _append(owner, chat_id, event, f"{chat_id}:restored:{name}")
+    await sync_to_async(_put)(owner, chat_id, "deletion", entry, put)
+
+
+async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
+    """Note that the owner has seen what ended up to `until_ms`. Earlier marks change nothing."""
+    now_ms = round(timezone.now().timestamp() * 1000)
+    if await sync_to_async(_raise_read_mark)(owner, chat_id, until_ms := min(until_ms, now_ms)):
+        event = ev.ChatRead(chat=str(chat_id), until_ms=until_ms)
+        await _append(owner, chat_id, event, f"{chat_id}:read:{until_ms}")
+
+
+def undo_until() -> datetime:
+    """What was deleted before this moment cannot be brought back."""
+    return timezone.now() - timedelta(hours=settings.CHAT_UNDO_HOURS)
+
+
+async def _change(
+    owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, change_id: ChangeId, thing: str, put: Put
+) -> None:
+    await sync_to_async(own_chat)(owner, chat_id)
+    event_id = f"{chat_id}:{thing}:{change_id or uuid.uuid4()}"
+    entry = await _append(owner, chat_id, event, event_id)
+    await sync_to_async(_put)(owner, chat_id, thing, entry, put)
 
 
 async def _append(
     owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str | None = None
-) -> None:
+) -> str:
+    """The id of the entry: the first one's, when the event was appended before."""
     logged = ev.log_event(str(chat_id), event, event_id or str(uuid.uuid4()))
-    await get_log().append(owner.stream, [logged])
+    [entry] = await get_log().append(owner.stream, [logged])
+    return entry
 
 
-def _set_title(owner: User, chat_id: uuid.UUID, title: str) -> None:
-    with transaction.atomic():
-        chat = lock_own_chat(owner, chat_id)
-        chat.title = title
-        chat.title_by = Chat.TitleBy.USER
-        chat.save(update_fields=["title", "title_by"])
-
-
-def _mark_deleted(owner: User, chat_id: uuid.UUID) -> list[str]:
+def _put(owner: User, chat_id: uuid.UUID, thing: str, entry: str, put: Put) -> None:
+    """Change the row, unless a later entry has set the same thing."""
     with transaction.atomic():
         chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
         if chat is None:
             raise ChatNotFound
-        now = timezone.now()
-        chat.deleted_at = chat.deleted_at or now
-        chat.save(update_fields=["deleted_at"])
+        if is_after(entry, chat.set_by.get(thing, "0-0")):
+            chat.set_by[thing] = entry
+            chat.save(update_fields=[*put(chat), "set_by"])
+
+
+def _chat_even_deleted(owner: User, chat_id: uuid.UUID) -> Chat:
+    chat = Chat.objects.filter(id=chat_id, owner=owner).first()
+    if chat is None:
+        raise ChatNotFound
+    return chat
+
+
+def _mark_deleted(chat: Chat) -> list[str]:
+    chat.deleted_at = timezone.now()
+    return ["deleted_at"]
+
+
+def _stop_if_deleted(chat_id: uuid.UUID) -> list[str]:
+    with transaction.atomic():
+        chat = Chat.objects.select_for_update().filter(id=chat_id).first()
+        if chat is None or chat.deleted_at is None:
+            return []  # Restored, or erased, in the meantime.
         running = chat.replies.exclude(state__in=Reply.FINAL)
-        running.filter(stop_requested_at=None).update(stop_requested_at=now)
+        running.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
         return [str(reply_id) for reply_id in running.values_list("id", flat=True)]
 
 
-def _set_tip(owner: User, chat_id: uuid.UUID, tip: str | None) -> None:
-    with transaction.atomic():
-        chat = lock_own_chat(owner, chat_id)
-        chat.tip = chat.replies.filter(id=tip).first() if tip else None
-        chat.save(update_fields=["tip"])
+def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> bool:
+    """False if the mark stands higher. Equal is a repetition: the log may not know of it yet."""
+    own_chat(owner, chat_id)
+    marks = Chat.objects.filter(id=chat_id, owner=owner, read_ms__lte=until_ms)
+    return bool(marks.update(read_ms=until_ms))

@@ -9,7 +9,8 @@ ChatError
 ├── NotPossibleNow        409  the answer is in a state that does not allow it
 ├── MessageTooLong        413
 ├── ModelUnknown          422  the model is not in the catalogue
-└── LogAway               503  the log cannot be written; what was placed is delivered later
+├── LogAway               503  the log cannot be written; what was placed is delivered later
+└── SearchTooSlow         503  the database took too long for it
 
 `code` is stable and documented; `message` is a sentence for a person that says what to do.
 """
@@ -78,3 +79,9 @@ class LogAway(ChatError):
     code = "log_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     message = "The chat cannot be stored right now. Try again in a moment: it is not sent twice."
+
+
+class SearchTooSlow(ChatError):
+    code = "search_too_slow"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "This search takes too long. Use more or longer words."

@@ -80,6 +80,41 @@ class ChatDeleted(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ChatRestored(ChatEvent):
+    """The deletion was taken back."""
+
+    type: ClassVar[str] = "chat.restored"
+    chat: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPinned(ChatEvent):
+    """Kept at the top of the list, or (False) no longer."""
+
+    type: ClassVar[str] = "chat.pinned"
+    chat: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatArchived(ChatEvent):
+    """Put away from the list, or (False) back on it."""
+
+    type: ClassVar[str] = "chat.archived"
+    chat: str
+    archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRead(ChatEvent):
+    """Its owner has seen what ended up to `until_ms` (the time of an entry)."""
+
+    type: ClassVar[str] = "chat.read"
+    chat: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessageCreated(ChatEvent):
     """A user's message, or the empty reply that an answer will fill. `parent` is a message id."""
 
@@ -180,6 +215,10 @@ AnyEvent = (
     | ChatRenamed
     | ChatInstructed
     | ChatDeleted
+    | ChatRestored
+    | ChatPinned
+    | ChatArchived
+    | ChatRead
     | MessageCreated
     | MessageStarted
     | MessageDelta
@@ -196,6 +235,10 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         ChatRenamed,
         ChatInstructed,
         ChatDeleted,
+        ChatRestored,
+        ChatPinned,
+        ChatArchived,
+        ChatRead,
         MessageCreated,
         MessageStarted,
         MessageDelta,

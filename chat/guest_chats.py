@@ -24,10 +24,11 @@ import orjson
 from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
-from chat.models import Chat, Reply
+from chat.models import Chat, MessageText, Reply
 from streams.log import Entry, Event, Fence, get_log
 
 # Above every token that the queue will ever give.
@@ -75,7 +76,10 @@ def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
         if not _unfinished(chat_id) <= sealed:
             return False
         chat.owner = account
-        chat.save(update_fields=["owner"])
+        # Their times are those of the other log now: search reads the chat anew.
+        chat.searchable_to, chat.search_due_at = "0-0", timezone.now()
+        chat.save(update_fields=["owner", "searchable_to", "search_due_at"])
+        MessageText.objects.filter(chat=chat).update(owner=account)
         return True
 
 

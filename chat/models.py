@@ -29,6 +29,18 @@ class Chat(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, blank=True)
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    # When the last answer ended and up to when the owner has looked, in ms of the log's clock.
+    ended_ms = models.BigIntegerField(default=0)
+    read_ms = models.BigIntegerField(default=0)
+    # For each thing an owner can set ("title", "pin", ...) the entry of the log that set it last: a
+    # request repeated late must not undo what was asked after it.
+    set_by = models.JSONField(default=dict)
+    # What search knows of the chat (chat/search_index.py): up to which entry, and, if something may
+    # have come since, when that was noticed.
+    searchable_to = models.CharField(max_length=40, default="0-0")
+    search_due_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         indexes = [
@@ -41,6 +53,11 @@ class Chat(models.Model):
                 fields=["deleted_at"],
                 condition=models.Q(deleted_at__isnull=False),
                 name="chat_deleted",
+            ),
+            models.Index(
+                fields=["search_due_at"],
+                condition=models.Q(search_due_at__isnull=False),
+                name="chat_search_due",
             ),
         ]
 
@@ -144,3 +161,33 @@ class ErasedChat(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class MessageText(models.Model):
+    """What was said in one message, for search: a projection of the log, rebuilt by a command.
+
+    `words` is `text` as search sees it (chat/search_words.py). The database keeps its own index of
+    it, made by the migration `message_text_index`: on PostgreSQL a generated column, on SQLite an
+    FTS5 table that follows by triggers. A change that makes SQLite rebuild this table (AlterField,
+    ...) must make the triggers again.
+    """
+
+    # FTS5 names rows by whole numbers.
+    id = models.BigAutoField(primary_key=True)
+    message_id = models.UUIDField()
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="texts")
+    # The chat's owner, here too so that one index answers "of this person, with these words".
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=9)
+    text = models.TextField()
+    words = models.TextField()
+    said_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # A message's id is made by a browser: only within a chat it is surely its own.
+            models.UniqueConstraint(fields=["chat", "message_id"], name="message_text_once")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.message_id)

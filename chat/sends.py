@@ -23,7 +23,7 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.models import Chat, ErasedChat, Reply
-from chat.transcript import fold_entries
+from chat.transcript import entry_ms, fold_entries
 from chat.work_orders import load_order, settle
 from streams.log import Event, get_log
 from streams.queue import get_queue
@@ -122,7 +122,8 @@ async def _settled_by_log(stream: str, reply: Reply) -> bool:
         return False  # That end is the one it was continued after.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
-        for freed in await sync_to_async(settle)(order, state, message.attempt):
+        ended_ms = entry_ms(transcript.cursor)
+        for freed in await sync_to_async(settle)(order, state, message.attempt, ended_ms):
             await enqueue(uuid.UUID(freed))
     return True
 
@@ -316,7 +317,8 @@ def _create_reply(
     chat.tip = reply
     chat.model = model
     chat.updated_at = timezone.now()
-    chat.save(update_fields=["tip", "model", "updated_at"])
+    chat.search_due_at = chat.updated_at
+    chat.save(update_fields=["tip", "model", "updated_at", "search_due_at"])
     return reply
 
 

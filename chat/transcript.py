@@ -160,6 +160,11 @@ def is_after(entry_id: str, other: str) -> bool:
     return (int(ms), int(seq or 0)) > (int(other_ms), int(other_seq or 0))
 
 
+def entry_ms(entry_id: str) -> int:
+    """The time of an entry, in ms since 1970."""
+    return int(entry_id.partition("-")[0])
+
+
 def is_cursor(value: str) -> bool:
     """Whether a text from outside has the form of an entry id."""
     return _CURSOR.fullmatch(value) is not None
@@ -168,14 +173,14 @@ def is_cursor(value: str) -> bool:
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
     """Change `state` by one event. An event about a message that is not there changes nothing."""
     match event:
-        case ev.ChatCreated():
-            state.title = event.title
-        case ev.ChatRenamed():
+        case ev.ChatCreated() | ev.ChatRenamed():
             state.title = event.title
         case ev.ChatInstructed():
             state.instructions = event.instructions
-        case ev.ChatDeleted():
-            state.deleted = True
+        case ev.ChatDeleted() | ev.ChatRestored():
+            state.deleted = isinstance(event, ev.ChatDeleted)
+        case ev.ChatPinned() | ev.ChatArchived() | ev.ChatRead():
+            pass  # Of the list of chats, not of what was said.
         case ev.MessageCreated():
             _create(state, event, entry_id)
         case ev.BranchChosen():

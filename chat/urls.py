@@ -1,15 +1,20 @@
 from django.urls import path
 
-from chat import views
+from chat import finding_views, views
 
 app_name = "chat"
 urlpatterns = [
     path("", views.page, name="page"),
     path("c/<uuid:chat_id>", views.page, name="chat-page"),
     path("api/models", views.models, name="models"),
-    path("api/chats", views.chat_list, name="chats"),
+    path("api/chats", finding_views.chat_list, name="chats"),
     path("api/chats/<uuid:chat_id>", views.chat, name="chat"),
     path("api/chats/<uuid:chat_id>/events", views.events, name="events"),
+    path("api/chats/<uuid:chat_id>/pin", finding_views.pin, name="pin"),
+    path("api/chats/<uuid:chat_id>/archive", finding_views.archive, name="archive"),
+    path("api/chats/<uuid:chat_id>/restore", finding_views.restore, name="restore"),
+    path("api/chats/<uuid:chat_id>/read", finding_views.read, name="read"),
+    path("api/search", finding_views.search, name="search"),
     path("api/chats/<uuid:chat_id>/branch", views.branch, name="branch"),
     path("api/chats/<uuid:chat_id>/messages", views.messages, name="messages"),
     path("api/chats/<uuid:chat_id>/replies", views.replies, name="replies"),

@@ -34,8 +34,8 @@ from accounts.guests import (
 from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import settings_json
-from chat import chats, sends
-from chat.api import api, instructions_field, json_body, signed_in, text_field
+from chat import chat_lists, chats, sends
+from chat.api import api, change_id, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
@@ -89,12 +89,20 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
     return {
         "user": person_json(person) if person else None,
         "chat": str(chat_id) if chat_id else None,
-        "chats": await sync_to_async(chats.chat_list)(person) if person else [],
+        **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
         "cursor": cursor,
         "models": [model.to_dict() for model in models],
         "default_model": default,
         "ws_path": "/ws",
     }
+
+
+def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
+    """The first page of the list, and the chat that is shown, which may be further down."""
+    listed = chat_lists.chat_page(person)
+    if chat_id is not None and all(row["id"] != str(chat_id) for row in listed["chats"]):
+        listed["chats"].append(chat_lists.chat_row(person, chat_id) | {"is_alone": True})
+    return {"chats": listed["chats"], "chats_next": listed["next"]}
 
 
 # Sending
@@ -201,13 +209,16 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
 # One chat
 
 
-@require_http_methods(["PATCH", "DELETE"])
+@require_http_methods(["GET", "PATCH", "DELETE"])
 @api
 async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """PATCH: rename, or instruct the model. DELETE: take off the list and stop what is written."""
+    """GET: as in the list. PATCH: rename, or instruct the model. DELETE: take off the list, and
+    stop what is being written."""
     user = await signed_in(request)
+    if request.method == "GET":
+        return JsonResponse({"chat": await sync_to_async(chat_lists.chat_row)(user, chat_id)})
     if request.method == "DELETE":
-        await tell_workers(await chats.delete(user, chat_id))
+        await tell_workers(await chats.delete(user, chat_id, change_id(request)))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     body = json_body(request)
     done = {"chat": str(chat_id)}
@@ -215,7 +226,7 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         done["instructions"] = instructions_field(body)
     if "title" in body or "instructions" not in body:
         done["title"] = " ".join(text_field(body, "title", max_chars=MAX_TITLE_CHARS).split())
-        await chats.rename(user, chat_id, done["title"])
+        await chats.rename(user, chat_id, done["title"], change_id(request))
     if "instructions" in done:
         await chats.instruct(user, chat_id, done["instructions"])
     return JsonResponse(done)
@@ -227,7 +238,7 @@ async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: show this message among its siblings."""
     user, body = await signed_in(request), json_body(request)
     message_id = sends.read_uuid(body.get("message"), "message")
-    await chats.choose_branch(user, chat_id, message_id)
+    await chats.choose_branch(user, chat_id, message_id, change_id(request))
     return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
 
 
@@ -254,15 +265,6 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 
 # Lists
-
-
-@require_GET
-@api
-async def chat_list(request: HttpRequest) -> HttpResponse:
-    user = await signed_in(request)
-    cursor = await get_log().tail(user.stream)
-    listed = await sync_to_async(chats.chat_list)(user)
-    return JsonResponse({"chats": listed, "cursor": cursor})
 
 
 @require_GET

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from accounts.preferences import preferences_of
@@ -47,12 +48,12 @@ def load_order(reply_id: str) -> WorkOrder | None:
     return _order(reply)
 
 
-def settle(order: WorkOrder, state: Reply.State, attempts: int) -> list[str]:
+def settle(order: WorkOrder, state: Reply.State, attempts: int, ended_ms: int = 0) -> list[str]:
     """Note the end of an answer; gives the replies that may start now.
 
     Those are the ones that waited for it, or itself, when its owner has asked to continue since
     `order` was loaded: this end is then not the end. Running it twice changes nothing the second
-    time.
+    time. `ended_ms` is the time of the entry that says so.
     """
     reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
@@ -62,7 +63,10 @@ def settle(order: WorkOrder, state: Reply.State, attempts: int) -> list[str]:
         unfinished.filter(continued_after_attempt=order.continued_after_attempt).update(
             state=state, attempts=attempts, finished_at=timezone.now(), outbox=None
         )
-        Chat.objects.filter(id=order.reply.chat_id).update(updated_at=timezone.now())
+        now = timezone.now()
+        Chat.objects.filter(id=order.reply.chat_id).update(
+            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), ended_ms)
+        )
         if reply.filter(state=Reply.State.QUEUED).exists():
             return [order.reply_id]
         return _start_waiting(Q(parent_id=order.reply.id))

@@ -20,13 +20,14 @@ from django.db import close_old_connections
 from accounts import chores as accounts_chores
 from accounts import key_upkeep
 from accounts.key_encryption import decryption_allowed
-from chat import erasing, titles, work_orders
+from chat import erasing, search_index, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
 from chat.providers import drop_idle_clients
 from chat.sends import ANSWERS_QUEUE, deliver
 from chat.stops import WORKERS_GROUP
+from chat.transcript import entry_ms
 from streams.errors import StreamsError
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
@@ -37,6 +38,7 @@ STOP_POLL_S = 1.0
 SWEEP_EVERY_S = 5.0
 EXPORT_POLL_S = 1.0
 ERASE_EVERY_S = 60.0
+SEARCHABLE_EVERY_S = 1.0
 BEAT_EVERY_S = 1.0
 # Pause before a loop goes on after an error, such as Redis being restarted.
 ERROR_PAUSE_S = 0.3
@@ -94,6 +96,7 @@ class Worker:
                 (accounts_chores.make_exports, EXPORT_POLL_S),
                 (erasing.erase_deleted_chats, ERASE_EVERY_S),
                 (self._see_to_keys, 0.0),
+                (self._make_searchable, SEARCHABLE_EVERY_S),
                 (self._beat, BEAT_EVERY_S),
             )
         ]
@@ -202,6 +205,10 @@ class Worker:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._keys_wanted.wait(), SWEEP_EVERY_S)
 
+    async def _make_searchable(self) -> None:
+        """Put what was said into the index of search: see `chat.search_index`."""
+        await search_index.catch_up()
+
     async def _beat(self) -> None:
         await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))
 
@@ -263,7 +270,10 @@ class Worker:
         # The job goes first: once the row says that the answer has ended, its owner may order it
         # to go on, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        for reply_id in await sync_to_async(work_orders.settle)(order, STATES[outcome], attempts):
+        settled = await sync_to_async(work_orders.settle)(
+            order, STATES[outcome], attempts, entry_ms(seen)
+        )
+        for reply_id in settled:
             await self._queue.put(reply_id, b"")
         if outcome is Outcome.DONE:
             self._keep(self._chores, titles.improve(order, generation.transcript, get_catalogue()))

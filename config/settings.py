@@ -250,6 +250,8 @@ ACCOUNT_DELETION_GRACE_DAYS = env.int(
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7, validate=validate.Range(1, 365))
 # How long a deleted chat can be brought back; after that it is erased.
 CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
+# How long the database may look for what somebody searches.
+SEARCH_TIMEOUT_MS = env.int("SEARCH_TIMEOUT_MS", 3_000, validate=validate.Range(100, 60_000))
 
 # --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
 EMAIL_URL = env_secret(env, "EMAIL_URL")
@@ -380,6 +382,7 @@ LIMIT_SENDS_PER_MINUTE_ADDRESS = env.int("LIMIT_SENDS_PER_MINUTE_ADDRESS", 240, 
 LIMIT_SENDS_PER_DAY_GUEST = env.int("LIMIT_SENDS_PER_DAY_GUEST", 200, validate=_COUNT)
 LIMIT_SENDS_PER_DAY_ACCOUNT = env.int("LIMIT_SENDS_PER_DAY_ACCOUNT", 2_000, validate=_COUNT)
 LIMIT_GUESTS_PER_HOUR_ADDRESS = env.int("LIMIT_GUESTS_PER_HOUR_ADDRESS", 30, validate=_COUNT)
+LIMIT_SEARCHES_PER_MINUTE_USER = env.int("LIMIT_SEARCHES_PER_MINUTE_USER", 120, validate=_COUNT)
 LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
 )

@@ -20,6 +20,11 @@ events = st.one_of(
     _event("chat.created", chat=st.just("c"), title=texts, model=st.just("x/y")),
     _event("chat.renamed", chat=st.just("c"), title=texts, by=st.sampled_from(["user", "model"])),
     _event("chat.instructed", chat=st.just("c"), instructions=texts),
+    _event("chat.deleted", chat=st.just("c")),
+    _event("chat.restored", chat=st.just("c")),
+    _event("chat.pinned", chat=st.just("c"), pinned=st.booleans()),
+    _event("chat.archived", chat=st.just("c"), archived=st.booleans()),
+    _event("chat.read", chat=st.just("c"), until_ms=st.integers(0, 9)),
     _event("message.created", message=messages, role=st.just("user"), parent=parents, text=texts),
     _event(
         "message.created",

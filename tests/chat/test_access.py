@@ -102,7 +102,13 @@ TABLE: dict[str, list[Row]] = {
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
     "chat:models": [Row("/api/models", ANYBODY)],
     "chat:chats": [Row("/api/chats", (401, 200, 200, 401, 200, 200))],
+    "chat:search": [Row("/api/search?q=secret", (401, 200, 200, 401, 200, 200))],
+    "chat:pin": [own("/pin", "PUT"), own("/pin", "DELETE")],
+    "chat:archive": [own("/archive", "PUT"), own("/archive", "DELETE")],
+    "chat:restore": [own("/restore", "POST", {})],
+    "chat:read": [own("/read", "POST", {"until_ms": 1}, done=204)],
     "chat:chat": [
+        own(""),
         own("", "PATCH", {"title": "Mine"}),
         own("", "DELETE", done=204),
     ],

@@ -183,3 +183,21 @@ async def test_the_same_send_twenty_times_over_the_wire(stack, fake_model):
         assert len(client.transcript.messages) == 2
         calls = [r for r in fake_model.requests if r["prompt"] == question]
         assert len([c for c in calls if len(c["body"]["messages"]) <= 2]) == 1
+
+
+async def test_workers_killed_before_search_knew_what_was_said(own_stack):
+    """An answer is complete; whoever would have made it searchable dies. The next ones do."""
+    async with asking(own_stack, 4) as asked:
+        for client, reply in asked:
+            await client.settled(reply)
+        for name in ("worker-1", "worker-2"):
+            own_stack.kill(name)
+        for number, (client, reply) in enumerate(asked):
+            word = next(word for word in answer(number).split() if len(word) > 4).strip(".,")
+            async with asyncio.timeout(60):
+                while True:
+                    found = await client.http.get("/api/search", params={"q": f"{word} "})
+                    messages = [one for hit in found.json()["results"] for one in hit["messages"]]
+                    if reply in [one["id"] for one in messages]:
+                        break
+                    await asyncio.sleep(0.2)

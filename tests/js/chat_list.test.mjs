@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChatList } from "../../static/js/chat/chat_list.js";
+import { ChatList, isUnread } from "../../static/js/chat/chat_list.js";
 
 const listed = (id, updated_ms, answering = false) => ({ id, title: id, updated_ms, model: "m", answering });
 const answering = (list, id) => list.get(id).answering.size > 0;
@@ -45,10 +45,44 @@ test("being told twice changes nothing, and the watch resumes a little earlier",
   assert.equal(list.resumeFrom, "4001-0");
 });
 
-test("a chat being deleted is hidden until that is taken back", () => {
-  const list = new ChatList([listed("a", 10), listed("b", 20)], "20-0");
-  list.hide("b");
-  assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["a"]);
-  list.unhide("b");
-  assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["b", "a"]);
+test("what is shown before the log says so can be taken back", () => {
+  const list = new ChatList([listed("a", 10), listed("b", 9)], "10-0");
+  const takeBack = list.set("a", { deleted_ms: 20 });
+  assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["b"]);
+  assert.deepEqual(list.deleted.value.map((chat) => chat.id), ["a"]);
+  takeBack();
+  assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["a", "b"]);
+});
+
+test("places in the list: pinned, archived, deleted and restored", () => {
+  const list = new ChatList([listed("a", 10)], "10-0");
+  list.apply("a", [["11-0", { type: "chat.pinned", pinned: true }]]);
+  assert.equal(list.get("a").pinned_ms, 11);
+  list.apply("a", [["12-0", { type: "chat.archived", archived: true }]]);
+  assert.deepEqual([list.sorted.value.length, list.archived.value.length], [0, 1]);
+  list.apply("a", [["13-0", { type: "chat.archived", archived: false }], ["14-0", { type: "chat.deleted" }]]);
+  assert.deepEqual([list.sorted.value.length, list.deleted.value.length], [0, 1]);
+  list.apply("a", [["15-0", { type: "chat.restored" }], ["16-0", { type: "chat.pinned", pinned: false }]]);
+  assert.deepEqual([list.sorted.value.length, list.get("a").pinned_ms], [1, null]);
+});
+
+test("an answer that ended is unread until its end was seen", () => {
+  const list = new ChatList([listed("a", 10)], "10-0");
+  list.apply("a", [["20-0", { type: "message.completed", message: "r" }]]);
+  assert.ok(isUnread(list.get("a")));
+  list.apply("a", [["21-0", { type: "chat.read", until_ms: 19 }]]);
+  assert.ok(isUnread(list.get("a")));
+  list.apply("a", [["22-0", { type: "chat.read", until_ms: 20 }], ["23-0", { type: "chat.read", until_ms: 5 }]]);
+  assert.ok(!isUnread(list.get("a")));
+});
+
+test("a chat that is not in the list is asked for when something happens in it", () => {
+  const asked = [];
+  const list = new ChatList([listed("a", 10)], "10-0", "place", (id) => asked.push(id));
+  list.apply("z", [["20-0", { type: "message.completed", message: "r" }]]);
+  list.apply("y", [["20-1", { type: "chat.read", until_ms: 1 }]]);
+  assert.deepEqual(asked, ["z"]);
+  list.add("open", [listed("z", 5)], null);
+  assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["a", "z"]);
+  assert.equal(list.next.value.open, null);
 });

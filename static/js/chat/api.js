@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 export const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
-async function call(method, path, body, { keepalive = false } = {}) {
+async function call(method, path, body, { keepalive = false, signal = null } = {}) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   const isForm = body instanceof FormData;
@@ -40,7 +40,7 @@ async function call(method, path, body, { keepalive = false } = {}) {
       keepalive,
       body: body === undefined || isForm ? body : JSON.stringify(body),
       credentials: "same-origin",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: signal ? AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) : AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch {
     throw new ApiError({});
@@ -97,6 +97,11 @@ function sleep(ms, wake) {
   });
 }
 
+function queryString(fields) {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
 const chatPath = (chat) => `/api/chats/${chat}`;
 const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
 
@@ -105,11 +110,18 @@ export const api = {
   regenerate: (chat, body) => call("POST", `${chatPath(chat)}/replies`, body),
   stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}),
   goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}),
-  choose: (chat, message) => call("POST", `${chatPath(chat)}/branch`, { message }),
+  // `change` names a change, so that repeating it after a lost answer is recognised.
+  choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }),
+  rename: (chat, title, change) => call("PATCH", `${chatPath(chat)}?change=${change}`, { title }),
+  remove: (chat, change) => call("DELETE", `${chatPath(chat)}?change=${change}`, undefined, { keepalive: true }),
+  restore: (chat, change) => call("POST", `${chatPath(chat)}/restore?change=${change}`, {}),
+  pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`),
+  archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`),
+  read: (chat, untilMs) => call("POST", `${chatPath(chat)}/read`, { until_ms: untilMs }),
+  chat: (chat) => call("GET", chatPath(chat)),
+  chats: (query = {}) => call("GET", `/api/chats${queryString(query)}`),
+  search: (query, signal) => call("GET", `/api/search${queryString({ q: query })}`, undefined, { signal }),
   instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
-  rename: (chat, title) => call("PATCH", chatPath(chat), { title }),
-  remove: (chat, options) => call("DELETE", chatPath(chat), undefined, options),
-  chats: () => call("GET", "/api/chats"),
   saveSettings: (fields, options) => call("PATCH", "/api/settings", fields, options),
   savePicture: (form) => call("POST", "/api/settings/picture", form),
   removePicture: () => call("DELETE", "/api/settings/picture"),

@@ -1,4 +1,6 @@
-// The person's chats, kept live by the watch: created, renamed, deleted, answering now.
+// The person's chats, kept live by the watch: created, renamed, pinned, archived, deleted, read,
+// answering now. Long lists come page by page; a chat further down that something happens in is
+// asked for by `onUnknown`.
 import { computed, signal } from "../signals.js";
 import { entryTimeMs, isAfter } from "./ids.js";
 
@@ -8,27 +10,45 @@ const SOME_ANSWER = "?";
 // Frames of several chats read in one go come one after the other; a connection cut between them
 // would leave a gap. What is listed here may be told twice, so the watch resumes a little earlier.
 const OVERLAP_MS = 5_000;
+const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
+// What makes a chat worth asking for that is not in the list.
+const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 export class ChatList {
-  /** id -> {id, title, updated_ms, model, answering: Set of message ids} */
+  /** id -> {id, title, updated_ms, model, answering: Set of message ids, pinned_ms, archived_ms, deleted_ms, ended_ms, read_ms} */
   chats = signal(new Map());
-  /** Newest first, without those being deleted. */
-  sorted = computed(() =>
-    [...this.chats.value.values()]
-      .filter((chat) => !this.#hidden.value.has(chat.id))
-      .sort((a, b) => b.updated_ms - a.updated_ms),
-  );
+  /** Those at hand, newest first. */
+  sorted = computed(() => this.#view((chat) => !chat.deleted_ms && !chat.archived_ms, "updated_ms"));
+  archived = computed(() => this.#view((chat) => !chat.deleted_ms && chat.archived_ms, "updated_ms"));
+  deleted = computed(() => this.#view((chat) => chat.deleted_ms, "deleted_ms"));
+  /** Where each view goes on: a place, null at its end, undefined before its first page. */
+  next = signal({ open: null, archived: undefined, deleted: undefined });
   #cursor = null;
-  #hidden = signal(new Set());
+  #onUnknown;
 
-  constructor(chats, cursor) {
-    this.load(chats, cursor);
+  constructor(chats, cursor, next = null, onUnknown = () => {}) {
+    this.#onUnknown = onUnknown;
+    this.load(chats, cursor, next);
   }
 
-  load(chats, cursor) {
+  /** The first page: what was known before and is not in it comes again with a later page. */
+  load(chats, cursor, next = null) {
     const known = this.chats.peek();
     this.chats.value = new Map(chats.map((chat) => [chat.id, listed(chat, known.get(chat.id))]));
+    this.next.value = { open: next, archived: undefined, deleted: undefined };
     this.#cursor = cursor;
+  }
+
+  /** A later page of a view. */
+  add(view, chats, next) {
+    this.put(chats);
+    this.next.value = { ...this.next.peek(), [view]: next };
+  }
+
+  put(chats) {
+    const all = new Map(this.chats.peek());
+    for (const chat of chats) all.set(chat.id, listed(chat, all.get(chat.id)));
+    this.chats.value = all;
   }
 
   get(id) {
@@ -44,11 +64,9 @@ export class ChatList {
     const before = this.chats.peek().get(chatId) ?? null;
     let chat = before;
     for (const [id, data] of entries) chat = applyEvent(chat, chatId, id, data);
+    if (!chat && entries.some(([, data]) => TELLING.has(data.type))) this.#onUnknown(chatId);
     if (chat === before) return;
-    const next = new Map(this.chats.peek());
-    if (chat) next.set(chatId, chat);
-    else next.delete(chatId);
-    this.chats.value = next;
+    this.chats.value = new Map(this.chats.peek()).set(chatId, chat);
   }
 
   /** Where to watch from after a reconnect. */
@@ -63,45 +81,57 @@ export class ChatList {
     if (isAfter(cursor, this.#cursor)) this.#cursor = cursor;
   }
 
-  rename(id, title) {
+  /** Show a change before the log has confirmed it; gives a function that takes it back. */
+  set(id, change) {
     const chat = this.chats.peek().get(id);
-    if (chat) this.chats.value = new Map(this.chats.peek()).set(id, { ...chat, title });
+    if (!chat) return () => {};
+    const before = Object.fromEntries(Object.keys(change).map((name) => [name, chat[name]]));
+    this.chats.value = new Map(this.chats.peek()).set(id, { ...chat, ...change });
+    return () => this.set(id, before);
   }
 
-  hide(id) {
-    this.#hidden.value = new Set(this.#hidden.peek()).add(id);
-  }
-
-  unhide(id) {
-    const hidden = new Set(this.#hidden.peek());
-    hidden.delete(id);
-    this.#hidden.value = hidden;
+  #view(belongs, order) {
+    return [...this.chats.value.values()].filter(belongs).sort((a, b) => b[order] - a[order]);
   }
 }
+
+/** An answer has ended since the owner last looked. */
+export const isUnread = (chat) => chat.ended_ms > chat.read_ms;
 
 function listed(chat, known) {
   const answering = chat.answering === undefined && known ? known.answering : new Set(chat.answering ? [SOME_ANSWER] : []);
-  return { ...chat, answering };
+  return { ...EMPTY_ROW, ...chat, answering };
 }
 
 function applyEvent(chat, chatId, id, data) {
-  switch (data.type) {
-    case "chat.created":
-      return chat ?? { id: chatId, title: data.title, model: data.model, updated_ms: entryTimeMs(id), answering: new Set() };
-    case "chat.deleted":
-      return null;
+  const ms = entryTimeMs(id);
+  if (data.type === "chat.created") {
+    return chat ?? { ...EMPTY_ROW, id: chatId, title: data.title, model: data.model, updated_ms: ms, answering: new Set() };
   }
   if (!chat) return null;
-  if (data.type === "chat.renamed") return { ...chat, title: data.title };
-  if (data.type === "message.created") {
-    const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
-    return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, entryTimeMs(id)) };
+  switch (data.type) {
+    case "chat.renamed":
+      return chat.title === data.title ? chat : { ...chat, title: data.title };
+    case "chat.pinned":
+      return Boolean(chat.pinned_ms) === data.pinned ? chat : { ...chat, pinned_ms: data.pinned ? ms : null };
+    case "chat.archived":
+      return Boolean(chat.archived_ms) === data.archived ? chat : { ...chat, archived_ms: data.archived ? ms : null };
+    case "chat.deleted":
+      return chat.deleted_ms ? chat : { ...chat, deleted_ms: ms, answering: new Set() };
+    case "chat.restored":
+      return chat.deleted_ms ? { ...chat, deleted_ms: null } : chat;
+    case "chat.read":
+      return data.until_ms > chat.read_ms ? { ...chat, read_ms: data.until_ms } : chat;
+    case "message.created": {
+      const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
+      return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, ms) };
+    }
+    case "message.started":
+    case "message.resumed":
+      return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
   }
-  if (data.type === "message.started" || data.type === "message.resumed") {
-    return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
-  }
-  if (ANSWER_ENDS.has(data.type)) return { ...chat, answering: without(chat.answering, data.message) };
-  return chat;
+  if (!ANSWER_ENDS.has(data.type)) return chat;
+  return { ...chat, answering: without(chat.answering, data.message), ended_ms: Math.max(chat.ended_ms, ms) };
 }
 
 const with_ = (set, id) => new Set(set).add(id);

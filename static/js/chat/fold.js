@@ -6,12 +6,14 @@ import { isAfter } from "./ids.js";
 
 export const ROOT = "";
 
+// "chat.pinned", "chat.archived" and "chat.read" are of the list of chats (chat_list.js): no fold here.
 /** What an event must bring; one that lacks a field is of a newer version and is skipped. */
 const REQUIRED = {
   "chat.created": ["chat", "title", "model"],
   "chat.renamed": ["chat", "title", "by"],
   "chat.instructed": ["chat", "instructions"],
   "chat.deleted": ["chat"],
+  "chat.restored": ["chat"],
   "message.created": ["message", "role"],
   "message.started": ["message", "attempt", "model"],
   "message.delta": ["message", "text"],
@@ -51,6 +53,9 @@ export function foldEntry(state, id, data) {
       return { change: Change.CHAT, message: null };
     case "chat.deleted":
       state.deleted = true;
+      return { change: Change.CHAT, message: null };
+    case "chat.restored":
+      state.deleted = false;
       return { change: Change.CHAT, message: null };
     case "message.created":
       return create(state, data, id);

@@ -32,6 +32,14 @@ export function clockTime(ms) {
   return new Intl.DateTimeFormat(language, { timeZone, hour: "2-digit", minute: "2-digit" }).format(ms);
 }
 
+/** The time of a day, or the day of a year: as short as it can be told. */
+export function shortTime(ms, nowMs = Date.now()) {
+  if (dayNumber(ms) === dayNumber(nowMs)) return clockTime(ms);
+  const yearOf = (time) => new Date(dayNumber(time) * DAY_MS).getUTCFullYear();
+  const day = { day: "numeric", month: "short", ...(yearOf(ms) !== yearOf(nowMs) && { year: "numeric" }) };
+  return new Intl.DateTimeFormat(language, { timeZone, ...day }).format(ms);
+}
+
 export function fullTime(ms) {
   return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }

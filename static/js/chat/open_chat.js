@@ -95,6 +95,13 @@ export class OpenChat {
     };
   }
 
+  /** Show the branches that lead to a message, here only: nothing is stored, no other device moves. */
+  showBranchOf(messageId) {
+    let message = this.transcript.messages[messageId];
+    for (; message; message = this.transcript.messages[message.parent]) this.transcript.chosen[message.parent ?? ""] = message.id;
+    this.#redraw();
+  }
+
   #redraw() {
     this.#isShapeDirty = true;
     this.#flush();

@@ -44,6 +44,11 @@ export class ScrollKeeper {
     this.#lastTop = this.#scroller.scrollTop;
   }
 
+  /** Something further up is shown now: stay there. */
+  letGo() {
+    this.isAtEnd.value = false;
+  }
+
   // Private
 
   #listen(name, handle) {

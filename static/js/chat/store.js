@@ -3,6 +3,8 @@
 import { batch, computed, signal } from "../signals.js";
 import { api, repeatUntilAnswered } from "./api.js";
 import { ChatList } from "./chat_list.js";
+import { keepTime } from "./clock.js";
+import { Finding } from "./finding.js";
 import { uuid7 } from "./ids.js";
 import { OpenChat } from "./open_chat.js";
 import { Outbox } from "./outbox.js";
@@ -14,13 +16,13 @@ import { Toasts } from "./toasts.js";
 
 const CHATS_IN_MEMORY = 12;
 const COMMAND_TRIES = 5;
-const UNDO_MS = 6_000;
 
 export class Store {
   user;
   models;
   defaultModel;
   list;
+  finding;
   outbox;
   connection;
   toasts = new Toasts();
@@ -35,14 +37,14 @@ export class Store {
 
   #opened = new Map(); // chat id -> OpenChat, least recently used first
   #wake = new EventTarget();
-  #pendingDeletes = new Map();
 
   constructor(config) {
     this.user = signal(config.user);
     takePreferences(config.settings);
     this.models = signal(config.models ?? []);
     this.defaultModel = signal(config.default_model ?? null);
-    this.list = new ChatList(config.chats ?? [], config.cursor ?? null);
+    this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => this.finding.fetch(id));
+    this.finding = new Finding(this);
     this.chatId.value = config.chat ?? null;
     this.outbox = new Outbox({
       wake: this.#wake,
@@ -80,15 +82,16 @@ export class Store {
     if (this.user.peek()) this.connection.start();
     window.addEventListener("online", () => this.#wake.dispatchEvent(new Event("wake")));
     window.addEventListener("popstate", () => this.#show(chatInPath()));
-    window.addEventListener("pagehide", () => this.#deletePendingNow());
+    this.finding.start();
+    keepTime();
     if (this.models.peek().length === 0) this.#loadModels();
   }
 
   // Actions: where one is
 
   /** Show a chat (null: a new one) and make it the address of the page. */
-  openChat(id) {
-    if (id !== this.chatId.peek()) history.pushState(null, "", id ? `/c/${id}` : "/");
+  openChat(id, message = null) {
+    if (id !== this.chatId.peek() || message) history.pushState(null, "", addressOf(id, message));
     this.#show(id);
   }
 
@@ -140,7 +143,8 @@ export class Store {
   choose(message) {
     const open = this.current.peek();
     const takeBack = open.chooseLocally(message);
-    return this.#command(() => api.choose(open.id, message.id), takeBack);
+    const change = uuid7();
+    return this.#command(() => api.choose(open.id, message.id, change), takeBack);
   }
 
   // Actions: chats
@@ -150,36 +154,24 @@ export class Store {
     return repeatUntilAnswered(() => api.instruct(id, instructions), { wake: this.#wake, tries: COMMAND_TRIES });
   }
 
-  rename(id, title) {
-    const before = this.list.chats.peek().get(id)?.title;
-    this.list.rename(id, title);
-    return this.#command(() => api.rename(id, title), () => this.list.rename(id, before));
-  }
-
-  /** Hidden at once, deleted when the time to take it back is over or the page is left. */
-  remove(id) {
-    const title = this.list.chats.peek().get(id)?.title || text.untitled;
-    this.list.hide(id);
-    if (this.chatId.peek() === id) this.openChat(null);
-    const timer = setTimeout(() => this.#deleteNow(id), UNDO_MS);
-    const undo = () => {
-      clearTimeout(timer);
-      this.#pendingDeletes.delete(id);
-      this.list.unhide(id);
-    };
-    this.#pendingDeletes.set(id, timer);
-    this.toasts.show(text.deleted(title), { label: text.undo, run: undo, forMs: UNDO_MS });
-  }
-
   // Private: what comes in
 
   #received({ chat, entries, watch = false }) {
     batch(() => {
       this.list.apply(chat, entries);
       // What is watched comes without its text: it is for the list, and the fold waits for a follow.
+      if (entries.some(([, data]) => data.type === "chat.restored")) this.#followAgain(chat);
       if (watch) this.list.advance(entries.at(-1)[0]);
       else if (this.#opened.has(chat)) this.#fold(this.#opened.get(chat), entries);
     });
+  }
+
+  /** A chat that was refused as deleted is there again. */
+  #followAgain(chat) {
+    const open = this.#opened.get(chat);
+    if (!open?.problem.peek()) return;
+    open.problem.value = null;
+    if (chat === this.chatId.peek()) this.connection.follow();
   }
 
   #fold(open, entries) {
@@ -225,8 +217,8 @@ export class Store {
   }
 
   async #reloadList() {
-    const { chats, cursor } = await repeatUntilAnswered(() => api.chats(), { wake: this.#wake });
-    this.list.load(chats, cursor);
+    const { chats, cursor, next } = await repeatUntilAnswered(() => api.chats(), { wake: this.#wake });
+    this.list.load(chats, cursor, next);
   }
 
   async #loadModels() {
@@ -292,6 +284,11 @@ export class Store {
     else this.handedBack.value = { text: item.text, at: Date.now() };
   }
 
+  /** The same for those who act through the store. */
+  command(order, takeBack) {
+    return this.#command(order, takeBack);
+  }
+
   /** Carry out an order; when it fails for good, undo what was shown and say why. */
   async #command(order, takeBack = () => {}) {
     try {
@@ -308,16 +305,6 @@ export class Store {
     rest.delete(messageId);
     this.stopping.value = rest;
   }
-
-  #deleteNow(id, options) {
-    clearTimeout(this.#pendingDeletes.get(id));
-    this.#pendingDeletes.delete(id);
-    return this.#command(() => api.remove(id, options), () => this.list.unhide(id));
-  }
-
-  #deletePendingNow() {
-    for (const id of this.#pendingDeletes.keys()) this.#deleteNow(id, { keepalive: true });
-  }
 }
 
 async function readWhole(chat) {
@@ -330,4 +317,5 @@ async function readWhole(chat) {
   return entries;
 }
 
+const addressOf = (id, message) => `${id ? `/c/${id}` : "/"}${message ? `#m-${message}` : ""}`;
 const chatInPath = () => location.pathname.match(/^\/c\/([0-9a-f-]{36})$/)?.[1] ?? null;

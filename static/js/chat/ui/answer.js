@@ -5,6 +5,7 @@ import { entryTimeMs } from "../ids.js";
 import { text } from "../text.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { copyFrom } from "./clipboard.js";
+import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "./model_menu.js";
@@ -113,6 +114,7 @@ function AnswerFoot({ store, open, message }) {
       onClick=${() => store.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
+    <${CopyLink} store=${store} open=${open} id=${message.id} />
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
   </footer>`;
 }

@@ -7,10 +7,16 @@ import { Composer } from "./composer.js";
 import { ConnectionState } from "./connection_state.js";
 import { EmptyState, NotHere } from "./empty_state.js";
 import { Icon } from "./icons.js";
+import { useJump } from "./jump_to_message.js";
 import { loadReading } from "./markdown.js";
+import { useShortcuts } from "./shortcut_keys.js";
 import { Sidebar } from "./sidebar.js";
 import { ToastList } from "./toasts.js";
 import { Skeleton, Transcript } from "./transcript.js";
+
+// Not part of the first load: fetched when the page has been idle for a while, or when asked for.
+const LATE_AFTER_MS = 4_000;
+const loadDialogs = () => import("./dialogs.js");
 
 const WIDE = "(min-width: 60rem)";
 
@@ -25,17 +31,45 @@ export function App({ store }) {
     wide.addEventListener("change", follow);
     return () => wide.removeEventListener("change", follow);
   }, []);
+  const [shown, setShown] = useState(null); // "search", "shortcuts" or null
+  const [dialogs, setDialogs] = useState(null);
+  const show = (name) => {
+    setShown(name);
+    if (!dialogs) loadDialogs().then(setDialogs, () => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
+  };
+  useEffect(() => {
+    const timer = setTimeout(() => loadDialogs().then(setDialogs, () => {}), LATE_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, []);
   useTitle(store);
   const isInChat = Boolean(store.chatId.value);
   useEffect(() => void (isInChat && loadReading()), [isInChat]);
-  useShortcuts(store, () => !matchMedia(WIDE).matches && setListOpen(false));
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
   const put = (isOpen) => {
     setListOpen(isOpen);
     if (!isOpen) requestAnimationFrame(() => menuButton.current?.focus());
   };
+  const ui = {
+    search: () => show("search"),
+    showShortcuts: () => show("shortcuts"),
+    closeDrawer: closeAfterChoice,
+    toggleSidebar: () => setListOpen((isOpen) => !isOpen),
+    focusComposer: () => requestAnimationFrame(() => document.querySelector(".composer-field")?.focus()),
+    showList: (view) => {
+      setListOpen(true);
+      store.finding.show(view);
+    },
+    rename: (id) => {
+      setListOpen(true);
+      const chat = store.list.get(id);
+      store.finding.show(chat.archived_ms ? "archived" : "open");
+      store.finding.renaming.value = id;
+    },
+  };
+  const app = { store, ui };
+  useShortcuts(app);
   return html`<div class=${isListOpen ? "app app-list-open" : "app"}>
-    <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} /></aside>
+    <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} /></aside>
     <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
     <div class="main">
       <header class="topbar">
@@ -47,6 +81,8 @@ export function App({ store }) {
       </header>
       <${ChatPane} store=${store} />
     </div>
+    ${dialogs && shown === "search" && html`<${dialogs.Palette} app=${app} close=${() => setShown(null)} />`}
+    ${dialogs && shown === "shortcuts" && html`<${dialogs.ShortcutSheet} close=${() => setShown(null)} />`}
     <${ToastList} toasts=${store.toasts} />
     <${Announcer} store=${store} />
   </div>`;
@@ -92,18 +128,6 @@ function useTitle(store) {
   }, [title]);
 }
 
-function useShortcuts(store, closeDrawer) {
-  useEffect(() => {
-    const onKeyDown = (event) => {
-      if (event.key !== "Escape" || event.defaultPrevented) return;
-      closeDrawer();
-      store.stopAll();
-    };
-    document.addEventListener("keydown", onKeyDown);
-    return () => document.removeEventListener("keydown", onKeyDown);
-  }, []);
-}
-
 /** The transcript with the composer below it; one scroll position per shown chat. */
 function ChatPane({ store }) {
   const scroller = useRef(null);
@@ -115,7 +139,10 @@ function ChatPane({ store }) {
     setKeeper(created);
     return () => created.dispose();
   }, []);
-  useLayoutEffect(() => keeper?.toEnd(), [open, keeper]);
+  useLayoutEffect(() => {
+    if (!store.finding.target.peek()) keeper?.toEnd();
+  }, [open, keeper]);
+  useJump(store, open, keeper);
   return html`<main class="scroller" ref=${scroller} tabindex="-1">
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
     </main>

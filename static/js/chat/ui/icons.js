@@ -19,6 +19,16 @@ export const ICON_PATHS = {
   instructions: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
   wrap: "M4 7h16M4 12h12.5a2.75 2.75 0 0 1 0 5.5H13M15.5 15L13 17.5l2.5 2.5M4 17.5h5",
   download: "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 19.5h14",
+  up: "M12 19V5M6 11l6-6 6 6",
+  pin: "M9 4h6M10 4v6l-3 4h10l-3-4V4M12 14v6",
+  archive: "M4 5h16v4H4zM5.5 9v10h13V9M10 13h4",
+  link: "M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1",
+  chat: "M5 6h14v10h-8l-4 3v-3H5z",
+  person: "M12 12a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM5 19c1-3.5 4-4.5 7-4.5s6 1 7 4.5",
+  answer: "M5 7h14M5 12h14M5 17h8",
+  theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
+  settings: "M5 8h8M17 8h2M5 16h2M11 16h8M15 6v4M9 14v4",
+  keyboard: "M3.5 7h17v10h-17zM7 10.5h.01M10.3 10.5h.01M13.7 10.5h.01M17 10.5h.01M8.5 14h7",
   play: "M8 5.5v13l10-6.5z",
 };
 

@@ -12,13 +12,17 @@ const GROUPS_AT_FIRST = 3;
 const GROUPS_AT_A_TIME = 3;
 const FAR_GROUPS_AT_A_TIME = 8;
 const MOST_WHOLE_GROUPS = 24;
+const GROUPS_ABOVE_TARGET = 1;
 
 export function Transcript({ store, open }) {
   const shape = open.shape.value;
   const pending = store.outbox.of(open.id).filter((item) => !(item.id in open.transcript.messages));
   const edited = pending.find((item) => item.edit)?.id ?? null;
   const { groups, answering } = useMemo(() => groupsOf(cutWhereEdited(open.path(), pending)), [open, shape, edited]);
-  const shown = useShownCount(open.id, groups.length);
+  // A message that is to be brought into view is drawn with what follows it.
+  const wanted = store.finding.target.value?.message;
+  const place = wanted ? groups.findIndex((group) => group.ids.includes(wanted)) : -1;
+  const shown = useShownCount(open.id, groups.length, place < 0 ? 0 : groups.length - place + GROUPS_ABOVE_TARGET);
   const hasSent = useHasSent(open.id, pending.length > 0);
   const firstShown = Math.max(0, groups.length - shown);
   return html`<div class=${hasSent ? "transcript transcript-fresh" : "transcript"}>
@@ -55,9 +59,12 @@ function useHasSent(chatId, isSending) {
   return sent.current === chatId;
 }
 
-function useShownCount(chatId, total) {
+function useShownCount(chatId, total, atLeast) {
   const [shown, setShown] = useState({ chatId, count: GROUPS_AT_FIRST });
-  const count = shown.chatId === chatId ? shown.count : GROUPS_AT_FIRST;
+  const needed = useRef({ chatId, count: 0 });
+  if (needed.current.chatId !== chatId) needed.current = { chatId, count: 0 };
+  needed.current.count = Math.max(needed.current.count, atLeast);
+  const count = Math.max(shown.chatId === chatId ? shown.count : GROUPS_AT_FIRST, needed.current.count);
   useEffect(() => {
     if (count >= total) return undefined;
     let isWanted = true;

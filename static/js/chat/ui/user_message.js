@@ -3,6 +3,7 @@ import { clockTime, fullTime } from "../format.js";
 import { entryTimeMs } from "../ids.js";
 import { text } from "../text.js";
 import { copyFrom } from "./clipboard.js";
+import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { growToFit, isSendKey } from "./text_field.js";
@@ -29,6 +30,7 @@ export function UserMessage({ store, open, id }) {
         onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
       <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit}
         onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
+      <${CopyLink} store=${store} open=${open} id=${id} />
     </footer>
   </article>`;
 }

@@ -1,0 +1,37 @@
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.management.base import BaseCommand, CommandParser
+
+from chat import search_index
+from streams.log import close_log
+
+CHATS_AT_A_TIME = 50
+
+
+class Command(BaseCommand):
+    help = (
+        "Read everything that was said from the log again and make it searchable. The site may run "
+        "meanwhile. If this is cut short the workers go on with it; so does --resume."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--resume", action="store_true", help="only what an earlier run has not come to"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not options["resume"]:
+            search_index.start_over()
+        self.stdout.write(f"{search_index.due_count()} chats to read.")
+        chats = async_to_sync(self._read_all)()
+        self.stdout.write(self.style.SUCCESS(f"Search is up to date; {chats} chats read."))
+
+    async def _read_all(self) -> int:
+        chats = 0
+        try:
+            while found := await search_index.catch_up(CHATS_AT_A_TIME):
+                chats += found
+        finally:
+            await close_log()
+        return chats

@@ -1,0 +1,61 @@
+// Everything a person can do here, in one registry: the palette, the shortcuts and their sheet are
+// made of it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
+// `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
+import { text } from "./text.js";
+
+const current = ({ store }) => store.list.get(store.chatId.value);
+const hasChat = (app) => current(app) !== null;
+const lastAnswer = ({ store }) => store.current.value?.path().findLast((message) => message.role === "assistant" && message.text) ?? null;
+const isAnsweringNow = ({ store }) => (store.current.value?.answering().length ?? 0) > 0;
+const isSignedIn = ({ store }) => Boolean(store.user.value && !store.user.value.is_guest);
+
+function goTo(step) {
+  return ({ store }) => {
+    const id = store.finding.neighbour(step);
+    if (id) store.openChat(id);
+  };
+}
+
+export const actions = [
+  { id: "new-chat", group: "chat", label: () => text.newChat, icon: "plus", keys: "mod+shift+o", inFields: true, run: ({ store, ui }) => (store.openChat(null), ui.focusComposer()) },
+  { id: "composer", group: "chat", label: () => text.focusComposer, icon: "pencil", keys: "/", run: ({ ui }) => ui.focusComposer() },
+  { id: "stop", group: "chat", label: () => text.stop, icon: "close", keys: "Escape", inFields: true, when: isAnsweringNow, run: ({ store }) => store.stopAll() },
+  { id: "copy-answer", group: "chat", label: () => text.copyLastAnswer, icon: "copy", keys: "mod+shift+c", inFields: true, when: (app) => lastAnswer(app) !== null, run: copyLastAnswer },
+  { id: "regenerate", group: "chat", label: () => text.regenerateLast, icon: "again", keys: "alt+r", when: (app) => lastAnswer(app) !== null && !isAnsweringNow(app), run: (app) => app.store.regenerate(lastAnswer(app), lastAnswer(app).model) },
+  { id: "rename", group: "chat", label: () => text.renameThis, icon: "pencil", keys: "F2", when: hasChat, run: (app) => app.ui.rename(current(app).id) },
+  { id: "pin", group: "chat", label: () => text.pinThis, icon: "pin", keys: "alt+p", when: (app) => hasChat(app) && !current(app).pinned_ms, run: (app) => app.store.finding.pin(current(app).id, true) },
+  { id: "unpin", group: "chat", label: () => text.unpinThis, icon: "pin", when: (app) => Boolean(current(app)?.pinned_ms), run: (app) => app.store.finding.pin(current(app).id, false) },
+  { id: "archive", group: "chat", label: () => text.archiveThis, icon: "archive", keys: "mod+shift+e", inFields: true, when: (app) => hasChat(app) && !current(app).archived_ms, run: (app) => app.store.finding.archive(current(app).id, true) },
+  { id: "unarchive", group: "chat", label: () => text.unarchiveThis, icon: "archive", when: (app) => Boolean(current(app)?.archived_ms), run: (app) => app.store.finding.archive(current(app).id, false) },
+  { id: "delete", group: "chat", label: () => text.deleteThis, icon: "trash", keys: "mod+shift+Backspace", inFields: true, when: hasChat, run: (app) => app.store.finding.remove(current(app).id) },
+
+  { id: "search", group: "find", label: () => text.search, icon: "search", keys: "mod+k", inFields: true, isQuiet: true, run: ({ ui }) => ui.search() },
+  { id: "next-chat", group: "find", label: () => text.nextChat, icon: "down", keys: "alt+ArrowDown", run: goTo(1) },
+  { id: "previous-chat", group: "find", label: () => text.previousChat, icon: "up", keys: "alt+ArrowUp", run: goTo(-1) },
+  { id: "sidebar", group: "find", label: () => text.toggleSidebar, icon: "menu", keys: "mod+b", inFields: true, run: ({ ui }) => ui.toggleSidebar() },
+
+  { id: "archived", group: "go", label: () => text.archivedChats, icon: "archive", words: "list", run: ({ ui }) => ui.showList("archived") },
+  { id: "deleted", group: "go", label: () => text.deletedChats, icon: "trash", words: "trash bin restore undo", run: ({ ui }) => ui.showList("deleted") },
+  { id: "theme", group: "go", label: () => text.toggleTheme, icon: "theme", words: "dark light appearance", when: ({ store }) => typeof store.toggleTheme === "function", run: ({ store }) => store.toggleTheme() },
+  { id: "settings", group: "go", label: () => text.settings, icon: "settings", words: "account preferences", when: isSignedIn, run: () => location.assign("/settings") },
+  { id: "sessions", group: "go", label: () => text.sessions, icon: "settings", words: "devices", when: isSignedIn, run: () => location.assign("/settings/sessions") },
+  { id: "shortcuts", group: "go", label: () => text.shortcuts, icon: "keyboard", keys: "?", words: "keys help", run: ({ ui }) => ui.showShortcuts() },
+  { id: "sign-in", group: "go", label: () => text.signIn, icon: "right", when: (app) => !isSignedIn(app), run: () => location.assign("/account/login/") },
+  { id: "sign-out", group: "go", label: () => text.signOut, icon: "right", when: isSignedIn, run: signOut },
+];
+
+export const available = (app) => actions.filter((action) => !action.when || action.when(app));
+
+async function copyLastAnswer(app) {
+  try {
+    await navigator.clipboard.writeText(lastAnswer(app).text);
+    app.store.toasts.show(text.copied);
+  } catch {
+    app.store.toasts.show(text.copyFailed, { isProblem: true });
+  }
+}
+
+/** By the form of the account menu: what else goes with signing out listens to it. */
+function signOut() {
+  document.querySelector("form[action='/account/logout/']")?.requestSubmit();
+}

@@ -1,0 +1,22 @@
+// What day it is here, so that lists regroup at midnight, also on a page that slept through it.
+import { signal } from "../signals.js";
+
+const SLACK_MS = 500;
+const midnight = (daysAhead) => {
+  const day = new Date();
+  return new Date(day.getFullYear(), day.getMonth(), day.getDate() + daysAhead).getTime();
+};
+
+/** The midnight that this day began with, in ms. */
+export const today = signal(midnight(0));
+
+export function keepTime(page = document) {
+  let timer = null;
+  const look = () => {
+    clearTimeout(timer);
+    today.value = midnight(0);
+    timer = setTimeout(look, midnight(1) - Date.now() + SLACK_MS);
+  };
+  page.addEventListener("visibilitychange", () => page.visibilityState === "visible" && look());
+  look();
+}

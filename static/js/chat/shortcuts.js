@@ -1,0 +1,46 @@
+// Keys as the registry of actions writes them ("mod+shift+o", "alt+ArrowUp", "?"): which event is
+// meant, how a person reads them, and when a key is somebody's typing and no command.
+
+const IS_APPLE = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
+const NAMES = { ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Backspace: IS_APPLE ? "⌫" : "Backspace" };
+const MODIFIERS = IS_APPLE ? { mod: "⌘", shift: "⇧", alt: "⌥" } : { mod: "Ctrl", shift: "Shift", alt: "Alt" };
+
+function parse(keys) {
+  const parts = keys.split("+");
+  return { key: parts.at(-1), mod: parts.includes("mod"), shift: parts.includes("shift"), alt: parts.includes("alt") };
+}
+
+/** Whether a key press is this combination. A character ("?") is taken as it was typed. */
+export function isPressed(event, keys, isApple = IS_APPLE) {
+  const { key, mod, shift, alt } = parse(keys);
+  const hasMod = isApple ? event.metaKey && !event.ctrlKey : event.ctrlKey && !event.metaKey;
+  if (mod ? !hasMod : event.ctrlKey || event.metaKey) return false;
+  if (event.altKey !== alt) return false;
+  if (isCharacter(keys)) return event.key === key;
+  if (event.shiftKey !== shift) return false;
+  // With Alt a letter key may type something else: then where it is counts.
+  return event.key.toLowerCase() === key.toLowerCase() || event.code === `Key${key.toUpperCase()}`;
+}
+
+/** A single character, which typing also makes: WCAG wants that these can be turned off. */
+export const isCharacter = (keys) => keys.length === 1;
+
+/** The names on the keys, for <kbd>. */
+export function keyNames(keys) {
+  const { key, mod, shift, alt } = parse(keys);
+  const held = [mod && MODIFIERS.mod, alt && MODIFIERS.alt, shift && MODIFIERS.shift].filter(Boolean);
+  return [...held, NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key)];
+}
+
+/** As aria-keyshortcuts wants it. */
+export function ariaKeys(keys) {
+  const { key, mod, shift, alt } = parse(keys);
+  return [mod && (IS_APPLE ? "Meta" : "Control"), alt && "Alt", shift && "Shift", key].filter(Boolean).join("+");
+}
+
+/** Whether what is pressed is somebody's text. */
+export function isTyping(event) {
+  if (event.isComposing || event.keyCode === 229) return true;
+  const target = event.composedPath?.()[0] ?? event.target;
+  return Boolean(target?.closest?.("input, textarea, select, [contenteditable]:not([contenteditable='false'])"));
+}

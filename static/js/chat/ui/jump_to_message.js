@@ -1,0 +1,38 @@
+import { useEffect } from "../../preact.js";
+import { text } from "../text.js";
+
+const SHOWN_MS = 2_400;
+// A long chat is drawn in pieces: so many frames a message may take to be there.
+const FRAMES = 600;
+
+/** Bring the message that a link or a search names into view, once its chat is there. */
+export function useJump(store, open, keeper) {
+  const target = store.finding.target.value;
+  const isLoaded = open?.isLoaded.value ?? false;
+  useEffect(() => {
+    if (!target || !keeper || target.chat !== open?.id || !isLoaded) return undefined;
+    if (!(target.message in open.transcript.messages)) {
+      store.toasts.show(text.messageNotHere, { isProblem: true });
+      store.finding.arrived();
+      return undefined;
+    }
+    open.showBranchOf(target.message);
+    keeper.letGo();
+    let frames = 0;
+    let request = requestAnimationFrame(function look() {
+      const element = document.getElementById(`m-${target.message}`);
+      if (element) show(element, store);
+      else if (frames++ < FRAMES) request = requestAnimationFrame(look);
+    });
+    return () => cancelAnimationFrame(request);
+  }, [target, open, isLoaded, keeper]);
+}
+
+function show(element, store) {
+  element.scrollIntoView({ block: "center", behavior: "instant" });
+  element.classList.add("message-target");
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+  setTimeout(() => element.classList.remove("message-target"), SHOWN_MS);
+  store.finding.arrived();
+}

@@ -1,0 +1,40 @@
+import { html, useEffect } from "../../preact.js";
+import { actions, available } from "../actions.js";
+import { isCharacter, isPressed, isTyping, keyNames } from "../shortcuts.js";
+import { remember, remembered } from "../storage.js";
+
+const OFF = "single-keys-off";
+export const hasSingleKeys = () => !remembered(OFF);
+export const setSingleKeys = (isOn) => remember(OFF, isOn ? "" : "yes");
+
+/** Carries out the registry's shortcuts, wherever the focus is, but never for typing. */
+export function useShortcuts(app) {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.defaultPrevented || event.repeat || document.querySelector("dialog[open], [popover]:popover-open")) return;
+      if (event.key === "Escape") app.ui.closeDrawer();
+      const action = actionFor(event, app);
+      if (!action) return;
+      if (event.key !== "Escape") event.preventDefault();
+      action.run(app);
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+function actionFor(event, app) {
+  const typing = isTyping(event);
+  const asked = actions.filter(({ keys, inFields }) => {
+    if (!keys || (typing && !inFields)) return false;
+    if (isCharacter(keys) && !hasSingleKeys()) return false;
+    return isPressed(event, keys);
+  });
+  if (asked.length === 0) return null;
+  const possible = new Set(available(app));
+  return asked.find((action) => possible.has(action)) ?? null;
+}
+
+export function Keys({ keys }) {
+  return html`<span class="keys" aria-hidden="true">${keyNames(keys).map((name) => html`<kbd>${name}</kbd>`)}</span>`;
+}

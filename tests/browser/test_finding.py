@@ -1,0 +1,311 @@
+"""Finding chats again: the list on two devices, ⌘K, links to messages, shortcuts."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+
+QUICK = "[[tokens=6]]"
+SLOW = "[[rate=12&tokens=60]]"
+
+
+def row_menu(tab, title, item):
+    row = tab.page.locator(".chat-row", has_text=title)
+    row.hover()
+    row.get_by_role("button", name=f"Options for “{title}”").click()
+    tab.page.get_by_role("menuitem", name=item, exact=True).click()
+
+
+def rename_first(tab, title):
+    tab.chats.first.press("F2")
+    field = tab.page.get_by_role("textbox", name="Title of the chat")
+    field.fill(title)
+    field.press("Enter")
+    expect(tab.chats.first).to_contain_text(title)
+
+
+def make_chats(tab, *titles):
+    for number, title in enumerate(titles):
+        if number:
+            tab.page.get_by_role("link", name="New chat").click()
+        tab.ask(f"{QUICK} About {title}")
+        rename_first(tab, title)
+
+
+def group(tab, name):
+    return tab.page.locator(".chat-list section", has=tab.page.get_by_role("heading", name=name))
+
+
+@pytest.fixture
+def second(alice, new_context, stack):
+    """Another browser of the same person."""
+
+    def make(path="/"):
+        other = new_context(storage_state=alice.page.context.storage_state())
+        return ChatPage(other.new_page(), stack.url).visit(path)
+
+    return make
+
+
+def palette(tab):
+    tab.page.keyboard.press("Control+k")
+    field = tab.page.get_by_role("combobox", name="Search your chats, or find a command")
+    expect(field).to_be_focused()
+    return field
+
+
+def test_the_list_is_the_same_on_two_devices(alice, second, shot):
+    make_chats(alice, "Alpha", "Beta", "Gamma")
+    other = second()
+    expect(other.chats).to_have_count(3)
+    row_menu(alice, "Alpha", "Pin")
+    for tab in (alice, other):
+        expect(group(tab, "Pinned").locator(".chat-link")).to_have_text("Alpha")
+        expect(group(tab, "Today").locator(".chat-link")).to_have_text(["Gamma", "Beta"])
+    shot(alice.page, "sidebar")
+    row_menu(other, "Beta", "Archive")
+    expect(alice.chats).to_have_text(["Alpha", "Gamma"])
+    alice.page.get_by_role("button", name="Archived", exact=True).click()
+    expect(alice.chats).to_have_text(["Beta"])
+    shot(alice.page, "archived")
+    row_menu(alice, "Beta", "Move out of the archive")
+    expect(other.chats).to_have_text(["Alpha", "Gamma", "Beta"])
+    alice.page.get_by_role("button", name="Back to your chats").click()
+    expect(alice.chats).to_have_count(3)
+
+
+def test_deleting_is_taken_back_at_once_and_later(alice, second):
+    make_chats(alice, "Alpha", "Beta")
+    other = second()
+    row_menu(alice, "Beta", "Delete")
+    expect(other.chats).to_have_text(["Alpha"])
+    expect(alice.page).to_have_url(alice.url + "/")
+    alice.page.get_by_role("button", name="Undo").click()
+    for tab in (alice, other):
+        expect(tab.chats).to_have_count(2)
+    expect(alice.answers).to_have_count(1)
+    other.chats.last.press("Delete")
+    expect(alice.chats).to_have_text(["Beta"])
+    alice.page.reload()
+    alice.page.get_by_role("button", name="Recently deleted").click()
+    alice.page.get_by_role("button", name="Restore: Alpha").click()
+    expect(other.chats).to_have_count(2)
+
+
+def test_renaming_in_place(alice):
+    make_chats(alice, "Alpha")
+    alice.chats.first.dblclick()
+    field = alice.page.get_by_role("textbox", name="Title of the chat")
+    field.fill("Not this")
+    field.press("Escape")
+    expect(alice.chats.first).to_have_text("Alpha")
+    expect(alice.chats.first).to_be_focused()
+    row_menu(alice, "Alpha", "Rename")
+    field.fill("<b>Beta</b>")
+    field.press("Enter")
+    expect(alice.chats.first).to_have_text("<b>Beta</b>")
+
+
+def test_what_ended_elsewhere_is_unread_until_somebody_looks(alice, second):
+    make_chats(alice, "Alpha", "Beta")
+    other = second()
+    expect(other.page.locator(".unread")).to_have_count(0)
+    alice.send(f"{SLOW} Long")
+    expect(other.page.locator(".chat-row", has_text="Beta").locator(".pulse")).to_be_visible()
+    alice.page.get_by_role("link", name="Alpha").click()
+    mark = other.page.locator(".chat-row", has_text="Beta").locator(".unread")
+    expect(mark).to_be_visible(timeout=30_000)
+    expect(alice.page.locator(".unread")).to_have_count(1)
+    third = second()
+    expect(third.page.locator(".unread")).to_have_count(1)
+    other.page.get_by_role("link", name="Beta").click()
+    for tab in (alice, other, third):
+        expect(tab.page.locator(".unread")).to_have_count(0)
+
+
+def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
+    alice.ask(f"{QUICK} The quokka smiles <img src=x>")
+    for number in range(3):
+        alice.ask(f"{QUICK} More {number} " + "and so on " * 200)
+    rename_first(alice, "Animals")
+    alice.page.get_by_role("link", name="New chat").click()
+    field = palette(alice)
+    option = alice.page.get_by_role("option", name=re.compile("quokka smiles"))
+    for _ in range(20):  # What was said a moment ago is on its way to the index.
+        field.fill("quokka smil")
+        if option.count() or _appears(option):
+            break
+        field.fill("")
+    expect(option.locator("mark")).to_have_text(["quokka", "smiles"])
+    expect(option).to_contain_text("<img src=x>")
+    expect(option).to_have_attribute("aria-selected", "true")
+    shot(alice.page, "palette")
+    field.press("Enter")
+    target = alice.questions.filter(has_text="quokka")
+    expect(target).to_be_in_viewport()
+    expect(target).to_be_focused()
+    expect(alice.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}#m-[0-9a-f-]{36}$"))
+    other = second(alice.page.url.removeprefix(alice.url))
+    expect(other.questions.filter(has_text="quokka")).to_be_in_viewport()
+
+
+def _appears(option):
+    try:
+        expect(option).to_be_visible(timeout=1_500)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_a_link_leads_to_a_branch_that_is_not_shown_and_moves_nobody_else(alice, second):
+    alice.ask(f"{QUICK} First")
+    alice.answers.last.get_by_role("button", name="Answer again", exact=True).click()
+    stepper = alice.answers.last.locator(".stepper-count")
+    expect(stepper).to_have_text("2/2")
+    alice.ended().get_by_role("button", name="Previous version").click()
+    expect(stepper).to_have_text("1/2")
+    link = alice.page.url + "#" + alice.answers.last.get_attribute("id")
+    alice.answers.last.get_by_role("button", name="Next version").click()
+    expect(stepper).to_have_text("2/2")
+    other = second(link.removeprefix(alice.url))
+    expect(other.answers.last.locator(".stepper-count")).to_have_text("1/2")
+    third = second(alice.page.url.removeprefix(alice.url))
+    expect(third.answers.last.locator(".stepper-count")).to_have_text("2/2")
+
+
+def test_the_link_to_a_message_is_copied(alice):
+    alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = alice.ask(f"{QUICK} Hello")
+    answer.get_by_role("button", name="Copy link to this message").click()
+    copied = alice.page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"{alice.page.url}#{answer.get_attribute('id')}"
+
+
+def test_the_palette_runs_commands_by_keyboard_and_gives_the_focus_back(alice, shot):
+    make_chats(alice, "Alpha", "Beta")
+    alice.field.focus()
+    field = palette(alice)
+    shot(alice.page, "palette-empty")
+    field.press("Escape")
+    expect(alice.field).to_be_focused()
+    field = palette(alice)
+    field.fill("pin this")
+    expect(alice.page.get_by_role("option").first).to_have_attribute("aria-selected", "true")
+    field.press("Enter")
+    expect(group(alice, "Pinned").locator(".chat-link")).to_have_text("Beta")
+    field = palette(alice)
+    field.fill("alpha")
+    field.press("Enter")
+    expect(alice.page.locator(".chat-link[aria-current=page]")).to_have_text("Alpha")
+    field = palette(alice)
+    field.fill("zzzz nothing zzzz")
+    expect(alice.page.get_by_text("Nothing found for")).to_be_visible()
+    shot(alice.page, "palette-nothing")
+    alice.page.keyboard.press("Control+k")
+    expect(field).to_have_count(0)
+
+
+def test_shortcuts_never_fire_for_typing(alice, shot):
+    make_chats(alice, "Alpha", "Beta")
+    alice.field.press_sequentially("/?")
+    expect(alice.field).to_have_value("/?")
+    alice.field.fill("")
+    alice.page.locator(".topbar-title").click()
+    alice.page.keyboard.press("?")
+    sheet = alice.page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_be_visible()
+    shot(alice.page, "shortcuts")
+    alice.page.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+    alice.page.keyboard.press("/")
+    expect(alice.field).to_be_focused()
+    alice.page.locator(".topbar-title").click()
+    alice.page.keyboard.press("Alt+ArrowDown")
+    expect(alice.page.locator(".chat-link[aria-current=page]")).to_have_text("Alpha")
+    alice.page.keyboard.press("Control+Shift+o")
+    expect(alice.page).to_have_url(alice.url + "/")
+    alice.page.keyboard.press("Control+b")
+    expect(alice.page.locator(".sidebar")).not_to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_keeps_people_out_on_any_screen(new_context, stack, shot, scheme, width):
+    context = new_context(
+        viewport={"width": width, "height": 780}, color_scheme=scheme, has_touch=width < 700
+    )
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    page, name = alice.page, f"finding-{scheme}-{width}"
+    alice.ask(f"{QUICK} How high are the tides in the bay, and when does the water come back?")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Alt+p")
+    page.keyboard.press("Control+Shift+o")
+    alice.ask(f"{QUICK} A quiet walk along the coast in spring")
+    if width < 960:
+        page.get_by_role("button", name="Show the list of chats").click()
+    expect(page.locator(".sidebar")).to_be_in_viewport()
+    check(page, shot, f"{name}-sidebar")
+    page.get_by_role("button", name=re.compile("Options for “.*quiet")).click()
+    expect(page.get_by_role("menu")).to_be_visible()
+    check(page, shot, f"{name}-menu")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Search and commands").click()
+    check(page, shot, f"{name}-palette")
+    page.keyboard.type("tides")
+    expect(page.get_by_role("option").first).to_be_visible()
+    check(page, shot, f"{name}-found")
+    page.keyboard.type(" nowhere")
+    expect(page.get_by_text("Nothing found for")).to_be_visible()
+    check(page, shot, f"{name}-nothing")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Archived", exact=True).click()
+    expect(page.get_by_text("Chats you archive are kept here")).to_be_visible()
+    check(page, shot, f"{name}-archived")
+
+
+def check(page, shot, name):
+    page.evaluate(
+        """() => Promise.all(document.getAnimations().map((one) =>
+             one.effect.getTiming().iterations === Infinity || one.finished.catch(() => {})))"""
+    )
+    shot(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_long_list_comes_page_by_page_and_stays_quick(new_context, make_stack, fake_model):
+    stack = make_stack(model_url=fake_model.base_url).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    alice.ask(f"{QUICK} The last one")
+    made = stack.manage("shell", "-c", MANY)
+    assert made.returncode == 0, made.stderr
+    alice.page.reload()
+    expect(alice.chats).to_have_count(100)
+    mouse = alice.page.locator(".chat-list")
+    for _ in range(200):
+        mouse.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
+        if alice.page.get_by_text("Chat 4999").count():
+            break
+        alice.page.wait_for_timeout(50)
+    expect(alice.chats).to_have_count(5001)
+    mouse.evaluate("(list) => list.scrollTo(0, 0)")
+    alice.ask(f"{QUICK} Still here")
+
+
+MANY = """
+import uuid
+from datetime import timedelta
+from accounts.models import User
+from chat.models import Chat
+from django.utils import timezone
+owner = User.objects.get(is_guest=True)
+Chat.objects.bulk_create(
+    Chat(id=uuid.uuid4(), owner=owner, title=f"Chat {n}", model="openai/script/known",
+         updated_at=timezone.now() - timedelta(hours=1 + n))
+    for n in range(5000)
+)
+"""

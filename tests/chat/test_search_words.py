@@ -1,0 +1,76 @@
+"""How texts and queries are cut into words, and what is shown of a match. No database."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.search_query import _fts5, _tsquery
+from chat.search_words import MAX_TERMS, Term, read_query, searchable, word_spans, words_of
+from chat.snippets import SNIPPET_CHARS, highlighted, snippet
+
+VECTORS = Path(__file__).parent.parent / "vectors" / "search" / "words.json"
+
+
+@pytest.mark.parametrize("case", json.loads(VECTORS.read_text()), ids=lambda case: case["text"])
+def test_the_words_of_a_text(case):
+    assert words_of(case["text"]) == case["words"]
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("hello wor", [Term(("hello",)), Term(("wor",), is_prefix=True)]),
+        ("hello wor ", [Term(("hello",)), Term(("wor",))]),
+        ('"Two words" on', [Term(("two", "words")), Term(("on",), is_prefix=True)]),
+        ("tide -moon", [Term(("tide",)), Term(("moon",), is_excluded=True)]),
+        ("潮の", [Term(("潮", "の"), is_prefix=True)]),
+        ("don't", [Term(("don", "t"), is_prefix=True)]),
+        ('" "" -- * () : ^ OR', [Term(("or",), is_prefix=True)]),
+        ("NEAR(a b, 2)", [Term(("near", "a")), Term(("b",)), Term(("2",))]),
+        ("", []),
+        ('-"', []),
+    ],
+)
+def test_what_a_query_asks_for(query, terms):
+    assert read_query(query) == terms
+
+
+@given(st.text(max_size=400))
+def test_no_query_reaches_a_database_as_syntax(query):
+    terms = read_query(query)
+    assert len(terms) <= MAX_TERMS
+    for term in terms:
+        assert all(word and all(letter.isalnum() for letter in word) for word in term.words)
+    if any(not term.is_excluded for term in terms):
+        assert _tsquery(terms).count("'") == 2 * sum(len(term.words) for term in terms)
+        assert _fts5(terms).count('"') == 2 * len(terms)
+
+
+@given(st.text(max_size=400), st.text(max_size=20))
+def test_a_snippet_is_made_of_the_text(text, query):
+    terms = read_query(query)
+    assert "".join(part for part, _ in highlighted(text, terms)) == text
+    for word, start, end in word_spans(text):
+        assert 0 <= start < end <= len(text) and word
+    searchable(text)
+    snippet(text, terms)
+
+
+def test_a_snippet_shows_where_most_matches_stand_together():
+    text = "moon " + "far " * 200 + "the tide follows the moon, <b>always</b>. " + "end " * 200
+    parts = snippet(text, read_query("moon tide"))
+    assert [part for part, hit in parts if hit] == ["tide", "moon"]
+    whole = "".join(part for part, _ in parts)
+    assert whole.startswith("…") and whole.endswith("…") and "<b>always</b>" in whole
+    assert len(whole) < SNIPPET_CHARS * 1.5
+
+
+def test_accents_and_case_are_marked_as_they_stand():
+    assert highlighted("Über CAFÉ", read_query("uber cafe")) == [
+        ["Über", True],
+        [" ", False],
+        ["CAFÉ", True],
+    ]

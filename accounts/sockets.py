@@ -1,4 +1,4 @@
-"""Telling the sockets of a person, on every web process, to close, or what has changed.
+"""Telling the sockets of a person, on every web process: to close, or what has changed.
 
 Each socket joins the group of its person. The message is fast and may be lost (Redis restarting);
 the sure way is that each socket asks the database with its heartbeat whether it may stay, and that
@@ -6,6 +6,7 @@ whoever connects is told who they are and what they have set.
 """
 
 import uuid
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
@@ -19,15 +20,16 @@ def group_of(person_id: uuid.UUID) -> str:
 
 def close_all_of(person: User) -> None:
     """Every socket of this person looks again whether it may stay open. Sync."""
-    _send(person, "person.changed")
+    tell_all_of(person.id, {"type": "person.changed"})
 
 
 def tell_settings(person: User) -> None:
     """Every socket of this person tells its page their name, picture and settings. Sync."""
-    _send(person, "person.set")
+    tell_all_of(person.id, {"type": "person.set"})
 
 
-def _send(person: User, kind: str) -> None:
+def tell_all_of(person_id: uuid.UUID, message: dict[str, Any]) -> None:
+    """Give every socket of this person a message of the channel layer. Sync."""
     layer = get_channel_layer()
     assert layer is not None
-    async_to_sync(layer.group_send)(group_of(person.id), {"type": kind})
+    async_to_sync(layer.group_send)(group_of(person_id), message)

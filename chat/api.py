@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from accounts.errors import AccountsError
 from accounts.models import User
 from accounts.preferences import checked_instructions
+from billing.errors import BillingError
 from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
 from streams.errors import StreamsError
 
@@ -25,13 +26,13 @@ ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
 def api(view: ApiView) -> Any:
-    """Answer a ChatError or an AccountsError with its status and {"error": {"code", "message"}}."""
+    """Answer a refusal of chat, accounts or billing with its status and its code and sentence."""
 
     @functools.wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return await view(request, *args, **kwargs)
-        except (ChatError, AccountsError) as error:
+        except (ChatError, AccountsError, BillingError) as error:
             return refusal(error)
         except StreamsError:
             logger.exception("the log is away")
@@ -40,7 +41,7 @@ def api(view: ApiView) -> Any:
     return wrapped
 
 
-def refusal(error: ChatError | AccountsError) -> JsonResponse:
+def refusal(error: ChatError | AccountsError | BillingError) -> JsonResponse:
     return JsonResponse(
         {"error": {"code": error.code, "message": error.message}},
         status=error.status,

@@ -7,16 +7,24 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from accounts import spanning
         from accounts.suspension import on_suspended
-        from chat import model_checks  # noqa: F401 (registers its check)
+        from billing import audit, chat_titles
+        from chat import (
+            bills,
+            model_checks,  # noqa: F401 (registers its check)
+        )
         from chat.belongings import belongings
+        from chat.chats import titles_of
         from chat.model_choices import choices
         from chat.stops import stop_all_of, wake_for_join, wake_for_keys
 
+        if bills.check not in audit.checks:
+            audit.checks.append(bills.check)
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
         spanning.register(belongings)
         if choices not in spanning.model_lists:
             spanning.model_lists.append(choices)
+        chat_titles.register(titles_of)
         if wake_for_join not in spanning.join_wakers:
             spanning.join_wakers.append(wake_for_join)
         if wake_for_keys not in spanning.key_wakers:

@@ -8,7 +8,7 @@ was told.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from asgiref.sync import sync_to_async
@@ -34,6 +34,12 @@ def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
     if chat is None:
         raise ChatNotFound
     return chat
+
+
+def titles_of(owner_id: uuid.UUID, chat_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Of those of the chats that this person has. Sync."""
+    owned = Chat.objects.filter(owner_id=owner_id, deleted_at=None, id__in=list(chat_ids))
+    return dict(owned.values_list("id", "title"))
 
 
 async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeId = None) -> None:

@@ -149,6 +149,7 @@ class ChatConsumer(PersonSocket):
                 "type": "welcome",
                 "cursor": tail,
                 "heartbeat_ms": HEARTBEAT_MS,
+                "balance": await self._balance(),
             }
             | self._who()
         )

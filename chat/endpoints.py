@@ -53,6 +53,8 @@ class Model:
     context_tokens: int
     max_output_tokens: int | None = None
     server: str = ""  # what serves it, where that matters: "llamacpp", "vllm", "ollama"
+    # What the provider's list says it costs, as it says it: OpenRouter's `pricing`.
+    pricing: tuple[tuple[str, str], ...] = ()
 
     @property
     def provider_name(self) -> str:

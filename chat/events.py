@@ -134,6 +134,7 @@ class MessageStarted(ChatEvent):
     model: str
     left_out: int = 0
     prompt_tokens: int | None = None
+    credit_limit_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,10 @@ class MessageReasoning(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageResumed(ChatEvent):
-    """The seam: another attempt goes on after `length` bytes of text that are already stored."""
+    """The seam: another attempt goes on after `length` bytes of text that are already stored.
+
+    `credit_limit_tokens`: the answer may be no longer than this, because credit is short.
+    """
 
     type: ClassVar[str] = "message.resumed"
     message: str
@@ -162,11 +166,18 @@ class MessageResumed(ChatEvent):
     length: int
     model: str | None = None
     left_out: int = 0
+    reasoning_length: int | None = None
+    prompt_tokens: int | None = None
+    credit_limit_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageCompleted(ChatEvent):
-    """The end of an answer. The chat's own index also holds the full text and reasoning."""
+    """The end of an answer. The chat's own index also holds the full text and reasoning.
+
+    `usage` and `cost_micro_usd` are of the answer as a whole; `bill` is what its last attempt used,
+    from which it is charged (chat/attempts.py).
+    """
 
     type: ClassVar[str] = "message.completed"
     KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text", "reasoning"})
@@ -179,6 +190,7 @@ class MessageCompleted(ChatEvent):
     reasoning_ms: int | None = None
     usage: dict[str, Any] | None = None
     cost_micro_usd: int | None = None
+    bill: dict[str, Any] | None = None
     text: str | None = None
     reasoning: str | None = None
 
@@ -200,6 +212,7 @@ class MessageError(ChatEvent):
     sha256: str
     usage: dict[str, Any] | None = None
     cost_micro_usd: int | None = None
+    bill: dict[str, Any] | None = None
     text_kept: str | None = None
     reasoning: str | None = None
 

@@ -12,11 +12,18 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
+from billing import holds
+from billing.errors import BillingError
 from chat import events as ev
+from chat import paying, settling
 from chat.appender import PartAppender
+from chat.attempts import Attempt, attempts_of, bill_of, used_by_provider
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ContextTooLong, ProviderError
 from chat.own_models import find_for_call
@@ -37,15 +44,24 @@ FIRST_RETRY_DELAY_S = 0.5
 # After an error of these kinds the same request would fail again.
 NOT_RETRYABLE = frozenset({"context_too_long", "bad_request", "refused"})
 
+# No text has so many characters a token throughout: what comes beyond is not read, nor paid for.
+MAX_CHARS_PER_TOKEN = 16
+
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
 
 ATTEMPTS_SPENT = "attempts_spent"
 INTERNAL_ERROR = "internal_error"
+OUT_OF_CREDIT = "out_of_credit"
+NO_PRICE = "no_price"
 SENTENCES = {
     ATTEMPTS_SPENT: (
         "This answer was interrupted too often. What was written is kept; you can continue it."
     ),
+    OUT_OF_CREDIT: (
+        "Your credit is used up. What was written is kept; add credit, then continue the answer."
+    ),
+    NO_PRICE: "It is not known what this model costs, so it cannot be used. Choose another model.",
     INTERNAL_ERROR: "Something went wrong on our side. What was written is kept; try again.",
 }
 
@@ -101,6 +117,11 @@ class Generation:
         self._kept = ""
         # The model with the window it turned out to have, after it refused a prompt as too long.
         self._window: Model | None = None
+        # All attempts so far, this one last, and how many of them have been settled.
+        self.tried: list[Attempt] = []
+        self._settled = 0
+        self.model: Model | None = None
+        self._budget: holds.Budget | None = None
 
     # Lifecycle
 
@@ -120,6 +141,12 @@ class Generation:
             return Outcome.LOST
         except LogUnavailableError:
             logger.warning("the log is away; leaving answer %s to its lease", self.order.reply_id)
+            return Outcome.LOST
+        except (OperationalError, InterfaceError):
+            # The lease runs out, and the next try finds the database back and the log as it is.
+            logger.warning(
+                "the database is away; leaving answer %s to its lease", self.order.reply_id
+            )
             return Outcome.LOST
 
     def stop(self) -> None:
@@ -152,8 +179,10 @@ class Generation:
         order = self.order
         await self._log.raise_fence(order.stream, self._fence)
         await append_outbox(order.reply, order.stream)
-        transcript = fold_entries(await self._log.read(order.stream, chat=order.chat_id))
+        entries = await self._log.read(order.stream, chat=order.chat_id)
+        transcript = fold_entries(entries)
         self.transcript = transcript
+        self.tried = attempts_of(entries, order.reply_id)
         self.message = transcript.messages.get(order.reply_id)
         return self.message
 
@@ -184,6 +213,12 @@ class Generation:
                 if self._interrupted is None:
                     continue
                 finish = None
+            except BillingError as error:
+                return await self._fail(message, error.code, SENTENCES[error.code])
+            if finish is not None and finish.reason == "length" and self._is_limited:
+                return await self._fail(
+                    message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage
+                )
             if finish is not None:
                 return await self._complete(message, finish.reason, finish.usage)
             return await self._interrupted_end(message)
@@ -212,8 +247,18 @@ class Generation:
         """One call of the model. None when it was interrupted."""
         if self._interrupted is not None:
             return None
-        model = await self._find_model()
+        self.model = model = await self._find_model()
+        await self._settle_tried(message)
+        price = None
+        if not paying.free_reason(model):
+            price = await sync_to_async(paying.price_of)(model)
+            model = paying.within_price(model, price)
         prompt = await self._prompt(model, partial=str(message.text))
+        self._budget = None
+        if price is not None:
+            self._budget = await sync_to_async(paying.reserve)(
+                self.order, message.attempt + 1, model, price, prompt.prompt_tokens
+            )
         self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
         await self._announce(message, model, prompt, reason)
         if self._interrupted is not None:  # while there was no call yet that could be cancelled
@@ -255,6 +300,9 @@ class Generation:
     ) -> None:
         """Append the beginning of this attempt, or the seam."""
         attempt = message.attempt + 1
+        limit = self._budget.max_tokens if self._budget and self._is_limited else None
+        length, _ = ev.fingerprint(str(message.text))
+        thought = len(str(message.reasoning).encode())
         event: ev.MessageStarted | ev.MessageResumed
         if message.attempt == 0:
             event = ev.MessageStarted(
@@ -263,9 +311,9 @@ class Generation:
                 model=model.id,
                 left_out=prompt.left_out,
                 prompt_tokens=prompt.prompt_tokens,
+                credit_limit_tokens=limit,
             )
         else:
-            length, _ = ev.fingerprint(str(message.text))
             event = ev.MessageResumed(
                 message=message.id,
                 attempt=attempt,
@@ -274,19 +322,31 @@ class Generation:
                 length=length,
                 model=model.id,
                 left_out=prompt.left_out,
+                reasoning_length=thought,
+                prompt_tokens=prompt.prompt_tokens,
+                credit_limit_tokens=limit,
             )
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
+        self.tried.append(
+            Attempt(attempt, model.id, prompt.prompt_tokens, length, reasoning_from=thought)
+        )
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         partial = str(message.text)
-        async with aclosing(stream_answer(model, prompt, partial=partial)) as stream:
+        most = self._budget.max_tokens if self._budget else None
+        written = 0
+        answer = stream_answer(model, prompt, partial=partial, max_tokens=most)
+        async with aclosing(answer) as stream:
             async for item in stream:
                 if isinstance(item, Finish):
                     return item
                 self._clock.saw(item)
+                written += len(item.text) + len(item.reasoning)
                 message.text.add(item.text)
                 message.reasoning.add(item.reasoning)
                 await self._parts.push(item)
+                if most is not None and written > most * MAX_CHARS_PER_TOKEN:
+                    return Finish("length", None)  # The provider does not keep to `max_tokens`.
         raise ProviderError("stream_cut")
 
     async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
@@ -319,6 +379,7 @@ class Generation:
     async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
         text = str(message.text)
         length, sha256 = ev.fingerprint(text)
+        bill = self._bill(message, usage)
         usage = self._usage_of(message, usage)
         await self._append_and_fold(
             ev.MessageCompleted(
@@ -330,7 +391,8 @@ class Generation:
                 duration_ms=self._duration_ms(message),
                 reasoning_ms=self._clock.reasoning_ms,
                 usage=usage.to_dict() if usage else None,
-                cost_micro_usd=usage.cost_micro_usd if usage else None,
+                cost_micro_usd=await self._cost(usage),
+                bill=bill,
                 text=text,
                 reasoning=str(message.reasoning),
             ),
@@ -338,9 +400,13 @@ class Generation:
         )
         return Outcome.STOPPED if finish == "stopped" else Outcome.DONE
 
-    async def _fail(self, message: Message, code: str, sentence: str) -> Outcome:
+    async def _fail(
+        self, message: Message, code: str, sentence: str, usage: Usage | None = None
+    ) -> Outcome:
         kept = str(message.text)
         length, sha256 = ev.fingerprint(kept)
+        bill = self._bill(message, usage)
+        usage = self._usage_of(message, usage) if kept or message.reasoning else None
         await self._append_and_fold(
             ev.MessageError(
                 message=message.id,
@@ -349,6 +415,9 @@ class Generation:
                 retryable=code not in NOT_RETRYABLE,
                 length=length,
                 sha256=sha256,
+                usage=usage.to_dict() if usage else None,
+                cost_micro_usd=await self._cost(usage),
+                bill=bill,
                 text_kept=kept,
                 reasoning=str(message.reasoning),
             ),
@@ -372,6 +441,42 @@ class Generation:
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         fold(self.transcript, event, entry_id)
         self.transcript.cursor = entry_id
+
+    # Money
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._budget is not None and self._budget.limited
+
+    async def _settle_tried(self, message: Message) -> None:
+        """Before another attempt takes their hold: what the ones before it delivered."""
+        if self._settled == len(self.tried):
+            return
+        self._bill(message, None)
+        await sync_to_async(settling.charge)(self.order.reply, self.tried, self.model)
+        self._settled = len(self.tried)
+
+    def _bill(self, message: Message, usage: Usage | None) -> dict[str, Any]:
+        """What the last attempt is billed for; its first end counts. All of it must be stored."""
+        if not self.tried:
+            return bill_of(0, None)
+        last = self.tried[-1]
+        if last.bill is None:
+            text, reasoning = str(message.text).encode(), str(message.reasoning).encode()
+            last.text = text[last.text_from :].decode(errors="ignore")
+            last.reasoning = reasoning[last.reasoning_from :].decode(errors="ignore")
+            last.bill = bill_of(last.number, used_by_provider(usage) if usage else last.used)
+        return last.bill
+
+    async def _cost(self, usage: Usage | None) -> int | None:
+        """What the answer cost in all; where nothing is charged, what the provider says it cost."""
+        if not self.tried:
+            return None
+        if self.model is not None and paying.free_reason(self.model):
+            return usage.cost_micro_usd if usage else None
+        last = self.tried[-1]
+        call = paying.call_of(self.order.reply, last.number, last.model, "")
+        return await sync_to_async(holds.cost_so_far)(call, last.used)
 
     def _usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
         """What the answer as a whole used: providers tell it for a call that ended well, only.

@@ -117,7 +117,16 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         context_tokens=min(context, LOCAL_CONTEXT_TOKENS) if endpoint.name == "local" else context,
         max_output_tokens=output if isinstance(output, int) and output > 0 else None,
         server="ollama" if endpoint.name == "ollama" else server,
+        pricing=_pricing(entry),
     )
+
+
+def _pricing(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The plain prices; what is made of them is for billing to say."""
+    pricing = entry.get("pricing")
+    if not isinstance(pricing, dict):
+        return ()
+    return tuple((kind, text) for kind, text in pricing.items() if isinstance(text, str))
 
 
 def _ollama_details(model: Model, place: int) -> Model | None:

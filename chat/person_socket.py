@@ -22,6 +22,7 @@ from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
+from billing.statements import balance_json
 
 CLOSE_BAD_MESSAGE = 4400
 CLOSE_SIGN_IN = 4401
@@ -101,6 +102,11 @@ class PersonSocket(AsyncWebsocketConsumer):
     async def session_became(self, message: dict[str, Any]) -> None:
         """Sent to the sockets of a guest's session that is an account's now."""
         await self._tell_who()
+        await self._tell_balance()
+
+    async def balance_changed(self, message: dict[str, Any]) -> None:
+        """Sent when something was booked or held; several in a row may be one answer's."""
+        await self._tell_balance()
 
     async def person_set(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person whose name, picture or settings have changed."""
@@ -125,6 +131,14 @@ class PersonSocket(AsyncWebsocketConsumer):
     def _who(self) -> dict[str, Any]:
         row = preferences_of(self._user)
         return {"user": person_json(self._user), "settings": settings_json(self._user, row)}
+
+    async def _tell_balance(self) -> None:
+        balance = await self._balance()
+        if self._in_group:
+            await self._send_json({"type": "balance", "balance": balance})
+
+    async def _balance(self) -> dict[str, Any] | None:
+        return await database_sync_to_async(balance_json)(self._user)
 
     async def _send_json(self, message: dict[str, Any]) -> None:
         raise NotImplementedError

@@ -12,6 +12,7 @@ import hashlib
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -21,10 +22,14 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat import events as ev
+from chat import paying
+from chat.attempts import attempts_of
+from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.models import Chat, ErasedChat, Reply
+from chat.settling import settle
 from chat.transcript import entry_ms, fold_entries
-from chat.work_orders import load_order, settle
+from chat.work_orders import load_order
 from streams.log import Event, get_log
 from streams.queue import get_queue
 
@@ -49,8 +54,11 @@ class Send:
     edit: bool = False
 
 
-def place_send(owner: User, send: Send) -> Reply:
-    """Write the order down; the same order again gives the same row. Sync, one transaction."""
+def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
+    """Write the order down; the same order again gives the same row. Sync, one transaction.
+
+    With the model as the catalogue has it, credit is held for the answer, or nothing is written.
+    """
     reply_id = Reply.id_for_message(send.id)
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
     if existing := _placed_before(owner, reply_id, digest):
@@ -63,7 +71,10 @@ def place_send(owner: User, send: Send) -> Reply:
             parent = _parent_of_send(chat, send)
             before = _owed_before(parent) + _choices_for(chat, parent, reply_id)
             outbox = before + _outbox_of_send(chat, is_new, send, reply_id, parent)
-            return _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
+            reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
+            if model is not None:
+                paying.hold_for_order(owner, reply, model, send.text)
+            return reply
     except IntegrityError:
         # The same order was placed by another request between the look and the write.
         if existing := _placed_before(owner, reply_id, digest):
@@ -72,10 +83,10 @@ def place_send(owner: User, send: Send) -> Reply:
 
 
 def place_regeneration(
-    owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, prompt_id: uuid.UUID, model: str
+    owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, prompt_id: uuid.UUID, model: Model
 ) -> Reply:
     """Order another answer to a message that has one already. Sync, one transaction."""
-    digest = _digest(chat_id, prompt_id, model)
+    digest = _digest(chat_id, prompt_id, model.id)
     if existing := _placed_before(owner, reply_id, digest):
         return existing
     if Reply.objects.filter(prompt_id=reply_id, chat__owner=owner).exists():
@@ -88,10 +99,13 @@ def place_regeneration(
                 raise MessageNotFound
             before = _owed_before(sibling) + _choices_for(chat, sibling, reply_id)
             answer = ev.MessageCreated(
-                message=str(reply_id), role="assistant", parent=str(prompt_id), model=model
+                message=str(reply_id), role="assistant", parent=str(prompt_id), model=model.id
             )
             outbox = [*before, _boxed(chat_id, answer, f"{reply_id}:created")]
-            return _create_reply(chat, reply_id, prompt_id, sibling.parent, model, digest, outbox)
+            above = sibling.parent
+            reply = _create_reply(chat, reply_id, prompt_id, above, model.id, digest, outbox)
+            paying.hold_for_order(owner, reply, model, None)
+            return reply
     except IntegrityError:
         if existing := _placed_before(owner, reply_id, digest):
             return existing
@@ -104,14 +118,22 @@ async def continue_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) 
     The log knows of an end a moment before the row does, and so does whoever looks at the screen:
     that end is settled here, lest the order be taken for a repetition and lost.
     """
-    reply, placed = await sync_to_async(place_continue)(owner, chat_id, reply_id)
+    order = partial(place_continue, owner, chat_id, reply_id)
+    reply, placed = await sync_to_async(order)(await _model_of(owner, reply_id))
     if not placed and await _settled_by_log(owner.stream, reply):
-        reply, _ = await sync_to_async(place_continue)(owner, chat_id, reply_id)
+        reply, _ = await sync_to_async(order)(await _model_of(owner, reply_id))
     return reply
 
 
+async def _model_of(owner: User, reply_id: uuid.UUID) -> Model | None:
+    """As the catalogue has it now; None for no such reply, which `place_continue` refuses."""
+    reply = await Reply.objects.filter(id=reply_id).afirst()
+    return await paying.model_of(owner, reply.model) if reply else None
+
+
 async def _settled_by_log(stream: str, reply: Reply) -> bool:
-    transcript = fold_entries(await get_log().read(stream, chat=str(reply.chat_id)))
+    entries = await get_log().read(stream, chat=str(reply.chat_id))
+    transcript = fold_entries(entries)
     message = transcript.messages.get(str(reply.id))
     state = Reply.STATE_OF_STATUS.get(message.status) if message else None
     if message is None or state is None:
@@ -122,19 +144,23 @@ async def _settled_by_log(stream: str, reply: Reply) -> bool:
         return False  # That end is the one it was continued after.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
-        ended_ms = entry_ms(transcript.cursor)
-        for freed in await sync_to_async(settle)(order, state, message.attempt, ended_ms):
+        tried, ended_ms = attempts_of(entries, str(reply.id)), entry_ms(transcript.cursor)
+        for freed in await sync_to_async(settle)(order, state, tried, ended_ms=ended_ms):
             await enqueue(uuid.UUID(freed))
     return True
 
 
-def place_continue(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> tuple[Reply, bool]:
+def place_continue(
+    owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, model: Model | None
+) -> tuple[Reply, bool]:
     """The reply, and whether it was this call that ordered it to go on. Sync, one transaction."""
     with transaction.atomic():
         reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
         if reply.state == Reply.State.DONE:
             raise NotPossibleNow
         placed = reply.is_final
+        if placed and model is not None:
+            paying.hold_for_order(owner, reply, model, None)
         if placed:
             reply.state = Reply.State.QUEUED
             reply.continued_after_attempt = reply.attempts

@@ -1,7 +1,7 @@
 """A title for a chat, made by the model from the first exchange.
 
-A background call: it is not awaited by anybody, its failure costs nothing (the first words of the
-chat stay its title), and HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
+A background call: it is not awaited by anybody; when it fails or credit is short the first words of
+the chat stay its title. HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
 themselves.
 """
 
@@ -12,14 +12,21 @@ from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 
+from billing import holds
+from billing.errors import BillingError
+from billing.models import Usage
+from billing.prices import Used
 from chat import events as ev
-from chat.catalogue import Catalogue, UnknownModelError
+from chat import paying
+from chat.attempts import delivered, used_by_provider
+from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ProviderError
 from chat.models import Chat
 from chat.own_models import find_for_call
-from chat.prompt import build_prompt
-from chat.providers import Delta, stream_answer
+from chat.prompt import Prompt, build_prompt
+from chat.providers import Finish, stream_answer
 from chat.transcript import Transcript
 from chat.work_orders import WorkOrder
 from streams.errors import StreamsError
@@ -31,6 +38,7 @@ TITLE_MAX_CHARS = 60
 # What of the exchange the model is shown, and how much it may write before it is cut off.
 EXCERPT_CHARS = 600
 ANSWER_MAX_CHARS = 200
+ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
 INSTRUCTION = (
     "Write a title of two to six words for the conversation below. "
     "Reply with the title alone: no quotes, no full stop.\n\n"
@@ -51,7 +59,7 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
             await get_log().append(order.stream, [logged])
-    except (ProviderError, UnknownModelError, StreamsError) as error:
+    except (ProviderError, UnknownModelError, StreamsError, BillingError, DatabaseError) as error:
         logger.info("no title for chat %s: %s", order.chat_id, error)
 
 
@@ -62,14 +70,49 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
     )
     asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
     prompt = await build_prompt([("user", asked)], model)
-    written = ""
-    async with aclosing(stream_answer(model, prompt)) as stream:
-        async for item in stream:
-            if isinstance(item, Delta):
-                written += item.text
-                if len(written) > ANSWER_MAX_CHARS:
-                    break
+    most = await sync_to_async(_hold)(order, model, prompt)
+    written, used = "", None
+    try:
+        async with aclosing(stream_answer(model, prompt, max_tokens=most)) as stream:
+            async for item in stream:
+                if isinstance(item, Finish):
+                    used = used_by_provider(item.usage) if item.usage else None
+                else:
+                    written += item.text
+                    if len(written) > ANSWER_MAX_CHARS:
+                        break
+    finally:
+        used = used or delivered(prompt.prompt_tokens, written, "")
+        await sync_to_async(_settle)(order, model, used)
     return clean_title(written)
+
+
+def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
+    """How many tokens the model may write, None where nobody pays. Raises OutOfCredit, NoPrice."""
+    if paying.free_reason(model):
+        return None
+    owner, chat_id = order.reply.chat.owner, order.reply.chat_id
+    price, tokens = paying.price_of(model), prompt.prompt_tokens
+    key = _key(order)
+    holds.place(owner, key, price, tokens, chat_id=chat_id, answer_tokens=ANSWER_MAX_TOKENS)
+    return ANSWER_MAX_TOKENS
+
+
+def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
+    call = holds.Call(
+        hold_key=_key(order),
+        key=_key(order),
+        purpose=Usage.Purpose.TITLE,
+        person_id=order.reply.chat.owner_id,
+        model=model.id,
+        chat_id=order.reply.chat_id,
+        free=paying.free_reason(model),
+    )
+    holds.settle(call, used, last=True)
+
+
+def _key(order: WorkOrder) -> str:
+    return f"title:{order.reply_id}"
 
 
 def clean_title(written: str) -> str:

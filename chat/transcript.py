@@ -57,6 +57,8 @@ class Message:
     attempt: int = 0
     seams: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
+    # How long this attempt may be, when credit and not the model is what limits it.
+    credit_limit_tokens: int | None = None
     finish: str | None = None
     usage: dict[str, Any] | None = None
     cost_micro_usd: int | None = None
@@ -80,6 +82,7 @@ class Message:
             "attempt": self.attempt,
             "seams": self.seams,
             "left_out": self.left_out,
+            "credit_limit_tokens": self.credit_limit_tokens,
             "finish": self.finish,
             "usage": self.usage,
             "cost_micro_usd": self.cost_micro_usd,
@@ -262,6 +265,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.attempt = event.attempt
     message.model = event.model or message.model
     message.left_out = event.left_out
+    message.credit_limit_tokens = event.credit_limit_tokens
     message.error = None
 
 

@@ -34,9 +34,11 @@ from accounts.guests import (
 from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import settings_json
-from chat import chat_lists, chats, sends
+from billing.statements import balance_json
+from chat import chat_lists, chats, paying, sends
 from chat.api import api, change_id, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
+from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Reply
 from chat.own_models import find_for, models_for
@@ -83,7 +85,7 @@ async def _require_own_chat(person: User | None, chat_id: uuid.UUID) -> None:
 
 
 async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    models, default = await models_for(person)
+    models, default = await _offered(person)
     # The cursor is read first: what happens between the two reads is then watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
     return {
@@ -93,6 +95,7 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
         "cursor": cursor,
         "models": [model.to_dict() for model in models],
         "default_model": default,
+        "balance": await sync_to_async(balance_json)(person) if person else None,
         "ws_path": "/ws",
     }
 
@@ -116,15 +119,16 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     parent = body.get("parent")
     if not isinstance(body.get("edit", False), bool):
         raise BadRequest("“edit” must be true or false.")
+    model = await _known_model(await _person(request), body)
     send = sends.Send(
         id=sends.read_uuid(body.get("id"), "id"),
         chat=chat_id,
         text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
-        model=await _known_model(await _person(request), body),
+        model=model.id,
         parent=sends.read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
     )
-    user, reply = await sync_to_async(_place_for_visitor)(request, send)
+    user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
     await sends.deliver(reply, user.stream)
     accepted = {
         "chat": str(chat_id),
@@ -135,19 +139,19 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
 
 
-def _place_for_visitor(request: HttpRequest, send: sends.Send) -> tuple[User, Reply]:
+def _place_for_visitor(request: HttpRequest, send: sends.Send, model: Model) -> tuple[User, Reply]:
     """Place a send; a visitor becomes a guest by it, unless the send is refused."""
     if isinstance(request.user, User):
         if not request.user.is_active:
             raise NotSignedIn
         _take_send(request, request.user, Reply.id_for_message(send.id))
-        return request.user, sends.place_send(request.user, send)
+        return request.user, sends.place_send(request.user, send, model)
     _take_send_of_visitor(request, Reply.id_for_message(send.id))
     with transaction.atomic():
         guest = guest_of_visitor(request)
         if guest is None:
             raise NotSignedIn("Your browser did not keep our cookie. Allow cookies and reload.")
-        reply = sends.place_send(guest, send)
+        reply = sends.place_send(guest, send, model)
     sign_in_guest(request, guest)
     return guest, reply
 
@@ -270,8 +274,8 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 @require_GET
 @api
 async def models(request: HttpRequest) -> HttpResponse:
-    models, default = await models_for(await _person(request))
-    return JsonResponse({"models": [model.to_dict() for model in models], "default": default})
+    offered, default = await _offered(await _person(request))
+    return JsonResponse({"models": [model.to_dict() for model in offered], "default": default})
 
 
 # Private
@@ -282,10 +286,19 @@ async def _person(request: HttpRequest) -> User | None:
     return user if isinstance(user, User) and user.is_active else None
 
 
-async def _known_model(person: User | None, body: dict[str, Any]) -> str:
+async def _offered(person: User | None) -> tuple[list[Model], str | None]:
+    """The models that this person may use, and the one that is chosen when nobody has."""
+    found, default = await models_for(person)
+    models = await sync_to_async(paying.offered)(found)
+    if models and default not in {model.id for model in models}:
+        default = models[0].id
+    return models, default if models else None
+
+
+async def _known_model(person: User | None, body: dict[str, Any]) -> Model:
     name = text_field(body, "model", max_chars=MAX_TITLE_CHARS)
     try:
-        return (await find_for(person, name)).id
+        return await find_for(person, name)
     except UnknownModelError as error:
         raise ModelUnknown from error
 

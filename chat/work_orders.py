@@ -1,4 +1,4 @@
-"""The worker's side of the database: load what is owed, settle what has ended, find what got stuck.
+"""The worker's side of the database: load what is owed, find what got stuck.
 
 Sync throughout; the worker crosses over once at the start and once at the end of an answer.
 """
@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Greatest
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.preferences import preferences_of
-from chat.models import Chat, Reply
+from chat.models import Reply
 
 # How old an unfinished step must be before the sweep takes it for abandoned.
 ABANDONED_AFTER_S = 5
@@ -48,30 +47,6 @@ def load_order(reply_id: str) -> WorkOrder | None:
     return _order(reply)
 
 
-def settle(order: WorkOrder, state: Reply.State, attempts: int, ended_ms: int = 0) -> list[str]:
-    """Note the end of an answer; gives the replies that may start now.
-
-    Those are the ones that waited for it, or itself, when its owner has asked to continue since
-    `order` was loaded: this end is then not the end. Running it twice changes nothing the second
-    time. `ended_ms` is the time of the entry that says so.
-    """
-    reply = Reply.objects.filter(id=order.reply.id)
-    with transaction.atomic():
-        if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
-            return []  # Its owner has left.
-        unfinished = reply.exclude(state__in=Reply.FINAL)
-        unfinished.filter(continued_after_attempt=order.continued_after_attempt).update(
-            state=state, attempts=attempts, finished_at=timezone.now(), outbox=None
-        )
-        now = timezone.now()
-        Chat.objects.filter(id=order.reply.chat_id).update(
-            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), ended_ms)
-        )
-        if reply.filter(state=Reply.State.QUEUED).exists():
-            return [order.reply_id]
-        return _start_waiting(Q(parent_id=order.reply.id))
-
-
 def stops_requested(reply_ids: Iterable[str]) -> list[str]:
     """Which of these answers their owners want to end."""
     found = Reply.objects.filter(
@@ -87,7 +62,7 @@ def abandoned_orders() -> list[WorkOrder]:
     """
     before = timezone.now() - timedelta(seconds=ABANDONED_AFTER_S)
     with transaction.atomic():
-        _start_waiting(Q(parent__state__in=Reply.FINAL))
+        start_waiting(Q(parent__state__in=Reply.FINAL))
     stuck = (
         Reply.objects.select_related("chat__owner__preferences")
         .filter(created_at__lt=before, finished_at=None)
@@ -97,7 +72,8 @@ def abandoned_orders() -> list[WorkOrder]:
     return [_order(reply) for reply in stuck]
 
 
-def _start_waiting(which: Q) -> list[str]:
+def start_waiting(which: Q) -> list[str]:
+    """Those of the waiting replies are free to begin."""
     waiting = Reply.objects.filter(which, finished_at=None, state=Reply.State.WAITING)
     ids = list(waiting.order_by("created_at").values_list("id", flat=True))
     Reply.objects.filter(id__in=ids, state=Reply.State.WAITING).update(state=Reply.State.QUEUED)

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
@@ -20,12 +21,16 @@ from django.db import close_old_connections
 from accounts import chores as accounts_chores
 from accounts import key_upkeep
 from accounts.key_encryption import decryption_allowed
-from chat import erasing, search_index, titles, work_orders
+from billing import chores as billing_chores
+from billing import payment_chores
+from chat import bills, erasing, search_index, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
+from chat.price_lists import note_prices
 from chat.providers import drop_idle_clients
 from chat.sends import ANSWERS_QUEUE, deliver
+from chat.settling import settle
 from chat.stops import WORKERS_GROUP
 from chat.transcript import entry_ms
 from streams.errors import StreamsError
@@ -40,6 +45,8 @@ EXPORT_POLL_S = 1.0
 ERASE_EVERY_S = 60.0
 SEARCHABLE_EVERY_S = 1.0
 BEAT_EVERY_S = 1.0
+HOLDS_EVERY_S = 30.0
+PRICES_EVERY_S = 600.0
 # Pause before a loop goes on after an error, such as Redis being restarted.
 ERROR_PAUSE_S = 0.3
 # How long a leaving worker waits for what it has begun to be stored and handed over.
@@ -69,6 +76,7 @@ class Worker:
         self._leaving = asyncio.Event()
         self._people_wanted = asyncio.Event()
         self._keys_wanted = asyncio.Event()
+        self._holds_due_at = self._prices_due_at = 0.0
 
     # Lifecycle
 
@@ -97,6 +105,8 @@ class Worker:
                 (erasing.erase_deleted_chats, ERASE_EVERY_S),
                 (self._see_to_keys, 0.0),
                 (self._make_searchable, SEARCHABLE_EVERY_S),
+                (payment_chores.run, SWEEP_EVERY_S),
+                (self._see_to_money, SWEEP_EVERY_S),
                 (self._beat, BEAT_EVERY_S),
             )
         ]
@@ -209,6 +219,16 @@ class Worker:
         """Put what was said into the index of search: see `chat.search_index`."""
         await search_index.catch_up()
 
+    async def _see_to_money(self) -> None:
+        """Holds that a crash left, what models cost now, and the chores of billing."""
+        if time.monotonic() >= self._holds_due_at:
+            await bills.sweep_holds()
+            self._holds_due_at = time.monotonic() + HOLDS_EVERY_S
+        if time.monotonic() >= self._prices_due_at:
+            await note_prices()
+            self._prices_due_at = time.monotonic() + PRICES_EVERY_S
+        await billing_chores.run()
+
     async def _beat(self) -> None:
         await self._queue.beat(self.name, b'{"answers":%d}' % len(self._running))
 
@@ -259,19 +279,19 @@ class Worker:
     async def _finish(self, generation: Generation, outcome: Outcome) -> None:
         order, job = generation.order, generation.job
         if outcome is Outcome.LOST:
+            await _drop_broken_connection()
             return
         if outcome is Outcome.HANDED_OVER:
             await self._queue.release(job)
             return
-        message = generation.message
-        attempts = message.attempt if message else 0
         seen = generation.transcript.cursor
         await self._log.compact(order.stream, order.chat_id, order.reply_id, until=seen)
         # The job goes first: once the row says that the answer has ended, its owner may order it
         # to go on, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        settled = await sync_to_async(work_orders.settle)(
-            order, STATES[outcome], attempts, entry_ms(seen)
+        tried, model = generation.tried, generation.model
+        settled = await sync_to_async(settle)(
+            order, STATES[outcome], tried, model, ended_ms=entry_ms(seen)
         )
         for reply_id in settled:
             await self._queue.put(reply_id, b"")

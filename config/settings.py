@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "config",
     "streams",
     "accounts",
+    "billing",
     "chat",
     # After ours: our templates and commands come first.
     "allauth",
@@ -253,6 +254,20 @@ CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 *
 # How long the database may look for what somebody searches.
 SEARCH_TIMEOUT_MS = env.int("SEARCH_TIMEOUT_MS", 3_000, validate=validate.Range(100, 60_000))
 
+# --- Payments by Stripe: offered when there is a key (billing/stripe_api.py) ---
+STRIPE_SECRET_KEY = env_secret(env, "STRIPE_SECRET_KEY")
+# More than one while they are rotated, separated by commas.
+STRIPE_WEBHOOK_SECRETS = [
+    secret.strip()
+    for secret in env_secret(env, "STRIPE_WEBHOOK_SECRET").split(",")
+    if secret.strip()
+]
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "") or "https://api.stripe.com"
+# Where Checkout's pages are: Stripe's own, or a domain of yours that you have set up there.
+STRIPE_CHECKOUT_URL = env.str("STRIPE_CHECKOUT_URL", "") or "https://checkout.stripe.com"
+STRIPE_RECONCILE_MINUTES = env.int("STRIPE_RECONCILE_MINUTES", 5, validate=validate.Range(1, 1_440))
+CHECKOUT_ORIGINS = [site_of(STRIPE_CHECKOUT_URL)] if STRIPE_SECRET_KEY else []
+
 # --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
 EMAIL_URL = env_secret(env, "EMAIL_URL")
 EMAIL_TIMEOUT = 20
@@ -316,8 +331,9 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "manifest-src": [SELF],
         "worker-src": [SELF],
-        # Browsers also apply it to where a form's answer leads: to the providers one signs in with.
-        "form-action": [SELF, *SIGN_IN_ORIGINS],
+        # Browsers also apply it to where a form's answer leads: to the providers one signs in with,
+        # to Checkout.
+        "form-action": [SELF, *SIGN_IN_ORIGINS, *CHECKOUT_ORIGINS],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "report-uri": "/csp-reports",
@@ -357,7 +373,10 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {
-        **{app: {"level": LOG_LEVEL} for app in ("config", "streams", "accounts", "chat")},
+        **{
+            app: {"level": LOG_LEVEL}
+            for app in ("config", "streams", "accounts", "billing", "chat")
+        },
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # A page not found is the visitor's affair; a refused host or a failed view is ours.
         "django.request": {"level": "ERROR", "filters": ["said_already"]},
@@ -393,12 +412,37 @@ LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validat
 LIMIT_EXPORTS_PER_DAY_USER = env.int("LIMIT_EXPORTS_PER_DAY_USER", 3, validate=_COUNT)
 # Of failed sign-ins to one account, those that its record keeps.
 LIMIT_FAILURES_RECORDED_PER_HOUR_USER = 30
+# Calls to the webhook that were not signed by Stripe: each is kept in a log.
+LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", 60, validate=_COUNT
+)
+LIMIT_TOP_UPS_PER_HOUR_USER = env.int("LIMIT_TOP_UPS_PER_HOUR_USER", 20, validate=_COUNT)
 LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
 )
 
 # A check asks the provider: not a way to try out keys, or to look around on the network.
 LIMIT_KEY_CHECKS_PER_HOUR_USER = env.int("LIMIT_KEY_CHECKS_PER_HOUR_USER", 30, validate=_COUNT)
+
+# --- Credit: micro-USD, a millionth of a dollar each (billing/) ---
+# Off: the operator pays for every model, and nobody is asked for anything. Usage is counted.
+BILLING = env.bool("HOLDFAST_BILLING", True)
+_MICRO_USD = validate.Range(0, 1_000_000_000)
+CREDIT_SIGN_UP_MICRO_USD = env.int("CREDIT_SIGN_UP_MICRO_USD", 2_000_000, validate=_MICRO_USD)
+CREDIT_GUEST_MICRO_USD = env.int("CREDIT_GUEST_MICRO_USD", 500_000, validate=_MICRO_USD)
+CREDIT_FREE_MICRO_USD = env.int("CREDIT_FREE_MICRO_USD", 500_000, validate=_MICRO_USD)
+CREDIT_FREE_AFTER_DAYS = env.int("CREDIT_FREE_AFTER_DAYS", 30, validate=validate.Range(1, 3_650))
+# What staff who may give credit, but not adjust it, may give one person at once.
+STAFF_GIVES_AT_MOST_MICRO_USD = env.int(
+    "STAFF_GIVES_AT_MOST_MICRO_USD", 20_000_000, validate=_MICRO_USD
+)
+AUDIT_EVERY_HOURS = 24
+# Less than this is of no use: who has less is at zero.
+CREDIT_ZERO_BELOW_MICRO_USD = 10_000
+# An answer on credit is no longer than this, so that one chat does not hold all that is there.
+CREDIT_MAX_ANSWER_TOKENS = env.int(
+    "CREDIT_MAX_ANSWER_TOKENS", 32_000, validate=validate.Range(256, 10_000_000)
+)
 
 # --- Workers ---
 WORK_LEASE_MS = env.int("WORK_LEASE_MS", 1_500)

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
 def run_lint() -> bool:
     manage = [sys.executable, "manage.py"]
     warnings = ["--fail-level", "WARNING"]
-    paths = ["manage.py", "config", "streams", "accounts", "chat"]
+    paths = ["manage.py", "config", "streams", "accounts", "billing", "chat"]
     steps = {
         "ruff check": [sys.executable, "-m", "ruff", "check", "."],
         "ruff format --check": [sys.executable, "-m", "ruff", "format", "--check", "."],

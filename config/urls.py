@@ -13,6 +13,7 @@ urlpatterns = [
     path("csp-reports", csp_reports, name="csp-reports"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
+    path("", include("billing.urls")),
     path("account/", include("allauth.urls")),
     path("", include("chat.urls")),
 ]

@@ -21,7 +21,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -84,18 +84,8 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
         """One user's log. The object id is the user's."""
         self._require_permission(request)
         user = _get_user(object_id)
-        asked = {name: request.GET.get(name, "") for name in ("chat", "type", "after", "before")}
-        context = self._context(request, person=user, stream=_stream(user), asked=asked)
-        try:
-            with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
-                page = log_page(client, settings.STREAMS_PREFIX, _stream(user), **asked)
-        except (InvalidCursorError, InvalidNameError) as error:
-            raise Http404(str(error)) from error
-        except redis.RedisError:
-            logger.exception("The log could not be read")
-            context |= {"unavailable": True}
-        else:
-            context |= _page_context(page, asked, request.GET.get("show", ""))
+        context = self._context(request, person=user, stream=_stream(user))
+        context |= log_context(_stream(user), request.GET)
         return TemplateResponse(request, "admin/streams/userlog/log.html", context)
 
     def _require_permission(self, request: HttpRequest) -> None:
@@ -136,6 +126,20 @@ def _stream(user: Any) -> str:
 
 def _log_url(user: AbstractBaseUser) -> str:
     return reverse("admin:streams_userlog_change", args=[user.pk])
+
+
+def log_context(stream: str, query: QueryDict) -> dict[str, Any]:
+    """What admin/streams/userlog/_entries.html shows of a log. Raises Http404."""
+    asked = {name: query.get(name, "") for name in ("chat", "type", "after", "before")}
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
+            page = log_page(client, settings.STREAMS_PREFIX, stream, **asked)
+    except (InvalidCursorError, InvalidNameError) as error:
+        raise Http404(str(error)) from error
+    except redis.RedisError:
+        logger.exception("The log could not be read")
+        return {"asked": asked, "unavailable": True}
+    return {"asked": asked} | _page_context(page, asked, query.get("show", ""))
 
 
 def _page_context(page: LogPage, asked: dict[str, str], show: str) -> dict[str, Any]:

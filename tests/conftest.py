@@ -54,25 +54,31 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def people_are_flushed_before_their_events() -> Iterator[None]:
-    """Between tests SQLite is emptied row by row, and the database keeps the events of a person."""
+def tables_can_be_emptied() -> Iterator[None]:
+    """Between tests SQLite is emptied row by row: people before their security events, which the
+    database keeps as long as there is a person, and without the triggers of the books, which allow
+    nothing to be deleted."""
     operations = type(connection.ops)
     real = operations.sql_flush
 
-    def people_first(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
-        flush = real(
-            self, style, sorted(tables, key=lambda name: name != "accounts_user"), **options
-        )
-        if connection.vendor != "sqlite" or "accounts_securityevent" not in tables:
-            return flush
-        # That an account was deleted is kept from everybody, here too: its guard steps aside.
+    def flush(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+        people_first = sorted(tables, key=lambda name: name != "accounts_user")
+        statements: list[str] = real(self, style, people_first, **options)
+        if connection.vendor != "sqlite":
+            return statements
+        # What the database keeps from being deleted goes here too: its guards step aside.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [GUARD])
-            [guard] = cursor.fetchone() or [None]
-        return [f"DROP TRIGGER {GUARD}", *flush, guard] if guard else flush
+            cursor.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' "
+                "AND (name = %s OR name LIKE 'billing_%%_is_not_deleted')",
+                [GUARD],
+            )
+            guards = cursor.fetchall()
+        dropped = [f"DROP TRIGGER {name}" for name, _ in guards]
+        return [*dropped, *statements, *(sql for _, sql in guards)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "sql_flush", people_first)
+        patch.setattr(operations, "sql_flush", flush)
         yield
 
 

@@ -42,7 +42,9 @@ invalid, revoked, banned, quota (lists models, answers 429 insufficient_quota), 
 (500). /v1/models then needs one as well; Anthropic's, below /anthropic/v1, by x-api-key.
 GET /openrouter/v1/key tells of a key.
 
-Also: GET /v1/models; the same under /openrouter/v1 (context_length) and /llama/v1 (llama.cpp:
+The answer ends with "length" at max_tokens.
+
+Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
 GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
 path, headers, sent, finished, disconnected}]}; POST /_reset;
@@ -79,6 +81,8 @@ MODELS = [
     "whisper-1",
 ]
 CONTEXT_TOKENS = 8192
+# USD for a token each: $10 for a million in, $20 for a million out.
+PRICING = {"prompt": "0.00001", "completion": "0.00002", "request": "0", "image": "0"}
 BURST_CHUNKS = 64  # per write when there is no rate
 
 WORDS = [
@@ -242,6 +246,11 @@ class Question:
         return iter(rest)
 
     @property
+    def most(self) -> int | None:
+        """How many tokens the answer may have, reasoning included."""
+        return self.body.get("max_tokens") or self.body.get("max_completion_tokens")
+
+    @property
     def prompt_tokens(self) -> int:
         return sum(len(plain(m["content"]).encode()) // 4 + 4 for m in self.body["messages"])
 
@@ -260,6 +269,7 @@ class Answer:
     ) -> None:
         self.q, self.record, self.leaked = question, record, leaked
         self.faults = question.script if faulty else {}
+        self.is_cut = False
         self.head = orjson.dumps(
             {
                 "id": "chatcmpl-fake",
@@ -283,9 +293,13 @@ class Answer:
 
     def text(self) -> Iterator[Part]:
         group, size, interval = [], self.q.count("per_chunk", 1), self.interval
+        thought = self.q.count("reasoning") if not self.q.partial else 0
         for n, token in enumerate(self.q.tokens):
             if (yield from self.fault(n)):
                 return True
+            if self.q.most is not None and n + thought >= self.q.most:
+                self.is_cut = True
+                break
             group.append(token)
             self.record["sent"] = n + 1
             if len(group) >= size:
@@ -366,7 +380,7 @@ class Answer:
     def ending(self) -> Iterator[Part]:
         script = self.q.script
         if script.get("no_finish") != "1":
-            yield self.chunk({}, script.get("finish", "stop"))
+            yield self.chunk({}, "length" if self.is_cut else script.get("finish", "stop"))
         if self.q.body.get("stream_options") and script.get("no_usage") != "1":
             yield (
                 b"data: "
@@ -497,6 +511,8 @@ class State:
 
     models: list[str] = field(default_factory=lambda: list(MODELS))
     keys: dict[str, str] | None = None
+    # Of OpenRouter's list: by name, or PRICING; None leaves it out.
+    pricing: dict[str, dict[str, str] | None] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     active: int = 0
@@ -629,6 +645,8 @@ class Connection(asyncio.Protocol):
                 "architecture": {"output_modalities": ["text"]},
                 "top_provider": {"context_length": CONTEXT_TOKENS, "max_completion_tokens": 4096},
             }
+            if (pricing := self.state.pricing.get(name, PRICING)) is not None:
+                entry["pricing"] = pricing
         return entry
 
     def chat(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
@@ -782,6 +800,7 @@ class FakeModel:
         self.state, self.port, self._loop = state, port, loop
         self.root = f"http://127.0.0.1:{port}"
         self.base_url = self.root + "/v1"
+        self.openrouter_url = self.root + "/openrouter/v1"
 
     def report(self) -> dict[str, Any]:
         async def copy() -> dict[str, Any]:
@@ -801,6 +820,10 @@ class FakeModel:
 
     def list_models(self, *names: str) -> None:
         self.state.models = list(names)
+
+    def price(self, name: str, pricing: dict[str, str] | None) -> None:
+        """What OpenRouter's list says this model costs."""
+        self.state.pricing[name] = pricing
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -22,6 +22,8 @@ _CONFIGURATION = (
     "ACCOUNT_",
     "EXPORT_",
     "CHAT_",
+    "CREDIT_",
+    "STRIPE_",
     "OPENAI_",
     "OPENROUTER_",
     "OLLAMA_",

@@ -39,6 +39,7 @@ events = st.one_of(
         attempt=st.integers(1, 3),
         model=st.just("x/y"),
         left_out=st.integers(0, 2),
+        credit_limit_tokens=st.none() | st.integers(1, 9),
     ),
     _event("message.delta", message=messages, text=texts),
     _event("message.reasoning", message=messages, text=texts),
@@ -49,6 +50,7 @@ events = st.one_of(
         reason=st.sampled_from(["lost", "handover", "provider", "user"]),
         means=st.sampled_from(["prefill", "ask", "restart"]),
         length=st.integers(0, 9),
+        credit_limit_tokens=st.none() | st.integers(1, 9),
     ),
     _event(
         "message.completed",

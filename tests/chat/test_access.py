@@ -21,6 +21,7 @@ from accounts.models import User
 from accounts.picture_files import Picture
 from accounts.preferences import change_picture
 from accounts.suspension import suspend
+from billing import top_ups
 from chat.models import Chat, Reply
 from chat.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
 CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
+TOP_UP = uuid.UUID(int=4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +100,14 @@ TABLE: dict[str, list[Row]] = {
         Row("/settings/leaving", (302,) * 6),
         Row("/settings/leaving", (302,) * 6, "POST", {}),
     ],
+    "billing:overview": [Row("/billing", (302, 200, 200, 302, 200, 200))],
+    "billing:history-csv": [Row("/billing/history.csv", (302, 200, 200, 302, 200, 200))],
+    "billing:usage": [Row("/billing/usage", (302, 200, 200, 302, 200, 200))],
+    "billing:usage-csv": [Row("/billing/usage.csv", (302, 200, 200, 302, 200, 200))],
+    # Without Stripe there is nothing to order, nor anybody to call.
+    "billing:top-ups": [Row("/billing/top-ups", (302, 302, 404, 302, 404, 404), "POST", {})],
+    "billing:top-up": [Row(f"/billing/top-ups/{TOP_UP}", (302, 404, 404, 302, 404, 200))],
+    "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
     "chat:models": [Row("/api/models", ANYBODY)],
@@ -152,6 +162,10 @@ GROUPS: dict[str, dict] = {
             "admin:chat_chat_add",
             "admin:chat_reply_add",
             "admin:streams_userlog_add",
+            *(
+                f"admin:billing_{model}_add"
+                for model in ("purse", "ledgerentry", "hold", "usage", "topup", "auditrun")
+            ),
             "admin:autocomplete",
         },
     },
@@ -259,6 +273,7 @@ def _make_people():
     chat = Chat.objects.create(
         id=CHAT, owner=made["owner"], title="Secret", updated_at=made["owner"].created_at
     )
+    top_ups.order(made["owner"].id, TOP_UP, 500)
     Reply.objects.create(
         id=REPLY, chat=chat, prompt_id=PROMPT, model=MODEL, state=Reply.State.QUEUED
     )

@@ -6,6 +6,7 @@ import json
 import uuid
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from hypothesis import HealthCheck, given
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Preferences, User
 from accounts.preferences import settings_json
+from billing import ledger
 from chat import consumers
 from chat import events as ev
 from chat.commands import MAX_COMMAND_BYTES, parse_command
@@ -147,7 +149,30 @@ async def test_it_welcomes(online):
             "heartbeat_ms": consumers.HEARTBEAT_MS,
             "user": online.user,
             "settings": settings_json(await User.objects.aget(), Preferences()),
+            "balance": {
+                "balance_micro_usd": 500_000,
+                "held_micro_usd": 0,
+                "level": "ok",
+                "free_credit_at": None,
+                "can_top_up": False,
+            },
         }
+
+
+async def test_a_new_balance_comes_to_every_socket_of_that_person_and_to_nobody_else(online, bob):
+    await bob.send("Hello")
+    person_id = uuid.UUID(online.user["id"])
+    post = sync_to_async(ledger.post)
+    async with Socket(online) as one, Socket(online) as other, Socket(bob) as his:
+        for socket in (one, other, his):
+            await socket.until_type("welcome")
+        await post(person_id, "adjustment", 70_000, key=str(person_id), reason="A present")
+        for socket in (one, other):
+            told = await socket.until_type("balance")
+            assert told["balance"]["balance_micro_usd"] >= 70_000
+        await post(uuid.UUID(bob.user["id"]), "adjustment", 1, key="his", reason="A micro-dollar")
+        # The first he hears of is his own.
+        assert (await his.until_type("balance"))["balance"]["balance_micro_usd"] % 10_000 == 1
 
 
 @pytest.mark.parametrize("cookies", ["", "sessionid=made-up", "hf_visitor=a:b:c"])

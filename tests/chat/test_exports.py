@@ -94,7 +94,9 @@ async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
     assert about["profile"]["email"] == "alice@example.org"
     assert {event["kind"] for event in about["security_events"]} >= {"signed_in", "signed_up"}
     assert len(about["sessions"]) == 1
-    assert "Never mind" not in str(archive.namelist()) and len(archive.namelist()) == 3
+    assert "Never mind" not in str(archive.namelist()) and len(archive.namelist()) == 5
+    assert "script/known" in only(archive, "usage.csv")
+    assert only(archive, "payments.csv").count("\n") > 1
 
     said = await mail_to(mailbox, "alice@example.org")
     assert said["Subject"] == "Your download is ready"

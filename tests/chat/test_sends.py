@@ -11,14 +11,19 @@ from django.db import DatabaseError, connection
 from accounts.models import User
 from chat import events as ev
 from chat import sends, work_orders
+from chat.attempts import Attempt
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Chat, Reply
+from chat.settling import settle
 from chat.worker import Worker
 from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.conftest import MODEL
 from tests.fake_model import text_of
+
+# One attempt, which cost nothing.
+TRIED = [Attempt(1, MODEL, 0, bill={"attempt": 1})]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,7 +147,7 @@ async def job_done(reply, stream):
 
 async def row_settled(reply, stream):
     _, order = await job_done(reply, stream)
-    await sync_to_async(work_orders.settle)(order, Reply.State.DONE, 1)
+    await sync_to_async(settle)(order, Reply.State.DONE, TRIED)
 
 
 STEPS = [
@@ -354,8 +359,8 @@ async def test_two_workers_that_settle_the_same_end_free_once(owner):
     _, first = await owner.send("[[tokens=1]] a", parent=owner.first)
     _, second = await owner.send("[[tokens=1]] b", parent=first)
     order = await sync_to_async(work_orders.load_order)(first)
-    assert await sync_to_async(work_orders.settle)(order, Reply.State.DONE, 1) == [second]
-    assert await sync_to_async(work_orders.settle)(order, Reply.State.FAILED, 2) == []
+    assert await sync_to_async(settle)(order, Reply.State.DONE, TRIED) == [second]
+    assert await sync_to_async(settle)(order, Reply.State.FAILED, TRIED) == []
     row = await Reply.objects.aget(id=first)
     assert (row.state, row.attempts) == ("done", 1)
 

@@ -8,6 +8,7 @@ import pytest
 from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
+from billing.errors import BillingError
 from chat import consumers, errors, generation, model_errors, person_socket
 from chat.commands import parse_command
 from chat.error_pages import csrf_failure, not_found, server_error
@@ -109,7 +110,7 @@ def every(kind: type) -> list[type]:
 
 
 def test_every_refusal_is_documented_with_its_status(rf):
-    kinds = [*every(errors.ChatError), *every(AccountsError)]
+    kinds = [*every(errors.ChatError), *every(AccountsError), *every(BillingError)]
     ours = {(kind.code, int(kind.status)) for kind in kinds}
     for view in (lambda r: not_found(r, Exception()), csrf_failure, server_error):
         response = view(rf.get("/api/x"))

@@ -83,6 +83,7 @@ function create(state, data, id) {
     attempt: 0,
     seams: [],
     left_out: 0,
+    credit_limit_tokens: null,
     finish: null,
     usage: null,
     cost_micro_usd: null,
@@ -133,6 +134,7 @@ function begin(message, data) {
   message.attempt = data.attempt;
   message.model = data.model || message.model;
   message.left_out = data.left_out ?? 0;
+  message.credit_limit_tokens = data.credit_limit_tokens ?? null;
   message.error = null;
 }
 

@@ -51,15 +51,6 @@ export function duration(ms, { isWhole = false } = {}) {
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** Micro-USD as dollars, with as many digits as small amounts need: $1.20, $0.034, $0.00021. */
-export function dollars(microUsd) {
-  const amount = microUsd / 1_000_000;
-  if (amount >= 1) return `$${amount.toFixed(2)}`;
-  if (amount > 0 && amount < 0.00001) return "<$0.00001";
-  const digits = amount >= 0.01 ? 3 : 5;
-  return `$${amount.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")}`;
-}
-
 /** "endpoint/vendor/name" -> "name": for a model that is not in the catalogue any more. */
 export function shortModelName(id) {
   return id.split("/").at(-1);

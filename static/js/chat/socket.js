@@ -140,6 +140,9 @@ export class Connection {
       case "user":
         this.#handlers.onUser(message);
         break;
+      case "balance":
+        this.#handlers.onBalance(message.balance);
+        break;
       case "ping":
         this.#send({ type: "pong" });
         break;

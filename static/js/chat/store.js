@@ -4,6 +4,7 @@ import { batch, computed, signal } from "../signals.js";
 import { api, repeatUntilAnswered } from "./api.js";
 import { ChatList } from "./chat_list.js";
 import { keepTime } from "./clock.js";
+import { Credit } from "./credit.js";
 import { Finding } from "./finding.js";
 import { uuid7 } from "./ids.js";
 import { OpenChat } from "./open_chat.js";
@@ -25,6 +26,7 @@ export class Store {
   finding;
   outbox;
   connection;
+  credit;
   toasts = new Toasts();
   /** The id of the chat on screen; null for a new one. */
   chatId = signal(null);
@@ -45,6 +47,7 @@ export class Store {
     this.defaultModel = signal(config.default_model ?? null);
     this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => this.finding.fetch(id));
     this.finding = new Finding(this);
+    this.credit = new Credit(config.balance);
     this.chatId.value = config.chat ?? null;
     this.outbox = new Outbox({
       wake: this.#wake,
@@ -59,6 +62,7 @@ export class Store {
       onReset: () => this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
       onUser: (message) => this.#became(message),
+      onBalance: (balance) => this.credit.set(balance),
       onProblem: (message) => this.#problem(message),
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
@@ -183,11 +187,12 @@ export class Store {
   }
 
   /** The server is there: what waits to be sent need not wait longer. */
-  #welcomed({ user, settings }) {
+  #welcomed({ user, settings, balance }) {
     const before = this.user.peek();
     // Signed in as somebody else in another tab: what is shown here is not theirs.
     if (user && before && user.id !== before.id) return location.reload();
     this.#became({ user: user ?? this.user.peek(), settings });
+    if (balance !== undefined) this.credit.set(balance);
     this.#wake.dispatchEvent(new Event("wake"));
   }
 
@@ -268,6 +273,7 @@ export class Store {
   #sent(item, { user } = {}) {
     if (user) this.user.value = user;
     saveDraft(item.chat, "");
+    this.credit.refused.value = null;
     // The first send made the guest: now there is somebody to open a socket for. And a server that
     // answers here is there for the socket too.
     this.connection.start();
@@ -277,7 +283,7 @@ export class Store {
   }
 
   #refused(item, error) {
-    this.toasts.show(error.message, { isProblem: true });
+    if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true });
     const isEmptyChat = !this.list.has(item.chat);
     if (item.chat === this.chatId.peek() && isEmptyChat) this.openChat(null);
     if (item.chat !== this.chatId.peek() && !isEmptyChat) saveDraft(item.chat, item.text);
@@ -295,7 +301,7 @@ export class Store {
       await repeatUntilAnswered(order, { wake: this.#wake, tries: COMMAND_TRIES });
     } catch (error) {
       takeBack();
-      this.toasts.show(error.message, { isProblem: true });
+      if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true });
     }
   }
 

@@ -181,6 +181,25 @@ export const text = {
   account: "Your account",
   guestHint: "Your chats are kept in this browser only.",
   signUpToKeep: "Sign up to keep your chats",
+  credit: "Credit",
+  guestCredit: "Guest credit",
+  addCredit: "Add credit",
+  seeCredit: "See your credit",
+  signUpForCredit: "Sign up to go on",
+  creditNotice: (kind, isGuest) =>
+    kind === "low"
+      ? isGuest ? "Your guest credit is coming to an end." : "Your credit is coming to an end."
+      : `${isGuest ? "Your guest credit is used up." : "Your credit is used up."} Models that cost nothing go on working; what you write is kept.`,
+  freeCreditOn: (date) => `If you add none, free credit comes on ${date}.`,
+  creditLimit: (tokens) => `Credit is short: at most ${tokens.toLocaleString()} tokens`,
+  creditLimitReached: "Your credit did not allow a longer answer.",
+  chatCost: (amount) => `This chat has cost ${amount}`,
+  chatCostTitle: "What the answers cost",
+  answersAndTokens: (answers, tokens) =>
+    `${answers.toLocaleString()} ${plural(answers, "answer", "answers")}, ${tokens.toLocaleString()} ${plural(tokens, "token", "tokens")}`,
+  free: "free",
+  allUsage: "All usage of this chat",
+  billing: "Credit and usage",
   settings: "Settings",
   sessions: "Sessions",
   signOut: "Sign out",

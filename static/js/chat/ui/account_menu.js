@@ -20,6 +20,7 @@ export function AccountMenu({ store }) {
       <${Icon} name="more" />
     </summary>
     <div class="account-box">
+      ${store.credit.balance.value && html`<a class="account-item" href="/billing">${text.billing}</a>`}
       <a class="account-item" href="/settings">${text.settings}</a>
       <a class="account-item" href="/settings/sessions">${text.sessions}</a>
       <form method="post" action="/account/logout/" onSubmit=${putToken}>

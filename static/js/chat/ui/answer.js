@@ -1,7 +1,8 @@
 import { html, useEffect, useState } from "../../preact.js";
-import { clockTime, dollars, duration, fullTime, shortModelName } from "../format.js";
+import { clockTime, duration, fullTime, shortModelName } from "../format.js";
 import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
+import { dollars } from "../money.js";
 import { text } from "../text.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { copyFrom } from "./clipboard.js";
@@ -9,6 +10,9 @@ import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "./model_menu.js";
+
+// Ends of an answer that more credit would have spared.
+const CREDIT_ERRORS = new Set(["out_of_credit"]);
 
 // A message is changed in place, and a component whose props are the same is not drawn again: what
 // shows a part of a message is given its tick too.
@@ -21,6 +25,7 @@ export function Answer({ store, open, id, waitsFor }) {
   return html`<article class="message message-answer" aria-label=${`${text.assistant}, ${name}`} aria-busy=${isOpen} id=${`m-${id}`}>
     <header class="answer-head"><span class="answer-model">${name}</span>
       <${LeftOut} count=${message.left_out} />
+      ${message.credit_limit_tokens && isOpen && html`<span class="notice-inline">${text.creditLimit(message.credit_limit_tokens)}</span>`}
     </header>
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
@@ -84,6 +89,7 @@ function Outcome({ store, open, message }) {
   if (message.status === "error") {
     return html`<div class="notice notice-problem" role="alert">
       <p>${message.error.text}</p>
+      ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
       ${isLast && html`<button type="button" class="button" onClick=${() => store.goOn(message.id)}>
         <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
     </div>`;
@@ -91,6 +97,9 @@ function Outcome({ store, open, message }) {
   if (message.status === "stopped") {
     return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
       ${isLast && html` <button type="button" class="link-button" onClick=${() => store.goOn(message.id)}>${text.continue}</button>`}</p>`;
+  }
+  if (message.finish === "length" && message.credit_limit_tokens) {
+    return html`<p class="notice">${text.creditLimitReached} <a class="link-button" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a></p>`;
   }
   if (message.finish === "length") return html`<p class="notice">${text.lengthLimit}</p>`;
   if (message.finish === "content_filter") return html`<p class="notice">${text.contentFilter}</p>`;

@@ -5,6 +5,7 @@ import { text } from "../text.js";
 import { Announcer } from "./announcer.js";
 import { Composer } from "./composer.js";
 import { ConnectionState } from "./connection_state.js";
+import { ChatCost, CreditNotice } from "./credit.js";
 import { EmptyState, NotHere } from "./empty_state.js";
 import { Icon } from "./icons.js";
 import { useJump } from "./jump_to_message.js";
@@ -76,6 +77,7 @@ export function App({ store }) {
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
         <${ChatTitle} store=${store} />
+        <${ChatCost} store=${store} />
         <${InstructionsButton} store=${store} />
         <${ConnectionState} store=${store} />
       </header>
@@ -148,6 +150,7 @@ function ChatPane({ store }) {
     </main>
     <div class="dock">
       <${JumpButton} keeper=${keeper} open=${open} />
+      ${isThere(open) && html`<${CreditNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}
     </div>`;
 }

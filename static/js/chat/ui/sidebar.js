@@ -3,6 +3,7 @@ import { ariaKeys } from "../shortcuts.js";
 import { text } from "../text.js";
 import { AccountMenu } from "./account_menu.js";
 import { ChatGroups } from "./chat_groups.js";
+import { Balance } from "./credit.js";
 import { Icon, Mark } from "./icons.js";
 
 export function Sidebar({ store, close, search }) {
@@ -39,6 +40,7 @@ export function Sidebar({ store, close, search }) {
       <button type="button" class="view-link" onClick=${() => finding.show("archived")}><${Icon} name="archive" />${text.archivedChats}</button>
       <button type="button" class="view-link" onClick=${() => finding.show("deleted")}><${Icon} name="trash" />${text.deletedChats}</button>
     </div>`}
+    <${Balance} store=${store} />
     <${AccountMenu} store=${store} />
   </div>`;
 }

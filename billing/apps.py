@@ -1,0 +1,23 @@
+from django.apps import AppConfig
+
+
+class BillingConfig(AppConfig):
+    name = "billing"
+
+    def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+        from django.db.models.signals import post_migrate
+
+        from accounts import spanning
+        from billing import payment_checks  # noqa: F401 (registers its checks)
+        from billing.balance_news import tell
+        from billing.belongings import belongings
+        from billing.grants import on_signed_in
+        from billing.ledger import on_change
+        from billing.staff_groups import make_groups
+
+        user_logged_in.connect(on_signed_in, dispatch_uid="billing.grants")
+        post_migrate.connect(make_groups, sender=self)
+        spanning.register(belongings)
+        if tell not in on_change:
+            on_change.append(tell)

@@ -1,0 +1,191 @@
+"""The audit: every sum of the books worked out anew, from what it is a sum of.
+
+`books` looks at the database alone. What can be told by the log too is compared by the checks of
+the apps above, which register themselves in `checks`. One line for each thing that is not right, be
+it by a millionth of a dollar. Each check is one statement or compares what is final, so it may run
+while people send.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    Window,
+)
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from billing import prices, top_up_audit
+from billing.models import AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
+from billing.prices import Used
+
+Kind = LedgerEntry.Kind
+BATCH = 1_000
+# A book that is wrong throughout says so in this many lines.
+MAX_LINES = 1_000
+# What may leave less than nothing: money that was taken back after it was spent.
+TAKES_BACK = (Kind.REFUND, Kind.DISPUTE, Kind.ADJUSTMENT)
+
+
+@dataclass(slots=True)
+class Findings:
+    """How much of each kind was looked at, and what is not right."""
+
+    checked: dict[str, int] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, count: int, differences: Iterator[str] | list[str]) -> None:
+        self.checked[kind] = self.checked.get(kind, 0) + count
+        for line in differences:
+            if len(self.differences) < MAX_LINES:
+                self.differences.append(line)
+
+
+# Of the apps above: each adds what it finds.
+checks: list[Callable[[Findings], Awaitable[None]]] = []
+
+
+async def run() -> AuditRun:
+    """The whole audit, written down."""
+    started_at = timezone.now()
+    findings = await sync_to_async(_books_apart, thread_sensitive=False)()
+    for check in checks:
+        await check(findings)
+    return await AuditRun.objects.acreate(
+        started_at=started_at,
+        finished_at=timezone.now(),
+        checked=findings.checked,
+        differences=findings.differences,
+    )
+
+
+def books() -> Findings:
+    """What the database says of itself. Sync."""
+    findings = Findings()
+    findings.add("purses", Purse.objects.count(), _purses())
+    findings.add("entries", LedgerEntry.objects.count(), _entries())
+    findings.add("holds", Hold.objects.count(), _holds())
+    findings.add("usage", Usage.objects.count(), _usage())
+    findings.add("top-ups", TopUp.objects.count(), top_up_audit.differences())
+    return findings
+
+
+def _books_apart() -> Findings:
+    """In a thread of its own: the worker's database thread is there for answers."""
+    try:
+        return books()
+    finally:
+        connections.close_all()
+
+
+def _purses() -> Iterator[str]:
+    purses = Purse.objects.annotate(
+        given=_sum(LedgerEntry.objects.filter(purse_id=OuterRef("person_id")), "amount_micro_usd"),
+        count=_count(LedgerEntry.objects.filter(purse_id=OuterRef("person_id"))),
+        open=_sum(
+            Hold.objects.filter(purse_id=OuterRef("person_id"), state=Hold.State.OPEN),
+            "amount_micro_usd",
+        ),
+        taken_back=Exists(
+            LedgerEntry.objects.filter(purse_id=OuterRef("person_id"), kind__in=TAKES_BACK)
+        ),
+    )
+    for purse in purses.exclude(given=F("balance_micro_usd")).iterator(BATCH):
+        yield (
+            f"purse {purse.person_id}: shows {purse.balance_micro_usd}, "
+            f"its entries add up to {purse.given}"
+        )
+    for purse in purses.exclude(count=F("entries")).iterator(BATCH):
+        yield f"purse {purse.person_id}: counts {purse.entries} entries, there are {purse.count}"
+    for purse in purses.exclude(open=F("held_micro_usd")).iterator(BATCH):
+        yield (
+            f"purse {purse.person_id}: shows {purse.held_micro_usd} held, "
+            f"its open holds add up to {purse.open}"
+        )
+    overdrawn = purses.filter(taken_back=False)
+    for purse in overdrawn.filter(balance_micro_usd__lt=F("held_micro_usd")).iterator(BATCH):
+        yield (
+            f"purse {purse.person_id}: {purse.held_micro_usd} held of {purse.balance_micro_usd}, "
+            "and nothing was taken back"
+        )
+
+
+def _entries() -> Iterator[str]:
+    running = Window(Sum("amount_micro_usd"), partition_by="purse_id", order_by=F("number").asc())
+    entries = LedgerEntry.objects.annotate(running=running)
+    for entry in entries.exclude(running=F("balance_after_micro_usd")).order_by("id"):
+        yield (
+            f"entry {entry.key}: says {entry.balance_after_micro_usd} after it, "
+            f"the entries up to it add up to {entry.running}"
+        )
+    for repeated in (
+        LedgerEntry.objects.values("key").annotate(count=Count("id")).filter(count__gt=1)
+    ):
+        yield f"entry {repeated['key']}: booked {repeated['count']} times"
+    paid = _sum(Usage.objects.filter(key=OuterRef("key")), "charged_micro_usd")
+    charges = LedgerEntry.objects.filter(kind=Kind.CHARGE).annotate(used=paid)
+    for charge in charges.exclude(amount_micro_usd=-F("used")).iterator(BATCH):
+        yield f"charge {charge.key}: took {-charge.amount_micro_usd}, its usage says {charge.used}"
+
+
+def _holds() -> Iterator[str]:
+    drawn = -_sum(LedgerEntry.objects.filter(hold_id=OuterRef("id")), "amount_micro_usd")
+    for hold in Hold.objects.annotate(drawn=drawn).exclude(charged_micro_usd=F("drawn")):
+        yield (
+            f"hold {hold.key}: says {hold.charged_micro_usd} were charged, "
+            f"its charges add up to {hold.drawn}"
+        )
+    for wrong in Hold.objects.filter(
+        Q(amount_micro_usd__lt=0) | (Q(state=Hold.State.CLOSED) & ~Q(amount_micro_usd=0))
+    ):
+        yield f"hold {wrong.key}: is {wrong.state} with {wrong.amount_micro_usd}"
+
+
+def _usage() -> Iterator[str]:
+    charge = LedgerEntry.objects.filter(key=OuterRef("key"), kind=Kind.CHARGE)
+    unbooked = Usage.objects.filter(~Exists(charge), charged_micro_usd__gt=0)
+    for usage in unbooked.iterator(BATCH):
+        yield f"usage {usage.key}: {usage.charged_micro_usd} charged, but nothing was booked"
+    for usage in Usage.objects.filter(charged_micro_usd__gt=F("cost_micro_usd")).iterator(BATCH):
+        yield f"usage {usage.key}: {usage.charged_micro_usd} charged for {usage.cost_micro_usd}"
+    by_price = Usage.objects.filter(price__isnull=False, cost_by_provider=False)
+    for usage in by_price.select_related("price").iterator(BATCH):
+        assert usage.price is not None
+        cost = prices.cost_of(usage.price, used_of(usage))
+        if cost != usage.cost_micro_usd:
+            yield f"usage {usage.key}: says {usage.cost_micro_usd}, its price says {cost}"
+
+
+def used_of(usage: Usage) -> Used:
+    return Used(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        usage.cost_micro_usd if usage.cost_by_provider else None,
+        usage.estimated,
+    )
+
+
+def _sum(rows: QuerySet[Any], column: str) -> Coalesce:
+    """Of the matching rows, 0 of none."""
+    total = rows.order_by().values(_one=Value(1)).annotate(total=Sum(column)).values("total")
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    total = rows.order_by().values(_one=Value(1)).annotate(total=Count("*")).values("total")
+    return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)

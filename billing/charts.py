@@ -1,0 +1,86 @@
+"""Bars as numbers for an SVG: the templates draw them. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 720, 200
+# Room for the figures at the side, and for the days below.
+LEFT, BOTTOM, TOP = 64, 34, 14
+GAP_PERCENT = 24
+MAX_LABELS = 8
+# A bar of something is never too low to be seen.
+MIN_BAR = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    x: str
+    y: str
+    width: str
+    height: str
+    label: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A line across or a word below."""
+
+    at: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    bars: list[Bar]
+    lines: list[tuple[str, int]]
+    labels: list[Mark]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+
+
+def chart(values: Sequence[tuple[str, int]]) -> Chart:
+    """Bars of (label, value), values of 0 and more, in the order given."""
+    top = nice_top(max((value for _, value in values), default=0))
+    slot = (WIDTH - LEFT) / max(1, len(values))
+    tall = HEIGHT - TOP - BOTTOM
+    bars = []
+    for n, (label, value) in enumerate(values):
+        height = max(MIN_BAR, value / top * tall) if value else 0
+        bars.append(
+            Bar(
+                x=_text(LEFT + n * slot + slot * GAP_PERCENT / 200),
+                y=_text(TOP + tall - height),
+                width=_text(slot * (100 - GAP_PERCENT) / 100),
+                height=_text(height),
+                label=label,
+                value=value,
+            )
+        )
+    lines = [(_text(TOP + tall - tall * part / 2), top * part // 2) for part in (0, 1, 2)]
+    step = max(1, -(-len(values) // MAX_LABELS))
+    labels = [
+        Mark(_text(LEFT + n * slot + slot / 2), values[n][0]) for n in range(0, len(values), step)
+    ]
+    return Chart(bars, lines, labels)
+
+
+def nice_top(highest: int) -> int:
+    """The next of 1, 2, 5, 10, 20, 50, ... that is even, for the line in the middle."""
+    if highest <= 2:
+        return 2
+    unit = int("1".ljust(len(str(highest)), "0"))
+    for factor in (1, 2, 5, 10):
+        if highest <= factor * unit:
+            return factor * unit
+    raise AssertionError
+
+
+def share(value: int, highest: int) -> str:
+    """How wide the bar of a row is, out of 100."""
+    return _text(100 * value / highest if highest else 0)
+
+
+def _text(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")

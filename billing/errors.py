@@ -1,0 +1,39 @@
+"""What money can be refused for.
+
+BillingError
+├── OutOfCredit   402  what is left does not pay for this; nothing was stored
+└── NoPrice       422  it is not known what this model costs, so it cannot be used on credit
+KeyReused              a fault of ours: the same key for two different things
+
+`code` is stable and documented in docs/protocol.md; `message` is a sentence for a person.
+"""
+
+from http import HTTPStatus
+
+
+class BillingError(Exception):
+    code = "billing_error"
+    status = HTTPStatus.PAYMENT_REQUIRED
+    message = "This could not be paid for."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+        self.message = message or self.message
+
+
+class OutOfCredit(BillingError):
+    code = "out_of_credit"
+    message = (
+        "Your credit does not cover this. Add credit, shorten the message or choose a "
+        "cheaper model; what you wrote is kept."
+    )
+
+
+class NoPrice(BillingError):
+    code = "no_price"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "It is not known what this model costs, so it cannot be used. Choose another one."
+
+
+class KeyReused(Exception):
+    """An idempotency key that names something else already."""

@@ -1,0 +1,254 @@
+"""Holds: credit is put aside before a call and settled after it, once, however the call ended.
+
+place     with the order: what is known to be needed then, or OutOfCredit and nothing is stored
+reserve   by the worker before each attempt: raised to the most that the attempt may cost, or to
+          what is there, which then bounds how long the answer may be
+settle    after an attempt: what it used is written down and its cost drawn from the hold
+release   at the end: what is left goes back, and the hold is closed
+
+No more than was held is ever charged: should a call cost more, by a provider's error or because
+tokens were counted too low, the house bears the rest. Sync; in one transaction each, in which the
+purse is locked before the hold.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing import grants, ledger, prices
+from billing.errors import OutOfCredit
+from billing.models import Hold, Price, Purse, Usage
+from billing.prices import Used
+
+# An answer that may not even be this long is not worth beginning.
+MIN_ANSWER_TOKENS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is paid for: one attempt at an answer, or one background call. `hold_key` names the
+    hold it is paid from, `key` the call itself."""
+
+    hold_key: str
+    key: str
+    purpose: str
+    person_id: uuid.UUID
+    model: str
+    chat_id: uuid.UUID | None
+    reply_id: uuid.UUID | None = None
+    attempt: int = 0
+    # Why it is free, if no credit was held for it.
+    free: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What an attempt may use. `max_tokens`: how long the answer may be, None if the model does not
+    ask for money; `limited`: credit, not the model, is why it may not be longer."""
+
+    max_tokens: int | None
+    limited: bool
+
+
+def answer_key(reply_id: uuid.UUID) -> str:
+    return f"answer:{reply_id}"
+
+
+def place(
+    person: User,
+    hold_key: str,
+    price: Price,
+    prompt_tokens: int,
+    *,
+    chat_id: uuid.UUID | None,
+    reply_id: uuid.UUID | None = None,
+    answer_tokens: int = MIN_ANSWER_TOKENS,
+) -> Hold:
+    """Hold what a call needs at least. Raises OutOfCredit."""
+    amount = prices.worst_case(price, prompt_tokens, answer_tokens)
+    with transaction.atomic():
+        purse = ledger.lock_purse(person.id)
+        hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
+        if hold is not None:
+            return hold  # Not settled yet, of an earlier round: the worker raises it.
+        _require(purse, person, amount)
+        return Hold.objects.create(
+            key=hold_key,
+            purse=purse,
+            amount_micro_usd=amount,
+            model=price.model,
+            price=price,
+            chat_id=chat_id,
+            reply_id=reply_id,
+        )
+
+
+def reserve(
+    person: User, call: Call, price: Price, prompt_tokens: int, answer_tokens: int
+) -> Budget:
+    """Raise the hold to what an attempt may cost with so long an answer, or to what is there.
+
+    Raises OutOfCredit when the shortest useful answer is too dear; the hold stays as it is.
+    """
+    hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
+    if hold is not None and hold.purse_id != person.id:
+        # The chat was brought to another account in the meantime: from here on that one pays.
+        release(call.hold_key)
+        hold = None
+    least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
+    with transaction.atomic():
+        purse = ledger.lock_purse(person.id)
+        hold = _open_hold(call.hold_key, purse)
+        held = hold.amount_micro_usd if hold else 0
+        if hold is None:
+            _require(purse, person, least)
+        # Less than is held, when money was taken back since.
+        room = purse.available_micro_usd + held
+        if room < least:
+            raise OutOfCredit
+        wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
+        amount = min(wanted, room)
+        if hold is None:
+            hold = Hold(key=call.hold_key, purse=purse, model=price.model, price=price)
+            hold.chat_id, hold.reply_id = call.chat_id, call.reply_id
+        hold.amount_micro_usd, hold.attempt, hold.price = amount, call.attempt, price
+        hold.model = price.model
+        hold.save()
+        ledger.tell_of_change(purse.person_id)
+    if amount == wanted:
+        return Budget(answer_tokens, limited=False)
+    affordable = prices.affordable_tokens(price, prompt_tokens, amount)
+    return Budget(answer_tokens if affordable is None else affordable, limited=True)
+
+
+def settle(call: Call, used: Used | None, *, last: bool = False) -> None:
+    """Write down what a call used, and draw its cost from the hold. With `last` close the hold.
+
+    `used` None: it gave nothing and costs nothing. The second time nothing changes.
+    """
+    with transaction.atomic():
+        open_hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
+        if open_hold is None:
+            _count(call, used, None)
+            return
+        purse = ledger.lock_purse(open_hold.purse_id)
+        hold = _open_hold(call.hold_key, purse)
+        _count(call, used, hold, purse)
+        if last and hold is not None:
+            _close(hold, purse)
+
+
+def release(hold_key: str) -> None:
+    """Close the hold, if it is open; what is left of it goes back."""
+    with transaction.atomic():
+        found = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
+        if found is not None:
+            purse = ledger.lock_purse(found.purse_id)
+            if hold := _open_hold(hold_key, purse):
+                _close(hold, purse)
+
+
+def cost_so_far(call: Call, used: Used | None) -> int | None:
+    """What all attempts at an answer cost, this one too; None if none was on credit."""
+    earlier = Usage.objects.filter(reply_id=call.reply_id, free="").exclude(key=call.key)
+    costs = list(earlier.values_list("cost_micro_usd", flat=True))
+    hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
+    if hold is not None and hold.attempt == call.attempt:
+        costs.append(_cost(hold.price, used) if used else 0)
+    return sum(costs) if costs else None
+
+
+# Private
+
+
+def _require(purse: Purse, person: User, amount: int) -> None:
+    """Raises OutOfCredit if so much is not there, after giving what the person has coming."""
+    if purse.available_micro_usd < amount and purse.entries == 0:
+        grants.give_first(purse, person)
+    if amount > max(purse.available_micro_usd, 0):
+        raise OutOfCredit
+
+
+def _open_hold(hold_key: str, purse: Purse) -> Hold | None:
+    """As it is now that the purse is locked."""
+    holds = Hold.objects.select_related("price")
+    return holds.filter(key=hold_key, purse=purse, state=Hold.State.OPEN).first()
+
+
+def _count(call: Call, used: Used | None, hold: Hold | None, purse: Purse | None = None) -> None:
+    if used is None or Usage.objects.filter(key=call.key).exists():
+        return
+    if hold is not None and purse is not None and hold.attempt == call.attempt:
+        cost = _cost(hold.price, used)
+        charged = min(cost, hold.amount_micro_usd)
+        _write_usage(call, used, cost, charged, hold.price, "", hold.purse_id)
+        if charged:
+            ledger.charge(
+                purse, hold, charged, key=call.key, price_id=hold.price_id, reason=call.purpose
+            )
+    elif not call.free and (price := prices.current(call.model)):
+        # Its hold is gone: the person has left, or an operator has let it go.
+        _write_usage(call, used, _cost(price, used), 0, price, "", call.person_id)
+    else:
+        _write_usage(call, used, 0, 0, None, call.free or Usage.Free.HOUSE, call.person_id)
+
+
+def _write_usage(
+    call: Call,
+    used: Used,
+    cost: int,
+    charged: int,
+    price: Price | None,
+    free: str,
+    person_id: uuid.UUID,
+) -> None:
+    Usage.objects.bulk_create(
+        [
+            Usage(
+                key=call.key,
+                person_id=person_id,
+                purpose=call.purpose,
+                chat_id=call.chat_id,
+                reply_id=call.reply_id,
+                attempt=call.attempt,
+                model=call.model,
+                day=timezone.now().astimezone(UTC).date(),
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                cached_tokens=used.cached_tokens,
+                reasoning_tokens=used.reasoning_tokens,
+                estimated=used.estimated,
+                cost_micro_usd=cost,
+                cost_by_provider=price is not None and used.cost_micro_usd is not None,
+                charged_micro_usd=charged,
+                free=free,
+                price=price,
+            )
+        ],
+        # Free calls lock nothing: another process may write the same one at the same time.
+        ignore_conflicts=bool(free),
+    )
+
+
+def _cost(price: Price, used: Used) -> int:
+    """The provider's own figure, else by the price."""
+    if used.cost_micro_usd is not None:
+        return used.cost_micro_usd
+    return prices.cost_of(price, used)
+
+
+def _close(hold: Hold, purse: Purse) -> None:
+    hold.amount_micro_usd, hold.state = 0, Hold.State.CLOSED
+    hold.save(update_fields=["amount_micro_usd", "state", "updated_at"])
+    ledger.tell_of_change(purse.person_id)
+
+
+def most_answer_tokens(context_tokens: int, prompt_tokens: int, model_limit: int | None) -> int:
+    """How long an answer on credit may be at most, credit aside."""
+    room = max(context_tokens - prompt_tokens, MIN_ANSWER_TOKENS)
+    return min(room, model_limit or room, settings.CREDIT_MAX_ANSWER_TOKENS)

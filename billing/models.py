@@ -1,0 +1,351 @@
+"""Money and usage. Whole micro-USD everywhere: a millionth of a dollar, no fractions, no floats.
+
+What makes the books right is in the database (migration initial), for whoever is connected to it:
+entries, prices and usage are never changed and never deleted; an entry must follow from the one
+before it; a purse can show no balance but that of its last entry and no other held sum than that
+of its open holds; no hold is made or raised beyond the balance; a charge is drawn from a hold.
+A change of these tables that makes SQLite rebuild one (AlterField, ...) must make its triggers
+again.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+
+class Purse(models.Model):
+    """One person's credit, and the row to lock before anything of it changes.
+
+    `person_id` is no relation: what was booked outlives the person. Both sums are kept by triggers
+    of the database; nothing in Python writes them.
+    """
+
+    person_id = models.UUIDField(primary_key=True, editable=False)
+    balance_micro_usd = models.BigIntegerField(default=0)
+    held_micro_usd = models.BigIntegerField(default=0)
+    # How many entries there are: the number of the last one.
+    entries = models.PositiveBigIntegerField(default=0)
+    # Since when too little is left to be of use; None while there is more (billing/grants.py).
+    zero_since = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(held_micro_usd__gte=0), name="purse_held_not_below_0"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["zero_since"],
+                condition=Q(zero_since__isnull=False),
+                name="purse_at_zero",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"purse of {self.person_id}"
+
+    @property
+    def available_micro_usd(self) -> int:
+        """What a new hold may take; below zero when money that was spent was taken back."""
+        return self.balance_micro_usd - self.held_micro_usd
+
+
+class Price(models.Model):
+    """What a model costs, from `valid_from` until the next version. Append-only.
+
+    Token rates are micro-USD for a million tokens; `per_request` and the others micro-USD each.
+    A rate that is not given: cached input costs as input, reasoning as output, the rest nothing.
+    """
+
+    class Source(models.TextChoices):
+        OPENROUTER = "openrouter", "OpenRouter's list"
+        GENAI_PRICES = "genai-prices", "the table of genai-prices"
+        STAFF = "staff", "staff"
+
+    model = models.CharField(max_length=200)
+    version = models.PositiveIntegerField()
+    valid_from = models.DateTimeField()
+    source = models.CharField(max_length=16, choices=Source)
+    # Who set it, when staff did.
+    staff_id = models.UUIDField(null=True, blank=True)
+    input_micro_usd = models.BigIntegerField()
+    output_micro_usd = models.BigIntegerField()
+    cached_input_micro_usd = models.BigIntegerField(null=True, blank=True)
+    reasoning_micro_usd = models.BigIntegerField(null=True, blank=True)
+    image_micro_usd = models.BigIntegerField(null=True, blank=True)
+    audio_micro_usd = models.BigIntegerField(null=True, blank=True)
+    per_request_micro_usd = models.BigIntegerField(default=0)
+    # With a longer prompt the provider charges more: on credit the model is used up to here.
+    prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["model", "version"], name="price_version_once"),
+            models.CheckConstraint(
+                condition=Q(input_micro_usd__gte=0)
+                & Q(output_micro_usd__gte=0)
+                & Q(per_request_micro_usd__gte=0)
+                & (Q(cached_input_micro_usd=None) | Q(cached_input_micro_usd__gte=0))
+                & (Q(reasoning_micro_usd=None) | Q(reasoning_micro_usd__gte=0))
+                & (Q(image_micro_usd=None) | Q(image_micro_usd__gte=0))
+                & (Q(audio_micro_usd=None) | Q(audio_micro_usd__gte=0)),
+                name="price_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} v{self.version}"
+
+
+class Hold(models.Model):
+    """Credit put aside for a call whose cost is not known yet. At most one is open for a key.
+
+    Charges are drawn from it; at the end what is left goes back and it is closed for good.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"
+        CLOSED = "closed", "closed"
+
+    # "answer:<reply>" or "title:<reply>".
+    key = models.CharField(max_length=100)
+    purse = models.ForeignKey(
+        Purse, on_delete=models.PROTECT, db_column="person_id", related_name="holds"
+    )
+    amount_micro_usd = models.BigIntegerField()
+    # What was drawn from it so far.
+    charged_micro_usd = models.BigIntegerField(default=0)
+    state = models.CharField(max_length=8, choices=State, default=State.OPEN)
+    model = models.CharField(max_length=200)
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="holds")
+    reply_id = models.UUIDField(null=True, blank=True)
+    chat_id = models.UUIDField(null=True, blank=True)
+    # The attempt it was last raised for; 0 from the order until a worker begins.
+    attempt = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(state="open"), name="hold_open_once_for_a_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_micro_usd__gte=0, charged_micro_usd__gte=0),
+                name="hold_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="open") | Q(amount_micro_usd=0), name="hold_closed_is_empty"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["purse"], condition=Q(state="open"), name="hold_open_of_purse"),
+            models.Index(fields=["updated_at"], condition=Q(state="open"), name="hold_open_oldest"),
+            models.Index(fields=["reply_id"], name="hold_of_reply"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.state})"
+
+
+class LedgerEntry(models.Model):
+    """One thing that happened to somebody's credit. Append-only; written by billing/ledger.py."""
+
+    class Kind(models.TextChoices):
+        SIGNUP_CREDIT = "signup_credit", "Sign-up credit"
+        GUEST_BUDGET = "guest_budget", "Guest budget"
+        TOP_UP = "top_up", "Top-up"
+        FEE = "fee", "Top-up fee"
+        FREE_CREDIT = "free_credit", "Free credit"
+        CHARGE = "charge", "Charge"
+        REFUND = "refund", "Refund"
+        DISPUTE = "dispute", "Payment disputed"
+        DISPUTE_WON = "dispute_won", "Dispute won"
+        ADJUSTMENT = "adjustment", "Adjustment"
+
+    GIVE: ClassVar = (
+        Kind.SIGNUP_CREDIT,
+        Kind.GUEST_BUDGET,
+        Kind.TOP_UP,
+        Kind.FREE_CREDIT,
+        Kind.DISPUTE_WON,
+    )
+    TAKE: ClassVar = (Kind.FEE, Kind.CHARGE, Kind.DISPUTE)
+
+    purse = models.ForeignKey(
+        Purse, on_delete=models.PROTECT, db_column="person_id", related_name="ledger"
+    )
+    # 1, 2, 3, ... of this person.
+    number = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=16, choices=Kind)
+    # What it gives (above zero) or takes, and what there was after it.
+    amount_micro_usd = models.BigIntegerField()
+    balance_after_micro_usd = models.BigIntegerField()
+    # Names what is booked: the same thing again finds this entry.
+    key = models.CharField(max_length=200, unique=True)
+    at = models.DateTimeField(auto_now_add=True)
+    reason = models.CharField(max_length=500, blank=True)
+    staff_id = models.UUIDField(null=True, blank=True)
+    reply_id = models.UUIDField(null=True, blank=True)
+    chat_id = models.UUIDField(null=True, blank=True)
+    hold = models.ForeignKey(
+        Hold, null=True, blank=True, on_delete=models.PROTECT, related_name="charges"
+    )
+    price = models.ForeignKey(
+        Price, null=True, blank=True, on_delete=models.PROTECT, related_name="charges"
+    )
+    top_up_id = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        verbose_name_plural = "ledger entries"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["purse", "number"], name="ledger_number_once"),
+            models.CheckConstraint(condition=~Q(amount_micro_usd=0), name="ledger_amount_not_0"),
+            models.CheckConstraint(
+                condition=~Q(
+                    kind__in=[
+                        "signup_credit",
+                        "guest_budget",
+                        "top_up",
+                        "free_credit",
+                        "dispute_won",
+                    ]
+                )
+                | Q(amount_micro_usd__gt=0),
+                name="ledger_kind_gives",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["fee", "charge", "dispute"]) | Q(amount_micro_usd__lt=0),
+                name="ledger_kind_takes",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="charge") | Q(hold__isnull=False, price__isnull=False),
+                name="ledger_charge_has_hold_and_price",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="adjustment") | ~Q(reason=""),
+                name="ledger_adjustment_has_reason",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["reply_id"], name="ledger_of_reply"),
+            models.Index(fields=["-at"], name="ledger_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount_micro_usd} ({self.purse_id})"
+
+
+class Usage(models.Model):
+    """What one call of a model used and cost: an attempt at an answer, or a background call.
+
+    Append-only. `cost_micro_usd` is what the call cost; `charged_micro_usd` what the person paid of
+    it: nothing when it was free, never more than was held.
+    """
+
+    class Free(models.TextChoices):
+        LOCAL = "local", "a local model"
+        OWN_KEY = "own_key", "the person's own key"
+        HOUSE = "house", "the operator pays"
+
+    class Purpose(models.TextChoices):
+        ANSWER = "answer", "an answer"
+        TITLE = "title", "the title of a chat"
+
+    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same.
+    key = models.CharField(max_length=200, unique=True)
+    person_id = models.UUIDField()
+    purpose = models.CharField(max_length=8, choices=Purpose)
+    chat_id = models.UUIDField(null=True, blank=True)
+    reply_id = models.UUIDField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    model = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    # In UTC.
+    day = models.DateField()
+    prompt_tokens = models.BigIntegerField()
+    completion_tokens = models.BigIntegerField()
+    # Parts of the two before.
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    # The provider did not say; we counted what is stored.
+    estimated = models.BooleanField(default=False)
+    cost_micro_usd = models.BigIntegerField()
+    # The provider said what it cost; otherwise it follows from the tokens and the price.
+    cost_by_provider = models.BooleanField(default=False)
+    charged_micro_usd = models.BigIntegerField()
+    # Why it was not charged; empty when it was.
+    free = models.CharField(max_length=8, choices=Free, blank=True)
+    price = models.ForeignKey(
+        Price, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"
+    )
+
+    class Meta:
+        verbose_name_plural = "usage"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(prompt_tokens__gte=0)
+                & Q(completion_tokens__gte=0)
+                & Q(cached_tokens__gte=0)
+                & Q(reasoning_tokens__gte=0),
+                name="usage_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(charged_micro_usd__gte=0, charged_micro_usd__lte=F("cost_micro_usd")),
+                name="usage_charged_at_most_cost",
+            ),
+            models.CheckConstraint(
+                condition=Q(free="", price__isnull=False) | (~Q(free="") & Q(charged_micro_usd=0)),
+                name="usage_charged_or_free",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["person_id", "day"], name="usage_of_person"),
+            models.Index(fields=["chat_id"], name="usage_of_chat"),
+            models.Index(fields=["reply_id"], name="usage_of_reply"),
+            models.Index(fields=["day", "model"], name="usage_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class SignUpClaim(models.Model):
+    """An address that has had its sign-up credit, as a keyed hash: see billing/grants.py."""
+
+    address_hash = models.CharField(max_length=64, unique=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.address_hash[:8]
+
+
+class AuditRun(models.Model):
+    """One audit of the books (billing/audit.py), and what it found."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField()
+    # How much of each kind was looked at, and one line for each thing that is not right.
+    checked = models.JSONField()
+    differences = models.JSONField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["-finished_at"], name="audit_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.finished_at:%Y-%m-%d %H:%M}: {len(self.differences)} differences"
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.differences
+
+
+# Django finds the models of an app here; these have a module of their own.
+from billing.models_staff import Books as Books  # noqa: E402
+from billing.models_top_ups import StripeReconciliation as StripeReconciliation  # noqa: E402
+from billing.models_top_ups import TopUp as TopUp  # noqa: E402

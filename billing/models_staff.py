@@ -1,0 +1,25 @@
+"""What staff may do about money, as permissions: a table that does not exist has them."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Books(models.Model):
+    """Stands for all books together, on the admin's index and in its permissions."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        permissions: ClassVar = [
+            ("give_credit", "Can give credit, up to a limit"),
+            ("adjust_credit", "Can give and take any amount of credit"),
+            ("refund_payment", "Can refund payments"),
+            ("set_price", "Can set prices"),
+            ("export_billing", "Can download lists of billing"),
+        ]
+        verbose_name = "books and reports"
+        verbose_name_plural = "books and reports"
+
+    def __str__(self) -> str:
+        return "books"

@@ -1,0 +1,197 @@
+"""Prices: versions of what each model costs, and the cost of a call by one of them.
+
+Rates are whole micro-USD for a million tokens, as $0.15 for a million is 150,000. The cost of a
+call is summed up exactly and rounded up once, to the next whole micro-USD.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from billing.models import Price
+
+logger = logging.getLogger(__name__)
+
+MILLION = 1_000_000
+# Whoever asks more than this for a million tokens, or for one request, has made a mistake.
+MAX_TOKENS_MICRO_USD = 10_000 * MILLION
+MAX_REQUEST_MICRO_USD = 100 * MILLION
+
+
+class BadPrice(Exception):
+    """A price that cannot be one: negative, missing, not a number, absurd."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """The columns of a Price, by the same names."""
+
+    input_micro_usd: int
+    output_micro_usd: int
+    cached_input_micro_usd: int | None = None
+    reasoning_micro_usd: int | None = None
+    image_micro_usd: int | None = None
+    audio_micro_usd: int | None = None
+    per_request_micro_usd: int = 0
+    prompt_limit_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, rate in asdict(self).items():
+            most = MAX_REQUEST_MICRO_USD if name in _EACH else MAX_TOKENS_MICRO_USD
+            if rate is not None and not 0 <= rate <= most:
+                raise BadPrice(f"{name} is {rate}")
+
+
+_EACH = ("image_micro_usd", "per_request_micro_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one call used. Cached tokens are part of the prompt's, reasoning of the completion's.
+
+    `cost_micro_usd` is the provider's own figure, when it gave one.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micro_usd: int | None = None
+    estimated: bool = False
+
+
+def current(model: str) -> Price | None:
+    return Price.objects.filter(model=model).order_by("-version").first()
+
+
+def priced(models: list[str]) -> set[str]:
+    """Which of these models have a price."""
+    known = Price.objects.filter(model__in=models).values_list("model", flat=True)
+    return set(known.distinct())
+
+
+def offer(model: str, rates: Rates, source: str) -> Price:
+    """Note what a list says. A new version only if it says something new; staff's word stands."""
+    while True:
+        price = current(model)
+        if price is not None and (price.source == Price.Source.STAFF or _rates(price) == rates):
+            return price
+        if added := _add(model, rates, source, None, price):
+            return added
+
+
+def set_by_staff(model: str, rates: Rates, staff_id: Any) -> Price:
+    """Holds from now on, whatever the lists say. Calls that were begun keep their version."""
+    return _add_now(model, rates, Price.Source.STAFF, staff_id)
+
+
+def follow_lists(model: str, rates: Rates, source: str) -> Price:
+    """End what staff had set: from now on the lists count again."""
+    return _add_now(model, rates, source, None)
+
+
+def cost_of(price: Price, used: Used) -> int:
+    """Micro-USD by this price, rounded up once."""
+    cached = min(used.cached_tokens, used.prompt_tokens)
+    reasoned = min(used.reasoning_tokens, used.completion_tokens)
+    cached_rate, reasoning_rate = price.cached_input_micro_usd, price.reasoning_micro_usd
+    parts = (
+        (used.prompt_tokens - cached, price.input_micro_usd),
+        (cached, price.input_micro_usd if cached_rate is None else cached_rate),
+        (used.completion_tokens - reasoned, price.output_micro_usd),
+        (reasoned, price.output_micro_usd if reasoning_rate is None else reasoning_rate),
+        (MILLION, price.per_request_micro_usd),
+    )
+    return -(-sum(tokens * rate for tokens, rate in parts) // MILLION)
+
+
+def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
+    """Micro-USD that a call may cost at most: nothing cached, all of the answer at the dearest."""
+    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
+    dearest_input = max(price.input_micro_usd, price.cached_input_micro_usd or 0)
+    total = prompt_tokens * dearest_input + answer_tokens * dearest
+    return -(-total // MILLION) + price.per_request_micro_usd
+
+
+def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:
+    """How long an answer may be so that `worst_case` is at most this; None: as long as it likes."""
+    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
+    left = micro_usd - worst_case(price, prompt_tokens, 0)
+    if not dearest:
+        return None
+    # Both parts are rounded up together; taken apart, a micro-USD may be lost, never won.
+    return max(left, 0) * MILLION // dearest
+
+
+def read_openrouter(pricing: Mapping[str, object]) -> Rates:
+    """From the `pricing` of OpenRouter's list: USD as text, for a token each. Raises BadPrice."""
+    if not {"prompt", "completion"} <= pricing.keys():
+        raise BadPrice("input or output is missing")
+    return Rates(
+        input_micro_usd=_rate(pricing["prompt"], MILLION),
+        output_micro_usd=_rate(pricing["completion"], MILLION),
+        cached_input_micro_usd=_optional(pricing.get("input_cache_read")),
+        reasoning_micro_usd=_optional(pricing.get("internal_reasoning")),
+        image_micro_usd=_rate(pricing.get("image") or "0", 1),
+        audio_micro_usd=_rate(pricing.get("audio") or "0", MILLION),
+        per_request_micro_usd=_rate(pricing.get("request") or "0", 1),
+    )
+
+
+def usd_rate(value: object, each: int) -> int:
+    """USD as whole micro-USD for `each` of what it is for, rounded up. Raises BadPrice."""
+    return _rate(value, each)
+
+
+# Private
+
+
+def _optional(value: object) -> int | None:
+    """OpenRouter writes 0 for kinds that have no price of their own."""
+    return (_rate(value, MILLION) or None) if value is not None else None
+
+
+def _rate(value: object, each: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise BadPrice(f"{value!r} is no price")
+    try:
+        usd = Decimal(value)
+    except InvalidOperation as error:
+        raise BadPrice(f"{value!r} is no price") from error
+    if not usd.is_finite() or not 0 <= usd < MILLION:
+        raise BadPrice(f"{value!r} is no price")
+    return int((usd * each * MILLION).to_integral_value(ROUND_CEILING))
+
+
+def _rates(price: Price) -> Rates:
+    return Rates(**{name: getattr(price, name) for name in Rates.__dataclass_fields__})
+
+
+def _add(model: str, rates: Rates, source: str, staff_id: Any, after: Price | None) -> Price | None:
+    """The version that follows `after`; None when another process has just added one."""
+    try:
+        with transaction.atomic():
+            price = Price.objects.create(
+                model=model,
+                version=after.version + 1 if after else 1,
+                valid_from=timezone.now(),
+                source=source,
+                staff_id=staff_id,
+                **asdict(rates),
+            )
+    except IntegrityError:
+        return None
+    logger.info("%s costs something new: version %d, by %s", model, price.version, source)
+    return price
+
+
+def _add_now(model: str, rates: Rates, source: str, staff_id: Any) -> Price:
+    """The next version, whoever else adds one at the same time."""
+    while True:
+        if price := _add(model, rates, source, staff_id, current(model)):
+            return price

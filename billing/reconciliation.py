@@ -1,0 +1,82 @@
+"""What no webhook told us of: payments, refunds and disputes found by asking Stripe now and then.
+
+A webhook may be lost (a wrong address, a secret that was changed, an outage longer than Stripe's
+three days of trying). Two questions find everything: how are the top-ups that we wait for, and what
+happened at Stripe since the last time (Stripe keeps events for 30 days).
+"""
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from billing import stripe_api, stripe_webhooks, top_ups
+from billing.models_top_ups import StripeReconciliation, TopUp
+from billing.stripe_errors import PaymentError, PaymentRefused
+
+logger = logging.getLogger(__name__)
+
+# A top-up that has just been begun is left to its webhook and to the person who comes back.
+YOUNG = timedelta(minutes=2)
+EVENTS_KEPT = timedelta(days=29)
+
+
+def reconcile_if_due() -> int | None:
+    """Take the turn, unless a worker has it or it is not due; see `reconcile`. Sync."""
+    if not stripe_api.enabled():
+        return None
+    begun = timezone.now()
+    due = begun - timedelta(minutes=settings.STRIPE_RECONCILE_MINUTES)
+    state, _ = StripeReconciliation.objects.get_or_create(id=StripeReconciliation.SINGLE_ID)
+    taken = StripeReconciliation.objects.filter(
+        Q(begun_at=None) | Q(begun_at__lte=due), id=state.id
+    ).update(begun_at=begun)
+    if not taken:
+        return None
+    try:
+        return reconcile(begun)
+    except PaymentError as error:
+        logger.warning("the reconciliation goes on with its next turn: %s", error.code)
+        return None
+
+
+def reconcile(begun: datetime | None = None) -> int:
+    """Look at every top-up that may have changed; gives how many have. May be repeated."""
+    begun = begun or timezone.now()
+    ids = set(_awaited(begun))
+    state, _ = StripeReconciliation.objects.get_or_create(id=StripeReconciliation.SINGLE_ID)
+    since = max(
+        (state.done_until or begun - EVENTS_KEPT) - StripeReconciliation.OVERLAP,
+        begun - EVENTS_KEPT,
+    )
+    for event in stripe_api.events_since(since, list(stripe_webhooks.TYPES)):
+        if found := stripe_webhooks.top_up_of(event):
+            ids.add(found)
+    changed = sum(_look(top_up_id) for top_up_id in sorted(ids))
+    StripeReconciliation.objects.filter(id=state.id).update(done_until=begun)
+    if changed:
+        logger.warning("reconciliation: %s top-ups had changed without a webhook", changed)
+    return changed
+
+
+def _awaited(now: datetime) -> list[uuid.UUID]:
+    waiting = TopUp.objects.exclude(state__in=TopUp.ENDED).filter(created_at__lt=now - YOUNG)
+    return list(waiting.values_list("id", flat=True))
+
+
+def _look(top_up_id: uuid.UUID) -> bool:
+    """Whether the money of it has changed."""
+    before = _money(top_up_id)
+    try:
+        top_ups.look(top_up_id)
+    except PaymentRefused:
+        logger.exception("top-up %s could not be looked at", top_up_id)
+    return before != _money(top_up_id)
+
+
+def _money(top_up_id: uuid.UUID) -> tuple[object, ...]:
+    rows = TopUp.objects.filter(id=top_up_id)
+    return rows.values_list("state", "refunded_cents", "disputed_cents").get()

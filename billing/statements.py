@@ -1,0 +1,195 @@
+"""What a person's money did, in plain words: for pages, CSV and the admin. Reads only; sync."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+
+from accounts.models import User
+from billing import chat_titles, grants, stripe_api, usage
+from billing.models import LedgerEntry, Purse, TopUp, Usage
+
+Kind = LedgerEntry.Kind
+# Below this part of what was last put in, one is told that it comes to an end.
+LOW_PERCENT = 20
+UNTITLED = "Untitled"
+GIFTS = (Kind.SIGNUP_CREDIT, Kind.GUEST_BUDGET, Kind.FREE_CREDIT, Kind.TOP_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much there is. `level`: ok, low (a fifth of what was last put in), or empty."""
+
+    balance_micro_usd: int
+    held_micro_usd: int
+    level: str
+    # When the free credit comes, if nothing else does; None when none is due.
+    free_credit_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "balance_micro_usd": self.balance_micro_usd,
+            "held_micro_usd": self.held_micro_usd,
+            "level": self.level,
+            "free_credit_at": self.free_credit_at and self.free_credit_at.isoformat(),
+        }
+
+
+def standing(person: User) -> Standing:
+    purse = Purse.objects.filter(person_id=person.id).first()
+    balance = purse.balance_micro_usd if purse else 0
+    # Shown from the first look on, booked with the first use.
+    balance += grants.promised_micro_usd(person)
+    level = "ok"
+    if balance < settings.CREDIT_ZERO_BELOW_MICRO_USD:
+        level = "empty"
+    elif balance * 100 <= _last_put_in(person.id) * LOW_PERCENT:
+        level = "low"
+    free_at = None if person.is_guest else grants.free_credit_due_at(person.id)
+    return Standing(balance, purse.held_micro_usd if purse else 0, level, free_at)
+
+
+def balance_json(person: User) -> dict[str, Any] | None:
+    """What the person's pages and sockets say of it; None where nobody pays for anything."""
+    if not settings.BILLING:
+        return None
+    return standing(person).to_dict() | {"can_top_up": stripe_api.enabled() and not person.is_guest}
+
+
+def _last_put_in(person_id: uuid.UUID) -> int:
+    last = (
+        LedgerEntry.objects.filter(purse_id=person_id)
+        .filter(Q(kind__in=GIFTS) | Q(kind=Kind.ADJUSTMENT, amount_micro_usd__gt=0))
+        .order_by("-number")
+        .first()
+    )
+    if last is None:
+        return 0
+    if last.kind == Kind.TOP_UP and last.top_up_id:
+        return TopUp.objects.get(id=last.top_up_id).credit_micro_usd
+    return last.amount_micro_usd
+
+
+# History
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry of the ledger as its owner reads it. `url` leads to what it was for."""
+
+    at: datetime
+    kind: str
+    title: str
+    detail: str
+    url: str
+    amount_micro_usd: int
+    balance_after_micro_usd: int
+
+
+def history(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
+    """Newest first, with what the person did as a guest; `lines_of` makes Lines of a page of it."""
+    return usage.entries_of(person_id).select_related("hold", "price")
+
+
+def lines_of(person_id: uuid.UUID, entries: Iterable[LedgerEntry]) -> list[Line]:
+    entries = list(entries)
+    titles = chat_titles.titles_of(person_id, (entry.chat_id for entry in entries))
+    return [_line(entry, titles, person_id) for entry in entries]
+
+
+def _line(entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID) -> Line:
+    title, detail, url = _words(entry, titles)
+    if entry.purse_id != person_id:
+        # Of a purse of its own, so that the balances of these lines are of that one.
+        detail = ", ".join(filter(None, [detail, "as a guest"]))
+    return Line(
+        at=entry.at,
+        kind=entry.kind,
+        title=title,
+        detail=detail,
+        url=url,
+        amount_micro_usd=entry.amount_micro_usd,
+        balance_after_micro_usd=entry.balance_after_micro_usd,
+    )
+
+
+def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+    receipt = reverse("billing:top-up", args=[entry.top_up_id]) if entry.top_up_id else ""
+    days = settings.CREDIT_FREE_AFTER_DAYS
+    plain = {
+        Kind.SIGNUP_CREDIT: ("Welcome credit", "For signing up", ""),
+        Kind.GUEST_BUDGET: ("Guest credit", "To try things out", ""),
+        Kind.FREE_CREDIT: ("Free credit", f"After {days} days without any", ""),
+        Kind.TOP_UP: ("You added credit", "Paid by you, fee included", receipt),
+        Kind.FEE: ("Processing fee", "Part of what you paid", receipt),
+        Kind.REFUND: ("Refund", "Paid back to you, so it is no credit any more", receipt),
+        Kind.DISPUTE: ("Payment disputed", "Your bank took the payment back", receipt),
+        Kind.DISPUTE_WON: ("Payment restored", "The dispute was settled", receipt),
+        Kind.ADJUSTMENT: ("Adjustment by the operator", entry.reason, ""),
+    }
+    if entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
+        return "Refund taken back", "It could not be paid out to you", receipt
+    if entry.kind != Kind.CHARGE:
+        return plain[Kind(entry.kind)]
+    title = titles.get(entry.chat_id) if entry.chat_id else None
+    what = "Answer" if entry.reply_id else "Title of a chat"
+    name = entry.hold.model.split("/")[-1] if entry.hold else ""
+    detail = f"by {name}, price version {entry.price.version}" if entry.price else f"by {name}"
+    url = ""
+    if title is not None:
+        anchor = f"#m-{entry.reply_id}" if entry.reply_id else ""
+        url = f"/c/{entry.chat_id}{anchor}"
+    where = f" in “{title or UNTITLED}”" if title is not None else " in a deleted chat"
+    return what + where, detail, url
+
+
+# Usage: sums over calls (billing/usage.py), under the names that a person knows
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """`url` leads to a chat that is still there."""
+
+    name: str
+    url: str
+    total: usage.Total
+
+
+def by_day(calls: QuerySet[Usage], first: date, last: date) -> list[usage.Total]:
+    """Every day from first to last, those without use too."""
+    totals = {total.key: total for total in usage.totals_of(calls, "day")}
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return [totals.get(day) or usage.Total(day, 0, 0, 0, 0, 0) for day in days]
+
+
+def by_model(calls: QuerySet[Usage]) -> list[Named]:
+    totals = usage.dearest_first(usage.totals_of(calls, "model"))
+    return [Named(total.key, "", total) for total in totals]
+
+
+def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
+    totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
+    titles = chat_titles.titles_of(person_id, (total.key for total in totals))
+    return [
+        Named(titles[total.key] or UNTITLED, f"/c/{total.key}", total)
+        if total.key in titles
+        else Named("A deleted chat", "", total)
+        for total in totals
+    ]
+
+
+def sum_of(totals: Iterable[usage.Total]) -> usage.Total:
+    totals = list(totals)
+    return usage.Total(
+        None,
+        sum(total.calls for total in totals),
+        sum(total.prompt_tokens for total in totals),
+        sum(total.completion_tokens for total in totals),
+        sum(total.cost_micro_usd for total in totals),
+        sum(total.charged_micro_usd for total in totals),
+    )

@@ -1,0 +1,70 @@
+"""Sums of what was used and paid, for pages, exports and operators. Sync, read only.
+
+What a guest used before they joined an account is part of that account's history: it stays written
+down under the guest's id, and is looked up with it.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
+
+from accounts.models import GuestJoin
+from billing.models import LedgerEntry, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sums over the calls of one `key`: a day, a chat id or a model id."""
+
+    key: Any
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_micro_usd: int
+    charged_micro_usd: int
+
+
+def people_of(person_id: uuid.UUID) -> list[uuid.UUID]:
+    """The person and the guests they were."""
+    guests = GuestJoin.objects.filter(account_id=person_id).values_list("guest_id", flat=True)
+    return [person_id, *guests]
+
+
+def of_person(
+    person_id: uuid.UUID, since: date | None = None, until: date | None = None
+) -> QuerySet[Usage]:
+    """All calls, newest first; both days included, in UTC."""
+    found = Usage.objects.filter(person_id__in=people_of(person_id))
+    if since is not None:
+        found = found.filter(day__gte=since)
+    if until is not None:
+        found = found.filter(day__lte=until)
+    return found.order_by("-id")
+
+
+def entries_of(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
+    """The ledger of a person and of the guests they were, newest first."""
+    return LedgerEntry.objects.filter(purse_id__in=people_of(person_id)).order_by("-at", "-id")
+
+
+def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
+    """One for each value of that field, in no order."""
+    rows = (
+        usage.order_by()
+        .values_list(key)
+        .annotate(
+            Count("id"),
+            Sum("prompt_tokens"),
+            Sum("completion_tokens"),
+            Sum("cost_micro_usd"),
+            Sum("charged_micro_usd"),
+        )
+    )
+    return [Total(*row) for row in rows]
+
+
+def dearest_first(totals: list[Total]) -> list[Total]:
+    return sorted(totals, key=lambda one: (-one.charged_micro_usd, -one.calls, str(one.key)))

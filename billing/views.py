@@ -1,0 +1,316 @@
+"""A person's pages about money: what there is, what it went for, and adding credit."""
+
+import logging
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import limits
+from accounts.errors import LimitReached
+from accounts.models import User
+from billing import charts, statements, stripe_api
+from billing import top_ups as orders
+from billing.csv_files import csv_response, moment, usd, words
+from billing.models import LedgerEntry, TopUp, Usage
+from billing.stripe_errors import PaymentError
+from billing.usage import of_person
+
+logger = logging.getLogger(__name__)
+
+LINES_A_PAGE = 50
+USAGE_DAYS = 30
+MAX_USAGE_DAYS = 400
+CSV_BATCH = 500
+
+
+@never_cache
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """The balance, what can be added, and the history. A guest is told how to go on."""
+    person = _person(request)
+    if person is None:
+        return redirect_to_login(request.get_full_path())
+    page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "standing": statements.standing(person),
+        "lines": statements.lines_of(person.id, page.object_list),
+        "page": page,
+        "quotes": orders.quotes() if _may_top_up(person) else [],
+        "chosen_cents": orders.CREDITS_CENTS[1],
+        "fee_percent": orders.FEE_PERCENT,
+        "new_id": uuid.uuid4(),
+        "next": _next(request),
+        "open_top_ups": _waiting(person),
+        "sign_up_credit": settings.CREDIT_SIGN_UP_MICRO_USD,
+        "free_credit": settings.CREDIT_FREE_MICRO_USD,
+    }
+    return render(request, "billing/overview.html", context)
+
+
+@never_cache
+@require_POST
+def top_ups(request: HttpRequest) -> HttpResponse:
+    """Order credit: `id` (made with the page, so that a double click is one order), `credit` in
+    cents. Leads to where it is paid."""
+    person = _person(request)
+    if person is None or person.is_guest:
+        return redirect_to_login(reverse("billing:overview"))
+    if not _may_top_up(person):
+        raise Http404
+    asked = _asked(request)
+    if asked is None:
+        return _back(request, "Choose one of the amounts.")
+    try:
+        limits.take("LIMIT_TOP_UPS_PER_HOUR_USER", person.id.hex)
+    except LimitReached as limit:
+        return _back(request, limit.message)
+    top_up = orders.order(person.id, *asked)
+    if top_up is None:
+        return _back(request, "This page was out of date. Choose the amount again.")
+    return _to_checkout(request, person, top_up)
+
+
+def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpResponse:
+    page = reverse("billing:top-up", args=[top_up.id])
+    try:
+        url = orders.open_session(
+            top_up,
+            email=person.email or "",
+            success_url=_address(request, f"{page}?{_query('from=checkout', request)}"),
+            cancel_url=_address(request, f"{reverse('billing:overview')}?{_query('', request)}"),
+        )
+    except PaymentError as error:
+        return _back(request, error.message)
+    # Paid or over already: its own page says which.
+    response = redirect(url or page)
+    response.status_code = HTTPStatus.SEE_OTHER
+    return response
+
+
+@never_cache
+@require_safe
+def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
+    """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
+    credit is booked if no webhook was quicker."""
+    person = _person(request)
+    if person is None:
+        return redirect_to_login(request.get_full_path())
+    found = get_object_or_404(TopUp, id=top_up_id, person_id=person.id)
+    if not found.is_ended and stripe_api.enabled():
+        try:
+            found = orders.look_if_stale(found)
+        except PaymentError:
+            logger.warning("top-up %s could not be looked at", found.id, exc_info=True)
+    context = {
+        "top_up": found,
+        "lines": orders.lines(found),
+        "email": person.email,
+        # The page asks again by itself while the payment is under way.
+        "waits": found.state == TopUp.State.PROCESSING
+        or (found.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"),
+        "standing": statements.standing(person),
+        "next": _next(request),
+    }
+    return render(request, "billing/top_up.html", context)
+
+
+@never_cache
+@require_safe
+def usage(request: HttpRequest) -> HttpResponse:
+    """By day, model and chat, in a range of days (`from`, `to`), of all chats or one (`chat`)."""
+    person = _person(request)
+    if person is None:
+        return redirect_to_login(request.get_full_path())
+    first, last, chat_id = _range(request)
+    found = _calls(person, first, last, chat_id)
+    days = statements.by_day(found, first, last)
+    context = {
+        "first": first,
+        "last": last,
+        "chat_id": chat_id,
+        "days": days,
+        "used_days": [day for day in days if day.calls],
+        "chart": charts.chart([(f"{day.key:%-d %b}", day.charged_micro_usd) for day in days]),
+        "models": _with_shares(statements.by_model(found)),
+        "chats": _with_shares(statements.by_chat(found, person.id)),
+        "total": statements.sum_of(days),
+        "query": request.GET.urlencode(),
+    }
+    return render(request, "billing/usage.html", context)
+
+
+# Downloads
+
+
+@never_cache
+@require_safe
+def history_csv(request: HttpRequest) -> HttpResponse:
+    person = _person(request)
+    if person is None:
+        return redirect_to_login(request.get_full_path())
+    header = ["entry", "at", "kind", "what", "detail", "amount_usd", "balance_after_usd"]
+    rows = _history_rows(person.id, statements.history(person.id).order_by("id"))
+    return csv_response("holdfast-history", header, rows)
+
+
+def _history_rows(person_id: uuid.UUID, entries: QuerySet[LedgerEntry]) -> Iterator[list[object]]:
+    batch = list(entries[:CSV_BATCH])
+    while batch:
+        for entry, line in zip(batch, statements.lines_of(person_id, batch), strict=True):
+            amounts = [usd(line.amount_micro_usd), usd(line.balance_after_micro_usd)]
+            said = [words(line.title), words(line.detail)]
+            yield [entry.id, moment(line.at), line.kind, *said, *amounts]
+        batch = list(entries.filter(id__gt=batch[-1].id)[:CSV_BATCH])
+
+
+@never_cache
+@require_safe
+def usage_csv(request: HttpRequest) -> HttpResponse:
+    """`by`: day, model, chat or call (one row each)."""
+    person = _person(request)
+    if person is None:
+        return redirect_to_login(request.get_full_path())
+    first, last, chat_id = _range(request)
+    found = _calls(person, first, last, chat_id)
+    by = request.GET.get("by", "call")
+    name = f"holdfast-usage-{first}-{last}-by-{by}"
+    if by == "call":
+        return csv_response(name, CALL_HEADER, map(_call_row, found.order_by("at").iterator()))
+    if by == "day":
+        days = statements.by_day(found, first, last)
+        rows = [statements.Named(day.key.isoformat(), "", day) for day in days]
+    elif by == "model":
+        rows = statements.by_model(found)
+    elif by == "chat":
+        rows = statements.by_chat(found, person.id)
+    else:
+        raise Http404
+    header = [by, "calls", "prompt_tokens", "completion_tokens", "charged_usd"]
+    return csv_response(name, header, map(_named_row, rows))
+
+
+CALL_HEADER = [
+    "at",
+    "purpose",
+    "chat",
+    "reply",
+    "model",
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "estimated",
+    "cost_usd",
+    "charged_usd",
+    "free",
+]
+
+
+def _call_row(call: Usage) -> list[object]:
+    tokens = [call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.reasoning_tokens]
+    names = [call.purpose, call.chat_id or "", call.reply_id or "", words(call.model)]
+    money = [usd(call.cost_micro_usd), usd(call.charged_micro_usd)]
+    return [moment(call.at), *names, *tokens, call.estimated, *money, call.free]
+
+
+def _named_row(row: statements.Named) -> list[object]:
+    total = row.total
+    tokens = [total.prompt_tokens, total.completion_tokens]
+    return [words(row.name), total.calls, *tokens, usd(total.charged_micro_usd)]
+
+
+# Private
+
+
+def _person(request: HttpRequest) -> User | None:
+    """Who has a purse: an account or a guest. Where nothing is paid for there is no such page."""
+    if not settings.BILLING:
+        raise Http404
+    return request.user if isinstance(request.user, User) and request.user.is_active else None
+
+
+def _may_top_up(person: User) -> bool:
+    return stripe_api.enabled() and not person.is_guest
+
+
+def _asked(request: HttpRequest) -> tuple[uuid.UUID, int] | None:
+    try:
+        top_up_id, cents = uuid.UUID(request.POST["id"]), int(request.POST["credit"])
+    except (KeyError, ValueError):
+        return None
+    return (top_up_id, cents) if cents in orders.CREDITS_CENTS else None
+
+
+def _back(request: HttpRequest, message: str) -> HttpResponse:
+    messages.error(request, message)
+    return redirect("billing:overview")
+
+
+def _next(request: HttpRequest) -> str:
+    """Where somebody came from, to go back to: a page of ours, else the start."""
+    sent = request.POST if request.method == "POST" else request.GET
+    path = sent.get("next", "")
+    is_ours = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if is_ours else "/"
+
+
+def _query(first: str, request: HttpRequest) -> str:
+    return "&".join(filter(None, [first, urlencode({"next": _next(request)})]))
+
+
+def _address(request: HttpRequest, path: str) -> str:
+    """As people see it: Stripe leads them back there."""
+    return settings.URL + path if settings.URL else request.build_absolute_uri(path)
+
+
+def _waiting(person: User) -> QuerySet[TopUp]:
+    """Paid, but the bank has not said yes yet."""
+    return TopUp.objects.filter(person_id=person.id, state=TopUp.State.PROCESSING)
+
+
+def _range(request: HttpRequest) -> tuple[date, date, uuid.UUID | None]:
+    """The days and the chat asked for; what cannot be is brought to what can."""
+    today = datetime.now(UTC).date()
+    last = min(_day(request.GET.get("to")) or today, today)
+    first = _day(request.GET.get("from")) or last - timedelta(days=USAGE_DAYS - 1)
+    first = max(min(first, last), last - timedelta(days=MAX_USAGE_DAYS - 1))
+    try:
+        chat_id = uuid.UUID(request.GET.get("chat", ""))
+    except ValueError:
+        return first, last, None
+    return first, last, chat_id
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        day = date.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return day if day.year >= 2000 else None
+
+
+def _calls(person: User, first: date, last: date, chat_id: uuid.UUID | None) -> QuerySet[Usage]:
+    found = of_person(person.id, first, last)
+    return found.filter(chat_id=chat_id) if chat_id else found
+
+
+def _with_shares(rows: list[statements.Named]) -> list[dict[str, Any]]:
+    highest = max((row.total.charged_micro_usd for row in rows), default=0)
+    return [
+        {"row": row, "width": charts.share(row.total.charged_micro_usd, highest)} for row in rows
+    ]

@@ -1,0 +1,142 @@
+"""Bills against the log: for the audit, and for holds that a crash has left behind."""
+
+import uuid
+from datetime import timedelta
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from billing import holds
+from billing.audit import Findings, used_of
+from billing.models import Hold, Usage
+from billing.prices import Used
+from chat.attempts import Attempt, attempts_of
+from chat.models import Chat, Reply
+from chat.settling import charge
+from streams.log import get_log
+
+# How long a hold lies untouched before it is looked at; an answer that runs is never ended.
+STUCK_AFTER_S = 60
+# No background call takes so long.
+TITLE_GONE_AFTER_S = 5 * 60
+# An audit says so only of a hold that the sweep should long have found.
+OVERDUE_AFTER_S = 15 * 60
+BATCH = 200
+
+
+async def sweep_holds() -> int:
+    """Settle and close the holds whose answer has ended, or is gone. Safe to repeat."""
+    found = await sync_to_async(_stuck)(STUCK_AFTER_S)
+    for hold in found:
+        reply = await sync_to_async(_reply_of)(hold)
+        if reply is None:
+            await sync_to_async(holds.release)(hold.key)
+            continue
+        entries = await get_log().read(reply.chat.owner.stream, chat=str(reply.chat_id))
+        await sync_to_async(_settle)(reply, attempts_of(entries, str(reply.id)))
+    return len(found)
+
+
+async def check(findings: Findings) -> None:
+    """Every answer that has ended was billed for what the log holds, and for nothing else."""
+    overdue = await sync_to_async(_stuck)(OVERDUE_AFTER_S)
+    findings.add("open holds", len(overdue), [f"hold {hold.key}: left open" for hold in overdue])
+    last: Chat | None = None
+    while chats := await sync_to_async(_chats_after)(last):
+        for chat in chats:
+            await _check_chat(chat, findings)
+        last = chats[-1]
+
+
+async def _check_chat(chat: Chat, findings: Findings) -> None:
+    # In this order: what a row says has ended is in the log and has been charged.
+    replies = await sync_to_async(_ended)(chat)
+    entries = await get_log().read(chat.owner.stream, chat=str(chat.id))
+    for reply, usage in replies:
+        tried = [a for a in attempts_of(entries, str(reply.id)) if a.number <= reply.attempts]
+        findings.add("answers", 1, _compare(reply, tried, usage))
+
+
+def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> list[str]:
+    if not tried:
+        # The log of this chat is gone: there is nothing to compare with.
+        return []
+    if all(attempt.bill is None for attempt in tried) and not usage:
+        return []  # From before there were bills.
+    differences = []
+    for attempt in tried:
+        used, row = attempt.used, usage.pop(attempt.number, None)
+        name = f"answer {reply.id}, attempt {attempt.number}"
+        if used is not None and row is None:
+            differences.append(f"{name}: in the log, but not charged or counted")
+        elif used is None and row is not None:
+            differences.append(f"{name}: {row.charged_micro_usd} charged, nothing in the log")
+        elif used is not None and row is not None:
+            if row.price_id is None or not row.cost_by_provider:
+                same = _tokens(used_of(row)) == _tokens(used)
+            else:
+                same = used_of(row) == used
+            if not same:
+                differences.append(f"{name}: the log says {used}, the books {used_of(row)}")
+    differences += [
+        f"answer {reply.id}, attempt {number}: {row.charged_micro_usd} charged, not in the log"
+        for number, row in usage.items()
+    ]
+    return differences
+
+
+def _tokens(used: Used) -> tuple[int, ...]:
+    return (
+        used.prompt_tokens,
+        used.completion_tokens,
+        used.cached_tokens,
+        used.reasoning_tokens,
+    )
+
+
+def _stuck(after_s: int) -> list[Hold]:
+    """Open holds, untouched for so long, of answers that ended as long ago or are gone."""
+    now = timezone.now()
+    before = now - timedelta(seconds=after_s)
+    title_before = now - timedelta(seconds=max(after_s, TITLE_GONE_AFTER_S))
+    idle = Hold.objects.filter(state=Hold.State.OPEN, updated_at__lt=before)
+    found = list(idle.order_by("updated_at"))
+    asked = [hold.reply_id for hold in found if hold.reply_id is not None]
+    # A hold is placed in the transaction that makes its reply: one that is not there is gone.
+    goes_on = Q(finished_at=None) | Q(finished_at__gte=before)
+    running = set(Reply.objects.filter(goes_on, id__in=asked).values_list("id", flat=True))
+    return [
+        hold
+        for hold in found
+        if (hold.reply_id and hold.reply_id not in running)
+        or (hold.reply_id is None and hold.updated_at < title_before)
+    ]
+
+
+def _reply_of(hold: Hold) -> Reply | None:
+    if hold.reply_id is None:
+        return None
+    return Reply.objects.select_related("chat__owner").filter(id=hold.reply_id).first()
+
+
+def _settle(reply: Reply, tried: list[Attempt]) -> None:
+    with transaction.atomic():
+        Chat.objects.select_for_update().filter(id=reply.chat_id).first()
+        if not Reply.objects.filter(id=reply.id, finished_at=None).exists():
+            charge(reply, tried, None, last=True)
+
+
+def _chats_after(last: Chat | None) -> list[Chat]:
+    chats = Chat.objects.select_related("owner").order_by("id")
+    return list((chats.filter(id__gt=last.id) if last else chats)[:BATCH])
+
+
+def _ended(chat: Chat) -> list[tuple[Reply, dict[int, Usage]]]:
+    replies = list(chat.replies.filter(state__in=Reply.FINAL))
+    usage: dict[uuid.UUID | None, dict[int, Usage]] = {reply.id: {} for reply in replies}
+    ids = [reply.id for reply in replies]
+    for row in Usage.objects.filter(reply_id__in=ids, purpose=Usage.Purpose.ANSWER):
+        usage[row.reply_id][row.attempt] = row
+    return [(reply, usage[reply.id]) for reply in replies]

@@ -1,0 +1,146 @@
+"""Who pays for a call of a model, and the holds of answers. Sync but for `model_of`.
+
+The only place that decides what is free: local models, a person's own keys, and everything where
+the operator pays.
+"""
+
+import logging
+from dataclasses import replace
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from accounts.models import User
+from billing import holds, prices
+from billing.errors import NoPrice
+from billing.holds import Budget, Call
+from billing.models import Price, Usage
+from billing.price_table import look_up
+from billing.prices import BadPrice, Rates
+from chat.catalogue import UnknownModelError
+from chat.endpoints import Model
+from chat.models import Reply
+from chat.own_models import find_for, is_own
+from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.work_orders import WorkOrder
+
+logger = logging.getLogger(__name__)
+
+LOCAL_ENDPOINTS = ("local", "ollama")
+LOCAL_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
+# What is held for a prompt whose text is not at hand when it is ordered.
+UNKNOWN_PROMPT_TOKENS = 200
+
+
+def free_reason(model: Model) -> str:
+    """Why calls of this model cost its user nothing; empty when they do."""
+    if model.own_key:
+        return str(Usage.Free.OWN_KEY)
+    if _is_local(model):
+        return str(Usage.Free.LOCAL)
+    return "" if settings.BILLING else str(Usage.Free.HOUSE)
+
+
+def free_by_name(model_id: str) -> str:
+    """The same of a model that is not at hand, as far as its name tells."""
+    return str(Usage.Free.OWN_KEY) if is_own(model_id) else ""
+
+
+def price_of(model: Model) -> Price:
+    """The price that holds now; one that is only in the lists is noted. Raises NoPrice."""
+    price = prices.current(model.id)
+    if price is not None:
+        return price
+    try:
+        found = listed_rates(model)
+    except BadPrice as error:
+        logger.warning("%s cannot be used on credit: %s", model.id, error)
+        raise NoPrice from error
+    if found is None:
+        raise NoPrice
+    return prices.offer(model.id, *found)
+
+
+def listed_rates(model: Model) -> tuple[Rates, str] | None:
+    """What the lists say that it costs, and which one. Raises BadPrice for what is no price."""
+    if model.pricing:
+        return prices.read_openrouter(dict(model.pricing)), Price.Source.OPENROUTER
+    if model.endpoint.name == "openrouter":
+        return None
+    rates = look_up(model.provider_name, model.endpoint.base_url)
+    return (rates, Price.Source.GENAI_PRICES) if rates else None
+
+
+def hold_for_order(owner: User, reply: Reply, model: Model, text: str | None) -> None:
+    """With the order: hold what its answer needs at least. Raises OutOfCredit or NoPrice."""
+    if free_reason(model):
+        return
+    prompt = UNKNOWN_PROMPT_TOKENS if text is None else estimate_tokens(text) + TOKENS_PER_TURN
+    key = holds.answer_key(reply.id)
+    holds.place(owner, key, price_of(model), prompt, chat_id=reply.chat_id, reply_id=reply.id)
+
+
+async def model_of(owner: User, model_id: str) -> Model | None:
+    """None when it is not offered any more: the worker then says so."""
+    try:
+        return await find_for(owner, model_id)
+    except UnknownModelError:
+        return None
+
+
+def within_price(model: Model, price: Price) -> Model:
+    """The model as far as this price goes."""
+    limit = price.prompt_limit_tokens or model.context_tokens
+    return replace(model, context_tokens=min(limit, model.context_tokens))
+
+
+def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int) -> Budget:
+    """Before an attempt with a prompt of so many tokens. Raises OutOfCredit."""
+    most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
+    call = call_of(order.reply, attempt, model.id, "")
+    return holds.reserve(order.reply.chat.owner, call, price, tokens, most)
+
+
+def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:
+    """One attempt at an answer, as billing knows it."""
+    key = holds.answer_key(reply.id)
+    return Call(
+        hold_key=key,
+        key=f"{key}:{attempt}",
+        purpose=Usage.Purpose.ANSWER,
+        person_id=reply.chat.owner_id,
+        model=model_id,
+        chat_id=reply.chat_id,
+        reply_id=reply.id,
+        attempt=attempt,
+        free=free,
+    )
+
+
+def offered(models: list[Model]) -> list[Model]:
+    """Without those that can be used neither for free nor on credit."""
+    paid = [model.id for model in models if not free_reason(model)]
+    known = prices.priced(paid) if paid else set()
+    return [m for m in models if free_reason(m) or m.id in known or _is_listed(m)]
+
+
+def _is_listed(model: Model) -> bool:
+    try:
+        return listed_rates(model) is not None
+    except BadPrice:
+        return False
+
+
+def _is_local(model: Model) -> bool:
+    endpoint = model.endpoint
+    if endpoint.name in LOCAL_ENDPOINTS:
+        return True
+    if endpoint.name == "openrouter":
+        return False
+    host = (urlsplit(endpoint.base_url).hostname or "").lower()
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(LOCAL_SUFFIXES)
+    return address.is_private or address.is_loopback or address.is_link_local

@@ -1,0 +1,56 @@
+// What the page knows of the person's credit: the balance as the server last said it, and whether
+// something was refused because of it.
+import { computed, signal } from "../signals.js";
+import { remember, remembered } from "./storage.js";
+
+const CODES = new Set(["out_of_credit"]);
+const SEEN_LOW = "credit:low-seen";
+
+export class Credit {
+  /** {balance_micro_usd, held_micro_usd, level, free_credit_at, can_top_up}, or null: nobody pays. */
+  balance;
+  /** The sentence with which the server refused, until there is more credit or it was dismissed. */
+  refused = signal(null);
+  #isLowSeen = signal(remembered(SEEN_LOW) === "1");
+
+  constructor(balance) {
+    this.balance = signal(balance ?? null);
+  }
+
+  /** What to tell: {kind: "refused" | "empty" | "low", message}, or null. */
+  notice = computed(() => {
+    const balance = this.balance.value;
+    if (this.refused.value) return { kind: "refused", message: this.refused.value };
+    if (!balance || balance.level === "ok") return null;
+    if (balance.level === "low" && this.#isLowSeen.value) return null;
+    return { kind: balance.level, message: null };
+  });
+
+  /** The server has told how much there is. */
+  set(balance) {
+    const before = this.balance.peek();
+    this.balance.value = balance;
+    const grew = balance && before && balance.balance_micro_usd > before.balance_micro_usd;
+    // What was refused can be sent now; the person does it, for the text may have changed.
+    if (grew && balance.level !== "empty") this.refused.value = null;
+    if (balance?.level === "ok") this.#setLowSeen(false);
+  }
+
+  /** Whether this refusal is about credit: then the notice says so, not a toast. */
+  takesRefusal(error) {
+    if (!CODES.has(error.code)) return false;
+    this.refused.value = error.message;
+    return true;
+  }
+
+  /** Put the notice away: for good while it is about a balance that is merely low. */
+  dismiss() {
+    if (this.refused.peek()) this.refused.value = null;
+    else this.#setLowSeen(true);
+  }
+
+  #setLowSeen(isSeen) {
+    this.#isLowSeen.value = isSeen;
+    remember(SEEN_LOW, isSeen ? "1" : "");
+  }
+}

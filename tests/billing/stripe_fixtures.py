@@ -1,0 +1,126 @@
+"""A Stripe to pay at, and a person who pays: fixtures of the tests about Stripe."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.test import Client
+
+from accounts.models import User
+from billing import ledger, top_ups
+from billing.models import LedgerEntry, TopUp
+from tests.billing.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
+
+WEBHOOK = "/billing/stripe-webhook"
+
+
+@pytest.fixture(scope="session")
+def stripe_server():
+    with running_fake_stripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def fake_stripe(stripe_server, settings):
+    """Configured, and with nothing in it."""
+    stripe_server.clear()
+    settings.STRIPE_SECRET_KEY = SECRET_KEY
+    settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
+    settings.STRIPE_API_BASE = stripe_server.url
+    return stripe_server
+
+
+@pytest.fixture
+def payer(transactional_db):
+    return User.objects.create_user("alice@example.org", "correct horse")
+
+
+def ordered(person, cents=2_000) -> TopUp:
+    """A top-up whose Checkout is open."""
+    top_up = top_ups.order(person.id, uuid.uuid4(), cents)
+    assert top_up is not None
+    top_ups.open_session(
+        top_up,
+        email=person.email,
+        success_url="https://chat.example.org/billing/top-ups/x",
+        cancel_url="https://chat.example.org/billing",
+    )
+    return top_up
+
+
+def posted(top_up) -> dict[str, int]:
+    """What the ledger says of a top-up: the sum of each kind, disputes and their end together."""
+    sums: dict[str, int] = {}
+    for entry in LedgerEntry.objects.filter(top_up_id=top_up.id):
+        kind = "dispute" if entry.kind == "dispute_won" else entry.kind
+        sums[kind] = sums.get(kind, 0) + entry.amount_micro_usd
+    return {kind: amount for kind, amount in sums.items() if amount}
+
+
+def balance(person) -> int:
+    return ledger.balance(person.id).balance_micro_usd
+
+
+class Caller:
+    """Calls the webhook as Stripe does, through all of Django."""
+
+    def __init__(self, fake):
+        self.fake = fake
+
+    def call(self, event, **signing):
+        body, headers = self.fake.signed(event, **signing)
+        return self.post(body, headers.get("Stripe-Signature"))
+
+    def post(self, body, signature, path=WEBHOOK):
+        headers = {} if signature is None else {"Stripe-Signature": signature}
+        client = Client(enforce_csrf_checks=True)
+        return client.post(path, body, content_type="application/json", headers=headers)
+
+
+@pytest.fixture
+def caller(fake_stripe, redis_url):
+    return Caller(fake_stripe)
+
+
+@pytest.fixture
+def shared_database(transactional_db, tmp_path):
+    """A database that threads can use at once. SQLite's in memory, which the tests run on, refuses
+    where one in a file waits: so it is copied to a file, and that is used."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    path = str(tmp_path / "shared.sqlite3")
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [path])
+    in_memory, name = connections["default"], connections.settings["default"]["NAME"]
+    connections.settings["default"]["NAME"] = path
+    connections["default"] = connections.create_connection("default")
+    yield
+    connections["default"].close()
+    connections.settings["default"]["NAME"] = name
+    connections["default"] = in_memory
+
+
+def at_once(*deeds: Callable[[], Any]) -> list[Any]:
+    """Does all of it at the same time, each in a thread; what each gave, or the error it raised."""
+    barrier = threading.Barrier(len(deeds))
+    results: list[Any] = [None] * len(deeds)
+
+    def run(number: int, deed: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            results[number] = deed()
+        except Exception as error:  # noqa: BLE001 (given back)
+            results[number] = error
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results

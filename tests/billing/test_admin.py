@@ -1,0 +1,303 @@
+"""Billing in the admin: who sees what, what may be done, and that nothing is edited."""
+
+import uuid
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import pytest
+from django.contrib.auth.models import Group
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from billing import ledger, top_ups
+from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
+from tests.billing.stripe_fixtures import ordered, posted
+
+pytestmark = pytest.mark.django_db
+LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")
+PAGES = ("books_changelist", "books_balance", "books_webhooks")
+
+
+@pytest.fixture
+def alice():
+    person = User.objects.create_user("alice@example.org", "x")
+    ledger.post(person.id, "top_up", 22_000_000, key="t1")
+    ledger.post(person.id, "fee", -2_000_000, key="t1:fee")
+    return person
+
+
+@pytest.fixture
+def sign_in(client):
+    def sign_in(group=None, **fields):
+        staff = User.objects.create_user("staff@example.org", "x", is_staff=True, **fields)
+        if group:
+            staff.groups.add(Group.objects.get(name=group))
+        client.force_login(staff)
+        return staff
+
+    return sign_in
+
+
+@pytest.fixture
+def calls(alice):
+    price = Price.objects.create(
+        model="openrouter/dear",
+        version=1,
+        valid_from=timezone.now(),
+        source="staff",
+        input_micro_usd=1_000_000,
+        output_micro_usd=1_000_000,
+    )
+
+    def call(number, day, *, model="openrouter/dear", person=alice.id, free="", cost=0):
+        return Usage.objects.create(
+            key=f"answer:{number}:1",
+            person_id=person,
+            purpose="answer",
+            model=model,
+            day=day,
+            prompt_tokens=100,
+            completion_tokens=10,
+            cost_micro_usd=cost,
+            charged_micro_usd=0 if free else cost,
+            free=free,
+            price=None if free else price,
+        )
+
+    return call
+
+
+def url(name, *arguments):
+    return reverse(f"admin:billing_{name}", args=arguments)
+
+
+def post_act(client, path, action, rows, **fields):
+    body = {"action": action, "_selected_action": [str(row.pk) for row in rows], "asked": "yes"}
+    return client.post(path, body | fields)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_opens_for_finance_and_nothing_can_be_edited(
+    client, sign_in, alice, calls, name
+):
+    sign_in("Finance")
+    calls(1, timezone.now().date(), cost=5)
+    price = Price.objects.get()
+    Hold.objects.create(
+        key="answer:1", purse_id=alice.id, amount_micro_usd=7, model="a", price=price
+    )
+    AuditRun.objects.create(
+        started_at=timezone.now(), finished_at=timezone.now(), checked={"purses": 1}, differences=[]
+    )
+    response = client.get(url(f"{name}_changelist"), {"q": "alice"} if name == "purse" else {})
+    assert response.status_code == HTTPStatus.OK
+    row = response.context["cl"].queryset.first()
+    if row is not None:
+        page = client.get(url(f"{name}_change", row.pk))
+        assert page.status_code == HTTPStatus.OK and b'name="_save"' not in page.content
+        assert client.post(url(f"{name}_change", row.pk), {}).status_code == HTTPStatus.FORBIDDEN
+        assert client.post(url(f"{name}_delete", row.pk), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("name", [f"{name}_changelist" for name in LISTS] + list(PAGES))
+def test_staff_without_a_group_sees_nothing(client, sign_in, name):
+    sign_in()
+    assert client.get(url(name)).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_support_sees_lists_but_neither_reports_nor_downloads(client, sign_in, alice):
+    sign_in("Support")
+    page = client.get(url("ledgerentry_changelist"))
+    assert page.status_code == HTTPStatus.OK and b"as CSV" not in page.content
+    for name in (*PAGES, "ledgerentry_csv", "books_csv"):
+        assert client.get(url(name)).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_a_list_is_summed_up_searched_and_downloaded(client, sign_in, alice):
+    other = User.objects.create_user("bob@example.org", "x")
+    ledger.post(other.id, "top_up", 5_000_000, key="t2", reason="=HYPERLINK(1)")
+    sign_in("Finance")
+    path = url("ledgerentry_changelist")
+    assert b"<b>$25.00</b>" in client.get(path).content
+    assert b"<b>$20.00</b>" in client.get(path, {"q": "alice@"}).content
+    answer = client.get(url("ledgerentry_csv"), {"q": "bob@"})
+    header, row = answer.content.decode("utf-8-sig").splitlines()
+    assert header.startswith("at,purse_id,email") and "bob@example.org" in row
+    assert "'=HYPERLINK(1)" in row and ",5000000," in row
+
+
+# Giving and taking
+
+
+def test_credit_is_given_after_a_reason_and_a_second_look_once(client, sign_in, alice):
+    staff = sign_in("Finance")
+    purse = Purse.objects.get(person_id=alice.id)
+    path, act = url("purse_changelist"), str(uuid.uuid4())
+    first = client.post(path, {"action": "change_credit", "_selected_action": [str(purse.pk)]})
+    assert b"alice@example.org: $20.00" in first.content
+    fields = {"act": act, "amount": "-2.50", "reason": "Paid twice"}
+    look = post_act(client, path, "change_credit", [purse], **fields)
+    assert b"yes, do it" in look.content and b"$-2.50" in look.content
+    assert LedgerEntry.objects.filter(kind="adjustment").count() == 0
+    for _ in range(2):
+        post_act(client, path, "change_credit", [purse], **fields, confirmed="yes")
+    entry = LedgerEntry.objects.get(kind="adjustment")
+    assert (entry.amount_micro_usd, entry.reason, entry.staff_id) == (
+        -2_500_000,
+        "Paid twice",
+        staff.id,
+    )
+    assert ledger.balance(alice.id).balance_micro_usd == 17_500_000
+
+
+@pytest.mark.parametrize("amount", ["-1", "0", "20.01", "1e9", "NaN", "", "five"])
+def test_support_gives_no_more_than_it_may_and_takes_nothing(client, sign_in, alice, amount):
+    sign_in("Support")
+    purse = Purse.objects.get(person_id=alice.id)
+    fields = {"act": str(uuid.uuid4()), "amount": amount, "reason": "Sorry", "confirmed": "yes"}
+    page = post_act(client, url("purse_changelist"), "change_credit", [purse], **fields)
+    assert b"errorlist" in page.content
+    assert not LedgerEntry.objects.filter(kind="adjustment").exists()
+
+
+def test_support_gives_up_to_its_limit(client, sign_in, alice):
+    sign_in("Support")
+    purse = Purse.objects.get(person_id=alice.id)
+    fields = {"act": str(uuid.uuid4()), "amount": "20", "reason": "Sorry", "confirmed": "yes"}
+    post_act(client, url("purse_changelist"), "change_credit", [purse], **fields)
+    assert ledger.balance(alice.id).balance_micro_usd == 40_000_000
+
+
+def test_an_act_needs_a_reason(client, sign_in, alice):
+    sign_in("Finance")
+    purse = Purse.objects.get(person_id=alice.id)
+    fields = {"act": str(uuid.uuid4()), "amount": "1", "reason": "  ", "confirmed": "yes"}
+    page = post_act(client, url("purse_changelist"), "change_credit", [purse], **fields)
+    assert b"errorlist" in page.content
+    assert not LedgerEntry.objects.filter(kind="adjustment").exists()
+
+
+def test_who_may_only_look_has_no_acts(client, sign_in, alice):
+    staff = sign_in()
+    from django.contrib.auth.models import Permission
+
+    staff.user_permissions.add(Permission.objects.get(codename="view_purse"))
+    purse = Purse.objects.get(person_id=alice.id)
+    assert b"change_credit" not in client.get(url("purse_changelist")).content
+    fields = {"act": str(uuid.uuid4()), "amount": "1", "reason": "Mine", "confirmed": "yes"}
+    post_act(client, url("purse_changelist"), "change_credit", [purse], **fields)
+    assert not LedgerEntry.objects.filter(kind="adjustment").exists()
+
+
+# Refunds
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
+    client, sign_in, fake_stripe, payer
+):
+    sign_in("Finance")
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    top_up = top_ups.look(top_up.id)
+    fields = {
+        "act": str(uuid.uuid4()),
+        "amount": "11.00",
+        "reason": "Asked for",
+        "confirmed": "yes",
+    }
+    for _ in range(2):
+        post_act(client, url("topup_changelist"), "refund", [top_up], **fields)
+    top_up.refresh_from_db()
+    assert top_up.refunded_cents == 1_100
+    assert posted(top_up) == {"top_up": 22_000_000, "fee": -2_000_000, "refund": -10_000_000}
+    assert len(fake_stripe.refunds) == 1
+    fields |= {"act": str(uuid.uuid4()), "amount": "11.01"}
+    page = post_act(client, url("topup_changelist"), "refund", [top_up], **fields)
+    assert b"errorlist" in page.content and len(fake_stripe.refunds) == 1
+
+
+def test_support_refunds_nothing(client, sign_in, settings):
+    settings.STRIPE_SECRET_KEY = "sk_test_1"
+    sign_in("Support")
+    assert b"refund" not in client.get(url("topup_changelist")).content
+
+
+# Prices
+
+
+def test_staff_sets_a_new_version_of_a_price(client, sign_in, calls):
+    staff = sign_in("Finance")
+    old = Price.objects.get()
+    body = {"model": old.model, "input_micro_usd": "2", "output_micro_usd": "3"}
+    client.post(url("price_add"), body | {"per_request_micro_usd": "0"})
+    new = Price.objects.get(version=2)
+    assert (new.model, new.input_micro_usd, new.staff_id) == (old.model, 2, staff.id)
+    old.refresh_from_db()
+    assert old.input_micro_usd == 1_000_000
+
+
+@pytest.mark.parametrize("rate", ["-1", "9999999999999", "", "1.5"])
+def test_a_price_that_makes_no_sense_is_refused(client, sign_in, rate):
+    sign_in("Finance")
+    body = {"model": "a", "input_micro_usd": rate, "output_micro_usd": "3"}
+    page = client.post(url("price_add"), body | {"per_request_micro_usd": "0"})
+    assert b"errorlist" in page.content and not Price.objects.exists()
+
+
+# Reports
+
+
+def test_the_report_adds_up(client, sign_in, alice, calls):
+    sign_in("Finance")
+    today = datetime.now(UTC).date()
+    calls(1, today, cost=1_500_000)
+    calls(2, today, model="my/own", free="own_key", cost=900_000)
+    calls(3, today, person=uuid.uuid4(), cost=500_000)
+    page = client.get(url("books_changelist"), {"first": str(today), "last": str(today)})
+    total = page.context["report"].total
+    assert (total.revenue, total.fees, total.spend, total.cost) == (
+        22_000_000,
+        2_000_000,
+        2_000_000,
+        2_000_000,
+    )
+    assert (total.margin, total.calls, total.people, total.tokens) == (20_000_000, 3, 2, 330)
+    assert {row.model: row.cost for row, _ in page.context["models"]} == {
+        "openrouter/dear": 2_000_000,
+        "my/own": 0,
+    }
+    csv = client.get(url("books_csv"), {"first": str(today), "last": str(today)})
+    lines = csv.content.decode("utf-8-sig").splitlines()
+    assert lines[1].startswith(f"{today},22.000000,2.000000,0.000000,2.000000,2.000000,20.000000")
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [("2026-02-02", "2026-02-01"), ("2020-01-01", "2026-01-01"), ("x", "y")]
+)
+def test_a_range_that_makes_no_sense_is_said(client, sign_in, first, last):
+    sign_in("Finance")
+    page = client.get(url("books_changelist"), {"first": first, "last": last})
+    assert b"errorlist" in page.content and "report" not in page.context
+
+
+def test_the_books_page_says_whether_they_balance(client, sign_in, alice):
+    sign_in("Finance")
+    path = url("books_balance")
+    assert b"never audited" in client.get(path).content
+    now = timezone.now()
+    AuditRun.objects.create(started_at=now, finished_at=now, checked={"purses": 1}, differences=[])
+    assert b"The books balance" in client.get(path).content
+    AuditRun.objects.create(
+        started_at=now, finished_at=timezone.now(), checked={}, differences=["alice: 1 <b>"]
+    )
+    page = client.get(path).content
+    assert b"1 difference" in page and b"alice: 1 &lt;b&gt;" in page
+
+
+def test_people_show_their_credit_and_what_they_spent(client, sign_in, alice, calls):
+    calls(1, timezone.now().date(), cost=1_230_000)
+    sign_in("Finance")
+    page = client.get(reverse("admin:accounts_user_changelist")).content
+    assert b">$20.00</a>" in page and b"$1.23" in page

@@ -1,0 +1,311 @@
+"""Credit that is given: to whom, how often, and when, by clocks of any month."""
+
+import datetime as dt
+import uuid
+from zoneinfo import ZoneInfo
+
+import pytest
+import time_machine
+from allauth.account.models import EmailAddress
+from asgiref.sync import async_to_sync
+
+from accounts.models import GuestJoin, User
+from billing import exports, grants, holds, ledger, usage
+from billing.belongings import belongings
+from billing.errors import OutOfCredit
+from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
+from billing.prices import Used
+
+pytestmark = pytest.mark.django_db(transaction=True)
+UTC = dt.UTC
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_told(monkeypatch):
+    monkeypatch.setattr(ledger, "on_change", [])
+
+
+@pytest.fixture
+def price():
+    return Price.objects.create(
+        model="openrouter/a",
+        version=1,
+        valid_from=dt.datetime(2026, 1, 1, tzinfo=UTC),
+        source="staff",
+        input_micro_usd=10_000_000,
+        output_micro_usd=20_000_000,
+    )
+
+
+def account(email, *more):
+    person = User.objects.create_user(email)
+    for address in (email, *more):
+        EmailAddress.objects.create(user=person, email=address, verified=True)
+    return person
+
+
+def guest():
+    return User.objects.create(is_guest=True, password="!")
+
+
+def balance(person):
+    return ledger.balance(person.id).balance_micro_usd
+
+
+def needs_credit(person, price):
+    """An order, as for an answer."""
+    reply = uuid.uuid4()
+    key = holds.answer_key(reply)
+    holds.place(person, key, price, 10, chat_id=None, reply_id=reply)
+    return key, reply
+
+
+# Sign-up
+
+
+def test_an_account_has_its_credit_once():
+    alice = account("alice@example.org")
+    for _ in range(3):
+        grants.on_signed_in(user=alice)
+    assert balance(alice) == 2_000_000
+
+
+def test_an_address_that_is_not_verified_brings_none():
+    alice = User.objects.create_user("alice@example.org")
+    EmailAddress.objects.create(user=alice, email=alice.email, verified=False)
+    grants.on_signed_in(user=alice)
+    assert balance(alice) == 0
+    assert not SignUpClaim.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("alice@example.org", "alice@example.org"),
+        ("alice@example.org", "Alice@Example.ORG"),
+        ("alice@example.org", "alice+more@example.org"),
+        ("al.ice@gmail.com", "a.l.i.c.e+x@googlemail.com"),
+        ("ＡLICE@example.org", "alice@example.org"),
+    ],
+)
+def test_leaving_and_coming_back_brings_no_second_credit(first, again):
+    alice = account(first)
+    grants.on_signed_in(user=alice)
+    async_to_sync(belongings.erase)(alice)
+    alice.delete()
+    back = account(again)
+    grants.on_signed_in(user=back)
+    assert balance(back) == 0
+    assert ledger.balance(alice.pk or back.id) is not None
+
+
+def test_a_second_address_of_somebody_who_left_brings_none_either():
+    alice = account("alice@example.org")
+    grants.on_signed_in(user=alice)
+    EmailAddress.objects.create(user=alice, email="other@example.org", verified=True)
+    async_to_sync(belongings.erase)(alice)
+    alice.delete()
+    back = account("other@example.org")
+    grants.on_signed_in(user=back)
+    assert balance(back) == 0
+
+
+def test_dots_count_where_they_count():
+    for email in ("a.b@example.org", "ab@example.org"):
+        person = account(email)
+        grants.on_signed_in(user=person)
+        assert balance(person) == 2_000_000
+
+
+def test_what_is_remembered_is_no_address():
+    grants.on_signed_in(user=account("alice@example.org"))
+    [claim] = SignUpClaim.objects.all()
+    assert "alice" not in claim.address_hash
+    assert len(claim.address_hash) == 64
+
+
+def test_a_fault_does_not_keep_anybody_out(monkeypatch):
+    def fails(*_):
+        raise RuntimeError
+
+    alice = account("alice@example.org")
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "append", fails)
+        grants.on_signed_in(user=alice)
+    assert balance(alice) == 0
+    grants.on_signed_in(user=alice)
+    assert balance(alice) == 2_000_000
+
+
+def test_the_sign_in_itself_brings_it(client, redis_url):
+    alice = account("alice@example.org")
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    assert balance(alice) == 2_000_000
+
+
+# Guests
+
+
+def test_a_guest_has_a_budget_when_it_is_needed_and_once(price):
+    person = guest()
+    assert grants.promised_micro_usd(person) == 500_000
+    assert not LedgerEntry.objects.exists()
+    for _ in range(3):
+        holds.release(needs_credit(person, price)[0])
+    assert balance(person) == 500_000
+    assert grants.promised_micro_usd(person) == 0
+
+
+def test_a_guest_who_becomes_an_account_keeps_what_was_booked(price):
+    person = guest()
+    holds.release(needs_credit(person, price)[0])
+    User.objects.filter(id=person.id).update(is_guest=False, email="a@example.org")
+    EmailAddress.objects.create(user_id=person.id, email="a@example.org", verified=True)
+    person = User.objects.get(id=person.id)
+    grants.on_signed_in(user=person)
+    assert balance(person) == 2_500_000
+    kinds = usage.entries_of(person.id).values_list("kind", flat=True)
+    assert list(kinds) == ["signup_credit", "guest_budget"]
+
+
+def test_joining_an_account_brings_history_and_paid_credit_but_no_budget(price):
+    alice, person = account("alice@example.org"), guest()
+    key, reply = needs_credit(person, price)
+    ledger.post(person.id, "top_up", 1_000_000, key="t")
+    call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
+    holds.reserve(person, call, price, 10, 1_000)
+    GuestJoin.objects.create(guest_id=person.id, account=alice)
+    async_to_sync(belongings.hand_over)(person, alice, False)
+    assert balance(alice) == 1_000_000
+    holds.settle(call, Used(10, 100), last=True)
+    for last in (False, True, True):
+        async_to_sync(belongings.hand_over)(person, alice, last)
+    assert balance(alice) == 1_000_000
+    assert balance(person) == 500_000 - 2_100
+    assert [
+        total.charged_micro_usd for total in usage.totals_of(usage.of_person(alice.id), "model")
+    ] == [2_100]
+    text = "".join(exports.payments_csv(alice.id))
+    assert "guest_budget,0.500000" in text
+    assert "charge,-0.002100" in text
+    assert "openrouter/a" in "".join(exports.usage_csv(alice.id))
+
+
+def test_spent_gifts_do_not_take_paid_credit_along(price):
+    """The gift is spent first; when more was spent, less of the paid is left."""
+    alice, person = account("alice@example.org"), guest()
+    key, reply = needs_credit(person, price)
+    ledger.post(person.id, "top_up", 1_000_000, key="t")
+    call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
+    holds.reserve(person, call, price, 10, 40_000)
+    holds.settle(call, Used(10, 1, cost_micro_usd=700_000), last=True)
+    async_to_sync(belongings.hand_over)(person, alice, True)
+    assert (balance(person), balance(alice)) == (0, 800_000)
+
+
+def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
+    alice, person = account("alice@example.org"), guest()
+    grants.on_signed_in(user=alice)
+    key, reply = needs_credit(person, price)
+    call = holds.Call(key, f"{key}:1", "answer", alice.id, price.model, None, reply, 1)
+    holds.reserve(alice, call, price, 10, 1_000)
+    assert ledger.balance(person.id) == ledger.Balance(500_000, 0, 500_000)
+    holds.settle(call, Used(10, 100), last=True)
+    assert balance(alice) == 2_000_000 - 2_100
+    assert not Hold.objects.filter(state="open").exists()
+
+
+def test_leaving_frees_what_is_held_and_keeps_the_books(price):
+    person = guest()
+    key, reply = needs_credit(person, price)
+    async_to_sync(belongings.erase)(person)
+    person_id = person.id
+    person.delete()
+    assert ledger.balance(person_id) == ledger.Balance(500_000, 0, 500_000)
+    # A worker that was about to settle it finds nothing to draw from.
+    call = holds.Call(key, f"{key}:1", "answer", person_id, price.model, None, reply, 1)
+    holds.settle(call, Used(10, 100), last=True)
+    assert Usage.objects.get().charged_micro_usd == 0
+    assert ledger.balance(person_id).balance_micro_usd == 500_000
+
+
+# Free credit
+
+
+def at_zero(email="alice@example.org"):
+    person = account(email)
+    ledger.post(person.id, "top_up", 5, key=f"t:{email}")
+    return person
+
+
+@pytest.mark.parametrize(
+    "zero",
+    [
+        dt.datetime(2026, 1, 15, 12, tzinfo=UTC),
+        dt.datetime(2028, 2, 28, 23, 59, 59, tzinfo=UTC),
+        dt.datetime(2028, 2, 29, 0, 0, tzinfo=UTC),
+        dt.datetime(2026, 3, 28, 12, tzinfo=ZoneInfo("Europe/Berlin")),
+        dt.datetime(2026, 10, 24, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")),
+        dt.datetime(2026, 12, 15, tzinfo=ZoneInfo("Pacific/Kiritimati")),
+    ],
+)
+def test_the_free_credit_comes_after_thirty_days_at_zero(zero):
+    with time_machine.travel(zero, tick=False) as clock:
+        alice = at_zero()
+        due = grants.free_credit_due_at(alice.id)
+        assert due == zero.astimezone(UTC) + dt.timedelta(days=30)
+        clock.move_to(due - dt.timedelta(microseconds=1))
+        assert grants.give_free_credit() == 0
+        clock.move_to(due)
+        assert [grants.give_free_credit() for _ in range(3)] == [1, 0, 0]
+        assert balance(alice) == 500_005
+        assert grants.free_credit_due_at(alice.id) is None
+        clock.shift(dt.timedelta(days=400))
+        assert grants.give_free_credit() == 0
+
+
+def test_the_free_credit_comes_once_for_each_zero(price):
+    with time_machine.travel(dt.datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
+        alice = at_zero()
+        for number in range(1, 4):
+            clock.shift(dt.timedelta(days=30))
+            assert grants.give_free_credit() == 1
+            ledger.post(alice.id, "refund", -balance(alice), key=f"r{number}")
+            clock.shift(dt.timedelta(days=29))
+            assert grants.give_free_credit() == 0
+            clock.shift(dt.timedelta(days=1) - dt.timedelta(days=30))
+        assert LedgerEntry.objects.filter(kind="free_credit").count() == 3
+
+
+def test_a_top_up_starts_the_thirty_days_anew():
+    with time_machine.travel(dt.datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
+        alice = at_zero()
+        clock.shift(dt.timedelta(days=20))
+        ledger.post(alice.id, "top_up", 1_000_000, key="more")
+        ledger.post(alice.id, "refund", -1_000_000, key="less")
+        clock.shift(dt.timedelta(days=29))
+        assert grants.give_free_credit() == 0
+        clock.shift(dt.timedelta(days=1))
+        assert grants.give_free_credit() == 1
+
+
+def test_no_free_credit_for_guests_for_who_left_or_who_took_money_back(price):
+    with time_machine.travel(dt.datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
+        ledger.post(guest().id, "top_up", 5, key="guest")
+        suspended, gone, owes = at_zero("s@a.org"), at_zero("g@a.org"), at_zero("o@a.org")
+        User.objects.filter(id=suspended.id).update(is_active=False)
+        gone.delete()
+        ledger.post(owes.id, "dispute", -20_000_000, key="d")
+        assert grants.free_credit_due_at(owes.id) is None
+        clock.shift(dt.timedelta(days=60))
+        assert grants.give_free_credit() == 0
+
+
+def test_amounts_of_nothing_give_nothing(settings, price):
+    settings.CREDIT_SIGN_UP_MICRO_USD = settings.CREDIT_GUEST_MICRO_USD = 0
+    settings.CREDIT_FREE_MICRO_USD = 0
+    grants.on_signed_in(user=account("alice@example.org"))
+    with pytest.raises(OutOfCredit):
+        needs_credit(guest(), price)
+    assert not LedgerEntry.objects.exists()
+    assert grants.give_free_credit(dt.datetime(2099, 1, 1, tzinfo=UTC)) == 0

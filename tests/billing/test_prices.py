@@ -1,0 +1,132 @@
+"""Prices: what is believed, what is refused, and how a call is added up."""
+
+import uuid
+from decimal import Decimal
+
+import pytest
+
+from billing import price_table, prices
+from billing.models import Price
+from billing.prices import BadPrice, Rates, Used
+
+GOOD = {"prompt": "0.00000015", "completion": "0.0000006", "request": "0"}
+
+
+def a_price(**rates):
+    given = {"input_micro_usd": 150_000, "output_micro_usd": 600_000} | rates
+    return Price(model="a", version=1, **given)
+
+
+def test_a_list_is_read_exactly():
+    rates = prices.read_openrouter(
+        GOOD | {"input_cache_read": "0.000000075", "image": "0.0014", "request": "0.005"}
+    )
+    assert rates == Rates(
+        150_000, 600_000, 75_000, None, image_micro_usd=1_400, audio_micro_usd=0,
+        per_request_micro_usd=5_000,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt": "-1"},
+        {"completion": "-0.000001"},
+        {"prompt": "NaN"},
+        {"prompt": "Infinity"},
+        {"prompt": ""},
+        {"prompt": "free"},
+        {"prompt": None},
+        {"prompt": 0.1},
+        {"prompt": True},
+        {"prompt": "0.02"},
+        {"completion": "9e99"},
+        {"request": "-1"},
+        {"request": "101"},
+        {"input_cache_read": "-1"},
+        {"internal_reasoning": "-1"},
+        {"image": "1e9"},
+    ],
+)
+def test_what_is_no_price_is_refused(wrong):
+    with pytest.raises(BadPrice):
+        prices.read_openrouter(GOOD | wrong)
+
+
+@pytest.mark.parametrize("missing", ["prompt", "completion"])
+def test_half_a_price_is_refused(missing):
+    with pytest.raises(BadPrice):
+        prices.read_openrouter({kind: text for kind, text in GOOD.items() if kind != missing})
+
+
+@pytest.mark.parametrize(
+    ("used", "cost"),
+    [
+        (Used(0, 0), 0),
+        (Used(1, 0), 1),  # 0.15 micro-USD
+        (Used(6, 0), 1),
+        (Used(7, 0), 2),
+        (Used(1, 1), 1),  # 0.15 + 0.6: rounded together, once
+        (Used(1_000_000, 1_000_000), 750_000),
+        (Used(1_000_000, 0, cached_tokens=1_000_000), 150_000),
+    ],
+)
+def test_a_cost_is_rounded_up_once(used, cost):
+    assert prices.cost_of(a_price(), used) == cost
+
+
+def test_each_kind_of_token_has_its_rate():
+    price = a_price(
+        cached_input_micro_usd=75_000, reasoning_micro_usd=1_000_000, per_request_micro_usd=7
+    )
+    used = Used(1_000_000, 1_000_000, 400_000, 500_000)
+    assert prices.cost_of(price, used) == 90_000 + 30_000 + 300_000 + 500_000 + 7
+
+
+@pytest.mark.parametrize("money", [0, 1, 7, 999, 1_000, 123_456, 10**9])
+@pytest.mark.parametrize("prompt", [0, 1, 333, 100_000])
+def test_what_is_affordable_costs_no_more_than_there_is(prompt, money):
+    price = a_price(reasoning_micro_usd=700_001, per_request_micro_usd=3)
+    tokens = prices.affordable_tokens(price, prompt, money)
+    if prices.worst_case(price, prompt, 0) <= money:
+        assert prices.worst_case(price, prompt, tokens) <= money
+        assert prices.worst_case(price, prompt, tokens + 3) > money
+    else:
+        assert tokens == 0
+
+
+@pytest.mark.django_db
+def test_a_version_is_made_only_of_what_is_new():
+    model = "openrouter/a"
+    for _ in range(3):
+        assert prices.offer(model, Rates(1, 2), "openrouter").version == 1
+    assert prices.offer(model, Rates(1, 3), "openrouter").version == 2
+    assert prices.offer(model, Rates(1, 2), "openrouter").version == 3
+    by_staff = prices.set_by_staff(model, Rates(9, 9), uuid.uuid4())
+    assert prices.offer(model, Rates(1, 5), "openrouter") == by_staff == prices.current(model)
+    assert prices.follow_lists(model, Rates(1, 5), "openrouter").version == 5
+    assert prices.offer(model, Rates(1, 6), "openrouter").version == 6
+
+
+def test_staff_cannot_set_what_is_no_price():
+    for rates in ({"input_micro_usd": -1}, {"output_micro_usd": 10**11}):
+        with pytest.raises(BadPrice):
+            Rates(**{"input_micro_usd": 1, "output_micro_usd": 1} | rates)
+
+
+def test_the_table_knows_the_models_of_public_providers():
+    rates = price_table.look_up("gpt-4o-mini", "https://api.openai.com/v1")
+    assert (rates.input_micro_usd, rates.output_micro_usd) == (150_000, 600_000)
+    assert rates.cached_input_micro_usd == 75_000
+    assert price_table.look_up("gpt-4o-mini-2024-07-18", "https://api.openai.com/v1") == rates
+
+
+def test_a_price_that_rises_with_the_prompt_is_used_up_to_there():
+    rates = price_table.look_up("gpt-5.4", "https://api.openai.com/v1")
+    assert rates.input_micro_usd == int(Decimal("2.5") * 1_000_000)
+    assert rates.prompt_limit_tokens == 272_000
+
+
+def test_the_table_knows_nothing_of_other_models_and_places():
+    assert price_table.look_up("script/known", "https://api.openai.com/v1") is None
+    assert price_table.look_up("gpt-4o-mini", "https://models.example.org/v1") is None

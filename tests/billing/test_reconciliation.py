@@ -1,0 +1,254 @@
+"""What no webhook told of is found; the order in which one hears changes nothing in the books."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+import pytest
+import time_machine
+from asgiref.sync import async_to_sync, sync_to_async
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import User
+from billing import (
+    audit,
+    ledger,
+    payment_chores,
+    reconciliation,
+    stripe_api,
+    stripe_webhooks,
+    top_up_audit,
+    top_ups,
+)
+from billing.models import LedgerEntry, StripeReconciliation, TopUp
+from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
+
+
+def test_a_payment_without_a_webhook_is_found(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    assert reconciliation.reconcile() == 1
+    assert posted(top_up) == CREDITED
+    assert reconciliation.reconcile() == 0
+
+
+def test_a_top_up_that_is_awaited_is_asked_after_even_without_an_event(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    fake_stripe.events.clear()
+    assert reconciliation.reconcile() == 0  # It is young: whoever pays is likely to come back.
+    assert reconciliation.reconcile(timezone.now() + timedelta(minutes=3)) == 1
+    assert posted(top_up) == CREDITED
+
+
+@pytest.mark.parametrize("how", ["refund", "dispute"])
+def test_money_taken_back_without_a_webhook_is_found(fake_stripe, payer, how):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    reconciliation.reconcile()
+    getattr(fake_stripe, how)(top_up.session_id)
+    assert reconciliation.reconcile() == 1
+    assert balance(payer) == 0
+
+
+def test_many_events_are_read_page_by_page(fake_stripe, payer, monkeypatch):
+    monkeypatch.setattr(stripe_api, "EVENTS_PAGE", 3)
+    many = [ordered(payer, 500) for _ in range(8)]
+    for top_up in many:
+        fake_stripe.pay(top_up.session_id)
+    assert reconciliation.reconcile() == 8
+    assert balance(payer) == 8 * 5_000_000
+
+
+def test_only_one_worker_takes_a_turn(fake_stripe, shared_database):
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    fake_stripe.pay(ordered(payer).session_id)
+    turns = at_once(*[reconciliation.reconcile_if_due] * 4)
+    assert sorted(turns, key=str) == [1, None, None, None]
+    assert balance(payer) == 20_000_000
+
+
+def test_a_turn_is_due_again_after_the_interval(fake_stripe, payer):
+    with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
+        assert reconciliation.reconcile_if_due() == 0
+        clock.shift(299)
+        assert reconciliation.reconcile_if_due() is None
+        clock.shift(2)
+        assert reconciliation.reconcile_if_due() == 0
+
+
+def test_an_outage_of_stripe_moves_nothing_forward(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
+    assert reconciliation.reconcile_if_due() is None
+    assert StripeReconciliation.objects.get().done_until is None
+    fake_stripe.trouble = None
+    assert reconciliation.reconcile() == 1
+    assert posted(top_up) == CREDITED
+
+
+def test_an_order_that_never_got_a_page_to_pay_at_ends(fake_stripe, payer):
+    top_up = top_ups.order(payer.id, uuid.uuid4(), 500)
+    TopUp.objects.filter(id=top_up.id).update(
+        created_at=timezone.now() - timedelta(days=1),
+        expires_at=timezone.now() - timedelta(hours=22),
+    )
+    reconciliation.reconcile()
+    top_up.refresh_from_db()
+    assert top_up.state == TopUp.State.EXPIRED
+
+
+def test_a_slow_stripe_does_not_hold_up_the_worker(fake_stripe, shared_database, monkeypatch):
+    """What the worker does with the database all goes through one thread: not this."""
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    fake_stripe.pay(ordered(payer).session_id)
+    fake_stripe.requests.clear()
+    monkeypatch.setattr(payment_chores, "_ask_at", 0.0)
+
+    async def work():
+        fake_stripe.gate.clear()
+        chores = asyncio.create_task(payment_chores.run())
+        async with asyncio.timeout(30):
+            while not fake_stripe.requests:
+                await asyncio.sleep(0.01)
+            assert await sync_to_async(User.objects.count)() == 1
+        assert not chores.done()
+        fake_stripe.gate.set()
+        await chores
+
+    try:
+        async_to_sync(work)()
+    finally:
+        fake_stripe.gate.set()
+    assert balance(payer) == 20_000_000
+
+
+def test_without_stripe_there_is_nothing_to_reconcile(fake_stripe, db, settings):
+    settings.STRIPE_SECRET_KEY = ""
+    assert reconciliation.reconcile_if_due() is None
+    assert not StripeReconciliation.objects.exists()
+
+
+# The audit
+
+
+def test_the_audit_finds_a_top_up_that_is_booked_otherwise(fake_stripe, payer):
+    paid, unpaid, refunded = (ordered(payer) for _ in range(3))
+    for top_up in (paid, refunded):
+        fake_stripe.pay(top_up.session_id)
+    fake_stripe.refund(refunded.session_id, 7)
+    reconciliation.reconcile()
+    assert list(top_up_audit.differences()) == []
+    ledger.post(payer.id, "refund", -1, key="a", top_up_id=paid.id)
+    ledger.post(payer.id, "top_up", 1, key="b", top_up_id=unpaid.id)
+    ledger.post(payer.id, "top_up", 1, key="c", top_up_id=uuid.uuid4())
+    TopUp.objects.filter(id=refunded.id).update(refunded_cents=8)
+    found = "\n".join(audit.books().differences)
+    for top_up in (paid, unpaid, refunded):
+        assert f"top-up {top_up.id}: should be booked as" in found
+    assert "does not exist, and was booked" in found
+
+
+# Any order, any repetition
+
+DEEDS = ("pay", "bank", "settle", "fail", "refund 333", "refund 1000", "refund", "fail_refund")
+DEEDS += ("dispute", "dispute 500", "win", "lose", "expire")
+HEARD = st.one_of(
+    st.tuples(st.just("webhook"), st.integers(0, 30)),
+    st.tuples(st.just("return"), st.just(0)),
+    st.tuples(st.just("reconcile"), st.just(0)),
+)
+
+
+def carry_out(fake, session_id, deed):
+    """What is not possible now is not done: Stripe refuses it."""
+    name, _, cents = deed.partition(" ")
+    amount = [int(cents)] if cents else []
+    calls = {
+        "pay": lambda: fake.pay(session_id),
+        "bank": lambda: fake.pay(session_id, "bank"),
+        "settle": lambda: fake.settle(session_id),
+        "fail": lambda: fake.settle(session_id, succeeds=False),
+        "refund": lambda: fake.refund(session_id, *amount),
+        "fail_refund": lambda: fake.fail_refund(session_id),
+        "dispute": lambda: fake.dispute(session_id, *amount),
+        "win": lambda: fake.close_dispute(session_id, won=True),
+        "lose": lambda: fake.close_dispute(session_id, won=False),
+        "expire": lambda: fake.expire(session_id),
+    }
+    session = fake.sessions[session_id]
+    paid = session["payment_status"] == "paid"
+    processing = session["status"] == "complete" and not paid
+    possible = {"settle": processing, "fail": processing, "expire": session["status"] == "open"}
+    possible |= {"pay": session["status"] == "open", "bank": session["status"] == "open"}
+    has_dispute = paid and any(fake.disputes.values())
+    possible |= {"win": has_dispute, "lose": has_dispute, "dispute": paid and not has_dispute}
+    standing = paid and fake._charge_of(session_id)["amount_refunded"]
+    left = paid and 2_200 - standing
+    possible |= {"refund": left >= (amount or [1])[0] if paid else False}
+    possible |= {
+        "fail_refund": bool(standing) and list(fake.refunds.values())[-1]["status"] != "failed"
+    }
+    if possible[name]:
+        calls[name]()
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    steps=st.lists(st.one_of(st.sampled_from(DEEDS), HEARD), min_size=2, max_size=14),
+)
+def test_any_order_and_repetition_gives_the_same_books(fake_stripe, payer, steps):
+    """Whatever was heard of when: the books follow from how things stand at Stripe in the end."""
+    fake_stripe.clear()
+    StripeReconciliation.objects.all().delete()
+    TopUp.objects.exclude(state__in=TopUp.ENDED).update(state=TopUp.State.EXPIRED)
+    heard = ordered(payer)
+    for step in steps:
+        if isinstance(step, str):
+            carry_out(fake_stripe, heard.session_id, step)
+            continue
+        how, number = step
+        if how == "webhook" and fake_stripe.events:
+            event = fake_stripe.events[number % len(fake_stripe.events)]
+            stripe_webhooks.act(stripe_api._event(event))
+        elif how == "return":
+            top_ups.look(heard.id)
+        elif how == "reconcile":
+            reconciliation.reconcile()
+    reconciliation.reconcile(timezone.now() + timedelta(minutes=5))
+    at_the_end = posted(heard)
+    assert at_the_end == expected(fake_stripe, heard)
+    assert list(top_up_audit.differences()) == []
+    entries = LedgerEntry.objects.filter(top_up_id=heard.id).count()
+    for event in [*fake_stripe.events, *reversed(fake_stripe.events)]:
+        stripe_webhooks.act(stripe_api._event(event))
+    assert posted(heard) == at_the_end
+    assert LedgerEntry.objects.filter(top_up_id=heard.id).count() == entries
+
+
+def expected(fake, top_up):
+    """What the books must say, worked out from how things stand at Stripe."""
+    session = fake.sessions[top_up.session_id]
+    if session["payment_status"] != "paid":
+        return {}
+    refunded = fake._charge_of(top_up.session_id)["amount_refunded"]
+    disputed = sum(
+        dispute["amount"]
+        for dispute in fake.disputes.values()
+        if dispute["status"] in ("needs_response", "under_review", "lost")
+    )
+    by_refunds = 20_000_000 * refunded // 2_200
+    by_both = 20_000_000 * min(2_200, refunded + disputed) // 2_200
+    sums = {"refund": -by_refunds, "dispute": by_refunds - by_both}
+    return CREDITED | {kind: amount for kind, amount in sums.items() if amount}

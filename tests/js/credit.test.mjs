@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { costsOf } from "../../static/js/chat/costs.js";
+import { Credit } from "../../static/js/chat/credit.js";
+
+const balance = (amount, level) => ({ balance_micro_usd: amount, held_micro_usd: 0, level, free_credit_at: null, can_top_up: true });
+const refusal = { code: "out_of_credit", message: "Your credit does not cover this." };
+
+test("nothing is told while there is enough, or where nobody pays", () => {
+  assert.equal(new Credit(balance(5_000_000, "ok")).notice.value, null);
+  assert.equal(new Credit(null).notice.value, null);
+});
+
+test("a refusal is told until there is more", () => {
+  const credit = new Credit(balance(50_000, "low"));
+  assert.equal(credit.takesRefusal({ code: "message_too_long", message: "" }), false);
+  assert.equal(credit.takesRefusal(refusal), true);
+  assert.deepEqual(credit.notice.value, { kind: "refused", message: refusal.message });
+  credit.set(balance(50_000, "low"));
+  assert.equal(credit.notice.value.kind, "refused");
+  credit.set(balance(20_050_000, "ok"));
+  assert.equal(credit.notice.value, null);
+});
+
+test("more that is still nothing changes nothing", () => {
+  const credit = new Credit(balance(-2_000_000, "empty"));
+  credit.takesRefusal(refusal);
+  credit.set(balance(-1_000_000, "empty"));
+  assert.equal(credit.notice.value.kind, "refused");
+});
+
+test("a low balance can be put away, an empty one cannot, and a later one is told again", () => {
+  const credit = new Credit(balance(50_000, "low"));
+  credit.dismiss();
+  assert.equal(credit.notice.value, null);
+  credit.set(balance(0, "empty"));
+  assert.equal(credit.notice.value.kind, "empty");
+  credit.set(balance(5_000_000, "ok"));
+  credit.set(balance(50_000, "low"));
+  assert.equal(credit.notice.value.kind, "low");
+});
+
+test("all branches count, by model, the dearest first", () => {
+  const answer = (model, cost, tokens) => ({ role: "assistant", model, cost_micro_usd: cost, usage: { prompt_tokens: tokens, completion_tokens: 1 } });
+  const transcript = {
+    messages: {
+      a: { role: "user" },
+      b: answer("cheap", 10, 5),
+      c: answer("dear", 900, 7),
+      d: answer("cheap", 20, 5),
+      e: answer("local", null, 50),
+      f: { role: "assistant", model: "dear", usage: null, cost_micro_usd: null },
+    },
+  };
+  const { total, rows } = costsOf(transcript);
+  assert.equal(total, 930);
+  assert.deepEqual(rows.map((row) => [row.model, row.answers, row.tokens, row.cost]), [
+    ["dear", 1, 8, 900],
+    ["cheap", 2, 12, 30],
+    ["local", 1, 51, 0],
+  ]);
+});

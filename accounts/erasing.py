@@ -11,7 +11,6 @@
 import logging
 from datetime import timedelta
 
-from allauth.account.models import EmailAddress
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import transaction
@@ -46,10 +45,6 @@ async def carry_on(person: User) -> None:
     await erase_belongings(person)
     if person.deletion_begun_at > timezone.now() - timedelta(seconds=LATE_S):
         return
-    addresses = await sync_to_async(_verified_addresses)(person)
-    for kept in spanning.belongings():
-        if kept.farewell is not None:
-            await kept.farewell(person, addresses)
     await sync_to_async(_tell)(person)
     await sync_to_async(_finish)(person)
     logger.info("person %s was erased", person.id)
@@ -84,11 +79,6 @@ def _erased_now() -> list[User]:
 def _joining(person: User) -> list[User]:
     unfinished = GuestJoin.objects.filter(account=person, finished_at=None)
     return list(User.objects.filter(id__in=unfinished.values("guest_id"), is_guest=True))
-
-
-def _verified_addresses(person: User) -> list[str]:
-    verified = EmailAddress.objects.filter(user=person, verified=True)
-    return [address.lower() for address in verified.values_list("email", flat=True)]
 
 
 def _tell(person: User) -> None:

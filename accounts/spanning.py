@@ -34,8 +34,6 @@ class Belongings:
     export        (person) the files for the archive of everything that is theirs; each is read
                   to its end before the next is asked for
     export_parts  (person) how many parts that will be, for the progress
-    farewell      (person, addresses) the account goes for good; last chance to note that a verified
-                  address (lower case) was here, in a form that does not tell it
     """
 
     name: str
@@ -44,7 +42,6 @@ class Belongings:
     in_use: Callable[[datetime], QuerySet[Any]]
     export: Callable[[User], AsyncIterator[ExportFile]] | None = None
     export_parts: Callable[[User], Awaitable[int]] | None = None
-    farewell: Callable[[User, list[str]], Awaitable[None]] | None = None
 
 
 _registered: dict[str, Belongings] = {}

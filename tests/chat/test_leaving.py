@@ -22,6 +22,8 @@ from django.utils import timezone
 
 from accounts import erasing, exports, leaving, limits, mail, own_belongings
 from accounts.models import Export, GuestJoin, SecurityEvent, Session, User
+from billing.grants import on_signed_in
+from billing.models import Purse
 from chat import erasing as chat_erasing
 from chat.models import Chat, ErasedChat, Reply
 from streams.log import get_log
@@ -233,7 +235,6 @@ async def mail_to(sink, email):
 STEPS = (
     (leaving, "begin"),
     (erasing, "end_everything"),
-    (erasing, "_verified_addresses"),
     (erasing, "_tell"),
     (erasing, "_finish"),
     (own_belongings, "_erase"),
@@ -512,26 +513,20 @@ async def test_once_begun_there_is_no_way_back(no_worker, redis_url, monkeypatch
     assert await User.objects.filter(id=user.id).aexists()  # What comes late is waited for.
 
 
-async def test_apps_are_told_the_verified_addresses_before_they_go(
+async def test_who_comes_back_with_the_same_address_gets_no_second_sign_up_credit(
     no_worker, redis_url, monkeypatch
 ):
-    import dataclasses
-
-    from accounts import spanning
-
     monkeypatch.setattr(erasing, "LATE_S", 0)
-    told = []
-
-    async def farewell(person, addresses):
-        told.append((person.id, addresses))
-
     user = await account("Alice@example.org")
-    await sync_to_async(EmailAddress.objects.create)(user=user, email="new@example.org")
-    [chat] = [kept for kept in spanning.belongings() if kept.name == "chat"]
-    monkeypatch.setitem(spanning._registered, "chat", dataclasses.replace(chat, farewell=farewell))
+    await sync_to_async(on_signed_in)(user)
+    given = (await Purse.objects.aget(person_id=user.id)).balance_micro_usd
     await make_due(user.id)
     await erasing.carry_on_all()
-    assert told == [(user.id, ["alice@example.org"])]
+    again, other = await account("alice@example.org"), await account("bob@example.org")
+    for person in (again, other):
+        await sync_to_async(on_signed_in)(person)
+    purses = {p.person_id: p.balance_micro_usd async for p in Purse.objects.all()}
+    assert purses[again.id] == 0 and purses[other.id] == given > 0
 
 
 # Chats that were deleted

@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from chat import search_index
 from chat.guest_chats import SEALED
 from chat.models import Chat, ErasedChat, Reply
 from streams.log import Fence, get_log
@@ -35,9 +36,11 @@ async def erase_person(person: User) -> None:
     for reply_id in await sync_to_async(_unfinished)(person):
         # Whoever writes it is fenced off; with its row gone nobody takes it over.
         await get_log().raise_fence(person.stream, Fence(name=reply_id, token=SEALED))
-    while await sync_to_async(_remove_rows)(person):
-        pass
-    await get_log().erase(person.stream)
+    removed = 0
+    while some := await sync_to_async(_remove_rows)(person):
+        removed += some
+    if await get_log().erase(person.stream) or removed:
+        await _drop_traces()
 
 
 async def erase_deleted_chats() -> None:
@@ -49,7 +52,15 @@ async def erase_deleted_chats() -> None:
         await ErasedChat.objects.filter(id=chat.id).aupdate(finished_at=timezone.now())
         erased += 1
     if erased:
+        await _drop_traces()
         logger.info("erased %d deleted chats", erased)
+
+
+async def _drop_traces() -> None:
+    """Of what is gone from tables and keys, in the files below them as far as that is ours."""
+    await sync_to_async(search_index.drop_traces)()
+    if settings.EMBEDDED_REDIS:
+        await get_log().rewrite_files()
 
 
 def _unfinished(person: User) -> list[str]:

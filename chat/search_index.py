@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
 from django.utils import timezone
 
 from chat.events import MessageCompleted, MessageCreated, MessageError
@@ -139,6 +139,15 @@ def _drop_others(chat: Chat, seen: set[uuid.UUID]) -> None:
     gone = [pk for pk, message in known if message not in seen]
     for start in range(0, len(gone), 500):
         MessageText.objects.filter(id__in=gone[start : start + 500]).delete()
+
+
+def drop_traces() -> None:
+    """After texts were removed: their words too, which SQLite's index would keep for a while."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO chat_messagetext_words (chat_messagetext_words) VALUES ('optimize')"
+            )
 
 
 def _put_off(chat: Chat) -> None:

@@ -149,7 +149,9 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         # A transaction takes the write lock when it begins: one that reads first and writes later
         # can otherwise fail at once with "database is locked", whatever the timeout.
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
+        ),
         "timeout": 20,
     }
 else:

@@ -8,11 +8,12 @@ on from an entry id, give every later entry once, in order, and need no other cu
 import asyncio
 import weakref
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from django.conf import settings
+from redis.exceptions import ResponseError
 
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
@@ -180,8 +181,11 @@ class Log:
             packed = ERASE_CHAT.call([names.log], chat, place, CHUNK_ENTRIES)
             place = await self._read_pipe.submit(packed)
 
-    async def erase(self, stream: str) -> None:
-        """Remove the whole log, fences and event ids too. Its writers must have stopped."""
+    async def erase(self, stream: str) -> bool:
+        """Remove the whole log, fences and event ids too; False if nothing of it was there.
+
+        Its writers must have stopped.
+        """
         names = stream_keys(self._prefix, stream)
         chats: set[str] = set()
         position, more = "0-0", True
@@ -191,8 +195,17 @@ class Log:
         keys = [key for chat in chats for key in (names.chat(chat), names.live(chat))]
         # The log goes last: if this is cut short, a second run still finds the chats.
         keys += [names.ids, *names.parts, names.fences, names.log]
+        removed = 0
         for start in range(0, len(keys), CHUNK_ENTRIES):
-            await self._read_pipe.execute("UNLINK", *keys[start : start + CHUNK_ENTRIES])
+            some = keys[start : start + CHUNK_ENTRIES]
+            removed += cast(int, await self._read_pipe.execute("UNLINK", *some))
+        return removed > 0
+
+    async def rewrite_files(self) -> None:
+        """Have Redis write its append-only file anew, without what was erased. A hint: it is done
+        in the background, or not at all where that is under way already or not ours to ask for."""
+        with suppress(ResponseError):
+            await self._read_pipe.execute("BGREWRITEAOF")
 
     async def aclose(self) -> None:
         """Calls under way raise LogUnavailableError. Followers must have been closed before."""

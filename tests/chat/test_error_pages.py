@@ -12,7 +12,7 @@ def broken(monkeypatch, client):
     async def fails(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("chat.views.signed_in", fails)
+    monkeypatch.setattr("chat.finding_views.signed_in", fails)
     client.raise_request_exception = False
     return client
 

@@ -100,3 +100,28 @@ async def test_erasing_that_is_killed_again_and_again_comes_to_its_end(own_stack
     kept = redis.Redis(unix_socket_path=str(own_stack.data / "redis" / "redis.sock"))
     wait_for(lambda: not list(kept.scan_iter(f"*{owner}*")), 30)
     kept.close()
+
+
+async def test_nothing_is_left_in_the_files_either(own_stack):
+    mark = "Unmistakable"
+    async with Client(own_stack.url) as alice:
+        reply = await alice.send(f"[[tokens=5]] {mark}")
+        await alice.settled(reply)
+        wait_for(lambda: rows(own_stack, "SELECT count(*) FROM chat_messagetext") == [(2,)], 30)
+        assert files_with(own_stack.data, mark)
+        assert (await posted(alice, "/settings/data/delete")).status_code == 200
+    rows(own_stack, "UPDATE accounts_user SET deletion_begun_at = '2020-01-01 00:00:00'")
+    wait_for(lambda: rows(own_stack, "SELECT count(*) FROM accounts_user") == [(0,)], 60)
+    # What SQLite has not yet carried over from its write-ahead log is carried over now.
+    rows(own_stack, "PRAGMA wal_checkpoint(TRUNCATE)")
+    wait_for(lambda: files_with(own_stack.data, mark) == [], 30)
+
+
+def files_with(folder, mark):
+    needles = (mark.encode(), mark.lower().encode())
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # Redis puts a new file in place of the old one.
+            if path.is_file() and any(needle in path.read_bytes() for needle in needles):
+                found.append(path.name)
+    return found

@@ -8,7 +8,7 @@ way is that a socket asks with its heartbeat whether its session is still there.
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
@@ -117,6 +117,8 @@ def note(request: HttpRequest, user: User) -> None:
 
 
 def on_signed_out(request: HttpRequest, user: Any, **_: Any) -> None:
+    if user is not None:
+        cast(Any, request).has_signed_out = True
     if user is not None and request.session.session_key:
         group = group_of(request.session)
         UserSession.objects.filter(session_key=request.session.session_key).delete()

@@ -10,6 +10,7 @@ class ChatConfig(AppConfig):
         from billing import audit, chat_titles
         from chat import (
             bills,
+            drafts,
             model_checks,  # noqa: F401 (registers its check)
         )
         from chat.belongings import belongings
@@ -22,6 +23,7 @@ class ChatConfig(AppConfig):
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
         spanning.register(belongings)
+        spanning.register(drafts.belongings)
         if choices not in spanning.model_lists:
             spanning.model_lists.append(choices)
         chat_titles.register(titles_of)

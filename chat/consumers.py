@@ -128,6 +128,13 @@ class ChatConsumer(PersonSocket):
             except asyncio.QueueFull:
                 await self.close(CLOSE_TOO_MANY)
 
+    # Channel layer
+
+    async def draft_written(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a person who writes in one of their pages."""
+        if self._in_group:
+            await self._send_json({"type": "draft", **message["draft"]})
+
     # Tasks
 
     async def _guard(self, work: Any) -> None:

@@ -191,3 +191,36 @@ class MessageText(models.Model):
 
     def __str__(self) -> str:
         return str(self.message_id)
+
+
+class Draft(models.Model):
+    """What a person has begun to write and not sent: in a chat, or (`chat` is None) a new one.
+
+    It is not said yet, so it is not in the log. An emptied draft keeps its row for a while, lest
+    an older one that arrives late comes back: chat/drafts.py.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="drafts"
+    )
+    chat = models.ForeignKey(
+        Chat, null=True, blank=True, on_delete=models.CASCADE, related_name="drafts"
+    )
+    text = models.TextField(blank=True)
+    # Long texts that were pasted, shown folded: a list of strings.
+    pastes = models.JSONField(default=list, blank=True)
+    # When the person wrote it, by the server's clock; the later one wins.
+    written_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["owner", "chat"], name="draft_one_in_each_chat"),
+            models.UniqueConstraint(
+                fields=["owner"],
+                condition=models.Q(chat__isnull=True),
+                name="draft_one_for_a_new_chat",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"draft of {self.owner_id}"

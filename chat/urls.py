@@ -1,11 +1,15 @@
 from django.urls import path
 
-from chat import finding_views, views
+from chat import app_shell, draft_views, finding_views, views
 
 app_name = "chat"
 urlpatterns = [
     path("", views.page, name="page"),
     path("c/<uuid:chat_id>", views.page, name="chat-page"),
+    path("shell", app_shell.shell, name="shell"),
+    path("service-worker.js", app_shell.service_worker, name="service-worker"),
+    path("manifest.webmanifest", app_shell.manifest, name="manifest"),
+    path("api/drafts", draft_views.draft_list, name="drafts"),
     path("api/models", views.models, name="models"),
     path("api/chats", finding_views.chat_list, name="chats"),
     path("api/chats/<uuid:chat_id>", views.chat, name="chat"),

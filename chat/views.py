@@ -9,6 +9,7 @@ import orjson
 from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -35,11 +36,11 @@ from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import settings_json
 from billing.statements import balance_json
-from chat import chat_lists, chats, paying, sends
+from chat import chat_lists, chats, drafts, paying, sends
 from chat.api import api, change_id, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
-from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
+from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn, OtherPerson
 from chat.models import Reply
 from chat.own_models import find_for, models_for
 from chat.stops import tell_workers
@@ -52,6 +53,10 @@ EVENTS_PAGE = 1_000
 
 
 # The page
+
+
+# With a padding of random length: nothing on the page can be guessed by its size.
+COMPRESS = GZipMiddleware(lambda request: HttpResponse())
 
 
 @never_cache
@@ -68,6 +73,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     if person is not None:
         config["settings"] = settings_json(person, preferences_of_page(request))
     response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
+    COMPRESS.process_response(request, response)  # In place.
     if person is None:
         await sync_to_async(set_visitor_cookie)(request, response)
     elif not person.is_guest:
@@ -92,6 +98,7 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
         "user": person_json(person) if person else None,
         "chat": str(chat_id) if chat_id else None,
         **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
+        "drafts": await sync_to_async(drafts.drafts_of)(person) if person else [],
         "cursor": cursor,
         "models": [model.to_dict() for model in models],
         "default_model": default,
@@ -117,6 +124,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: send a message and have it answered. Sending it again gives the same answer."""
     body = json_body(request)
     parent = body.get("parent")
+    await _require_person(request, body)
     if not isinstance(body.get("edit", False), bool):
         raise BadRequest("“edit” must be true or false.")
     model = await _known_model(await _person(request), body)
@@ -137,6 +145,13 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         "user": person_json(user),
     }
     return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
+
+
+async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
+    """What somebody wrote waits in their browser; it must not go out as somebody else's."""
+    person, user = body.get("person"), await request.auser()
+    if person is not None and isinstance(user, User) and str(user.id) != person:
+        raise OtherPerson
 
 
 def _place_for_visitor(request: HttpRequest, send: sends.Send, model: Model) -> tuple[User, Reply]:

@@ -37,6 +37,7 @@ BARE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-an
 # A script of ours may run as a worker, which loads more scripts of ours under its own policy.
 SCRIPT_POLICY = "default-src 'none'; script-src 'self'"
 SHEETS = (b"text/css", b"font/")
+VALIDATORS = (b"etag", b"last-modified")
 OF_NO_PAGE = ("x-content-type-options", "strict-transport-security")
 
 
@@ -65,6 +66,9 @@ class SecurityHeaders:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 there = {bytes(name).lower(): bytes(value) for name, value in headers}
+                if b"immutable" in there.get(b"cache-control", b""):
+                    # Never asked for again, so nothing to ask by.
+                    headers = [pair for pair in headers if pair[0].lower() not in VALIDATORS]
                 wanted = self._wanted_for(there.get(b"content-type", b""))
                 headers += [header for header in wanted if header[0] not in there]
                 message = message | {"headers": headers}

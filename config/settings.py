@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "accounts.device_locale.preferences_of_request",
     "accounts.middleware.guests_are_visitors",
     "accounts.middleware.leaving_people_wait",
+    "accounts.site_data.forget_in_browser",
     "allauth.account.middleware.AccountMiddleware",
     "config.middleware.XFrameOptionsMiddleware",
 ]
@@ -412,6 +413,7 @@ LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 6
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
 LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)
 LIMIT_EXPORTS_PER_DAY_USER = env.int("LIMIT_EXPORTS_PER_DAY_USER", 3, validate=_COUNT)
+LIMIT_DRAFTS_PER_MINUTE_USER = env.int("LIMIT_DRAFTS_PER_MINUTE_USER", 240, validate=_COUNT)
 # Of failed sign-ins to one account, those that its record keeps.
 LIMIT_FAILURES_RECORDED_PER_HOUR_USER = 30
 # Calls to the webhook that were not signed by Stripe: each is kept in a log.

@@ -110,6 +110,19 @@ TABLE: dict[str, list[Row]] = {
     "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
+    # The same for everybody, with nothing of anybody in them.
+    "chat:shell": [Row("/shell", ANYBODY)],
+    "chat:service-worker": [Row("/service-worker.js", ANYBODY)],
+    "chat:manifest": [Row("/manifest.webmanifest", ANYBODY)],
+    "chat:drafts": [
+        Row("/api/drafts", (401, 200, 200, 401, 200, 200)),
+        Row(
+            "/api/drafts",
+            (401, 404, 404, 401, 404, 200),
+            "PUT",
+            {"chat": str(CHAT), "text": "Half a thought", "age_ms": 0},
+        ),
+    ],
     "chat:models": [Row("/api/models", ANYBODY)],
     "chat:chats": [Row("/api/chats", (401, 200, 200, 401, 200, 200))],
     "chat:search": [Row("/api/search?q=secret", (401, 200, 200, 401, 200, 200))],

@@ -52,6 +52,12 @@ async def fetched(person):
     return response, zipfile.ZipFile(io.BytesIO(body))
 
 
+async def write_draft(person, text):
+    draft = {"chat": person.chat, "text": text, "pastes": [], "age_ms": 0, "tab": ""}
+    response = await person.client.put("/api/drafts", draft, content_type="application/json")
+    assert response.status_code == 200
+
+
 def only(archive, ending):
     [name] = [name for name in archive.namelist() if name.endswith(ending)]
     return archive.read(name).decode()
@@ -72,6 +78,7 @@ async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
     await alice.settled(other, gone)
     await alice.client.delete(f"/api/chats/{gone}")
     await sign_up(alice, mailbox)
+    await write_draft(alice, "Not said yet")
     await prove(alice)
     await prepared(alice)
     response, archive = await fetched(alice)
@@ -94,7 +101,9 @@ async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
     assert about["profile"]["email"] == "alice@example.org"
     assert {event["kind"] for event in about["security_events"]} >= {"signed_in", "signed_up"}
     assert len(about["sessions"]) == 1
-    assert "Never mind" not in str(archive.namelist()) and len(archive.namelist()) == 5
+    assert "Never mind" not in str(archive.namelist()) and len(archive.namelist()) == 6
+    [draft] = json.loads(only(archive, "drafts.json"))
+    assert (draft["chat"], draft["text"], draft["pastes"]) == (alice.chat, "Not said yet", [])
     assert "script/known" in only(archive, "usage.csv")
     assert only(archive, "payments.csv").count("\n") > 1
 

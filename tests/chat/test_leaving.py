@@ -165,6 +165,9 @@ async def marked_account(smtp_sink):
     await alice.client.patch(
         "/api/settings", {"instructions": f"Be {MARK}"}, content_type="application/json"
     )
+    for place in (alice.chat, None):
+        draft = {"chat": place, "text": f"{MARK} begun", "pastes": [MARK], "age_ms": 0, "tab": ""}
+        await alice.client.put("/api/drafts", draft, content_type="application/json")
     deleted = str(uuid.uuid4())
     _, reply = await alice.send(f"{MARK} in a deleted chat", chat=deleted)
     await alice.settled(reply, deleted)
@@ -200,7 +203,14 @@ async def test_nothing_of_a_person_is_left(redis_url, worker, mailbox, soon, set
 
     id_forms = (str(user.id), user.id.hex)
     everything = await traces(MARK, *id_forms)
-    for kind in ("redis", "table accounts_securityevent", "table chat_chat", "a session", "file"):
+    for kind in (
+        "redis",
+        "table accounts_securityevent",
+        "table chat_chat",
+        "table chat_draft",
+        "a session",
+        "file",
+    ):
         assert any(where.startswith(kind) for where in everything), kind
 
     assert (await ask(alice, email)).status_code == 200
@@ -413,7 +423,9 @@ async def test_deleting_wants_proof_and_the_address(alice, no_worker, mailbox): 
         response = await form(alice, DELETE, confirmation=wrong)
         assert b"Nothing has been deleted" in response.content
         assert not (await User.objects.aget()).is_leaving
-    assert (await form(alice, DELETE, confirmation=" Alice@Example.org ")).status_code == 200
+    response = await form(alice, DELETE, confirmation=" Alice@Example.org ")
+    assert response.status_code == 200
+    assert response["Clear-Site-Data"] == '"storage"'
     assert (await User.objects.aget()).is_leaving
 
 
@@ -454,6 +466,7 @@ async def test_a_guest_goes_at_once(alice, worker, soon):
         await socket.until_type("welcome")
         page = await form(alice, DELETE)
         assert page.status_code == 200
+        assert page["Clear-Site-Data"] == '"storage"'
         assert await socket.until_closed() == 4401
     guest_id = uuid.UUID(alice.user["id"])
     await until_gone(guest_id)

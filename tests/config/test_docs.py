@@ -62,8 +62,9 @@ def test_every_route_is_documented_and_every_documented_route_exists():
     for request, *_ in table(section("HTTP"), "request"):
         [text] = named(request)
         documented.add(text.split(" ", 1)[1].split("?")[0])
-    pages = {"/", "/c/<chat>"}
-    for_browsers = {"/csp-reports"}  # They are told by the header, and send what the standard says.
+    pages = {"/", "/c/<chat>", "/shell"}
+    # They are told by a header or by the page, and do what the standards say.
+    for_browsers = {"/csp-reports", "/service-worker.js", "/manifest.webmanifest"}
     assert documented == routes() - pages - for_browsers
     assert "`GET /`" in section("HTTP")
 

@@ -19,9 +19,9 @@ function goTo(step) {
 export const actions = [
   { id: "new-chat", group: "chat", label: () => text.newChat, icon: "plus", keys: "mod+shift+o", inFields: true, run: ({ store, ui }) => (store.openChat(null), ui.focusComposer()) },
   { id: "composer", group: "chat", label: () => text.focusComposer, icon: "pencil", keys: "/", run: ({ ui }) => ui.focusComposer() },
-  { id: "stop", group: "chat", label: () => text.stop, icon: "close", keys: "Escape", inFields: true, when: isAnsweringNow, run: ({ store }) => store.stopAll() },
+  { id: "stop", group: "chat", label: () => text.stop, icon: "close", keys: "Escape", inFields: true, when: isAnsweringNow, run: ({ store }) => store.answers.stopAll() },
   { id: "copy-answer", group: "chat", label: () => text.copyLastAnswer, icon: "copy", keys: "mod+shift+c", inFields: true, when: (app) => lastAnswer(app) !== null, run: copyLastAnswer },
-  { id: "regenerate", group: "chat", label: () => text.regenerateLast, icon: "again", keys: "alt+r", when: (app) => lastAnswer(app) !== null && !isAnsweringNow(app), run: (app) => app.store.regenerate(lastAnswer(app), lastAnswer(app).model) },
+  { id: "regenerate", group: "chat", label: () => text.regenerateLast, icon: "again", keys: "alt+r", when: (app) => lastAnswer(app) !== null && !isAnsweringNow(app), run: (app) => app.store.answers.regenerate(lastAnswer(app), lastAnswer(app).model) },
   { id: "rename", group: "chat", label: () => text.renameThis, icon: "pencil", keys: "F2", when: hasChat, run: (app) => app.ui.rename(current(app).id) },
   { id: "pin", group: "chat", label: () => text.pinThis, icon: "pin", keys: "alt+p", when: (app) => hasChat(app) && !current(app).pinned_ms, run: (app) => app.store.finding.pin(current(app).id, true) },
   { id: "unpin", group: "chat", label: () => text.unpinThis, icon: "pin", when: (app) => Boolean(current(app)?.pinned_ms), run: (app) => app.store.finding.pin(current(app).id, false) },

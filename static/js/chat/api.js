@@ -125,6 +125,18 @@ export const api = {
   saveSettings: (fields, options) => call("PATCH", "/api/settings", fields, options),
   savePicture: (form) => call("POST", "/api/settings/picture", form),
   removePicture: () => call("DELETE", "/api/settings/picture"),
+  saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
   models: () => call("GET", "/api/models"),
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),
 };
+
+/** The entries of a chat from its beginning, page by page. */
+export async function readWhole(chat) {
+  const entries = [];
+  for (let more = true; more; ) {
+    const page = await api.events(chat, entries.at(-1)?.[0]);
+    entries.push(...page.entries);
+    more = page.more && page.entries.length > 0;
+  }
+  return entries;
+}

@@ -51,12 +51,24 @@ export class ChatList {
     this.chats.value = all;
   }
 
+  /** It was only here. */
+  drop(id) {
+    const rest = new Map(this.chats.peek());
+    if (rest.delete(id)) this.chats.value = rest;
+  }
+
   get(id) {
     return this.chats.value.get(id) ?? null;
   }
 
   has(id) {
     return this.chats.peek().has(id);
+  }
+
+  /** The list as a page would bring it, to be shown while the server is away. */
+  snapshot() {
+    const chats = [...this.chats.peek().values()].map((chat) => ({ ...chat, answering: chat.answering.size > 0 }));
+    return { chats, cursor: this.#cursor, chats_next: this.next.peek().open };
   }
 
   /** Take in events; those about a message's text never come here or change nothing. */

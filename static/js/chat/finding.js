@@ -1,10 +1,10 @@
 // What a person does to find chats again: their places in the list, what is unread, search, and
 // the way to one message. Views read its signals and call its actions.
 import { computed, effect, signal, untracked } from "../signals.js";
+import { addressOf, messageInAddress } from "./address.js";
 import { api, repeatUntilAnswered } from "./api.js";
 import { isUnread } from "./chat_list.js";
 import { uuid7 } from "./ids.js";
-import { Search } from "./search.js";
 import { text } from "./text.js";
 
 const UNDO_MS = 10_000;
@@ -17,7 +17,6 @@ export class Finding {
   target = signal(null);
   /** The chat whose name is being changed, or null. */
   renaming = signal(null);
-  search;
   isLoadingMore = signal(false);
 
   #store;
@@ -29,7 +28,6 @@ export class Finding {
   constructor(store) {
     this.#store = store;
     this.#list = store.list;
-    this.search = new Search((query, signal_) => api.search(query, signal_));
   }
 
   /** The chats of the shown view. */
@@ -69,6 +67,7 @@ export class Finding {
 
   /** Deleted at once; it can be taken back here for a moment, and from the deleted ones for longer. */
   remove(id) {
+    if (this.#store.outbox.isBegunHere(id)) return this.#store.sending.cancelChat(id);
     const wasOpen = this.#store.chatId.peek() === id;
     this.#leave(id);
     const undo = async () => {
@@ -129,7 +128,7 @@ export class Finding {
   }
 
   linkTo(chat, message) {
-    return `${location.origin}/c/${chat}#m-${message}`;
+    return `${location.origin}${addressOf(chat, { message })}`;
   }
 
   arrived() {
@@ -165,7 +164,7 @@ export class Finding {
     const takeBack = this.#list.set(id, change);
     const changeId = uuid7();
     const before = this.#orders.get(id) ?? Promise.resolve();
-    const turn = before.then(() => this.#store.command(() => order(changeId), takeBack));
+    const turn = before.then(() => this.#store.commands.run(() => order(changeId), takeBack));
     this.#orders.set(id, turn);
     return turn;
   }
@@ -179,7 +178,7 @@ export class Finding {
   }
 
   #readAddress() {
-    const message = location.hash.match(/^#m-([0-9a-f-]{36})$/)?.[1];
+    const message = messageInAddress();
     const chat = this.#store.chatId.peek();
     if (message && chat) this.target.value = { chat, message };
   }

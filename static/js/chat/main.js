@@ -1,13 +1,19 @@
-// The chat island: reads what the server put on the page and takes over from there.
+// The chat island: reads what the server put on the page and takes over from there. A page from
+// the shell, which has nothing on it, shows what this browser keeps.
 import { html, render } from "../preact.js";
+import { watchBuild } from "./build.js";
+import { OwnStore } from "./own_store.js";
 import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { App } from "./ui/app.js";
 
-const config = JSON.parse(document.getElementById("config").textContent);
+const own = new OwnStore();
+const page = JSON.parse(document.getElementById("config").textContent);
+const config = await own.begin(page);
 const root = document.getElementById("app");
-const store = new Store(config);
+const store = new Store(config, own);
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();
 noteTimeZone();
+watchBuild(store.toasts);

@@ -2,10 +2,11 @@
 // one message's signal tick, once per frame; nothing else is touched.
 import { batch, signal } from "../signals.js";
 import { oncePerFrame } from "./frames.js";
-import { Change, emptyTranscript, foldEntry, isAnswering, shownPath } from "./fold.js";
+import { Change, emptyTranscript, foldEntry, isAnswering, shownChild, shownPath } from "./fold.js";
 import { later } from "./slices.js";
 import { matchesFingerprint } from "./verify.js";
 
+const AUDIT_MS = 4; // at a time
 const ENDS = new Set(["message.completed", "message.error"]);
 
 export class OpenChat {
@@ -17,8 +18,12 @@ export class OpenChat {
   /** What the model is told in this chat. */
   instructions = signal("");
   isDeleted = signal(false);
-  /** Whether what is shown is the whole chat: replay has caught up at least once. */
+  /** Whether what is shown is the whole chat: kept in this browser, or replay has caught up. */
   isLoaded = signal(false);
+  /** Whether it is known where to go on reading: what this browser keeps has been looked up. */
+  isReady = signal(false);
+  /** Told at once of the ids of messages that changed (null: all of them). */
+  onChanged = () => {};
   /** null, or the server's {code, message}: not there, not ours. */
   problem = signal(null);
   /** The id of the message whose text failed its check even after reading again. */
@@ -26,6 +31,8 @@ export class OpenChat {
   /** The answer that ended last while being watched, for the screen reader. */
   lastEnded = signal(null);
 
+  #hasCaughtUp = false;
+  #auditedAtMs = 0;
   #ticks = new Map();
   #dirty = new Set();
   #isShapeDirty = false;
@@ -57,18 +64,38 @@ export class OpenChat {
 
   /** Fold entries as they come; gives the messages that ended. */
   fold(entries) {
+    const changed = new Set();
     for (const [id, data] of entries) {
       const result = foldEntry(this.transcript, id, data);
       if (!result) continue;
-      if (result.message) this.#dirty.add(result.message);
+      if (result.message) changed.add(result.message);
       if (result.change !== Change.TEXT) this.#isShapeDirty = true;
       if (ENDS.has(data.type)) this.#ended(this.transcript.messages[data.message]);
     }
+    for (const id of changed) this.#dirty.add(id);
+    this.onChanged([...changed]);
     this.#show();
+  }
+
+  /** A chat that begins here: there is nothing to be read. */
+  begin() {
+    this.#hasCaughtUp = true;
+    this.isReady.value = this.isLoaded.value = true;
+  }
+
+  /** Show what this browser has kept; false if something newer is here already. */
+  restore(transcript) {
+    if (this.transcript.cursor !== "0-0") return false;
+    this.transcript = transcript;
+    this.isLoaded.value = true;
+    this.#redraw();
+    this.#audit();
+    return true;
   }
 
   /** Replay has caught up: draw now what was gathered. */
   caughtUp() {
+    this.#hasCaughtUp = true;
     this.problem.value = null;
     if (!this.isLoaded.peek()) this.#flush();
     this.isLoaded.value = true;
@@ -80,6 +107,11 @@ export class OpenChat {
 
   answering() {
     return this.path().filter(isAnswering);
+  }
+
+  /** The answer shown below a user message, or null. */
+  replyTo(message) {
+    return shownChild(this.transcript, message.id);
   }
 
   /** Show another branch before the log has confirmed it; gives a function that takes it back. */
@@ -122,15 +154,27 @@ export class OpenChat {
 
   #ended(message) {
     if (!message) return;
-    if (this.isLoaded.peek()) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
+    if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
     // A long history is shown before it is checked; what goes on meanwhile is checked at its new end.
-    later(() => {
-      if (isAnswering(message)) return;
-      this.#check(message).catch(() => {
-        // Reading again failed on the way; the next end or reload checks again.
-        this.#healed.delete(message.id);
-      });
+    later(() => isAnswering(message) || this.#checkOrLater(message));
+  }
+
+  #checkOrLater(message) {
+    return this.#check(message).catch(() => {
+      // Reading again failed on the way; the next end or reload checks again.
+      this.#healed.delete(message.id);
     });
+  }
+
+  /** What was kept is compared too, while there is nothing else to do. */
+  async #audit() {
+    for (const message of Object.values(this.transcript.messages)) {
+      if (message.sha256 === null || isAnswering(message)) continue;
+      await this.#checkOrLater(message);
+      if (performance.now() - this.#auditedAtMs < AUDIT_MS) continue;
+      await new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
+      this.#auditedAtMs = performance.now();
+    }
   }
 
   /** Compare what was folded with what was stored; heal by reading again, once per message. */
@@ -153,6 +197,7 @@ export class OpenChat {
     this.transcript = transcript;
     for (const id of Object.keys(transcript.messages)) this.#dirty.add(id);
     this.#redraw();
+    this.onChanged(null);
     this.#onReplaced();
   }
 }

@@ -15,7 +15,7 @@ const LATER_MS = 20_000;
 const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, LATER: 4429, DEAD: 4000 };
 
 /**
- * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message),
+ * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message), onDraft(draft),
  *   onProblem(message), watchFrom() -> cursor, followed() -> {chat, after} | null
  */
 export class Connection {
@@ -142,6 +142,9 @@ export class Connection {
         break;
       case "balance":
         this.#handlers.onBalance(message.balance);
+        break;
+      case "draft":
+        this.#handlers.onDraft(message);
         break;
       case "ping":
         this.#send({ type: "pong" });

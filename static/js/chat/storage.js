@@ -1,5 +1,5 @@
 // Small things this browser remembers. Storage may be full, or forbidden: then nothing is kept
-// and nothing breaks.
+// and nothing breaks. What somebody writes or reads is not among them: drafts.js, local/.
 
 const PREFIX = "holdfast:";
 
@@ -19,7 +19,3 @@ export function remember(key, value) {
     // See above.
   }
 }
-
-const draftKey = (chat) => `draft:${chat ?? "new"}`;
-export const draftOf = (chat) => remembered(draftKey(chat)) ?? "";
-export const saveDraft = (chat, text) => remember(draftKey(chat), text);

@@ -2,6 +2,7 @@
 // their styles one by one, which the content security policy allows (inline style attributes it
 // does not). With `trust` off no command of TeX can make links, images or attributes.
 import { later } from "../slices.js";
+import { styled } from "../ui/late_styles.js";
 
 const LONGEST_TEX = 4_000;
 const REMEMBERED = 400;
@@ -49,14 +50,7 @@ function draw(key, tex, displayMode) {
 
 async function load() {
   try {
-    const styles = document.createElement("link");
-    styles.rel = "stylesheet";
-    styles.href = document.querySelector("meta[name=math-styles]").content;
-    document.head.append(styles);
-    await Promise.all([
-      import("../../../vendor/katex-0.19.1/katex.js"),
-      new Promise((done) => ["load", "error"].forEach((name) => styles.addEventListener(name, done, { once: true }))),
-    ]);
+    await styled(import("../../../vendor/katex-0.19.1/katex.js"), "math-styles");
     katex = globalThis.katex;
     return true;
   } catch {

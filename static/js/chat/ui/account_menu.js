@@ -23,7 +23,7 @@ export function AccountMenu({ store }) {
       ${store.credit.balance.value && html`<a class="account-item" href="/billing">${text.billing}</a>`}
       <a class="account-item" href="/settings">${text.settings}</a>
       <a class="account-item" href="/settings/sessions">${text.sessions}</a>
-      <form method="post" action="/account/logout/" onSubmit=${putToken}>
+      <form method="post" action="/account/logout/" onSubmit=${(event) => signOut(event, store)}>
         <input type="hidden" name="csrfmiddlewaretoken" />
         <button type="submit" class="account-item">${text.signOut}</button>
       </form>
@@ -48,9 +48,14 @@ function GuestFoot({ isGuest, path }) {
   </div>`;
 }
 
-/** Read when it is needed: another tab may have changed it. */
-function putToken(event) {
-  event.currentTarget.elements.csrfmiddlewaretoken.value = csrfToken();
+/** Nothing of the person stays in this browser: that goes first, whatever becomes of the request. */
+async function signOut(event, store) {
+  event.preventDefault();
+  const form = event.currentTarget;
+  await store.forget();
+  // Read when it is needed: another tab may have changed it.
+  form.elements.csrfmiddlewaretoken.value = csrfToken();
+  form.submit();
 }
 
 function closeOnEscape(event) {

@@ -29,7 +29,7 @@ export function Answer({ store, open, id, waitsFor }) {
     </header>
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
-    <${Progress} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.stopping.value.has(id)} />
+    <${Progress} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
     ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
   </article>`;
@@ -90,13 +90,13 @@ function Outcome({ store, open, message }) {
     return html`<div class="notice notice-problem" role="alert">
       <p>${message.error.text}</p>
       ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
-      ${isLast && html`<button type="button" class="button" onClick=${() => store.goOn(message.id)}>
+      ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
         <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
     </div>`;
   }
   if (message.status === "stopped") {
     return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
-      ${isLast && html` <button type="button" class="link-button" onClick=${() => store.goOn(message.id)}>${text.continue}</button>`}</p>`;
+      ${isLast && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
   }
   if (message.finish === "length" && message.credit_limit_tokens) {
     return html`<p class="notice">${text.creditLimitReached} <a class="link-button" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a></p>`;
@@ -120,8 +120,8 @@ function AnswerFoot({ store, open, message }) {
     <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
       onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
-      onClick=${() => store.regenerate(message, message.model)}><${Icon} name="again" /></button>
-    <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.regenerate(message, id)}
+      onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
+    <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
     <${CopyLink} store=${store} open=${open} id=${message.id} />
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}

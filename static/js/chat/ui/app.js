@@ -2,22 +2,24 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact
 import { isAnswering } from "../fold.js";
 import { ScrollKeeper } from "../scroll_keeper.js";
 import { text } from "../text.js";
-import { Announcer } from "./announcer.js";
 import { Composer } from "./composer.js";
 import { ConnectionState } from "./connection_state.js";
 import { ChatCost, CreditNotice } from "./credit.js";
-import { EmptyState, NotHere } from "./empty_state.js";
+import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
 import { Icon } from "./icons.js";
-import { useJump } from "./jump_to_message.js";
-import { loadReading } from "./markdown.js";
+import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./parts.js";
+import { styled } from "./late_styles.js";
 import { useShortcuts } from "./shortcut_keys.js";
 import { Sidebar } from "./sidebar.js";
 import { ToastList } from "./toasts.js";
-import { Skeleton, Transcript } from "./transcript.js";
 
-// Not part of the first load: fetched when the page has been idle for a while, or when asked for.
-const LATE_AFTER_MS = 4_000;
-const loadDialogs = () => import("./dialogs.js");
+declareParts({
+  conversation: () => styled(import("./conversation.js"), "pasted-styles"),
+  reading: () => styled(import("../markdown/reading.js"), "markdown-styles", "code-styles"),
+  menus: () => import("./menus.js"),
+  pasted: () => styled(import("./pasted_chips.js"), "pasted-styles"),
+  dialogs: () => styled(import("./dialogs.js"), "palette-styles"),
+});
 
 const WIDE = "(min-width: 60rem)";
 
@@ -33,18 +35,17 @@ export function App({ store }) {
     return () => wide.removeEventListener("change", follow);
   }, []);
   const [shown, setShown] = useState(null); // "search", "shortcuts" or null
-  const [dialogs, setDialogs] = useState(null);
+  const { dialogs, conversation } = parts.value;
   const show = (name) => {
     setShown(name);
-    if (!dialogs) loadDialogs().then(setDialogs, () => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
+    fetchPart("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
   };
-  useEffect(() => {
-    const timer = setTimeout(() => loadDialogs().then(setDialogs, () => {}), LATE_AFTER_MS);
-    return () => clearTimeout(timer);
-  }, []);
+  useEffect(fetchRestLater, []);
   useTitle(store);
   const isInChat = Boolean(store.chatId.value);
-  useEffect(() => void (isInChat && loadReading()), [isInChat]);
+  useEffect(() => {
+    if (isInChat) ["conversation", "reading"].forEach(need);
+  }, [isInChat]);
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
   const put = (isOpen) => {
     setListOpen(isOpen);
@@ -86,7 +87,7 @@ export function App({ store }) {
     ${dialogs && shown === "search" && html`<${dialogs.Palette} app=${app} close=${() => setShown(null)} />`}
     ${dialogs && shown === "shortcuts" && html`<${dialogs.ShortcutSheet} close=${() => setShown(null)} />`}
     <${ToastList} toasts=${store.toasts} />
-    <${Announcer} store=${store} />
+    ${conversation && html`<${conversation.Announcer} store=${store} />`}
   </div>`;
 }
 
@@ -144,9 +145,10 @@ function ChatPane({ store }) {
   useLayoutEffect(() => {
     if (!store.finding.target.peek()) keeper?.toEnd();
   }, [open, keeper]);
-  useJump(store, open, keeper);
+  const { conversation } = parts.value;
   return html`<main class="scroller" ref=${scroller} tabindex="-1">
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
+      ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
     <div class="dock">
       <${JumpButton} keeper=${keeper} open=${open} />
@@ -162,8 +164,9 @@ function ChatBody({ store, open }) {
   const problem = open.problem.value;
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;
-  if (!open.isLoaded.value) return html`<${Skeleton} />`;
-  return html`<${Transcript} store=${store} open=${open} />`;
+  const conversation = part("conversation");
+  if (!open.isLoaded.value || !conversation) return html`<${Skeleton} />`;
+  return html`<${conversation.Transcript} store=${store} open=${open} />`;
 }
 
 function JumpButton({ keeper, open }) {

@@ -9,7 +9,7 @@ export function BranchStepper({ store, open, message }) {
   const siblings = siblingsOf(open.transcript, message);
   if (siblings.length < 2) return null;
   const index = siblings.indexOf(message.id);
-  const step = (to) => store.choose(open.transcript.messages[siblings[to]]);
+  const step = (to) => store.answers.choose(open.transcript.messages[siblings[to]]);
   return html`<div class="stepper" role="group" aria-label=${text.versionOf(index + 1, siblings.length)}>
     <button type="button" class="quiet-button" aria-label=${text.previousVersion} disabled=${index === 0}
       onClick=${() => step(index - 1)}><${Icon} name="left" /></button>

@@ -2,7 +2,7 @@ import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { isUnread } from "../chat_list.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
-import { RowMenu, rowItems } from "./row_menu.js";
+import { part } from "./parts.js";
 
 /** One chat of the list: its title, whether it answers or was not looked at, what can be done. */
 export function ChatRow({ store, chat, go }) {
@@ -55,9 +55,10 @@ function MoreButton({ finding, chat, title }) {
     if (refocus) button.current?.focus();
   };
   const label = text.chatMenu(title);
+  const menus = isOpen && part("menus");
   return html`<button type="button" class=${isOpen ? "quiet-button chat-more chat-more-open" : "quiet-button chat-more"} aria-label=${label} title=${text.options}
       aria-haspopup="menu" aria-expanded=${isOpen} ref=${button} onClick=${() => setOpen(!isOpen)}><${Icon} name="more" /></button>
-    ${isOpen && html`<${RowMenu} label=${label} items=${rowItems(finding, chat)} anchor=${button.current} close=${close} />`}`;
+    ${menus && html`<${menus.RowMenu} label=${label} items=${menus.rowItems(finding, chat)} anchor=${button.current} close=${close} />`}`;
 }
 
 function RenameField({ title, finish }) {

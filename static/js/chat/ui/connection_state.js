@@ -1,15 +1,19 @@
-import { html, useEffect, useState } from "../../preact.js";
+import { html, useEffect, useRef, useState } from "../../preact.js";
 import { clockTime } from "../format.js";
 import { text } from "../text.js";
+
+const CAUGHT_UP_MS = 2_500;
 
 /** What is known about the connection, in a few words; only trouble draws attention. */
 export function ConnectionState({ store }) {
   const state = store.connection.state.value;
-  const label = labelOf(state);
+  const hasCaughtUp = useCaughtUp(state.kind);
+  const label = hasCaughtUp ? text.caughtUp : labelOf(state);
   if (!label) return null;
   return html`<div class=${`connection connection-${state.kind}`} role="status" title=${state.kind === "live" ? text.liveHint : undefined}>
     <span class="connection-dot"></span>
     <span class="connection-label">${label}</span>
+    <${Waiting} store=${store} />
     ${state.kind === "offline" && html`<${NextTry} at=${state.nextTryAt} />
       <button type="button" class="link-button" onClick=${() => store.connection.retryNow()}>${text.retryNow}</button>`}
     ${state.kind === "signed-out" && html`<a class="link-button" href="/account/login/">${text.signIn}</a>`}
@@ -28,6 +32,27 @@ function labelOf(state) {
     suspended: text.suspended,
     stopped: text.connectionStopped,
   }[state.kind];
+}
+
+/** How many messages wait to be sent, in all chats. */
+function Waiting({ store }) {
+  const count = store.outbox.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
+  return count ? html`<span class="connection-waiting">${text.waitingToSend(count)}</span>` : null;
+}
+
+/** Whether it has just come back: said for a moment. */
+function useCaughtUp(kind) {
+  const [isShown, setShown] = useState(false);
+  const wasAway = useRef(false);
+  useEffect(() => {
+    if (kind === "offline") wasAway.current = true;
+    if (kind !== "live" || !wasAway.current) return undefined;
+    wasAway.current = false;
+    setShown(true);
+    const timer = setTimeout(() => setShown(false), CAUGHT_UP_MS);
+    return () => (clearTimeout(timer), setShown(false));
+  }, [kind]);
+  return isShown && kind === "live";
 }
 
 function NextTry({ at }) {

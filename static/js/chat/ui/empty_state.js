@@ -3,7 +3,7 @@ import { text } from "../text.js";
 import { Mark } from "./icons.js";
 
 export function EmptyState({ store }) {
-  const use = (example) => (store.handedBack.value = { text: example.text, at: Date.now() });
+  const use = (example) => store.sending.handBack(example.text);
   return html`<section class="empty">
     <${Mark} />
     <h1>${text.emptyTitle}</h1>
@@ -22,4 +22,12 @@ export function NotHere({ store, title, note }) {
     ${note && html`<p>${note}</p>`}
     <button type="button" class="button button-primary" onClick=${() => store.openChat(null)}>${text.newChat}</button>
   </section>`;
+}
+
+/** While a chat is read. */
+export function Skeleton() {
+  return html`<div class="transcript" role="status" aria-label=${text.loading}>
+    <div class="skeleton skeleton-user"></div>
+    <div class="skeleton"></div><div class="skeleton"></div><div class="skeleton skeleton-short"></div>
+  </div>`;
 }

@@ -15,6 +15,7 @@ export const ICON_PATHS = {
   down: "M12 5v14M6 13l6 6 6-6",
   chevron: "M7 10l5 5 5-5",
   more: "M6 12h.01M12 12h.01M18 12h.01",
+  paste: "M9 4h6v3H9zM9 5.5H6V20h12V5.5h-3M9 11h6M9 15h4",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L20 20",
   instructions: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
   wrap: "M4 7h16M4 12h12.5a2.75 2.75 0 0 1 0 5.5H13M15.5 15L13 17.5l2.5 2.5M4 17.5h5",

@@ -1,9 +1,11 @@
 // What the model is told in this chat: the dialog in which it is written. It is read when it is first
 // opened. What is saved is on every device once the log has it, and counts from the next answer on.
 import { html, useEffect, useId, useRef, useState } from "../../preact.js";
+import { api } from "../api.js";
 import { text } from "../text.js";
 
 const MAX_CHARS = 4_000;
+const TRIES = 5;
 
 // Beside the others of text.js, but read only when they are needed.
 const own = {
@@ -39,7 +41,8 @@ export function InstructionsDialog({ store, chat, current, close }) {
     setSaving(true);
     setProblem("");
     try {
-      await store.instruct(chat, field.current.value.trim());
+      const instructions = field.current.value.trim();
+      await store.commands.ask(() => api.instruct(chat, instructions), { tries: TRIES });
       dialog.current?.close();
     } catch (error) {
       setProblem(error.message);

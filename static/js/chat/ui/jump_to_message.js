@@ -6,7 +6,7 @@ const SHOWN_MS = 2_400;
 const FRAMES = 600;
 
 /** Bring the message that a link or a search names into view, once its chat is there. */
-export function useJump(store, open, keeper) {
+export function Jump({ store, open, keeper }) {
   const target = store.finding.target.value;
   const isLoaded = open?.isLoaded.value ?? false;
   useEffect(() => {
@@ -26,6 +26,7 @@ export function useJump(store, open, keeper) {
     });
     return () => cancelAnimationFrame(request);
   }, [target, open, isLoaded, keeper]);
+  return null;
 }
 
 function show(element, store) {

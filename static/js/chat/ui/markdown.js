@@ -1,25 +1,13 @@
-import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
-
-// What draws markdown is fetched with the first answer, not with the empty page.
-let reading = null;
-let loading = null;
-
-/** Begin to fetch what draws answers. */
-export function loadReading() {
-  loading ??= import("../markdown/reading.js").then((module) => (reading = module));
-  return loading;
-}
+import { html, useLayoutEffect, useRef } from "../../preact.js";
+import { part } from "./parts.js";
 
 /** Markdown that may still grow. `source` only ever gets longer until `isDone`. */
 export function Markdown({ source, isDone }) {
   const root = useRef(null);
   const view = useRef(null);
-  const [, setLoaded] = useState(false);
+  const reading = part("reading");
   useLayoutEffect(() => {
-    if (!reading) {
-      loadReading().then(() => setLoaded(true), () => (root.current.textContent = source));
-      return;
-    }
+    if (!reading) return;
     view.current ??= new reading.MarkdownView(root.current);
     view.current.update(source, isDone);
   });

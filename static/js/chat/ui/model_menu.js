@@ -1,11 +1,7 @@
-// A button that opens a searchable list of models: a combobox with a listbox, used for the next
-// message and for answering again.
-import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../../preact.js";
-import { text } from "../text.js";
-import { Icon } from "./icons.js";
+import { html, useEffect, useRef, useState } from "../../preact.js";
+import { part } from "./parts.js";
 
-const SEARCH_FROM = 6;
-
+/** A button that opens the list of models, for the next message and for answering again. */
 export function ModelMenu({ models, selected, onPick, label, trigger, triggerClass }) {
   const [isOpen, setOpen] = useState(false);
   const root = useRef(null);
@@ -27,92 +23,10 @@ export function ModelMenu({ models, selected, onPick, label, trigger, triggerCla
     close();
     onPick(id);
   };
+  const menus = isOpen && part("menus");
   return html`<div class="menu" ref=${root}>
     <button type="button" class=${triggerClass} aria-haspopup="listbox" aria-expanded=${isOpen} aria-label=${label} title=${label}
       disabled=${models.length === 0} onClick=${() => setOpen(!isOpen)}>${trigger}</button>
-    ${isOpen && html`<${ModelList} models=${models} selected=${selected} pick=${pick} close=${close} />`}
+    ${menus && html`<${menus.ModelList} models=${models} selected=${selected} pick=${pick} close=${close} />`}
   </div>`;
-}
-
-function ModelList({ models, selected, pick, close }) {
-  const id = useId();
-  const [query, setQuery] = useState("");
-  const [active, setActive] = useState(Math.max(0, models.findIndex((model) => model.id === selected)));
-  const box = useRef(null);
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = models.filter((model) => words.every((word) => `${model.name} ${model.id} ${model.endpoint}`.toLowerCase().includes(word)));
-  useLayoutEffect(() => {
-    keepInView(box.current);
-    box.current.querySelector("input, [role=listbox]").focus();
-  }, []);
-  useLayoutEffect(() => {
-    box.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
-  }, [active, query]);
-  const move = (to) => setActive((to + found.length) % Math.max(1, found.length));
-  const onKeyDown = (event) => {
-    const actions = {
-      ArrowDown: () => move(active + 1),
-      ArrowUp: () => move(active - 1),
-      Home: () => move(0),
-      End: () => move(found.length - 1),
-      Enter: () => found[active] && pick(found[active].id),
-      Escape: () => close(),
-      Tab: () => close(),
-    };
-    const action = actions[event.key];
-    if (!action) return;
-    if (event.key !== "Tab") event.preventDefault();
-    event.stopPropagation();
-    action();
-  };
-  const search = (event) => {
-    setQuery(event.currentTarget.value);
-    setActive(0);
-  };
-  const activeId = found[active] ? `${id}-${active}` : undefined;
-  const hasSearch = models.length >= SEARCH_FROM;
-  return html`<div class="menu-box" ref=${box} onKeyDown=${onKeyDown}>
-    ${hasSearch && html`<div class="menu-search"><${Icon} name="search" />
-      <input type="text" role="combobox" aria-expanded="true" aria-controls=${id} aria-activedescendant=${activeId}
-        aria-label=${text.searchModels} placeholder=${text.searchModels} autocomplete="off" spellcheck="false" value=${query} onInput=${search} /></div>`}
-    <div class="menu-list" id=${id} role="listbox" tabindex=${hasSearch ? -1 : 0} aria-label=${text.chooseModel} aria-activedescendant=${activeId}>
-      ${groupsOf(found).map((group) => {
-        const options = group.models.map(({ model, index }) => html`<div key=${model.id} id=${`${id}-${index}`} role="option" class="menu-option"
-          aria-selected=${index === active} onClick=${() => pick(model.id)} onPointerMove=${() => setActive(index)}>
-          <span class="menu-option-name">${model.name}</span>
-          <span class="meta">${describe(model)}</span>
-          ${model.id === selected && html`<${Icon} name="check" />`}
-        </div>`);
-        if (!group.label) return options;
-        return html`<div key=${group.label} role="group" aria-label=${group.label}>
-          <span class="menu-group" aria-hidden="true">${group.label}</span>${options}</div>`;
-      })}
-    </div>
-    ${found.length === 0 && html`<p class="meta menu-none" role="status">${text.noModelFound}</p>`}
-  </div>`;
-}
-
-/** The models as they come, those of a person's own key under its name. */
-function groupsOf(models) {
-  const groups = [];
-  models.forEach((model, index) => {
-    const label = model.own_key ? model.endpoint : "";
-    if (groups.at(-1)?.label !== label) groups.push({ label, models: [] });
-    groups.at(-1).models.push({ model, index });
-  });
-  return groups;
-}
-
-function describe(model) {
-  const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
-  return [model.own_key ? "" : model.endpoint, context].filter(Boolean).join(" · ");
-}
-
-/** Open upwards where there is room, else downwards; never past the edge of the page. */
-function keepInView(box) {
-  const { top } = box.getBoundingClientRect();
-  if (top < 8) box.classList.add("menu-box-below");
-  const { right, left } = box.getBoundingClientRect();
-  const over = right - document.documentElement.clientWidth + 8;
-  if (over > 0) box.style.translate = `${-Math.min(over, left - 8)}px 0`;
 }

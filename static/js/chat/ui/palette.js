@@ -2,7 +2,9 @@
 // listbox: the focus stays in the field, the arrows move through the options.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { available } from "../actions.js";
+import { api } from "../api.js";
 import { shortTime } from "../format.js";
+import { Search } from "../search.js";
 import { text } from "../text.js";
 import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
@@ -12,6 +14,7 @@ const RECENT = 6;
 const TITLES = 6;
 const ACTIONS = 6;
 const MODELS = 5;
+const search = new Search((query, signal) => api.search(query, signal));
 
 export function Palette({ app, close }) {
   const { finding } = app.store;
@@ -22,7 +25,7 @@ export function Palette({ app, close }) {
   const sections = useSections(app, query);
   const options = sections.flatMap((section) => section.options);
   const at = Math.min(active, Math.max(0, options.length - 1));
-  useEffect(() => () => finding.search.look(""), []);
+  useEffect(() => () => search.look(""), []);
   useLayoutEffect(() => field.current.focus(), []);
   useLayoutEffect(() => {
     list.current?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
@@ -35,7 +38,7 @@ export function Palette({ app, close }) {
   const type = (event) => {
     setQuery(event.currentTarget.value);
     setActive(0);
-    finding.search.look(event.currentTarget.value);
+    search.look(event.currentTarget.value);
   };
   const move = (to) => options.length && setActive((to + options.length) % options.length);
   const onKeyDown = (event) => {
@@ -65,7 +68,7 @@ export function Palette({ app, close }) {
         })}
       </div>`)}
     </div>
-    <${Status} state=${finding.search.state.value} query=${query} count=${options.length} />
+    <${Status} state=${search.state.value} query=${query} count=${options.length} />
   </${Dialog}>`;
 }
 
@@ -99,7 +102,7 @@ function Status({ state, query, count }) {
 function useSections(app, query) {
   const { store } = app;
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const sections = words.length === 0 ? atFirst(app) : matching(app, words, store.finding.search.state.value);
+  const sections = words.length === 0 ? atFirst(app) : matching(app, words, search.state.value);
   return sections.filter((section) => section.options.length > 0);
 }
 

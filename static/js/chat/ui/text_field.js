@@ -7,11 +7,11 @@ export function growToFit(field) {
 }
 
 /**
- * Ctrl + Enter sends, and Enter does unless the person has set otherwise; with Shift, or while an
- * input method composes, or on a touch keyboard, it does not.
+ * Ctrl or ⌘ + Enter sends, and Enter does unless the person has set otherwise; with Shift or Alt, or
+ * while an input method composes, or on a touch keyboard, it does not.
  */
 export function isSendKey(event) {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return false;
   if (event.ctrlKey || event.metaKey) return true;
-  return preferences.peek().send_key === "enter" && !matchMedia("(hover: none) and (pointer: coarse)").matches;
+  return preferences.peek().send_key === "enter" && !event.altKey && !matchMedia("(hover: none) and (pointer: coarse)").matches;
 }

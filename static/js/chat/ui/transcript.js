@@ -3,7 +3,7 @@ import { isAnswering } from "../fold.js";
 import { later } from "../slices.js";
 import { text } from "../text.js";
 import { MessageGroup } from "./message_group.js";
-import { PendingMessage } from "./user_message.js";
+import { PendingMessage } from "./pending_message.js";
 
 const GROUP = 12;
 // A chat shows its end first. What is above follows while the browser has nothing better to do: drawn
@@ -75,11 +75,4 @@ function useShownCount(chatId, total, atLeast) {
     return () => (isWanted = false);
   }, [chatId, count, total]);
   return count;
-}
-
-export function Skeleton() {
-  return html`<div class="transcript" role="status" aria-label=${text.loading}>
-    <div class="skeleton skeleton-user"></div>
-    <div class="skeleton"></div><div class="skeleton"></div><div class="skeleton skeleton-short"></div>
-  </div>`;
 }

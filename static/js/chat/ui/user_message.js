@@ -1,11 +1,14 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { clockTime, fullTime } from "../format.js";
+import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
+import { taken } from "../pasted.js";
 import { text } from "../text.js";
 import { copyFrom } from "./clipboard.js";
 import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { BranchStepper } from "./branch_stepper.js";
+import { PastedBlock } from "./pasted_chips.js";
 import { growToFit, isSendKey } from "./text_field.js";
 
 export function UserMessage({ store, open, id }) {
@@ -22,7 +25,8 @@ export function UserMessage({ store, open, id }) {
   }
   const time = entryTimeMs(message.created);
   return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
-    <div class="bubble" dir="auto">${message.text}</div>
+    <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
+    <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
     <footer class="message-foot">
       <${BranchStepper} store=${store} open=${open} message=${message} />
       <time class="meta" title=${fullTime(time)}>${clockTime(time)}</time>
@@ -35,17 +39,22 @@ export function UserMessage({ store, open, id }) {
   </article>`;
 }
 
-/** A message that is not in the log yet. */
-export function PendingMessage({ store, item }) {
-  return html`<article class="message message-user message-pending" aria-label=${text.you}>
-    <div class="bubble bubble-pending" dir="auto">${item.text}</div>
-    <footer class="message-foot message-foot-shown" role="status">
-      ${item.status === "waiting"
-        ? html`<span class="meta meta-warning">${text.notSentYet}</span>
-            <button type="button" class="link-button" onClick=${() => store.sendWaitingNow()}>${text.sendNow}</button>`
-        : html`<span class="meta">${text.sending}</span>`}
-    </footer>
-  </article>`;
+/** The text as it was written: what was pasted is folded. */
+export function Written({ content }) {
+  const { text: own, pastes } = taken(content);
+  if (pastes.length === 0) return content;
+  return html`${own && html`<div>${own}</div>`}${pastes.map((paste) => html`<${PastedBlock} content=${paste} />`)}`;
+}
+
+/** A message whose answer has not begun, because another one is being written. */
+function Queued({ store, open, message }) {
+  const reply = open.replyTo(message);
+  const isWaiting = reply?.status === "queued" && open.transcript.messages[message.parent]?.status !== undefined
+    && isAnswering(open.transcript.messages[message.parent]);
+  if (!isWaiting) return null;
+  if (store.answers.stopping.value.has(reply.id)) return html`<p class="message-foot message-foot-shown meta">${text.cancelled}</p>`;
+  return html`<p class="message-foot message-foot-shown"><span class="meta">${text.nextInLine}</span>
+    <button type="button" class="link-button" onClick=${() => store.answers.stop(reply.id)}>${text.cancelQueued}</button></p>`;
 }
 
 function Editor({ content, finish }) {

@@ -1,0 +1,56 @@
+"""The API of drafts: read them all, write one."""
+
+import re
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_http_methods
+
+from accounts import limits
+from chat import drafts
+from chat.api import api, json_body, signed_in
+from chat.errors import BadRequest, MessageTooLong
+from chat.sends import read_uuid
+from chat.views import MAX_MESSAGE_CHARS
+
+MAX_PASTES = 20
+MAX_AGE_MS = 365 * 24 * 3_600_000
+
+
+@require_http_methods(["GET", "PUT"])
+@api
+async def draft_list(request: HttpRequest) -> HttpResponse:
+    """GET: every draft. PUT: what is in the composer now; the one written last is kept."""
+    user = await signed_in(request)
+    if request.method == "GET":
+        return JsonResponse({"drafts": await sync_to_async(drafts.drafts_of)(user)})
+    writing = _writing(json_body(request))
+    await sync_to_async(limits.take)("LIMIT_DRAFTS_PER_MINUTE_USER", user.id.hex)
+    return JsonResponse({"draft": await drafts.write(user, writing)})
+
+
+def _writing(body: dict[str, Any]) -> drafts.Writing:
+    chat, tab, age_ms = body.get("chat"), body.get("tab", ""), body.get("age_ms", 0)
+    text, pastes = body.get("text"), body.get("pastes", [])
+    if not isinstance(text, str) or "\x00" in text:
+        raise BadRequest("“text” must be a text without the character NUL.")
+    if not isinstance(pastes, list) or not all(_is_paste(paste) for paste in pastes):
+        raise BadRequest("“pastes” must be a list of texts that are not empty.")
+    if not isinstance(tab, str) or not re.fullmatch(r"[0-9a-zA-Z-]{0,40}", tab):
+        raise BadRequest("“tab” must have at most 40 letters, digits and dashes.")
+    if type(age_ms) is not int or age_ms < 0:
+        raise BadRequest("“age_ms” must be a whole number of milliseconds.")
+    if len(pastes) > MAX_PASTES or len(text) + sum(map(len, pastes)) > MAX_MESSAGE_CHARS:
+        raise MessageTooLong
+    return drafts.Writing(
+        chat=read_uuid(chat, "chat") if chat is not None else None,
+        text=text,
+        pastes=pastes,
+        age_ms=min(age_ms, MAX_AGE_MS),
+        tab=tab,
+    )
+
+
+def _is_paste(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\x00" not in value

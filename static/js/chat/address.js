@@ -1,0 +1,20 @@
+// The address of the page. A chat that the server does not know yet has no page of its own there:
+// until it is stored it is named behind the #, which the server never sees. So is a message of a chat.
+
+const STORED = /^\/c\/([0-9a-f-]{36})$/;
+const BEGUN = /^#([0-9a-f-]{36})$/;
+const MESSAGE = /^#m-([0-9a-f-]{36})$/;
+
+export function chatInAddress({ pathname, hash } = location) {
+  return pathname.match(STORED)?.[1] ?? hash.match(BEGUN)?.[1] ?? null;
+}
+
+export function messageInAddress({ hash } = location) {
+  return hash.match(MESSAGE)?.[1] ?? null;
+}
+
+export function addressOf(chat, { isStored = true, message = null } = {}) {
+  if (!chat) return "/";
+  if (!isStored) return `/#${chat}`;
+  return `/c/${chat}${message ? `#m-${message}` : ""}`;
+}

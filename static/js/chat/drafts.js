@@ -1,0 +1,198 @@
+// What is in the composer, for each chat: kept here at once and at the server soon after, so that
+// it is there after a reload and on the person's other devices. The one written last wins; what
+// comes from elsewhere never changes a text that is being written here.
+import { signal } from "../signals.js";
+
+const PREFIX = "holdfast:draft:";
+const STORE_AFTER_MS = 1_000;
+const STORE_WITHIN_MS = 5_000;
+const WRITING_MS = 4_000; // after the last key one is still writing
+const KEEPALIVE_BYTES = 60_000; // browsers let 64 kB outlive the page
+
+const EMPTY = Object.freeze({ text: "", pastes: [] });
+const isEmpty = ({ text, pastes }) => text === "" && pastes.length === 0;
+const isSame = (a, b) => a.text === b.text && JSON.stringify(a.pastes) === JSON.stringify(b.pastes);
+
+export class Drafts {
+  /** A draft came from another device: {chat}. */
+  arrived = signal(null);
+
+  #owner;
+  #put;
+  #storage;
+  #tab;
+  #now;
+  #memory = new Map(); // when the storage keeps nothing
+  #timers = new Map();
+  #firstMs = new Map();
+
+  /**
+   * @param owner () => whose drafts these are; @param put (body, options) => promise of {draft}, or an error
+   * @param storage like localStorage; @param tab a name for this page
+   */
+  constructor({ owner, put, storage = safeStorage(), tab, now = Date.now }) {
+    this.#owner = owner;
+    this.#put = put;
+    this.#storage = storage;
+    this.#tab = tab;
+    this.#now = now;
+  }
+
+  /** The server's drafts as this page was made; what was written here and not stored yet stays. */
+  load(drafts) {
+    const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
+    for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
+      const here = this.#read(chat);
+      if (here.isDirty) this.#schedule(chat);
+      else this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
+    }
+  }
+
+  /** {text, pastes} for a chat; null is a new one. */
+  get(chat) {
+    return pick(this.#read(chat));
+  }
+
+  set(chat, draft) {
+    if (isSame(this.#read(chat), draft)) return;
+    this.#write(chat, { ...pick(draft), isDirty: true, atMs: this.#now() });
+    this.#schedule(chat);
+  }
+
+  /** Told by the server that it was written elsewhere. */
+  receive(draft) {
+    if (draft.tab === this.#tab) return;
+    this.#take(draft.chat ?? null, draft);
+  }
+
+  /** The chat is gone, and what was begun in it. */
+  forget(chat) {
+    clearTimeout(this.#timers.get(chat));
+    this.#memory.delete(this.#key(chat));
+    this.#storage.removeItem(this.#key(chat));
+  }
+
+  /** Store now what waits: the page is left, or the network is back. */
+  flush(options) {
+    return Promise.all(this.#chatsHere().filter((chat) => this.#read(chat).isDirty).map((chat) => this.#store(chat, options)));
+  }
+
+  /** The visitor has become somebody: what they wrote goes along. */
+  rename(before, owner) {
+    for (const key of this.#keys(before)) {
+      this.#storage.setItem(key.replace(`:${before}:`, `:${owner}:`), this.#storage.getItem(key));
+      this.#storage.removeItem(key);
+    }
+  }
+
+  /** Drafts of everybody but `owner` go; without one, all of them. */
+  erase(owner = null) {
+    for (const key of this.#keys()) if (!owner || !key.startsWith(`${PREFIX}${owner}:`)) this.#storage.removeItem(key);
+    if (owner) return;
+    this.#memory.clear();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+  }
+
+  #take(chat, draft) {
+    const here = this.#read(chat);
+    if (here.isDirty) return;
+    const restMs = here.atMs + WRITING_MS - this.#now();
+    if (restMs > 0) {
+      // Looked at again when one has paused; if one has written on by then, this is the later one.
+      setTimeout(() => this.#read(chat).atMs === here.atMs && this.#take(chat, draft), restMs);
+      return;
+    }
+    this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });
+    this.arrived.value = { chat };
+  }
+
+  #schedule(chat) {
+    const first = this.#firstMs.get(chat) ?? this.#now();
+    this.#firstMs.set(chat, first);
+    clearTimeout(this.#timers.get(chat));
+    const delayMs = Math.max(0, Math.min(STORE_AFTER_MS, first + STORE_WITHIN_MS - this.#now()));
+    this.#timers.set(chat, setTimeout(() => this.#store(chat), delayMs));
+  }
+
+  async #store(chat, { keepalive = false } = {}) {
+    clearTimeout(this.#timers.get(chat));
+    this.#firstMs.delete(chat);
+    const stored = this.#read(chat);
+    const size = stored.text.length + stored.pastes.join("").length;
+    const body = { chat, ...pick(stored), age_ms: Math.max(0, this.#now() - stored.atMs), tab: this.#tab };
+    let kept;
+    try {
+      kept = await this.#put(body, { keepalive: keepalive && 3 * size < KEEPALIVE_BYTES });
+    } catch (error) {
+      // It stays, to be stored with the next flush: the chat itself may only be here yet. If that was
+      // deleted, it is shown until the page is left, and nobody asks again.
+      if (error.code === "chat_not_found") this.#write(chat, { ...this.#read(chat), isDirty: false });
+      return;
+    }
+    const now = this.#read(chat);
+    if (now.atMs !== stored.atMs) return;
+    this.#write(chat, { ...stored, isDirty: false });
+    if (kept?.draft && !isSame(kept.draft, stored)) this.#take(chat, kept.draft);
+  }
+
+  #read(chat) {
+    const key = this.#key(chat);
+    try {
+      const found = this.#storage.getItem(key);
+      if (found) return { ...EMPTY, ...JSON.parse(found) };
+    } catch {
+      // Not kept here: see below.
+    }
+    return this.#memory.get(key) ?? { ...EMPTY, isDirty: false, atMs: 0 };
+  }
+
+  #write(chat, draft) {
+    const key = this.#key(chat);
+    this.#memory.delete(key);
+    try {
+      // One that was emptied stays until the server knows.
+      if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);
+      else this.#storage.setItem(key, JSON.stringify(draft));
+    } catch {
+      this.#memory.set(key, draft);
+    }
+  }
+
+  #key(chat) {
+    return `${PREFIX}${this.#owner()}:${chat ?? "new"}`;
+  }
+
+  #keys(owner = null) {
+    const prefix = owner ? `${PREFIX}${owner}:` : PREFIX;
+    const keys = Array.from({ length: this.#storage.length }, (_, index) => this.#storage.key(index));
+    return keys.filter((key) => key.startsWith(prefix));
+  }
+
+  #chatsHere() {
+    const keys = [...this.#keys(this.#owner()), ...this.#memory.keys()];
+    return [...new Set(keys)].map((key) => key.split(":").at(-1)).map((chat) => (chat === "new" ? null : chat));
+  }
+}
+
+function pick(draft) {
+  return { text: draft?.text ?? "", pastes: draft?.pastes ?? [] };
+}
+
+/** Storage may be forbidden: then drafts live as long as the page. */
+function safeStorage() {
+  try {
+    return globalThis.localStorage ?? NOTHING;
+  } catch {
+    return NOTHING;
+  }
+}
+
+const NOTHING = {
+  length: 0,
+  key: () => null,
+  getItem: () => null,
+  setItem() {
+    throw new Error("nothing is kept");
+  },
+  removeItem() {},
+};

@@ -1,0 +1,39 @@
+// Arrow-up in an empty composer brings back what one has written in this chat, arrow-down leads
+// forward again. Whatever is typed ends it.
+
+export class InputHistory {
+  #entries;
+  #index = -1; // from the newest; -1: not looking back
+
+  /** @param entries () => texts, oldest first */
+  constructor(entries) {
+    this.#entries = entries;
+  }
+
+  /** The text to show instead of `shown`, or null to leave it. */
+  up(shown) {
+    const entries = this.#newestFirst();
+    if (!this.#isAt(shown, entries)) {
+      if (shown !== "") return null;
+      this.#index = -1;
+    }
+    if (this.#index + 1 >= entries.length) return null;
+    this.#index += 1;
+    return entries[this.#index];
+  }
+
+  down(shown) {
+    const entries = this.#newestFirst();
+    if (!this.#isAt(shown, entries)) return null;
+    this.#index -= 1;
+    return this.#index < 0 ? "" : entries[this.#index];
+  }
+
+  #isAt(shown, entries) {
+    return this.#index >= 0 && entries[this.#index] === shown;
+  }
+
+  #newestFirst() {
+    return [...new Set(this.#entries().toReversed())];
+  }
+}

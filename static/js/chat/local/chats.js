@@ -1,0 +1,96 @@
+// Chats kept in this browser, the ones used last. A copy of what the server has, and nothing more:
+// whatever is missing or does not fit together is read again.
+import { isAfter, uuid7 } from "../ids.js";
+import { BLOCK_MESSAGES, blockOf, headOf, transcriptOf } from "./blocks.js";
+import { value } from "./database.js";
+
+const MOST_CHATS = 200;
+const MOST_CHARS = 60_000_000;
+const MOST_CHARS_OF_ONE = 20_000_000;
+const USED_AGAIN_MS = 3_600_000;
+
+const blocksOf = (id) => IDBKeyRange.bound([id], [id, []]);
+
+export class LocalChats {
+  #database;
+
+  constructor(database) {
+    this.#database = database;
+    database.onFull = () => this.prune(0.5);
+  }
+
+  /** Gives {transcript, revision}, or null. */
+  async load(id, nowMs = Date.now()) {
+    const found = await this.#database.run(["heads", "blocks"], "readonly", async (store) => {
+      const head = store("heads").get(id);
+      const blocks = store("blocks").getAll(blocksOf(id));
+      return Promise.all([value(head), value(blocks)]);
+    });
+    const [head, blocks] = found ?? [];
+    if (!head) return null;
+    const transcript = transcriptOf(head, blocks);
+    if (!transcript) {
+      await this.remove(id);
+      return null;
+    }
+    if (nowMs - head.usedMs > USED_AGAIN_MS) this.#used(id, nowMs);
+    return { transcript, revision: head.revision };
+  }
+
+  /**
+   * Keep a transcript. `takeDirty()` gives the blocks that changed since `revision` was written or
+   * loaded; if another tab has written since, all are, unless that one is as far. Gives the
+   * revision, or null if nothing was kept: then all of it must be, the next time.
+   */
+  async save(id, transcript, { takeDirty, revision }) {
+    const all = Object.values(transcript.messages);
+    const chars = all.reduce((sum, message) => sum + message.text.length + message.reasoning.length, 0);
+    if (chars > MOST_CHARS_OF_ONE) return null;
+    const kept = await this.#database.run(["heads", "blocks"], "readwrite", async (store) => {
+      const before = await value(store("heads").get(id));
+      const isMine = before?.revision === revision;
+      if (before && !isMine && !isAfter(transcript.cursor, before.cursor)) return null;
+      // From here to the end without waiting: what is written is of one moment.
+      const dirty = takeDirty();
+      const messages = Object.values(transcript.messages);
+      const head = headOf(id, transcript, { revision: uuid7(), chars, usedMs: Date.now() });
+      const last = blockOf(Math.max(0, messages.length - 1));
+      if (!isMine) store("blocks").delete(blocksOf(id));
+      for (let block = 0; block <= last; block++) {
+        const from = block * BLOCK_MESSAGES;
+        if (!isMine || dirty.has(block)) store("blocks").put(messages.slice(from, from + BLOCK_MESSAGES), [id, block]);
+      }
+      store("heads").put(head);
+      return head.revision;
+    });
+    return kept ?? null;
+  }
+
+  remove(id) {
+    return this.#database.run(["heads", "blocks"], "readwrite", (store) => {
+      store("heads").delete(id);
+      store("blocks").delete(blocksOf(id));
+    });
+  }
+
+  /** Forget those that were not used for longest, down to this part of what may be kept. */
+  prune(part = 1) {
+    return this.#database.run(["heads", "blocks"], "readwrite", async (store) => {
+      const heads = await value(store("heads").getAll());
+      let chars = 0;
+      heads.sort((a, b) => b.usedMs - a.usedMs).forEach((head, index) => {
+        chars += head.chars;
+        if (index < MOST_CHATS * part && chars <= MOST_CHARS * part) return;
+        store("heads").delete(head.id);
+        store("blocks").delete(blocksOf(head.id));
+      });
+    });
+  }
+
+  #used(id, nowMs) {
+    return this.#database.run(["heads"], "readwrite", async (store) => {
+      const head = await value(store("heads").get(id));
+      if (head) store("heads").put({ ...head, usedMs: nowMs });
+    });
+  }
+}

@@ -1,0 +1,70 @@
+// Keeps one open chat in the local store while it changes: soon after, not with every token, and
+// only from a page that is looked at, so that tabs do not write over each other.
+import { blockOf } from "./blocks.js";
+
+const SAVE_AFTER_MS = 1_000;
+
+export class ChatKeeper {
+  #chats;
+  #open;
+  #revision = null;
+  #positions = new Map(); // message id -> its place in the order made
+  #dirty = new Set();
+  #timer = null;
+  #saving = Promise.resolve();
+
+  constructor(chats, open) {
+    this.#chats = chats;
+    this.#open = open;
+  }
+
+  /** Show what is kept of the chat, if there is something; resolves when that is known. */
+  async restore() {
+    const kept = await this.#chats.load(this.#open.id);
+    if (!kept || !this.#open.restore(kept.transcript)) return;
+    this.#revision = kept.revision;
+  }
+
+  /** These messages changed (null: all of them). */
+  changed(ids) {
+    if (ids === null) this.#forget();
+    else this.#mark(ids);
+    if (isLookedAt()) this.#timer ??= setTimeout(() => this.saveNow(), SAVE_AFTER_MS);
+  }
+
+  /** What changed is written before the page is put away. */
+  saveNow() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#saving = this.#saving.then(() => this.#save());
+    return this.#saving;
+  }
+
+  async #save() {
+    const { id, transcript } = this.#open;
+    if (transcript.deleted) return void (await this.#chats.remove(id));
+    // Nothing was ever replayed: there is nothing to keep, or it is not the whole chat yet.
+    if (!this.#open.isLoaded.peek() || transcript.cursor === "0-0") return;
+    const takeDirty = () => {
+      const dirty = this.#dirty;
+      this.#dirty = new Set();
+      return dirty;
+    };
+    this.#revision = await this.#chats.save(id, transcript, { takeDirty, revision: this.#revision });
+  }
+
+  #mark(ids) {
+    const { messages } = this.#open.transcript;
+    if (ids.some((id) => !this.#positions.has(id))) {
+      Object.keys(messages).forEach((id, index) => this.#positions.set(id, index));
+    }
+    for (const id of ids) if (this.#positions.has(id)) this.#dirty.add(blockOf(this.#positions.get(id)));
+  }
+
+  #forget() {
+    this.#revision = null;
+    this.#positions.clear();
+  }
+}
+
+const isLookedAt = () => document.visibilityState === "visible";

@@ -1,0 +1,23 @@
+// The outbox in the local store, shared by all tabs: each change is one transaction over the whole
+// list, which is short.
+import { value } from "./database.js";
+
+export class OutboxStore {
+  #database;
+
+  constructor(database) {
+    this.#database = database;
+  }
+
+  /** Put `change(items)` in the place of the items. Gives it, or undefined when nothing is kept. */
+  change(change) {
+    return this.#database.run(["outbox"], "readwrite", async (store) => {
+      const before = await value(store("outbox").getAll());
+      const after = change(before);
+      const left = new Set(after.map(({ id }) => id));
+      for (const { id } of before) if (!left.has(id)) store("outbox").delete(id);
+      for (const item of after) if (!before.includes(item)) store("outbox").put(item);
+      return after;
+    });
+  }
+}

@@ -1,0 +1,77 @@
+// All that this browser keeps of a person, as one: whose it is, what a page needs to come back
+// without the network, and the end of it.
+import { effect } from "../signals.js";
+import { LocalChats } from "./local/chats.js";
+import { LocalDatabase, VISITOR } from "./local/database.js";
+import { OutboxStore } from "./local/outbox_store.js";
+import { keepConfig, keptConfig } from "./local/page_config.js";
+import { remember } from "./storage.js";
+
+const KEEP_AFTER_MS = 500;
+// Not part of what is kept of a page: these have places of their own, or are of one address.
+const OWN_PLACES = { chat: null, drafts: undefined, shell: undefined };
+
+export class OwnStore {
+  chats;
+  outbox;
+  keepPageNow = () => {};
+  #database = new LocalDatabase();
+  #owner = VISITOR;
+  #isOver = false;
+
+  constructor() {
+    this.chats = new LocalChats(this.#database);
+    this.outbox = new OutboxStore(this.#database);
+  }
+
+  get owner() {
+    return this.#owner;
+  }
+
+  /**
+   * Bind it to whoever the page is for; what is of anybody else is erased. A page from the shell
+   * says nobody: then it is of whoever was here last. Gives the page's words (its config).
+   */
+  async begin(page) {
+    if (!page.shell) {
+      this.#owner = page.user?.id ?? VISITOR;
+      this.#database.claim(this.#owner);
+      return page;
+    }
+    this.#owner = await this.#database.claim();
+    const user = this.#owner === VISITOR ? null : { id: this.#owner, name: "", email: null, is_guest: true };
+    const kept = (await keptConfig(this.#database)) ?? { user, chats: [], cursor: null, models: [], default_model: null };
+    return { ...kept, ...OWN_PLACES, ws_path: page.ws_path, isShell: true };
+  }
+
+  /** The visitor has become this person. Gives whether it was a visitor. */
+  adopt(user) {
+    if (this.#owner !== VISITOR) return false;
+    this.#owner = user.id;
+    this.#database.adopt(user.id);
+    return true;
+  }
+
+  /** Keep `snapshot()`, the config as it would be now, whenever a signal it reads has changed. */
+  keepPage(snapshot) {
+    let timer = null;
+    this.keepPageNow = () => {
+      clearTimeout(timer);
+      timer = null;
+      if (!this.#isOver) keepConfig(this.#database, JSON.parse(JSON.stringify({ ...snapshot(), ...OWN_PLACES })));
+    };
+    effect(() => {
+      snapshot();
+      timer ??= setTimeout(this.keepPageNow, KEEP_AFTER_MS);
+    });
+    const idle = globalThis.requestIdleCallback ?? setTimeout;
+    idle(() => this.chats.prune());
+  }
+
+  /** Signed out, or shut out: nothing stays. */
+  async erase() {
+    this.#isOver = true;
+    remember("model", null);
+    await this.#database.erase();
+  }
+}

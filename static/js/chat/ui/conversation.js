@@ -1,0 +1,4 @@
+// What shows a chat, as one thing to fetch: the page of a new one does without.
+export { Announcer } from "./announcer.js";
+export { Jump } from "./jump_to_message.js";
+export { Transcript } from "./transcript.js";

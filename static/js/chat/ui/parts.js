@@ -1,0 +1,59 @@
+// Parts of the page that its first paint does without. Each is fetched when it is needed; all of
+// them when the page is first used, or has been idle for a while, so that they are there offline.
+import { signal } from "../../signals.js";
+
+const LATE_AFTER_MS = 4_000;
+const AGAIN_AFTER_MS = 3_000;
+const FIRST_USE = ["pointerdown", "keydown", "input"];
+
+/** The modules that are there, by name. */
+export const parts = signal({});
+let loaders = {};
+const loading = new Map(); // name -> promise of the module
+const needed = new Set();
+
+/**
+ * Say how each part is fetched: {name: () => import(…)}. Not here, for parts import this module, and
+ * files that are named by their content cannot import each other in a circle.
+ */
+export function declareParts(found) {
+  loaders = found;
+}
+
+/** Fetch a part; fails when it cannot be had now. Asking again tries again. */
+export function fetchPart(name) {
+  if (!loading.has(name)) {
+    const found = loaders[name]().then((module) => {
+      parts.value = { ...parts.peek(), [name]: module };
+      return module;
+    });
+    loading.set(name, found);
+    found.catch(() => loading.delete(name));
+  }
+  return loading.get(name);
+}
+
+/** The part, or null while it is fetched; whoever reads this is drawn again when it is there. */
+export function part(name) {
+  const found = parts.value[name];
+  if (!found) need(name);
+  return found ?? null;
+}
+
+/** Fetch a part, however often it takes. */
+export function need(name) {
+  if (needed.has(name)) return;
+  needed.add(name);
+  const again = () => (needed.delete(name), need(name));
+  fetchPart(name).catch(() => setTimeout(again, AGAIN_AFTER_MS));
+}
+
+export function fetchRestLater() {
+  const timer = setTimeout(fetchRest, LATE_AFTER_MS);
+  function fetchRest() {
+    clearTimeout(timer);
+    for (const event of FIRST_USE) removeEventListener(event, fetchRest, true);
+    for (const name of Object.keys(loaders)) fetchPart(name).catch(() => {});
+  }
+  for (const event of FIRST_USE) addEventListener(event, fetchRest, { capture: true, passive: true });
+}

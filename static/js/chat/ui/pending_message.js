@@ -1,0 +1,27 @@
+import { html } from "../../preact.js";
+import { text } from "../text.js";
+import { Written } from "./user_message.js";
+
+/** A message that is not in the log yet: on its way, waiting, or refused, with what can be done. */
+export function PendingMessage({ store, item }) {
+  const isRefused = item.status === "refused";
+  return html`<article class="message message-user message-pending" aria-label=${text.you}>
+    <div class=${isRefused ? "bubble bubble-refused" : "bubble bubble-pending"} dir="auto"><${Written} content=${item.text} /></div>
+    <footer class="message-foot message-foot-shown" role="status">
+      <${State} store=${store} item=${item} />
+    </footer>
+  </article>`;
+}
+
+function State({ store, item }) {
+  if (item.status === "sending" || item.status === "sent") return html`<span class="meta">${text.sending}</span>`;
+  const edit = html`<button type="button" class="link-button" onClick=${() => store.sending.edit(item)}>${text.takeBack}</button>`;
+  const cancel = html`<button type="button" class="link-button" onClick=${() => store.sending.cancel(item)}>${text.cancelSend}</button>`;
+  if (item.status === "refused") {
+    return html`<span class="meta meta-problem">${text.notSent(item.error.message)}</span>
+      <button type="button" class="link-button" onClick=${() => store.outbox.retry(item.id)}>${text.sendAgain}</button>${edit}${cancel}`;
+  }
+  if (item.status === "held") return html`<span class="meta meta-warning">${text.heldBack}</span>${edit}${cancel}`;
+  return html`<span class="meta meta-warning">${text.notSentYet}</span>
+    <button type="button" class="link-button" onClick=${() => store.wakeUp()}>${text.sendNow}</button>${edit}${cancel}`;
+}

@@ -1,0 +1,145 @@
+"""The composer: drafts on every device, history, pasted texts, the queue, input methods."""
+
+import re
+import uuid
+
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.test_offline import QUICK, SLOW, prompts_of
+
+PASTE = """([field, text]) => {
+  const data = new DataTransfer();
+  data.setData("text/plain", text);
+  const options = { clipboardData: data, bubbles: true, cancelable: true };
+  field.dispatchEvent(new ClipboardEvent("paste", options));
+}"""
+
+
+def paste(alice, text):
+    alice.page.evaluate(PASTE, [alice.field.element_handle(), text])
+
+
+def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context, shot):
+    alice.ask(f"{QUICK} Alpha")
+    device = new_context()
+    device.add_cookies(alice.page.context.cookies())
+    path = alice.page.url.removeprefix(alice.url)
+    other = ChatPage(device.new_page(), alice.url).visit(path)
+    other.is_live()
+    alice.field.press_sequentially("half a thought")
+    expect(other.field).to_have_value("half a thought", timeout=15_000)
+    later = ChatPage(device.new_page(), alice.url).visit(path)
+    expect(later.field).to_have_value("half a thought")
+    other.field.fill("mine now")
+    alice.page.wait_for_timeout(4_500)  # Until she is not writing any more.
+    other.field.press_sequentially(", and more")
+    expect(alice.field).to_have_value("mine now, and more", timeout=15_000)
+    alice.ask(f"{QUICK} Beta")
+    expect(other.field).to_have_value("", timeout=15_000)
+
+
+def test_arrow_up_brings_back_what_was_written(alice):
+    alice.ask(f"{QUICK} one")
+    alice.ask(f"{QUICK} two")
+    alice.field.press("ArrowUp")
+    expect(alice.field).to_have_value(f"{QUICK} two")
+    alice.field.press("ArrowUp")
+    expect(alice.field).to_have_value(f"{QUICK} one")
+    alice.field.press("ArrowDown")
+    alice.field.press("ArrowDown")
+    expect(alice.field).to_have_value("")
+    alice.field.fill("mine")
+    alice.field.press("ArrowUp")
+    expect(alice.field).to_have_value("mine")
+
+
+def test_a_long_pasted_text_is_folded_and_sent_with_the_message(alice, fake_model, shot):
+    mark = str(uuid.uuid4())
+    long = "\n".join(f"line {number} {mark}" for number in range(60))
+    paste(alice, long)
+    chip = alice.page.locator(".pasted")
+    expect(chip).to_contain_text("Pasted text, 60 lines")
+    expect(alice.field).to_have_value("")
+    shot(alice.page, "pasted")
+    chip.locator(".pasted-name").click()
+    editor = alice.page.get_by_role("textbox", name="Edit the pasted text")
+    editor.fill(long + "\nmended")
+    alice.page.reload()
+    expect(chip).to_contain_text("Pasted text, 61 lines")
+    alice.ask(f"{QUICK} What is this?")
+    expect(chip).to_have_count(0)
+    sent = prompts_of(fake_model, mark)
+    assert sent == [f"{QUICK} What is this?\n\n```pasted\n{long}\nmended\n```"]
+    block = alice.questions.locator(".pasted-block")
+    expect(block.locator("summary")).to_contain_text("Pasted text, 61 lines")
+    block.locator("summary").click()
+    expect(block.locator("pre")).to_contain_text("line 59")
+    shot(alice.page, "pasted-sent")
+    paste(alice, long)
+    chip.get_by_role("button", name="Remove the pasted text").click()
+    expect(chip).to_have_count(0)
+    paste(alice, "short")
+    expect(chip).to_have_count(0)
+
+
+def test_what_is_sent_while_an_answer_runs_goes_next(alice, fake_model, shot):
+    mark = str(uuid.uuid4())
+    alice.send(f"{SLOW} {mark} first")
+    alice.writing()
+    alice.send(f"{QUICK} {mark} second")
+    expect(alice.questions.last).to_contain_text("Next in line")
+    alice.send(f"{QUICK} {mark} third")
+    expect(alice.questions).to_have_count(3)
+    shot(alice.page, "queue")
+    alice.questions.last.get_by_role("button", name="Cancel").click()
+    expect(alice.questions.last).to_contain_text("Cancelled")
+    alice.ended()
+    assert prompts_of(fake_model, mark)[:2] == [
+        f"{SLOW} {mark} first",
+        f"{QUICK} {mark} second",
+    ]
+    expect(alice.answers.last).to_contain_text("Stopped before the first word")
+    assert len(prompts_of(fake_model, mark)) == 2
+
+
+def test_composing_with_an_input_method_never_sends(alice):
+    alice.field.fill("にほん")
+    for event in ("{ isComposing: true }", "{ keyCode: 229 }"):
+        alice.field.evaluate(
+            "(field) => field.dispatchEvent(new KeyboardEvent('keydown',"
+            f" {{ key: 'Enter', bubbles: true, cancelable: true, ...{event} }}))"
+        )
+    expect(alice.field).to_have_value("にほん")
+    expect(alice.questions).to_have_count(0)
+    alice.field.press("Shift+Enter")
+    expect(alice.field).to_have_value("にほん\n")
+
+
+def test_it_grows_with_its_text_up_to_a_bound(alice):
+    one = alice.field.bounding_box()["height"]
+    alice.field.fill("a\nb\nc\nd")
+    four = alice.field.bounding_box()["height"]
+    alice.field.fill("\n".join("many" for _ in range(200)))
+    most = alice.field.bounding_box()["height"]
+    assert one < four < most < alice.page.viewport_size["height"] / 2
+    assert alice.field.evaluate("(field) => field.scrollHeight > field.clientHeight")
+
+
+def test_a_send_that_is_clicked_twice_is_one(alice, fake_model):
+    mark = str(uuid.uuid4())
+    alice.field.fill(f"{QUICK} {mark}")
+    alice.page.locator(".composer").get_by_role("button", name="Send", exact=True).dblclick()
+    alice.ended()
+    expect(alice.questions).to_have_count(1)
+    assert prompts_of(fake_model, mark) == [f"{QUICK} {mark}"]
+
+
+def test_answering_again_with_another_model_is_a_branch(alice):
+    alice.ask(f"{QUICK} Alpha")
+    alice.answers.last.hover()
+    alice.answers.last.get_by_role("button", name="Answer again with another model").click()
+    alice.page.get_by_role("option", name=re.compile("think")).click()
+    expect(alice.answers.last.locator(".stepper-count")).to_have_text("2/2")
+    alice.ended()
+    expect(alice.answers.last.locator(".answer-model")).to_contain_text("think")

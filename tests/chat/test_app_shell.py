@@ -1,0 +1,52 @@
+"""The shell, the service worker and the manifest: the same for all, new with each build."""
+
+import json
+import re
+
+import pytest
+
+from chat import app_shell
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_the_shell_says_nothing_of_anybody(no_worker, alice):
+    await alice.send("Secret plans")
+    answer = await alice.client.get("/shell")
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert "Secret" not in page and alice.user["id"] not in page
+    assert answer.cookies == {}
+    assert '"shell": true' in page
+
+
+async def test_the_worker_may_rule_all_pages_and_is_asked_for_anew(no_worker, alice):
+    answer = await alice.client.get("/service-worker.js")
+    assert answer["Content-Type"].startswith("text/javascript")
+    assert answer["Cache-Control"] == "no-cache"
+    build = json.loads(re.match(r"const BUILD = (.*);", answer.content.decode())[1])
+    assert build["keeps"] and "/static/js/chat/main.js" in build["assets"]
+    # What is fetched only when it is needed must be there offline too.
+    for late in ("ui/palette.js", "ui/shortcut_sheet.js", "markdown/view.js", "ui/transcript.js"):
+        assert f"/static/js/chat/{late}" in build["assets"]
+    assert len(set(build["assets"])) == len(build["assets"])
+    assert "worker-src 'self'" in (await alice.visit())["Content-Security-Policy"]
+
+
+def test_another_page_is_another_build(monkeypatch):
+    before, _ = app_shell._make_build()
+    assert app_shell._make_build()[0] == before
+    real = app_shell.render_to_string
+    monkeypatch.setattr(app_shell, "render_to_string", lambda *args: real(*args) + "<!-- new -->")
+    assert app_shell._make_build()[0] != before
+
+
+async def test_the_manifest_names_icons_that_are_there(no_worker, alice, settings):
+    answer = await alice.client.get("/manifest.webmanifest")
+    assert answer["Content-Type"] == "application/manifest+json"
+    manifest = answer.json()
+    assert manifest["start_url"] == "/" and manifest["display"] == "standalone"
+    for icon in manifest["icons"]:
+        name = icon["src"].removeprefix("/static/")
+        assert (settings.BASE_DIR / "static" / name).is_file()
+    assert {icon["purpose"] for icon in manifest["icons"]} == {"any", "maskable"}

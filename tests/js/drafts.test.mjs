@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { Drafts } from "../../static/js/chat/drafts.js";
+
+class Storage {
+  #map = new Map();
+  get length() {
+    return this.#map.size;
+  }
+  key(index) {
+    return [...this.#map.keys()][index];
+  }
+  getItem(key) {
+    return this.#map.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.#map.set(key, value);
+  }
+  removeItem(key) {
+    this.#map.delete(key);
+  }
+}
+
+function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {}) {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.after(() => mock.timers.reset());
+  const puts = [];
+  const state = { owner };
+  const put = async (body) => {
+    puts.push(body);
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer ?? { draft: body };
+  };
+  return { drafts: new Drafts({ owner: () => state.owner, put, storage, tab: "here" }), puts, storage, state };
+}
+
+const rest = async () => {
+  for (let turn = 0; turn < 20; turn++) await null;
+};
+const write = (text, pastes = []) => ({ text, pastes });
+
+test("it is kept at once and stored when one pauses, or after a while of writing on", async (t) => {
+  const { drafts, puts, storage } = setUp(t);
+  drafts.set("c", write("a"));
+  assert.equal(new Drafts({ owner: () => "alice", storage, tab: "b" }).get("c").text, "a");
+  mock.timers.tick(999);
+  assert.equal(puts.length, 0);
+  mock.timers.tick(1);
+  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, tab: "here" }]);
+  await rest();
+  for (let key = 0; key < 10; key++) {
+    drafts.set("c", write("b".repeat(key + 1)));
+    mock.timers.tick(600);
+    await rest();
+  }
+  assert.ok(puts.length >= 2);
+});
+
+test("what comes from another device is taken, but not while one is writing", async (t) => {
+  const { drafts } = setUp(t);
+  drafts.receive({ chat: "c", ...write("from there"), tab: "there" });
+  assert.equal(drafts.get("c").text, "from there");
+  assert.deepEqual(drafts.arrived.value, { chat: "c" });
+  drafts.set("c", write("mine"));
+  drafts.receive({ chat: "c", ...write("theirs"), tab: "there" });
+  assert.equal(drafts.get("c").text, "mine");
+  mock.timers.tick(1_000);
+  await rest();
+  drafts.receive({ chat: "c", ...write("theirs"), tab: "there" }); // Stored, but one is still at it.
+  assert.equal(drafts.get("c").text, "mine");
+  mock.timers.tick(5_000); // One has paused.
+  assert.equal(drafts.get("c").text, "theirs");
+  drafts.receive({ chat: "c", ...write("my own echo"), tab: "here" });
+  assert.equal(drafts.get("c").text, "theirs");
+});
+
+test("offline it stays to be stored, and wins over what the page brings", async (t) => {
+  const away = new Error("away");
+  const { drafts, puts, storage } = setUp(t, { answers: [away, away] });
+  drafts.set(null, write("offline"));
+  mock.timers.tick(1_000);
+  await rest();
+  const next = setUpAgain(storage);
+  next.drafts.load([{ chat: null, ...write("older") }, { chat: "d", ...write("elsewhere") }]);
+  assert.equal(next.drafts.get(null).text, "offline");
+  assert.equal(next.drafts.get("d").text, "elsewhere");
+  await next.drafts.flush();
+  assert.equal(next.puts[0].text, "offline");
+  assert.equal(puts.length, 1);
+});
+
+function setUpAgain(storage) {
+  const puts = [];
+  const put = async (body) => (puts.push(body), { draft: body });
+  return { puts, drafts: new Drafts({ owner: () => "alice", put, storage, tab: "again" }) };
+}
+
+test("a draft that was emptied elsewhere is empty here", (t) => {
+  const { drafts, storage } = setUp(t);
+  drafts.load([{ chat: "c", ...write("there") }]);
+  drafts.load([]);
+  assert.equal(drafts.get("c").text, "");
+  assert.equal(storage.length, 0);
+});
+
+test("a later one from elsewhere comes back with the answer", async (t) => {
+  const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("later") } }] });
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  await rest();
+  assert.equal(drafts.get("c").text, "mine"); // Still writing: it is not pulled away.
+});
+
+test("drafts belong to one person", (t) => {
+  const { drafts, storage, state } = setUp(t, { owner: "visitor" });
+  drafts.set("c", write("before"));
+  drafts.rename("visitor", "bob");
+  state.owner = "bob";
+  assert.equal(drafts.get("c").text, "before");
+  state.owner = "alice";
+  assert.equal(drafts.get("c").text, "");
+  drafts.erase("alice");
+  assert.equal(storage.length, 0);
+});

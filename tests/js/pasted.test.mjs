@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isLong, joined, taken } from "../../static/js/chat/pasted.js";
+
+const CASES = [
+  { text: "", pastes: ["one\ntwo"] },
+  { text: "Look at this", pastes: ["one\n\ntwo\n"] },
+  { text: "Both", pastes: ["```js\ncode\n```\n````", "plain"] },
+  { text: "```pasted? no```", pastes: ["```pasted\ninner\n```", "`", "last line is blank\n\n"] },
+  { text: "nothing pasted", pastes: [] },
+];
+
+test("what was pasted is found again, whatever is in it", () => {
+  for (const draft of CASES) assert.deepEqual(taken(joined(draft)), draft);
+});
+
+test("an ordinary fence is not taken for a pasted text", () => {
+  const content = "See:\n\n```python\nprint()\n```\n\nand on";
+  assert.deepEqual(taken(content), { text: content, pastes: [] });
+});
+
+test("long is many characters or many lines", () => {
+  assert.equal(isLong("x".repeat(2_000)), false);
+  assert.equal(isLong("x".repeat(2_001)), true);
+  assert.equal(isLong("\n".repeat(29)), false);
+  assert.equal(isLong("\n".repeat(30)), true);
+});

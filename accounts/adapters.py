@@ -1,14 +1,19 @@
 """Where allauth is told how things are done here."""
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.utils import user_pk_to_url_str
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,6 +32,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """The last step of every sign-in, when all has been proved: here the guest comes along."""
         assert isinstance(user, User)
+        _drop_unproved_password(request, user)
         guest = guest_behind(request)
         # What a guest has is not brought to an account that is about to go.
         if guest is not None and guest.pk != user.pk and not user.is_leaving:
@@ -44,6 +50,13 @@ class AccountAdapter(DefaultAccountAdapter):
         forget_visitor(response)
         return response
 
+    def send_account_already_exists_mail(self, email: str) -> None:
+        """A new account's password would be hashed now; that it is not must not be measured."""
+        password = context.request.POST.get("password1", "")
+        if password:
+            make_password(password)
+        super().send_account_already_exists_mail(email)
+
     def get_client_ip(self, request: HttpRequest) -> str:
         address = client_address(request)
         return NO_ADDRESS if address == UNKNOWN else address
@@ -54,12 +67,37 @@ class AccountAdapter(DefaultAccountAdapter):
     def render_mail(
         self, template_prefix: str, email: Any, context: Any, headers: Any = None
     ) -> EmailMessage:
-        message: EmailMessage = super().render_mail(template_prefix, email, context, headers)
+        # Not the host that the request named: that is whatever who asked for the mail wrote there.
+        own = {name: _own_address(name, value) for name, value in context.items()}
+        if settings.URL:
+            own["current_site"] = {"name": settings.URL_HOST, "domain": settings.URL_HOST}
+        message: EmailMessage = super().render_mail(template_prefix, email, own, headers)
         if isinstance(message, EmailMultiAlternatives) and not message.alternatives:
             message.attach_alternative(
                 mail.html_of(str(message.subject), str(message.body)), "text/html"
             )
         return message
+
+
+def _drop_unproved_password(request: HttpRequest, user: User) -> None:
+    """Whoever signed up with this address chose a password, and need not be who reads its mail. The
+    first who proves to read it by a code, and not that they know the password, must not find a
+    stranger in their account later."""
+    if user.last_login is not None or user.is_staff or not user.has_usable_password():
+        return
+    proved = {record["method"] for record in get_authentication_records(request, user)}
+    if "code" in proved and "password" not in proved:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        messages.info(request, "The password of an earlier sign-up with this address is dropped.")
+
+
+def _own_address(name: str, value: Any) -> Any:
+    """A link of allauth's to a page of ours, by the name that this site goes by."""
+    if not settings.URL or not name.endswith("_url") or not isinstance(value, str):
+        return value
+    parts = urlsplit(value)
+    return mail.address_of(urlunsplit(("", "", parts.path, parts.query, parts.fragment)))
 
 
 class SessionsAdapter(DefaultUserSessionsAdapter):

@@ -1,13 +1,17 @@
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from accounts import admin_sign_ins  # noqa: F401  registers its own
 from accounts.leaving import cancel, hasten
 from accounts.models import SecurityEvent, User
 from accounts.read_only_admin import ReadOnlyAdmin
@@ -43,6 +47,9 @@ ACTS: dict[Any, tuple[str, str, str]] = {
 }
 
 
+ACCESS_FIELDS: list[Any] = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=MAX_REASON_CHARS,
@@ -61,7 +68,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         "is_suspended",
         "deletion_due_at",
         "is_staff",
-        "last_login",
+        "last_seen",
         "created_at",
     ]
     list_filter = [
@@ -79,10 +86,13 @@ class UserAdmin(admin.ModelAdmin[User]):
     actions = ["suspend_people", "restore_people", "cancel_deletions", "hasten_deletions"]
     readonly_fields = [
         "id",
+        # Where mail goes and who may sign in hangs on it: people change it themselves, with proof.
+        "email",
         "stream",
         "is_guest",
         "created_at",
         "last_login",
+        "last_seen",
         "is_active",
         "suspended_at",
         "suspended_reason",
@@ -94,8 +104,8 @@ class UserAdmin(admin.ModelAdmin[User]):
         (None, {"fields": ["id", "email", "name", "is_guest", "stream"]}),
         ("Suspension", {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
         ("Deletion asked for", {"fields": ["deletion_due_at", "deletion_begun_at"]}),
-        ("Access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
-        ("Dates", {"fields": ["created_at", "last_login"]}),
+        ("Access", {"fields": ACCESS_FIELDS}),
+        ("Dates", {"fields": ["created_at", "last_login", "last_seen"]}),
     ]
 
     # What the apps above know of a person: see add_column.
@@ -116,10 +126,25 @@ class UserAdmin(admin.ModelAdmin[User]):
         return [*self.list_display, *self.more_columns]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        people = super().get_queryset(request)
+        people = _with_last_seen(super().get_queryset(request))
         for annotate in self.more_annotations:
             people = annotate(people)
         return people
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
+        """Who may do what is for superusers to say: staff could give themselves everything."""
+        is_superuser = isinstance(request.user, User) and request.user.is_superuser
+        return self.readonly_fields + ([] if is_superuser else ACCESS_FIELDS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    @admin.display(description="last seen", ordering="seen_at")
+    def last_seen(self, person: User) -> datetime | None:
+        seen_at: datetime | None = person.seen_at  # type: ignore[attr-defined]
+        return seen_at
 
     @admin.display(description="suspended", boolean=True, ordering="suspended_at")
     def is_suspended(self, person: User) -> bool:
@@ -176,6 +201,13 @@ class UserAdmin(admin.ModelAdmin[User]):
             "opts": self.model._meta,
         }
         return TemplateResponse(request, "admin/accounts/user/confirm.html", context)
+
+
+def _with_last_seen(people: QuerySet[User]) -> QuerySet[User]:
+    """By their sessions; a guest has none that are listed, and is seen by `last_login`."""
+    of_person = UserSession.objects.filter(user=OuterRef("pk")).order_by("-last_seen_at")
+    newest = Subquery(of_person.values("last_seen_at")[:1])
+    return people.annotate(seen_at=Coalesce(newest, F("last_login")))
 
 
 def _refusal(act: Any, chosen: list[User], operator: User) -> str:

@@ -5,6 +5,7 @@ AccountsError
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
 ├── SignInFirst       401  nobody is there whose it could be
+├── MethodNotAllowed  405  `Allow` says which methods there are
 ├── SettingsRefused   400  a value cannot be; `fields` says of each field why
 └── PictureRefused    its subclasses say what is wrong with an uploaded picture
     ├── PictureMissing         400
@@ -58,6 +59,19 @@ class SignInFirst(AccountsError):
     code = "sign_in"
     status = HTTPStatus.UNAUTHORIZED
     message = "Sign in, or send a first message to start as a guest."
+
+
+class MethodNotAllowed(AccountsError):
+    code = "method_not_allowed"
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self, methods: tuple[str, ...]) -> None:
+        super().__init__(f"This address knows the methods {', '.join(methods)} only.")
+        self.methods = methods
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self.methods)}
 
 
 class SettingsRefused(AccountsError):

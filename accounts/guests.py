@@ -9,12 +9,13 @@ lost, and still makes one guest.
 import secrets
 import uuid
 
+from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import GuestJoin, User
 
-VISITOR_COOKIE = "hf_visitor"
+VISITOR_COOKIE = f"{settings.COOKIE_PREFIX}hf_visitor"
 VISITOR_COOKIE_SALT = "accounts.guests.visitor"
 VISITOR_COOKIE_MAX_AGE_S = 30 * 24 * 3600
 GUEST_NAMESPACE = uuid.UUID("5f1d2c0a-6a53-4a57-9d52-0d5b7a4b3f10")
@@ -31,7 +32,7 @@ def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
             max_age=VISITOR_COOKIE_MAX_AGE_S,
             httponly=True,
             samesite="Lax",
-            secure=request.is_secure(),
+            secure=settings.HTTPS or request.is_secure(),
         )
 
 

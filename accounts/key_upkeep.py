@@ -4,6 +4,7 @@ The claim on a row lapses, so that a worker that dies with it holds nothing up.
 """
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async
@@ -18,6 +19,8 @@ from accounts.models import ProviderKey
 
 CLAIM_S = 90
 AT_ONCE = 8
+# Of their own: providers that are slow to answer must not hold up what else is done in threads.
+_threads = ThreadPoolExecutor(AT_ONCE, "keys")
 
 
 async def run() -> None:
@@ -39,8 +42,7 @@ def _claim() -> list[ProviderKey]:
 
 
 async def _look_at(row: ProviderKey) -> None:
-    # A thread of its own: the one for the database is everybody's.
-    verdict = await asyncio.to_thread(_verdict, row)
+    verdict = await asyncio.get_running_loop().run_in_executor(_threads, _verdict, row)
     await sync_to_async(provider_keys.note_verdict)(row, verdict)
 
 

@@ -28,6 +28,7 @@ from accounts.key_check import SAVED_WITH_WARNING, Verdict, check, sentence
 from accounts.key_forms import KeyForm
 from accounts.key_providers import CUSTOM, PROVIDERS
 from accounts.models import ProviderKey, User
+from accounts.sign_in_limits import limit_page
 
 Status = ProviderKey.Status
 TOO_MANY = (
@@ -67,7 +68,7 @@ def key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
         removed: HttpResponse = _remove(request, row)
         return removed
     if "check" in request.POST:
-        _check_again(request, person, row)
+        return _check_again(request, person, row)
     return redirect("accounts:keys")
 
 
@@ -79,14 +80,14 @@ def _remove(request: HttpRequest, row: ProviderKey) -> HttpResponse:
     return redirect("accounts:keys")
 
 
-def _check_again(request: HttpRequest, person: User, row: ProviderKey) -> None:
+def _check_again(request: HttpRequest, person: User, row: ProviderKey) -> HttpResponse:
     try:
         limits.take("LIMIT_KEY_CHECKS_PER_HOUR_USER", person.id.hex)
     except LimitReached as error:
-        messages.error(request, error.message)
-    else:
-        provider_keys.want_check(row, ProviderKey.Check.FULL)
-        messages.success(request, "The key is being checked. Reload this page in a moment.")
+        return limit_page(request, error)
+    provider_keys.want_check(row, ProviderKey.Check.FULL)
+    messages.success(request, "The key is being checked. Reload this page in a moment.")
+    return redirect("accounts:keys")
 
 
 # The form
@@ -115,7 +116,10 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
         limits.take("LIMIT_KEY_CHECKS_PER_HOUR_USER", person.id.hex)
     except LimitReached as error:
         form.add_error(None, error.message)
-        return _render_form(request, form, replaces, status=error.status)
+        response = _render_form(request, form, replaces, status=error.status)
+        for name, value in error.headers.items():
+            response[name] = value
+        return response
     entered = form.cleaned_data
     url = entered.get("base_url", "")
     if not connection.in_atomic_block:

@@ -102,6 +102,11 @@ def take_socket(person: User, group: str) -> None:
     take("LIMIT_SOCKETS_PER_MINUTE_USER", person.id.hex)
 
 
+def take_change(person: User) -> None:
+    """A change that is stored and told to all devices, and costs little. Sync."""
+    take("LIMIT_CHANGES_PER_MINUTE_USER", person.id.hex)
+
+
 def take_upload(person: User) -> None:
     """A file that is sent to be kept. Sync."""
     take("LIMIT_UPLOADS_PER_HOUR_USER", person.id.hex)

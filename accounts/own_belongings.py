@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from accounts import exports, limits
 from accounts.devices import device_name
-from accounts.models import Export, SecurityEvent, Session, User
+from accounts.models import Export, ProviderKey, SecurityEvent, Session, User
 from accounts.preferences import preferences_of, settings_json
 from accounts.spanning import Belongings, ExportFile
 
@@ -78,13 +78,15 @@ def _clean_admin_log(person: User) -> None:
     about.update(object_id=None, object_repr="somebody who was deleted", change_message="")
 
 
-# account.json: {"profile": {...}, "settings": {...}, "sessions": [...], "security_events": [...]}
+# account.json: {"profile": {...}, "settings": {...}, "provider_keys": [...], "sessions": [...],
+# "security_events": [...]}
 
 
 async def _account_json(person: User) -> AsyncIterator[bytes]:
     head = {
         "profile": await sync_to_async(_profile)(person),
         "settings": await sync_to_async(_settings)(person),
+        "provider_keys": await sync_to_async(_provider_keys)(person),
         "sessions": await sync_to_async(_sessions)(person),
     }
     yield _json(head)[:-1] + b',"security_events":['
@@ -118,6 +120,13 @@ def _settings(person: User) -> dict[str, Any]:
     """The picture is a file of its own: accounts/picture_files.py."""
     said = settings_json(person, preferences_of(person))
     return {name: value for name, value in said.items() if name != "picture"}
+
+
+def _provider_keys(person: User) -> list[dict[str, Any]]:
+    """Which there are. The keys themselves are read by workers, for a call, and by nothing else."""
+    names = ("provider", "label", "base_url", "last_four", "status", "created_at")
+    rows = ProviderKey.objects.filter(owner=person).order_by("created_at")
+    return list(rows.values(*names))
 
 
 def _sessions(person: User) -> list[dict[str, Any]]:

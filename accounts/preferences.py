@@ -22,6 +22,9 @@ from accounts.picture_files import Picture
 
 logger = logging.getLogger(__name__)
 
+# What makes the text after it read the other way round: in a list of names, that of others.
+TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 MAX_NAME_CHARS = 120
 MAX_MODEL_CHARS = 200
 MAX_INSTRUCTIONS_CHARS = 4_000
@@ -140,6 +143,8 @@ def _name(value: object) -> str:
     name = " ".join(_text(value).split())
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValueError("A name cannot hold control characters.")
+    if any(character in TURNS_TEXT for character in name):
+        raise ValueError("A name cannot hold characters that turn the direction of text.")
     return _at_most(name, MAX_NAME_CHARS)
 
 

@@ -6,8 +6,8 @@ processes check keys by accounts/outbound.py, workers call models by chat/model_
 connect to what `resolve` gives and nothing else.
 
 HOLDFAST_ALLOW_PRIVATE_MODEL_URLS lets private and loopback addresses, plain http, and any port
-through. Link-local addresses (where clouds keep their secrets), multicast and the unspecified
-address stay refused.
+through. Link-local addresses and others where clouds keep their secrets, multicast and the
+unspecified address stay refused.
 
 OutboundError
 ├── AddressRefusedError  the address is not allowed; the message is a sentence that says why
@@ -52,6 +52,19 @@ _REFUSED = tuple(
         "2001:db8::/32",
         "2002::/16",  # 6to4: an IPv4 address inside
         "3fff::/20",
+    )
+)
+# Where clouds tell a machine its secrets, outside of what is link-local. Refused always.
+_METADATA = frozenset(
+    ipaddress.ip_address(address)
+    for address in (
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure
+        "192.0.0.192",  # Oracle
+        "fd00:42::42",  # Scaleway
+        "fd00:ec2::23",  # Amazon, for containers
+        "fd00:ec2::254",  # Amazon
+        "fd20:ce::254",  # Google
     )
 )
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
@@ -101,6 +114,8 @@ def normal_url(url: str) -> str:
         raise AddressRefusedError("Leave the name and password out of the address.")
     if "?" in url or "#" in url:
         raise AddressRefusedError("Leave out what follows the path: “?” and “#”.")
+    if port == 0:
+        raise AddressRefusedError("This port is not one of a web service.")
     host = normal_host(parts.hostname)
     _check_port(port or (443 if parts.scheme == "https" else 80))
     shown_host = f"[{host}]" if ":" in host else host
@@ -157,6 +172,8 @@ def is_allowed(address: IPAddress) -> bool:
     inside = _embedded(address)
     if any(part.is_link_local or part.is_multicast or part.is_unspecified for part in inside):
         return False
+    if not _METADATA.isdisjoint(inside):
+        return False
     return settings.ALLOW_PRIVATE_MODEL_URLS or is_public(address)
 
 
@@ -180,7 +197,7 @@ def _embedded(address: IPAddress) -> list[IPAddress]:
     found: list[IPAddress] = [address]
     if address.ipv4_mapped or address in _NAT64 or int(address) >> 32 == 0 and int(address) > 1:
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found
+    return found + [part for part in (address.sixtofour, *(address.teredo or ())) if part]
 
 
 def _own_addresses() -> set[IPAddress]:

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_http_methods
 
 from accounts import limits, preferences
 from accounts.errors import (
     AccountsError,
+    MethodNotAllowed,
     PictureMissing,
     PictureTooLarge,
     SettingsRefused,
@@ -27,34 +27,40 @@ MAX_BODY_BYTES = 64_000
 View = Callable[..., Awaitable[HttpResponse]]
 
 
-def _answers_errors(view: View) -> Any:
-    """Answer an AccountsError with its status and {"error": {"code", "message", "fields"?}}."""
+def _api(*methods: str) -> Callable[[View], Any]:
+    """Answer an AccountsError with its status and {"error": {"code", "message", "fields"?}}; a
+    method that is none of these too."""
 
-    @functools.wraps(view)
-    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return await view(request, *args, **kwargs)
-        except AccountsError as error:
-            said: dict[str, Any] = {"code": error.code, "message": error.message}
-            if isinstance(error, SettingsRefused) and error.fields:
-                said["fields"] = error.fields
-            return JsonResponse({"error": said}, status=error.status, headers=error.headers)
+    def decorate(view: View) -> Any:
+        @functools.wraps(view)
+        async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                if request.method not in methods:
+                    raise MethodNotAllowed(methods)
+                return await view(request, *args, **kwargs)
+            except AccountsError as error:
+                said: dict[str, Any] = {"code": error.code, "message": error.message}
+                if isinstance(error, SettingsRefused) and error.fields:
+                    said["fields"] = error.fields
+                return JsonResponse({"error": said}, status=error.status, headers=error.headers)
 
-    return wrapped
+        return wrapped
+
+    return decorate
 
 
-@require_http_methods(["GET", "PATCH"])
-@_answers_errors
+@_api("GET", "PATCH")
 async def settings_view(request: HttpRequest) -> HttpResponse:
     """GET: all settings. PATCH: set those that are named, all or none of them."""
     person = await _person(request)
     if request.method == "PATCH":
-        person = await sync_to_async(preferences.change)(person, _body(request))
+        wanted = _body(request)
+        await sync_to_async(limits.take_change)(person)
+        person = await sync_to_async(preferences.change)(person, wanted)
     return await _answer(person)
 
 
-@require_http_methods(["POST", "DELETE"])
-@_answers_errors
+@_api("POST", "DELETE")
 async def picture(request: HttpRequest) -> HttpResponse:
     """POST: take the file `picture` of a form (multipart). DELETE: take the picture away."""
     person = await _person(request)

@@ -40,9 +40,11 @@ def suspend(person: User, operator: User, reason: str) -> bool:
 
 
 def restore(person: User, operator: User, reason: str) -> bool:
-    """False if the person was not suspended. Sessions stay ended: they sign in again. Sync."""
+    """False if the person was not suspended, or is being erased. Sessions stay ended: they sign in
+    again. Sync."""
     with transaction.atomic():
-        changed = User.objects.filter(id=person.id, suspended_at__isnull=False).update(
+        suspended = User.objects.filter(id=person.id, suspended_at__isnull=False)
+        changed = suspended.filter(deletion_begun_at=None).update(
             is_active=True, suspended_at=None, suspended_reason=""
         )
         if changed:

@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from accounts.errors import AccountsError
+from accounts import limits
+from accounts.errors import AccountsError, MethodNotAllowed
 from accounts.models import User
 from accounts.preferences import checked_instructions
 from billing.errors import BillingError
@@ -25,20 +27,26 @@ MAX_BODY_BYTES = 2_000_000
 ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
-def api(view: ApiView) -> Any:
-    """Answer a refusal of chat, accounts or billing with its status and its code and sentence."""
+def api(*methods: str) -> Callable[[ApiView], Any]:
+    """For a view of these methods: a refusal of chat, accounts or billing is answered with its
+    status and its code and sentence, and so is any other method, with `Allow`."""
 
-    @functools.wraps(view)
-    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return await view(request, *args, **kwargs)
-        except (ChatError, AccountsError, BillingError) as error:
-            return refusal(error)
-        except StreamsError:
-            logger.exception("the log is away")
-            return refusal(LogAway())
+    def decorate(view: ApiView) -> Any:
+        @functools.wraps(view)
+        async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                if request.method not in methods:
+                    raise MethodNotAllowed(methods)
+                return await view(request, *args, **kwargs)
+            except (ChatError, AccountsError, BillingError) as error:
+                return refusal(error)
+            except StreamsError:
+                logger.exception("the log is away")
+                return refusal(LogAway())
 
-    return wrapped
+        return wrapped
+
+    return decorate
 
 
 def refusal(error: ChatError | AccountsError | BillingError) -> JsonResponse:
@@ -54,6 +62,13 @@ async def signed_in(request: HttpRequest) -> User:
     user = await request.auser()
     if not isinstance(user, User) or not user.is_active:
         raise NotSignedIn
+    return user
+
+
+async def changing(request: HttpRequest) -> User:
+    """The same, for a request that changes something of theirs. Raises LimitReached too."""
+    user = await signed_in(request)
+    await sync_to_async(limits.take_change)(user)
     return user
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_http_methods
 
 from accounts import limits
 from chat import drafts
@@ -18,8 +17,7 @@ MAX_PASTES = 20
 MAX_AGE_MS = 365 * 24 * 3_600_000
 
 
-@require_http_methods(["GET", "PUT"])
-@api
+@api("GET", "PUT")
 async def draft_list(request: HttpRequest) -> HttpResponse:
     """GET: every draft. PUT: what is in the composer now; the one written last is kept."""
     user = await signed_in(request)

@@ -4,14 +4,32 @@ from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.csrf import csrf_failure as django_csrf_failure
+from django.views.defaults import bad_request as django_bad_request
 from django.views.defaults import server_error as django_server_error
+
+from chat.errors import BodyTooLarge
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
         return _refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
     return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        message = "The server could not read this request."
+        return _refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
+    return django_bad_request(request, exception)
+
+
+def body_too_large(request: HttpRequest) -> HttpResponse:
+    """Asked for before the session is looked at: the page is made without knowing for whom."""
+    if _is_api(request):
+        return _refusal(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge.message)
+    return HttpResponse(render_to_string("413.html"), status=BodyTooLarge.status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -8,6 +8,7 @@ ChatError
 ├── IdReused              409  the id names another message already
 ├── NotPossibleNow        409  the answer is in a state that does not allow it
 ├── MessageTooLong        413
+├── BodyTooLarge          413  more bytes than any request to this address has
 ├── ModelUnknown          422  the model is not in the catalogue
 ├── LogAway               503  the log cannot be written; what was placed is delivered later
 └── SearchTooSlow         503  the database took too long for it
@@ -73,6 +74,12 @@ class MessageTooLong(ChatError):
     code = "message_too_long"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     message = "This message is too long. Shorten it, or split it in two."
+
+
+class BodyTooLarge(ChatError):
+    code = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "This is more than can be sent at once. Make it smaller and try again."
 
 
 class ModelUnknown(ChatError):

@@ -11,18 +11,26 @@ With `resolve` it connects only to the addresses that this gives for a host
 
 import asyncio
 import contextlib
+import re
 import ssl
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import httpx2
 
 HIGH_WATER_BYTES = 512 * 1024  # unread bytes at which the socket is left alone
 MAX_HEAD_BYTES = 64 * 1024
+MAX_LENGTH_DIGITS = 18
+CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}")
 IDLE_S = 30.0  # an idle connection older than this is not used again
 Origin = tuple[bool, str, int]
+
+
+# Threads of their own: name servers that never answer must not hold up what else has threads.
+_resolvers = ThreadPoolExecutor(16, "resolve")
 
 
 class GoneError(httpx2.RemoteProtocolError):
@@ -85,7 +93,10 @@ class StreamTransport(httpx2.AsyncBaseTransport):
             async with asyncio.timeout(self._connect_timeout_s):
                 if self._resolve is None:
                     return await self._open(host, port, host if secure else None)
-                addresses = await asyncio.to_thread(self._resolve, host, port)
+                resolving = asyncio.get_running_loop().run_in_executor(
+                    _resolvers, self._resolve, host, port
+                )
+                addresses = await resolving
                 return await self._open_first(addresses, port, host if secure else None)
         except TimeoutError as e:
             raise httpx2.ConnectTimeout("no connection in time") from e
@@ -207,7 +218,7 @@ class Connection(asyncio.Protocol):
         self._left = 0
         if not self._chunked and status not in (204, 304):
             length = by_name.get(b"content-length")
-            if length is not None and not length.isdigit():
+            if length is not None and not (length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
                 raise httpx2.RemoteProtocolError("bad length")
             self._left = None if length is None else int(length)
             self._done = self._left == 0
@@ -308,7 +319,10 @@ class Connection(asyncio.Protocol):
                 self._done = self._trailer and not line
                 self._after_chunk = False
             else:
-                left = int(line.partition(b";")[0], 16)
+                size = line.partition(b";")[0].strip()
+                if not CHUNK_SIZE.fullmatch(size):  # int() would take -5 too, which never ends.
+                    raise ValueError("no chunk size")
+                left = int(size, 16)
                 self._trailer = left == 0
         self._left = left
         del self._raw[:at]

@@ -155,9 +155,12 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
     if not origin or origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     try:
-        return urlsplit(origin).netloc.lower() == host.lower()
+        page = urlsplit(origin)
     except ValueError:  # An address that is none.
         return False
+    # With https, a page that came without it is not ours, whatever name it has.
+    is_safe = page.scheme == "https" or not settings.HTTPS
+    return is_safe and page.netloc.lower() == host.lower()
 
 
 def _person_now(user_id: uuid.UUID) -> User | None:

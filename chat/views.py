@@ -13,12 +13,7 @@ from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
-from django.views.decorators.http import (
-    require_GET,
-    require_http_methods,
-    require_POST,
-    require_safe,
-)
+from django.views.decorators.http import require_safe
 
 from accounts import guest_joins, limits
 from accounts.client_address import address_group, client_address
@@ -37,7 +32,7 @@ from accounts.people import person_json
 from accounts.preferences import settings_json
 from billing.statements import balance_json
 from chat import chat_lists, chats, drafts, paying, sends
-from chat.api import api, change_id, instructions_field, json_body, signed_in, text_field
+from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn, OtherPerson
@@ -118,8 +113,7 @@ def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
 # Sending
 
 
-@require_POST
-@api
+@api("POST")
 async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: send a message and have it answered. Sending it again gives the same answer."""
     body = json_body(request)
@@ -190,8 +184,7 @@ def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | 
         limits.take_send(person, address_group(client_address(request)))
 
 
-@require_POST
-@api
+@api("POST")
 async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: answer a message anew, as a branch beside the answers it has."""
     user, body = await signed_in(request), json_body(request)
@@ -204,8 +197,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     return _accepted(reply)
 
 
-@require_POST
-@api
+@api("POST")
 async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: go on with an answer that failed or was stopped, in the same message."""
     user = await signed_in(request)
@@ -215,8 +207,7 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
     return _accepted(reply)
 
 
-@require_POST
-@api
+@api("POST")
 async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: end an answer where it is. What is there is kept."""
     user = await signed_in(request)
@@ -228,14 +219,14 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
 # One chat
 
 
-@require_http_methods(["GET", "PATCH", "DELETE"])
-@api
+@api("GET", "PATCH", "DELETE")
 async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """GET: as in the list. PATCH: rename, or instruct the model. DELETE: take off the list, and
     stop what is being written."""
-    user = await signed_in(request)
     if request.method == "GET":
+        user = await signed_in(request)
         return JsonResponse({"chat": await sync_to_async(chat_lists.chat_row)(user, chat_id)})
+    user = await changing(request)
     if request.method == "DELETE":
         await tell_workers(await chats.delete(user, chat_id, change_id(request)))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
@@ -251,18 +242,16 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     return JsonResponse(done)
 
 
-@require_POST
-@api
+@api("POST")
 async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: show this message among its siblings."""
-    user, body = await signed_in(request), json_body(request)
+    user, body = await changing(request), json_body(request)
     message_id = sends.read_uuid(body.get("message"), "message")
     await chats.choose_branch(user, chat_id, message_id, change_id(request))
     return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
 
 
-@require_GET
-@api
+@api("GET")
 async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """GET: the chat's events after an entry, as the socket would send them."""
     user = await signed_in(request)
@@ -286,8 +275,7 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 # Lists
 
 
-@require_GET
-@api
+@api("GET")
 async def models(request: HttpRequest) -> HttpResponse:
     offered, default = await _offered(await _person(request))
     return JsonResponse({"models": [model.to_dict() for model in offered], "default": default})

@@ -16,6 +16,7 @@ from django.conf import settings  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
+from config.bodies import BoundedBodies  # noqa: E402
 from config.headers import SecurityHeaders  # noqa: E402
 
 
@@ -41,7 +42,7 @@ def _websocket_urlpatterns() -> list[Any]:
 
 application = ProtocolTypeRouter(
     {
-        "http": SecurityHeaders(_static(django_application)),
+        "http": BoundedBodies(SecurityHeaders(_static(django_application))),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
         "websocket": AuthMiddlewareStack(URLRouter(_websocket_urlpatterns())),
     }

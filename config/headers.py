@@ -45,6 +45,9 @@ class SecurityHeaders:
     def __init__(self, application: Any) -> None:
         self._application = application
         headers = {
+            # What a view has not said may be kept is kept by nobody: not by a proxy, and not for
+            # the back button of who comes after somebody signed out.
+            "cache-control": "private, no-store",
             "content-security-policy": BARE_POLICY,
             "cross-origin-opener-policy": "same-origin",
             "permissions-policy": PERMISSIONS_POLICY,

@@ -8,7 +8,7 @@ exceptions are a session that must be saved and messages that were shown or adde
 
 from typing import Any, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from csp import middleware as csp
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
@@ -16,6 +16,10 @@ from django.contrib.sessions import middleware as sessions
 from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.middleware import clickjacking, common, csrf, security
+from django.utils.decorators import sync_and_async_middleware
+
+from chat.error_pages import body_too_large
+from config.bodies import TOO_LARGE
 
 
 class Inline:
@@ -39,6 +43,33 @@ class SecurityMiddleware(Inline, security.SecurityMiddleware):
 
 class CSPMiddleware(Inline, csp.CSPMiddleware):
     pass
+
+
+@sync_and_async_middleware
+def refuse_large_bodies(get_response: Any) -> Any:
+    """Answers what `config.bodies.BoundedBodies` has marked. Nothing after it is asked."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
+            if _is_too_large(request):
+                return body_too_large(request)
+            response: HttpResponse = await get_response(request)
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        if _is_too_large(request):
+            return body_too_large(request)
+        response: HttpResponse = get_response(request)
+        return response
+
+    return synchronous
+
+
+def _is_too_large(request: HttpRequest) -> bool:
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    return bool(scope.get(TOO_LARGE))
 
 
 class SessionMiddleware(Inline, sessions.SessionMiddleware):

@@ -94,6 +94,7 @@ MIDDLEWARE = [
     "config.middleware.CSPMiddleware",
     "config.middleware.SessionMiddleware",
     "config.middleware.CommonMiddleware",
+    "config.middleware.refuse_large_bodies",
     "config.middleware.CsrfViewMiddleware",
     "config.middleware.AuthenticationMiddleware",
     "config.middleware.MessageMiddleware",
@@ -310,6 +311,10 @@ STORAGES = {
 
 # --- Security ---
 SESSION_ENGINE = "accounts.session_store"
+# Browsers take a cookie of this prefix from this host alone: a page on a sister domain can plant
+# neither a session nor a guest of its own.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS
@@ -405,6 +410,8 @@ LIMIT_SENDS_PER_DAY_GUEST = env.int("LIMIT_SENDS_PER_DAY_GUEST", 200, validate=_
 LIMIT_SENDS_PER_DAY_ACCOUNT = env.int("LIMIT_SENDS_PER_DAY_ACCOUNT", 2_000, validate=_COUNT)
 LIMIT_GUESTS_PER_HOUR_ADDRESS = env.int("LIMIT_GUESTS_PER_HOUR_ADDRESS", 30, validate=_COUNT)
 LIMIT_SEARCHES_PER_MINUTE_USER = env.int("LIMIT_SEARCHES_PER_MINUTE_USER", 120, validate=_COUNT)
+# Renaming, pinning, choosing a branch, settings, ...: each is an entry in a log, or told around.
+LIMIT_CHANGES_PER_MINUTE_USER = env.int("LIMIT_CHANGES_PER_MINUTE_USER", 300, validate=_COUNT)
 LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
 )

@@ -1,10 +1,13 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.admin_door import AdminSignInForm, password_change
 from accounts.sign_in_limits import limited_sign_in
 from config import health
 from config.csp_reports import csp_reports
 
+admin.site.login_form = AdminSignInForm
+admin.site.password_change = password_change  # type: ignore[assignment, method-assign]
 admin.site.login = limited_sign_in(admin.site.login, "username")  # type: ignore[method-assign]
 
 urlpatterns = [
@@ -17,6 +20,7 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("", include("chat.urls")),
 ]
+handler400 = "chat.error_pages.bad_request"
 handler404 = "chat.error_pages.not_found"
 handler500 = "chat.error_pages.server_error"
 handler429 = "accounts.sign_in_limits.too_many_requests"  # Asked for by allauth.

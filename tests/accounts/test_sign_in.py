@@ -8,6 +8,7 @@ import redis
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
@@ -119,6 +120,35 @@ def test_signing_up_looks_the_same_whether_the_address_is_known(visitor):
     ]
     assert texts[0].splitlines() == texts[1].splitlines()
     assert "already exists" in text_of(visitor.mailbox.to(visitor.email))
+
+
+def test_signing_up_takes_as_long_whether_the_address_is_known(visitor, monkeypatch):
+    """Hashing a password is what takes long."""
+    visitor.sign_up()
+    visitor.confirm()
+    hashed = []
+    monkeypatch.setattr(
+        MD5PasswordHasher, "encode", lambda _, password, salt: hashed.append(password) or "x$y$z"
+    )
+    counts = []
+    for email in (visitor.email, "nobody@example.org"):
+        forget_limits()
+        Visitor(Client(), visitor.mailbox, email).sign_up()
+        counts.append(len(hashed))
+        hashed.clear()
+    assert counts[0] == counts[1] == 1
+
+
+def test_a_link_in_a_mail_leads_to_this_site_whatever_host_was_asked(visitor, settings):
+    settings.URL, settings.URL_HOST = "https://chat.example.org", "chat.example.org"
+    visitor.sign_up()
+    visitor.confirm()
+    visitor.post("/account/logout/")
+    fields = {"email": visitor.email}
+    visitor.client.post("/account/password/reset/", fields, headers={"host": "localhost:6666"})
+    text = text_of(visitor.mailbox.to(visitor.email))
+    assert "https://chat.example.org/account/password/reset/key/" in text
+    assert "localhost" not in text
 
 
 @pytest.mark.parametrize(
@@ -258,3 +288,22 @@ def test_providers_are_shown_only_when_configured(visitor, settings):
     providers["github"] = {"APPS": [{"client_id": "x", "secret": "y"}]}
     settings.SOCIALACCOUNT_PROVIDERS = providers
     assert b"Continue with GitHub" in visitor.client.get("/account/login/").content
+
+
+# Signed up by somebody else
+
+
+def test_a_password_set_before_the_address_was_proved_opens_nothing_later(visitor):
+    """Somebody signs up with the address of somebody else, and waits for them to come."""
+    visitor.sign_up(password="the-Strangers-choice-1")
+    forget_limits()
+    owner = Visitor(Client(), visitor.mailbox)
+    owner.post("/account/login/code/", email=owner.email)
+    owner.post("/account/login/code/confirm/", code=code_in(owner.mailbox.to(owner.email)))
+    assert signed_in_as(owner.client)
+    stranger = Visitor(Client(), visitor.mailbox)
+    stranger.sign_in(password="the-Strangers-choice-1")
+    assert signed_in_as(stranger.client) is None
+    # And what the stranger had begun leads nowhere either.
+    visitor.client.get("/account/confirm-email/")
+    assert signed_in_as(visitor.client) is None

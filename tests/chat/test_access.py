@@ -179,8 +179,12 @@ GROUPS: dict[str, dict] = {
                 f"admin:billing_{model}_add"
                 for model in ("purse", "ledgerentry", "hold", "usage", "topup", "auditrun")
             ),
+            "admin:account_emailaddress_add",
+            "admin:mfa_authenticator_add",
+            "admin:socialaccount_socialaccount_add",
             "admin:autocomplete",
         },
+        "led_on": {"admin:password_change"},  # To the site's own page.
     },
     "account_": {
         "allowed": PEOPLE,
@@ -332,6 +336,20 @@ async def test_no_other_page_can_send_a_command(people, name, row):
         assert (await Chat.objects.aget(id=CHAT)).title == "Secret"
     else:
         assert answer.status_code == row.statuses[-1]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, rows in TABLE.items() if rows[0].path.startswith("/api/")]
+)
+async def test_a_method_that_there_is_not_is_said_as_data(people, name):
+    rows = TABLE[name]
+    for method in ("OPTIONS", "PUT", "GET", "POST"):
+        if method not in {row.method for row in rows}:
+            row = Row(rows[0].path, (405,) * 6, method)
+            answer = await ask(people["owner"], row, token=True)
+            assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+            assert answer.json()["error"]["code"] == "method_not_allowed"
+            assert set(answer["Allow"].split(", ")) == {row.method for row in rows}
 
 
 GROUP_ROUTES = [

@@ -208,6 +208,16 @@ async def test_a_page_that_is_not_ours_is_turned_away(online, origin):
         assert await socket.until_closed() == 4403
 
 
+@pytest.mark.parametrize(("origin", "code"), [("http://localhost", 4403), ("https://localhost", 0)])
+async def test_with_https_a_page_without_it_is_turned_away(online, settings, origin, code):
+    settings.HTTPS = True
+    async with Socket(online, origin=origin) as socket:
+        if code:
+            assert await socket.until_closed() == code
+        else:
+            assert (await socket.hear())["type"] == "welcome"
+
+
 @pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "local host", "["])
 async def test_a_host_that_is_not_ours_is_turned_away(online, host):
     async with Socket(online, host=host, origin=f"http://{host}") as socket:

@@ -14,10 +14,11 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import exports
+from accounts import exports, provider_keys
 from accounts.archive import Archive
 from accounts.file_names import safe_name
-from accounts.models import Export, User
+from accounts.key_check import Verdict
+from accounts.models import Export, ProviderKey, User
 from chat.models import Chat
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
@@ -110,6 +111,22 @@ async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
     said = await mail_to(mailbox, "alice@example.org")
     assert said["Subject"] == "Your download is ready"
     assert DATA in text_of(said) and DATA in html_of(said)
+
+
+@database
+async def test_of_a_provider_key_it_holds_the_last_four_alone(alice, worker):
+    _, reply = await alice.send("Mine")
+    await alice.settled(reply)
+    person = await User.objects.aget(id=alice.user["id"])
+    key = "sk-AbCdEfGhIjKlMnOpQrSt0042"
+    verdict = Verdict(ProviderKey.Status.OK, [])
+    await sync_to_async(provider_keys.save)(person, "openai", key, verdict)
+    await prepared(alice)
+    _, archive = await fetched(alice)
+    everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert key.encode() not in everything and key[:12].encode() not in everything
+    [said] = json.loads(only(archive, "account.json"))["provider_keys"]
+    assert (said["provider"], said["last_four"]) == ("openai", "0042")
 
 
 @database

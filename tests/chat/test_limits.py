@@ -92,3 +92,23 @@ async def test_sockets_are_limited_by_address(no_worker, alice, bob, settings):
         await socket.until_type("welcome")
     async with Socket(bob) as socket:
         assert await socket.until_closed() == 4429
+
+
+async def test_changes_are_limited_but_not_looking(alice, no_worker, settings):
+    await alice.visit()
+    await alice.send("Hello")
+    settings.LIMIT_CHANGES_PER_MINUTE_USER = 2
+    chat = f"/api/chats/{alice.chat}"
+    tries = [
+        await alice.client.put(f"{chat}/pin"),
+        await alice.client.patch(chat, {"title": "Mine"}, content_type="application/json"),
+        await alice.client.delete(f"{chat}/archive"),
+        await alice.client.patch(
+            "/api/settings", {"name": "Alice"}, content_type="application/json"
+        ),
+    ]
+    assert [answer.status_code for answer in tries] == [200, 200, 429, 429]
+    for refused in tries[2:]:
+        assert refused.json()["error"]["code"] == "too_many_requests"
+        assert int(refused["Retry-After"]) > 0
+    assert (await alice.client.get(chat)).status_code == 200

@@ -73,6 +73,9 @@ async def answered(path, method="GET", app=application, **headers):
         ("/api/chats", "GET", 401),
         ("/api/chats", "DELETE", 403),
         ("/admin/", "GET", 302),
+        ("/account/login/", "GET", 200),
+        ("/account/email/", "GET", 302),
+        ("/settings", "GET", 302),
         ("/static/js/nowhere.js", "GET", 404),
     ],
 )
@@ -84,6 +87,7 @@ async def test_every_answer_carries_them(redis_url, path, method, status):
     assert "frame-ancestors 'none'" in sent["content-security-policy"]
     assert "default-src 'none'" in sent["content-security-policy"]
     assert "unsafe" not in sent["content-security-policy"]
+    assert "no-store" in sent["cache-control"] and "public" not in sent["cache-control"]
 
 
 async def test_what_fails_before_django_carries_them_too(settings):

@@ -59,6 +59,12 @@ def settings_with(tmp_path, expression, **env):
             {"HOLDFAST_URL": "https://chat.example.org/"},
             "(True, 31536000, 'chat.example.org')",
         ),
+        ("s.SESSION_COOKIE_NAME", {}, "'sessionid'"),
+        (
+            "s.SESSION_COOKIE_NAME, hasattr(s, 'SESSION_COOKIE_DOMAIN')",
+            {"HOLDFAST_URL": "https://chat.example.org/"},
+            "('__Host-sessionid', False)",
+        ),
         ("hasattr(s, 'SECURE_PROXY_SSL_HEADER')", {}, "False"),
         ("s.DEBUG", {}, "False"),
     ],

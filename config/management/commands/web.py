@@ -74,9 +74,10 @@ def _begin(server: Any, listening: socket.socket) -> None:
     """Called by Daphne just before its loop runs."""
     from twisted.internet import reactor
 
-    from config import sockets
+    from config import requests, sockets
 
     sockets.prepare(server.ws_factory)
+    requests.prepare(server.http_factory)
     listening.setblocking(False)
     port = reactor.adoptStreamPort(listening.fileno(), listening.family, server.http_factory)
     loop = asyncio.get_event_loop()

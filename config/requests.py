@@ -1,0 +1,78 @@
+"""What Daphne's HTTP requests lack: an end to what they store before anybody is asked.
+
+How much that is, and what is answered, is in config/bodies.py.
+"""
+
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+
+from chat.api import refusal
+from chat.errors import BodyTooLarge
+from config.bodies import largest_body
+
+# Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
+DROPPED_BYTES = 50_000_000
+
+
+class Request(WebRequest):  # type: ignore[misc]
+    """Keeps one byte more than the bound, by which `BoundedBodies` sees that there was more.
+
+    Who means to send far more than that, or asks first (Expect: 100-continue), is answered at once,
+    in a few words, and cut off.
+    """
+
+    _is_cut = False
+
+    def gotLength(self, length: int | None) -> None:
+        path = self.channel._path.partition(b"?")[0].decode("latin-1")
+        self._bound = largest_body(path)
+        self._came = 0
+        super().gotLength(length if length is None else min(length, self._bound + 1))
+        if length is not None and length > self._bound:
+            asks_first = self.requestHeaders.hasHeader(b"Expect")
+            if asks_first or length > self._bound + DROPPED_BYTES:
+                self.requestHeaders.removeHeader(b"Expect")
+                self._cut(path)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self._is_cut:
+            return
+        room = self._bound + 1 - self._came
+        self._came += len(data)
+        if room > 0:
+            super().handleContentChunk(data[:room])
+        elif self._came > self._bound + DROPPED_BYTES:
+            self._cut(self.channel._path.partition(b"?")[0].decode("latin-1"))
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if not self._is_cut:
+            super().requestReceived(command, path, version)
+
+    def _cut(self, path: str) -> None:
+        self._is_cut = True
+        kind, body = b"text/plain; charset=utf-8", f"{BodyTooLarge.message}\n".encode()
+        if path.startswith("/api/"):
+            kind, body = b"application/json", refusal(BodyTooLarge()).content
+        lines = [
+            b"HTTP/1.1 413 Content Too Large",
+            b"Content-Type: " + kind,
+            b"Content-Length: %d" % len(body),
+            b"Cache-Control: private, no-store",
+            b"X-Content-Type-Options: nosniff",
+            b"Connection: close",
+        ]
+        self.channel.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self.channel.loseConnection()
+
+
+def prepare(factory: Any) -> None:
+    """Has Daphne's HTTP factory make these requests."""
+    build = factory.buildProtocol
+
+    def build_bounded(address: Any) -> Any:
+        protocol = build(address)
+        protocol.requestFactory = Request
+        return protocol
+
+    factory.buildProtocol = build_bounded

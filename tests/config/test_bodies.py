@@ -1,0 +1,192 @@
+"""Bodies without end: refused by what the header says and by what comes, and stored nowhere."""
+
+import json
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.urls import reverse
+
+from accounts.settings_api import MAX_BODY_BYTES as SETTINGS_BYTES
+from accounts.uploads import MAX_UPLOAD_BYTES
+from chat.api import MAX_BODY_BYTES
+from config.asgi import application
+from config.bodies import BoundedBodies, largest_body
+from config.requests import DROPPED_BYTES
+
+MEGABYTE = b"x" * 1_000_000
+
+
+def scope_of(path, *headers):
+    return {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "headers": [(b"host", b"localhost"), *headers],
+    }
+
+
+async def refused(path, pieces, *headers):
+    wire = ApplicationCommunicator(application, scope_of(path, *headers))
+    for piece in pieces:
+        await wire.send_input({"type": "http.request", "body": piece, "more_body": True})
+    await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
+    start, body = await wire.receive_output(10), b""
+    while True:
+        message = await wire.receive_output(10)
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    await wire.wait()
+    return start["status"], dict(start["headers"]), body
+
+
+def test_every_address_takes_what_it_has_a_use_for():
+    assert largest_body(reverse("accounts:api-picture")) > MAX_UPLOAD_BYTES
+    assert largest_body(reverse("accounts:settings")) > MAX_UPLOAD_BYTES
+    assert largest_body(reverse("accounts:api-settings")) >= SETTINGS_BYTES
+    assert largest_body("/api/chats/x/messages") >= MAX_BODY_BYTES
+    assert largest_body("/account/login/") == largest_body("/nowhere") == 1_000_000
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/"])
+async def test_too_much_is_refused_before_anything_is_asked(path, declared):
+    """No database and no Redis: neither is there in this test."""
+    headers = [(b"content-length", b"9000000")] if declared else []
+    status, sent, body = await refused(path, [MEGABYTE] * 9, *headers)
+    assert status == 413
+    assert b"style-src 'self'" in bytes(sent[b"Content-Security-Policy"])
+    if path.startswith("/api/"):
+        assert json.loads(body)["error"]["code"] == "body_too_large"
+    else:
+        assert b"too large to be sent" in body and b"<html" in body
+
+
+async def test_the_application_never_sees_more_than_the_bound():
+    seen = []
+
+    async def greedy(scope, receive, send):
+        while (message := await receive())["type"] == "http.request":
+            seen.append(len(message["body"]))
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b""})
+
+    wire = ApplicationCommunicator(BoundedBodies(greedy), scope_of("/nowhere"))
+    for _ in range(5):
+        await wire.send_input({"type": "http.request", "body": b"x" * 400_000, "more_body": True})
+    await wire.receive_output(5)
+    assert seen == [400_000, 400_000, 0]
+
+
+# On the wire
+
+
+class Wire:
+    def __init__(self, stack):
+        parts = urlsplit(stack.url)
+        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=30)
+        self.host = parts.netloc
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def head(self, path, *lines):
+        head = [f"POST {path} HTTP/1.1", f"Host: {self.host}", "Content-Type: text/plain", *lines]
+        self.socket.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
+
+    def chunk(self, data):
+        self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def answer(self):
+        """All that comes until one whole answer is there."""
+        got = b""
+        while b"\r\n\r\n" not in got:
+            piece = self.socket.recv(65_536)
+            assert piece, got
+            got += piece
+        head, _, body = got.partition(b"\r\n\r\n")
+        lengths = [li for li in head.lower().split(b"\r\n") if li.startswith(b"content-length:")]
+        while len(body) < int(lengths[0].split(b":")[1]):
+            body += self.socket.recv(65_536)
+        return int(head.split()[1]), head, body
+
+
+def test_a_body_of_any_length_is_refused_before_it_is_sent(stack):
+    with Wire(stack) as wire:
+        wire.head("/api/chats", f"Content-Length: {10**12}")
+        status, head, body = wire.answer()
+        assert status == 413 and b"nosniff" in head
+        assert json.loads(body)["error"]["code"] == "body_too_large"
+        assert wire.socket.recv(1) == b""  # And it is cut off.
+
+
+def test_who_asks_first_is_told_no(stack):
+    with Wire(stack) as wire:
+        wire.head("/account/login/", "Content-Length: 1000001", "Expect: 100-continue")
+        status, _, body = wire.answer()
+        assert status == 413 and b"<" not in body
+
+
+def test_a_little_too_much_is_read_and_answered_with_a_page(stack):
+    with Wire(stack) as wire:
+        wire.head("/account/login/", "Content-Length: 3000000")
+        for _ in range(3):
+            wire.socket.sendall(MEGABYTE)
+        status, head, body = wire.answer()
+        assert status == 413 and b"<html" in body
+        assert b"private, no-store" in head
+        # The connection is still good.
+        wire.head("/api/nowhere", "Content-Length: 0")
+        assert wire.answer()[0] in (403, 404)
+
+
+def stored_by(pid):
+    """Bytes in files without a name that a process has open (where Twisted puts bodies)."""
+    total = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if "(deleted)" in os.readlink(descriptor):
+                total += os.stat(descriptor).st_size
+        except OSError:
+            continue
+    return total
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_chunks_without_end_are_stored_nowhere_and_cut_off(stack):
+    bound = largest_body("/api/chats")
+    before = stored_by(stack.pid("web"))
+    with Wire(stack) as wire:
+        wire.head("/api/chats", "Transfer-Encoding: chunked")
+        for _ in range(12):
+            wire.chunk(MEGABYTE)
+        assert stored_by(stack.pid("web")) - before <= bound + 1_000_000
+        with pytest.raises(OSError):
+            for _ in range(4 * DROPPED_BYTES // len(MEGABYTE)):
+                wire.chunk(MEGABYTE)
+
+
+def test_chunks_that_end_are_answered(stack):
+    with Wire(stack) as wire:
+        wire.head("/api/chats", "Transfer-Encoding: chunked")
+        for _ in range(4):
+            wire.chunk(MEGABYTE)
+        wire.socket.sendall(b"0\r\n\r\n")
+        status, _, body = wire.answer()
+        assert status == 413 and json.loads(body)["error"]["code"] == "body_too_large"

@@ -72,12 +72,20 @@ class LedgerEntryAdmin(MoneyAdmin):
         money("amount_micro_usd", "amount"),
         money("balance_after_micro_usd", "balance after"),
         "reason",
-        "staff_id",
+        "staff",
         "reply_id",
         "top_up_id",
     ]
     list_filter = ["kind", "at"]
-    search_fields = ["purse__person_id", "email", "key", "reason", "reply_id", "top_up_id"]
+    search_fields = [
+        "purse__person_id",
+        "email",
+        "key",
+        "reason",
+        "staff_email",
+        "reply_id",
+        "top_up_id",
+    ]
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
@@ -94,12 +102,24 @@ class LedgerEntryAdmin(MoneyAdmin):
         "key",
         "reason",
         "staff_id",
+        "staff_email",
         "chat_id",
         "reply_id",
         "price__model",
         "price__version",
         "top_up_id",
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        staff = User.objects.filter(pk=OuterRef("staff_id")).values("email")
+        rows: QuerySet[LedgerEntry] = super().get_queryset(request)
+        return rows.annotate(staff_email=Subquery(staff[:1]))
+
+    @admin.display(description="by", ordering="staff_email")
+    def staff(self, entry: LedgerEntry) -> str:
+        """Their id, when they are not here any more."""
+        name: str | None = entry.staff_email  # type: ignore[attr-defined]
+        return name or str(entry.staff_id or "")
 
 
 @admin.register(Hold)

@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 
 from accounts.models import User
 from billing import staff
+from billing.errors import KeyReused
 from billing.models import Purse, TopUp
 from billing.money import MICRO_PER_CENT, MICRO_PER_USD, dollars
 from billing.stripe_errors import PaymentError
@@ -183,4 +184,8 @@ def _act_on_each(
             done += 1
         except (staff.NotAllowed, PaymentError) as error:
             model_admin.message_user(request, f"{row}: {error}", messages.ERROR)
+        except KeyReused:
+            # Gone back to in the browser, changed, and sent again.
+            said = f"{row}: this form was done before, with another amount. Begin a new one."
+            model_admin.message_user(request, said, messages.ERROR)
     model_admin.message_user(request, f"Done for {done}.", messages.SUCCESS)

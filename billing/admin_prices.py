@@ -3,7 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import User
@@ -11,9 +12,6 @@ from billing import prices
 from billing.admin_lists import MoneyAdmin
 from billing.models import Price
 from billing.prices import Rates
-
-# A million dollars for a million tokens: surely a slip of the hand.
-MAX_RATE_MICRO_USD = 10**12
 
 
 class PriceForm(forms.ModelForm[Price]):
@@ -27,9 +25,23 @@ class PriceForm(forms.ModelForm[Price]):
         found = super().clean() or {}
         for name in Rates.__dataclass_fields__:
             rate = found.get(name)
-            if rate is not None and not 0 <= rate <= MAX_RATE_MICRO_USD:
-                self.add_error(name, "Between 0 and a million dollars, in micro-USD.")
+            most = prices.most_of(name)
+            if rate is not None and not 0 <= rate <= most:
+                self.add_error(name, f"Between 0 and {most:,} micro-USD.")
         return found
+
+
+@admin.action(description="Let the lists count again", permissions=["set_price"])
+def follow_lists(
+    model_admin: admin.ModelAdmin[Price], request: HttpRequest, chosen: QuerySet[Price]
+) -> None:
+    for model in sorted(set(chosen.values_list("model", flat=True))):
+        if price := prices.follow_lists(model):
+            said = f"{model}: version {price.version} is what the list said last."
+            model_admin.message_user(request, said, messages.SUCCESS)
+        else:
+            said = f"{model}: staff has set nothing, or no list knows it."
+            model_admin.message_user(request, said, messages.WARNING)
 
 
 @admin.register(Price)
@@ -50,10 +62,14 @@ class PriceAdmin(MoneyAdmin):
     search_fields = ["model"]
     date_hierarchy = "valid_from"
     ordering = ["-valid_from", "model"]
+    actions = [follow_lists]
     person_field = "staff_id"
     csv_fields = ["model", "version", "valid_from", "source", *Rates.__dataclass_fields__]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_set_price_permission(request)
+
+    def has_set_price_permission(self, request: HttpRequest) -> bool:
         may: bool = request.user.has_perm("billing.set_price")
         return may
 

@@ -122,10 +122,19 @@ class BooksAdmin(admin.ModelAdmin[Books]):
         return TemplateResponse(request, "admin/billing/balance.html", context)
 
     def webhooks_view(self, request: HttpRequest) -> HttpResponse:
-        """Every call of Stripe's webhook, accepted or refused, and what came of it."""
+        """Every call of Stripe's webhook, accepted or refused, and what came of it.
+
+        With `day` from the beginning of that day on, in UTC.
+        """
         self._require_permission(request)
-        context = self._context(request, "Calls of Stripe's webhook")
-        context |= log_context(STREAM, request.GET)
+        asked = request.GET.copy()
+        day = _day(asked.get("day", ""))
+        if day is not None:
+            began = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            # Before every entry of the day's first millisecond.
+            asked["after"] = f"{int(began.timestamp() * 1000) - 1}-{10**15 - 1}"
+        context = self._context(request, "Calls of Stripe's webhook", day=day)
+        context |= log_context(STREAM, asked)
         return TemplateResponse(request, "admin/billing/webhooks.html", context)
 
     def _require_permission(self, request: HttpRequest) -> None:
@@ -139,6 +148,14 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             "title": title,
             **context,
         }
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if day.year >= 2000 else None
 
 
 def _asked(request: HttpRequest) -> tuple[RangeForm, reports.Report | None]:

@@ -126,7 +126,9 @@ def _purses() -> Iterator[str]:
 def _entries() -> Iterator[str]:
     running = Window(Sum("amount_micro_usd"), partition_by="purse_id", order_by=F("number").asc())
     entries = LedgerEntry.objects.annotate(running=running)
-    for entry in entries.exclude(running=F("balance_after_micro_usd")).order_by("id"):
+    for entry in (
+        entries.exclude(running=F("balance_after_micro_usd")).order_by("id").iterator(BATCH)
+    ):
         yield (
             f"entry {entry.key}: says {entry.balance_after_micro_usd} after it, "
             f"the entries up to it add up to {entry.running}"
@@ -143,7 +145,9 @@ def _entries() -> Iterator[str]:
 
 def _holds() -> Iterator[str]:
     drawn = -_sum(LedgerEntry.objects.filter(hold_id=OuterRef("id")), "amount_micro_usd")
-    for hold in Hold.objects.annotate(drawn=drawn).exclude(charged_micro_usd=F("drawn")):
+    for hold in (
+        Hold.objects.annotate(drawn=drawn).exclude(charged_micro_usd=F("drawn")).iterator(BATCH)
+    ):
         yield (
             f"hold {hold.key}: says {hold.charged_micro_usd} were charged, "
             f"its charges add up to {hold.drawn}"

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from billing.money import MICRO_PER_USD
 
 # A spreadsheet takes what begins so for a formula; and titles are anybody's words.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def csv_response(name: str, header: list[str], rows: Iterable[list[object]]) -> HttpResponse:

@@ -12,6 +12,7 @@ Each is an entry of the ledger with a key of its own, so giving it twice gives i
 import logging
 import unicodedata
 import uuid
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,17 +35,16 @@ FREE_BATCH = 200
 
 
 def give_first(purse: Purse, person: User) -> None:
-    """What somebody who has never had credit has coming. `purse` is locked."""
+    """What somebody has coming who has not had it yet. `purse` is locked."""
     if not person.is_guest:
         _give_sign_up(purse, person)
-    elif settings.CREDIT_GUEST_MICRO_USD:
-        amount, key = settings.CREDIT_GUEST_MICRO_USD, f"guest:{person.id}"
-        ledger.append(purse, Kind.GUEST_BUDGET, amount, key=key)
+    elif amount := promised_micro_usd(person):
+        ledger.append(purse, Kind.GUEST_BUDGET, amount, key=_guest_key(person))
 
 
 def promised_micro_usd(person: User) -> int:
     """What `give_first` would give a guest now: what to show before anything was booked."""
-    if person.is_guest and not LedgerEntry.objects.filter(key=f"guest:{person.id}").exists():
+    if person.is_guest and not LedgerEntry.objects.filter(key=_guest_key(person)).exists():
         return settings.CREDIT_GUEST_MICRO_USD
     return 0
 
@@ -97,6 +97,8 @@ def normalised(address: str) -> str:
     """An address as one person's: without case, +tags, and the dots that Gmail ignores."""
     local, _, domain = unicodedata.normalize("NFKC", address).strip().lower().rpartition("@")
     local = local.partition("+")[0] or local
+    with suppress(UnicodeError):
+        domain = domain.encode("idna").decode()
     if domain in GMAIL:
         local, domain = local.replace(".", ""), GMAIL[0]
     return f"{local}@{domain}"
@@ -118,6 +120,10 @@ def _give_sign_up(purse: Purse, person: User) -> None:
         ledger.append(purse, Kind.SIGNUP_CREDIT, amount, key=_sign_up_key(person))
 
 
+def _guest_key(person: User) -> str:
+    return f"guest:{person.id}"
+
+
 def _sign_up_key(person: User) -> str:
     return f"signup:{person.id}"
 
@@ -137,5 +143,9 @@ def _give_free(person_id: uuid.UUID, since: datetime) -> int:
         if purse.zero_since is None or purse.zero_since > since or purse.held_micro_usd:
             return 0
         key = f"free:{person_id}:{purse.zero_since.isoformat()}"
+        # It was given before, and was so little that this is still the same zero; or money was
+        # taken back since the list was made.
+        if LedgerEntry.objects.filter(key=key).exists() or purse.balance_micro_usd < 0:
+            return 0
         ledger.append(purse, Kind.FREE_CREDIT, settings.CREDIT_FREE_MICRO_USD, key=key)
         return 1

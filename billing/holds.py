@@ -104,6 +104,9 @@ def reserve(
     with transaction.atomic():
         purse = ledger.lock_purse(person.id)
         hold = _open_hold(call.hold_key, purse)
+        if hold is not None and hold.attempt > call.attempt:
+            # Another worker is further than this one, which will find itself fenced off.
+            return _budget_of(hold, prompt_tokens, answer_tokens)
         held = hold.amount_micro_usd if hold else 0
         if hold is None:
             _require(purse, person, least)
@@ -120,10 +123,7 @@ def reserve(
         hold.model = price.model
         hold.save()
         ledger.tell_of_change(purse.person_id)
-    if amount == wanted:
-        return Budget(answer_tokens, limited=False)
-    affordable = prices.affordable_tokens(price, prompt_tokens, amount)
-    return Budget(answer_tokens if affordable is None else affordable, limited=True)
+    return _budget_of(hold, prompt_tokens, answer_tokens)
 
 
 def settle(call: Call, used: Used | None, *, last: bool = False) -> None:
@@ -153,22 +153,31 @@ def release(hold_key: str) -> None:
                 _close(hold, purse)
 
 
-def cost_so_far(call: Call, used: Used | None) -> int | None:
-    """What all attempts at an answer cost, this one too; None if none was on credit."""
+def paid_so_far(call: Call, used: Used | None) -> int | None:
+    """What is paid for all attempts at an answer, this one too; None if none was on credit."""
     earlier = Usage.objects.filter(reply_id=call.reply_id, free="").exclude(key=call.key)
-    costs = list(earlier.values_list("cost_micro_usd", flat=True))
+    costs = list(earlier.values_list("charged_micro_usd", flat=True))
     hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
     if hold is not None and hold.attempt == call.attempt:
-        costs.append(_cost(hold.price, used) if used else 0)
+        costs.append(min(_cost(hold.price, used), hold.amount_micro_usd) if used else 0)
     return sum(costs) if costs else None
 
 
 # Private
 
 
+def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
+    """What the hold pays for, of an answer that may be so long."""
+    amount = hold.amount_micro_usd
+    if amount >= prices.worst_case(hold.price, prompt_tokens, answer_tokens):
+        return Budget(answer_tokens, limited=False)
+    affordable = prices.affordable_tokens(hold.price, prompt_tokens, amount)
+    return Budget(answer_tokens if affordable is None else affordable, limited=True)
+
+
 def _require(purse: Purse, person: User, amount: int) -> None:
     """Raises OutOfCredit if so much is not there, after giving what the person has coming."""
-    if purse.available_micro_usd < amount and purse.entries == 0:
+    if purse.available_micro_usd < amount:
         grants.give_first(purse, person)
     if amount > max(purse.available_micro_usd, 0):
         raise OutOfCredit
@@ -195,7 +204,10 @@ def _count(call: Call, used: Used | None, hold: Hold | None, purse: Purse | None
         # Its hold is gone: the person has left, or an operator has let it go.
         _write_usage(call, used, _cost(price, used), 0, price, "", call.person_id)
     else:
-        _write_usage(call, used, 0, 0, None, call.free or Usage.Free.HOUSE, call.person_id)
+        free = call.free or Usage.Free.HOUSE
+        # What the operator pays for is of interest to the operator, where the provider tells it.
+        cost = used.cost_micro_usd or 0 if free == Usage.Free.HOUSE else 0
+        _write_usage(call, used, cost, 0, None, free, call.person_id)
 
 
 def _write_usage(

@@ -42,12 +42,16 @@ class Rates:
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
-            most = MAX_REQUEST_MICRO_USD if name in _EACH else MAX_TOKENS_MICRO_USD
-            if rate is not None and not 0 <= rate <= most:
+            if rate is not None and not 0 <= rate <= most_of(name):
                 raise BadPrice(f"{name} is {rate}")
 
 
 _EACH = ("image_micro_usd", "per_request_micro_usd")
+
+
+def most_of(name: str) -> int:
+    """The most that this column of a price may say."""
+    return MAX_REQUEST_MICRO_USD if name in _EACH else MAX_TOKENS_MICRO_USD
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,16 @@ def set_by_staff(model: str, rates: Rates, staff_id: Any) -> Price:
     return _add_now(model, rates, Price.Source.STAFF, staff_id)
 
 
-def follow_lists(model: str, rates: Rates, source: str) -> Price:
-    """End what staff had set: from now on the lists count again."""
-    return _add_now(model, rates, source, None)
+def follow_lists(model: str) -> Price | None:
+    """End what staff had set: what a list said last holds again, until it says something new.
+
+    None, and nothing changes, if staff has set nothing or no list ever knew the model.
+    """
+    listed = Price.objects.filter(model=model).exclude(source=Price.Source.STAFF)
+    last, now = listed.order_by("-version").first(), current(model)
+    if last is None or now is None or now.source != Price.Source.STAFF:
+        return None
+    return _add_now(model, _rates(last), last.source, None)
 
 
 def cost_of(price: Price, used: Used) -> int:

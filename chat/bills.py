@@ -1,5 +1,6 @@
 """Bills against the log: for the audit, and for holds that a crash has left behind."""
 
+import logging
 import uuid
 from datetime import timedelta
 
@@ -17,6 +18,8 @@ from chat.models import Chat, Reply
 from chat.settling import charge
 from streams.log import get_log
 
+logger = logging.getLogger(__name__)
+
 # How long a hold lies untouched before it is looked at; an answer that runs is never ended.
 STUCK_AFTER_S = 60
 # No background call takes so long.
@@ -28,35 +31,53 @@ BATCH = 200
 
 async def sweep_holds() -> int:
     """Settle and close the holds whose answer has ended, or is gone. Safe to repeat."""
-    found = await sync_to_async(_stuck)(STUCK_AFTER_S)
-    for hold in found:
-        reply = await sync_to_async(_reply_of)(hold)
-        if reply is None:
-            await sync_to_async(holds.release)(hold.key)
-            continue
-        entries = await get_log().read(reply.chat.owner.stream, chat=str(reply.chat_id))
-        await sync_to_async(_settle)(reply, attempts_of(entries, str(reply.id)))
-    return len(found)
+    swept = 0
+    for hold in await sync_to_async(_stuck)(STUCK_AFTER_S):
+        try:
+            await _sweep(hold)
+            swept += 1
+        except Exception:
+            # One that cannot be settled must not keep the others open; the audit names it.
+            logger.exception("hold %s could not be settled yet", hold.key)
+    return swept
+
+
+async def _sweep(hold: Hold) -> None:
+    reply = await sync_to_async(_reply_of)(hold)
+    if reply is None:
+        await sync_to_async(holds.release)(hold.key)
+        return
+    entries = await get_log().read(reply.chat.owner.stream, chat=str(reply.chat_id))
+    await sync_to_async(_settle)(reply, attempts_of(entries, str(reply.id)))
 
 
 async def check(findings: Findings) -> None:
     """Every answer that has ended was billed for what the log holds, and for nothing else."""
     overdue = await sync_to_async(_stuck)(OVERDUE_AFTER_S)
     findings.add("open holds", len(overdue), [f"hold {hold.key}: left open" for hold in overdue])
-    last: Chat | None = None
+    last: uuid.UUID | None = None
     while chats := await sync_to_async(_chats_after)(last):
-        for chat in chats:
-            await _check_chat(chat, findings)
+        for chat_id in chats:
+            count, differences = await _check_chat(chat_id)
+            if differences:
+                # It may have changed its owner, or been erased, in between: looked at once more.
+                count, differences = await _check_chat(chat_id)
+            findings.add("answers", count, differences)
         last = chats[-1]
 
 
-async def _check_chat(chat: Chat, findings: Findings) -> None:
+async def _check_chat(chat_id: uuid.UUID) -> tuple[int, list[str]]:
+    """How many of its answers have ended, and what is wrong with their bills."""
     # In this order: what a row says has ended is in the log and has been charged.
-    replies = await sync_to_async(_ended)(chat)
-    entries = await get_log().read(chat.owner.stream, chat=str(chat.id))
+    stream, replies = await sync_to_async(_ended)(chat_id)
+    if not replies:
+        return 0, []
+    entries = await get_log().read(stream, chat=str(chat_id))
+    differences: list[str] = []
     for reply, usage in replies:
         tried = [a for a in attempts_of(entries, str(reply.id)) if a.number <= reply.attempts]
-        findings.add("answers", 1, _compare(reply, tried, usage))
+        differences += _compare(reply, tried, usage)
+    return len(replies), differences
 
 
 def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> list[str]:
@@ -128,15 +149,20 @@ def _settle(reply: Reply, tried: list[Attempt]) -> None:
             charge(reply, tried, None, last=True)
 
 
-def _chats_after(last: Chat | None) -> list[Chat]:
-    chats = Chat.objects.select_related("owner").order_by("id")
-    return list((chats.filter(id__gt=last.id) if last else chats)[:BATCH])
+def _chats_after(last: uuid.UUID | None) -> list[uuid.UUID]:
+    chats = Chat.objects.order_by("id")
+    found = chats.filter(id__gt=last) if last else chats
+    return list(found.values_list("id", flat=True)[:BATCH])
 
 
-def _ended(chat: Chat) -> list[tuple[Reply, dict[int, Usage]]]:
+def _ended(chat_id: uuid.UUID) -> tuple[str, list[tuple[Reply, dict[int, Usage]]]]:
+    """The stream that a chat is in, and its answers that have ended, with their usage."""
+    chat = Chat.objects.select_related("owner").filter(id=chat_id).first()
+    if chat is None:
+        return "", []
     replies = list(chat.replies.filter(state__in=Reply.FINAL))
     usage: dict[uuid.UUID | None, dict[int, Usage]] = {reply.id: {} for reply in replies}
     ids = [reply.id for reply in replies]
     for row in Usage.objects.filter(reply_id__in=ids, purpose=Usage.Purpose.ANSWER):
         usage[row.reply_id][row.attempt] = row
-    return [(reply, usage[reply.id]) for reply in replies]
+    return chat.owner.stream, [(reply, usage[reply.id]) for reply in replies]

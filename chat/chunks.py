@@ -121,10 +121,19 @@ class ChunkReader:
     def _use(self, usage: object, event: bytes) -> None:
         if isinstance(usage, dict):
             if "cost" in usage:  # money: read once more, its digits as they stand
-                exact = json.loads(event.decode(errors="replace"), parse_float=Decimal)
-                self.usage = read_usage(exact["usage"]) or self.usage
+                self.usage = read_usage(_exact(event, usage)) or self.usage
             else:
                 self.usage = read_usage(usage) or self.usage
+
+
+def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
+    """The `usage` with every number as it was written; without its cost when that is no number."""
+    try:
+        chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
+        exact: dict[str, Any] = chunk["usage"]
+        return exact
+    except (ValueError, ArithmeticError):
+        return usage | {"cost": None}
 
 
 def _join_halves(text: str, final: bool) -> tuple[str, str]:

@@ -469,14 +469,14 @@ class Generation:
         return last.bill
 
     async def _cost(self, usage: Usage | None) -> int | None:
-        """What the answer cost in all; where nothing is charged, what the provider says it cost."""
+        """What is paid for the answer in all; where nothing is, what the provider says it cost."""
         if not self.tried:
             return None
         if self.model is not None and paying.free_reason(self.model):
             return usage.cost_micro_usd if usage else None
         last = self.tried[-1]
         call = paying.call_of(self.order.reply, last.number, last.model, "")
-        return await sync_to_async(holds.cost_so_far)(call, last.used)
+        return await sync_to_async(holds.paid_so_far)(call, last.used)
 
     def _usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
         """What the answer as a whole used: providers tell it for a call that ended well, only.

@@ -20,10 +20,11 @@ from billing.price_table import look_up
 from billing.prices import BadPrice, Rates
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
-from chat.models import Reply
+from chat.models import Chat, Reply
 from chat.own_models import find_for, is_own
 from chat.tokens import TOKENS_PER_TURN, estimate_tokens
 from chat.work_orders import WorkOrder
+from streams.errors import FencedError
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,13 @@ def within_price(model: Model, price: Price) -> Model:
 
 
 def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int) -> Budget:
-    """Before an attempt with a prompt of so many tokens. Raises OutOfCredit."""
+    """Before an attempt with a prompt of so many tokens.
+
+    Raises OutOfCredit; FencedError when the chat has gone to an account, or with its owner, since
+    the order was loaded: whoever goes on with it there has the hold.
+    """
+    if not Chat.objects.filter(id=order.reply.chat_id, owner_id=order.owner_id).exists():
+        raise FencedError(order.reply_id)
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
     call = call_of(order.reply, attempt, model.id, "")
     return holds.reserve(order.reply.chat.owner, call, price, tokens, most)

@@ -5,6 +5,7 @@ the chat stay its title. HOLDFAST_BACKGROUND_CALLS=False turns it off, as does e
 themselves.
 """
 
+import asyncio
 import logging
 import re
 import uuid
@@ -26,7 +27,7 @@ from chat.model_errors import ProviderError
 from chat.models import Chat
 from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt
-from chat.providers import Finish, stream_answer
+from chat.providers import Delta, Finish, stream_answer
 from chat.transcript import Transcript
 from chat.work_orders import WorkOrder
 from streams.errors import StreamsError
@@ -39,6 +40,9 @@ TITLE_MAX_CHARS = 60
 EXCERPT_CHARS = 600
 ANSWER_MAX_CHARS = 200
 ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
+# Of a model that thinks without end, whatever it was told. Below chat/bills.py: TITLE_GONE_AFTER_S.
+THOUGHT_MAX_CHARS = 16_000
+ASK_LIMIT_S = 120.0
 INSTRUCTION = (
     "Write a title of two to six words for the conversation below. "
     "Reply with the title alone: no quotes, no full stop.\n\n"
@@ -61,6 +65,8 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
             await get_log().append(order.stream, [logged])
     except (ProviderError, UnknownModelError, StreamsError, BillingError, DatabaseError) as error:
         logger.info("no title for chat %s: %s", order.chat_id, error)
+    except TimeoutError:
+        logger.info("no title for chat %s: it took too long", order.chat_id)
 
 
 async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
@@ -71,20 +77,23 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
     asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
     prompt = await build_prompt([("user", asked)], model)
     most = await sync_to_async(_hold)(order, model, prompt)
-    written, used = "", None
+    got, used = Delta(), None
     try:
-        async with aclosing(stream_answer(model, prompt, max_tokens=most)) as stream:
+        async with (
+            asyncio.timeout(ASK_LIMIT_S),
+            aclosing(stream_answer(model, prompt, max_tokens=most)) as stream,
+        ):
             async for item in stream:
                 if isinstance(item, Finish):
                     used = used_by_provider(item.usage) if item.usage else None
-                else:
-                    written += item.text
-                    if len(written) > ANSWER_MAX_CHARS:
-                        break
+                    continue
+                got = Delta(got.text + item.text, got.reasoning + item.reasoning)
+                if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
+                    break
     finally:
-        used = used or delivered(prompt.prompt_tokens, written, "")
+        used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
         await sync_to_async(_settle)(order, model, used)
-    return clean_title(written)
+    return clean_title(got.text)
 
 
 def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:

@@ -10,6 +10,8 @@ from typing import Any
 ASCII_PER_TOKEN = 3
 OTHER_BYTES_PER_TOKEN = 2
 TOKENS_PER_TURN = 8
+# No call uses more: who says so has made a mistake. It also keeps every sum within the database.
+MAX_TOKENS_SAID = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,16 @@ def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> Usage:
 
 
 def read_usage(usage: dict[str, Any]) -> Usage | None:
-    """From a provider's `usage` object, whose numbers were parsed as int or Decimal."""
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(completion, int):
+    """From a provider's `usage` object, whose numbers were parsed as int or Decimal.
+
+    None when its counts cannot be: then our own count is what counts.
+    """
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt is None or completion is None:
         return None
     return Usage(
-        max(prompt, 0),
-        max(completion, 0),
+        prompt,
+        completion,
         _detail(usage, "completion_tokens_details", "reasoning_tokens"),
         _detail(usage, "prompt_tokens_details", "cached_tokens"),
         micro_usd(usage.get("cost")),
@@ -67,13 +72,20 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
 def micro_usd(cost: object) -> int | None:
     """USD as whole micro-USD, rounded up: we never book less than was charged."""
     if isinstance(cost, int | Decimal) and not isinstance(cost, bool):
-        value = Decimal(cost) * 1_000_000
-        if value.is_finite() and 0 <= value < 10**15:
-            return int(value.to_integral_value(ROUND_CEILING))
+        value = Decimal(cost)
+        # Before it is multiplied: a number that is sent may have any exponent.
+        if value.is_finite() and 0 <= value < 10**9:
+            return int((value * 1_000_000).to_integral_value(ROUND_CEILING))
     return None
 
 
 def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:
     details = usage.get(group)
-    value = details.get(name) if isinstance(details, dict) else None
-    return value if isinstance(value, int) else None
+    return _count(details.get(name)) if isinstance(details, dict) else None
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS_SAID:
+        return None
+    return value

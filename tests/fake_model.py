@@ -25,6 +25,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   overlap=N        asked: repeat its last N characters
   prefill=refuse   400 to a last assistant turn; prefill=tidy: 400 if it ends in whitespace
   no_usage=1  no_done=1  no_finish=1  cost=0.00123     usage_400=1 (400 to stream_options)
+  says=N           completion_tokens of the usage, whatever was sent
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
@@ -400,6 +401,8 @@ class Answer:
             "total_tokens": self.q.prompt_tokens + sent + thought,
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
+        if "says" in self.q.script:
+            usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
         if "cost" in self.q.script:
             usage["cost"] = orjson.Fragment(self.q.script["cost"])
         return usage

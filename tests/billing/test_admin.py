@@ -1,17 +1,20 @@
 """Billing in the admin: who sees what, what may be done, and that nothing is edited."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger, top_ups
+from billing import ledger, prices, stripe_webhooks, top_ups
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
+from billing.prices import Rates
+from billing.stripe_errors import WebhookRefused
 from tests.billing.stripe_fixtures import ordered, posted
 
 pytestmark = pytest.mark.django_db
@@ -190,6 +193,28 @@ def test_who_may_only_look_has_no_acts(client, sign_in, alice):
     assert not LedgerEntry.objects.filter(kind="adjustment").exists()
 
 
+def test_a_form_that_is_changed_after_it_was_done_is_refused_in_words(client, sign_in, alice):
+    sign_in("Finance")
+    purse = Purse.objects.get(person_id=alice.id)
+    fields = {"act": str(uuid.uuid4()), "reason": "Sorry", "confirmed": "yes"}
+    post_act(client, url("purse_changelist"), "change_credit", [purse], amount="1", **fields)
+    post_act(client, url("purse_changelist"), "change_credit", [purse], amount="2", **fields)
+    assert b"with another amount" in client.get(url("purse_changelist")).content
+    assert ledger.balance(alice.id).balance_micro_usd == 21_000_000
+
+
+def test_the_ledger_names_who_of_staff_it_was(client, sign_in, alice):
+    staff = sign_in("Finance")
+    kept = {"reason": "Sorry", "staff_id": staff.id}
+    ledger.post(alice.id, "adjustment", 5, key="a", **kept)
+    assert (
+        b"staff@example.org"
+        in client.get(url("ledgerentry_changelist") + "?kind=adjustment").content
+    )
+    found = client.get(url("ledgerentry_changelist") + "?q=staff@example.org")
+    assert found.context["cl"].result_count == 1
+
+
 # Refunds
 
 
@@ -244,6 +269,37 @@ def test_a_price_that_makes_no_sense_is_refused(client, sign_in, rate):
     body = {"model": "a", "input_micro_usd": rate, "output_micro_usd": "3"}
     page = client.post(url("price_add"), body | {"per_request_micro_usd": "0"})
     assert b"errorlist" in page.content and not Price.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("input_micro_usd", 10**10 + 1), ("per_request_micro_usd", 10**8 + 1)],
+)
+def test_a_price_that_no_list_may_say_is_refused_in_words(client, sign_in, name, rate):
+    sign_in("Finance")
+    body = {"model": "a", "input_micro_usd": 1, "output_micro_usd": 3, "per_request_micro_usd": 0}
+    page = client.post(url("price_add"), body | {name: rate})
+    assert b"errorlist" in page.content and not Price.objects.exists()
+
+
+def test_staff_lets_the_lists_count_again(client, sign_in, alice):
+    staff = sign_in("Finance")
+    prices.offer("openrouter/a", Rates(1, 2), "openrouter")
+    mine = prices.set_by_staff("openrouter/a", Rates(9, 9), staff.id)
+    body = {"action": "follow_lists", "_selected_action": [mine.pk]}
+    for _ in range(2):
+        client.post(url("price_changelist"), body)
+    price = prices.current("openrouter/a")
+    assert (price.version, price.source, price.output_micro_usd) == (3, "openrouter", 2)
+
+
+def test_support_sets_no_prices(client, sign_in, alice):
+    staff = sign_in("Support")
+    prices.offer("openrouter/a", Rates(1, 2), "openrouter")
+    mine = prices.set_by_staff("openrouter/a", Rates(9, 9), staff.id)
+    client.post(url("price_changelist"), {"action": "follow_lists", "_selected_action": [mine.pk]})
+    assert client.get(url("price_add")).status_code == HTTPStatus.FORBIDDEN
+    assert prices.current("openrouter/a") == mine
 
 
 # Reports
@@ -301,3 +357,14 @@ def test_people_show_their_credit_and_what_they_spent(client, sign_in, alice, ca
     sign_in("Finance")
     page = client.get(reverse("admin:accounts_user_changelist")).content
     assert b">$20.00</a>" in page and b"$1.23" in page
+
+
+def test_webhook_calls_are_shown_from_a_day_on(client, sign_in, redis_url):
+    refused = WebhookRefused("no_signature", "The header is missing.")
+    async_to_sync(stripe_webhooks.note_refusal)(refused, b"{}", "192.0.2.1")
+    sign_in("Finance")
+    today = datetime.now(UTC).date()
+    for day, rows in ((today, 1), (today + timedelta(days=2), 0), ("2025-99-99", 1), ("", 1)):
+        page = client.get(url("books_webhooks"), {"day": str(day)})
+        assert page.status_code == HTTPStatus.OK
+        assert len(page.context["rows"]) == rows, day

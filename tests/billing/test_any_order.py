@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 from accounts.models import User
 from billing import audit, holds, ledger
 from billing.errors import KeyReused, OutOfCredit
-from billing.models import Hold, LedgerEntry, Price, Purse, Usage
+from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import Used
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,6 +26,7 @@ amounts = st.integers(1, 3_000_000)
 tokens = st.integers(0, 60_000)
 GIVES = ("top_up", "free_credit", "dispute_won", "adjustment")
 TAKES = ("refund", "dispute", "adjustment")
+GUEST = 500_000
 
 
 class Books(RuleBasedStateMachine):
@@ -88,21 +89,21 @@ class Books(RuleBasedStateMachine):
     def place(self, prompt):
         reply = uuid.uuid4()
         before = self.available()
-        first = not Purse.objects.filter(person_id=self.person.id, entries__gt=0).exists()
+        had = self.budget()
         try:
             key = holds.answer_key(reply)
             holds.place(self.person, key, self.price, prompt, chat_id=None, reply_id=reply)
         except OutOfCredit:
-            assert before < 3 * prompt + 15 * 200 or first
-        if first:
-            self.balance = ledger.balance(self.person.id).balance_micro_usd
+            assert before < 3 * prompt + 15 * 200
+            assert had or before + GUEST < 3 * prompt + 15 * 200
+        self.balance += self.budget() - had
         return reply
 
     @rule(reply=calls, prompt=tokens, answer=tokens, attempt=st.integers(1, 3))
     def reserve(self, reply, prompt, answer, attempt):
         if self.call(reply, attempt).key in self.settled:
             return  # The worker settles an attempt before it reserves for the next one.
-        before = self.balance
+        had, before = self.budget(), self.open_hold(reply)
         try:
             budget = holds.reserve(
                 self.person, self.call(reply, attempt), self.price, prompt, answer
@@ -110,9 +111,15 @@ class Books(RuleBasedStateMachine):
         except OutOfCredit:
             return
         finally:
-            if before == 0 and not self.posted:
-                self.balance = ledger.balance(self.person.id).balance_micro_usd
-        hold = Hold.objects.get(key=holds.answer_key(reply), state="open")
+            self.balance += self.budget() - had
+        hold = self.open_hold(reply)
+        if before and before.attempt > attempt:
+            # A worker that came too late.
+            assert (hold.attempt, hold.amount_micro_usd) == (
+                before.attempt,
+                before.amount_micro_usd,
+            )
+            return
         assert budget.max_tokens <= answer
         assert 3 * prompt + 15 * budget.max_tokens <= hold.amount_micro_usd + 1
         assert budget.limited == (budget.max_tokens < answer) or budget.limited
@@ -159,9 +166,8 @@ class Books(RuleBasedStateMachine):
         assert ledger.balance(self.person.id).held_micro_usd == 0
         charged = Usage.objects.filter(person_id=self.person.id).values_list("charged_micro_usd")
         posted = sum(amount for _, amount in self.posted.values())
-        guest = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
-        given = sum(guest.values_list("amount_micro_usd", flat=True))
-        assert self.balance == posted + given - sum(amount for (amount,) in charged)
+        assert self.balance == posted + self.budget() - sum(amount for (amount,) in charged)
+        assert self.budget() in (0, GUEST)
 
     def call(self, reply, attempt):
         key = holds.answer_key(reply)
@@ -176,9 +182,17 @@ class Books(RuleBasedStateMachine):
             attempt,
         )
 
+    def budget(self):
+        """Given once, when first needed."""
+        found = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
+        return sum(found.values_list("amount_micro_usd", flat=True))
+
     def held_for(self, reply):
-        hold = Hold.objects.filter(key=holds.answer_key(reply), state="open").first()
+        hold = self.open_hold(reply)
         return hold.amount_micro_usd if hold else 0
+
+    def open_hold(self, reply):
+        return Hold.objects.filter(key=holds.answer_key(reply), state="open").first()
 
     def available(self):
         return ledger.balance(self.person.id).available_micro_usd
@@ -189,8 +203,8 @@ def test_any_order(transactional_db, monkeypatch):
     run_state_machine_as_test(
         Books,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=20,
+            max_examples=15,
+            stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),

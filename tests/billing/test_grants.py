@@ -110,6 +110,19 @@ def test_a_second_address_of_somebody_who_left_brings_none_either():
     assert balance(back) == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "same"),
+    [
+        ("A+b@Example.org", "a@example.org"),
+        ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+        ("a.b+c@googlemail.com", "ab@gmail.com"),
+        ("ａnn@example.org", "ann@example.org"),
+    ],
+)
+def test_one_mailbox_has_one_name(address, same):
+    assert grants.normalised(address) == grants.normalised(same)
+
+
 def test_dots_count_where_they_count():
     for email in ("a.b@example.org", "ab@example.org"):
         person = account(email)
@@ -309,3 +322,17 @@ def test_amounts_of_nothing_give_nothing(settings, price):
         needs_credit(guest(), price)
     assert not LedgerEntry.objects.exists()
     assert grants.give_free_credit(dt.datetime(2099, 1, 1, tzinfo=UTC)) == 0
+
+
+def test_a_free_credit_that_leaves_one_at_zero_is_given_once_and_holds_up_nobody(settings):
+    settings.CREDIT_FREE_MICRO_USD = 500
+    first = dt.datetime(2026, 1, 1, tzinfo=UTC)
+    with time_machine.travel(first, tick=False) as clock:
+        alice = at_zero()
+        clock.move_to(first + dt.timedelta(days=31))
+        assert [grants.give_free_credit() for _ in range(2)] == [1, 0]
+        settings.CREDIT_FREE_MICRO_USD = 700
+        bob = at_zero("bob@example.org")
+        clock.move_to(first + dt.timedelta(days=62))
+        assert grants.give_free_credit() == 1
+    assert (balance(alice), balance(bob)) == (505, 705)

@@ -104,8 +104,12 @@ def test_a_version_is_made_only_of_what_is_new():
     assert prices.offer(model, Rates(1, 2), "openrouter").version == 3
     by_staff = prices.set_by_staff(model, Rates(9, 9), uuid.uuid4())
     assert prices.offer(model, Rates(1, 5), "openrouter") == by_staff == prices.current(model)
-    assert prices.follow_lists(model, Rates(1, 5), "openrouter").version == 5
+    followed = prices.follow_lists(model)
+    assert (followed.version, followed.output_micro_usd, followed.source) == (5, 2, "openrouter")
+    assert prices.follow_lists(model) is None
     assert prices.offer(model, Rates(1, 6), "openrouter").version == 6
+    prices.set_by_staff("openrouter/b", Rates(9, 9), uuid.uuid4())
+    assert prices.follow_lists("openrouter/b") is None
 
 
 def test_staff_cannot_set_what_is_no_price():

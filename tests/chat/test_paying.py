@@ -311,12 +311,28 @@ async def test_a_local_model_costs_nothing_and_is_counted(worker, alice):
 
 async def test_the_operator_may_pay(worker, alice, settings):
     settings.BILLING = False
-    _, reply = await send(alice, "[[tokens=5]] a")
+    _, reply = await send(alice, "[[tokens=5&cost=0.25]] a")
     await alice.settled(reply)
     await ended(reply)
     [usage] = await usage_of(reply)
-    assert usage.free == "house"
+    assert (usage.free, usage.cost_micro_usd, usage.charged_micro_usd) == ("house", 250_000, 0)
     assert not await LedgerEntry.objects.aexists()
+    assert (await audit.run()).differences == []
+
+
+@pytest.mark.parametrize("then", [False, True])
+async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, settings, then):
+    """What is held is charged; what was begun for nothing stays free."""
+    settings.BILLING = not then
+    _, reply = await send(alice, "[[tokens=60&rate=100]] a")
+    await alice.until(reply, lambda message: bool(message.text))
+    settings.BILLING = then
+    await alice.settled(reply)
+    await ended(reply)
+    [usage] = await usage_of(reply)
+    assert await charges_of(reply) == ([] if then else [table_cost(usage)])
+    assert not await Hold.objects.filter(state="open").aexists()
+    assert (await audit.run()).differences == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.utils import user_pk_to_url_str
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.usersessions.adapter import DefaultUserSessionsAdapter
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import Http404, HttpRequest, HttpResponse
 
-from accounts import guest_accounts, guest_joins, mail, sessions
+from accounts import guest_accounts, guest_joins, mail, sessions, words
 from accounts.client_address import UNKNOWN, client_address
 from accounts.guests import forget_visitor
 from accounts.middleware import guest_behind
@@ -29,6 +30,8 @@ NO_ADDRESS = "::"
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    error_messages = {**DefaultAccountAdapter.error_messages, **words.ACCOUNT_ERRORS}
+
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
         """The last step of every sign-in, when all has been proved: here the guest comes along."""
         assert isinstance(user, User)
@@ -60,6 +63,13 @@ class AccountAdapter(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
         address = client_address(request)
         return NO_ADDRESS if address == UNKNOWN else address
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        return [
+            method | {"description": words.WAYS_TO_PROVE.get(method["id"], method["description"])}
+            for method in methods
+        ]
 
     def format_email_subject(self, subject: str) -> str:
         return subject
@@ -107,6 +117,12 @@ class SessionsAdapter(DefaultUserSessionsAdapter):
 
 
 class MFAAdapter(DefaultMFAAdapter):
+    error_messages = {**DefaultMFAAdapter.error_messages, **words.SECOND_FACTOR_ERRORS}
+
+    def generate_authenticator_name(self, user: AbstractBaseUser, kind: Authenticator.Type) -> str:
+        count: int = Authenticator.objects.filter(user_id=user.pk, type=kind).count()
+        return f"Passkey {count + 1}" if count else "Passkey"
+
     def get_totp_issuer(self) -> str:
         return "Holdfast"
 
@@ -125,6 +141,8 @@ class MFAAdapter(DefaultMFAAdapter):
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
+    error_messages = {**DefaultSocialAccountAdapter.error_messages, **words.SERVICE_ERRORS}
+
     def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
         """A provider that is not configured has no pages; allauth would fail on them."""
         try:

@@ -3,6 +3,7 @@
 import logging
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -13,6 +14,7 @@ from accounts.models import User
 logger = logging.getLogger(__name__)
 
 CODE = re.compile(r"[0-9A-Z-]{4,12}")
+FOOT = "Sent by Holdfast at "
 ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -23,7 +25,7 @@ def send(person: User, template: str, context: dict[str, Any] | None = None) -> 
     """
     if not person.email:
         return
-    values = {"person": person, "site": address_of("/"), **(context or {})}
+    values = {"person": person, "site": address_of("/"), **site_named(), **(context or {})}
     subject = " ".join(render_to_string(f"{template}_subject.txt", values).split())
     text = render_to_string(f"{template}_message.txt", values).strip() + "\n"
     message = EmailMultiAlternatives(subject, text, to=[person.email])
@@ -39,8 +41,13 @@ def address_of(path: str) -> str:
     return (settings.URL or f"http://localhost:{settings.PORT}") + path
 
 
+def site_named() -> dict[str, Any]:
+    """What the last line of every mail asks for, as allauth gives it to its own."""
+    return {"current_site": {"domain": urlsplit(address_of("/")).netloc}}
+
+
 def html_of(subject: str, text: str) -> str:
-    """Paragraphs; a line that is only a code or only an address stands out."""
+    """Paragraphs; a line that is only a code or an address stands out, the foot stands back."""
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
     return render_to_string(
         "mail/message.html", {"subject": subject, "blocks": [_block(part) for part in paragraphs]}
@@ -52,4 +59,6 @@ def _block(paragraph: str) -> dict[str, str]:
         return {"kind": "code", "text": paragraph}
     if ADDRESS.fullmatch(paragraph):
         return {"kind": "link", "text": paragraph}
+    if paragraph.startswith(FOOT):
+        return {"kind": "foot", "text": paragraph}
     return {"kind": "text", "text": paragraph}

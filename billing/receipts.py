@@ -7,7 +7,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts.mail import html_of
+from accounts.mail import html_of, site_named
 from accounts.models import User
 from billing import top_ups
 from billing.models import TopUp
@@ -50,6 +50,7 @@ def _message(top_up: TopUp, email: str) -> EmailMultiAlternatives:
         "top_up": top_up,
         "lines": top_ups.lines(top_up),
         "address": settings.URL + path if settings.URL else "",
+        **site_named(),
     }
     text = render_to_string("billing/email/receipt.txt", context).strip() + "\n"
     message = EmailMultiAlternatives(SUBJECT, text, to=[email])

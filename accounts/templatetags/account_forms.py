@@ -1,11 +1,15 @@
-"""Fields of allauth's forms in our look: their widgets know nothing of our classes."""
+"""Fields of allauth's forms in our look and our words: they know nothing of either."""
 
 from django import template
 from django.forms import BoundField
 from django.forms.widgets import Input, Select, Textarea
 from django.utils.safestring import SafeString
 
+from accounts import words
+from accounts.devices import device_name as device_name_of
+
 register = template.Library()
+register.filter("device_name", device_name_of)
 
 
 @register.simple_tag
@@ -14,12 +18,29 @@ def styled(field: BoundField) -> SafeString:
     attrs: dict[str, str | bool] = (
         {"class": "field"} if isinstance(field.field.widget, Input | Select | Textarea) else {}
     )
+    said = [f"{field.auto_id}-errors"] if field.errors else []
+    said += [f"{field.auto_id}_helptext"] if help_of(field) else []
+    if said:
+        attrs["aria-describedby"] = " ".join(said)
     if field.errors:
-        attrs |= {"aria-invalid": "true", "aria-describedby": f"{field.auto_id}-errors"}
-    elif field.help_text:
-        attrs["aria-describedby"] = f"{field.auto_id}_helptext"
+        attrs["aria-invalid"] = "true"
     if field.html_name == "code":
         attrs |= {"inputmode": "numeric", "autocomplete": "one-time-code"}
     # The label says it; a placeholder besides would only be in the way.
     field.field.widget.attrs.pop("placeholder", None)
     return field.as_widget(attrs=attrs)
+
+
+@register.filter
+def label_of(field: BoundField) -> str:
+    return words.LABELS.get(_name(field)) or str(field.label)
+
+
+@register.filter
+def help_of(field: BoundField) -> str:
+    """HTML where the form gives it."""
+    return words.HELP.get(_name(field)) or str(field.help_text)
+
+
+def _name(field: BoundField) -> tuple[str, str]:
+    return type(field.form).__name__, field.name

@@ -1,9 +1,5 @@
 """Codes as a real authenticator app computes them, and those for when the app is lost."""
 
-import base64
-import hashlib
-import hmac
-import struct
 import time
 
 import pytest
@@ -12,21 +8,13 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.contrib.auth import SESSION_KEY
 
+from tests.accounts.authenticator import totp
 from tests.accounts.mailbox import text_of
 from tests.accounts.people import PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ACTIVATE = "/account/2fa/totp/activate/"
 AUTHENTICATE = "/account/2fa/authenticate/"
-
-
-def totp(secret, at=None):
-    """RFC 6238, as the apps do it: SHA-1, 30 seconds, six digits."""
-    count = struct.pack(">Q", int((at or time.time()) // 30))
-    padded = secret + "=" * (-len(secret) % 8)
-    digest = hmac.new(base64.b32decode(padded, casefold=True), count, hashlib.sha1).digest()
-    start = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[start : start + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
 
 
 def wrong(code):

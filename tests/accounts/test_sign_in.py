@@ -119,7 +119,7 @@ def test_signing_up_looks_the_same_whether_the_address_is_known(visitor):
         for page, one in zip(pages, (known, unknown), strict=True)
     ]
     assert texts[0].splitlines() == texts[1].splitlines()
-    assert "already exists" in text_of(visitor.mailbox.to(visitor.email))
+    assert "an account with this address already" in text_of(visitor.mailbox.to(visitor.email))
 
 
 def test_signing_up_takes_as_long_whether_the_address_is_known(visitor, monkeypatch):

@@ -162,7 +162,7 @@ def test_somebody_elses_chat_is_not_there(alice, new_context):
     charlie = new_context().new_page()
     response = charlie.goto(alice.page.url)
     assert response is not None and response.status == 404
-    expect(charlie.get_by_role("heading", level=1)).to_have_text("This page is not here")
+    expect(charlie.get_by_role("heading", level=1)).to_have_text("There is nothing here")
     assert "Secret" not in charlie.content()
 
 

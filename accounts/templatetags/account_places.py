@@ -1,0 +1,92 @@
+"""Where one can go within the settings: one list, drawn as a column or behind a button."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django import template
+from django.urls import reverse
+
+register = template.Library()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`under`: what the paths of its other pages begin with, if it has any."""
+
+    name: str
+    url: str
+    under: str = ""
+    is_current: bool = False
+
+    def seen_from(self, path: str) -> "Place":
+        is_current = path == self.url or bool(self.under and path.startswith(self.under))
+        return replace(self, is_current=is_current)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    places: list[Place]
+
+
+@register.simple_tag(takes_context=True)
+def settings_places(context: dict[str, Any], has_billing: bool) -> dict[str, Any]:
+    """`groups` of places for the person who looks, and the name of the `current` place, or ""."""
+    path = context["request"].path
+    listed = (_of_guests if context["user"].is_guest else _of_people)(has_billing)
+    groups = [Group(name, [place.seen_from(path) for place in places]) for name, places in listed]
+    current = [place.name for group in groups for place in group.places if place.is_current]
+    return {"groups": groups, "current": current[0] if current else ""}
+
+
+def _of_guests(has_billing: bool) -> list[tuple[str, list[Place]]]:
+    back = f"?next={reverse('accounts:settings')}"
+    sign_up = Place("Sign up", reverse("account_signup") + back)
+    sign_in = Place("Sign in", reverse("account_login") + back)
+    return [
+        ("You", [_preferences(), *_credit(has_billing), _data()]),
+        ("An account of your own", [sign_up, sign_in]),
+    ]
+
+
+def _of_people(has_billing: bool) -> list[tuple[str, list[Place]]]:
+    return [
+        ("You", [_preferences(), Place("Account", reverse("accounts:account")), _data()]),
+        (
+            "Models and money",
+            [Place("Provider keys", reverse("accounts:keys")), *_credit(has_billing)],
+        ),
+        (
+            "Signing in",
+            [
+                Place("Email addresses", reverse("account_email")),
+                Place("Password", reverse("account_change_password"), under="/account/password/"),
+                Place("Second factor", reverse("mfa_index"), under=reverse("mfa_index")),
+                Place("Connected services", reverse("socialaccount_connections")),
+            ],
+        ),
+        (
+            "Safety",
+            [
+                Place("Sessions", reverse("accounts:sessions")),
+                Place("Activity", reverse("accounts:security-events")),
+            ],
+        ),
+    ]
+
+
+def _preferences() -> Place:
+    return Place("Preferences", reverse("accounts:settings"))
+
+
+def _data() -> Place:
+    url = reverse("accounts:data")
+    return Place("Your data", url, under=url)
+
+
+def _credit(has_billing: bool) -> list[Place]:
+    """The page is that of an app above, known here by the name of its route alone."""
+    if not has_billing:
+        return []
+    url = reverse("billing:overview")
+    return [Place("Credit and usage", url, under=url)]

@@ -6,31 +6,34 @@ written take the same path. Nothing of it depends on a browser being there.
 """
 
 import asyncio
-import dataclasses
 import enum
 import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from billing import holds
 from billing.errors import BillingError
 from chat import events as ev
-from chat import paying, settling
+from chat.answer_bill import AnswerBill
+from chat.answer_errors import (
+    ATTEMPTS_SPENT,
+    INTERNAL_ERROR,
+    NOT_RETRYABLE,
+    OUT_OF_CREDIT,
+    SENTENCES,
+)
 from chat.appender import PartAppender
-from chat.attempts import Attempt, attempts_of, bill_of, used_by_provider
+from chat.attempts import attempts_of
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ContextTooLong, ProviderError
 from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.providers import Delta, Finish, means_for, stream_answer
 from chat.sends import append_outbox
-from chat.tokens import Usage, estimate_tokens, estimated_usage
+from chat.tokens import Usage
 from chat.transcript import Message, Transcript, fold, fold_entries
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
@@ -41,29 +44,11 @@ logger = logging.getLogger(__name__)
 
 # Between attempts after a provider's fault: doubled each time, or what Retry-After says if longer.
 FIRST_RETRY_DELAY_S = 0.5
-# After an error of these kinds the same request would fail again.
-NOT_RETRYABLE = frozenset({"context_too_long", "bad_request", "refused"})
-
 # No text has so many characters a token throughout: what comes beyond is not read, nor paid for.
 MAX_CHARS_PER_TOKEN = 16
 
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
-
-ATTEMPTS_SPENT = "attempts_spent"
-INTERNAL_ERROR = "internal_error"
-OUT_OF_CREDIT = "out_of_credit"
-NO_PRICE = "no_price"
-SENTENCES = {
-    ATTEMPTS_SPENT: (
-        "This answer was interrupted too often. What was written is kept; you can continue it."
-    ),
-    OUT_OF_CREDIT: (
-        "Your credit is used up. What was written is kept; add credit, then continue the answer."
-    ),
-    NO_PRICE: "It is not known what this model costs, so it cannot be used. Choose another model.",
-    INTERNAL_ERROR: "Something went wrong on our side. What was written is kept; try again.",
-}
 
 
 class Outcome(enum.Enum):
@@ -112,16 +97,9 @@ class Generation:
         self._interrupted: Interrupt | None = None
         self._waiting_in: asyncio.Task[None] | asyncio.Task[Finish] | None = None
         self._clock = Clock()
-        # Of this attempt: what its prompt held, and the text that was there before it.
-        self._prompt_tokens = 0
-        self._kept = ""
         # The model with the window it turned out to have, after it refused a prompt as too long.
         self._window: Model | None = None
-        # All attempts so far, this one last, and how many of them have been settled.
-        self.tried: list[Attempt] = []
-        self._settled = 0
-        self.model: Model | None = None
-        self._budget: holds.Budget | None = None
+        self.bill = AnswerBill(order)
 
     # Lifecycle
 
@@ -182,7 +160,7 @@ class Generation:
         entries = await self._log.read(order.stream, chat=order.chat_id)
         transcript = fold_entries(entries)
         self.transcript = transcript
-        self.tried = attempts_of(entries, order.reply_id)
+        self.bill.tried = attempts_of(entries, order.reply_id)
         self.message = transcript.messages.get(order.reply_id)
         return self.message
 
@@ -215,7 +193,7 @@ class Generation:
                 finish = None
             except BillingError as error:
                 return await self._fail(message, error.code, SENTENCES[error.code])
-            if finish is not None and finish.reason == "length" and self._is_limited:
+            if finish is not None and finish.reason == "length" and self.bill.is_limited:
                 return await self._fail(
                     message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage
                 )
@@ -247,19 +225,9 @@ class Generation:
         """One call of the model. None when it was interrupted."""
         if self._interrupted is not None:
             return None
-        self.model = model = await self._find_model()
-        await self._settle_tried(message)
-        price = None
-        if not paying.free_reason(model):
-            price = await sync_to_async(paying.price_of)(model)
-            model = paying.within_price(model, price)
+        model = await self.bill.price_in(message, await self._find_model())
         prompt = await self._prompt(model, partial=str(message.text))
-        self._budget = None
-        if price is not None:
-            self._budget = await sync_to_async(paying.reserve)(
-                self.order, message.attempt + 1, model, price, prompt.prompt_tokens
-            )
-        self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
+        await self.bill.reserve(message, model, prompt)
         await self._announce(message, model, prompt, reason)
         if self._interrupted is not None:  # while there was no call yet that could be cancelled
             return None
@@ -300,7 +268,6 @@ class Generation:
     ) -> None:
         """Append the beginning of this attempt, or the seam."""
         attempt = message.attempt + 1
-        limit = self._budget.max_tokens if self._budget and self._is_limited else None
         length, _ = ev.fingerprint(str(message.text))
         thought = len(str(message.reasoning).encode())
         event: ev.MessageStarted | ev.MessageResumed
@@ -311,7 +278,7 @@ class Generation:
                 model=model.id,
                 left_out=prompt.left_out,
                 prompt_tokens=prompt.prompt_tokens,
-                credit_limit_tokens=limit,
+                credit_limit_tokens=self.bill.credit_limit_tokens,
             )
         else:
             event = ev.MessageResumed(
@@ -324,16 +291,14 @@ class Generation:
                 left_out=prompt.left_out,
                 reasoning_length=thought,
                 prompt_tokens=prompt.prompt_tokens,
-                credit_limit_tokens=limit,
+                credit_limit_tokens=self.bill.credit_limit_tokens,
             )
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
-        self.tried.append(
-            Attempt(attempt, model.id, prompt.prompt_tokens, length, reasoning_from=thought)
-        )
+        self.bill.began(attempt, model, length, thought)
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         partial = str(message.text)
-        most = self._budget.max_tokens if self._budget else None
+        most = self.bill.max_tokens
         written = 0
         answer = stream_answer(model, prompt, partial=partial, max_tokens=most)
         async with aclosing(answer) as stream:
@@ -379,8 +344,8 @@ class Generation:
     async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
         text = str(message.text)
         length, sha256 = ev.fingerprint(text)
-        bill = self._bill(message, usage)
-        usage = self._usage_of(message, usage)
+        bill = self.bill.close(message, usage)
+        usage = self.bill.usage_of(message, usage)
         await self._append_and_fold(
             ev.MessageCompleted(
                 message=message.id,
@@ -391,7 +356,7 @@ class Generation:
                 duration_ms=self._duration_ms(message),
                 reasoning_ms=self._clock.reasoning_ms,
                 usage=usage.to_dict() if usage else None,
-                cost_micro_usd=await self._cost(usage),
+                cost_micro_usd=await self.bill.cost(usage),
                 bill=bill,
                 text=text,
                 reasoning=str(message.reasoning),
@@ -405,8 +370,8 @@ class Generation:
     ) -> Outcome:
         kept = str(message.text)
         length, sha256 = ev.fingerprint(kept)
-        bill = self._bill(message, usage)
-        usage = self._usage_of(message, usage) if kept or message.reasoning else None
+        bill = self.bill.close(message, usage)
+        usage = self.bill.usage_of(message, usage) if kept or message.reasoning else None
         await self._append_and_fold(
             ev.MessageError(
                 message=message.id,
@@ -416,7 +381,7 @@ class Generation:
                 length=length,
                 sha256=sha256,
                 usage=usage.to_dict() if usage else None,
-                cost_micro_usd=await self._cost(usage),
+                cost_micro_usd=await self.bill.cost(usage),
                 bill=bill,
                 text_kept=kept,
                 reasoning=str(message.reasoning),
@@ -441,56 +406,6 @@ class Generation:
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         fold(self.transcript, event, entry_id)
         self.transcript.cursor = entry_id
-
-    # Money
-
-    @property
-    def _is_limited(self) -> bool:
-        return self._budget is not None and self._budget.limited
-
-    async def _settle_tried(self, message: Message) -> None:
-        """Before another attempt takes their hold: what the ones before it delivered."""
-        if self._settled == len(self.tried):
-            return
-        self._bill(message, None)
-        await sync_to_async(settling.charge)(self.order.reply, self.tried, self.model)
-        self._settled = len(self.tried)
-
-    def _bill(self, message: Message, usage: Usage | None) -> dict[str, Any]:
-        """What the last attempt is billed for; its first end counts. All of it must be stored."""
-        if not self.tried:
-            return bill_of(0, None)
-        last = self.tried[-1]
-        if last.bill is None:
-            text, reasoning = str(message.text).encode(), str(message.reasoning).encode()
-            last.text = text[last.text_from :].decode(errors="ignore")
-            last.reasoning = reasoning[last.reasoning_from :].decode(errors="ignore")
-            last.bill = bill_of(last.number, used_by_provider(usage) if usage else last.used)
-        return last.bill
-
-    async def _cost(self, usage: Usage | None) -> int | None:
-        """What is paid for the answer in all; where nothing is, what the provider says it cost."""
-        if not self.tried:
-            return None
-        if self.model is not None and paying.free_reason(self.model):
-            return usage.cost_micro_usd if usage else None
-        last = self.tried[-1]
-        call = paying.call_of(self.order.reply, last.number, last.model, "")
-        return await sync_to_async(holds.paid_so_far)(call, last.used)
-
-    def _usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
-        """What the answer as a whole used: providers tell it for a call that ended well, only.
-
-        What earlier attempts wrote is estimated from the text that was kept.
-        """
-        if message.attempt == 0:
-            return None
-        if usage is None:
-            return estimated_usage(self._prompt_tokens, str(message.text), str(message.reasoning))
-        if not self._kept:
-            return usage
-        whole = usage.completion_tokens + estimate_tokens(self._kept)
-        return dataclasses.replace(usage, completion_tokens=whole, estimated=True)
 
     def _duration_ms(self, message: Message) -> int:
         """Since the first attempt began, interruptions included."""

@@ -9,7 +9,7 @@ from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
 from billing.errors import BillingError
-from chat import consumers, errors, generation, model_errors, person_socket
+from chat import answer_errors, consumers, errors, model_errors, person_socket
 from chat.commands import parse_command
 from chat.error_pages import csrf_failure, not_found, server_error
 from chat.events import EVENT_TYPES
@@ -125,12 +125,12 @@ def test_every_refusal_is_documented_with_its_status(rf):
 
 
 def test_every_error_of_an_answer_is_documented():
-    assert codes_of("code", 2) == {*model_errors.SENTENCES, *generation.SENTENCES}
+    assert codes_of("code", 2) == {*model_errors.SENTENCES, *answer_errors.SENTENCES}
 
 
-@pytest.mark.parametrize("code", sorted({*model_errors.SENTENCES, *generation.SENTENCES}))
+@pytest.mark.parametrize("code", sorted({*model_errors.SENTENCES, *answer_errors.SENTENCES}))
 def test_every_error_of_an_answer_is_a_sentence_that_says_what_to_do(code):
-    sentence = model_errors.SENTENCES.get(code) or generation.SENTENCES[code]
+    sentence = model_errors.SENTENCES.get(code) or answer_errors.SENTENCES[code]
     assert sentence.endswith(".") and len(sentence) < 200
     assert ". " in sentence or ";" in sentence  # What happened, and what can be done.
 

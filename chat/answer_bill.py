@@ -1,0 +1,114 @@
+"""The money of one answer while it is written: what is held for the attempt under way, what is
+charged for those before it, and what the log is told that it used and cost.
+"""
+
+import dataclasses
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from billing import holds
+from billing.models import Price
+from chat import paying, settling
+from chat.attempts import Attempt, bill_of, used_by_provider
+from chat.endpoints import Model
+from chat.prompt import Prompt
+from chat.tokens import Usage, estimate_tokens, estimated_usage
+from chat.transcript import Message
+from chat.work_orders import WorkOrder
+
+
+class AnswerBill:
+    """Kept by a `Generation`; `tried` are all attempts so far, by the log, the last one last."""
+
+    def __init__(self, order: WorkOrder) -> None:
+        self.tried: list[Attempt] = []
+        self.model: Model | None = None
+        self._order = order
+        self._settled = 0
+        self._price: Price | None = None
+        self._budget: holds.Budget | None = None
+        # Of this attempt: what its prompt held, and the text that was there before it.
+        self._prompt_tokens = 0
+        self._kept = ""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """How long this attempt may be; None where nobody pays."""
+        return self._budget.max_tokens if self._budget else None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it may be no longer because credit is short."""
+        return self._budget is not None and self._budget.limited
+
+    @property
+    def credit_limit_tokens(self) -> int | None:
+        return self.max_tokens if self.is_limited else None
+
+    async def price_in(self, message: Message, model: Model) -> Model:
+        """Charge for what was tried before; the model as far as its price goes. Raises NoPrice."""
+        self.model, self._price, self._budget = model, None, None
+        await self._settle_tried(message)
+        if paying.free_reason(model):
+            return model
+        self._price = await sync_to_async(paying.price_of)(model)
+        return paying.within_price(model, self._price)
+
+    async def reserve(self, message: Message, model: Model, prompt: Prompt) -> None:
+        """Hold what this attempt may cost at most. Raises OutOfCredit."""
+        self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
+        if self._price is not None:
+            self._budget = await sync_to_async(paying.reserve)(
+                self._order, message.attempt + 1, model, self._price, prompt.prompt_tokens
+            )
+
+    def began(self, attempt: int, model: Model, length: int, reasoning_length: int) -> None:
+        """The log knows of the attempt, which goes on after so many bytes."""
+        self.tried.append(
+            Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_from=reasoning_length)
+        )
+
+    def close(self, message: Message, usage: Usage | None) -> dict[str, Any]:
+        """What the last attempt is billed for; its first end counts. All of it must be stored."""
+        if not self.tried:
+            return bill_of(0, None)
+        last = self.tried[-1]
+        if last.bill is None:
+            text, reasoning = str(message.text).encode(), str(message.reasoning).encode()
+            last.text = text[last.text_from :].decode(errors="ignore")
+            last.reasoning = reasoning[last.reasoning_from :].decode(errors="ignore")
+            last.bill = bill_of(last.number, used_by_provider(usage) if usage else last.used)
+        return last.bill
+
+    async def cost(self, usage: Usage | None) -> int | None:
+        """What is paid for the answer in all; where nothing is, what the provider says it cost."""
+        if not self.tried:
+            return None
+        if self.model is not None and paying.free_reason(self.model):
+            return usage.cost_micro_usd if usage else None
+        last = self.tried[-1]
+        call = paying.call_of(self._order.reply, last.number, last.model, "")
+        return await sync_to_async(holds.paid_so_far)(call, last.used)
+
+    def usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
+        """What the answer as a whole used: providers tell it for a call that ended well, only.
+
+        What earlier attempts wrote is estimated from the text that was kept.
+        """
+        if message.attempt == 0:
+            return None
+        if usage is None:
+            return estimated_usage(self._prompt_tokens, str(message.text), str(message.reasoning))
+        if not self._kept:
+            return usage
+        whole = usage.completion_tokens + estimate_tokens(self._kept)
+        return dataclasses.replace(usage, completion_tokens=whole, estimated=True)
+
+    async def _settle_tried(self, message: Message) -> None:
+        """Before another attempt takes their hold: what the ones before it delivered."""
+        if self._settled == len(self.tried):
+            return
+        self.close(message, None)
+        await sync_to_async(settling.charge)(self._order.reply, self.tried, self.model)
+        self._settled = len(self.tried)

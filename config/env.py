@@ -181,3 +181,8 @@ def site_of(url: str) -> str:
             f"OIDC_ISSUER must look like https://login.example.org, but is {url!r}."
         )
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def allauth_rates(*limits: tuple[int, str]) -> str | None:
+    """Limits in allauth's notation, as (10, "m/ip") is "10/m/ip"; 0 is none."""
+    return ",".join(f"{count}/{per}" for count, per in limits if count) or None

@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from environs import Env, validate
 
 from config.env import (
+    allauth_rates,
     email_settings,
     embedded_redis_url,
     env_secret,
@@ -416,6 +417,35 @@ LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
 )
 LIMIT_SIGN_INS_PER_HOUR_NAME = env.int("LIMIT_SIGN_INS_PER_HOUR_NAME", 30, validate=_COUNT)
+LIMIT_LOGINS_PER_MINUTE_ADDRESS = env.int("LIMIT_LOGINS_PER_MINUTE_ADDRESS", 30, validate=_COUNT)
+LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
+)
+LIMIT_FAILED_LOGINS_PER_HOUR_NAME = env.int(
+    "LIMIT_FAILED_LOGINS_PER_HOUR_NAME", 30, validate=_COUNT
+)
+LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
+)
+LIMIT_CODES_PER_MINUTE_ADDRESS = env.int("LIMIT_CODES_PER_MINUTE_ADDRESS", 20, validate=_COUNT)
+LIMIT_CODES_PER_MINUTE_NAME = env.int("LIMIT_CODES_PER_MINUTE_NAME", 3, validate=_COUNT)
+LIMIT_RESETS_PER_MINUTE_ADDRESS = env.int("LIMIT_RESETS_PER_MINUTE_ADDRESS", 20, validate=_COUNT)
+LIMIT_RESETS_PER_MINUTE_NAME = env.int("LIMIT_RESETS_PER_MINUTE_NAME", 5, validate=_COUNT)
+# These are counted by allauth; what is not named here keeps its defaults.
+ACCOUNT_RATE_LIMITS = {
+    "login": allauth_rates((LIMIT_LOGINS_PER_MINUTE_ADDRESS, "m/ip")),
+    "login_failed": allauth_rates(
+        (LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS, "m/ip"),
+        (LIMIT_FAILED_LOGINS_PER_HOUR_NAME, "h/key"),
+    ),
+    "signup": allauth_rates((LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS, "m/ip")),
+    "request_login_code": allauth_rates(
+        (LIMIT_CODES_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_CODES_PER_MINUTE_NAME, "m/key")
+    ),
+    "reset_password": allauth_rates(
+        (LIMIT_RESETS_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_RESETS_PER_MINUTE_NAME, "m/key")
+    ),
+}
 LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
 LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)

@@ -6,6 +6,8 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
+from config.env import allauth_rates
+
 pytestmark = pytest.mark.django_db
 
 
@@ -33,6 +35,22 @@ def test_behind_a_proxy_each_client_is_counted_alone(alice, settings):
     for number in range(12):
         answer = try_to_sign_in(f"198.51.100.{number}", number)
         assert answer.status_code == HTTPStatus.OK and b"Too many" not in answer.content
+
+
+def test_a_limit_of_0_is_none():
+    assert allauth_rates((10, "m/ip"), (0, "h/key")) == "10/m/ip"
+    assert allauth_rates((0, "m/ip")) is None
+
+
+def test_failed_tries_for_one_account_are_counted_wherever_they_come_from(alice, settings):
+    settings.TRUST_PROXY = True
+    failed = allauth_rates((10, "m/ip"), (3, "h/key"))
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": failed}
+    fields = {"login": "alice@example.org", "password": "wrong"}
+    for number in range(4):
+        headers = {"x-forwarded-for": f"198.51.{number}.1"}
+        answer = Client().post("/account/login/", fields, headers=headers)
+    assert b"Too many" in answer.content or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
 def test_past_a_limit_it_is_429_with_when_to_come_back(alice, settings):

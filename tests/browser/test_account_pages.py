@@ -285,7 +285,8 @@ def set_up_a_second_factor(seen):
 def come_back_with_it(seen):
     page = seen.page
     page.goto(f"{seen.base}/account/logout/")
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign out").click()
     page.goto(f"{seen.base}/account/login/")
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(PASSWORD)

@@ -130,7 +130,7 @@ def _log_url(user: AbstractBaseUser) -> str:
 
 def log_context(stream: str, query: QueryDict) -> dict[str, Any]:
     """What admin/streams/userlog/_entries.html shows of a log. Raises Http404."""
-    asked = {name: query.get(name, "") for name in ("chat", "type", "after", "before")}
+    asked = {name: query.get(name, "") for name in ("chat", "type", "text", "after", "before")}
     try:
         with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
             page = log_page(client, settings.STREAMS_PREFIX, stream, **asked)
@@ -144,7 +144,7 @@ def log_context(stream: str, query: QueryDict) -> dict[str, Any]:
 
 def _page_context(page: LogPage, asked: dict[str, str], show: str) -> dict[str, Any]:
     kept = {name: value for name, value in asked.items() if value}
-    filters = {name: kept[name] for name in ("chat", "type") if name in kept}
+    filters = {name: kept[name] for name in ("chat", "type", "text") if name in kept}
 
     def link(**change: str) -> str:
         return "?" + urlencode(filters | change)

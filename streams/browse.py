@@ -40,14 +40,19 @@ def log_page(
     *,
     chat: str = "",
     type: str = "",
+    text: str = "",
     after: str = "",
     before: str = "",
 ) -> LogPage:
-    """The entries before `before`, or after `after`, or else the newest."""
+    """The entries before `before`, or after `after`, or else the newest.
+
+    Only those of `chat`, of `type` and with `text` in their data, as far as these are given.
+    """
     key = stream_keys(prefix, stream).log
     if chat:
         valid_name(chat)
     forward = bool(after)
+    needle = text.encode()
     place = valid_cursor(after or before or None)
     length = int(client.xlen(key))
     found: list[Entry] = []
@@ -63,7 +68,7 @@ def log_page(
             if len(chats) < CHATS_SHOWN:
                 chats[entry.chat] = None
             types[entry.type] = None
-            if chat in ("", entry.chat) and type in ("", entry.type):
+            if chat in ("", entry.chat) and type in ("", entry.type) and needle in entry.data:
                 found.append(entry)
                 if len(found) == PAGE_ENTRIES:
                     more = more or entry is not step[-1]

@@ -145,6 +145,13 @@ def test_filters_by_chat_and_type(client, operator, alice, server):
     assert 'rel="next"' in response.content.decode()
 
 
+def test_finds_entries_by_what_they_contain(client, operator, alice, server):
+    ids = fill(alice, [note(1), note(12), note(3)])
+    response = client.get(log_url(alice), {"text": '"n": 12'})
+    assert entry_ids(response) == [ids[1]]
+    assert entry_ids(client.get(log_url(alice), {"text": "nowhere"})) == []
+
+
 def test_a_filter_that_hardly_matches_is_searched_in_steps(
     client, operator, alice, server, monkeypatch
 ):

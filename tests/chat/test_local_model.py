@@ -67,6 +67,7 @@ async def test_it_is_in_the_catalogue(model):
         "name": "SmolLM2 135M Instruct",
         "context_tokens": 4096,
         "endpoint": "local",
+        "own_key": False,
     }
     assert (model.server, model.continuation) == ("llamacpp", "prefill")
 

@@ -2,6 +2,7 @@
 
 BillingError
 ├── OutOfCredit   402  what is left does not pay for this; nothing was stored
+│   └── CreditHeld     it would, once the answers that are being written have ended
 └── NoPrice       422  it is not known what this model costs, so it cannot be used on credit
 KeyReused              a fault of ours: the same key for two different things
 
@@ -27,6 +28,11 @@ class OutOfCredit(BillingError):
         "Your credit does not cover this. Add credit, shorten the message or choose a "
         "cheaper model; what you wrote is kept."
     )
+
+
+class CreditHeld(OutOfCredit):
+    code = "credit_held"
+    message = "Your credit is set aside for answers that are still being written. Wait for them."
 
 
 class NoPrice(BillingError):

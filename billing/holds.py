@@ -21,12 +21,15 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import grants, ledger, prices
-from billing.errors import OutOfCredit
+from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Purse, Usage
 from billing.prices import Used
 
 # An answer that may not even be this long is not worth beginning.
 MIN_ANSWER_TOKENS = 200
+# Longer than nearly all answers: for more than that no answer holds over half of what is there, or
+# the person could send nothing else until it has ended.
+ROOMY_ANSWER_TOKENS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ def place(
 def reserve(
     person: User, call: Call, price: Price, prompt_tokens: int, answer_tokens: int
 ) -> Budget:
-    """Raise the hold to what an attempt may cost with so long an answer, or to what is there.
+    """Raise the hold to what an attempt may cost with so long an answer, or to its share of what
+    is there.
 
     Raises OutOfCredit when the shortest useful answer is too dear; the hold stays as it is.
     """
@@ -114,8 +118,7 @@ def reserve(
         room = purse.available_micro_usd + held
         if room < least:
             raise OutOfCredit
-        wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
-        amount = min(wanted, room)
+        amount = _share(price, prompt_tokens, answer_tokens, room)
         if hold is None:
             hold = Hold(key=call.hold_key, purse=purse, model=price.model, price=price)
             hold.chat_id, hold.reply_id = call.chat_id, call.reply_id
@@ -166,6 +169,13 @@ def paid_so_far(call: Call, used: Used | None) -> int | None:
 # Private
 
 
+def _share(price: Price, prompt_tokens: int, answer_tokens: int, room: int) -> int:
+    """How much of `room` to hold: what the answer may cost, but some is left for the next one."""
+    wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
+    roomy = prices.worst_case(price, prompt_tokens, min(answer_tokens, ROOMY_ANSWER_TOKENS))
+    return min(wanted, room, max(roomy, room // 2))
+
+
 def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
     """What the hold pays for, of an answer that may be so long."""
     amount = hold.amount_micro_usd
@@ -179,8 +189,9 @@ def _require(purse: Purse, person: User, amount: int) -> None:
     """Raises OutOfCredit if so much is not there, after giving what the person has coming."""
     if purse.available_micro_usd < amount:
         grants.give_first(purse, person)
-    if amount > max(purse.available_micro_usd, 0):
-        raise OutOfCredit
+    if amount <= max(purse.available_micro_usd, 0):
+        return
+    raise CreditHeld if amount <= purse.balance_micro_usd else OutOfCredit
 
 
 def _open_hold(hold_key: str, purse: Purse) -> Hold | None:

@@ -3,6 +3,7 @@
 ATTEMPTS_SPENT = "attempts_spent"
 INTERNAL_ERROR = "internal_error"
 OUT_OF_CREDIT = "out_of_credit"
+CREDIT_HELD = "credit_held"
 NO_PRICE = "no_price"
 SENTENCES = {
     ATTEMPTS_SPENT: (
@@ -10,6 +11,10 @@ SENTENCES = {
     ),
     OUT_OF_CREDIT: (
         "Your credit is used up. What was written is kept; add credit, then continue the answer."
+    ),
+    CREDIT_HELD: (
+        "Your credit is set aside for other answers. What was written is kept; continue this one "
+        "when they have ended."
     ),
     NO_PRICE: "It is not known what this model costs, so it cannot be used. Choose another model.",
     INTERNAL_ERROR: "Something went wrong on our side. What was written is kept; try again.",

@@ -3,6 +3,7 @@
 A snippet is a list of parts, [text, whether it matched]: data for whoever draws it, never markup.
 """
 
+from chat.plain_text import plain_text
 from chat.search_words import Term, word_spans
 
 Part = list[str | bool]
@@ -18,8 +19,15 @@ def highlighted(text: str, terms: list[Term]) -> list[Part]:
 
 
 def snippet(text: str, terms: list[Term]) -> list[Part]:
-    """About SNIPPET_CHARS of the text, where most of it matches, in one line."""
-    matches = _matches(text[:LOOKED_AT_CHARS], terms)
+    """About SNIPPET_CHARS of the text as it reads, where most of it matches, in one line.
+
+    What only its markup holds, like the address of a link, is shown as it was written.
+    """
+    written = text[:LOOKED_AT_CHARS]
+    text = plain_text(written)
+    matches = _matches(text, terms)
+    if not matches and (matches := _matches(written, terms)):
+        text = written
     start, end = _window(text, matches)
     parts = _parts(text, matches, start, end)
     shown: list[Part] = [[" ".join(f"|{part}|".split())[1:-1], hit] for part, hit in parts]

@@ -216,6 +216,18 @@ def test_spent_gifts_do_not_take_paid_credit_along(price):
     assert (balance(person), balance(alice)) == (0, 800_000)
 
 
+@pytest.mark.parametrize(
+    ("answer_tokens", "held"), [(8_192, 163_940), (20_000, 250_000), (9_000, 180_100)]
+)
+def test_only_a_very_long_answer_is_cut_to_half_of_what_is_there(price, answer_tokens, held):
+    person = guest()
+    key, reply = needs_credit(person, price)
+    call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
+    budget = holds.reserve(person, call, price, 10, answer_tokens)
+    assert ledger.balance(person.id).held_micro_usd == held
+    assert budget.limited == (answer_tokens == 20_000)
+
+
 def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
     alice, person = account("alice@example.org"), guest()
     grants.on_signed_in(user=alice)

@@ -233,6 +233,20 @@ async def test_a_send_without_credit_is_refused_and_nothing_is_stored(worker, al
     assert not await Hold.objects.aexists()
 
 
+async def test_a_send_waits_for_what_another_answer_holds(worker, alice, settings):
+    settings.CREDIT_GUEST_MICRO_USD = 20_000
+    _, reply = await send(alice, "[[tokens=5&stall_after=3]] Long")
+    await alice.until(reply, lambda message: message.credit_limit_tokens)
+    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    other = f"/api/chats/{uuid.uuid4()}/messages"
+    refused = await alice.post(other, **body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "credit_held")
+    stop = f"/api/chats/{alice.chat}/replies/{reply}/stop"
+    assert (await alice.post(stop, id=str(uuid.uuid4()))).status_code == 202
+    await ended(reply)
+    assert (await alice.post(other, **body)).status_code == 202
+
+
 async def test_an_answer_is_no_longer_than_credit_allows_and_can_be_continued(
     worker, alice, settings
 ):

@@ -59,6 +59,26 @@ def test_a_snippet_is_made_of_the_text(text, query):
     snippet(text, terms)
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (
+            "A **bloom filter** is *quick*.\n\n## How `it` works\n",
+            "A bloom filter is quick. How it works",
+        ),
+        ("> - [x] bloom\n\n| a | b |\n|--:|---|\n", "- bloom | a | b |"),
+        ("```python\nbloom = 2 ** 3\n```\n", "bloom = 2 ** 3"),
+        ("see [bloom](https://example.org/x) and ![it](y.png)[^1]", "see bloom and it"),
+        ("a [link](https://bloom.example)", "a [link](https://bloom.example)"),
+        ("2 * 3 * bloom and snake_case_name", "2 * 3 * bloom and snake_case_name"),
+    ],
+)
+def test_a_snippet_is_shown_without_its_markup(written, shown):
+    parts = snippet(written, read_query("bloom"))
+    assert "".join(str(part) for part, _ in parts).strip() == shown
+    assert ["bloom", True] in parts
+
+
 def test_a_snippet_shows_where_most_matches_stand_together():
     text = "moon " + "far " * 200 + "the tide follows the moon, <b>always</b>. " + "end " * 200
     parts = snippet(text, read_query("moon tide"))

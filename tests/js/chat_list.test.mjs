@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChatList, isUnread } from "../../static/js/chat/chat_list.js";
+import { ChatList, isUnread, startTitle } from "../../static/js/chat/chat_list.js";
 
 const listed = (id, updated_ms, answering = false) => ({ id, title: id, updated_ms, model: "m", answering });
 const answering = (list, id) => list.get(id).answering.size > 0;
@@ -85,4 +85,10 @@ test("a chat that is not in the list is asked for when something happens in it",
   list.add("open", [listed("z", 5)], null);
   assert.deepEqual(list.sorted.value.map((chat) => chat.id), ["a", "z"]);
   assert.equal(list.next.value.open, null);
+});
+
+test("the first title is the one that the server gives", () => {
+  assert.equal(startTitle("  A short\n one "), "A short one");
+  assert.equal(startTitle(`${"word ".repeat(11)}overlong tail`), `${"word ".repeat(11).trim()}…`);
+  assert.equal(startTitle("😀".repeat(61)), `${"😀".repeat(60)}…`);
 });

@@ -229,3 +229,20 @@ test("taking one out of the line lets the next take its place", () => {
   assert.equal(nextOf(items, "c"), null);
   assert.equal(ofChat(added(items, items[0]), "c").length, 1);
 });
+
+test("what waits for credit that is set aside goes out when there is some", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const answers = [{ error: { code: "credit_held" } }];
+  const { outbox, seen } = openTab(browser, answers);
+  outbox.add(message("hello"));
+  await rest();
+  assert.deepEqual(outbox.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "credit_held"]]);
+  answers.push({ reply: "r1" });
+  outbox.sendWaitingFor("something else");
+  await rest();
+  assert.deepEqual(seen.sent, []);
+  outbox.sendWaitingFor("credit_held");
+  await rest();
+  assert.deepEqual(seen.sent, ["hello"]);
+});

@@ -8,6 +8,8 @@ const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 // Ours, with a sentence for the person; a 429 without it is of a proxy on the way.
 const LIMIT_CODE = "too_many_requests";
+// There is credit, as soon as an answer that is being written has ended.
+export const CREDIT_HELD = "credit_held";
 
 /** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
 export class ApiError extends Error {

@@ -14,6 +14,18 @@ const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_
 // What makes a chat worth asking for that is not in the list.
 const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
+const START_TITLE_CHARS = 60;
+
+/** The first words of a chat's first message, as the server shortens them (chat/sends.py). */
+export function startTitle(content) {
+  const line = content.trim().replace(/\s+/g, " ");
+  const characters = Array.from(line);
+  if (characters.length <= START_TITLE_CHARS) return line;
+  const start = characters.slice(0, START_TITLE_CHARS).join("");
+  const cut = start.lastIndexOf(" ");
+  return `${cut > 0 ? start.slice(0, cut) : start}…`;
+}
+
 export class ChatList {
   /** id -> {id, title, updated_ms, model, answering: Set of message ids, pinned_ms, archived_ms, deleted_ms, ended_ms, read_ms} */
   chats = signal(new Map());

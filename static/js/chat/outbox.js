@@ -2,6 +2,7 @@
 // again is the same send. They wait in the browser's store, which all tabs share and which outlives
 // them; within a chat they go out in order, from one tab at a time (a lock for each chat), and are
 // gone from the store once the server has them.
+import { CREDIT_HELD } from "./api.js";
 import { backoffMs } from "./backoff.js";
 import { uuid7 } from "./ids.js";
 import { added, chatsOf, nextOf, ofChat, refused, retried, settled, tried, withdrawn } from "./outbox_items.js";
@@ -34,7 +35,7 @@ export class Outbox {
    * @param owner () => whose outbox it is: tabs of somebody else are not listened to
    * @param post (item) => promise of the response, or an ApiError
    * @param locks navigator.locks, or null; @param channel a BroadcastChannel, or null
-   * @param onSent (item, response), onWait(): no answer came, it is tried again later
+   * @param onSent (item, response), onWait(error): it is tried again later
    * @param onRefused (item, error, isAlone) => true if the text was taken back from the outbox
    */
   constructor(options) {
@@ -54,6 +55,11 @@ export class Outbox {
   /** Do not wait any longer: the network is back, or the person asked. */
   sendNow() {
     for (const chat of chatsOf(this.#kept.peek())) this.#flush(chat);
+  }
+
+  /** The same for those that wait for this. */
+  sendWaitingFor(code) {
+    for (const chat of chatsOf(this.#kept.peek())) if (nextOf(this.#kept.peek(), chat)?.waits === code) this.#flush(chat);
   }
 
   // Actions
@@ -152,7 +158,8 @@ export class Outbox {
       return true;
     } catch (error) {
       if (error.isRetryable === undefined) throw error;
-      await (error.isRetryable ? this.#wait(item, error) : this.#refuse(item, error));
+      const isForLater = error.isRetryable || error.code === CREDIT_HELD;
+      await (isForLater ? this.#wait(item, error) : this.#refuse(item, error));
       return false;
     } finally {
       this.#mark(item.id, false);
@@ -160,9 +167,9 @@ export class Outbox {
   }
 
   async #wait(item, error) {
-    await this.#change((items) => tried(items, item.id));
+    await this.#change((items) => tried(items, item.id, error.code));
     this.#tryLater(item.chat, error.retryAfterMs);
-    this.#options.onWait();
+    this.#options.onWait(error);
   }
 
   #tryLater(chat, atLeastMs = 0) {

@@ -3,6 +3,7 @@
 //   after   the item it follows in its chat: its parent is then that one's answer
 //   isNew   it begins the chat
 //   tries   how often it was sent without an answer
+//   waits   the code of the last of these: what it waits for
 //   error   null, or the server's {code, message}: it stays, and what is behind it waits
 
 const inOrder = (items) => [...items].sort((a, b) => a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1));
@@ -10,7 +11,7 @@ const inOrder = (items) => [...items].sort((a, b) => a.createdMs - b.createdMs |
 export function added(items, item) {
   if (items.some(({ id }) => id === item.id)) return items;
   const last = item.edit ? null : ofChat(items, item.chat).at(-1);
-  return inOrder([...items, { ...item, after: last?.id ?? null, isNew: item.isNew && !last, tries: 0, error: null }]);
+  return inOrder([...items, { ...item, after: last?.id ?? null, isNew: item.isNew && !last, tries: 0, waits: null, error: null }]);
 }
 
 export function ofChat(items, chat) {
@@ -43,7 +44,8 @@ export function refused(items, id, { code, message }) {
   return changed(items, id, { error: { code, message } });
 }
 
-export const tried = (items, id) => items.map((item) => (item.id === id ? { ...item, tries: item.tries + 1 } : item));
+export const tried = (items, id, waits) =>
+  items.map((item) => (item.id === id ? { ...item, tries: item.tries + 1, waits } : item));
 
 /** Give what was refused another try. */
 export const retried = (items, id) => changed(items, id, { error: null });

@@ -1,5 +1,5 @@
 // Writing: the outbox and the drafts, and what happens to a text between them.
-import { api } from "./api.js";
+import { api, CREDIT_HELD } from "./api.js";
 import { Drafts } from "./drafts.js";
 import { uuid7 } from "./ids.js";
 import { Outbox } from "./outbox.js";
@@ -28,7 +28,7 @@ export class Sending {
       locks: navigator.locks ?? null,
       channel: globalThis.BroadcastChannel ? new BroadcastChannel(CHANNEL) : null,
       onSent: (item, response) => store.sent(item, response),
-      onWait: () => store.connection.suspect(),
+      onWait: (error) => error.code !== CREDIT_HELD && store.connection.suspect(),
       onRefused: (item, error, isAlone) => this.#refused(item, error, isAlone),
     });
     effect(() => this.#showBegun(this.outbox.items.value));

@@ -3,8 +3,8 @@
 import { batch, computed, effect, signal } from "../signals.js";
 import { addressOf, chatInAddress } from "./address.js";
 import { Answers } from "./answers.js";
-import { api, readWhole } from "./api.js";
-import { ChatList } from "./chat_list.js";
+import { api, CREDIT_HELD, readWhole } from "./api.js";
+import { ChatList, startTitle } from "./chat_list.js";
 import { keepTime } from "./clock.js";
 import { Commands } from "./commands.js";
 import { Credit } from "./credit.js";
@@ -62,7 +62,10 @@ export class Store {
       onReset: () => this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
       onUser: (message) => this.#became(message),
-      onBalance: (balance) => this.credit.set(balance),
+      onBalance: (balance) => {
+        this.credit.set(balance);
+        this.outbox.sendWaitingFor(CREDIT_HELD);
+      },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
       watchFrom: () => this.list.resumeFrom,
@@ -163,7 +166,7 @@ export class Store {
 
   /** A chat is written here before the server knows it. */
   showBegun(chat, { text: content, model, createdMs }) {
-    const title = content.trim().split("\n", 1)[0].slice(0, 60);
+    const title = startTitle(content);
     this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model }]]);
     const open = this.#opened.get(chat);
     open?.begin();

@@ -110,6 +110,7 @@ export const text = {
   assistant: "Assistant",
   sending: "Sending…",
   notSentYet: "Not sent yet: waiting for the connection.",
+  waitsForCredit: "Not sent yet: your credit is set aside for answers still being written.",
   heldBack: "Not sent yet: waits for the message before it.",
   notSent: (reason) => `Not sent. ${reason}`,
   sendNow: "Try now",

@@ -1,4 +1,5 @@
 import { html } from "../../preact.js";
+import { CREDIT_HELD } from "../api.js";
 import { text } from "../text.js";
 import { Written } from "./user_message.js";
 
@@ -22,6 +23,6 @@ function State({ store, item }) {
       <button type="button" class="link-button" onClick=${() => store.outbox.retry(item.id)}>${text.sendAgain}</button>${edit}${cancel}`;
   }
   if (item.status === "held") return html`<span class="meta meta-warning">${text.heldBack}</span>${edit}${cancel}`;
-  return html`<span class="meta meta-warning">${text.notSentYet}</span>
+  return html`<span class="meta meta-warning">${item.waits === CREDIT_HELD ? text.waitsForCredit : text.notSentYet}</span>
     <button type="button" class="link-button" onClick=${() => store.wakeUp()}>${text.sendNow}</button>${edit}${cancel}`;
 }

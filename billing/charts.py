@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 200
 # Room for the figures at the side, and for the days below.
-LEFT, BOTTOM, TOP = 64, 34, 14
+LEFT, BOTTOM, TOP = 84, 34, 14
 GAP_PERCENT = 24
 MAX_LABELS = 8
 # A bar of something is never too low to be seen.

@@ -160,8 +160,9 @@ export const text = {
   nextVersion: "Next version",
   versionOf: (index, count) => `Version ${index} of ${count}`,
   seam: "Continued after an interruption",
+  seamBeforeText: "Tried more than once",
   seamDetail: ({ reason, means, length, time }) =>
-    `${time}: ${SEAM_REASONS[reason] ?? "The answer was interrupted"}. ${SEAM_MEANS[means] ?? ""} ${length.toLocaleString()} ${plural(length, "byte", "bytes")} of text were already stored and kept.`,
+    `${time}: ${SEAM_REASONS[reason] ?? "The answer was interrupted"}. ${SEAM_MEANS[means] ?? ""} ${length ? `${length.toLocaleString()} ${plural(length, "byte", "bytes")} of text were already stored and kept.` : ""}`,
   leftOut: (count) =>
     `${count} earlier ${plural(count, "message was", "messages were")} left out: the model’s context is full.`,
   tokens: (count) => `${count.toLocaleString()} ${plural(count, "token", "tokens")}`,

@@ -130,7 +130,7 @@ function AnswerFoot({ store, open, message }) {
 
 function Seams({ seams }) {
   return html`<details class="seams">
-    <summary class="meta">${text.seam}</summary>
+    <summary class="meta">${seams.some(({ length }) => length > 0) ? text.seam : text.seamBeforeText}</summary>
     <ul>${seams.map((seam) => html`<li>${text.seamDetail({ ...seam, time: clockTime(entryTimeMs(seam.at)) })}</li>`)}</ul>
   </details>`;
 }

@@ -30,7 +30,7 @@ async def draft_list(request: HttpRequest) -> HttpResponse:
 
 def _writing(body: dict[str, Any]) -> drafts.Writing:
     chat, tab, age_ms = body.get("chat"), body.get("tab", ""), body.get("age_ms", 0)
-    text, pastes = body.get("text"), body.get("pastes", [])
+    text, pastes, seen_ms = body.get("text"), body.get("pastes", []), body.get("seen_ms")
     if not isinstance(text, str) or "\x00" in text:
         raise BadRequest("“text” must be a text without the character NUL.")
     if not isinstance(pastes, list) or not all(_is_paste(paste) for paste in pastes):
@@ -39,6 +39,8 @@ def _writing(body: dict[str, Any]) -> drafts.Writing:
         raise BadRequest("“tab” must have at most 40 letters, digits and dashes.")
     if type(age_ms) is not int or age_ms < 0:
         raise BadRequest("“age_ms” must be a whole number of milliseconds.")
+    if seen_ms is not None and type(seen_ms) is not int:
+        raise BadRequest("“seen_ms” must be the “written_ms” of a draft, or null.")
     if len(pastes) > MAX_PASTES or len(text) + sum(map(len, pastes)) > MAX_MESSAGE_CHARS:
         raise MessageTooLong
     return drafts.Writing(
@@ -47,6 +49,7 @@ def _writing(body: dict[str, Any]) -> drafts.Writing:
         pastes=pastes,
         age_ms=min(age_ms, MAX_AGE_MS),
         tab=tab,
+        seen_ms=seen_ms,
     )
 
 

@@ -1,8 +1,9 @@
 """Drafts: what somebody has begun to write, the same on each of their devices.
 
 The one written last wins. A browser does not say when it was written, for its clock may be wrong:
-it says how long ago. Other sockets of the person are told by the channel layer; that word may be
-lost, and the next page says it again.
+it says how long ago, which leaves out how long the request itself took. So it also says which
+draft it knows: what was written over that one is later than it. Other sockets of the person are
+told by the channel layer; that word may be lost, and the next page says it again.
 """
 
 import uuid
@@ -33,13 +34,15 @@ EMPTY_KEPT = timedelta(days=1)
 @dataclass(frozen=True, slots=True)
 class Writing:
     """What a browser has in its composer. `tab` names the page that writes, to leave it out when
-    the others are told; `age_ms` is how long ago it was written."""
+    the others are told; `age_ms` is how long ago it was written; `seen_ms` is the `written_ms` of
+    the draft that it takes the place of, where the page knows one."""
 
     chat: uuid.UUID | None
     text: str
     pastes: list[str]
     age_ms: int
     tab: str
+    seen_ms: int | None = None
 
 
 async def write(owner: User, writing: Writing) -> dict[str, Any]:
@@ -70,8 +73,12 @@ def draft_json(draft: Draft) -> dict[str, Any]:
         "chat": str(draft.chat_id) if draft.chat_id else None,
         "text": draft.text,
         "pastes": draft.pastes,
-        "written_ms": round(draft.written_at.timestamp() * 1000),
+        "written_ms": _ms(draft.written_at),
     }
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
@@ -82,8 +89,10 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
     mine = Draft.objects.filter(owner=owner)
     with transaction.atomic():
         draft = _locked(owner, writing.chat, written_at)
-        is_new = draft.written_at <= written_at
+        is_known = writing.seen_ms == _ms(draft.written_at)
+        is_new = is_known or draft.written_at <= written_at
         if is_new:
+            written_at = max(written_at, draft.written_at + timedelta(milliseconds=1))
             draft.text, draft.pastes, draft.written_at = writing.text, writing.pastes, written_at
             draft.save(update_fields=["text", "pastes", "written_at"])
         mine.filter(text="", pastes=[], written_at__lt=now - EMPTY_KEPT).delete()

@@ -53,6 +53,20 @@ async def test_the_one_written_last_wins_whatever_arrives_last(no_worker, alice)
     assert await listed(alice) == {}
 
 
+async def test_what_was_written_over_a_draft_is_later_than_it_however_slow_its_request_was(
+    no_worker, alice
+):
+    """The first request took longer than the second, so that its text looks younger."""
+    await alice.send("Hello")
+    first = (await put(alice, "begun")).json()["draft"]
+    answer = await put(alice, "", age_ms=5_000, seen_ms=first["written_ms"])
+    assert answer.json()["draft"]["text"] == ""
+    assert answer.json()["draft"]["written_ms"] > first["written_ms"]
+    assert await listed(alice) == {}
+    await put(alice, "of another device", age_ms=4_000, seen_ms=first["written_ms"])
+    assert await listed(alice) == {}
+
+
 async def test_two_at_once_leave_one(no_worker, alice):
     await alice.send("Hello")
     answers = await asyncio.gather(*(put(alice, f"text {n}") for n in range(4)))
@@ -87,6 +101,7 @@ async def test_other_devices_are_told_and_strangers_are_not(no_worker, alice, bo
         {"age_ms": -1},
         {"age_ms": 1.5},
         {"age_ms": True},
+        {"seen_ms": "1"},
         {"tab": "<b>"},
         {"tab": 1},
         {"chat": "new"},

@@ -47,7 +47,7 @@ test("it is kept at once and stored when one pauses, or after a while of writing
   mock.timers.tick(999);
   assert.equal(puts.length, 0);
   mock.timers.tick(1);
-  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, tab: "here" }]);
+  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, seen_ms: null, tab: "here" }]);
   await rest();
   for (let key = 0; key < 10; key++) {
     drafts.set("c", write("b".repeat(key + 1)));
@@ -122,4 +122,24 @@ test("drafts belong to one person", (t) => {
   assert.equal(drafts.get("c").text, "");
   drafts.erase("alice");
   assert.equal(storage.length, 0);
+});
+
+test("a text that is sent while it is being stored stays gone", async (t) => {
+  const answers = [];
+  const { drafts, puts } = setUp(t, { answers });
+  let answer;
+  answers.push(new Promise((resolve) => (answer = resolve)));
+  drafts.set(null, write("hello"));
+  drafts.flush();
+  drafts.set(null, write(""));
+  drafts.flush();
+  mock.timers.tick(2_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text }) => text), ["hello"]); // The next one waits for its answer.
+  answer({ draft: { chat: null, ...write("hello"), written_ms: 77 } });
+  await rest();
+  mock.timers.tick(2_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text, seen_ms }) => [text, seen_ms]), [["hello", null], ["", 77]]);
+  assert.equal(drafts.get(null).text, "");
 });

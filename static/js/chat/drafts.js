@@ -25,6 +25,8 @@ export class Drafts {
   #memory = new Map(); // when the storage keeps nothing
   #timers = new Map();
   #firstMs = new Map();
+  #seenMs = new Map(); // which of the server's drafts this page knows
+  #storing = new Map(); // chat -> whether to store again after the request under way
 
   /**
    * @param owner () => whose drafts these are; @param put (body, options) => promise of {draft}, or an error
@@ -43,6 +45,7 @@ export class Drafts {
     const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
     for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
       const here = this.#read(chat);
+      this.#noteSeen(chat, there.get(chat));
       if (here.isDirty) this.#schedule(chat);
       else this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
     }
@@ -62,6 +65,7 @@ export class Drafts {
   /** Told by the server that it was written elsewhere. */
   receive(draft) {
     if (draft.tab === this.#tab) return;
+    this.#noteSeen(draft.chat ?? null, draft);
     this.#take(draft.chat ?? null, draft);
   }
 
@@ -114,12 +118,26 @@ export class Drafts {
     this.#timers.set(chat, setTimeout(() => this.#store(chat), delayMs));
   }
 
-  async #store(chat, { keepalive = false } = {}) {
+  /** One request at a time, so that none overtakes another; not when the page is left. */
+  async #store(chat, options = {}) {
+    if (this.#storing.has(chat) && !options.keepalive) return void this.#storing.set(chat, true);
+    this.#storing.set(chat, false);
+    try {
+      await this.#putAway(chat, options);
+    } finally {
+      const again = this.#storing.get(chat);
+      this.#storing.delete(chat);
+      if (again && this.#read(chat).isDirty) this.#schedule(chat);
+    }
+  }
+
+  async #putAway(chat, { keepalive = false }) {
     clearTimeout(this.#timers.get(chat));
     this.#firstMs.delete(chat);
     const stored = this.#read(chat);
     const size = stored.text.length + stored.pastes.join("").length;
-    const body = { chat, ...pick(stored), age_ms: Math.max(0, this.#now() - stored.atMs), tab: this.#tab };
+    const age_ms = Math.max(0, this.#now() - stored.atMs);
+    const body = { chat, ...pick(stored), age_ms, seen_ms: this.#seenMs.get(chat) ?? null, tab: this.#tab };
     let kept;
     try {
       kept = await this.#put(body, { keepalive: keepalive && 3 * size < KEEPALIVE_BYTES });
@@ -129,10 +147,15 @@ export class Drafts {
       if (error.code === "chat_not_found") this.#write(chat, { ...this.#read(chat), isDirty: false });
       return;
     }
+    this.#noteSeen(chat, kept?.draft);
     const now = this.#read(chat);
-    if (now.atMs !== stored.atMs) return;
+    if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
     this.#write(chat, { ...stored, isDirty: false });
     if (kept?.draft && !isSame(kept.draft, stored)) this.#take(chat, kept.draft);
+  }
+
+  #noteSeen(chat, draft) {
+    if (draft?.written_ms) this.#seenMs.set(chat, draft.written_ms);
   }
 
   #read(chat) {

@@ -184,6 +184,18 @@ def test_the_link_to_a_message_is_copied(alice):
     assert copied == f"{alice.page.url}#{answer.get_attribute('id')}"
 
 
+def test_the_palette_switches_between_light_and_dark_on_every_device(alice, second):
+    alice.ask(f"{QUICK} Hello")
+    other = second()
+    for appearance in ("dark", "light"):
+        palette(alice).fill("dark")
+        alice.page.get_by_role("option", name="Switch between light and dark").click()
+        for tab in (alice, other):
+            expect(tab.page.locator("html")).to_have_attribute("data-theme", appearance)
+    alice.page.reload()
+    expect(alice.page.locator("html")).to_have_attribute("data-theme", "light")
+
+
 def test_the_palette_runs_commands_by_keyboard_and_gives_the_focus_back(alice, shot):
     make_chats(alice, "Alpha", "Beta")
     alice.field.focus()

@@ -1,12 +1,15 @@
 // Everything a person can do here, in one registry: the palette, the shortcuts and their sheet are
 // made of it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
+import { api } from "./api.js";
+import { otherAppearance, preferAppearance } from "./preferences.js";
 import { text } from "./text.js";
 
 const current = ({ store }) => store.list.get(store.chatId.value);
 const hasChat = (app) => current(app) !== null;
 const lastAnswer = ({ store }) => store.current.value?.path().findLast((message) => message.role === "assistant" && message.text) ?? null;
 const isAnsweringNow = ({ store }) => (store.current.value?.answering().length ?? 0) > 0;
+const isSomebody = ({ store }) => Boolean(store.user.value);
 const isSignedIn = ({ store }) => Boolean(store.user.value && !store.user.value.is_guest);
 
 function goTo(step) {
@@ -36,8 +39,9 @@ export const actions = [
 
   { id: "archived", group: "go", label: () => text.archivedChats, icon: "archive", words: "list", run: ({ ui }) => ui.showList("archived") },
   { id: "deleted", group: "go", label: () => text.deletedChats, icon: "trash", words: "trash bin restore undo", run: ({ ui }) => ui.showList("deleted") },
-  { id: "theme", group: "go", label: () => text.toggleTheme, icon: "theme", words: "dark light appearance", when: ({ store }) => typeof store.toggleTheme === "function", run: ({ store }) => store.toggleTheme() },
-  { id: "settings", group: "go", label: () => text.settings, icon: "settings", words: "account preferences", when: isSignedIn, run: () => location.assign("/settings") },
+  { id: "theme", group: "go", label: () => text.toggleTheme, icon: "theme", words: "dark light appearance", when: isSomebody, run: toggleTheme },
+  { id: "settings", group: "go", label: () => text.settings, icon: "settings", words: "account preferences", when: isSomebody, run: () => location.assign("/settings") },
+  { id: "billing", group: "go", label: () => text.billing, icon: "settings", words: "billing money top up usage cost", when: ({ store }) => store.credit.balance.value !== null, run: () => location.assign("/billing") },
   { id: "sessions", group: "go", label: () => text.sessions, icon: "settings", words: "devices", when: isSignedIn, run: () => location.assign("/settings/sessions") },
   { id: "shortcuts", group: "go", label: () => text.shortcuts, icon: "keyboard", keys: "?", words: "keys help", run: ({ ui }) => ui.showShortcuts() },
   { id: "sign-in", group: "go", label: () => text.signIn, icon: "right", when: (app) => !isSignedIn(app), run: () => location.assign("/account/login/") },
@@ -53,6 +57,11 @@ async function copyLastAnswer(app) {
   } catch {
     app.store.toasts.show(text.copyFailed, { isProblem: true });
   }
+}
+
+function toggleTheme({ store }) {
+  const appearance = otherAppearance();
+  return store.commands.run(() => api.saveSettings({ appearance }), preferAppearance(appearance));
 }
 
 /** By the form of the account menu: what else goes with signing out listens to it. */

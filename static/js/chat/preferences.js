@@ -37,6 +37,20 @@ export function applyAppearance(appearance) {
   dark.media = isForced ? (appearance === "dark" ? "all" : "not all") : "(prefers-color-scheme: dark)";
 }
 
+/** Show another appearance before the server has confirmed it; gives a function that takes it back. */
+export function preferAppearance(appearance) {
+  const before = preferences.peek();
+  takePreferences({ ...before, appearance });
+  return () => takePreferences(before);
+}
+
+/** Light or dark: the one that is not shown now. */
+export function otherAppearance() {
+  const { appearance } = preferences.peek();
+  const isDark = appearance === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : appearance === "dark";
+  return isDark ? "light" : "dark";
+}
+
 /** Tell the server which time zone this device is in, for the pages that it renders. */
 export function noteTimeZone() {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -1,5 +1,5 @@
 """A model that says what it is told to: what follows `SAY ` in the user's message comes back, and
-what follows `SAY*<n> ` n times.
+what follows `SAY*<n> ` n times; of that, what is before a `¶` only once.
 
 It speaks the OpenAI chat protocol over real HTTP; tests/fake_model.py plays everything else.
 """
@@ -26,7 +26,7 @@ class EchoHandler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         asked = [turn["content"] for turn in body["messages"] if turn["role"] == "user"][-1]
         order = re.search(r"SAY(?:\*(\d+))? (.*)", asked, re.DOTALL)
-        answer = order[2] * int(order[1] or 1) if order else "Nothing to say."
+        answer = _answer(order[2], int(order[1] or 1)) if order else "Nothing to say."
         self._begin("text/event-stream")
         size = max(CHUNK_CHARS, len(answer) // MOST_CHUNKS)
         for start in range(0, len(answer), size):
@@ -45,6 +45,11 @@ class EchoHandler(BaseHTTPRequestHandler):
     def _send(self, choice: dict[str, Any]) -> None:
         chunk = {"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0} | choice]}
         self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+
+
+def _answer(text: str, times: int) -> str:
+    head, mark, rest = text.partition("¶")
+    return head + rest * times if mark else text * times
 
 
 @contextmanager

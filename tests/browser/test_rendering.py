@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
+from tests.browser.written_chat import write_chat
 
 HOSTILE = """\
 <script>window.hacked = 1</script>
@@ -154,6 +155,84 @@ def test_a_flood_leaves_the_page_responsive(echo, order):
     echo.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert echo.page.evaluate("performance.now()") - start < 1_000
     assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# Markup that a parser mends into something else than a sanitiser has seen, and names that would
+# stand in the place of the document's own.
+MUTATING = """\
+<svg><style><img src=x onerror=window.hacked=1></style></svg>
+<math><annotation-xml encoding="text/html"><svg onload=window.hacked=2></annotation-xml></math>
+<noscript><p title="</noscript><img src=x onerror=window.hacked=3>"></noscript>
+<form id=x><math><mtext></form><form><mglyph><style></math><img src=x onerror=window.hacked=4>
+<a id=config name=config><img name=cookie><form id=app><input name=attributes></form>
+<svg></p><style><a id="</style><img src=x onerror=window.hacked=5>">
+<b>bold</b><img src=x:x onerror=window.hacked=6//<sub>below</sub>
+
+<b id=documentElement name=querySelector onclick=window.hacked=7>name</b> <mark style=x>x</mark>
+
+[a](javascript&#58;window.hacked=8) [b](<java\tscript:window.hacked=9>) [c](\x01javascript:x) \
+[d](data:text/html;base64,PHNjcmlwdD4=) [e](https://ok.example/"><img src=x>) [f](blob:x) \
+[g](file:///etc/passwd) [h](javascript://ok.example/%0aalert(1)) <data:text/html,x>
+
+[i]: <javascript:alert(1)> "t"
+[j][i] ![k](javascript:alert(1)) ![l][i] https://ok.example/<img/src=x>
+
+\u202etxt.exe\u202c end \x1b[31mred\x1b[0m \x1b]8;;https://ok.example\x07link\x1b]8;;\x07
+
+The end.
+"""
+
+
+def test_markup_that_mends_itself_stays_harmless(echo):
+    answer = echo.ask("SAY " + MUTATING)
+    expect(answer.locator(".md")).to_contain_text("The end.")
+    for name, attributes, href in nodes_of(echo.page):
+        assert ALLOWED_TAGS.fullmatch(name)
+        assert all(map(ALLOWED_ATTRIBUTES.fullmatch, attributes))
+        assert href is None or href.startswith(("https://ok.example", "http://ok.example"))
+    assert echo.page.evaluate("window.hacked") is None
+    assert echo.page.evaluate("typeof document.cookie + document.documentElement.localName") == (
+        "stringhtml"
+    )
+    echo.page.reload()
+    expect(echo.answers.last.locator(".md")).to_contain_text("The end.")
+    assert echo.page.evaluate("window.hacked") is None
+
+
+def test_what_highlights_slowly_is_left_plain_and_the_page_goes_on(echo):
+    """Grammars are patterns; some text keeps one busy for minutes."""
+    echo.ask("SAY*20000 ```xml\n¶<a b=")
+    echo.ask("SAY*40000 ```python\n¶f(")
+    echo.ask("SAY ```python\nreturn 1\n```\n")
+    keyword = echo.answers.last.locator(".hljs-keyword", has_text="return")
+    expect(keyword).to_have_count(1, timeout=60_000)
+    echo.field.fill("still here")
+    expect(echo.field).to_have_value("still here")
+
+
+def test_a_table_of_100_000_rows_leaves_the_page_usable(alice, stack):
+    rows = "".join(f"| a | {number} |\n" for number in range(100_000))
+    write_chat(alice, stack, [("Rows, please.", "| h | i |\n| - | - |\n" + rows)])
+    answer = alice.answers.last
+    expect(answer.get_by_role("cell", name="999", exact=True)).to_have_count(1, timeout=60_000)
+    alice.field.fill("still here")
+    expect(alice.field).to_have_value("still here")
+    alice.page.evaluate("document.querySelector('.scroller').scrollTop = 0")
+    expect(answer.locator(".answer-model")).to_be_in_viewport()
+    assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_a_search_shows_is_text(echo):
+    echo.ask(
+        "SAY Findable <img src=x onerror=window.hacked=1> <mark>own</mark> **words** &lt;b&gt;"
+    )
+    echo.page.keyboard.press("Control+k")
+    search = echo.page.get_by_role("combobox", name="Search your chats, or find a command")
+    search.fill("findable")
+    found = echo.page.get_by_role("option").filter(has_text="indable <img").first
+    expect(found).to_be_visible(timeout=30_000)
+    assert found.locator("img, b, strong").count() == 0
+    assert echo.page.evaluate("window.hacked") is None
 
 
 def test_code_is_copied_as_it_was_written(echo):

@@ -1,17 +1,26 @@
-// Tells when an element comes near what the reader sees, to draw it before it is seen.
+// Tells when an element comes near what the reader sees, to draw it before it is seen. Not while the
+// browser's own search goes through the page: drawing anew what it has found would lose the place.
 import { later } from "./slices.js";
 
 const MARGIN = "1200px 0px";
+const BACK = ["focus", "pointerdown", "wheel", "touchstart", "keydown"];
 const observers = new WeakMap(); // scroller -> IntersectionObserver
-const waiting = new WeakMap(); // element -> {callback, isNear}
+const waiting = new WeakMap(); // element -> {callback, isNear, scroller}
+const held = new Set(); // elements that came near meanwhile
+// Whoever types into the browser's search has left the page, and does nothing in it.
+let isReaderAway = false;
+let isListening = false;
+let isPlaceKept = false;
 
 /** Call `callback` once, when `element` is near the visible part of `scroller`; gives a way to stop. */
 export function whenNear(element, scroller, callback) {
+  listen();
   const observer = observerOf(scroller);
-  waiting.set(element, { callback, isNear: false });
+  waiting.set(element, { callback, isNear: false, scroller });
   observer.observe(element);
   return () => {
     waiting.delete(element);
+    held.delete(element);
     observer.unobserve(element);
   };
 }
@@ -33,7 +42,66 @@ function seen({ target, isIntersecting }) {
   // Who drags the scroll bar passes much that need not be drawn.
   later(() => {
     if (!wait.isNear || waiting.get(target) !== wait) return;
+    if (isReaderAway || hasSelection(target)) {
+      held.add(target);
+      return;
+    }
     waiting.delete(target);
+    keepPlace(wait.scroller, target);
     wait.callback();
   });
+}
+
+/** Where what is in view is drawn anew, the message in the middle stays where it is. */
+function keepPlace(scroller, target) {
+  const middle = isPlaceKept ? null : messageInMiddle(scroller);
+  if (!middle || !target.contains(middle)) return;
+  isPlaceKept = true;
+  const topOf = (element) => element.getBoundingClientRect().top;
+  const before = topOf(middle);
+  // The browser's own way would hold on to something that goes, and move the page once more.
+  scroller.style.overflowAnchor = "none";
+  requestAnimationFrame(() => {
+    const now = document.getElementById(middle.id);
+    if (now) scroller.scrollTop += topOf(now) - before;
+    requestAnimationFrame(() => {
+      isPlaceKept = false;
+      scroller.style.overflowAnchor = "";
+    });
+  });
+}
+
+function messageInMiddle(scroller) {
+  const { left, top, width, height } = scroller.getBoundingClientRect();
+  for (const part of [0.5, 0.4, 0.6]) {
+    const message = document.elementFromPoint(left + width / 2, top + height * part)?.closest(".message[id]");
+    if (message) return message;
+  }
+  return null;
+}
+
+function listen() {
+  if (isListening) return;
+  isListening = true;
+  addEventListener("blur", (event) => (isReaderAway ||= event.target === window));
+  for (const name of BACK) addEventListener(name, readerIsBack, { capture: true, passive: true });
+  document.addEventListener("selectionchange", () => isReaderAway || drawHeld());
+}
+
+function readerIsBack() {
+  isReaderAway = false;
+  drawHeld();
+}
+
+function drawHeld() {
+  for (const target of [...held]) {
+    held.delete(target);
+    if (waiting.get(target)?.isNear) seen({ target, isIntersecting: true });
+  }
+}
+
+/** What the search has found stays selected when it is closed. */
+function hasSelection(element) {
+  const selection = document.getSelection();
+  return Boolean(selection && !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(element));
 }

@@ -37,6 +37,7 @@ export class OpenChat {
   #dirty = new Set();
   #isShapeDirty = false;
   #healed = new Set();
+  #rereading = null; // for all that are found damaged meanwhile
   #reread;
   #onReplaced;
   #show = oncePerFrame(() => this.#flush());
@@ -179,18 +180,29 @@ export class OpenChat {
 
   /** Compare what was folded with what was stored; heal by reading again, once per message. */
   async #check(message) {
-    if (await matchesFingerprint(message)) return;
+    if (await matchesFingerprint(message)) return undefined;
+    // Where many are damaged, reading again for one of them has healed the others.
+    const now = this.transcript.messages[message.id];
+    if (now && now !== message) return this.#check(now);
     if (this.#healed.has(message.id)) {
       this.damaged.value = message.id;
-      return;
+      return undefined;
     }
     this.#healed.add(message.id);
-    const entries = await this.#reread();
-    const fresh = emptyTranscript();
-    for (const [id, data] of entries) foldEntry(fresh, id, data);
-    this.#replace(fresh);
-    const healed = fresh.messages[message.id];
+    await (this.#rereading ??= this.#readAgain());
+    const healed = this.transcript.messages[message.id];
     if (!healed || !(await matchesFingerprint(healed))) this.damaged.value = message.id;
+    return undefined;
+  }
+
+  async #readAgain() {
+    try {
+      const fresh = emptyTranscript();
+      for (const [id, data] of await this.#reread()) foldEntry(fresh, id, data);
+      this.#replace(fresh);
+    } finally {
+      this.#rereading = null;
+    }
   }
 
   #replace(transcript) {

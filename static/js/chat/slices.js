@@ -16,9 +16,18 @@ function schedule() {
   setTimeout(run);
 }
 
+/** Do now whatever there is, however long it takes: the page is about to be printed. */
+export function finishNow() {
+  work(Infinity);
+}
+
 function run() {
   isScheduled = false;
-  const untilMs = performance.now() + SLICE_MS;
+  work(performance.now() + SLICE_MS);
+  if (queue.length > 0) schedule();
+}
+
+function work(untilMs) {
   while (queue.length > 0 && performance.now() < untilMs) {
     const task = queue[0];
     let hasMore = false;
@@ -29,5 +38,4 @@ function run() {
     }
     if (!hasMore) queue.shift();
   }
-  if (queue.length > 0) schedule();
 }

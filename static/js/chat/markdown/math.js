@@ -19,8 +19,10 @@ export function typeset(element) {
   const key = (isDisplay ? "d" : "i") + tex;
   if (drawn.has(key)) return show(element, drawn.get(key));
   if (tex.length > LONGEST_TEX) return undefined;
+  const drawLater = () => later(() => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay)));
   loading ??= load();
-  loading.then((isThere) => isThere && later(() => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay))));
+  if (katex) drawLater();
+  else loading.then((isThere) => isThere && drawLater());
   return undefined;
 }
 

@@ -8,6 +8,8 @@ import { sanitized } from "./sanitize.js";
 
 export function nodesOf(token, notes) {
   const fragment = sanitized(htmlOf(token, notes));
+  // Neither has a part in the direction of the text around it.
+  for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
   for (const pre of fragment.querySelectorAll("pre")) dressCode(pre);
   for (const table of fragment.querySelectorAll(".md-table")) dressTable(table);
   for (const formula of fragment.querySelectorAll(".math")) typeset(formula);

@@ -1,10 +1,11 @@
 // A long table is drawn as several, one below the other, so that new rows do not make the browser
 // lay out all rows again. The first one decides how wide the columns are.
 
+const measured = new WeakMap(); // box -> {columns, whole}, in pixels: asking again would lay out all that was added
+
 /** Put the rows of `more` below the table in `box`; gives the element that was added. */
 export function joinTable(box, more) {
-  const first = box.querySelector("table");
-  const widths = [...first.rows[0].cells].map((cell) => cell.getBoundingClientRect().width);
+  const { columns: widths, whole } = widthsOf(box);
   more.className = "md-table-more";
   more.tHead?.classList.add("visually-hidden");
   if (widths.some((width) => width > 0)) {
@@ -15,8 +16,17 @@ export function joinTable(box, more) {
       columns.append(column);
     }
     more.prepend(columns);
-    more.style.width = `${first.getBoundingClientRect().width}px`;
+    more.style.width = `${whole}px`;
   }
   box.append(more);
   return more;
+}
+
+function widthsOf(box) {
+  if (measured.has(box)) return measured.get(box);
+  const first = box.querySelector("table");
+  const widthOf = (element) => element.getBoundingClientRect().width;
+  const widths = { columns: [...first.rows[0].cells].map(widthOf), whole: widthOf(first) };
+  if (widths.whole > 0) measured.set(box, widths);
+  return widths;
 }

@@ -1,9 +1,11 @@
 import { html, useEffect, useMemo, useRef, useState } from "../../preact.js";
 import { isAnswering } from "../fold.js";
+import { makeRoomForKeyboard } from "../on_screen_keyboard.js";
 import { later } from "../slices.js";
 import { text } from "../text.js";
 import { MessageGroup } from "./message_group.js";
 import { PendingMessage } from "./pending_message.js";
+import { useWholeChat } from "./whole_chat.js";
 
 const GROUP = 12;
 // A chat shows its end first. What is above follows while the browser has nothing better to do: drawn
@@ -12,6 +14,7 @@ const GROUPS_AT_FIRST = 3;
 const GROUPS_AT_A_TIME = 3;
 const FAR_GROUPS_AT_A_TIME = 8;
 const MOST_WHOLE_GROUPS = 24;
+const MOST_PRINTED_GROUPS = 200;
 const GROUPS_ABOVE_TARGET = 1;
 
 export function Transcript({ store, open }) {
@@ -22,13 +25,17 @@ export function Transcript({ store, open }) {
   // A message that is to be brought into view is drawn with what follows it.
   const wanted = store.finding.target.value?.message;
   const place = wanted ? groups.findIndex((group) => group.ids.includes(wanted)) : -1;
-  const shown = useShownCount(open.id, groups.length, place < 0 ? 0 : groups.length - place + GROUPS_ABOVE_TARGET);
+  useEffect(() => makeRoomForKeyboard(), []);
+  const { isWanted, isPrinted } = useWholeChat(open.id);
+  const needed = place < 0 ? 0 : groups.length - place + GROUPS_ABOVE_TARGET;
+  const shown = useShownCount(open.id, groups.length, isWanted ? groups.length : needed);
+  const mostWhole = isPrinted ? MOST_PRINTED_GROUPS : MOST_WHOLE_GROUPS;
   const hasSent = useHasSent(open.id, pending.length > 0);
   const firstShown = Math.max(0, groups.length - shown);
   return html`<div class=${hasSent ? "transcript transcript-fresh" : "transcript"}>
     ${groups.slice(firstShown).map((group, offset) => {
       const index = firstShown + offset;
-      return html`<${MessageGroup} key=${`${open.id}:${index}`} store=${store} open=${open} ids=${group.ids} isFull=${groups.length - index <= MOST_WHOLE_GROUPS}
+      return html`<${MessageGroup} key=${`${open.id}:${index}`} store=${store} open=${open} ids=${group.ids} isFull=${groups.length - index <= mostWhole}
         waitsFor=${group.isAnswering ? answering.id : null} />`;
     })}
     ${pending.map((item) => html`<${PendingMessage} key=${item.id} store=${store} item=${item} />`)}

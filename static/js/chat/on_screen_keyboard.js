@@ -1,0 +1,27 @@
+// Room for the keyboard of a phone. Where the browser lays it over the page instead of making the
+// page shorter (iOS), the page is made shorter here, so that the end of the chat stays in view.
+
+const LEAST_PX = 80; // less is a bar of the browser
+const UNZOOMED = 1.01;
+
+/** `--keyboard` on the root says how much of the page the keyboard covers; gives a way to stop. */
+export function makeRoomForKeyboard(page = globalThis.window) {
+  const viewport = page?.visualViewport;
+  if (!viewport) return () => {};
+  const root = page.document.documentElement;
+  const listening = new AbortController();
+  let shown = 0;
+  const look = () => {
+    const covered = viewport.scale < UNZOOMED ? Math.round(page.innerHeight - viewport.height) : 0;
+    const height = covered >= LEAST_PX ? covered : 0;
+    // The browser has moved the page to show the field; there is nothing below it any more.
+    if (height > 0 && viewport.offsetTop > 0) page.scrollTo(0, 0);
+    if (height === shown) return;
+    shown = height;
+    if (height > 0) root.style.setProperty("--keyboard", `${height}px`);
+    else root.style.removeProperty("--keyboard");
+  };
+  for (const name of ["resize", "scroll"]) viewport.addEventListener(name, look, { signal: listening.signal });
+  look();
+  return () => listening.abort();
+}

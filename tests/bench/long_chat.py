@@ -1,0 +1,149 @@
+"""A chat of 10,000 messages in a real Chromium: opened from the server and from what the browser
+keeps, its memory, and how smoothly it scrolls; on a phone that is four times slower, too."""
+
+import asyncio
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, Page
+
+from tests.bench.bench import Bench
+from tests.bench.opening import fill
+from tests.bench.page_watch import PHONE, SCROLL_UP, WATCH_TASKS, heap_mb, renderer_mb, slowed
+from tests.bench.people import Person
+from tests.bench.report import Row, percentile
+
+MESSAGES, QUICK_MESSAGES = 10_000, 1_000
+OPENINGS = 3
+SCROLL_FRAMES, QUICK_SCROLL_FRAMES = 600, 120
+# From asking for the page until the newest messages are drawn and can be scrolled.
+OPENED = """async () => {
+  const seen = () => document.querySelector(".message-answer .md")?.textContent.trim();
+  while (!seen()) await new Promise((done) => requestAnimationFrame(done));
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  return performance.now();
+}"""
+KEPT = """(count) => new Promise((done) => {
+  const opening = indexedDB.open("holdfast");
+  opening.onsuccess = () => {
+    const all = opening.result.transaction("heads").objectStore("heads").getAll();
+    all.onsuccess = () => {
+      opening.result.close();
+      done(all.result.some((head) => head.count >= count));
+    };
+  };
+})"""
+# What is shown then can come from nowhere but the browser's own store.
+NO_SOCKET = """window.WebSocket = class extends EventTarget {
+  readyState = 0;
+  send() {}
+  close() {}
+};"""
+
+
+async def long_chat(bench: Bench, browser: Browser, wide: dict[str, Any]) -> None:
+    messages = QUICK_MESSAGES if bench.quick else MESSAGES
+    person = await _with_long_chat(bench, messages)
+    name = f"open {messages:,} messages"
+    for label, options, must in (("", wide, True), ("phone, 4x slower: ", PHONE, False)):
+        server, store, scroll, heap, memory = await _opened(bench, browser, person, options)
+        bench.details[f"{label}{name}"] = {"server, ms": server, "store, ms": store}
+        slow = [time for time in scroll if time > 50]
+        bench.details[f"{label}frames while scrolling, ms"] = {
+            "count": len(scroll),
+            **{f"p{rank}": percentile(scroll, rank) for rank in (50, 95, 99)},
+            "over 50 ms": slow,
+        }
+        budgets = ((1_500, 1_000), (500, 300)) if must else ((None, None), (None, None))
+        bench.rows += [
+            Row(
+                "reading",
+                f"{label}{name} from the server",
+                percentile(server, 50),
+                "ms",
+                *budgets[0],
+            ),
+            Row(
+                "reading",
+                f"{label}{name} from the browser's store",
+                percentile(store, 50),
+                "ms",
+                *budgets[1],
+            ),
+            Row("reading", f"{label}{name}: JavaScript heap, all there", heap, "MB"),
+            Row("reading", f"{label}{name}: memory of the page's process", memory, "MB"),
+            Row("reading", f"{label}scrolled to the start: longest frame", max(scroll), "ms"),
+            Row(
+                "reading", f"{label}scrolled to the start: frame, p99", percentile(scroll, 99), "ms"
+            ),
+        ]
+    person.close()
+
+
+async def _with_long_chat(bench: Bench, messages: int) -> Person:
+    person = Person(bench.url)
+    await person.visit()
+    await person.ask("[[tokens=1]] Bench")
+    async with bench.log() as log:
+        await fill(log, f"u:{uuid.UUID(person.user).hex}", person.chat, messages * 2, deltas=0)
+    return person
+
+
+async def _opened(
+    bench: Bench, browser: Browser, person: Person, options: dict[str, Any]
+) -> tuple[list[float], list[float], list[float], float, float]:
+    """Ms from the server and the store, ms of frames while scrolling, MB of heap and memory."""
+    messages = QUICK_MESSAGES if bench.quick else MESSAGES
+    from_server = []
+    for _ in range(OPENINGS):
+        context = await _context_of(browser, person, options)
+        page = await context.new_page()
+        from_server.append(await _open(bench, page, person, options))
+        if len(from_server) < OPENINGS:
+            await context.close()
+    await _all_there(page, messages)
+    heap, memory = await heap_mb(page), await renderer_mb(browser)
+    await page.wait_for_function(KEPT, arg=messages, timeout=60_000, polling=500)
+    await page.close()
+    from_store = []
+    for _ in range(OPENINGS):
+        page = await context.new_page()
+        await page.add_init_script(NO_SOCKET)
+        from_store.append(await _open(bench, page, person, options))
+        if len(from_store) < OPENINGS:
+            await page.close()
+    await _all_there(page, messages)
+    frames = QUICK_SCROLL_FRAMES if bench.quick else SCROLL_FRAMES
+    scroll: list[float] = await page.evaluate(SCROLL_UP, frames)
+    await context.close()
+    return from_server, from_store, scroll, heap, memory
+
+
+async def _context_of(browser: Browser, person: Person, options: dict[str, Any]) -> BrowserContext:
+    """A browser that keeps nothing yet, signed in as the person."""
+    context = await browser.new_context(**options)
+    host = urlsplit(person.url).hostname or ""
+    cookies = person.http.cookies.items()
+    await context.add_cookies(
+        [{"name": name, "value": value, "domain": host, "path": "/"} for name, value in cookies]
+    )
+    return context
+
+
+async def _open(bench: Bench, page: Page, person: Person, options: dict[str, Any]) -> float:
+    if options is PHONE:
+        await slowed(page)
+    await page.add_init_script(f"({WATCH_TASKS})()")
+    await page.goto(f"{bench.url}/c/{person.chat}", wait_until="commit")
+    opened: float = await page.evaluate(OPENED)
+    return opened
+
+
+async def _all_there(page: Page, messages: int) -> None:
+    await page.wait_for_function(
+        "(count) => document.querySelectorAll('.message').length >= count",
+        arg=messages,
+        timeout=120_000,
+    )
+    await asyncio.sleep(1)

@@ -1,0 +1,58 @@
+"""What a page was busy with: long tasks, frames, memory; and a phone, played."""
+
+from typing import Any
+
+import psutil
+from playwright.async_api import Browser, Page
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
+SLOWER = 4
+# Tasks long enough to be felt.
+WATCH_TASKS = """() => {
+  window.longTasks = [];
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) window.longTasks.push(task.duration);
+  }).observe({type: "longtask"});
+}"""
+# Pulls the scroll bar from the end to the start; gives the ms between frames.
+SCROLL_UP = """async (frames) => {
+  const scroller = document.querySelector(".scroller");
+  const step = scroller.scrollTop / frames;
+  const times = [];
+  let last = performance.now();
+  while (scroller.scrollTop > 0 && times.length < frames * 4) {
+    scroller.scrollTop -= step;
+    await new Promise((done) => requestAnimationFrame(done));
+    const now = performance.now();
+    times.push(now - last);
+    last = now;
+  }
+  return times;
+}"""
+
+
+async def slowed(page: Page) -> None:
+    session = await page.context.new_cdp_session(page)
+    await session.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+
+
+async def heap_mb(page: Page) -> float:
+    """What scripts hold, after the garbage is gone."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("HeapProfiler.collectGarbage")
+    usage = await session.send("Runtime.getHeapUsage")
+    return float(usage["usedSize"]) / 1e6
+
+
+async def renderer_mb(browser: Browser) -> float:
+    """Memory of the largest process that draws a page, its own pages only (USS)."""
+    session = await browser.new_browser_cdp_session()
+    processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
+    pids = [process["id"] for process in processes if process["type"] == "renderer"]
+    await session.detach()
+    return max(float(psutil.Process(pid).memory_full_info().uss) for pid in pids) / 1e6

@@ -1,0 +1,229 @@
+"""Reading what was said: long chats, the browser's own search, paper, right to left, a phone."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.pdf_text import pdf_text
+from tests.browser.written_chat import write_chat
+
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
+NEEDLE = "a needle in a haystack"
+# `find` marks what it has found, as the search does, but does not bring it into view.
+FIND = """(text) => {
+  const isFound = find(text, false, false, true);
+  if (isFound) getSelection().anchorNode.parentElement.scrollIntoView({block: "center"});
+  return isFound;
+}"""
+SELECTED = """() => {
+  const selection = getSelection();
+  const {top, bottom} = selection.getRangeAt(0).getBoundingClientRect();
+  const view = document.querySelector(".scroller").getBoundingClientRect();
+  return {text: selection.toString(), isSeen: top >= view.top && bottom <= view.bottom};
+}"""
+SETTLED = "new Promise((done) => requestIdleCallback(() => setTimeout(done, 200)))"
+
+
+@pytest.fixture
+def echo(echo_stack, new_context):
+    return ChatPage(new_context().new_page(), echo_stack.url).visit()
+
+
+def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
+    said = [(f"Question {n}", f"Answer {n} with **some** words.") for n in range(5_000)]
+    said[40] = ("Question 40", f"Here is {NEEDLE}, and `more` of it.\n\n- one\n- two")
+    write_chat(alice, stack, said)
+    expect(alice.answers.last).to_contain_text("Answer 4999")
+    page = alice.page
+    # Who begins to search does not wait for what is drawn while there is nothing else to do.
+    page.keyboard.press("F3")
+    expect(page.locator(".message")).to_have_count(10_000, timeout=60_000)
+    # As when the search field has the focus: the page does not.
+    page.evaluate("dispatchEvent(new Event('blur'))")
+    found = page.locator(".message", has_text=NEEDLE)
+    page.evaluate("document.activeElement.blur()")
+    assert page.evaluate(FIND, NEEDLE)
+    page.evaluate(SETTLED)
+    # It is not drawn anew under the reader's eyes: what was found stays marked, and in view.
+    assert page.evaluate(SELECTED) == {"text": NEEDLE, "isSeen": True}
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    page.evaluate(SETTLED)
+    assert page.evaluate(SELECTED) == {"text": NEEDLE, "isSeen": True}
+    # Once one goes on it is.
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(found.locator(".md li")).to_have_count(2)
+
+
+def test_on_paper_a_chat_is_whole(alice, stack, shot):
+    code = "".join(f"line_{n} = {'value + ' * 30}{n}\n" for n in range(60))
+    said = [(f"Question {n}", f"Answer {n} with **strong** words.") for n in range(400)]
+    said[0] = ("The very first question", f"The *very first* answer.\n\n```python\n{code}```")
+    said[-1] = ("The very last question", "The *very last* answer, $a^2$.")
+    write_chat(alice, stack, said)
+    expect(alice.answers.last.locator(".katex")).to_be_visible()
+    alice.page.emulate_media(color_scheme="dark")
+    pages = pdf_text(alice.page.pdf())
+    words = "".join(pages)
+    lines = "".join(words.split("\n"))
+    for part in ("very first question", "very first answer", "very last question", "very last"):
+        assert re.sub(r"\s", "", part) in re.sub(r"\s", "", lines)
+    assert "line_0=" in re.sub(r"\s", "", lines) and "line_59=" in re.sub(r"\s", "", lines)
+    squeezed = re.sub(r"\s", "", lines)
+    assert all(f"Question{n}" in squeezed and f"Answer{n}with" in squeezed for n in range(1, 399))
+    assert "**" not in words and "Your message" not in words and "New chat" not in words
+    # Afterwards the page is as it was: its end in view.
+    expect(alice.answers.last).to_be_in_viewport()
+    alice.page.emulate_media(media="print")
+    shot(alice.page, "print")
+
+
+def test_what_is_printed_has_room_and_light_colours(echo, shot):
+    echo.ask("SAY A sentence.\n\n```js\n" + "const x = 'a long line of code'; " * 12 + "\n```\n")
+    echo.page.emulate_media(media="print", color_scheme="dark")
+    for name in (".sidebar", ".dock", ".code-tools"):
+        expect(echo.page.locator(name).first).not_to_be_visible()
+    expect(echo.page.locator(".topbar-title")).to_be_visible()
+    luminance = "(node) => getComputedStyle(node).color"
+    assert "0.25" in echo.page.locator(".md p").evaluate(luminance)
+    pre = echo.page.locator(".code pre")
+    assert pre.evaluate("(node) => node.scrollWidth <= node.clientWidth")
+    shot(echo.page, "print-code")
+
+
+ARABIC = """\
+مرحبا بك، هذه فقرة تشرح الدالة `print(x)` والصيغة $a^2 + b^2 = c^2$ في جملة واحدة.
+
+- أول بند
+- بند ثان مع English words
+
+> اقتباس من كتاب
+
+| الاسم | القيمة |
+| - | - |
+| واحد | 1 |
+
+```python
+print("مرحبا")  # تعليق
+```
+
+An English paragraph, and then:
+
+1. שלום עולם
+2. עוד שורה
+"""
+BOX = "(node) => { const {left, right} = node.getBoundingClientRect(); return [left, right]; }"
+TEXT_BOX = """(node) => {
+  const range = document.createRange();
+  range.selectNodeContents(node);
+  const {left, right} = range.getBoundingClientRect();
+  return [left, right];
+}"""
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_right_to_left_is_drawn_right_to_left(echo_stack, new_context, shot, options):
+    alice = ChatPage(new_context(**options).new_page(), echo_stack.url).visit()
+    answer = alice.ask("SAY " + ARABIC)
+    expect(answer.locator(".katex")).to_be_visible()
+    expect(answer.locator(".hljs-string")).to_be_visible()
+
+    def direction(selector: str) -> str:
+        return answer.locator(selector).first.evaluate("(node) => getComputedStyle(node).direction")
+
+    for selector in (".md ul", ".md blockquote", ".md table"):
+        assert direction(selector) == "rtl"
+    for selector in (".md pre", ".md p code", ".md .math"):
+        assert direction(selector) == "ltr"
+    left, right = answer.locator(".md").evaluate(BOX)
+    # The text of an item is beside its mark, which is on the right; a quote's bar is there too.
+    item = answer.locator(".md ul > li").first.evaluate(TEXT_BOX)
+    assert right - item[1] < item[0] - left
+    bar = answer.locator(".md blockquote").evaluate(
+        "(node) => getComputedStyle(node).borderRightWidth"
+    )
+    assert bar == "3px"
+    first, second = (answer.locator(".md th").nth(n).evaluate(BOX) for n in (0, 1))
+    assert first[0] > second[0]
+    english = answer.get_by_text("An English paragraph").evaluate(TEXT_BOX)
+    assert english[0] - left < 2
+    hebrew = answer.locator(".md ol > li").first.evaluate(TEXT_BOX)
+    assert right - hebrew[1] < hebrew[0] - left
+    shot(alice.page, f"right-to-left-{'phone' if options else 'wide'}")
+
+
+def test_the_foot_of_an_answer_is_tidy_on_a_phone(stack, new_context, shot):
+    alice = ChatPage(new_context(**PHONE).new_page(), stack.url).visit()
+    answer = alice.ask("[[tokens=1200]] Hello")
+    buttons = answer.locator(".message-foot > .quiet-button, .message-foot > .menu .quiet-button")
+    tops = {round(one.bounding_box()["y"]) for one in buttons.all()}
+    assert buttons.count() >= 4 and len(tops) == 1
+    facts = answer.locator(".foot-facts").bounding_box()
+    assert facts["height"] < 30 and facts["y"] + facts["height"] <= min(tops) + 8
+    shot(alice.page, "phone-foot")
+
+
+def test_the_end_stays_in_view_beside_the_keyboard_of_a_phone(echo_stack, new_context):
+    alice = ChatPage(new_context(**PHONE).new_page(), echo_stack.url).visit()
+    alice.ask("SAY*60 A paragraph to read.\n\n")
+    last = alice.answers.last.locator("p").last
+    expect(last).to_be_in_viewport()
+    # Where the browser makes the page shorter.
+    alice.page.set_viewport_size({"width": 390, "height": 500})
+    expect(last).to_be_in_viewport()
+    expect(alice.field).to_be_in_viewport(ratio=1)
+    alice.page.set_viewport_size({"width": 390, "height": 844})
+    # Where it lays the keyboard over the page.
+    alice.page.evaluate(KEYBOARD, 500)
+    expect(alice.page.locator(".app")).to_have_js_property("clientHeight", 500)
+    expect(last).to_be_in_viewport()
+    field = alice.field.bounding_box()
+    assert field["y"] + field["height"] <= 500
+    alice.send("SAY*400 more words ")
+    alice.ended()
+    assert alice.answers.last.locator("p").last.bounding_box()["y"] < 500
+    alice.page.evaluate(KEYBOARD, 844)
+    expect(alice.page.locator(".app")).to_have_js_property("clientHeight", 844)
+
+
+KEYBOARD = """(height) => {
+  Object.defineProperty(visualViewport, "height", {value: height, configurable: true});
+  visualViewport.dispatchEvent(new Event("resize"));
+}"""
+
+
+@pytest.fixture
+def bare(new_context, stack):
+    """Without the service worker, which has the parts already."""
+    return ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
+
+
+def test_a_part_that_could_not_be_fetched_comes_when_the_network_does(bare):
+    page = bare.page
+    page.route("**/dialogs*.js", lambda route: route.abort("internetdisconnected"))
+    page.route("**/menus*.js", lambda route: route.abort("internetdisconnected"))
+    page.keyboard.press("Control+k")
+    expect(page.get_by_text("The server cannot be reached.")).to_be_visible()
+    page.get_by_role("button", name="Choose a model").first.click()
+    expect(page.get_by_role("listbox")).to_have_count(0)
+    page.unroute_all()
+    expect(page.get_by_role("listbox")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Search your chats")).to_be_focused()
+
+
+def test_a_chat_is_drawn_once_its_parts_can_be_fetched(bare):
+    for part in ("**/conversation*.js", "**/reading*.js"):
+        bare.page.route(part, lambda route: route.abort("internetdisconnected"))
+    bare.send("[[tokens=5]] Hello")
+    expect(bare.page.locator(".skeleton").first).to_be_visible()
+    expect(bare.answers).to_have_count(0)
+    bare.page.unroute_all()
+    expect(bare.ended().locator(".md")).to_have_text(re.compile(r"\S"))

@@ -1,0 +1,63 @@
+"""Chats that are long from the start: what was said is written into the log, as a worker does."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from chat import events as ev
+from streams.embedded import redis_url
+from streams.log import Event, Log
+from tests.browser.chat_page import ChatPage
+from tests.stack import Stack
+
+BATCH = 500
+
+
+def write_chat(alice: ChatPage, stack: Stack, said: Iterable[tuple[str, str]]) -> None:
+    """Make a chat of these questions and answers, and open it."""
+    alice.ask("[[tokens=3]] A first question")
+    address = alice.page.url
+    chat = address.rsplit("/", 1)[1]
+    alice.page.reload()
+    config = json.loads(alice.page.locator("#config").text_content() or "")
+    alice.page.goto("about:blank")
+    stream = f"u:{uuid.UUID(config['user']['id']).hex}"
+    # Playwright's own loop runs in this thread.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, _write(stack, stream, chat, list(said))).result()
+    alice.page.goto(address)
+
+
+async def _write(stack: Stack, stream: str, chat: str, said: list[tuple[str, str]]) -> None:
+    events: list[Event] = []
+    parent: str | None = None
+    for question, answer in said:
+        asked, reply = str(uuid.uuid4()), str(uuid.uuid4())
+        events += _exchange(chat, asked, reply, parent, question, answer)
+        parent = reply
+    async with Log(redis_url(stack.data)) as log:
+        for start in range(0, len(events), BATCH):
+            await log.append(stream, events[start : start + BATCH])
+
+
+def _exchange(
+    chat: str, asked: str, reply: str, parent: str | None, question: str, answer: str
+) -> list[Event]:
+    length, sha256 = ev.fingerprint(answer)
+    said: list[ev.AnyEvent] = [
+        ev.MessageCreated(message=asked, role="user", parent=parent, text=question),
+        ev.MessageCreated(message=reply, role="assistant", parent=asked, model="openai/known"),
+        ev.MessageStarted(message=reply, attempt=1, model="openai/known"),
+        ev.MessageCompleted(
+            message=reply,
+            finish="stop",
+            model="openai/known",
+            length=length,
+            sha256=sha256,
+            duration_ms=1,
+            text=answer,
+        ),
+    ]
+    return [ev.log_event(chat, event, str(uuid.uuid4())) for event in said]

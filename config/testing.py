@@ -1,27 +1,39 @@
-"""`manage.py test [--lint] [--retry] [arguments of pytest]`: the tests, with everything they need.
+"""`manage.py test [--lint] [--retry] [-n N] [arguments of pytest]`: the tests, with all they need.
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
 2. A browser is found or installed, unless the arguments name single tests (those look for it when
    they start).
 3. pytest runs twice: all tests on SQLite, then those that touch the database on a real PostgreSQL
    (tests/settings.py starts it). The last line sums both up.
-4. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
+4. Each run has several processes (pytest-xdist), because most tests wait for something: one more
+   than there are cores, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
+5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
    that passed then, and they are named: the machine was too busy, or the test is not yet right.
+
+Whatever the tests leave, processes or files, is gone at the end (config/contained.py).
 """
 
+import argparse
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from config import contained
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 TESTS_FAILED, NO_TESTS_RAN = 1, 5
 FEW = 5
+MOST_PROCESSES = 8
+# Short options of pytest that are followed by a value; the first two select tests.
+WITH_VALUE = ("-k", "-m", "-p", "-c", "-o", "-W", "-r")
 
 # A deploy as it should be: what `check --deploy` warns of then is ours to mend.
 DEPLOYED = {
@@ -39,38 +51,54 @@ class BrowserError(Exception):
 
 def main(arguments: list[str]) -> int:
     """The exit status: 0 when every step and every test passed."""
-    lint = "--lint" in arguments
-    retry = "--retry" in arguments
-    arguments = [argument for argument in arguments if argument not in ("--lint", "--retry")]
-    if lint and not run_lint():
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--lint", action="store_true")
+    parser.add_argument("--retry", action="store_true")
+    parser.add_argument("-n", "--numprocesses", default="")
+    ours, arguments = parser.parse_known_args(arguments)
+    if ours.lint and not run_lint():
         return 1
-    if all(argument.startswith("-") for argument in arguments):
+    everything = arguments == options(arguments)
+    if everything:
         try:
             find_browser()
         except BrowserError as error:
             say(f"holdfast: {error}")
             return 1
-    return run_tests(arguments, retry=retry)
+    return run_tests(arguments, ours.numprocesses or processes(everything), retry=ours.retry)
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def processes(everything: bool) -> str:
+    """How many run the tests; 0 is pytest's own alone."""
+    if not everything:
+        return "0"
+    return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(cores() + 1, MOST_PROCESSES))
 
 
 def run_lint() -> bool:
+    """All at once: whoever reads the output wants to know everything that is wrong."""
     manage = [sys.executable, "manage.py"]
     warnings = ["--fail-level", "WARNING"]
     paths = ["manage.py", "config", "streams", "accounts", "billing", "chat"]
     steps = {
+        "mypy --strict": [sys.executable, "-m", "mypy", *paths],
         "ruff check": [sys.executable, "-m", "ruff", "check", "."],
         "ruff format --check": [sys.executable, "-m", "ruff", "format", "--check", "."],
-        "mypy --strict": [sys.executable, "-m", "mypy", *paths],
         "makemigrations --check": [*manage, "makemigrations", "--check", "--dry-run"],
         "check": [*manage, "check", *warnings],
         # The other deployment checks ask a running Redis; `up` and `doctor` do that.
         "check --deploy": [*manage, "check", "--deploy", *warnings, "--tag", "security"],
     }
-    with tempfile.TemporaryDirectory() as data:
+    with tempfile.TemporaryDirectory() as data, ThreadPoolExecutor(cores() + 1) as at_once:
         environment = os.environ | DEPLOYED | {"HOLDFAST_DATA": data}
-        # No early end: whoever reads the output wants to know everything that is wrong.
-        passed = [_step(name, step, environment) for name, step in steps.items()]
-        return all(passed)
+        passed = [at_once.submit(_step, *step, environment) for step in steps.items()]
+        results = [step.result() for step in passed]
+        return all(results)
 
 
 def _step(name: str, command: list[str], environment: dict[str, str]) -> bool:
@@ -78,9 +106,8 @@ def _step(name: str, command: list[str], environment: dict[str, str]) -> bool:
         command, cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     passed = done.returncode == 0
-    say(f"{name}: {'ok' if passed else 'FAILED'}")
-    if not passed:
-        say(done.stdout.decode(errors="replace"))
+    output = "" if passed else "\n" + done.stdout.decode(errors="replace")
+    say(f"{name}: {'ok' if passed else 'FAILED'}{output}")
     return passed
 
 
@@ -90,6 +117,12 @@ def find_browser() -> str:
         return named
     if found := _on_path() or _of_playwright():
         return found
+    with open(__file__, "rb") as one_at_a_time:  # Several processes may look for it.
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        return _on_path() or _of_playwright() or _install_browser()
+
+
+def _install_browser() -> str:
     if os.getuid() == 0 and shutil.which("apt-get"):
         say("Installing Debian's Chromium for the browser tests.")
         _quietly(["apt-get", "update"])
@@ -142,10 +175,11 @@ class Counts:
         return text + (f", {len(self.again)} of them on the second try" if self.again else "")
 
 
-def run_tests(arguments: list[str], *, retry: bool) -> int:
+def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
     total, statuses = Counts(), set()
+    several = [] if number == "0" else ["-n", number]
     for database in ("sqlite", "postgresql"):
-        status, counts = _pytest(database, arguments)
+        status, counts = _pytest(database, [*several, *arguments])
         if retry and status == TESTS_FAILED and len(counts.failed) <= FEW:
             status, counts = _again(database, arguments, counts)
         total.passed += counts.passed
@@ -153,9 +187,11 @@ def run_tests(arguments: list[str], *, retry: bool) -> int:
         total.skipped += counts.skipped
         total.again += counts.again
         statuses.add(status)
+        if status == contained.INTERRUPTED:
+            break
     statuses -= {0}
-    if statuses == {NO_TESTS_RAN} and total.passed:
-        statuses = set()  # No test of this selection touches the database.
+    if total.passed or total.failed:
+        statuses -= {NO_TESTS_RAN}  # No test of this selection touches the database.
     for name in total.again:
         say(f"passed on the second try only: {name}")
     say(str(total))
@@ -164,8 +200,7 @@ def run_tests(arguments: list[str], *, retry: bool) -> int:
 
 def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Counts]:
     """Run the failed tests once more, and nothing else."""
-    options = [argument for argument in arguments if argument.startswith("-")]
-    status, second = _pytest(database, [*options, *first.failed])
+    status, second = _pytest(database, [*options(arguments), *first.failed])
     again = [name for name in first.failed if name not in second.failed]
     if status not in (0, TESTS_FAILED):
         return status, first
@@ -173,16 +208,29 @@ def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Cou
     return status, counts
 
 
+def options(arguments: list[str]) -> list[str]:
+    """The arguments without those that select tests."""
+    kept = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name = before if before in WITH_VALUE else argument
+        if name.startswith("-") and name[:2] not in ("-k", "-m"):
+            kept.append(argument)
+    return kept
+
+
 def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
     say(f"Tests on {'SQLite' if database == 'sqlite' else 'PostgreSQL (those of the database)'}")
-    with tempfile.TemporaryDirectory() as folder:
-        counts_path = Path(folder) / "counts"
+    with contained.own_folder() as folder:
+        counts_path = folder / "counts"
         environment = os.environ | {
             "HOLDFAST_TEST_DATABASE": database,
             "HOLDFAST_TEST_COUNTS": str(counts_path),
+            "TMPDIR": str(folder),
         }
-        command = [sys.executable, "-m", "pytest", *arguments]
-        status = subprocess.run(command, cwd=BASE_DIR, env=environment).returncode  # noqa: S603
+        if "-n" in arguments:
+            environment["HOLDFAST_TEST_DIRECTS"] = "1"
+        command = [sys.executable, "-m", "pytest", f"--basetemp={folder / 't'}", *arguments]
+        status = contained.run(command, cwd=BASE_DIR, env=environment)
         counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
     if status not in (0, NO_TESTS_RAN) and not counts.failed:
         # The pass itself: it broke off, or could not begin.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,18 +12,33 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from django.test import TransactionTestCase
+from xdist.workermanage import NodeManager
 
 from config.testing import find_browser
 from streams.embedded import redis_command
+from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
+from tests.scheduling import Scheduling
 from tests.stack import Stack, wait_for
 
-GUARD = "accounts_securityevent_no_delete"
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "postgresql: also part of the pass on PostgreSQL")
+    # How long a process may take to stop its database and delete its files before it is killed.
+    NodeManager.EXIT_TIMEOUT = 60
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "load" else None
+
+
+def pytest_keyboard_interrupt() -> None:
+    """One Ctrl-C is enough: what comes next is to end what the tests have started."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -53,32 +69,13 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         Path(path).write_text(json.dumps(counts))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def tables_can_be_emptied() -> Iterator[None]:
-    """Between tests SQLite is emptied row by row: people before their security events, which the
-    database keeps as long as there is a person, and without the triggers of the books, which allow
-    nothing to be deleted."""
-    operations = type(connection.ops)
-    real = operations.sql_flush
-
-    def flush(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
-        people_first = sorted(tables, key=lambda name: name != "accounts_user")
-        statements: list[str] = real(self, style, people_first, **options)
-        if connection.vendor != "sqlite":
-            return statements
-        # What the database keeps from being deleted goes here too: its guards step aside.
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' "
-                "AND (name = %s OR name LIKE 'billing_%%_is_not_deleted')",
-                [GUARD],
-            )
-            guards = cursor.fetchall()
-        dropped = [f"DROP TRIGGER {name}" for name, _ in guards]
-        return [*dropped, *statements, *(sql for _, sql in guards)]
-
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The migrated database, which is emptied in our way after each test that commits."""
+    with django_db_blocker.unblock():
+        emptying = Emptying()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "sql_flush", flush)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _case: emptying.empty())
         yield
 
 

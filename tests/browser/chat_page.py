@@ -34,7 +34,7 @@ class ChatPage:
     def ended(self) -> Locator:
         """The last answer, once it has ended."""
         last = self.answers.last
-        expect(last).to_have_attribute("aria-busy", "false", timeout=30_000)
+        expect(last).to_have_attribute("aria-busy", "false")
         return last
 
     def writing(self) -> Locator:
@@ -47,4 +47,4 @@ class ChatPage:
         return answer.locator(".md").last.inner_text()
 
     def is_live(self) -> None:
-        expect(self.page.locator(".connection-live")).to_be_visible(timeout=20_000)
+        expect(self.page.locator(".connection-live")).to_be_visible()

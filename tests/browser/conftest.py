@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.chat_page import ChatPage
@@ -33,6 +33,8 @@ EXPECTED_NOISE = (
     "WebSocket connection to",
     "Failed to load resource: the server responded",
 )
+# What is waited for comes in a moment; on a busy machine a moment is long.
+PATIENCE_MS = 30_000
 SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
 
 
@@ -40,6 +42,7 @@ SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
 # of other folders could not have theirs.
 @pytest.fixture(scope="package")
 def browser(browser_path: str) -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
         yield launched
@@ -54,7 +57,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.on("console", lambda message: _note_console(message, problems))
         context.on("request", lambda request: _note_host(request.url, problems))

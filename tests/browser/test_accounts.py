@@ -62,7 +62,7 @@ def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, ma
     shot(alice.page, "account-menu")
     with alice.page.expect_navigation():
         alice.page.get_by_role("button", name="Sign out").click()
-    expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible(timeout=10_000)
+    expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible()
     alice.page.goto(f"{alice.url}/account/login/")
     alice.page.get_by_label("Email").fill("alice@example.org")
     alice.page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -136,7 +136,7 @@ def test_somebody_downloads_everything_and_leaves(
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
     download = page.get_by_role("link", name="Download", exact=True)
-    expect(download).to_be_visible(timeout=30_000)
+    expect(download).to_be_visible()
     _look(page, shot, f"data-ready-{scheme}-{width}")
     with page.expect_download() as given:
         download.click()

@@ -105,9 +105,9 @@ def test_five_sent_offline_go_out_in_order_after_a_reload(alice, fake_model, sho
     expect(alice.questions).to_have_count(6)
     assert prompts_of(fake_model, mark) == []
     alice.page.context.set_offline(False)
-    expect(alice.answers).to_have_count(6, timeout=30_000)
+    expect(alice.answers).to_have_count(6)
     for answer in alice.answers.all():
-        expect(answer).to_have_attribute("aria-busy", "false", timeout=30_000)
+        expect(answer).to_have_attribute("aria-busy", "false")
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} {number}" for number in range(5)]
     shown = alice.questions.locator(".bubble").all_inner_texts()
     assert shown[1:] == [f"{QUICK} {mark} {number}" for number in range(5)]
@@ -147,7 +147,7 @@ def test_two_tabs_share_the_outbox_and_send_each_message_once(alice, fake_model)
     expect(other.questions).to_have_count(4)
     context.set_offline(False)
     for tab in (alice, other):
-        expect(tab.answers).to_have_count(4, timeout=30_000)
+        expect(tab.answers).to_have_count(4)
         tab.ended()
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} {number}" for number in range(3)]
     expect(alice.page.get_by_text("waiting for the connection")).to_have_count(0)
@@ -167,7 +167,7 @@ def test_what_waits_can_be_edited_and_cancelled(alice, fake_model):
     expect(alice.field).to_have_value(f"{QUICK} {mark} mend")
     alice.send(f"{QUICK} {mark} mended")
     alice.page.context.set_offline(False)
-    expect(alice.answers).to_have_count(3, timeout=30_000)
+    expect(alice.answers).to_have_count(3)
     alice.ended()
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} keep", f"{QUICK} {mark} mended"]
 
@@ -187,7 +187,7 @@ def test_a_tab_killed_while_it_sends_loses_and_doubles_nothing(make_stack, fake_
     alice.page.close()
     stack.thaw("web")
     again = ChatPage(context.new_page(), stack.url).visit(path)
-    expect(again.answers).to_have_count(2, timeout=30_000)
+    expect(again.answers).to_have_count(2)
     again.ended()
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark}"]
 
@@ -243,7 +243,7 @@ def test_what_is_refused_later_stays_with_the_reason_and_a_way_out(
     alice.page.reload()
     expect(refused).to_contain_text(f"Not sent. {sentence}")
     refused.get_by_role("button", name="Send again").click()
-    expect(alice.answers).to_have_count(3, timeout=30_000)
+    expect(alice.answers).to_have_count(3)
     alice.ended()
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} 0", f"{QUICK} {mark} 1"]
 

@@ -28,15 +28,15 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     other = ChatPage(device.new_page(), alice.url).visit(path)
     other.is_live()
     alice.field.press_sequentially("half a thought")
-    expect(other.field).to_have_value("half a thought", timeout=15_000)
+    expect(other.field).to_have_value("half a thought")
     later = ChatPage(device.new_page(), alice.url).visit(path)
     expect(later.field).to_have_value("half a thought")
     other.field.fill("mine now")
     alice.page.wait_for_timeout(4_500)  # Until she is not writing any more.
     other.field.press_sequentially(", and more")
-    expect(alice.field).to_have_value("mine now, and more", timeout=15_000)
+    expect(alice.field).to_have_value("mine now, and more")
     alice.ask(f"{QUICK} Beta")
-    expect(other.field).to_have_value("", timeout=15_000)
+    expect(other.field).to_have_value("")
 
 
 def test_arrow_up_brings_back_what_was_written(alice):

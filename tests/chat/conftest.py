@@ -96,6 +96,15 @@ class Person:
     async def entries(self, chat=None):
         return await get_log().read(self.stream, chat=chat or self.chat)
 
+    async def kept(self, chat=None):
+        """What stays of a chat in which nothing is being written: no parts of whole answers."""
+        async with asyncio.timeout(20):
+            while True:
+                entries = await self.entries(chat)
+                if not any(entry.part for entry in entries):
+                    return entries
+                await asyncio.sleep(0.02)
+
     async def transcript(self, chat=None):
         return fold_entries(await self.entries(chat))
 

@@ -69,7 +69,7 @@ def shown(transcript):
 async def test_signing_up_makes_the_guest_the_account(alice, worker, mailbox):
     _, reply = await alice.send("Remember me")
     await alice.settled(reply)
-    before, guest_id = await alice.entries(), alice.user["id"]
+    before, guest_id = await alice.kept(), alice.user["id"]
     old_key = alice.client.cookies["sessionid"].value
     response = await sign_up(alice, mailbox)
     assert response.status_code == 302

@@ -513,6 +513,7 @@ async def test_a_branch_is_chosen(no_worker, alice):
 async def test_events_are_the_log_page_by_page(worker, alice):
     _, reply = await alice.send("[[tokens=5]] One")
     await alice.settled(reply)
+    await alice.kept()
     path = f"/api/chats/{alice.chat}/events"
     whole = (await alice.client.get(path)).json()
     assert whole["more"] is False

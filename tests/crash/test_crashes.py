@@ -18,8 +18,12 @@ from tests.stack import MANAGE, Stack
 QUESTION = "[[tokens=120&rate=40]] Question {}"
 
 
-def answer(number: int, tokens: int = 120) -> str:
-    return text_of(QUESTION.format(number), tokens)
+# Still being written when the last of many has begun, however busy the machine is.
+LONG = "[[tokens=120&rate=8]] Question {}"
+
+
+def answer(number: int, tokens: int = 120, question: str = QUESTION) -> str:
+    return text_of(question.format(number), tokens)
 
 
 @pytest.fixture(params=["ask", "prefill"])
@@ -35,42 +39,46 @@ def own_stack(make_stack, fake_model):
 
 
 @asynccontextmanager
-async def asking(stack: Stack, count: int) -> AsyncIterator[list[tuple[Client, str]]]:
+async def asking(
+    stack: Stack, count: int, question: str = QUESTION
+) -> AsyncIterator[list[tuple[Client, str]]]:
     """Clients with one answer each on its way."""
     async with AsyncExitStack() as clients:
         asked = []
         for number in range(count):
             client = await clients.enter_async_context(Client(stack.url))
-            asked.append((client, QUESTION.format(number)))
+            asked.append((client, question.format(number)))
         replies = await asyncio.gather(*(client.send(question) for client, question in asked))
         yield [(client, reply) for (client, _), reply in zip(asked, replies, strict=True)]
 
 
-async def all_complete(asked: list[tuple[Client, str]], tokens: int = 120) -> list:
+async def all_complete(
+    asked: list[tuple[Client, str]], tokens: int = 120, question: str = QUESTION
+) -> list:
     """Every answer is the uninterrupted text, byte for byte, also when read from the start."""
     messages = []
     for number, (client, reply) in enumerate(asked):
         message = await client.settled(reply)
         assert message.status == "done", message.error
-        assert str(message.text) == answer(number, tokens)
+        assert str(message.text) == answer(number, tokens, question)
         again = await client.http.get(f"/api/chats/{client.chat}/events")
         ends = [
             event for _, event in again.json()["entries"] if event["type"] == "message.completed"
         ]
-        assert [end["text"] for end in ends] == [answer(number, tokens)]
+        assert [end["text"] for end in ends] == [answer(number, tokens, question)]
         messages.append(message)
     return messages
 
 
 async def test_a_worker_killed_at_random_moments(continuing):
     """25 answers for each means, 50 in all, each cut by a kill -9 of the worker that writes it."""
-    async with asking(continuing, 25) as asked:
+    async with asking(continuing, 25, LONG) as asked:
         for client, reply in asked:
             await client.until(reply, lambda message: bool(message.text))
         for name in random.sample(["worker-1", "worker-2"], k=2):
             await asyncio.sleep(random.uniform(0, 0.6))
             continuing.kill(name)
-        messages = await all_complete(asked)
+        messages = await all_complete(asked, question=LONG)
         seams = [seam for message in messages for seam in message.seams]
         assert all(message.seams for message in messages)
         assert {seam["reason"] for seam in seams} == {"lost"}

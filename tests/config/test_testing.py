@@ -1,0 +1,201 @@
+"""`manage.py test`: how many processes, what is counted and tried again, what is left: nothing."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config import contained, testing
+from tests.scheduling import APART, LONGEST, rank_of, unit_of
+from tests.stack import BASE_DIR, MANAGE, clean_environment, wait_for
+
+FAILS_ONCE = """
+    from pathlib import Path
+    import pytest
+
+    SEEN = Path({folder!r}) / "seen"
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_well(number):
+        pass
+
+    def test_fails_once():
+        SEEN.touch() if (first := not SEEN.exists()) else None
+        assert not first
+
+    @pytest.mark.skip
+    def test_skipped():
+        pass
+"""
+
+
+@pytest.fixture
+def folder():
+    """With a short name, for the sockets in it; no part of what the tests of others collect."""
+    with tempfile.TemporaryDirectory(prefix="hf-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def some_tests(folder):
+    """Writes a file of tests, for which the project's settings and fixtures are in force."""
+    path = BASE_DIR / ".test" / folder.name / "test_made.py"
+    path.parent.mkdir(parents=True)
+
+    def write(source):
+        path.write_text(textwrap.dedent(source).replace("{folder!r}", repr(str(folder))))
+        return str(path.relative_to(BASE_DIR))
+
+    yield write
+    shutil.rmtree(path.parent)
+
+
+def command(*arguments):
+    plugins = ["-p", "no:cacheprovider", "-p", "tests.conftest"]
+    return [sys.executable, MANAGE, "test", "-q", *plugins, *arguments]
+
+
+def manage_test(*arguments, **more):
+    env = clean_environment(**more)
+    return subprocess.run(command(*arguments), env=env, capture_output=True, text=True)
+
+
+def test_a_failed_test_is_tried_again_and_all_is_counted(some_tests):
+    done = manage_test("-n", "2", "--retry", some_tests(FAILS_ONCE))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "7 passed, 0 failed, 1 skipped, 1 of them on the second try"
+    assert lines[-2].startswith("passed on the second try only: ")
+    assert lines[-2].endswith("test_made.py::test_fails_once")
+
+
+def test_without_a_second_try_it_is_counted_as_failed(some_tests):
+    done = manage_test(some_tests(FAILS_ONCE))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "6 passed, 1 failed, 1 skipped"
+
+
+def test_what_does_not_exist_is_a_failure():
+    done = manage_test("tests/there_is_no_such_test.py")
+    assert done.returncode > 1
+    assert done.stdout.splitlines()[-1] == "0 passed, 2 failed"
+
+
+def test_how_many_processes(monkeypatch):
+    monkeypatch.setattr(testing, "cores", lambda: 2)
+    monkeypatch.delenv("HOLDFAST_TEST_PROCESSES", raising=False)
+    assert (testing.processes(everything=True), testing.processes(everything=False)) == ("3", "0")
+    monkeypatch.setattr(testing, "cores", lambda: 64)
+    assert testing.processes(everything=True) == str(testing.MOST_PROCESSES)
+    monkeypatch.setenv("HOLDFAST_TEST_PROCESSES", "5")
+    assert (testing.processes(everything=True), testing.processes(everything=False)) == ("5", "0")
+
+
+def test_files_stay_together_and_the_longest_work_comes_first():
+    crash = "tests/crash/test_crashes.py::test_a[x::y]"
+    nodes = ["tests/chat/test_views.py::test_b[1]", "tests/chat/test_views.py::test_c", crash]
+    units = sorted({unit_of(node) for node in nodes}, key=rank_of)
+    assert units == [crash, "tests/chat/test_views.py"]
+    assert all((BASE_DIR / name).exists() for name in (*LONGEST, *APART))
+
+
+def test_a_second_try_keeps_the_options_and_selects_nothing():
+    given = ["-x", "-k", "stop", "-m", "postgresql", "-p", "no:cacheprovider", "--maxfail=3"]
+    kept = ["-x", "-p", "no:cacheprovider", "--maxfail=3"]
+    assert testing.options([*given, "tests/chat", "-kstop"]) == kept
+    assert testing.options(kept) == kept
+
+
+LEAVES = """
+    import os, signal, subprocess, sys, tempfile, time
+    started = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    tempfile.mkdtemp()
+    print(started.pid, os.environ["TMPDIR"], flush=True)
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
+    time.sleep({seconds})
+    sys.exit(3)
+"""
+
+
+CONTAINS = """
+    import os, sys
+    from pathlib import Path
+    from config import contained
+    contained.PATIENCE_S[0] = 0.1
+    with contained.own_folder() as folder:
+        command = [sys.executable, "-c", sys.argv[1]]
+        status = contained.run(command, cwd=Path("."), env=os.environ | {"TMPDIR": str(folder)})
+    sys.exit(status)
+"""
+
+
+def containing(seconds):
+    """A process that contains one that leaves a process and a file; their number and folder."""
+    script = textwrap.dedent(LEAVES).format(seconds=seconds)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CONTAINS), script],
+        cwd=BASE_DIR,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process.stdout:
+        pid, folder = process.stdout.readline().split()
+    return process, int(pid), Path(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to their grandparent")
+def test_nothing_is_left_of_what_ended():
+    process, pid, folder = containing(seconds=0)
+    assert process.wait(30) == 3
+    assert not psutil.pid_exists(pid)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to their grandparent")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_of_what_is_interrupted(number):
+    process, pid, folder = containing(seconds=300)
+    process.send_signal(number)
+    assert process.wait(30) == contained.INTERRUPTED
+    assert not psutil.pid_exists(pid)
+    assert not folder.exists()
+
+
+WAITS = """
+    from pathlib import Path
+    import time, os
+
+    def test_waits_with_all_that_is_costly(transactional_db, redis_url, stack):
+        numbers = [str(pid) for pid in (os.getpid(), *stack.processes().values())]
+        (Path({folder!r}) / "new").write_text(" ".join(numbers))
+        (Path({folder!r}) / "new").rename(Path({folder!r}) / "running")
+        time.sleep(300)
+"""
+
+
+def test_an_interrupted_run_ends_its_stack_and_says_so(some_tests, folder):
+    started = subprocess.Popen(
+        command("-n", "2", some_tests(WAITS)),
+        env=clean_environment() | {"TMPDIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    running = folder / "running"
+    wait_for(lambda: running.exists() or started.poll() is not None, 120)
+    started.send_signal(signal.SIGINT)
+    output, _ = started.communicate(timeout=120)
+    numbers = [int(number) for number in running.read_text().split()] if running.exists() else []
+    assert started.returncode == contained.INTERRUPTED, output
+    assert numbers
+    assert "PostgreSQL" not in output
+    assert not any(psutil.pid_exists(number) for number in numbers)
+    assert list(folder.glob("hf-*")) == []

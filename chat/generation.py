@@ -155,8 +155,11 @@ class Generation:
         None when the message is not there: the log was erased or restored to an earlier day.
         """
         order = self.order
-        await self._log.raise_fence(order.stream, self._fence)
-        await append_outbox(order.reply, order.stream)
+        # Both in one round trip, in this order.
+        await asyncio.gather(
+            self._log.raise_fence(order.stream, self._fence),
+            append_outbox(order.reply, order.stream),
+        )
         entries = await self._log.read(order.stream, chat=order.chat_id)
         transcript = fold_entries(entries)
         self.transcript = transcript

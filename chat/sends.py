@@ -29,6 +29,7 @@ from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, Not
 from chat.models import Chat, ErasedChat, Reply
 from chat.settling import settle
 from chat.transcript import entry_ms, fold_entries
+from chat.unsynced import without_sync
 from chat.work_orders import load_order
 from streams.log import Event, get_log
 from streams.queue import get_queue
@@ -220,6 +221,7 @@ async def enqueue(reply_id: uuid.UUID) -> None:
     await get_queue(ANSWERS_QUEUE).put(str(reply_id), b"")
 
 
+@without_sync
 def _empty_outbox(reply_id: uuid.UUID) -> None:
     Reply.objects.filter(id=reply_id).update(outbox=None)
 

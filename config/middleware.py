@@ -6,10 +6,12 @@ sessions are loaded later, when a view asks for them), so here they run where th
 exceptions are a session that must be saved and messages that were shown or added.
 """
 
+import functools
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from csp import middleware as csp
+from django.contrib.auth import aget_user
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
@@ -97,7 +99,17 @@ class CsrfViewMiddleware(Inline, csrf.CsrfViewMiddleware):
 
 
 class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
-    pass
+    """`request.user` and `request.auser()` are read once for both."""
+
+    def process_request(self, request: Any) -> None:
+        super().process_request(request)
+        request.auser = functools.partial(_user_of, request)
+
+
+async def _user_of(request: Any) -> Any:
+    if not hasattr(request, "_cached_user"):  # Where `request.user` keeps it.
+        request._cached_user = await aget_user(request)
+    return request._cached_user
 
 
 class MessageMiddleware(Inline, messages.MessageMiddleware):

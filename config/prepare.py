@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from django.conf import settings
@@ -126,6 +127,7 @@ def collect_static() -> bool:
 def _static_digest() -> str:
     """Of the names and contents of all static files, and of what names and compresses them."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
+    digest.update(b"brotli" if find_spec("brotli") else b"gzip")
     for finder in get_finders():
         for path, storage in finder.list([]):
             digest.update(path.encode() + b"\0")

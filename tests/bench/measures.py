@@ -6,6 +6,7 @@ from tests.bench.bench import Measure
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
     "page": opening.page,
+    "lighthouse": opening.audit,
     "first-token": latency.first_token,
     "latency": latency.latency,
     "burst": latency.burst,

@@ -2,24 +2,33 @@
 
 import asyncio
 import gzip
+import importlib
 import re
 import time
 import uuid
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
 from urllib.parse import urljoin
 
 from chat import events as ev
+from config.testing import find_browser
 from streams.log import Event, Log
+from tests import lighthouse
 from tests.bench.bench import Bench
 from tests.bench.log import delta
 from tests.bench.people import Person, crowd
 from tests.bench.report import Row, percentile
 from tests.bench.wire import Http
 
+# What compresses better than gzip, where it is installed: files are then served by it.
+brotli: Any = importlib.import_module("brotli") if find_spec("brotli") else None
 BATCH = 500
 # Events of one answered question, in the log: two created, started, completed, and deltas.
 DELTAS_AN_ANSWER = 246
 EVENTS_AN_ANSWER = DELTAS_AN_ANSWER + 4
 REPEATS, QUICK_REPEATS = 15, 5
+AUDITS = 3
 
 
 async def opening(bench: Bench) -> None:
@@ -131,7 +140,8 @@ async def _measure(bench: Bench, person: Person, chat: str) -> tuple[float, floa
 async def page(bench: Bench) -> None:
     """Everything a browser with an empty cache fetches for the first page, headers included."""
     http = Http(bench.url)
-    encoding = {"Accept-Encoding": "gzip, deflate", "Accept": "*/*"}
+    accepted = "gzip, br" if brotli else "gzip"
+    encoding = {"Accept-Encoding": accepted, "Accept": "*/*"}
     sizes: dict[str, int] = {}
     times: list[float] = []
     todo = ["/"]
@@ -146,6 +156,8 @@ async def page(bench: Bench) -> None:
         sizes[path] = size
         if headers.get("content-encoding") == "gzip":
             content = gzip.decompress(content)
+        elif headers.get("content-encoding") == "br":
+            content = brotli.decompress(content)
         todo += _links(path, content.decode(errors="replace"))
     http.close()
     bench.details["page"] = dict(sorted(sizes.items(), key=lambda item: -item[1]))
@@ -154,6 +166,23 @@ async def page(bench: Bench) -> None:
         Row("page", "requests", len(sizes), ""),
         Row("page", "server time of the page itself", times[0], "ms"),
     ]
+
+
+async def audit(bench: Bench) -> None:
+    """What Lighthouse says of how fast the first page is: the median of its scores, 0 to 100."""
+    lighthouse.installed()
+    browser = find_browser()
+    for device in (lighthouse.PHONE, lighthouse.DESKTOP):
+        reports = [
+            await asyncio.to_thread(
+                lighthouse.audit, bench.url, device, ["performance"], browser=browser
+            )
+            for _ in range(1 if bench.quick else AUDITS)
+        ]
+        scores = [report.scores["performance"] for report in reports]
+        bench.details[f"lighthouse {device}"] = [report.timings for report in reports]
+        row = Row("lighthouse", f"performance, {device}", percentile(scores, 50), "", 95, None)
+        bench.rows.append(replace(row, more_is_better=True))
 
 
 def _links(path: str, text: str) -> list[str]:

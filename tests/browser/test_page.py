@@ -33,6 +33,30 @@ def test_the_first_load_is_small_and_complete(new_context, stack):
     assert set(map(path_of, loaded)) == set(map(path_of, named))
 
 
+def test_the_page_says_the_same_before_its_scripts_have_come(new_context, stack, shot):
+    early = new_context().new_page()
+    early.route("**/main.*.js", lambda route: route.fulfill(content_type="text/javascript"))
+    early.goto(stack.url)
+    first = words_of(early)
+    shot(early, "first-paint")
+    page = ChatPage(new_context().new_page(), stack.url).visit().page
+    assert "Ask anything" in first[1]
+    assert first == words_of(page)
+
+
+def test_without_scripts_the_page_says_what_it_needs(new_context, stack, shot):
+    page = new_context(java_script_enabled=False).new_page()
+    page.goto(stack.url)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Holdfast needs JavaScript")
+    expect(page.locator(".composer")).not_to_be_visible()
+    shot(page, "no-scripts")
+
+
+def words_of(page):
+    parts = page.locator(".empty h1, .empty p, .empty .example, .wordmark")
+    return [" ".join(words.split()) for words in parts.all_inner_texts()]
+
+
 def path_of(url: str) -> str:
     return urlsplit(url).path
 

@@ -6,6 +6,7 @@ from asgiref.sync import sync_to_async
 
 from accounts import erasing, exports, guest_joins, idle_guests
 from accounts.models import Session
+from streams.turns import alone
 
 IDLE_EVERY_S = 3_600.0
 
@@ -19,8 +20,8 @@ async def run() -> None:
     await erasing.carry_on_all()
     await sync_to_async(exports.tell_ready)()
     if time.monotonic() >= _idle_due_at:
-        await idle_guests.remove_idle_guests()
-        await sync_to_async(_clear_out)()
+        await alone("idle-guests", idle_guests.remove_idle_guests)
+        await alone("clear-out", sync_to_async(_clear_out))
         _idle_due_at = time.monotonic() + IDLE_EVERY_S
 
 

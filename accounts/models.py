@@ -6,7 +6,6 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
-from django.utils import timezone
 
 
 class UserManager(BaseUserManager["User"]):
@@ -135,63 +134,6 @@ class Preferences(models.Model):
         return f"preferences of {self.person_id}"
 
 
-class SecurityEvent(models.Model):
-    """What happened to somebody's account, for them and for operators to see. Append-only.
-
-    Triggers of the database (migrations security_events_append_only and leaving) refuse to change
-    an event, to delete one as long as its person exists, and to delete one that says DELETED.
-    A change of this table that makes SQLite rebuild it (AlterField, ...) must make them again.
-    """
-
-    class Kind(models.TextChoices):
-        SIGNED_IN = "signed_in", "Signed in"
-        SIGN_IN_FAILED = "sign_in_failed", "Sign-in failed"
-        SIGNED_OUT = "signed_out", "Signed out"
-        SIGNED_UP = "signed_up", "Account made"
-        SESSION_REVOKED = "session_revoked", "Session ended"
-        PASSWORD_CHANGED = "password_changed", "Password changed"
-        PASSWORD_RESET = "password_reset", "Password reset"
-        EMAIL_CHANGED = "email_changed", "Email address changed"
-        SECOND_FACTOR_ADDED = "second_factor_added", "Second factor added"
-        SECOND_FACTOR_REMOVED = "second_factor_removed", "Second factor removed"
-        SECOND_FACTOR_RESET = "second_factor_reset", "Recovery codes renewed"
-        LOGIN_CONNECTED = "login_connected", "Sign-in service connected"
-        LOGIN_DISCONNECTED = "login_disconnected", "Sign-in service disconnected"
-        KEY_ADDED = "key_added", "Provider key added"
-        KEY_REMOVED = "key_removed", "Provider key removed"
-        SUSPENDED = "suspended", "Suspended by an operator"
-        RESTORED = "restored", "Restored by an operator"
-        DELETION_ASKED = "deletion_asked", "Deletion asked for"
-        DELETION_CANCELLED = "deletion_cancelled", "Deletion called off"
-        DELETED = "deleted", "Account deleted"
-
-    # No constraint: the record outlives the person.
-    person = models.ForeignKey(
-        User,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        related_name="security_events",
-    )
-    kind = models.CharField(max_length=24, choices=Kind)
-    at = models.DateTimeField(auto_now_add=True)
-    # Empty when it was not done by a request of the person's own.
-    address = models.CharField(max_length=45, blank=True)
-    user_agent = models.CharField(max_length=300, blank=True)
-    # A reason, the name of a service: never a secret, never an address of somebody else.
-    note = models.CharField(max_length=500, blank=True)
-    # The operator, when one did it.
-    operator_id = models.UUIDField(null=True, blank=True)
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["person", "-at"], name="security_event_of_person"),
-            models.Index(fields=["-at"], name="security_event_newest"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} ({self.person_id})"
-
-
 class GuestJoin(models.Model):
     """A guest whose things go to an account that was there before: see accounts/guest_joins.py.
 
@@ -271,65 +213,6 @@ class Export(models.Model):
         return f"exports/{self.id.hex}-{self.attempt if attempt is None else attempt}.zip"
 
 
-class ProviderKey(models.Model):
-    """A person's own key of a model provider, encrypted: see accounts/provider_keys.py.
-
-    The key itself is nowhere else, and of it nothing is shown but `last_four`.
-    """
-
-    class Status(models.TextChoices):
-        OK = "ok", "Works"
-        INVALID = "invalid", "Not accepted"
-        REVOKED = "revoked", "Revoked"
-        FORBIDDEN = "forbidden", "Account blocked"
-        OUT_OF_QUOTA = "out_of_quota", "No credit left"
-        BUSY = "busy", "Limited for now"
-        UNREACHABLE = "unreachable", "Not reachable"
-        WRONG_URL = "wrong_url", "Wrong address"
-        NOT_ALLOWED = "not_allowed", "Address not allowed"
-        UNREADABLE = "unreadable", "Cannot be read"
-
-    class Check(models.TextChoices):
-        NONE = "", "none"
-        LIST = "list", "its models"
-        FULL = "full", "everything"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="provider_keys")
-    provider = models.CharField(max_length=16)
-    # Both empty but for a custom provider, of which there may be several.
-    label = models.CharField(max_length=60, blank=True)
-    base_url = models.CharField(max_length=300, blank=True)
-    last_four = models.CharField(max_length=4, blank=True)
-    key_version = models.PositiveSmallIntegerField()
-    nonce = models.BinaryField(max_length=12)
-    ciphertext = models.BinaryField()
-    # What the provider said of its models, trimmed: accounts/key_check.py.
-    model_list = models.JSONField(default=list)
-    model_list_read_at = models.DateTimeField(null=True, blank=True)
-    status = models.CharField(max_length=16, choices=Status, default=Status.OK)
-    checked_at = models.DateTimeField(default=timezone.now)
-    # What a worker is to look at, and until when one has said that it does.
-    check_wanted = models.CharField(max_length=4, choices=Check, default=Check.NONE, blank=True)
-    check_claimed_until = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["owner", "provider"],
-                condition=~models.Q(provider="custom"),
-                name="provider_key_one_of_each",
-            )
-        ]
-        indexes: ClassVar = [
-            models.Index(
-                fields=["check_wanted"],
-                condition=~models.Q(check_wanted=""),
-                name="provider_key_to_check",
-            ),
-            models.Index(fields=["key_version", "id"], name="provider_key_by_version"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.provider} key of {self.owner_id}"
+# Django finds the models of an app here; these have a module of their own.
+from accounts.models_keys import ProviderKey as ProviderKey  # noqa: E402
+from accounts.models_security import SecurityEvent as SecurityEvent  # noqa: E402

@@ -90,6 +90,7 @@ class LedgerEntryAdmin(MoneyAdmin):
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
     person_field = "purse_id"
+    csv_order = "id"
     totals: ClassVar = {"Sum": "amount_micro_usd"}
     csv_fields: ClassVar = [
         "at",
@@ -140,6 +141,7 @@ class HoldAdmin(MoneyAdmin):
     date_hierarchy = "created_at"
     ordering = ["-created_at"]
     person_field = "purse_id"
+    csv_order = "id"
     totals: ClassVar = {"Held": "amount_micro_usd", "Charged": "charged_micro_usd"}
     csv_fields: ClassVar = [
         "created_at",
@@ -175,6 +177,7 @@ class UsageAdmin(MoneyAdmin):
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
+    csv_order = "id"
     totals: ClassVar = {"Cost": "cost_micro_usd", "Charged": "charged_micro_usd"}
     csv_fields: ClassVar = [
         "at",

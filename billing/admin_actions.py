@@ -43,8 +43,11 @@ class AdjustForm(ActForm):
         super().__init__(*args, **kwargs)
         self.limited = limited
         most = dollars(settings.STAFF_GIVES_AT_MOST_MICRO_USD)
+        a_day = dollars(settings.STAFF_GIVES_A_DAY_MICRO_USD)
         self.fields["amount"].help_text = (
-            f"For each person, up to {most}." if limited else "For each person; −5 takes $5.00."
+            f"For each person, up to {most}; in 24 hours {a_day} in all."
+            if limited
+            else "For each person; −5 takes $5.00."
         )
 
     def clean_amount(self) -> Decimal:
@@ -65,7 +68,11 @@ class RefundForm(ActForm):
             f"Of each payment, fee included: at most {dollars(left_cents * MICRO_PER_CENT)}. "
             "The credit it bought is taken back in its share."
         )
-        self.fields["reason"].help_text = "Kept in the server's log and with Stripe, by your name."
+        self.fields[
+            "reason"
+        ].help_text = (
+            "Kept in the ledger and with Stripe, with your name; the person can read the reason."
+        )
 
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]

@@ -64,6 +64,7 @@ class PriceAdmin(MoneyAdmin):
     ordering = ["-valid_from", "model"]
     actions = [follow_lists]
     person_field = "staff_id"
+    csv_order = "id"
     csv_fields = ["model", "version", "valid_from", "source", *Rates.__dataclass_fields__]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

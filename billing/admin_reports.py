@@ -8,15 +8,14 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
-from billing import charts, reports
+from billing import admin_webhooks, charts, reports
 from billing.admin_lists import may_export
 from billing.csv_files import csv_response, usd
 from billing.models import AuditRun, Books, Hold, Purse, TopUp
-from billing.stripe_webhooks import STREAM
-from streams.admin import log_context
 
 DEFAULT_DAYS = 30
 MAX_DAYS = 366
@@ -66,6 +65,11 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             path("days.csv", site.admin_view(self.csv_view), name="billing_books_csv"),
             path("balance/", site.admin_view(self.balance_view), name="billing_books_balance"),
             path("webhooks/", site.admin_view(self.webhooks_view), name="billing_books_webhooks"),
+            path(
+                "webhooks/csv/",
+                site.admin_view(self.webhooks_csv_view),
+                name="billing_books_webhooks_csv",
+            ),
         ]
 
     def reports_view(self, request: HttpRequest) -> HttpResponse:
@@ -81,7 +85,7 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             }
         return TemplateResponse(request, "admin/billing/reports.html", context)
 
-    def csv_view(self, request: HttpRequest) -> HttpResponse:
+    def csv_view(self, request: HttpRequest) -> HttpResponseBase:
         self._require_permission(request)
         _, found = _asked(request)
         if found is None or not may_export(request):
@@ -122,20 +126,17 @@ class BooksAdmin(admin.ModelAdmin[Books]):
         return TemplateResponse(request, "admin/billing/balance.html", context)
 
     def webhooks_view(self, request: HttpRequest) -> HttpResponse:
-        """Every call of Stripe's webhook, accepted or refused, and what came of it.
-
-        With `day` from the beginning of that day on, in UTC.
-        """
+        """Every call of Stripe's webhook, accepted or refused, and what came of it."""
         self._require_permission(request)
-        asked = request.GET.copy()
-        day = _day(asked.get("day", ""))
-        if day is not None:
-            began = datetime(day.year, day.month, day.day, tzinfo=UTC)
-            # Before every entry of the day's first millisecond.
-            asked["after"] = f"{int(began.timestamp() * 1000) - 1}-{10**15 - 1}"
-        context = self._context(request, "Calls of Stripe's webhook", day=day)
-        context |= log_context(STREAM, asked)
+        context = self._context(request, "Calls of Stripe's webhook")
+        context |= admin_webhooks.page(request)
         return TemplateResponse(request, "admin/billing/webhooks.html", context)
+
+    def webhooks_csv_view(self, request: HttpRequest) -> HttpResponseBase:
+        self._require_permission(request)
+        if not may_export(request):
+            raise PermissionDenied
+        return admin_webhooks.csv(request)
 
     def _require_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
@@ -148,14 +149,6 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             "title": title,
             **context,
         }
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if day.year >= 2000 else None
 
 
 def _asked(request: HttpRequest) -> tuple[RangeForm, reports.Report | None]:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from billing import audit, grants, payment_chores
 from billing.models import AuditRun
+from streams.turns import alone
 
 logger = logging.getLogger(__name__)
 
@@ -19,17 +20,24 @@ _ask_at = 0.0
 
 
 async def run() -> None:
-    """Everything here may be repeated, and done by two workers at once."""
+    """Everything here may be repeated; the free credit and the audit are one worker's at a time."""
     global _ask_at
     await payment_chores.run()
     if time.monotonic() < _ask_at:
         return
     _ask_at = time.monotonic() + ASK_EVERY_S
-    await sync_to_async(grants.give_free_credit)()
+    await alone("free-credit", sync_to_async(grants.give_free_credit))
+    # Asked again when the turn is ours: another worker may just have ended its own.
     if await sync_to_async(_audit_is_due)():
-        found = await audit.run()
-        for line in found.differences:
-            logger.error("the books do not balance: %s", line)
+        await alone("audit", _audit_if_due)
+
+
+async def _audit_if_due() -> None:
+    if not await sync_to_async(_audit_is_due)():
+        return
+    found = await audit.run()
+    for line in found.differences:
+        logger.error("the books do not balance: %s", line)
 
 
 def _audit_is_due() -> bool:

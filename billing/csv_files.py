@@ -1,26 +1,62 @@
-"""Tables for spreadsheets."""
+"""Tables for spreadsheets, of any length: made and sent some rows at a time."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 
-from django.http import HttpResponse
+from asgiref.sync import sync_to_async
+from django.http import StreamingHttpResponse
 
 from billing.money import MICRO_PER_USD
 
 # A spreadsheet takes what begins so for a formula; and titles are anybody's words.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What is put together before it is sent.
+CHUNK_CHARS = 64 * 1024
 
 
-def csv_response(name: str, header: list[str], rows: Iterable[list[object]]) -> HttpResponse:
-    """A download."""
-    # Whole, not streamed: under ASGI Django gathers what a sync iterator gives all the same.
-    table = "".join(csv_lines(header, rows))
-    response = HttpResponse(table, content_type="text/csv; charset=utf-8")
+class CsvResponse(StreamingHttpResponse):
+    """A download whose rows come from a sync iterator. Each chunk is made when it is asked for, on
+    the request's own thread: left to itself Django would gather them all first under ASGI."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = iter(self)
+        while chunk := await sync_to_async(_next)(chunks):
+            yield chunk
+
+
+def csv_response(name: str, header: list[str], rows: Iterable[list[object]]) -> CsvResponse:
+    """A download. The first rows are fetched here, so that what cannot be read is an error page
+    rather than half a file."""
+    chunks = _chunks(csv_lines(header, rows))
+    response = CsvResponse(_begun(next(chunks), chunks), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
+
+
+def _begun(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[str]:
+    gathered: list[str] = []
+    chars = 0
+    for line in lines:
+        gathered.append(line)
+        chars += len(line)
+        if chars >= CHUNK_CHARS:
+            yield "".join(gathered)
+            gathered, chars = [], 0
+    if gathered:
+        yield "".join(gathered)
+
+
+def _next(chunks: Iterator[bytes]) -> bytes:
+    """b"" at the end: StopIteration cannot leave a thread."""
+    return next(chunks, b"")
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:

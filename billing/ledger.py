@@ -74,6 +74,10 @@ def post(
         )
 
 
+def is_booked(key: str) -> bool:
+    return LedgerEntry.objects.filter(key=key).exists()
+
+
 def lock_purse(person_id: uuid.UUID) -> Purse:
     """The person's purse, made if there is none, locked to the end of the transaction."""
     locked = Purse.objects.select_for_update()

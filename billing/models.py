@@ -12,7 +12,9 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
+
+from billing.models_prices import Price as Price
 
 
 class Purse(models.Model):
@@ -52,53 +54,6 @@ class Purse(models.Model):
     def available_micro_usd(self) -> int:
         """What a new hold may take; below zero when money that was spent was taken back."""
         return self.balance_micro_usd - self.held_micro_usd
-
-
-class Price(models.Model):
-    """What a model costs, from `valid_from` until the next version. Append-only.
-
-    Token rates are micro-USD for a million tokens; `per_request` and the others micro-USD each.
-    A rate that is not given: cached input costs as input, reasoning as output, the rest nothing.
-    """
-
-    class Source(models.TextChoices):
-        OPENROUTER = "openrouter", "OpenRouter's list"
-        GENAI_PRICES = "genai-prices", "the table of genai-prices"
-        STAFF = "staff", "staff"
-
-    model = models.CharField(max_length=200)
-    version = models.PositiveIntegerField()
-    valid_from = models.DateTimeField()
-    source = models.CharField(max_length=16, choices=Source)
-    # Who set it, when staff did.
-    staff_id = models.UUIDField(null=True, blank=True)
-    input_micro_usd = models.BigIntegerField()
-    output_micro_usd = models.BigIntegerField()
-    cached_input_micro_usd = models.BigIntegerField(null=True, blank=True)
-    reasoning_micro_usd = models.BigIntegerField(null=True, blank=True)
-    image_micro_usd = models.BigIntegerField(null=True, blank=True)
-    audio_micro_usd = models.BigIntegerField(null=True, blank=True)
-    per_request_micro_usd = models.BigIntegerField(default=0)
-    # With a longer prompt the provider charges more: on credit the model is used up to here.
-    prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["model", "version"], name="price_version_once"),
-            models.CheckConstraint(
-                condition=Q(input_micro_usd__gte=0)
-                & Q(output_micro_usd__gte=0)
-                & Q(per_request_micro_usd__gte=0)
-                & (Q(cached_input_micro_usd=None) | Q(cached_input_micro_usd__gte=0))
-                & (Q(reasoning_micro_usd=None) | Q(reasoning_micro_usd__gte=0))
-                & (Q(image_micro_usd=None) | Q(image_micro_usd__gte=0))
-                & (Q(audio_micro_usd=None) | Q(audio_micro_usd__gte=0)),
-                name="price_not_negative",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.model} v{self.version}"
 
 
 class Hold(models.Model):
@@ -240,80 +195,6 @@ class LedgerEntry(models.Model):
         return f"{self.kind} {self.amount_micro_usd} ({self.purse_id})"
 
 
-class Usage(models.Model):
-    """What one call of a model used and cost: an attempt at an answer, or a background call.
-
-    Append-only. `cost_micro_usd` is what the call cost; `charged_micro_usd` what the person paid of
-    it: nothing when it was free, never more than was held.
-    """
-
-    class Free(models.TextChoices):
-        LOCAL = "local", "a local model"
-        OWN_KEY = "own_key", "the person's own key"
-        HOUSE = "house", "the operator pays"
-
-    class Purpose(models.TextChoices):
-        ANSWER = "answer", "an answer"
-        TITLE = "title", "the title of a chat"
-
-    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same.
-    key = models.CharField(max_length=200, unique=True)
-    person_id = models.UUIDField()
-    purpose = models.CharField(max_length=8, choices=Purpose)
-    chat_id = models.UUIDField(null=True, blank=True)
-    reply_id = models.UUIDField(null=True, blank=True)
-    attempt = models.PositiveIntegerField(default=0)
-    model = models.CharField(max_length=200)
-    at = models.DateTimeField(auto_now_add=True)
-    # In UTC.
-    day = models.DateField()
-    prompt_tokens = models.BigIntegerField()
-    completion_tokens = models.BigIntegerField()
-    # Parts of the two before.
-    cached_tokens = models.BigIntegerField(default=0)
-    reasoning_tokens = models.BigIntegerField(default=0)
-    # The provider did not say; we counted what is stored.
-    estimated = models.BooleanField(default=False)
-    cost_micro_usd = models.BigIntegerField()
-    # The provider said what it cost; otherwise it follows from the tokens and the price.
-    cost_by_provider = models.BooleanField(default=False)
-    charged_micro_usd = models.BigIntegerField()
-    # Why it was not charged; empty when it was.
-    free = models.CharField(max_length=8, choices=Free, blank=True)
-    price = models.ForeignKey(
-        Price, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"
-    )
-
-    class Meta:
-        verbose_name_plural = "usage"
-        constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(prompt_tokens__gte=0)
-                & Q(completion_tokens__gte=0)
-                & Q(cached_tokens__gte=0)
-                & Q(reasoning_tokens__gte=0),
-                name="usage_not_negative",
-            ),
-            models.CheckConstraint(
-                condition=Q(charged_micro_usd__gte=0, charged_micro_usd__lte=F("cost_micro_usd")),
-                name="usage_charged_at_most_cost",
-            ),
-            models.CheckConstraint(
-                condition=Q(free="", price__isnull=False) | (~Q(free="") & Q(charged_micro_usd=0)),
-                name="usage_charged_or_free",
-            ),
-        ]
-        indexes: ClassVar = [
-            models.Index(fields=["person_id", "day"], name="usage_of_person"),
-            models.Index(fields=["chat_id"], name="usage_of_chat"),
-            models.Index(fields=["reply_id"], name="usage_of_reply"),
-            models.Index(fields=["day", "model"], name="usage_by_day"),
-        ]
-
-    def __str__(self) -> str:
-        return self.key
-
-
 class SignUpClaim(models.Model):
     """An address that has had its sign-up credit, as a keyed hash: see billing/grants.py."""
 
@@ -349,3 +230,4 @@ class AuditRun(models.Model):
 from billing.models_staff import Books as Books  # noqa: E402
 from billing.models_top_ups import StripeReconciliation as StripeReconciliation  # noqa: E402
 from billing.models_top_ups import TopUp as TopUp  # noqa: E402
+from billing.models_usage import Usage as Usage  # noqa: E402

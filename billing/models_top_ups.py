@@ -55,6 +55,9 @@ class TopUp(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True)
     receipt_mailed_at = models.DateTimeField(null=True, blank=True)
 
+    # What the look that gave this object has put into the ledger (below zero: taken). Not stored.
+    booked_micro_usd = 0
+
     class Meta:
         verbose_name = "top-up"
         indexes: ClassVar = [

@@ -6,15 +6,22 @@ with a reason and the name of whoever did it.
 
 import logging
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
 
+from accounts.models import User
 from billing import ledger, stripe_api, top_ups
 from billing.models import LedgerEntry, TopUp
+from billing.money import dollars
 
 logger = logging.getLogger(__name__)
 
 MAX_REASON_CHARS = 300
+DAY = timedelta(hours=24)
 
 
 class NotAllowed(Exception):
@@ -30,23 +37,53 @@ def adjust(
     staff_id: uuid.UUID,
     limited: bool,
 ) -> LedgerEntry:
-    """Give (above zero) or take credit. `limited` staff may only give, and so much at once.
+    """Give (above zero) or take credit. `limited` staff may only give, so much at once and so much
+    in any 24 hours, all people together.
 
     Raises NotAllowed.
     """
-    most = settings.STAFF_GIVES_AT_MOST_MICRO_USD
-    if limited and not 0 < amount_micro_usd <= most:
-        raise NotAllowed("You may give credit up to the limit for support, and take none.")
-    entry = ledger.post(
-        person_id,
-        LedgerEntry.Kind.ADJUSTMENT,
-        amount_micro_usd,
-        key=f"adjustment:{act_id}:{person_id}",
-        reason=reason,
-        staff_id=staff_id,
-    )
+    key = f"adjustment:{act_id}:{person_id}"
+    with transaction.atomic():
+        if limited:
+            _require_room(amount_micro_usd, staff_id, key)
+        entry = ledger.post(
+            person_id,
+            LedgerEntry.Kind.ADJUSTMENT,
+            amount_micro_usd,
+            key=key,
+            reason=reason,
+            staff_id=staff_id,
+        )
     logger.info("staff %s adjusted %s by %d micro-USD", staff_id, person_id, amount_micro_usd)
     return entry
+
+
+def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
+    """What this member of staff gave in the last 24 hours."""
+    gifts = LedgerEntry.objects.filter(
+        kind=LedgerEntry.Kind.ADJUSTMENT,
+        staff_id=staff_id,
+        amount_micro_usd__gt=0,
+        at__gt=timezone.now() - DAY,
+    )
+    return gifts.aggregate(total=Sum("amount_micro_usd"))["total"] or 0
+
+
+def _require_room(amount_micro_usd: int, staff_id: uuid.UUID, key: str) -> None:
+    """In a transaction. Acts of one member of staff come one after the other from here on: their
+    own row is locked, before any purse."""
+    if not 0 < amount_micro_usd <= settings.STAFF_GIVES_AT_MOST_MICRO_USD:
+        raise NotAllowed("You may give credit up to the limit for support, and take none.")
+    if not User.objects.select_for_update().filter(id=staff_id, is_active=True).exists():
+        raise NotAllowed("Your account is not active any more.")
+    if ledger.is_booked(key):
+        return
+    left = settings.STAFF_GIVES_A_DAY_MICRO_USD - given_lately_micro_usd(staff_id)
+    if amount_micro_usd > left:
+        raise NotAllowed(
+            f"You may give {dollars(settings.STAFF_GIVES_A_DAY_MICRO_USD)} in 24 hours, and "
+            f"{dollars(max(0, left))} of that is left. Ask Finance to give more."
+        )
 
 
 def refund(

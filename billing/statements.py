@@ -58,7 +58,12 @@ def balance_json(person: User) -> dict[str, Any] | None:
     """What the person's pages and sockets say of it; None where nobody pays for anything."""
     if not settings.BILLING:
         return None
-    return standing(person).to_dict() | {"can_top_up": stripe_api.enabled() and not person.is_guest}
+    ways = {
+        "can_top_up": stripe_api.enabled() and not person.is_guest,
+        # A call with a key of one's own costs no credit; guests have no keys.
+        "can_use_own_keys": not person.is_guest,
+    }
+    return standing(person).to_dict() | ways
 
 
 def _last_put_in(person_id: uuid.UUID) -> int:
@@ -134,6 +139,8 @@ def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, 
     }
     if entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
         return "Refund taken back", "It could not be paid out to you", receipt
+    if entry.kind == Kind.REFUND and entry.reason:
+        return "Refund", f"Paid back to you: {entry.reason}", receipt
     if entry.kind != Kind.CHARGE:
         return plain[Kind(entry.kind)]
     title = titles.get(entry.chat_id) if entry.chat_id else None

@@ -36,8 +36,22 @@ WEBHOOK_TOLERANCE_S = 300
 SESSION_LIFE_S = 2 * 3_600
 EVENTS_PAGE = 100
 
+# What Stripe keeps of a note, at most.
+NOTE_MAX_CHARS = 500
+# Refunds in these states move no money.
+GONE = frozenset({"failed", "canceled"})
 # The money of a dispute in these states has been taken from us (and not given back).
 WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund that stands or is under way. Who of staff made it, and why, if it was made here."""
+
+    id: str
+    cents: int
+    staff_id: uuid.UUID | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,7 @@ class Session:
     payment_failed   the payment was tried and will not come (bank payments fail days later)
     top_up           what its metadata and its reference name, when both name the same
     refunded_cents   of the charge, all refunds that stand
+    refunds          which these are, oldest first
     disputed_cents   of the charge, what disputes have taken from us for now or for good
     """
 
@@ -67,6 +82,7 @@ class Session:
     receipt_url: str
     refunded_cents: int
     disputed_cents: int
+    refunds: tuple[Refund, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +160,8 @@ def get_session(session_id: str) -> Session:
         raw = found.to_dict()
         charge = _charge_of(raw)
         disputed = _disputed_cents(str(charge["id"])) if charge.get("disputed") else 0
-    return _session(raw, disputed_cents=disputed)
+        refunds = _refunds(str(charge["id"])) if charge.get("amount_refunded") else ()
+    return _session(raw, disputed_cents=disputed, refunds=refunds)
 
 
 def expire_session(session_id: str) -> None:
@@ -265,7 +282,9 @@ def _translated() -> Iterator[None]:
         raise PaymentRefused from error
 
 
-def _session(raw: Mapping[str, Any], *, disputed_cents: int) -> Session:
+def _session(
+    raw: Mapping[str, Any], *, disputed_cents: int, refunds: tuple[Refund, ...] = ()
+) -> Session:
     charge = _charge_of(raw)
     intent = raw.get("payment_intent")
     intent_state = intent.get("status") if isinstance(intent, Mapping) else ""
@@ -288,6 +307,7 @@ def _session(raw: Mapping[str, Any], *, disputed_cents: int) -> Session:
         receipt_url=str(charge.get("receipt_url") or ""),
         refunded_cents=int(charge.get("amount_refunded") or 0),
         disputed_cents=disputed_cents,
+        refunds=refunds,
     )
 
 
@@ -300,6 +320,22 @@ def _charge_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 def _disputed_cents(charge: str) -> int:
     listed = _client().v1.disputes.list({"charge": charge, "limit": 100})
     return sum(one.amount for one in listed.auto_paging_iter() if one.status in WITHDRAWN)
+
+
+def _refunds(charge: str) -> tuple[Refund, ...]:
+    listed = _client().v1.refunds.list({"charge": charge, "limit": 100})
+    stand = [one.to_dict() for one in listed.auto_paging_iter() if one.status not in GONE]
+    return tuple(_refund(raw) for raw in reversed(stand))
+
+
+def _refund(raw: Mapping[str, Any]) -> Refund:
+    note = raw.get("metadata") or {}
+    try:
+        staff_id = uuid.UUID(str(note.get("staff") or ""))
+    except ValueError:
+        staff_id = None
+    reason = str(note.get("reason") or "")[:NOTE_MAX_CHARS]
+    return Refund(_name(raw["id"]), int(raw["amount"]), staff_id, reason)
 
 
 def _event(raw: Mapping[str, Any]) -> Event:

@@ -8,6 +8,7 @@ of the body only the names of things. A refused body is anybody's: its size and 
 import hashlib
 import logging
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -47,6 +48,16 @@ TYPES = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call: see `act`. `booked_micro_usd` is what this call put into the ledger,
+    below zero what it took back; nothing when somebody else had seen to it before."""
+
+    name: str
+    top_up: str = ""
+    booked_micro_usd: int = 0
+
+
 def verified(body: bytes | None, signature: str) -> Event:
     """The event of a call, whose body is None when it was too large to be read. Sync.
 
@@ -69,7 +80,7 @@ async def receive(event: Event, body: bytes, address: str) -> str:
     Raises PaymentError and StreamsError: Stripe is to call again; not everything was done.
     """
     call = str(uuid.uuid4())
-    facts = {"address": address} | _facts_of_body(body) | _facts_of_event(event)
+    facts = {"call": call, "address": address} | _facts_of_body(body) | _facts_of_event(event)
     await _append(call, "webhook.received", facts)
     try:
         outcome = await sync_to_async(act)(event)
@@ -77,12 +88,18 @@ async def receive(event: Event, body: bytes, address: str) -> str:
         failed = {"call": call, "code": getattr(error, "code", "internal_error")}
         await _append(f"{call}:outcome", "webhook.failed", failed)
         raise
-    await _append(f"{call}:outcome", "webhook.done", {"call": call, "outcome": outcome})
-    return outcome
+    done = {
+        "call": call,
+        "outcome": outcome.name,
+        "top_up": outcome.top_up,
+        "booked_micro_usd": outcome.booked_micro_usd,
+    }
+    await _append(f"{call}:outcome", "webhook.done", done)
+    return outcome.name
 
 
-def act(event: Event) -> str:
-    """Look at what the event is about. Sync; may be repeated. Gives one of
+def act(event: Event) -> Outcome:
+    """Look at what the event is about. Sync; may be repeated. The outcome's name is one of
 
     unknown_type   an event we do nothing about
     not_ours       of something else that this Stripe account is used for
@@ -90,12 +107,13 @@ def act(event: Event) -> str:
     a state        of the top-up, as it is now
     """
     if event.type not in TYPES:
-        return "unknown_type"
+        return Outcome("unknown_type")
     top_up_id = top_up_of(event)
     if top_up_id is None:
-        return "not_ours"
+        return Outcome("not_ours")
     top_up = top_ups.look(top_up_id)
-    return "mismatch" if top_up.problem else str(top_up.state)
+    name = "mismatch" if top_up.problem else str(top_up.state)
+    return Outcome(name, str(top_up.id), top_up.booked_micro_usd)
 
 
 def top_up_of(event: Event) -> uuid.UUID | None:

@@ -9,6 +9,7 @@ import logging
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -216,9 +217,9 @@ def _state(session: stripe_api.Session) -> TopUp.State:
 
 def _credit(top_up: TopUp) -> None:
     """What was paid, less the fee. The keys make it happen once, whatever happens here."""
-    person, name = top_up.person_id, f"top-up:{top_up.id}"
-    ledger.post(person, "top_up", top_up.total_micro_usd, key=name, top_up_id=top_up.id)
-    ledger.post(person, "fee", -top_up.fee_micro_usd, key=f"{name}:fee", top_up_id=top_up.id)
+    name = f"top-up:{top_up.id}"
+    _post(top_up, "top_up", top_up.total_micro_usd, key=name)
+    _post(top_up, "fee", -top_up.fee_micro_usd, key=f"{name}:fee")
 
 
 def _take_back(top_up: TopUp, session: stripe_api.Session) -> None:
@@ -228,9 +229,27 @@ def _take_back(top_up: TopUp, session: stripe_api.Session) -> None:
     disputed = min(session.disputed_cents, top_up.total_cents - refunded)
     refunded_before, disputed_before = _taken(top_up, top_up.refunded_cents, top_up.disputed_cents)
     refunded_now, disputed_now = _taken(top_up, refunded, disputed)
+    change = refunded_before - refunded_now
+    change -= _post_acts_of_staff(top_up, session, refunded - top_up.refunded_cents)
     top_up.refunded_cents, top_up.disputed_cents = refunded, disputed
-    _post_change(top_up, "refund", "refund", refunded_before - refunded_now)
+    _post_change(top_up, "refund", "refund", change)
     _post_change(top_up, "dispute", "dispute_won", disputed_before - disputed_now)
+
+
+def _post_acts_of_staff(top_up: TopUp, session: stripe_api.Session, new_cents: int) -> int:
+    """Refunds that staff made here, each an entry of its own with the reason and who it was; gives
+    what these entries took, in micro-USD. `new_cents` is what was refunded since the last look."""
+    taken, cents = 0, top_up.refunded_cents
+    for refund in session.refunds:
+        key = f"top-up:{top_up.id}:refund:{refund.id}"
+        if not refund.staff_id or refund.cents > new_cents or ledger.is_booked(key):
+            continue
+        share = top_up.share_micro_usd(cents) - top_up.share_micro_usd(cents + refund.cents)
+        new_cents, cents, taken = new_cents - refund.cents, cents + refund.cents, taken + share
+        if share:
+            said = {"reason": refund.reason, "staff_id": refund.staff_id}
+            _post(top_up, "refund", share, key=key, **said)
+    return taken
 
 
 def _taken(top_up: TopUp, refunded: int, disputed: int) -> tuple[int, int]:
@@ -240,13 +259,12 @@ def _taken(top_up: TopUp, refunded: int, disputed: int) -> tuple[int, int]:
 
 
 def _post_change(top_up: TopUp, taking: str, giving: str, micro_usd: int) -> None:
-    if not micro_usd:
-        return
-    ledger.post(
-        top_up.person_id,
-        taking if micro_usd < 0 else giving,
-        micro_usd,
+    if micro_usd:
         # This row is locked and `looks` only grows: no two changes have the same name.
-        key=f"top-up:{top_up.id}:{taking}:{top_up.looks}",
-        top_up_id=top_up.id,
-    )
+        key = f"top-up:{top_up.id}:{taking}:{top_up.looks}"
+        _post(top_up, taking if micro_usd < 0 else giving, micro_usd, key=key)
+
+
+def _post(top_up: TopUp, kind: str, micro_usd: int, *, key: str, **said: Any) -> None:
+    ledger.post(top_up.person_id, kind, micro_usd, key=key, top_up_id=top_up.id, **said)
+    top_up.booked_micro_usd += micro_usd

@@ -3,9 +3,7 @@
 import logging
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -13,9 +11,11 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -23,18 +23,15 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import limits
 from accounts.errors import LimitReached
 from accounts.models import User
-from billing import charts, statements, stripe_api
+from billing import statements, stripe_api
 from billing import top_ups as orders
 from billing.csv_files import csv_response, moment, usd, words
-from billing.models import LedgerEntry, TopUp, Usage
+from billing.models import LedgerEntry, TopUp
 from billing.stripe_errors import PaymentError
-from billing.usage import of_person
 
 logger = logging.getLogger(__name__)
 
 LINES_A_PAGE = 50
-USAGE_DAYS = 30
-MAX_USAGE_DAYS = 400
 CSV_BATCH = 500
 
 
@@ -42,24 +39,31 @@ CSV_BATCH = 500
 @require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     """The balance, what can be added, and the history. A guest is told how to go on."""
-    person = _person(request)
+    person = person_of(request)
     if person is None:
         return redirect_to_login(request.get_full_path())
+    return _overview(request, person)
+
+
+def _overview(
+    request: HttpRequest, person: User, status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
     page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "standing": statements.standing(person),
         "lines": statements.lines_of(person.id, page.object_list),
         "page": page,
         "quotes": orders.quotes() if _may_top_up(person) else [],
-        "chosen_cents": orders.CREDITS_CENTS[1],
+        "chosen_cents": _chosen_cents(request),
         "fee_percent": orders.FEE_PERCENT,
         "new_id": uuid.uuid4(),
         "next": _next(request),
         "open_top_ups": _waiting(person),
         "sign_up_credit": settings.CREDIT_SIGN_UP_MICRO_USD,
         "free_credit": settings.CREDIT_FREE_MICRO_USD,
+        "time_zone": timezone.get_current_timezone_name().replace("_", " "),
     }
-    return render(request, "billing/overview.html", context)
+    return render(request, "billing/overview.html", context, status=status)
 
 
 @never_cache
@@ -67,7 +71,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def top_ups(request: HttpRequest) -> HttpResponse:
     """Order credit: `id` (made with the page, so that a double click is one order), `credit` in
     cents. Leads to where it is paid."""
-    person = _person(request)
+    person = person_of(request)
     if person is None or person.is_guest:
         return redirect_to_login(reverse("billing:overview"))
     if not _may_top_up(person):
@@ -78,7 +82,7 @@ def top_ups(request: HttpRequest) -> HttpResponse:
     try:
         limits.take("LIMIT_TOP_UPS_PER_HOUR_USER", person.id.hex)
     except LimitReached as limit:
-        return _back(request, limit.message)
+        return _too_often(request, person, limit)
     top_up = orders.order(person.id, *asked)
     if top_up is None:
         return _back(request, "This page was out of date. Choose the amount again.")
@@ -107,7 +111,7 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
 def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
     """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
     credit is booked if no webhook was quicker."""
-    person = _person(request)
+    person = person_of(request)
     if person is None:
         return redirect_to_login(request.get_full_path())
     found = get_object_or_404(TopUp, id=top_up_id, person_id=person.id)
@@ -129,38 +133,13 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
     return render(request, "billing/top_up.html", context)
 
 
-@never_cache
-@require_safe
-def usage(request: HttpRequest) -> HttpResponse:
-    """By day, model and chat, in a range of days (`from`, `to`), of all chats or one (`chat`)."""
-    person = _person(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
-    first, last, chat_id = _range(request)
-    found = _calls(person, first, last, chat_id)
-    days = statements.by_day(found, first, last)
-    context = {
-        "first": first,
-        "last": last,
-        "chat_id": chat_id,
-        "days": days,
-        "used_days": [day for day in days if day.calls],
-        "chart": charts.chart([(f"{day.key:%-d %b}", day.charged_micro_usd) for day in days]),
-        "models": _with_shares(statements.by_model(found)),
-        "chats": _with_shares(statements.by_chat(found, person.id)),
-        "total": statements.sum_of(days),
-        "query": request.GET.urlencode(),
-    }
-    return render(request, "billing/usage.html", context)
-
-
 # Downloads
 
 
 @never_cache
 @require_safe
-def history_csv(request: HttpRequest) -> HttpResponse:
-    person = _person(request)
+def history_csv(request: HttpRequest) -> HttpResponseBase:
+    person = person_of(request)
     if person is None:
         return redirect_to_login(request.get_full_path())
     header = ["entry", "at", "kind", "what", "detail", "amount_usd", "balance_after_usd"]
@@ -178,66 +157,10 @@ def _history_rows(person_id: uuid.UUID, entries: QuerySet[LedgerEntry]) -> Itera
         batch = list(entries.filter(id__gt=batch[-1].id)[:CSV_BATCH])
 
 
-@never_cache
-@require_safe
-def usage_csv(request: HttpRequest) -> HttpResponse:
-    """`by`: day, model, chat or call (one row each)."""
-    person = _person(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
-    first, last, chat_id = _range(request)
-    found = _calls(person, first, last, chat_id)
-    by = request.GET.get("by", "call")
-    name = f"holdfast-usage-{first}-{last}-by-{by}"
-    if by == "call":
-        return csv_response(name, CALL_HEADER, map(_call_row, found.order_by("at").iterator()))
-    if by == "day":
-        days = statements.by_day(found, first, last)
-        rows = [statements.Named(day.key.isoformat(), "", day) for day in days]
-    elif by == "model":
-        rows = statements.by_model(found)
-    elif by == "chat":
-        rows = statements.by_chat(found, person.id)
-    else:
-        raise Http404
-    header = [by, "calls", "prompt_tokens", "completion_tokens", "charged_usd"]
-    return csv_response(name, header, map(_named_row, rows))
-
-
-CALL_HEADER = [
-    "at",
-    "purpose",
-    "chat",
-    "reply",
-    "model",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "estimated",
-    "cost_usd",
-    "charged_usd",
-    "free",
-]
-
-
-def _call_row(call: Usage) -> list[object]:
-    tokens = [call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.reasoning_tokens]
-    names = [call.purpose, call.chat_id or "", call.reply_id or "", words(call.model)]
-    money = [usd(call.cost_micro_usd), usd(call.charged_micro_usd)]
-    return [moment(call.at), *names, *tokens, call.estimated, *money, call.free]
-
-
-def _named_row(row: statements.Named) -> list[object]:
-    total = row.total
-    tokens = [total.prompt_tokens, total.completion_tokens]
-    return [words(row.name), total.calls, *tokens, usd(total.charged_micro_usd)]
-
-
 # Private
 
 
-def _person(request: HttpRequest) -> User | None:
+def person_of(request: HttpRequest) -> User | None:
     """Who has a purse: an account or a guest. Where nothing is paid for there is no such page."""
     if not settings.BILLING:
         raise Http404
@@ -261,6 +184,23 @@ def _back(request: HttpRequest, message: str) -> HttpResponse:
     return redirect("billing:overview")
 
 
+def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpResponse:
+    """429: the page with a sentence, what was chosen still chosen; for a program the code."""
+    if not request.accepts("text/html"):
+        said = {"error": {"code": limit.code, "message": limit.message}}
+        return JsonResponse(said, status=limit.status, headers=limit.headers)
+    messages.error(request, limit.message)
+    response = _overview(request, person, limit.status)
+    for name, value in limit.headers.items():
+        response[name] = value
+    return response
+
+
+def _chosen_cents(request: HttpRequest) -> int:
+    asked = _asked(request)
+    return asked[1] if asked else orders.CREDITS_CENTS[1]
+
+
 def _next(request: HttpRequest) -> str:
     """Where somebody came from, to go back to: a page of ours, else the start."""
     sent = request.POST if request.method == "POST" else request.GET
@@ -281,36 +221,3 @@ def _address(request: HttpRequest, path: str) -> str:
 def _waiting(person: User) -> QuerySet[TopUp]:
     """Paid, but the bank has not said yes yet."""
     return TopUp.objects.filter(person_id=person.id, state=TopUp.State.PROCESSING)
-
-
-def _range(request: HttpRequest) -> tuple[date, date, uuid.UUID | None]:
-    """The days and the chat asked for; what cannot be is brought to what can."""
-    today = datetime.now(UTC).date()
-    last = min(_day(request.GET.get("to")) or today, today)
-    first = _day(request.GET.get("from")) or last - timedelta(days=USAGE_DAYS - 1)
-    first = max(min(first, last), last - timedelta(days=MAX_USAGE_DAYS - 1))
-    try:
-        chat_id = uuid.UUID(request.GET.get("chat", ""))
-    except ValueError:
-        return first, last, None
-    return first, last, chat_id
-
-
-def _day(text: str | None) -> date | None:
-    try:
-        day = date.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return day if day.year >= 2000 else None
-
-
-def _calls(person: User, first: date, last: date, chat_id: uuid.UUID | None) -> QuerySet[Usage]:
-    found = of_person(person.id, first, last)
-    return found.filter(chat_id=chat_id) if chat_id else found
-
-
-def _with_shares(rows: list[statements.Named]) -> list[dict[str, Any]]:
-    highest = max((row.total.charged_micro_usd for row in rows), default=0)
-    return [
-        {"row": row, "width": charts.share(row.total.charged_micro_usd, highest)} for row in rows
-    ]

@@ -6,22 +6,19 @@ written take the same path. Nothing of it depends on a browser being there.
 """
 
 import asyncio
-import enum
 import logging
-import time
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from billing.errors import BillingError
+from chat import answer_events
 from chat import events as ev
 from chat.answer_bill import AnswerBill
 from chat.answer_errors import (
     ATTEMPTS_SPENT,
     INTERNAL_ERROR,
-    NOT_RETRYABLE,
     OUT_OF_CREDIT,
     SENTENCES,
 )
@@ -29,10 +26,12 @@ from chat.appender import PartAppender
 from chat.attempts import attempts_of
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.model_errors import ContextTooLong, ProviderError
+from chat.outbox import append_outbox
+from chat.outcomes import Clock, Interrupt
+from chat.outcomes import Outcome as Outcome
 from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
-from chat.providers import Delta, Finish, means_for, stream_answer
-from chat.sends import append_outbox
+from chat.providers import Finish, stream_answer
 from chat.tokens import Usage
 from chat.transcript import Message, Transcript, fold, fold_entries
 from chat.work_orders import WorkOrder
@@ -49,34 +48,6 @@ MAX_CHARS_PER_TOKEN = 16
 
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
-
-
-class Outcome(enum.Enum):
-    DONE = "done"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    HANDED_OVER = "handed over"  # by this worker, on its way out
-    LOST = "lost"  # another worker holds the fence, or the log cannot be written
-
-
-class Interrupt(enum.Enum):
-    STOP = "stop"
-    HAND_OVER = "hand over"
-    LOST = "lost"
-
-
-@dataclass(slots=True)
-class Clock:
-    """How long the model reasoned before it wrote, in this attempt."""
-
-    reasoning_began: float | None = None
-    reasoning_ms: int | None = None
-
-    def saw(self, delta: Delta) -> None:
-        if delta.reasoning and self.reasoning_began is None:
-            self.reasoning_began = time.monotonic()
-        if delta.text and self.reasoning_began is not None and self.reasoning_ms is None:
-            self.reasoning_ms = round((time.monotonic() - self.reasoning_began) * 1000)
 
 
 class Generation:
@@ -273,29 +244,8 @@ class Generation:
         attempt = message.attempt + 1
         length, _ = ev.fingerprint(str(message.text))
         thought = len(str(message.reasoning).encode())
-        event: ev.MessageStarted | ev.MessageResumed
-        if message.attempt == 0:
-            event = ev.MessageStarted(
-                message=message.id,
-                attempt=attempt,
-                model=model.id,
-                left_out=prompt.left_out,
-                prompt_tokens=prompt.prompt_tokens,
-                credit_limit_tokens=self.bill.credit_limit_tokens,
-            )
-        else:
-            event = ev.MessageResumed(
-                message=message.id,
-                attempt=attempt,
-                reason=reason,
-                means=means_for(model, str(message.text)),
-                length=length,
-                model=model.id,
-                left_out=prompt.left_out,
-                reasoning_length=thought,
-                prompt_tokens=prompt.prompt_tokens,
-                credit_limit_tokens=self.bill.credit_limit_tokens,
-            )
+        limit = self.bill.credit_limit_tokens
+        event = answer_events.begun(message, model, prompt, reason, (length, thought), limit)
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
         self.bill.began(attempt, model, length, thought)
 
@@ -345,52 +295,29 @@ class Generation:
                 return Outcome.LOST
 
     async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
-        text = str(message.text)
-        length, sha256 = ev.fingerprint(text)
         bill = self.bill.close(message, usage)
         usage = self.bill.usage_of(message, usage)
-        await self._append_and_fold(
-            ev.MessageCompleted(
-                message=message.id,
-                finish=finish,
-                model=message.model or self.order.model,
-                length=length,
-                sha256=sha256,
-                duration_ms=self._duration_ms(message),
-                reasoning_ms=self._clock.reasoning_ms,
-                usage=usage.to_dict() if usage else None,
-                cost_micro_usd=await self.bill.cost(usage),
-                bill=bill,
-                text=text,
-                reasoning=str(message.reasoning),
-            ),
-            f"{message.id}:{self.job.token}:end:{message.attempt}",
+        cost = await self.bill.cost(usage)
+        event = answer_events.completed(
+            message,
+            message.model or self.order.model,
+            finish,
+            answer_events.Account(usage, cost, bill),
+            self._clock.reasoning_ms,
         )
+        await self._append_and_fold(event, f"{message.id}:{self.job.token}:end:{message.attempt}")
         return Outcome.STOPPED if finish == "stopped" else Outcome.DONE
 
     async def _fail(
         self, message: Message, code: str, sentence: str, usage: Usage | None = None
     ) -> Outcome:
-        kept = str(message.text)
-        length, sha256 = ev.fingerprint(kept)
         bill = self.bill.close(message, usage)
-        usage = self.bill.usage_of(message, usage) if kept or message.reasoning else None
-        await self._append_and_fold(
-            ev.MessageError(
-                message=message.id,
-                code=code,
-                text=sentence,
-                retryable=code not in NOT_RETRYABLE,
-                length=length,
-                sha256=sha256,
-                usage=usage.to_dict() if usage else None,
-                cost_micro_usd=await self.bill.cost(usage),
-                bill=bill,
-                text_kept=kept,
-                reasoning=str(message.reasoning),
-            ),
-            f"{message.id}:{self.job.token}:end:{message.attempt}",
-        )
+        kept = str(message.text) or message.reasoning
+        usage = self.bill.usage_of(message, usage) if kept else None
+        cost = await self.bill.cost(usage)
+        account = answer_events.Account(usage, cost, bill)
+        event = answer_events.failed(message, code, sentence, account)
+        await self._append_and_fold(event, f"{message.id}:{self.job.token}:end:{message.attempt}")
         return Outcome.FAILED
 
     async def fail_internally(self) -> Outcome:
@@ -409,9 +336,3 @@ class Generation:
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         fold(self.transcript, event, entry_id)
         self.transcript.cursor = entry_id
-
-    def _duration_ms(self, message: Message) -> int:
-        """Since the first attempt began, interruptions included."""
-        if message.started is None:
-            return 0
-        return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))

@@ -7,7 +7,6 @@ between two of these steps, runs `deliver` again: appends are dropped by event i
 a key once, so nothing is doubled.
 """
 
-import asyncio
 import hashlib
 import uuid
 from contextlib import suppress
@@ -24,18 +23,17 @@ from accounts.models import User
 from chat import events as ev
 from chat import paying
 from chat.attempts import attempts_of
+from chat.branches import choices_for, parent_of_send
 from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.models import Chat, ErasedChat, Reply
+from chat.outbox import boxed, enqueue, outbox_of_send, owed_before
 from chat.settling import settle
 from chat.transcript import entry_ms, fold_entries
-from chat.unsynced import without_sync
 from chat.work_orders import load_order
-from streams.log import Event, get_log
-from streams.queue import get_queue
+from streams.log import get_log
 
 START_TITLE_CHARS = 60
-ANSWERS_QUEUE = "answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,9 @@ def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
     try:
         with transaction.atomic():
             chat, is_new = _lock_chat(owner, send)
-            parent = _parent_of_send(chat, send)
-            before = _owed_before(parent) + _choices_for(chat, parent, reply_id)
-            outbox = before + _outbox_of_send(chat, is_new, send, reply_id, parent)
+            parent = parent_of_send(chat, send)
+            before = owed_before(parent) + choices_for(chat, parent, reply_id)
+            outbox = before + outbox_of_send(chat, is_new, send, reply_id, parent)
             reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
             if model is not None:
                 paying.hold_for_order(owner, reply, model, send.text)
@@ -98,11 +96,11 @@ def place_regeneration(
             sibling = chat.replies.filter(prompt_id=prompt_id).first()
             if sibling is None:
                 raise MessageNotFound
-            before = _owed_before(sibling) + _choices_for(chat, sibling, reply_id)
+            before = owed_before(sibling) + choices_for(chat, sibling, reply_id)
             answer = ev.MessageCreated(
                 message=str(reply_id), role="assistant", parent=str(prompt_id), model=model.id
             )
-            outbox = [*before, _boxed(chat_id, answer, f"{reply_id}:created")]
+            outbox = [*before, boxed(chat_id, answer, f"{reply_id}:created")]
             above = sibling.parent
             reply = _create_reply(chat, reply_id, prompt_id, above, model.id, digest, outbox)
             paying.hold_for_order(owner, reply, model, None)
@@ -198,34 +196,6 @@ def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
     return chat
 
 
-async def deliver(reply: Reply, stream: str) -> None:
-    """Tell the log, queue the job, empty the outbox. Safe to repeat and to run twice at once.
-
-    The first two go at the same time: a worker that is quicker than the log tells it the same.
-    """
-    telling = [append_outbox(reply, stream)]
-    if reply.state == Reply.State.QUEUED:
-        telling.append(enqueue(reply.id))
-    await asyncio.gather(*telling)
-    if reply.outbox is not None:
-        await sync_to_async(_empty_outbox)(reply.id)
-
-
-async def append_outbox(reply: Reply, stream: str) -> None:
-    """Append what the row still owes the log; event ids make a repetition change nothing."""
-    if reply.outbox:
-        await get_log().append(stream, [unbox(item) for item in reply.outbox])
-
-
-async def enqueue(reply_id: uuid.UUID) -> None:
-    await get_queue(ANSWERS_QUEUE).put(str(reply_id), b"")
-
-
-@without_sync
-def _empty_outbox(reply_id: uuid.UUID) -> None:
-    Reply.objects.filter(id=reply_id).update(outbox=None)
-
-
 def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | None:
     reply = Reply.objects.select_related("chat").filter(id=reply_id).first()
     if reply is None:
@@ -264,57 +234,6 @@ def start_title(text: str) -> str:
     return line[:START_TITLE_CHARS].rsplit(" ", 1)[0] + "…"
 
 
-def _parent_of_send(chat: Chat, send: Send) -> Reply | None:
-    if send.edit:
-        return _reply_in(chat, send.parent) if send.parent else None
-    if send.parent is None or send.parent == chat.tip_id:
-        return chat.tip
-    if send.parent in _line(chat.tip_id, _replies_of(chat)):
-        return chat.tip
-    return _reply_in(chat, send.parent)
-
-
-def _choices_for(chat: Chat, above: Reply | None, reply_id: uuid.UUID) -> list[dict[str, Any]]:
-    """What brings the path that leads to `above` back on the screens, if another one is shown.
-
-    Otherwise a message below it would be stored and answered where nobody looks.
-    """
-    if above is None or above.id == chat.tip_id:
-        return []
-    replies = _replies_of(chat)
-    shown = set(_line(chat.tip_id, replies))
-    hidden = [other for other in _line(above.id, replies) if other not in shown]
-    chosen = [message for other in hidden[::-1] for message in (replies[other][1], other)]
-    return [
-        _boxed(chat.id, ev.BranchChosen(message=str(message)), f"{reply_id}:choice:{number}")
-        for number, message in enumerate(chosen)
-    ]
-
-
-def _replies_of(chat: Chat) -> dict[uuid.UUID, tuple[uuid.UUID | None, uuid.UUID]]:
-    """Of each reply of the chat the one above it, and the message it answers."""
-    rows = chat.replies.values_list("id", "parent_id", "prompt_id")
-    return {reply_id: (parent_id, prompt_id) for reply_id, parent_id, prompt_id in rows}
-
-
-def _line(
-    reply_id: uuid.UUID | None, replies: dict[uuid.UUID, tuple[uuid.UUID | None, uuid.UUID]]
-) -> list[uuid.UUID]:
-    """A reply and those above it, up to the first."""
-    line: list[uuid.UUID] = []
-    while reply_id is not None:
-        line.append(reply_id)
-        reply_id, _ = replies[reply_id]
-    return line
-
-
-def _reply_in(chat: Chat, reply_id: uuid.UUID) -> Reply:
-    reply = chat.replies.filter(id=reply_id).first()
-    if reply is None:
-        raise MessageNotFound
-    return reply
-
-
 def _lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
     reply = chat.replies.select_for_update().filter(id=reply_id).first()
     if reply is None:
@@ -348,46 +267,6 @@ def _create_reply(
     chat.search_due_at = chat.updated_at
     chat.save(update_fields=["tip", "model", "updated_at", "search_due_at"])
     return reply
-
-
-def _owed_before(earlier: Reply | None) -> list[dict[str, Any]]:
-    """What the log has perhaps not been told yet of the reply that this one builds on.
-
-    A message whose parent the log does not know would be lost to every fold, so it is told first.
-    """
-    return (earlier.outbox or []) if earlier else []
-
-
-def _outbox_of_send(
-    chat: Chat, is_new: bool, send: Send, reply_id: uuid.UUID, parent: Reply | None
-) -> list[dict[str, Any]]:
-    asked = ev.MessageCreated(
-        message=str(send.id),
-        role="user",
-        parent=str(parent.id) if parent else None,
-        text=send.text,
-    )
-    owed = ev.MessageCreated(
-        message=str(reply_id), role="assistant", parent=str(send.id), model=send.model
-    )
-    boxed = [
-        _boxed(chat.id, asked, f"{send.id}:created"),
-        _boxed(chat.id, owed, f"{reply_id}:created"),
-    ]
-    if is_new:
-        created = ev.ChatCreated(chat=str(chat.id), title=chat.title, model=chat.model)
-        # Not ":created": a client may give its chat and its first message the same id.
-        boxed.insert(0, _boxed(chat.id, created, f"{chat.id}:begun"))
-    return boxed
-
-
-def _boxed(chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> dict[str, Any]:
-    return {"id": event_id, "chat": str(chat_id), "data": event.to_dict()}
-
-
-def unbox(item: dict[str, Any]) -> Event:
-    data = orjson.dumps(item["data"])
-    return Event(id=item["id"], chat=item["chat"], type=item["data"]["type"], data=data)
 
 
 def _digest(*parts: object) -> str:

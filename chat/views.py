@@ -31,7 +31,7 @@ from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import settings_json
 from billing.statements import balance_json
-from chat import chat_lists, chats, drafts, paying, sends
+from chat import chat_lists, chats, drafts, outbox, paying, sends
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
@@ -131,7 +131,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         edit=body.get("edit", False),
     )
     user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
-    await sends.deliver(reply, user.stream)
+    await outbox.deliver(reply, user.stream)
     accepted = {
         "chat": str(chat_id),
         "message": str(send.id),
@@ -193,7 +193,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     model = await _known_model(user, body)
     await sync_to_async(_take_send)(request, user, reply_id)
     reply = await sync_to_async(sends.place_regeneration)(user, chat_id, reply_id, prompt_id, model)
-    await sends.deliver(reply, user.stream)
+    await outbox.deliver(reply, user.stream)
     return _accepted(reply)
 
 
@@ -203,7 +203,7 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
     user = await signed_in(request)
     await sync_to_async(_take_send)(request, user, None)
     reply = await sends.continue_answer(user, chat_id, reply_id)
-    await sends.deliver(reply, user.stream)
+    await outbox.deliver(reply, user.stream)
     return _accepted(reply)
 
 

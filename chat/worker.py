@@ -27,15 +27,16 @@ from chat import bills, erasing, search_index, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
 from chat.models import Reply
+from chat.outbox import ANSWERS_QUEUE, deliver
 from chat.price_lists import note_prices
 from chat.providers import drop_idle_clients
-from chat.sends import ANSWERS_QUEUE, deliver
 from chat.settling import settle
 from chat.stops import WORKERS_GROUP
 from chat.transcript import entry_ms
 from streams.errors import StreamsError
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
+from streams.turns import alone
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,9 @@ class Worker:
     # Loops
 
     async def _forever(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
-        while True:
+        task = asyncio.current_task()
+        # A library may swallow the cancellation of what it waits for (redis 8.1 does).
+        while task is not None and not task.cancelling():
             try:
                 await step()
             except asyncio.CancelledError:
@@ -222,10 +225,10 @@ class Worker:
     async def _see_to_money(self) -> None:
         """Holds that a crash left, what models cost now, and the chores of billing."""
         if time.monotonic() >= self._holds_due_at:
-            await bills.sweep_holds()
+            await alone("holds", bills.sweep_holds)
             self._holds_due_at = time.monotonic() + HOLDS_EVERY_S
         if time.monotonic() >= self._prices_due_at:
-            await note_prices()
+            await alone("prices", note_prices)
             self._prices_due_at = time.monotonic() + PRICES_EVERY_S
         await billing_chores.run()
 

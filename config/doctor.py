@@ -18,7 +18,7 @@ from accounts.key_checks import key_messages
 from accounts.provider_keys import versions_stored
 from chat.catalogue import get_catalogue, reset_catalogue
 from chat.endpoints import configured
-from chat.sends import ANSWERS_QUEUE
+from chat.outbox import ANSWERS_QUEUE
 from config import data_folder
 from config.health import database_problem
 from streams.checks import redis_messages

@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from chat.sends import ANSWERS_QUEUE
+from chat.outbox import ANSWERS_QUEUE
 from streams.checks import redis_messages
 from streams.inspect import ainspect_redis
 from streams.queue import get_queue

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-import redis
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -25,8 +24,8 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from .browse import CHATS_SHOWN, LogPage, log_page
-from .errors import InvalidCursorError, InvalidNameError
+from .browse import ALWAYS, CHATS_SHOWN, LogPage, Span, log_page, reading
+from .errors import InvalidCursorError, InvalidNameError, LogUnavailableError
 from .models import UserLog
 
 logger = logging.getLogger(__name__)
@@ -48,6 +47,8 @@ class Row:
     preview: str
     pretty: str
     url: str
+    chat_url: str
+    type_url: str
 
 
 @admin.register(UserLog)
@@ -128,23 +129,31 @@ def _log_url(user: AbstractBaseUser) -> str:
     return reverse("admin:streams_userlog_change", args=[user.pk])
 
 
-def log_context(stream: str, query: QueryDict) -> dict[str, Any]:
-    """What admin/streams/userlog/_entries.html shows of a log. Raises Http404."""
+def log_context(
+    stream: str, query: QueryDict, span: Span = ALWAYS, kept: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What admin/streams/userlog/_entries.html shows of a log, as far as it lies in `span`.
+
+    `kept` are more parts of the address, which its links and its form keep. Raises Http404.
+    """
+    kept = kept or {}
     asked = {name: query.get(name, "") for name in ("chat", "type", "text", "after", "before")}
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
-            page = log_page(client, settings.STREAMS_PREFIX, stream, **asked)
+        with reading() as client:
+            page = log_page(client, settings.STREAMS_PREFIX, stream, **asked, span=span)
     except (InvalidCursorError, InvalidNameError) as error:
         raise Http404(str(error)) from error
-    except redis.RedisError:
+    except LogUnavailableError:
         logger.exception("The log could not be read")
-        return {"asked": asked, "unavailable": True}
-    return {"asked": asked} | _page_context(page, asked, query.get("show", ""))
+        return {"asked": asked, "kept": kept, "unavailable": True}
+    return {"asked": asked, "kept": kept} | _page_context(page, asked, kept, query.get("show", ""))
 
 
-def _page_context(page: LogPage, asked: dict[str, str], show: str) -> dict[str, Any]:
-    kept = {name: value for name, value in asked.items() if value}
-    filters = {name: kept[name] for name in ("chat", "type", "text") if name in kept}
+def _page_context(
+    page: LogPage, asked: dict[str, str], more: dict[str, str], show: str
+) -> dict[str, Any]:
+    kept = {name: value for name, value in asked.items() if value} | more
+    filters = {name: value for name, value in kept.items() if name not in ("after", "before")}
 
     def link(**change: str) -> str:
         return "?" + urlencode(filters | change)
@@ -159,6 +168,8 @@ def _page_context(page: LogPage, asked: dict[str, str], show: str) -> dict[str, 
             preview=_preview(entry.data),
             pretty=_pretty(entry.data) if entry.id == show else "",
             url="?" + urlencode(kept | {"show": entry.id}) + f"#{entry.id}",
+            chat_url="?" + urlencode(more | {"chat": entry.chat}),
+            type_url=link(type=entry.type),
         )
         for entry in page.entries
     ]

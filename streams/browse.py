@@ -1,18 +1,49 @@
 """Pages of a log for people, read synchronously and in both directions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
+from django.conf import settings
 
 from .entries import Entry, from_log, to_entry
-from .keys import stream_keys, valid_cursor, valid_name
+from .errors import LogUnavailableError
+from .keys import order, stream_keys, valid_cursor, valid_name
 
 PAGE_ENTRIES = 50
 # A filter that hardly matches must not read the whole log for one page.
 MAX_SEARCHED = 5_000
 STEP_ENTRIES = 500
 CHATS_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What lies between two moments: `first` is part of it, `end` is not; None is without end."""
+
+    first: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def lowest(self) -> str:
+        """For XRANGE."""
+        return str(_ms(self.first)) if self.first else "-"
+
+    @property
+    def highest(self) -> str:
+        return f"({_ms(self.end)}-0" if self.end else "+"
+
+    def starts_after(self, position: str) -> bool:
+        return self.first is not None and order(position)[0] < _ms(self.first)
+
+    def ends_before(self, position: str) -> bool:
+        return self.end is not None and order(position)[0] >= _ms(self.end)
+
+
+ALWAYS = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +64,16 @@ class LogPage:
     searched_only: int
 
 
+@contextmanager
+def reading() -> "Iterator[redis.Redis]":
+    """A connection for as long as a page is made. Raises LogUnavailableError."""
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
+            yield client
+    except redis.RedisError as error:
+        raise LogUnavailableError("Redis does not answer") from error
+
+
 def log_page(
     client: "redis.Redis",
     prefix: str,
@@ -43,10 +84,12 @@ def log_page(
     text: str = "",
     after: str = "",
     before: str = "",
+    span: Span = ALWAYS,
 ) -> LogPage:
     """The entries before `before`, or after `after`, or else the newest.
 
-    Only those of `chat`, of `type` and with `text` in their data, as far as these are given.
+    Only those of `chat`, of `type`, with `text` in their data and in `span`, as far as these are
+    given.
     """
     key = stream_keys(prefix, stream).log
     if chat:
@@ -60,7 +103,7 @@ def log_page(
     types: dict[str, None] = {}
     searched, more, position = 0, True, place if (after or before) else ""
     while more and len(found) < PAGE_ENTRIES and searched < MAX_SEARCHED:
-        step = _step(client, key, position, forward)
+        step = _step(client, key, position, forward, span)
         more = len(step) == STEP_ENTRIES
         for entry in step:
             searched += 1
@@ -85,16 +128,62 @@ def log_page(
     )
 
 
-def _step(client: "redis.Redis", key: str, position: str, forward: bool) -> list[Entry]:
+def entries_back(
+    client: "redis.Redis", prefix: str, stream: str, span: Span = ALWAYS
+) -> Iterator[Entry]:
+    """All entries in `span`, newest first, read from Redis some at a time."""
+    key = stream_keys(prefix, stream).log
+    position = ""
+    while step := _step(client, key, position, False, span):
+        yield from step
+        if len(step) < STEP_ENTRIES:
+            return
+        position = step[-1].id
+
+
+def filled(client: "redis.Redis", prefix: str, stream: str, spans: list[Span]) -> list[Span]:
+    """Those of them in which there is an entry."""
+    key = stream_keys(prefix, stream).log
+    pipe = client.pipeline(transaction=False)
+    for span in spans:
+        pipe.xrange(key, min=span.lowest, max=span.highest, count=1)
+    return [span for span, rows in zip(spans, pipe.execute(), strict=True) if rows]
+
+
+def ends(client: "redis.Redis", prefix: str, stream: str) -> tuple[datetime, datetime] | None:
+    """When the oldest and the newest entry were written; None of an empty log."""
+    key = stream_keys(prefix, stream).log
+    first: Any = client.xrange(key, count=1)
+    last: Any = client.xrevrange(key, count=1)
+    if not first or not last:
+        return None
+    oldest, newest = (
+        datetime.fromtimestamp(order(rows[0][0])[0] / 1000, UTC) for rows in (first, last)
+    )
+    return oldest, newest
+
+
+def _step(client: "redis.Redis", key: str, position: str, forward: bool, span: Span) -> list[Entry]:
+    """The next entries from `position`, itself not included, in one direction."""
+    lowest, highest = span.lowest, span.highest
+    rows: Any
     if forward:
-        rows: Any = client.xrange(key, min=f"({position}", count=STEP_ENTRIES)
+        if position and not span.starts_after(position):
+            lowest = f"({position}"
+        rows = client.xrange(key, min=lowest, max=highest, count=STEP_ENTRIES)
     else:
-        rows = client.xrevrange(key, max=f"({position}" if position else "+", count=STEP_ENTRIES)
+        if position and not span.ends_before(position):
+            highest = f"({position}"
+        rows = client.xrevrange(key, max=highest, min=lowest, count=STEP_ENTRIES)
     # redis-py makes a dict of an entry's fields, in their order.
     flat = [
         [entry_id, [word for pair in fields.items() for word in pair]] for entry_id, fields in rows
     ]
     return [to_entry(raw) for raw in from_log(flat)]
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _older(page: list[Entry], position: str, place: str, forward: bool, more: bool) -> str:

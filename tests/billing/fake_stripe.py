@@ -115,7 +115,9 @@ class FakeStripe:
             session |= {"status": "expired", "url": None}
             return self._event("checkout.session.expired", session)
 
-    def refund(self, session_id: str, cents: int | None = None) -> Object:
+    def refund(
+        self, session_id: str, cents: int | None = None, metadata: Object | None = None
+    ) -> Object:
         with self.lock:
             charge = self._charge_of(session_id)
             left = charge["amount"] - charge["amount_refunded"]
@@ -124,6 +126,7 @@ class FakeStripe:
                 raise StripeError(400, "Refund amount is greater than unrefunded amount on charge")
             refund = self._object("re", "refund", amount=amount, status="succeeded")
             refund |= {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
+            refund["metadata"] = metadata or {}
             self.refunds[refund["id"]] = refund
             charge["amount_refunded"] += amount
             charge["refunded"] = charge["amount_refunded"] == charge["amount"]
@@ -241,7 +244,7 @@ class FakeStripe:
         paid = [s["id"] for s in self.sessions.values() if s["payment_intent"] == intent]
         if not paid:
             raise StripeError(404, f"No such payment_intent: '{intent}'")
-        self.refund(paid[0], int(params["amount"]))
+        self.refund(paid[0], int(params["amount"]), params.get("metadata", {}))
         return list(self.refunds.values())[-1]
 
     def _create_session(self, params: Object) -> Object:

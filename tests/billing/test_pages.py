@@ -12,7 +12,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Preferences, User
 from billing import balance_news, ledger, payment_checks, receipts, statements, top_ups
 from billing.charts import chart, nice_top
 from billing.models import LedgerEntry, TopUp, Usage
@@ -176,12 +176,35 @@ def test_when_stripe_is_away_one_is_told(signed_in, fake_stripe):
     assert "Payments cannot be reached right now" in text_of(signed_in.get("/billing"))
 
 
-def test_too_many_orders_are_refused(signed_in, fake_stripe, settings):
+def test_too_many_orders_are_refused_on_the_page(signed_in, fake_stripe, settings):
     settings.LIMIT_TOP_UPS_PER_HOUR_USER = 1
     order(signed_in)
-    order(signed_in)
+    page = order(signed_in, 5_000)
     assert TopUp.objects.count() == 1
-    assert "too often" in text_of(signed_in.get("/billing"))
+    assert page.status_code == HTTPStatus.TOO_MANY_REQUESTS and int(page["Retry-After"]) > 3_000
+    text = text_of(page)
+    assert "too often" in text and "Continue to payment" in text
+    # What was chosen is still chosen.
+    assert re.search(r'value="5000" checked', page.content.decode())
+
+
+def test_a_program_that_orders_too_often_is_told_in_json(signed_in, fake_stripe, settings):
+    settings.LIMIT_TOP_UPS_PER_HOUR_USER = 1
+    order(signed_in)
+    body = {"id": str(uuid.uuid4()), "credit": "2000"}
+    answer = signed_in.post("/billing/top-ups", body, headers={"Accept": "application/json"})
+    assert answer.status_code == HTTPStatus.TOO_MANY_REQUESTS and answer["Retry-After"]
+    assert answer.json()["error"]["code"] == "too_many_requests"
+
+
+def test_times_are_those_of_the_persons_zone_and_the_csv_is_utc(signed_in, payer):
+    Preferences.objects.create(person=payer, time_zone="Asia/Kathmandu")
+    with time_machine.travel(datetime(2026, 2, 28, 20, 30, tzinfo=UTC), tick=False):
+        ledger.post(payer.id, "top_up", 1, key="a")
+        text = text_of(signed_in.get("/billing"))
+        rows = signed_in.get("/billing/history.csv").getvalue().decode()
+    assert "1 Mar 2026, 02:15" in text and "Times are in Asia/Kathmandu; the CSV" in text
+    assert ",2026-02-28T20:30:00Z," in rows
 
 
 def test_who_comes_back_before_the_money_waits_on_a_page_that_looks_again(
@@ -265,7 +288,7 @@ def test_the_history_as_csv_has_everything_and_no_formula(signed_in, payer):
     for number in range(3):
         ledger.post(payer.id, "adjustment", 1_234_567, key=f"a{number}", reason="=1+1")
     response = signed_in.get("/billing/history.csv")
-    rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
+    rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"))))
     assert rows[0][1:4] == ["at", "kind", "what"]
     assert [row[-1] for row in rows[1:]] == ["1.234567", "2.469134", "3.703701"]
     assert rows[1][4] == "'=1+1"
@@ -282,7 +305,7 @@ def test_usage_is_summed_by_day_model_and_chat(signed_in, payer):
         used(payer, day=date(2026, 1, 1))
         text = text_of(signed_in.get("/billing/usage"))
         one = text_of(signed_in.get(f"/billing/usage?chat={chat.id}"))
-        rows = signed_in.get("/billing/usage.csv?by=model").content.decode("utf-8-sig")
+        rows = signed_in.get("/billing/usage.csv?by=model").getvalue().decode("utf-8-sig")
     assert "Calls 3" in text and "Tokens read 3,000" in text
     assert "Tides &amp; moons" in text and "A deleted chat" in text and "local/small" in text
     assert "Calls 2" in one and "A deleted chat" not in one
@@ -313,7 +336,7 @@ def test_usage_comes_as_csv(signed_in, payer, by):
     used(payer, day=datetime.now(UTC).date())
     response = signed_in.get(f"/billing/usage.csv?by={by}")
     assert response["Content-Type"].startswith("text/csv")
-    assert b"1000" in response.content
+    assert b"1000" in response.getvalue()
     assert signed_in.get("/billing/usage.csv?by=nothing").status_code == HTTPStatus.NOT_FOUND
 
 

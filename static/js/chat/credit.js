@@ -7,7 +7,8 @@ const CODES = new Set(["out_of_credit"]);
 const SEEN_LOW = "credit:low-seen";
 
 export class Credit {
-  /** {balance_micro_usd, held_micro_usd, level, free_credit_at, can_top_up}, or null: nobody pays. */
+  /** {balance_micro_usd, held_micro_usd, level, free_credit_at, can_top_up,
+   * can_use_own_keys}, or null: nobody pays. */
   balance;
   /** The sentence with which the server refused, until there is more credit or it was dismissed. */
   refused = signal(null);

@@ -207,6 +207,7 @@ export const text = {
   guestCredit: "Guest credit",
   addCredit: "Add credit",
   seeCredit: "See your credit",
+  useOwnKey: "Use your own provider key",
   signUpForCredit: "Sign up to go on",
   creditNotice: (kind, isGuest) =>
     kind === "low"

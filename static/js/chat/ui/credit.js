@@ -33,6 +33,7 @@ export function CreditNotice({ store }) {
     <div class="credit-notice-ways">
       ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}
       ${balance?.can_top_up && html`<a class="button button-primary" href=${billingPath(store)}>${text.addCredit}</a>`}
+      ${balance?.can_use_own_keys && isUrgent && html`<a class="link-button" href="/settings/keys">${text.useOwnKey}</a>`}
       <a class="link-button" href=${billingPath(store)}>${text.seeCredit}</a>
       ${notice.kind !== "empty" && html`<button type="button" class="quiet-button" aria-label=${text.dismiss} title=${text.dismiss}
         onClick=${() => store.credit.dismiss()}><${Icon} name="close" /></button>`}

@@ -1,0 +1,81 @@
+"""Settings: who may sign in and how, and how long things are kept."""
+
+from typing import Any
+
+from environs import validate
+
+from config.env import env_secret, site_of
+from config.environment import HTTPS, env
+
+# --- Accounts (allauth): who may sign in, and how ---
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+# Without a password one signs in by code, passkey or provider.
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
+# The page would offer it for addresses without an account only, and so tell which ones have one.
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = False
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 15 * 60
+ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "dashed": False, "length": 6}
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+MFA_ADAPTER = "accounts.adapters.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_PASSKEY_SIGNUP_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, which browsers trust too.
+USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
+# Each provider is shown only when it is configured.
+SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
+    "github": {"SCOPE": ["read:user", "user:email"], "APPS": []},
+    "google": {"SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True, "APPS": []},
+    "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []},
+}
+if GITHUB_CLIENT_ID := env.str("GITHUB_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [
+        {"client_id": GITHUB_CLIENT_ID, "secret": env_secret(env, "GITHUB_CLIENT_SECRET")}
+    ]
+if GOOGLE_CLIENT_ID := env.str("GOOGLE_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["google"]["APPS"] = [
+        {"client_id": GOOGLE_CLIENT_ID, "secret": env_secret(env, "GOOGLE_CLIENT_SECRET")}
+    ]
+OIDC_ISSUER = env.str("OIDC_ISSUER", "")
+if OIDC_CLIENT_ID := env.str("OIDC_CLIENT_ID", ""):
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "oidc",
+            "name": env.str("OIDC_NAME", "Single sign-on"),
+            "client_id": OIDC_CLIENT_ID,
+            "secret": env_secret(env, "OIDC_CLIENT_SECRET"),
+            # By HTTP Basic, which every provider must take; the body is an extra that some refuse.
+            "settings": {"server_url": OIDC_ISSUER, "token_auth_method": "client_secret_basic"},
+        }
+    ]
+SIGN_IN_ORIGINS = ["https://github.com"] if GITHUB_CLIENT_ID else []
+SIGN_IN_ORIGINS += ["https://accounts.google.com"] if GOOGLE_CLIENT_ID else []
+SIGN_IN_ORIGINS += [site_of(OIDC_ISSUER)] if OIDC_CLIENT_ID else []
+# A guest who does not come back for so long is removed, with everything they said.
+GUEST_IDLE_DAYS = env.int("GUEST_IDLE_DAYS", 30, validate=validate.Range(1, 3_650))
+# Who asked to be deleted can change their mind for so long; 0 is not at all.
+ACCOUNT_DELETION_GRACE_DAYS = env.int(
+    "ACCOUNT_DELETION_GRACE_DAYS", 7, validate=validate.Range(0, 365)
+)
+# How long a prepared download is kept.
+EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7, validate=validate.Range(1, 365))
+# How long a deleted chat can be brought back; after that it is erased.
+CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
+# How long the database may look for what somebody searches.
+SEARCH_TIMEOUT_MS = env.int("SEARCH_TIMEOUT_MS", 3_000, validate=validate.Range(100, 60_000))

@@ -1,0 +1,70 @@
+"""Settings: limits."""
+
+from environs import validate
+
+from config.env import allauth_rates
+from config.environment import env
+
+# --- Limits: how often one address, guest or account may; 0 is none (accounts/limits.py) ---
+_COUNT = validate.Range(0, 1_000_000)
+LIMIT_SENDS_PER_MINUTE_GUEST = env.int("LIMIT_SENDS_PER_MINUTE_GUEST", 12, validate=_COUNT)
+LIMIT_SENDS_PER_MINUTE_ACCOUNT = env.int("LIMIT_SENDS_PER_MINUTE_ACCOUNT", 30, validate=_COUNT)
+# Many people may share an address: an office, a school, a phone network.
+LIMIT_SENDS_PER_MINUTE_ADDRESS = env.int("LIMIT_SENDS_PER_MINUTE_ADDRESS", 240, validate=_COUNT)
+LIMIT_SENDS_PER_DAY_GUEST = env.int("LIMIT_SENDS_PER_DAY_GUEST", 200, validate=_COUNT)
+LIMIT_SENDS_PER_DAY_ACCOUNT = env.int("LIMIT_SENDS_PER_DAY_ACCOUNT", 2_000, validate=_COUNT)
+LIMIT_GUESTS_PER_HOUR_ADDRESS = env.int("LIMIT_GUESTS_PER_HOUR_ADDRESS", 30, validate=_COUNT)
+LIMIT_SEARCHES_PER_MINUTE_USER = env.int("LIMIT_SEARCHES_PER_MINUTE_USER", 120, validate=_COUNT)
+# Renaming, pinning, choosing a branch, settings, ...: each is an entry in a log, or told around.
+LIMIT_CHANGES_PER_MINUTE_USER = env.int("LIMIT_CHANGES_PER_MINUTE_USER", 300, validate=_COUNT)
+LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
+)
+LIMIT_SIGN_INS_PER_HOUR_NAME = env.int("LIMIT_SIGN_INS_PER_HOUR_NAME", 30, validate=_COUNT)
+LIMIT_LOGINS_PER_MINUTE_ADDRESS = env.int("LIMIT_LOGINS_PER_MINUTE_ADDRESS", 30, validate=_COUNT)
+LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS", 10, validate=_COUNT
+)
+LIMIT_FAILED_LOGINS_PER_HOUR_NAME = env.int(
+    "LIMIT_FAILED_LOGINS_PER_HOUR_NAME", 30, validate=_COUNT
+)
+LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
+)
+LIMIT_CODES_PER_MINUTE_ADDRESS = env.int("LIMIT_CODES_PER_MINUTE_ADDRESS", 20, validate=_COUNT)
+LIMIT_CODES_PER_MINUTE_NAME = env.int("LIMIT_CODES_PER_MINUTE_NAME", 3, validate=_COUNT)
+LIMIT_RESETS_PER_MINUTE_ADDRESS = env.int("LIMIT_RESETS_PER_MINUTE_ADDRESS", 20, validate=_COUNT)
+LIMIT_RESETS_PER_MINUTE_NAME = env.int("LIMIT_RESETS_PER_MINUTE_NAME", 5, validate=_COUNT)
+# These are counted by allauth; what is not named here keeps its defaults.
+ACCOUNT_RATE_LIMITS = {
+    "login": allauth_rates((LIMIT_LOGINS_PER_MINUTE_ADDRESS, "m/ip")),
+    "login_failed": allauth_rates(
+        (LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS, "m/ip"),
+        (LIMIT_FAILED_LOGINS_PER_HOUR_NAME, "h/key"),
+    ),
+    "signup": allauth_rates((LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS, "m/ip")),
+    "request_login_code": allauth_rates(
+        (LIMIT_CODES_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_CODES_PER_MINUTE_NAME, "m/key")
+    ),
+    "reset_password": allauth_rates(
+        (LIMIT_RESETS_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_RESETS_PER_MINUTE_NAME, "m/key")
+    ),
+}
+LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
+LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
+LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)
+LIMIT_EXPORTS_PER_DAY_USER = env.int("LIMIT_EXPORTS_PER_DAY_USER", 3, validate=_COUNT)
+LIMIT_DRAFTS_PER_MINUTE_USER = env.int("LIMIT_DRAFTS_PER_MINUTE_USER", 240, validate=_COUNT)
+# Of failed sign-ins to one account, those that its record keeps.
+LIMIT_FAILURES_RECORDED_PER_HOUR_USER = 30
+# Calls to the webhook that were not signed by Stripe: each is kept in a log.
+LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", 60, validate=_COUNT
+)
+LIMIT_TOP_UPS_PER_HOUR_USER = env.int("LIMIT_TOP_UPS_PER_HOUR_USER", 20, validate=_COUNT)
+LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
+    "LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
+)
+
+# A check asks the provider: not a way to try out keys, or to look around on the network.
+LIMIT_KEY_CHECKS_PER_HOUR_USER = env.int("LIMIT_KEY_CHECKS_PER_HOUR_USER", 30, validate=_COUNT)

@@ -1,0 +1,41 @@
+"""Settings: workers, and the models they call."""
+
+from environs import validate
+
+from config.env import env_secret
+from config.environment import env
+
+# --- Workers ---
+WORK_LEASE_MS = env.int("WORK_LEASE_MS", 1_500)
+WORK_RENEW_MS = env.int("WORK_RENEW_MS", 400)
+WORK_POLL_MS = env.int("WORK_POLL_MS", 200)
+WORK_CONCURRENCY = env.int("WORK_CONCURRENCY", 200)
+MAX_ATTEMPTS = 6
+
+# --- Models ---
+MODEL_CONNECT_TIMEOUT_MS = env.int("MODEL_CONNECT_TIMEOUT_MS", 10_000)
+MODEL_FIRST_TOKEN_TIMEOUT_MS = env.int("MODEL_FIRST_TOKEN_TIMEOUT_MS", 60_000)
+MODEL_STALL_TIMEOUT_MS = env.int("MODEL_STALL_TIMEOUT_MS", 30_000)
+BACKGROUND_CALLS = env.bool("HOLDFAST_BACKGROUND_CALLS", True)
+DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "")
+OPENAI_API_KEY = env_secret(env, "OPENAI_API_KEY")
+OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
+OPENROUTER_API_KEY = env_secret(env, "OPENROUTER_API_KEY")
+OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", "") or "https://openrouter.ai/api/v1"
+OLLAMA_HOST = env.str("OLLAMA_HOST", "")
+# Whether people's own keys may be for private networks: accounts/public_addresses.py.
+ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
+# Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.
+PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
+# auto: only when no other endpoint is configured (nor an Ollama found by `up`).
+EMBEDDED_MODEL_CHOICE = env.str(
+    "HOLDFAST_EMBEDDED_MODEL", "auto", validate=validate.OneOf(["auto", "True", "False"])
+)
+_OLLAMA = OLLAMA_HOST.strip() not in ("", "off")
+_CONFIGURED = bool(OPENAI_API_KEY or OPENAI_BASE_URL or OPENROUTER_API_KEY or _OLLAMA)
+EMBEDDED_MODEL = EMBEDDED_MODEL_CHOICE == "True" or (
+    EMBEDDED_MODEL_CHOICE == "auto" and not _CONFIGURED
+)
+# Where the embedded model answers: `up` starts it and sets this for web and workers.
+EMBEDDED_MODEL_URL = env.str("HOLDFAST_EMBEDDED_MODEL_URL", "")
+OPENAI_BASE_URL = OPENAI_BASE_URL or "https://api.openai.com/v1"

@@ -1,0 +1,56 @@
+"""Settings: cookies, headers and what pages may load."""
+
+from csp.constants import NONE, SELF
+
+from config.environment import HTTPS, env
+from config.settings_accounts import SIGN_IN_ORIGINS
+from config.settings_money import CHECKOUT_ORIGINS
+
+# --- Security ---
+SESSION_ENGINE = "accounts.session_store"
+# Browsers take a cookie of this prefix from this host alone: a page on a sister domain can plant
+# neither a session nor a guest of its own.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 400 * 24 * 3_600  # The longest that browsers keep: a guest's chats hang on it.
+CSRF_COOKIE_HTTPONLY = False  # The page reads it and sends it back as X-CSRFToken.
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_FAILURE_VIEW = "chat.error_pages.csrf_failure"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = env.int("HOLDFAST_HSTS_SECONDS", 365 * 24 * 3_600) if HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "worker-src": [SELF],
+        # Browsers also apply it to where a form's answer leads: to the providers one signs in with,
+        # to Checkout.
+        "form-action": [SELF, *SIGN_IN_ORIGINS, *CHECKOUT_ORIGINS],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "report-uri": "/csp-reports",
+    }
+}
+SILENCED_SYSTEM_CHECKS = [
+    # These look for Django's own class names in MIDDLEWARE; ours are their subclasses, which
+    # tests/config/test_middleware.py asserts.
+    "security.W001",
+    "security.W002",
+    "security.W003",
+    # HSTS binds what the operator alone can promise: every sub-domain, and for good.
+    "security.W005",
+    "security.W021",
+]

@@ -1,0 +1,7 @@
+-- Takes a turn, or renews it. KEYS: turn. ARGV: token, lease in ms. Returns 1, or 0 if it is taken.
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then
+  return 0
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

@@ -18,6 +18,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from accounts import guest_accounts, guest_joins, mail, sessions, words
 from accounts.client_address import UNKNOWN, client_address
@@ -99,7 +100,9 @@ def _drop_unproved_password(request: HttpRequest, user: User) -> None:
     if "code" in proved and "password" not in proved:
         user.set_unusable_password()
         user.save(update_fields=["password"])
-        messages.info(request, "The password of an earlier sign-up with this address is dropped.")
+        messages.info(
+            request, _("The password of an earlier sign-up with this address is dropped.")
+        )
 
 
 def _own_address(name: str, value: Any) -> Any:

@@ -10,6 +10,9 @@ from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
 
 from accounts import admin_sign_ins  # noqa: F401  registers its own
 from accounts.leaving import cancel, hasten
@@ -20,29 +23,33 @@ from accounts.suspension import restore, suspend
 MAX_REASON_CHARS = 500
 # More at once is likely a slip of the hand.
 MAX_PEOPLE_AT_ONCE = 100
-# What is done to people: (title, what it means for them, what was done).
-ACTS: dict[Any, tuple[str, str, str]] = {
+# What is done to people: (title, what it means for them, what was done: to how many of them).
+ACTS: dict[Any, tuple[StrOrPromise, StrOrPromise, StrOrPromise]] = {
     suspend: (
-        "Suspend people",
-        "Their sessions end, their pages are cut off and what is being answered for them is "
-        "stopped. They cannot sign in until they are restored.",
-        "suspended",
+        _("Suspend people"),
+        _(
+            "Their sessions end, their pages are cut off and what is being answered for them is "
+            "stopped. They cannot sign in until they are restored."
+        ),
+        _("%(done)d of %(people)d people suspended."),
     ),
     restore: (
-        "Restore people",
-        "They can sign in again. Their chats are as they were.",
-        "restored",
+        _("Restore people"),
+        _("They can sign in again. Their chats are as they were."),
+        _("%(done)d of %(people)d people restored."),
     ),
     cancel: (
-        "Call deletions off",
-        "Those who asked to be deleted keep their accounts, and are told by mail.",
-        "kept",
+        _("Call deletions off"),
+        _("Those who asked to be deleted keep their accounts, and are told by mail."),
+        _("%(done)d of %(people)d people kept."),
     ),
     hasten: (
-        "Delete at once",
-        "Those who asked to be deleted are deleted now, whatever is left of their grace. "
-        "Nobody can bring them back. Those who did not ask stay.",
-        "deleted in the next minutes",
+        _("Delete at once"),
+        _(
+            "Those who asked to be deleted are deleted now, whatever is left of their grace. "
+            "Nobody can bring them back. Those who did not ask stay."
+        ),
+        _("%(done)d of %(people)d people deleted in the next minutes."),
     ),
 }
 
@@ -53,7 +60,7 @@ ACCESS_FIELDS: list[Any] = ["is_staff", "is_superuser", "groups", "user_permissi
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=MAX_REASON_CHARS,
-        help_text="Kept in the record of each person, which they can see.",
+        help_text=_("Kept in the record of each person, which they can see."),
         widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True}),
     )
 
@@ -102,10 +109,10 @@ class UserAdmin(admin.ModelAdmin[User]):
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
         (None, {"fields": ["id", "email", "name", "is_guest", "stream"]}),
-        ("Suspension", {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
-        ("Deletion asked for", {"fields": ["deletion_due_at", "deletion_begun_at"]}),
-        ("Access", {"fields": ACCESS_FIELDS}),
-        ("Dates", {"fields": ["created_at", "last_login", "last_seen"]}),
+        (_("Suspension"), {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
+        (_("Deletion asked for"), {"fields": ["deletion_due_at", "deletion_begun_at"]}),
+        (_("Access"), {"fields": ACCESS_FIELDS}),
+        (_("Dates"), {"fields": ["created_at", "last_login", "last_seen"]}),
     ]
 
     # What the apps above know of a person: see add_column.
@@ -141,7 +148,7 @@ class UserAdmin(admin.ModelAdmin[User]):
             return False
         return super().has_change_permission(request, obj)
 
-    @admin.display(description="last seen", ordering="seen_at")
+    @admin.display(description=_("last seen"), ordering="seen_at")
     def last_seen(self, person: User) -> datetime | None:
         seen_at: datetime | None = person.seen_at  # type: ignore[attr-defined]
         return seen_at
@@ -158,19 +165,19 @@ class UserAdmin(admin.ModelAdmin[User]):
         # The row alone would leave their log, files and sessions behind: accounts/erasing.py.
         return False
 
-    @admin.action(description="Suspend…", permissions=["change"])
+    @admin.action(description=_("Suspend…"), permissions=["change"])
     def suspend_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "suspend_people", suspend)
 
-    @admin.action(description="Restore…", permissions=["change"])
+    @admin.action(description=_("Restore…"), permissions=["change"])
     def restore_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "restore_people", restore)
 
-    @admin.action(description="Call deletion off…", permissions=["change"])
+    @admin.action(description=_("Call deletion off…"), permissions=["change"])
     def cancel_deletions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "cancel_deletions", cancel)
 
-    @admin.action(description="Delete those who asked at once…", permissions=["change"])
+    @admin.action(description=_("Delete those who asked at once…"), permissions=["change"])
     def hasten_deletions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "hasten_deletions", hasten)
 
@@ -187,7 +194,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         if form.is_valid():
             done = sum(act(person, operator, form.cleaned_data["reason"]) for person in chosen)
-            said = f"{done} of {len(chosen)} people {ACTS[act][2]}."
+            said = str(ACTS[act][2]) % {"done": done, "people": len(chosen)}
             self.message_user(request, said, messages.SUCCESS)
             return None
         context = {
@@ -212,11 +219,11 @@ def _with_last_seen(people: QuerySet[User]) -> QuerySet[User]:
 
 def _refusal(act: Any, chosen: list[User], operator: User) -> str:
     if len(chosen) > MAX_PEOPLE_AT_ONCE:
-        return f"Choose at most {MAX_PEOPLE_AT_ONCE} people at once."
+        return gettext("Choose at most %(most)d people at once.") % {"most": MAX_PEOPLE_AT_ONCE}
     if act is suspend and operator in chosen:
-        return "You cannot suspend yourself."
+        return gettext("You cannot suspend yourself.")
     if not operator.is_superuser and any(person.is_superuser for person in chosen):
-        return "Only a superuser may do this to a superuser."
+        return gettext("Only a superuser may do this to a superuser.")
     return ""
 
 

@@ -7,8 +7,9 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
 
-SECOND_FACTOR = (
+SECOND_FACTOR = _(
     "This account has a second factor, which is not asked for here. Sign in on the site itself, "
     "then open this page again."
 )

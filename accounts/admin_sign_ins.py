@@ -19,13 +19,15 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from accounts.models import SecurityEvent, User
 from accounts.read_only_admin import ReadOnlyAdmin
 from accounts.security_events import record
 
 # They register when they are imported, which must have been before.
-_ = (of_addresses, of_second_factors, of_services, of_sessions)
+REGISTERED = (of_addresses, of_second_factors, of_services, of_sessions)
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
     admin.site.unregister(model)
 
@@ -46,10 +48,13 @@ class EmailAddressAdmin(SignInAdmin):
     list_select_related = ["user"]
     actions = ["make_verified"]
 
-    @admin.action(description="Mark as verified")
+    @admin.action(description=_("Mark as verified"))
     def make_verified(self, request: HttpRequest, addresses: QuerySet[Any]) -> None:
         done = sum(address.set_verified() for address in addresses.filter(verified=False)[:100])
-        self.message_user(request, f"{done} addresses are verified now.")
+        said = ngettext(
+            "%(count)d address is verified now.", "%(count)d addresses are verified now.", done
+        )
+        self.message_user(request, said % {"count": done})
 
 
 @admin.register(Authenticator)

@@ -19,6 +19,8 @@ from django.http import (
 )
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -55,14 +57,21 @@ def data(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def export_status(request: HttpRequest) -> HttpResponse:
-    """The same for the script of that page: {state, done, total}; `state` is null without one."""
+    """The same for the script of that page: {state, done, total, said}; `state` is null without
+    one, `said` tells it to a person."""
     person = request.user
     if not isinstance(person, User):
         return JsonResponse({"state": None}, status=401)
     export = Export.objects.filter(person=person).first()
     if export is None:
         return JsonResponse({"state": None, "done": 0, "total": 0})
-    return JsonResponse({"state": export.state, "done": export.done, "total": export.total})
+    told = {"done": export.done, "total": export.total}
+    packed = ngettext(
+        "%(done)d of %(total)d chat packed.", "%(done)d of %(total)d chats packed.", export.total
+    )
+    return JsonResponse(
+        {"state": export.state, **told, "said": packed % told if export.total else ""}
+    )
 
 
 @never_cache
@@ -94,7 +103,7 @@ async def download(request: HttpRequest) -> HttpResponseBase:
         file = await asyncio.to_thread(default_storage.open, export.file_name())
     except FileNotFoundError:
         await sync_to_async(exports.remove)(export)
-        messages.error(request, "The archive is not there any more. Prepare another one.")
+        messages.error(request, _("The archive is not there any more. Prepare another one."))
         return redirect("accounts:data")
     name = f"holdfast-{export.created_at:%Y-%m-%d}.zip"
     response = StreamingHttpResponse(_chunks(file), content_type="application/zip")
@@ -123,7 +132,7 @@ def delete(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and not context["is_last_operator"]:
         if request.POST.get("confirmation", "").strip().lower() == person.email:
             return _delete_account(request, person)
-        context["problem"] = "This is not the address of your account. Nothing has been deleted."
+        context["problem"] = _("This is not the address of your account. Nothing has been deleted.")
     return render(request, "accounts/delete.html", context)
 
 
@@ -138,7 +147,7 @@ def keep(request: HttpRequest) -> HttpResponse:
         return redirect("accounts:settings")
     if request.method == "POST":
         if leaving.keep(person, request):
-            messages.success(request, "Your account stays. Everything is as it was.")
+            messages.success(request, _("Your account stays. Everything is as it was."))
             return redirect("accounts:settings")
         return redirect("chat:page")
     return render(request, "accounts/leaving.html", {"due_at": person.deletion_due_at})
@@ -160,7 +169,7 @@ def _export_to_fetch(request: HttpRequest) -> tuple[Export | None, HttpResponse]
         return None, elsewhere
     export = exports.ready_export(person)
     if export is None:
-        messages.error(request, "There is no archive to download. Prepare one first.")
+        messages.error(request, _("There is no archive to download. Prepare one first."))
     return export, redirect(back)
 
 

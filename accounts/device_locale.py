@@ -2,13 +2,16 @@
 
 What the person has set counts; where they have set nothing it is what their device says: the
 `Accept-Language` header, and a cookie in which our pages note the time zone of the device. Only
-pages are asked about, and only when there is a session: the API and whoever just looks pay nothing.
+pages are asked about, and only when there is a session: whoever just looks pays nothing. The API
+answers in the language that its caller names: our scripts name that of their page.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from asgiref.sync import iscoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
@@ -29,8 +32,9 @@ def preferences_of_request(get_response: Any) -> Any:
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
             if request.path.startswith(NO_PAGES):
-                response: HttpResponse = await get_response(request)
-                return response
+                with _language_of_caller(request):
+                    response: HttpResponse = await get_response(request)
+                    return response
             row = None
             if _has_session(request) and isinstance(user := await request.auser(), User):
                 row = await Preferences.objects.filter(person=user).afirst()
@@ -44,8 +48,9 @@ def preferences_of_request(get_response: Any) -> Any:
 
     def synchronous(request: HttpRequest) -> HttpResponse:
         if request.path.startswith(NO_PAGES):
-            response: HttpResponse = get_response(request)
-            return response
+            with _language_of_caller(request):
+                response: HttpResponse = get_response(request)
+                return response
         row = None
         if _has_session(request) and isinstance(request.user, User):
             row = Preferences.objects.filter(person=request.user).first()
@@ -64,15 +69,18 @@ def preferences_of_page(request: HttpRequest) -> Preferences:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: what the root of the page says of its look and language."""
-    return {
-        "appearance": preferences_of_page(request).appearance,
-        "language": translation.get_language() or "en",
-    }
+    """For every template: what the root of the page says of its look."""
+    return {"appearance": preferences_of_page(request).appearance}
 
 
 def _has_session(request: HttpRequest) -> bool:
     return bool(request.session.session_key)
+
+
+def _language_of_caller(request: HttpRequest) -> AbstractContextManager[None]:
+    if len(settings.LANGUAGES) == 1:
+        return nullcontext()
+    return translation.override(translation.get_language_from_request(request))
 
 
 def _activate(request: Any, row: Preferences | None) -> None:

@@ -1,5 +1,7 @@
 """What a browser says of itself, in words a person knows: "Firefox on Linux"."""
 
+from django.utils.translation import gettext as _
+
 # The first that is found counts: each of them also claims to be those below it.
 BROWSERS = (
     ("Edg", "Edge"),
@@ -28,8 +30,8 @@ def device_name(user_agent: str) -> str:
     browser = _first(BROWSERS, user_agent)
     system = _first(SYSTEMS, user_agent)
     if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "An unknown device"
+        return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+    return browser or system or _("An unknown device")
 
 
 def _first(names: tuple[tuple[str, str], ...], user_agent: str) -> str:

@@ -20,15 +20,17 @@ AccountsError
 
 from http import HTTPStatus
 
+from django.utils.translation import gettext, gettext_noop, ngettext
+
 
 class AccountsError(Exception):
     code = "accounts_error"
     status = HTTPStatus.BAD_REQUEST
-    message = "This could not be done."
+    message = gettext_noop("This could not be done.")
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or self.message)
-        self.message = message or self.message
+        self.message = message or gettext(self.message)
+        super().__init__(self.message)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -41,7 +43,10 @@ class LimitReached(AccountsError):
     status = HTTPStatus.TOO_MANY_REQUESTS
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"That was too often. Try again in {spoken_time(retry_after_s)}.")
+        super().__init__(
+            gettext("That was too often. Try again in %(time)s.")
+            % {"time": spoken_time(retry_after_s)}
+        )
         self.retry_after_s = retry_after_s
 
     @property
@@ -52,13 +57,13 @@ class LimitReached(AccountsError):
 class Suspended(AccountsError):
     code = "suspended"
     status = HTTPStatus.FORBIDDEN
-    message = "This account is suspended. Write to the people who run this site."
+    message = gettext_noop("This account is suspended. Write to the people who run this site.")
 
 
 class SignInFirst(AccountsError):
     code = "sign_in"
     status = HTTPStatus.UNAUTHORIZED
-    message = "Sign in, or send a first message to start as a guest."
+    message = gettext_noop("Sign in, or send a first message to start as a guest.")
 
 
 class MethodNotAllowed(AccountsError):
@@ -78,7 +83,7 @@ class SettingsRefused(AccountsError):
     """`fields`: of each field that cannot be so, a sentence. The message names the first."""
 
     code = "bad_request"
-    message = "The request is not in the expected form."
+    message = gettext_noop("The request is not in the expected form.")
 
     def __init__(self, fields: dict[str, str] | None = None, message: str | None = None) -> None:
         self.fields = fields or {}
@@ -90,50 +95,59 @@ class SettingsRefused(AccountsError):
 class PictureRefused(AccountsError):
     code = "picture_damaged"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    message = "This picture could not be read. Choose another one."
+    message = gettext_noop("This picture could not be read. Choose another one.")
 
 
 class PictureMissing(PictureRefused):
     code = "picture_missing"
     status = HTTPStatus.BAD_REQUEST
-    message = "No picture came with the request. Choose a file first."
+    message = gettext_noop("No picture came with the request. Choose a file first.")
 
 
 class PictureTooLarge(PictureRefused):
     code = "picture_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = "This file is larger than 10 MB. Choose a smaller one, or save it with less quality."
+    message = gettext_noop(
+        "This file is larger than 10 MB. Choose a smaller one, or save it with less quality."
+    )
 
 
 class PictureTooManyPixels(PictureRefused):
     code = "picture_too_many_pixels"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = "This picture has more than 40 million pixels. Make it smaller and try again."
+    message = gettext_noop(
+        "This picture has more than 40 million pixels. Make it smaller and try again."
+    )
 
 
 class PictureKind(PictureRefused):
     code = "picture_kind"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-    message = "This is not a picture of a kind we know. Use a JPEG, PNG, WebP or GIF file."
+    message = gettext_noop(
+        "This is not a picture of a kind we know. Use a JPEG, PNG, WebP or GIF file."
+    )
 
 
 class PictureAnimated(PictureRefused):
     code = "picture_animated"
-    message = "This picture moves. Choose one that stands still."
+    message = gettext_noop("This picture moves. Choose one that stands still.")
 
 
 class PictureDamaged(PictureRefused):
-    message = "This file is damaged or cut off. Save it again, or choose another one."
+    message = gettext_noop("This file is damaged or cut off. Save it again, or choose another one.")
 
 
 class Leaving(AccountsError):
     code = "leaving"
     status = HTTPStatus.FORBIDDEN
-    message = "This account is about to be deleted. Open Holdfast to keep it."
+    message = gettext_noop("This account is about to be deleted. Open Holdfast to keep it.")
 
 
 def spoken_time(seconds: int) -> str:
-    for unit, length in (("hour", 3_600), ("minute", 60)):
-        if seconds > length:
-            return f"{-(-seconds // length)} {unit}s"
-    return "1 second" if seconds == 1 else f"{seconds} seconds"
+    if seconds > 3_600:
+        count = -(-seconds // 3_600)
+        return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+    if seconds > 60:
+        count = -(-seconds // 60)
+        return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+    return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.key_providers import CUSTOM, PROVIDERS
@@ -26,20 +27,36 @@ MAX_FIELD_CHARS = 150
 SAVED_WITH_WARNING = frozenset({Status.OUT_OF_QUOTA, Status.BUSY, Status.UNREACHABLE})
 
 SENTENCES = {
-    Status.INVALID: "{provider} does not know this key. Copy it again, or make a new one there.",
-    Status.REVOKED: "{provider} says this key was revoked or has expired. Make a new one there.",
+    Status.INVALID: gettext_noop(
+        "{provider} does not know this key. Copy it again, or make a new one there."
+    ),
+    Status.REVOKED: gettext_noop(
+        "{provider} says this key was revoked or has expired. Make a new one there."
+    ),
     Status.FORBIDDEN: (
-        "{provider} knows this key but refuses it: the account behind it is blocked, or the key "
-        "may not do this. Look at your account there."
+        gettext_noop(
+            "{provider} knows this key but refuses it: the account behind it is blocked, or the "
+            "key may not do this. Look at your account there."
+        )
     ),
-    Status.OUT_OF_QUOTA: "The key is good, but the account at {provider} has no credit left.",
-    Status.BUSY: "{provider} limits how often it answers this key, and did not say if it is good.",
-    Status.UNREACHABLE: "{provider} cannot be reached now, so nobody knows if the key is good.",
+    Status.OUT_OF_QUOTA: gettext_noop(
+        "The key is good, but the account at {provider} has no credit left."
+    ),
+    Status.BUSY: gettext_noop(
+        "{provider} limits how often it answers this key, and did not say if it is good."
+    ),
+    Status.UNREACHABLE: gettext_noop(
+        "{provider} cannot be reached now, so nobody knows if the key is good."
+    ),
     Status.WRONG_URL: (
-        "There is no OpenAI-compatible service at this address. It mostly ends in /v1."
+        gettext_noop(
+            "There is no OpenAI-compatible service at this address. It mostly ends in /v1."
+        )
     ),
-    Status.NOT_ALLOWED: "Keys cannot be sent to this address: it is not on the public internet.",
-    Status.UNREADABLE: "This key cannot be read any more. Enter it again.",
+    Status.NOT_ALLOWED: gettext_noop(
+        "Keys cannot be sent to this address: it is not on the public internet."
+    ),
+    Status.UNREADABLE: gettext_noop("This key cannot be read any more. Enter it again."),
 }
 # Which of a provider's models is asked for a token, when all are listed: the cheapest known ones.
 _CHEAP = re.compile(r"nano|mini|lite|flash|haiku|fast|small", re.IGNORECASE)
@@ -73,8 +90,11 @@ class Verdict:
 
 def sentence(status: str, provider: str) -> str:
     """What is wrong and what to do; empty when nothing is."""
-    named = "the provider" if provider == CUSTOM else PROVIDERS[provider].label
-    said = SENTENCES.get(Status(status), "").format(provider=named)
+    named = gettext("the provider") if provider == CUSTOM else PROVIDERS[provider].label
+    said = SENTENCES.get(Status(status))
+    if said is None:
+        return ""
+    said = gettext(said).format(provider=named)
     return said[:1].upper() + said[1:]
 
 

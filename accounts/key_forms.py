@@ -5,6 +5,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.key_providers import CUSTOM, MIN_KEY_CHARS, PROVIDERS, shape_problem
@@ -16,16 +18,16 @@ MAX_LABEL_CHARS = 60
 class KeyForm(forms.Form):
     label = forms.CharField(
         max_length=MAX_LABEL_CHARS,
-        help_text="What your models are listed under, such as “Lab server”.",
+        help_text=_("What your models are listed under, such as “Lab server”."),
     )
     base_url = forms.CharField(
-        label="Address of the API",
+        label=_("Address of the API"),
         max_length=300,
-        help_text="It mostly ends in /v1, such as https://llm.example.org/v1.",
+        help_text=_("It mostly ends in /v1, such as https://llm.example.org/v1."),
         widget=forms.URLInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
     )
     key = forms.CharField(
-        label="Key",
+        label=_("Key"),
         strip=True,
         required=False,
         max_length=2_000,
@@ -41,7 +43,7 @@ class KeyForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.provider = PROVIDERS[provider]
         if provider == CUSTOM:
-            self.fields["key"].help_text = "Sent to this address and nowhere else."
+            self.fields["key"].help_text = gettext("Sent to this address and nowhere else.")
         else:
             del self.fields["label"], self.fields["base_url"]
 
@@ -49,7 +51,7 @@ class KeyForm(forms.Form):
         label: str = self.cleaned_data["label"]
         kept = "".join(c for c in label if unicodedata.category(c)[0] != "C")
         if not (kept := " ".join(kept.split())):
-            raise forms.ValidationError("Enter a label.")
+            raise forms.ValidationError(gettext("Enter a label."))
         return kept
 
     def clean_base_url(self) -> str:
@@ -72,6 +74,6 @@ class KeyForm(forms.Form):
         key = self.data.get("key", "").strip()
         for name in ("label", "base_url"):
             if len(key) >= MIN_KEY_CHARS and key in unquote(self.data.get(name, "")):
-                self.add_error(name, "This field must not hold the key. Enter it again.")
+                self.add_error(name, gettext("This field must not hold the key. Enter it again."))
                 self.data = {**dict(self.data.items()), name: ""}
         return cleaned

@@ -18,6 +18,8 @@ from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
@@ -31,9 +33,9 @@ from accounts.models import ProviderKey, User
 from accounts.sign_in_limits import limit_page
 
 Status = ProviderKey.Status
-TOO_MANY = (
+TOO_MANY = gettext_noop(
     "You have a key of this provider already: replace that one, or remove it first. "
-    f"Of other providers you can have {provider_keys.MAX_CUSTOM}."
+    "Of other providers you can have %(most)d."
 )
 
 
@@ -76,7 +78,9 @@ def key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
 def _remove(request: HttpRequest, row: ProviderKey) -> HttpResponse:
     name = provider_keys.display_name(row)
     provider_keys.remove(row, request)
-    messages.success(request, f"{name} is removed. No call is made with it any more.")
+    messages.success(
+        request, _("%(key)s is removed. No call is made with it any more.") % {"key": name}
+    )
     return redirect("accounts:keys")
 
 
@@ -86,7 +90,7 @@ def _check_again(request: HttpRequest, person: User, row: ProviderKey) -> HttpRe
     except LimitReached as error:
         return limit_page(request, error)
     provider_keys.want_check(row, ProviderKey.Check.FULL)
-    messages.success(request, "The key is being checked. Reload this page in a moment.")
+    messages.success(request, _("The key is being checked. Reload this page in a moment."))
     return redirect("accounts:keys")
 
 
@@ -107,7 +111,7 @@ def _show_form(request: HttpRequest, person: User) -> HttpResponse:
 def _save(request: HttpRequest, person: User) -> HttpResponse:
     provider, replaces = _wanted(request.POST, person)
     if is_reauthentication_required(request, app="account"):
-        messages.warning(request, "Nothing was saved: first prove that it is you.")
+        messages.warning(request, _("Nothing was saved: first prove that it is you."))
         return redirect(_form_url(request, provider, replaces))
     form = KeyForm(provider, request.POST)
     if not form.is_valid():
@@ -142,7 +146,7 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
             replaces=replaces,
         )
     except provider_keys.TooManyKeysError:
-        form.add_error(None, TOO_MANY)
+        form.add_error(None, _(TOO_MANY) % {"most": provider_keys.MAX_CUSTOM})
         return _render_form(request, form, replaces)
     except provider_keys.KeyGoneError as error:
         raise Http404 from error
@@ -161,9 +165,14 @@ def _may_save(request: HttpRequest, verdict: Verdict) -> bool:
 def _tell_saved(request: HttpRequest, row: ProviderKey, verdict: Verdict) -> None:
     name = provider_keys.display_name(row)
     if verdict.status == Status.OK:
-        messages.success(request, f"{name} works and is saved. Its models are in your list.")
+        messages.success(
+            request, _("%(key)s works and is saved. Its models are in your list.") % {"key": name}
+        )
     else:
-        messages.warning(request, f"{name} is saved. {sentence(row.status, row.provider)}")
+        messages.warning(
+            request,
+            " ".join([_("%(key)s is saved.") % {"key": name}, sentence(row.status, row.provider)]),
+        )
 
 
 def _wanted(asked: QueryDict, person: User) -> tuple[str, ProviderKey | None]:

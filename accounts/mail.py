@@ -2,19 +2,21 @@
 
 import logging
 import re
+import uuid
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.utils import translation
 
-from accounts.models import User
+from accounts.models import Preferences, User
 
 logger = logging.getLogger(__name__)
 
 CODE = re.compile(r"[0-9A-Z-]{4,12}")
-FOOT = "Sent by Holdfast at "
 ADDRESS = re.compile(r"https?://\S+")
 
 
@@ -26,14 +28,25 @@ def send(person: User, template: str, context: dict[str, Any] | None = None) -> 
     if not person.email:
         return
     values = {"person": person, "site": address_of("/"), **site_named(), **(context or {})}
-    subject = " ".join(render_to_string(f"{template}_subject.txt", values).split())
-    text = render_to_string(f"{template}_message.txt", values).strip() + "\n"
-    message = EmailMultiAlternatives(subject, text, to=[person.email])
-    message.attach_alternative(html_of(subject, text), "text/html")
+    with in_language_of(person.id):
+        subject = " ".join(render_to_string(f"{template}_subject.txt", values).split())
+        text = render_to_string(f"{template}_message.txt", values).strip() + "\n"
+        message = EmailMultiAlternatives(subject, text, to=[person.email])
+        message.attach_alternative(html_of(subject, text), "text/html")
     try:
         message.send()
     except OSError:  # That of SMTP is one.
         logger.exception("the mail “%s” could not be sent", template)
+
+
+def in_language_of(person_id: uuid.UUID) -> AbstractContextManager[None]:
+    """The language that the person has chosen; without one, that of the page they are on, or, by a
+    worker, the site's. A query, where there is something to choose."""
+    chosen = ""
+    if len(settings.LANGUAGES) > 1:
+        rows = Preferences.objects.filter(person_id=person_id)
+        chosen = rows.values_list("language", flat=True).first() or ""
+    return translation.override(chosen or translation.get_language())
 
 
 def address_of(path: str) -> str:
@@ -47,11 +60,10 @@ def site_named() -> dict[str, Any]:
 
 
 def html_of(subject: str, text: str) -> str:
-    """Paragraphs; a line that is only a code or an address stands out, the foot stands back."""
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip()]
-    return render_to_string(
-        "mail/message.html", {"subject": subject, "blocks": [_block(part) for part in paragraphs]}
-    )
+    """Paragraphs; a code or an address alone stands out, the last one (the foot) stands back."""
+    *paragraphs, foot = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text.strip()))
+    blocks = [*map(_block, paragraphs), {"kind": "foot", "text": foot}]
+    return render_to_string("mail/message.html", {"subject": subject, "blocks": blocks})
 
 
 def _block(paragraph: str) -> dict[str, str]:
@@ -59,6 +71,4 @@ def _block(paragraph: str) -> dict[str, str]:
         return {"kind": "code", "text": paragraph}
     if ADDRESS.fullmatch(paragraph):
         return {"kind": "link", "text": paragraph}
-    if paragraph.startswith(FOOT):
-        return {"kind": "foot", "text": paragraph}
     return {"kind": "text", "text": paragraph}

@@ -6,6 +6,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 
 class UserManager(BaseUserManager["User"]):
@@ -102,13 +103,13 @@ class Preferences(models.Model):
     """
 
     class Appearance(models.TextChoices):
-        SYSTEM = "system", "Same as this device"
-        LIGHT = "light", "Light"
-        DARK = "dark", "Dark"
+        SYSTEM = "system", _("Same as this device")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
 
     class SendKey(models.TextChoices):
-        ENTER = "enter", "Enter"
-        CTRL_ENTER = "ctrl_enter", "Ctrl + Enter"
+        ENTER = "enter", _("Enter")
+        CTRL_ENTER = "ctrl_enter", _("Ctrl + Enter")
 
     person = models.OneToOneField(
         User, on_delete=models.CASCADE, primary_key=True, related_name="preferences"
@@ -181,10 +182,10 @@ class Export(models.Model):
     """Everything of one person as one archive, made in the background: accounts/exports.py."""
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waits for a worker"
-        BUILDING = "building", "being made"
+        WAITING = "waiting", _("waits for a worker")
+        BUILDING = "building", _("being made")
         READY = "ready", "ready"
-        FAILED = "failed", "could not be made"
+        FAILED = "failed", _("could not be made")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # One at a time.

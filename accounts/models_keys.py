@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class ProviderKey(models.Model):
@@ -14,16 +15,16 @@ class ProviderKey(models.Model):
     """
 
     class Status(models.TextChoices):
-        OK = "ok", "Works"
-        INVALID = "invalid", "Not accepted"
-        REVOKED = "revoked", "Revoked"
-        FORBIDDEN = "forbidden", "Account blocked"
-        OUT_OF_QUOTA = "out_of_quota", "No credit left"
-        BUSY = "busy", "Limited for now"
-        UNREACHABLE = "unreachable", "Not reachable"
-        WRONG_URL = "wrong_url", "Wrong address"
-        NOT_ALLOWED = "not_allowed", "Address not allowed"
-        UNREADABLE = "unreadable", "Cannot be read"
+        OK = "ok", _("Works")
+        INVALID = "invalid", _("Not accepted")
+        REVOKED = "revoked", _("Revoked")
+        FORBIDDEN = "forbidden", _("Account blocked")
+        OUT_OF_QUOTA = "out_of_quota", _("No credit left")
+        BUSY = "busy", _("Limited for now")
+        UNREACHABLE = "unreachable", _("Not reachable")
+        WRONG_URL = "wrong_url", _("Wrong address")
+        NOT_ALLOWED = "not_allowed", _("Address not allowed")
+        UNREADABLE = "unreadable", _("Cannot be read")
 
     class Check(models.TextChoices):
         NONE = "", "none"

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class SecurityEvent(models.Model):
@@ -14,26 +15,26 @@ class SecurityEvent(models.Model):
     """
 
     class Kind(models.TextChoices):
-        SIGNED_IN = "signed_in", "Signed in"
-        SIGN_IN_FAILED = "sign_in_failed", "Sign-in failed"
-        SIGNED_OUT = "signed_out", "Signed out"
-        SIGNED_UP = "signed_up", "Account made"
-        SESSION_REVOKED = "session_revoked", "Session ended"
-        PASSWORD_CHANGED = "password_changed", "Password changed"
-        PASSWORD_RESET = "password_reset", "Password reset"
-        EMAIL_CHANGED = "email_changed", "Email address changed"
-        SECOND_FACTOR_ADDED = "second_factor_added", "Second factor added"
-        SECOND_FACTOR_REMOVED = "second_factor_removed", "Second factor removed"
-        SECOND_FACTOR_RESET = "second_factor_reset", "Recovery codes renewed"
-        LOGIN_CONNECTED = "login_connected", "Sign-in service connected"
-        LOGIN_DISCONNECTED = "login_disconnected", "Sign-in service disconnected"
-        KEY_ADDED = "key_added", "Provider key added"
-        KEY_REMOVED = "key_removed", "Provider key removed"
-        SUSPENDED = "suspended", "Suspended by an operator"
-        RESTORED = "restored", "Restored by an operator"
-        DELETION_ASKED = "deletion_asked", "Deletion asked for"
-        DELETION_CANCELLED = "deletion_cancelled", "Deletion called off"
-        DELETED = "deleted", "Account deleted"
+        SIGNED_IN = "signed_in", _("Signed in")
+        SIGN_IN_FAILED = "sign_in_failed", _("Sign-in failed")
+        SIGNED_OUT = "signed_out", _("Signed out")
+        SIGNED_UP = "signed_up", _("Account made")
+        SESSION_REVOKED = "session_revoked", _("Session ended")
+        PASSWORD_CHANGED = "password_changed", _("Password changed")
+        PASSWORD_RESET = "password_reset", _("Password reset")
+        EMAIL_CHANGED = "email_changed", _("Email address changed")
+        SECOND_FACTOR_ADDED = "second_factor_added", _("Second factor added")
+        SECOND_FACTOR_REMOVED = "second_factor_removed", _("Second factor removed")
+        SECOND_FACTOR_RESET = "second_factor_reset", _("Recovery codes renewed")
+        LOGIN_CONNECTED = "login_connected", _("Sign-in service connected")
+        LOGIN_DISCONNECTED = "login_disconnected", _("Sign-in service disconnected")
+        KEY_ADDED = "key_added", _("Provider key added")
+        KEY_REMOVED = "key_removed", _("Provider key removed")
+        SUSPENDED = "suspended", _("Suspended by an operator")
+        RESTORED = "restored", _("Restored by an operator")
+        DELETION_ASKED = "deletion_asked", _("Deletion asked for")
+        DELETION_CANCELLED = "deletion_cancelled", _("Deletion called off")
+        DELETED = "deleted", _("Account deleted")
 
     # No constraint: the record outlives the person.
     person = models.ForeignKey(

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts import picture_files, sockets
 from accounts.errors import SettingsRefused, SignInFirst
@@ -108,7 +109,7 @@ def checked(wanted: Mapping[str, object]) -> dict[str, Any]:
         try:
             values[name] = CHECKS[name](value)
         except KeyError:
-            refused[name] = "There is no such setting."
+            refused[name] = _("There is no such setting.")
         except ValueError as error:
             refused[name] = str(error)
     if refused:
@@ -142,9 +143,9 @@ def _locked(person: User) -> User:
 def _name(value: object) -> str:
     name = " ".join(_text(value).split())
     if any(unicodedata.category(character) == "Cc" for character in name):
-        raise ValueError("A name cannot hold control characters.")
+        raise ValueError(_("A name cannot hold control characters."))
     if any(character in TURNS_TEXT for character in name):
-        raise ValueError("A name cannot hold characters that turn the direction of text.")
+        raise ValueError(_("A name cannot hold characters that turn the direction of text."))
     return _at_most(name, MAX_NAME_CHARS)
 
 
@@ -162,27 +163,27 @@ def checked_instructions(value: object) -> str:
 def _time_zone(value: object) -> str:
     name = _text(value)
     if name and name not in time_zones():
-        raise ValueError("This is not the name of a time zone, such as Europe/Berlin.")
+        raise ValueError(_("This is not the name of a time zone, such as Europe/Berlin."))
     return name
 
 
 def _language(value: object) -> str:
     code = _text(value)
     if code and code not in dict(settings.LANGUAGES):
-        raise ValueError("This language is not offered here.")
+        raise ValueError(_("This language is not offered here."))
     return code
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("This must be true or false.")
+        raise ValueError(_("This must be true or false."))
     return value
 
 
 def _one_of(choices: list[str]) -> Callable[[object], str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"This must be one of: {', '.join(choices)}.")
+            raise ValueError(_("This must be one of: %(values)s.") % {"values": ", ".join(choices)})
         return value
 
     return check
@@ -190,15 +191,18 @@ def _one_of(choices: list[str]) -> Callable[[object], str]:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("This must be a text.")
+        raise ValueError(_("This must be a text."))
     if "\x00" in value:
-        raise ValueError("This cannot hold the character NUL.")
+        raise ValueError(_("This cannot hold the character NUL."))
     return value
 
 
 def _at_most(text: str, max_chars: int) -> str:
     if len(text) > max_chars:
-        raise ValueError(f"This can have at most {max_chars:,} characters; it has {len(text):,}.")
+        raise ValueError(
+            _("This can have at most %(most)s characters; it has %(count)s.")
+            % {"most": f"{max_chars:,}", "count": f"{len(text):,}"}
+        )
     return text
 
 

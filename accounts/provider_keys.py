@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from accounts import spanning
@@ -108,7 +109,9 @@ def endpoint_name(row: ProviderKey) -> str:
 
 
 def display_name(row: ProviderKey) -> str:
-    return row.label if row.provider == CUSTOM else f"Your {PROVIDERS[row.provider].label} key"
+    if row.provider == CUSTOM:
+        return row.label
+    return _("Your %(provider)s key") % {"provider": PROVIDERS[row.provider].label}
 
 
 def url_of(row: ProviderKey) -> str:

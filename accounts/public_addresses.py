@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import psutil
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[..., Sequence[tuple[Any, ...]]]
@@ -99,23 +100,25 @@ def normal_url(url: str) -> str:
     """The URL in its one form, or AddressRefusedError: scheme, ASCII host, port, path; no slash
     at the end. Says nothing about where its host leads."""
     if _FORBIDDEN.search(url) or len(url) > MAX_URL_CHARS:
-        raise AddressRefusedError("This is not the address of a web service.")
+        raise AddressRefusedError(_("This is not the address of a web service."))
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise AddressRefusedError("This is not the address of a web service.") from error
+        raise AddressRefusedError(_("This is not the address of a web service.")) from error
     allow_private = settings.ALLOW_PRIVATE_MODEL_URLS
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise AddressRefusedError("The address must begin with https:// and name a host.")
+        raise AddressRefusedError(_("The address must begin with https:// and name a host."))
     if parts.scheme == "http" and not allow_private:
-        raise AddressRefusedError("The address must begin with https://, or the key could be read.")
+        raise AddressRefusedError(
+            _("The address must begin with https://, or the key could be read.")
+        )
     if "@" in parts.netloc:
-        raise AddressRefusedError("Leave the name and password out of the address.")
+        raise AddressRefusedError(_("Leave the name and password out of the address."))
     if "?" in url or "#" in url:
-        raise AddressRefusedError("Leave out what follows the path: “?” and “#”.")
+        raise AddressRefusedError(_("Leave out what follows the path: “?” and “#”."))
     if port == 0:
-        raise AddressRefusedError("This port is not one of a web service.")
+        raise AddressRefusedError(_("This port is not one of a web service."))
     host = normal_host(parts.hostname)
     _check_port(port or (443 if parts.scheme == "https" else 80))
     shown_host = f"[{host}]" if ":" in host else host
@@ -123,7 +126,7 @@ def normal_url(url: str) -> str:
     try:
         path = parts.path.encode("ascii").decode().rstrip("/")
     except UnicodeEncodeError as error:
-        raise AddressRefusedError("The path may have plain letters only.") from error
+        raise AddressRefusedError(_("The path may have plain letters only.")) from error
     return f"{parts.scheme}://{shown_host}{shown_port}{path}"
 
 
@@ -133,7 +136,7 @@ def normal_host(host: str) -> str:
     Names are turned to ASCII first and judged after, as a resolver would read them. Forms of an
     address that only some programs take for one (127.1, 0x7f.1, 2130706433, 0177.0.0.1) are none.
     """
-    wrong = AddressRefusedError("The host of this address is not a proper name.")
+    wrong = AddressRefusedError(_("The host of this address is not a proper name."))
     if "%" in host or host.endswith("."):
         raise wrong
     if not host.isascii():
@@ -153,7 +156,7 @@ def normal_host(host: str) -> str:
     if _NUMERIC.fullmatch(labels[-1]):
         raise wrong
     if len(labels) == 1 and not settings.ALLOW_PRIVATE_MODEL_URLS:
-        raise AddressRefusedError("This host is not on the public internet.")
+        raise AddressRefusedError(_("This host is not on the public internet."))
     return host
 
 
@@ -161,7 +164,7 @@ def _check_port(port: int) -> None:
     if port in (80, 443) or settings.ALLOW_PRIVATE_MODEL_URLS:
         return
     if port < LOWEST_FREE_PORT or port in OTHER_SERVICES:
-        raise AddressRefusedError("This port is not one of a web service.")
+        raise AddressRefusedError(_("This port is not one of a web service."))
 
 
 # Addresses as numbers
@@ -223,9 +226,9 @@ def resolve(host: str, port: int, resolver: Resolver | None = None) -> list[str]
     except (OSError, UnicodeError) as error:
         raise UnreachableError("name") from error
     except ValueError as error:  # A scope ("fe80::1%eth0") is of a local network.
-        raise AddressRefusedError("This host is not on the public internet.") from error
+        raise AddressRefusedError(_("This host is not on the public internet.")) from error
     if not addresses:
         raise UnreachableError("name")
     if not all(is_allowed(address) for address in addresses):
-        raise AddressRefusedError("This host is not on the public internet.")
+        raise AddressRefusedError(_("This host is not on the public internet."))
     return list(dict.fromkeys(str(address) for address in addresses))

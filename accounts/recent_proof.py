@@ -15,6 +15,7 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 
@@ -35,5 +36,5 @@ def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse
     if records and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT:
         return None
     logout(request)
-    messages.info(request, "Sign in once more, so that we know it is you.")
+    messages.info(request, _("Sign in once more, so that we know it is you."))
     return redirect(f"{reverse('account_login')}?{urlencode({'next': back})}")

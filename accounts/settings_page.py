@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods
@@ -56,14 +57,14 @@ async def _save(request: HttpRequest, user: User) -> str:
     panel = request.POST.get("panel", "")
     if panel == "picture":
         await take_picture(request, user)
-        return "Your picture is set."
+        return gettext("Your picture is set.")
     if panel == "no-picture":
         await sync_to_async(preferences.change_picture)(user, None)
-        return "Your picture is gone."
+        return gettext("Your picture is gone.")
     if panel not in PANELS:
-        raise SettingsRefused(message="This form is out of date. Reload the page.")
+        raise SettingsRefused(message=gettext("This form is out of date. Reload the page."))
     await sync_to_async(preferences.change)(user, _sent(request.POST, PANELS[panel]))
-    return "Saved."
+    return gettext("Saved.")
 
 
 def _sent(form: Mapping[str, str], names: tuple[str, ...]) -> dict[str, object]:
@@ -106,7 +107,7 @@ async def _models(user: User, chosen: str) -> list[tuple[str, str]]:
     """Those on offer, and the chosen one if it is not among them (any more)."""
     offered = [model for listed in spanning.model_lists for model in await listed(user)]
     if chosen and chosen not in {model for model, _ in offered}:
-        offered.append((chosen, f"{chosen} (not available now)"))
+        offered.append((chosen, gettext("%(model)s (not available now)") % {"model": chosen}))
     return offered
 
 
@@ -116,19 +117,21 @@ def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
     for name in sorted(preferences.time_zones()):
         continent, _, city = name.partition("/")
         if city and continent in CONTINENTS:
-            continents.setdefault(continent, []).append((name, city.replace("_", " ")))
+            continents.setdefault(gettext(CONTINENTS[continent]), []).append(
+                (name, city.replace("_", " "))
+            )
     return [("", [("UTC", "UTC")]), *continents.items()]
 
 
 CONTINENTS = {
-    "Africa",
-    "America",
-    "Antarctica",
-    "Arctic",
-    "Asia",
-    "Atlantic",
-    "Australia",
-    "Europe",
-    "Indian",
-    "Pacific",
+    "Africa": gettext_noop("Africa"),
+    "America": gettext_noop("America"),
+    "Antarctica": gettext_noop("Antarctica"),
+    "Arctic": gettext_noop("Arctic"),
+    "Asia": gettext_noop("Asia"),
+    "Atlantic": gettext_noop("Atlantic"),
+    "Australia": gettext_noop("Australia"),
+    "Europe": gettext_noop("Europe"),
+    "Indian": gettext_noop("Indian"),
+    "Pacific": gettext_noop("Pacific"),
 }

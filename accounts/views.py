@@ -1,11 +1,15 @@
 """Pages about a person's own account."""
 
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -59,6 +63,14 @@ def sessions(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/sessions.html", {"rows": rows})
 
 
+def _ended_words(count: int) -> str:
+    if count == 1:
+        return _("Signed out there.")
+    return ngettext("%(count)d session ended.", "%(count)d sessions ended.", count) % {
+        "count": count
+    }
+
+
 def _end_sessions(request: HttpRequest, person: User) -> HttpResponse:
     if "others" in request.POST:
         ended = account_sessions.end_others(request, person)
@@ -69,10 +81,11 @@ def _end_sessions(request: HttpRequest, person: User) -> HttpResponse:
         session = get_object_or_404(UserSession, pk=number, user=person)
         if session.session_key == request.session.session_key:
             return redirect("account_logout")
-        note = device_name(session.user_agent)
+        with translation.override(settings.LANGUAGE_CODE):  # What is recorded is in one language.
+            note = device_name(session.user_agent)
         account_sessions.end(session)
         ended = 1
     if ended:
         record(person, SecurityEvent.Kind.SESSION_REVOKED, request, note=note)
-        messages.success(request, "Signed out there." if ended == 1 else f"{ended} sessions ended.")
+        messages.success(request, _ended_words(ended))
     return redirect("accounts:sessions")

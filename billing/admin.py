@@ -11,6 +11,7 @@ from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, S
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import UserAdmin
 from accounts.models import User
@@ -39,7 +40,7 @@ class PurseAdmin(MoneyAdmin):
     date_hierarchy = "created_at"
     ordering = ["-created_at"]
     actions = [change_credit]
-    totals: ClassVar = {"Balances": "balance_micro_usd", "Held": "held_micro_usd"}
+    totals: ClassVar = {_("Balances"): "balance_micro_usd", _("Held"): "held_micro_usd"}
     csv_fields: ClassVar = [
         "person_id",
         "email",
@@ -70,7 +71,7 @@ class LedgerEntryAdmin(MoneyAdmin):
         "person",
         "kind",
         money("amount_micro_usd", "amount"),
-        money("balance_after_micro_usd", "balance after"),
+        money("balance_after_micro_usd", _("balance after")),
         "reason",
         "staff",
         "reply_id",
@@ -91,7 +92,7 @@ class LedgerEntryAdmin(MoneyAdmin):
     list_select_related = ["price"]
     person_field = "purse_id"
     csv_order = "id"
-    totals: ClassVar = {"Sum": "amount_micro_usd"}
+    totals: ClassVar = {_("Sum"): "amount_micro_usd"}
     csv_fields: ClassVar = [
         "at",
         "purse_id",
@@ -142,7 +143,7 @@ class HoldAdmin(MoneyAdmin):
     ordering = ["-created_at"]
     person_field = "purse_id"
     csv_order = "id"
-    totals: ClassVar = {"Held": "amount_micro_usd", "Charged": "charged_micro_usd"}
+    totals: ClassVar = {_("Held"): "amount_micro_usd", _("Charged"): "charged_micro_usd"}
     csv_fields: ClassVar = [
         "created_at",
         "purse_id",
@@ -178,7 +179,7 @@ class UsageAdmin(MoneyAdmin):
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
     csv_order = "id"
-    totals: ClassVar = {"Cost": "cost_micro_usd", "Charged": "charged_micro_usd"}
+    totals: ClassVar = {_("Cost"): "cost_micro_usd", _("Charged"): "charged_micro_usd"}
     csv_fields: ClassVar = [
         "at",
         "person_id",

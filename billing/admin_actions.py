@@ -12,6 +12,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from billing import staff
@@ -29,11 +31,11 @@ class ActForm(forms.Form):
 
     act = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     amount = forms.DecimalField(
-        label="Amount in USD", max_digits=10, decimal_places=2, widget=forms.TextInput
+        label=_("Amount in USD"), max_digits=10, decimal_places=2, widget=forms.TextInput
     )
     reason = forms.CharField(
         max_length=staff.MAX_REASON_CHARS,
-        help_text="Kept in the ledger with your name; the person can read the reason.",
+        help_text=_("Kept in the ledger with your name; the person can read the reason."),
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
@@ -45,18 +47,21 @@ class AdjustForm(ActForm):
         most = dollars(settings.STAFF_GIVES_AT_MOST_MICRO_USD)
         a_day = dollars(settings.STAFF_GIVES_A_DAY_MICRO_USD)
         self.fields["amount"].help_text = (
-            f"For each person, up to {most}; in 24 hours {a_day} in all."
+            gettext("For each person, up to %(most)s; in 24 hours %(a_day)s in all.")
+            % {"most": most, "a_day": a_day}
             if limited
-            else "For each person; −5 takes $5.00."
+            else gettext("For each person; −5 takes $5.00.")
         )
 
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]
         most = Decimal(settings.STAFF_GIVES_AT_MOST_MICRO_USD) / MICRO_PER_USD
         if not amount:
-            raise forms.ValidationError("Say how much.")
+            raise forms.ValidationError(gettext("Say how much."))
         if self.limited and not 0 < amount <= most:
-            raise forms.ValidationError(f"You may give up to ${most:.2f}, and take nothing.")
+            raise forms.ValidationError(
+                gettext("You may give up to %(most)s, and take nothing.") % {"most": f"${most:.2f}"}
+            )
         return amount
 
 
@@ -64,24 +69,24 @@ class RefundForm(ActForm):
     def __init__(self, *args: Any, left_cents: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.left_cents = left_cents
-        self.fields["amount"].help_text = (
-            f"Of each payment, fee included: at most {dollars(left_cents * MICRO_PER_CENT)}. "
+        self.fields["amount"].help_text = gettext(
+            "Of each payment, fee included: at most %(most)s. "
             "The credit it bought is taken back in its share."
-        )
-        self.fields[
-            "reason"
-        ].help_text = (
+        ) % {"most": dollars(left_cents * MICRO_PER_CENT)}
+        self.fields["reason"].help_text = gettext(
             "Kept in the ledger and with Stripe, with your name; the person can read the reason."
         )
 
     def clean_amount(self) -> Decimal:
         amount: Decimal = self.cleaned_data["amount"]
         if not 0 < amount * 100 <= self.left_cents:
-            raise forms.ValidationError("More than is left of one of these payments, or nothing.")
+            raise forms.ValidationError(
+                gettext("More than is left of one of these payments, or nothing.")
+            )
         return amount
 
 
-@admin.action(description="Give or take credit…", permissions=["give_credit"])
+@admin.action(description=_("Give or take credit…"), permissions=["give_credit"])
 def change_credit(
     model_admin: admin.ModelAdmin[Purse], request: HttpRequest, purses: QuerySet[Purse]
 ) -> TemplateResponse | None:
@@ -102,11 +107,11 @@ def change_credit(
 
     rows = list(purses[: MAX_ROWS + 1])
     names = [f"{_person(purse)}: {dollars(purse.balance_micro_usd)}" for purse in rows]
-    title = "Give or take credit"
+    title = gettext("Give or take credit")
     return _ask(model_admin, request, "change_credit", title, rows, names, build, act)
 
 
-@admin.action(description="Refund by Stripe…", permissions=["refund_payment"])
+@admin.action(description=_("Refund by Stripe…"), permissions=["refund_payment"])
 def refund(
     model_admin: admin.ModelAdmin[TopUp], request: HttpRequest, top_ups: QuerySet[TopUp]
 ) -> TemplateResponse | None:
@@ -128,11 +133,17 @@ def refund(
         return RefundForm(data, left_cents=left)
 
     names = [
-        f"{_person(top_up)}: {dollars(top_up.total_micro_usd)}, "
-        f"{dollars(_left_cents(top_up) * MICRO_PER_CENT)} not refunded"
+        gettext("%(person)s: %(paid)s, %(left)s not refunded")
+        % {
+            "person": _person(top_up),
+            "paid": dollars(top_up.total_micro_usd),
+            "left": dollars(_left_cents(top_up) * MICRO_PER_CENT),
+        }
         for top_up in rows
     ]
-    return _ask(model_admin, request, "refund", "Refund by Stripe", rows, names, build, act)
+    return _ask(
+        model_admin, request, "refund", gettext("Refund by Stripe"), rows, names, build, act
+    )
 
 
 def _person(row: Any) -> str:
@@ -160,7 +171,8 @@ def _ask(
 ) -> TemplateResponse | None:
     """The form; then the same, filled in, to be confirmed; then the act for each row."""
     if len(rows) > MAX_ROWS:
-        model_admin.message_user(request, f"Choose at most {MAX_ROWS} at once.", messages.ERROR)
+        said = gettext("Choose at most %(most)d at once.") % {"most": MAX_ROWS}
+        model_admin.message_user(request, said, messages.ERROR)
         return None
     form = build(request.POST if "asked" in request.POST else None)
     filled = form.is_valid()
@@ -193,6 +205,9 @@ def _act_on_each(
             model_admin.message_user(request, f"{row}: {error}", messages.ERROR)
         except KeyReused:
             # Gone back to in the browser, changed, and sent again.
-            said = f"{row}: this form was done before, with another amount. Begin a new one."
+            said = gettext(
+                "%(row)s: this form was done before, with another amount. Begin a new one."
+            ) % {"row": row}
             model_admin.message_user(request, said, messages.ERROR)
-    model_admin.message_user(request, f"Done for {done}.", messages.SUCCESS)
+    said = gettext("Done for %(count)d.") % {"count": done}
+    model_admin.message_user(request, said, messages.SUCCESS)

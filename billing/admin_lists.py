@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django_stubs_ext import StrOrPromise
 
 from accounts.models import User
 from accounts.read_only_admin import ReadOnlyAdmin
@@ -21,7 +22,7 @@ from billing.money import dollars
 CSV_CHUNK_ROWS = 2_000
 
 
-def money(field: str, label: str) -> Any:
+def money(field: str, label: StrOrPromise) -> Any:
     """A column of the admin with an amount in micro-USD as dollars."""
 
     @admin.display(description=label, ordering=field)
@@ -38,7 +39,7 @@ class MoneyAdmin(ReadOnlyAdmin):
 
     change_list_template = "admin/billing/change_list.html"
     # {label: a field in micro-USD}: summed up under the list.
-    totals: ClassVar[dict[str, str]] = {}
+    totals: ClassVar[dict[StrOrPromise, str]] = {}
     # The fields of the model that make a row of the CSV.
     csv_fields: ClassVar[list[str]] = []
     # The field that never changes by which the CSV is read, newest first.
@@ -73,7 +74,9 @@ class MoneyAdmin(ReadOnlyAdmin):
         sums = rows.order_by().aggregate(
             **{f"of_{field}": Sum(field) for field in self.totals.values()}
         )
-        return [(label, dollars(sums[f"of_{field}"] or 0)) for label, field in self.totals.items()]
+        return [
+            (str(label), dollars(sums[f"of_{field}"] or 0)) for label, field in self.totals.items()
+        ]
 
     # CSV
 

@@ -6,6 +6,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from billing import prices
@@ -27,20 +29,27 @@ class PriceForm(forms.ModelForm[Price]):
             rate = found.get(name)
             most = prices.most_of(name)
             if rate is not None and not 0 <= rate <= most:
-                self.add_error(name, f"Between 0 and {most:,} micro-USD.")
+                self.add_error(
+                    name, gettext("Between 0 and %(most)s micro-USD.") % {"most": f"{most:,}"}
+                )
         return found
 
 
-@admin.action(description="Let the lists count again", permissions=["set_price"])
+@admin.action(description=_("Let the lists count again"), permissions=["set_price"])
 def follow_lists(
     model_admin: admin.ModelAdmin[Price], request: HttpRequest, chosen: QuerySet[Price]
 ) -> None:
     for model in sorted(set(chosen.values_list("model", flat=True))):
         if price := prices.follow_lists(model):
-            said = f"{model}: version {price.version} is what the list said last."
+            said = gettext("%(model)s: version %(version)d is what the list said last.") % {
+                "model": model,
+                "version": price.version,
+            }
             model_admin.message_user(request, said, messages.SUCCESS)
         else:
-            said = f"{model}: staff has set nothing, or no list knows it."
+            said = gettext("%(model)s: staff has set nothing, or no list knows it.") % {
+                "model": model
+            }
             model_admin.message_user(request, said, messages.WARNING)
 
 

@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from billing import admin_webhooks, charts, reports
 from billing.admin_lists import may_export
@@ -23,12 +25,12 @@ MAX_DAYS = 366
 LATE_AFTER = timedelta(hours=48)
 # (field of reports.Sums, its name, whether it is money)
 CHARTS = (
-    ("revenue", "Revenue", True),
-    ("spend", "Spend", True),
-    ("cost", "Cost of calls", True),
-    ("margin", "Margin", True),
-    ("tokens", "Tokens", False),
-    ("people", "Active people", False),
+    ("revenue", _("Revenue"), True),
+    ("spend", _("Spend"), True),
+    ("cost", _("Cost of calls"), True),
+    ("margin", _("Margin"), True),
+    ("tokens", _("Tokens"), False),
+    ("people", _("Active people"), False),
 )
 
 
@@ -41,7 +43,9 @@ class RangeForm(forms.Form):
         if "first" in found and "last" in found:
             days = (found["last"] - found["first"]).days
             if not 0 <= days < MAX_DAYS:
-                raise forms.ValidationError(f"Choose up to {MAX_DAYS} days, the first one first.")
+                raise forms.ValidationError(
+                    gettext("Choose up to %(most)d days, the first one first.") % {"most": MAX_DAYS}
+                )
         return found
 
 
@@ -75,7 +79,9 @@ class BooksAdmin(admin.ModelAdmin[Books]):
     def reports_view(self, request: HttpRequest) -> HttpResponse:
         self._require_permission(request)
         form, found = _asked(request)
-        context = self._context(request, "Reports", form=form, may_export=may_export(request))
+        context = self._context(
+            request, gettext("Reports"), form=form, may_export=may_export(request)
+        )
         if found is not None:
             context |= {
                 "report": found,
@@ -114,7 +120,7 @@ class BooksAdmin(admin.ModelAdmin[Books]):
         late = datetime.now(UTC) - LATE_AFTER
         context = self._context(
             request,
-            "Do the books balance?",
+            gettext("Do the books balance?"),
             runs=runs,
             is_late=not runs or runs[0].finished_at < late,
             purses=Purse.objects.aggregate(
@@ -128,7 +134,7 @@ class BooksAdmin(admin.ModelAdmin[Books]):
     def webhooks_view(self, request: HttpRequest) -> HttpResponse:
         """Every call of Stripe's webhook, accepted or refused, and what came of it."""
         self._require_permission(request)
-        context = self._context(request, "Calls of Stripe's webhook")
+        context = self._context(request, gettext("Calls of Stripe's webhook"))
         context |= admin_webhooks.page(request)
         return TemplateResponse(request, "admin/billing/webhooks.html", context)
 

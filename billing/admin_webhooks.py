@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.http import Http404, HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 from billing import webhook_calls
 from billing.admin_lists import may_export
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # A year, a month, a day: how their names are written and read.
 FORMATS = ("%Y", "%Y-%m", "%Y-%m-%d")
-TITLES = ("%Y", "%B %Y", "%-d %B %Y")
+TITLES = ("Y", "F Y", "j F Y")
 FACTS = (
     "event",
     "object_kind",
@@ -54,7 +56,11 @@ class Period:
 
     @property
     def title(self) -> str:
-        return self.span.first.strftime(TITLES[self.depth]) if self.span.first else "All dates"
+        return (
+            date_format(self.span.first, TITLES[self.depth])
+            if self.span.first
+            else gettext("All dates")
+        )
 
     @property
     def wider(self) -> "Period":

@@ -11,20 +11,22 @@ KeyReused              a fault of ours: the same key for two different things
 
 from http import HTTPStatus
 
+from django.utils.translation import gettext, gettext_noop
+
 
 class BillingError(Exception):
     code = "billing_error"
     status = HTTPStatus.PAYMENT_REQUIRED
-    message = "This could not be paid for."
+    message = gettext_noop("This could not be paid for.")
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or self.message)
-        self.message = message or self.message
+        self.message = message or gettext(self.message)
+        super().__init__(self.message)
 
 
 class OutOfCredit(BillingError):
     code = "out_of_credit"
-    message = (
+    message = gettext_noop(
         "Your credit does not cover this. Add credit, shorten the message or choose a "
         "cheaper model; what you wrote is kept."
     )
@@ -38,7 +40,9 @@ class CreditHeld(OutOfCredit):
 class NoPrice(BillingError):
     code = "no_price"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    message = "It is not known what this model costs, so it cannot be used. Choose another one."
+    message = gettext_noop(
+        "It is not known what this model costs, so it cannot be used. Choose another one."
+    )
 
 
 class KeyReused(Exception):

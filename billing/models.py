@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from billing.models_prices import Price as Price
 
@@ -111,16 +112,16 @@ class LedgerEntry(models.Model):
     """One thing that happened to somebody's credit. Append-only; written by billing/ledger.py."""
 
     class Kind(models.TextChoices):
-        SIGNUP_CREDIT = "signup_credit", "Sign-up credit"
-        GUEST_BUDGET = "guest_budget", "Guest budget"
-        TOP_UP = "top_up", "Top-up"
-        FEE = "fee", "Top-up fee"
-        FREE_CREDIT = "free_credit", "Free credit"
-        CHARGE = "charge", "Charge"
-        REFUND = "refund", "Refund"
-        DISPUTE = "dispute", "Payment disputed"
-        DISPUTE_WON = "dispute_won", "Dispute won"
-        ADJUSTMENT = "adjustment", "Adjustment"
+        SIGNUP_CREDIT = "signup_credit", _("Sign-up credit")
+        GUEST_BUDGET = "guest_budget", _("Guest budget")
+        TOP_UP = "top_up", _("Top-up")
+        FEE = "fee", _("Top-up fee")
+        FREE_CREDIT = "free_credit", _("Free credit")
+        CHARGE = "charge", _("Charge")
+        REFUND = "refund", _("Refund")
+        DISPUTE = "dispute", _("Payment disputed")
+        DISPUTE_WON = "dispute_won", _("Dispute won")
+        ADJUSTMENT = "adjustment", _("Adjustment")
 
     GIVE: ClassVar = (
         Kind.SIGNUP_CREDIT,
@@ -156,7 +157,7 @@ class LedgerEntry(models.Model):
     top_up_id = models.UUIDField(null=True, blank=True)
 
     class Meta:
-        verbose_name_plural = "ledger entries"
+        verbose_name_plural = _("ledger entries")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["purse", "number"], name="ledger_number_once"),
             models.CheckConstraint(condition=~Q(amount_micro_usd=0), name="ledger_amount_not_0"),

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 
 class Price(models.Model):
@@ -14,8 +15,8 @@ class Price(models.Model):
     """
 
     class Source(models.TextChoices):
-        OPENROUTER = "openrouter", "OpenRouter's list"
-        GENAI_PRICES = "genai-prices", "the table of genai-prices"
+        OPENROUTER = "openrouter", _("OpenRouter's list")
+        GENAI_PRICES = "genai-prices", _("the table of genai-prices")
         STAFF = "staff", "staff"
 
     model = models.CharField(max_length=200)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Books(models.Model):
@@ -18,8 +19,8 @@ class Books(models.Model):
             ("set_price", "Can set prices"),
             ("export_billing", "Can download lists of billing"),
         ]
-        verbose_name = "books and reports"
-        verbose_name_plural = "books and reports"
+        verbose_name = _("books and reports")
+        verbose_name_plural = _("books and reports")
 
     def __str__(self) -> str:
         return "books"

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from billing.money import MICRO_PER_CENT
 
@@ -19,12 +20,12 @@ class TopUp(models.Model):
     """
 
     class State(models.TextChoices):
-        CREATED = "created", "Begun"
-        OPEN = "open", "Not paid yet"
-        PROCESSING = "processing", "The bank is working on it"
-        PAID = "paid", "Paid"
-        FAILED = "failed", "The payment failed"
-        EXPIRED = "expired", "Not paid in time"
+        CREATED = "created", _("Begun")
+        OPEN = "open", _("Not paid yet")
+        PROCESSING = "processing", _("The bank is working on it")
+        PAID = "paid", _("Paid")
+        FAILED = "failed", _("The payment failed")
+        EXPIRED = "expired", _("Not paid in time")
 
     # Of these nothing is awaited any more; money that comes all the same is still credited.
     ENDED: ClassVar = (State.PAID, State.FAILED, State.EXPIRED)
@@ -140,8 +141,8 @@ class StripeReconciliation(models.Model):
     done_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        verbose_name = "reconciliation with Stripe"
-        verbose_name_plural = "reconciliation with Stripe"
+        verbose_name = _("reconciliation with Stripe")
+        verbose_name_plural = _("reconciliation with Stripe")
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(id=1), name="stripe_reconciliation_is_one")
         ]

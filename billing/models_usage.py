@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from billing.models_prices import Price
 
@@ -16,13 +17,13 @@ class Usage(models.Model):
     """
 
     class Free(models.TextChoices):
-        LOCAL = "local", "a local model"
-        OWN_KEY = "own_key", "the person's own key"
-        HOUSE = "house", "the operator pays"
+        LOCAL = "local", _("a local model")
+        OWN_KEY = "own_key", _("the person's own key")
+        HOUSE = "house", _("the operator pays")
 
     class Purpose(models.TextChoices):
-        ANSWER = "answer", "an answer"
-        TITLE = "title", "the title of a chat"
+        ANSWER = "answer", _("an answer")
+        TITLE = "title", _("the title of a chat")
 
     # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same.
     key = models.CharField(max_length=200, unique=True)

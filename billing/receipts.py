@@ -1,13 +1,15 @@
 """Receipts by mail, sent by a worker: what the person paid is booked long before."""
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext
 
-from accounts.mail import html_of, site_named
+from accounts.mail import html_of, in_language_of, site_named
 from accounts.models import User
 from billing import top_ups
 from billing.models import TopUp
@@ -15,7 +17,6 @@ from billing.models import TopUp
 logger = logging.getLogger(__name__)
 
 BATCH = 20
-SUBJECT = "Your receipt from Holdfast"
 
 
 def mail_owed() -> int:
@@ -46,13 +47,15 @@ def _mail(top_up: TopUp) -> bool:
 
 def _message(top_up: TopUp, email: str) -> EmailMultiAlternatives:
     path = f"/billing/top-ups/{top_up.id}"
-    context = {
+    context: dict[str, Any] = {
         "top_up": top_up,
-        "lines": top_ups.lines(top_up),
         "address": settings.URL + path if settings.URL else "",
         **site_named(),
     }
-    text = render_to_string("billing/email/receipt.txt", context).strip() + "\n"
-    message = EmailMultiAlternatives(SUBJECT, text, to=[email])
-    message.attach_alternative(html_of(SUBJECT, text), "text/html")
+    with in_language_of(top_up.person_id):
+        subject = gettext("Your receipt from Holdfast")
+        context["lines"] = top_ups.lines(top_up)
+        text = render_to_string("billing/email/receipt.txt", context).strip() + "\n"
+        message = EmailMultiAlternatives(subject, text, to=[email])
+        message.attach_alternative(html_of(subject, text), "text/html")
     return message

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import ledger, stripe_api, top_ups
@@ -73,16 +74,22 @@ def _require_room(amount_micro_usd: int, staff_id: uuid.UUID, key: str) -> None:
     """In a transaction. Acts of one member of staff come one after the other from here on: their
     own row is locked, before any purse."""
     if not 0 < amount_micro_usd <= settings.STAFF_GIVES_AT_MOST_MICRO_USD:
-        raise NotAllowed("You may give credit up to the limit for support, and take none.")
+        raise NotAllowed(_("You may give credit up to the limit for support, and take none."))
     if not User.objects.select_for_update().filter(id=staff_id, is_active=True).exists():
-        raise NotAllowed("Your account is not active any more.")
+        raise NotAllowed(_("Your account is not active any more."))
     if ledger.is_booked(key):
         return
     left = settings.STAFF_GIVES_A_DAY_MICRO_USD - given_lately_micro_usd(staff_id)
     if amount_micro_usd > left:
         raise NotAllowed(
-            f"You may give {dollars(settings.STAFF_GIVES_A_DAY_MICRO_USD)} in 24 hours, and "
-            f"{dollars(max(0, left))} of that is left. Ask Finance to give more."
+            _(
+                "You may give %(limit)s in 24 hours, and %(left)s of that is left. Ask Finance to "
+                "give more."
+            )
+            % {
+                "limit": dollars(settings.STAFF_GIVES_A_DAY_MICRO_USD),
+                "left": dollars(max(0, left)),
+            }
         )
 
 
@@ -95,7 +102,7 @@ def refund(
     """
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:
-        raise NotAllowed("There is not so much left of this payment that could be refunded.")
+        raise NotAllowed(_("There is not so much left of this payment that could be refunded."))
     note = {"staff": str(staff_id), "reason": reason}
     stripe_api.create_refund(top_up.payment_intent_id, cents, act_id=act_id, note=note)
     logger.info("staff %s refunded %d cents of top-up %s", staff_id, cents, top_up.id)

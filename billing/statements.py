@@ -9,6 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from billing import chat_titles, grants, stripe_api, usage
@@ -17,7 +19,7 @@ from billing.models import LedgerEntry, Purse, TopUp, Usage
 Kind = LedgerEntry.Kind
 # Below this part of what was last put in, one is told that it comes to an end.
 LOW_PERCENT = 20
-UNTITLED = "Untitled"
+UNTITLED = _("Untitled")
 GIFTS = (Kind.SIGNUP_CREDIT, Kind.GUEST_BUDGET, Kind.FREE_CREDIT, Kind.TOP_UP)
 
 
@@ -111,7 +113,7 @@ def _line(entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID
     title, detail, url = _words(entry, titles)
     if entry.purse_id != person_id:
         # Of a purse of its own, so that the balances of these lines are of that one.
-        detail = ", ".join(filter(None, [detail, "as a guest"]))
+        detail = ", ".join(filter(None, [detail, gettext("as a guest")]))
     return Line(
         at=entry.at,
         kind=entry.kind,
@@ -126,33 +128,66 @@ def _line(entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID
 def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
     receipt = reverse("billing:top-up", args=[entry.top_up_id]) if entry.top_up_id else ""
     days = settings.CREDIT_FREE_AFTER_DAYS
+    after = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
     plain = {
-        Kind.SIGNUP_CREDIT: ("Welcome credit", "For signing up", ""),
-        Kind.GUEST_BUDGET: ("Guest credit", "To try things out", ""),
-        Kind.FREE_CREDIT: ("Free credit", f"After {days} days without any", ""),
-        Kind.TOP_UP: ("You added credit", "Paid by you, fee included", receipt),
-        Kind.FEE: ("Processing fee", "Part of what you paid", receipt),
-        Kind.REFUND: ("Refund", "Paid back to you, so it is no credit any more", receipt),
-        Kind.DISPUTE: ("Payment disputed", "Your bank took the payment back", receipt),
-        Kind.DISPUTE_WON: ("Payment restored", "The dispute was settled", receipt),
-        Kind.ADJUSTMENT: ("Adjustment by the operator", entry.reason, ""),
+        Kind.SIGNUP_CREDIT: (gettext("Welcome credit"), gettext("For signing up"), ""),
+        Kind.GUEST_BUDGET: (gettext("Guest credit"), gettext("To try things out"), ""),
+        Kind.FREE_CREDIT: (
+            gettext("Free credit"),
+            after % {"count": days},
+            "",
+        ),
+        Kind.TOP_UP: (gettext("You added credit"), gettext("Paid by you, fee included"), receipt),
+        Kind.FEE: (gettext("Processing fee"), gettext("Part of what you paid"), receipt),
+        Kind.REFUND: (
+            gettext("Refund"),
+            gettext("Paid back to you, so it is no credit any more"),
+            receipt,
+        ),
+        Kind.DISPUTE: (
+            gettext("Payment disputed"),
+            gettext("Your bank took the payment back"),
+            receipt,
+        ),
+        Kind.DISPUTE_WON: (
+            gettext("Payment restored"),
+            gettext("The dispute was settled"),
+            receipt,
+        ),
+        Kind.ADJUSTMENT: (gettext("Adjustment by the operator"), entry.reason, ""),
     }
     if entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
-        return "Refund taken back", "It could not be paid out to you", receipt
+        return gettext("Refund taken back"), gettext("It could not be paid out to you"), receipt
     if entry.kind == Kind.REFUND and entry.reason:
-        return "Refund", f"Paid back to you: {entry.reason}", receipt
+        paid_back = gettext("Paid back to you: %(reason)s") % {"reason": entry.reason}
+        return gettext("Refund"), paid_back, receipt
     if entry.kind != Kind.CHARGE:
         return plain[Kind(entry.kind)]
     title = titles.get(entry.chat_id) if entry.chat_id else None
-    what = "Answer" if entry.reply_id else "Title of a chat"
     name = entry.hold.model.split("/")[-1] if entry.hold else ""
-    detail = f"by {name}, price version {entry.price.version}" if entry.price else f"by {name}"
+    detail = gettext("by %(model)s") % {"model": name}
+    if entry.price:
+        values = {"model": name, "version": entry.price.version}
+        detail = gettext("by %(model)s, price version %(version)d") % values
     url = ""
     if title is not None:
         anchor = f"#m-{entry.reply_id}" if entry.reply_id else ""
         url = f"/c/{entry.chat_id}{anchor}"
-    where = f" in “{title or UNTITLED}”" if title is not None else " in a deleted chat"
-    return what + where, detail, url
+    return _what_for(bool(entry.reply_id), title), detail, url
+
+
+def _what_for(is_answer: bool, title: str | None) -> str:
+    """`title`: the chat's, "" without one; None: the chat is deleted."""
+    if title is None:
+        return (
+            gettext("Answer in a deleted chat")
+            if is_answer
+            else gettext("Title of a chat in a deleted chat")
+        )
+    said = (
+        gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of a chat in “%(chat)s”")
+    )
+    return said % {"chat": title or UNTITLED}
 
 
 # Usage: sums over calls (billing/usage.py), under the names that a person knows
@@ -183,9 +218,9 @@ def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
     totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
     titles = chat_titles.titles_of(person_id, (total.key for total in totals))
     return [
-        Named(titles[total.key] or UNTITLED, f"/c/{total.key}", total)
+        Named(titles[total.key] or str(UNTITLED), f"/c/{total.key}", total)
         if total.key in titles
-        else Named("A deleted chat", "", total)
+        else Named(gettext("A deleted chat"), "", total)
         for total in totals
     ]
 

@@ -10,26 +10,30 @@ PaymentError
 
 from http import HTTPStatus
 
+from django.utils.translation import gettext, gettext_noop
+
 
 class PaymentError(Exception):
     code = "payment_error"
     status = HTTPStatus.BAD_GATEWAY
-    message = "The payment could not be carried out."
+    message = gettext_noop("The payment could not be carried out.")
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or self.message)
-        self.message = message or self.message
+        self.message = message or gettext(self.message)
+        super().__init__(self.message)
 
 
 class PaymentsAway(PaymentError):
     code = "payments_away"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "Payments cannot be reached right now. Nothing was charged; try again in a minute."
+    message = gettext_noop(
+        "Payments cannot be reached right now. Nothing was charged; try again in a minute."
+    )
 
 
 class PaymentRefused(PaymentError):
     code = "payment_refused"
-    message = (
+    message = gettext_noop(
         "The payment service refused this. Nothing was charged; "
         "please write to the people who run this site."
     )

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from billing import ledger, stripe_api
 from billing.models_top_ups import TopUp
@@ -106,7 +108,7 @@ def open_session(top_up: TopUp, *, email: str, success_url: str, cancel_url: str
         session = stripe_api.create_session(
             top_up_id=top_up.id,
             email=email,
-            lines=lines(top_up),
+            lines=_lines_at_stripe(top_up),
             success_url=success_url,
             cancel_url=cancel_url,
             expires_at=top_up.expires_at,
@@ -122,15 +124,21 @@ def open_session(top_up: TopUp, *, email: str, success_url: str, cancel_url: str
 def lines(top_up: TopUp) -> list[tuple[str, int]]:
     """What Checkout and the receipt list: (name, cents)."""
     return [
-        ("Holdfast credit", top_up.credit_cents),
-        (f"Processing fee ({FEE_PERCENT}%)", top_up.fee_cents),
+        (_("Holdfast credit"), top_up.credit_cents),
+        (_("Processing fee (%(percent)d%%)") % {"percent": FEE_PERCENT}, top_up.fee_cents),
     ]
+
+
+def _lines_at_stripe(top_up: TopUp) -> list[tuple[str, int]]:
+    """In one language: asked again with the same key, Stripe wants the same words."""
+    with translation.override(settings.LANGUAGE_CODE):
+        return lines(top_up)
 
 
 def look(top_up_id: uuid.UUID) -> TopUp:
     """Bring a top-up up to what Stripe says now, and the ledger with it. May be repeated, by any
     number of callers at once. Raises PaymentsAway, PaymentRefused, TopUp.DoesNotExist."""
-    for _ in range(TRIES):
+    for _attempt in range(TRIES):
         seen = TopUp.objects.get(id=top_up_id)
         if seen.session_id is None:
             return _look_without_session(seen)

@@ -17,6 +17,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -78,14 +79,14 @@ def top_ups(request: HttpRequest) -> HttpResponse:
         raise Http404
     asked = _asked(request)
     if asked is None:
-        return _back(request, "Choose one of the amounts.")
+        return _back(request, _("Choose one of the amounts."))
     try:
         limits.take("LIMIT_TOP_UPS_PER_HOUR_USER", person.id.hex)
     except LimitReached as limit:
         return _too_often(request, person, limit)
     top_up = orders.order(person.id, *asked)
     if top_up is None:
-        return _back(request, "This page was out of date. Choose the amount again.")
+        return _back(request, _("This page was out of date. Choose the amount again."))
     return _to_checkout(request, person, top_up)
 
 

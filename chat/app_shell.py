@@ -18,6 +18,8 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -27,7 +29,7 @@ ISLAND = STATIC / "js" / "chat" / "main.js"
 IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.{1,2}/[^"']+\.js)["']""")
 # There are many, and a person needs few: kept when they are first used.
 NOT_AHEAD = "/highlight-11.12.0/languages/", "/katex-0.19.1/"
-ASSET = re.compile(r'(?:href|src|content)="([^"]+\.(?:js|css|svg|png|woff2))"')
+ASSET = re.compile(r'(?:href|src|content)="([^"]+\.(?:js|css|svg|png|woff2|json))"')
 BACKGROUND, THEME = "#fbfcfc", "#0f5f63"
 
 
@@ -56,12 +58,15 @@ async def manifest(request: HttpRequest) -> HttpResponse:
 
 
 async def _build() -> tuple[str, str]:
-    return await sync_to_async(_make_build if settings.DEBUG else _build_once)()
+    """In the language of the page that asks."""
+    language = get_language() or settings.LANGUAGE_CODE
+    return await sync_to_async(_make_build if settings.DEBUG else _build_once)(language)
 
 
-def _make_build() -> tuple[str, str]:
+def _make_build(language: str = "en") -> tuple[str, str]:
     """The service worker and the shell of the static files as they are. Sync."""
-    page = render_to_string("chat/page.html", {"config": {"shell": True, "ws_path": "/ws"}})
+    with override(language):
+        page = render_to_string("chat/page.html", {"config": {"shell": True, "ws_path": "/ws"}})
     # What the page names, in its order, then what it fetches later; each is named by its content.
     assets = list(dict.fromkeys([*ASSET.findall(page), *map(static, _modules())]))
     code = WORKER.read_text(encoding="utf-8")
@@ -110,8 +115,8 @@ def _manifest() -> dict[str, Any]:
         "id": "/",
         "name": "Holdfast",
         "short_name": "Holdfast",
-        "description": "AI chat whose answers cannot be lost.",
-        "lang": "en",
+        "description": _("AI chat whose answers cannot be lost."),
+        "lang": get_language() or settings.LANGUAGE_CODE,
         "start_url": "/",
         "scope": "/",
         "display": "standalone",
@@ -119,5 +124,5 @@ def _manifest() -> dict[str, Any]:
         "theme_color": THEME,
         "categories": ["productivity"],
         "icons": icons,
-        "shortcuts": [{"name": "New chat", "url": "/", "icons": [icons[1]]}],
+        "shortcuts": [{"name": _("New chat"), "url": "/", "icons": [icons[1]]}],
     }

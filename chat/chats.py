@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import events as ev
@@ -127,7 +128,7 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
     if chat.deleted_at is None:
         return
     if chat.deleted_at <= undo_until():
-        raise ChatNotFound("This chat was deleted too long ago to be brought back.")
+        raise ChatNotFound(_("This chat was deleted too long ago to be brought back."))
 
     def put(chat: Chat) -> list[str]:
         chat.deleted_at = None

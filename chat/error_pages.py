@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure as django_csrf_failure
 from django.views.defaults import bad_request as django_bad_request
 from django.views.defaults import server_error as django_server_error
@@ -14,13 +15,13 @@ from chat.errors import BodyTooLarge
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        return _refusal(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
+        return _refusal(HTTPStatus.NOT_FOUND, "not_found", _("There is nothing at this address."))
     return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        message = "The server could not read this request."
+        message = _("The server could not read this request.")
         return _refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
     return django_bad_request(request, exception)
 
@@ -28,20 +29,20 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def body_too_large(request: HttpRequest) -> HttpResponse:
     """Asked for before the session is looked at: the page is made without knowing for whom."""
     if _is_api(request):
-        return _refusal(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge.message)
+        return _refusal(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge().message)
     return HttpResponse(render_to_string("413.html"), status=BodyTooLarge.status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if _is_api(request):
-        return _refusal(HTTPStatus.FORBIDDEN, "csrf", "This page is out of date. Reload it.")
+        return _refusal(HTTPStatus.FORBIDDEN, "csrf", _("This page is out of date. Reload it."))
     return django_csrf_failure(request, reason=reason)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The fault itself is in the server's log, never here."""
     if _is_api(request):
-        message = "Something went wrong on our side. Try again: nothing is done twice."
+        message = _("Something went wrong on our side. Try again: nothing is done twice.")
         return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
     return django_server_error(request)
 

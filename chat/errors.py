@@ -18,83 +18,91 @@ ChatError
 
 from http import HTTPStatus
 
+from django.utils.translation import gettext, gettext_noop
+
 
 class ChatError(Exception):
     code = "chat_error"
     status = HTTPStatus.BAD_REQUEST
-    message = "This could not be done."
+    message = gettext_noop("This could not be done.")
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or self.message)
-        self.message = message or self.message
+        self.message = message or gettext(self.message)
+        super().__init__(self.message)
 
 
 class BadRequest(ChatError):
     code = "bad_request"
-    message = "The request is not in the expected form."
+    message = gettext_noop("The request is not in the expected form.")
 
 
 class NotSignedIn(ChatError):
     code = "sign_in"
     status = HTTPStatus.UNAUTHORIZED
-    message = "Sign in, or send a first message to start as a guest."
+    message = gettext_noop("Sign in, or send a first message to start as a guest.")
 
 
 class ChatNotFound(ChatError):
     code = "chat_not_found"
     status = HTTPStatus.NOT_FOUND
-    message = "This chat does not exist, or it is not yours."
+    message = gettext_noop("This chat does not exist, or it is not yours.")
 
 
 class MessageNotFound(ChatError):
     code = "message_not_found"
     status = HTTPStatus.NOT_FOUND
-    message = "This message is not in the chat."
+    message = gettext_noop("This message is not in the chat.")
 
 
 class IdReused(ChatError):
     code = "id_reused"
     status = HTTPStatus.CONFLICT
-    message = "This id already names something else. Reload the page and send again."
+    message = gettext_noop("This id already names something else. Reload the page and send again.")
 
 
 class OtherPerson(ChatError):
     code = "other_person"
     status = HTTPStatus.CONFLICT
-    message = "Somebody else has signed in here since this was written. Reload the page."
+    message = gettext_noop(
+        "Somebody else has signed in here since this was written. Reload the page."
+    )
 
 
 class NotPossibleNow(ChatError):
     code = "not_possible_now"
     status = HTTPStatus.CONFLICT
-    message = "The answer has changed in the meantime. Look at the chat and try again."
+    message = gettext_noop(
+        "The answer has changed in the meantime. Look at the chat and try again."
+    )
 
 
 class MessageTooLong(ChatError):
     code = "message_too_long"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = "This message is too long. Shorten it, or split it in two."
+    message = gettext_noop("This message is too long. Shorten it, or split it in two.")
 
 
 class BodyTooLarge(ChatError):
     code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = "This is more than can be sent at once. Make it smaller and try again."
+    message = gettext_noop("This is more than can be sent at once. Make it smaller and try again.")
 
 
 class ModelUnknown(ChatError):
     code = "model_unknown"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    message = "This model is not available any more. Choose another one."
+    message = gettext_noop("This model is not available any more. Choose another one.")
 
 
 class LogAway(ChatError):
     code = "log_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "The chat cannot be stored right now. Try again in a moment: it is not sent twice."
+    message = gettext_noop(
+        "The chat cannot be stored right now. Try again in a moment: it is not sent twice."
+    )
 
 
 class SearchTooSlow(ChatError):
     code = "search_too_slow"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "This search takes too long. Use more or longer words."
+    message = gettext_noop("This search takes too long. Use more or longer words.")

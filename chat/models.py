@@ -5,15 +5,16 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Chat(models.Model):
     """One conversation. Its id is made by the browser and routes its entries in the owner's log."""
 
     class TitleBy(models.TextChoices):
-        START = "start", "the first words"
+        START = "start", _("the first words")
         MODEL = "model", "a model"
-        USER = "user", "the owner"
+        USER = "user", _("the owner")
 
     id = models.UUIDField(primary_key=True, editable=False)
     owner = models.ForeignKey(
@@ -21,7 +22,7 @@ class Chat(models.Model):
     )
     title = models.CharField(max_length=200, blank=True)
     title_by = models.CharField(max_length=8, choices=TitleBy, default=TitleBy.START)
-    model = models.CharField(max_length=200, blank=True, help_text="The model used last.")
+    model = models.CharField(max_length=200, blank=True, help_text=_("The model used last."))
     # The reply that a plain send goes under: the end of the path that is shown.
     tip = models.ForeignKey(
         "Reply", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -74,11 +75,11 @@ class Reply(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waits for the answer before it"
-        QUEUED = "queued", "in the queue, or being written"
+        WAITING = "waiting", _("waits for the answer before it")
+        QUEUED = "queued", _("in the queue, or being written")
         DONE = "done", "complete"
-        STOPPED = "stopped", "stopped by its owner"
-        FAILED = "failed", "ended by an error"
+        STOPPED = "stopped", _("stopped by its owner")
+        FAILED = "failed", _("ended by an error")
 
     FINAL = (State.DONE, State.STOPPED, State.FAILED)
     # By the status of its message in the transcript.

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
@@ -159,7 +160,7 @@ def _place_for_visitor(request: HttpRequest, send: sends.Send, model: Model) -> 
     with transaction.atomic():
         guest = guest_of_visitor(request)
         if guest is None:
-            raise NotSignedIn("Your browser did not keep our cookie. Allow cookies and reload.")
+            raise NotSignedIn(_("Your browser did not keep our cookie. Allow cookies and reload."))
         reply = sends.place_send(guest, send, model)
     sign_in_guest(request, guest)
     return guest, reply

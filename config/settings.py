@@ -11,6 +11,7 @@ from typing import Any
 
 import django_stubs_ext
 
+from config import languages
 from config.env import (
     email_settings,
     embedded_redis_url,
@@ -170,8 +171,10 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- Language, time, static files ---
 LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
 # A person may choose among these; with one there is nothing to choose, and no field for it.
-LANGUAGES = [("en", "English")]
+LANGUAGES = languages.available(*LOCALE_PATHS)
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

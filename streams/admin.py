@@ -23,6 +23,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from .browse import ALWAYS, CHATS_SHOWN, LogPage, Span, log_page, reading
 from .errors import InvalidCursorError, InvalidNameError, LogUnavailableError
@@ -97,7 +98,7 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
         return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "User logs",
+            "title": _("User logs"),
             **context,
         }
 
@@ -116,7 +117,7 @@ def _get_user(object_id: str) -> AbstractBaseUser:
     try:
         return model._default_manager.get(pk=object_id)
     except (model.DoesNotExist, ValidationError, ValueError) as error:
-        raise Http404("There is no such user.") from error
+        raise Http404(_("There is no such user.")) from error
 
 
 def _stream(user: Any) -> str:

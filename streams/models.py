@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class UserLog(models.Model):
@@ -7,8 +8,8 @@ class UserLog(models.Model):
     class Meta:
         managed = False
         default_permissions = ("view",)
-        verbose_name = "user log"
-        verbose_name_plural = "user logs"
+        verbose_name = _("user log")
+        verbose_name_plural = _("user logs")
 
     def __str__(self) -> str:
         return f"user log {self.pk}"

@@ -33,13 +33,13 @@ def styled(field: BoundField) -> SafeString:
 
 @register.filter
 def label_of(field: BoundField) -> str:
-    return words.LABELS.get(_name(field)) or str(field.label)
+    return str(words.LABELS.get(_name(field)) or field.label)
 
 
 @register.filter
 def help_of(field: BoundField) -> str:
     """HTML where the form gives it."""
-    return words.HELP.get(_name(field)) or str(field.help_text)
+    return str(words.HELP.get(_name(field)) or field.help_text)
 
 
 def _name(field: BoundField) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import template
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 register = template.Library()
 
@@ -41,47 +42,49 @@ def settings_places(context: dict[str, Any], has_billing: bool) -> dict[str, Any
 
 def _of_guests(has_billing: bool) -> list[tuple[str, list[Place]]]:
     back = f"?next={reverse('accounts:settings')}"
-    sign_up = Place("Sign up", reverse("account_signup") + back)
-    sign_in = Place("Sign in", reverse("account_login") + back)
+    sign_up = Place(_("Sign up"), reverse("account_signup") + back)
+    sign_in = Place(_("Sign in"), reverse("account_login") + back)
     return [
-        ("You", [_preferences(), *_credit(has_billing), _data()]),
-        ("An account of your own", [sign_up, sign_in]),
+        (_("You"), [_preferences(), *_credit(has_billing), _data()]),
+        (_("An account of your own"), [sign_up, sign_in]),
     ]
 
 
 def _of_people(has_billing: bool) -> list[tuple[str, list[Place]]]:
     return [
-        ("You", [_preferences(), Place("Account", reverse("accounts:account")), _data()]),
+        (_("You"), [_preferences(), Place(_("Account"), reverse("accounts:account")), _data()]),
         (
-            "Models and money",
-            [Place("Provider keys", reverse("accounts:keys")), *_credit(has_billing)],
+            _("Models and money"),
+            [Place(_("Provider keys"), reverse("accounts:keys")), *_credit(has_billing)],
         ),
         (
-            "Signing in",
+            _("Signing in"),
             [
-                Place("Email addresses", reverse("account_email")),
-                Place("Password", reverse("account_change_password"), under="/account/password/"),
-                Place("Second factor", reverse("mfa_index"), under=reverse("mfa_index")),
-                Place("Connected services", reverse("socialaccount_connections")),
+                Place(_("Email addresses"), reverse("account_email")),
+                Place(
+                    _("Password"), reverse("account_change_password"), under="/account/password/"
+                ),
+                Place(_("Second factor"), reverse("mfa_index"), under=reverse("mfa_index")),
+                Place(_("Connected services"), reverse("socialaccount_connections")),
             ],
         ),
         (
-            "Safety",
+            _("Safety"),
             [
-                Place("Sessions", reverse("accounts:sessions")),
-                Place("Activity", reverse("accounts:security-events")),
+                Place(_("Sessions"), reverse("accounts:sessions")),
+                Place(_("Activity"), reverse("accounts:security-events")),
             ],
         ),
     ]
 
 
 def _preferences() -> Place:
-    return Place("Preferences", reverse("accounts:settings"))
+    return Place(_("Preferences"), reverse("accounts:settings"))
 
 
 def _data() -> Place:
     url = reverse("accounts:data")
-    return Place("Your data", url, under=url)
+    return Place(_("Your data"), url, under=url)
 
 
 def _credit(has_billing: bool) -> list[Place]:
@@ -89,4 +92,4 @@ def _credit(has_billing: bool) -> list[Place]:
     if not has_billing:
         return []
     url = reverse("billing:overview")
-    return [Place("Credit and usage", url, under=url)]
+    return [Place(_("Credit and usage"), url, under=url)]

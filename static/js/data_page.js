@@ -14,12 +14,12 @@ async function look() {
   setTimeout(look, EVERY_MS);
 }
 
-function show({ state, done, total }) {
+function show({ state, done, total, said }) {
   if (state !== "waiting" && state !== "building") return location.reload();
   const bar = box.querySelector("progress");
   bar.max = total || 1;
   bar.value = done;
-  if (total) say(`${done} of ${total} ${total === 1 ? "chat" : "chats"} packed.`);
+  if (said) say(said);
 }
 
 function say(words) {

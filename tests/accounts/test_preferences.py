@@ -217,7 +217,10 @@ def test_the_first_paint_has_the_right_look(signed_in):
     for look in ("dark", "light"):
         patch(signed_in, appearance=look)
         for path in ("/", "/settings", "/settings/sessions", "/account/email/", "/nowhere"):
-            assert f'<html lang="en" data-theme="{look}">' in signed_in.get(path).content.decode()
+            assert (
+                f'<html lang="en" dir="ltr" data-theme="{look}">'
+                in signed_in.get(path).content.decode()
+            )
     assert "data-theme" not in Client().get("/").content.decode()
     patch(signed_in, appearance="system")
     assert "data-theme" not in signed_in.get("/").content.decode()

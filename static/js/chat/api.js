@@ -1,6 +1,7 @@
 // Commands go in over HTTP. Each names what it makes, so that repeating it after a lost answer is
 // safe; `repeatUntilAnswered` does so, and only a refusal from the server ends in an error.
 import { backoffMs } from "./backoff.js";
+import { pageLanguage } from "./format.js";
 import { text } from "./text.js";
 
 const TIMEOUT_MS = 20_000;
@@ -30,7 +31,7 @@ export class ApiError extends Error {
 export const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
 async function call(method, path, body, { keepalive = false, signal = null } = {}) {
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": pageLanguage };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   const isForm = body instanceof FormData;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";

@@ -1,14 +1,70 @@
-// Times, durations, amounts and names as a person reads them.
+// Sentences, times, durations, amounts and names as a person reads them.
 
 const DAY_MS = 86_400_000;
 
+const root = globalThis.document?.documentElement;
+/** The language of the page. */
+export const pageLanguage = root?.lang || "en";
+// Of the regions the language is spoken in, that of the device: en-GB writes dates unlike en-US.
+const here = globalThis.navigator?.languages?.find((tag) => tag.split("-")[0] === pageLanguage.split("-")[0]) ?? pageLanguage;
+
 // What the person has set; undefined is what the device says.
-let language;
+let language = here;
 let timeZone;
 
 export function setLocale(chosen) {
-  language = chosen.language || undefined;
+  language = chosen.language || here;
   timeZone = chosen.timeZone || undefined;
+}
+
+// Sentences in the language of the page. English is in the scripts; the page names the file of any
+// other, which has the same shape. What it lacks, or if it cannot be had, is said in English.
+const PLACE = /\{(\w+)\}/g;
+const translated = root?.dataset.texts ? await fetch(root.dataset.texts).then((answer) => answer.json()).catch(() => ({})) : {};
+
+/** The texts of one of our text.js (`name`: "chat", "settings"): sentences, and functions where there
+ *  are {places} to fill. Forms of a plural are chosen by `count`, the first of what is given. */
+export function spoken(name, english) {
+  return speak(english, translated[name]);
+}
+
+/** Why an answer ended: the log keeps a code and the English for it. */
+export function endReason({ code, text }) {
+  return translated.errors?.[code] || text;
+}
+
+export function number(value, options) {
+  return new Intl.NumberFormat(language, options).format(value);
+}
+
+function speak(english, own) {
+  if (typeof english === "string") return sentence(english, own || english);
+  if (Array.isArray(english)) return english.map((part, index) => speak(part, own?.[index]));
+  if ("other" in english) return counted(english, own);
+  return Object.fromEntries(Object.entries(english).map(([key, part]) => [key, speak(part, own?.[key])]));
+}
+
+function sentence(english, chosen) {
+  const names = placesOf(english);
+  return names.length === 0 ? chosen : (...values) => filled(chosen, names, values);
+}
+
+function counted(english, own) {
+  const [forms, spokenIn] = own?.other ? [own, pageLanguage] : [english, "en"];
+  const rules = new Intl.PluralRules(spokenIn);
+  const names = [...new Set(["count", ...placesOf(english.other)])];
+  return (...values) => filled(forms[rules.select(values[0])] ?? forms.other, names, values);
+}
+
+function placesOf(sentence) {
+  return [...new Set(Array.from(sentence.matchAll(PLACE), ([, name]) => name))];
+}
+
+function filled(sentence, names, values) {
+  return sentence.replace(PLACE, (place, name) => {
+    const value = values[names.indexOf(name)];
+    return typeof value === "number" ? number(value) : value ?? "";
+  });
 }
 
 /** Which day it is there, as a number that grows by one a day. */
@@ -40,13 +96,17 @@ export function shortTime(ms, nowMs = Date.now()) {
   return new Intl.DateTimeFormat(language, { timeZone, ...day }).format(ms);
 }
 
+export function longDate(ms) {
+  return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "long" }).format(ms);
+}
+
 export function fullTime(ms) {
   return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
 /** `isWhole`: no tenths, for a count that runs. */
 export function duration(ms, { isWhole = false } = {}) {
-  if (ms < 10_000 && !isWhole) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 10_000 && !isWhole) return `${number(ms / 1000, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
   const seconds = Math.round(ms / 1000);
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

@@ -1,8 +1,9 @@
-// Every sentence the page shows, in one place.
+// Every sentence the page shows, in one place, in English: what stands in `spoken` is what there is
+// to translate (docs/translating.md). A sentence with {places} becomes a function of what goes there,
+// in the order of the English; one that depends on a number has the forms of English plurals.
+import { spoken } from "./format.js";
 
-const plural = (count, one, many) => (count === 1 ? one : many);
-
-export const text = {
+const said = spoken("chat", {
   product: "Holdfast",
   newChat: "New chat",
   chats: "Chats",
@@ -14,7 +15,7 @@ export const text = {
   answeringNow: "answering now",
   unread: "not read yet",
   options: "Options",
-  chatMenu: (title) => `Options for “${title}”`,
+  chatMenu: "Options for “{title}”",
   rename: "Rename",
   remove: "Delete",
   pin: "Pin",
@@ -26,8 +27,8 @@ export const text = {
   save: "Save",
   cancel: "Cancel",
   titleOfChat: "Title of the chat",
-  deleted: (title) => `“${title}” was deleted.`,
-  archivedToast: (title) => `“${title}” was archived.`,
+  deleted: "“{title}” was deleted.",
+  archivedToast: "“{title}” was archived.",
   undo: "Undo",
   archivedChats: "Archived",
   deletedChats: "Recently deleted",
@@ -42,15 +43,15 @@ export const text = {
   searchPlaceholder: "Search chats, messages, commands…",
   searchResults: "Results",
   searching: "Searching…",
-  resultCount: (count) => `${count} ${plural(count, "result", "results")}`,
-  nothingFound: (query) => `Nothing found for “${query}”.`,
+  resultCount: { one: "{count} result", other: "{count} results" },
+  nothingFound: "Nothing found for “{query}”.",
   nothingFoundHint: "Try fewer or other words. “Quotes” find a phrase, a minus leaves a word out.",
   recentChats: "Recent chats",
   messagesTitle: "Found in chats",
   actionsTitle: "Commands",
   modelsTitle: "Models",
   archivedNote: "archived",
-  useModel: (name) => `Use ${name}`,
+  useModel: "Use {name}",
   messageNotHere: "This message is not in the chat any more.",
   copyLink: "Copy link to this message",
 
@@ -93,7 +94,7 @@ export const text = {
     ctrl_enter: "Ctrl or ⌘ + Enter sends, Enter starts a new line.",
   },
   sendNext: "Send: it goes next",
-  pasted: (lines) => `Pasted text, ${lines.toLocaleString()} ${plural(lines, "line", "lines")}`,
+  pasted: { one: "Pasted text, {count} line", other: "Pasted text, {count} lines" },
   pastedShow: "Show the pasted text",
   pastedEdit: "Edit the pasted text",
   pastedRemove: "Remove the pasted text",
@@ -104,7 +105,7 @@ export const text = {
   chooseModel: "Choose a model",
   searchModels: "Search models",
   noModelFound: "No model matches.",
-  contextTokens: (count) => `${Math.round(count / 1000)}k context`,
+  contextTokens: "{thousands}k context",
 
   you: "You",
   assistant: "Assistant",
@@ -112,7 +113,7 @@ export const text = {
   notSentYet: "Not sent yet: waiting for the connection.",
   waitsForCredit: "Not sent yet: your credit is set aside for answers still being written.",
   heldBack: "Not sent yet: waits for the message before it.",
-  notSent: (reason) => `Not sent. ${reason}`,
+  notSent: "Not sent. {reason}",
   sendNow: "Try now",
   sendAgain: "Send again",
   takeBack: "Edit",
@@ -126,7 +127,7 @@ export const text = {
   starting: "Starting…",
   thinking: "Thinking…",
   thought: "Thought",
-  thoughtFor: (duration) => `Thought for ${duration}`,
+  thoughtFor: "Thought for {duration}",
   stopped: "Stopped",
   stoppedEmpty: "Stopped before the first word.",
   lengthLimit: "The answer reached the model’s length limit.",
@@ -138,18 +139,19 @@ export const text = {
   copied: "Copied",
   copyFailed: "Copying was refused by the browser.",
   copyCode: "Copy code",
-  codeIn: (language) => (language ? `Code in ${language}` : "Code"),
+  codeIn: "Code in {language}",
+  codeAlone: "Code",
   plainCode: "text",
   wrapLines: "Wrap long lines",
   downloadCode: "Download code",
-  showAllLines: (count) => `Show all ${count.toLocaleString()} lines`,
+  showAllLines: { one: "Show {count} line", other: "Show all {count} lines" },
   table: "Table",
   taskDone: "Done",
   taskOpen: "Not done",
-  footnote: (number) => `Footnote ${number}`,
+  footnote: "Footnote {number}",
   backToText: "Back to the text",
   copyAnswer: "Copy the answer as Markdown",
-  thinkingFor: (duration) => `Thinking for ${duration}`,
+  thinkingFor: "Thinking for {duration}",
   regenerate: "Answer again",
   regenerateWith: "Answer again with another model",
   edit: "Edit",
@@ -158,15 +160,30 @@ export const text = {
   editNote: "The old version stays; you can go back to it.",
   previousVersion: "Previous version",
   nextVersion: "Next version",
-  versionOf: (index, count) => `Version ${index} of ${count}`,
+  versionOf: "Version {index} of {count}",
   seam: "Continued after an interruption",
   seamBeforeText: "Tried more than once",
-  seamDetail: ({ reason, means, length, time }) =>
-    `${time}: ${SEAM_REASONS[reason] ?? "The answer was interrupted"}. ${SEAM_MEANS[means] ?? ""} ${length ? `${length.toLocaleString()} ${plural(length, "byte", "bytes")} of text were already stored and kept.` : ""}`,
-  leftOut: (count) =>
-    `${count} earlier ${plural(count, "message was", "messages were")} left out: the model’s context is full.`,
-  tokens: (count) => `${count.toLocaleString()} ${plural(count, "token", "tokens")}`,
-  image: (alt) => (alt ? `Image: ${alt}` : "Image"),
+  seamDetail: "{time}: {reason} {means} {kept}",
+  seamKept: { one: "{count} byte of text was already stored and kept.", other: "{count} bytes of text were already stored and kept." },
+  seamReasons: {
+    lost: "The process that wrote the answer died and another one took over.",
+    handover: "The server was restarted and another process took over.",
+    provider: "The connection to the model broke.",
+    user: "You asked to continue.",
+    unknown: "The answer was interrupted.",
+  },
+  seamMeans: {
+    prefill: "The model went on from the stored text.",
+    ask: "The model was asked to go on exactly where it stopped.",
+    restart: "The model started over.",
+  },
+  leftOut: {
+    one: "{count} earlier message was left out: the model’s context is full.",
+    other: "{count} earlier messages were left out: the model’s context is full.",
+  },
+  tokens: { one: "{count} token", other: "{count} tokens" },
+  image: "Image: {description}",
+  imageAlone: "Image",
   announcements: "What the assistant says",
   costOf: "What this answer cost",
   answerComplete: "Answer complete.",
@@ -190,11 +207,12 @@ export const text = {
   connecting: "Connecting…",
   catchingUp: "Catching up…",
   caughtUp: "Caught up",
-  waitingToSend: (count) => `${count} ${plural(count, "message waits", "messages wait")}`,
+  waitingToSend: { one: "{count} message waits", other: "{count} messages wait" },
   newVersion: "A new version of Holdfast is here.",
   checking: "Checking the connection…",
-  offlineSince: (time) => `Offline since ${time}`,
-  nextTryIn: (seconds) => (seconds > 0 ? `next try in ${seconds} s` : "trying"),
+  offlineSince: "Offline since {time}",
+  nextTryIn: "next try in {seconds} s",
+  tryingNow: "trying",
   retryNow: "Try now",
   signedOut: "You are signed out.",
   suspended: "This account is suspended.",
@@ -209,17 +227,19 @@ export const text = {
   seeCredit: "See your credit",
   useOwnKey: "Use your own provider key",
   signUpForCredit: "Sign up to go on",
-  creditNotice: (kind, isGuest) =>
-    kind === "low"
-      ? isGuest ? "Your guest credit is coming to an end." : "Your credit is coming to an end."
-      : `${isGuest ? "Your guest credit is used up." : "Your credit is used up."} Models that cost nothing go on working; what you write is kept.`,
-  freeCreditOn: (date) => `If you add none, free credit comes on ${date}.`,
-  creditLimit: (tokens) => `Credit is short: at most ${tokens.toLocaleString()} tokens`,
+  creditNotice: {
+    low: "Your credit is coming to an end.",
+    lowOfGuest: "Your guest credit is coming to an end.",
+    empty: "Your credit is used up. Models that cost nothing go on working; what you write is kept.",
+    emptyOfGuest: "Your guest credit is used up. Models that cost nothing go on working; what you write is kept.",
+  },
+  freeCreditOn: "If you add none, free credit comes on {date}.",
+  creditLimit: { one: "Credit is short: at most {count} token", other: "Credit is short: at most {count} tokens" },
   creditLimitReached: "Your credit did not allow a longer answer.",
-  chatCost: (amount) => `This chat has cost ${amount}`,
+  chatCost: "This chat has cost {amount}",
   chatCostTitle: "What the answers cost",
-  answersAndTokens: (answers, tokens) =>
-    `${answers.toLocaleString()} ${plural(answers, "answer", "answers")}, ${tokens.toLocaleString()} ${plural(tokens, "token", "tokens")}`,
+  answersAndTokens: "{answers}, {tokens}",
+  answers: { one: "{count} answer", other: "{count} answers" },
   free: "free",
   allUsage: "All usage of this chat",
   billing: "Credit and usage",
@@ -231,17 +251,18 @@ export const text = {
 
   unreachable: "The server cannot be reached.",
   serverTrouble: "The server has a problem. Try again in a moment.",
-  refused: (status) => `The server refused this (${status}).`,
-};
+  refused: "The server refused this ({status}).",
+});
 
-const SEAM_REASONS = {
-  lost: "The process that wrote the answer died and another one took over",
-  handover: "The server was restarted and another process took over",
-  provider: "The connection to the model broke",
-  user: "You asked to continue",
-};
-const SEAM_MEANS = {
-  prefill: "The model went on from the stored text.",
-  ask: "The model was asked to go on exactly where it stopped.",
-  restart: "The model started over.",
+/** Those that depend on more than what goes into their places. */
+export const text = {
+  ...said,
+  codeIn: (language) => (language ? said.codeIn(language) : said.codeAlone),
+  image: (description) => (description ? said.image(description) : said.imageAlone),
+  nextTryIn: (seconds) => (seconds > 0 ? said.nextTryIn(seconds) : said.tryingNow),
+  contextTokens: (count) => said.contextTokens(Math.round(count / 1000)),
+  creditNotice: (kind, isGuest) => said.creditNotice[isGuest ? `${kind}OfGuest` : kind],
+  answersAndTokens: (answers, tokens) => said.answersAndTokens(said.answers(answers), said.tokens(tokens)),
+  seamDetail: ({ reason, means, length, time }) =>
+    said.seamDetail(time, said.seamReasons[reason] ?? said.seamReasons.unknown, said.seamMeans[means] ?? "", length ? said.seamKept(length) : ""),
 };

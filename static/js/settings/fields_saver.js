@@ -1,6 +1,7 @@
 // Saves each field as it is changed, one after another, and keeps what could not be saved in its
 // field with the reason beside it.
 import { applyAppearance } from "../chat/preferences.js";
+import { clockTime, setLocale } from "../chat/format.js";
 import { api, ApiError, repeatUntilAnswered } from "../chat/api.js";
 import { text } from "./text.js";
 
@@ -140,8 +141,8 @@ export class FieldsSaver {
   #showClock() {
     const clock = this.#page.querySelector("[data-clock]");
     const zone = this.#settings.time_zone || undefined;
-    const language = this.#settings.language || undefined;
-    clock.textContent = new Intl.DateTimeFormat(language, { timeZone: zone, hour: "2-digit", minute: "2-digit" }).format(Date.now());
+    setLocale({ language: this.#settings.language, timeZone: zone });
+    clock.textContent = clockTime(Date.now());
   }
 }
 

@@ -2,6 +2,7 @@ import { effect } from "../../signals.js";
 import { html, useEffect, useRef } from "../../preact.js";
 import { isAnswering } from "../fold.js";
 import { Speech } from "../speech.js";
+import { endReason } from "../format.js";
 import { text } from "../text.js";
 
 const PAUSE_MS = 1_200;
@@ -50,7 +51,7 @@ function announce(store, region) {
     if (isRunning) return;
     spoken = null;
     ended = end;
-    say([message.status === "error" ? message.error.text : text.answerComplete]);
+    say([message.status === "error" ? endReason(message.error) : text.answerComplete]);
   });
   return () => {
     stop();

@@ -1,5 +1,5 @@
 import { html, useEffect, useState } from "../../preact.js";
-import { clockTime, duration, fullTime, shortModelName } from "../format.js";
+import { clockTime, duration, endReason, fullTime, shortModelName } from "../format.js";
 import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
 import { dollars } from "../money.js";
@@ -88,7 +88,7 @@ function Outcome({ store, open, message }) {
   if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
   if (message.status === "error") {
     return html`<div class="notice notice-problem" role="alert">
-      <p>${message.error.text}</p>
+      <p>${endReason(message.error)}</p>
       ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
       ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
         <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}

@@ -1,7 +1,7 @@
 import { html } from "../../preact.js";
 import { costsOf } from "../costs.js";
 import { balanceDollars, dollars } from "../money.js";
-import { shortModelName } from "../format.js";
+import { longDate, shortModelName } from "../format.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
@@ -28,7 +28,7 @@ export function CreditNotice({ store }) {
   return html`<section class=${isUrgent ? "credit-notice credit-notice-urgent" : "credit-notice"} role=${notice.kind === "refused" ? "alert" : "status"}>
     <div class="credit-notice-text">
       <p>${notice.message ?? text.creditNotice(notice.kind, isGuest)}</p>
-      ${freeAt && html`<p class="meta">${text.freeCreditOn(freeAt.toLocaleDateString(undefined, { dateStyle: "long" }))}</p>`}
+      ${freeAt && html`<p class="meta">${text.freeCreditOn(longDate(freeAt))}</p>`}
     </div>
     <div class="credit-notice-ways">
       ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}

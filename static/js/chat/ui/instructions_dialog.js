@@ -2,19 +2,20 @@
 // opened. What is saved is on every device once the log has it, and counts from the next answer on.
 import { html, useEffect, useId, useRef, useState } from "../../preact.js";
 import { api } from "../api.js";
+import { spoken } from "../format.js";
 import { text } from "../text.js";
 
 const MAX_CHARS = 4_000;
 const TRIES = 5;
 
 // Beside the others of text.js, but read only when they are needed.
-const own = {
+const own = spoken("instructions", {
   title: "Instructions for this chat",
   help: "The model is told this in this chat, from the next answer on; after what you tell every model.",
   ofPerson: "Instructions for all chats",
   example: "Answer in French, and correct my mistakes.",
-  tooLong: (count, limit) => `${count.toLocaleString()} characters; at most ${limit.toLocaleString()} can be kept.`,
-};
+  tooLong: { one: "{count} character; at most {limit} can be kept.", other: "{count} characters; at most {limit} can be kept." },
+});
 
 export function InstructionsDialog({ store, chat, current, close }) {
   const id = useId();

@@ -1,5 +1,6 @@
 import { html, useState } from "../../preact.js";
 import { actions } from "../actions.js";
+import { keyNames } from "../shortcuts.js";
 import { text } from "../text.js";
 import { Dialog } from "./dialog.js";
 import { Icon } from "./icons.js";
@@ -19,7 +20,7 @@ export function ShortcutSheet({ close }) {
       <button type="button" class="quiet-button" aria-label=${text.close} onClick=${close}><${Icon} name="close" /></button></header>
     <div class="sheet-groups">
       ${GROUPS.map((group) => html`<section key=${group}><h3>${text.shortcutGroups[group]}</h3>
-        <dl>${rows(group).map(([label, keys]) => html`<div key=${label}><dt>${label}</dt><dd><${Keys} keys=${keys} /><span class="visually-hidden">${keys}</span></dd></div>`)}</dl>
+        <dl>${rows(group).map(([label, keys]) => html`<div key=${label}><dt>${label}</dt><dd><${Keys} keys=${keys} /><span class="visually-hidden">${keyNames(keys).join(" + ")}</span></dd></div>`)}</dl>
       </section>`)}
     </div>
     <label class="sheet-switch"><input type="checkbox" checked=${isOn} onChange=${toggle} />${text.singleKeys}</label>

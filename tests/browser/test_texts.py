@@ -1,0 +1,110 @@
+"""The chat page in a language of brackets, by the same files as a real language's, written from the
+right: no English is left, nor a physical left."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.config import pseudo
+from tests.config.pseudo import LANGUAGE, bare
+
+# What stands on the page for a person to see or hear, and is no text of a chat or name of a model.
+SEEN = """() => {
+  const unseen = "script, style, template, noscript, svg, kbd";
+  const data = ".md, [role=log], .bubble, .chat-title, time";
+  const models = ".answer-model, .model-button, .menu-option-name, .menu-group";
+  const names = ["title", "aria-label", "placeholder", "alt", "data-said"];
+  const texts = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const { data: text, parentElement } = walker.currentNode;
+    if (!parentElement.closest(`${unseen}, ${data}, ${models}`)) texts.push(text);
+  }
+  for (const element of document.querySelectorAll("body *:not(.chat-link, time)"))
+    for (const name of names) texts.push(element.getAttribute(name) ?? "");
+  return texts;
+}"""
+# The root of the page, before any script of the page runs. (A page that Playwright answered for the
+# server would be a stranger's to Chromium, and open no socket to this machine.)
+ROOT = """
+new MutationObserver((_, observer) => {
+  const root = document.documentElement;
+  if (!root) return;
+  Object.assign(root, { lang: "%s", dir: "rtl" });
+  root.dataset.texts = "/pseudo.json";
+  observer.disconnect();
+}).observe(document, { childList: true });
+"""
+WORD = re.compile(r"[^\W\d_]{3,}")
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pseudo")
+    pseudo.write(folder / "locale", folder / "texts")
+    return (folder / "texts" / f"{LANGUAGE}.json").read_text()
+
+
+@pytest.fixture
+def bracketed(new_context, stack, catalogue):
+    """The page as the server makes it in that language (tests/config/test_texts.py)."""
+    context = new_context(service_workers="block")
+    context.add_init_script(ROOT % LANGUAGE)
+    context.route("**/pseudo.json", lambda route: route.fulfill(body=catalogue))
+    page = context.new_page()
+    page.goto(stack.url)
+    return page
+
+
+# Names of models and chats where they stand within other texts, and of keys.
+NAMES = re.compile(r"\[\[\S+\]\]|Known|Zebra|Holdfast|Esc|Ctrl|Shift|Alt|Enter|Backspace|openai")
+
+
+def left_of(page):
+    """Words without brackets."""
+    left = NAMES.sub(" ", bare("\n".join(page.evaluate(SEEN))))
+    return [line.strip() for line in left.splitlines() if WORD.search(line)]
+
+
+def write(page, text):
+    field = page.locator(".composer textarea")
+    field.fill(text)
+    field.press("Enter")
+
+
+def test_no_state_of_the_chat_page_shows_english(bracketed, shot):
+    page, left = bracketed, []
+    expect(page.locator(".composer textarea")).to_be_visible()
+    expect(page.locator(".empty")).to_contain_text("⟦")
+    left += left_of(page)
+    shot(page, "texts-empty-rtl")
+    write(page, "[[tokens=6]] Zebra")
+    answer = page.locator(".message-answer").last
+    expect(answer).to_have_attribute("aria-busy", "false", timeout=30_000)
+    left += left_of(page)
+    write(page, "[[rate=12&tokens=400]] Zebra")
+    expect(answer.locator(".md")).to_have_text(re.compile(r"\S"))
+    left += left_of(page)
+    page.locator(".round-button-stop").click()
+    expect(page.locator(".message-answer").last).to_have_attribute("aria-busy", "false")
+    left += left_of(page)
+    write(page, "[[status=401]] Zebra")
+    expect(page.locator(".message-answer .notice-problem")).to_contain_text("⟦")
+    left += left_of(page)
+    shot(page, "texts-chat-rtl")
+    page.keyboard.press("Control+k")
+    expect(page.locator(".palette-list")).to_contain_text("⟦")
+    left += left_of(page)
+    shot(page, "texts-palette-rtl")
+    page.locator(".palette-field input").fill("Nowhere at all")
+    expect(page.locator(".palette")).to_contain_text("⟦")
+    page.keyboard.press("Escape")
+    page.locator(".composer .model-button").click()
+    left += left_of(page)
+    page.keyboard.press("Escape")
+    page.locator("body").press("?")
+    expect(page.locator("dialog[open]")).to_contain_text("⟦")
+    left += left_of(page)
+    shot(page, "texts-shortcuts-rtl")
+    assert sorted(set(left)) == []

@@ -59,7 +59,7 @@ if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql" and not _directs:
     os.environ["DATABASE_URL"] = _server.get_uri()
     # Nobody misses what a power cut takes from it; what is killed has a server of its own.
     with psycopg.connect(_server.get_uri(), autocommit=True) as _connection:
-        for _name in ("fsync", "synchronous_commit", "full_page_writes"):
+        for _name in ("fsync", "full_page_writes"):
             _connection.execute(f"ALTER SYSTEM SET {_name} = off")
         _connection.execute("SELECT pg_reload_conf()")
 

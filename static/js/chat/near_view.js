@@ -59,11 +59,13 @@ function keepPlace(scroller, target) {
   isPlaceKept = true;
   const topOf = (element) => element.getBoundingClientRect().top;
   const before = topOf(middle);
+  const { scrollTop } = scroller;
   // The browser's own way would hold on to something that goes, and move the page once more.
   scroller.style.overflowAnchor = "none";
   requestAnimationFrame(() => {
     const now = document.getElementById(middle.id);
-    if (now) scroller.scrollTop += topOf(now) - before;
+    // Whoever has scrolled meanwhile, a person or a link to a message, knows where to.
+    if (now && scroller.scrollTop === scrollTop) scroller.scrollTop += topOf(now) - before;
     requestAnimationFrame(() => {
       isPlaceKept = false;
       scroller.style.overflowAnchor = "";

@@ -17,11 +17,10 @@ export function Jump({ store, open, keeper }) {
       return undefined;
     }
     open.showBranchOf(target.message);
-    keeper.letGo();
     let frames = 0;
     let request = requestAnimationFrame(function look() {
       const element = document.getElementById(`m-${target.message}`);
-      if (element) show(element, store);
+      if (element) show(element, store, keeper);
       else if (frames++ < FRAMES) request = requestAnimationFrame(look);
     });
     return () => cancelAnimationFrame(request);
@@ -29,8 +28,10 @@ export function Jump({ store, open, keeper }) {
   return null;
 }
 
-function show(element, store) {
+function show(element, store, keeper) {
   element.scrollIntoView({ block: "center", behavior: "instant" });
+  // Only now: an event of the scrolling before, to the end, would have held on again.
+  keeper.letGo();
   element.classList.add("message-target");
   element.tabIndex = -1;
   element.focus({ preventScroll: true });

@@ -44,7 +44,8 @@ async def alone(
     try:
         return await turn.take_first() and await _do(name, work, turn)
     finally:
-        await pipe.aclose()
+        # Whoever is cancelled here does not leave the connection open.
+        await asyncio.shield(asyncio.ensure_future(pipe.aclose()))
 
 
 async def _do(name: str, work: Callable[[], Awaitable[object]], turn: "_Turn") -> bool:

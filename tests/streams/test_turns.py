@@ -1,5 +1,6 @@
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -141,3 +142,19 @@ async def test_while_redis_is_away_nothing_is_done(settings):
     work = Work()
     assert not await alone("chore", work)
     assert work.begun == 0
+
+
+async def test_a_cancellation_is_obeyed_at_any_moment_and_leaves_no_connection():
+    """What is left open is told by a ResourceWarning, which fails a test."""
+    chance = random.Random(7)
+
+    async def brief():
+        await asyncio.sleep(0.001)
+
+    for _ in range(300):
+        task = asyncio.create_task(alone("brief", brief))
+        await asyncio.sleep(chance.random() * 0.003)
+        if task.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await task
+    await asyncio.sleep(0.05)

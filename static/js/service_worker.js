@@ -18,7 +18,8 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== location.origin || !BUILD.keeps) return;
-  if (request.mode === "navigate" && CHAT_PAGES.test(url.pathname)) event.respondWith(page(event));
+  if (request.mode === "navigate")
+    event.respondWith(CHAT_PAGES.test(url.pathname) ? page(event) : asked(event));
   else if (url.pathname.startsWith(BUILD.static)) event.respondWith(file(request));
 });
 
@@ -37,13 +38,18 @@ async function activate() {
   const old = names.filter((name) => name.startsWith(PREFIX) && name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
   // The request for a page does not wait until this worker has started.
-  await self.registration.navigationPreload?.enable();
+  await self.registration.navigationPreload?.[BUILD.keeps ? "enable" : "disable"]();
   await self.clients.claim();
 }
 
+// Every page comes by this, also those of which nothing is kept: what the browser has asked for
+// ahead and is not taken here it asks for again, and the address a provider of sign-ins sends people
+// back to is good for one time.
+const asked = async (event) => (await event.preloadResponse) ?? fetch(event.request);
+
 async function page(event) {
   try {
-    const response = (await event.preloadResponse) ?? (await fetch(event.request));
+    const response = await asked(event);
     return AWAY.has(response.status) ? ((await shell()) ?? response) : response;
   } catch (error) {
     const kept = await shell();

@@ -32,12 +32,12 @@ from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import settings_json
 from billing.statements import balance_json
-from chat import chat_lists, chats, drafts, outbox, paying, sends
+from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn, OtherPerson
-from chat.models import Reply
+from chat.models import Chat, Reply
 from chat.own_models import find_for, models_for
 from chat.stops import tell_workers
 from chat.transcript import is_cursor
@@ -63,12 +63,12 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     person = await _person(request)
     if person is not None and not person.is_guest:
         await guest_joins.arrive(person)
-    if chat_id is not None:
-        await _require_own_chat(person, chat_id)
-    config = await _page_config(person, chat_id)
+    shown = await _own_chat(person, chat_id) if chat_id is not None else None
+    config = await _page_config(person, shown)
     if person is not None:
         config["settings"] = settings_json(person, preferences_of_page(request))
-    response = await sync_to_async(render)(request, "chat/page.html", {"config": config})
+    context = {"config": config, "glimpse": glimpse.readable(config["last"])}
+    response = await sync_to_async(render)(request, "chat/page.html", context)
     COMPRESS.process_response(request, response)  # In place.
     if person is None:
         await sync_to_async(set_visitor_cookie)(request, response)
@@ -77,16 +77,17 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     return response
 
 
-async def _require_own_chat(person: User | None, chat_id: uuid.UUID) -> None:
+async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
     if person is None:
         raise Http404
     try:
-        await sync_to_async(chats.own_chat)(person, chat_id)
+        return await sync_to_async(chats.own_chat)(person, chat_id)
     except ChatNotFound as error:
         raise Http404 from error
 
 
-async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[str, Any]:
+async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any]:
+    chat_id = shown.id if shown else None
     models, default = await _offered(person)
     # The cursor is read first: what happens between the two reads is then watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
@@ -96,11 +97,16 @@ async def _page_config(person: User | None, chat_id: uuid.UUID | None) -> dict[s
         **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
         "drafts": await sync_to_async(drafts.drafts_of)(person) if person else [],
         "cursor": cursor,
+        "last": await _last_messages(person, shown) if person and shown else [],
         "models": [model.to_dict() for model in models],
         "default_model": default,
         "balance": await sync_to_async(balance_json)(person) if person else None,
         "ws_path": "/ws",
     }
+
+
+async def _last_messages(person: User, shown: Chat) -> list[dict[str, Any]]:
+    return await glimpse.last_messages(person.stream, shown.id, shown.tip_id)
 
 
 def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:

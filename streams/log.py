@@ -116,6 +116,10 @@ class Log:
             more = more and (limit is None or len(found) < limit)
         return found if limit is None else found[:limit]
 
+    async def read_last(self, stream: str, chat: str, limit: int) -> list[Entry]:
+        """The last entries of a chat's index, at most `limit`, oldest first, without parts."""
+        return list(map(to_entry, await self._reader.last(stream, chat, limit)))
+
     async def tail(self, stream: str) -> str:
         """The id of the last entry; "0-0" when there is none."""
         return await self._reader.tail(stream)

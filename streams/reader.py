@@ -43,6 +43,12 @@ class Reader:
         rows = await self._pipe.execute("XREVRANGE", key, "+", "-", "COUNT", 1)
         return rows[0][0].decode() if rows else "0-0"
 
+    async def last(self, stream: str, chat: str, limit: int) -> list[Raw]:
+        """The last `limit` entries of a chat's index, oldest first; parts are not among them."""
+        key = stream_keys(self._prefix, stream).chat(valid_name(chat))
+        rows = await self._pipe.execute("XREVRANGE", key, "+", "-", "COUNT", limit)
+        return from_index(chat.encode(), rows[::-1])
+
     async def _range(self, key: str, after: str, limit: int) -> Any:
         return await self._pipe.execute("XRANGE", key, f"({after}", "+", "COUNT", limit)
 

@@ -17,6 +17,17 @@ export function setLocale(chosen) {
   timeZone = chosen.timeZone || undefined;
 }
 
+// Making one of these takes longer than what it is made for, and a list asks for thousands.
+const formats = new Map();
+
+function format(kind, tag, options) {
+  const key = JSON.stringify([kind, tag, options]);
+  if (!formats.has(key)) formats.set(key, new Intl[kind](tag, options));
+  return formats.get(key);
+}
+
+const dateFormat = (options, tag = language) => format("DateTimeFormat", tag, { timeZone, ...options });
+
 // Sentences in the language of the page. English is in the scripts; the page names the file of any
 // other, which has the same shape. What it lacks, or if it cannot be had, is said in English.
 const PLACE = /\{(\w+)\}/g;
@@ -34,7 +45,7 @@ export function endReason({ code, text }) {
 }
 
 export function number(value, options) {
-  return new Intl.NumberFormat(language, options).format(value);
+  return format("NumberFormat", language, options).format(value);
 }
 
 function speak(english, own) {
@@ -69,7 +80,7 @@ function filled(sentence, names, values) {
 
 /** Which day it is there, as a number that grows by one a day. */
 function dayNumber(ms) {
-  const parts = new Intl.DateTimeFormat("en-u-ca-gregory-nu-latn", { timeZone, year: "numeric", month: "numeric", day: "numeric" }).formatToParts(ms);
+  const parts = dateFormat({ year: "numeric", month: "numeric", day: "numeric" }, "en-u-ca-gregory-nu-latn").formatToParts(ms);
   const { year, month, day } = Object.fromEntries(parts.map(({ type, value }) => [type, Number(value)]));
   return Date.UTC(year, month - 1, day) / DAY_MS;
 }
@@ -81,11 +92,11 @@ export function recencyGroup(updatedMs, nowMs, groups) {
   if (daysAgo <= 1) return groups.yesterday;
   if (daysAgo <= 7) return groups.week;
   if (daysAgo <= 30) return groups.month;
-  return new Intl.DateTimeFormat(language, { timeZone, month: "long", year: "numeric" }).format(updatedMs);
+  return dateFormat({ month: "long", year: "numeric" }).format(updatedMs);
 }
 
 export function clockTime(ms) {
-  return new Intl.DateTimeFormat(language, { timeZone, hour: "2-digit", minute: "2-digit" }).format(ms);
+  return dateFormat({ hour: "2-digit", minute: "2-digit" }).format(ms);
 }
 
 /** The time of a day, or the day of a year: as short as it can be told. */
@@ -93,15 +104,15 @@ export function shortTime(ms, nowMs = Date.now()) {
   if (dayNumber(ms) === dayNumber(nowMs)) return clockTime(ms);
   const yearOf = (time) => new Date(dayNumber(time) * DAY_MS).getUTCFullYear();
   const day = { day: "numeric", month: "short", ...(yearOf(ms) !== yearOf(nowMs) && { year: "numeric" }) };
-  return new Intl.DateTimeFormat(language, { timeZone, ...day }).format(ms);
+  return dateFormat({ ...day }).format(ms);
 }
 
 export function longDate(ms) {
-  return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "long" }).format(ms);
+  return dateFormat({ dateStyle: "long" }).format(ms);
 }
 
 export function fullTime(ms) {
-  return new Intl.DateTimeFormat(language, { timeZone, dateStyle: "medium", timeStyle: "medium" }).format(ms);
+  return dateFormat({ dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
 /** `isWhole`: no tenths, for a count that runs. */

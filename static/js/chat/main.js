@@ -6,12 +6,15 @@ import { OwnStore } from "./own_store.js";
 import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { App } from "./ui/app.js";
+import { fetchPart } from "./ui/parts.js";
 
 const own = new OwnStore();
 const page = JSON.parse(document.getElementById("config").textContent);
 const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
+// What the page shows already stays until it can be drawn in full.
+if (config.last?.length > 0) await fetchPart("conversation").catch(() => {});
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

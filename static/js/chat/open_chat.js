@@ -2,7 +2,7 @@
 // one message's signal tick, once per frame; nothing else is touched.
 import { batch, signal } from "../signals.js";
 import { oncePerFrame } from "./frames.js";
-import { Change, emptyTranscript, foldEntry, isAnswering, shownChild, shownPath } from "./fold.js";
+import { Change, emptyTranscript, foldEntry, isAnswering, ROOT, shownChild, shownPath } from "./fold.js";
 import { later } from "./slices.js";
 import { matchesFingerprint } from "./verify.js";
 
@@ -20,6 +20,8 @@ export class OpenChat {
   isDeleted = signal(false);
   /** Whether what is shown is the whole chat: kept in this browser, or replay has caught up. */
   isLoaded = signal(false);
+  /** Until then, what the page has brought along of it: its last messages, an OpenChat of their own. */
+  glimpse = signal(null);
   /** Whether it is known where to go on reading: what this browser keeps has been looked up. */
   isReady = signal(false);
   /** Told at once of the ids of messages that changed (null: all of them). */
@@ -33,6 +35,7 @@ export class OpenChat {
 
   #hasCaughtUp = false;
   #auditedAtMs = 0;
+  #path = null;
   #ticks = new Map();
   #dirty = new Set();
   #isShapeDirty = false;
@@ -71,6 +74,7 @@ export class OpenChat {
       if (!result) continue;
       if (result.message) changed.add(result.message);
       if (result.change !== Change.TEXT) this.#isShapeDirty = true;
+      if (result.change === Change.SHAPE) this.#path = null;
       if (ENDS.has(data.type)) this.#ended(this.transcript.messages[data.message]);
     }
     for (const id of changed) this.#dirty.add(id);
@@ -94,6 +98,16 @@ export class OpenChat {
     return true;
   }
 
+  /** Show these messages, each the parent of the next, while there is nothing else yet. */
+  showFirst(messages) {
+    const glimpse = new OpenChat(this.id);
+    messages.forEach((message, index) => {
+      glimpse.transcript.messages[message.id] = message;
+      glimpse.transcript.children[messages[index - 1]?.id ?? ROOT] = [message.id];
+    });
+    this.glimpse.value = glimpse;
+  }
+
   /** Replay has caught up: draw now what was gathered. */
   caughtUp() {
     this.#hasCaughtUp = true;
@@ -102,8 +116,9 @@ export class OpenChat {
     this.isLoaded.value = true;
   }
 
+  /** The messages shown, first to last. Not to be changed: many ask for it, and it is made once. */
   path() {
-    return shownPath(this.transcript);
+    return (this.#path ??= shownPath(this.transcript));
   }
 
   answering() {
@@ -136,6 +151,7 @@ export class OpenChat {
   }
 
   #redraw() {
+    this.#path = null;
     this.#isShapeDirty = true;
     this.#flush();
   }

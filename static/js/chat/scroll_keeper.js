@@ -13,6 +13,7 @@ export class ScrollKeeper {
   #scroller;
   #observer;
   #lastTop = 0;
+  #fromEnd = 0;
   #isTouched = false;
   #listening = new AbortController();
 
@@ -42,6 +43,11 @@ export class ScrollKeeper {
     const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth && !isCalm ? "smooth" : "instant" });
     this.#lastTop = this.#scroller.scrollTop;
+  }
+
+  /** The whole chat is there in the place of its last messages: a reader among them stays there. */
+  stayFromEnd() {
+    if (!this.isAtEnd.peek()) this.#scroller.scrollTop = this.#scroller.scrollHeight - this.#fromEnd;
   }
 
   /** Something further up is shown now: stay there. */
@@ -78,6 +84,7 @@ export class ScrollKeeper {
     if (scrollTop < this.#lastTop && !this.#isNearEnd()) this.#letGo();
     else if (scrollTop >= this.#lastTop && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
     this.#lastTop = scrollTop;
+    this.#fromEnd = this.#scroller.scrollHeight - scrollTop;
   };
 
   #isNearEnd() {

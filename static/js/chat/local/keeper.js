@@ -55,7 +55,11 @@ export class ChatKeeper {
 
   #mark(ids) {
     const { messages } = this.#open.transcript;
-    if (ids.some((id) => !this.#positions.has(id))) {
+    const known = this.#positions.size;
+    const added = ids.filter((id) => !this.#positions.has(id));
+    if (known > 0 && known + added.length === Object.keys(messages).length) {
+      added.forEach((id, index) => this.#positions.set(id, known + index)); // in the order made
+    } else if (added.length > 0) {
       Object.keys(messages).forEach((id, index) => this.#positions.set(id, index));
     }
     for (const id of ids) if (this.#positions.has(id)) this.#dirty.add(blockOf(this.#positions.get(id)));

@@ -142,6 +142,10 @@ function ChatPane({ store }) {
     setKeeper(created);
     return () => created.dispose();
   }, []);
+  const isLoaded = open?.isLoaded.value ?? true;
+  useLayoutEffect(() => {
+    if (isLoaded) keeper?.stayFromEnd();
+  }, [isLoaded]);
   useLayoutEffect(() => {
     if (!store.finding.target.peek()) keeper?.toEnd();
   }, [open, keeper]);
@@ -165,7 +169,10 @@ function ChatBody({ store, open }) {
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;
   const conversation = part("conversation");
-  if (!open.isLoaded.value || !conversation) return html`<${Skeleton} />`;
+  const glimpse = open.isLoaded.value ? null : open.glimpse.value;
+  if (!conversation || !(open.isLoaded.value || glimpse)) return html`<${Skeleton} />`;
+  // There to be read; what can be done with it needs the rest.
+  if (glimpse) return html`<div key="glimpse" inert><${conversation.Transcript} store=${store} open=${glimpse} /></div>`;
   return html`<${conversation.Transcript} store=${store} open=${open} />`;
 }
 

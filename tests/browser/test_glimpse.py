@@ -1,0 +1,74 @@
+"""The last messages are on the page: readable before a script has run, and without the log."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import ChatPage
+
+NO_SOCKET = """window.WebSocket = class extends EventTarget {
+  readyState = 0;
+  send() {}
+  close() {}
+};"""
+
+
+def test_the_last_messages_are_there_before_the_log_is_read(alice, new_context, shot):
+    alice.ask("[[tokens=5]] first **question**")
+    alice.ask("[[tokens=7]] second question")
+    written = alice.text_of(alice.answers.last)
+    unread = _without_the_log(new_context, alice)
+    expect(unread.locator(".message-answer .md")).to_have_count(2)
+    expect(unread.locator(".message-answer .md").last).to_have_text(written)
+    expect(unread.locator(".message-user")).to_have_count(2)
+    shot(unread, "glimpse")
+
+
+def test_they_can_be_read_without_a_script(alice, browser, shot):
+    alice.ask("[[tokens=5]] a <b>question</b>")
+    written = alice.text_of(alice.answers.last)
+    # Not watched as others are: it has every reason to complain.
+    context = browser.new_context(storage_state=alice.page.context.storage_state())
+    context.route("**/*.js", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(alice.page.url)
+    expect(page.locator(".bubble")).to_have_text("[[tokens=5]] a <b>question</b>")
+    expect(page.locator(".far-text")).to_have_text(written)
+    shot(page, "glimpse-no-script")
+    context.close()
+
+
+def test_what_is_said_before_the_log_is_read_goes_to_the_end_of_the_chat(alice, new_context):
+    alice.ask("[[tokens=5]] first")
+    early = _without_the_log(new_context, alice)
+    expect(early.locator(".message-answer .md")).to_have_count(1)
+    ChatPage(early, alice.url).send("[[tokens=5]] said early")
+    expect(alice.answers).to_have_count(2)
+    alice.ended()
+    said = alice.questions.locator(".bubble")
+    expect(said).to_have_text(["[[tokens=5]] first", "[[tokens=5]] said early"])
+
+
+def test_the_branch_that_was_chosen_is_the_one_shown(alice, new_context):
+    alice.ask("[[tokens=5]] First")
+    alice.questions.last.hover()
+    alice.questions.last.get_by_role("button", name="Edit").click()
+    alice.page.get_by_role("textbox", name="Edit your message").fill("[[tokens=5]] Other")
+    alice.page.locator(".message-editing").get_by_role("button", name="Send").click()
+    expect(alice.questions.last.locator(".bubble")).to_have_text("[[tokens=5]] Other")
+    alice.ended()
+    other = _without_the_log(new_context, alice)
+    expect(other.locator(".message-user .bubble")).to_have_text("[[tokens=5]] Other")
+    with alice.page.expect_response(re.compile(r"/branch\b")):
+        alice.questions.last.get_by_role("button", name="Previous version").click()
+    first = _without_the_log(new_context, alice)
+    expect(first.locator(".message-user .bubble")).to_have_text("[[tokens=5]] First")
+
+
+def _without_the_log(new_context, alice) -> Page:
+    """The open chat in a browser that keeps nothing of it and cannot follow it."""
+    context = new_context(storage_state=alice.page.context.storage_state())
+    page = context.new_page()
+    page.add_init_script(NO_SOCKET)
+    page.goto(alice.page.url)
+    return page

@@ -1,3 +1,4 @@
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
@@ -148,12 +149,16 @@ class UserAdmin(admin.ModelAdmin[User]):
             return False
         return super().has_change_permission(request, obj)
 
+    @admin.display(description=_("stream"))
+    def stream(self, person: User) -> str:
+        return person.stream
+
     @admin.display(description=_("last seen"), ordering="seen_at")
     def last_seen(self, person: User) -> datetime | None:
         seen_at: datetime | None = person.seen_at  # type: ignore[attr-defined]
         return seen_at
 
-    @admin.display(description="suspended", boolean=True, ordering="suspended_at")
+    @admin.display(description=_("suspended"), boolean=True, ordering="suspended_at")
     def is_suspended(self, person: User) -> bool:
         return person.suspended_at is not None
 
@@ -231,7 +236,7 @@ def _refusal(act: Any, chosen: list[User], operator: User) -> str:
 class SecurityEventAdmin(ReadOnlyAdmin):
     """To be read only: the database refuses changes too."""
 
-    list_display = ["at", "kind", "person_id", "email", "address", "note", "operator_id"]
+    list_display = ["at", "kind", "id_of_person", "email", "address", "note", "operator_id"]
     list_filter = ["kind", "at"]
     search_fields = ["person__id", "person__email", "address", "note"]
     date_hierarchy = "at"
@@ -241,9 +246,13 @@ class SecurityEventAdmin(ReadOnlyAdmin):
         # Left out of list_select_related: its inner join would hide who has been deleted.
         return super().get_queryset(request).prefetch_related("person")
 
-    @admin.display(description="email")
+    @admin.display(description=_("person id"), ordering="person_id")
+    def id_of_person(self, event: SecurityEvent) -> uuid.UUID | None:
+        return event.person_id
+
+    @admin.display(description=_("email"))
     def email(self, event: SecurityEvent) -> str:
         try:
             return str(event.person)
         except User.DoesNotExist:
-            return "deleted"
+            return gettext("deleted")

@@ -3,9 +3,11 @@
 What the person has set counts; where they have set nothing it is what their device says: the
 `Accept-Language` header, and a cookie in which our pages note the time zone of the device. Only
 pages are asked about, and only when there is a session: whoever just looks pays nothing. The API
-answers in the language that its caller names: our scripts name that of their page.
+answers in the language that its caller names: our scripts name that of their page. No script can
+name one for a WebSocket, so what is said there is in the language that a page would have.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,6 +73,29 @@ def preferences_of_page(request: HttpRequest) -> Preferences:
 def context(request: HttpRequest) -> dict[str, Any]:
     """For every template: what the root of the page says of its look."""
     return {"appearance": preferences_of_page(request).appearance}
+
+
+def zone_name() -> str:
+    """The time zone in which this page shows times, as people read it."""
+    return timezone.get_current_timezone_name().replace("_", " ")
+
+
+def language_for_socket(scope: Mapping[str, Any], row: Preferences) -> AbstractContextManager[None]:
+    """What is said within it is in the language of the person at the other end of a WebSocket."""
+    if len(settings.LANGUAGES) == 1:
+        return nullcontext()
+    return translation.override(
+        row.language or translation.get_language_from_request(_opening(scope))
+    )
+
+
+def _opening(scope: Mapping[str, Any]) -> HttpRequest:
+    """As much of the request that opened a WebSocket as tells the language of a browser."""
+    request = HttpRequest()
+    request.COOKIES = dict(scope.get("cookies", {}))
+    named = [value for name, value in scope["headers"] if name == b"accept-language"]
+    request.META["HTTP_ACCEPT_LANGUAGE"] = b",".join(named).decode("latin-1")
+    return request
 
 
 def _has_session(request: HttpRequest) -> bool:

@@ -6,6 +6,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -75,7 +76,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return self.email or f"guest {str(self.id)[:8]}"
+        return self.email or gettext("guest %(id)s") % {"id": str(self.id)[:8]}
 
     @property
     def stream(self) -> str:
@@ -184,7 +185,7 @@ class Export(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", _("waits for a worker")
         BUILDING = "building", _("being made")
-        READY = "ready", "ready"
+        READY = "ready", _("ready")
         FAILED = "failed", _("could not be made")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

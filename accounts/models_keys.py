@@ -27,9 +27,9 @@ class ProviderKey(models.Model):
         UNREADABLE = "unreadable", _("Cannot be read")
 
     class Check(models.TextChoices):
-        NONE = "", "none"
-        LIST = "list", "its models"
-        FULL = "full", "everything"
+        NONE = "", _("none")
+        LIST = "list", _("its models")
+        FULL = "full", _("everything")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import sessions as account_sessions
+from accounts.device_locale import zone_name
 from accounts.devices import device_name
 from accounts.models import SecurityEvent, User
 from accounts.security_events import record
@@ -30,7 +31,9 @@ def security_events(request: HttpRequest) -> HttpResponse:
         return redirect("chat:page")
     events = SecurityEvent.objects.filter(person=person).order_by("-at", "-id")
     page = Paginator(events, EVENTS_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "accounts/security_events.html", {"page": page})
+    return render(
+        request, "accounts/security_events.html", {"page": page, "time_zone": zone_name()}
+    )
 
 
 @never_cache

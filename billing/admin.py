@@ -11,6 +11,7 @@ from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, S
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import UserAdmin
@@ -28,8 +29,8 @@ from billing.money import MICRO_PER_CENT, dollars
 class PurseAdmin(MoneyAdmin):
     list_display = [
         "person",
-        money("balance_micro_usd", "balance"),
-        money("held_micro_usd", "held"),
+        money("balance_micro_usd", _("balance")),
+        money("held_micro_usd", _("held")),
         "entries",
         "zero_since",
         "created_at",
@@ -58,8 +59,8 @@ class PurseAdmin(MoneyAdmin):
     def books(self, purse: Purse) -> str:
         query = f"?q={purse.person_id}"
         links = [
-            (reverse("admin:billing_ledgerentry_changelist") + query, "ledger"),
-            (reverse("admin:billing_usage_changelist") + query, "usage"),
+            (reverse("admin:billing_ledgerentry_changelist") + query, gettext("ledger")),
+            (reverse("admin:billing_usage_changelist") + query, gettext("usage")),
         ]
         return format_html('<a href="{}">{}</a> · <a href="{}">{}</a>', *links[0], *links[1])
 
@@ -70,7 +71,7 @@ class LedgerEntryAdmin(MoneyAdmin):
         "at",
         "person",
         "kind",
-        money("amount_micro_usd", "amount"),
+        money("amount_micro_usd", _("amount")),
         money("balance_after_micro_usd", _("balance after")),
         "reason",
         "staff",
@@ -117,7 +118,7 @@ class LedgerEntryAdmin(MoneyAdmin):
         rows: QuerySet[LedgerEntry] = super().get_queryset(request)
         return rows.annotate(staff_email=Subquery(staff[:1]))
 
-    @admin.display(description="by", ordering="staff_email")
+    @admin.display(description=_("by"), ordering="staff_email")
     def staff(self, entry: LedgerEntry) -> str:
         """Their id, when they are not here any more."""
         name: str | None = entry.staff_email  # type: ignore[attr-defined]
@@ -132,8 +133,8 @@ class HoldAdmin(MoneyAdmin):
         "key",
         "state",
         "model",
-        money("amount_micro_usd", "held"),
-        money("charged_micro_usd", "charged"),
+        money("amount_micro_usd", _("held")),
+        money("charged_micro_usd", _("charged")),
         "attempt",
         "updated_at",
     ]
@@ -167,8 +168,8 @@ class UsageAdmin(MoneyAdmin):
         "purpose",
         "prompt_tokens",
         "completion_tokens",
-        money("cost_micro_usd", "cost"),
-        money("charged_micro_usd", "charged"),
+        money("cost_micro_usd", _("cost")),
+        money("charged_micro_usd", _("charged")),
         "free",
         "estimated",
         "price",
@@ -207,9 +208,9 @@ class TopUpAdmin(MoneyAdmin):
     list_display = [
         "created_at",
         "person",
-        money("credit_micro_usd", "credit"),
-        money("fee_micro_usd", "fee"),
-        money("total_micro_usd", "total"),
+        money("credit_micro_usd", _("credit")),
+        money("fee_micro_usd", _("fee")),
+        money("total_micro_usd", _("total")),
         "state",
         "refunded",
         "disputed",
@@ -244,11 +245,11 @@ class TopUpAdmin(MoneyAdmin):
         may: bool = request.user.has_perm("billing.refund_payment")
         return may and bool(settings.STRIPE_SECRET_KEY)
 
-    @admin.display(description="refunded", ordering="refunded_cents")
+    @admin.display(description=_("refunded"), ordering="refunded_cents")
     def refunded(self, top_up: TopUp) -> str:
         return _cents(top_up.refunded_cents)
 
-    @admin.display(description="disputed", ordering="disputed_cents")
+    @admin.display(description=_("disputed"), ordering="disputed_cents")
     def disputed(self, top_up: TopUp) -> str:
         return _cents(top_up.disputed_cents)
 
@@ -260,7 +261,12 @@ class TopUpAdmin(MoneyAdmin):
             refunded=Sum("refunded_cents"),
             disputed=Sum("disputed_cents"),
         )
-        return [(name.capitalize(), dollars((c or 0) * MICRO_PER_CENT)) for name, c in sums.items()]
+        labels = (_("Paid"), _("Fees"), _("Refunded"), _("Disputed"))
+        cents = [total or 0 for total in sums.values()]
+        return [
+            (str(label), dollars(of_label * MICRO_PER_CENT))
+            for label, of_label in zip(labels, cents, strict=True)
+        ]
 
 
 def _cents(cents: int) -> str:
@@ -273,19 +279,19 @@ class AuditRunAdmin(ReadOnlyAdmin):
     date_hierarchy = "finished_at"
     ordering = ["-finished_at"]
 
-    @admin.display(description="balances", boolean=True)
+    @admin.display(description=_("balances"), boolean=True)
     def is_right(self, run: AuditRun) -> bool:
         return run.is_clean
 
 
-@admin.display(description="credit", ordering="credit")
+@admin.display(description=_("credit"), ordering="credit")
 def credit(person: User) -> str:
     amount: int | None = person.credit  # type: ignore[attr-defined]
     url = reverse("admin:billing_purse_changelist") + f"?q={person.pk}"
     return format_html('<a href="{}">{}</a>', url, "–" if amount is None else dollars(amount))
 
 
-@admin.display(description="spent", ordering="spent")
+@admin.display(description=_("spent"), ordering="spent")
 def spent(person: User) -> str:
     return dollars(person.spent or 0)  # type: ignore[attr-defined]
 

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
 from accounts.models import User
@@ -54,7 +55,7 @@ class MoneyAdmin(ReadOnlyAdmin):
         rows = rows.annotate(email=Subquery(person.values("email")[:1]))
         return rows
 
-    @admin.display(description="person", ordering="email")
+    @admin.display(description=_("person"), ordering="email")
     def person(self, row: Any) -> str:
         person_id: uuid.UUID = getattr(row, self.person_field)
         url = reverse("admin:billing_purse_changelist") + f"?q={person_id}"

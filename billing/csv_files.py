@@ -16,6 +16,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # What is put together before it is sent.
 CHUNK_CHARS = 64 * 1024
 
+# Rows that are read from the database at a time.
+CSV_BATCH = 500
+
 
 class CsvResponse(StreamingHttpResponse):
     """A download whose rows come from a sync iterator. Each chunk is made when it is asked for, on

@@ -34,7 +34,9 @@ class OutOfCredit(BillingError):
 
 class CreditHeld(OutOfCredit):
     code = "credit_held"
-    message = "Your credit is set aside for answers that are still being written. Wait for them."
+    message = gettext_noop(
+        "Your credit is set aside for answers that are still being written. Wait for them."
+    )
 
 
 class NoPrice(BillingError):

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.models_prices import Price as Price
@@ -49,7 +50,7 @@ class Purse(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"purse of {self.person_id}"
+        return gettext("purse of %(person)s") % {"person": self.person_id}
 
     @property
     def available_micro_usd(self) -> int:
@@ -64,8 +65,8 @@ class Hold(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open", "open"
-        CLOSED = "closed", "closed"
+        OPEN = "open", _("open")
+        CLOSED = "closed", _("closed")
 
     # "answer:<reply>" or "title:<reply>".
     key = models.CharField(max_length=100)
@@ -105,7 +106,7 @@ class Hold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} ({self.state})"
+        return f"{self.key} ({self.get_state_display()})"
 
 
 class LedgerEntry(models.Model):
@@ -193,7 +194,7 @@ class LedgerEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount_micro_usd} ({self.purse_id})"
+        return f"{self.get_kind_display()} {self.amount_micro_usd} ({self.purse_id})"
 
 
 class SignUpClaim(models.Model):
@@ -220,7 +221,9 @@ class AuditRun(models.Model):
         indexes: ClassVar = [models.Index(fields=["-finished_at"], name="audit_newest")]
 
     def __str__(self) -> str:
-        return f"{self.finished_at:%Y-%m-%d %H:%M}: {len(self.differences)} differences"
+        count = len(self.differences)
+        said = ngettext("%(count)d difference", "%(count)d differences", count) % {"count": count}
+        return f"{self.finished_at:%Y-%m-%d %H:%M}: {said}"
 
     @property
     def is_clean(self) -> bool:

@@ -17,7 +17,7 @@ class Price(models.Model):
     class Source(models.TextChoices):
         OPENROUTER = "openrouter", _("OpenRouter's list")
         GENAI_PRICES = "genai-prices", _("the table of genai-prices")
-        STAFF = "staff", "staff"
+        STAFF = "staff", _("staff")
 
     model = models.CharField(max_length=200)
     version = models.PositiveIntegerField()

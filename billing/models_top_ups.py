@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from billing.money import MICRO_PER_CENT
@@ -102,7 +103,7 @@ class TopUp(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"top-up {self.id} ({self.state})"
+        return gettext("top-up %(id)s") % {"id": self.id} + f" ({self.get_state_display()})"
 
     @property
     def credit_micro_usd(self) -> int:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.contrib.auth.views import redirect_to_login
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,10 +14,10 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from billing import charts, statements
-from billing.csv_files import csv_response, moment, usd, words
+from billing.csv_files import CSV_BATCH, csv_response, moment, usd, words
 from billing.models import Usage
+from billing.person_pages import page_of_person
 from billing.usage import of_person
-from billing.views import CSV_BATCH, person_of
 
 USAGE_DAYS = 30
 MAX_USAGE_DAYS = 400
@@ -26,11 +25,9 @@ MAX_USAGE_DAYS = 400
 
 @never_cache
 @require_safe
-def usage(request: HttpRequest) -> HttpResponse:
+@page_of_person
+def usage(request: HttpRequest, person: User) -> HttpResponse:
     """By day, model and chat, in a range of days (`from`, `to`), of all chats or one (`chat`)."""
-    person = person_of(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
     first, last, chat_id = _range(request)
     found = _calls(person, first, last, chat_id)
     days = statements.by_day(found, first, last)
@@ -51,11 +48,9 @@ def usage(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def usage_csv(request: HttpRequest) -> HttpResponseBase:
+@page_of_person
+def usage_csv(request: HttpRequest, person: User) -> HttpResponseBase:
     """`by`: day, model, chat or call (one row each)."""
-    person = person_of(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
     first, last, chat_id = _range(request)
     found = _calls(person, first, last, chat_id)
     by = request.GET.get("by", "call")

@@ -15,34 +15,32 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import limits
+from accounts.device_locale import zone_name
 from accounts.errors import LimitReached
 from accounts.models import User
 from billing import statements, stripe_api
 from billing import top_ups as orders
-from billing.csv_files import csv_response, moment, usd, words
+from billing.csv_files import CSV_BATCH, csv_response, moment, usd, words
 from billing.models import LedgerEntry, TopUp
+from billing.person_pages import page_of_person
 from billing.stripe_errors import PaymentError
 
 logger = logging.getLogger(__name__)
 
 LINES_A_PAGE = 50
-CSV_BATCH = 500
 
 
 @never_cache
 @require_safe
-def overview(request: HttpRequest) -> HttpResponse:
+@page_of_person
+def overview(request: HttpRequest, person: User) -> HttpResponse:
     """The balance, what can be added, and the history. A guest is told how to go on."""
-    person = person_of(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
     return _overview(request, person)
 
 
@@ -62,18 +60,18 @@ def _overview(
         "open_top_ups": _waiting(person),
         "sign_up_credit": settings.CREDIT_SIGN_UP_MICRO_USD,
         "free_credit": settings.CREDIT_FREE_MICRO_USD,
-        "time_zone": timezone.get_current_timezone_name().replace("_", " "),
+        "time_zone": zone_name(),
     }
     return render(request, "billing/overview.html", context, status=status)
 
 
 @never_cache
 @require_POST
-def top_ups(request: HttpRequest) -> HttpResponse:
+@page_of_person
+def top_ups(request: HttpRequest, person: User) -> HttpResponse:
     """Order credit: `id` (made with the page, so that a double click is one order), `credit` in
     cents. Leads to where it is paid."""
-    person = person_of(request)
-    if person is None or person.is_guest:
+    if person.is_guest:
         return redirect_to_login(reverse("billing:overview"))
     if not _may_top_up(person):
         raise Http404
@@ -109,12 +107,10 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
 
 @never_cache
 @require_safe
-def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
+@page_of_person
+def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResponse:
     """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
     credit is booked if no webhook was quicker."""
-    person = person_of(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
     found = get_object_or_404(TopUp, id=top_up_id, person_id=person.id)
     if not found.is_ended and stripe_api.enabled():
         try:
@@ -139,10 +135,8 @@ def top_up(request: HttpRequest, top_up_id: uuid.UUID) -> HttpResponse:
 
 @never_cache
 @require_safe
-def history_csv(request: HttpRequest) -> HttpResponseBase:
-    person = person_of(request)
-    if person is None:
-        return redirect_to_login(request.get_full_path())
+@page_of_person
+def history_csv(request: HttpRequest, person: User) -> HttpResponseBase:
     header = ["entry", "at", "kind", "what", "detail", "amount_usd", "balance_after_usd"]
     rows = _history_rows(person.id, statements.history(person.id).order_by("id"))
     return csv_response("holdfast-history", header, rows)
@@ -159,13 +153,6 @@ def _history_rows(person_id: uuid.UUID, entries: QuerySet[LedgerEntry]) -> Itera
 
 
 # Private
-
-
-def person_of(request: HttpRequest) -> User | None:
-    """Who has a purse: an account or a guest. Where nothing is paid for there is no such page."""
-    if not settings.BILLING:
-        raise Http404
-    return request.user if isinstance(request.user, User) and request.user.is_active else None
 
 
 def _may_top_up(person: User) -> bool:

@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import UserAdmin
 from accounts.models import User
@@ -25,7 +26,7 @@ class ReplyAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
 
 
-@admin.display(description="chats", ordering="number_of_chats")
+@admin.display(description=_("chats"), ordering="number_of_chats")
 def number_of_chats(person: User) -> int:
     count: int = person.number_of_chats  # type: ignore[attr-defined]
     return count

@@ -218,13 +218,10 @@ class ChatConsumer(PersonSocket):
     async def _follow(self, chat_id: str, after: str | None) -> None:
         """Replay one chat from the last entry the client has, then let the pump go on with it."""
         if not await database_sync_to_async(_owns_chat)(self._user.id, chat_id):
-            refused = {
-                "type": "error",
-                "code": ChatNotFound.code,
-                "message": ChatNotFound.message,
-                "chat": chat_id,
-            }
-            await self._send_frame(orjson.dumps(refused).decode())
+            with self._own_language(self._user):
+                error = ChatNotFound()
+            refused = {"type": "error", "code": error.code, "message": error.message}
+            await self._send_frame(orjson.dumps(refused | {"chat": chat_id}).decode())
             return
         async with self._sending:
             cursor = after or "0-0"

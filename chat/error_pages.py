@@ -5,6 +5,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.csrf import csrf_failure as django_csrf_failure
 from django.views.defaults import bad_request as django_bad_request
@@ -27,10 +28,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def body_too_large(request: HttpRequest) -> HttpResponse:
-    """Asked for before the session is looked at: the page is made without knowing for whom."""
-    if _is_api(request):
-        return _refusal(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge().message)
-    return HttpResponse(render_to_string("413.html"), status=BodyTooLarge.status)
+    """Asked for before the session is looked at: the page is made without knowing for whom, in the
+    language that the browser names."""
+    with translation.override(translation.get_language_from_request(request)):
+        if _is_api(request):
+            return _refusal(BodyTooLarge.status, BodyTooLarge.code, BodyTooLarge().message)
+        return HttpResponse(render_to_string("413.html"), status=BodyTooLarge.status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -13,7 +13,7 @@ class Chat(models.Model):
 
     class TitleBy(models.TextChoices):
         START = "start", _("the first words")
-        MODEL = "model", "a model"
+        MODEL = "model", _("a model")
         USER = "user", _("the owner")
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -77,7 +77,7 @@ class Reply(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", _("waits for the answer before it")
         QUEUED = "queued", _("in the queue, or being written")
-        DONE = "done", "complete"
+        DONE = "done", _("complete")
         STOPPED = "stopped", _("stopped by its owner")
         FAILED = "failed", _("ended by an error")
 
@@ -99,6 +99,11 @@ class Reply(models.Model):
     )
     model = models.CharField(max_length=200)
     state = models.CharField(max_length=8, choices=State)
+    # What has to end before this one begins, as long as it waits: its parent, or, where that was
+    # cancelled while it waited itself, what that waited for. A cancelled one keeps it.
+    waits_for = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     # SHA-256 of what was asked: the same id with something else is refused, not answered.
     request_digest = models.CharField(max_length=64)
     outbox = models.JSONField(null=True, blank=True)
@@ -124,11 +129,22 @@ class Reply(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.id} ({self.state})"
+        return f"{self.id} ({self.get_state_display()})"
 
     @property
     def is_final(self) -> bool:
         return self.state in self.FINAL
+
+    def awaited_below(self) -> "Reply | None":
+        """What an answer that builds on this one must wait for."""
+        if self.state != self.State.WAITING and (before := self.still_before()):
+            return before
+        return None if self.is_final else self
+
+    def still_before(self) -> "Reply | None":
+        """What this one waits for, or was cancelled before; None when that has ended."""
+        before = self.waits_for
+        return before if before is not None and not before.is_final else None
 
     @staticmethod
     def id_for_message(message_id: uuid.UUID) -> uuid.UUID:

@@ -6,6 +6,7 @@ used for is in chat/consumers.py.
 """
 
 import uuid
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from django.http.request import split_domain_port, validate_host
 
 from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
+from accounts.device_locale import language_for_socket
 from accounts.errors import AccountsError, LimitReached, Suspended
 from accounts.models import User
 from accounts.people import person_json
@@ -52,12 +54,20 @@ class PersonSocket(AsyncWebsocketConsumer):
             await self.channel_layer.group_add(name, self.channel_name)
         group = address_group(client_address_of_scope(self.scope))
         try:
-            await database_sync_to_async(limits.take_socket)(self._user, group)
+            await database_sync_to_async(self._take_socket)(group)
         except LimitReached as error:
             await self._leave_group()
             await self._refuse(error, CLOSE_TOO_MANY)
             return False
         return await self._may_stay()
+
+    def _take_socket(self, group: str) -> None:
+        """Sync. Raises LimitReached, in words that the person understands."""
+        try:
+            limits.take_socket(self._user, group)
+        except LimitReached as error:
+            with self._own_language(self._user):
+                raise LimitReached(error.retry_after_s) from error
 
     async def _may_stay(self) -> bool:
         """Whether person and session are still good; closes the socket if not."""
@@ -69,7 +79,9 @@ class PersonSocket(AsyncWebsocketConsumer):
             return True
         await self._leave_group()
         if now is not None and now.suspended_at:
-            await self._refuse(Suspended(), CLOSE_SUSPENDED)
+            with self._own_language(now):
+                suspended = Suspended()
+            await self._refuse(suspended, CLOSE_SUSPENDED)
         else:
             await self.close(CLOSE_SIGN_IN)
         return False
@@ -85,6 +97,11 @@ class PersonSocket(AsyncWebsocketConsumer):
             said["retry_after_s"] = error.retry_after_s
         await self.send(text_data=orjson.dumps(said).decode())
         await self.close(code)
+
+    def _own_language(self, person: User) -> AbstractContextManager[None]:
+        """What is said within it is in their language. `person` was read with their preferences, or
+        it is a query."""
+        return language_for_socket(self.scope, preferences_of(person))
 
     async def _leave_group(self) -> None:
         if not self._in_group:

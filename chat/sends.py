@@ -1,4 +1,4 @@
-"""Taking orders: a send, a regeneration, a continue, a stop. Each happens once.
+"""Taking orders: a send, a regeneration, a continue. Each happens once.
 
 Every order names its message by an id that the browser made. In one transaction it becomes a
 `Reply` row that also holds what the log must still be told (`outbox`); then the log is told, the
@@ -154,20 +154,22 @@ def place_continue(
 ) -> tuple[Reply, bool]:
     """The reply, and whether it was this call that ordered it to go on. Sync, one transaction."""
     with transaction.atomic():
-        reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
+        reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
         if reply.state == Reply.State.DONE:
             raise NotPossibleNow
         placed = reply.is_final
         if placed and model is not None:
             paying.hold_for_order(owner, reply, model, None)
         if placed:
-            reply.state = Reply.State.QUEUED
+            reply.waits_for = reply.still_before()
+            reply.state = _state_of(reply.waits_for)
             reply.continued_after_attempt = reply.attempts
             reply.stop_requested_at = None
             reply.finished_at = None
             reply.save(
                 update_fields=[
                     "state",
+                    "waits_for",
                     "continued_after_attempt",
                     "stop_requested_at",
                     "finished_at",
@@ -176,24 +178,20 @@ def place_continue(
         return reply, placed
 
 
-def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> bool:
-    """Note that the answer is to end where it is. False if it has ended already."""
-    with transaction.atomic():
-        reply = _lock_reply(lock_own_chat(owner, chat_id), reply_id)
-        if reply.is_final:
-            return False
-        if reply.stop_requested_at is None:
-            reply.stop_requested_at = timezone.now()
-            reply.save(update_fields=["stop_requested_at"])
-        return True
-
-
 def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
     """The chat, locked to the end of the transaction, if it is this person's and not deleted."""
     chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
     if chat is None or chat.deleted_at is not None:
         raise ChatNotFound
     return chat
+
+
+def lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
+    """The same of an answer in it. Raises MessageNotFound."""
+    reply = chat.replies.select_for_update().filter(id=reply_id).first()
+    if reply is None:
+        raise MessageNotFound
+    return reply
 
 
 def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | None:
@@ -234,13 +232,6 @@ def start_title(text: str) -> str:
     return line[:START_TITLE_CHARS].rsplit(" ", 1)[0] + "…"
 
 
-def _lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
-    reply = chat.replies.select_for_update().filter(id=reply_id).first()
-    if reply is None:
-        raise MessageNotFound
-    return reply
-
-
 def _create_reply(
     chat: Chat,
     reply_id: uuid.UUID,
@@ -250,14 +241,15 @@ def _create_reply(
     digest: str,
     outbox: list[dict[str, Any]],
 ) -> Reply:
-    waits = parent is not None and not parent.is_final
+    waits_for = parent.awaited_below() if parent else None
     reply = Reply.objects.create(
         id=reply_id,
         chat=chat,
         prompt_id=prompt_id,
         parent=parent,
         model=model,
-        state=Reply.State.WAITING if waits else Reply.State.QUEUED,
+        waits_for=waits_for,
+        state=_state_of(waits_for),
         request_digest=digest,
         outbox=outbox,
     )
@@ -267,6 +259,10 @@ def _create_reply(
     chat.search_due_at = chat.updated_at
     chat.save(update_fields=["tip", "model", "updated_at", "search_due_at"])
     return reply
+
+
+def _state_of(waits_for: Reply | None) -> Reply.State:
+    return Reply.State.WAITING if waits_for else Reply.State.QUEUED
 
 
 def _digest(*parts: object) -> str:

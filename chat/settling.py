@@ -43,11 +43,11 @@ def settle(
         Chat.objects.filter(id=order.reply.chat_id).update(
             updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), ended_ms)
         )
-        goes_on = reply.filter(state=Reply.State.QUEUED).exists()
-        charge(order.reply, tried, model, last=not goes_on)
-        if goes_on:
-            return [order.reply_id]
-        return start_waiting(Q(parent_id=order.reply.id))
+        going_on = unfinished.first()
+        charge(order.reply, tried, model, last=going_on is None)
+        if going_on is None:
+            return start_waiting(Q(waits_for_id=order.reply.id))
+        return [order.reply_id] if going_on.state == Reply.State.QUEUED else []
 
 
 def charge(

@@ -1,13 +1,50 @@
-"""Ending answers: the quick word to the workers, and everything of one person at once."""
+"""Ending answers: one of them, also before it has begun, or all of one person at once. A stop is
+noted in the row; workers are told too, which is quicker.
+"""
 
-from asgiref.sync import async_to_sync
+import uuid
+
+from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
 from chat.models import Reply
+from chat.outbox import enqueue
+from chat.sends import lock_own_chat, lock_reply
 
 WORKERS_GROUP = "workers"
+
+
+async def stop_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> None:
+    """End an answer where it is, also one that has not begun."""
+    reply = await sync_to_async(request_stop)(owner, chat_id, reply_id)
+    if reply is None:
+        return
+    if reply.waits_for_id is not None:
+        await enqueue(reply.id)
+    await tell_workers([str(reply_id)])
+
+
+def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply | None:
+    """Note that the answer is to end where it is. None if it has ended already.
+
+    One that waits is taken out of the line: it ends as soon as a worker has it, and what waits for
+    it waits for what is before it from now on.
+    """
+    with transaction.atomic():
+        reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
+        if reply.is_final:
+            return None
+        if reply.stop_requested_at is None:
+            reply.stop_requested_at = timezone.now()
+        if reply.state == Reply.State.WAITING:
+            reply.state = Reply.State.QUEUED
+            behind = Reply.objects.filter(waits_for=reply, state=Reply.State.WAITING)
+            behind.update(waits_for=reply.waits_for)
+        reply.save(update_fields=["stop_requested_at", "state"])
+        return reply
 
 
 async def tell_workers(reply_ids: list[str]) -> None:

@@ -39,7 +39,7 @@ from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn, OtherPerson
 from chat.models import Chat, Reply
 from chat.own_models import find_for, models_for
-from chat.stops import tell_workers
+from chat.stops import stop_answer, tell_workers
 from chat.transcript import is_cursor
 from streams.log import get_log
 
@@ -218,8 +218,7 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
 async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: end an answer where it is. What is there is kept."""
     user = await signed_in(request)
-    if await sync_to_async(sends.request_stop)(user, chat_id, reply_id):
-        await tell_workers([str(reply_id)])
+    await stop_answer(user, chat_id, reply_id)
     return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
 
 

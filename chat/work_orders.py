@@ -39,10 +39,10 @@ class WorkOrder:
 
 
 def load_order(reply_id: str) -> WorkOrder | None:
-    """None when there is nothing to do: no such answer, or it has ended already."""
+    """None when there is nothing to do: no such answer, or it has ended already, or it waits."""
     replies = Reply.objects.select_related("chat__owner__preferences")
     reply = replies.filter(id=uuid.UUID(reply_id)).first()
-    if reply is None or reply.is_final:
+    if reply is None or reply.is_final or reply.state == Reply.State.WAITING:
         return None
     return _order(reply)
 
@@ -62,7 +62,7 @@ def abandoned_orders() -> list[WorkOrder]:
     """
     before = timezone.now() - timedelta(seconds=ABANDONED_AFTER_S)
     with transaction.atomic():
-        start_waiting(Q(parent__state__in=Reply.FINAL))
+        start_waiting(Q(waits_for__state__in=Reply.FINAL) | Q(waits_for=None))
     stuck = (
         Reply.objects.select_related("chat__owner__preferences")
         .filter(created_at__lt=before, finished_at=None)
@@ -76,7 +76,8 @@ def start_waiting(which: Q) -> list[str]:
     """Those of the waiting replies are free to begin."""
     waiting = Reply.objects.filter(which, finished_at=None, state=Reply.State.WAITING)
     ids = list(waiting.order_by("created_at").values_list("id", flat=True))
-    Reply.objects.filter(id__in=ids, state=Reply.State.WAITING).update(state=Reply.State.QUEUED)
+    still = Reply.objects.filter(id__in=ids, state=Reply.State.WAITING)
+    still.update(state=Reply.State.QUEUED, waits_for=None)
     return [str(reply_id) for reply_id in ids]
 
 

@@ -24,6 +24,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation import templatize, to_locale
 
 from chat import answer_errors, model_errors
+from config import model_names
 from config.languages import SOURCE
 from config.script_texts import Text, texts_of
 
@@ -106,6 +107,9 @@ def _texts_of_pages() -> Iterator[Text]:
         # Made for xgettext: a stream of calls, which for Python must not be indented.
         code = templatize(path.read_text(encoding="utf-8"), origin=str(path))
         yield from _found(path, "\n".join(line.strip() for line in code.splitlines()) + "\n")
+    for name in model_names.names():
+        where = f"{name.model.__module__.replace('.', '/')}.py"
+        yield Text(where, name.said, name.context)
 
 
 def _found(path: Path, code: str) -> Iterator[Text]:

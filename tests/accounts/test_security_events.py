@@ -1,16 +1,18 @@
 """The record of what happened to an account: who writes it, who sees it, and that it stays."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
+import time_machine
 from django.contrib.auth import authenticate, get_user_model
 from django.db import DatabaseError, connection, transaction
 from django.test import Client, RequestFactory
+from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import SecurityEvent, User
+from accounts.models import Preferences, SecurityEvent, User
 from accounts.security_events import record
 from accounts.suspension import suspend
 
@@ -206,3 +208,14 @@ def test_the_list_of_people_tells_guests_apart_and_is_searched(client, alice, gu
 def test_who_is_suspended_cannot_sign_in(redis_url, alice, operator):
     suspend(alice, operator, "Spam")
     assert authenticate(None, username=alice.email, password="correct horse") is None
+
+
+def test_the_activity_page_shows_times_in_the_zone_of_the_person(client, db):
+    person = User.objects.create_user("zone@example.org", "x")
+    Preferences.objects.create(person=person, time_zone="America/New_York")
+    client.force_login(person)
+    with time_machine.travel(datetime(2026, 1, 2, 3, 4, tzinfo=UTC), tick=False):
+        record(person, SecurityEvent.Kind.PASSWORD_CHANGED)
+    page = client.get(reverse("accounts:security-events")).content.decode()
+    assert "Times are in America/New York." in page
+    assert "1 January 2026, 22:04" in page

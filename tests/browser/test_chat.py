@@ -86,6 +86,27 @@ def test_what_is_sent_while_an_answer_runs_goes_next(alice):
     expect(alice.answers).to_have_count(2)
 
 
+def test_what_waits_is_cancelled_at_once_on_every_screen(alice):
+    alice.send("[[rate=20&tokens=900]] One")
+    alice.writing()
+    alice.send(f"{QUICK} Two")
+    expect(alice.questions).to_have_count(2)
+    alice.send(f"{QUICK} Three")
+    expect(alice.questions.nth(2)).to_contain_text("Next in line")
+    path = alice.page.evaluate("location.pathname")
+    other = ChatPage(alice.page.context.new_page(), alice.url).visit(path)
+    other.questions.nth(1).get_by_role("button", name="Cancel").click()
+    for page in (alice, other):
+        expect(page.answers.nth(1)).to_contain_text("Stopped before the first word.")
+        expect(page.questions.nth(1)).not_to_contain_text("Next in line")
+        # The first is still being written; the third still waits for it.
+        expect(page.answers.nth(0)).to_have_attribute("aria-busy", "true")
+        expect(page.questions.nth(2)).to_contain_text("Next in line")
+        expect(page.answers.nth(2)).to_contain_text("Waiting for the answer before it")
+    alice.page.get_by_role("button", name="Stop the answer").click()
+    expect(alice.page.locator("[aria-busy=true]")).to_have_count(0)
+
+
 def test_an_error_says_what_to_do_and_continue_finishes_the_same_message(alice, shot):
     prompt = "[[status=401&times=1&tokens=12]] Key"
     answer = alice.ask(prompt)

@@ -151,6 +151,37 @@ def test_who_tops_up_in_another_tab_sends_the_same_text_at_once(alice, checkout)
     alice.ended()
 
 
+def test_a_message_waits_for_credit_that_another_answer_holds(alice, shot):
+    page = alice.page
+    alice.ask("[[tokens=5&cost=0.8]] most of it")
+    alice.send("[[rate=10&tokens=800]] all that is left is held for this")
+    alice.writing()
+    question = "[[tokens=5&cost=0.05]] and one more"
+    alice.send(question)
+    said = "Not sent yet: your credit is set aside for answers still being written."
+    waiting = page.locator(".message-pending")
+    expect(waiting).to_contain_text(said)
+    expect(waiting.locator(".bubble")).to_have_text(question)
+    expect(page.get_by_role("alert")).to_have_count(0)
+    shot(page, "credit-held")
+    # It is kept, whatever becomes of the page, and is seen in every tab.
+    page.reload()
+    expect(waiting).to_contain_text(said)
+    other = ChatPage(page.context.new_page(), alice.url).visit(page.evaluate("location.pathname"))
+    expect(other.page.locator(".message-pending")).to_contain_text(said)
+    expect(alice.answers).to_have_count(2)
+    expect(alice.answers.last).to_have_attribute("aria-busy", "true")
+
+    page.locator(".composer").get_by_role("button", name="Stop the answer").click()
+    expect(alice.answers).to_have_count(3)
+    alice.ended()
+    expect(alice.questions.last.locator(".bubble")).to_have_text(question)
+    for tab in (page, other.page):
+        expect(tab.locator(".message-pending")).to_have_count(0)
+        expect(tab.locator(".bubble").filter(has_text="and one more")).to_have_count(1)
+    expect(alice.field).to_have_value("")
+
+
 def test_a_guest_who_runs_out_is_invited_to_sign_up(new_context, paid_stack, shot):
     page = new_context().new_page()
     guest = ChatPage(page, paid_stack.url).visit()

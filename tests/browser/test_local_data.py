@@ -80,6 +80,38 @@ def test_a_session_that_was_ended_leaves_nothing_in_the_browser(
     assert "Secret" not in alice.page.evaluate(KEPT)
 
 
+ERASED_LATE = """async () => {
+  const { LocalDatabase } = await import("/static/js/chat/local/database.js");
+  const open = async (owner) => {
+    const database = new LocalDatabase();
+    await database.claim(owner);
+    const put = (store) => void store("outbox").put({ id: owner });
+    await database.run(["outbox"], "readwrite", put);
+    return database;
+  };
+  const value = (request) =>
+    new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+  const kept = (database) =>
+    database.run(["outbox"], "readonly", (store) => value(store("outbox").getAllKeys()));
+  const alice = await open("alice");
+  const bob = await open("bob");
+  await alice.erase();
+  const afterAlice = await kept(bob);
+  await bob.erase();
+  const late = new LocalDatabase();
+  const owner = await late.claim();
+  return { afterAlice, byAlice: await kept(alice), owner, left: await kept(late) };
+}"""
+
+
+def test_who_signs_out_late_erases_nothing_of_somebody_else(alice):
+    alice.page.goto(f"{alice.url}/account/login/")
+    found = alice.page.evaluate(ERASED_LATE)
+    assert found["afterAlice"] == ["bob"]
+    assert found.get("byAlice") is None
+    assert found["owner"] == "visitor" and not found.get("left")
+
+
 def test_somebody_else_finds_nothing_where_nobody_signed_out(make_stack, fake_model, new_context):
     """The cookie was deleted by hand, so nothing was erased on the way out."""
     stack = make_stack(model_url=fake_model.base_url, workers=1).start()

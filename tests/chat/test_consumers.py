@@ -31,9 +31,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 class Socket:
     """One WebSocket to the application, with everything it was sent."""
 
-    def __init__(self, person=None, *, host="localhost", origin="http://localhost", cookies=None):
+    def __init__(
+        self,
+        person=None,
+        *,
+        host="localhost",
+        origin="http://localhost",
+        cookies=None,
+        language="en",
+    ):
         cookies = cookies if cookies is not None else _cookies(person)
         headers = [(b"host", host.encode()), (b"cookie", cookies.encode())]
+        headers.append((b"accept-language", language.encode()))
         if origin is not None:
             headers.append((b"origin", origin.encode()))
         self.wire = WebsocketCommunicator(application, "/ws", headers)

@@ -247,6 +247,20 @@ async def test_a_send_waits_for_what_another_answer_holds(worker, alice, setting
     assert (await alice.post(other, **body)).status_code == 202
 
 
+async def test_cancelling_what_waits_gives_its_credit_back_at_once(worker, alice):
+    _, running = await send(alice, "[[tokens=5&stall_after=3]] Long")
+    await alice.until(running, lambda message: bool(message.text))
+    _, waiting = await send(alice, "Next", parent=running)
+    assert await Hold.objects.filter(reply_id=waiting, state="open").aexists()
+    await alice.post(f"/api/chats/{alice.chat}/replies/{waiting}/stop")
+    assert await ended(waiting) == "stopped"
+    assert (await alice.message(running)).status == "running"
+    assert (await Hold.objects.aget(reply_id=waiting)).state == "closed"
+    assert await charges_of(waiting) == []
+    await alice.post(f"/api/chats/{alice.chat}/replies/{running}/stop")
+    await ended(running)
+
+
 async def test_an_answer_is_no_longer_than_credit_allows_and_can_be_continued(
     worker, alice, settings
 ):

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from accounts.models import User
 from chat import events as ev
-from chat import outbox, sends, work_orders
+from chat import outbox, sends, stops, work_orders
 from chat.attempts import Attempt
 from chat.catalogue import get_catalogue
 from chat.generation import Generation, Outcome
@@ -384,6 +384,79 @@ async def test_stopping_what_waits_never_asks_the_model(owner, holdfast):
         assert (await settled_row(waiting)).state == "stopped"
         assert (await settled_row(running)).state == "done"
     assert asked_for(holdfast, "[[tokens=900&rate=50]] b") == []
+
+
+@pytest.fixture
+async def line(owner):
+    """Three answers: one that a worker writes for as long as a test needs, two that wait."""
+    _, running = await owner.send("[[tokens=900&rate=20]] a", parent=owner.first)
+    _, second = await owner.send("[[tokens=3]] b", parent=running)
+    _, third = await owner.send("[[tokens=3]] c", parent=second)
+    return running, second, third
+
+
+async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line, holdfast):
+    running, second, third = line
+    async with working("-a"), working("-b"):
+        await owner.until(running, lambda message: bool(message.text))
+        assert (await post(owner, second, "stop")).status_code == 202
+        assert (await settled_row(second)).state == "stopped"
+        message = await owner.message(second)
+        assert (message.status, message.finish, str(message.text)) == ("stopped", "stopped", "")
+        states = [(await Reply.objects.aget(id=reply)).state for reply in (running, third)]
+        assert states == ["queued", "waiting"]
+        assert (await owner.message(running)).status == "running"
+        # Below what was cancelled: it waits for what is before that.
+        _, fourth = await owner.send("[[tokens=3]] d", parent=second, edit=True)
+        assert (await Reply.objects.aget(id=fourth)).state == "waiting"
+        assert len(asked_for(holdfast, "[[tokens=3]] c")) == 0
+        await post(owner, running, "stop")
+        assert (await settled_row(third)).state == (await settled_row(fourth)).state == "done"
+    assert asked_for(holdfast, "[[tokens=3]] b") == []
+
+
+async def test_what_was_cancelled_and_is_continued_waits_again(owner, line, holdfast):
+    running, second, third = line
+    async with working():
+        await owner.until(running, lambda message: bool(message.text))
+        await post(owner, second, "stop")
+        await owner.settled(second)
+        assert (await post(owner, second, "attempts")).status_code == 202
+        assert (await Reply.objects.aget(id=second)).state == "waiting"
+        assert (await post(owner, third, "stop")).status_code == 202
+        assert (await settled_row(third)).state == "stopped"
+        assert (await owner.message(running)).status == "running"
+        await post(owner, running, "stop")
+        assert (await settled_row(second)).state == "done"
+    assert len(asked_for(holdfast, "[[tokens=3]] b")) == 1
+    assert asked_for(holdfast, "[[tokens=3]] c") == []
+
+
+async def test_a_crash_after_a_cancel_was_noted_loses_nothing(owner, line):
+    running, second, third = line
+    user = await user_of(owner)
+    chat = uuid.UUID(owner.chat)
+    await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(second))
+    await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(third))
+    async with working():
+        assert (await settled_row(second)).state == (await settled_row(third)).state == "stopped"
+        assert (await owner.message(running)).status in ("queued", "running")
+        await post(owner, running, "stop")
+        await settled_row(running)
+
+
+async def test_an_end_that_is_settled_again_leaves_alone_what_waits_again(owner, line):
+    _, second, _ = line
+    user, chat = await user_of(owner), uuid.UUID(owner.chat)
+    await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(second))
+    order = await sync_to_async(work_orders.load_order)(second)
+    assert await sync_to_async(settle)(order, Reply.State.STOPPED, []) == []
+    again, placed = await sync_to_async(sends.place_continue)(user, chat, uuid.UUID(second), None)
+    assert placed and again.state == "waiting"
+    assert await sync_to_async(settle)(order, Reply.State.STOPPED, []) == []
+    assert (await Reply.objects.aget(id=second)).state == "waiting"
+    # A job that was left in the queue does not make it begin.
+    assert await sync_to_async(work_orders.load_order)(second) is None
 
 
 # Stop, continue, regenerate

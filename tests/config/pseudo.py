@@ -19,8 +19,8 @@ BRACKETED = re.compile(r"⟦[^⟦⟧]*⟧")
 WORD = re.compile(r"[^\W\d_]{2,}")
 SEEN_ATTRIBUTES = {"title", "alt", "placeholder", "aria-label", "aria-description"}
 UNSEEN = {"script", "style", "template", "svg"}
-# Data: names of places and languages; what the admin makes of the names of our models.
-UNSEEN_PARTS = {("id", "time_zone"), ("id", "language"), ("id", "nav-sidebar")}
+# Data: names of places and languages.
+UNSEEN_PARTS = {("id", "time_zone"), ("id", "language")}
 
 
 def write(locale: Path, scripts: Path) -> None:

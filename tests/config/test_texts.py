@@ -9,21 +9,31 @@ from http import HTTPStatus
 
 import pytest
 from allauth.account.models import EmailAddress
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.contrib import admin
 from django.core.management import CommandError, call_command
 from django.template.loader import render_to_string
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.functional import Promise
 
 from accounts import errors
 from accounts.mail import html_of, send
 from accounts.models import Preferences, ProviderKey, SecurityEvent, User
+from accounts.preferences import change
+from accounts.suspension import suspend
 from billing import ledger
 from billing.models import AuditRun
+from chat.error_pages import body_too_large
 from chat.models import Chat
-from config import languages, texts
+from config import languages, model_names, texts
 from config.script_texts import UnreadableTextsError, texts_of
 from tests.accounts.people import PASSWORD
+from tests.chat.conftest import close_loop
 from tests.chat.test_access import routes
+from tests.chat.test_consumers import Socket
 from tests.config import pseudo
 from tests.config.pseudo import LANGUAGE, english_of
 
@@ -33,17 +43,13 @@ NAMES = (
     "Holdfast|CSV|UTC|USD|OpenAI|Anthropic|Google|Gemini|Mistral|Groq|DeepSeek|OpenRouter|Together"
     "|Fireworks|Perplexity|xAI|Cohere|Cerebras|English|testserver|localhost|Chrome|Linux"
 )
+# In the admin: names of groups and rights, which are rows; what Django and allauth say in English.
+OF_ADMIN = re.compile(
+    r"\b(?:Finance|Support|Can [\w, -]+|Search|True|False|None|user session|[Aa]uthenticators?)\b"
+)
 DATA = re.compile(
     rf"(?<!\w)(?:{NAMES}|[\w.+-]+@[\w.-]+|https?://[^\s⟦⟧]+|[a-f0-9-]{{32,36}}|user:\S+)(?!\w)"
 )
-# Pages of the admin that Django makes show the names of our models and fields as they are in the
-# database; those listed are our own.
-OWN_ADMIN = {
-    "admin:billing_books_changelist",
-    "admin:billing_books_balance",
-    "admin:billing_books_webhooks",
-    "admin:streams_userlog_changelist",
-}
 
 
 def untranslated(html):
@@ -151,7 +157,7 @@ def people(transactional_db, redis_url):
         )
     Chat.objects.create(id=uuid.uuid4(), owner=alice, updated_at=now)
     for kind in ("signup_credit", "guest_budget", "free_credit"):
-        ledger.post(alice.id, kind, 2_000_000, key=kind)
+        ledger.post(alice.id, kind, 2_000_000, key=f"user:{kind}")
     AuditRun.objects.create(started_at=now, finished_at=now, checked={}, differences=["1", "2"])
     return {"nobody": None, "guest": guest, "alice": alice, "operator": operator}
 
@@ -169,8 +175,8 @@ NOT_PAGES = (
 
 def pages_of(who):
     for name, path, has_arguments in routes():
-        is_own = not name.startswith("admin:") or (name in OWN_ADMIN and who == "operator")
-        if is_own and not has_arguments and not path.startswith(NOT_PAGES):
+        is_shown = not name.startswith("admin:") or who == "operator"
+        if is_shown and not has_arguments and not path.startswith(NOT_PAGES):
             yield path
 
 
@@ -190,10 +196,46 @@ def test_no_page_shows_a_word_that_is_not_translated(bracketed, people, who):
         seen += 1
         html = answer.content.decode()
         assert f'<html lang="{LANGUAGE}" dir="rtl"' in html, path
-        if left := untranslated(html):
+        if left := untranslated(OF_ADMIN.sub("", html) if path.startswith("/admin/") else html):
             bad[path] = left
     assert bad == {}
     assert seen > 8
+
+
+def test_the_admin_names_models_and_fields_in_the_language_of_the_reader(bracketed, people):
+    client, names, bad = client_of(people["operator"]), set(), {}
+    for model in admin.site._registry:
+        if model._meta.app_label not in model_names.APPS or not model._meta.managed:
+            continue
+        if (row := model._default_manager.first()) is None:
+            continue
+        names.add(model.__name__)
+        url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_change", args=[row.pk])
+        answer = client.get(url)
+        assert answer.status_code == HTTPStatus.OK, url
+        html = OF_ADMIN.sub("", answer.content.decode())
+        if left := untranslated(html):
+            bad[url] = left
+    assert bad == {}
+    assert names >= {"User", "SecurityEvent", "Chat", "Purse", "LedgerEntry", "AuditRun"}
+
+
+def test_names_of_models_are_no_part_of_the_schema(db):
+    with translation.override(LANGUAGE):
+        call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+    assert Chat._meta.verbose_name_raw == "chat"  # What rights are called.
+
+
+def test_every_choice_can_be_translated():
+    plain = {
+        f"{model.__name__}.{field.name}: {said}"
+        for app in model_names.APPS
+        for model in apps.get_app_config(app).get_models()
+        for field in model._meta.local_fields
+        for _value, said in field.choices or ()
+        if not isinstance(said, Promise)
+    }
+    assert plain == set()
 
 
 # Mails and messages
@@ -254,6 +296,53 @@ def test_refusals_are_in_the_language_of_the_request(bracketed, redis_url, trans
         answer = Client(headers={"accept-language": language}).get("/api/chats")
         assert answer.status_code == HTTPStatus.UNAUTHORIZED
         assert answer.json()["error"]["message"].startswith(said)
+
+
+async def refusal_of(socket):
+    """What a socket is told when it asks for a chat that is not there."""
+    async with socket:
+        await socket.until_type("welcome")
+        await socket.say(type="follow", chat=str(uuid.uuid4()), after=None)
+        return (await socket.until_type("error"))["message"]
+
+
+async def test_a_socket_refuses_in_the_language_of_the_person(bracketed, people, redis_url):
+    client = await sync_to_async(client_of)(people["alice"])
+    cookies = client.cookies.output(header="", sep=";").strip()
+
+    def socket(language):
+        return Socket(cookies=cookies, language=language)
+
+    english, translated = "This chat does not exist", "⟦This chat does not exist"
+    assert (await refusal_of(socket("en"))).startswith(english)
+    assert (await refusal_of(socket(LANGUAGE))).startswith(translated)
+    async with socket("en") as changing:
+        await changing.until_type("welcome")
+        await sync_to_async(change)(people["alice"], {"language": LANGUAGE})
+        await changing.until_type("user")
+        await changing.say(type="follow", chat=str(uuid.uuid4()), after=None)
+        assert (await changing.until_type("error"))["message"].startswith(translated)
+
+    bracketed.LIMIT_SOCKETS_PER_MINUTE_USER = 1
+    async with socket("en") as allowed, socket("en") as refused:
+        await allowed.until_type("welcome")
+        assert (await refused.until_type("error"))["message"].startswith("⟦That was too often")
+    bracketed.LIMIT_SOCKETS_PER_MINUTE_USER = 0
+    async with socket("en") as suspended:
+        await suspended.until_type("welcome")
+        await sync_to_async(suspend)(people["alice"], people["operator"], "Spam")
+        assert (await suspended.until_type("error"))["message"].startswith("⟦This account is")
+    await close_loop()
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_language_of_the_browser(bracketed):
+    for path in ("/api/chats", "/account/login/"):
+        request = RequestFactory(headers={"accept-language": LANGUAGE}).get(path)
+        answer = body_too_large(request)
+        assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        said = answer.content.decode()
+        said = json.loads(said)["error"]["message"] if path.startswith("/api/") else said
+        assert "⟦" in said and untranslated(said) == []
 
 
 def test_numbers_are_told_by_the_forms_of_the_language(bracketed):

@@ -8,7 +8,6 @@ const NAME = "holdfast";
 // outbox stays, for it may hold what is nowhere else.
 const VERSION = 1;
 const OPEN_WITHIN_MS = 3_000;
-const DELETE_WITHIN_MS = 1_000;
 const DROPPED_ON_UPGRADE = ["heads", "blocks"];
 const STORES = { meta: undefined, heads: { keyPath: "id" }, blocks: undefined, outbox: { keyPath: "id" } };
 const ALL = Object.keys(STORES);
@@ -68,17 +67,19 @@ export class LocalDatabase {
     });
   }
 
-  /** Everything goes, whoever's it is; this page keeps nothing from here on. */
+  /**
+   * What is of this owner goes, and nothing of somebody who has signed in here meanwhile; this page keeps nothing from
+   * here on. The database stays, empty: deleting it would ask nobody whose it is by then.
+   */
   async erase() {
-    await this.#transact(ALL, "readwrite", (store) => ALL.forEach((name) => store(name).clear()));
+    await this.#claimed;
+    await this.#transact(ALL, "readwrite", async (store) => {
+      const owner = await value(store("meta").get("owner"));
+      if (owner === undefined || owner === this.owner) ALL.forEach((name) => store(name).clear());
+    });
     const database = await this.#opened;
-    this.#opened = Promise.resolve(null);
+    this.#lost();
     database?.close();
-    if (!database) return;
-    await within(DELETE_WITHIN_MS, new Promise((resolve) => {
-      const request = this.#indexedDB.deleteDatabase(NAME);
-      request.onsuccess = request.onerror = request.onblocked = () => resolve(null);
-    }));
   }
 
   async #transact(names, mode, work) {

@@ -1,6 +1,5 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { clockTime, fullTime } from "../format.js";
-import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
 import { taken } from "../pasted.js";
 import { text } from "../text.js";
@@ -49,9 +48,7 @@ export function Written({ content }) {
 /** A message whose answer has not begun, because another one is being written. */
 function Queued({ store, open, message }) {
   const reply = open.replyTo(message);
-  const isWaiting = reply?.status === "queued" && open.transcript.messages[message.parent]?.status !== undefined
-    && isAnswering(open.transcript.messages[message.parent]);
-  if (!isWaiting) return null;
+  if (reply?.status !== "queued" || open.answering()[0]?.id === reply.id) return null;
   if (store.answers.stopping.value.has(reply.id)) return html`<p class="message-foot message-foot-shown meta">${text.cancelled}</p>`;
   return html`<p class="message-foot message-foot-shown"><span class="meta">${text.nextInLine}</span>
     <button type="button" class="link-button" onClick=${() => store.answers.stop(reply.id)}>${text.cancelQueued}</button></p>`;

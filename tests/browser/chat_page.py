@@ -48,3 +48,10 @@ class ChatPage:
 
     def is_live(self) -> None:
         expect(self.page.locator(".connection-live")).to_be_visible()
+
+    def show_list(self) -> None:
+        """On a narrow page it is put away at first."""
+        show = self.page.locator(".topbar").get_by_role("button", name="Show the list of chats")
+        if show.count():
+            show.click()
+        expect(self.page.locator(".sidebar")).to_be_in_viewport()

@@ -14,6 +14,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.echo_model import running_echo_model
+from tests.browser.inspector import Inspector
 from tests.stack import Stack
 
 ARGUMENTS = [
@@ -73,7 +74,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 def _note_console(message: Any, problems: list[str]) -> None:
     is_noise = any(noise in message.text for noise in EXPECTED_NOISE)
     if message.type == "error" and not is_noise:
-        problems.append(message.text)
+        problems.append(f"{message.text} ({message.location['url']})")
 
 
 def _note_host(url: str, problems: list[str]) -> None:
@@ -104,3 +105,17 @@ def shot() -> Callable[[Page, str], None]:
             page.screenshot(path=SHOTS / f"{name}.png")
 
     return keep
+
+
+@pytest.fixture
+def inspect(shot: Callable[[Page, str], None]) -> Iterator[Callable[[Page], Inspector]]:
+    """Makes inspectors of pages; what they have found fails the test at its end."""
+    made: list[Inspector] = []
+
+    def make(page: Page) -> Inspector:
+        made.append(Inspector(page, shot))
+        return made[-1]
+
+    yield make
+    problems = [problem for inspector in made for problem in inspector.problems]
+    assert not problems, "\n".join(problems)

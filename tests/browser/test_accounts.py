@@ -51,7 +51,9 @@ def sign_up(page, mailbox, email):
     page.get_by_role("button", name="Confirm").click()
 
 
-def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, mailbox, shot):
+def test_a_guest_signs_up_while_an_answer_is_written(
+    new_context, stack_page, mailbox, shot, inspect
+):
     context = new_context()
     alice = stack_page(context)
     other_tab = None
@@ -66,10 +68,11 @@ def test_a_guest_signs_up_while_an_answer_is_written(new_context, stack_page, ma
     # The other tab was told, over the socket it had.
     expect(other_tab.page.locator(".account-name")).to_contain_text("alice@example.org")
     alice.page.locator(".account-name").click()
-    shot(alice.page, "account-menu")
+    inspect(alice.page).look("account menu", alice.show_list)
     with alice.page.expect_navigation():
         alice.page.get_by_role("button", name="Sign out").click()
     expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible()
+    inspect(other_tab.page).look("signed out")
     alice.page.goto(f"{alice.url}/account/login/")
     alice.page.get_by_label("Email").fill("alice@example.org")
     alice.page.get_by_label("Password", exact=True).fill(PASSWORD)

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
@@ -136,7 +135,7 @@ def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
     option = alice.page.get_by_role("option", name=re.compile("quokka smiles"))
     for _ in range(20):  # What was said a moment ago is on its way to the index.
         field.fill("quokka smil")
-        if option.count() or _appears(option):
+        if option.count() or appears(option):
             break
         field.fill("")
     expect(option.locator("mark")).to_have_text(["quokka", "smiles"])
@@ -152,7 +151,7 @@ def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
     expect(other.questions.filter(has_text="quokka")).to_be_in_viewport()
 
 
-def _appears(option):
+def appears(option):
     try:
         expect(option).to_be_visible(timeout=1_500)
     except AssertionError:
@@ -241,52 +240,6 @@ def test_shortcuts_never_fire_for_typing(alice, shot):
     expect(alice.page).to_have_url(alice.url + "/")
     alice.page.keyboard.press("Control+b")
     expect(alice.page.locator(".sidebar")).not_to_be_visible()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_keeps_people_out_on_any_screen(new_context, stack, shot, scheme, width):
-    context = new_context(
-        viewport={"width": width, "height": 780}, color_scheme=scheme, has_touch=width < 700
-    )
-    alice = ChatPage(context.new_page(), stack.url).visit()
-    page, name = alice.page, f"finding-{scheme}-{width}"
-    alice.ask(f"{QUICK} How high are the tides in the bay, and when does the water come back?")
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("Alt+p")
-    page.keyboard.press("Control+Shift+o")
-    alice.ask(f"{QUICK} A quiet walk along the coast in spring")
-    if width < 960:
-        page.get_by_role("button", name="Show the list of chats").click()
-    expect(page.locator(".sidebar")).to_be_in_viewport()
-    check(page, shot, f"{name}-sidebar")
-    page.get_by_role("button", name=re.compile("Options for “.*quiet")).click()
-    expect(page.get_by_role("menu")).to_be_visible()
-    check(page, shot, f"{name}-menu")
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Search and commands").click()
-    check(page, shot, f"{name}-palette")
-    page.keyboard.type("tides")
-    expect(page.get_by_role("option").first).to_be_visible()
-    check(page, shot, f"{name}-found")
-    page.keyboard.type(" nowhere")
-    expect(page.get_by_text("Nothing found for")).to_be_visible()
-    check(page, shot, f"{name}-nothing")
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Archived", exact=True).click()
-    expect(page.get_by_text("Chats you archive are kept here")).to_be_visible()
-    check(page, shot, f"{name}-archived")
-
-
-def check(page, shot, name):
-    page.evaluate(
-        """() => Promise.all(document.getAnimations().map((one) =>
-             one.effect.getTiming().iterations === Infinity || one.finished.catch(() => {})))"""
-    )
-    shot(page, name)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
-    assert found.violations_count == 0, found.generate_report()
 
 
 def test_a_long_list_comes_page_by_page_and_stays_quick(new_context, make_stack, fake_model):

@@ -2,7 +2,6 @@
 
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
@@ -69,22 +68,6 @@ def test_looking_leaves_no_session_and_opens_no_socket(new_context, stack):
     page.wait_for_load_state("networkidle")
     assert sockets == []
     assert "sessionid" not in {cookie["name"] for cookie in page.context.cookies()}
-
-
-@pytest.mark.parametrize("width", [320, 390, 768, 1920])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_every_screen(new_context, stack, shot, width, scheme):
-    context = new_context(
-        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 700
-    )
-    alice = ChatPage(context.new_page(), stack.url).visit()
-    shot(alice.page, f"{scheme}-{width}-empty")
-    alice.ask("[[mode=code&tokens=80]] " + "a-word-without-an-end" * 12)
-    assert alice.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for name in (".composer", ".topbar", ".transcript"):
-        box = alice.page.locator(name).bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-    shot(alice.page, f"{scheme}-{width}-chat")
 
 
 def test_the_list_does_not_cover_a_page_that_is_made_narrow(alice):

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.accounts.mailbox import code_in, running_mailbox
@@ -50,32 +49,15 @@ def prove(page):
         page.get_by_role("button", name="Confirm").click()
 
 
-def accessible(page, within=None):
-    options = {"rules": {"region": {"enabled": within is None}}}
-    found = Axe().run(page, within, options).response["violations"]
-    assert {v["id"]: [n["html"] for n in v["nodes"]] for v in found} == {}
-
-
-def looks(page, shot, name):
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        shot(page, f"{name}-{scheme}")
-    page.set_viewport_size({"width": 390, "height": 844})
-    shot(page, f"{name}-390")
-    page.set_viewport_size({"width": 320, "height": 700})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    page.set_viewport_size({"width": 1280, "height": 860})
-    page.emulate_media(color_scheme="light")
-
-
 def test_a_key_is_added_without_javascript_and_chatted_with(
-    new_context, keys_stack, mailbox, own, fake_model, shot
+    new_context, keys_stack, mailbox, own, fake_model, shot, inspect
 ):
     context = add_without_javascript(new_context, keys_stack, mailbox, own, shot)
     page = new_context(storage_state=context.storage_state()).new_page()
-    look_at_the_page(page, keys_stack, shot)
-    chat_with_it(page, keys_stack, own, fake_model, shot)
-    remove_it(page, keys_stack, shot)
+    seen = inspect(page)
+    look_at_the_page(seen, keys_stack)
+    chat_with_it(seen, keys_stack, own, fake_model)
+    remove_it(page, keys_stack)
     assert KEY not in keys_stack.output
 
 
@@ -111,23 +93,21 @@ def add_without_javascript(new_context, keys_stack, mailbox, own, shot):
     return context
 
 
-def look_at_the_page(page, keys_stack, shot):
+def look_at_the_page(seen, keys_stack):
+    page = seen.page
     page.goto(f"{keys_stack.url}/settings/keys")
-    accessible(page)
-    looks(page, shot, "keys-list")
+    seen.look("keys list")
     page.get_by_role("link", name="OpenAI", exact=True).click()
     prove(page)
-    accessible(page)
-    looks(page, shot, "keys-form")
+    seen.look("keys form")
 
 
-def chat_with_it(page, keys_stack, own, fake_model, shot):
-    page = ChatPage(page, keys_stack.url).visit()
+def chat_with_it(seen, keys_stack, own, fake_model):
+    page = ChatPage(seen.page, keys_stack.url).visit()
     page.page.get_by_role("button", name="Choose a model").click()
     group = page.page.get_by_role("group", name="Lab server")
     expect(group).to_be_visible()
-    shot(page.page, "keys-menu")
-    accessible(page.page, ".menu-box")
+    seen.look("keys menu", part=".menu-box")
     group.get_by_role("option").first.click()
     used = len(fake_model.requests)
     answer = page.ask("[[tokens=6]] Hello")
@@ -136,13 +116,12 @@ def chat_with_it(page, keys_stack, own, fake_model, shot):
     assert len(fake_model.requests) == used
 
 
-def remove_it(page, keys_stack, shot):
+def remove_it(page, keys_stack):
     page.goto(f"{keys_stack.url}/settings/keys")
     page.get_by_role("button", name="Check again").click()
     expect(page.get_by_text("The key is being checked")).to_be_visible()
     page.get_by_role("button", name="Remove").click()
     prove(page)
     expect(page.get_by_text("No keys yet")).to_be_visible()
-    looks(page, shot, "keys-empty")
     page.goto(f"{keys_stack.url}/settings/activity")
     expect(page.get_by_text(re.compile("Provider key removed"))).to_be_visible()

@@ -17,6 +17,17 @@ BATCH = 500
 
 def write_chat(alice: ChatPage, stack: Stack, said: Iterable[tuple[str, str]]) -> None:
     """Make a chat of these questions and answers, and open it."""
+    events: list[ev.AnyEvent] = []
+    parent: str | None = None
+    for question, answer in said:
+        asked, reply = str(uuid.uuid4()), str(uuid.uuid4())
+        events += _exchange(asked, reply, parent, question, answer)
+        parent = reply
+    write_events(alice, stack, events)
+
+
+def write_events(alice: ChatPage, stack: Stack, events: list[ev.AnyEvent]) -> None:
+    """Make a chat of these, and open it."""
     alice.ask("[[tokens=3]] A first question")
     address = alice.page.url
     chat = address.rsplit("/", 1)[1]
@@ -24,29 +35,24 @@ def write_chat(alice: ChatPage, stack: Stack, said: Iterable[tuple[str, str]]) -
     config = json.loads(alice.page.locator("#config").text_content() or "")
     alice.page.goto("about:blank")
     stream = f"u:{uuid.UUID(config['user']['id']).hex}"
+    logged = [ev.log_event(chat, event, str(uuid.uuid4())) for event in events]
     # Playwright's own loop runs in this thread.
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, _write(stack, stream, chat, list(said))).result()
+        pool.submit(asyncio.run, _write(stack, stream, logged)).result()
     alice.page.goto(address)
 
 
-async def _write(stack: Stack, stream: str, chat: str, said: list[tuple[str, str]]) -> None:
-    events: list[Event] = []
-    parent: str | None = None
-    for question, answer in said:
-        asked, reply = str(uuid.uuid4()), str(uuid.uuid4())
-        events += _exchange(chat, asked, reply, parent, question, answer)
-        parent = reply
+async def _write(stack: Stack, stream: str, events: list[Event]) -> None:
     async with Log(redis_url(stack.data)) as log:
         for start in range(0, len(events), BATCH):
             await log.append(stream, events[start : start + BATCH])
 
 
 def _exchange(
-    chat: str, asked: str, reply: str, parent: str | None, question: str, answer: str
-) -> list[Event]:
+    asked: str, reply: str, parent: str | None, question: str, answer: str
+) -> list[ev.AnyEvent]:
     length, sha256 = ev.fingerprint(answer)
-    said: list[ev.AnyEvent] = [
+    return [
         ev.MessageCreated(message=asked, role="user", parent=parent, text=question),
         ev.MessageCreated(message=reply, role="assistant", parent=asked, model="openai/known"),
         ev.MessageStarted(message=reply, attempt=1, model="openai/known"),
@@ -60,4 +66,3 @@ def _exchange(
             text=answer,
         ),
     ]
-    return [ev.log_event(chat, event, str(uuid.uuid4())) for event in said]

@@ -31,7 +31,7 @@ export class CodeBlock {
     const pre = document.createElement("pre");
     pre.tabIndex = 0;
     pre.dir = "ltr";
-    pre.setAttribute("role", "region");
+    pre.setAttribute("role", "group");
     pre.setAttribute("aria-label", text.codeIn(language));
     pre.append(this.#code);
     this.element.append(head(language), pre);

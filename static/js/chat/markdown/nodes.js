@@ -32,7 +32,7 @@ function dressCode(pre) {
 
 function dressTable(box) {
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
+  box.setAttribute("role", "group");
   box.setAttribute("aria-label", text.table);
 }
 

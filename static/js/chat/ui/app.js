@@ -98,7 +98,10 @@ function titleOf(store) {
 }
 
 function ChatTitle({ store }) {
-  return html`<p class="topbar-title" dir="auto">${titleOf(store) ?? ""}</p>`;
+  const open = store.current.value;
+  // Elsewhere the page below has a heading of its own.
+  if (!open || !isThere(open)) return html`<p class="topbar-title">${titleOf(store) ?? ""}</p>`;
+  return html`<h1 class="topbar-title" dir="auto">${titleOf(store) ?? text.newChat}</h1>`;
 }
 
 /** What the model is told in this chat: the button; its dialog is read when it is first opened. */
@@ -154,11 +157,11 @@ function ChatPane({ store }) {
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
-    <div class="dock">
+    <section class="dock" aria-label=${text.focusComposer}>
       <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${CreditNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}
-    </div>`;
+    </section>`;
 }
 
 const isThere = (open) => !open || !(open.problem.value || open.isDeleted.value);

@@ -48,6 +48,6 @@ function PasteField({ content, write, close }) {
 export function PastedBlock({ content }) {
   return html`<details class="pasted-block">
     <summary><${Icon} name="paste" />${text.pasted(lineCount(content))}<${Icon} name="chevron" /></summary>
-    <pre dir="auto">${content}</pre>
+    <pre dir="auto" tabindex="0">${content}</pre>
   </details>`;
 }

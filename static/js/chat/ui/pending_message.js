@@ -8,9 +8,9 @@ export function PendingMessage({ store, item }) {
   const isRefused = item.status === "refused";
   return html`<article class="message message-user message-pending" aria-label=${text.you}>
     <div class=${isRefused ? "bubble bubble-refused" : "bubble bubble-pending"} dir="auto"><${Written} content=${item.text} /></div>
-    <footer class="message-foot message-foot-shown" role="status">
+    <div class="message-foot message-foot-shown" role="status">
       <${State} store=${store} item=${item} />
-    </footer>
+    </div>
   </article>`;
 }
 

@@ -15,7 +15,9 @@ export function RowMenu({ label, items, anchor, close }) {
   }, []);
   useEffect(() => {
     const menu = box.current;
-    const outside = (event) => menu.contains(event.target) || anchor.contains(event.target) || close({ refocus: false });
+    // What is made smaller or larger is the window, which is in nothing.
+    const isIn = (node) => node instanceof Node && (menu.contains(node) || anchor.contains(node));
+    const outside = (event) => isIn(event.target) || close({ refocus: false });
     const events = ["pointerdown", "focusin", "scroll", "resize"];
     for (const name of events) window.addEventListener(name, outside, true);
     return () => events.forEach((name) => window.removeEventListener(name, outside, true));

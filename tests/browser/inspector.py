@@ -1,0 +1,99 @@
+"""Looks at a page in each of its states: in light, in dark, on a phone and on the smallest one.
+
+A state is reached once and then looked at in place, which is why this is quick: what takes time is
+to get somewhere. What is wrong is collected, so that one run tells everything.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import CDPSession, Page
+
+AXE = Axe().axe_script
+# Also the rule of WCAG 2.2, which axe leaves out unless it is told. What has passed is counted, not
+# listed: that would be most of the time.
+RUN_AXE = """async (part) => {
+  const runOnly = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const rules = {"target-size": {enabled: true}};
+  const {violations} = await axe.run(part, {runOnly, rules, resultTypes: ["violations"]});
+  return violations.map(({id, nodes}) => [id, nodes.map(({html, any}) => [html, any[0]?.message])]);
+}"""
+DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+NARROWEST_PX = 320
+
+
+@dataclass(frozen=True)
+class Look:
+    scheme: str
+    width: int
+    height: int = 860
+
+    @property
+    def is_phone(self) -> bool:
+        return self.width < 700
+
+    def __str__(self) -> str:
+        return f"{self.scheme}-{self.width}"
+
+
+# A phone in dark as well: other parts lie on top of each other there.
+LOOKS = [Look("light", 1280), Look("dark", 1280), Look("dark", 390, 844), Look("light", 390, 844)]
+SMALLEST = Look("light", NARROWEST_PX, 640)
+
+
+class Inspector:
+    """`shot` keeps a picture of a page by a name, for people to look at."""
+
+    def __init__(self, page: Page, shot: Callable[[Page, str], None]) -> None:
+        self.page = page
+        self.shot = shot
+        self.problems: list[str] = []
+        self._session: CDPSession | None = None
+
+    def look(
+        self, name: str, ready: Callable[[], None] | None = None, *, part: str = "html"
+    ) -> None:
+        """`ready` brings back what goes when the window changes, if it is not there.
+
+        Only `part` is looked at (a CSS selector): what lies below an open menu is out of reach.
+        """
+        name = re.sub(r"\W+", "-", name).strip("-")
+        self.page.evaluate(AXE)
+        for look in LOOKS:
+            self._become(look, ready)
+            self._run_axe(f"{name} {look}", part)
+            self.shot(self.page, f"{name}-{look}")
+        self._become(SMALLEST, ready)
+        self.fits(name)
+        self.shot(self.page, f"{name}-{SMALLEST}")
+        self._become(LOOKS[0])
+
+    def fits(self, name: str) -> None:
+        """Nothing is wider than the window."""
+        over = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if over > 0:
+            self.problems.append(f"{name}: {over} px wider than the window")
+
+    def _is_phone(self) -> bool:
+        size = self.page.viewport_size
+        return size is not None and size["width"] < 700
+
+    def _become(self, look: Look, ready: Callable[[], None] | None = None) -> None:
+        """A finger in place of a mouse, too: targets are larger then."""
+        if look.is_phone != self._is_phone():
+            self._session = self._session or self.page.context.new_cdp_session(self.page)
+            touch = {"enabled": look.is_phone}
+            self._session.send("Emulation.setTouchEmulationEnabled", touch)
+        self.page.set_viewport_size({"width": look.width, "height": look.height})
+        self.page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        self.page.evaluate(DRAWN)
+        if ready:
+            ready()
+            self.page.evaluate(DRAWN)
+
+    def _run_axe(self, where: str, part: str) -> None:
+        for rule, nodes in self.page.evaluate(RUN_AXE, part):
+            html, message = nodes[0]
+            self.problems.append(f"{where}: {rule} ({len(nodes)}) {html[:200]} {message or ''}")

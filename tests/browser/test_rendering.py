@@ -238,7 +238,7 @@ def test_what_a_search_shows_is_text(echo):
 def test_code_is_copied_as_it_was_written(echo):
     echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer = echo.ask("SAY ```js\nif (a < b) {\n  c();\n}\n```\n")
-    expect(answer.locator(".code-language")).to_have_text("js")
+    expect(answer.locator(".code-language")).to_have_text("JavaScript")
     answer.get_by_role("button", name="Copy code").click()
     expect(answer.locator("[data-code=copy]")).to_have_attribute("data-said", "Copied")
     assert echo.page.evaluate("navigator.clipboard.readText()") == "if (a < b) {\n  c();\n}"
@@ -291,7 +291,7 @@ def test_math_tables_and_footnotes(echo, shot):
         "| a | b |\n| :- | -: |\n| 1 | 2 |\n\n[^n]: A *note*.\n"
     )
     expect(answer.locator(".katex")).to_have_count(1)
-    expect(answer.locator("td").last).to_have_css("text-align", "end")
+    expect(answer.locator("td").last).to_have_css("text-align", "right")
     answer.get_by_role("button", name="Footnote 1").click()
     back = answer.get_by_role("button", name="Back to the text")
     expect(back).to_be_focused()

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { duration } from "../../static/js/chat/format.js";
 import { knownLanguage } from "../../static/js/chat/highlight/languages.js";
+import { nameOf } from "../../static/js/chat/highlight/names.js";
 import { runsOf, splitRuns } from "../../static/js/chat/highlight/runs.js";
+import { hasHidden } from "../../static/js/chat/markdown/hidden.js";
 import { plainText } from "../../static/js/chat/plain_text.js";
 import { Speech } from "../../static/js/chat/speech.js";
 import core from "../../static/vendor/highlight-11.12.0/core.js";
@@ -53,6 +56,23 @@ test("a class that is no name of a class is not taken over", () => {
 
 test("languages are known by the names that models use", () => {
   assert.deepEqual(["py", "HTML", "c++", "constructor", "", "brainfog"].map(knownLanguage), ["python", "xml", "cpp", null, null, null]);
+});
+
+test("languages are called by their names, others as they are written", () => {
+  const written = ["py", "JavaScript", "c++", "sh", "Dockerfile", "brainfog", "constructor", "", "txt"];
+  assert.deepEqual(written.map(nameOf), ["Python", "JavaScript", "C++", "Shell", "Dockerfile", "brainfog", "constructor", "", ""]);
+  const source = readFileSync(new URL("../../static/js/chat/highlight/languages.js", import.meta.url), "utf8");
+  const known = source.match(/(?<=^  )\w+(?=: \(\))/gm);
+  assert.ok(known.length > 40);
+  assert.deepEqual(known.filter((name) => nameOf(name) === name && !["nginx"].includes(name)), []);
+});
+
+test("what one does not see in code is noticed, but where a script or an emoji needs it", () => {
+  const hidden = ["a\u202Eb", "x\u2066", "\u2069", "ad\u200Bmin", "ad\u200Dmin", "a\u00ADb", "\uFEFFx", "\u3164", "\u200F", "a\u{E0041}", "\x1B[31m", "a\x00",
+    "\u2028", "😀\uFE0F\uFE0F", "a\uFE0F", "1\uFE0F", "1\u200D2", "\u061C", "\u2062", "\u180E"];
+  assert.deepEqual(hidden.filter((code) => !hasHidden(code)), []);
+  const seen = ["a = 1\n\tb", "é ü ß", "变量 = 1", "\u00A0", "👩‍💻 👍🏽 ❤️‍🔥 1️⃣ 👨‍👩‍👧", "می‌خواهم", "क्‍ष", "שלום", "مرحبا", "葛\u{E0100}", "𝒳"];
+  assert.deepEqual(seen.filter(hasHidden), []);
 });
 
 test("far messages are text without marks", () => {

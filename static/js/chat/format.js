@@ -11,22 +11,16 @@ const here = globalThis.navigator?.languages?.find((tag) => tag.split("-")[0] ==
 // What the person has set; undefined is what the device says.
 let language = here;
 let timeZone;
+// Not for long: a device that is taken to another zone tells no one.
+const FORMATTERS_LIVE_MS = 60_000;
+const formatters = new Map(); // what it is of -> the formatter
+let formattersSinceMs = 0;
 
 export function setLocale(chosen) {
+  formatters.clear();
   language = chosen.language || here;
   timeZone = chosen.timeZone || undefined;
 }
-
-// Making one of these takes longer than what it is made for, and a list asks for thousands.
-const formats = new Map();
-
-function format(kind, tag, options) {
-  const key = JSON.stringify([kind, tag, options]);
-  if (!formats.has(key)) formats.set(key, new Intl[kind](tag, options));
-  return formats.get(key);
-}
-
-const dateFormat = (options, tag = language) => format("DateTimeFormat", tag, { timeZone, ...options });
 
 // Sentences in the language of the page. English is in the scripts; the page names the file of any
 // other, which has the same shape. What it lacks, or if it cannot be had, is said in English.
@@ -45,7 +39,20 @@ export function endReason({ code, text }) {
 }
 
 export function number(value, options) {
-  return format("NumberFormat", language, options).format(value);
+  return formatter(Intl.NumberFormat, language, options).format(value);
+}
+
+/** A formatter is slow to make: there is one for each use of it. */
+function formatter(Kind, locale, options) {
+  const nowMs = Date.now();
+  if (Math.abs(nowMs - formattersSinceMs) > FORMATTERS_LIVE_MS) {
+    formatters.clear();
+    formattersSinceMs = nowMs;
+  }
+  const key = `${Kind.name} ${locale} ${JSON.stringify(options)}`;
+  let known = formatters.get(key);
+  if (!known) formatters.set(key, (known = new Kind(locale, options)));
+  return known;
 }
 
 function speak(english, own) {
@@ -62,7 +69,7 @@ function sentence(english, chosen) {
 
 function counted(english, own) {
   const [forms, spokenIn] = own?.other ? [own, pageLanguage] : [english, "en"];
-  const rules = new Intl.PluralRules(spokenIn);
+  const rules = formatter(Intl.PluralRules, spokenIn);
   const names = [...new Set(["count", ...placesOf(english.other)])];
   return (...values) => filled(forms[rules.select(values[0])] ?? forms.other, names, values);
 }
@@ -78,9 +85,11 @@ function filled(sentence, names, values) {
   });
 }
 
+const dates = (options, locale = language) => formatter(Intl.DateTimeFormat, locale, { timeZone, ...options });
+
 /** Which day it is there, as a number that grows by one a day. */
 function dayNumber(ms) {
-  const parts = dateFormat({ year: "numeric", month: "numeric", day: "numeric" }, "en-u-ca-gregory-nu-latn").formatToParts(ms);
+  const parts = dates({ year: "numeric", month: "numeric", day: "numeric" }, "en-u-ca-gregory-nu-latn").formatToParts(ms);
   const { year, month, day } = Object.fromEntries(parts.map(({ type, value }) => [type, Number(value)]));
   return Date.UTC(year, month - 1, day) / DAY_MS;
 }
@@ -92,11 +101,11 @@ export function recencyGroup(updatedMs, nowMs, groups) {
   if (daysAgo <= 1) return groups.yesterday;
   if (daysAgo <= 7) return groups.week;
   if (daysAgo <= 30) return groups.month;
-  return dateFormat({ month: "long", year: "numeric" }).format(updatedMs);
+  return dates({ month: "long", year: "numeric" }).format(updatedMs);
 }
 
 export function clockTime(ms) {
-  return dateFormat({ hour: "2-digit", minute: "2-digit" }).format(ms);
+  return dates({ hour: "2-digit", minute: "2-digit" }).format(ms);
 }
 
 /** The time of a day, or the day of a year: as short as it can be told. */
@@ -104,15 +113,15 @@ export function shortTime(ms, nowMs = Date.now()) {
   if (dayNumber(ms) === dayNumber(nowMs)) return clockTime(ms);
   const yearOf = (time) => new Date(dayNumber(time) * DAY_MS).getUTCFullYear();
   const day = { day: "numeric", month: "short", ...(yearOf(ms) !== yearOf(nowMs) && { year: "numeric" }) };
-  return dateFormat({ ...day }).format(ms);
+  return dates(day).format(ms);
 }
 
 export function longDate(ms) {
-  return dateFormat({ dateStyle: "long" }).format(ms);
+  return dates({ dateStyle: "long" }).format(ms);
 }
 
 export function fullTime(ms) {
-  return dateFormat({ dateStyle: "medium", timeStyle: "medium" }).format(ms);
+  return dates({ dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
 /** `isWhole`: no tenths, for a count that runs. */

@@ -1,24 +1,76 @@
-// The page's side of highlighting: code goes to a worker, runs of [class, text] come back. Without
-// a worker, or for a language that is not known, code stays plain.
+// The page's side of highlighting: code goes to a worker, runs of [class, text] come back. Grammars
+// are patterns, and some text keeps a pattern busy for minutes: a worker that takes too long is
+// ended, that code stays plain, and a new one serves the rest. Without a worker, or for a language
+// that is not known, code stays plain too.
 import { knownLanguage } from "./languages.js";
+import { TimeLimit } from "./time_limit.js";
 
 const LONGEST_CODE_CHARS = 300_000;
+// Several times what usual code needs on a slow machine.
+const LIMIT_MS = 3_000;
+const LIMIT_MS_PER_CHAR = 0.01;
+const FETCHING_LIMIT_MS = 30_000;
+const REMEMBERED = 20;
 
-let worker = null;
+let worker = null; // a promise of a Worker
+let current = null; // the request that the worker has: {id, code, language, done, limit}
 let nextId = 1;
-const waiting = new Map();
+const waiting = []; // requests
+const slow = []; // {language, code} that took too long, the latest last
 
 /** The runs of `code`, or null when it is to stay as it is. */
-export async function highlighted(code, language) {
+export function highlighted(code, language) {
   const name = knownLanguage(language);
-  if (!name || code.length > LONGEST_CODE_CHARS) return null;
-  worker ??= start();
-  const running = await worker;
-  if (!running) return null;
-  const id = nextId++;
+  if (!name || code.length > LONGEST_CODE_CHARS || isSlow(code, name)) return Promise.resolve(null);
   return new Promise((done) => {
-    waiting.set(id, done);
-    running.postMessage({ id, code, language: name });
+    waiting.push({ id: nextId++, code, language: name, done, limit: null });
+    serveNext();
+  });
+}
+
+/** Code only ever grows: what begins with slow code is as slow. */
+const isSlow = (code, language) => slow.some((one) => one.language === language && code.startsWith(one.code));
+
+async function serveNext() {
+  if (current || waiting.length === 0) return;
+  const request = (current = takeNext());
+  worker ??= start();
+  const running = isSlow(request.code, request.language) ? null : await worker;
+  if (current !== request) return;
+  if (!running) {
+    finish(request, null);
+    return;
+  }
+  const { id, code, language } = request;
+  request.limit = new TimeLimit(FETCHING_LIMIT_MS, replaceWorker);
+  running.postMessage({ id, code, language });
+}
+
+/** A language in which something was slow waits until there is nothing else. */
+function takeNext() {
+  const index = waiting.findIndex((one) => !slow.some(({ language }) => language === one.language));
+  return waiting.splice(Math.max(0, index), 1)[0];
+}
+
+function finish(request, runs) {
+  request.limit?.stop();
+  current = null;
+  request.done(runs);
+  serveNext();
+}
+
+function heard({ id, hasBegun, runs }) {
+  if (current?.id !== id) return;
+  if (!hasBegun) {
+    finish(current, runs);
+    return;
+  }
+  const { code, language } = current;
+  current.limit.stop();
+  current.limit = new TimeLimit(LIMIT_MS + LIMIT_MS_PER_CHAR * code.length, () => {
+    slow.push({ language, code });
+    if (slow.length > REMEMBERED) slow.shift();
+    replaceWorker();
   });
 }
 
@@ -26,7 +78,7 @@ async function start() {
   try {
     const { address } = await import("./worker.js");
     const started = new Worker(address, { type: "module" });
-    started.addEventListener("message", ({ data }) => settle(data.id, data.runs));
+    started.addEventListener("message", ({ data }) => heard(data));
     started.addEventListener("error", giveUp);
     return started;
   } catch {
@@ -34,12 +86,20 @@ async function start() {
   }
 }
 
-function settle(id, runs) {
-  waiting.get(id)?.(runs);
-  waiting.delete(id);
+/** End the worker and what it is at; the next code has a new one. */
+function replaceWorker() {
+  endWorker();
+  finish(current, null);
 }
 
+/** The worker does not run (its files could not be had, say): what waits for it stays plain. */
 function giveUp() {
-  worker = Promise.resolve(null);
-  for (const id of waiting.keys()) settle(id, null);
+  endWorker();
+  for (const { done } of waiting.splice(0)) done(null);
+  if (current) finish(current, null);
+}
+
+function endWorker() {
+  worker?.then((running) => running?.terminate());
+  worker = null;
 }

@@ -11,6 +11,7 @@ async function highlight({ id, code, language }) {
   try {
     highlighter ??= (await import("../../../vendor/highlight-11.12.0/core.js")).default;
     await learn(highlighter, language);
+    postMessage({ id, hasBegun: true });
     const { value } = highlighter.highlight(code, { language, ignoreIllegals: true });
     postMessage({ id, runs: runsOf(value) });
   } catch {

@@ -2,10 +2,12 @@
 // ever appended, into boxes of their own, so that the browser need not lay out the old ones again;
 // colours come later, from a worker, box by box.
 import { highlighted } from "../highlight/client.js";
+import { nameOf } from "../highlight/names.js";
 import { splitRuns } from "../highlight/runs.js";
 import { later } from "../slices.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
+import { fill, hasHidden, shown } from "./hidden.js";
 
 const LINES_PER_BOX = 40;
 const LONG_LINES = 48;
@@ -18,11 +20,13 @@ export class CodeBlock {
   #code = document.createElement("code");
   #boxes = []; // {element, text, lines, painted}
   #openLine = null;
+  #openText = "";
   #length = 0;
   #lines = 0;
   #askedAt = 0; // how long the code was when colours were last asked for
   #isAsking = false;
   #isFinished = false;
+  #hasHidden = false;
 
   constructor(language) {
     this.#language = language;
@@ -32,7 +36,7 @@ export class CodeBlock {
     pre.tabIndex = 0;
     pre.dir = "ltr";
     pre.setAttribute("role", "group");
-    pre.setAttribute("aria-label", text.codeIn(language));
+    pre.setAttribute("aria-label", text.codeIn(nameOf(language)));
     pre.append(this.#code);
     this.element.append(head(language), pre);
   }
@@ -43,6 +47,7 @@ export class CodeBlock {
   append(lines) {
     this.showOpenLine("");
     for (const line of lines.split(/(?<=\n)/)) this.#addLine(line);
+    if (!this.#hasHidden && hasHidden(lines)) this.#tellOfHidden();
     this.#length += lines.length;
     if (!this.#isAsking && this.#length > this.#askedAt * REPAINT_GROWTH) this.#paint();
   }
@@ -53,9 +58,11 @@ export class CodeBlock {
     if (!this.#openLine) {
       this.#openLine = document.createElement("span");
       this.#openLine.className = "code-open-line";
+      this.#openText = "";
       this.#code.append(this.#openLine);
     }
-    this.#openLine.textContent = line;
+    if (line !== this.#openText) fill(this.#openLine, shown(line));
+    this.#openText = line;
     if (line) return;
     this.#openLine.remove();
     this.#openLine = null;
@@ -83,10 +90,17 @@ export class CodeBlock {
       box = { element, text: "", lines: 0, painted: "" };
       this.#boxes.push(box);
     }
-    box.element.append(line);
+    for (const part of shown(line)) box.element.append(part);
     box.text += line;
     box.lines += 1;
     this.#lines += 1;
+  }
+
+  #tellOfHidden() {
+    this.#hasHidden = true;
+    const note = span("code-hidden", text.hasHidden);
+    note.title = text.hasHiddenHint;
+    this.element.querySelector(".code-language").after(note);
   }
 
   async #paint() {
@@ -121,21 +135,21 @@ function colourBox(box, runs) {
   const isSame = runs.map(([, run]) => run).join("") === box.text.slice(0, length);
   if (painted === box.painted || !isSame) return;
   box.painted = painted;
-  const nodes = runs.map(([name, run]) => (name ? span(name, run) : run));
-  box.element.replaceChildren(...nodes, ...(length < box.text.length ? [box.text.slice(length)] : []));
+  const nodes = runs.flatMap(([name, run]) => (name ? span(name, run) : shown(run)));
+  fill(box.element, [...nodes, ...shown(box.text.slice(length))]);
 }
 
 function span(name, content) {
   const element = document.createElement("span");
   element.className = name;
-  element.textContent = content;
+  fill(element, shown(content));
   return element;
 }
 
 function head(language) {
   const element = document.createElement("div");
   element.className = "code-head";
-  const label = span("code-language", language || text.plainCode);
+  const label = span("code-language", nameOf(language) || text.plainCode);
   const tools = document.createElement("div");
   tools.className = "code-tools";
   tools.append(

@@ -2,6 +2,7 @@
 // footnotes, boxes that scroll), which is built here and never comes from the text.
 import { text } from "../text.js";
 import { CodeBlock } from "./code_block.js";
+import { fill, hasHidden, shown } from "./hidden.js";
 import { htmlOf } from "./html.js";
 import { typeset } from "./math.js";
 import { sanitized } from "./sanitize.js";
@@ -10,6 +11,7 @@ export function nodesOf(token, notes) {
   const fragment = sanitized(htmlOf(token, notes));
   // Neither has a part in the direction of the text around it.
   for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
+  for (const code of fragment.querySelectorAll(":not(pre) > code")) showHidden(code);
   for (const pre of fragment.querySelectorAll("pre")) dressCode(pre);
   for (const table of fragment.querySelectorAll(".md-table")) dressTable(table);
   for (const formula of fragment.querySelectorAll(".math")) typeset(formula);
@@ -20,6 +22,11 @@ export function nodesOf(token, notes) {
   for (const reference of fragment.querySelectorAll(".note-ref")) dressReference(reference);
   for (const note of fragment.querySelectorAll(".note")) dressNote(note, notes);
   return fragment;
+}
+
+/** Inline code is mere text. */
+function showHidden(code) {
+  if (hasHidden(code.textContent)) fill(code, shown(code.textContent));
 }
 
 function dressCode(pre) {

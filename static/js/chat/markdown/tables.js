@@ -1,32 +1,66 @@
-// A long table is drawn as several, one below the other, so that new rows do not make the browser
-// lay out all rows again. The first one decides how wide the columns are.
+// A long table is drawn as several, one below the other, each laid out by itself: new rows do not
+// make the browser lay out all rows again, and those out of sight are not drawn. To a screen reader
+// they are one table. The first part decides how wide the columns are.
 
-const measured = new WeakMap(); // box -> {columns, whole}, in pixels: asking again would lay out all that was added
+const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TH: "columnheader", TD: "cell" };
+const wholes = new WeakMap(); // box -> {element around the parts, columns and width in pixels, rowHeight}
 
 /** Put the rows of `more` below the table in `box`; gives the element that was added. */
 export function joinTable(box, more) {
-  const { columns: widths, whole } = widthsOf(box);
-  more.className = "md-table-more";
-  more.tHead?.classList.add("visually-hidden");
-  if (widths.some((width) => width > 0)) {
-    const columns = document.createElement("colgroup");
-    for (const width of widths) {
-      const column = document.createElement("col");
-      column.style.width = `${width}px`;
-      columns.append(column);
-    }
-    more.prepend(columns);
-    more.style.width = `${whole}px`;
-  }
-  box.append(more);
-  return more;
+  const whole = wholes.get(box) ?? begin(box);
+  more.tHead?.remove();
+  const part = partOf(more, whole);
+  whole.element.append(part);
+  return part;
 }
 
-function widthsOf(box) {
-  if (measured.has(box)) return measured.get(box);
+/** Draw the rows in `element`, a table or a part of one, as they are in `fresh`. */
+export function redrawTable(element, fresh) {
+  const table = element.querySelector("table");
+  const isPart = table.getAttribute("role") === "presentation";
+  if (isPart) giveRoles(fresh);
+  if (table.tHead && fresh.tHead) table.tHead.replaceWith(fresh.tHead);
+  table.tBodies[0].replaceWith(fresh.tBodies[0]);
+}
+
+/** From now on the table of `box` is one of several. */
+function begin(box) {
   const first = box.querySelector("table");
-  const widthOf = (element) => element.getBoundingClientRect().width;
-  const widths = { columns: [...first.rows[0].cells].map(widthOf), whole: widthOf(first) };
-  if (widths.whole > 0) measured.set(box, widths);
-  return widths;
+  const sizeOf = (element) => element.getBoundingClientRect();
+  const { width, height } = sizeOf(first);
+  const columns = [...first.rows[0].cells].map((cell) => sizeOf(cell).width);
+  const whole = { columns, width, rowHeight: height / first.rows.length, element: document.createElement("div") };
+  whole.element.className = "md-table-whole";
+  whole.element.setAttribute("role", "table");
+  if (width > 0) whole.element.style.minWidth = `${width}px`;
+  first.replaceWith(whole.element);
+  whole.element.append(partOf(first, whole));
+  wholes.set(box, whole);
+  return whole;
+}
+
+function partOf(table, { columns, width, rowHeight }) {
+  const part = document.createElement("div");
+  part.className = "md-table-part";
+  part.style.containIntrinsicBlockSize = `auto ${Math.round(rowHeight * table.rows.length)}px`;
+  if (width > 0) table.prepend(columnsOf(columns, width));
+  giveRoles(table);
+  part.append(table);
+  return part;
+}
+
+/** All parts have columns of the same share, however wide the page is now. */
+function columnsOf(widths, whole) {
+  const columns = document.createElement("colgroup");
+  for (const width of widths) {
+    const column = document.createElement("col");
+    column.style.width = `${(100 * width) / whole}%`;
+    columns.append(column);
+  }
+  return columns;
+}
+
+function giveRoles(table) {
+  table.setAttribute("role", "presentation");
+  for (const element of table.querySelectorAll("thead, tbody, tr, th, td")) element.setAttribute("role", ROLES[element.tagName]);
 }

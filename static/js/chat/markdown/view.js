@@ -7,7 +7,7 @@ import { CodeBlock } from "./code_block.js";
 import { nodesOf } from "./nodes.js";
 import { Notes } from "./notes.js";
 import { BlockStream } from "./stream.js";
-import { joinTable } from "./tables.js";
+import { joinTable, redrawTable } from "./tables.js";
 
 const BLOCKS_PER_PART = 32;
 const SLICE_MS = 8;
@@ -180,10 +180,16 @@ export class MarkdownView {
     this.#notes.settle();
     const isNote = (piece) => piece.part.token.type === "footnote";
     const late = this.#pieces.filter((piece) =>
-      piece && piece.part.carried !== "table" && (piece.part.raw.includes("[^") || (piece.knew !== known && piece.part.raw.includes("["))));
+      piece && (piece.part.raw.includes("[^") || (piece.knew !== known && piece.part.raw.includes("["))));
     // The text first: it gives the footnotes their numbers.
     for (const piece of [...late.filter((one) => !isNote(one)), ...late.filter(isNote)]) {
-      const fresh = blockElement(piece.element.className, nodesOf(this.#stream.again(piece.part), this.#notes));
+      const nodes = nodesOf(this.#stream.again(piece.part), this.#notes);
+      const table = piece.part.token.type === "table" && nodes.querySelector("table");
+      if (table) {
+        redrawTable(piece.element, table);
+        continue;
+      }
+      const fresh = blockElement(piece.element.className, nodes);
       piece.element.replaceWith(fresh);
       piece.element = fresh;
     }

@@ -1,0 +1,63 @@
+// Characters of code that one does not see, or that change the order of those one sees: what runs
+// may be another thing than what is read ("Trojan Source"). They are shown by their numbers; the
+// text, and so what is copied, stays what it is.
+import { text } from "../text.js";
+
+const USUAL = /^[\t\n\x20-\x7e]*$/;
+const HIDDEN = "[\\p{Default_Ignorable_Code_Point}\\p{Cc}\\u2028\\u2029\\uFFF9-\\uFFFB]";
+// Where some of it has a use: in an emoji, and between letters of scripts that join them.
+const JOINED = `[${["Arabic", "Bengali", "Devanagari", "Gujarati", "Gurmukhi", "Kannada", "Khmer", "Malayalam", "Mongolian", "Oriya", "Sinhala",
+  "Syriac", "Tamil", "Telugu"].map((script) => `\\p{Script=${script}}`).join("")}]`;
+const IN_USE = [
+  "[\\t\\n]",
+  "(?<=[\\p{Extended_Pictographic}\\p{Emoji_Modifier}\\uFE0F])\\u200D(?=\\p{Extended_Pictographic})",
+  "(?<=\\p{Extended_Pictographic})[\\uFE0E\\uFE0F]",
+  "(?<=[0-9#*])\\uFE0F(?=\\u20E3)",
+  "(?<=\\p{Script=Han})[\\uFE00-\\uFE02\\u{E0100}-\\u{E01EF}]",
+  `(?<=${JOINED})[\\u200C\\u200D](?=${JOINED})`,
+].join("|");
+const RUN = new RegExp(`(?:(?!${IN_USE})${HIDDEN})+`, "gu");
+const NAMED = 4; // so many of one run are told by their numbers
+const MOST_MARKS = 500; // in one line: what comes after them is one mark, and no code to be read
+
+export function hasHidden(code) {
+  return !USUAL.test(code) && code.search(RUN) >= 0;
+}
+
+/** `code` as what can be put into an element: the text itself, with a mark around what is hidden. */
+export function shown(code) {
+  if (USUAL.test(code)) return [code];
+  const parts = [];
+  let end = 0;
+  let marks = 0;
+  for (const { 0: run, index } of code.matchAll(RUN)) {
+    if (index > end) parts.push(code.slice(end, index));
+    marks += 1;
+    if (marks > MOST_MARKS) return [...parts, mark(code.slice(index))];
+    parts.push(mark(run));
+    end = index + run.length;
+  }
+  if (end < code.length) parts.push(code.slice(end));
+  return parts;
+}
+
+/** Put the `parts`, however many they are, into `element`. */
+export function fill(element, parts) {
+  const fragment = document.createDocumentFragment();
+  for (const part of parts) fragment.append(part);
+  element.replaceChildren(fragment);
+}
+
+function mark(run) {
+  const numbers = [...run].map((character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+  const isLong = numbers.length > NAMED;
+  const label = isLong ? `${numbers.slice(0, NAMED - 1).join(" ")} … ×${numbers.length}` : numbers.join(" ");
+  const element = document.createElement("span");
+  element.className = "hidden-character";
+  element.dataset.shown = label;
+  element.title = text.hiddenCharacters(label);
+  element.setAttribute("role", "img");
+  element.setAttribute("aria-label", element.title);
+  element.textContent = run;
+  return element;
+}

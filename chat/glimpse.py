@@ -18,8 +18,9 @@ from chat.transcript import Message, Transcript, fold
 from streams.log import Entry, get_log
 
 # A question with its answer is four.
-ENTRIES = 24
-# Of all texts together: the page itself is not to become long.
+MOST_ENTRIES, MOST_BYTES = 24, 128_000
+# Of all texts together: the page itself is not to become long. What a browser keeps of a chat
+# begins with as much (static/js/chat/local/blocks.js).
 MOST_CHARS = 16_000
 ANSWERING = "queued", "running"
 
@@ -30,14 +31,15 @@ async def last_messages(
     """As `Message.to_dict` has them, oldest first; none of an answer that is being written."""
     if tip_id is None:
         return []
-    path = _end_of_path(await get_log().read_last(stream, str(chat_id), ENTRIES))
+    last = await get_log().read_last(stream, str(chat_id), MOST_ENTRIES, MOST_BYTES)
+    path = _end_of_path(last)
     if not path or path[-1].id != str(tip_id):
         return []
     ended = takewhile(lambda message: message.status not in ANSWERING, path)
     return [message.to_dict() for message in _of_bounded_length(list(ended))]
 
 
-def readable(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+def as_plain_text(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
     """What is painted without a script: {role, text}, without the markup."""
     return [{"role": m["role"], "text": plain_text(m["text"])} for m in messages]
 

@@ -155,14 +155,14 @@ def place_continue(
     """The reply, and whether it was this call that ordered it to go on. Sync, one transaction."""
     with transaction.atomic():
         reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
-        if reply.state == Reply.State.DONE:
+        if reply.state == Reply.State.DONE or (reply.is_final and reply.still_before()):
             raise NotPossibleNow
         placed = reply.is_final
         if placed and model is not None:
             paying.hold_for_order(owner, reply, model, None)
         if placed:
-            reply.waits_for = reply.still_before()
-            reply.state = _state_of(reply.waits_for)
+            reply.waits_for = None
+            reply.state = Reply.State.QUEUED
             reply.continued_after_attempt = reply.attempts
             reply.stop_requested_at = None
             reply.finished_at = None
@@ -205,8 +205,9 @@ def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | Non
 
 def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
     """The chat that is sent to, made now if this is its first message."""
-    own = Chat.objects.select_for_update(of=("self",)).select_related("tip")
-    chat = own.filter(id=send.chat, owner=owner, deleted_at=None).first()
+    # Not with its tip: PostgreSQL would look for the row of the new one among those of before.
+    own = Chat.objects.select_for_update().filter(owner=owner, deleted_at=None)
+    chat = own.filter(id=send.chat).first()
     if chat is not None:
         return chat, False
     if ErasedChat.objects.filter(id=send.chat).exists():

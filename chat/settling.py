@@ -26,7 +26,8 @@ def settle(
 
     Those are the ones that waited for it, or itself, when its owner has asked to continue since
     `order` was loaded: this end is then not the end. `tried`: its attempts, by the log; `ended_ms`:
-    the time of the entry that says so. Running it twice changes nothing the second time.
+    the time of the entry that says so. One that was cancelled before its first attempt leaves
+    nothing to be read. Running it twice changes nothing the second time.
     """
     reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
@@ -40,14 +41,15 @@ def settle(
             outbox=None,
         )
         now = timezone.now()
+        told_ms = ended_ms if tried else 0
         Chat.objects.filter(id=order.reply.chat_id).update(
-            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), ended_ms)
+            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), told_ms)
         )
-        going_on = unfinished.first()
-        charge(order.reply, tried, model, last=going_on is None)
-        if going_on is None:
-            return start_waiting(Q(waits_for_id=order.reply.id))
-        return [order.reply_id] if going_on.state == Reply.State.QUEUED else []
+        goes_on = unfinished.exists()
+        charge(order.reply, tried, model, last=not goes_on)
+        if goes_on:
+            return [order.reply_id]
+        return start_waiting(Q(waits_for_id=order.reply.id))
 
 
 def charge(

@@ -41,8 +41,8 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
             reply.stop_requested_at = timezone.now()
         if reply.state == Reply.State.WAITING:
             reply.state = Reply.State.QUEUED
-            behind = Reply.objects.filter(waits_for=reply, state=Reply.State.WAITING)
-            behind.update(waits_for=reply.waits_for)
+            # Also those that were cancelled themselves: what is sent below them asks them.
+            Reply.objects.filter(waits_for=reply).update(waits_for=reply.waits_for)
         reply.save(update_fields=["stop_requested_at", "state"])
         return reply
 

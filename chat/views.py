@@ -67,7 +67,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     config = await _page_config(person, shown)
     if person is not None:
         config["settings"] = settings_json(person, preferences_of_page(request))
-    context = {"config": config, "glimpse": glimpse.readable(config["last"])}
+    context = {"config": config, "glimpse": glimpse.as_plain_text(config["glimpse"])}
     response = await sync_to_async(render)(request, "chat/page.html", context)
     COMPRESS.process_response(request, response)  # In place.
     if person is None:
@@ -97,7 +97,7 @@ async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any
         **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
         "drafts": await sync_to_async(drafts.drafts_of)(person) if person else [],
         "cursor": cursor,
-        "last": await _last_messages(person, shown) if person and shown else [],
+        "glimpse": await _glimpse(person, shown) if person and shown else [],
         "models": [model.to_dict() for model in models],
         "default_model": default,
         "balance": await sync_to_async(balance_json)(person) if person else None,
@@ -105,7 +105,7 @@ async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any
     }
 
 
-async def _last_messages(person: User, shown: Chat) -> list[dict[str, Any]]:
+async def _glimpse(person: User, shown: Chat) -> list[dict[str, Any]]:
     return await glimpse.last_messages(person.stream, shown.id, shown.tip_id)
 
 

@@ -116,9 +116,16 @@ class Log:
             more = more and (limit is None or len(found) < limit)
         return found if limit is None else found[:limit]
 
-    async def read_last(self, stream: str, chat: str, limit: int) -> list[Entry]:
-        """The last entries of a chat's index, at most `limit`, oldest first, without parts."""
-        return list(map(to_entry, await self._reader.last(stream, chat, limit)))
+    async def read_last(self, stream: str, chat: str, limit: int, most_bytes: int) -> list[Entry]:
+        """The last entries of a chat's index, at most `limit` and together no longer than
+        `most_bytes`, oldest first, without parts."""
+        last: list[Entry] = []
+        for raw in reversed(await self._reader.last(stream, chat, limit)):
+            most_bytes -= len(raw[3])
+            if most_bytes < 0:
+                break
+            last.append(to_entry(raw))
+        return last[::-1]
 
     async def tail(self, stream: str) -> str:
         """The id of the last entry; "0-0" when there is none."""

@@ -21,6 +21,18 @@ RUN_AXE = """async (part) => {
   return violations.map(({id, nodes}) => [id, nodes.map(({html, any}) => [html, any[0]?.message])]);
 }"""
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+# What is too wide is cut off by one of these, or scrolls in it: the page itself does not grow.
+FRAMES = "html, body, .app, .main, .topbar, .scroller, .dock, .sidebar, dialog, [role=dialog]"
+TOO_WIDE = """(frames) => [...document.querySelectorAll(frames)]
+  .filter((frame) => frame.checkVisibility())
+  .filter((frame) => frame.scrollWidth > frame.clientWidth)
+  .map((frame) => {
+    const right = (node) => node.getBoundingClientRect().right;
+    const inside = [...frame.querySelectorAll("*:not(.katex *, pre *, .md-table *)")];
+    const widest = inside.reduce((a, b) => (right(b) > right(a) ? b : a));
+    const over = frame.scrollWidth - frame.clientWidth;
+    return [frame.className || frame.tagName, over, widest.outerHTML];
+  })"""
 NARROWEST_PX = 320
 
 
@@ -51,6 +63,7 @@ class Inspector:
         self.shot = shot
         self.problems: list[str] = []
         self._session: CDPSession | None = None
+        self._look = LOOKS[0]
 
     def look(
         self, name: str, ready: Callable[[], None] | None = None, *, part: str = "html"
@@ -71,21 +84,17 @@ class Inspector:
         self._become(LOOKS[0])
 
     def fits(self, name: str) -> None:
-        """Nothing is wider than the window."""
-        over = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if over > 0:
-            self.problems.append(f"{name}: {over} px wider than the window")
-
-    def _is_phone(self) -> bool:
-        size = self.page.viewport_size
-        return size is not None and size["width"] < 700
+        """Nothing is wider than the window, or than the part of the page it is in."""
+        for part, over, html in self.page.evaluate(TOO_WIDE, FRAMES):
+            self.problems.append(f"{name}: {over} px too wide in {part}: {html[:120]}")
 
     def _become(self, look: Look, ready: Callable[[], None] | None = None) -> None:
         """A finger in place of a mouse, too: targets are larger then."""
-        if look.is_phone != self._is_phone():
+        if look.is_phone != self._look.is_phone:
             self._session = self._session or self.page.context.new_cdp_session(self.page)
             touch = {"enabled": look.is_phone}
             self._session.send("Emulation.setTouchEmulationEnabled", touch)
+        self._look = look
         self.page.set_viewport_size({"width": look.width, "height": look.height})
         self.page.emulate_media(color_scheme=look.scheme, reduced_motion="reduce")  # type: ignore[arg-type]
         self.page.evaluate(DRAWN)

@@ -78,7 +78,7 @@ def test_answering_again_and_editing_are_branches_that_are_remembered(alice, sho
 
 
 def test_what_is_sent_while_an_answer_runs_goes_next(alice):
-    alice.send("[[rate=30&tokens=40]] One")
+    alice.send("[[rate=10&tokens=80]] One")
     alice.writing()
     alice.send(f"{QUICK} Two")
     expect(alice.answers.last.locator(".progress")).to_contain_text("Waiting for the answer")

@@ -125,6 +125,14 @@ def test_a_flood_of_hidden_characters_leaves_the_page_responsive(echo):
     expect(long.locator(".hidden-character")).to_have_attribute(
         "data-shown", "U+202E U+202E U+202E … ×30000"
     )
+    # Colours do not make more of them, nor do many lines.
+    coloured = echo.ask("SAY*20000 ```js\nif (1) ¶1<\u202e+")
+    expect(coloured.locator(".code")).to_have_count(1)
+    lines = echo.ask("SAY*400 ```js\nif (1) 1¶\n" + "1<\u202e+" * 20)
+    expect(lines.locator(".hljs-keyword")).to_have_count(0)
+    for answer in (coloured, lines):
+        assert answer.locator(".hidden-character").count() <= 11 * 540
+    assert lines.locator("code").evaluate(CODES).count("\n") >= 400
     echo.field.fill("still here")
     expect(echo.field).to_have_value("still here")
     assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -5,6 +5,8 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import ChatPage
+from tests.browser.test_offline import is_kept
+from tests.browser.written_chat import write_chat
 
 NO_SOCKET = """window.WebSocket = class extends EventTarget {
   readyState = 0;
@@ -22,6 +24,48 @@ def test_the_last_messages_are_there_before_the_log_is_read(alice, new_context, 
     expect(unread.locator(".message-answer .md").last).to_have_text(written)
     expect(unread.locator(".message-user")).to_have_count(2)
     shot(unread, "glimpse")
+
+
+NO_BLOCKS = """
+const { getAll } = IDBObjectStore.prototype;
+IDBObjectStore.prototype.getAll = function (...asked) {
+  return this.name === "blocks" ? {} : getAll.apply(this, asked);
+};"""
+
+
+def test_a_long_chat_of_this_browser_begins_with_its_end(alice, stack):
+    """What is kept of it is large: the first thing read is its last messages."""
+    write_chat(alice, stack, [(f"question {n}", f"answer **{n}**.") for n in range(150)])
+    expect(alice.answers.last.locator(".md")).to_have_text("answer 149.")
+    is_kept(alice.page, "answer **149**.", '"glimpse":[{')
+    other = alice.page.context.new_page()
+    other.add_init_script(NO_SOCKET + NO_BLOCKS)
+    other.goto(alice.url)
+    ChatPage(other, alice.url).chats.first.click()
+    expect(other.locator(".message-answer .md")).to_have_text(
+        [f"answer {n}." for n in range(144, 150)]
+    )
+
+
+def test_what_the_page_brings_stays_where_this_browser_has_less(alice, new_context):
+    """Another device went on with the chat: the copy in this browser is older than the page."""
+    alice.ask("[[tokens=5]] first")
+    is_kept(alice.page, "[[tokens=5]] first", '"sha256":"')
+    address, browser = alice.page.url, alice.page.context
+    alice.page.close()
+    other = new_context(storage_state=browser.storage_state()).new_page()
+    elsewhere = ChatPage(other, alice.url).visit(address.removeprefix(alice.url))
+    elsewhere.ask("[[tokens=7]] second")
+    written = elsewhere.text_of(elsewhere.answers.last)
+    page = browser.new_page()
+    page.add_init_script(NO_SOCKET)
+    page.goto(address)
+    answers = page.locator(".message-answer .md")
+    expect(answers).to_have_count(2)
+    expect(answers.last).to_have_text(written)
+    # What is kept has been looked up: the list of chats has come from there, too.
+    page.wait_for_timeout(1_000)
+    expect(answers).to_have_count(2)
 
 
 def test_they_can_be_read_without_a_script(alice, browser, shot):

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def last_of(person, chat):
     page = (await person.client.get(f"/c/{chat}")).content.decode()
     config = re.search(r'<script id="config" type="application/json">(.*?)</script>', page)[1]
-    return json.loads(config)["last"]
+    return json.loads(config)["glimpse"]
 
 
 async def test_it_is_the_end_of_the_transcript(worker, alice):
@@ -55,7 +55,7 @@ async def test_there_is_none_where_another_branch_is_shown(worker, alice, monkey
     ids = [message["id"] for message in await last_of(alice, alice.chat)]
     assert ids in ([], [asked, reply])
     # What is looked at does not reach back to the branch that is shown.
-    monkeypatch.setattr(glimpse, "ENTRIES", 1)
+    monkeypatch.setattr(glimpse, "MOST_ENTRIES", 1)
     assert await last_of(alice, alice.chat) == []
 
 

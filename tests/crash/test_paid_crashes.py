@@ -64,8 +64,19 @@ class Postgresql:
         self.env = {"DATABASE_URL": server.get_uri()}
 
     def rows(self, _stack, query):
-        with psycopg.connect(self.server.get_uri()) as database:
-            return database.execute(query).fetchall()
+        """Waits for a server that recovers from what was done to it."""
+        found = []
+
+        def read():
+            with (
+                contextlib.suppress(psycopg.OperationalError),
+                psycopg.connect(self.server.get_uri()) as database,
+            ):
+                found.append(database.execute(query).fetchall())
+            return bool(found)
+
+        wait_for(read, 60)
+        return found[-1]
 
     def kill(self, victim, dice):
         main = psutil.Process(self.server.get_pid())

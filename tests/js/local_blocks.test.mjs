@@ -34,6 +34,22 @@ test("a transcript comes back as it was", () => {
   assert.equal(Object.getPrototypeOf(back.messages), null);
 });
 
+test("the head of a long chat has its last messages, as many as are short, none that is being written", () => {
+  const state = longChat(300);
+  const lastOf = () => kept(state).head.glimpse.map(({ id }) => id);
+  const ids = (from, to) => Array.from({ length: to - from }, (_, index) => `m${from + index}`);
+  const texts = Object.values(state.messages);
+  for (const message of texts) message.status = "done";
+  assert.deepEqual(lastOf(), ids(288, 300));
+  state.messages.m299.status = "running";
+  assert.deepEqual(lastOf(), ids(287, 299));
+  state.messages.m290.text = "long ".repeat(10_000);
+  assert.deepEqual(lastOf(), ids(291, 299));
+  state.chosen.m1 = "b";
+  assert.deepEqual(lastOf(), ["m0", "m1", "b"]);
+  assert.deepEqual(kept(longChat(200)).head.glimpse, []);
+});
+
 test("what does not fit together is not shown", () => {
   const whole = kept(longChat(200));
   assert.equal(transcriptOf(whole.head, whole.blocks.slice(1)), null);

@@ -101,6 +101,20 @@ test("it sends again with the same id until the server has answered", async (t) 
   assert.deepEqual(outbox.of("c"), []);
 });
 
+test("a send whose answer was lost is asked for again as soon as the log has it", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const { outbox, seen } = openTab(browser, [null, { reply: "r1" }]);
+  const id = outbox.add(message("hello", { isNew: true }));
+  await rest();
+  assert.ok(outbox.isBegunHere("c"));
+  outbox.confirm(id);
+  await rest();
+  assert.deepEqual(seen.sent, ["hello"]);
+  assert.equal(outbox.isBegunHere("c"), false);
+  assert.deepEqual(outbox.of("c"), []);
+});
+
 test("messages of a chat go out in order, each below the answer to the one before", async (t) => {
   setClock(t);
   const browser = setUpBrowser();

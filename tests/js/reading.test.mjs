@@ -83,3 +83,11 @@ test("far messages are text without marks", () => {
 test("times read well", () => {
   assert.deepEqual([duration(900), duration(12_300), duration(3_000, { isWhole: true }), duration(75_000)], ["0.9 s", "12 s", "3 s", "1 min 15 s"]);
 });
+
+test("plain text is quick on whatever somebody makes up", () => {
+  // Where a rule went back over a long line, this took minutes.
+  for (const piece of ["`", "``a", "**a", "__a ", "*a ", "[", "[a](", "[^", "> ", "\\"]) {
+    for (const head of ["", "word a"]) assert.ok(plainText((head + piece.repeat(100_000)).slice(0, 100_000)).length <= 100_000);
+  }
+  assert.equal(plainText("a ``b`` `c` `"), "a b c `");
+});

@@ -155,7 +155,11 @@ function applyEvent(chat, chatId, id, data) {
       return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
   }
   if (!ANSWER_ENDS.has(data.type)) return chat;
-  return { ...chat, answering: without(chat.answering, data.message), ended_ms: Math.max(chat.ended_ms, ms) };
+  const answering = without(chat.answering, data.message);
+  // Cancelled while it waited: others are still written, and there is nothing to be read.
+  if (data.bill?.attempt === 0) return { ...chat, answering };
+  answering.delete(SOME_ANSWER);
+  return { ...chat, answering, ended_ms: Math.max(chat.ended_ms, ms) };
 }
 
 const with_ = (set, id) => new Set(set).add(id);
@@ -163,6 +167,5 @@ const with_ = (set, id) => new Set(set).add(id);
 function without(set, id) {
   const next = new Set(set);
   next.delete(id);
-  next.delete(SOME_ANSWER);
   return next;
 }

@@ -30,6 +30,14 @@ export function oncePerFrame(task) {
   };
 }
 
+/** Resolves when the page has drawn what it has to show now, or cannot. */
+export function drawn() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve));
+    setTimeout(resolve, HIDDEN_MS);
+  });
+}
+
 function schedule(run) {
   if (document.visibilityState === "hidden") setTimeout(run, HIDDEN_MS);
   else requestAnimationFrame(run);

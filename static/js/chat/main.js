@@ -7,14 +7,17 @@ import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { App } from "./ui/app.js";
 import { fetchPart } from "./ui/parts.js";
+import { within } from "./within.js";
+
+const DRAWN_WITHIN_MS = 1_000;
 
 const own = new OwnStore();
 const page = JSON.parse(document.getElementById("config").textContent);
 const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
-// What the page shows already stays until it can be drawn in full.
-if (config.last?.length > 0) await fetchPart("conversation").catch(() => {});
+// What the page shows already stays until it can be drawn in full, but not for long.
+if (config.glimpse?.length > 0) await within(DRAWN_WITHIN_MS, fetchPart("conversation").catch(() => {}));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

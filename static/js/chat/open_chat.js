@@ -20,8 +20,10 @@ export class OpenChat {
   isDeleted = signal(false);
   /** Whether what is shown is the whole chat: kept in this browser, or replay has caught up. */
   isLoaded = signal(false);
-  /** Until then, what the page has brought along of it: its last messages, an OpenChat of their own. */
+  /** Until then its last messages, if the page or this browser's store has them: an OpenChat of their own. */
   glimpse = signal(null);
+  /** Whether this is no more than that: to be read, and nothing can be done with it. */
+  isGlimpse = false;
   /** Whether it is known where to go on reading: what this browser keeps has been looked up. */
   isReady = signal(false);
   /** Told at once of the ids of messages that changed (null: all of them). */
@@ -85,27 +87,32 @@ export class OpenChat {
   /** A chat that begins here: there is nothing to be read. */
   begin() {
     this.#hasCaughtUp = true;
-    this.isReady.value = this.isLoaded.value = true;
+    this.isReady.value = true;
+    this.#loaded();
   }
 
-  /** Show what this browser has kept; false if something newer is here already. */
+  /** Take what this browser has kept; false if something newer is here already. */
   restore(transcript) {
     if (this.transcript.cursor !== "0-0") return false;
     this.transcript = transcript;
-    this.isLoaded.value = true;
+    // What the page has brought along may be newer: it stays until the rest has come.
+    if (this.#hasGlimpse(transcript)) this.#loaded();
     this.#redraw();
     this.#audit();
     return true;
   }
 
-  /** Show these messages, each the parent of the next, while there is nothing else yet. */
-  showFirst(messages) {
+  /** Show these messages, each the parent of the next, while there is nothing else; false if there is. */
+  showGlimpse(messages) {
+    if (messages.length === 0 || this.isLoaded.peek() || this.glimpse.peek()) return false;
     const glimpse = new OpenChat(this.id);
+    glimpse.isGlimpse = true;
     messages.forEach((message, index) => {
       glimpse.transcript.messages[message.id] = message;
       glimpse.transcript.children[messages[index - 1]?.id ?? ROOT] = [message.id];
     });
     this.glimpse.value = glimpse;
+    return true;
   }
 
   /** Replay has caught up: draw now what was gathered. */
@@ -113,7 +120,7 @@ export class OpenChat {
     this.#hasCaughtUp = true;
     this.problem.value = null;
     if (!this.isLoaded.peek()) this.#flush();
-    this.isLoaded.value = true;
+    this.#loaded();
   }
 
   /** The messages shown, first to last. Not to be changed: many ask for it, and it is made once. */
@@ -148,6 +155,19 @@ export class OpenChat {
     let message = this.transcript.messages[messageId];
     for (; message; message = this.transcript.messages[message.parent]) this.transcript.chosen[message.parent ?? ""] = message.id;
     this.#redraw();
+  }
+
+  #loaded() {
+    batch(() => {
+      this.isLoaded.value = true;
+      this.glimpse.value = null;
+    });
+  }
+
+  /** Whether all that is shown of the chat is in `transcript` as well. */
+  #hasGlimpse({ messages }) {
+    const last = this.glimpse.peek()?.path().at(-1);
+    return !last || messages[last.id]?.status === last.status;
   }
 
   #redraw() {

@@ -116,6 +116,9 @@ export class Outbox {
   /** The log holds this message now. */
   confirm(messageId) {
     this.#stored.add(messageId);
+    // The answer to the send was lost. It is asked for again now: the chat it began is there.
+    const unanswered = this.#kept.peek().find((item) => item.id === messageId && item.tries > 0);
+    if (unanswered) this.#flush(unanswered.chat);
     if (!this.#sent.peek().has(messageId)) return;
     const rest = new Map(this.#sent.peek());
     rest.delete(messageId);

@@ -13,7 +13,6 @@ export class ScrollKeeper {
   #scroller;
   #observer;
   #lastTop = 0;
-  #fromEnd = 0;
   #isTouched = false;
   #listening = new AbortController();
 
@@ -45,9 +44,23 @@ export class ScrollKeeper {
     this.#lastTop = this.#scroller.scrollTop;
   }
 
-  /** The whole chat is there in the place of its last messages: a reader among them stays there. */
-  stayFromEnd() {
-    if (!this.isAtEnd.peek()) this.#scroller.scrollTop = this.#scroller.scrollHeight - this.#fromEnd;
+  /** Where the reader is: a message and how far down it stands, in pixels; null at the end. */
+  place() {
+    if (this.isAtEnd.peek()) return null;
+    const { top } = this.#scroller.getBoundingClientRect();
+    for (const message of this.#scroller.querySelectorAll(".message[id]")) {
+      const box = message.getBoundingClientRect();
+      if (box.bottom > top) return { id: message.id, below: box.top - top };
+    }
+    return null;
+  }
+
+  /** Go to where the reader was, though all that is shown was drawn anew. */
+  goTo(place) {
+    const message = place && document.getElementById(place.id);
+    if (!message) return;
+    const below = message.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
+    this.#scroller.scrollTop += below - place.below;
   }
 
   /** Something further up is shown now: stay there. */
@@ -84,7 +97,6 @@ export class ScrollKeeper {
     if (scrollTop < this.#lastTop && !this.#isNearEnd()) this.#letGo();
     else if (scrollTop >= this.#lastTop && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
     this.#lastTop = scrollTop;
-    this.#fromEnd = this.#scroller.scrollHeight - scrollTop;
   };
 
   #isNearEnd() {

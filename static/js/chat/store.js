@@ -55,7 +55,7 @@ export class Store {
     this.chatId.value = config.chat ?? chatInAddress();
     this.#choice = new ModelChoice(this, config);
     this.#opened = new OpenedChats(own.chats, readWhole, () => this.connection.follow());
-    if (config.last?.length > 0) this.#opened.open(config.chat).showFirst(config.last);
+    if (config.glimpse?.length > 0) this.#opened.open(config.chat).showGlimpse(config.glimpse);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.connection = new Connection(`${scheme}//${location.host}${config.ws_path ?? "/ws"}`, {
       onFrame: (frame) => this.#received(frame),

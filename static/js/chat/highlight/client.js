@@ -34,8 +34,7 @@ const isSlow = (code, language) => slow.some((one) => one.language === language 
 async function serveNext() {
   if (current || waiting.length === 0) return;
   const request = (current = takeNext());
-  worker ??= start();
-  const running = isSlow(request.code, request.language) ? null : await worker;
+  const running = isSlow(request.code, request.language) ? null : await (worker ??= start());
   if (current !== request) return;
   if (!running) {
     finish(request, null);

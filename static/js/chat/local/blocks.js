@@ -1,15 +1,20 @@
 // A transcript as it is kept: a head and blocks of messages in the order they were made. What
 // changes in a long chat is at its end, so little is written; and few records are read quickly.
-import { emptyTranscript, foldEntry, ROOT } from "../fold.js";
+import { emptyTranscript, foldEntry, isAnswering, ROOT, shownPath } from "../fold.js";
 
 export const BLOCK_MESSAGES = 64;
+// The head of a chat as long as this has its last messages, to be shown while the rest is read; as
+// a page has them that the server made (chat/glimpse.py).
+const LONG_MESSAGES = 256;
+const GLIMPSE_MESSAGES = 12;
+const GLIMPSE_CHARS = 16_000;
 // What a message of this build looks like. What an older fold has kept is dropped and read again.
 export const SHAPE = shapeOfMessages();
 
 function shapeOfMessages() {
   const state = emptyTranscript();
   foldEntry(state, "1-0", { type: "message.created", message: "m", role: "user" });
-  return `2:${Object.keys(state)}:${Object.keys(state.messages.m)}`;
+  return `3:${Object.keys(state)}:${Object.keys(state.messages.m)}`;
 }
 
 export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
@@ -18,7 +23,23 @@ export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
 export function headOf(id, transcript, { revision, chars, usedMs }) {
   const { messages, children, chosen, ...own } = transcript;
   const { cursor } = own;
-  return { id, shape: SHAPE, own, chosen: { ...chosen }, cursor, count: Object.keys(messages).length, revision, chars, usedMs };
+  const count = Object.keys(messages).length;
+  const glimpse = count < LONG_MESSAGES ? [] : glimpseOf(shownPath(transcript));
+  return { id, shape: SHAPE, own, chosen: { ...chosen }, cursor, count, glimpse, revision, chars, usedMs };
+}
+
+/** The messages shown last, none that is being written: as many as are short together. */
+function glimpseOf(path) {
+  const end = path.findIndex(isAnswering);
+  const ended = end < 0 ? path : path.slice(0, end);
+  const last = [];
+  let chars = 0;
+  for (const message of ended.slice(-GLIMPSE_MESSAGES).reverse()) {
+    chars += message.text.length + message.reasoning.length;
+    if (chars > GLIMPSE_CHARS) break;
+    last.unshift(message);
+  }
+  return last;
 }
 
 /** The transcript, or null if what was kept does not fit together. */

@@ -1,13 +1,14 @@
 // Chats kept in this browser, the ones used last. A copy of what the server has, and nothing more:
 // whatever is missing or does not fit together is read again.
 import { isAfter, uuid7 } from "../ids.js";
-import { BLOCK_MESSAGES, blockOf, headOf, transcriptOf } from "./blocks.js";
+import { BLOCK_MESSAGES, blockOf, headOf, SHAPE, transcriptOf } from "./blocks.js";
 import { value } from "./database.js";
 
 const MOST_CHATS = 200;
 const MOST_CHARS = 60_000_000;
 const MOST_CHARS_OF_ONE = 20_000_000;
 const USED_AGAIN_MS = 3_600_000;
+const BLOCKS_AT_A_TIME = 16;
 
 const blocksOf = (id) => IDBKeyRange.bound([id], [id, []]);
 
@@ -19,12 +20,17 @@ export class LocalChats {
     database.onFull = () => this.prune(0.5);
   }
 
+  /** The last messages of a long chat, which are read at once; none of others. */
+  async glimpse(id) {
+    const head = await this.#database.run(["heads"], "readonly", (store) => value(store("heads").get(id)));
+    return head?.shape === SHAPE ? head.glimpse : [];
+  }
+
   /** Gives {transcript, revision}, or null. */
   async load(id, nowMs = Date.now()) {
     const found = await this.#database.run(["heads", "blocks"], "readonly", async (store) => {
-      const head = store("heads").get(id);
-      const blocks = store("blocks").getAll(blocksOf(id));
-      return Promise.all([value(head), value(blocks)]);
+      const head = await value(store("heads").get(id));
+      return [head, head && (await readBlocks(store("blocks"), id))];
     });
     const [head, blocks] = found ?? [];
     if (!head) return null;
@@ -92,5 +98,15 @@ export class LocalChats {
       const head = await value(store("heads").get(id));
       if (head) store("heads").put({ ...head, usedMs: nowMs });
     });
+  }
+}
+
+/** All blocks, some at a time: to read many keeps the page from drawing. */
+async function readBlocks(store, id) {
+  const blocks = [];
+  for (let from = 0; ; from += BLOCKS_AT_A_TIME) {
+    const some = await value(store.getAll(IDBKeyRange.bound([id, from], [id, from + BLOCKS_AT_A_TIME], false, true)));
+    blocks.push(...some);
+    if (some.length < BLOCKS_AT_A_TIME) return blocks;
   }
 }

@@ -3,6 +3,8 @@
 // tab that missed it, reads and writes nothing. Storage may be full, forbidden or taken away at any
 // time: then `run` gives undefined, and the page works without.
 
+import { within } from "../within.js";
+
 const NAME = "holdfast";
 // Raised when what is kept changes its form: chats are dropped and read again from the server. The
 // outbox stays, for it may hold what is nowhere else.
@@ -142,11 +144,6 @@ function completed(transaction) {
     transaction.oncomplete = () => resolve();
     transaction.onabort = () => reject(transaction.error ?? new DOMException("aborted", "AbortError"));
   });
-}
-
-/** A store that does not answer is one that is not there. */
-function within(ms, promise) {
-  return Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve(null), ms))]);
 }
 
 function safely(read) {

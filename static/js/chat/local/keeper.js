@@ -1,5 +1,6 @@
 // Keeps one open chat in the local store while it changes: soon after, not with every token, and
 // only from a page that is looked at, so that tabs do not write over each other.
+import { drawn } from "../frames.js";
 import { blockOf } from "./blocks.js";
 
 const SAVE_AFTER_MS = 1_000;
@@ -20,6 +21,7 @@ export class ChatKeeper {
 
   /** Show what is kept of the chat, if there is something; resolves when that is known. */
   async restore() {
+    if (this.#open.showGlimpse(await this.#chats.glimpse(this.#open.id))) await drawn();
     const kept = await this.#chats.load(this.#open.id);
     if (!kept || !this.#open.restore(kept.transcript)) return;
     this.#revision = kept.revision;

@@ -7,7 +7,7 @@ import { splitRuns } from "../highlight/runs.js";
 import { later } from "../slices.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
-import { fill, hasHidden, shown } from "./hidden.js";
+import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";
 
 const LINES_PER_BOX = 40;
 const LONG_LINES = 48;
@@ -18,7 +18,7 @@ export class CodeBlock {
 
   #language;
   #code = document.createElement("code");
-  #boxes = []; // {element, text, lines, painted}
+  #boxes = []; // {element, text, lines, marks, painted}
   #openLine = null;
   #openText = "";
   #length = 0;
@@ -87,10 +87,12 @@ export class CodeBlock {
       const element = document.createElement("span");
       element.className = "code-lines";
       this.#code.append(element);
-      box = { element, text: "", lines: 0, painted: "" };
+      box = { element, text: "", lines: 0, marks: 0, painted: "" };
       this.#boxes.push(box);
     }
-    for (const part of shown(line)) box.element.append(part);
+    const parts = shown(line, MOST_MARKS - box.marks);
+    for (const part of parts) box.element.append(part);
+    box.marks += marksIn(parts);
     box.text += line;
     box.lines += 1;
     this.#lines += 1;
@@ -133,7 +135,8 @@ function colourBox(box, runs) {
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);
   const isSame = runs.map(([, run]) => run).join("") === box.text.slice(0, length);
-  if (painted === box.painted || !isSame) return;
+  // Colours would cut what is hidden into more marks than there is room for.
+  if (painted === box.painted || !isSame || box.marks >= MOST_MARKS) return;
   box.painted = painted;
   const nodes = runs.flatMap(([name, run]) => (name ? span(name, run) : shown(run)));
   fill(box.element, [...nodes, ...shown(box.text.slice(length))]);

@@ -18,14 +18,17 @@ const IN_USE = [
 ].join("|");
 const RUN = new RegExp(`(?:(?!${IN_USE})${HIDDEN})+`, "gu");
 const NAMED = 4; // so many of one run are told by their numbers
-const MOST_MARKS = 500; // in one line: what comes after them is one mark, and no code to be read
+/** In one element: after so many the rest of a line is one mark, and no code to be read. */
+export const MOST_MARKS = 500;
 
 export function hasHidden(code) {
   return !USUAL.test(code) && code.search(RUN) >= 0;
 }
 
-/** `code` as what can be put into an element: the text itself, with a mark around what is hidden. */
-export function shown(code) {
+/**
+ * `code` as what can be put into an element: the text itself, with a mark around what is hidden; `room` for so many.
+ */
+export function shown(code, room = MOST_MARKS) {
   if (USUAL.test(code)) return [code];
   const parts = [];
   let end = 0;
@@ -33,13 +36,20 @@ export function shown(code) {
   for (const { 0: run, index } of code.matchAll(RUN)) {
     if (index > end) parts.push(code.slice(end, index));
     marks += 1;
-    if (marks > MOST_MARKS) return [...parts, mark(code.slice(index))];
+    if (marks > room) {
+      const rest = code.slice(index);
+      const end = rest.endsWith("\n") ? "\n" : "";
+      return [...parts, mark(rest.slice(0, rest.length - end.length)), end];
+    }
     parts.push(mark(run));
     end = index + run.length;
   }
   if (end < code.length) parts.push(code.slice(end));
   return parts;
 }
+
+/** How many of the parts are marks. */
+export const marksIn = (parts) => parts.filter((part) => typeof part !== "string").length;
 
 /** Put the `parts`, however many they are, into `element`. */
 export function fill(element, parts) {

@@ -84,7 +84,7 @@ function Progress({ message, waitsFor, isStopping }) {
 /** How it ended, when that needs saying, with the way on. */
 function Outcome({ store, open, message }) {
   open.shape.value;
-  const isLast = open.path().at(-1)?.id === message.id;
+  const isLast = !open.isGlimpse && open.path().at(-1)?.id === message.id;
   if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
   if (message.status === "error") {
     return html`<div class="notice notice-problem" role="alert">
@@ -96,7 +96,7 @@ function Outcome({ store, open, message }) {
   }
   if (message.status === "stopped") {
     return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
-      ${isLast && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
+      ${isLast && open.answering().length === 0 && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
   }
   if (message.finish === "length" && message.credit_limit_tokens) {
     return html`<p class="notice">${text.creditLimitReached} <a class="link-button" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a></p>`;
@@ -109,7 +109,7 @@ function Outcome({ store, open, message }) {
 
 function AnswerFoot({ store, open, message }) {
   const time = entryTimeMs(message.created);
-  return html`<footer class="message-foot">
+  return html`<footer class="message-foot" inert=${open.isGlimpse}>
     <${BranchStepper} store=${store} open=${open} message=${message} />
     <span class="meta foot-facts">
       <time title=${fullTime(time)}>${clockTime(time)}</time>

@@ -1,4 +1,4 @@
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../preact.js";
 import { isAnswering } from "../fold.js";
 import { ScrollKeeper } from "../scroll_keeper.js";
 import { text } from "../text.js";
@@ -146,9 +146,9 @@ function ChatPane({ store }) {
     return () => created.dispose();
   }, []);
   const isLoaded = open?.isLoaded.value ?? true;
-  useLayoutEffect(() => {
-    if (isLoaded) keeper?.stayFromEnd();
-  }, [isLoaded]);
+  // The whole chat is about to be drawn in the place of its last messages.
+  const place = useMemo(() => (isLoaded ? keeper?.place() : null), [isLoaded]);
+  useLayoutEffect(() => keeper?.goTo(place), [place]);
   useLayoutEffect(() => {
     if (!store.finding.target.peek()) keeper?.toEnd();
   }, [open, keeper]);
@@ -174,8 +174,7 @@ function ChatBody({ store, open }) {
   const conversation = part("conversation");
   const glimpse = open.isLoaded.value ? null : open.glimpse.value;
   if (!conversation || !(open.isLoaded.value || glimpse)) return html`<${Skeleton} />`;
-  // There to be read; what can be done with it needs the rest.
-  if (glimpse) return html`<div key="glimpse" inert><${conversation.Transcript} store=${store} open=${glimpse} /></div>`;
+  if (glimpse) return html`<${conversation.Transcript} key="glimpse" store=${store} open=${glimpse} />`;
   return html`<${conversation.Transcript} store=${store} open=${open} />`;
 }
 

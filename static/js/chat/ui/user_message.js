@@ -26,7 +26,7 @@ export function UserMessage({ store, open, id }) {
   return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
     <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
     <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
-    <footer class="message-foot">
+    <footer class="message-foot" inert=${open.isGlimpse}>
       <${BranchStepper} store=${store} open=${open} message=${message} />
       <time class="meta" title=${fullTime(time)}>${clockTime(time)}</time>
       <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}

@@ -1,0 +1,22 @@
+"""Plain text of whatever somebody makes up. Where a rule went back over a long line, this hangs."""
+
+import pytest
+
+from chat.plain_text import plain_text
+
+LENGTH = 100_000
+PIECES = (
+    *("`", "``a", "`a\n", "**", "**a", "__a ", "~~", "*a ", "* ", "***a ", "*a*b", "_", "> ", "# "),
+    *("[", "[a](", "![", "[](", "[^", "[^a", "|-", "-- |", "| ", "- [", "\\", " ", "**a __b ~~c "),
+)
+
+
+@pytest.mark.parametrize("head", ["", "a", "word ", "|"])
+@pytest.mark.parametrize("piece", PIECES)
+def test_nothing_makes_it_slow(piece, head):
+    hostile = (head + piece * LENGTH)[:LENGTH]
+    assert len(plain_text(hostile)) <= LENGTH
+
+
+def test_marks_of_code_go_and_the_code_stays():
+    assert plain_text("a ``b`` `c` ```d``` `") == "a b c d `"

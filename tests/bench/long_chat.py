@@ -6,23 +6,45 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from config.testing import find_browser
 from tests.bench.bench import Bench
 from tests.bench.opening import fill
-from tests.bench.page_watch import PHONE, SCROLL_UP, WATCH_TASKS, heap_mb, renderer_mb, slowed
+from tests.bench.page_watch import (
+    ARGUMENTS,
+    PHONE,
+    SCROLL_UP,
+    WATCH_TASKS,
+    WIDE,
+    heap_mb,
+    renderer_mb,
+    slowed,
+)
 from tests.bench.people import Person
 from tests.bench.report import Row, percentile
 
 MESSAGES, QUICK_MESSAGES = 10_000, 1_000
 OPENINGS = 3
 SCROLL_FRAMES, QUICK_SCROLL_FRAMES = 600, 120
-# From asking for the page until the newest messages are drawn and can be scrolled.
-OPENED = """async () => {
-  const seen = () => document.querySelector(".message-answer .md")?.textContent.trim();
-  while (!seen()) await new Promise((done) => requestAnimationFrame(done));
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-  return performance.now();
+# From asking for the page, or for the chat in the list, until the newest messages are drawn and can
+# be scrolled, and until the whole chat is there and something can be done with it.
+OPENED = """async (isInList) => {
+  const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const until = async (isSo) => {
+    while (!isSo()) await new Promise((done) => requestAnimationFrame(done));
+    await frame();
+    return performance.now() - start;
+  };
+  if (isInList) {
+    // What the first paint does without has come meanwhile.
+    await new Promise((done) => setTimeout(done, 6_000));
+  }
+  const start = isInList ? performance.now() : 0;
+  if (isInList) document.querySelector(".chat-list a").click();
+  const read = await until(() => document.querySelector(".message-answer .md")?.textContent.trim());
+  const whole = await until(() => document.querySelector(".message-foot:not([inert])"));
+  return [read, whole];
 }"""
 KEPT = """(count) => new Promise((done) => {
   const opening = indexedDB.open("holdfast");
@@ -34,6 +56,14 @@ KEPT = """(count) => new Promise((done) => {
     };
   };
 })"""
+# As a send has the database know what is shown last.
+END_OF_CHAT = """
+from chat.models import Chat, Reply
+from django.utils import timezone
+last = Reply.objects.create(id="{last}", chat_id="{chat}", prompt_id="{prompt}",
+                            model="openai/known", state="done", finished_at=timezone.now())
+Chat.objects.filter(id="{chat}").update(tip=last)
+"""
 # What is shown then can come from nowhere but the browser's own store.
 NO_SOCKET = """window.WebSocket = class extends EventTarget {
   readyState = 0;
@@ -42,13 +72,23 @@ NO_SOCKET = """window.WebSocket = class extends EventTarget {
 };"""
 
 
-async def long_chat(bench: Bench, browser: Browser, wide: dict[str, Any]) -> None:
+async def long_chat(bench: Bench) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        await _measure(bench, browser)
+        await browser.close()
+
+
+async def _measure(bench: Bench, browser: Browser) -> None:
     messages = QUICK_MESSAGES if bench.quick else MESSAGES
     person = await _with_long_chat(bench, messages)
     name = f"open {messages:,} messages"
-    for label, options, must in (("", wide, True), ("phone, 4x slower: ", PHONE, False)):
+    for label, options, must in (("", WIDE, True), ("phone, 4x slower: ", PHONE, False)):
         server, store, scroll, heap, memory = await _opened(bench, browser, person, options)
         bench.details[f"{label}{name}"] = {"server, ms": server, "store, ms": store}
+        (server, server_whole), (store, store_whole) = (
+            zip(*times, strict=True) for times in (server, store)
+        )
         slow = [time for time in scroll if time > 50]
         bench.details[f"{label}frames while scrolling, ms"] = {
             "count": len(scroll),
@@ -58,24 +98,39 @@ async def long_chat(bench: Bench, browser: Browser, wide: dict[str, Any]) -> Non
         budgets = ((1_500, 1_000), (500, 300)) if must else ((None, None), (None, None))
         bench.rows += [
             Row(
-                "reading",
+                "long chat",
                 f"{label}{name} from the server",
                 percentile(server, 50),
                 "ms",
                 *budgets[0],
             ),
             Row(
-                "reading",
+                "long chat",
                 f"{label}{name} from the browser's store",
                 percentile(store, 50),
                 "ms",
                 *budgets[1],
             ),
-            Row("reading", f"{label}{name}: JavaScript heap, all there", heap, "MB"),
-            Row("reading", f"{label}{name}: memory of the page's process", memory, "MB"),
-            Row("reading", f"{label}scrolled to the start: longest frame", max(scroll), "ms"),
             Row(
-                "reading", f"{label}scrolled to the start: frame, p99", percentile(scroll, 99), "ms"
+                "long chat",
+                f"{label}{name}: all of it, from the server",
+                percentile(server_whole, 50),
+                "ms",
+            ),
+            Row(
+                "long chat",
+                f"{label}{name}: all of it, from the store",
+                percentile(store_whole, 50),
+                "ms",
+            ),
+            Row("long chat", f"{label}{name}: JavaScript heap, all there", heap, "MB"),
+            Row("long chat", f"{label}{name}: memory of the page's process", memory, "MB"),
+            Row("long chat", f"{label}scrolled to the start: longest frame", max(scroll), "ms"),
+            Row(
+                "long chat",
+                f"{label}scrolled to the start: frame, p99",
+                percentile(scroll, 99),
+                "ms",
             ),
         ]
     person.close()
@@ -85,14 +140,18 @@ async def _with_long_chat(bench: Bench, messages: int) -> Person:
     person = Person(bench.url)
     await person.visit()
     await person.ask("[[tokens=1]] Bench")
+    stream = f"u:{uuid.UUID(person.user).hex}"
     async with bench.log() as log:
-        await fill(log, f"u:{uuid.UUID(person.user).hex}", person.chat, messages * 2, deltas=0)
+        last = await fill(log, stream, person.chat, messages * 2, deltas=0)
+    row = END_OF_CHAT.format(chat=person.chat, last=last, prompt=uuid.uuid4())
+    done = await asyncio.to_thread(bench.stack.manage, "shell", "-c", row)
+    assert done.returncode == 0, done.stderr
     return person
 
 
 async def _opened(
     bench: Bench, browser: Browser, person: Person, options: dict[str, Any]
-) -> tuple[list[float], list[float], list[float], float, float]:
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]], list[float], float, float]:
     """Ms from the server and the store, ms of frames while scrolling, MB of heap and memory."""
     messages = QUICK_MESSAGES if bench.quick else MESSAGES
     from_server = []
@@ -110,7 +169,8 @@ async def _opened(
     for _ in range(OPENINGS):
         page = await context.new_page()
         await page.add_init_script(NO_SOCKET)
-        from_store.append(await _open(bench, page, person, options))
+        # In the list: the page of the chat would bring its end along.
+        from_store.append(await _open(bench, page, person, options, is_in_list=True))
         if len(from_store) < OPENINGS:
             await page.close()
     await _all_there(page, messages)
@@ -131,13 +191,22 @@ async def _context_of(browser: Browser, person: Person, options: dict[str, Any])
     return context
 
 
-async def _open(bench: Bench, page: Page, person: Person, options: dict[str, Any]) -> float:
+async def _open(
+    bench: Bench,
+    page: Page,
+    person: Person,
+    options: dict[str, Any],
+    *,
+    is_in_list: bool = False,
+) -> tuple[float, float]:
+    """Ms until the end of the chat can be read, and until all of it is there."""
     if options is PHONE:
         await slowed(page)
     await page.add_init_script(f"({WATCH_TASKS})()")
-    await page.goto(f"{bench.url}/c/{person.chat}", wait_until="commit")
-    opened: float = await page.evaluate(OPENED)
-    return opened
+    place = "/" if is_in_list else f"/c/{person.chat}"
+    await page.goto(f"{bench.url}{place}", wait_until="commit")
+    read, whole = await page.evaluate(OPENED, is_in_list)
+    return read, whole
 
 
 async def _all_there(page: Page, messages: int) -> None:

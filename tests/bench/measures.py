@@ -1,6 +1,6 @@
 """All measures by name, in the order in which they run."""
 
-from tests.bench import lasting, latency, log, opening, reading
+from tests.bench import lasting, latency, log, long_chat, opening, reading
 from tests.bench.bench import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -14,6 +14,7 @@ MEASURES: dict[str, Measure] = {
     "storage": log.storage,
     "opening": opening.opening,
     "reading": reading.reading,
+    "long-chat": long_chat.long_chat,
     "followers": lasting.followers,
     "killed": lasting.killed,
     "deployed": lasting.deployed,

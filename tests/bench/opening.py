@@ -65,8 +65,8 @@ async def _new_chat(person: Person) -> str:
 
 async def fill(
     log: Log, stream: str, chat: str, events: int, deltas: int = DELTAS_AN_ANSWER
-) -> None:
-    """Appends finished exchanges, as a worker does."""
+) -> str | None:
+    """Appends finished exchanges, as a worker does; gives the last answer."""
     parent: str | None = None
     batch: list[Event] = []
     for _ in range(max(1, events // (deltas + 4))):
@@ -81,6 +81,7 @@ async def fill(
             batch = []
             await log.compact(stream, chat, reply)
     await log.append(stream, batch)
+    return parent
 
 
 def _exchange(chat: str, asked: str, reply: str, parent: str | None, deltas: int) -> list[Event]:

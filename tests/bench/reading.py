@@ -1,4 +1,4 @@
-"""Reading in a real Chromium: a long answer as it streams, and a long chat (long_chat.py)."""
+"""Reading in a real Chromium: a long answer as it streams."""
 
 import asyncio
 from typing import Any
@@ -7,11 +7,9 @@ from playwright.async_api import Page, async_playwright
 
 from config.testing import find_browser
 from tests.bench.bench import Bench
-from tests.bench.long_chat import long_chat
-from tests.bench.page_watch import PHONE, WATCH_TASKS, slowed
+from tests.bench.page_watch import ARGUMENTS, PHONE, WATCH_TASKS, WIDE, slowed
 from tests.bench.report import Row
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 TOKENS, QUICK_TOKENS = 20_000, 2_000
 TOKENS_PER_SECOND = 200
 PHONE_TOKENS, QUICK_PHONE_TOKENS = 2_000, 500
@@ -28,12 +26,10 @@ SPENT = {
 async def reading(bench: Bench) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
-        wide: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
-        context = await browser.new_context(**wide)
+        context = await browser.new_context(**WIDE)
         await _long_answer(bench, await context.new_page())
         phone = await browser.new_context(**PHONE)
         await _on_a_phone(bench, await phone.new_page())
-        await long_chat(bench, browser, wide)
         await browser.close()
 
 

@@ -61,6 +61,27 @@ def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
     expect(found.locator(".md li")).to_have_count(2)
 
 
+FLING = """async () => {
+  const scroller = document.querySelector(".scroller");
+  const drawn = () => document.querySelectorAll(".message-answer .md").length;
+  const before = drawn();
+  while (scroller.scrollTop > 0) {
+    scroller.scrollTop -= 2_000;
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+  return drawn() - before;
+}"""
+
+
+def test_what_flies_past_is_not_drawn(alice, stack):
+    write_chat(alice, stack, [(f"Question {n}", f"Answer {n}.\n\n" * 3) for n in range(1_500)])
+    expect(alice.page.locator(".message")).to_have_count(3_000, timeout=60_000)
+    # Near the end all of it is drawn.
+    passed = 1_500 - alice.page.locator(".message-answer .md").count()
+    assert alice.page.evaluate(FLING) < passed / 4
+    expect(alice.page.locator(".message-answer").first.locator(".md p")).to_have_count(3)
+
+
 def test_on_paper_a_chat_is_whole(alice, stack, shot):
     code = "".join(f"line_{n} = {'value + ' * 30}{n}\n" for n in range(60))
     said = [(f"Question {n}", f"Answer {n} with **strong** words.") for n in range(400)]

@@ -3,9 +3,13 @@
 import { later } from "./slices.js";
 
 const MARGIN = "1200px 0px";
+// Faster than anybody reads: what passes is not drawn before the reader slows down.
+const FAST_PX_A_MS = 4;
+const CALM_MS = 200;
 const BACK = ["focus", "pointerdown", "wheel", "touchstart", "keydown"];
 const observers = new WeakMap(); // scroller -> IntersectionObserver
 const waiting = new WeakMap(); // element -> {callback, isNear, scroller}
+const moves = new WeakMap(); // scroller -> {top, atMs, isFast}
 const held = new Set(); // elements that came near meanwhile
 // Whoever types into the browser's search has left the page, and does nothing in it.
 let isReaderAway = false;
@@ -30,6 +34,7 @@ function observerOf(scroller) {
   if (!observer) {
     observer = new IntersectionObserver((entries) => entries.forEach(seen), { root: scroller, rootMargin: MARGIN });
     observers.set(scroller, observer);
+    scroller.addEventListener("scroll", () => noteMove(scroller), { passive: true });
   }
   return observer;
 }
@@ -39,9 +44,12 @@ function seen({ target, isIntersecting }) {
   if (!wait) return;
   wait.isNear = isIntersecting;
   if (!isIntersecting) return;
-  // Who drags the scroll bar passes much that need not be drawn.
-  later(() => {
+  later(function draw() {
     if (!wait.isNear || waiting.get(target) !== wait) return;
+    if (isFlying(wait.scroller)) {
+      setTimeout(() => later(draw), CALM_MS);
+      return;
+    }
     if (isReaderAway || hasSelection(target)) {
       held.add(target);
       return;
@@ -50,6 +58,19 @@ function seen({ target, isIntersecting }) {
     keepPlace(wait.scroller, target);
     wait.callback();
   });
+}
+
+function noteMove(scroller) {
+  const atMs = performance.now();
+  const top = scroller.scrollTop;
+  const before = moves.get(scroller);
+  const tookMs = before ? atMs - before.atMs : Infinity;
+  moves.set(scroller, { top, atMs, isFast: tookMs < CALM_MS && Math.abs(top - before.top) > FAST_PX_A_MS * tookMs });
+}
+
+function isFlying(scroller) {
+  const last = moves.get(scroller);
+  return Boolean(last?.isFast) && performance.now() - last.atMs < CALM_MS;
 }
 
 /** Where what is in view is drawn anew, the message in the middle stays where it is. */

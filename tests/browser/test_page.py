@@ -1,12 +1,14 @@
 """The page as a whole: its weight, its policy, small screens, the keyboard, pages of errors."""
 
-from urllib.parse import urlsplit
-
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 
 FIRST_LOAD_BYTES = 135_000
+LOADED = """() => performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)
+  .filter((path) => path.endsWith(".js"))"""
+NAMED = """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
+  .map((one) => new URL(one.href ?? one.src).pathname)"""
 
 
 def test_the_first_load_is_small_and_complete(new_context, stack):
@@ -21,15 +23,16 @@ def test_the_first_load_is_small_and_complete(new_context, stack):
     assert sum(received) < FIRST_LOAD_BYTES
     policy = response.headers["content-security-policy"]
     assert "'unsafe" not in policy and "default-src 'none'" in policy
-    loaded = page.evaluate(
-        """() => performance.getEntriesByType("resource").map((one) => one.name)
-             .filter((name) => name.endsWith(".js"))"""
-    )
-    named = page.evaluate(
-        """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
-             .map((one) => one.href ?? one.src)"""
-    )
-    assert set(map(path_of, loaded)) == set(map(path_of, named))
+    assert set(page.evaluate(LOADED)) == set(page.evaluate(NAMED))
+
+
+def test_the_page_of_a_chat_names_every_module_that_draws_it(alice, new_context):
+    """None waits for another to be read. What comes later (dialogs, math) is not among them."""
+    alice.ask("[[tokens=5]] Hello")
+    page = new_context(storage_state=alice.page.context.storage_state()).new_page()
+    page.goto(alice.page.url)
+    expect(page.locator(".message-answer .md p")).to_be_visible()
+    assert set(page.evaluate(LOADED)) == set(page.evaluate(NAMED))
 
 
 def test_the_page_says_the_same_before_its_scripts_have_come(new_context, stack, shot):
@@ -54,10 +57,6 @@ def test_without_scripts_the_page_says_what_it_needs(new_context, stack, shot):
 def words_of(page):
     parts = page.locator(".empty h1, .empty p, .empty .example, .wordmark")
     return [" ".join(words.split()) for words in parts.all_inner_texts()]
-
-
-def path_of(url: str) -> str:
-    return urlsplit(url).path
 
 
 def test_looking_leaves_no_session_and_opens_no_socket(new_context, stack):

@@ -1,14 +1,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blocksOf, htmlOf } from "../../static/js/chat/markdown/html.js";
+import { expansionsFor } from "../../static/js/chat/markdown/math_syntax.js";
 import { Notes } from "../../static/js/chat/markdown/notes.js";
 import { BlockStream } from "../../static/js/chat/markdown/stream.js";
+import katex from "../../static/vendor/katex-0.19.1/katex.js";
 import { randomNumbers } from "./random_numbers.mjs";
 
 const LINES = [
   "# T\n", "para *x* `c` $a^2$ costs $5 and $10.\n", "\n", "\n\n", "1. a\n", "2. b\n", "\n   in\n", "- [ ] t\n", "  - n\n", "```js\n",
   "x()\n", "```\n", "| a | b |\n", "| - | -: |\n", "| 1 | 2 |\n", "> q\n", "$$\na\n+ b\n$$\n", "[^1]: note\n", "ref[^1] [l][r]\n",
   "\\[ x \\]\n", "~~~\n", "    indented\n", "---\n", "===\n", "<div>\n", "word ", "word. ", "[r]: http://x.y\n", "***\n", "- ", "&amp; <b>\n",
+];
+const BANNER = `/${"*".repeat(60)}/\n`;
+const longTable = (headChars, rows) => `| ${"a".repeat(headChars)} | b |\n| - | - |\n${"| 1 | 2 |\n".repeat(rows)}`;
+// What is left plain, what cannot be cut, and code in which neither is meant.
+const HARD = [
+  BANNER, `  ${BANNER}`, "```c\n", "```\n", "- a\n", "1. b\n", "  ```c\n", "  ```\n", "   ~~~\n", "> ```\n", `> ${BANNER}`, "\n", "\n\n", "int a;\n", "Text **after**\n",
+  "_".repeat(50), "`".repeat(50), "[".repeat(50), "- ".repeat(30), "> ".repeat(30), "# h\n", "$$\n", "\\[ x\n", longTable(1_900, 300), longTable(4_100, 3), `|a|b|\n|${"-".repeat(4_100)}|-|\n|1|2|\n`,
+  `# ${"*a_".repeat(2_000)}\n`, `> ${"word ".repeat(2_500)}\n`, "> said\n".repeat(1_500), `- ${"a\n  ".repeat(3_000)}\n`, `|a|b|\n|-|-|\n|${"x".repeat(17_000)}|y|\n`,
 ];
 const LONG = {
   list: Array.from({ length: 600 }, (_, index) => `${index + 1}. item number ${index}\n`).join(""),
@@ -56,6 +66,16 @@ test("however the text comes in, the blocks are the same", () => {
   }
 });
 
+test("however the text comes in, so are those with what is left plain and what cannot be cut", () => {
+  const random = randomNumbers(23);
+  for (let round = 0; round < 100; round++) {
+    const count = 1 + Math.floor(random() * 9);
+    const source = Array.from({ length: count }, () => HARD[Math.floor(random() ** 2 * HARD.length)]).join("");
+    const most = 1 + Math.floor(random() * 20 + source.length / 20);
+    assert.deepEqual(streamed(source, () => 1 + Math.floor(random() * most)), whole(source), JSON.stringify(source));
+  }
+});
+
 test("a text without long blocks is what one pass over all of it gives", () => {
   const random = randomNumbers(11);
   for (let round = 0; round < 500; round++) {
@@ -94,6 +114,71 @@ test("what is read again for a token does not grow with the text", () => {
   }
 });
 
+test("what cannot be cut is read again only as it has grown by a quarter, until it may have ended", () => {
+  const source = `${"> said again\n".repeat(4_000)}\nafter\n`;
+  const stream = new BlockStream();
+  let readings = 0;
+  for (let end = 50; end < source.length; end += 50) {
+    const before = stream.open;
+    stream.step(source.slice(0, end), false);
+    if (end > 10_100 && stream.open !== before) readings += 1;
+    assert.equal(stream.open.map(({ raw }) => raw).join("") + stream.since, source.slice(0, end));
+  }
+  assert.ok(readings > 3 && readings < 20, String(readings));
+  assert.equal(stream.step(source, false)[0].raw.trim(), source.slice(0, -"\nafter\n".length).trim());
+});
+
+test("a table whose head is long is read in a few steps, and is whole", () => {
+  for (const source of [`${longTable(4_100, 2)}\nafter\n`, `|a|b|\n|${"-".repeat(4_100)}|-|\n|1|2|\n|3|4|\n`, longTable(3_900, 400), longTable(100_000, 2)]) {
+    const stream = new BlockStream();
+    let cells = 0;
+    let steps = 0;
+    do {
+      for (const { token } of stream.step(source, true)) cells += htmlOf(token).split("<td>").length - 1;
+      steps += 1;
+    } while (stream.isBehind && steps < 100);
+    assert.ok(steps < 10, String(steps));
+    assert.equal(cells, 2 * (source.split("\n|").length - 2));
+  }
+});
+
+test("to look for what ends a paragraph takes no look through all the rest from each line of an item", (t) => {
+  const source = `- ${"a\n  ".repeat(2_000)}`;
+  const { search } = String.prototype;
+  t.after(() => { String.prototype.search = search; });
+  let chars = 0;
+  String.prototype.search = function counting(pattern) {
+    chars += this.length;
+    return search.call(this, pattern);
+  };
+  blocksOf(source);
+  assert.ok(chars < 2_000 * 2_000, String(chars));
+});
+
+test("in code nothing is too much to be read, wherever the code is", () => {
+  const [code, , after] = blocksOf(`\`\`\`c\n${BANNER}int a;\n\nint b;\n\`\`\`\n\nText **after**\n`);
+  assert.equal(code.text, `${BANNER}int a;\n\nint b;`);
+  assert.equal(bare(htmlOf(after)), "<p>Text<strong>after</strong></p>");
+  const item = blocksOf(`- so:\n  \`\`\`c\n  ${BANNER}  int a;\n\n  int b;\n  \`\`\`\n- **next**\n`)[0];
+  assert.equal(item.items[0].tokens.find(({ type }) => type === "code").text, `${BANNER}int a;\n\nint b;`);
+  assert.ok(htmlOf(item).includes("<strong>next</strong>"));
+});
+
+test("what is too tangled, too long or too deep to be formatted stays as it was written, and nothing else does", () => {
+  const plain = (text) => `<span class="md-raw">${text}</span>`;
+  const html = (source) => whole(source).map((block) => bare(block.html)).join("");
+  for (const tangled of ["*a_".repeat(2_000), "a*b".repeat(1_100), "[[]".repeat(800), "x".repeat(17_000)]) {
+    assert.equal(html(`# ${tangled}\n\n*after*`), bare(`<h1>${plain(tangled)}</h1><p><em>after</em></p>`));
+    assert.equal(html(`> ${tangled}\n\n*after*`), bare(`<blockquote><p>${plain(tangled)}</p></blockquote><p><em>after</em></p>`));
+    assert.equal(html(`- *before*\n- ${tangled}\n\nafter`), bare(`<ul><li><em>before</em></li><li>${plain(tangled)}</li></ul><p>after</p>`));
+  }
+  assert.equal(html(`${"- ".repeat(24)}x\n\n*after*`), bare(`<p>${"- ".repeat(24)}x</p><p><em>after</em></p>`));
+  const nested = html(Array.from({ length: 300 }, (_, depth) => `${"  ".repeat(depth)}- a\n`).join(""));
+  assert.ok(nested.split("<ul>").length <= 25 && nested.includes("md-raw"));
+  assert.equal(html(`|${"a|".repeat(120)}\n|${"-|".repeat(120)}\n|1|`).includes("<table"), false);
+  assert.equal(html("a\n\n" + "*".repeat(60)), "<p>a</p><hr>");
+});
+
 test("a code block is followed line by line", () => {
   const stream = new BlockStream();
   assert.deepEqual(stream.step("```py", false), []);
@@ -116,6 +201,19 @@ test("math is found between its marks, amounts are not", () => {
   }
 });
 
+test("TeX that defines macros is drawn while it is short and doubles nothing", () => {
+  const drawn = (tex) => katex.renderToString(tex, { maxExpand: expansionsFor(tex), throwOnError: true, strict: "ignore" });
+  assert.equal(expansionsFor(`\\def\\a{${"x".repeat(180)}}${"\\a".repeat(95)}`), 0);
+  assert.equal(expansionsFor("\\def\\a#1{#1#1#1#1#1#1#1#1}\\def\\b#1{\\a{#1#1#1#1#1#1#1#1}}\\b{x}"), 0);
+  for (const define of ["\\gdef\\a", "\\edef\\a", "\\xdef\\a", "\\newcommand{\\a}", "\\renewcommand\\a", "\\providecommand\\a", "\\global\\let\\a", "\\futurelet\\a"]) {
+    assert.equal(expansionsFor(define + "x".repeat(300)), 0, define);
+  }
+  assert.equal(expansionsFor("x".repeat(4_001)), 0);
+  assert.ok(drawn("\\newcommand{\\arrow}{\\Rightarrow} x \\arrow y").includes("⇒"));
+  assert.throws(() => drawn(`\\def\\a{x}${"\\a".repeat(60)}`), /Too many expansions/);
+  assert.ok(drawn("a \\, b \\dots \\implies \\left( x \\right)".repeat(12)).includes("⟹"));
+});
+
 test("footnotes are numbered as the text refers to them, and are no notes without a definition", () => {
   const notes = new Notes();
   notes.define("b");
@@ -135,6 +233,16 @@ test("links lead to other sites or nowhere, and say where", () => {
   assert.ok(!html.includes("<img"));
 });
 
+test("the hint of a link begins with where it leads, whatever the text says of it", () => {
+  const hint = (source) => /title="([^"]*)"/.exec(htmlOf(blocksOf(source)[0]))[1];
+  assert.equal(hint('[a](https://x.example "good")'), "x.example – good");
+  assert.equal(hint('[a](https://x.example "\u202Emoc.doog\u2066")'), "x.example – moc.doog");
+  assert.equal(hint(`[a](https://x.example "${"good.example ".repeat(50)}")`), `x.example – ${"good.example ".repeat(50).slice(0, 80)}…`);
+  assert.equal(hint(`[a](https://x.example "${"\u{1F600}".repeat(90)}")`), `x.example – ${"\u{1F600}".repeat(80)}…`);
+  assert.equal(hint('[a](https://x.example "\u202E")'), "x.example");
+  assert.equal(hint("[a](mailto:moc\u202Ex@y.example)"), "moc x@y.example");
+});
+
 for (const [name, source] of Object.entries({
   "a megabyte on one line": "word ".repeat(200_000),
   "deep quotes": `${"> ".repeat(5_000)}x`,
@@ -147,6 +255,8 @@ for (const [name, source] of Object.entries({
   "dollars": "$a ".repeat(30_000),
   "math that never closes": "\\[a ".repeat(20_000),
   "footnotes": "[^a]: b\n".repeat(5_000),
+  "math that never opens a line": `${"\\[a\n".repeat(5_000)}\n\nb`,
+  "lists side by side on a line": `${"- ".repeat(2_000)}a\nb\n`.repeat(20),
 })) {
   test(`${name}: read to the end`, { timeout: 30_000 }, () => {
     assert.ok(whole(source).length > 0);

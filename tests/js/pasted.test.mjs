@@ -25,3 +25,15 @@ test("long is many characters or many lines", () => {
   assert.equal(isLong("\n".repeat(29)), false);
   assert.equal(isLong("\n".repeat(30)), true);
 });
+
+test("openings that nothing closes are read once", () => {
+  const content = "\n\n```pasted\na".repeat(300_000);
+  assert.deepEqual(taken(content), { text: content.trim(), pastes: [] });
+  const mixed = "```pasted\na\n\n````pasted\nb\n````\n\n```pasted\nc";
+  assert.deepEqual(taken(mixed), { text: "```pasted\na\n\n```pasted\nc", pastes: ["b"] });
+});
+
+test("a fence is longer than any of very many runs of backticks", () => {
+  const draft = { text: "", pastes: ["` ".repeat(200_000)] };
+  assert.deepEqual(taken(joined(draft)), draft);
+});

@@ -3,7 +3,8 @@
 
 const LONG_CHARS = 2_000;
 const LONG_LINES = 30;
-const BLOCK = /(?:^|\n\n)(`{3,})pasted\n([\s\S]*?)\n\1(?!`)(?=\n\n|$)/g;
+const OPENING = /(?:^|\n\n)(`{3,})pasted\n/g;
+const CLOSED = /\n\n|$/y;
 
 export const lineCount = (text) => text.split("\n").length;
 
@@ -19,16 +20,39 @@ export function joined({ text, pastes }) {
 /** The message as it was written: the other way round. */
 export function taken(content) {
   const pastes = [];
-  const text = content.replace(BLOCK, (_, fence, paste) => {
-    pastes.push(paste);
-    return "";
-  });
-  return { text: text.trim(), pastes };
+  const between = [];
+  const open = new Set(); // fences that nothing further down closes
+  let end = 0;
+  OPENING.lastIndex = 0;
+  for (let match = OPENING.exec(content); match; match = OPENING.exec(content)) {
+    const from = OPENING.lastIndex;
+    const closing = `\n${match[1]}`;
+    const to = open.has(closing) ? -1 : closingAt(content, closing, from);
+    if (to < 0) {
+      open.add(closing);
+      OPENING.lastIndex = match.index + 1;
+      continue;
+    }
+    between.push(content.slice(end, match.index));
+    pastes.push(content.slice(from, to));
+    end = to + closing.length;
+    OPENING.lastIndex = end;
+  }
+  return { text: [...between, content.slice(end)].join("").trim(), pastes };
+}
+
+/** Where from `from` on `closing` ends a block: a fence alone on its line, then a blank line or the end. */
+function closingAt(content, closing, from) {
+  for (let at = content.indexOf(closing, from); at >= 0; at = content.indexOf(closing, at + 1)) {
+    CLOSED.lastIndex = at + closing.length;
+    if (CLOSED.test(content)) return at;
+  }
+  return -1;
 }
 
 /** The fence is longer than any run of backticks inside, so that nothing inside can end it. */
 function fenced(paste) {
   const runs = paste.match(/`+/g) ?? [];
-  const fence = "`".repeat(Math.max(3, ...runs.map((run) => run.length + 1)));
+  const fence = "`".repeat(runs.reduce((longest, run) => Math.max(longest, run.length + 1), 3));
   return `${fence}pasted\n${paste}\n${fence}`;
 }

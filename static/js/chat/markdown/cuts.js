@@ -3,6 +3,7 @@
 // however the text came. Pure.
 
 export const PIECE_CHARS = 4_000;
+const LONGEST_HEAD_CHARS = PIECE_CHARS / 2;
 const SENTENCE_END = /[.!?:;]["')\]*_]*\s(?=\S)|\n(?=\S)/g;
 const WORD_END = /\s(?=\S)/g;
 
@@ -31,11 +32,15 @@ function cutList(token, source) {
   return null;
 }
 
-/** After a row, when the next one is whole; the rest is read below the same head. */
+/**
+ * After a row, when the next one is whole; the rest is read below the same head. A head that would be
+ * most of each piece is not repeated: such a table stays in one.
+ */
 function cutTable(token) {
+  const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
+  if (headEnd > LONGEST_HEAD_CHARS) return null;
   const end = token.raw.indexOf("\n", PIECE_CHARS) + 1;
   if (end === 0 || token.raw.indexOf("\n", end) < 0 || !token.raw.slice(end).trim()) return null;
-  const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
   return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
 }
 

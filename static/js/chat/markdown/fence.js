@@ -1,7 +1,7 @@
 // A fenced code block that is followed line by line while it grows. Pure.
 import { languageOf } from "./html.js";
 
-const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,})([^\n]*)\n/;
+const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,}(?!~))([^\n]*)\n/;
 const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
 
 /** The fence that `source` opens with, once that line is whole: {language, length, closing, indent}. */

@@ -1,16 +1,18 @@
 // Footnotes in markdown: `[^1]` in the text, `[^1]: what it says` as a block. Pure.
+import { blockStart } from "./block_start.js";
 
 const REFERENCE = /^\[\^([^\]\s^]{1,60})\]/;
 // Its text goes on over lines that begin no other block, and over indented paragraphs.
 const DEFINITION =
   /^ {0,3}\[\^([^\]\s^]{1,60})\]:[ \t]*([^\n]*(?:\n(?![ \t]*(?:\n|$)| {0,3}(?:\[\^[^\]\s^]+\]:|#{1,6} |>|[-*+] |\d+[.)] |`{3}|~{3}|\|))[^\n]+)*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]+)*)(?:\n|$)/;
 
+const DEFINITION_START = /\n {0,3}\[\^[^\]\s^]+\]:/;
+
 const definition = {
   name: "footnote",
   level: "block",
-  start: (source) => {
-    const index = source.search(/\n {0,3}\[\^[^\]\s^]+\]:/);
-    return index < 0 ? undefined : index + 1;
+  start(source) {
+    return blockStart(this.lexer, source, DEFINITION_START);
   },
   tokenizer(source) {
     const match = DEFINITION.exec(source);

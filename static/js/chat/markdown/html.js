@@ -1,18 +1,17 @@
 // Markdown tokens to HTML text. Model output is hostile input: raw HTML is shown as text, links go
 // to other sites in a new tab or nowhere, images become links (loading one would tell a stranger
 // what is being read). What is made here still has to pass ./sanitize.js. Pure.
-import { Lexer, Marked } from "../../../vendor/marked-18.2.1/marked.js";
+import { Marked } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
+import { BoundedLexer } from "./bounded_lexer.js";
 import { footnoteExtensions } from "./footnote_syntax.js";
 import { mathExtensions } from "./math_syntax.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
 const LINK_ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"';
-// Beyond these the text is shown as it is: drawing it formatted again and again while it grows, or
-// nesting it so deep, would keep the page busy for nothing a person could read.
-const LONGEST_LINE_CHARS = 100_000;
-const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}|(?:[[(*_~`!]){48}/m;
+const LONGEST_HINT_CHARS = 80;
+const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
 
 /** What the renderer asks while it works: the footnotes of the answer whose block this is. */
 let current = null;
@@ -45,6 +44,7 @@ const renderer = {
 };
 
 const extensionRenderers = {
+  plain: ({ raw }) => `<span class="md-raw">${escapeHtml(raw)}</span>`,
   math: ({ text: tex, isDisplay }) => `<span class="${isDisplay ? "math math-display" : "math"}">${escapeHtml(tex)}</span>`,
   mathBlock: ({ text: tex, raw }) => (tex === null ? plainHtml(raw) : `<div class="math math-display">${escapeHtml(tex)}</div>`),
   footnoteRef({ label, raw }) {
@@ -56,27 +56,42 @@ const extensionRenderers = {
   },
 };
 
-const extensions = [...mathExtensions, ...footnoteExtensions].map((extension) => ({
+const extensions = [...mathExtensions, ...footnoteExtensions, { name: "plain" }].map((extension) => ({
   ...extension,
   renderer: extensionRenderers[extension.name],
   ...(extension.name === "footnote" && { childTokens: ["tokens"] }),
 }));
+const LONGEST_HEADING_CHARS = 1_000;
 const OWN_BLOCK = /\n {0,3}(?:\$\$|\\\[|\[\^[^\]\s^]+\]:)/;
+// So many marks of quotes and lists on one line, or columns in a table, are no markdown.
+const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
+const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
 const tokenizer = {
-  // An underlined heading reaches back over lines; not over a block that only we know of.
+  blockquote: (source) => (TOO_DEEP.test(source) ? undefined : false),
+  list: (source) => (TOO_DEEP.test(source) ? undefined : false),
+  table: (source) => (TOO_WIDE.test(source) ? undefined : false),
+  // An underlined heading reaches back over lines: not over a block that only we know of, nor over
+  // so many that to look for its end from each of them takes long.
   lheading(source) {
-    const match = this.rules.block.lheading.exec(source);
-    return match && OWN_BLOCK.test(match[0]) ? undefined : false;
+    const head = source.slice(0, LONGEST_HEADING_CHARS);
+    const end = head.search(OWN_BLOCK);
+    return this.rules.block.lheading.test(end < 0 ? head : head.slice(0, end + 1)) ? false : undefined;
   },
 };
 const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });
 
 export const languageOf = (info) => (info ?? "").trim().split(/[\s,{]/)[0].slice(0, 40);
 
-/** Where a link leads, for who points at it. */
+/** Where a link leads, for who points at it: that first, what the text says of it behind and short. */
 function hintOf(href, title) {
   const place = href.toLowerCase().startsWith("mailto:") ? href.slice(7).split("?")[0] : hostOf(href);
-  return title ? `${title} (${place})` : place;
+  const [where, said] = [place, title ?? ""].map((part) => part.replace(TURNS_OR_BREAKS, " ").trim());
+  return said ? `${where} – ${shortened(said)}` : where;
+}
+
+function shortened(said) {
+  const characters = [...said.slice(0, 2 * LONGEST_HINT_CHARS + 2)];
+  return characters.length > LONGEST_HINT_CHARS ? `${characters.slice(0, LONGEST_HINT_CHARS).join("")}…` : said;
 }
 
 function hostOf(href) {
@@ -89,16 +104,8 @@ function hostOf(href) {
 
 /** Split markdown into its top-level blocks: tokens with `raw`, which together give the source. */
 export function blocksOf(source, links = {}) {
-  const deep = tooMuchIn(source);
-  if (!deep) return lexed(source, links);
-  const plain = [{ type: "plain", raw: source.slice(deep.from, deep.to) }];
-  const before = deep.from ? lexed(source.slice(0, deep.from), links) : [];
-  return [...before, ...plain, ...(deep.to < source.length ? blocksOf(source.slice(deep.to), links) : [])];
-}
-
-function lexed(source, links) {
   try {
-    const lexer = new Lexer(marked.defaults);
+    const lexer = new BoundedLexer(marked.defaults);
     Object.assign(lexer.tokens.links, links);
     const tokens = lexer.lex(source);
     Object.assign(links, tokens.links);
@@ -123,28 +130,9 @@ export function htmlOf(token, notes = null) {
 
 /** A token for a piece of a paragraph, formatted like the rest of it. */
 export function paragraphOf(raw, links) {
-  const lexer = new Lexer(marked.defaults);
+  const lexer = new BoundedLexer(marked.defaults);
   Object.assign(lexer.tokens.links, links);
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
 
 const plainHtml = (raw) => `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;
-
-/** The part between blank lines that is nested too deep or too long to be formatted: {from, to}. */
-function tooMuchIn(source) {
-  const at = source.search(TOO_DEEP);
-  const index = at >= 0 ? at : longLineIn(source);
-  if (index < 0) return null;
-  const before = source.lastIndexOf("\n\n", index);
-  const after = source.indexOf("\n\n", index);
-  return { from: before < 0 ? 0 : before + 2, to: after < 0 ? source.length : after + 2 };
-}
-
-function longLineIn(source) {
-  let start = 0;
-  for (let end = source.indexOf("\n"); end !== -1; end = source.indexOf("\n", start)) {
-    if (end - start > LONGEST_LINE_CHARS) return start;
-    start = end + 1;
-  }
-  return source.length - start > LONGEST_LINE_CHARS ? start : -1;
-}

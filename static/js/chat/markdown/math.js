@@ -3,10 +3,10 @@
 // does not). With `trust` off no command of TeX can make links, images or attributes.
 import { later } from "../slices.js";
 import { styled } from "../ui/late_styles.js";
+import { expansionsFor } from "./math_syntax.js";
 
-const LONGEST_TEX = 4_000;
 const REMEMBERED = 400;
-const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxExpand: 300, maxSize: 30, output: "htmlAndMathml" };
+const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxSize: 30, output: "htmlAndMathml" };
 
 let katex = null;
 let loading = null;
@@ -18,7 +18,7 @@ export function typeset(element) {
   const isDisplay = element.classList.contains("math-display");
   const key = (isDisplay ? "d" : "i") + tex;
   if (drawn.has(key)) return show(element, drawn.get(key));
-  if (tex.length > LONGEST_TEX) return undefined;
+  if (expansionsFor(tex) === 0) return undefined;
   const drawLater = () => later(() => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay)));
   loading ??= load();
   if (katex) drawLater();
@@ -40,7 +40,7 @@ function draw(key, tex, displayMode) {
   const box = document.createElement("span");
   let formula = null;
   try {
-    katex.render(tex, box, { ...OPTIONS, displayMode });
+    katex.render(tex, box, { ...OPTIONS, maxExpand: expansionsFor(tex), displayMode });
     formula = box.firstElementChild;
   } catch {
     // No TeX, or too much of it: what was written stays.

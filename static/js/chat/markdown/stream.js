@@ -7,6 +7,11 @@ import { fenceAt, readCode } from "./fence.js";
 import { blocksOf, paragraphOf } from "./html.js";
 
 const WINDOW_CHARS = 8_000;
+// What cannot be cut (one endless quote) is read anew only when it has grown by this much, or when a
+// line at the margin after a blank one may have ended it.
+const LARGE_CHARS = 10_000;
+const LARGE_GROWTH = 1.25;
+const MAY_END = /\n[ \t]*\n\S/;
 
 /**
  * Parts of the text, as they become final:
@@ -21,6 +26,8 @@ export class BlockStream {
   /** What may still change: blocks, or the last line of an open code block. */
   open = [];
   openLine = "";
+  /** What came since `open` was read, if it is not in there yet. */
+  since = "";
   /** Whether there is more to read in the same text. */
   isBehind = false;
 
@@ -28,9 +35,12 @@ export class BlockStream {
   #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
   #fence = null;
   #readUpTo = 0; // up to where whole lines were looked at
+  #openUpTo = 0; // up to where `open` goes
 
   /** Read on in `source`, which begins with what was read before; gives the parts that became final. */
   step(source, isDone) {
+    this.since = isDone ? "" : this.#waiting(source);
+    if (this.since) return [];
     this.open = [];
     this.openLine = "";
     return this.#fence ? this.#readCode(source, isDone) : this.#readText(source, isDone);
@@ -44,6 +54,13 @@ export class BlockStream {
     return again;
   }
 
+  /** The text after `open`, as long as it is too little to read all of that again. */
+  #waiting(source) {
+    const chars = this.#openUpTo - this.#offset;
+    if (this.open.length === 0 || chars <= LARGE_CHARS || source.length - this.#offset >= chars * LARGE_GROWTH) return "";
+    return MAY_END.test(source.slice(this.#openUpTo - 2)) ? "" : source.slice(this.#openUpTo);
+  }
+
   #readText(source, isDone) {
     for (let size = WINDOW_CHARS; ; size *= 2) {
       const window = source.slice(this.#offset, this.#offset + size);
@@ -53,6 +70,7 @@ export class BlockStream {
       if (parts.length > 0) return parts;
       if (isEnd) {
         this.open = this.#openBlocks(window);
+        this.#openUpTo = source.length;
         return [];
       }
     }
@@ -143,5 +161,7 @@ export class BlockStream {
 function lastBlock(tokens) {
   let index = tokens.length - 1;
   while (index > 0 && tokens[index].type === "space") index--;
+  // A formula that is never closed goes on with the paragraph before it.
+  if (index > 0 && tokens[index].text === null && tokens[index - 1].type === "paragraph") index--;
   return Math.max(0, index);
 }

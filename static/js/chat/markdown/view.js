@@ -11,10 +11,6 @@ import { joinTable, redrawTable } from "./tables.js";
 
 const BLOCKS_PER_PART = 32;
 const SLICE_MS = 8;
-// What cannot be cut (one endless quote) is drawn anew only when it has grown by this much; until
-// then what came since is shown as it was written.
-const LARGE_CHARS = 10_000;
-const LARGE_GROWTH = 1.25;
 
 export class MarkdownView {
   #root;
@@ -26,8 +22,7 @@ export class MarkdownView {
   #pieces = []; // of what is final: {part, element, knew}
   #code = null; // the CodeBlock that is growing
   #open = []; // elements of what may still change
-  #openChars = 0; // how much of it was formatted when it was drawn
-  #tail = null; // the element that shows what came since
+  #tail = null; // the element that shows, as it was written, what came since they were read
   #grew = false;
 
   constructor(root) {
@@ -139,14 +134,12 @@ export class MarkdownView {
       this.#code.showOpenLine(this.#stream.openLine);
       return;
     }
-    const { open } = this.#stream;
-    const chars = open.reduce((sum, { raw }) => sum + raw.length, 0);
-    if (this.#open.length > 0 && chars > LARGE_CHARS && chars < this.#openChars * LARGE_GROWTH) {
-      this.#showTail(this.#source.slice(this.#source.length - (chars - this.#openChars)));
+    const { open, since } = this.#stream;
+    if (since && this.#open.length > 0) {
+      this.#showTail(since);
       return;
     }
     this.#clearOpen();
-    this.#openChars = chars;
     for (const part of open) if (part.token.type !== "def") this.#open.push(this.#draw(part, false));
   }
 
@@ -162,7 +155,6 @@ export class MarkdownView {
   #clearOpen() {
     for (const element of this.#open) element.remove();
     this.#open = [];
-    this.#openChars = 0;
     this.#tail = null;
   }
 
@@ -216,7 +208,6 @@ export class MarkdownView {
     this.#pieces = [];
     this.#code = null;
     this.#open = [];
-    this.#openChars = 0;
     this.#tail = null;
   }
 }

@@ -1,0 +1,41 @@
+// marked's lexer with an end: what is nested too deep, too long or too tangled to be formatted in a
+// moment stays the text it is, as a token of the type `plain`. That depends on this text alone, not
+// on what stands around it, so it is the same however an answer came in, and code is never meant.
+import { Lexer } from "../../../vendor/marked-18.2.1/marked.js";
+
+const DEEPEST = 24;
+// A paragraph is cut before it is as long (./cuts.js); a heading, a quote or a cell is not.
+const LONGEST_INLINE_CHARS = 16_000;
+// What may open or close emphasis or a link. The time to pair them grows with their square.
+const MARK = /\*+|_+|~+|[[!]/g;
+const MOST_MARKS = 1_000;
+
+export class BoundedLexer extends Lexer {
+  #depth = 0;
+
+  blockTokens(source, tokens = [], isAfterParagraph = false) {
+    if (this.#depth >= DEEPEST) return plain(source, tokens);
+    return this.#deeper(() => super.blockTokens(source, tokens, isAfterParagraph));
+  }
+
+  inlineTokens(source, tokens = []) {
+    if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
+    return this.#deeper(() => super.inlineTokens(source, tokens));
+  }
+
+  #deeper(read) {
+    this.#depth += 1;
+    try {
+      return read();
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+}
+
+function plain(source, tokens) {
+  if (source) tokens.push({ type: "plain", raw: source });
+  return tokens;
+}
+
+const isTooMuch = (source) => source.length > LONGEST_INLINE_CHARS || (source.match(MARK)?.length ?? 0) > MOST_MARKS;

@@ -6,6 +6,7 @@ AccountsError
 ├── Leaving           403  this person has asked for their account to be deleted
 ├── SignInFirst       401  nobody is there whose it could be
 ├── MethodNotAllowed  405  `Allow` says which methods there are
+├── OtherPerson       409  somebody else has signed in since the page was made
 ├── SettingsRefused   400  a value cannot be; `fields` says of each field why
 └── PictureRefused    its subclasses say what is wrong with an uploaded picture
     ├── PictureMissing         400
@@ -77,6 +78,14 @@ class MethodNotAllowed(AccountsError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Allow": ", ".join(self.methods)}
+
+
+class OtherPerson(AccountsError):
+    code = "other_person"
+    status = HTTPStatus.CONFLICT
+    message = gettext_noop(
+        "Somebody else has signed in here since this was written. Reload the page."
+    )
 
 
 class SettingsRefused(AccountsError):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from accounts.errors import OtherPerson
 from accounts.models import User
 
 
@@ -12,6 +13,13 @@ def person_json(user: User) -> dict[str, Any]:
         "email": user.email,
         "is_guest": user.is_guest,
     }
+
+
+def require_person(user: User, named: object) -> None:
+    """A page names whose it is, if it knows: what it sends must not become somebody else's, who has
+    signed in since in another tab. Raises OtherPerson."""
+    if named is not None and named != str(user.id):
+        raise OtherPerson
 
 
 def initials(user: User) -> str:

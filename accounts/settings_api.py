@@ -19,6 +19,7 @@ from accounts.errors import (
     SignInFirst,
 )
 from accounts.models import User
+from accounts.people import require_person
 from accounts.uploads import is_too_large
 
 # The longest settings, escaped at their worst.
@@ -54,6 +55,7 @@ async def settings_view(request: HttpRequest) -> HttpResponse:
     """GET: all settings. PATCH: set those that are named, all or none of them."""
     person = await _person(request)
     if request.method == "PATCH":
+        require_person(person, request.GET.get("person"))
         wanted = _body(request)
         await sync_to_async(limits.take_change)(person)
         person = await sync_to_async(preferences.change)(person, wanted)

@@ -47,9 +47,12 @@ WINDOW_BYTES = 4_000_000
 WINDOW_TIMEOUT_S = 30.0
 MAX_COMMANDS_PENDING = 64
 MAX_SOCKETS_PER_USER = 32
+# Entries of a frame at most. It is bounded in bytes too, for packing it holds up all others.
 REPLAY_PAGE = 500
+FRAME_BYTES = 1_000_000
 # A watch cursor further back than this is not replayed: the client fetches the list instead.
 MAX_WATCH_REPLAY = 2_000
+MAX_WATCH_BYTES = 4_000_000
 
 _open_sockets: Counter[uuid.UUID] = Counter()
 
@@ -170,10 +173,12 @@ class ChatConsumer(PersonSocket):
     async def _pass_on(self, batch: Batch) -> None:
         async with self._sending:
             if batch.chat != self._chat:
-                if batch.watch_frame:
-                    await self._send_frame(batch.watch_frame)
+                for part in batch.slices(FRAME_BYTES):
+                    if part.watch_frame:
+                        await self._send_frame(part.watch_frame)
             elif fresh := batch.after(order(self._chat_cursor)):
-                await self._send_frame(fresh.frame)
+                for part in fresh.slices(FRAME_BYTES):
+                    await self._send_frame(part.frame)
                 self._chat_cursor = fresh.cursor
 
     async def _obey(self) -> None:
@@ -206,9 +211,14 @@ class ChatConsumer(PersonSocket):
         """Send what happened since `after`, deltas left out."""
         async with self._sending:
             entries = await self._log.read(
-                self._stream, after=after, limit=MAX_WATCH_REPLAY + 1, parts=False
+                self._stream,
+                after=after,
+                limit=MAX_WATCH_REPLAY + 1,
+                parts=False,
+                max_bytes=MAX_WATCH_BYTES,
             )
-            if len(entries) > MAX_WATCH_REPLAY:
+            size_bytes = sum(len(entry.data) for entry in entries)
+            if len(entries) > MAX_WATCH_REPLAY or size_bytes > MAX_WATCH_BYTES:
                 await self._send_json({"type": "reset"})
                 return
             for entry in entries:
@@ -227,13 +237,14 @@ class ChatConsumer(PersonSocket):
             cursor = after or "0-0"
             # Before the replay is read: from here on the pump is given this chat's parts too.
             self._chat, self._chat_cursor = chat_id, cursor
-            while entries := await self._log.read(
-                self._stream, chat=chat_id, after=cursor, limit=REPLAY_PAGE
-            ):
-                await self._send_frame(frame(chat_id, entries))
-                cursor = entries[-1].id
-                if len(entries) < REPLAY_PAGE:
-                    break
+            more = True
+            while more:
+                entries, more = await self._log.read_page(
+                    self._stream, chat_id, cursor, REPLAY_PAGE
+                )
+                if entries:
+                    await self._send_frame(frame(chat_id, entries))
+                    cursor = entries[-1].id
             self._chat_cursor = cursor
             await self._send_json({"type": "live", "chat": chat_id, "cursor": cursor})
 

@@ -1,4 +1,4 @@
-"""The API of drafts: read them all, write one."""
+"""The API of drafts: read them, write one."""
 
 import re
 from typing import Any
@@ -7,6 +7,8 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts import limits
+from accounts.models import User
+from accounts.people import require_person
 from chat import drafts
 from chat.api import api, json_body, signed_in
 from chat.errors import BadRequest, MessageTooLong
@@ -15,17 +17,30 @@ from chat.views import MAX_MESSAGE_CHARS
 
 MAX_PASTES = 20
 MAX_AGE_MS = 365 * 24 * 3_600_000
+# How the draft of a chat that is not begun is asked for.
+NEW_CHAT = "new"
 
 
 @api("GET", "PUT")
 async def draft_list(request: HttpRequest) -> HttpResponse:
-    """GET: every draft. PUT: what is in the composer now; the one written last is kept."""
+    """GET: the drafts, or that of one chat. PUT: what is in the composer now; the one written
+    last is kept."""
     user = await signed_in(request)
     if request.method == "GET":
-        return JsonResponse({"drafts": await sync_to_async(drafts.drafts_of)(user)})
-    writing = _writing(json_body(request))
+        return JsonResponse(await sync_to_async(_listed)(user, request.GET.get("chat")))
+    body = json_body(request)
+    require_person(user, body.get("person"))
+    writing = _writing(body)
     await sync_to_async(limits.take)("LIMIT_DRAFTS_PER_MINUTE_USER", user.id.hex)
     return JsonResponse({"draft": await drafts.write(user, writing)})
+
+
+def _listed(user: User, asked: str | None) -> dict[str, Any]:
+    if asked is None:
+        found, more = drafts.drafts_of(user)
+        return {"drafts": found, "more": more}
+    chat = read_uuid(asked, "chat") if asked != NEW_CHAT else None
+    return {"drafts": drafts.draft_of(user, chat), "more": False}
 
 
 def _writing(body: dict[str, Any]) -> drafts.Writing:

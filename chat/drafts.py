@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -25,8 +26,9 @@ from accounts.spanning import Belongings, ExportFile
 from chat.chats import own_chat
 from chat.models import Draft
 
-# On a page; the ones written last.
+# On a page; the ones written last. The others are asked for when their chats are opened.
 MAX_LISTED = 100
+LISTED_CHARS = 200_000
 # How long an emptied draft is remembered: longer than a late request takes.
 EMPTY_KEPT = timedelta(days=1)
 
@@ -57,9 +59,24 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
     return said
 
 
-def drafts_of(owner: User) -> list[dict[str, Any]]:
-    """Those with something in them. Sync."""
-    return [draft_json(draft) for draft in _written(owner)[:MAX_LISTED]]
+def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[str, Any]], bool]:
+    """Those with something in them, and whether some are left out: the one of the chat that is
+    shown (None: a new one), then those written last, as far as there is room. Sync."""
+    others = _written(owner).exclude(chat=shown)[: MAX_LISTED + 1]
+    found: list[dict[str, Any]] = []
+    room = LISTED_CHARS
+    # A few at a time: what there is no room for may be long.
+    for draft in chain(_written(owner).filter(chat=shown), others.iterator(chunk_size=10)):
+        room -= len(draft.text) + sum(map(len, draft.pastes))
+        if found and (room < 0 or len(found) == MAX_LISTED):
+            return found, True
+        found.append(draft_json(draft))
+    return found, False
+
+
+def draft_of(owner: User, chat: uuid.UUID | None) -> list[dict[str, Any]]:
+    """The one of this chat (None: a new one), if there is something in it. Sync."""
+    return [draft_json(draft) for draft in _written(owner).filter(chat=chat)]
 
 
 def _written(owner: User) -> QuerySet[Draft]:

@@ -60,14 +60,6 @@ class IdReused(ChatError):
     message = gettext_noop("This id already names something else. Reload the page and send again.")
 
 
-class OtherPerson(ChatError):
-    code = "other_person"
-    status = HTTPStatus.CONFLICT
-    message = gettext_noop(
-        "Somebody else has signed in here since this was written. Reload the page."
-    )
-
-
 class NotPossibleNow(ChatError):
     code = "not_possible_now"
     status = HTTPStatus.CONFLICT

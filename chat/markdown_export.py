@@ -1,5 +1,10 @@
-"""One chat as Markdown to be read: the path that is shown first, then the other branches."""
+"""One chat as Markdown to be read: the path that is shown first, then the other branches.
 
+A heading of the first two levels (three, below a branch) is always ours: those that a message has
+are put below its own, so that no answer can say something in the name of the person.
+"""
+
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -7,6 +12,14 @@ from chat.models import Chat
 from chat.transcript import Message, Transcript
 
 EXCERPT_CHARS = 60
+FENCE = re.compile(
+    r"(?P<before>(?: {0,3}(?:[-*+]|\d{1,9}[.)]))* {0,3})(?P<fence>`{3,}(?=[^`]*$)|~{3,})"
+)
+HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?=[ \t]|$)")
+# Below a line of text it makes that one a heading.
+UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+# As those of _message: not even in what looks like code.
+STAMPED = re.compile(r" {0,3}#+.* · \d\d? \w+ \d{4}, \d\d:\d\d UTC")
 ENDS = {
     "queued": "Not answered yet when this was made.",
     "running": "Still being written when this was made.",
@@ -63,11 +76,34 @@ def _message(message: Message, level: int = 2) -> Iterator[str]:
         quoted = "\n".join(f"> {line}".rstrip() for line in reasoning.splitlines())
         yield f"> *Reasoning*\n>\n{quoted}\n\n"
     if text := str(message.text):
-        yield text.rstrip("\n") + "\n"
+        yield nested(text.rstrip("\n"), level) + "\n"
     if message.error:
         yield f"\n*{message.error['text']}*\n"
     elif end := ENDS.get(message.status):
         yield f"\n*{end}*\n"
+
+
+def nested(text: str, level: int) -> str:
+    """The text with its headings below `level`, its last block of code closed."""
+    lines: list[str] = []
+    fence = indent = ""
+    for line in text.split("\n"):
+        is_below_text = bool(lines) and lines[-1].strip() != ""
+        if STAMPED.match(line):
+            line = line.replace("#", "\\#", 1)
+        elif fence:
+            if line.strip() == fence[0] * max(len(fence), len(line.strip())):
+                fence = ""
+        elif opening := FENCE.match(line):
+            fence, indent = opening["fence"], " " * len(opening["before"])
+        elif heading := HEADING.match(line):
+            marks = "#" * min(6, level + len(heading["marks"]))
+            line = line.replace(heading["marks"], marks, 1)
+        elif is_below_text and (underline := UNDERLINE.match(line)):
+            # A rule, or a line of text.
+            line = f"\n{line}" if underline[1][0] == "-" else line.replace("=", "\\=", 1)
+        lines.append(line)
+    return "\n".join([*lines, indent + fence] if fence else lines)
 
 
 def _time(entry_id: str) -> str:

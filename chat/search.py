@@ -29,6 +29,8 @@ MESSAGES_OF_CHAT = 3
 MAX_TITLES = 10_000
 # A title is about the whole chat: worth more than the best message in another one.
 TITLE_SCORE = 2.0
+# For all snippets together. After it the beginning of a message is shown, without what matched.
+SNIPPETS_WITHIN_S = 0.5
 
 
 @dataclass(slots=True)
@@ -99,6 +101,7 @@ def _results(owner: User, shown: list[Found], terms: list[Term]) -> list[dict[st
     wanted = [pk for hit in shown for pk, _ in hit.messages]
     texts = MessageText.objects.filter(owner=owner, id__in=wanted).in_bulk()
     rows = {row["id"]: row for row in chat_json(list(chats.values()))}
+    deadline = time.monotonic() + SNIPPETS_WITHIN_S
     results = []
     for hit in shown:
         chat = chats.get(hit.chat_id)
@@ -109,18 +112,18 @@ def _results(owner: User, shown: list[Found], terms: list[Term]) -> list[dict[st
             {
                 "chat": rows[str(chat.id)],
                 "title": hit.title or [[chat.title, False]],
-                "messages": [_message(message, terms) for message in messages],
+                "messages": [_message(message, terms, deadline) for message in messages],
             }
         )
     return results
 
 
-def _message(message: MessageText, terms: list[Term]) -> dict[str, Any]:
+def _message(message: MessageText, terms: list[Term], deadline: float) -> dict[str, Any]:
     return {
         "id": str(message.message_id),
         "role": message.role,
         "said_ms": _ms(message.said_at),
-        "snippet": snippet(message.text, terms),
+        "snippet": snippet(message.text, terms if time.monotonic() < deadline else []),
     }
 
 

@@ -9,8 +9,10 @@ from chat.search_words import Term, word_spans
 Part = list[str | bool]
 SNIPPET_CHARS = 180
 BEFORE_CHARS = 50
-# How far into a message a match is looked for, to show it. Beyond, its beginning is shown.
-LOOKED_AT_CHARS = 100_000
+# How far into a message a match is looked for, to show it: first nearby, for that is most often
+# enough and cutting a text into words takes time. Beyond, its beginning is shown.
+GLANCED_AT_CHARS = 2_000
+LOOKED_AT_CHARS = 20_000
 
 
 def highlighted(text: str, terms: list[Term]) -> list[Part]:
@@ -23,12 +25,20 @@ def snippet(text: str, terms: list[Term]) -> list[Part]:
 
     What only its markup holds, like the address of a link, is shown as it was written.
     """
-    written = text[:LOOKED_AT_CHARS]
-    text = plain_text(written)
-    matches = _matches(text, terms)
-    if not matches and (matches := _matches(written, terms)):
-        text = written
-    start, end = _window(text, matches)
+    wanted = sum(not term.is_excluded for term in terms)
+    for chars in (GLANCED_AT_CHARS, LOOKED_AT_CHARS):
+        written = text[:chars]
+        shown = plain_text(written)
+        matches = _matches(shown, terms)
+        if not matches and (matches := _matches(written, terms)):
+            shown = written
+        start, end, there = _window(shown, matches)
+        if len(text) <= chars or (there == wanted and end < len(shown)):
+            break
+    return _cut(shown, matches, start, end)
+
+
+def _cut(text: str, matches: list[tuple[int, int, int]], start: int, end: int) -> list[Part]:
     parts = _parts(text, matches, start, end)
     shown: list[Part] = [[" ".join(f"|{part}|".split())[1:-1], hit] for part, hit in parts]
     if start > 0:
@@ -66,10 +76,11 @@ def _is_at(spans: list[tuple[str, int, int]], place: int, term: Term) -> bool:
     return there == last or (term.is_prefix and there.startswith(last))
 
 
-def _window(text: str, matches: list[tuple[int, int, int]]) -> tuple[int, int]:
-    """Where to cut: around the first place in which most different terms stand together."""
+def _window(text: str, matches: list[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Where to cut: around the first place in which most different terms stand together. And how
+    many these are."""
     if not matches:
-        return 0, _word_end(text, min(len(text), SNIPPET_CHARS))
+        return 0, _word_end(text, min(len(text), SNIPPET_CHARS)), 0
     best, best_count, last = matches[0], 0, 0
     for number, match in enumerate(matches):
         last = max(last, number)
@@ -79,7 +90,7 @@ def _window(text: str, matches: list[tuple[int, int, int]]) -> tuple[int, int]:
         if count > best_count:
             best, best_count = match, count
     start = _word_start(text, max(0, best[0] - BEFORE_CHARS), best[0])
-    return start, _word_end(text, min(len(text), max(best[1], start + SNIPPET_CHARS)))
+    return start, _word_end(text, min(len(text), max(best[1], start + SNIPPET_CHARS))), best_count
 
 
 def _word_start(text: str, start: int, latest: int) -> int:

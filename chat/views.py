@@ -29,14 +29,14 @@ from accounts.guests import (
     visitor_id,
 )
 from accounts.models import User
-from accounts.people import person_json
+from accounts.people import person_json, require_person
 from accounts.preferences import settings_json
 from billing.statements import balance_json
 from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
-from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn, OtherPerson
+from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
 from chat.models import Chat, Reply
 from chat.own_models import find_for, models_for
 from chat.stops import stop_answer, tell_workers
@@ -53,6 +53,7 @@ EVENTS_PAGE = 1_000
 
 # With a padding of random length: nothing on the page can be guessed by its size.
 COMPRESS = GZipMiddleware(lambda request: HttpResponse())
+LARGE_PAGE_BYTES = 100_000
 
 
 @never_cache
@@ -69,12 +70,21 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
         config["settings"] = settings_json(person, preferences_of_page(request))
     context = {"config": config, "glimpse": glimpse.as_plain_text(config["glimpse"])}
     response = await sync_to_async(render)(request, "chat/page.html", context)
-    COMPRESS.process_response(request, response)  # In place.
+    await _compress(request, response)
     if person is None:
         await sync_to_async(set_visitor_cookie)(request, response)
     elif not person.is_guest:
         forget_visitor(response)
     return response
+
+
+async def _compress(request: HttpRequest, response: HttpResponse) -> None:
+    """In place. A large page is packed in a thread: it would hold up all others here."""
+    if len(response.content) < LARGE_PAGE_BYTES:
+        COMPRESS.process_response(request, response)
+    else:
+        pack = sync_to_async(COMPRESS.process_response, thread_sensitive=False)
+        await pack(request, response)
 
 
 async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
@@ -95,7 +105,7 @@ async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any
         "user": person_json(person) if person else None,
         "chat": str(chat_id) if chat_id else None,
         **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
-        "drafts": await sync_to_async(drafts.drafts_of)(person) if person else [],
+        **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
         "cursor": cursor,
         "glimpse": await _glimpse(person, shown) if person and shown else [],
         "models": [model.to_dict() for model in models],
@@ -115,6 +125,11 @@ def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
     if chat_id is not None and all(row["id"] != str(chat_id) for row in listed["chats"]):
         listed["chats"].append(chat_lists.chat_row(person, chat_id) | {"is_alone": True})
     return {"chats": listed["chats"], "chats_next": listed["next"]}
+
+
+def _listed_drafts(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
+    found, more = drafts.drafts_of(person, chat_id)
+    return {"drafts": found, "drafts_more": more}
 
 
 # Sending
@@ -149,10 +164,16 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 
 async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
-    """What somebody wrote waits in their browser; it must not go out as somebody else's."""
+    """What somebody wrote waits in their browser; it must not go out as somebody else's, nor as
+    that of a new guest when they have signed out. A guest whose session got lost is known by the
+    visitor cookie."""
     person, user = body.get("person"), await request.auser()
-    if person is not None and isinstance(user, User) and str(user.id) != person:
-        raise OtherPerson
+    if isinstance(user, User):
+        require_person(user, person)
+    elif person is not None:
+        guest = await sync_to_async(person_of_visitor)(request)
+        if guest is None or str(guest.id) != person:
+            raise NotSignedIn(_("You were signed out after this was written. Sign in to send it."))
 
 
 def _place_for_visitor(request: HttpRequest, send: sends.Send, model: Model) -> tuple[User, Reply]:
@@ -267,12 +288,11 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         raise BadRequest("“after” must be an entry id.")
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
-    entries = await get_log().read(
-        user.stream, chat=str(chat_id), after=after, limit=int(limit) + 1
-    )
+    # One more than is shown, to know whether there is one.
+    entries, has_more = await get_log().read_page(user.stream, str(chat_id), after, int(limit) + 1)
     shown = entries[: int(limit)]
     listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)
-    more = orjson.dumps(len(entries) > len(shown))
+    more = orjson.dumps(has_more)
     return HttpResponse(
         b'{"entries":[%s],"more":%s}' % (listed, more), content_type="application/json"
     )

@@ -89,6 +89,20 @@ class Batch:
     def size_bytes(self) -> int:
         return sum(len(raw[3]) for raw in self.raws) + len(self.raws) * ENTRY_BYTES
 
+    def slices(self, max_bytes: int) -> "list[Batch]":
+        """Itself, or if it is larger, parts of it in order; an entry that is larger is one."""
+        if self.size_bytes <= max_bytes:
+            return [self]
+        runs: list[list[Raw]] = []
+        room = 0
+        for raw in self.raws:
+            room -= len(raw[3]) + ENTRY_BYTES
+            if room < 0:
+                runs.append([])
+                room = max_bytes - len(raw[3]) - ENTRY_BYTES
+            runs[-1].append(raw)
+        return [_batch(run) for run in runs]
+
     @property
     def entries(self) -> tuple[Entry, ...]:
         if self._entries is None:

@@ -20,7 +20,7 @@ from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower, SkipChat
 from .keys import stream_keys, valid_cursor, valid_name
 from .pipe import Pipe, Script
-from .reader import PAGE_ENTRIES, SCAN, Reader
+from .reader import PAGE, PAGE_ENTRIES, Reader
 from .writer import APPEND, RAISE_FENCE, Writer
 
 __all__ = [
@@ -55,7 +55,7 @@ class Log:
         self._prefix = prefix
         # Three connections, so that neither a long replay nor a slow fsync holds up the live reads.
         self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(APPEND, RAISE_FENCE))
-        self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(SCAN, COMPACT, ERASE_CHAT))
+        self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(PAGE, COMPACT, ERASE_CHAT))
         self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
         self._writer = Writer(self._append_pipe, prefix=prefix, timeout_ms=timeout_ms)
         self._reader = Reader(self._read_pipe, prefix=prefix)
@@ -97,15 +97,18 @@ class Log:
         limit: int | None = None,
         *,
         parts: bool = True,
+        max_bytes: int | None = None,
     ) -> list[Entry]:
         """Entries after `after` (an entry id; None: from the start), oldest first.
 
         With `chat`, only that chat's own index is read, whatever else is in the log. There an event
         appended with `whole` has that as its data, and the parts of a compacted whole are gone.
-        With parts=False parts are left out, and do not count for `limit`.
+        With parts=False parts are left out, and do not count for `limit`. Reading ends soon after
+        more than `max_bytes` of data are found.
         """
         position = valid_cursor(after)
         found: list[Entry] = []
+        size_bytes = 0
         more = limit is None or limit > 0
         while more:
             size = PAGE_ENTRIES if limit is None else min(PAGE_ENTRIES, limit - len(found))
@@ -113,8 +116,18 @@ class Log:
                 size = PAGE_ENTRIES  # of a scan this is what is looked at, not what is found
             raws, position, more = await self._reader.page(stream, chat, position, size, parts)
             found += map(to_entry, raws)
+            size_bytes += sum(len(raw[3]) for raw in raws)
             more = more and (limit is None or len(found) < limit)
+            more = more and (max_bytes is None or size_bytes <= max_bytes)
         return found if limit is None else found[:limit]
+
+    async def read_page(
+        self, stream: str, chat: str, after: str | None, limit: int
+    ) -> tuple[list[Entry], bool]:
+        """The next entries of a chat as by read(), and whether there may be more: at most `limit`,
+        and about a megabyte of data; an entry that is larger comes alone."""
+        raws, _, more = await self._reader.page(stream, chat, valid_cursor(after), limit)
+        return list(map(to_entry, raws)), more
 
     async def read_last(self, stream: str, chat: str, limit: int, most_bytes: int) -> list[Entry]:
         """The last entries of a chat's index, at most `limit` and together no longer than

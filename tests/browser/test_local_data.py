@@ -1,12 +1,13 @@
 """Whose the data in the browser is, how it ends, and which app runs after a deploy."""
 
 import shutil
+import uuid
 
 from playwright.sync_api import expect
 
 from tests.accounts.people import PASSWORD
 from tests.browser.chat_page import ChatPage
-from tests.browser.test_offline import KEPT, QUICK, chat_is_kept, is_kept, shell_ready
+from tests.browser.test_offline import KEPT, QUICK, chat_is_kept, is_kept, prompts_of, shell_ready
 from tests.stack import BASE_DIR
 
 MAKE_PERSON = """
@@ -78,6 +79,32 @@ def test_a_session_that_was_ended_leaves_nothing_in_the_browser(
     alice.page.goto(stack.url)
     expect(alice.field).to_be_visible()
     assert "Secret" not in alice.page.evaluate(KEPT)
+
+
+def test_what_waits_is_not_sent_when_its_writer_is_signed_out(make_stack, fake_model, new_context):
+    """Not by a timer, not when the network comes back, and not as a new guest."""
+    mark = str(uuid.uuid4())
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
+    make_person(stack, "alice@example.org")
+    alice = sign_in(new_context().new_page(), stack.url, "alice@example.org")
+    alice.ask(f"{QUICK} Hello")
+    alice.page.route("**/messages", lambda route: route.abort("internetdisconnected"))
+    with alice.page.expect_request("**/messages"):
+        alice.field.fill(f"{QUICK} Secret plans {mark}")
+        alice.field.press("Enter")
+    ended = stack.manage("shell", "-v", "0", "-c", END_SESSIONS)
+    assert ended.returncode == 0, ended.stderr
+    expect(alice.page.get_by_text("You are signed out.")).to_be_visible()
+    expect(alice.page.get_by_text(mark)).to_have_count(0)
+    asked = []
+    alice.page.on("request", lambda request: asked.append(request.url))
+    alice.page.unroute("**/messages")
+    alice.page.evaluate("dispatchEvent(new Event('online'))")
+    alice.page.wait_for_timeout(3_000)
+    assert not [url for url in asked if url.endswith("/messages")]
+    count = "from accounts.models import User; print(User.objects.count())"
+    assert stack.manage("shell", "-v", "0", "-c", count).stdout.strip() == "1"
+    assert prompts_of(fake_model, mark) == []
 
 
 ERASED_LATE = """async () => {

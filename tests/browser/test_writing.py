@@ -39,6 +39,25 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     expect(other.field).to_have_value("")
 
 
+def test_a_draft_that_the_page_had_no_room_for_is_there_when_its_chat_is_opened(alice, new_context):
+    for title, letter in (("Alpha", "a"), ("Beta", "b")):
+        alice.ask(f"{QUICK} {title}")
+        with alice.page.expect_response("**/api/drafts"):
+            alice.field.fill(letter * 120_000)
+        alice.page.get_by_role("link", name="New chat").click()
+        expect(alice.field).to_have_value("")
+    device = new_context()
+    device.add_cookies(alice.page.context.cookies())
+    other = ChatPage(device.new_page(), alice.url).visit("/")
+    other.is_live()
+    listed = "JSON.parse(document.getElementById('config').textContent).drafts.length"
+    assert other.page.evaluate(listed) == 1
+    other.chats.last.click()
+    expect(other.field).to_have_value("a" * 120_000)
+    other.chats.first.click()
+    expect(other.field).to_have_value("b" * 120_000)
+
+
 def test_arrow_up_brings_back_what_was_written(alice):
     alice.ask(f"{QUICK} one")
     alice.ask(f"{QUICK} two")

@@ -445,6 +445,53 @@ async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
     assert live["cursor"] == expected[-1]
 
 
+async def test_a_frame_of_a_replay_is_bounded_in_bytes(online):
+    """What is too large for a frame comes alone, and what is small comes in one."""
+    small = [await append(online, delta(f"{number}")) for number in range(100)]
+    large = [await append(online, delta("x" * 400_000)) for _ in range(5)]
+    await append(online, delta("y" * 1_500_000))
+    await append(online, delta("z"))
+    sizes = []
+    async with Socket(online) as socket:
+        await socket.say(type="follow", chat=online.chat, after=None)
+        async with asyncio.timeout(20):
+            while (message := await socket.hear()).get("type") != "live":
+                if message.get("chat") == online.chat:
+                    sizes.append((len(message["entries"]), len(json.dumps(message))))
+                await socket.say(type="ack", bytes=socket.received)
+    before = len(await online.entries()) - len(small) - len(large) - 2
+    assert [count for count, _ in sizes] == [before + 102, 2, 1, 1, 1]
+    assert all(size < 1_100_000 for count, size in sizes if count > 1)
+    expected = [entry.id for entry in await online.entries()]
+    assert [entry_id for entry_id, _ in socket.entries[online.chat]] == expected
+
+
+async def test_a_replay_of_large_entries_waits_for_the_client(online, monkeypatch):
+    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
+    for _ in range(20):  # 8 MB: twice the window, and fewer entries than a frame may have
+        await append(online, delta("x" * 400_000))
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.say(type="follow", chat=online.chat, after=None)
+        sizes = []
+        while (output := await socket.wire.receive_output(10))["type"] == "websocket.send":
+            sizes.append(len(output["text"]))
+    assert output["code"] == 4408
+    assert max(sizes) < 1_100_000
+    assert sum(sizes) < consumers.WINDOW_BYTES + 1_100_000
+
+
+async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):
+    async with Socket(online) as socket:
+        await socket.follow(online.chat)
+        await append(online, *(delta("x" * 400_000) for _ in range(5)))
+        counts = []
+        while sum(counts) < 5:
+            counts.append(len((await socket.until(own_frame_of(online.chat)))["entries"]))
+            await socket.say(type="ack", bytes=socket.received)
+    assert counts == [2, 2, 1]
+
+
 async def test_what_is_appended_during_a_replay_comes_once(online, monkeypatch):
     """The replay reads it, and the pump, which had to wait for the replay, has it as well."""
     monkeypatch.setattr(consumers, "REPLAY_PAGE", 1)
@@ -515,6 +562,15 @@ async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypat
         await append(online, renamed(online, "live"))
         frame = await socket.hear()
     assert frame["watch"] and frame["entries"][0][1]["title"] == "live"
+
+
+async def test_a_watch_of_too_many_bytes_is_told_to_begin_anew(online):
+    for _ in range(11):
+        await append(online, ev.ChatInstructed(chat=online.chat, instructions="x" * 400_000))
+    async with Socket(online) as socket:
+        await socket.hear()
+        await socket.say(type="watch", after="0-0")
+        assert await socket.hear() == {"type": "reset"}
 
 
 async def test_resuming_both_cursors_after_a_break_misses_nothing(online):

@@ -1,6 +1,9 @@
 """Drafts: the one written last wins, other devices are told, and they go along with a guest."""
 
 import asyncio
+import gzip
+import json
+import re
 import uuid
 
 import pytest
@@ -9,16 +12,16 @@ from asgiref.sync import sync_to_async
 from accounts import guest_joins
 from accounts.models import User
 from chat import drafts
-from chat.models import Chat, Draft
+from chat.models import Chat, Draft, Reply
 from tests.chat.conftest import Person
 from tests.chat.test_consumers import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def put(person, draft, **fields):
+async def put(writer, draft, **fields):
     body = {"chat": None, "text": draft, "age_ms": 0} | fields
-    return await person.client.put("/api/drafts", body, content_type="application/json")
+    return await writer.client.put("/api/drafts", body, content_type="application/json")
 
 
 async def listed(person):
@@ -139,9 +142,8 @@ async def test_drafts_go_along_when_a_guest_joins_an_account(no_worker, alice):
     await drafts.write(account, drafts.Writing(None, "older", [], 60_000, ""))
     assert await sync_to_async(guest_joins.record)(guest, account)
     await guest_joins.arrive(account)
-    kept = {
-        draft["chat"]: draft["text"] for draft in await sync_to_async(drafts.drafts_of)(account)
-    }
+    found, _ = await sync_to_async(drafts.drafts_of)(account)
+    kept = {draft["chat"]: draft["text"] for draft in found}
     assert kept == {alice.chat: "in the chat", None: "newer"}
     assert (await Chat.objects.aget()).owner_id == account.id
     assert not await Draft.objects.filter(owner=guest).aexists()
@@ -159,3 +161,100 @@ async def test_a_message_written_by_somebody_else_is_not_sent(no_worker, alice, 
     await visitor.visit()
     body |= {"id": str(uuid.uuid4()), "person": None}
     assert (await visitor.post(f"/api/chats/{uuid.uuid4()}/messages", **body)).status_code == 202
+
+
+async def test_what_somebody_wrote_who_signed_out_is_no_new_guests(no_worker, alice):
+    """Not in a browser that has a visitor cookie of its own, and not in one that has none."""
+    await alice.send("Hello")
+    visitor = Person()
+    await visitor.visit()
+    before = await User.objects.acount()
+    body = {"id": str(uuid.uuid4()), "text": "Private", "model": "openai/script/known"}
+    body |= {"parent": None, "person": alice.user["id"]}
+    for client in (visitor, Person()):
+        answer = await client.post(f"/api/chats/{uuid.uuid4()}/messages", **body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (401, "sign_in")
+    assert await User.objects.acount() == before
+    assert not await Reply.objects.filter(prompt_id=body["id"]).aexists()
+
+
+async def test_a_guest_whose_session_got_lost_may_send_again(no_worker, alice):
+    message, _ = await alice.send("Hello")
+    body = {"id": message, "text": "Hello", "model": "openai/script/known"}
+    body |= {"parent": None, "person": alice.user["id"]}
+    del alice.client.cookies["sessionid"]
+    answer = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
+    assert (answer.status_code, answer.json()["message"]) == (202, message)
+    assert await User.objects.acount() == 1
+
+
+async def test_a_draft_and_a_setting_of_somebody_else_are_not_kept(no_worker, alice, bob):
+    await alice.send("Hello")
+    await bob.send("Hello")
+    await put(bob, "bob's own")
+    answer = await put(bob, "alice's", person=alice.user["id"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "other_person")
+    assert await listed(bob) == {None: ("bob's own", [])}
+    assert (await put(bob, "bob's next", person=bob.user["id"])).status_code == 200
+    for person, status in ((alice, 409), (bob, 200)):
+        answer = await bob.client.patch(
+            f"/api/settings?person={person.user['id']}",
+            {"name": "Bobby"},
+            content_type="application/json",
+        )
+        assert answer.status_code == status
+        named = await User.objects.aget(id=bob.user["id"])
+        assert named.name == ("" if status == 409 else "Bobby")
+
+
+async def test_a_page_holds_few_of_them_and_the_others_are_there_when_asked_for(no_worker, alice):
+    """The one of the chat shown, then those written last, as far as there is room."""
+    chats = [str(uuid.uuid4()) for _ in range(4)]
+    for chat in chats:
+        await alice.send("Hello", chat=chat)
+    for number, chat in enumerate(chats):
+        await put(alice, f"{number}" + "🙂" * 89_999, chat=chat)
+
+    async def on_page(path):
+        config = await page_config(alice, path)
+        return {draft["chat"] for draft in config["drafts"]}, config["drafts_more"]
+
+    assert await on_page("/") == ({chats[3], chats[2]}, True)
+    assert await on_page(f"/c/{chats[0]}") == ({chats[0], chats[3]}, True)
+    answer = (await alice.client.get("/api/drafts")).json()
+    assert [draft["chat"] for draft in answer["drafts"]] == [chats[3], chats[2]]
+    assert answer["more"] is True
+    answer = (await alice.client.get("/api/drafts", {"chat": chats[1]})).json()
+    assert [draft["text"][:2] for draft in answer["drafts"]] == ["1🙂"]
+    assert (await alice.client.get("/api/drafts", {"chat": "new"})).json()["drafts"] == []
+    assert (await alice.client.get("/api/drafts", {"chat": "x"})).status_code == 400
+    packed = await alice.client.get("/", headers={"accept-encoding": "gzip"})
+    assert chats[3].encode() in gzip.decompress(packed.content)
+    for chat in chats[1:]:
+        await put(alice, "short", chat=chat)
+    assert await on_page("/") == (set(chats), False)
+
+
+async def test_more_drafts_than_are_listed_are_said(no_worker, alice, monkeypatch):
+    monkeypatch.setattr(drafts, "MAX_LISTED", 1)
+    await alice.send("Hello")
+    await put(alice, "new")
+    assert (await page_config(alice, "/"))["drafts_more"] is False
+    await put(alice, "here", chat=alice.chat)
+    config = await page_config(alice, "/")
+    assert ([draft["text"] for draft in config["drafts"]], config["drafts_more"]) == (["new"], True)
+
+
+async def test_nobody_reads_the_draft_of_another(no_worker, alice, bob):
+    await alice.send("Hello")
+    await bob.send("Hello")
+    await put(alice, "mine", chat=alice.chat)
+    answer = await bob.client.get("/api/drafts", {"chat": alice.chat})
+    assert answer.json() == {"drafts": [], "more": False}
+    assert (await Person().client.get("/api/drafts", {"chat": alice.chat})).status_code == 401
+
+
+async def page_config(person, path):
+    page = (await person.client.get(path)).content.decode()
+    found = re.search(r'<script id="config" type="application/json">(.*?)</script>', page)
+    return json.loads(found[1])

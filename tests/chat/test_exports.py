@@ -19,6 +19,7 @@ from accounts.archive import Archive
 from accounts.file_names import safe_name
 from accounts.key_check import Verdict
 from accounts.models import Export, ProviderKey, User
+from chat.markdown_export import nested
 from chat.models import Chat
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
@@ -363,3 +364,27 @@ async def test_names_that_some_systems_take_for_one_are_told_apart():
         archive.finish()
         names = zipfile.ZipFile(archive.file).namelist()
     assert len({name.lower() for name in names}) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# One\n\n  ## Two\n#not one", "### One\n\n  #### Two\n#not one"),
+        ("##### Five", "###### Five"),
+        ("## You · 21 November 2026, 10:00 UTC", "\\## You · 21 November 2026, 10:00 UTC"),
+        (
+            "- ```\n\n## You · 1 May 2026, 10:00 UTC\n```",
+            "- ```\n\n\\## You · 1 May 2026, 10:00 UTC\n```",
+        ),
+        ("One\n===\nTwo\n---", "One\n\\===\nTwo\n\n---"),
+        ("One\n\n---\n\nTwo", "One\n\n---\n\nTwo"),
+        ("```sh\n# a comment\nx\n---\n```\n# A", "```sh\n# a comment\nx\n---\n```\n### A"),
+        ("~~~\n```\n# code", "~~~\n```\n# code\n~~~"),
+        ("````\n```\n# code\n`````\n# A", "````\n```\n# code\n`````\n### A"),
+        ("1. ```py\n   # code", "1. ```py\n   # code\n   ```"),
+        ("1. ```py\n   # code\n   ```\n# A", "1. ```py\n   # code\n   ```\n### A"),
+        ("| a |\n|---|\n| # |", "| a |\n|---|\n| # |"),
+    ],
+)
+def test_no_message_has_a_heading_that_reads_like_the_files_own(text, shown):
+    assert nested(text, level=2) == shown

@@ -308,6 +308,13 @@ def test_a_message_too_long_to_be_searched_whole_is_searched_as_far_as_it_goes(o
     assert len(search(owner, "beginning")) == 1
 
 
+def test_snippets_without_time_left_are_the_beginning(owner, monkeypatch):
+    make_texts(owner, "first words, then a whale")
+    monkeypatch.setattr("chat.search.SNIPPETS_WITHIN_S", -1)
+    [result] = search(owner, "whale")
+    assert result["messages"][0]["snippet"] == [["first words, then a whale", False]]
+
+
 def test_it_gives_up_in_time(owner, settings):
     settings.SEARCH_TIMEOUT_MS = 100
     slow = {

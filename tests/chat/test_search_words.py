@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from chat.search_query import _fts5, _tsquery
 from chat.search_words import MAX_TERMS, Term, read_query, searchable, word_spans, words_of
-from chat.snippets import SNIPPET_CHARS, highlighted, snippet
+from chat.snippets import (
+    GLANCED_AT_CHARS,
+    LOOKED_AT_CHARS,
+    SNIPPET_CHARS,
+    highlighted,
+    snippet,
+)
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "search" / "words.json"
 
@@ -77,6 +83,35 @@ def test_a_snippet_is_shown_without_its_markup(written, shown):
     parts = snippet(written, read_query("bloom"))
     assert "".join(str(part) for part, _ in parts).strip() == shown
     assert ["bloom", True] in parts
+
+
+def hits(parts):
+    return [part for part, hit in parts if hit]
+
+
+def test_no_more_of_a_long_message_is_cut_into_words_than_is_needed(monkeypatch):
+    looked_at = []
+
+    def counting(text):
+        looked_at.append(len(text))
+        return word_spans(text)
+
+    monkeypatch.setattr("chat.snippets.word_spans", counting)
+    long = "\u6f6e" * 200_000
+    assert hits(snippet("whale " + long, read_query("whale"))) == ["whale"]
+    assert sum(looked_at) <= GLANCED_AT_CHARS
+    looked_at.clear()
+    assert hits(snippet(long, read_query("whale"))) == []
+    assert max(looked_at) == LOOKED_AT_CHARS
+    assert sum(looked_at) <= 2 * (GLANCED_AT_CHARS + LOOKED_AT_CHARS)
+
+
+def test_what_stands_together_further_on_is_preferred_to_a_part_of_it_nearby():
+    text = "moon " + "sand " * 1_000 + "moon and tide " + "sand " * 1_000
+    assert hits(snippet(text, read_query("moon tide"))) == ["moon", "tide"]
+    # At the edge of what is glanced at, what follows belongs to it.
+    edge = "s" * (GLANCED_AT_CHARS - 8) + " moon tides " + "sand " * 1_000
+    assert hits(snippet(edge, read_query("moon tide"))) == ["moon", "tides"]
 
 
 def test_a_snippet_shows_where_most_matches_stand_together():

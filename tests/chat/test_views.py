@@ -9,6 +9,7 @@ import pytest
 from django.test import AsyncClient
 
 from accounts.models import Session, User
+from chat import events as ev
 from chat.models import Chat, Reply
 from chat.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
 from streams.log import get_log
@@ -529,6 +530,34 @@ async def test_events_are_the_log_page_by_page(worker, alice):
             break
         after = page["entries"][-1][0]
     assert pages == whole["entries"]
+
+
+async def test_a_page_of_events_is_bounded_in_bytes_too(no_worker, alice):
+    await alice.send("One")
+    made = [
+        ev.log_event(alice.chat, ev.MessageDelta(message="m", text=size * "x"), f"made:{number}")
+        for number, size in enumerate([400_000] * 5 + [1_500_000, 1])
+    ]
+    await get_log().append(alice.stream, made)
+    expected = [entry.id for entry in await alice.entries()]
+    counts, seen, more = [], [], True
+    while more:
+        query = {"after": seen[-1]} if seen else {}
+        response = await alice.client.get(f"/api/chats/{alice.chat}/events", query)
+        page, more = response.json()["entries"], response.json()["more"]
+        assert len(page) == 1 or len(response.content) < 1_100_000
+        counts.append(len(page))
+        seen += [entry_id for entry_id, _ in page]
+    assert seen == expected
+    assert counts == [len(expected) - 5, 2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("limit, more", [(2, True), (3, False), (4, False)])
+async def test_there_is_more_only_if_there_is(no_worker, alice, limit, more):
+    await alice.send("One")
+    assert len(await alice.entries()) == 3
+    path = f"/api/chats/{alice.chat}/events"
+    assert (await alice.client.get(path, {"limit": str(limit)})).json()["more"] is more
 
 
 @pytest.mark.parametrize(

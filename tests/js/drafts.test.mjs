@@ -32,7 +32,9 @@ function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {
     if (answer instanceof Error) throw answer;
     return answer ?? { draft: body };
   };
-  return { drafts: new Drafts({ owner: () => state.owner, put, storage, tab: "here" }), puts, storage, state };
+  const asked = [];
+  const ask = async (chat) => (asked.push(chat), state.there ?? { drafts: [] });
+  return { drafts: new Drafts({ owner: () => state.owner, put, ask, storage, tab: "here" }), puts, asked, storage, state };
 }
 
 const rest = async () => {
@@ -142,4 +144,48 @@ test("a text that is sent while it is being stored stays gone", async (t) => {
   await rest();
   assert.deepEqual(puts.map(({ text, seen_ms }) => [text, seen_ms]), [["hello", null], ["", 77]]);
   assert.equal(drafts.get(null).text, "");
+});
+
+test("a draft that the page came without stays, and is asked for when its chat is opened", async (t) => {
+  const { drafts, asked, storage, state } = setUp(t);
+  drafts.load([{ chat: "a", ...write("given") }, { chat: "b", ...write("left out") }]);
+  const next = setUpAgain(storage);
+  next.drafts.load([{ chat: "a", ...write("given"), written_ms: 5 }], true);
+  assert.equal(next.drafts.get("b").text, "left out");
+
+  drafts.load([{ chat: "a", ...write("given"), written_ms: 5 }], true);
+  state.there = { drafts: [{ chat: "b", ...write("newer"), written_ms: 7 }] };
+  await drafts.open("a");
+  await drafts.open("b");
+  await drafts.open("b");
+  assert.deepEqual(asked, ["b"]);
+  assert.equal(drafts.get("b").text, "newer");
+  assert.deepEqual(drafts.arrived.value, { chat: "b" });
+  state.there = { drafts: [] };
+  drafts.load([{ chat: "c", ...write("sent elsewhere") }]);
+  drafts.load([], true);
+  await drafts.open("c");
+  assert.equal(drafts.get("c").text, "");
+});
+
+test("what is begun while a draft is asked for goes below it", async (t) => {
+  const { drafts, puts, state } = setUp(t);
+  drafts.load([], true);
+  let answer;
+  state.there = new Promise((resolve) => (answer = resolve));
+  const opened = drafts.open("c");
+  drafts.set("c", write("mine"));
+  answer({ drafts: [{ chat: "c", ...write("theirs", ["long"]), written_ms: 7 }] });
+  await opened;
+  assert.deepEqual(drafts.get("c"), write("theirs\n\nmine", ["long"]));
+  mock.timers.tick(1_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text, seen_ms }) => [text, seen_ms]), [["theirs\n\nmine", 7]]);
+});
+
+test("a page that came with all of them asks for none", async (t) => {
+  const { drafts, asked } = setUp(t);
+  drafts.load([{ chat: "a", ...write("given") }]);
+  await drafts.open("b");
+  assert.deepEqual(asked, []);
 });

@@ -260,3 +260,50 @@ test("what waits for credit that is set aside goes out when there is some", asyn
   await rest();
   assert.deepEqual(seen.sent, ["hello"]);
 });
+
+test("when who wrote it has signed out nothing is tried again, and nothing is left", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const { outbox } = openTab(browser, []); // The network is away.
+  outbox.add({ chat: "c", text: "Secret", isNew: true });
+  await rest();
+  assert.equal(browser.state.requests.length, 1);
+  browser.state.items = [];
+  browser.store.change = async () => undefined; // Erased: it keeps nothing any more.
+  outbox.forget();
+  assert.deepEqual(outbox.items.value, []);
+  outbox.sendNow();
+  mock.timers.tick(600_000);
+  await rest();
+  assert.equal(browser.state.requests.length, 1);
+});
+
+test("what is written after that is refused by the server, and goes back to who wrote it", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const { outbox, seen } = openTab(browser, [{ error: { isRetryable: false, code: "sign_in", message: "Sign in" } }], { takeBack: true });
+  outbox.forget();
+  browser.store.change = async () => undefined;
+  outbox.add({ chat: "c", text: "Later", isNew: true });
+  await rest();
+  assert.deepEqual(seen.refused, [["Later", "Sign in"]]);
+  assert.deepEqual(outbox.items.value, []);
+});
+
+test("what is under way when they sign out is not sent anew", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  let answer;
+  const { outbox } = openTab(browser, [{ until: new Promise((resolve) => (answer = resolve)) }]);
+  outbox.add({ chat: "c", text: "Secret", isNew: true });
+  await rest();
+  browser.state.items = [];
+  browser.store.change = async () => undefined;
+  outbox.forget();
+  answer();
+  await rest();
+  mock.timers.tick(600_000);
+  await rest();
+  assert.equal(browser.state.requests.length, 1);
+  assert.deepEqual(outbox.items.value, []);
+});

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from streams import reader
 from streams.errors import InvalidCursorError, InvalidNameError
 from streams.keys import order, stream_keys
 from streams.log import Event, Fence, FencedError, Log, close_log, get_log
@@ -44,6 +45,38 @@ async def test_read_pages_through_more_than_one_page(log):
     assert ids(await log.read(STREAM, "c1")) == appended
     assert ids(await log.read(STREAM, after=appended[1200], limit=1100)) == appended[1201:2301]
     assert await log.read(STREAM, limit=0) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "max_bytes"), [(1, 10**6), (7, 10**6), (500, 60), (40, 500), (500, 1)]
+)
+async def test_pages_of_wholes_and_parts_together_miss_nothing(log, monkeypatch, limit, max_bytes):
+    """The parts and the rest are two streams: a page ends with the shorter of both readings."""
+    monkeypatch.setattr(reader, "PAGE_BYTES", max_bytes)
+    await log.append(STREAM, [part(n) if n % 5 < 3 else event(n) for n in range(120)])
+    await log.append(
+        STREAM, [event("large", whole='"' + "x" * 700 + '"'), *map(part, range(200, 260))]
+    )
+    expected = await log.read(STREAM, "c1")
+    assert len(expected) == 181
+    found, more = [], True
+    while more:
+        page, more = await log.read_page(STREAM, "c1", found[-1].id if found else None, limit)
+        assert len(page) <= limit
+        assert len(page) == 1 or sum(len(entry.data) for entry in page) <= max_bytes
+        assert page or not more
+        found += page
+    assert found == expected
+    whole = [entry.id for entry in await log.read(STREAM, parts=False)]
+    assert whole == [entry.id for entry in expected if not entry.part]
+
+
+async def test_reading_ends_soon_after_so_many_bytes(log, monkeypatch):
+    monkeypatch.setattr(reader, "PAGE_BYTES", 100)
+    await log.append(STREAM, [event(n) for n in range(50)])
+    found = await log.read(STREAM, parts=False, max_bytes=300)
+    assert 300 < sum(len(entry.data) for entry in found) <= 400
+    assert ids(found) == ids(await log.read(STREAM))[: len(found)]
 
 
 async def test_read_without_parts(log):

@@ -61,7 +61,7 @@ async function copyLastAnswer(app) {
 
 function toggleTheme({ store }) {
   const appearance = otherAppearance();
-  return store.commands.run(() => api.saveSettings({ appearance }), preferAppearance(appearance));
+  return store.commands.run(() => api.saveSettings(store.user.peek()?.id, { appearance }), preferAppearance(appearance));
 }
 
 /** By the form of the account menu: what else goes with signing out listens to it. */

@@ -125,9 +125,11 @@ export const api = {
   chats: (query = {}) => call("GET", `/api/chats${queryString(query)}`),
   search: (query, signal) => call("GET", `/api/search${queryString({ q: query })}`, undefined, { signal }),
   instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
-  saveSettings: (fields, options) => call("PATCH", "/api/settings", fields, options),
+  // `person`: whose settings the page shows. Somebody else may have signed in since.
+  saveSettings: (person, fields, options) => call("PATCH", `/api/settings${queryString({ person })}`, fields, options),
   savePicture: (form) => call("POST", "/api/settings/picture", form),
   removePicture: () => call("DELETE", "/api/settings/picture"),
+  draft: (chat) => call("GET", `/api/drafts?chat=${chat ?? "new"}`),
   saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
   models: () => call("GET", "/api/models"),
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),

@@ -19,6 +19,7 @@ export class Drafts {
 
   #owner;
   #put;
+  #ask;
   #storage;
   #tab;
   #now;
@@ -27,27 +28,46 @@ export class Drafts {
   #firstMs = new Map();
   #seenMs = new Map(); // which of the server's drafts this page knows
   #storing = new Map(); // chat -> whether to store again after the request under way
+  #isWhole = true; // whether the page came with all of them
+  #asked = new Set(); // those it came without that were asked for
 
   /**
-   * @param owner () => whose drafts these are; @param put (body, options) => promise of {draft}, or an error
+   * @param owner () => whose drafts these are; @param put (body, options) => promise of {draft}, or an error; @param ask (chat) => promise of {drafts}
    * @param storage like localStorage; @param tab a name for this page
    */
-  constructor({ owner, put, storage = safeStorage(), tab, now = Date.now }) {
+  constructor({ owner, put, ask, storage = safeStorage(), tab, now = Date.now }) {
     this.#owner = owner;
     this.#put = put;
+    this.#ask = ask;
     this.#storage = storage;
     this.#tab = tab;
     this.#now = now;
   }
 
-  /** The server's drafts as this page was made; what was written here and not stored yet stays. */
-  load(drafts) {
+  /** The server's drafts as this page was made; what was written here and not stored yet stays. `more`: there are others. */
+  load(drafts, more = false) {
+    this.#isWhole = !more;
     const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
     for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
       const here = this.#read(chat);
       this.#noteSeen(chat, there.get(chat));
       if (here.isDirty) this.#schedule(chat);
-      else this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
+      else if (this.#isWhole || there.has(chat)) this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
+    }
+  }
+
+  /** Its chat is opened: a draft that the page came without is asked for now. */
+  async open(chat) {
+    if (this.#isWhole || this.#seenMs.has(chat) || this.#asked.has(chat)) return;
+    this.#asked.add(chat);
+    const before = this.#read(chat);
+    try {
+      const { drafts } = await this.#ask(chat);
+      this.#noteSeen(chat, drafts[0]);
+      const isJoined = isEmpty(before) && !before.isDirty && this.#joinBegun(chat, drafts[0]);
+      if (!isJoined) this.#take(chat, pick(drafts[0]));
+    } catch {
+      this.#asked.delete(chat); // Asked for again when the chat is opened the next time.
     }
   }
 
@@ -108,6 +128,16 @@ export class Drafts {
     }
     this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });
     this.arrived.value = { chat };
+  }
+
+  /** What was begun here while it was being asked for goes below it: neither takes the other's place. */
+  #joinBegun(chat, draft) {
+    const here = this.#read(chat);
+    if (!draft || isEmpty(here) || isSame(here, draft)) return false;
+    const text = [draft.text, here.text].filter(Boolean).join("\n\n");
+    this.set(chat, { text, pastes: [...draft.pastes, ...here.pastes] });
+    this.arrived.value = { chat };
+    return true;
   }
 
   #schedule(chat) {

@@ -62,6 +62,13 @@ export class Outbox {
     for (const chat of chatsOf(this.#kept.peek())) if (nextOf(this.#kept.peek(), chat)?.waits === code) this.#flush(chat);
   }
 
+  /** Who wrote these has signed out: nothing of them is tried again. What is written from now on is the server's to refuse. */
+  forget() {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#kept.value = [];
+    this.#sent.value = new Map();
+  }
+
   // Actions
 
   of(chat) {

@@ -9,7 +9,7 @@ import { remember } from "./storage.js";
 
 const KEEP_AFTER_MS = 500;
 // Not part of what is kept of a page: these have places of their own, or are of one address.
-const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, shell: undefined };
+const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, drafts_more: undefined, shell: undefined };
 
 export class OwnStore {
   chats;

@@ -20,7 +20,12 @@ export class Sending {
 
   constructor(store, own) {
     this.#store = store;
-    this.drafts = new Drafts({ owner: () => own.owner, put: (body, options) => this.#putDraft(body, options), tab: uuid7() });
+    this.drafts = new Drafts({
+      owner: () => own.owner,
+      put: (body, options) => this.#putDraft(body, options),
+      ask: (chat) => api.draft(chat),
+      tab: uuid7(),
+    });
     this.outbox = new Outbox({
       store: own.outbox,
       owner: () => own.owner,
@@ -70,8 +75,9 @@ export class Sending {
 
   async #putDraft(body, options) {
     // Of a visitor the server knows nothing, and a chat that is only here is not there.
-    if (!this.#store.user.peek() || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
-    return api.saveDraft(body, options);
+    const person = this.#store.user.peek()?.id;
+    if (!person || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
+    return api.saveDraft({ ...body, person }, options);
   }
 
   /** The text goes back to who has just written it; else it stays in its place, with the reason. */

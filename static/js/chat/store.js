@@ -93,7 +93,7 @@ export class Store {
 
   start() {
     this.drafts.erase(this.#own.owner);
-    if (!this.#config.isShell) this.drafts.load(this.#config.drafts ?? []);
+    if (!this.#config.isShell) this.drafts.load(this.#config.drafts ?? [], this.#config.drafts_more);
     if (this.user.peek()) this.connection.start();
     this.outbox.start().then(() => this.connection.follow());
     this.#own.keepPage(() => this.#snapshot());
@@ -111,6 +111,7 @@ export class Store {
   async forget() {
     this.drafts.erase();
     await this.#own.erase();
+    this.outbox.forget();
   }
 
   /** The server may be there again: what waits need not wait longer. */
@@ -256,6 +257,7 @@ export class Store {
 
   #show(id) {
     this.chatId.value = id;
+    this.drafts.open(id);
     this.connection.follow();
   }
 

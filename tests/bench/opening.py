@@ -7,9 +7,12 @@ import re
 import time
 import uuid
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urljoin
+
+from playwright.sync_api import sync_playwright
 
 from chat import events as ev
 from config.testing import find_browser
@@ -20,6 +23,7 @@ from tests.bench.log import delta
 from tests.bench.people import Person, crowd
 from tests.bench.report import Row, percentile
 from tests.bench.wire import Http
+from tests.browser.chat_page import ChatPage
 
 # What compresses better than gzip, where it is installed: files are then served by it.
 brotli: Any = importlib.import_module("brotli") if find_spec("brotli") else None
@@ -170,20 +174,37 @@ async def page(bench: Bench) -> None:
 
 
 async def audit(bench: Bench) -> None:
-    """What Lighthouse says of how fast the first page is: the median of its scores, 0 to 100."""
+    """What Lighthouse says of how fast the first page is, and that of a chat: the median of its
+    scores, 0 to 100."""
     lighthouse.installed()
-    browser = find_browser()
-    for device in (lighthouse.PHONE, lighthouse.DESKTOP):
-        reports = [
-            await asyncio.to_thread(
-                lighthouse.audit, bench.url, device, ["performance"], browser=browser
-            )
-            for _ in range(1 if bench.quick else AUDITS)
-        ]
+    audits = 1 if bench.quick else AUDITS
+    for name, reports in (await asyncio.to_thread(_audited, bench.url, audits)).items():
         scores = [report.scores["performance"] for report in reports]
-        bench.details[f"lighthouse {device}"] = [report.timings for report in reports]
-        row = Row("lighthouse", f"performance, {device}", percentile(scores, 50), "", 95, None)
+        bench.details[f"lighthouse {name}"] = [report.timings for report in reports]
+        row = Row("lighthouse", f"performance, {name}", percentile(scores, 50), "", 95, None)
         bench.rows.append(replace(row, more_is_better=True))
+
+
+def _audited(url: str, audits: int) -> dict[str, list[lighthouse.Report]]:
+    """By page and device. The chat is audited in the browser of the guest whose it is."""
+    browser = find_browser()
+    devices = (lighthouse.PHONE, lighthouse.DESKTOP)
+    found = {}
+    for device in devices:
+        look = partial(lighthouse.audit, url, device, ["performance"], browser=browser)
+        found[f"first page, {device}"] = [look() for _ in range(audits)]
+    with (
+        sync_playwright() as playwright,
+        lighthouse.browser_to_audit(playwright.chromium, browser) as (context, port),
+    ):
+        page = context.new_page()
+        ChatPage(page, url).visit().ask("[[tokens=300&rate=2000]] A chat to be opened")
+        address = page.url
+        page.close()
+        for device in devices:
+            look = partial(lighthouse.audit, address, device, ["performance"], browser=browser)
+            found[f"a chat, {device}"] = [look(port=port) for _ in range(audits)]
+    return found
 
 
 def _links(path: str, text: str) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
+from tests.browser.test_offline import is_kept
 
 QUICK = "[[tokens=6]]"
 SLOW = "[[rate=12&tokens=60]]"
@@ -131,13 +132,7 @@ def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
         alice.ask(f"{QUICK} More {number} " + "and so on " * 200)
     rename_first(alice, "Animals")
     alice.page.get_by_role("link", name="New chat").click()
-    field = palette(alice)
-    option = alice.page.get_by_role("option", name=re.compile("quokka smiles"))
-    for _ in range(20):  # What was said a moment ago is on its way to the index.
-        field.fill("quokka smil")
-        if option.count() or appears(option):
-            break
-        field.fill("")
+    field, option = searched(alice, "quokka smil", "quokka smiles")
     expect(option.locator("mark")).to_have_text(["quokka", "smiles"])
     expect(option).to_contain_text("<img src=x>")
     expect(option).to_have_attribute("aria-selected", "true")
@@ -149,6 +144,33 @@ def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
     expect(alice.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}#m-[0-9a-f-]{36}$"))
     other = second(alice.page.url.removeprefix(alice.url))
     expect(other.questions.filter(has_text="quokka")).to_be_in_viewport()
+
+
+def test_search_leads_to_what_this_browser_has_not_read_yet(alice, second):
+    """It keeps the chat as it was before another device went on with it."""
+    alice.ask(f"{QUICK} First")
+    is_kept(alice.page, f"{QUICK} First", '"sha256":"')
+    path = alice.page.url.removeprefix(alice.url)
+    alice.visit()
+    other = second(path)
+    expect(other.answers).to_have_count(1)
+    other.ask(f"{QUICK} The axolotl grins")
+    field, _ = searched(alice, "axolotl", "axolotl grins")
+    field.press("Enter")
+    expect(alice.questions.filter(has_text="axolotl")).to_be_focused()
+    expect(alice.page.locator(".toast")).to_have_count(0)
+
+
+def searched(tab, words, found):
+    """The field of the palette, and the option that has what was found."""
+    field = palette(tab)
+    option = tab.page.get_by_role("option", name=re.compile(found))
+    for _ in range(20):  # What was said a moment ago is on its way to the index.
+        field.fill(words)
+        if option.count() or appears(option):
+            break
+        field.fill("")
+    return field, option
 
 
 def appears(option):

@@ -68,16 +68,28 @@ def test_what_the_page_brings_stays_where_this_browser_has_less(alice, new_conte
     expect(answers).to_have_count(2)
 
 
+END_OF_TEXT = "(name) => document.querySelector(name).getBoundingClientRect().bottom"
+
+
 def test_they_can_be_read_without_a_script(alice, browser, shot):
-    alice.ask("[[tokens=5]] a <b>question</b>")
+    alice.ask("[[tokens=900&rate=5000]] a <b>question</b>")
     written = alice.text_of(alice.answers.last)
     # Not watched as others are: it has every reason to complain.
-    context = browser.new_context(storage_state=alice.page.context.storage_state())
+    context = browser.new_context(
+        storage_state=alice.page.context.storage_state(), viewport=alice.page.viewport_size
+    )
     context.route("**/*.js", lambda route: route.abort())
     page = context.new_page()
     page.goto(alice.page.url)
-    expect(page.locator(".bubble")).to_have_text("[[tokens=5]] a <b>question</b>")
+    expect(page.locator(".bubble")).to_have_text("[[tokens=900&rate=5000]] a <b>question</b>")
     expect(page.locator(".far-text")).to_have_text(written)
+    # It stands where it will: nothing moves when the scripts have come.
+    expect(page.locator(".bubble")).not_to_be_in_viewport()
+    [there, will_be] = [
+        tab.evaluate(END_OF_TEXT, selector)
+        for tab, selector in ((page, ".far-text"), (alice.page, ".message-answer .md"))
+    ]
+    assert abs(there - will_be) <= 2
     shot(page, "glimpse-no-script")
     context.close()
 

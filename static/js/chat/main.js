@@ -17,7 +17,7 @@ const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
 // What the page shows already stays until it can be drawn in full, but not for long.
-if (config.glimpse?.length > 0) await within(DRAWN_WITHIN_MS, fetchPart("conversation").catch(() => {}));
+if (config.glimpse?.length > 0) await within(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchPart)));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

@@ -5,6 +5,7 @@ import { preferences } from "./preferences.js";
 import { remember, remembered } from "./storage.js";
 
 const TRIES = 5;
+const AGAIN_AFTER_MS = 10_000;
 
 export class ModelChoice {
   models;
@@ -39,11 +40,13 @@ export class ModelChoice {
     this.#picked.value = new Map(this.#picked.peek()).set(chat ?? "", id);
   }
 
+  /** As the server has them now. While there are none it is asked again: one may just be starting. */
   async load() {
     const { models, default: first } = await this.#store.commands.ask(() => api.models(), { tries: TRIES });
     batch(() => {
       this.models.value = models;
       this.defaultModel.value = first;
     });
+    if (models.length === 0) setTimeout(() => this.load(), AGAIN_AFTER_MS);
   }
 }

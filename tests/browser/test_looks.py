@@ -262,6 +262,38 @@ def test_what_waits_to_be_sent(alice, seen):
     seen.look("refused")
 
 
+# A socket to which this happens. What is drawn then is looked at here; that it happens, and what
+# becomes of it, is in test_connection.py.
+SOCKET = """window.WebSocket = class extends EventTarget {
+  readyState = 0;
+  constructor() { super(); setTimeout(() => ((socket) => { %s })(this)); }
+  send() {}
+  close() {}
+};"""
+ENDS = "socket.onclose({ code: %d });"
+CONNECTIONS = {
+    "connecting": "",
+    "catching-up": "socket.readyState = 1; socket.onopen();",
+    "offline": ENDS % 4408,
+    "signed-out": ENDS % 4401,
+    "suspended": ENDS % 4410,
+    "stopped": ENDS % 4403,
+}
+
+
+def test_however_the_connection_is(alice, new_context, inspect):
+    alice.ask(f"{QUICK} Hello")
+    for kind, happens in CONNECTIONS.items():
+        context = new_context(storage_state=alice.page.context.storage_state())
+        page = context.new_page()
+        page.add_init_script(SOCKET % happens)
+        page.goto(alice.page.url)
+        expect(page.locator(f".connection-{kind}")).to_be_visible()
+        expect(page.locator(".message-answer .md")).to_be_visible()
+        inspect(page).look(f"connection {kind}")
+        context.close()
+
+
 def test_the_list_of_chats(alice, seen):
     page = alice.page
     for title in (

@@ -264,7 +264,7 @@ def test_shortcuts_never_fire_for_typing(alice, shot):
     expect(alice.page.locator(".sidebar")).not_to_be_visible()
 
 
-def test_a_long_list_comes_page_by_page_and_stays_quick(new_context, make_stack, fake_model):
+def test_a_long_list_comes_page_by_page_and_stays_quick(make_stack, fake_model, new_context):
     stack = make_stack(model_url=fake_model.base_url).start()
     alice = ChatPage(new_context().new_page(), stack.url).visit()
     alice.ask(f"{QUICK} The last one")

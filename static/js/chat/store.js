@@ -59,7 +59,7 @@ export class Store {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     this.connection = new Connection(`${scheme}//${location.host}${config.ws_path ?? "/ws"}`, {
       onFrame: (frame) => this.#received(frame),
-      onLive: (chat, cursor) => (chat ? this.#opened.get(chat)?.caughtUp() : this.list.advance(cursor)),
+      onLive: (chat, cursor) => (chat ? this.#caughtUp(chat) : this.list.advance(cursor)),
       onReset: () => this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
       onUser: (message) => this.#became(message),
@@ -191,6 +191,12 @@ export class Store {
       else this.#opened.get(chat)?.fold(entries);
       for (const [, data] of entries) this.#note(chat, data);
     });
+  }
+
+  #caughtUp(chat) {
+    this.#opened.get(chat)?.caughtUp();
+    // Begun here, and stored by a page that was left before it could say so.
+    if (chat === this.chatId.peek() && location.pathname === "/") history.replaceState(null, "", addressOf(chat));
   }
 
   #note(chat, data) {

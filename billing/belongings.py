@@ -6,6 +6,7 @@ The ledger keeps what was booked, under the bare id of the person.
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import User
 from accounts.spanning import Belongings, ExportFile
-from billing import exports, grants, holds, ledger
+from billing import exports, grants, holds, ledger, payment_chores, stripe_api, top_ups
 from billing.models import Hold, LedgerEntry, Purse
 
 Kind = LedgerEntry.Kind
@@ -34,6 +35,8 @@ async def hand_over(guest: User, account: User, last: bool) -> None:
 
 async def erase(person: User) -> None:
     await sync_to_async(_erase)(person)
+    if stripe_api.enabled():
+        await payment_chores.apart(partial(top_ups.close_open, person.id))
 
 
 def in_use(since: datetime) -> QuerySet[Any]:

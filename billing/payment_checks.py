@@ -16,7 +16,7 @@ KEY_KINDS = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
 def check_payments(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     if not stripe_api.enabled():
         return _secret_without_key()
-    checks = (_key, _live_over_http, _webhook_secret, _secret_kind)
+    checks = (_key, _live_over_http, _test_for_everybody, _webhook_secret, _secret_kind)
     return [message for check in checks for message in check()]
 
 
@@ -36,11 +36,26 @@ def _key() -> list[CheckMessage]:
 
 
 def _live_over_http() -> list[CheckMessage]:
-    if not stripe_api.is_live() or settings.HTTPS:
+    if not stripe_api.is_live():
         return []
-    hint = "People pay real money: set HOLDFAST_URL to an https address, or use a test key."
-    message = "STRIPE_SECRET_KEY is a live key, and HOLDFAST_URL is not https."
-    return [Error(message, hint=hint, id="billing.E002")]
+    found: list[CheckMessage] = []
+    if not settings.HTTPS:
+        hint = "People pay real money: set HOLDFAST_URL to an https address, or use a test key."
+        message = "STRIPE_SECRET_KEY is a live key, and HOLDFAST_URL is not https."
+        found.append(Error(message, hint=hint, id="billing.E002"))
+    if not settings.STRIPE_API_BASE.startswith("https://"):
+        hint = "The key would be sent in the clear: unset it, or use a test key."
+        message = "STRIPE_SECRET_KEY is a live key, and STRIPE_API_BASE is not https."
+        found.append(Error(message, hint=hint, id="billing.E004"))
+    return found
+
+
+def _test_for_everybody() -> list[CheckMessage]:
+    if not settings.HTTPS or not settings.STRIPE_SECRET_KEY.startswith(("sk_test_", "rk_test_")):
+        return []
+    hint = "Anybody gets credit with Stripe's test cards, and models cost you real money."
+    message = "STRIPE_SECRET_KEY is a test key on a site that others can reach."
+    return [Warning(message, hint=hint, id="billing.W003")]
 
 
 def _webhook_secret() -> list[CheckMessage]:

@@ -19,13 +19,13 @@ async def run() -> None:
     global _ask_at
     if not stripe_api.enabled():
         return
-    await _apart(receipts.mail_owed)
+    await apart(receipts.mail_owed)
     if time.monotonic() >= _ask_at:
         _ask_at = time.monotonic() + ASK_EVERY_S
-        await _apart(reconciliation.reconcile_if_due)
+        await apart(reconciliation.reconcile_if_due)
 
 
-async def _apart(work: Callable[[], object]) -> None:
+async def apart(work: Callable[[], object]) -> None:
     """In a thread of its own: Stripe and mail servers may take seconds, and the worker's other
     business with the database all goes through one thread."""
 

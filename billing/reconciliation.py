@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from billing import stripe_api, stripe_webhooks, top_ups
 from billing.models_top_ups import StripeReconciliation, TopUp
-from billing.stripe_errors import PaymentError, PaymentRefused
+from billing.stripe_errors import KeyRefused, PaymentError, PaymentRefused, PaymentsAway
 
 logger = logging.getLogger(__name__)
 
@@ -46,34 +46,63 @@ def reconcile_if_due() -> int | None:
 def reconcile(begun: datetime | None = None) -> int:
     """Look at every top-up that may have changed; gives how many have. May be repeated."""
     begun = begun or timezone.now()
-    ids = set(_awaited(begun))
     state, _ = StripeReconciliation.objects.get_or_create(id=StripeReconciliation.SINGLE_ID)
-    since = max(
-        (state.done_until or begun - EVENTS_KEPT) - StripeReconciliation.OVERLAP,
-        begun - EVENTS_KEPT,
-    )
-    for event in stripe_api.events_since(since, list(stripe_webhooks.TYPES)):
-        if found := stripe_webhooks.top_up_of(event):
-            ids.add(found)
-    changed = sum(_look(top_up_id) for top_up_id in sorted(ids))
-    StripeReconciliation.objects.filter(id=state.id).update(done_until=begun)
+    # These first: a key that may not read events still finds who has paid.
+    awaited = _awaited(begun)
+    looked = _look_at(awaited)
+    looked += _look_at(_told_of(state.done_until, begun) - awaited)
+    changed = looked.count(True)
     if changed:
         logger.warning("reconciliation: %s top-ups had changed without a webhook", changed)
+    if None not in looked:
+        StripeReconciliation.objects.filter(id=state.id).update(done_until=begun)
     return changed
 
 
-def _awaited(now: datetime) -> list[uuid.UUID]:
-    waiting = TopUp.objects.exclude(state__in=TopUp.ENDED).filter(created_at__lt=now - YOUNG)
-    return list(waiting.values_list("id", flat=True))
+def _awaited(now: datetime) -> set[uuid.UUID]:
+    """Those of the other mode cannot be asked after with this key."""
+    waiting = TopUp.objects.exclude(state__in=TopUp.ENDED).filter(
+        created_at__lt=now - YOUNG, livemode=stripe_api.is_live()
+    )
+    return set(waiting.values_list("id", flat=True))
 
 
-def _look(top_up_id: uuid.UUID) -> bool:
-    """Whether the money of it has changed."""
+def _told_of(done_until: datetime | None, now: datetime) -> set[uuid.UUID]:
+    """What events name since then; all that was ever paid, where Stripe has some no longer."""
+    kept_since = now - EVENTS_KEPT
+    found: set[uuid.UUID] = set()
+    if done_until is None or done_until < kept_since:
+        paid = TopUp.objects.filter(state=TopUp.State.PAID, livemode=stripe_api.is_live())
+        found.update(paid.values_list("id", flat=True))
+        since = kept_since
+    else:
+        since = done_until - StripeReconciliation.OVERLAP
+    for event in stripe_api.events_since(since, list(stripe_webhooks.TYPES)):
+        if top_up_id := stripe_webhooks.top_up_of(event):
+            found.add(top_up_id)
+    return found
+
+
+def _look_at(ids: set[uuid.UUID]) -> list[bool | None]:
+    """Whether the money of each has changed; None if that is not known, and must be asked again."""
+    return [_look(top_up_id) for top_up_id in sorted(ids)]
+
+
+def _look(top_up_id: uuid.UUID) -> bool | None:
+    """One that cannot be looked at keeps no other, unless Stripe is away."""
     before = _money(top_up_id)
     try:
         top_ups.look(top_up_id)
+    except PaymentsAway:
+        raise
+    except KeyRefused:
+        logger.warning("top-up %s could not be looked at: the key may not do that", top_up_id)
+        return None
     except PaymentRefused:
+        logger.warning("top-up %s could not be looked at: Stripe does not know it", top_up_id)
+    except Exception:
         logger.exception("top-up %s could not be looked at", top_up_id)
+        return None
     return before != _money(top_up_id)
 
 

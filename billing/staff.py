@@ -18,6 +18,7 @@ from accounts.models import User
 from billing import ledger, stripe_api, top_ups
 from billing.models import LedgerEntry, TopUp
 from billing.money import dollars
+from billing.stripe_errors import PaymentsAway
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +101,20 @@ def refund(
 
     Raises NotAllowed, and PaymentError when Stripe refuses or is away.
     """
+    # It may have been refunded at Stripe, or by a try that was not answered.
+    top_up = top_ups.look(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:
         raise NotAllowed(_("There is not so much left of this payment that could be refunded."))
     note = {"staff": str(staff_id), "reason": reason}
-    stripe_api.create_refund(top_up.payment_intent_id, cents, act_id=act_id, note=note)
+    try:
+        stripe_api.create_refund(top_up.payment_intent_id, cents, act_id=act_id, note=note)
+    except PaymentsAway as error:
+        raise PaymentsAway(
+            _(
+                "Stripe did not answer, and may have refunded it all the same. Wait a minute, and "
+                "look at the payment before you try again."
+            )
+        ) from error
     logger.info("staff %s refunded %d cents of top-up %s", staff_id, cents, top_up.id)
     return top_ups.look(top_up.id)

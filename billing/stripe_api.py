@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 
-from billing.stripe_errors import PaymentRefused, PaymentsAway, WebhookRefused
+from billing.stripe_errors import KeyRefused, PaymentRefused, PaymentsAway, WebhookRefused
 
 if TYPE_CHECKING:
     import stripe
@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 # What we were written against. Stripe keeps old versions working; raise it with the tests.
 API_VERSION = "2026-10-28.endive"
-TIMEOUT_S = 15.0
+# Somebody may be waiting for it. Tried again also while the same is under way: a double click.
+TIMEOUT_S = 8.0
 NETWORK_RETRIES = 2
 # How old a webhook may be: against calls that were recorded and are sent again.
 WEBHOOK_TOLERANCE_S = 300
@@ -40,8 +41,6 @@ EVENTS_PAGE = 100
 NOTE_MAX_CHARS = 500
 # Refunds in these states move no money.
 GONE = frozenset({"failed", "canceled"})
-# The money of a dispute in these states has been taken from us (and not given back).
-WITHDRAWN = frozenset({"needs_response", "under_review", "lost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,7 @@ class Session:
     payment_status   unpaid, paid, no_payment_required
     payment_failed   the payment was tried and will not come (bank payments fail days later)
     top_up           what its metadata and its reference name, when both name the same
-    refunded_cents   of the charge, all refunds that stand
-    refunds          which these are, oldest first
+    refunds          of the charge, those that stand, oldest first
     disputed_cents   of the charge, what disputes have taken from us for now or for good
     """
 
@@ -80,9 +78,12 @@ class Session:
     payment_intent: str
     charge: str
     receipt_url: str
-    refunded_cents: int
     disputed_cents: int
     refunds: tuple[Refund, ...] = ()
+
+    @property
+    def refunded_cents(self) -> int:
+        return sum(refund.cents for refund in self.refunds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,8 @@ def create_session(
             }
             for name, cents in lines
         ],
+        # Else Stripe shows other currencies, converted for a fee: not what we said it would be.
+        "adaptive_pricing": {"enabled": False},
         "submit_type": "pay",
         "expires_at": int(expires_at.timestamp()),
         "success_url": success_url,
@@ -216,7 +219,10 @@ def verified_event(body: bytes, signature: str) -> Event:
         raise WebhookRefused("bad_body", "The body is not UTF-8.") from error
     if not signature:
         raise WebhookRefused("no_signature", "The header Stripe-Signature is missing.")
-    if not any(_is_signed(text, signature, secret, None) for secret in _secrets()):
+    # The library takes no other characters.
+    if not signature.isascii() or not any(
+        _is_signed(text, signature, secret, None) for secret in _secrets()
+    ):
         raise WebhookRefused("bad_signature", "The signature is not Stripe's.")
     if not any(_is_signed(text, signature, secret, WEBHOOK_TOLERANCE_S) for secret in _secrets()):
         raise WebhookRefused("stale", "The call was signed too long ago.")
@@ -279,7 +285,7 @@ def _translated() -> Iterator[None]:
         )
         if status >= 500 or status == 409:
             raise PaymentsAway from error
-        raise PaymentRefused from error
+        raise (KeyRefused if status in (401, 403) else PaymentRefused) from error
 
 
 def _session(
@@ -305,7 +311,6 @@ def _session(
         payment_intent=str(intent_id or ""),
         charge=str(charge.get("id") or ""),
         receipt_url=str(charge.get("receipt_url") or ""),
-        refunded_cents=int(charge.get("amount_refunded") or 0),
         disputed_cents=disputed_cents,
         refunds=refunds,
     )
@@ -319,7 +324,15 @@ def _charge_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _disputed_cents(charge: str) -> int:
     listed = _client().v1.disputes.list({"charge": charge, "limit": 100})
-    return sum(one.amount for one in listed.auto_paging_iter() if one.status in WITHDRAWN)
+    return sum(_withdrawn_cents(one.to_dict()) for one in listed.auto_paging_iter())
+
+
+def _withdrawn_cents(dispute: Mapping[str, Any]) -> int:
+    """What a dispute keeps from us now. Its status does not tell (one that was lost goes on as
+    `appeal_…`, a `prevented` one may or may not have cost anything): the money that it moved does,
+    in the currency of the account at Stripe, so only whether it is gone is read from it."""
+    moved = sum(int(one["amount"]) for one in dispute["balance_transactions"])
+    return int(dispute["amount"]) if moved < 0 else 0
 
 
 def _refunds(charge: str) -> tuple[Refund, ...]:

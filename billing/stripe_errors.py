@@ -3,6 +3,7 @@
 PaymentError
 ├── PaymentsAway      503  Stripe cannot be reached or has trouble: the same again later may work
 ├── PaymentRefused    502  Stripe will not do it, now or later: a fault of ours or of the account's
+│   └── KeyRefused    502  our key may not do it, until somebody mends that
 └── WebhookRefused    400  a call to the webhook that is not one of Stripe's; `code` says why
 
 `code` is stable; `message` is a sentence for a person.
@@ -37,6 +38,10 @@ class PaymentRefused(PaymentError):
         "The payment service refused this. Nothing was charged; "
         "please write to the people who run this site."
     )
+
+
+class KeyRefused(PaymentRefused):
+    pass
 
 
 class WebhookRefused(PaymentError):

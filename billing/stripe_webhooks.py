@@ -5,6 +5,7 @@ The log (streams/) keeps no secrets and no more of people than Stripe's ids: not
 of the body only the names of things. A refused body is anybody's: its size and SHA-256 are kept.
 """
 
+import asyncio
 import hashlib
 import logging
 import uuid
@@ -17,17 +18,22 @@ from asgiref.sync import sync_to_async
 from billing import stripe_api, top_ups
 from billing.models_top_ups import TopUp
 from billing.stripe_api import Event
-from billing.stripe_errors import PaymentRefused, WebhookRefused
+from billing.stripe_errors import KeyRefused, PaymentRefused, PaymentsAway, WebhookRefused
 from streams.entries import Event as LogEvent
 from streams.log import get_log
 
 logger = logging.getLogger(__name__)
+
+# Nothing else keeps a task.
+_under_way: set[asyncio.Task[str]] = set()
 
 STREAM = "stripe"
 # The one "chat" of the stream: everything in it is read together.
 CHAT = "webhooks"
 # Stripe's events are a few kB.
 MAX_BODY_BYTES = 256 * 1024
+# Stripe hangs up on who is slow to answer, and calls again.
+ACT_WITHIN_S = 8.0
 
 # What we look for. All lead to the same: a look at the top-up.
 TYPES = (
@@ -58,18 +64,8 @@ class Outcome:
     booked_micro_usd: int = 0
 
 
-def verified(body: bytes | None, signature: str) -> Event:
-    """The event of a call, whose body is None when it was too large to be read. Sync.
-
-    Raises WebhookRefused when the call is not Stripe's.
-    """
-    if body is None:
-        raise WebhookRefused("too_large", "The body is larger than any of Stripe's.")
-    return stripe_api.verified_event(body, signature)
-
-
 async def note_refusal(refused: WebhookRefused, body: bytes | None, address: str) -> None:
-    """Raises StreamsError when the log cannot be written."""
+    """`body` is None when it was too large. Raises StreamsError when the log cannot be written."""
     facts = {"address": address, "code": refused.code} | _facts_of_body(body)
     await _append(str(uuid.uuid4()), "webhook.refused", facts)
 
@@ -79,11 +75,19 @@ async def receive(event: Event, body: bytes, address: str) -> str:
 
     Raises PaymentError and StreamsError: Stripe is to call again; not everything was done.
     """
+    # Seen to its end, and noted, also when the caller has hung up.
+    seen = asyncio.create_task(_see_to(event, body, address))
+    _under_way.add(seen)
+    seen.add_done_callback(_under_way.discard)
+    return await asyncio.shield(seen)
+
+
+async def _see_to(event: Event, body: bytes, address: str) -> str:
     call = str(uuid.uuid4())
     facts = {"call": call, "address": address} | _facts_of_body(body) | _facts_of_event(event)
     await _append(call, "webhook.received", facts)
     try:
-        outcome = await sync_to_async(act)(event)
+        outcome = await _act_in_time(event)
     except Exception as error:
         failed = {"call": call, "code": getattr(error, "code", "internal_error")}
         await _append(f"{call}:outcome", "webhook.failed", failed)
@@ -96,6 +100,15 @@ async def receive(event: Event, body: bytes, address: str) -> str:
     }
     await _append(f"{call}:outcome", "webhook.done", done)
     return outcome.name
+
+
+async def _act_in_time(event: Event) -> Outcome:
+    """Raises PaymentsAway when Stripe is slow; what has begun goes on, and may still be booked."""
+    try:
+        async with asyncio.timeout(ACT_WITHIN_S):
+            return await sync_to_async(act)(event)
+    except TimeoutError as error:
+        raise PaymentsAway from error
 
 
 def act(event: Event) -> Outcome:
@@ -118,7 +131,7 @@ def act(event: Event) -> Outcome:
 
 def top_up_of(event: Event) -> uuid.UUID | None:
     """The top-up an event is about. It must exist here; whose it is does not matter, since nothing
-    that the event says is believed."""
+    that the event says is believed. Raises PaymentsAway and KeyRefused."""
     if event.object_kind == "checkout.session":
         return _known(session_id=event.object_id)
     if event.payment_intent and (found := _known(payment_intent_id=event.payment_intent)):
@@ -128,6 +141,8 @@ def top_up_of(event: Event) -> uuid.UUID | None:
         # Told of a refund or a dispute before we knew that it was paid.
         try:
             named = stripe_api.top_up_of_payment(event.payment_intent)
+        except KeyRefused:
+            raise
         except PaymentRefused:
             return None
     try:

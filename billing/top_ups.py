@@ -7,6 +7,7 @@ So order and repetition of what one hears cannot matter: nothing is added up fro
 
 import logging
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,10 +17,11 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from billing import ledger, stripe_api
 from billing.models_top_ups import TopUp
 from billing.money import MICRO_PER_CENT
-from billing.stripe_errors import PaymentsAway
+from billing.stripe_errors import PaymentError, PaymentRefused, PaymentsAway
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +30,10 @@ FEE_PERCENT = 10
 CURRENCY = "usd"
 # Looks at one top-up at the same time make each other look again: this often, then later.
 TRIES = 12
-# Somebody who waits for the payment reloads the page; Stripe is asked this often at most.
+# Somebody who waits for the payment reloads the page; Stripe is asked this often at most. Banks
+# take days, and a page may be left open as long.
 LOOK_AGAIN_AFTER = timedelta(seconds=2)
+LOOK_AT_BANKS_AFTER = timedelta(minutes=1)
 # What a look may change. Never what was ordered, nor by whom.
 LOOKED_AT = (
     "state",
@@ -149,10 +153,24 @@ def look(top_up_id: uuid.UUID) -> TopUp:
     raise PaymentsAway
 
 
+def close_open(person_id: uuid.UUID) -> None:
+    """Close what somebody who leaves could still pay: it would be credited to nobody. As far as
+    Stripe can be reached; by itself it ends after stripe_api.SESSION_LIFE_S. May be repeated."""
+    try:
+        for top_up in TopUp.objects.filter(person_id=person_id, state=TopUp.State.OPEN):
+            with suppress(PaymentRefused):  # It has just been paid, or is over.
+                stripe_api.expire_session(top_up.session_id or "")
+            look(top_up.id)
+    except PaymentError as error:
+        logger.warning("not all that %s could pay is closed: %s", person_id, error.code)
+
+
 def look_if_stale(top_up: TopUp) -> TopUp:
     """For a page that somebody may load again and again."""
     now = timezone.now()
-    if top_up.looked_at and now - top_up.looked_at < LOOK_AGAIN_AFTER:
+    at_bank = top_up.state == TopUp.State.PROCESSING
+    again_after = LOOK_AT_BANKS_AFTER if at_bank else LOOK_AGAIN_AFTER
+    if top_up.looked_at and now - top_up.looked_at < again_after:
         return top_up
     return look(top_up.id)
 
@@ -228,6 +246,8 @@ def _credit(top_up: TopUp) -> None:
     name = f"top-up:{top_up.id}"
     _post(top_up, "top_up", top_up.total_micro_usd, key=name)
     _post(top_up, "fee", -top_up.fee_micro_usd, key=f"{name}:fee")
+    if not User.objects.filter(id=top_up.person_id, deletion_begun_at=None).exists():
+        logger.error("top-up %s was paid for somebody who has left: refund it", top_up.id)
 
 
 def _take_back(top_up: TopUp, session: stripe_api.Session) -> None:

@@ -4,7 +4,8 @@ Django stores a whole body before it asks any view, and Daphne does before it as
 sends it. So the bound is kept twice: config/requests.py drops what is past it as it comes in, and
 `BoundedBodies`, for any ASGI server, counts what the header says and what comes, gives the
 application an empty body and marks the scope. The answer is then made by
-`config.middleware.refuse_large_bodies`, like every other page.
+`config.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted, by
+billing/webhook_view.py.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from chat import api
 from config.csp_reports import MAX_REPORT_BYTES
 
 TOO_LARGE = "holdfast.body_too_large"  # In the scope of such a request.
+WEBHOOK = "/billing/stripe-webhook"
 
 # Forms, and whatever else the pages and the admin send.
 PAGE_BYTES = 1_000_000
@@ -28,7 +30,7 @@ def largest_body(path: str) -> int:
         return PICTURE_BYTES
     if path.startswith("/api/"):
         return api.MAX_BODY_BYTES
-    if path == "/billing/stripe-webhook":
+    if path == WEBHOOK:
         return stripe_webhooks.MAX_BODY_BYTES
     return MAX_REPORT_BYTES * 2 if path == "/csp-reports" else PAGE_BYTES
 

@@ -20,8 +20,9 @@ from django.http.response import HttpResponse
 from django.middleware import clickjacking, common, csrf, security
 from django.utils.decorators import sync_and_async_middleware
 
+from billing.webhook_view import refuse_too_large
 from chat.error_pages import body_too_large
-from config.bodies import TOO_LARGE
+from config.bodies import TOO_LARGE, WEBHOOK
 
 
 class Inline:
@@ -54,6 +55,8 @@ def refuse_large_bodies(get_response: Any) -> Any:
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
             if _is_too_large(request):
+                if request.path_info == WEBHOOK and request.method == "POST":
+                    return await refuse_too_large(request)
                 return body_too_large(request)
             response: HttpResponse = await get_response(request)
             return response

@@ -24,10 +24,13 @@ from urllib.parse import parse_qsl, urlsplit
 import stripe
 
 SECRET_KEY = "sk_test_holdfast"
+LIVE_KEY = "sk_live_holdfast"
+KEYS = {f"Bearer {key}" for key in (SECRET_KEY, LIVE_KEY)}
 WEBHOOK_SECRET = "whsec_holdfast"
 VERSION = "2026-10-28.endive"
 MIN_TOTAL_CENTS = 50
 SESSION_PARAMS = {
+    "adaptive_pricing",
     "cancel_url",
     "client_reference_id",
     "customer_email",
@@ -40,7 +43,7 @@ SESSION_PARAMS = {
     "submit_type",
     "success_url",
 }
-WITHDRAWN = {"needs_response", "under_review", "lost"}
+MAX_PAGE = 100
 
 Object = dict[str, Any]
 
@@ -77,6 +80,9 @@ class FakeStripe:
             self._number = itertools.count(1)
             # Answered by every request while set: (status, body), or a status of 0 that cuts it.
             self.trouble: tuple[int, Object] | None = None
+            # The same for some paths; and paths where it is done, but nobody gets to hear of it.
+            self.trouble_at: dict[str, tuple[int, Object]] = {}
+            self.mute_at: set[str] = set()
             self.livemode = False
             self.gate.set()
 
@@ -130,35 +136,65 @@ class FakeStripe:
             self.refunds[refund["id"]] = refund
             charge["amount_refunded"] += amount
             charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+            self._event("refund.created", refund)
             return self._event("charge.refunded", charge)
 
-    def fail_refund(self, session_id: str) -> Object:
+    def fail_refund(self, session_id: str, *, charge_follows: bool = True) -> Object:
         """The bank gives the last refund back, as it does with closed accounts."""
         with self.lock:
             charge = self._charge_of(session_id)
             refund = [r for r in self.refunds.values() if r["charge"] == charge["id"]][-1]
             refund["status"] = "failed"
-            charge["amount_refunded"] -= refund["amount"]
-            charge["refunded"] = False
+            if charge_follows:
+                charge["amount_refunded"] -= refund["amount"]
+                charge["refunded"] = False
+            self._event("charge.refund.updated", refund)
             return self._event("refund.failed", refund)
 
-    def dispute(self, session_id: str, cents: int | None = None, status: str = "") -> Object:
+    def dispute(
+        self, session_id: str, cents: int | None = None, status: str = "needs_response"
+    ) -> Object:
+        """One that is only a question (`warning_…`) takes no money."""
         with self.lock:
             charge = self._charge_of(session_id)
             charge["disputed"] = True
             amount = charge["amount"] if cents is None else cents
             dispute = self._object("du", "dispute", amount=amount, reason="fraudulent")
             dispute |= {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
-            dispute |= {"status": status or "needs_response"}
+            dispute |= {"status": status, "currency": "usd", "metadata": {}}
             self.disputes[dispute["id"]] = dispute
-            return self._event("charge.dispute.created", dispute)
+            return self._moved(dispute, "created", [] if status.startswith("warning") else [-1])
 
     def close_dispute(self, session_id: str, *, won: bool) -> Object:
+        return self.update_dispute(
+            session_id, "won" if won else "lost", [-1, 1] if won else [-1], what="closed"
+        )
+
+    def update_dispute(
+        self, session_id: str, status: str, moves: list[int], what: str = "updated"
+    ) -> Object:
+        """`moves`: which way its money went so far, -1 is from us."""
         with self.lock:
             charge = self._charge_of(session_id)
             dispute = [d for d in self.disputes.values() if d["charge"] == charge["id"]][-1]
-            dispute["status"] = "won" if won else "lost"
-            return self._event("charge.dispute.closed", dispute)
+            dispute["status"] = status
+            return self._moved(dispute, what, moves)
+
+    def _moved(self, dispute: Object, what: str, moves: list[int]) -> Object:
+        dispute["balance_transactions"] = [
+            self._object(
+                "txn",
+                "balance_transaction",
+                amount=move * dispute["amount"],
+                currency="usd",
+                fee=1_500 if move < 0 else 0,
+                reporting_category="dispute" if move < 0 else "dispute_reversal",
+                source=dispute["id"],
+                type="adjustment",
+            )
+            for move in moves
+        ]
+        return self._event(f"charge.dispute.{what}", dispute)
 
     # Webhooks
 
@@ -201,22 +237,26 @@ class FakeStripe:
             self.requests.append((method, path, params))
         self.gate.wait()
         with self.lock:
-            if self.trouble:
-                return self.trouble
-            if method != "POST" or not key:
-                return self._route(method, path, params)
-            # What was answered to this key is answered again, errors of the request excepted.
-            if known := self._answers.get(key):
-                if known[0] != params:
-                    raise StripeError(
-                        400,
-                        "Keys for idempotent requests can only be used with the same parameters.",
-                        type="idempotency_error",
-                    )
-                return known[1]
-            found = self._route(method, path, params)
-            self._answers[key] = (params, copy.deepcopy(found))
-            return found
+            if trouble := self.trouble or self.trouble_at.get(path):
+                return trouble
+            answer = self._answer(method, path, params, key)
+            return (0, {}) if path in self.mute_at else answer
+
+    def _answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object]:
+        if method != "POST" or not key:
+            return self._route(method, path, params)
+        # What was answered to this key is answered again, errors of the request excepted.
+        if known := self._answers.get(key):
+            if known[0] != {"path": path} | params:
+                raise StripeError(
+                    400,
+                    "Keys for idempotent requests can only be used with the same parameters.",
+                    type="idempotency_error",
+                )
+            return known[1]
+        found = self._route(method, path, params)
+        self._answers[key] = ({"path": path} | params, copy.deepcopy(found))
+        return found
 
     def _route(self, method: str, path: str, params: Object) -> tuple[int, Object]:
         routes = (
@@ -244,6 +284,8 @@ class FakeStripe:
         paid = [s["id"] for s in self.sessions.values() if s["payment_intent"] == intent]
         if not paid:
             raise StripeError(404, f"No such payment_intent: '{intent}'")
+        if self._charge_of(paid[0])["disputed"]:
+            raise StripeError(400, "Charge has been charged back.", code="charge_disputed")
         self.refund(paid[0], int(params["amount"]), params.get("metadata", {}))
         return list(self.refunds.values())[-1]
 
@@ -253,6 +295,8 @@ class FakeStripe:
         for needed in ("mode", "line_items", "success_url"):
             if not params.get(needed):
                 raise StripeError(400, f"Missing required param: {needed}.", param=needed)
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", params.get("customer_email", "a@b")):
+            raise StripeError(400, "Invalid email address", code="email_invalid")
         total = sum(_amount(item) for item in params["line_items"])
         if total < MIN_TOTAL_CENTS:
             raise StripeError(400, "The Checkout Session's total amount must convert to 50 cents.")
@@ -272,7 +316,9 @@ class FakeStripe:
             "metadata": params.get("metadata", {}),
             "success_url": params["success_url"],
             "cancel_url": params.get("cancel_url"),
-            "url": f"{self.url}/c/pay/{{id}}",
+            "adaptive_pricing": {
+                "enabled": params.get("adaptive_pricing", {}).get("enabled") != "false"
+            },
             "_line_items": params["line_items"],
             "_intent_data": params.get("payment_intent_data", {}),
         }
@@ -317,6 +363,8 @@ class FakeStripe:
             ids = [one["id"] for one in found]
             found = found[ids.index(after) + 1 :]
         limit = int(params.get("limit", 10))
+        if not 1 <= limit <= MAX_PAGE:
+            raise StripeError(400, "Limit can range between 1 and 100.", param="limit")
         page = {"object": "list", "data": found[:limit], "has_more": len(found) > limit}
         return page | {"url": path}
 
@@ -411,6 +459,8 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Chec
 class Handler(BaseHTTPRequestHandler):
     fake: FakeStripe
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes: each request would wait 40 ms for the first to be acknowledged.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._serve("GET")
@@ -429,7 +479,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         params = unflattened(parse_qsl(parts.query) + parse_qsl(body))
         try:
-            if self.headers.get("Authorization") != f"Bearer {SECRET_KEY}":
+            if self.headers.get("Authorization") not in KEYS:
                 raise StripeError(401, "Invalid API Key provided.")
             if self.headers.get("Stripe-Version") != VERSION:
                 raise StripeError(400, f"Invalid version {self.headers.get('Stripe-Version')}")

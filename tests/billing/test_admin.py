@@ -15,7 +15,8 @@ from accounts.models import User
 from billing import ledger, prices, top_up_audit, top_ups
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
 from billing.prices import Rates
-from billing.staff import NotAllowed, adjust, given_lately_micro_usd
+from billing.staff import NotAllowed, adjust, given_lately_micro_usd, refund
+from billing.stripe_errors import PaymentsAway
 from tests.billing.stripe_fixtures import at_once, ordered, posted
 
 pytestmark = pytest.mark.django_db
@@ -283,6 +284,32 @@ def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
     fields |= {"act": str(uuid.uuid4()), "amount": "11.01"}
     page = post_act(client, url("topup_changelist"), "refund", [top_up], **fields)
     assert b"errorlist" in page.content and len(fake_stripe.refunds) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_refunded_at_stripe_is_known_before_more_is(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    top_up = top_ups.look(top_up.id)
+    fake_stripe.refund(top_up.session_id, 2_000)
+    with pytest.raises(NotAllowed, match="not so much left"):
+        act_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
+    assert len(fake_stripe.refunds) == 1
+    assert posted(top_up)["refund"] == -top_up.share_micro_usd(2_000)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_stripe_did_not_answer_is_told_as_one_that_may_be_made(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    top_up = top_ups.look(top_up.id)
+    fake_stripe.mute_at = {"/v1/refunds"}
+    with pytest.raises(PaymentsAway, match="may have refunded it"):
+        act_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
+    # Tried again by the library, and made once.
+    assert [made["amount"] for made in fake_stripe.refunds.values()] == [1_100]
 
 
 @pytest.mark.django_db(transaction=True)

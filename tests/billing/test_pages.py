@@ -230,6 +230,21 @@ def test_who_reloads_does_not_make_us_ask_stripe_each_time(signed_in, fake_strip
     assert len([path for _, path, _ in fake_stripe.requests if "/sessions/" in path]) == 1
 
 
+def test_who_waits_for_a_bank_does_not_make_us_ask_stripe_every_few_seconds(
+    signed_in, fake_stripe, payer
+):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id, "bank")
+    with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
+        asked = []
+        for seconds in (0, 30, 31):
+            clock.shift(seconds)
+            fake_stripe.requests.clear()
+            signed_in.get(f"/billing/top-ups/{top_up.id}")
+            asked.append(len(fake_stripe.requests))
+    assert asked == [1, 0, 1]
+
+
 def test_a_receipt_is_for_who_paid(signed_in, fake_stripe, payer):
     bob = User.objects.create_user("bob@example.org", "correct horse")
     his = ordered(bob)
@@ -417,6 +432,7 @@ def test_bars_stay_within_the_chart():
         ("sk_test_x", ["whsec_x"], False, []),
         ("sk_test_x", [], False, ["billing.W002"]),
         ("pk_test_x", ["whsec_x"], True, ["billing.E001"]),
+        ("rk_test_x", ["whsec_x"], True, ["billing.W003"]),
         ("sk_live_x", ["whsec_x"], False, ["billing.E002"]),
         ("rk_live_x", ["whsec_x"], True, []),
         ("sk_test_x", ["sk_test_x"], False, ["billing.E003"]),
@@ -428,3 +444,9 @@ def test_settings_about_payments_are_checked(settings, key, secrets, https, ids)
     found = payment_checks.check_payments(None)
     assert [message.id for message in found] == ids
     assert all(message.hint for message in found)
+
+
+def test_a_live_key_is_not_sent_in_the_clear(settings):
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_live_x", ["whsec_x"]
+    settings.HTTPS, settings.STRIPE_API_BASE = True, "http://stripe-proxy.example.org"
+    assert [found.id for found in payment_checks.check_payments(None)] == ["billing.E004"]

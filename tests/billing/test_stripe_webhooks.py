@@ -1,5 +1,6 @@
 """Webhooks: signed by Stripe's own library, forged, stale, repeated, out of order, at once."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -9,28 +10,35 @@ from http import HTTPStatus
 import pytest
 import stripe
 from asgiref.sync import async_to_sync
-from django.db import IntegrityError, transaction
+from asgiref.testing import ApplicationCommunicator
+from django.db import IntegrityError, OperationalError, transaction
 
 from accounts.models import User
-from billing import stripe_api, stripe_webhooks, top_ups
+from billing import stripe_api, stripe_webhooks, top_up_audit, top_ups
 from billing.models import LedgerEntry, TopUp
+from config.asgi import application
 from streams.log import close_log, get_log
 from tests.billing.fake_stripe import WEBHOOK_SECRET
-from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
+from tests.billing.stripe_fixtures import WEBHOOK, at_once, balance, ordered, posted
+from tests.config.test_bodies import refused, scope_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 
 
+async def read_log():
+    """The log of the webhooks, oldest first."""
+    entries = await get_log().read(stripe_webhooks.STREAM, chat=stripe_webhooks.CHAT)
+    return [json.loads(entry.data) for entry in entries]
+
+
 @async_to_sync
 async def logged():
-    """The log of the webhooks, oldest first."""
     try:
-        entries = await get_log().read(stripe_webhooks.STREAM, chat=stripe_webhooks.CHAT)
+        return await read_log()
     finally:
         await close_log()
-    return [json.loads(entry.data) for entry in entries]
 
 
 def completed(fake, top_up, how="card"):
@@ -59,6 +67,7 @@ def test_checkout_is_asked_for_what_the_person_was_shown(fake_stripe, payer):
     assert session["client_reference_id"] == session["metadata"]["top_up"] == str(top_up.id)
     assert session["_intent_data"]["metadata"] == {"top_up": str(top_up.id)}
     assert session["customer_email"] == payer.email
+    assert session["adaptive_pricing"] == {"enabled": False}
 
 
 def test_a_repeated_webhook_changes_nothing_and_is_logged_each_time(caller, fake_stripe, payer):
@@ -132,6 +141,15 @@ def test_a_refund_that_fails_is_credited_again(caller, fake_stripe, payer):
     assert balance(payer) == 20_000_000
 
 
+def test_a_refund_that_failed_does_not_count_whatever_the_charge_says(caller, fake_stripe, payer):
+    top_up = ordered(payer)
+    caller.call(completed(fake_stripe, top_up))
+    fake_stripe.refund(top_up.session_id, 1_100)
+    caller.call(fake_stripe.refund(top_up.session_id, 100))
+    caller.call(fake_stripe.fail_refund(top_up.session_id, charge_follows=False))
+    assert balance(payer) == 10_000_000
+
+
 def test_spent_money_that_is_refunded_leaves_a_debt(caller, fake_stripe, payer):
     from billing import ledger
 
@@ -157,6 +175,40 @@ def test_an_inquiry_that_takes_no_money_takes_no_credit(caller, fake_stripe, pay
     caller.call(completed(fake_stripe, top_up))
     caller.call(fake_stripe.dispute(top_up.session_id, status="warning_needs_response"))
     assert balance(payer) == 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("status", "moves", "left"),
+    [
+        ("needs_response", [], 20_000_000),  # Its money goes later: funds_withdrawn.
+        ("appeal_needs_response", [-1], 0),  # Lost, and gone on with.
+        ("appeal_under_review", [-1], 0),
+        ("appeal_under_review", [-1, 1], 20_000_000),  # Won, and the other side goes on.
+        ("prevented", [-1], 0),
+        ("prevented", [], 20_000_000),
+        ("a_status_of_next_year", [-1], 0),
+    ],
+)
+def test_a_dispute_takes_credit_while_its_money_is_gone_whatever_it_is_called(
+    caller, fake_stripe, payer, status, moves, left
+):
+    top_up = ordered(payer)
+    caller.call(completed(fake_stripe, top_up))
+    caller.call(fake_stripe.dispute(top_up.session_id))
+    caller.call(fake_stripe.update_dispute(top_up.session_id, status, moves))
+    assert balance(payer) == left
+    assert list(top_up_audit.differences()) == []
+
+
+def test_what_a_dispute_takes_is_counted_in_the_money_that_was_paid(caller, fake_stripe, payer):
+    """The account at Stripe may be in another currency."""
+    top_up = ordered(payer)
+    caller.call(completed(fake_stripe, top_up))
+    fake_stripe.dispute(top_up.session_id, 1_100)
+    for dispute in fake_stripe.disputes.values():
+        dispute["balance_transactions"][0] |= {"currency": "jpy", "amount": -165_000}
+    top_ups.look(top_up.id)
+    assert balance(payer) == 10_000_000
 
 
 def test_a_refund_that_is_told_of_before_the_payment_books_both(caller, fake_stripe, payer):
@@ -320,9 +372,20 @@ def test_every_refused_call_is_logged_without_what_it_said(caller, fake_stripe, 
     assert "v1=" not in text and WEBHOOK_SECRET not in text and "alice@example.org" not in text
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_huge_call_is_logged_also_where_its_body_is_not_let_in(caller, fake_stripe, declared):
+    """As a server passes it on: it never gets to the view (config/bodies.py)."""
+    headers = [(b"content-length", b"300000")] if declared else []
+    status, _, body = async_to_sync(refused)(WEBHOOK, [b"x" * 300_000], *headers)
+    assert (status, json.loads(body)["error"]["code"]) == (400, "too_large")
+    (entry,) = logged()
+    assert (entry["type"], entry["code"]) == ("webhook.refused", "too_large")
+
+
 @pytest.mark.parametrize(
     "signature",
-    ["", "t=", "v1=abc", "t=x,v1=y", "t=1", ",", "t=1,v0=abc", "=" * 5_000, "t=9" * 400, "t=1,v1"],
+    ["", "t=", "v1=abc", "t=x,v1=y", "t=1", ",", "t=1,v0=abc", "=" * 5_000, "t=9" * 400, "t=1,v1"]
+    + ["t=1,v1=é"],
 )
 def test_a_signature_that_is_none_is_refused(caller, fake_stripe, payer, signature):
     body, _ = fake_stripe.signed(completed(fake_stripe, ordered(payer)))
@@ -421,6 +484,20 @@ def test_when_stripe_is_away_it_is_to_call_again(caller, fake_stripe, payer):
     assert posted(top_up) == CREDITED
 
 
+def test_what_our_key_may_not_ask_is_not_taken_for_somebody_elses(caller, fake_stripe, payer):
+    """A dispute names only the payment, which we have not heard of yet."""
+    top_up = ordered(payer)
+    completed(fake_stripe, top_up)
+    event = fake_stripe.dispute(top_up.session_id)
+    path = f"/v1/payment_intents/{event['data']['object']['payment_intent']}"
+    error = {"type": "invalid_request_error", "message": "no permission"}
+    fake_stripe.trouble_at = {path: (403, {"error": error})}
+    assert caller.call(event).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    fake_stripe.trouble_at = {}
+    assert caller.call(event).json() == {"outcome": "paid"}
+    assert posted(top_up) == CREDITED | {"dispute": -20_000_000}
+
+
 def test_when_the_log_is_away_nothing_is_done(caller, fake_stripe, payer, settings):
     top_up = ordered(payer)
     event = completed(fake_stripe, top_up)
@@ -430,3 +507,76 @@ def test_when_the_log_is_away_nothing_is_done(caller, fake_stripe, payer, settin
     assert caller.call(event).status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert posted(top_up) == {}
     settings.REDIS_URL = url
+
+
+def test_when_the_database_fails_in_between_the_outcome_is_logged(
+    caller, fake_stripe, payer, monkeypatch
+):
+    top_up = ordered(payer)
+    event = completed(fake_stripe, top_up)
+
+    def gone(*_, **__):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TopUp.objects, "filter", gone)
+        with pytest.raises(OperationalError):
+            caller.call(event)
+    assert [entry["type"] for entry in logged()] == ["webhook.received", "webhook.failed"]
+    assert logged()[1]["code"] == "internal_error"
+    assert caller.call(event).json() == {"outcome": "paid"}
+    assert posted(top_up) == CREDITED
+
+
+def test_a_slow_stripe_is_not_waited_for(fake_stripe, shared_database, redis_url, monkeypatch):
+    """It is answered while Stripe is silent; what had begun goes on, and comes to the same."""
+    monkeypatch.setattr(stripe_webhooks, "ACT_WITHIN_S", 0.2)
+    top_up = ordered(User.objects.create_user("alice@example.org", "correct horse"))
+    body, headers = fake_stripe.signed(completed(fake_stripe, top_up))
+    signature = (b"stripe-signature", headers["Stripe-Signature"].encode())
+
+    async def call():
+        fake_stripe.gate.clear()
+        wire = ApplicationCommunicator(application, scope_of(WEBHOOK, signature))
+        await wire.send_input({"type": "http.request", "body": body, "more_body": False})
+        try:
+            answer = await wire.receive_output(20)
+        finally:
+            fake_stripe.gate.set()
+        await wire.receive_output(20)
+        await wire.wait(20)
+        await close_log()
+        return answer["status"]
+
+    assert async_to_sync(call)() == HTTPStatus.SERVICE_UNAVAILABLE
+    assert [entry["type"] for entry in logged()] == ["webhook.received", "webhook.failed"]
+    assert logged()[1]["code"] == "payments_away"
+    assert top_ups.look(top_up.id).state == TopUp.State.PAID
+    assert posted(top_up) == CREDITED
+
+
+def test_when_stripe_hangs_up_the_outcome_is_logged_all_the_same(fake_stripe, payer, redis_url):
+    top_up = ordered(payer)
+    event = stripe_api._event(completed(fake_stripe, top_up))
+
+    async def call():
+        fake_stripe.gate.clear()
+        fake_stripe.requests.clear()
+        try:
+            async with asyncio.timeout(30):
+                calling = asyncio.create_task(stripe_webhooks.receive(event, b"{}", "192.0.2.1"))
+                while not fake_stripe.requests:
+                    await asyncio.sleep(0.01)
+                calling.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await calling
+                fake_stripe.gate.set()
+                while len(await read_log()) < 2:
+                    await asyncio.sleep(0.01)
+        finally:
+            fake_stripe.gate.set()
+            await close_log()
+
+    async_to_sync(call)()
+    assert [entry["type"] for entry in logged()] == ["webhook.received", "webhook.done"]
+    assert posted(top_up) == CREDITED

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -17,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.admin import UserAdmin
 from accounts.models import User
 from accounts.read_only_admin import ReadOnlyAdmin
-from billing import admin_reports  # noqa: F401 (registers its pages)
+from billing import admin_reports, explanations  # noqa: F401 (registers its pages)
 from billing.admin_actions import change_credit, refund
 from billing.admin_lists import MoneyAdmin, money
 from billing.admin_prices import PriceAdmin  # noqa: F401 (registers it)
@@ -91,6 +92,7 @@ class LedgerEntryAdmin(MoneyAdmin):
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
+    readonly_fields = ["how_it_adds_up"]
     person_field = "purse_id"
     csv_order = "id"
     totals: ClassVar = {_("Sum"): "amount_micro_usd"}
@@ -123,6 +125,18 @@ class LedgerEntryAdmin(MoneyAdmin):
         """Their id, when they are not here any more."""
         name: str | None = entry.staff_email  # type: ignore[attr-defined]
         return name or str(entry.staff_id or "")
+
+    @admin.display(description=_("how it adds up"))
+    def how_it_adds_up(self, entry: LedgerEntry) -> str:
+        """Of a charge, whose usage has its key."""
+        return _explanation(Usage.objects.select_related("price").filter(key=entry.key).first())
+
+
+def _explanation(call: Usage | None) -> str:
+    if call is None:
+        return ""
+    explained = explanations.explain(call)
+    return render_to_string("admin/billing/_explanation.html", {"explained": explained})
 
 
 @admin.register(Hold)
@@ -179,6 +193,7 @@ class UsageAdmin(MoneyAdmin):
     date_hierarchy = "at"
     ordering = ["-at", "-id"]
     list_select_related = ["price"]
+    readonly_fields = ["how_it_adds_up"]
     csv_order = "id"
     totals: ClassVar = {_("Cost"): "cost_micro_usd", _("Charged"): "charged_micro_usd"}
     csv_fields: ClassVar = [
@@ -192,6 +207,7 @@ class UsageAdmin(MoneyAdmin):
         "model",
         "prompt_tokens",
         "cached_tokens",
+        "cache_write_tokens",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",
@@ -201,6 +217,10 @@ class UsageAdmin(MoneyAdmin):
         "free",
         "price__version",
     ]
+
+    @admin.display(description=_("how it adds up"))
+    def how_it_adds_up(self, call: Usage) -> str:
+        return _explanation(call)
 
 
 @admin.register(TopUp)

@@ -1,10 +1,11 @@
 """Prices in the admin. A price is never changed: staff sets a new version, or follows the lists."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -13,15 +14,32 @@ from accounts.models import User
 from billing import prices
 from billing.admin_lists import MoneyAdmin
 from billing.models import Price
+from billing.money import dollars
 from billing.prices import Rates
 
 
 class PriceForm(forms.ModelForm[Price]):
     """A new version. Micro-USD for a million tokens: 150000 is $0.15."""
 
+    is_certain = forms.BooleanField(
+        label=_("The price is meant to change so much"),
+        help_text=_("Asked for when it becomes ten times what it was, or a tenth."),
+        required=False,
+    )
+
     class Meta:
         model = Price
         fields = ["model", *Rates.__dataclass_fields__]
+        help_texts: ClassVar = {
+            "model": _("As the chat names it: openrouter/…, openai/…"),
+            "input_micro_usd": _("For a million tokens: 150000 is $0.15."),
+            "output_micro_usd": _("For a million tokens."),
+            "cached_input_micro_usd": _("For a million tokens; as input if nothing is said."),
+            "cache_write_micro_usd": _("For a million tokens; as input if nothing is said."),
+            "reasoning_micro_usd": _("For a million tokens; as output if nothing is said."),
+            "per_request_micro_usd": _("For each call."),
+            "prompt_limit_tokens": _("Longer prompts, which cost more, are not sent on credit."),
+        }
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
@@ -32,7 +50,24 @@ class PriceForm(forms.ModelForm[Price]):
                 self.add_error(
                     name, gettext("Between 0 and %(most)s micro-USD.") % {"most": f"{most:,}"}
                 )
+        if not self.errors and not found["is_certain"]:
+            self._compare(found)
         return found
+
+    def _compare(self, found: dict[str, Any]) -> None:
+        """A zero too many or too few is asked about, with the amounts as dollars."""
+        before = prices.current(found["model"])
+        jumps = prices.jumps_of(prices.rates_of(before), rates_in(found)) if before else []
+        for name in jumps:
+            said = gettext("It is %(was)s now and would be %(becomes)s. Confirm it below.") % {
+                "was": dollars(getattr(before, name)),
+                "becomes": dollars(found[name]),
+            }
+            self.add_error(name, said)
+
+
+def rates_in(fields: dict[str, Any]) -> Rates:
+    return Rates(**{name: fields[name] for name in Rates.__dataclass_fields__})
 
 
 @admin.action(description=_("Let the lists count again"), permissions=["set_price"])
@@ -61,6 +96,7 @@ class PriceAdmin(MoneyAdmin):
         "version",
         "valid_from",
         "source",
+        "jump",
         "input_micro_usd",
         "cached_input_micro_usd",
         "output_micro_usd",
@@ -83,9 +119,40 @@ class PriceAdmin(MoneyAdmin):
         may: bool = request.user.has_perm("billing.set_price")
         return may
 
+    def get_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        """What is asked while a price is set is no part of one that is."""
+        fields = super().get_fields(request, obj)
+        return [name for name in fields if obj is None or name != "is_certain"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        before = Price.objects.filter(model=OuterRef("model"), version=OuterRef("version") - 1)
+        rows: QuerySet[Price] = super().get_queryset(request)
+        return rows.annotate(
+            **{f"old_{name}": Subquery(before.values(name)[:1]) for name in prices.JUMPING}
+        )
+
+    @admin.display(description=_("jump"))
+    def jump(self, price: Price) -> str:
+        """What became ten times what it was in the version before, or a tenth: perhaps a mistake of
+        a list."""
+        old = {name: getattr(price, f"old_{name}") for name in prices.JUMPING}
+        if None in old.values():
+            return ""
+        now = prices.rates_of(price)
+        jumps = prices.jumps_of(replace(now, **old), now)
+        return ", ".join(f"{dollars(old[name])} → {dollars(getattr(now, name))}" for name in jumps)
+
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         """Hands it to billing/prices.py, and gives the admin what came of it."""
         assert isinstance(request.user, User)
-        rates = Rates(**{name: form.cleaned_data[name] for name in Rates.__dataclass_fields__})
-        made = prices.set_by_staff(obj.model, rates, request.user.id)
+        made = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
+        said = gettext(
+            "From the next call on %(model)s costs %(read)s for a million tokens read and "
+            "%(written)s for a million written, whatever the lists say."
+        ) % {
+            "model": made.model,
+            "read": dollars(made.input_micro_usd),
+            "written": dollars(made.output_micro_usd),
+        }
+        self.message_user(request, said)
         obj.pk, obj.version = made.pk, made.version

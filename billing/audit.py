@@ -181,6 +181,7 @@ def used_of(usage: Usage) -> Used:
         usage.reasoning_tokens,
         usage.cost_micro_usd if usage.cost_by_provider else None,
         usage.estimated,
+        usage.cache_write_tokens or 0,
     )
 
 

@@ -13,8 +13,8 @@ from billing.csv_files import csv_lines, usd, words
 
 USAGE_COLUMNS = (
     ("time", "purpose", "chat", "answer", "attempt", "model", "prompt_tokens", "cached_tokens")
-    + ("completion_tokens", "reasoning_tokens", "estimated", "cost_usd", "charged_usd", "free")
-    + ("price_version",)
+    + ("cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated", "cost_usd")
+    + ("charged_usd", "free", "price_version")
 )
 PAYMENT_COLUMNS = ("time", "kind", "amount_usd", "balance_usd", "reason", "chat", "answer")
 BATCH = 2_000
@@ -36,6 +36,7 @@ def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
                 row.model,
                 row.prompt_tokens,
                 row.cached_tokens,
+                row.cache_write_tokens or 0,
                 row.completion_tokens,
                 row.reasoning_tokens,
                 row.estimated,

@@ -245,6 +245,7 @@ def _write_usage(
                 completion_tokens=used.completion_tokens,
                 cached_tokens=used.cached_tokens,
                 reasoning_tokens=used.reasoning_tokens,
+                cache_write_tokens=used.cache_write_tokens,
                 estimated=used.estimated,
                 cost_micro_usd=cost,
                 cost_by_provider=price is not None and used.cost_micro_usd is not None,

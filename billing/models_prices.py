@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 class Price(models.Model):
     """What a model costs, from `valid_from` until the next version. Append-only.
 
-    Token rates are micro-USD for a million tokens; `per_request` and the others micro-USD each.
-    A rate that is not given: cached input costs as input, reasoning as output, the rest nothing.
+    Token rates are micro-USD for a million tokens; `image` and `per_request` micro-USD each. A rate
+    that is not given: what is read from a cache or written to it costs as input, reasoning as
+    output, the rest nothing.
     """
 
     class Source(models.TextChoices):
@@ -32,6 +33,9 @@ class Price(models.Model):
     image_micro_usd = models.BigIntegerField(null=True, blank=True)
     audio_micro_usd = models.BigIntegerField(null=True, blank=True)
     per_request_micro_usd = models.BigIntegerField(default=0)
+    # Input that the provider also stores, to be read from its cache next time. Checked by its type:
+    # SQLite would make the table anew for a constraint, and the triggers would be gone.
+    cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # With a longer prompt the provider charges more: on credit the model is used up to here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

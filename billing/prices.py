@@ -5,7 +5,6 @@ call is summed up exactly and rounded up once, to the next whole micro-USD.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
@@ -21,6 +20,9 @@ MILLION = 1_000_000
 # Whoever asks more than this for a million tokens, or for one request, has made a mistake.
 MAX_TOKENS_MICRO_USD = 10_000 * MILLION
 MAX_REQUEST_MICRO_USD = 100 * MILLION
+# A price that changes by so many times may be a mistake: staff is told.
+JUMP = 10
+JUMPING = ("input_micro_usd", "output_micro_usd", "per_request_micro_usd")
 
 
 class BadPrice(Exception):
@@ -39,6 +41,7 @@ class Rates:
     audio_micro_usd: int | None = None
     per_request_micro_usd: int = 0
     prompt_limit_tokens: int | None = None
+    cache_write_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -56,7 +59,8 @@ def most_of(name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What one call used. Cached tokens are part of the prompt's, reasoning of the completion's.
+    """What one call used. Tokens read from a cache or written to it are part of the prompt's,
+    reasoning is part of the completion's.
 
     `cost_micro_usd` is the provider's own figure, when it gave one.
     """
@@ -67,6 +71,21 @@ class Used:
     reasoning_tokens: int = 0
     cost_micro_usd: int | None = None
     estimated: bool = False
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one kind of token makes of a cost. `rate_micro_usd` is for a million of them."""
+
+    kind: str
+    count: int
+    rate_micro_usd: int
+
+    @property
+    def micro_usd(self) -> Decimal:
+        """Exactly, not rounded."""
+        return Decimal(self.count * self.rate_micro_usd) / MILLION
 
 
 def current(model: str) -> Price | None:
@@ -83,8 +102,11 @@ def offer(model: str, rates: Rates, source: str) -> Price:
     """Note what a list says. A new version only if it says something new; staff's word stands."""
     while True:
         price = current(model)
-        if price is not None and (price.source == Price.Source.STAFF or _rates(price) == rates):
+        if price is not None and (price.source == Price.Source.STAFF or rates_of(price) == rates):
             return price
+        for name in jumps_of(rates_of(price), rates) if price else []:
+            was, becomes = getattr(price, name), getattr(rates, name)
+            logger.warning("%s: %s jumps from %d to %d, by %s", model, name, was, becomes, source)
         if added := _add(model, rates, source, None, price):
             return added
 
@@ -103,28 +125,41 @@ def follow_lists(model: str) -> Price | None:
     last, now = listed.order_by("-version").first(), current(model)
     if last is None or now is None or now.source != Price.Source.STAFF:
         return None
-    return _add_now(model, _rates(last), last.source, None)
+    return _add_now(model, rates_of(last), last.source, None)
 
 
 def cost_of(price: Price, used: Used) -> int:
     """Micro-USD by this price, rounded up once."""
+    exact = sum(part.count * part.rate_micro_usd for part in parts_of(price, used))
+    return -(-exact // MILLION)
+
+
+def parts_of(price: Price, used: Used) -> list[Part]:
+    """What the cost by this price is made of; kinds of which nothing was used have a count of 0."""
     cached = min(used.cached_tokens, used.prompt_tokens)
+    written = min(used.cache_write_tokens, used.prompt_tokens - cached)
     reasoned = min(used.reasoning_tokens, used.completion_tokens)
-    cached_rate, reasoning_rate = price.cached_input_micro_usd, price.reasoning_micro_usd
-    parts = (
-        (used.prompt_tokens - cached, price.input_micro_usd),
-        (cached, price.input_micro_usd if cached_rate is None else cached_rate),
-        (used.completion_tokens - reasoned, price.output_micro_usd),
-        (reasoned, price.output_micro_usd if reasoning_rate is None else reasoning_rate),
-        (MILLION, price.per_request_micro_usd),
-    )
-    return -(-sum(tokens * rate for tokens, rate in parts) // MILLION)
+    read, wrote = price.input_micro_usd, price.output_micro_usd
+    return [
+        Part("input", used.prompt_tokens - cached - written, read),
+        Part("cached_input", cached, _or(price.cached_input_micro_usd, read)),
+        Part("cache_write", written, _or(price.cache_write_micro_usd, read)),
+        Part("output", used.completion_tokens - reasoned, wrote),
+        Part("reasoning", reasoned, _or(price.reasoning_micro_usd, wrote)),
+        Part(
+            "request",
+            1 if price.per_request_micro_usd else 0,
+            price.per_request_micro_usd * MILLION,
+        ),
+    ]
 
 
 def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
-    """Micro-USD that a call may cost at most: nothing cached, all of the answer at the dearest."""
+    """Micro-USD that a call may cost at most: prompt and answer each at their dearest rate."""
     dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
-    dearest_input = max(price.input_micro_usd, price.cached_input_micro_usd or 0)
+    dearest_input = max(
+        price.input_micro_usd, price.cached_input_micro_usd or 0, price.cache_write_micro_usd or 0
+    )
     total = prompt_tokens * dearest_input + answer_tokens * dearest
     return -(-total // MILLION) + price.per_request_micro_usd
 
@@ -139,35 +174,22 @@ def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int |
     return max(left, 0) * MILLION // dearest
 
 
-def read_openrouter(pricing: Mapping[str, object]) -> Rates:
-    """From the `pricing` of OpenRouter's list: USD as text, for a token each. Raises BadPrice."""
-    if not {"prompt", "completion"} <= pricing.keys():
-        raise BadPrice("input or output is missing")
-    return Rates(
-        input_micro_usd=_rate(pricing["prompt"], MILLION),
-        output_micro_usd=_rate(pricing["completion"], MILLION),
-        cached_input_micro_usd=_optional(pricing.get("input_cache_read")),
-        reasoning_micro_usd=_optional(pricing.get("internal_reasoning")),
-        image_micro_usd=_rate(pricing.get("image") or "0", 1),
-        audio_micro_usd=_rate(pricing.get("audio") or "0", MILLION),
-        per_request_micro_usd=_rate(pricing.get("request") or "0", 1),
-    )
+def rates_of(price: Price) -> Rates:
+    return Rates(**{name: getattr(price, name) for name in Rates.__dataclass_fields__})
+
+
+def jumps_of(before: Rates, now: Rates) -> list[str]:
+    """Which of JUMPING becomes JUMP times what it was, or as many times less."""
+    jumps = []
+    for name in JUMPING:
+        was, becomes = getattr(before, name), getattr(now, name)
+        if was != becomes and max(was, becomes) >= JUMP * min(was, becomes):
+            jumps.append(name)
+    return jumps
 
 
 def usd_rate(value: object, each: int) -> int:
     """USD as whole micro-USD for `each` of what it is for, rounded up. Raises BadPrice."""
-    return _rate(value, each)
-
-
-# Private
-
-
-def _optional(value: object) -> int | None:
-    """OpenRouter writes 0 for kinds that have no price of their own."""
-    return (_rate(value, MILLION) or None) if value is not None else None
-
-
-def _rate(value: object, each: int) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise BadPrice(f"{value!r} is no price")
     try:
@@ -179,8 +201,11 @@ def _rate(value: object, each: int) -> int:
     return int((usd * each * MILLION).to_integral_value(ROUND_CEILING))
 
 
-def _rates(price: Price) -> Rates:
-    return Rates(**{name: getattr(price, name) for name in Rates.__dataclass_fields__})
+# Private
+
+
+def _or(rate: int | None, otherwise: int) -> int:
+    return otherwise if rate is None else rate
 
 
 def _add(model: str, rates: Rates, source: str, staff_id: Any, after: Price | None) -> Price | None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from billing import chat_titles, grants, stripe_api, usage
+from billing import chat_titles, explanations, grants, stripe_api, usage
 from billing.models import LedgerEntry, Purse, TopUp, Usage
 
 Kind = LedgerEntry.Kind
@@ -87,7 +87,8 @@ def _last_put_in(person_id: uuid.UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An entry of the ledger as its owner reads it. `url` leads to what it was for."""
+    """An entry of the ledger as its owner reads it. `url` leads to what it was for, `how` says how
+    a charge adds up."""
 
     at: datetime
     kind: str
@@ -96,6 +97,7 @@ class Line:
     url: str
     amount_micro_usd: int
     balance_after_micro_usd: int
+    how: list[str]
 
 
 def history(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
@@ -103,13 +105,19 @@ def history(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
     return usage.entries_of(person_id).select_related("hold", "price")
 
 
-def lines_of(person_id: uuid.UUID, entries: Iterable[LedgerEntry]) -> list[Line]:
+def lines_of(
+    person_id: uuid.UUID, entries: Iterable[LedgerEntry], *, explained: bool = False
+) -> list[Line]:
     entries = list(entries)
     titles = chat_titles.titles_of(person_id, (entry.chat_id for entry in entries))
-    return [_line(entry, titles, person_id) for entry in entries]
+    charges = [entry.key for entry in entries if explained and entry.kind == Kind.CHARGE]
+    how = explanations.lines_of(Usage.objects.filter(key__in=charges).select_related("price"))
+    return [_line(entry, titles, person_id, how.get(entry.key, [])) for entry in entries]
 
 
-def _line(entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID) -> Line:
+def _line(
+    entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID, how: list[str]
+) -> Line:
     title, detail, url = _words(entry, titles)
     if entry.purse_id != person_id:
         # Of a purse of its own, so that the balances of these lines are of that one.
@@ -122,6 +130,7 @@ def _line(entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID
         url=url,
         amount_micro_usd=entry.amount_micro_usd,
         balance_after_micro_usd=entry.balance_after_micro_usd,
+        how=how,
     )
 
 

@@ -78,6 +78,7 @@ CALL_HEADER = [
     "model",
     "prompt_tokens",
     "cached_tokens",
+    "cache_write_tokens",
     "completion_tokens",
     "reasoning_tokens",
     "estimated",
@@ -96,7 +97,8 @@ def _call_rows(calls: QuerySet[Usage]) -> Iterator[list[object]]:
 
 
 def _call_row(call: Usage) -> list[object]:
-    tokens = [call.prompt_tokens, call.cached_tokens, call.completion_tokens, call.reasoning_tokens]
+    read = [call.prompt_tokens, call.cached_tokens, call.cache_write_tokens or 0]
+    tokens = [*read, call.completion_tokens, call.reasoning_tokens]
     names = [call.purpose, call.chat_id or "", call.reply_id or "", words(call.model)]
     money = [usd(call.cost_micro_usd), usd(call.charged_micro_usd)]
     return [moment(call.at), *names, *tokens, call.estimated, *money, call.free]

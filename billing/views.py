@@ -50,7 +50,7 @@ def _overview(
     page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "standing": statements.standing(person),
-        "lines": statements.lines_of(person.id, page.object_list),
+        "lines": statements.lines_of(person.id, page.object_list, explained=True),
         "page": page,
         "quotes": orders.quotes() if _may_top_up(person) else [],
         "chosen_cents": _chosen_cents(request),

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 
 from billing import holds
 from billing.models import Price
+from billing.prices import Used
 from chat import paying, settling
 from chat.attempts import Attempt, bill_of, used_by_provider
 from chat.endpoints import Model
@@ -28,9 +29,11 @@ class AnswerBill:
         self._settled = 0
         self._price: Price | None = None
         self._budget: holds.Budget | None = None
-        # Of this attempt: what its prompt held, and the text that was there before it.
+        # Of this attempt: what its prompt held, the text that was there before it, and whether the
+        # provider has taken the call.
         self._prompt_tokens = 0
         self._kept = ""
+        self._is_taken = False
 
     @property
     def max_tokens(self) -> int | None:
@@ -58,6 +61,7 @@ class AnswerBill:
     async def reserve(self, message: Message, model: Model, prompt: Prompt) -> None:
         """Hold what this attempt may cost at most. Raises OutOfCredit."""
         self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
+        self._is_taken = False
         if self._price is not None:
             self._budget = await sync_to_async(paying.reserve)(
                 self._order, message.attempt + 1, model, self._price, prompt.prompt_tokens
@@ -69,8 +73,17 @@ class AnswerBill:
             Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_from=reasoning_length)
         )
 
-    def close(self, message: Message, usage: Usage | None) -> dict[str, Any]:
-        """What the last attempt is billed for; its first end counts. All of it must be stored."""
+    def taken(self) -> None:
+        """The provider reads the prompt."""
+        self._is_taken = True
+
+    def close(
+        self, message: Message, usage: Usage | None, *, is_stopped: bool = False
+    ) -> dict[str, Any]:
+        """What the last attempt is billed for; its first end counts. All of it must be stored.
+
+        `is_stopped`, by its owner, who pays then for a prompt that the provider had taken.
+        """
         if not self.tried:
             return bill_of(0, None)
         last = self.tried[-1]
@@ -78,7 +91,10 @@ class AnswerBill:
             text, reasoning = str(message.text).encode(), str(message.reasoning).encode()
             last.text = text[last.text_from :].decode(errors="ignore")
             last.reasoning = reasoning[last.reasoning_from :].decode(errors="ignore")
-            last.bill = bill_of(last.number, used_by_provider(usage) if usage else last.used)
+            used = used_by_provider(usage) if usage else last.used
+            if used is None and is_stopped and self._is_taken:
+                used = Used(last.prompt_tokens, 0, estimated=True)
+            last.bill = bill_of(last.number, used)
         return last.bill
 
     async def cost(self, usage: Usage | None) -> int | None:

@@ -16,7 +16,7 @@ from chat.continuation import AskSeam, PrefillSeam
 from chat.model_errors import ProviderError
 from chat.reasoning import ThinkSplitter
 from chat.sse import EventSplitter, TooLongError
-from chat.tokens import Usage, estimated_usage
+from chat.tokens import Usage, estimated_usage, is_too_little
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
 MAX_ANSWER_CHARS = 4_000_000  # a model that never stops is stopped here, as by its own limit
@@ -169,7 +169,9 @@ class AnswerStream:
             raise ProviderError("stream_cut" if something else "empty_answer")
         if reason == "stop" and not text.strip() and not self.partial:
             raise ProviderError("empty_answer")
-        usage = self.chunks.usage or estimated_usage(self.prompt_tokens, text, reasoning)
+        usage = self.chunks.usage
+        if usage is None or is_too_little(usage, len(text) + len(reasoning)):
+            usage = estimated_usage(self.prompt_tokens, text, reasoning)
         return Finish(reason, usage)
 
 

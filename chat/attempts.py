@@ -2,7 +2,8 @@
 
 The rule: an attempt that ended well is billed by what the provider says it used. One that was cut
 short (stopped, broken off, killed, taken over) is billed for its prompt and for what of its text
-and reasoning is stored, both counted by us; when nothing of it is stored, it costs nothing.
+and reasoning is stored, both counted by us; when nothing of it is stored, it costs nothing, or its
+prompt if its owner stopped it after the provider had taken the call: the end in the log says so.
 """
 
 from collections.abc import Iterable
@@ -54,6 +55,7 @@ def used_by_provider(usage: Usage) -> Used:
         min(max(usage.reasoning_tokens or 0, 0), usage.completion_tokens),
         usage.cost_micro_usd,
         usage.estimated,
+        usage.cache_write_tokens or 0,
     )
 
 
@@ -69,6 +71,8 @@ def bill_of(number: int, used: Used | None) -> dict[str, Any]:
         "reasoning_tokens": used.reasoning_tokens,
         "estimated": used.estimated,
     }
+    if used.cache_write_tokens:
+        bill["cache_write_tokens"] = used.cache_write_tokens
     return bill if used.cost_micro_usd is None else bill | {"cost_micro_usd": used.cost_micro_usd}
 
 
@@ -82,6 +86,7 @@ def used_by_bill(bill: dict[str, Any]) -> Used | None:
         bill["reasoning_tokens"],
         bill.get("cost_micro_usd"),
         bill["estimated"],
+        bill.get("cache_write_tokens", 0),
     )
 
 

@@ -114,6 +114,7 @@ def _tokens(used: Used) -> tuple[int, ...]:
         used.completion_tokens,
         used.cached_tokens,
         used.reasoning_tokens,
+        used.cache_write_tokens,
     )
 
 

@@ -85,6 +85,8 @@ class ChunkReader:
                 self._add_reasoning(thought, delta)
             if reason := choice.get("finish_reason"):
                 self._finish(reason, choice)
+            if usage := choice.get("usage"):  # Moonshot's way
+                self._use(usage, event)
         except (KeyError, IndexError, TypeError, AttributeError):
             if chunk.get("choices"):
                 raise ProviderError("bad_stream") from None
@@ -132,7 +134,7 @@ def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
         chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
         exact: dict[str, Any] = chunk["usage"]
         return exact
-    except (ValueError, ArithmeticError):
+    except (ValueError, ArithmeticError, KeyError):
         return usage | {"cost": None}
 
 

@@ -53,7 +53,8 @@ class Model:
     context_tokens: int
     max_output_tokens: int | None = None
     server: str = ""  # what serves it, where that matters: "llamacpp", "vllm", "ollama"
-    # What the provider's list says it costs, as it says it: OpenRouter's `pricing`.
+    # What the provider's list says it costs, as it says it: OpenRouter's `pricing`, whose
+    # `overrides` are here as JSON.
     pricing: tuple[tuple[str, str], ...] = ()
 
     @property

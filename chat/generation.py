@@ -32,7 +32,7 @@ from chat.outcomes import Outcome as Outcome
 from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.providers import Finish, stream_answer
-from chat.tokens import Usage
+from chat.tokens import MAX_CHARS_PER_TOKEN, Usage
 from chat.transcript import Message, Transcript, fold, fold_entries
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
@@ -43,9 +43,6 @@ logger = logging.getLogger(__name__)
 
 # Between attempts after a provider's fault: doubled each time, or what Retry-After says if longer.
 FIRST_RETRY_DELAY_S = 0.5
-# No text has so many characters a token throughout: what comes beyond is not read, nor paid for.
-MAX_CHARS_PER_TOKEN = 16
-
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
 
@@ -159,6 +156,7 @@ class Generation:
             try:
                 finish = await self._attempt(message, reason)
             except ProviderError as error:
+                self.bill.close(message, None)
                 if not await self._may_try_again(message, error):
                     return await self._fail(message, error.code, error.message)
                 reason = "provider"
@@ -253,7 +251,9 @@ class Generation:
         partial = str(message.text)
         most = self.bill.max_tokens
         written = 0
-        answer = stream_answer(model, prompt, partial=partial, max_tokens=most)
+        answer = stream_answer(
+            model, prompt, partial=partial, max_tokens=most, on_taken=self.bill.taken
+        )
         async with aclosing(answer) as stream:
             async for item in stream:
                 if isinstance(item, Finish):
@@ -264,7 +264,9 @@ class Generation:
                 message.reasoning.add(item.reasoning)
                 await self._parts.push(item)
                 if most is not None and written > most * MAX_CHARS_PER_TOKEN:
-                    return Finish("length", None)  # The provider does not keep to `max_tokens`.
+                    # The provider does not keep to `max_tokens`: what comes beyond is not read, nor
+                    # paid for.
+                    return Finish("length", None)
         raise ProviderError("stream_cut")
 
     async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
@@ -295,7 +297,7 @@ class Generation:
                 return Outcome.LOST
 
     async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
-        bill = self.bill.close(message, usage)
+        bill = self.bill.close(message, usage, is_stopped=finish == "stopped")
         usage = self.bill.usage_of(message, usage)
         cost = await self.bill.cost(usage)
         event = answer_events.completed(

@@ -126,7 +126,10 @@ def _pricing(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     pricing = entry.get("pricing")
     if not isinstance(pricing, dict):
         return ()
-    return tuple((kind, text) for kind, text in pricing.items() if isinstance(text, str))
+    said = [(kind, text) for kind, text in pricing.items() if isinstance(text, str)]
+    if said and (overrides := pricing.get("overrides")):
+        said.append(("overrides", orjson.dumps(overrides).decode()))
+    return tuple(said)
 
 
 def _ollama_details(model: Model, place: int) -> Model | None:

@@ -6,13 +6,14 @@ the operator pays.
 
 import logging
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from accounts.models import User
-from billing import holds, prices
+from billing import holds, openrouter_prices, prices
 from billing.errors import NoPrice
 from billing.holds import Budget, Call
 from billing.models import Price, Usage
@@ -48,16 +49,25 @@ def free_by_name(model_id: str) -> str:
     return str(Usage.Free.OWN_KEY) if is_own(model_id) else ""
 
 
-def price_of(model: Model) -> Price:
-    """The price that holds now; one that is only in the lists is noted. Raises NoPrice."""
+def price_of(model: Model, *, noted_will_do: bool = False) -> Price:
+    """The price that holds now. One that is only in the lists is noted, as is what the table says
+    of this hour; a list that a process has read is not, for another may have read it later.
+
+    Raises NoPrice, also when its list has come to say what is no price: then none holds but what
+    staff has set. `noted_will_do`: one of the table is not looked up again.
+    """
     price = prices.current(model.id)
-    if price is not None:
+    if price is not None and price.source == Price.Source.STAFF:
+        return price
+    if price is not None and noted_will_do and price.source == Price.Source.GENAI_PRICES:
         return price
     try:
         found = listed_rates(model)
     except BadPrice as error:
         logger.warning("%s cannot be used on credit: %s", model.id, error)
         raise NoPrice from error
+    if price is not None and (found is None or found[1] != Price.Source.GENAI_PRICES):
+        return price
     if found is None:
         raise NoPrice
     return prices.offer(model.id, *found)
@@ -66,7 +76,7 @@ def price_of(model: Model) -> Price:
 def listed_rates(model: Model) -> tuple[Rates, str] | None:
     """What the lists say that it costs, and which one. Raises BadPrice for what is no price."""
     if model.pricing:
-        return prices.read_openrouter(dict(model.pricing)), Price.Source.OPENROUTER
+        return openrouter_prices.read(dict(model.pricing)), Price.Source.OPENROUTER
     if model.endpoint.name == "openrouter":
         return None
     rates = look_up(model.provider_name, model.endpoint.base_url)
@@ -79,7 +89,9 @@ def hold_for_order(owner: User, reply: Reply, model: Model, text: str | None) ->
         return
     prompt = UNKNOWN_PROMPT_TOKENS if text is None else estimate_tokens(text) + TOKENS_PER_TURN
     key = holds.answer_key(reply.id)
-    holds.place(owner, key, price_of(model), prompt, chat_id=reply.chat_id, reply_id=reply.id)
+    # The table takes memory, which web processes are spared: the worker looks again.
+    price = price_of(model, noted_will_do=True)
+    holds.place(owner, key, price, prompt, chat_id=reply.chat_id, reply_id=reply.id)
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
@@ -129,7 +141,25 @@ def offered(models: list[Model]) -> list[Model]:
     """Without those that can be used neither for free nor on credit."""
     paid = [model.id for model in models if not free_reason(model)]
     known = prices.priced(paid) if paid else set()
-    return [m for m in models if free_reason(m) or m.id in known or _is_listed(m)]
+    return [m for m in models if free_reason(m) or _has_price(m, m.id in known)]
+
+
+def _has_price(model: Model, is_known: bool) -> bool:
+    """Whether `price_of` gives one; `is_known`: there are versions of it."""
+    if is_known and _is_refused(model.pricing):
+        price = prices.current(model.id)
+        return price is not None and price.source == Price.Source.STAFF
+    return is_known or _is_listed(model)
+
+
+@lru_cache(maxsize=4_096)
+def _is_refused(pricing: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a list says what is no price. Kept: it is asked of each model for each page."""
+    try:
+        openrouter_prices.read(dict(pricing) or {"prompt": "0", "completion": "0"})
+    except BadPrice:
+        return True
+    return False
 
 
 def _is_listed(model: Model) -> bool:

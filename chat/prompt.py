@@ -53,13 +53,15 @@ async def build_prompt(
     system = [turn for turn in turns if turn[0] == "system"]
     said = [turn for turn in turns if turn[0] != "system"]
     extra = [("assistant", partial)] if partial else []
+    fixed = _estimate(system + extra)
+    later = _estimates_from(said, room)
     starts = [n for n, (role, _) in enumerate(said) if role == "user" or n == 0] or [0]
     # The last exchange begins with the last user message; nothing shorter makes sense.
     low, high, best = 0, len(starts) - 1, None
     while low <= high:
         middle = 0 if best is None and low == 0 else (low + high) // 2  # mostly all of it fits
         kept = system + said[starts[middle] :]
-        tokens = await _count(kept + extra, model, room)
+        tokens = await _count(kept + extra, fixed + later[starts[middle]], model, room)
         if tokens <= room:
             best, high = (kept, starts[middle], tokens), middle - 1
         else:
@@ -86,9 +88,22 @@ def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model
     return replace(model, context_tokens=min(window, model.context_tokens - 1))
 
 
-async def _count(turns: Sequence[tuple[str, str]], model: Model, room: int) -> int:
+def _estimate(turns: Sequence[tuple[str, str]]) -> int:
+    return sum(estimate_tokens(text) + TOKENS_PER_TURN for _, text in turns)
+
+
+def _estimates_from(turns: Sequence[tuple[str, str]], room: int) -> list[int]:
+    """Of the turns from each on to the last. Those that do not fit by far are counted as they come:
+    a chat may be many times what a model reads, and nothing else happens here meanwhile."""
+    sums, total = [0], 0
+    for _, text in reversed(turns):
+        total += (estimate_tokens(text) if total <= room else len(text)) + TOKENS_PER_TURN
+        sums.append(total)
+    return sums[::-1]
+
+
+async def _count(turns: Sequence[tuple[str, str]], estimate: int, model: Model, room: int) -> int:
     """By the server's own tokenizer where it offers one and the estimate is not far on one side."""
-    estimate = sum(estimate_tokens(text) + TOKENS_PER_TURN for _, text in turns)
     size = sum(len(text.encode()) + TOKENS_PER_TURN for _, text in turns)
     if model.server != "llamacpp" or size <= room:  # no token is less than a byte
         return estimate

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import urllib.request
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -57,9 +57,11 @@ async def stream_answer(
     partial: str = "",
     max_tokens: int | None = None,
     temperature: float | None = None,
+    on_taken: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta | Finish]:
     """The answer, or with `partial` the rest of it, in pieces; a Finish comes last.
 
+    `on_taken` is called when the provider has taken the call, from when on it may charge for it.
     Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
     at once, which stops the model.
     """
@@ -67,9 +69,10 @@ async def stream_answer(
     if temperature is not None:
         limits["temperature"] = temperature
     if max_tokens is not None:
-        own = model.endpoint.base_url == OPENAI_URL  # which has renamed it
-        limits["max_completion_tokens" if own else "max_tokens"] = max_tokens
-    call = _Call(model, prompt, partial, limits)
+        own = model.endpoint.base_url == OPENAI_URL  # which has renamed it, as has Azure
+        renamed = own or _key(model) in _renamed_limit
+        limits["max_completion_tokens" if renamed else "max_tokens"] = max_tokens
+    call = _Call(model, prompt, partial, limits, on_taken)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -78,6 +81,7 @@ async def stream_answer(
 # What was learned about providers by asking them; per process, forgotten with it.
 _refuses_prefill: set[tuple[str, str]] = set()
 _refuses_stream_options: set[str] = set()
+_renamed_limit: set[tuple[str, str]] = set()
 _echo_found: dict[tuple[str, str], bool] = {}
 _MAX_LEARNED = 10_000
 
@@ -177,8 +181,16 @@ async def close_clients() -> None:
 class _Call:
     """One call of a model, with a second try where only the form of the request was refused."""
 
-    def __init__(self, model: Model, prompt: Prompt, partial: str, limits: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        prompt: Prompt,
+        partial: str,
+        limits: dict[str, Any],
+        on_taken: Callable[[], None],
+    ) -> None:
         self.model, self.prompt, self.partial, self.limits = model, prompt, partial, limits
+        self.on_taken = on_taken
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
 
@@ -186,12 +198,13 @@ class _Call:
         """By the time of the Finish everything is given back."""
         async with contextlib.AsyncExitStack() as stack:
             response = None
-            for _ in range(3):  # at most two refusals teach something
+            for _ in range(4):  # at most three refusals teach something
                 means = means_for(self.model, self.partial)
                 if (response := await self._open(stack, means)) is not None:
                     break
             if response is None:
                 raise ProviderError("bad_request")
+            self.on_taken()
             seam = self._seam(means)
             stream = AnswerStream(
                 response, seam, self.partial, self.prompt.prompt_tokens, self.begun
@@ -258,6 +271,11 @@ class _Call:
                 return False
             _refuses_stream_options.add(endpoint)
             return not known
+        if "max_completion_tokens" in text and "max_tokens" in self.limits:
+            if len(_renamed_limit) < _MAX_LEARNED:
+                _renamed_limit.add(_key(self.model))
+            self.limits["max_completion_tokens"] = self.limits.pop("max_tokens")
+            return True
         plain_refusal = classify(error.status_code, error.body).code == "bad_request"
         if means == "prefill" and plain_refusal and len(_refuses_prefill) < _MAX_LEARNED:
             _refuses_prefill.add(_key(self.model))

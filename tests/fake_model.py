@@ -25,7 +25,10 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   overlap=N        asked: repeat its last N characters
   prefill=refuse   400 to a last assistant turn; prefill=tidy: 400 if it ends in whitespace
   no_usage=1  no_done=1  no_finish=1  cost=0.00123     usage_400=1 (400 to stream_options)
+  limit_400=1      400 to max_tokens, as from Azure
   says=N           completion_tokens of the usage, whatever was sent
+  byok=0.00123     cost 0, and what the operator's own key was charged (OpenRouter)
+  beside=1         reasoning not among completion_tokens, but in the total (xAI, Gemini)
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
@@ -405,6 +408,11 @@ class Answer:
             usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
         if "cost" in self.q.script:
             usage["cost"] = orjson.Fragment(self.q.script["cost"])
+        if "byok" in self.q.script:
+            upstream = {"upstream_inference_cost": orjson.Fragment(self.q.script["byok"])}
+            usage |= {"cost": 0, "is_byok": True, "cost_details": upstream}
+        if self.q.script.get("beside") == "1":
+            usage["completion_tokens"] = sent
         return usage
 
     @property
@@ -705,6 +713,9 @@ class Connection(asyncio.Protocol):
         ends_in_space = q.partial != q.partial.rstrip() and not q.asked
         if q.count("usage_400") and "stream_options" in q.body:
             return {"param": "stream_options", "code": "unknown_parameter"}
+        if q.count("limit_400") and "max_tokens" in q.body:
+            said = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+            return {"param": "max_tokens", "code": "unsupported_parameter", "message": said}
         if (
             q.partial
             and not q.asked

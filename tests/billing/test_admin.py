@@ -350,12 +350,27 @@ def test_support_refunds_nothing(client, sign_in, settings):
 def test_staff_sets_a_new_version_of_a_price(client, sign_in, calls):
     staff = sign_in("Finance")
     old = Price.objects.get()
-    body = {"model": old.model, "input_micro_usd": "2", "output_micro_usd": "3"}
+    body = {"model": old.model, "input_micro_usd": "200000", "output_micro_usd": "3000000"}
     client.post(url("price_add"), body | {"per_request_micro_usd": "0"})
     new = Price.objects.get(version=2)
-    assert (new.model, new.input_micro_usd, new.staff_id) == (old.model, 2, staff.id)
+    assert (new.model, new.input_micro_usd, new.staff_id) == (old.model, 200_000, staff.id)
     old.refresh_from_db()
     assert old.input_micro_usd == 1_000_000
+
+
+def test_a_price_that_changes_much_is_set_after_a_second_look(client, sign_in, calls):
+    sign_in("Finance")
+    body = {"model": "openrouter/dear", "input_micro_usd": "2", "output_micro_usd": "1000000"}
+    body |= {"per_request_micro_usd": "0"}
+    page = client.post(url("price_add"), body)
+    assert b"It is $1.00 now and would be $0.000002." in page.content
+    assert Price.objects.count() == 1
+    page = client.post(url("price_add"), body | {"is_certain": "on"}, follow=True)
+    assert b"costs $0.000002 for a million tokens read and $1.00 for a million" in page.content
+    assert Price.objects.get(version=2).input_micro_usd == 2
+    assert "$1.00 → $0.000002" in client.get(url("price_changelist")).content.decode()
+    page = client.get(url("price_change", Price.objects.get(version=2).pk))
+    assert page.status_code == HTTPStatus.OK and b"meant to change" not in page.content
 
 
 @pytest.mark.parametrize("rate", ["-1", "9999999999999", "", "1.5"])

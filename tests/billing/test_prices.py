@@ -1,11 +1,14 @@
 """Prices: what is believed, what is refused, and how a call is added up."""
 
+import json
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+import time_machine
 
-from billing import price_table, prices
+from billing import openrouter_prices, price_table, prices
 from billing.models import Price
 from billing.prices import BadPrice, Rates, Used
 
@@ -18,7 +21,7 @@ def a_price(**rates):
 
 
 def test_a_list_is_read_exactly():
-    rates = prices.read_openrouter(
+    rates = openrouter_prices.read(
         GOOD | {"input_cache_read": "0.000000075", "image": "0.0014", "request": "0.005"}
     )
     assert rates == Rates(
@@ -46,17 +49,40 @@ def test_a_list_is_read_exactly():
         {"input_cache_read": "-1"},
         {"internal_reasoning": "-1"},
         {"image": "1e9"},
+        {"input_cache_write": "-1"},
+        {"overrides": "nonsense"},
+        {"overrides": "{}"},
+        {"overrides": "[1]"},
+        {"overrides": '[{"min_prompt_tokens": "many", "prompt": "1"}]'},
+        {"overrides": '[{"min_prompt_tokens": 0, "prompt": "0.1"}]'},
+        {"overrides": '[{"utc_start": "01:00", "prompt": "-1"}]'},
     ],
 )
 def test_what_is_no_price_is_refused(wrong):
     with pytest.raises(BadPrice):
-        prices.read_openrouter(GOOD | wrong)
+        openrouter_prices.read(GOOD | wrong)
 
 
 @pytest.mark.parametrize("missing", ["prompt", "completion"])
 def test_half_a_price_is_refused(missing):
     with pytest.raises(BadPrice):
-        prices.read_openrouter({kind: text for kind, text in GOOD.items() if kind != missing})
+        openrouter_prices.read({kind: text for kind, text in GOOD.items() if kind != missing})
+
+
+def test_openrouters_price_goes_up_to_where_long_prompts_cost_more():
+    overrides = [
+        {"min_prompt_tokens": 500_000, "prompt": "0.000002"},
+        {"min_prompt_tokens": 200_000, "prompt": "0.000001", "completion": "0.000002"},
+    ]
+    rates = openrouter_prices.read(GOOD | {"overrides": json.dumps(overrides)})
+    assert rates == replace(openrouter_prices.read(GOOD), prompt_limit_tokens=200_000)
+
+
+def test_openrouters_price_is_that_of_the_dearest_hours():
+    peak = {"utc_start": "01:00", "utc_end": "04:00", "prompt": "0.0000003"}
+    rates = openrouter_prices.read(GOOD | {"overrides": json.dumps([peak])})
+    assert (rates.input_micro_usd, rates.output_micro_usd) == (300_000, 600_000)
+    assert rates.prompt_limit_tokens is None
 
 
 @pytest.mark.parametrize(
@@ -81,6 +107,15 @@ def test_each_kind_of_token_has_its_rate():
     )
     used = Used(1_000_000, 1_000_000, 400_000, 500_000)
     assert prices.cost_of(price, used) == 90_000 + 30_000 + 300_000 + 500_000 + 7
+
+
+def test_what_is_put_into_a_cache_has_its_rate_and_is_held_for():
+    price = a_price(cached_input_micro_usd=15_000, cache_write_micro_usd=187_500)
+    used = Used(1_000_000, 0, cached_tokens=400_000, cache_write_tokens=600_000)
+    assert prices.cost_of(price, used) == 6_000 + 112_500
+    written = Used(1_000_000, 0, cache_write_tokens=1_000_000)
+    assert prices.cost_of(price, written) == prices.worst_case(price, 1_000_000, 0) == 187_500
+    assert prices.cost_of(a_price(), written) == 150_000
 
 
 @pytest.mark.parametrize("money", [0, 1, 7, 999, 1_000, 123_456, 10**9])
@@ -112,6 +147,18 @@ def test_a_version_is_made_only_of_what_is_new():
     assert prices.follow_lists("openrouter/b") is None
 
 
+@pytest.mark.django_db
+def test_a_list_that_says_ten_times_as_much_is_noticed(caplog):
+    for rates in (Rates(2_000_000, 8_000_000), Rates(3_000_000, 9_000_000)):
+        prices.offer("openrouter/a", rates, "openrouter")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    prices.offer("openrouter/a", Rates(3_000_000_000, 900_000), "openrouter")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "openrouter/a: input_micro_usd jumps from 3000000 to 3000000000, by openrouter",
+        "openrouter/a: output_micro_usd jumps from 9000000 to 900000, by openrouter",
+    ]
+
+
 def test_staff_cannot_set_what_is_no_price():
     for rates in ({"input_micro_usd": -1}, {"output_micro_usd": 10**11}):
         with pytest.raises(BadPrice):
@@ -129,6 +176,47 @@ def test_a_price_that_rises_with_the_prompt_is_used_up_to_there():
     rates = price_table.look_up("gpt-5.4", "https://api.openai.com/v1")
     assert rates.input_micro_usd == int(Decimal("2.5") * 1_000_000)
     assert rates.prompt_limit_tokens == 272_000
+
+
+def test_the_table_knows_what_caches_and_reasoning_cost():
+    rates = price_table.look_up("gpt-5.6-luna", "https://api.openai.com/v1")
+    assert rates.cache_write_micro_usd * 4 == rates.input_micro_usd * 5
+    name = "perplexity/sonar-deep-research"
+    assert (
+        price_table.look_up(name, "https://openrouter.ai/api/v1").reasoning_micro_usd == 3_000_000
+    )
+
+
+def test_the_table_knows_googles_models_as_googles_list_names_them():
+    google = "https://generativelanguage.googleapis.com/v1beta/openai"
+    rates = price_table.look_up("models/gemini-2.5-flash", google)
+    assert (rates.input_micro_usd, rates.output_micro_usd) == (300_000, 2_500_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("gpt-4o-mini-search-preview", "https://api.openai.com/v1"),
+        ("gpt-5-search-api", "https://api.openai.com/v1"),
+        ("sonar-deep-research", "https://api.perplexity.ai"),
+        ("gemini-3-pro-image-preview", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        ("gemma-3-27b-it", "https://generativelanguage.googleapis.com/v1beta/openai"),
+    ],
+)
+def test_models_that_ask_for_more_than_can_be_counted_have_no_price(name, address):
+    with pytest.raises(BadPrice):
+        price_table.look_up(name, address)
+
+
+def test_a_price_that_depends_on_the_hour_or_the_day_is_that_of_the_moment():
+    def at(moment, name="deepseek-v4-pro", address="https://api.deepseek.com"):
+        with time_machine.travel(moment, tick=False):
+            return price_table.look_up(name, address).input_micro_usd
+
+    assert at("2026-11-20T12:00:00Z") * 2 == at("2026-11-20T02:00:00Z")
+    assert at("2026-11-20T12:00:00Z") * 2 == at("2026-11-20T07:00:00Z")
+    luna = ("gpt-5.6-luna", "https://api.openai.com/v1")
+    assert at("2026-07-29T23:59:00Z", *luna) == 5 * at("2026-07-30T00:00:00Z", *luna)
 
 
 def test_the_table_knows_nothing_of_other_models_and_places():

@@ -155,6 +155,7 @@ def test_a_message_waits_for_credit_that_another_answer_holds(alice, inspect):
     page = alice.page
     alice.ask("[[tokens=5&cost=0.8]] most of it")
     alice.send("[[rate=10&tokens=800]] all that is left is held for this")
+    expect(alice.answers).to_have_count(2)
     alice.writing()
     question = "[[tokens=5&cost=0.05]] and one more"
     alice.send(question)

@@ -292,7 +292,7 @@ async def test_a_title_whose_model_thinks_without_end_is_cut_off_and_charged(
     await first_answer(alice, holdfast, "reasoning=3000&tokens=1&no_usage=1")
     title = await Usage.objects.aget(purpose="title")
     assert title.estimated
-    assert title.reasoning_tokens >= 100
+    assert title.reasoning_tokens >= 50
     assert 0 < title.charged_micro_usd <= title.cost_micro_usd
     assert not await Hold.objects.filter(state="open").aexists()
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat import prompt
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ContextTooLong, ProviderError, classify
 from chat.prompt import answer_reserve, build_prompt, smaller_window
@@ -108,4 +109,34 @@ def test_it_recognises_a_prompt_that_was_too_long(body, limit):
 def test_estimates_err_on_the_safe_side():
     assert estimate_tokens("") == 0
     assert estimate_tokens("hello world, how are you") >= 6
-    assert estimate_tokens("漢字漢字") == 6
+    assert estimate_tokens("漢字漢字") == 4
+
+
+# As OpenAI's o200k_base counts them.
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The database keeps both by triggers, and refuses, whoever is connected to it.", 16),
+        ("def worst_case(price: Price, prompt_tokens: int) -> int:\n    return -(-total // 7)", 24),
+        ("3sr9ZyuC1kIdYx0X6lY+GmrZ5iCOcyfyDzuGn8iF7Z0wkSY1dEJYRhM0MTzXVb==", 49),
+        ("ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", 33),
+        ('{"id":17,"v":0.8474337369372327,"w":[1,2,3],"name":"user17"}', 29),
+        (r"\sum_{n=1}^{\infty} \frac{1}{n^2} = \frac{\pi^2}{6}", 30),
+        ("Бухгалтерские книги сходятся до последней копейки.", 13),
+        ("数据库通过触发器保持余额，并拒绝任何更改。", 14),
+        ("😀👍🏽🔥✨ 🇩🇪", 10),
+    ],
+)
+def test_estimates_are_near_what_a_tokenizer_counts(text, tokens):
+    assert 0.85 * tokens <= estimate_tokens(text) <= 2.4 * tokens
+
+
+def test_nothing_is_counted_as_no_tokens():
+    assert estimate_tokens(" " * 16_000) == estimate_tokens("\t" * 16_000) == 1_000
+
+
+async def test_what_is_far_beyond_the_window_is_not_counted(monkeypatch):
+    counted = []
+    monkeypatch.setattr(prompt, "estimate_tokens", lambda text: counted.append(text) or len(text))
+    built = await prompt.build_prompt(turns(*[300] * 301), model(1000))
+    assert (built.left_out, len(counted)) == (300, 3)

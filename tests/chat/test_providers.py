@@ -222,6 +222,17 @@ async def test_it_learns_which_endpoint_refuses_stream_options(model, fake):
     assert ["stream_options" in r["body"] for r in fake.requests] == [True, False, False]
 
 
+async def test_it_learns_which_model_has_another_name_for_its_limit(model, fake):
+    for _ in range(2):
+        prompt = ask("[[limit_400=1&tokens=9]] Hi")
+        items = [item async for item in stream_answer(model, prompt, max_tokens=5)]
+        assert items[-1].reason == "length"
+    asked = [
+        (r["body"].get("max_tokens"), r["body"].get("max_completion_tokens")) for r in fake.requests
+    ]
+    assert asked == [(5, None), (None, 5), (None, 5)]
+
+
 async def test_it_says_the_providers_limit_when_told(model):
     with pytest.raises(ContextTooLong):
         await answer(model, "[[context=1]] Hi")

@@ -1,0 +1,169 @@
+"""What providers report of a call, each in its own way, and what is made of it."""
+
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from chat.attempts import bill_of, used_by_bill, used_by_provider
+from chat.chunks import ChunkReader
+from chat.tokens import is_too_little, read_usage
+
+PLAIN = {"prompt_tokens": 100, "completion_tokens": 40}
+
+
+def told(usage):
+    """(prompt, read from a cache, put into one, completion, of it reasoning)"""
+    used = used_by_provider(read_usage(usage))
+    return (
+        used.prompt_tokens,
+        used.cached_tokens,
+        used.cache_write_tokens,
+        used.completion_tokens,
+        used.reasoning_tokens,
+    )
+
+
+def thought(tokens):
+    return {"completion_tokens_details": {"reasoning_tokens": tokens}}
+
+
+def cached(**tokens):
+    return {"prompt_tokens_details": tokens}
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage", "counts"),
+    [
+        ("OpenAI", PLAIN | {"total_tokens": 140} | thought(30), (100, 0, 0, 40, 30)),
+        ("Groq, vLLM", PLAIN | {"total_tokens": 140}, (100, 0, 0, 40, 0)),
+        ("null for details", PLAIN | {"completion_tokens_details": None}, (100, 0, 0, 40, 0)),
+        ("xAI", PLAIN | {"total_tokens": 440} | thought(300), (100, 0, 0, 340, 300)),
+        ("xAI, no total", PLAIN | thought(300), (100, 0, 0, 340, 300)),
+        ("Gemini", PLAIN | {"total_tokens": 440}, (100, 0, 0, 340, 300)),
+        (
+            "Gemini, thoughts alone",
+            {"prompt_tokens": 21, "completion_tokens": 0, "total_tokens": 81} | thought(60),
+            (21, 0, 0, 60, 60),
+        ),
+        (
+            "a total of something else",
+            PLAIN | {"total_tokens": 999} | thought(0),
+            (100, 0, 0, 40, 0),
+        ),
+        ("a total too small", PLAIN | {"total_tokens": 9}, (100, 0, 0, 40, 0)),
+        ("a total that is none", PLAIN | {"total_tokens": "440"}, (100, 0, 0, 40, 0)),
+        ("OpenAI, from a cache", PLAIN | cached(cached_tokens=64), (100, 64, 0, 40, 0)),
+        (
+            "OpenAI since GPT-5.6",
+            PLAIN | cached(cached_tokens=64, cache_write_tokens=30),
+            (100, 64, 30, 40, 0),
+        ),
+        (
+            "DeepSeek",
+            PLAIN | {"prompt_cache_hit_tokens": 64, "prompt_cache_miss_tokens": 36},
+            (100, 64, 0, 40, 0),
+        ),
+        ("Moonshot", PLAIN | {"cached_tokens": 64}, (100, 64, 0, 40, 0)),
+        ("LiteLLM", PLAIN | {"cache_creation_input_tokens": 90}, (100, 0, 90, 40, 0)),
+        (
+            "caches beside the prompt",
+            PLAIN | {"total_tokens": 5_140} | cached(cached_tokens=5_000),
+            (5_100, 5_000, 0, 40, 0),
+        ),
+    ],
+)
+def test_tokens_are_counted_as_the_provider_means_them(provider, usage, counts):
+    assert told(usage) == counts
+
+
+def test_a_prompt_of_no_tokens_is_not_believed():
+    assert read_usage({"prompt_tokens": 0, "completion_tokens": 0}) is None
+    assert read_usage({"prompt_tokens": 0, "completion_tokens": 0, "cost": 0}).cost_micro_usd == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "figures", "cost"),
+    [
+        ("OpenRouter", {"cost": Decimal("0.0001234")}, 124),
+        ("OpenRouter, a free model", {"cost": 0}, 0),
+        (
+            "OpenRouter, its own keys",
+            {"cost": Decimal("0.95"), "is_byok": False}
+            | {"cost_details": {"upstream_inference_cost": Decimal("0.95")}},
+            950_000,
+        ),
+        (
+            "OpenRouter, the operator's key",
+            {"cost": 0, "is_byok": True}
+            | {"cost_details": {"upstream_inference_cost": Decimal("0.0360795")}},
+            36_080,
+        ),
+        (
+            "OpenRouter, the operator's key and a fee",
+            {"cost": Decimal("0.0000004"), "is_byok": True}
+            | {"cost_details": {"upstream_inference_cost": Decimal("0.0000005")}},
+            1,
+        ),
+        ("... and nothing known of it", {"cost": 0, "is_byok": True}, None),
+        (
+            "... or nothing told",
+            {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}},
+            None,
+        ),
+        (
+            "... or nonsense",
+            {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": -1}},
+            None,
+        ),
+        ("xAI", {"cost_in_usd_ticks": 37_756_000}, 3_776),
+        ("xAI, nonsense", {"cost_in_usd_ticks": -1}, None),
+        (
+            "Perplexity",
+            {"cost": {"request_cost": Decimal("0.006"), "total_cost": Decimal("0.007")}},
+            7_000,
+        ),
+        ("OpenAI", {}, None),
+    ],
+)
+def test_the_providers_own_figure_is_the_whole_of_it(provider, figures, cost):
+    assert read_usage(PLAIN | figures).cost_micro_usd == cost
+
+
+def reader_of(*chunks):
+    reader = ChunkReader()
+    reader.feed([orjson.dumps(chunk) for chunk in chunks])
+    return reader
+
+
+def test_usage_that_grows_in_several_chunks_is_the_last_one():
+    said = [{"choices": [], "usage": PLAIN | {"completion_tokens": n}} for n in (1, 20, 40)]
+    nulls = {"choices": [], "usage": {"prompt_tokens": None, "completion_tokens": None}}
+    zeros = {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    reader = reader_of(*said, {"choices": [], "usage": None}, nulls, zeros)
+    assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (100, 40)
+
+
+def test_usage_within_the_choice_counts():
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": PLAIN}
+    assert reader_of({"choices": [choice]}).usage.prompt_tokens == 100
+    odd = {"index": 0, "delta": {}, "usage": PLAIN | {"cost": 1.5}}
+    assert reader_of({"choices": [odd]}).usage.cost_micro_usd is None
+
+
+def test_usage_of_the_beginning_is_not_taken_for_that_of_the_whole():
+    begun = read_usage({"prompt_tokens": 100, "completion_tokens": 1})
+    assert is_too_little(begun, 2_000)
+    assert not is_too_little(begun, 80)
+    assert is_too_little(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 1)
+    assert not is_too_little(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 0)
+    told = {"prompt_tokens": 100, "completion_tokens": 0, "cost": 1}
+    assert not is_too_little(read_usage(told), 2_000)
+
+
+def test_a_bill_keeps_all_of_it():
+    usage = read_usage(PLAIN | cached(cached_tokens=1, cache_write_tokens=2) | thought(3))
+    used = used_by_provider(usage)
+    assert used_by_bill(orjson.loads(orjson.dumps(bill_of(1, used)))) == used
+    old = {key: said for key, said in bill_of(1, used).items() if key != "cache_write_tokens"}
+    assert used_by_bill(old).cache_write_tokens == 0

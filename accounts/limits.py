@@ -85,8 +85,9 @@ def take_send(person: User | None, group: str) -> None:
 
 
 def take_guest(group: str) -> None:
-    """A new guest from this address. Sync."""
+    """A new guest from this address, who may have credit for nothing. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)
+    take("LIMIT_GUESTS_PER_DAY_ADDRESS", group)
 
 
 def take_sign_in(name: str, group: str) -> None:

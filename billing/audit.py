@@ -137,7 +137,10 @@ def _entries() -> Iterator[str]:
         LedgerEntry.objects.values("key").annotate(count=Count("id")).filter(count__gt=1)
     ):
         yield f"entry {repeated['key']}: booked {repeated['count']} times"
-    paid = _sum(Usage.objects.filter(key=OuterRef("key")), "charged_micro_usd")
+    same = Usage.objects.filter(
+        key=OuterRef("key"), person_id=OuterRef("purse_id"), price_id=OuterRef("price_id")
+    )
+    paid = _sum(same, "charged_micro_usd")
     charges = LedgerEntry.objects.filter(kind=Kind.CHARGE).annotate(used=paid)
     for charge in charges.exclude(amount_micro_usd=-F("used")).iterator(BATCH):
         yield f"charge {charge.key}: took {-charge.amount_micro_usd}, its usage says {charge.used}"

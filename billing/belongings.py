@@ -64,8 +64,7 @@ belongings = Belongings("billing", hand_over, erase, in_use, export)
 def _hand_over(guest_id: uuid.UUID, account_id: uuid.UUID, part: str) -> None:
     key = f"join:{guest_id}:{part}"
     with transaction.atomic():
-        # Always in the same order, lest two joins wait for each other.
-        purses = {one: ledger.lock_purse(one) for one in sorted((guest_id, account_id))}
+        purses = ledger.lock_purses((guest_id, account_id))
         guest, account = purses[guest_id], purses[account_id]
         if LedgerEntry.objects.filter(key=f"{key}:out").exists():
             return

@@ -19,6 +19,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -63,8 +64,8 @@ def on_signed_in(user: Any, **_: Any) -> None:
 
 def remember_addresses(person: User) -> None:
     """Note all verified addresses of somebody who leaves: none of them brings the credit again."""
-    claims = [SignUpClaim(address_hash=digest) for digest in _hashes(person)]
-    SignUpClaim.objects.bulk_create(claims, ignore_conflicts=True)
+    for digest in _hashes(person):
+        SignUpClaim.objects.get_or_create(address_hash=digest)
 
 
 def give_free_credit(now: datetime | None = None) -> int:
@@ -79,7 +80,11 @@ def give_free_credit(now: datetime | None = None) -> int:
         held_micro_usd=0,
         person_id__in=User.objects.filter(is_guest=False, is_active=True).values("id"),
     )
-    ids = list(due.order_by("zero_since").values_list("person_id", flat=True)[:FREE_BATCH])
+    had = LedgerEntry.objects.filter(
+        purse=OuterRef("person_id"), kind=Kind.FREE_CREDIT, at__gt=OuterRef("zero_since")
+    )
+    due = due.filter(~Exists(had)).order_by("zero_since")
+    ids = list(due.values_list("person_id", flat=True)[:FREE_BATCH])
     return sum(_give_free(person_id, since) for person_id in ids)
 
 

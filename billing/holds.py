@@ -79,7 +79,8 @@ def place(
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if hold is not None:
             return hold  # Not settled yet, of an earlier round: the worker raises it.
-        _require(purse, person, amount)
+        if amount > _room(purse, person, amount):
+            raise _refusal(purse, amount)
         return Hold.objects.create(
             key=hold_key,
             purse=purse,
@@ -99,26 +100,21 @@ def reserve(
 
     Raises OutOfCredit when the shortest useful answer is too dear; the hold stays as it is.
     """
-    hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
-    if hold is not None and hold.purse_id != person.id:
-        # The chat was brought to another account in the meantime: from here on that one pays.
-        release(call.hold_key)
-        hold = None
-    least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
     with transaction.atomic():
-        purse = ledger.lock_purse(person.id)
-        hold = _open_hold(call.hold_key, purse)
+        purse, hold = _lock_both(person, call.hold_key)
         if hold is not None and hold.attempt > call.attempt:
             # Another worker is further than this one, which will find itself fenced off.
             return _budget_of(hold, prompt_tokens, answer_tokens)
-        held = hold.amount_micro_usd if hold else 0
-        if hold is None:
-            _require(purse, person, least)
-        # Less than is held, when money was taken back since.
-        room = purse.available_micro_usd + held
-        if room < least:
-            raise OutOfCredit
-        amount = _share(price, prompt_tokens, answer_tokens, room)
+        held, at_least = hold.amount_micro_usd if hold else 0, 0
+        if hold is not None and hold.attempt == call.attempt:
+            # A worker before this one died here; or it is at it, and this one was frozen.
+            price, at_least = hold.price, held
+        least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
+        wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
+        room = _room(purse, person, wanted, held)
+        if least > room:
+            raise _refusal(purse, least)
+        amount = max(_share(price, prompt_tokens, answer_tokens, room), at_least)
         if hold is None:
             hold = Hold(key=call.hold_key, purse=purse, model=price.model, price=price)
             hold.chat_id, hold.reply_id = call.chat_id, call.reply_id
@@ -158,12 +154,12 @@ def release(hold_key: str) -> None:
 
 def paid_so_far(call: Call, used: Used | None) -> int | None:
     """What is paid for all attempts at an answer, this one too; None if none was on credit."""
-    earlier = Usage.objects.filter(reply_id=call.reply_id, free="").exclude(key=call.key)
-    costs = list(earlier.values_list("charged_micro_usd", flat=True))
+    settled = Usage.objects.filter(reply_id=call.reply_id, free="")
+    costs = dict(settled.values_list("key", "charged_micro_usd"))
     hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
-    if hold is not None and hold.attempt == call.attempt:
-        costs.append(min(_cost(hold.price, used), hold.amount_micro_usd) if used else 0)
-    return sum(costs) if costs else None
+    if call.key not in costs and hold is not None and hold.attempt == call.attempt:
+        costs[call.key] = min(_cost(hold.price, used), hold.amount_micro_usd) if used else 0
+    return sum(costs.values()) if costs else None
 
 
 # Private
@@ -185,13 +181,28 @@ def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
     return Budget(answer_tokens if affordable is None else affordable, limited=True)
 
 
-def _require(purse: Purse, person: User, amount: int) -> None:
-    """Raises OutOfCredit if so much is not there, after giving what the person has coming."""
-    if purse.available_micro_usd < amount:
+def _room(purse: Purse, person: User, wanted: int, held: int = 0) -> int:
+    """How much a hold that has `held` may have. Gives what the person has coming, if that falls
+    short of what is wanted. Less than is held, when money was taken back since."""
+    if purse.available_micro_usd + held < wanted:
         grants.give_first(purse, person)
-    if amount <= max(purse.available_micro_usd, 0):
-        return
-    raise CreditHeld if amount <= purse.balance_micro_usd else OutOfCredit
+    return max(purse.available_micro_usd + held, 0)
+
+
+def _refusal(purse: Purse, amount: int) -> OutOfCredit:
+    return CreditHeld() if amount <= purse.balance_micro_usd else OutOfCredit()
+
+
+def _lock_both(person: User, hold_key: str) -> tuple[Purse, Hold | None]:
+    """The person's purse and the open hold in it. One in another purse is closed: the chat was
+    brought to this account in the meantime, which pays from here on."""
+    found = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN)
+    purses = ledger.lock_purses({person.id, *found.values_list("purse_id", flat=True)})
+    mine = purses.pop(person.id)
+    for other in purses.values():
+        if left := _open_hold(hold_key, other):
+            _close(left, other)
+    return mine, _open_hold(hold_key, mine)
 
 
 def _open_hold(hold_key: str, purse: Purse) -> Hold | None:
@@ -206,8 +217,8 @@ def _count(call: Call, used: Used | None, hold: Hold | None, purse: Purse | None
     if hold is not None and purse is not None and hold.attempt == call.attempt:
         cost = _cost(hold.price, used)
         charged = min(cost, hold.amount_micro_usd)
-        _write_usage(call, used, cost, charged, hold.price, "", hold.purse_id)
-        if charged:
+        is_new = _write_usage(call, used, cost, charged, hold.price, "", hold.purse_id)
+        if is_new and charged:
             ledger.charge(
                 purse, hold, charged, key=call.key, price_id=hold.price_id, reason=call.purpose
             )
@@ -229,34 +240,32 @@ def _write_usage(
     price: Price | None,
     free: str,
     person_id: uuid.UUID,
-) -> None:
-    Usage.objects.bulk_create(
-        [
-            Usage(
-                key=call.key,
-                person_id=person_id,
-                purpose=call.purpose,
-                chat_id=call.chat_id,
-                reply_id=call.reply_id,
-                attempt=call.attempt,
-                model=call.model,
-                day=timezone.now().astimezone(UTC).date(),
-                prompt_tokens=used.prompt_tokens,
-                completion_tokens=used.completion_tokens,
-                cached_tokens=used.cached_tokens,
-                reasoning_tokens=used.reasoning_tokens,
-                cache_write_tokens=used.cache_write_tokens,
-                estimated=used.estimated,
-                cost_micro_usd=cost,
-                cost_by_provider=price is not None and used.cost_micro_usd is not None,
-                charged_micro_usd=charged,
-                free=free,
-                price=price,
-            )
-        ],
-        # Free calls lock nothing: another process may write the same one at the same time.
-        ignore_conflicts=bool(free),
+) -> bool:
+    """False: it is there. Free calls lock nothing, so another process may just have written it."""
+    _, is_new = Usage.objects.get_or_create(
+        key=call.key,
+        defaults={
+            "person_id": person_id,
+            "purpose": call.purpose,
+            "chat_id": call.chat_id,
+            "reply_id": call.reply_id,
+            "attempt": call.attempt,
+            "model": call.model,
+            "day": timezone.now().astimezone(UTC).date(),
+            "prompt_tokens": used.prompt_tokens,
+            "completion_tokens": used.completion_tokens,
+            "cached_tokens": used.cached_tokens,
+            "reasoning_tokens": used.reasoning_tokens,
+            "cache_write_tokens": used.cache_write_tokens,
+            "estimated": used.estimated,
+            "cost_micro_usd": cost,
+            "cost_by_provider": price is not None and used.cost_micro_usd is not None,
+            "charged_micro_usd": charged,
+            "free": free,
+            "price": price,
+        },
     )
+    return is_new
 
 
 def _cost(price: Price, used: Used) -> int:

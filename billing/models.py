@@ -1,9 +1,10 @@
 """Money and usage. Whole micro-USD everywhere: a millionth of a dollar, no fractions, no floats.
 
-What makes the books right is in the database (migration initial), for whoever is connected to it:
-entries, prices and usage are never changed and never deleted; an entry must follow from the one
-before it; a purse can show no balance but that of its last entry and no other held sum than that
-of its open holds; no hold is made or raised beyond the balance; a charge is drawn from a hold.
+What makes the books right is in the database (migrations initial and guards), for whoever is
+connected to it: entries, prices and usage are never changed, deleted or put in another's place; an
+entry must follow from the one before it; a purse can show no balance but that of its last entry and
+no other held sum than that of its open holds; no hold is made or raised beyond the balance; a
+charge is drawn from a hold; what is given once in a life is one entry.
 A change of these tables that makes SQLite rebuild one (AlterField, ...) must make its triggers
 again.
 """
@@ -161,6 +162,11 @@ class LedgerEntry(models.Model):
         verbose_name_plural = _("ledger entries")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["purse", "number"], name="ledger_number_once"),
+            models.UniqueConstraint(
+                fields=["purse", "kind"],
+                condition=Q(kind__in=["signup_credit", "guest_budget"]),
+                name="ledger_given_once",
+            ),
             models.CheckConstraint(condition=~Q(amount_micro_usd=0), name="ledger_amount_not_0"),
             models.CheckConstraint(
                 condition=~Q(

@@ -101,11 +101,12 @@ class AnswerBill:
         """What is paid for the answer in all; where nothing is, what the provider says it cost."""
         if not self.tried:
             return None
-        if self.model is not None and paying.free_reason(self.model):
-            return usage.cost_micro_usd if usage else None
         last = self.tried[-1]
         call = paying.call_of(self._order.reply, last.number, last.model, "")
-        return await sync_to_async(holds.paid_so_far)(call, last.used)
+        paid = await sync_to_async(holds.paid_so_far)(call, last.used)
+        if paid is None and usage and self.model is not None and paying.free_reason(self.model):
+            return usage.cost_micro_usd
+        return paid
 
     def usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
         """What the answer as a whole used: providers tell it for a call that ended well, only.

@@ -10,7 +10,8 @@ SENTENCES = {
         "This answer was interrupted too often. What was written is kept; you can continue it."
     ),
     OUT_OF_CREDIT: (
-        "Your credit is used up. What was written is kept; add credit, then continue the answer."
+        "Your credit did not reach further. What was written is kept; continue the answer with "
+        "what is left, or add credit first."
     ),
     CREDIT_HELD: (
         "Your credit is set aside for other answers. What was written is kept; continue this one "

@@ -92,12 +92,24 @@ def used_by_bill(bill: dict[str, Any]) -> Used | None:
 
 def attempts_of(entries: Iterable[Entry], reply_id: str) -> list[Attempt]:
     """All attempts at an answer that a chat's entries tell of, in order."""
-    attempts: list[Attempt] = []
-    text, reasoning = "", ""
+    name = reply_id.encode()
+    return attempts_by_reply(entry for entry in entries if name in entry.data).get(reply_id, [])
+
+
+def attempts_by_reply(entries: Iterable[Entry]) -> dict[str, list[Attempt]]:
+    """The same of every answer in a chat, read once."""
+    events: dict[str, list[ev.AnyEvent]] = {}
     for entry in entries:
         event = ev.parse(entry.data)
-        if event is None or getattr(event, "message", None) != reply_id:
-            continue
+        if event is not None and (reply_id := getattr(event, "message", None)):
+            events.setdefault(reply_id, []).append(event)
+    return {reply_id: _attempts(told) for reply_id, told in events.items()}
+
+
+def _attempts(events: list[ev.AnyEvent]) -> list[Attempt]:
+    attempts: list[Attempt] = []
+    text, reasoning = "", ""
+    for event in events:
         match event:
             case ev.MessageStarted() | ev.MessageResumed():
                 attempts.append(_begun(event, reasoning))

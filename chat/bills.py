@@ -1,5 +1,6 @@
 """Bills against the log: for the audit, and for holds that a crash has left behind."""
 
+import asyncio
 import logging
 import uuid
 from datetime import timedelta
@@ -13,10 +14,10 @@ from billing import holds
 from billing.audit import Findings, used_of
 from billing.models import Hold, Usage
 from billing.prices import Used
-from chat.attempts import Attempt, attempts_of
+from chat.attempts import Attempt, attempts_by_reply, attempts_of
 from chat.models import Chat, Reply
 from chat.settling import charge
-from streams.log import get_log
+from streams.log import Entry, get_log
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +74,20 @@ async def _check_chat(chat_id: uuid.UUID) -> tuple[int, list[str]]:
     if not replies:
         return 0, []
     entries = await get_log().read(stream, chat=str(chat_id))
+    # In a thread: a long chat takes seconds, in which this worker must go on renewing its leases.
+    return len(replies), await asyncio.to_thread(_compare_all, replies, entries)
+
+
+def _compare_all(replies: list[tuple[Reply, dict[int, Usage]]], entries: list[Entry]) -> list[str]:
+    told = attempts_by_reply(entries)
     differences: list[str] = []
     for reply, usage in replies:
-        tried = [a for a in attempts_of(entries, str(reply.id)) if a.number <= reply.attempts]
+        tried = [a for a in told.get(str(reply.id), []) if a.number <= reply.attempts]
         differences += _compare(reply, tried, usage)
-    return len(replies), differences
+    return differences
 
 
 def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> list[str]:
-    if not tried:
-        # The log of this chat is gone: there is nothing to compare with.
-        return []
     if all(attempt.bill is None for attempt in tried) and not usage:
         return []  # From before there were bills.
     differences = []
@@ -95,7 +99,7 @@ def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> lis
         elif used is None and row is not None:
             differences.append(f"{name}: {row.charged_micro_usd} charged, nothing in the log")
         elif used is not None and row is not None:
-            if row.price_id is None or not row.cost_by_provider:
+            if row.price_id is None:
                 same = _tokens(used_of(row)) == _tokens(used)
             else:
                 same = used_of(row) == used
@@ -104,6 +108,7 @@ def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> lis
     differences += [
         f"answer {reply.id}, attempt {number}: {row.charged_micro_usd} charged, not in the log"
         for number, row in usage.items()
+        if tried or row.charged_micro_usd  # A log that is lost: what was free is not missed.
     ]
     return differences
 
@@ -145,7 +150,9 @@ def _reply_of(hold: Hold) -> Reply | None:
 
 def _settle(reply: Reply, tried: list[Attempt]) -> None:
     with transaction.atomic():
-        Chat.objects.select_for_update().filter(id=reply.chat_id).first()
+        chats = Chat.objects.select_for_update().filter(owner_id=reply.chat.owner_id)
+        if not chats.filter(id=reply.chat_id).exists():
+            return  # Brought to an account, or erased, since its log was read.
         if not Reply.objects.filter(id=reply.id, finished_at=None).exists():
             charge(reply, tried, None, last=True)
 
@@ -161,9 +168,8 @@ def _ended(chat_id: uuid.UUID) -> tuple[str, list[tuple[Reply, dict[int, Usage]]
     chat = Chat.objects.select_related("owner").filter(id=chat_id).first()
     if chat is None:
         return "", []
-    replies = list(chat.replies.filter(state__in=Reply.FINAL))
-    usage: dict[uuid.UUID | None, dict[int, Usage]] = {reply.id: {} for reply in replies}
-    ids = [reply.id for reply in replies]
-    for row in Usage.objects.filter(reply_id__in=ids, purpose=Usage.Purpose.ANSWER):
-        usage[row.reply_id][row.attempt] = row
-    return chat.owner.stream, [(reply, usage[reply.id]) for reply in replies]
+    replies = list(chat.replies.filter(state__in=Reply.FINAL).only("attempts"))
+    usage: dict[uuid.UUID | None, dict[int, Usage]] = {}
+    for row in Usage.objects.filter(chat_id=chat_id, purpose=Usage.Purpose.ANSWER):
+        usage.setdefault(row.reply_id, {})[row.attempt] = row
+    return chat.owner.stream, [(reply, usage.get(reply.id, {})) for reply in replies]

@@ -5,12 +5,14 @@ the operator pays.
 """
 
 import logging
+import uuid
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db import transaction
 
 from accounts.models import User
 from billing import holds, openrouter_prices, prices
@@ -46,7 +48,16 @@ def free_reason(model: Model) -> str:
 
 def free_by_name(model_id: str) -> str:
     """The same of a model that is not at hand, as far as its name tells."""
-    return str(Usage.Free.OWN_KEY) if is_own(model_id) else ""
+    if is_own(model_id):
+        return str(Usage.Free.OWN_KEY)
+    if model_id.partition("/")[0] in LOCAL_ENDPOINTS:
+        return str(Usage.Free.LOCAL)
+    return "" if settings.BILLING else str(Usage.Free.HOUSE)
+
+
+def was_counted(reply_id: uuid.UUID) -> bool:
+    """Whether an answer of this id, of a chat that is erased perhaps, is in the books."""
+    return Usage.objects.filter(reply_id=reply_id).exists()
 
 
 def price_of(model: Model, *, noted_will_do: bool = False) -> Price:
@@ -114,11 +125,14 @@ def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: 
     Raises OutOfCredit; FencedError when the chat has gone to an account, or with its owner, since
     the order was loaded: whoever goes on with it there has the hold.
     """
-    if not Chat.objects.filter(id=order.reply.chat_id, owner_id=order.owner_id).exists():
-        raise FencedError(order.reply_id)
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
     call = call_of(order.reply, attempt, model.id, "")
-    return holds.reserve(order.reply.chat.owner, call, price, tokens, most)
+    with transaction.atomic():
+        # Locked: a worker that was frozen here would otherwise hold for whom the chat has left.
+        own = Chat.objects.select_for_update().filter(owner_id=order.owner_id)
+        if not own.filter(id=order.reply.chat_id).exists():
+            raise FencedError(order.reply_id)
+        return holds.reserve(order.reply.chat.owner, call, price, tokens, most)
 
 
 def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:

@@ -242,6 +242,8 @@ def _create_reply(
     digest: str,
     outbox: list[dict[str, Any]],
 ) -> Reply:
+    if paying.was_counted(reply_id):
+        raise IdReused  # Its charges have the name of an answer that is erased.
     waits_for = parent.awaited_below() if parent else None
     reply = Reply.objects.create(
         id=reply_id,

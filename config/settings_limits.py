@@ -14,6 +14,9 @@ LIMIT_SENDS_PER_MINUTE_ADDRESS = env.int("LIMIT_SENDS_PER_MINUTE_ADDRESS", 240, 
 LIMIT_SENDS_PER_DAY_GUEST = env.int("LIMIT_SENDS_PER_DAY_GUEST", 200, validate=_COUNT)
 LIMIT_SENDS_PER_DAY_ACCOUNT = env.int("LIMIT_SENDS_PER_DAY_ACCOUNT", 2_000, validate=_COUNT)
 LIMIT_GUESTS_PER_HOUR_ADDRESS = env.int("LIMIT_GUESTS_PER_HOUR_ADDRESS", 30, validate=_COUNT)
+# Guests and new accounts have credit for nothing: these two bound what one address can cost a day.
+LIMIT_GUESTS_PER_DAY_ADDRESS = env.int("LIMIT_GUESTS_PER_DAY_ADDRESS", 100, validate=_COUNT)
+LIMIT_SIGN_UPS_PER_DAY_ADDRESS = env.int("LIMIT_SIGN_UPS_PER_DAY_ADDRESS", 100, validate=_COUNT)
 LIMIT_SEARCHES_PER_MINUTE_USER = env.int("LIMIT_SEARCHES_PER_MINUTE_USER", 120, validate=_COUNT)
 # Renaming, pinning, choosing a branch, settings, ...: each is an entry in a log, or told around.
 LIMIT_CHANGES_PER_MINUTE_USER = env.int("LIMIT_CHANGES_PER_MINUTE_USER", 300, validate=_COUNT)
@@ -42,7 +45,9 @@ ACCOUNT_RATE_LIMITS = {
         (LIMIT_FAILED_LOGINS_PER_MINUTE_ADDRESS, "m/ip"),
         (LIMIT_FAILED_LOGINS_PER_HOUR_NAME, "h/key"),
     ),
-    "signup": allauth_rates((LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS, "m/ip")),
+    "signup": allauth_rates(
+        (LIMIT_SIGN_UPS_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_SIGN_UPS_PER_DAY_ADDRESS, "d/ip")
+    ),
     "request_login_code": allauth_rates(
         (LIMIT_CODES_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_CODES_PER_MINUTE_NAME, "m/key")
     ),

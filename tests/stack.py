@@ -37,6 +37,8 @@ def clean_environment(**more: str) -> dict[str, str]:
 # The tests and the bench are many people on one address.
 UNLIMITED = {
     "LIMIT_GUESTS_PER_HOUR_ADDRESS": "0",
+    "LIMIT_GUESTS_PER_DAY_ADDRESS": "0",
+    "LIMIT_SIGN_UPS_PER_DAY_ADDRESS": "0",
     "LIMIT_SENDS_PER_MINUTE_ADDRESS": "0",
     "LIMIT_SENDS_PER_MINUTE_GUEST": "0",
     "LIMIT_SENDS_PER_DAY_GUEST": "0",

@@ -7,6 +7,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from config.env import allauth_rates
+from tests.accounts.people import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +63,14 @@ def test_past_a_limit_it_is_429_with_when_to_come_back(alice, settings):
     assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
     assert refused["Retry-After"] == "60"
     assert b"too often" in refused.content
+
+
+def test_one_address_makes_only_so_many_accounts_a_day(settings, mailbox):
+    """Each may have credit for nothing."""
+    assert settings.ACCOUNT_RATE_LIMITS["signup"] == "20/m/ip,100/d/ip"
+    settings.ACCOUNT_RATE_LIMITS = {"signup": allauth_rates((0, "m/ip"), (2, "d/ip"))}
+    statuses = []
+    for number in range(3):
+        fields = {"email": f"somebody{number}@example.org", "password1": PASSWORD}
+        statuses.append(Client().post("/account/signup/", fields).status_code)
+    assert statuses == [HTTPStatus.FOUND, HTTPStatus.FOUND, HTTPStatus.TOO_MANY_REQUESTS]

@@ -4,10 +4,12 @@ import threading
 import uuid
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connections
 
 from accounts.models import User
 from billing import holds, ledger, prices
+from billing.belongings import belongings
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price
 from billing.prices import Rates, Used
@@ -104,6 +106,35 @@ def test_two_hundred_calls_at_once_never_cost_more_than_there_is(alice):
     assert left == ledger.Balance(CENT - spent, 0, CENT - spent)
     assert left.balance_micro_usd >= 0
     assert spent > 0
+
+
+def test_guests_who_join_while_their_answers_are_brought_along_block_nobody(alice):
+    """Both take the guest's purse and the account's, from two sides: the hold moves once, and all
+    of them come to an end."""
+    price = price_of(MODEL)
+    guests = [User.objects.create(is_guest=True, password="!") for _ in range(20)]
+    ledger.post(alice.id, "top_up", 1_000_000, key="more")
+    calls = []
+    for guest in guests:
+        reply = uuid.uuid4()
+        key = holds.answer_key(reply)
+        holds.place(guest, key, price, 20, chat_id=None, reply_id=reply)
+        ledger.post(guest.id, "adjustment", 1_000, key=f"gift:{guest.id}", reason="Sorry")
+        calls.append(holds.Call(key, f"{key}:1", "answer", alice.id, MODEL.id, None, reply, 1))
+
+    def one(number):
+        guest, call = guests[number // 2], calls[number // 2]
+        if number % 2:
+            return async_to_sync(belongings.hand_over)(guest, alice, False)
+        return holds.reserve(alice, call, price, 20, 300).max_tokens
+
+    results = at_once(one, 2 * len(guests))
+    assert {results[number] for number in range(0, 40, 2)} == {300}, results
+    assert [results[number] for number in range(1, 40, 2)] == [None] * 20
+    left = ledger.balance(alice.id)
+    assert left.balance_micro_usd == CENT + 1_000_000 + 20 * 1_000
+    assert left.held_micro_usd == 20 * (20 * 10 + 300 * 20)
+    assert Hold.objects.filter(state="open").count() == 20
 
 
 def test_the_same_entry_from_many_threads_is_booked_once(alice):

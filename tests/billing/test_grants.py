@@ -348,3 +348,14 @@ def test_a_free_credit_that_leaves_one_at_zero_is_given_once_and_holds_up_nobody
         clock.move_to(first + dt.timedelta(days=62))
         assert grants.give_free_credit() == 1
     assert (balance(alice), balance(bob)) == (505, 705)
+
+
+def test_whoever_had_it_and_is_still_at_zero_takes_nobodys_turn(settings, monkeypatch):
+    monkeypatch.setattr(grants, "FREE_BATCH", 1)
+    settings.CREDIT_FREE_MICRO_USD = 500
+    first = dt.datetime(2026, 1, 1, tzinfo=UTC)
+    with time_machine.travel(first, tick=False) as clock:
+        alice, bob = at_zero(), at_zero("bob@example.org")
+        clock.move_to(first + dt.timedelta(days=31))
+        assert [grants.give_free_credit() for _ in range(3)] == [1, 1, 0]
+    assert (balance(alice), balance(bob)) == (505, 505)

@@ -1,6 +1,7 @@
 """A worker, a model and a person, in one process: real Redis, real database, real HTTP."""
 
 import asyncio
+import math
 import uuid
 
 import pytest
@@ -8,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
 
+from billing import chores
 from chat.catalogue import reset_catalogue
 from chat.transcript import fold_entries
 from chat.worker import Worker
@@ -33,8 +35,10 @@ def fake_model():
 
 
 @pytest.fixture
-def holdfast(transactional_db, redis_url, fake_model, settings):
-    """Settings that lead to the fake model, and nothing running yet."""
+def holdfast(transactional_db, redis_url, fake_model, settings, monkeypatch):
+    """Settings that lead to the fake model, and nothing running yet. Workers do not audit: the
+    thread of its own in which they do shares no tables of an SQLite in memory."""
+    monkeypatch.setattr(chores, "_ask_at", math.inf)
     settings.OPENAI_API_KEY = "sk-test"
     settings.OPENAI_BASE_URL = fake_model.base_url
     settings.BACKGROUND_CALLS = False

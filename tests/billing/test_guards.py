@@ -1,0 +1,106 @@
+"""What the database refuses besides changes and deletions: tests/billing/test_ledger.py."""
+
+import importlib
+import uuid
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing import holds, ledger
+from billing.models import Hold, LedgerEntry, Price, SignUpClaim, TopUp, Usage
+from billing.prices import Used
+
+pytestmark = pytest.mark.django_db(transaction=True)
+guards = importlib.import_module("billing.migrations.0004_guards")
+
+
+@pytest.fixture
+def books(monkeypatch):
+    """A row in each table of the books; gives the person's id."""
+    monkeypatch.setattr(ledger, "on_change", [])
+    person = User.objects.create(is_guest=True, password="!")
+    rates = {"input_micro_usd": 10_000_000, "output_micro_usd": 20_000_000}
+    price = Price.objects.create(
+        model="m/a", version=1, valid_from=timezone.now(), source="staff", **rates
+    )
+    reply = uuid.uuid4()
+    key = holds.answer_key(reply)
+    call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
+    holds.reserve(person, call, price, 10, 1_000)
+    holds.settle(call, Used(10, 100))
+    SignUpClaim.objects.create(address_hash="0" * 64)
+    cents = {"credit_cents": 500, "fee_cents": 50, "total_cents": 550}
+    TopUp.objects.create(person_id=person.id, expires_at=timezone.now(), **cents)
+    return person.id
+
+
+def refused(statement):
+    with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def contents(table):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM billing_{table} ORDER BY 1")
+        return cursor.fetchall()
+
+
+@pytest.mark.parametrize("table", sorted(set(guards.SAME) - {"auditrun"}))
+def test_a_table_is_not_emptied_and_no_row_put_in_anothers_place(books, table):
+    before = contents(table)
+    assert before
+    if connection.vendor == "postgresql":
+        refused(f"TRUNCATE billing_{table} CASCADE")
+    else:
+        refused(f"INSERT OR REPLACE INTO billing_{table} SELECT * FROM billing_{table}")
+    assert contents(table) == before
+
+
+def test_a_version_of_a_price_is_not_put_in_anothers_place(books):
+    """INSERT OR REPLACE of SQLite fires no trigger for what it deletes."""
+    with connection.cursor() as cursor:
+        columns = "version, valid_from, source, output_micro_usd, per_request_micro_usd"
+        insert = f"INTO billing_price (model, input_micro_usd, {columns})"
+        cursor.execute(f"INSERT {insert} SELECT 'm/b', 7, {columns} FROM billing_price")
+        again = f"{insert} SELECT 'm/b', 1, {columns} FROM billing_price WHERE model = 'm/a'"
+    refused(f"INSERT OR REPLACE {again}" if connection.vendor == "sqlite" else f"INSERT {again}")
+    assert Price.objects.get(model="m/b").input_micro_usd == 7
+
+
+def test_an_entry_is_of_a_kind_that_is_known(books):
+    assert set(guards.KINDS) == set(LedgerEntry.Kind.values)
+    before = ledger.balance(books).balance_micro_usd
+    with pytest.raises(DatabaseError), transaction.atomic():
+        LedgerEntry.objects.create(
+            purse_id=books,
+            number=3,
+            kind="CHARGE",
+            amount_micro_usd=5,
+            balance_after_micro_usd=before + 5,
+            key="made up",
+        )
+    assert ledger.balance(books).balance_micro_usd == before
+
+
+@pytest.mark.parametrize("kind", ["guest_budget", "signup_credit"])
+def test_what_is_given_once_in_a_life_is_not_given_again_under_another_key(kind):
+    person = uuid.uuid4()
+    ledger.post(person, kind, 5, key="one")
+    with pytest.raises(DatabaseError):
+        ledger.post(person, kind, 5, key="two")
+    ledger.post(person, "free_credit", 5, key="three")
+    ledger.post(person, "free_credit", 5, key="four")
+    ledger.post(uuid.uuid4(), kind, 5, key="five")
+    assert ledger.balance(person).balance_micro_usd == 15
+
+
+def test_rows_that_do_not_meet_go_in(books):
+    """The guards hold up nothing that is new."""
+    assert Usage.objects.count() == Hold.objects.count() == 1
+    holds.release(Hold.objects.get().key)
+    person = User.objects.get(id=books)
+    reply = Hold.objects.get().reply_id
+    holds.place(person, holds.answer_key(reply), Price.objects.get(), 1, chat_id=None)
+    assert Hold.objects.count() == 2

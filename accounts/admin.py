@@ -130,6 +130,12 @@ class UserAdmin(admin.ModelAdmin[User]):
         cls.more_columns.append(column)
         cls.more_annotations.append(annotate)
 
+    @classmethod
+    def add_action(cls, action: Any, permission: str, may: Callable[[HttpRequest], bool]) -> None:
+        """For the apps above: something that may be done to people, by those who `may`."""
+        cls.actions = [*cls.actions, action]
+        setattr(cls, f"has_{permission}_permission", staticmethod(may))
+
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         return [*self.list_display, *self.more_columns]
 

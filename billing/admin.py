@@ -1,96 +1,49 @@
 """Billing in the admin: lists to be read, and the acts of staff. See also billing/admin_reports.py.
 
-Nothing is edited in place: the database refuses it. What may be done is an act with a reason.
+Nothing is edited in place: the database refuses it. What may be done is an act with a reason. Each
+list leads to the others by what is in its rows: a person, an answer, a top-up, a payment.
 """
 
 from typing import ClassVar
 
-from django.conf import settings
 from django.contrib import admin
-from django.db.models import BigIntegerField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import UserAdmin
 from accounts.models import User
-from accounts.read_only_admin import ReadOnlyAdmin
-from billing import admin_reports, explanations  # noqa: F401 (registers its pages)
-from billing.admin_actions import change_credit, refund
-from billing.admin_lists import MoneyAdmin, money
+from billing import admin_people, admin_reports, admin_top_ups, explanations  # noqa: F401 (registers)
+from billing.admin_lists import MoneyAdmin, UtcAdmin, money, rows_of, short, side_by_side, when
 from billing.admin_prices import PriceAdmin  # noqa: F401 (registers it)
-from billing.models import AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
-from billing.money import MICRO_PER_CENT, dollars
-
-
-@admin.register(Purse)
-class PurseAdmin(MoneyAdmin):
-    list_display = [
-        "person",
-        money("balance_micro_usd", _("balance")),
-        money("held_micro_usd", _("held")),
-        "entries",
-        "zero_since",
-        "created_at",
-        "books",
-    ]
-    list_filter = ["zero_since", "created_at"]
-    search_fields = ["person_id", "email"]
-    date_hierarchy = "created_at"
-    ordering = ["-created_at"]
-    actions = [change_credit]
-    totals: ClassVar = {_("Balances"): "balance_micro_usd", _("Held"): "held_micro_usd"}
-    csv_fields: ClassVar = [
-        "person_id",
-        "email",
-        "balance_micro_usd",
-        "held_micro_usd",
-        "zero_since",
-        "created_at",
-    ]
-
-    def has_give_credit_permission(self, request: HttpRequest) -> bool:
-        may = ("billing.give_credit", "billing.adjust_credit")
-        return any(request.user.has_perm(name) for name in may)
-
-    @admin.display(description="")
-    def books(self, purse: Purse) -> str:
-        query = f"?q={purse.person_id}"
-        links = [
-            (reverse("admin:billing_ledgerentry_changelist") + query, gettext("ledger")),
-            (reverse("admin:billing_usage_changelist") + query, gettext("usage")),
-        ]
-        return format_html('<a href="{}">{}</a> · <a href="{}">{}</a>', *links[0], *links[1])
+from billing.models import AuditRun, Hold, LedgerEntry, Usage
 
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(MoneyAdmin):
     list_display = [
-        "at",
+        when("at", _("at")),
         "person",
         "kind",
         money("amount_micro_usd", _("amount")),
         money("balance_after_micro_usd", _("balance after")),
+        "what_for",
         "reason",
         "staff",
-        "reply_id",
-        "top_up_id",
     ]
     list_filter = ["kind", "at"]
-    search_fields = [
-        "purse__person_id",
-        "email",
-        "key",
-        "reason",
-        "staff_email",
-        "reply_id",
-        "top_up_id",
-    ]
+    search_fields = ["purse__person_id", "key", "reason", "staff_email"]
+    search_hint = _(
+        "Email address of a person or of staff; whole id of a person, chat, answer, top-up, or of "
+        "a payment at Stripe; words of a reason."
+    )
+    id_fields: ClassVar = ["reply_id", "chat_id", "top_up_id", "staff_id"]
+    top_up_field = "top_up_id"
     date_hierarchy = "at"
-    ordering = ["-at", "-id"]
+    # As they came, which is by `at` as well.
+    ordering = ["-id"]
     list_select_related = ["price"]
     readonly_fields = ["how_it_adds_up"]
     person_field = "purse_id"
@@ -120,7 +73,18 @@ class LedgerEntryAdmin(MoneyAdmin):
         rows: QuerySet[LedgerEntry] = super().get_queryset(request)
         return rows.annotate(staff_email=Subquery(staff[:1]))
 
-    @admin.display(description=_("by"), ordering="staff_email")
+    @admin.display(description=_("what for"))
+    def what_for(self, entry: LedgerEntry) -> str:
+        if entry.top_up_id:
+            said = gettext("top-up %(id)s") % {"id": short(entry.top_up_id)}
+            return rows_of("topup", entry.top_up_id, said)
+        if entry.reply_id:
+            model = entry.price.model if entry.price else ""
+            said = gettext("answer %(id)s") % {"id": short(entry.reply_id)}
+            return format_html("{} {}", rows_of("usage", entry.reply_id, said), model)
+        return ""
+
+    @admin.display(description=_("by"))
     def staff(self, entry: LedgerEntry) -> str:
         """Their id, when they are not here any more."""
         name: str | None = entry.staff_email  # type: ignore[attr-defined]
@@ -142,20 +106,22 @@ def _explanation(call: Usage | None) -> str:
 @admin.register(Hold)
 class HoldAdmin(MoneyAdmin):
     list_display = [
-        "created_at",
+        when("created_at", _("created")),
         "person",
-        "key",
         "state",
-        "model",
         money("amount_micro_usd", _("held")),
         money("charged_micro_usd", _("charged")),
+        "what_for",
+        "model",
         "attempt",
-        "updated_at",
+        when("updated_at", _("changed")),
     ]
     list_filter = ["state", "created_at", "model"]
-    search_fields = ["purse__person_id", "email", "key"]
+    search_fields = ["purse__person_id", "key", "model"]
+    search_hint = _("Email address; whole id of a person, chat or answer; model.")
+    id_fields: ClassVar = ["reply_id", "chat_id"]
     date_hierarchy = "created_at"
-    ordering = ["-created_at"]
+    ordering = ["-id"]
     person_field = "purse_id"
     csv_order = "id"
     totals: ClassVar = {_("Held"): "amount_micro_usd", _("Charged"): "charged_micro_usd"}
@@ -168,34 +134,53 @@ class HoldAdmin(MoneyAdmin):
         "model",
         "amount_micro_usd",
         "charged_micro_usd",
+        "chat_id",
+        "reply_id",
         "attempt",
         "updated_at",
     ]
+
+    @admin.display(description=_("what for"), ordering="key")
+    def what_for(self, hold: Hold) -> str:
+        """What has been drawn from it: its usage, in any attempt."""
+        kind = hold.key.partition(":")[0]
+        return (
+            rows_of("usage", hold.reply_id, f"{kind} {short(hold.reply_id)}")
+            if hold.reply_id
+            else hold.key
+        )
 
 
 @admin.register(Usage)
 class UsageAdmin(MoneyAdmin):
     list_display = [
-        "at",
+        when("at", _("at")),
         "person",
-        "model",
-        "purpose",
+        money("charged_micro_usd", _("charged")),
+        money("cost_micro_usd", _("cost")),
         "prompt_tokens",
         "completion_tokens",
-        money("cost_micro_usd", _("cost")),
-        money("charged_micro_usd", _("charged")),
+        "price_or_model",
+        "links",
+        "purpose",
         "free",
         "estimated",
-        "price",
     ]
     list_filter = ["purpose", "free", "estimated", "cost_by_provider", "at", "model"]
-    search_fields = ["person_id", "email", "reply_id", "chat_id", "model"]
+    search_fields = ["person_id", "key", "model"]
+    search_hint = _("Email address; whole id of a person, chat or answer; model.")
+    id_fields: ClassVar = ["reply_id", "chat_id"]
     date_hierarchy = "at"
-    ordering = ["-at", "-id"]
+    ordering = ["-id"]
     list_select_related = ["price"]
     readonly_fields = ["how_it_adds_up"]
     csv_order = "id"
-    totals: ClassVar = {_("Cost"): "cost_micro_usd", _("Charged"): "charged_micro_usd"}
+    totals: ClassVar = {
+        _("Prompts, tokens"): "prompt_tokens",
+        _("Answers, tokens"): "completion_tokens",
+        _("Cost"): "cost_micro_usd",
+        _("Charged"): "charged_micro_usd",
+    }
     csv_fields: ClassVar = [
         "at",
         "person_id",
@@ -222,110 +207,38 @@ class UsageAdmin(MoneyAdmin):
     def how_it_adds_up(self, call: Usage) -> str:
         return _explanation(call)
 
+    @admin.display(description=_("model and price"), ordering="model")
+    def price_or_model(self, call: Usage) -> str:
+        """The name of a price begins with its model."""
+        return str(call.price or call.model)
 
-@admin.register(TopUp)
-class TopUpAdmin(MoneyAdmin):
-    list_display = [
-        "created_at",
-        "person",
-        money("credit_micro_usd", _("credit")),
-        money("fee_micro_usd", _("fee")),
-        money("total_micro_usd", _("total")),
-        "state",
-        "refunded",
-        "disputed",
-        "paid_at",
-        "livemode",
-        "problem",
-    ]
-    list_filter = ["state", "livemode", "created_at", "paid_at"]
-    search_fields = ["person_id", "email", "id", "session_id", "payment_intent_id", "charge_id"]
-    date_hierarchy = "created_at"
-    ordering = ["-created_at"]
-    actions = [refund]
-    csv_fields: ClassVar = [
-        "created_at",
-        "person_id",
-        "email",
-        "id",
-        "credit_cents",
-        "fee_cents",
-        "total_cents",
-        "state",
-        "paid_at",
-        "refunded_cents",
-        "disputed_cents",
-        "payment_intent_id",
-        "charge_id",
-        "livemode",
-        "problem",
-    ]
-
-    def has_refund_payment_permission(self, request: HttpRequest) -> bool:
-        may: bool = request.user.has_perm("billing.refund_payment")
-        return may and bool(settings.STRIPE_SECRET_KEY)
-
-    @admin.display(description=_("refunded"), ordering="refunded_cents")
-    def refunded(self, top_up: TopUp) -> str:
-        return _cents(top_up.refunded_cents)
-
-    @admin.display(description=_("disputed"), ordering="disputed_cents")
-    def disputed(self, top_up: TopUp) -> str:
-        return _cents(top_up.disputed_cents)
-
-    def totals_of(self, rows: QuerySet[TopUp]) -> list[tuple[str, str]]:
-        paid = Q(state=TopUp.State.PAID)
-        sums = rows.order_by().aggregate(
-            paid=Sum("total_cents", filter=paid),
-            fees=Sum("fee_cents", filter=paid),
-            refunded=Sum("refunded_cents"),
-            disputed=Sum("disputed_cents"),
-        )
-        labels = (_("Paid"), _("Fees"), _("Refunded"), _("Disputed"))
-        cents = [total or 0 for total in sums.values()]
-        return [
-            (str(label), dollars(of_label * MICRO_PER_CENT))
-            for label, of_label in zip(labels, cents, strict=True)
-        ]
-
-
-def _cents(cents: int) -> str:
-    return dollars(cents * MICRO_PER_CENT) if cents else ""
+    @admin.display(description=_("more"))
+    def links(self, call: Usage) -> str:
+        """The other calls of the answer and of the chat, and what the ledger has of the answer."""
+        links = []
+        if call.reply_id:
+            links.append(rows_of("usage", call.reply_id, gettext("answer")))
+            links.append(rows_of("ledgerentry", call.reply_id, gettext("ledger")))
+        if call.chat_id:
+            links.append(rows_of("usage", call.chat_id, gettext("chat")))
+        return side_by_side(links)
 
 
 @admin.register(AuditRun)
-class AuditRunAdmin(ReadOnlyAdmin):
-    list_display = ["finished_at", "is_right", "checked"]
+class AuditRunAdmin(UtcAdmin):
+    list_display = [when("finished_at", _("finished")), "is_right", "looked_at"]
     date_hierarchy = "finished_at"
     ordering = ["-finished_at"]
+    fields: ClassVar = ["started_at", "finished_at", "is_right", "looked_at", "found"]
 
     @admin.display(description=_("balances"), boolean=True)
     def is_right(self, run: AuditRun) -> bool:
         return run.is_clean
 
+    @admin.display(description=_("looked at"))
+    def looked_at(self, run: AuditRun) -> str:
+        return ", ".join(f"{number:,} {name}" for name, number in run.checked.items())
 
-@admin.display(description=_("credit"), ordering="credit")
-def credit(person: User) -> str:
-    amount: int | None = person.credit  # type: ignore[attr-defined]
-    url = reverse("admin:billing_purse_changelist") + f"?q={person.pk}"
-    return format_html('<a href="{}">{}</a>', url, "–" if amount is None else dollars(amount))
-
-
-@admin.display(description=_("spent"), ordering="spent")
-def spent(person: User) -> str:
-    return dollars(person.spent or 0)  # type: ignore[attr-defined]
-
-
-def _with_credit(people: QuerySet[User]) -> QuerySet[User]:
-    purse = Purse.objects.filter(person_id=OuterRef("pk")).values("balance_micro_usd")
-    return people.annotate(credit=Subquery(purse[:1]))
-
-
-def _with_spent(people: QuerySet[User]) -> QuerySet[User]:
-    calls = Usage.objects.filter(person_id=OuterRef("pk")).order_by().values("person_id")
-    charged = calls.annotate(charged=Sum("charged_micro_usd")).values("charged")
-    return people.annotate(spent=Subquery(charged, output_field=BigIntegerField()))
-
-
-UserAdmin.add_column(credit, _with_credit)
-UserAdmin.add_column(spent, _with_spent)
+    @admin.display(description=_("differences"))
+    def found(self, run: AuditRun) -> str:
+        return "\n".join(map(str, run.differences)) or gettext("none")

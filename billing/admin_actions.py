@@ -1,7 +1,11 @@
-"""Acts of staff in the admin: choose rows, say how much and why, look at it once more, do it."""
+"""Acts of staff in the admin: choose rows, say how much and why, look at it once more, do it.
+
+Who is chosen, and what they have before and after, is shown the whole time.
+"""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +15,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +43,30 @@ class ActForm(forms.Form):
         help_text=_("Kept in the ledger with your name; the person can read the reason."),
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
+
+    @property
+    def amount_micro_usd(self) -> int:
+        return int(self.cleaned_data["amount"] * MICRO_PER_USD)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One kind of act on chosen rows. `action` is its name in the admin's list of actions.
+
+    head   names of the columns after the person: that say how it is, and what will be
+    cells  of a row: with the amount of each in micro-USD for all columns, else how it is
+    do     for a row, with the form filled in; raises NotAllowed, PaymentError or KeyReused
+    signed whether the amount may be given or taken
+    """
+
+    action: str
+    title: str
+    rows: list[Any]
+    head: tuple[list[str], list[str]]
+    cells: Callable[[Any, int | None], list[str]]
+    build: Callable[[Any], ActForm]
+    do: Callable[[Any, ActForm], None]
+    signed: bool = False
 
 
 class AdjustForm(ActForm):
@@ -88,66 +117,92 @@ class RefundForm(ActForm):
 
 @admin.action(description=_("Give or take credit…"), permissions=["give_credit"])
 def change_credit(
-    model_admin: admin.ModelAdmin[Purse], request: HttpRequest, purses: QuerySet[Purse]
-) -> TemplateResponse | None:
+    model_admin: Any, request: HttpRequest, chosen: QuerySet[Any]
+) -> HttpResponseBase | None:
+    """Of purses or of people: either has the id of the person for its key, and their address."""
     limited = not request.user.has_perm("billing.adjust_credit")
+    rows = list(chosen[: MAX_ROWS + 1])
+    purses = Purse.objects.filter(pk__in=[row.pk for row in rows])
+    balances = dict(purses.values_list("pk", "balance_micro_usd"))
 
-    def act(purse: Purse, form: forms.Form) -> None:
+    def cells(row: Any, amount: int | None) -> list[str]:
+        now = balances.get(row.pk, 0)
+        after = [] if amount is None else [dollars(amount, sign=True), dollars(now + amount)]
+        return [dollars(now), *after]
+
+    def do(row: Any, form: ActForm) -> None:
         staff.adjust(
-            purse.person_id,
-            int(form.cleaned_data["amount"] * MICRO_PER_USD),
+            row.pk,
+            form.amount_micro_usd,
             act_id=form.cleaned_data["act"],
             reason=form.cleaned_data["reason"],
             staff_id=_staff_id(request),
             limited=limited,
         )
 
-    def build(data: Any) -> AdjustForm:
-        return AdjustForm(data, limited=limited)
-
-    rows = list(purses[: MAX_ROWS + 1])
-    names = [f"{_person(purse)}: {dollars(purse.balance_micro_usd)}" for purse in rows]
-    title = gettext("Give or take credit")
-    return _ask(model_admin, request, "change_credit", title, rows, names, build, act)
+    act = Act(
+        "change_credit",
+        gettext("Give or take credit"),
+        rows,
+        ([gettext("Credit")], [gettext("Change"), gettext("After it")]),
+        cells,
+        lambda data: AdjustForm(data, limited=limited),
+        do,
+        signed=True,
+    )
+    return _ask(model_admin, request, act)
 
 
 @admin.action(description=_("Refund by Stripe…"), permissions=["refund_payment"])
 def refund(
-    model_admin: admin.ModelAdmin[TopUp], request: HttpRequest, top_ups: QuerySet[TopUp]
-) -> TemplateResponse | None:
-    rows = list(top_ups[: MAX_ROWS + 1])
+    model_admin: Any, request: HttpRequest, chosen: QuerySet[TopUp]
+) -> HttpResponseBase | None:
+    rows = list(chosen[: MAX_ROWS + 1])
+    left = min(map(_left_cents, rows), default=0)
+    if left <= 0:
+        said = gettext("Choose payments of which something is left to refund.")
+        model_admin.message_user(request, said, messages.ERROR)
+        return None
+    purses = Purse.objects.filter(pk__in=[row.person_id for row in rows])
+    balances = dict(purses.values_list("pk", "balance_micro_usd"))
 
-    def act(top_up: TopUp, form: forms.Form) -> None:
-        cents = int(form.cleaned_data["amount"] * 100)
-        act_id = uuid.uuid5(form.cleaned_data["act"], str(top_up.id))
+    def cells(row: TopUp, amount: int | None) -> list[str]:
+        paid, back = dollars(row.total_micro_usd), dollars(row.refunded_cents * MICRO_PER_CENT)
+        now = [paid, back]
+        if amount is None:
+            return now
+        cents = amount // MICRO_PER_CENT
+        taken = row.share_micro_usd(row.refunded_cents + cents)
+        taken -= row.share_micro_usd(row.refunded_cents)
+        left = balances.get(row.person_id, 0) - taken
+        return [*now, dollars(amount), dollars(-taken), dollars(left)]
+
+    def do(row: TopUp, form: ActForm) -> None:
         staff.refund(
-            top_up,
-            cents,
-            act_id=act_id,
+            row,
+            form.amount_micro_usd // MICRO_PER_CENT,
+            act_id=uuid.uuid5(form.cleaned_data["act"], str(row.id)),
             reason=form.cleaned_data["reason"],
             staff_id=_staff_id(request),
         )
 
-    def build(data: Any) -> RefundForm:
-        left = min((_left_cents(top_up) for top_up in rows), default=0)
-        return RefundForm(data, left_cents=left)
-
-    names = [
-        gettext("%(person)s: %(paid)s, %(left)s not refunded")
-        % {
-            "person": _person(top_up),
-            "paid": dollars(top_up.total_micro_usd),
-            "left": dollars(_left_cents(top_up) * MICRO_PER_CENT),
-        }
-        for top_up in rows
-    ]
-    return _ask(
-        model_admin, request, "refund", gettext("Refund by Stripe"), rows, names, build, act
+    act = Act(
+        "refund",
+        gettext("Refund by Stripe"),
+        rows,
+        (
+            [gettext("Paid"), gettext("Refunded before")],
+            [gettext("Refund now"), gettext("Change of credit"), gettext("After it")],
+        ),
+        cells,
+        lambda data: RefundForm(data, left_cents=left),
+        do,
     )
+    return _ask(model_admin, request, act)
 
 
 def _person(row: Any) -> str:
-    return str(row.email or row.person_id)
+    return str(row.email or gettext("without an address"))
 
 
 def _left_cents(top_up: TopUp) -> int:
@@ -159,55 +214,56 @@ def _staff_id(request: HttpRequest) -> uuid.UUID:
     return request.user.id
 
 
-def _ask(
-    model_admin: Any,
-    request: HttpRequest,
-    action: str,
-    title: str,
-    rows: list[Any],
-    names: list[str],
-    build: Callable[[Any], ActForm],
-    act: Callable[[Any, forms.Form], None],
-) -> TemplateResponse | None:
+def _ask(model_admin: Any, request: HttpRequest, act: Act) -> TemplateResponse | None:
     """The form; then the same, filled in, to be confirmed; then the act for each row."""
-    if len(rows) > MAX_ROWS:
+    if not act.rows:
+        model_admin.message_user(request, gettext("There are no such rows."), messages.ERROR)
+        return None
+    if len(act.rows) > MAX_ROWS:
         said = gettext("Choose at most %(most)d at once.") % {"most": MAX_ROWS}
         model_admin.message_user(request, said, messages.ERROR)
         return None
-    form = build(request.POST if "asked" in request.POST else None)
-    filled = form.is_valid()
+    form = act.build(request.POST if "asked" in request.POST else None)
+    filled = form.is_valid() and "back" not in request.POST
     if filled and "confirmed" in request.POST:
-        _act_on_each(model_admin, request, rows, lambda row: act(row, form))
+        _act_on_each(model_admin, request, act, form)
         return None
+    amount = form.amount_micro_usd if filled else None
+    head = [*act.head[0], *(act.head[1] if filled else [])]
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": title,
-        "rows": [(row.pk, name) for row, name in zip(rows, names, strict=True)],
+        "title": act.title,
+        "head": head,
+        "rows": [
+            (row.pk, _person(row), list(zip(head, act.cells(row, amount), strict=True)))
+            for row in act.rows
+        ],
         "form": form,
         "filled": filled,
-        "total": form.cleaned_data["amount"] * len(rows) if filled else None,
-        "action": action,
+        "each": dollars(amount or 0, sign=act.signed),
+        "sum": dollars((amount or 0) * len(act.rows), sign=act.signed),
+        "action": act.action,
         "checkbox": ACTION_CHECKBOX_NAME,
         "opts": model_admin.model._meta,
     }
     return TemplateResponse(request, "admin/billing/act.html", context)
 
 
-def _act_on_each(
-    model_admin: Any, request: HttpRequest, rows: Iterable[Any], act: Callable[[Any], None]
-) -> None:
+def _act_on_each(model_admin: Any, request: HttpRequest, act: Act, form: ActForm) -> None:
     done = 0
-    for row in rows:
+    for row in act.rows:
         try:
-            act(row)
+            act.do(row, form)
             done += 1
         except (staff.NotAllowed, PaymentError) as error:
-            model_admin.message_user(request, f"{row}: {error}", messages.ERROR)
+            said = f"{_person(row)}: {error}"
+            model_admin.message_user(request, said, messages.ERROR)
         except KeyReused:
             # Gone back to in the browser, changed, and sent again.
             said = gettext(
                 "%(row)s: this form was done before, with another amount. Begin a new one."
-            ) % {"row": row}
+            ) % {"row": _person(row)}
             model_admin.message_user(request, said, messages.ERROR)
-    said = gettext("Done for %(count)d.") % {"count": done}
-    model_admin.message_user(request, said, messages.SUCCESS)
+    if done:
+        said = gettext("Done for %(count)d.") % {"count": done}
+        model_admin.message_user(request, said, messages.SUCCESS)

@@ -12,14 +12,17 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from billing import prices
-from billing.admin_lists import MoneyAdmin
+from billing.admin_lists import MoneyAdmin, money, when
 from billing.models import Price
 from billing.money import dollars
 from billing.prices import Rates
 
+PER_MILLION = _("Micro-USD for a million tokens: 150000 is $0.15.")
+PER_PIECE = _("Micro-USD each: 10000 is a cent.")
+
 
 class PriceForm(forms.ModelForm[Price]):
-    """A new version. Micro-USD for a million tokens: 150000 is $0.15."""
+    """A new version."""
 
     is_certain = forms.BooleanField(
         label=_("The price is meant to change so much"),
@@ -31,14 +34,16 @@ class PriceForm(forms.ModelForm[Price]):
         model = Price
         fields = ["model", *Rates.__dataclass_fields__]
         help_texts: ClassVar = {
-            "model": _("As the chat names it: openrouter/…, openai/…"),
-            "input_micro_usd": _("For a million tokens: 150000 is $0.15."),
-            "output_micro_usd": _("For a million tokens."),
-            "cached_input_micro_usd": _("For a million tokens; as input if nothing is said."),
-            "cache_write_micro_usd": _("For a million tokens; as input if nothing is said."),
-            "reasoning_micro_usd": _("For a million tokens; as output if nothing is said."),
-            "per_request_micro_usd": _("For each call."),
-            "prompt_limit_tokens": _("Longer prompts, which cost more, are not sent on credit."),
+            "model": _("Its id, as people use it; the new version counts from the next answer on."),
+            "input_micro_usd": PER_MILLION,
+            "output_micro_usd": PER_MILLION,
+            "cached_input_micro_usd": _("The same; empty: as other input."),
+            "cache_write_micro_usd": _("The same; empty: as other input."),
+            "reasoning_micro_usd": _("The same; empty: as other output."),
+            "image_micro_usd": PER_PIECE,
+            "audio_micro_usd": _("Micro-USD for a second."),
+            "per_request_micro_usd": PER_PIECE,
+            "prompt_limit_tokens": _("On credit, prompts may not be longer. Empty: any length."),
         }
 
     def clean(self) -> dict[str, Any]:
@@ -94,14 +99,14 @@ class PriceAdmin(MoneyAdmin):
     list_display = [
         "model",
         "version",
-        "valid_from",
+        money("input_micro_usd", _("input, 1M")),
+        money("cached_input_micro_usd", _("cached, 1M")),
+        money("output_micro_usd", _("output, 1M")),
+        money("reasoning_micro_usd", _("reasoning, 1M")),
+        money("per_request_micro_usd", _("a request")),
         "source",
         "jump",
-        "input_micro_usd",
-        "cached_input_micro_usd",
-        "output_micro_usd",
-        "reasoning_micro_usd",
-        "per_request_micro_usd",
+        when("valid_from", _("valid from")),
     ]
     list_filter = ["source", "valid_from"]
     search_fields = ["model"]

@@ -6,31 +6,27 @@ and `text`; the totals and the CSV are of all that these leave, whatever page is
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import Http404, HttpRequest
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from billing import webhook_calls
-from billing.admin_lists import may_export
+from billing.admin_lists import may_export, rows_of
+from billing.admin_search import STRIPE_NAMES
 from billing.csv_files import CsvResponse, csv_response, moment, usd, words
+from billing.periods import DAY, Period, period_of
 from billing.stripe_webhooks import STREAM
 from billing.webhook_calls import Call
 from streams.admin import log_context
-from streams.browse import ALWAYS, Span, ends, filled, reading
+from streams.browse import ends, filled, reading
 from streams.errors import LogUnavailableError
 
 logger = logging.getLogger(__name__)
 
-# A year, a month, a day: how their names are written and read.
-FORMATS = ("%Y", "%Y-%m", "%Y-%m-%d")
-TITLES = ("Y", "F Y", "j F Y")
 FACTS = (
     "event",
     "object_kind",
@@ -41,30 +37,6 @@ FACTS = (
     "bytes",
     "sha256",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A year, a month or a day of UTC, with its `depth` in FORMATS; -1 is all time."""
-
-    span: Span = ALWAYS
-    depth: int = -1
-
-    @property
-    def name(self) -> str:
-        return self.span.first.strftime(FORMATS[self.depth]) if self.span.first else ""
-
-    @property
-    def title(self) -> str:
-        return (
-            date_format(self.span.first, TITLES[self.depth])
-            if self.span.first
-            else gettext("All dates")
-        )
-
-    @property
-    def wider(self) -> "Period":
-        return _period(self.span.first, self.depth - 1) if self.span.first else self
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -82,7 +54,12 @@ def page(request: HttpRequest) -> dict[str, Any]:
         logger.exception("The calls of the webhook could not be added up")
         return shown | {"unavailable": True}
     shown["csv_url"] = _url("admin:billing_books_webhooks_csv", filters | kept)
-    shown["parts"] = [(_link(part, filters), part.title) for part in parts]
+    shown["parts"] = [
+        (_link(part, filters), part.short if part.wider == period else part.title, part.title)
+        for part in parts
+    ]
+    if shown["asked"]["text"].startswith(STRIPE_NAMES):
+        shown["top_ups"] = rows_of("topup", shown["asked"]["text"], gettext("Its top-up"))
     if period.name:
         shown["wider"] = (_link(period.wider, filters), period.wider.title)
     return shown
@@ -95,17 +72,6 @@ def csv(request: HttpRequest) -> CsvResponse:
     name = "-".join(filter(None, ["holdfast-webhook-calls", period.name]))
     header = ["at", "outcome", "detail", "ended_at", "event_type", "booked_usd", *FACTS]
     return csv_response(name, header, found)
-
-
-def period_of(text: str) -> Period:
-    """What cannot be is all time, as no period is."""
-    for depth, form in enumerate(FORMATS):
-        try:
-            began = datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        return _period(began, depth) if 2000 <= began.year < 9999 else Period()
-    return Period()
 
 
 def _rows(period: Period, type: str, text: str) -> Iterator[list[object]]:
@@ -131,42 +97,16 @@ def _cell(value: object) -> object:
     return words(value) if isinstance(value, str) else "" if value is None else value
 
 
-def _period(moment: datetime, depth: int) -> Period:
-    if depth < 0:
-        return Period()
-    first = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    if depth < 2:
-        first = first.replace(day=1)
-    if depth < 1:
-        first = first.replace(month=1)
-    return Period(Span(first, _next(first, depth)), depth)
-
-
-def _next(first: datetime, depth: int) -> datetime:
-    if depth == 2:
-        return first + timedelta(days=1)
-    # Longer than any of them; brought back to the first of its month, or of January.
-    later = first + timedelta(days=32 if depth == 1 else 367)
-    return later.replace(day=1) if depth == 1 else later.replace(month=1, day=1)
-
-
 def _parts(period: Period) -> list[Period]:
     """The next smaller periods in which there were calls; where there is one, those in it."""
-    if period.depth == len(FORMATS) - 1:
-        return []
     with reading() as client:
         written = ends(client, settings.STREAMS_PREFIX, STREAM)
         if written is None:
             return []
-        first = max(written[0], period.span.first or written[0])
-        end = min(written[1], period.span.end or written[1])
-        part, parts = _period(first, period.depth + 1), []
-        while part.span.first and part.span.end and part.span.first <= end:
-            parts.append(part)
-            part = _period(part.span.end, period.depth + 1)
+        parts = period.parts(*written)
         spans = filled(client, settings.STREAMS_PREFIX, STREAM, [one.span for one in parts])
     found = [one for one in parts if one.span in spans]
-    return _parts(found[0]) if len(found) == 1 and found[0].depth < 2 else found
+    return _parts(found[0]) if len(found) == 1 and found[0].depth < DAY else found
 
 
 def _link(period: Period, filters: dict[str, str]) -> str:

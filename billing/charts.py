@@ -39,31 +39,41 @@ class Chart:
     height: int = HEIGHT
     left: int = LEFT
 
+    @property
+    def is_empty(self) -> bool:
+        return not any(bar.value for bar in self.bars)
 
-def chart(values: Sequence[tuple[str, int]]) -> Chart:
-    """Bars of (label, value), values of 0 and more, in the order given."""
-    top = nice_top(max((value for _, value in values), default=0))
-    slot = (WIDTH - LEFT) / max(1, len(values))
-    tall = HEIGHT - TOP - BOTTOM
+
+def chart(values: Sequence[tuple[str, int]], width: int = WIDTH) -> Chart:
+    """Bars of (label, value) in the order given; what is below zero hangs below its line."""
+    numbers = [value for _, value in values]
+    high, low = max(numbers, default=0), min(numbers, default=0)
+    step = nice_top(max(high, -low)) // 2
+    # How many lines there are above zero and below it.
+    above = 2 if low >= 0 else max(0, -(-high // step))
+    below = 0 if low >= 0 else -(low // step)
+    tall = (HEIGHT - TOP - BOTTOM) / (above + below)
+    zero = TOP + tall * above
+    slot = (width - LEFT) / max(1, len(values))
     bars = []
     for n, (label, value) in enumerate(values):
-        height = max(MIN_BAR, value / top * tall) if value else 0
+        height = max(MIN_BAR, abs(value) / step * tall) if value else 0
         bars.append(
             Bar(
                 x=_text(LEFT + n * slot + slot * GAP_PERCENT / 200),
-                y=_text(TOP + tall - height),
+                y=_text(zero - height if value > 0 else zero),
                 width=_text(slot * (100 - GAP_PERCENT) / 100),
                 height=_text(height),
                 label=label,
                 value=value,
             )
         )
-    lines = [(_text(TOP + tall - tall * part / 2), top * part // 2) for part in (0, 1, 2)]
-    step = max(1, -(-len(values) // MAX_LABELS))
+    lines = [(_text(zero - tall * part), step * part) for part in range(-below, above + 1)]
+    every = max(1, -(-len(values) // MAX_LABELS))
     labels = [
-        Mark(_text(LEFT + n * slot + slot / 2), values[n][0]) for n in range(0, len(values), step)
+        Mark(_text(LEFT + n * slot + slot / 2), values[n][0]) for n in range(0, len(values), every)
     ]
-    return Chart(bars, lines, labels)
+    return Chart(bars, lines, labels, width)
 
 
 def nice_top(highest: int) -> int:

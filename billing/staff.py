@@ -1,7 +1,8 @@
 """What staff does about money: give and take credit, refund a payment. Sync.
 
-Each act has an id that the form brings along, so that a form sent twice acts once, and is booked
-with a reason and the name of whoever did it.
+Each act has an id that the form brings along, so that a form sent twice acts once; it is booked
+with a reason and the name of whoever did it, and noted in the admin's own log. Nobody acts on
+themselves, but for a superuser, who may be alone.
 """
 
 import logging
@@ -9,15 +10,16 @@ import uuid
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Model, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from billing import ledger, stripe_api, top_ups
 from billing.models import LedgerEntry, TopUp
-from billing.money import dollars
+from billing.money import MICRO_PER_CENT, dollars
 from billing.stripe_errors import PaymentsAway
 
 logger = logging.getLogger(__name__)
@@ -40,24 +42,46 @@ def adjust(
     limited: bool,
 ) -> LedgerEntry:
     """Give (above zero) or take credit. `limited` staff may only give, so much at once and so much
-    in any 24 hours, all people together.
+    in any 24 hours, all people together, and nothing to staff.
 
     Raises NotAllowed.
     """
     key = f"adjustment:{act_id}:{person_id}"
     with transaction.atomic():
+        person = _require_other(person_id, staff_id)
+        if person is None and amount_micro_usd > 0:
+            raise NotAllowed(_("They are gone: nobody could use the credit."))
         if limited:
-            _require_room(amount_micro_usd, staff_id, key)
-        entry = ledger.post(
-            person_id,
+            _require_room(amount_micro_usd, person, staff_id, key)
+        purse = ledger.lock_purse(person_id)
+        is_new = not ledger.is_booked(key)
+        entry = ledger.append(
+            purse,
             LedgerEntry.Kind.ADJUSTMENT,
             amount_micro_usd,
             key=key,
             reason=reason,
             staff_id=staff_id,
         )
+        if is_new:
+            _note(
+                staff_id, person or purse, f"Credit {dollars(amount_micro_usd, sign=True)}: {key}"
+            )
     logger.info("staff %s adjusted %s by %d micro-USD", staff_id, person_id, amount_micro_usd)
     return entry
+
+
+def _require_other(person_id: uuid.UUID, staff_id: uuid.UUID) -> User | None:
+    """Whom it is about; None if they are gone."""
+    person = User.objects.filter(id=person_id).first()
+    if person_id == staff_id and not (person and person.is_superuser):
+        raise NotAllowed(_("This is your own. Ask somebody else to do it."))
+    return person
+
+
+def _note(staff_id: uuid.UUID, about: Model, message: str) -> None:
+    """In the log of the admin; the reason is in the ledger alone, which names both."""
+    LogEntry.objects.log_actions(staff_id, [about], CHANGE, message, single_object=True)
 
 
 def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
@@ -71,11 +95,15 @@ def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
     return gifts.aggregate(total=Sum("amount_micro_usd"))["total"] or 0
 
 
-def _require_room(amount_micro_usd: int, staff_id: uuid.UUID, key: str) -> None:
+def _require_room(
+    amount_micro_usd: int, person: User | None, staff_id: uuid.UUID, key: str
+) -> None:
     """In a transaction. Acts of one member of staff come one after the other from here on: their
     own row is locked, before any purse."""
     if not 0 < amount_micro_usd <= settings.STAFF_GIVES_AT_MOST_MICRO_USD:
         raise NotAllowed(_("You may give credit up to the limit for support, and take none."))
+    if person and person.is_staff:
+        raise NotAllowed(_("They are staff. Ask Finance to do it."))
     if not User.objects.select_for_update().filter(id=staff_id, is_active=True).exists():
         raise NotAllowed(_("Your account is not active any more."))
     if ledger.is_booked(key):
@@ -101,6 +129,11 @@ def refund(
 
     Raises NotAllowed, and PaymentError when Stripe refuses or is away.
     """
+    _require_other(top_up.person_id, staff_id)
+    notes = LogEntry.objects.filter(object_id=str(top_up.id), change_message__endswith=str(act_id))
+    if notes.exists():
+        # Stripe knows a repetition for a day only; a form may be sent again after that.
+        return top_ups.look(top_up.id)
     # It may have been refunded at Stripe, or by a try that was not answered.
     top_up = top_ups.look(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
@@ -116,5 +149,6 @@ def refund(
                 "look at the payment before you try again."
             )
         ) from error
+    _note(staff_id, top_up, f"Refund of {dollars(cents * MICRO_PER_CENT)}: {act_id}")
     logger.info("staff %s refunded %d cents of top-up %s", staff_id, cents, top_up.id)
     return top_ups.look(top_up.id)

@@ -130,7 +130,7 @@ def test_totals_follow_the_filters_not_the_page(client, finance, week, asked, ca
 
 def test_dates_are_gone_down_into_and_out_of_again(client, finance, week):
     def titles(**asked):
-        return [title for _, title in client.get(URL, asked).context["parts"]]
+        return [title for _, _, title in client.get(URL, asked).context["parts"]]
 
     assert titles() == ["2025", "2026"]
     # One month alone is stepped over.
@@ -144,6 +144,15 @@ def test_dates_are_gone_down_into_and_out_of_again(client, finance, week):
     oldest = client.get(f"{URL}{page.context['first_url']}")
     assert [row.time.day for row in oldest.context["rows"]] == [14] * 3
     assert not oldest.context["older_url"]
+
+
+def test_a_month_ends_before_the_next_one_begins(client, finance, log):
+    for day in (datetime(2026, 3, 30, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC)):
+        call(log, day, PAID, "paid")
+    call(log, datetime(2026, 4, 1, tzinfo=UTC), PAID, "paid")
+    log.done()
+    parts = client.get(URL, {"period": "2026-03"}).context["parts"]
+    assert [name for _, name, _ in parts] == ["30", "31"]
 
 
 def test_the_calls_are_downloaded_one_a_row(client, finance, week):
@@ -185,6 +194,12 @@ def test_real_calls_are_added_up_with_the_money_they_booked(
     caller.post(b"{}", None)
     totals = client.get(URL).context["totals"]
     assert counts(totals) == {("done", "paid"): 5, ("refused", "no_signature"): 1}
+    # From a payment to its calls, and back to it.
+    first.refresh_from_db()
+    page = client.get(URL, {"text": first.payment_intent_id})
+    assert page.context["totals"].calls == 3
+    top_ups_of_it = f"{reverse('admin:billing_topup_changelist')}?q={first.payment_intent_id}"
+    assert f'href="{top_ups_of_it}"' in page.content.decode()
     assert (totals.credited_micro_usd, totals.taken_back_micro_usd) == (20_000_000, 10_000_000)
 
 

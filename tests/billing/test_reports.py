@@ -1,0 +1,285 @@
+"""What operators are told of days, models and lists: compared with what the rows say one by one."""
+
+import random
+import uuid
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+
+import pytest
+import time_machine
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Preferences, User
+from billing import charts, holds, ledger, reports, top_ups
+from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
+from billing.prices import Used
+
+pytestmark = pytest.mark.django_db
+FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)
+MODELS = ("openrouter/dear", "openrouter/cheap", "my/own")
+
+
+@pytest.fixture
+def finance(client):
+    """Somebody whose day is not that of UTC."""
+    staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
+    staff.groups.add(Group.objects.get(name="Finance"))
+    Preferences.objects.create(person=staff, time_zone="Pacific/Auckland")
+    client.force_login(staff)
+    return staff
+
+
+@pytest.fixture
+def people():
+    return [User.objects.create_user(f"{name}@example.org", "x") for name in ("alice", "bob", "cy")]
+
+
+@pytest.fixture
+def dear():
+    return Price.objects.create(
+        model=MODELS[0],
+        version=1,
+        valid_from=datetime(2026, 1, 1, tzinfo=UTC),
+        source="staff",
+        input_micro_usd=1_000_000,
+        output_micro_usd=2_000_000,
+    )
+
+
+class Life:
+    """Things that happen to money at some moment, done by the code that does them. What the books
+    do not have is written down a second time: cents paid and given back, by day."""
+
+    def __init__(self, people, price, seed):
+        self.random = random.Random(seed)
+        self.people, self.price = people, price
+        self.paid: dict[date, int] = defaultdict(int)
+        self.top_ups: list[TopUp] = []
+
+    def go_on(self, acts):
+        for _ in range(acts):
+            seconds = self.random.randrange(int(timedelta(days=16).total_seconds()))
+            moment = datetime(2026, 2, 19, tzinfo=UTC) + timedelta(seconds=seconds)
+            with time_machine.travel(moment, tick=False):
+                self.random.choice([self.pay, self.give_back, self.gift, *[self.call] * 3])()
+
+    def pay(self):
+        person, credit = self.random.choice(self.people), self.random.choice([500, 2_000, 10_000])
+        top_up = top_ups.order(person.id, uuid.uuid4(), credit)
+        top_up.state, top_up.paid_at = TopUp.State.PAID, timezone.now()
+        top_up.save()
+        top_ups._credit(top_up)
+        self.paid[timezone.now().date()] += top_up.total_cents
+        self.top_ups.append(top_up)
+
+    def give_back(self):
+        """By a refund or a dispute, or a dispute is won."""
+        if not self.top_ups:
+            return
+        top_up = self.random.choice(self.top_ups)
+        before = (top_up.refunded_cents, top_up.disputed_cents)
+        left = top_up.total_cents - sum(before)
+        cents = self.random.randint(0, left)
+        kind = self.random.choice(["refund", "dispute", "won"])
+        if kind == "won":
+            cents, top_up.disputed_cents = -top_up.disputed_cents, 0
+        else:
+            name = "refunded_cents" if kind == "refund" else "disputed_cents"
+            setattr(top_up, name, getattr(top_up, name) + cents)
+        top_up.looks += 1
+        top_up.save()
+        was = top_ups._taken(top_up, *before)
+        now = top_ups._taken(top_up, top_up.refunded_cents, top_up.disputed_cents)
+        top_ups._post_change(top_up, "refund", "refund", was[0] - now[0])
+        top_ups._post_change(top_up, "dispute", "dispute_won", was[1] - now[1])
+        self.paid[timezone.now().date()] -= cents
+
+    def gift(self):
+        amount = self.random.choice([-1, 1]) * self.random.randint(1, 9_999_999)
+        person = self.random.choice(self.people)
+        ledger.post(person.id, "adjustment", amount, key=str(uuid.uuid4()), reason="Sorry")
+
+    def call(self):
+        person, model = self.random.choice(self.people), self.random.choice(MODELS)
+        tokens = [self.random.randint(0, 3_000) for _ in range(2)]
+        reply = uuid.uuid4()
+        free = {"my/own": "own_key", "openrouter/cheap": "house"}.get(model, "")
+        # The provider may say that it cost more than was held.
+        said = self.random.choice([None, self.random.randint(0, 20_000)])
+        call = holds.Call(
+            holds.answer_key(reply),
+            f"a:{reply}:1",
+            "answer",
+            person.id,
+            model,
+            None,
+            reply,
+            1,
+            free,
+        )
+        if not free:
+            try:
+                holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
+            except holds.OutOfCredit:
+                return
+        holds.settle(call, Used(*tokens, 0, 0, said, said is None), last=True)
+
+
+def cents(amount):
+    assert amount % 10_000 == 0
+    return amount // 10_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reports_and_lists_are_what_the_rows_add_up_to(client, finance, people, dear, seed):
+    life = Life(people, dear, seed)
+    life.go_on(120)
+    found = reports.report(FIRST, LAST)
+    assert [day.day for day in found.days] == [FIRST + timedelta(days=n) for n in range(14)]
+    entries, calls = list(LedgerEntry.objects.all()), list(Usage.objects.all())
+    for day in found.days:
+        booked = [entry for entry in entries if entry.at.astimezone(UTC).date() == day.day]
+        used = [call for call in calls if call.day == day.day]
+        ours = [call for call in used if call.free in ("", "house")]
+        assert cents(day.revenue) == life.paid[day.day]
+        assert day.given == sum(e.amount_micro_usd for e in booked if e.kind == "adjustment")
+        assert day.spend == -sum(e.amount_micro_usd for e in booked if e.kind == "charge")
+        # Everything that was booked is in the report, once.
+        credited = day.revenue - day.fees + day.given - day.spend
+        assert credited == sum(entry.amount_micro_usd for entry in booked)
+        assert day.cost == sum(call.cost_micro_usd for call in ours)
+        assert day.borne == sum(call.cost_micro_usd - call.charged_micro_usd for call in ours)
+        assert day.tokens == sum(call.prompt_tokens + call.completion_tokens for call in used)
+        assert day.people == len({call.person_id for call in used})
+        assert day.margin == day.revenue - day.cost
+    for name in ("revenue", "fees", "given", "spend", "cost", "tokens", "calls"):
+        assert getattr(found.total, name) == sum(getattr(day, name) for day in found.days)
+    for name in ("spend", "cost", "tokens", "calls"):
+        assert getattr(found.total, name) == sum(getattr(one, name) for one in found.models)
+    for model in found.models:
+        of_one = reports.report(FIRST, LAST, model.model).total
+        for name in ("spend", "cost", "tokens", "calls", "people", "margin"):
+            assert getattr(of_one, name) == getattr(model, name)
+    # The lists of a day say the same, though it is another day where the reader is.
+    day = next(day for day in found.days if day.spend)
+    asked = {"at__year": day.day.year, "at__month": day.day.month, "at__day": day.day.day}
+    shown = client.get(reverse("admin:billing_usage_changelist"), asked).context["cl"].queryset
+    assert sum(call.charged_micro_usd for call in shown) == day.spend
+    shown = (
+        client.get(reverse("admin:billing_ledgerentry_changelist"), asked).context["cl"].queryset
+    )
+    assert sum(e.amount_micro_usd for e in shown) == day.revenue - day.fees + day.given - day.spend
+
+
+def test_all_of_a_payment_that_is_refunded_is_no_revenue_and_no_fee(people):
+    top_up = top_ups.order(people[0].id, uuid.uuid4(), 2_000)
+    top_up.state, top_up.paid_at, top_up.refunded_cents = "paid", timezone.now(), 2_200
+    top_up.save()
+    top_ups._credit(top_up)
+    top_ups._post_change(top_up, "refund", "refund", -top_up.share_micro_usd(2_200))
+    total = reports.report(timezone.now().date(), timezone.now().date()).total
+    assert (total.revenue, total.fees) == (0, 0)
+
+
+@pytest.mark.parametrize("paid", [550, 1_100, 2_200, 5_500, 11_000])
+def test_each_number_of_cents_is_found_again_from_the_credit_it_took(paid):
+    top_up = TopUp(credit_cents=paid * 10 // 11, total_cents=paid)
+    for before in (0, 1, 333):
+        for back in range(1, paid - before, 7):
+            took = top_up.share_micro_usd(before + back) - top_up.share_micro_usd(before)
+            assert reports.money_of(-took, paid, top_up.credit_cents) == -back * 10_000
+            assert reports.money_of(took, paid, top_up.credit_cents) == back * 10_000
+
+
+def test_no_charge_and_no_other_day_is_read_for_a_report(people):
+    """SQLite asks Python for the day of each row it meets, and nothing else runs meanwhile."""
+    with CaptureQueriesContext(connection) as queries:
+        reports.report(FIRST, LAST)
+    asked = [one["sql"] for one in queries if 'FROM "billing_ledgerentry"' in one["sql"]]
+    assert len(asked) == 2 and len(queries) == 5
+    for sql in asked:
+        condition = sql.partition(" WHERE ")[2].partition(" GROUP BY ")[0]
+        assert '"at" >=' in condition and '"at" <' in condition and "charge" in condition
+        assert "cast" not in condition.lower() and "AT TIME ZONE" not in condition
+
+
+# Charts
+
+
+def test_a_chart_hangs_losses_below_its_zero():
+    drawn = charts.chart([("a", 40), ("b", -90), ("c", 0)])
+    assert [value for _, value in drawn.lines] == [-100, -50, 0, 50]
+    zero = next(float(y) for y, value in drawn.lines if value == 0)
+    gain, loss, _ = drawn.bars
+    assert (
+        float(gain.y) + float(gain.height) == pytest.approx(zero, abs=0.02)
+        and float(loss.y) == zero
+    )
+    assert float(loss.height) / float(gain.height) == pytest.approx(90 / 40, rel=0.01)
+    assert float(loss.y) + float(loss.height) <= drawn.height - charts.BOTTOM
+    assert [value for _, value in charts.chart([("a", -7)]).lines] == [-10, -5, 0]
+    assert [value for _, value in charts.chart([("a", 7)]).lines] == [0, 5, 10]
+    assert charts.chart([("a", 0)]).is_empty and not drawn.is_empty
+
+
+def test_losses_are_in_the_chart_and_nothing_is_said_of_nothing(client, finance, people, dear):
+    page = reverse("admin:billing_books_changelist")
+    assert client.get(page).content.count(b"Nothing in these days.") == 6
+    ledger.post(people[0].id, "adjustment", 5_000_000, key="a", reason="Sorry")
+    Life(people[:1], dear, 1).call()
+    if not Usage.objects.filter(cost_micro_usd__gt=0).exists():
+        Usage.objects.create(
+            key="house", person_id=people[0].id, purpose="answer", model=MODELS[0], free="house",
+            day=timezone.now().date(), prompt_tokens=1, completion_tokens=1,
+            cost_micro_usd=5, charged_micro_usd=0,
+        )  # fmt: skip
+    shown = client.get(page)
+    assert b"chart-bar chart-loss" in shown.content
+    margin = next(one for one in shown.context["charts"] if str(one["title"]) == "Margin")
+    assert margin["total"] < 0
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("9999-12-30", "9999-12-31"), ("0001-01-01", "0001-01-02"), ("2026-02-30",) * 2],
+)
+def test_no_day_breaks_the_page_or_the_download(client, finance, first, last):
+    asked = {"first": first, "last": last}
+    page = client.get(reverse("admin:billing_books_changelist"), asked)
+    assert page.status_code == HTTPStatus.OK and b"errorlist" in page.content
+    answer = client.get(reverse("admin:billing_books_csv"), asked, follow=True)
+    assert answer.status_code == HTTPStatus.OK and b"errorlist" in answer.content
+
+
+def test_models_are_downloaded_too(client, finance, people):
+    Usage.objects.create(
+        key="house", person_id=people[0].id, purpose="answer", model="=openrouter/x", free="house",
+        day=date(2026, 3, 1), prompt_tokens=1, completion_tokens=2,
+        cost_micro_usd=5, charged_micro_usd=0,
+    )  # fmt: skip
+    asked = {"first": "2026-03-01", "last": "2026-03-01", "by": "model"}
+    answer = client.get(reverse("admin:billing_books_csv"), asked)
+    assert answer.getvalue().decode("utf-8-sig").splitlines() == [
+        "model,spend_usd,cost_usd,margin_usd,tokens,calls,people",
+        "'=openrouter/x,0.000000,0.000005,-0.000005,3,1,1",
+    ]
+
+
+def test_what_is_left_of_those_who_are_gone_is_told_apart(client, finance, people):
+    ledger.post(people[0].id, "adjustment", 5_000_000, key="a", reason="Sorry")
+    ledger.post(people[1].id, "adjustment", -2_000_000, key="b", reason="Sorry")
+    ledger.post(uuid.uuid4(), "adjustment", 700_000, key="c", reason="Sorry")
+    # The credit of the sign-up, of who looks.
+    own = Purse.objects.get(person_id=finance.id).balance_micro_usd
+    purses = client.get(reverse("admin:billing_books_balance")).context["purses"]
+    assert purses == {
+        "people": 3, "credit": 5_000_000 + own, "owed": -2_000_000, "left": 700_000, "held": 0,
+    }  # fmt: skip

@@ -10,6 +10,8 @@ GAP_PERCENT = 24
 MAX_LABELS = 8
 # A bar of something is never too low to be seen.
 MIN_BAR = 1.5
+# Of few days each would be a wall.
+MAX_BAR_WIDTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,15 @@ def chart(values: Sequence[tuple[str, int]], width: int = WIDTH) -> Chart:
     tall = (HEIGHT - TOP - BOTTOM) / (above + below)
     zero = TOP + tall * above
     slot = (width - LEFT) / max(1, len(values))
+    wide = min(slot * (100 - GAP_PERCENT) / 100, MAX_BAR_WIDTH)
     bars = []
     for n, (label, value) in enumerate(values):
         height = max(MIN_BAR, abs(value) / step * tall) if value else 0
         bars.append(
             Bar(
-                x=_text(LEFT + n * slot + slot * GAP_PERCENT / 200),
+                x=_text(LEFT + n * slot + (slot - wide) / 2),
                 y=_text(zero - height if value > 0 else zero),
-                width=_text(slot * (100 - GAP_PERCENT) / 100),
+                width=_text(wide),
                 height=_text(height),
                 label=label,
                 value=value,

@@ -27,8 +27,8 @@ class BillingError(Exception):
 class OutOfCredit(BillingError):
     code = "out_of_credit"
     message = gettext_noop(
-        "Your credit does not cover this. Add credit, shorten the message or choose a "
-        "cheaper model; what you wrote is kept."
+        "Your credit does not cover this. A shorter message or a cheaper model may do; "
+        "what you wrote is kept."
     )
 
 

@@ -197,6 +197,8 @@ class LedgerEntry(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["reply_id"], name="ledger_of_reply"),
             models.Index(fields=["-at"], name="ledger_newest"),
+            # What was put in last is told with every answer: not by reading all charges.
+            models.Index(fields=["purse", "kind"], name="ledger_of_kind"),
         ]
 
     def __str__(self) -> str:

@@ -1,14 +1,15 @@
 """What a person's money did, in plain words: for pages, CSV and the admin. Reads only; sync."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Min, QuerySet
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +21,18 @@ Kind = LedgerEntry.Kind
 # Below this part of what was last put in, one is told that it comes to an end.
 LOW_PERCENT = 20
 UNTITLED = _("Untitled")
-GIFTS = (Kind.SIGNUP_CREDIT, Kind.GUEST_BUDGET, Kind.FREE_CREDIT, Kind.TOP_UP)
+# Kinds by which credit is put in: those entries of them that give.
+PUT_IN = (
+    Kind.SIGNUP_CREDIT,
+    Kind.GUEST_BUDGET,
+    Kind.FREE_CREDIT,
+    Kind.TOP_UP,
+    Kind.ADJUSTMENT,
+)
+# Models and chats that a page lists; what is left is one line more.
+MOST_ROWS = 25
+# Chats whose titles are looked up at a time.
+TITLES_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +76,47 @@ def balance_json(person: User) -> dict[str, Any] | None:
         "can_top_up": stripe_api.enabled() and not person.is_guest,
         # A call with a key of one's own costs no credit; guests have no keys.
         "can_use_own_keys": not person.is_guest,
+        # What an account would bring.
+        "sign_up_micro_usd": settings.CREDIT_SIGN_UP_MICRO_USD if person.is_guest else 0,
     }
     return standing(person).to_dict() | ways
 
 
 def _last_put_in(person_id: uuid.UUID) -> int:
-    last = (
-        LedgerEntry.objects.filter(purse_id=person_id)
-        .filter(Q(kind__in=GIFTS) | Q(kind=Kind.ADJUSTMENT, amount_micro_usd__gt=0))
-        .order_by("-number")
-        .first()
-    )
+    last = max(entries_put_in(person_id), default=None)
     if last is None:
         return 0
-    if last.kind == Kind.TOP_UP and last.top_up_id:
-        return TopUp.objects.get(id=last.top_up_id).credit_micro_usd
-    return last.amount_micro_usd
+    _number, kind, amount, top_up_id = last
+    if kind == Kind.TOP_UP and top_up_id:
+        return TopUp.objects.get(id=top_up_id).credit_micro_usd
+    return int(amount)
+
+
+def entries_put_in(person_id: uuid.UUID) -> QuerySet[LedgerEntry, tuple[Any, ...]]:
+    """(number, kind, amount, top_up_id) of each. In no order: to get them in one, a database would
+    rather read all of a person's charges than the index by kind."""
+    put_in = LedgerEntry.objects.filter(kind__in=PUT_IN, amount_micro_usd__gt=0)
+    columns = ("number", "kind", "amount_micro_usd", "top_up_id")
+    return put_in.filter(purse_id=person_id).values_list(*columns)
 
 
 # History
+
+# What entries are called, and what is said of them; `_words` adds what depends on the entry.
+SAID = {
+    Kind.SIGNUP_CREDIT: (_("Welcome credit"), _("For signing up")),
+    Kind.GUEST_BUDGET: (_("Guest credit"), _("To try things out")),
+    Kind.FREE_CREDIT: (_("Free credit"), ""),
+    Kind.TOP_UP: (_("You added credit"), _("Paid by you, fee included")),
+    Kind.FEE: (_("Processing fee"), _("Part of what you paid")),
+    Kind.REFUND: (
+        _("Refund"),
+        _("Paid back to you with its part of the fee, so it is no credit any more"),
+    ),
+    Kind.DISPUTE: (_("Payment disputed"), _("Your bank took the payment back")),
+    Kind.DISPUTE_WON: (_("Payment restored"), _("The dispute was settled")),
+    Kind.ADJUSTMENT: (_("Adjustment by the operator"), ""),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,49 +169,32 @@ def _line(
 
 
 def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+    """Title, detail and where it leads."""
+    if entry.kind == Kind.CHARGE:
+        return _words_of_charge(entry, titles)
+    title, detail = (str(said) for said in SAID[Kind(entry.kind)])
+    if entry.kind == Kind.FREE_CREDIT:
+        days = settings.CREDIT_FREE_AFTER_DAYS
+        said = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
+        detail = said % {"count": days}
+    elif entry.kind == Kind.ADJUSTMENT:
+        detail = entry.reason
+    elif entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
+        title, detail = gettext("Refund taken back"), gettext("It could not be paid out to you")
+    elif entry.kind == Kind.REFUND and entry.reason:
+        detail = gettext("Paid back to you: %(reason)s") % {"reason": entry.reason}
     receipt = reverse("billing:top-up", args=[entry.top_up_id]) if entry.top_up_id else ""
-    days = settings.CREDIT_FREE_AFTER_DAYS
-    after = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
-    plain = {
-        Kind.SIGNUP_CREDIT: (gettext("Welcome credit"), gettext("For signing up"), ""),
-        Kind.GUEST_BUDGET: (gettext("Guest credit"), gettext("To try things out"), ""),
-        Kind.FREE_CREDIT: (
-            gettext("Free credit"),
-            after % {"count": days},
-            "",
-        ),
-        Kind.TOP_UP: (gettext("You added credit"), gettext("Paid by you, fee included"), receipt),
-        Kind.FEE: (gettext("Processing fee"), gettext("Part of what you paid"), receipt),
-        Kind.REFUND: (
-            gettext("Refund"),
-            gettext("Paid back to you, so it is no credit any more"),
-            receipt,
-        ),
-        Kind.DISPUTE: (
-            gettext("Payment disputed"),
-            gettext("Your bank took the payment back"),
-            receipt,
-        ),
-        Kind.DISPUTE_WON: (
-            gettext("Payment restored"),
-            gettext("The dispute was settled"),
-            receipt,
-        ),
-        Kind.ADJUSTMENT: (gettext("Adjustment by the operator"), entry.reason, ""),
-    }
-    if entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
-        return gettext("Refund taken back"), gettext("It could not be paid out to you"), receipt
-    if entry.kind == Kind.REFUND and entry.reason:
-        paid_back = gettext("Paid back to you: %(reason)s") % {"reason": entry.reason}
-        return gettext("Refund"), paid_back, receipt
-    if entry.kind != Kind.CHARGE:
-        return plain[Kind(entry.kind)]
+    return title, detail, receipt
+
+
+def _words_of_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
     title = titles.get(entry.chat_id) if entry.chat_id else None
     name = entry.hold.model.split("/")[-1] if entry.hold else ""
-    detail = gettext("by %(model)s") % {"model": name}
     if entry.price:
         values = {"model": name, "version": entry.price.version}
         detail = gettext("by %(model)s, price version %(version)d") % values
+    else:
+        detail = gettext("by %(model)s") % {"model": name}
     url = ""
     if title is not None:
         anchor = f"#m-{entry.reply_id}" if entry.reply_id else ""
@@ -189,13 +206,9 @@ def _what_for(is_answer: bool, title: str | None) -> str:
     """`title`: the chat's, "" without one; None: the chat is deleted."""
     if title is None:
         return (
-            gettext("Answer in a deleted chat")
-            if is_answer
-            else gettext("Title of a chat in a deleted chat")
+            gettext("Answer in a deleted chat") if is_answer else gettext("Title of a deleted chat")
         )
-    said = (
-        gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of a chat in “%(chat)s”")
-    )
+    said = gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of “%(chat)s”")
     return said % {"chat": title or UNTITLED}
 
 
@@ -213,7 +226,7 @@ class Named:
 
 def by_day(calls: QuerySet[Usage], first: date, last: date) -> list[usage.Total]:
     """Every day from first to last, those without use too."""
-    totals = {total.key: total for total in usage.totals_of(calls, "day")}
+    totals = {total.key: total for total in usage.totals_by_day(calls)}
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return [totals.get(day) or usage.Total(day, 0, 0, 0, 0, 0) for day in days]
 
@@ -223,8 +236,35 @@ def by_model(calls: QuerySet[Usage]) -> list[Named]:
     return [Named(total.key, "", total) for total in totals]
 
 
-def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
+def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> Iterator[Named]:
+    """The dearest first. Titles are looked up as rows are taken: there may be any number."""
     totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
+    for start in range(0, len(totals), TITLES_BATCH):
+        yield from _named_chats(totals[start : start + TITLES_BATCH], person_id)
+
+
+def top_models(calls: QuerySet[Usage]) -> list[Named]:
+    """As many as a page lists, and all others as one row."""
+    rows = by_model(calls)
+    others = [row.total for row in rows[MOST_ROWS:]]
+    said = ngettext("%(count)d other model", "%(count)d other models", len(others))
+    return rows[:MOST_ROWS] + _together(others, said)
+
+
+def top_chats(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
+    """As many as a page lists; the deleted ones among them, and all others, as one row each."""
+    totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
+    named, others = _named_chats(totals[:MOST_ROWS], person_id), totals[MOST_ROWS:]
+    deleted = [row for row in named if not row.url]
+    if len(deleted) > 1:
+        said = ngettext("%(count)d deleted chat", "%(count)d deleted chats", len(deleted))
+        deleted = _together([row.total for row in deleted], said)
+    said_of_others = ngettext("%(count)d other chat", "%(count)d other chats", len(others))
+    there = [row for row in named if row.url]
+    return there + deleted + _together(others, said_of_others)
+
+
+def _named_chats(totals: list[usage.Total], person_id: uuid.UUID) -> list[Named]:
     titles = chat_titles.titles_of(person_id, (total.key for total in totals))
     return [
         Named(titles[total.key] or str(UNTITLED), f"/c/{total.key}", total)
@@ -232,6 +272,23 @@ def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
         else Named(gettext("A deleted chat"), "", total)
         for total in totals
     ]
+
+
+def _together(totals: list[usage.Total], said: str) -> list[Named]:
+    return [Named(said % {"count": len(totals)}, "", sum_of(totals))] if totals else []
+
+
+def of_titles(calls: QuerySet[Usage]) -> usage.Total | None:
+    """The titles among them, which the head of a chat does not count; None without any."""
+    totals = usage.totals_of(calls.filter(purpose=Usage.Purpose.TITLE), "purpose")
+    return totals[0] if totals else None
+
+
+def first_day(person_id: uuid.UUID, chat_id: uuid.UUID) -> date | None:
+    """Of the person's calls in that chat."""
+    calls = usage.of_person(person_id).filter(chat_id=chat_id)
+    at = calls.aggregate(at=Min("at"))["at"]
+    return timezone.localdate(at) if at else None
 
 
 def sum_of(totals: Iterable[usage.Total]) -> usage.Total:

@@ -6,13 +6,17 @@ down under the guest's id, and is looked up with it.
 
 import uuid
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
 
 from accounts.models import GuestJoin
 from billing.models import LedgerEntry, Usage
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,10 @@ class Total:
     cost_micro_usd: int
     charged_micro_usd: int
 
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
 
 def people_of(person_id: uuid.UUID) -> list[uuid.UUID]:
     """The person and the guests they were."""
@@ -36,18 +44,19 @@ def people_of(person_id: uuid.UUID) -> list[uuid.UUID]:
 def of_person(
     person_id: uuid.UUID, since: date | None = None, until: date | None = None
 ) -> QuerySet[Usage]:
-    """All calls, newest first; both days included, in UTC."""
+    """All calls, newest first; both days included, as the active time zone has them."""
     found = Usage.objects.filter(person_id__in=people_of(person_id))
+    # The index is on days of UTC: one more on either side has all of any zone's.
     if since is not None:
-        found = found.filter(day__gte=since)
+        found = found.filter(day__gte=since - DAY, at__gte=_midnight(since))
     if until is not None:
-        found = found.filter(day__lte=until)
+        found = found.filter(day__lte=until + DAY, at__lt=_midnight(until + DAY))
     return found.order_by("-id")
 
 
 def entries_of(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
     """The ledger of a person and of the guests they were, newest first."""
-    return LedgerEntry.objects.filter(purse_id__in=people_of(person_id)).order_by("-at", "-id")
+    return LedgerEntry.objects.filter(purse_id__in=people_of(person_id)).order_by("-id")
 
 
 def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
@@ -66,5 +75,14 @@ def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
     return [Total(*row) for row in rows]
 
 
+def totals_by_day(usage: QuerySet[Usage]) -> list[Total]:
+    """One for each day of the active time zone."""
+    return totals_of(usage.annotate(local_day=TruncDate("at")), "local_day")
+
+
 def dearest_first(totals: list[Total]) -> list[Total]:
     return sorted(totals, key=lambda one: (-one.charged_micro_usd, -one.calls, str(one.key)))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, timezone.get_current_timezone())

@@ -1,19 +1,23 @@
 """A person's pages about usage: what was called, when, and what it cost."""
 
 import uuid
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from accounts.device_locale import zone_name
 from accounts.models import User
-from billing import charts, statements
+from billing import charts, chat_titles, statements
 from billing.csv_files import CSV_BATCH, csv_response, moment, usd, words
 from billing.models import Usage
 from billing.person_pages import page_of_person
@@ -28,20 +32,26 @@ MAX_USAGE_DAYS = 400
 @page_of_person
 def usage(request: HttpRequest, person: User) -> HttpResponse:
     """By day, model and chat, in a range of days (`from`, `to`), of all chats or one (`chat`)."""
-    first, last, chat_id = _range(request)
+    first, last, chat_id = _range(request, person)
     found = _calls(person, first, last, chat_id)
     days = statements.by_day(found, first, last)
+    total = statements.sum_of(days)
+    measure = "charged_micro_usd" if total.charged_micro_usd else "tokens"
     context = {
         "first": first,
         "last": last,
         "chat_id": chat_id,
-        "days": days,
+        # None: deleted, or none at all.
+        "chat_title": chat_id and chat_titles.titles_of(person.id, [chat_id]).get(chat_id),
         "used_days": [day for day in days if day.calls],
-        "chart": charts.chart([(f"{day.key:%-d %b}", day.charged_micro_usd) for day in days]),
-        "models": _with_shares(statements.by_model(found)),
-        "chats": _with_shares(statements.by_chat(found, person.id)),
-        "total": statements.sum_of(days),
-        "query": request.GET.urlencode(),
+        "is_free": measure == "tokens",
+        "chart": charts.chart([(_short(day.key), getattr(day, measure)) for day in days]),
+        "models": _with_shares(statements.top_models(found), measure),
+        "chats": [] if chat_id else _with_shares(statements.top_chats(found, person.id), measure),
+        "total": total,
+        "titles": statements.of_titles(found),
+        "query": urlencode(_query(first, last, chat_id)),
+        "time_zone": zone_name(),
     }
     return render(request, "billing/usage.html", context)
 
@@ -51,15 +61,17 @@ def usage(request: HttpRequest, person: User) -> HttpResponse:
 @page_of_person
 def usage_csv(request: HttpRequest, person: User) -> HttpResponseBase:
     """`by`: day, model, chat or call (one row each)."""
-    first, last, chat_id = _range(request)
+    first, last, chat_id = _range(request, person)
     found = _calls(person, first, last, chat_id)
     by = request.GET.get("by", "call")
     name = f"holdfast-usage-{first}-{last}-by-{by}"
     if by == "call":
-        return csv_response(name, CALL_HEADER, _call_rows(found.order_by("id")))
+        return csv_response(name, CALL_HEADER, _call_rows(found))
     if by == "day":
         days = statements.by_day(found, first, last)
-        rows = [statements.Named(day.key.isoformat(), "", day) for day in days]
+        rows: Iterable[statements.Named] = [
+            statements.Named(day.key.isoformat(), "", day) for day in days
+        ]
     elif by == "model":
         rows = statements.by_model(found)
     elif by == "chat":
@@ -89,11 +101,15 @@ CALL_HEADER = [
 
 
 def _call_rows(calls: QuerySet[Usage]) -> Iterator[list[object]]:
-    """Each batch is a query of its own: nothing is kept open while somebody reads slowly."""
+    """Each batch is a query of its own: nothing is kept open while somebody reads slowly. In the
+    order of the index by person and day, or each would sort all calls."""
+    calls = calls.order_by("day", "id")
     batch = list(calls[:CSV_BATCH])
     while batch:
         yield from map(_call_row, batch)
-        batch = list(calls.filter(id__gt=batch[-1].id)[:CSV_BATCH])
+        last = batch[-1]
+        after = Q(day__gt=last.day) | Q(day=last.day, id__gt=last.id)
+        batch = list(calls.filter(after, day__gte=last.day)[:CSV_BATCH])
 
 
 def _call_row(call: Usage) -> list[object]:
@@ -113,17 +129,30 @@ def _named_row(row: statements.Named) -> list[object]:
 # Private
 
 
-def _range(request: HttpRequest) -> tuple[date, date, uuid.UUID | None]:
-    """The days and the chat asked for; what cannot be is brought to what can."""
-    today = datetime.now(UTC).date()
+def _range(request: HttpRequest, person: User) -> tuple[date, date, uuid.UUID | None]:
+    """The days and the chat asked for; what cannot be is brought to what can. Without a first day
+    it is the last thirty, of one chat all that it has."""
+    chat_id = _uuid(request.GET.get("chat", ""))
+    today = timezone.localdate()
     last = min(_day(request.GET.get("to")) or today, today)
-    first = _day(request.GET.get("from")) or last - timedelta(days=USAGE_DAYS - 1)
-    first = max(min(first, last), last - timedelta(days=MAX_USAGE_DAYS - 1))
+    first = _day(request.GET.get("from"))
+    if first is None and chat_id is not None:
+        first = statements.first_day(person.id, chat_id)
+    first = first or last - timedelta(days=USAGE_DAYS - 1)
+    return max(min(first, last), last - timedelta(days=MAX_USAGE_DAYS - 1)), last, chat_id
+
+
+def _uuid(text: str) -> uuid.UUID | None:
     try:
-        chat_id = uuid.UUID(request.GET.get("chat", ""))
+        return uuid.UUID(text)
     except ValueError:
-        return first, last, None
-    return first, last, chat_id
+        return None
+
+
+def _query(first: date, last: date, chat_id: uuid.UUID | None) -> dict[str, str]:
+    """The range that is shown, for what leads from here: it may be another than was asked for."""
+    shown = {"from": first.isoformat(), "to": last.isoformat()}
+    return shown | ({"chat": str(chat_id)} if chat_id else {})
 
 
 def _day(text: str | None) -> date | None:
@@ -139,8 +168,13 @@ def _calls(person: User, first: date, last: date, chat_id: uuid.UUID | None) -> 
     return found.filter(chat_id=chat_id) if chat_id else found
 
 
-def _with_shares(rows: list[statements.Named]) -> list[dict[str, Any]]:
-    highest = max((row.total.charged_micro_usd for row in rows), default=0)
+def _with_shares(rows: list[statements.Named], measure: str) -> list[dict[str, Any]]:
+    highest = max((getattr(row.total, measure) for row in rows), default=0)
     return [
-        {"row": row, "width": charts.share(row.total.charged_micro_usd, highest)} for row in rows
+        {"row": row, "width": charts.share(getattr(row.total, measure), highest)} for row in rows
     ]
+
+
+def _short(day: date) -> str:
+    """A day below the chart, in the language of the page."""
+    return date_format(day, "j M")

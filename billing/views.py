@@ -1,6 +1,7 @@
 """A person's pages about money: what there is, what it went for, and adding credit."""
 
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -34,6 +35,8 @@ from billing.stripe_errors import PaymentError
 logger = logging.getLogger(__name__)
 
 LINES_A_PAGE = 50
+# The page after Checkout looks again by itself so often, then leaves it to its reader.
+LOOKS_BY_ITSELF = 15
 
 
 @never_cache
@@ -47,13 +50,17 @@ def overview(request: HttpRequest, person: User) -> HttpResponse:
 def _overview(
     request: HttpRequest, person: User, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
+    # First, for it may turn out to be paid.
+    left = _left_at_checkout(request, person)
     page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "standing": statements.standing(person),
         "lines": statements.lines_of(person.id, page.object_list, explained=True),
         "page": page,
         "quotes": orders.quotes() if _may_top_up(person) else [],
-        "chosen_cents": _chosen_cents(request),
+        "sells": stripe_api.enabled(),
+        "left": left,
+        "chosen_cents": left.credit_cents if left else _chosen_cents(request),
         "fee_percent": orders.FEE_PERCENT,
         "new_id": uuid.uuid4(),
         "next": _next(request),
@@ -95,7 +102,9 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
             top_up,
             email=person.email or "",
             success_url=_address(request, f"{page}?{_query('from=checkout', request)}"),
-            cancel_url=_address(request, f"{reverse('billing:overview')}?{_query('', request)}"),
+            cancel_url=_address(
+                request, f"{reverse('billing:overview')}?{_query(f'left={top_up.id}', request)}"
+            ),
         )
     except PaymentError as error:
         return _back(request, error.message)
@@ -111,23 +120,42 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
 def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResponse:
     """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
     credit is booked if no webhook was quicker."""
-    found = get_object_or_404(TopUp, id=top_up_id, person_id=person.id)
-    if not found.is_ended and stripe_api.enabled():
-        try:
-            found = orders.look_if_stale(found)
-        except PaymentError:
-            logger.warning("top-up %s could not be looked at", found.id, exc_info=True)
+    found = _looked_at(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
     context = {
         "top_up": found,
         "lines": orders.lines(found),
         "email": person.email,
-        # The page asks again by itself while the payment is under way.
-        "waits": found.state == TopUp.State.PROCESSING
-        or (found.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"),
+        "waits": _waits(found, request),
+        "look_again": _look_again(found, request),
         "standing": statements.standing(person),
         "next": _next(request),
     }
     return render(request, "billing/top_up.html", context)
+
+
+def _looked_at(top_up: TopUp) -> TopUp:
+    """As Stripe has it now, if that can be had."""
+    if top_up.is_ended or not stripe_api.enabled():
+        return top_up
+    try:
+        return orders.look_if_stale(top_up)
+    except PaymentError:
+        logger.warning("top-up %s could not be looked at", top_up.id, exc_info=True)
+        return top_up
+
+
+def _waits(top_up: TopUp, request: HttpRequest) -> bool:
+    """Back from Checkout before Stripe says that it was paid: that takes seconds."""
+    return top_up.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"
+
+
+def _look_again(top_up: TopUp, request: HttpRequest) -> str:
+    """Where the page goes on by itself, "" if it does not."""
+    looks = request.GET.get("looks", "0")
+    count = int(looks) if re.fullmatch("[0-9]{1,2}", looks) else LOOKS_BY_ITSELF
+    if not _waits(top_up, request) or count >= LOOKS_BY_ITSELF:
+        return ""
+    return f"?{_query(f'from=checkout&looks={count + 1}', request)}"
 
 
 # Downloads
@@ -187,6 +215,17 @@ def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpR
 def _chosen_cents(request: HttpRequest) -> int:
     asked = _asked(request)
     return asked[1] if asked else orders.CREDITS_CENTS[1]
+
+
+def _left_at_checkout(request: HttpRequest, person: User) -> TopUp | None:
+    """What somebody comes back from without having paid it."""
+    try:
+        top_up_id = uuid.UUID(request.GET.get("left", ""))
+    except ValueError:
+        return None
+    found = TopUp.objects.filter(id=top_up_id, person_id=person.id, state=TopUp.State.OPEN).first()
+    found = _looked_at(found) if found else None
+    return found if found and found.state == TopUp.State.OPEN else None
 
 
 def _next(request: HttpRequest) -> str:

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -149,6 +150,11 @@ def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:
         attempt=attempt,
         free=free,
     )
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """What the page and the API show of it: also whether calling it costs its user nothing here."""
+    return model.to_dict() | {"free": bool(free_reason(model))}
 
 
 def offered(models: list[Model]) -> list[Model]:

@@ -108,7 +108,7 @@ async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any
         **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
         "cursor": cursor,
         "glimpse": await _glimpse(person, shown) if person and shown else [],
-        "models": [model.to_dict() for model in models],
+        "models": [paying.model_json(model) for model in models],
         "default_model": default,
         "balance": await sync_to_async(balance_json)(person) if person else None,
         "ws_path": "/ws",
@@ -304,7 +304,8 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 @api("GET")
 async def models(request: HttpRequest) -> HttpResponse:
     offered, default = await _offered(await _person(request))
-    return JsonResponse({"models": [model.to_dict() for model in offered], "default": default})
+    shown = [paying.model_json(model) for model in offered]
+    return JsonResponse({"models": shown, "default": default})
 
 
 # Private

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from http import HTTPStatus
 
 import pytest
@@ -50,19 +50,21 @@ def order(client, cents=2_000, top_up_id=None, **more):
 
 def used(person, cost=1_200, *, day=date(2026, 3, 1), model="openai/gpt", chat=None, free=""):
     """A call that was made, without the purse: pages about usage read nothing else."""
-    return Usage.objects.create(
-        key=str(uuid.uuid4()),
-        person_id=person.id,
-        purpose="answer",
-        chat_id=chat,
-        model=model,
-        day=day,
-        prompt_tokens=1_000,
-        completion_tokens=200,
-        cost_micro_usd=cost,
-        charged_micro_usd=0,
-        free=free or "house",
-    )
+    noon = datetime.combine(day, time(12), UTC)
+    with time_machine.travel(noon, tick=False):
+        return Usage.objects.create(
+            key=str(uuid.uuid4()),
+            person_id=person.id,
+            purpose="answer",
+            chat_id=chat,
+            model=model,
+            day=day,
+            prompt_tokens=1_000,
+            completion_tokens=200,
+            cost_micro_usd=cost,
+            charged_micro_usd=0,
+            free=free or "house",
+        )
 
 
 # What it costs is said before
@@ -382,7 +384,7 @@ def test_it_says_when_the_free_credit_comes(signed_in, payer):
     with time_machine.travel("2026-01-31T12:00:00Z", tick=False):
         ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
         ledger.post(payer.id, "adjustment", -1_000_000, key="b", reason="x")
-        assert "free credit come on 2 March 2026" in text_of(signed_in.get("/billing"))
+        assert "free credit comes on 2 March 2026" in text_of(signed_in.get("/billing"))
 
 
 def test_a_new_balance_is_told_to_the_pages_of_that_person_only(payer, monkeypatch):

@@ -165,6 +165,7 @@ async def test_it_welcomes(online):
                 "free_credit_at": None,
                 "can_top_up": False,
                 "can_use_own_keys": False,
+                "sign_up_micro_usd": 2_000_000,
             },
         }
 

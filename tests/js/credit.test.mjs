@@ -60,3 +60,29 @@ test("all branches count, by model, the dearest first", () => {
     ["local", 1, 51, 0],
   ]);
 });
+
+test("whoever writes to a model that costs nothing is not told that credit ends, but what was refused", () => {
+  const credit = new Credit(balance(0, "empty"), () => true);
+  assert.equal(credit.notice.value, null);
+  credit.takesRefusal(refusal);
+  assert.equal(credit.notice.value.kind, "refused");
+});
+
+test("the same refusal again is told again", () => {
+  const credit = new Credit(balance(0, "empty"));
+  const told = [];
+  for (let times = 0; times < 2; times += 1) {
+    credit.takesRefusal(refusal);
+    told.push(credit.notice.value, credit.refusals);
+  }
+  assert.deepEqual(told[0], told[2]);
+  assert.notEqual(told[0], told[2]);
+  assert.notEqual(told[1], told[3]);
+});
+
+test("what a provider took for calls with one's own key was not paid from credit", () => {
+  const answer = (model, cost) => ({ role: "assistant", model, cost_micro_usd: cost, usage: { prompt_tokens: 1, completion_tokens: 1 } });
+  const { total, ofKeys, rows } = costsOf({ messages: { a: answer("openrouter/x", 10), b: answer("my-openrouter/x", 700) } });
+  assert.deepEqual([total, ofKeys], [10, 700]);
+  assert.deepEqual(rows.map(({ isOwn }) => isOwn), [true, false]);
+});

@@ -1,17 +1,22 @@
 // What the answers of a chat have cost, of all branches: what was written was paid for, shown or not.
 
-/** {total, rows: [{model, answers, tokens, cost}]} in micro-USD, the dearest first. */
+// How the ids of models begin that are called with a key of one's own: the provider is paid, not we.
+const OWN = "my-";
+
+/** {total, ofKeys, rows: [{model, isOwn, answers, tokens, cost}]} in micro-USD, the dearest first.
+ *  `total` was paid from credit, `ofKeys` is what providers took for calls with the person's keys. */
 export function costsOf(transcript) {
   const byModel = new Map();
   for (const message of Object.values(transcript.messages)) {
     if (message.role !== "assistant" || !message.usage) continue;
     const model = message.model ?? "";
-    const row = byModel.get(model) ?? { model, answers: 0, tokens: 0, cost: 0 };
+    const row = byModel.get(model) ?? { model, isOwn: model.startsWith(OWN), answers: 0, tokens: 0, cost: 0 };
     row.answers += 1;
     row.tokens += (message.usage.prompt_tokens ?? 0) + (message.usage.completion_tokens ?? 0);
     row.cost += message.cost_micro_usd ?? 0;
     byModel.set(model, row);
   }
   const rows = [...byModel.values()].sort((a, b) => b.cost - a.cost || b.tokens - a.tokens);
-  return { total: rows.reduce((sum, row) => sum + row.cost, 0), rows };
+  const sumOf = (isOwn) => rows.reduce((sum, row) => sum + (row.isOwn === isOwn ? row.cost : 0), 0);
+  return { total: sumOf(false), ofKeys: sumOf(true), rows };
 }

@@ -8,21 +8,27 @@ const SEEN_LOW = "credit:low-seen";
 
 export class Credit {
   /** {balance_micro_usd, held_micro_usd, level, free_credit_at, can_top_up,
-   * can_use_own_keys}, or null: nobody pays. */
+   * can_use_own_keys, sign_up_micro_usd}, or null: nobody pays. */
   balance;
-  /** The sentence with which the server refused, until there is more credit or it was dismissed. */
+  /** {message}: what the server said when it refused, until there is more credit or it was dismissed. */
   refused = signal(null);
+  /** How often that was, so far. */
+  refusals = 0;
   #isLowSeen = signal(remembered(SEEN_LOW) === "1");
+  #isFree;
 
-  constructor(balance) {
+  /** @param isFree whether the model that is chosen costs nothing; read by a computed */
+  constructor(balance, isFree = () => false) {
     this.balance = signal(balance ?? null);
+    this.#isFree = isFree;
   }
 
   /** What to tell: {kind: "refused" | "empty" | "low", message}, or null. */
   notice = computed(() => {
     const balance = this.balance.value;
-    if (this.refused.value) return { kind: "refused", message: this.refused.value };
-    if (!balance || balance.level === "ok") return null;
+    if (this.refused.value) return { kind: "refused", ...this.refused.value };
+    // Whoever writes to a model that costs nothing needs no credit.
+    if (!balance || balance.level === "ok" || this.#isFree()) return null;
     if (balance.level === "low" && this.#isLowSeen.value) return null;
     return { kind: balance.level, message: null };
   });
@@ -40,7 +46,9 @@ export class Credit {
   /** Whether this refusal is about credit: then the notice says so, not a toast. */
   takesRefusal(error) {
     if (!CODES.has(error.code)) return false;
-    this.refused.value = error.message;
+    // A new object each time: the same refusal again is told again.
+    this.refusals += 1;
+    this.refused.value = { message: error.message };
     return true;
   }
 

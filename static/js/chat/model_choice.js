@@ -30,6 +30,9 @@ export class ModelChoice {
     return wanted.find(known) ?? this.models.value[0]?.id ?? null;
   });
 
+  /** The same as the server describes it; undefined while there is none. */
+  shown = computed(() => this.models.value.find((model) => model.id === this.current.value));
+
   pick(id) {
     this.keepFor(this.#store.chatId.peek(), id);
     remember("model", id);

@@ -46,7 +46,7 @@ export class Store {
   constructor(config, own) {
     this.#config = config;
     this.#own = own;
-    this.credit = new Credit(config.balance);
+    this.credit = new Credit(config.balance, () => this.#choice.shown.value?.free ?? false);
     this.commands = new Commands(this.#wake, (error) => this.complain(error));
     this.user = signal(config.user);
     takePreferences(config.settings);
@@ -82,6 +82,12 @@ export class Store {
 
   get models() {
     return this.#choice.models;
+  }
+
+  /** A model that takes no credit, for who has chosen another: first one that costs nothing at all. */
+  get freeModel() {
+    const free = this.models.value.filter((model) => model.free);
+    return this.#choice.shown.value?.free ? undefined : free.find((model) => !model.own_key) ?? free[0];
   }
 
   /** The id of the model that the next answer is asked of. */
@@ -131,6 +137,8 @@ export class Store {
 
   pickModel(id) {
     this.#choice.pick(id);
+    // Where it costs nothing, what was refused can be sent.
+    if (this.#choice.shown.peek()?.free) this.credit.refused.value = null;
   }
 
   // Actions: messages

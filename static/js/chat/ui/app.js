@@ -4,7 +4,7 @@ import { ScrollKeeper } from "../scroll_keeper.js";
 import { text } from "../text.js";
 import { Composer } from "./composer.js";
 import { ConnectionState } from "./connection_state.js";
-import { ChatCost, CreditNotice } from "./credit.js";
+import { CreditNotice } from "./credit.js";
 import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
 import { Icon } from "./icons.js";
 import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./parts.js";
@@ -17,6 +17,7 @@ declareParts({
   conversation: () => styled(import("./conversation.js"), "pasted-styles"),
   reading: () => styled(import("../markdown/reading.js"), "markdown-styles", "code-styles"),
   menus: () => import("./menus.js"),
+  credit: () => import("./credit_notice.js"),
   pasted: () => styled(import("./pasted_chips.js"), "pasted-styles"),
   dialogs: () => styled(import("./dialogs.js"), "palette-styles"),
 });
@@ -78,7 +79,7 @@ export function App({ store }) {
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
         <${ChatTitle} store=${store} />
-        <${ChatCost} store=${store} />
+        ${conversation && html`<${conversation.ChatCost} store=${store} />`}
         <${InstructionsButton} store=${store} />
         <${ConnectionState} store=${store} />
       </header>

@@ -4,6 +4,11 @@ import { text } from "../text.js";
 const SHOWN_MS = 2_400;
 // A long chat is drawn in pieces: so many frames a message may take to be there.
 const FRAMES = 600;
+// What is read and drawn after it moves it: it is held until nothing did for so many frames, or the
+// reader does something.
+const STILL_FRAMES = 30;
+const HELD_MS = 60_000;
+const READER_EVENTS = ["wheel", "touchstart", "pointerdown", "keydown"];
 // What this browser keeps of the chat is there; what came since may still be on its way.
 const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
 
@@ -25,8 +30,10 @@ export function Jump({ store, open, keeper }) {
     let frames = 0;
     let request = requestAnimationFrame(function look() {
       const element = document.getElementById(`m-${target.message}`);
-      if (element) show(element, store, keeper);
-      else if (frames++ < FRAMES) request = requestAnimationFrame(look);
+      if (element) {
+        show(element, store, keeper);
+        hold(element.id, isBehind);
+      } else if (frames++ < FRAMES) request = requestAnimationFrame(look);
     });
     return () => cancelAnimationFrame(request);
   }, [target, open, isLoaded, wasBehind, keeper]);
@@ -34,7 +41,7 @@ export function Jump({ store, open, keeper }) {
 }
 
 function show(element, store, keeper) {
-  element.scrollIntoView({ block: "center", behavior: "instant" });
+  center(element);
   // Only now: an event of the scrolling before, to the end, would have held on again.
   keeper.letGo();
   element.classList.add("message-target");
@@ -42,4 +49,31 @@ function show(element, store, keeper) {
   element.focus({ preventScroll: true });
   setTimeout(() => element.classList.remove("message-target"), SHOWN_MS);
   store.finding.arrived();
+}
+
+/** Keep the message of that element where it is shown. */
+function hold(id, isBehind) {
+  const until = performance.now() + HELD_MS;
+  const over = new AbortController();
+  const options = { capture: true, passive: true, signal: over.signal };
+  for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
+  let still = 0;
+  let top = null;
+  requestAnimationFrame(function look() {
+    if (still > STILL_FRAMES || performance.now() > until) over.abort();
+    if (over.signal.aborted) return;
+    // Found anew: what was only text may have been drawn.
+    const element = document.getElementById(id);
+    const isMoved = element && (top === null || Math.abs(element.getBoundingClientRect().top - top) > 1);
+    if (isMoved) top = center(element);
+    still = isMoved || isBehind() ? 0 : still + 1;
+    requestAnimationFrame(look);
+  });
+}
+
+/** Into the middle, what is tall with its beginning; gives where it stands then. */
+function center(element) {
+  const block = element.offsetHeight > innerHeight / 2 ? "start" : "center";
+  element.scrollIntoView({ block, behavior: "instant" });
+  return element.getBoundingClientRect().top;
 }

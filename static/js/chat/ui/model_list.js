@@ -51,7 +51,7 @@ export function ModelList({ models, selected, pick, close }) {
         const options = group.models.map(({ model, index }) => html`<div key=${model.id} id=${`${id}-${index}`} role="option" class="menu-option"
           aria-selected=${index === active} onClick=${() => pick(model.id)} onPointerMove=${() => setActive(index)}>
           <span class="menu-option-name">${model.name}</span>
-          <span class="meta">${describe(model)}</span>
+          <span class="meta">${describe(model, models)}</span>
           ${model.id === selected && html`<${Icon} name="check" />`}
         </div>`);
         if (!group.label) return options;
@@ -74,9 +74,11 @@ function groupsOf(models) {
   return groups;
 }
 
-function describe(model) {
+function describe(model, models) {
+  // Where all are, it need not be said.
+  const price = model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
   const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
-  return [model.own_key ? "" : model.endpoint, context].filter(Boolean).join(" · ");
+  return [model.own_key ? "" : model.endpoint, context, price].filter(Boolean).join(" · ");
 }
 
 /** Open upwards where there is room, else downwards; never past the edge of the page. */

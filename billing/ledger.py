@@ -150,8 +150,10 @@ class _Telling:
 def tell_of_change(person_id: uuid.UUID) -> None:
     """After the commit; once for a transaction, however much it changes."""
     telling = _Telling(person_id)
-    if on_change and all(waiting[1] != telling for waiting in connection.run_on_commit):
-        transaction.on_commit(telling, robust=True)
+    waiting = (getattr(asked[1], "__self__", None) for asked in connection.run_on_commit)
+    if on_change and telling not in waiting:
+        # A method, for it has the name that Django logs when a listener fails.
+        transaction.on_commit(telling.__call__, robust=True)
 
 
 def _note_zero(purse: Purse, at: datetime) -> None:

@@ -12,13 +12,18 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
+
+import httpx2
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MANAGE = str(BASE_DIR / "manage.py")
@@ -188,6 +193,23 @@ class Stack:
         command = [sys.executable, MANAGE, *arguments]
         return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, **run)
 
+    @contextlib.contextmanager
+    def another_web(self) -> Iterator[str]:
+        """A second web process on the same data; its address."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        env = self.env | {"HOLDFAST_DATA": str(self.data)}
+        command = [sys.executable, MANAGE, "web", "--port", str(port)]
+        process = subprocess.Popen(command, env=env, cwd="/")
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(lambda: _answers(url), START_S)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+
     # Output
 
     @property
@@ -205,6 +227,12 @@ class Stack:
 
     def _ended(self) -> bool:
         return self.up is None or self.up.poll() is not None
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx2.TransportError):
+        return httpx2.get(f"{url}/healthz").status_code == HTTPStatus.OK
+    return False
 
 
 def _signal(pid: int, number: int) -> None:

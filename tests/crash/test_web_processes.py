@@ -1,17 +1,11 @@
 """Two web processes on the same data: what is revoked at one ends at the other."""
 
 import asyncio
-import contextlib
 import re
-import socket
-import subprocess
-import sys
 
 import httpx2
 import pytest
 import websockets
-
-from tests.stack import MANAGE, wait_for
 
 MAKE = """
 from accounts.models import User
@@ -27,26 +21,8 @@ def two_webs(make_stack, fake_model):
     stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     made = stack.manage("shell", "-c", MAKE, timeout=60)
     assert made.returncode == 0, made.stderr
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = stack.env | {"HOLDFAST_DATA": str(stack.data)}
-    second = subprocess.Popen(
-        [sys.executable, MANAGE, "web", "--port", str(port)], env=env, cwd="/"
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _answers(url), 60)
+    with stack.another_web() as url:
         yield stack.url.replace("localhost", "127.0.0.1"), url
-    finally:
-        second.terminate()
-        second.wait(30)
-
-
-def _answers(url):
-    with contextlib.suppress(httpx2.TransportError):
-        return httpx2.get(f"{url}/healthz").status_code == 200
-    return False
 
 
 async def signed_in(url):

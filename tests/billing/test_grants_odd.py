@@ -1,0 +1,238 @@
+"""Credit that is given, where two things meet: addresses that had theirs, debts, gifts at once."""
+
+import datetime as dt
+
+import pytest
+import time_machine
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from billing import chores, grants, holds, ledger
+from billing.belongings import belongings
+from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
+from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
+from tests.chat.test_paying import spoil
+
+__all__ = ["price"]
+pytestmark = pytest.mark.django_db(transaction=True)
+MONTH = dt.timedelta(days=31)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_told(monkeypatch):
+    monkeypatch.setattr(ledger, "on_change", [])
+
+
+def test_one_new_address_beside_one_that_had_it_brings_none():
+    first = account("alice@example.org")
+    grants.on_signed_in(user=first)
+    async_to_sync(belongings.erase)(first)
+    first.delete()
+    back = account("fresh@example.org", "alice@example.org")
+    grants.on_signed_in(user=back)
+    assert balance(back) == 0
+    # Nor does the new one later, alone.
+    async_to_sync(belongings.erase)(back)
+    back.delete()
+    again = account("fresh@example.org")
+    grants.on_signed_in(user=again)
+    assert balance(again) == 0
+
+
+def test_an_address_that_begins_with_a_plus_is_one():
+    for email in ("+a@example.org", "+b@example.org"):
+        person = account(email)
+        grants.on_signed_in(user=person)
+        assert balance(person) == 2_000_000
+
+
+def test_who_signs_up_while_nothing_is_given_has_had_their_turn(settings, caplog):
+    settings.CREDIT_SIGN_UP_MICRO_USD = 0
+    alice = account("alice@example.org")
+    grants.on_signed_in(user=alice)
+    settings.CREDIT_SIGN_UP_MICRO_USD = 2_000_000
+    grants.on_signed_in(user=alice)
+    assert balance(alice) == 0
+    assert SignUpClaim.objects.count() == 1
+    assert "could not be given" not in caplog.text
+
+
+def test_leaving_twice_is_leaving_once():
+    alice = account("alice@example.org")
+    for _ in range(2):
+        async_to_sync(belongings.erase)(alice)
+    assert SignUpClaim.objects.count() == 1
+
+
+def test_what_is_remembered_cannot_be_guessed_without_the_key(settings):
+    alice = account("alice@example.org")
+    [first] = grants._hashes(alice)
+    settings.SECRET_KEY = "another"
+    assert grants._hashes(alice) != [first]
+
+
+def test_a_budget_that_is_changed_later_is_not_given_again(settings, price):
+    person = guest()
+    holds.release(needs_credit(person, price)[0])
+    settings.CREDIT_GUEST_MICRO_USD = 700_000
+    holds.release(needs_credit(person, price)[0])
+    with transaction.atomic():
+        grants.give_first(ledger.lock_purse(person.id), person)
+    assert balance(person) == 500_000
+    assert grants.promised_micro_usd(person) == 0
+
+
+# What changes between the list of who is due and the gift
+
+
+def due(email="alice@example.org"):
+    """Somebody who has been at zero for a month, and the moment since when that is enough."""
+    with time_machine.travel(timezone.now() - MONTH, tick=False):
+        person = at_zero(email)
+    return person, timezone.now() - dt.timedelta(days=30)
+
+
+def test_who_topped_up_in_the_last_moment_gets_no_free_credit():
+    alice, since = due()
+    ledger.post(alice.id, "top_up", 1_000_000, key="t2")
+    assert grants._give_free(alice.id, since) == 0
+
+
+def test_who_came_back_to_zero_in_the_last_moment_waits_anew():
+    alice, since = due()
+    ledger.post(alice.id, "top_up", 1_000_000, key="t2")
+    ledger.post(alice.id, "refund", -1_000_000, key="r2")
+    assert grants._give_free(alice.id, since) == 0
+
+
+def test_who_owes_something_since_the_last_moment_gets_none():
+    alice, since = due()
+    ledger.post(alice.id, "dispute", -20_000_000, key="d2")
+    assert grants._give_free(alice.id, since) == 0
+    assert grants.give_free_credit() == 0
+
+
+def test_whose_last_cent_is_held_waits_until_it_is_spent_or_back():
+    alice, since = due()
+    cheap = Price.objects.create(
+        model="cheap",
+        version=1,
+        valid_from=timezone.now(),
+        source="staff",
+        input_micro_usd=0,
+        output_micro_usd=25_000,
+    )
+    key, _ = needs_credit(alice, cheap)
+    assert Hold.objects.get(key=key).amount_micro_usd == 5
+    assert grants.give_free_credit() == grants._give_free(alice.id, since) == 0
+    holds.release(key)
+    assert grants.give_free_credit() == 1
+
+
+def test_nobody_in_debt_keeps_the_others_waiting(monkeypatch):
+    monkeypatch.setattr(grants, "FREE_BATCH", 1)
+    debtor, _ = due("debtor@example.org")
+    ledger.post(debtor.id, "dispute", -20_000_000, key="d2")
+    # Both have been at zero for as long; the debtor a little longer.
+    Purse.objects.filter(person_id=debtor.id).update(zero_since=timezone.now() - 2 * MONTH)
+    alice, _ = due()
+    assert grants.give_free_credit() == 1
+    assert balance(alice) == 500_005
+
+
+def test_the_day_is_not_named_where_none_is_given(settings):
+    alice, _ = due()
+    assert grants.free_credit_due_at(alice.id) is not None
+    settings.CREDIT_FREE_MICRO_USD = 0
+    assert grants.free_credit_due_at(alice.id) is None
+
+
+def test_a_worker_gives_the_free_credit(redis_url, monkeypatch):
+    """The chore itself, with a clock that says that it is time."""
+    alice, _ = due()
+    monkeypatch.setattr(chores, "_ask_at", 0.0)
+    async_to_sync(chores.run)()
+    assert balance(alice) == 500_005
+    monkeypatch.setattr(chores, "_ask_at", 0.0)
+    async_to_sync(chores.run)()
+    assert LedgerEntry.objects.filter(kind="free_credit").count() == 1
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Pacific/Apia"])
+@pytest.mark.parametrize(
+    "zero", ["2026-02-20T00:30:00+00:00", "2026-10-10T23:30:00+00:00", "2028-01-31T12:00:00+00:00"]
+)
+def test_thirty_days_are_thirty_days_whatever_the_servers_zone(settings, zone, zero):
+    """The clock goes forward or back, or it is a leap day, between the zero and the credit."""
+    settings.TIME_ZONE = zone
+    begun = dt.datetime.fromisoformat(zero)
+    with time_machine.travel(begun, tick=False) as clock:
+        alice = at_zero()
+        clock.shift(dt.timedelta(days=30) - dt.timedelta(seconds=1))
+        assert grants.give_free_credit() == 0
+        clock.shift(1)
+        assert grants.give_free_credit() == 1
+    [entry] = LedgerEntry.objects.filter(kind="free_credit")
+    assert entry.at == begun + dt.timedelta(days=30)
+    assert User.objects.filter(id=alice.id).exists()
+
+
+# Guests who join, and who may be removed
+
+
+def holding(person, price, tokens):
+    """An answer under way that may cost so many tokens."""
+    key, reply = needs_credit(person, price)
+    call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
+    holds.reserve(person, call, price, 10, tokens)
+    return ledger.balance(person.id).held_micro_usd
+
+
+def test_what_is_held_for_an_answer_stays_with_the_guest_who_joins(price):
+    alice, person = account("alice@example.org"), guest()
+    ledger.post(person.id, "top_up", 1_000_000, key="t")
+    held = holding(person, price, 35_000)
+    async_to_sync(belongings.hand_over)(person, alice, False)
+    assert balance(alice) == 1_000_000 - held > 0
+    assert ledger.balance(person.id) == ledger.Balance(held, held, 0)
+
+
+def test_what_a_guest_owes_does_not_come_along(price):
+    alice, person = account("alice@example.org"), guest()
+    holds.release(needs_credit(person, price)[0])
+    ledger.post(person.id, "adjustment", -200_000, key="a", reason="Taken back")
+    for last in (False, True):
+        async_to_sync(belongings.hand_over)(person, alice, last)
+    assert (balance(person), balance(alice)) == (300_000, 0)
+
+
+def test_who_has_paid_or_waits_for_an_answer_is_not_removed_for_being_idle(price):
+    payer, waits, idle = guest(), guest(), guest()
+    ledger.post(payer.id, "top_up", 5, key="t")
+    needs_credit(waits, price)
+    holds.release(needs_credit(idle, price)[0])
+    kept = set(belongings.in_use(timezone.now()).values_list("person_id", flat=True))
+    assert kept == {payer.id, waits.id}
+
+
+# The nightly audit
+
+
+def test_a_worker_says_loudly_what_is_wrong_and_asks_again_the_next_day(
+    redis_url, monkeypatch, caplog
+):
+    alice = at_zero()
+    spoil("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
+
+    def run_after(hours):
+        with time_machine.travel(timezone.now() + dt.timedelta(hours=hours), tick=True):
+            monkeypatch.setattr(chores, "_ask_at", 0.0)
+            async_to_sync(chores.run)()
+        return AuditRun.objects.count()
+
+    assert [run_after(hours) for hours in (0, 23, 25, 26)] == [1, 1, 2, 2]
+    said = [record for record in caplog.records if "do not balance" in record.getMessage()]
+    assert [record.levelname for record in said] == ["ERROR"] * 2
+    assert f"purse {alice.id}: shows 6, its entries add up to 5" in said[0].getMessage()

@@ -1,0 +1,106 @@
+"""200 sends at the same moment on one cent, over HTTP at two web processes, while workers answer:
+at no moment is more held or spent than there is. On SQLite and on PostgreSQL."""
+
+import asyncio
+import re
+import sqlite3
+import uuid
+from contextlib import closing
+from http import HTTPStatus
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.billing import moments
+from tests.client import Client
+from tests.crash import test_paid_crashes
+from tests.crash.test_paid_crashes import MODEL, NO_TITLES, Sqlite, check_the_books
+from tests.fake_model import running_fake_model
+from tests.stack import wait_for
+
+# Fixtures: a database of the test's own.
+database, postgresql = test_paid_crashes.database, test_paid_crashes.postgresql
+
+CENT, SENDS = 10_000, 200
+# An order holds some $0.0004, so that 24 fit at once; an answer costs as much, so 24 in all.
+CHEAP = {"prompt": "0.000001", "completion": "0.000002"}
+QUESTION = "[[tokens=5&cost=0.0004]] Question"
+
+
+@pytest.fixture
+def crowded(make_stack, database):
+    """A stack whose purses are watched, and the addresses of its two web processes."""
+    with running_fake_model() as model:
+        model.price("script/known", CHEAP)
+        env = {
+            "OPENROUTER_API_KEY": "sk-or",
+            "OPENROUTER_BASE_URL": model.openrouter_url,
+            "CREDIT_GUEST_MICRO_USD": str(CENT),
+            **database.env,
+            **NO_TITLES,
+        }
+        stack = make_stack(env=env).start()
+        watch(stack, database)
+        with stack.another_web() as url:
+            yield stack, [stack.url, url]
+
+
+def watch(stack, database):
+    if isinstance(database, Sqlite):
+        with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as connection:
+            connection.executescript(";".join(moments.MAKE["sqlite"]) + ";")
+        return
+    with psycopg.connect(database.server.get_uri()) as connection:
+        for statement in moments.MAKE["postgresql"]:
+            connection.execute(statement)
+
+
+async def one(http, url, jar, number):
+    """A send, repeated as the page does while other answers hold the credit, and when the database
+    was too busy to answer in time; what was said last."""
+    cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+    headers = {"Cookie": cookies, "X-CSRFToken": jar["csrftoken"], "Origin": url}
+    body = {"id": str(uuid.uuid4()), "text": f"{QUESTION} {number}", "model": MODEL}
+    path = f"{url}/api/chats/{uuid.uuid4()}/messages"
+    while True:
+        response = await http.post(path, json=body | {"parent": None}, headers=headers)
+        said = response.json().get("error", {}).get("code", "accepted")
+        if said != "credit_held" and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return response.status_code, said
+        await asyncio.sleep(0.3)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+async def test_two_hundred_sends_at_once_on_one_cent(crowded, database):
+    stack, urls = crowded
+    limits = httpx2.Limits(max_connections=SENDS)
+    async with Client(stack.url, MODEL) as alice:
+        await alice.settled(await alice.send(f"{QUESTION} 0"))
+        jar = dict(alice.http.cookies)
+        async with httpx2.AsyncClient(timeout=120, limits=limits) as http:
+            sends = (one(http, urls[n % 2], jar, n) for n in range(1, SENDS))
+            said = await asyncio.gather(*sends)
+    faults = [line for line in stack.lines if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    assert [line for line in faults if "database is locked" not in line] == []
+    assert set(said) == {(202, "accepted"), (402, "out_of_credit")}
+    answers = 1 + said.count((202, "accepted"))
+    await asyncio.to_thread(check, stack, database, answers)
+
+
+def check(stack, database, answers):
+    unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
+    wait_for(lambda: database.rows(stack, unfinished) == [(0,)], 120)
+    check_the_books(stack, database, answers)
+    moments.check(database.rows(stack, moments.LEAST)[0], at_least=2 * answers)
+    [(people, balance)] = database.rows(
+        stack, "SELECT COUNT(*), SUM(balance_micro_usd) FROM billing_purse"
+    )
+    [(calls, charged)] = database.rows(
+        stack, "SELECT COUNT(*), SUM(charged_micro_usd) FROM billing_usage"
+    )
+    # One whose prompt was longer than it was held for may have ended without an answer.
+    assert people == 1 < calls <= answers
+    assert balance == CENT - charged
+    # It was spent, but for less than the shortest answer needs.
+    assert 0 <= balance < 1_000

@@ -41,7 +41,7 @@ class PriceForm(forms.ModelForm[Price]):
             "cache_write_micro_usd": _("The same; empty: as other input."),
             "reasoning_micro_usd": _("The same; empty: as other output."),
             "image_micro_usd": PER_PIECE,
-            "audio_micro_usd": _("Micro-USD for a second."),
+            "audio_micro_usd": PER_MILLION,
             "per_request_micro_usd": PER_PIECE,
             "prompt_limit_tokens": _("On credit, prompts may not be longer. Empty: any length."),
         }

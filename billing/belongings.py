@@ -35,7 +35,7 @@ async def hand_over(guest: User, account: User, last: bool) -> None:
 
 async def erase(person: User) -> None:
     await sync_to_async(_erase)(person)
-    if stripe_api.enabled():
+    if stripe_api.enabled() and await sync_to_async(top_ups.has_open)(person.id):
         await payment_chores.apart(partial(top_ups.close_open, person.id))
 
 

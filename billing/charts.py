@@ -52,7 +52,7 @@ def chart(values: Sequence[tuple[str, int]], width: int = WIDTH) -> Chart:
     high, low = max(numbers, default=0), min(numbers, default=0)
     step = nice_top(max(high, -low)) // 2
     # How many lines there are above zero and below it.
-    above = 2 if low >= 0 else max(0, -(-high // step))
+    above = max(2 if low >= 0 else 0, -(-high // step))
     below = 0 if low >= 0 else -(low // step)
     tall = (HEIGHT - TOP - BOTTOM) / (above + below)
     zero = TOP + tall * above

@@ -22,7 +22,7 @@ KINDS = {
     "cached_input": _("read from the provider’s cache"),
     "cache_write": _("read and put into the provider’s cache"),
     "output": _("written"),
-    "reasoning": _("thought"),
+    "reasoning": _("of reasoning"),
 }
 
 
@@ -109,8 +109,10 @@ def _what_counts(usage: Usage, total: Decimal) -> list[str]:
         else gettext("Together %(total)s, rounded up to %(cost)s.")
     )
     sentences = [said % cost]
+    if usage.estimated and usage.purpose == Usage.Purpose.ANSWER and not usage.completion_tokens:
+        sentences.append(gettext("It was stopped while the provider was reading, before any word."))
     if usage.estimated:
-        why = gettext("We counted the tokens ourselves, because the provider did not say how many.")
+        why = gettext("We counted the tokens: the provider gave no count that can be used.")
         sentences.append(why)
     return sentences
 
@@ -118,6 +120,8 @@ def _what_counts(usage: Usage, total: Decimal) -> list[str]:
 def _what_was_paid(usage: Usage) -> list[str]:
     if usage.charged_micro_usd == usage.cost_micro_usd:
         return []
+    if not usage.charged_micro_usd:
+        return [gettext("Nothing was set aside for it any more, so nothing was taken.")]
     said = gettext("%(charged)s was set aside for it, and no more was taken.")
     return [said % {"charged": exact_dollars(Decimal(usage.charged_micro_usd))}]
 

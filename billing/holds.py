@@ -107,7 +107,8 @@ def reserve(
             return _budget_of(hold, prompt_tokens, answer_tokens)
         held, at_least = hold.amount_micro_usd if hold else 0, 0
         if hold is not None and hold.attempt == call.attempt:
-            # A worker before this one died here; or it is at it, and this one was frozen.
+            # Reserved before for this very attempt, by a worker that died or by one that took over
+            # while this one was frozen: never smaller, never dearer.
             price, at_least = hold.price, held
         least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
         wanted = prices.worst_case(price, prompt_tokens, answer_tokens)

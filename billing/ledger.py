@@ -152,7 +152,7 @@ def tell_of_change(person_id: uuid.UUID) -> None:
     telling = _Telling(person_id)
     waiting = (getattr(asked[1], "__self__", None) for asked in connection.run_on_commit)
     if on_change and telling not in waiting:
-        # A method, for it has the name that Django logs when a listener fails.
+        # A method: Django logs the `__qualname__` of what fails, which this object lacks.
         transaction.on_commit(telling.__call__, robust=True)
 
 

@@ -41,7 +41,7 @@ class Usage(models.Model):
     # Parts of the two before.
     cached_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
-    # Of the prompt; None is 0. Nullable for the same reason as the rate of it.
+    # Of the prompt; None is 0. Without a default, so that SQLite need not make the table anew.
     cache_write_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider did not say; we counted what is stored.
     estimated = models.BooleanField(default=False)

@@ -20,7 +20,7 @@ def read(pricing: Mapping[str, object]) -> Rates:
         least = override.get("min_prompt_tokens")
         if least is None:
             rates = _dearest(rates, _read_flat({**pricing, **override}))
-        elif isinstance(least, int) and least > 0:
+        elif type(least) is int and least > 0:
             limits.append(least)
         else:
             raise BadPrice(f"a prompt of {least!r} tokens")

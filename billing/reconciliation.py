@@ -7,7 +7,7 @@ happened at Stripe since the last time (Stripe keeps events for 30 days).
 
 import logging
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Q
@@ -68,19 +68,22 @@ def _awaited(now: datetime) -> set[uuid.UUID]:
 
 
 def _told_of(done_until: datetime | None, now: datetime) -> set[uuid.UUID]:
-    """What events name since then; all that was ever paid, where Stripe has some no longer."""
+    """What events name since then; where Stripe has some no longer, all that was ever paid. But not
+    what was looked at later: one that cannot be looked at has no other looked at in each turn."""
     kept_since = now - EVENTS_KEPT
-    found: set[uuid.UUID] = set()
+    told: dict[uuid.UUID, datetime] = {}
+    since = kept_since
     if done_until is None or done_until < kept_since:
         paid = TopUp.objects.filter(state=TopUp.State.PAID, livemode=stripe_api.is_live())
-        found.update(paid.values_list("id", flat=True))
-        since = kept_since
+        told = dict.fromkeys(paid.values_list("id", flat=True), kept_since)
     else:
         since = done_until - StripeReconciliation.OVERLAP
     for event in stripe_api.events_since(since, list(stripe_webhooks.TYPES)):
         if top_up_id := stripe_webhooks.top_up_of(event):
-            found.add(top_up_id)
-    return found
+            at = datetime.fromtimestamp(event.created, UTC) + StripeReconciliation.OVERLAP
+            told[top_up_id] = max(at, told.get(top_up_id, at))
+    looked = dict(TopUp.objects.filter(id__in=told).values_list("id", "looked_at"))
+    return {one for one, at in told.items() if (seen := looked.get(one)) is None or seen < at}
 
 
 def _look_at(ids: set[uuid.UUID]) -> list[bool | None]:

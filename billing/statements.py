@@ -1,4 +1,4 @@
-"""What a person's money did, in plain words: for pages, CSV and the admin. Reads only; sync."""
+"""What a person's money did, in plain words: for pages and CSV. Reads only; sync."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -111,7 +111,7 @@ SAID = {
     Kind.FEE: (_("Processing fee"), _("Part of what you paid")),
     Kind.REFUND: (
         _("Refund"),
-        _("Paid back to you with its part of the fee, so it is no credit any more"),
+        _("Paid back to you with its part of the fee, so it is no longer credit"),
     ),
     Kind.DISPUTE: (_("Payment disputed"), _("Your bank took the payment back")),
     Kind.DISPUTE_WON: (_("Payment restored"), _("The dispute was settled")),

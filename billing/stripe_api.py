@@ -330,9 +330,11 @@ def _disputed_cents(charge: str) -> int:
 def _withdrawn_cents(dispute: Mapping[str, Any]) -> int:
     """What a dispute keeps from us now. Its status does not tell (one that was lost goes on as
     `appeal_…`, a `prevented` one may or may not have cost anything): the money that it moved does,
-    in the currency of the account at Stripe, so only whether it is gone is read from it."""
-    moved = sum(int(one["amount"]) for one in dispute["balance_transactions"])
-    return int(dispute["amount"]) if moved < 0 else 0
+    in the currency of the account at Stripe, so only whether it is gone is read from it. It may
+    come back at another rate of exchange: gone is what lacks half of what went at once."""
+    moves = [int(one["amount"]) for one in dispute["balance_transactions"]]
+    is_gone = -sum(moves) * 2 > max(map(abs, moves), default=0)
+    return int(dispute["amount"]) if is_gone else 0
 
 
 def _refunds(charge: str) -> tuple[Refund, ...]:

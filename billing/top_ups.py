@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -156,13 +157,27 @@ def look(top_up_id: uuid.UUID) -> TopUp:
 def close_open(person_id: uuid.UUID) -> None:
     """Close what somebody who leaves could still pay: it would be credited to nobody. As far as
     Stripe can be reached; by itself it ends after stripe_api.SESSION_LIFE_S. May be repeated."""
-    try:
-        for top_up in TopUp.objects.filter(person_id=person_id, state=TopUp.State.OPEN):
+    for top_up in _open_of(person_id):
+        try:
             with suppress(PaymentRefused):  # It has just been paid, or is over.
                 stripe_api.expire_session(top_up.session_id or "")
             look(top_up.id)
-    except PaymentError as error:
-        logger.warning("not all that %s could pay is closed: %s", person_id, error.code)
+        except PaymentsAway:
+            logger.warning("not all that %s could pay is closed: Stripe is away", person_id)
+            return
+        except PaymentError as error:
+            logger.warning("top-up %s is not closed: %s", top_up.id, error.code)
+
+
+def has_open(person_id: uuid.UUID) -> bool:
+    """Whether there is something that `close_open` could close."""
+    return _open_of(person_id).exists()
+
+
+def _open_of(person_id: uuid.UUID) -> QuerySet[TopUp]:
+    return TopUp.objects.filter(
+        person_id=person_id, state=TopUp.State.OPEN, livemode=stripe_api.is_live()
+    )
 
 
 def look_if_stale(top_up: TopUp) -> TopUp:

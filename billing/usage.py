@@ -76,7 +76,9 @@ def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
 
 
 def totals_by_day(usage: QuerySet[Usage]) -> list[Total]:
-    """One for each day of the active time zone."""
+    """One for each day of the active time zone; those of UTC are stored."""
+    if timezone.get_current_timezone_name() == "UTC":
+        return totals_of(usage, "day")
     return totals_of(usage.annotate(local_day=TruncDate("at")), "local_day")
 
 

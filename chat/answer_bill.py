@@ -104,8 +104,8 @@ class AnswerBill:
         last = self.tried[-1]
         call = paying.call_of(self._order.reply, last.number, last.model, "")
         paid = await sync_to_async(holds.paid_so_far)(call, last.used)
-        if paid is None and usage and self.model is not None and paying.free_reason(self.model):
-            return usage.cost_micro_usd
+        if paid is None and usage and self.model is not None:
+            return paying.cost_to_show(self.model, usage.cost_micro_usd)
         return paid
 
     def usage_of(self, message: Message, usage: Usage | None) -> Usage | None:

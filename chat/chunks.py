@@ -132,10 +132,10 @@ def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
     """The `usage` with every number as it was written; without its cost when that is no number."""
     try:
         chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
-        exact: dict[str, Any] = chunk["usage"]
-        return exact
+        exact = chunk["usage"]
     except (ValueError, ArithmeticError, KeyError):
-        return usage | {"cost": None}
+        exact = None
+    return exact if isinstance(exact, dict) else usage | {"cost": None}
 
 
 def _join_halves(text: str, final: bool) -> tuple[str, str]:

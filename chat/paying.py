@@ -56,6 +56,13 @@ def free_by_name(model_id: str) -> str:
     return "" if settings.BILLING else str(Usage.Free.HOUSE)
 
 
+def cost_to_show(model: Model, cost_micro_usd: int | None) -> int | None:
+    """Of a free call, what its provider asks of somebody: of who has the key, or of the operator.
+    What a local server says of itself is nobody's cost."""
+    told = (Usage.Free.OWN_KEY, Usage.Free.HOUSE)
+    return cost_micro_usd if free_reason(model) in told else None
+
+
 def was_counted(reply_id: uuid.UUID) -> bool:
     """Whether an answer of this id, of a chat that is erased perhaps, is in the books."""
     return Usage.objects.filter(reply_id=reply_id).exists()
@@ -63,7 +70,8 @@ def was_counted(reply_id: uuid.UUID) -> bool:
 
 def price_of(model: Model, *, noted_will_do: bool = False) -> Price:
     """The price that holds now. One that is only in the lists is noted, as is what the table says
-    of this hour; a list that a process has read is not, for another may have read it later.
+    of this hour. OpenRouter's list is noted by the chore alone: what this process has read
+    of it may be older than the version in the database.
 
     Raises NoPrice, also when its list has come to say what is no price: then none holds but what
     staff has set. `noted_will_do`: one of the table is not looked up again.
@@ -165,7 +173,8 @@ def offered(models: list[Model]) -> list[Model]:
 
 
 def _has_price(model: Model, is_known: bool) -> bool:
-    """Whether `price_of` gives one; `is_known`: there are versions of it."""
+    """Whether `price_of` gives one, as far as web processes know: what the table of genai-prices
+    has come to refuse is refused by the worker. `is_known`: there are versions of it."""
     if is_known and _is_refused(model.pricing):
         price = prices.current(model.id)
         return price is not None and price.source == Price.Source.STAFF

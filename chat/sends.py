@@ -242,7 +242,8 @@ def _create_reply(
     digest: str,
     outbox: list[dict[str, Any]],
 ) -> Reply:
-    if paying.was_counted(reply_id):
+    # Of one that is there the insert below says whose it is: the same order may just have made it.
+    if paying.was_counted(reply_id) and not Reply.objects.filter(id=reply_id).exists():
         raise IdReused  # Its charges have the name of an answer that is erased.
     waits_for = parent.awaited_below() if parent else None
     reply = Reply.objects.create(

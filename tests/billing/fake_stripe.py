@@ -176,7 +176,7 @@ class FakeStripe:
         )
 
     def update_dispute(
-        self, session_id: str, status: str, moves: list[int], what: str = "updated"
+        self, session_id: str, status: str, moves: list[float], what: str = "updated"
     ) -> Object:
         """`moves`: which way its money went so far, -1 is from us."""
         with self.lock:
@@ -185,12 +185,12 @@ class FakeStripe:
             dispute["status"] = status
             return self._moved(dispute, what, moves)
 
-    def _moved(self, dispute: Object, what: str, moves: list[int]) -> Object:
+    def _moved(self, dispute: Object, what: str, moves: list[float]) -> Object:
         dispute["balance_transactions"] = [
             self._object(
                 "txn",
                 "balance_transaction",
-                amount=move * dispute["amount"],
+                amount=round(move * dispute["amount"]),
                 currency="usd",
                 fee=1_500 if move < 0 else 0,
                 reporting_category="dispute" if move < 0 else "dispute_reversal",

@@ -59,7 +59,7 @@ def test_the_parts_add_up_to_the_cost(person):
         (1_000, "read from the provider’s cache", "$0.075", "$0.000075"),
         (34, "read and put into the provider’s cache", "$0.1875", "$0.000006375"),
         (60, "written", "$0.60", "$0.000036"),
-        (40, "thought", "$1.00", "$0.00004"),
+        (40, "of reasoning", "$1.00", "$0.00004"),
         (0, "for the request", "", "$0.000007"),
     ]
     total = sum(Decimal(row.amount.lstrip("$")) for row in explained.rows)
@@ -73,7 +73,10 @@ def test_the_parts_add_up_to_the_cost(person):
     ("used", "said"),
     [
         (Used(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
-        (Used(2_000, 0, estimated=True), "We counted the tokens ourselves"),
+        (
+            Used(2_000, 0, estimated=True),
+            "It was stopped while the provider was reading, before any word. We counted",
+        ),
         (Used(10, 0, cost_micro_usd=900_000), "was set aside for it, and no more was taken."),
         (Used(2_000_000, 0), "Together $0.300007."),
     ],

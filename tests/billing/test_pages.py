@@ -415,8 +415,9 @@ def test_a_chart_ends_at_a_round_number(highest, top):
     assert nice_top(highest) == top
 
 
-def test_bars_stay_within_the_chart():
-    drawn = chart([(str(n), n * 1_000) for n in range(400)])
+@pytest.mark.parametrize("highest", [1, 2, 3, 4, 5, 6, 10, 50, 399_000])
+def test_bars_stay_within_the_chart(highest):
+    drawn = chart([(str(n), highest * n // 399) for n in range(400)])
     for bar in drawn.bars:
         assert float(bar.x) + float(bar.width) <= drawn.width
         assert float(bar.y) >= 0 and float(bar.y) + float(bar.height) <= drawn.height

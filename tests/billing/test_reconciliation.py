@@ -160,6 +160,7 @@ def test_what_stripe_keeps_no_events_of_is_looked_at_one_by_one(fake_stripe, pay
     assert reconciliation.reconcile() == 0
     long_ago = timezone.now() - timedelta(days=31)
     StripeReconciliation.objects.update(done_until=long_ago)
+    TopUp.objects.update(looked_at=long_ago)
     assert reconciliation.reconcile() == 1
     assert balance(payer) == 0
 

@@ -184,6 +184,8 @@ def test_an_inquiry_that_takes_no_money_takes_no_credit(caller, fake_stripe, pay
         ("appeal_needs_response", [-1], 0),  # Lost, and gone on with.
         ("appeal_under_review", [-1], 0),
         ("appeal_under_review", [-1, 1], 20_000_000),  # Won, and the other side goes on.
+        ("won", [-1, 0.98], 20_000_000),  # Given back at another rate of exchange.
+        ("lost", [-1, 0.98, -1], 0),
         ("prevented", [-1], 0),
         ("prevented", [], 20_000_000),
         ("a_status_of_next_year", [-1], 0),

@@ -133,6 +133,8 @@ def test_estimates_are_near_what_a_tokenizer_counts(text, tokens):
 
 def test_nothing_is_counted_as_no_tokens():
     assert estimate_tokens(" " * 16_000) == estimate_tokens("\t" * 16_000) == 1_000
+    # Not the runs that tokenizers have a token for.
+    assert min(estimate_tokens(odd * 800) for odd in ("\f\v", "\t ", "\r\v")) >= 800
 
 
 async def test_what_is_far_beyond_the_window_is_not_counted(monkeypatch):

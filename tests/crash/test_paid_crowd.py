@@ -63,12 +63,13 @@ async def one(http, url, jar, number):
     headers = {"Cookie": cookies, "X-CSRFToken": jar["csrftoken"], "Origin": url}
     body = {"id": str(uuid.uuid4()), "text": f"{QUESTION} {number}", "model": MODEL}
     path = f"{url}/api/chats/{uuid.uuid4()}/messages"
-    while True:
-        response = await http.post(path, json=body | {"parent": None}, headers=headers)
-        said = response.json().get("error", {}).get("code", "accepted")
-        if said != "credit_held" and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return response.status_code, said
-        await asyncio.sleep(0.3)
+    async with asyncio.timeout(240):
+        while True:
+            response = await http.post(path, json=body | {"parent": None}, headers=headers)
+            said = response.json().get("error", {}).get("code", "accepted")
+            if said != "credit_held" and response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return response.status_code, said
+            await asyncio.sleep(0.3)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

@@ -25,7 +25,7 @@ function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   t.after(() => mock.timers.reset());
   const puts = [];
-  const state = { owner };
+  const state = { owner, answers };
   const put = async (body) => {
     puts.push(body);
     const answer = answers.shift();
@@ -75,6 +75,20 @@ test("what comes from another device is taken, but not while one is writing", as
   assert.equal(drafts.get("c").text, "theirs");
   drafts.receive({ chat: "c", ...write("my own echo"), tab: "here" });
   assert.equal(drafts.get("c").text, "theirs");
+});
+
+test("what is written over it elsewhere before we hear that it is stored is not lost", async (t) => {
+  const { drafts, state } = setUp(t);
+  let answer;
+  state.answers.push(new Promise((done) => (answer = done)));
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  drafts.receive({ chat: "c", ...write(""), written_ms: 20, tab: "there" });
+  answer({ draft: { chat: "c", ...write("mine"), written_ms: 10 } });
+  await rest();
+  assert.equal(drafts.get("c").text, "mine"); // One is still at it.
+  mock.timers.tick(5_000);
+  assert.equal(drafts.get("c").text, "");
 });
 
 test("offline it stays to be stored, and wins over what the page brings", async (t) => {

@@ -28,6 +28,7 @@ export class Drafts {
   #firstMs = new Map();
   #seenMs = new Map(); // which of the server's drafts this page knows
   #storing = new Map(); // chat -> whether to store again after the request under way
+  #waiting = new Map(); // chat -> what came from elsewhere while something here was not stored yet
   #isWhole = true; // whether the page came with all of them
   #asked = new Set(); // those it came without that were asked for
 
@@ -119,7 +120,7 @@ export class Drafts {
 
   #take(chat, draft) {
     const here = this.#read(chat);
-    if (here.isDirty) return;
+    if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
       // Looked at again when one has paused; if one has written on by then, this is the later one.
@@ -181,11 +182,15 @@ export class Drafts {
     const now = this.#read(chat);
     if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
     this.#write(chat, { ...stored, isDirty: false });
-    if (kept?.draft && !isSame(kept.draft, stored)) this.#take(chat, kept.draft);
+    // Written over it elsewhere before we heard that it is stored.
+    const later = this.#waiting.get(chat);
+    this.#waiting.delete(chat);
+    const last = later?.written_ms > (kept?.draft?.written_ms ?? 0) ? later : kept?.draft;
+    if (last && !isSame(last, stored)) this.#take(chat, last);
   }
 
   #noteSeen(chat, draft) {
-    if (draft?.written_ms) this.#seenMs.set(chat, draft.written_ms);
+    if (draft?.written_ms > (this.#seenMs.get(chat) ?? 0)) this.#seenMs.set(chat, draft.written_ms);
   }
 
   #read(chat) {

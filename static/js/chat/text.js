@@ -247,6 +247,7 @@ const said = spoken("chat", {
   chatCostOfKeys: "The answers of this chat have cost {amount} on your own key",
   chatCostTitle: "What the answers cost",
   onOwnKey: "{amount} on your key",
+  onOwnKeyAlone: "on your key",
   answersAndTokens: "{answers}, {tokens}",
   answers: { one: "{count} answer", other: "{count} answers" },
   free: "free",

@@ -14,7 +14,7 @@ export function ChatCost({ store }) {
   if (total + ofKeys === 0) return null;
   const shown = dollars(total || ofKeys);
   const said = total ? text.chatCost(shown) : text.chatCostOfKeys(shown);
-  return html`<details class="chat-cost" onKeyDown=${closeOnEscape} onFocusOut=${closeWhenLeft}>
+  return html`<details key=${open.id} class="chat-cost" onKeyDown=${closeOnEscape} onFocusOut=${closeWhenLeft}>
     <summary class="chat-cost-total" aria-label=${said} title=${said}>${shown}</summary>
     <div class="chat-cost-box">
       <table><caption>${text.chatCostTitle}</caption>
@@ -30,8 +30,8 @@ export function ChatCost({ store }) {
 const nameOf = (store, id) => store.models.value.find((model) => model.id === id)?.name ?? shortModelName(id);
 
 function priceOf({ cost, isOwn }) {
-  if (!cost) return text.free;
-  return isOwn ? text.onOwnKey(dollars(cost)) : dollars(cost);
+  if (isOwn) return cost ? text.onOwnKey(dollars(cost)) : text.onOwnKeyAlone;
+  return cost ? dollars(cost) : text.free;
 }
 
 function closeOnEscape(event) {

@@ -9,8 +9,12 @@ const FRAMES = 600;
 const STILL_FRAMES = 30;
 const HELD_MS = 60_000;
 const READER_EVENTS = ["wheel", "touchstart", "pointerdown", "keydown"];
+// As near to its end the chat may have been scrolled there by us.
+const AT_END_PX = 40;
 // What this browser keeps of the chat is there; what came since may still be on its way.
 const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
+
+let holding = null;
 
 /** Bring the message that a link or a search names into view, once its chat is there. */
 export function Jump({ store, open, keeper }) {
@@ -37,6 +41,7 @@ export function Jump({ store, open, keeper }) {
     });
     return () => cancelAnimationFrame(request);
   }, [target, open, isLoaded, wasBehind, keeper]);
+  useEffect(() => () => holding?.abort(), [open]);
   return null;
 }
 
@@ -51,29 +56,44 @@ function show(element, store, keeper) {
   store.finding.arrived();
 }
 
-/** Keep the message of that element where it is shown. */
+/** Keep the message of that element where it is shown, until the reader does something. */
 function hold(id, isBehind) {
-  const until = performance.now() + HELD_MS;
-  const over = new AbortController();
+  holding?.abort();
+  const over = (holding = new AbortController());
   const options = { capture: true, passive: true, signal: over.signal };
   for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
+  const until = performance.now() + HELD_MS;
   let still = 0;
-  let top = null;
+  let last = null; // where it stood: {top: in the window, within: in the content of its scroller}
   requestAnimationFrame(function look() {
     if (still > STILL_FRAMES || performance.now() > until) over.abort();
     if (over.signal.aborted) return;
     // Found anew: what was only text may have been drawn.
     const element = document.getElementById(id);
-    const isMoved = element && (top === null || Math.abs(element.getBoundingClientRect().top - top) > 1);
-    if (isMoved) top = center(element);
+    const now = element && placeOf(element);
+    const isMoved = now && (!last || Math.abs(now.top - last.top) > 1);
+    if (isMoved && last && isScrolled(element, now, last)) return void over.abort();
+    if (isMoved) center(element);
+    if (now) last = placeOf(element);
     still = isMoved || isBehind() ? 0 : still + 1;
     requestAnimationFrame(look);
   });
 }
 
-/** Into the middle, what is tall with its beginning; gives where it stands then. */
+function placeOf(element) {
+  const { top } = element.getBoundingClientRect();
+  return { top, within: top + element.closest(".scroller").scrollTop };
+}
+
+/** It stands where it stood in the content, and something else is shown: a reader did that, with
+    what sends no event of theirs, such as a screen reader. */
+function isScrolled(element, now, last) {
+  const { scrollHeight, scrollTop, clientHeight } = element.closest(".scroller");
+  return Math.abs(now.within - last.within) <= 1 && scrollHeight - scrollTop - clientHeight > AT_END_PX;
+}
+
+/** Into the middle; what is tall with its beginning. */
 function center(element) {
   const block = element.offsetHeight > innerHeight / 2 ? "start" : "center";
   element.scrollIntoView({ block, behavior: "instant" });
-  return element.getBoundingClientRect().top;
 }

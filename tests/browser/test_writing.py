@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.test_offline import QUICK, SLOW, prompts_of
+from tests.stack import wait_for
 
 PASTE = """([field, text]) => {
   const data = new DataTransfer();
@@ -37,6 +38,17 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     expect(alice.field).to_have_value("mine now, and more")
     alice.ask(f"{QUICK} Beta")
     expect(other.field).to_have_value("")
+
+
+def test_the_composer_shows_all_of_its_text_when_a_phone_is_turned(alice):
+    alice.page.set_viewport_size({"width": 844, "height": 390})
+    alice.field.fill("Words that need two lines or more where the page is as narrow as a phone is")
+    height = "(field) => [field.clientHeight, field.scrollHeight]"
+    lying = alice.field.evaluate(height)
+    alice.page.set_viewport_size({"width": 390, "height": 844})
+    wait_for(lambda: alice.field.evaluate(height)[0] > lying[0])
+    shown, whole = alice.field.evaluate(height)
+    assert shown >= whole
 
 
 def test_a_draft_that_the_page_had_no_room_for_is_there_when_its_chat_is_opened(alice, new_context):

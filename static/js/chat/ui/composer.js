@@ -7,7 +7,7 @@ import { text } from "../text.js";
 import { Icon, StopIcon } from "./icons.js";
 import { ModelMenu } from "./model_menu.js";
 import { part } from "./parts.js";
-import { growToFit, isSendKey } from "./text_field.js";
+import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
 
 const MOST_PASTES = 20; // as the server takes in a draft
 
@@ -92,6 +92,7 @@ function useDraft(store, field) {
     show(draft);
     store.drafts.set(chatId, draft);
   };
+  useLayoutEffect(() => growWithWidth(field.current), []);
   useLayoutEffect(() => {
     show(store.drafts.get(chatId));
     if (matchMedia("(hover: hover)").matches) field.current.focus();

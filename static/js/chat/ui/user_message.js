@@ -8,7 +8,7 @@ import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { PastedBlock } from "./pasted_chips.js";
-import { growToFit, isSendKey } from "./text_field.js";
+import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
 
 export function UserMessage({ store, open, id }) {
   open.tick(id).value;
@@ -60,6 +60,7 @@ function Editor({ content, finish }) {
     growToFit(field.current);
     field.current.focus();
     field.current.setSelectionRange(content.length, content.length);
+    return growWithWidth(field.current);
   }, []);
   const save = () => {
     const value = field.current.value.trim();

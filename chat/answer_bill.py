@@ -98,7 +98,7 @@ class AnswerBill:
         return last.bill
 
     async def cost(self, usage: Usage | None) -> int | None:
-        """What is paid for the answer in all; where nothing is, what the provider says it cost."""
+        """What is paid for the answer in all; else what the provider asks of who has the key."""
         if not self.tried:
             return None
         last = self.tried[-1]

@@ -43,7 +43,8 @@ async def test_it_records_model_usage_and_times(worker, alice):
     message = await alice.settled(reply)
     assert message.model == "openai/script/known"
     assert message.usage["completion_tokens"] == 5
-    assert message.cost_micro_usd == 1230
+    # What a local server says of itself is nobody's cost.
+    assert message.cost_micro_usd is None
     assert message.duration_ms >= 0
 
 

@@ -99,11 +99,7 @@ def _compare(reply: Reply, tried: list[Attempt], usage: dict[int, Usage]) -> lis
         elif used is None and row is not None:
             differences.append(f"{name}: {row.charged_micro_usd} charged, nothing in the log")
         elif used is not None and row is not None:
-            if attempt.bill is None and row.estimated:
-                # What is stored was counted then, perhaps in an earlier way than now. That its cost
-                # follows from that count, the books' own audit sees.
-                same = row.prompt_tokens == used.prompt_tokens
-            elif row.price_id is None:
+            if row.price_id is None:
                 same = _tokens(used_of(row)) == _tokens(used)
             else:
                 same = used_of(row) == used

@@ -50,7 +50,8 @@ class Usage:
 
 
 def estimate_tokens(text: str) -> int:
-    """About 50 ms for a megabyte."""
+    """About 50 ms for a megabyte. The audit counts anew what attempts without a bill delivered: who
+    changes this changes what it expects of them."""
     plain = text.encode("ascii", "ignore")
     tokens = len(_ASCII_TOKEN.findall(plain))
     if len(plain) == len(text):

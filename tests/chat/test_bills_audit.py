@@ -71,6 +71,18 @@ async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
     assert "the log says" in line
 
 
+async def test_an_attempt_that_left_no_bill_must_be_what_is_stored_of_it(worker, alice):
+    """Broken off, so only the text in the log tells what it delivered."""
+    reply = await answered(alice, "[[tokens=30&die_after=10&times=1]] a")
+    await sync_to_async(spoil)(
+        "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE attempt = 1",
+        "usage",
+    )
+    assert any(
+        line.startswith(f"answer {reply}, attempt 1: the log says") for line in await differences()
+    )
+
+
 async def test_a_charge_for_nothing_is_found(worker, alice):
     reply = await answered(alice, "[[status=401]] a")
 

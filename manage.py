@@ -26,6 +26,10 @@ def main() -> None:
     run()
 
 
+# What is printed or logged by these never makes them wait for a reader.
+NEVER_WAIT = ("up", "web", "work")
+
+
 def run() -> None:
     if sys.argv[1:2] == ["test"]:
         from config.testing import main as test
@@ -35,6 +39,10 @@ def run() -> None:
         from config.supervisor import main as supervise
 
         supervise()
+    if sys.argv[1:2] and sys.argv[1] in NEVER_WAIT:
+        from config import bounded_output
+
+        bounded_output.install()  # Before the settings, whose log handlers keep the stream.
     take_data_option()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured

@@ -1,31 +1,41 @@
-"""One process of the supervisor: started, seen to be ready, started again, replaced, stopped."""
+"""One of the supervisor's children: started, seen to be ready, started again, replaced, stopped.
+
+Every process that is started is in `processes` from its start until its end, whatever its part is
+meanwhile, so that stopping ends all of them. Which one does the work (`current`) is decided in one
+place at a time: `_keep` puts another in the place of one that ended, `replace` has a successor
+ready before it tells the current one to go. When that ends while a successor starts, the successor
+takes its place at once.
+"""
 
 import asyncio
 import contextlib
-import os
 import signal
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from config.probes import http_get, ping_redis
+from config.spawn import Spawned, spawn
 
-TIED = str(Path(__file__).with_name("tied.py"))
 # A child that ran for this long was well: its next restart is immediate again.
 WELL_AFTER_S = 5.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-# A successor that has not said that it is ready by then takes over all the same.
-REPLACE_READY_S = 15.0
+# A successor that is not ready by then will not be: it is ended, and what runs goes on.
+REPLACE_READY_S = 60.0
+# How long the kernel may take to end what was killed; what waits for a broken disk takes longer.
+KILLED_WITHIN_S = 5.0
 REMIND_EVERY_S = 10.0
 POLL_S = 0.05
+NO_LIFELINE = -1
 
 
 class StartError(Exception):
     """One line: what did not start."""
+
+
+class ReplaceError(Exception):
+    """One line: why there is no successor. What ran before goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +48,6 @@ class Service:
     stage: int
     # Seconds between SIGTERM and SIGKILL.
     stop_within_s: float
-    # What the kernel sends it when the supervisor dies.
-    tied_by: int = signal.SIGKILL
     # Whether SIGHUP replaces it.
     reloads: bool = False
     env: dict[str, str] = field(default_factory=dict)
@@ -49,140 +57,171 @@ class Service:
 
 
 class Child:
-    """`say` shows a line of it to the person; `spawned` is told the number of each new process."""
+    """`say` shows a line of it to the person; `changed` is told of each new process."""
 
     def __init__(
-        self, service: Service, say: Callable[[str], None], spawned: Callable[[int], None]
+        self,
+        service: Service,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+        lifeline: int = NO_LIFELINE,
     ) -> None:
         self.service = service
         self.say = say
-        self.spawned = spawned
-        self.process: Process | None = None
-        self.retiring: Process | None = None
-        self.started_at = 0.0
+        self.changed = changed
+        self.lifeline = lifeline
+        self.processes: list[Spawned] = []
+        self.current: Spawned | None = None
         self.stopping = False
-        self.tasks: set[asyncio.Task[None]] = set()
+        # Set once it has been ready; SIGHUP replaces no child before.
+        self.started = asyncio.Event()
+        self._successor: Spawned | None = None
+        self._no_more_backoff = asyncio.Event()
+        self._backoff_s = 0.0
+        self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts it, returns once it is ready, and keeps it running from then on."""
-        process, told = await self._spawn()
-        died = asyncio.create_task(process.wait())
-        ready = asyncio.create_task(self._wait_ready(told))
         try:
-            await asyncio.wait({died, ready}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ready.cancel()
-            died.cancel()
-        if not ready.done() or ready.cancelled():
-            raise StartError(f"{self.service.name} ended while starting ({how(process)}).")
+            process = self.current = self._spawn()
+        except OSError as error:
+            raise StartError(f"{self.service.name} could not be started ({error}).") from error
+        if not await self._becomes_ready(process):
+            raise StartError(f"{self.service.name} ended while starting ({process.how()}).")
         self.say("ready")
-        self._in_background(self._keep())
+        self._keeper = asyncio.create_task(self._keep())
+        self.started.set()
 
     async def replace(self) -> None:
-        """Puts a successor in its place: that one is ready before this one is told to go."""
-        self.retiring = self.process
-        process, told = await self._spawn()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wait_ready(told), REPLACE_READY_S)
-        await self._end(self.retiring)
-        self.retiring = None
-        self.say(f"replaced by process {process.pid}")
+        """Puts a successor in its place: that one is ready before this one is told to go.
+
+        Raises ReplaceError when there is none: what runs is left as it is.
+        """
+        old = self.current
+        if old is None or old.ended.done():  # It waits to be started again: that may be now.
+            self._no_more_backoff.set()
+            return
+        try:
+            successor = self._successor = self._spawn()
+        except OSError as error:
+            raise ReplaceError(f"it could not be started ({error})") from error
+        try:
+            async with asyncio.timeout(REPLACE_READY_S):
+                is_ready = await self._becomes_ready(successor)
+            problem = "" if is_ready else f"it ended while starting ({successor.how()})"
+        except TimeoutError:
+            problem = f"it was not ready within {REPLACE_READY_S:g} s"
+        finally:
+            self._successor = None
+        if self.current is successor:  # The other one ended meanwhile.
+            return
+        if problem:
+            await self._end(successor)
+            raise ReplaceError(problem)
+        self.current = successor
+        self.changed()
+        await self._end(old)
+        self.say(f"replaced by process {successor.pid}")
+
+    def look(self) -> None:
+        """Notices which processes have ended; for SIGCHLD."""
+        for process in list(self.processes):
+            process.look()
 
     async def stop(self) -> None:
         self.stopping = True
-        await asyncio.gather(self._end(self.process), self._end(self.retiring))
-        for task in self.tasks:
-            task.cancel()
+        if self._keeper is not None:
+            self._keeper.cancel()
+        await asyncio.gather(*(self._end(process) for process in self.processes))
 
     def kill(self) -> None:
         self.stopping = True
-        for process in (self.process, self.retiring):
-            if process is not None and process.returncode is None:
-                process.kill()
+        for process in self.processes:
+            process.send(signal.SIGKILL)
 
-    async def _spawn(self) -> tuple[Process, asyncio.StreamReader]:
-        service = self.service
-        reader, writer = os.pipe()
-        told = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(told), os.fdopen(reader, "rb")
+    def _spawn(self) -> Spawned:
+        if self.stopping:
+            raise StartError(f"{self.service.name} is being stopped.")
+        process = spawn(
+            self.service.argv,
+            env=self.service.env,
+            pass_fds=self.service.pass_fds,
+            lifeline=self.lifeline,
+            on_line=self._show,
         )
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-ISE", TIED, str(os.getpid()), str(int(service.tied_by))),
-                *service.argv,
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env=os.environ | service.env | {"HOLDFAST_READY_FD": str(writer)},
-                pass_fds=(*service.pass_fds, writer),
-                start_new_session=True,  # A Ctrl-C in the terminal is ours to pass on, in order.
-            )
-        finally:
-            os.close(writer)
-        self.process, self.started_at = process, time.monotonic()
-        self.spawned(process.pid)
-        self._in_background(self._relay(process))
-        return process, told
+        self.processes.append(process)
+        process.ended.add_done_callback(lambda _: self.processes.remove(process))
+        # By now it is ours; the caller, which runs on without waiting, gives it its part.
+        asyncio.get_running_loop().call_soon(self.changed)
+        return process
 
-    def _in_background(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _relay(self, process: Process) -> None:
-        assert process.stdout is not None
-        while True:
-            try:
-                line = await process.stdout.readline()
-            except ValueError:  # Longer than the reader holds; its rest follows.
-                continue
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            if text and not any(part in text for part in self.service.hushed):
-                self.say(text)
+    def _show(self, line: str) -> None:
+        if not any(part in line for part in self.service.hushed):
+            self.say(line)
 
     async def _keep(self) -> None:
-        backoff_s = 0.0
         while not self.stopping:
-            process = self.process
+            process = self.current
             assert process is not None
-            await process.wait()
-            if self.stopping or self.process is not process:
+            await asyncio.wait({process.ended})
+            if self.stopping or self.current is not process:
                 continue
-            if time.monotonic() - self.started_at >= WELL_AFTER_S:
-                backoff_s = 0.0
-            when = f"in {backoff_s:g} s" if backoff_s else "now"
-            self.say(f"ended unexpectedly ({how(process)}); starting it again {when}")
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(max(backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
-            if not self.stopping and self.process is process:
-                try:
-                    await self._spawn()
-                except OSError as error:  # No memory, no process: the loop comes by again.
-                    self.say(f"could not be started ({error})")
+            if self._successor is not None and not self._successor.ended.done():
+                self.say(f"ended ({process.how()}) before its successor was ready")
+                self.current = self._successor
+                self.changed()
+                continue
+            await self._start_again(process)
 
-    async def _end(self, process: Process | None) -> None:
-        if process is None or process.returncode is not None:
+    async def _start_again(self, dead: Spawned) -> None:
+        if time.monotonic() - dead.started_at >= WELL_AFTER_S:
+            self._backoff_s = 0.0
+        problem = f"ended unexpectedly ({dead.how()}); starting it again"
+        while not self.stopping and self.current is dead:
+            self.say(f"{problem} {f'in {self._backoff_s:g} s' if self._backoff_s else 'now'}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._no_more_backoff.wait(), self._backoff_s)
+            if self.stopping:
+                return
+            self._no_more_backoff.clear()
+            self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
+            try:
+                self.current = self._spawn()
+            except OSError as error:  # No memory, no descriptor, no such program.
+                problem = f"could not be started ({error}); trying again"
+
+    async def _end(self, process: Spawned) -> None:
+        process.send(signal.SIGTERM)
+        if await _ends(process, self.service.stop_within_s):
             return
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), self.service.stop_within_s)
-        except TimeoutError:
-            self.say(f"did not stop within {self.service.stop_within_s:g} s; killed")
-            process.kill()
-            await process.wait()
+        self.say(f"did not stop within {self.service.stop_within_s:g} s; killed")
+        process.send(signal.SIGKILL)
+        if not await _ends(process, KILLED_WITHIN_S):
+            self.say(f"process {process.pid} does not end although it was killed")
 
-    async def _wait_ready(self, told: asyncio.StreamReader) -> None:
+    async def _becomes_ready(self, process: Spawned) -> bool:
+        """False when it ends instead."""
+        ready = asyncio.create_task(self._wait_ready(process))
+        either: set[asyncio.Future[Any]] = {process.ended, ready}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        return not process.ended.done()
+
+    async def _wait_ready(self, process: Spawned) -> None:
         match self.service.ready:
             case ["redis", socket]:
                 await until(lambda: ping_redis(socket), self.say)
             case ["http", port, path]:
                 await until(lambda: http_get("127.0.0.1", port, path), self.say)
             case _:
-                if not await told.readline():
-                    await asyncio.Event().wait()  # It died, which the caller learns elsewhere.
+                await asyncio.wait({process.ready})
+
+
+async def _ends(process: Spawned, within_s: float) -> bool:
+    await asyncio.wait({process.ended}, timeout=within_s)
+    return process.ended.done()
 
 
 async def until(ask: Callable[[], Awaitable[tuple[bool, str]]], say: Callable[[str], None]) -> None:
@@ -198,10 +237,3 @@ async def until(ask: Callable[[], Awaitable[tuple[bool, str]]], say: Callable[[s
             reminded_at = time.monotonic()
             say(f"not ready yet: {answer}")
         await asyncio.sleep(POLL_S)
-
-
-def how(process: Process) -> str:
-    status = process.returncode
-    if status is None:
-        return "still running"
-    return f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

@@ -63,8 +63,8 @@ def _machine() -> list[Finding]:
 
 def _folder() -> list[Finding]:
     folder = settings.DATA_DIR
-    run = data_folder.read_run(folder) if data_folder.running(folder) else {}
-    running = f"running at {run['url']}" if run else "not running"
+    is_running = bool(data_folder.running(folder))
+    running = f"running at {data_folder.read_run(folder).url}" if is_running else "not running"
     free = shutil.disk_usage(folder).free
     found = [Finding("data", "ok", f"{folder}, {running}")]
     level: Level = "ok" if free >= FREE_DISK_BYTES else "problem"

@@ -4,6 +4,7 @@ import errno
 import socket
 
 BACKLOG = 1024
+LARGEST_PORT = 65_535
 
 
 class ListenError(Exception):
@@ -12,10 +13,12 @@ class ListenError(Exception):
 
 def listen(host: str, port: int) -> socket.socket:
     """Port 0 picks a free one."""
+    if not 0 <= port <= LARGEST_PORT:
+        raise ListenError(f"There is no port {port}: choose one from 0 to {LARGEST_PORT}.")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError, ValueError) as error:
         raise ListenError(
             f"{host!r} is no address of this machine: use --host 127.0.0.1 (this machine only) "
             "or --host 0.0.0.0 (every network it is on)."

@@ -1,6 +1,5 @@
 """Redis as `up` sees it: the embedded one to start, or the given one to check."""
 
-import signal
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -31,7 +30,6 @@ def redis_service() -> Service:
         ready=["redis", socket],
         stage=0,
         stop_within_s=STOP_S,
-        tied_by=signal.SIGTERM,
         # The kernel's setting is `doctor`'s to mention; the rest says that it stops when told to.
         hushed=["Memory overcommit", "signal-handler", "ready to exit"],
     )

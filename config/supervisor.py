@@ -7,7 +7,7 @@ then becomes this by `exec`, with what to run as JSON in HOLDFAST_PLAN.
 
 Redis starts first, the rest once it is ready. SIGINT and SIGTERM stop everything in order: web and
 workers, the model, Redis; a second one kills what is left. SIGHUP replaces web and workers one by
-one, without a gap: a deploy.
+one, without a gap: a deploy. One that cannot be replaced stays as it is, and is tried again.
 """
 
 import asyncio
@@ -21,8 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.child import Child, Service, StartError, until
+from config import bounded_output
+from config.child import NO_LIFELINE, Child, ReplaceError, Service, StartError, until
 from config.probes import http_get
+
+# Until a deploy that could not be finished is tried again; then twice as long.
+FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
+# Signals that come together are one: this is how long an end can stay unnoticed.
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,24 @@ class Plan:
 
 
 class Supervisor:
-    def __init__(self, plan: Plan) -> None:
+    """`watched`: whether a process beside each child watches us (config/tied.py); on Linux, the
+    kernel does."""
+
+    def __init__(self, plan: Plan, *, watched: bool = sys.platform != "linux") -> None:
         self.plan = plan
-        self.children = [self._child(service) for service in plan.services]
-        self.pids: dict[str, tuple[int, float]] = {}
+        # Nothing is ever written to it. The other end is cut when we end, however that comes.
+        lifeline, self._lifeline_held = os.pipe() if watched else (NO_LIFELINE, NO_LIFELINE)
+        self.children = [self._child(service, lifeline) for service in plan.services]
         self.stop_asked = asyncio.Event()
         self.reload_asked = asyncio.Event()
+        self.status = 0
         self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self.terminal = os.isatty(0)
         self.width = max(len(service.name) for service in plan.services)
+        self._last_problem = ""
 
-    def _child(self, service: Service) -> Child:
-        name = service.name
-        return Child(service, lambda text: self.say(text, name), lambda pid: self._note(name, pid))
+    def _child(self, service: Service, lifeline: int) -> Child:
+        return Child(service, lambda text: self.say(text, service.name), self._record, lifeline)
 
     async def run(self) -> int:
         """Returns the exit status: 0 after an orderly stop, 1 when something did not start."""
@@ -59,57 +70,119 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGINT, self._ask_stop)
         loop.add_signal_handler(signal.SIGTERM, self._ask_stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGCHLD, self._look)
         asked = asyncio.create_task(self.stop_asked.wait())
         work = asyncio.create_task(self._work())
         await asyncio.wait({asked, work}, return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
-        error: BaseException | None = None
-        with contextlib.suppress(asyncio.CancelledError):
-            error = (await asyncio.gather(work, return_exceptions=True))[0]
-        if isinstance(error, StartError):
-            self.say(f"holdfast: {error}")
+        (fault,) = await asyncio.gather(work, return_exceptions=True)
         self.stop_asked.set()  # A signal from now on is a second one.
         await self._stop()
-        if error is not None and not isinstance(error, StartError | asyncio.CancelledError):
-            raise error
-        return 1 if isinstance(error, StartError) else 0
+        if isinstance(fault, Exception):
+            raise fault
+        return self.status
 
     async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_now_and_then())
+            group.create_task(self._start())
+            group.create_task(self._reload_when_asked())
+
+    async def _start(self) -> None:
         began_at = time.monotonic()
         self.say(self.plan.title)
-        first = [child.start() for child in self.children if child.service.stage == 0]
-        await asyncio.gather(*first)
-        rest = [child.start() for child in self.children if child.service.stage > 0]
-        await asyncio.gather(*rest)
+        try:
+            first = [child.start() for child in self.children if child.service.stage == 0]
+            await asyncio.gather(*first)
+            rest = [child.start() for child in self.children if child.service.stage > 0]
+            await asyncio.gather(*rest)
+        except StartError as error:
+            self.say(f"holdfast: {error}")
+            self.status = 1
+            self.stop_asked.set()
+            return
         host, port = self.plan.host, self.plan.port
         await until(lambda: http_get(host, port, "/readyz"), self.say)
         for note in self.plan.notes:
             self.say(note)
         seconds = time.monotonic() - began_at
         self.say(f"\n  Holdfast is ready: {self.plan.url}   ({seconds:.1f} s; Ctrl-C stops it)\n")
+
+    async def _reload_when_asked(self) -> None:
+        """Whatever goes wrong, what runs goes on: another signal, or time, may help."""
+        left: list[Child] = []
+        retry_s = FIRST_RETRY_S
         while True:
-            await self.reload_asked.wait()
-            self.reload_asked.clear()
-            for child in self.children:
-                if child.service.reloads:
-                    await child.replace()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.reload_asked.wait(), retry_s if left else None)
+            if self.reload_asked.is_set():
+                self.reload_asked.clear()
+                left = [child for child in self.children if child.service.reloads]
+                retry_s = FIRST_RETRY_S
+            left = await self._reload(left, retry_s)
+            retry_s = min(retry_s * 2, LONGEST_RETRY_S)
+
+    async def _reload(self, children: list[Child], retry_s: float) -> list[Child]:
+        """Replaces one after the other; returns those that still run as they did."""
+        for position, child in enumerate(children):
+            if child.current is None:  # It will be started, from what is there then.
+                continue
+            await child.started.wait()
+            try:
+                await child.replace()
+            except ReplaceError as problem:
+                child.say(
+                    f"not replaced: {problem}. What runs goes on; "
+                    f"trying again in {retry_s:g} s, or at SIGHUP"
+                )
+                return children[position:]
+        return []
 
     def say(self, text: str, name: str = "") -> None:
-        """One line for the person at the terminal: the time, who says it, what."""
+        """One line for the person at the terminal: the time, who says it, what. Never waits."""
         if name:
             who = f"{time.strftime('%H:%M:%S')} {name:{self.width}} |"
             text = f"\033[2m{who}\033[0m {text}" if self.colour else f"{who} {text}"
-        # The terminal may be gone; the processes are not to die of it.
-        with contextlib.suppress(OSError):
-            sys.stdout.write(text + "\n")
-            sys.stdout.flush()
+        sys.stdout.write(text + "\n")
 
-    def _note(self, name: str, pid: int) -> None:
-        self.pids[name] = (pid, time.time())
-        run = {"pid": os.getpid(), "url": self.plan.url, "children": self.pids}
+    def _record(self) -> None:
+        """A disk that is full, or gone, is no reason to run without the processes."""
+        children = {
+            child.service.name: (child.current.pid, child.current.began_at_s)
+            for child in self.children
+            if child.current is not None
+        }
+        others = [
+            (process.pid, process.began_at_s)
+            for child in self.children
+            for process in child.processes
+            if process is not child.current
+        ]
+        run = {
+            "pid": os.getpid(),
+            "url": self.plan.url,
+            "children": children,
+            "others": others,  # Successors, and those that are being replaced.
+        }
         fresh = Path(self.plan.run_path + ".new")
-        fresh.write_text(json.dumps(run), encoding="utf-8")
-        fresh.replace(self.plan.run_path)
+        try:
+            fresh.write_text(json.dumps(run), encoding="utf-8")
+            fresh.replace(self.plan.run_path)
+            self._last_problem = ""
+        except OSError as error:
+            problem = f"{self.plan.run_path} cannot be written: {error.strerror}"
+            if problem != self._last_problem:
+                self.say(problem)
+            self._last_problem = problem
+
+    def _look(self) -> None:
+        for child in self.children:
+            child.look()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            self._look()
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _ask_stop(self) -> None:
         if self.stop_asked.is_set():
@@ -127,17 +200,20 @@ class Supervisor:
 
     async def _stop(self) -> None:
         self.say("Stopping.")
+        looking = asyncio.create_task(self._look_now_and_then())
         for child in self.children:
             child.stopping = True
         for stage in sorted({child.service.stage for child in self.children}, reverse=True):
             stops = [child.stop() for child in self.children if child.service.stage == stage]
             await asyncio.gather(*stops)
-        with contextlib.suppress(FileNotFoundError):
+        looking.cancel()
+        with contextlib.suppress(OSError):
             os.unlink(self.plan.run_path)
         self.say("Stopped.")
 
 
 def main() -> None:
+    bounded_output.install()
     plan: dict[str, Any] = json.loads(os.environ.pop("HOLDFAST_PLAN"))
     plan["services"] = [Service(**service) for service in plan["services"]]
     sys.exit(asyncio.run(Supervisor(Plan(**plan)).run()))

@@ -90,7 +90,8 @@ def redis_command(data_dir: Path, socket: Path | None = None) -> list[str]:
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
             private.chmod(0o700)  # also when it was made by something else
         config = folder / "redis.conf"
-        config.write_text(_CONFIG.format(socket=_quoted(socket), folder=_quoted(folder)))
+        text = _CONFIG.format(socket=_quoted(socket), folder=_quoted(folder))
+        config.write_text(text, encoding="ascii")
         if written_by is None or server.version > written_by:
             (folder / VERSION_FILE).write_text(dotted(server.version) + "\n")
     except OSError as error:
@@ -188,5 +189,7 @@ def dotted(version: Version) -> str:
 
 
 def _quoted(path: Path) -> str:
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """In the notation of redis.conf, where a line break would begin another setting."""
+    plain = {code for code in range(0x20, 0x7F) if chr(code) not in '"\\'}
+    escaped = (chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path))
+    return f'"{"".join(escaped)}"'

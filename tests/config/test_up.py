@@ -3,12 +3,10 @@
 import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
 import threading
-import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -16,7 +14,6 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from config import data_folder
 from tests.stack import wait_for
 
 
@@ -143,23 +140,16 @@ def test_a_reload_refuses_nobody(up):
     assert gone([before[name] for name in replaced])
 
 
-def test_it_ends_what_an_earlier_start_left_behind(tmp_path):
-    left = subprocess.Popen(["sleep", "60"])
-    try:
-        run = {"pid": 1, "url": "", "children": {"redis": [left.pid, time.time()]}}
-        (tmp_path / "run.json").write_text(json.dumps(run))
-        threading.Thread(target=left.wait, daemon=True).start()  # Reaps it, as init would.
-        assert data_folder.stop_leftovers(tmp_path) == ["redis"]
-        assert gone([left.pid])
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            left.kill()
-
-
-def test_it_leaves_a_later_process_of_the_same_number_alone(tmp_path):
-    run = {"pid": 1, "url": "", "children": {"redis": [os.getpid(), time.time() - 3_600]}}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    assert data_folder.stop_leftovers(tmp_path) == []
+def test_a_copy_of_its_data_runs_beside_it(up, make_stack, fake_model, tmp_path):
+    before = up.processes()
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(up.data), str(copy)], check=True)
+    beside = make_stack(data=copy, model_url=fake_model.base_url).start()
+    assert get(up, "/readyz")[0] == get(beside, "/readyz")[0] == HTTPStatus.OK
+    assert up.processes() == before and not gone(list(before.values()))
+    assert not set(beside.processes().values()) & set(before.values())
+    assert beside.stop() == 0
+    assert get(up, "/readyz")[0] == HTTPStatus.OK
 
 
 def refusal(make_stack, tmp_path, **options):

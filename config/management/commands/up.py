@@ -8,9 +8,10 @@
 
 import json
 import os
+import signal
 import socket
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -23,7 +24,7 @@ from django.db import connection
 
 from accounts.key_checks import key_messages
 from chat.model_checks import check_usable_model
-from config import bootstrap, data_folder, gomp, prepare
+from config import bootstrap, bounded_output, data_folder, gomp, prepare
 from config.checks import LOOPBACK, check_door
 from config.child import Service
 from config.listen import ListenError, listen
@@ -65,9 +66,11 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, workers: int, **_options: Any) -> None:
         try:
-            lock = data_folder.claim(settings.DATA_DIR)
+            _outlive_hang_ups()
+            locks = data_folder.claim(settings.DATA_DIR)
             for name in data_folder.stop_leftovers(settings.DATA_DIR):
                 self.stdout.write(f"Stopped {name}, left running by an earlier start.")
+            data_folder.forget_run(settings.DATA_DIR)
             listening = listen(host, port)
             services, notes = _prepare(listening, workers)
         except MISTAKES as error:
@@ -77,11 +80,24 @@ class Command(BaseCommand):
                 "Browsers may call this machine localhost only; "
                 "set HOLDFAST_URL (or ALLOWED_HOSTS) to the address that people use."
             )
-        plan = _plan(listening, host, services, notes)
-        os.set_inheritable(lock, True)
-        listening.set_inheritable(True)
+        plan = _plan(listening, host, [_with_locks(each, locks) for each in services], notes)
+        for descriptor in (*locks, listening.fileno()):
+            os.set_inheritable(descriptor, True)
         os.environ["HOLDFAST_PLAN"] = json.dumps(asdict(plan))
+        bounded_output.flush()
         os.execv(sys.executable, [sys.executable, MANAGE, "supervise"])  # noqa: S606
+
+
+def _outlive_hang_ups() -> None:
+    """A deploy may come while we start: there is nothing to replace yet. This outlives the `exec`;
+    the supervisor sets its own. At a terminal, hanging up still ends us."""
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _with_locks(service: Service, locks: list[int]) -> Service:
+    """Each process holds the data folder as long as it lives: config/data_folder.py."""
+    return replace(service, pass_fds=[*service.pass_fds, *locks])
 
 
 def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], list[str]]:

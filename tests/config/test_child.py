@@ -1,0 +1,52 @@
+"""One child of the supervisor, in this process: a replacement and a restart that meet."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+
+from config.child import Child, Service
+
+CODE = 'import os, signal; os.write(int(os.environ["HOLDFAST_READY_FD"]), b"r\\n"); signal.pause()'
+
+
+@pytest.fixture
+async def child():
+    service = Service(
+        name="web",
+        argv=[sys.executable, "-ISE", "-c", CODE],
+        ready=["pipe"],
+        stage=1,
+        stop_within_s=5.0,
+        reloads=True,
+    )
+    made = Child(service, lambda _line: None, lambda: None)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGCHLD, made.look)
+    await made.start()
+    yield made
+    await made.stop()
+    loop.remove_signal_handler(signal.SIGCHLD)
+
+
+def of_us():
+    """Other tests' servers may be children of this process too."""
+    ours = psutil.Process().children()
+    return {each.pid for each in ours if CODE in each.cmdline()}
+
+
+async def test_replacing_what_is_just_started_again_makes_one_process(child):
+    for _ in range(3):
+        dead = child.current
+        os.kill(dead.pid, signal.SIGKILL)
+        await asyncio.wait({dead.ended})
+        await child.replace()  # In the same turn of the loop as the restart.
+        async with asyncio.timeout(30):
+            while child.current is dead or not child.current.ready.done():
+                await asyncio.sleep(0.01)
+        assert of_us() == {child.current.pid}
+    await child.stop()
+    assert of_us() == set() == set(child.processes)

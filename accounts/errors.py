@@ -7,6 +7,8 @@ AccountsError
 ├── SignInFirst       401  nobody is there whose it could be
 ├── MethodNotAllowed  405  `Allow` says which methods there are
 ├── OtherPerson       409  somebody else has signed in since the page was made
+├── HostNotAllowed    400  the address in the browser's bar is none that the operator has named
+├── OriginNotAllowed  403  the same, as far as the page says from where it was loaded
 ├── SettingsRefused   400  a value cannot be; `fields` says of each field why
 └── PictureRefused    its subclasses say what is wrong with an uploaded picture
     ├── PictureMissing         400
@@ -59,6 +61,26 @@ class Suspended(AccountsError):
     code = "suspended"
     status = HTTPStatus.FORBIDDEN
     message = gettext_noop("This account is suspended. Write to the people who run this site.")
+
+
+class HostNotAllowed(AccountsError):
+    """For the operator, who may be the one that reads it: it names settings, and echoes nothing."""
+
+    code = "host_not_allowed"
+    message = gettext_noop(
+        "Holdfast is not set up for the address in your browser. Whoever runs it can set "
+        "HOLDFAST_URL to that address, or add its host to ALLOWED_HOSTS, and start it again."
+    )
+
+
+class OriginNotAllowed(AccountsError):
+    code = "origin_not_allowed"
+    status = HTTPStatus.FORBIDDEN
+    message = gettext_noop(
+        "Holdfast takes nothing from a page at the address in your browser. Whoever runs it can "
+        "set HOLDFAST_URL to that address, or add it to CSRF_TRUSTED_ORIGINS, and start it again; "
+        "behind a proxy, docs/configuration.md says what that must pass on."
+    )
 
 
 class SignInFirst(AccountsError):

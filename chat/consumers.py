@@ -24,7 +24,6 @@ from chat.errors import ChatNotFound
 from chat.models import Chat
 from chat.person_socket import (
     CLOSE_BAD_MESSAGE,
-    CLOSE_ORIGIN,
     CLOSE_SIGN_IN,
     CLOSE_TOO_MANY,
     CLOSE_TOO_SLOW,
@@ -65,7 +64,7 @@ class ChatConsumer(PersonSocket):
         user = self.scope["user"]
         await self.accept()
         if not is_own_page(dict(self.scope["headers"])):
-            await self.close(CLOSE_ORIGIN)
+            await self._refuse_page()
             return
         if user is None or not user.is_authenticated or not user.is_active:
             await self.close(CLOSE_SIGN_IN)

@@ -2,16 +2,21 @@
 
 from http import HTTPStatus
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
-from django.views.csrf import csrf_failure as django_csrf_failure
+from django.views import csrf
 from django.views.defaults import bad_request as django_bad_request
 from django.views.defaults import server_error as django_server_error
 
+from accounts.errors import AccountsError, HostNotAllowed, OriginNotAllowed
 from chat.errors import BodyTooLarge
+
+# How Django begins what it says of a page that was not loaded from the address it talks to.
+FOREIGN_PAGE = ("Origin checking failed", "Referer checking failed")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -21,6 +26,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        return _unknown_address(request, HostNotAllowed, "400_host.html")
     if _is_api(request):
         message = _("The server could not read this request.")
         return _refusal(HTTPStatus.BAD_REQUEST, "bad_request", message)
@@ -36,10 +43,22 @@ def body_too_large(request: HttpRequest) -> HttpResponse:
         return HttpResponse(render_to_string("413.html"), status=BodyTooLarge.status)
 
 
+def _unknown_address(
+    request: HttpRequest, kind: type[AccountsError], template: str
+) -> HttpResponse:
+    """Made without asking who is there: not even the host of the request can be believed."""
+    with translation.override(translation.get_language_from_request(request)):
+        if _is_api(request):
+            return _refusal(kind.status, kind.code, kind().message)
+        return HttpResponse(render_to_string(template), status=kind.status)
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if reason.startswith(FOREIGN_PAGE):  # Nothing that a reload would mend.
+        return _unknown_address(request, OriginNotAllowed, "403_origin.html")
     if _is_api(request):
         return _refusal(HTTPStatus.FORBIDDEN, "csrf", _("This page is out of date. Reload it."))
-    return django_csrf_failure(request, reason=reason)
+    return csrf.csrf_failure(request, reason=reason)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

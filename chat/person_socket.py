@@ -5,6 +5,7 @@ be lost, so the socket also looks for itself with each heartbeat (`_may_stay`). 
 used for is in chat/consumers.py.
 """
 
+import logging
 import uuid
 from contextlib import AbstractContextManager
 from typing import Any
@@ -19,12 +20,14 @@ from django.http.request import split_domain_port, validate_host
 from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
 from accounts.device_locale import language_for_socket
-from accounts.errors import AccountsError, LimitReached, Suspended
+from accounts.errors import AccountsError, LimitReached, OriginNotAllowed, Suspended
 from accounts.models import User
 from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
+
+logger = logging.getLogger(__name__)
 
 CLOSE_BAD_MESSAGE = 4400
 CLOSE_SIGN_IN = 4401
@@ -85,6 +88,17 @@ class PersonSocket(AsyncWebsocketConsumer):
         else:
             await self.close(CLOSE_SIGN_IN)
         return False
+
+    async def _refuse_page(self) -> None:
+        """The page says what the operator may set; so does the log, with the address."""
+        headers = dict(self.scope["headers"])
+        said = [headers.get(name, b"").decode("latin-1")[:100] for name in (b"origin", b"host")]
+        logger.warning(
+            "A WebSocket was refused: a page of %r asked for host %r. If that is yours, set "
+            "HOLDFAST_URL, or ALLOWED_HOSTS and CSRF_TRUSTED_ORIGINS",
+            *said,
+        )
+        await self._refuse(OriginNotAllowed(), CLOSE_ORIGIN)
 
     async def _refuse(self, error: AccountsError, code: int) -> None:
         said: dict[str, Any] = {

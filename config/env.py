@@ -124,18 +124,6 @@ def embedded_redis_url(data_dir: Path) -> str:
     return f"unix://{quote(str(data_dir / 'redis' / 'redis.sock'))}"
 
 
-def origin_of(url: str) -> tuple[str, str]:
-    """The scheme and the host name of HOLDFAST_URL; both empty when it is not set."""
-    if not url:
-        return "", ""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ImproperlyConfigured(
-            f"HOLDFAST_URL must look like https://chat.example.org, but is {url!r}."
-        )
-    return parts.scheme, parts.hostname
-
-
 def trusted_proxies(value: str) -> int | list[IPv4Network | IPv6Network]:
     """How many proxies stand before us ("1"), or the networks they are in ("10.0.0.0/8, ::1")."""
     if value.strip().isdecimal():

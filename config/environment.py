@@ -5,7 +5,8 @@ from pathlib import Path
 
 from environs import Env, validate
 
-from config.env import origin_of, trusted_proxies
+from config.env import trusted_proxies
+from config.public_url import allowed_hosts, public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -23,14 +24,16 @@ PORT = env.int("HOLDFAST_PORT", 8_000, validate=validate.Range(0, 65_535))
 WORKERS = env.int("HOLDFAST_WORKERS", 2, validate=validate.Range(0, 64))
 
 # --- Names and addresses the browser may use ---
-URL = env.str("HOLDFAST_URL", "").rstrip("/")
-_SCHEME, _NAME = origin_of(URL)
-URL_HOST = _NAME
-HTTPS = _SCHEME == "https"
+_PUBLIC = public_url(env.str("HOLDFAST_URL", ""))
+URL = _PUBLIC.origin
+URL_HOST = _PUBLIC.name
+HTTPS = _PUBLIC.scheme == "https"
 # The loopback names stay allowed: health checks use them, and nobody else's page can.
-ALLOWED_HOSTS = [*env.list("ALLOWED_HOSTS", []), *filter(None, [_NAME])]
+ALLOWED_HOSTS = [*allowed_hosts(env.list("ALLOWED_HOSTS", [])), *filter(None, [_PUBLIC.host])]
 ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
-CSRF_TRUSTED_ORIGINS = [*env.list("CSRF_TRUSTED_ORIGINS", []), *filter(None, [URL])]
+_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS = [origin.strip().rstrip("/") for origin in _ORIGINS]
+CSRF_TRUSTED_ORIGINS += filter(None, [URL])
 TRUST_PROXY = env.bool("HOLDFAST_TRUST_PROXY", False)
 # A number of proxies, or the networks they are in: accounts/client_address.py.
 TRUSTED_PROXIES = trusted_proxies(env.str("HOLDFAST_TRUSTED_PROXIES", "1"))

@@ -9,7 +9,7 @@ exceptions are a session that must be saved and messages that were shown or adde
 import functools
 from typing import Any, cast
 
-from asgiref.sync import iscoroutinefunction, sync_to_async
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from csp import middleware as csp
 from django.contrib.auth import aget_user
 from django.contrib.auth import middleware as auth
@@ -22,6 +22,7 @@ from django.utils.decorators import sync_and_async_middleware
 
 from billing.webhook_view import refuse_too_large
 from chat.error_pages import body_too_large
+from config import health
 from config.bodies import TOO_LARGE, WEBHOOK
 
 
@@ -75,6 +76,30 @@ def refuse_large_bodies(get_response: Any) -> Any:
 def _is_too_large(request: HttpRequest) -> bool:
     scope: dict[str, Any] = getattr(request, "scope", {})
     return bool(scope.get(TOO_LARGE))
+
+
+PROBES = {"/healthz": health.healthz, "/readyz": health.readyz}
+
+
+@sync_and_async_middleware
+def answer_probes(get_response: Any) -> Any:
+    """Before the host is looked at: who probes calls us by an address that no person uses, or by
+    none. Only these two, which tell nothing that is anybody's."""
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponse:
+            probe = PROBES.get(request.path_info)
+            response: HttpResponse = await (probe or get_response)(request)
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponse:
+        probe = PROBES.get(request.path_info)
+        response: HttpResponse = (async_to_sync(probe) if probe else get_response)(request)
+        return response
+
+    return synchronous
 
 
 class SessionMiddleware(Inline, sessions.SessionMiddleware):

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.middleware.SecurityMiddleware",
     "config.middleware.CSPMiddleware",
+    "config.middleware.answer_probes",
     "config.middleware.SessionMiddleware",
     "config.middleware.CommonMiddleware",
     "config.middleware.refuse_large_bodies",

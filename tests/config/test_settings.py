@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from config.env import embedded_redis_url, env_secret, generated_secret, origin_of
+from config.env import embedded_redis_url, env_secret, generated_secret
 from tests.stack import clean_environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -112,9 +112,3 @@ def test_an_empty_key_is_no_key(tmp_path):
 
 def test_a_folder_with_odd_characters_is_quoted_in_the_address():
     assert embedded_redis_url(Path("/a b/50%")) == "unix:///a%20b/50%25/redis/redis.sock"
-
-
-@pytest.mark.parametrize("url", ["chat.example.org", "ftp://x", "https://"])
-def test_an_address_must_be_one(url):
-    with pytest.raises(ImproperlyConfigured, match="HOLDFAST_URL"):
-        origin_of(url)

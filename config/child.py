@@ -180,7 +180,8 @@ class Child:
         while not self.stopping and self.current is dead:
             self.say(f"{problem} {f'in {self._backoff_s:g} s' if self._backoff_s else 'now'}")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._no_more_backoff.wait(), self._backoff_s)
+                async with asyncio.timeout(self._backoff_s):
+                    await self._no_more_backoff.wait()
             if self.stopping:
                 return
             self._no_more_backoff.clear()
@@ -230,7 +231,9 @@ async def until(ask: Callable[[], Awaitable[tuple[bool, str]]], say: Callable[[s
     while True:
         answer = "no answer"
         with contextlib.suppress(OSError, ValueError):  # TimeoutError is an OSError.
-            good, answer = await asyncio.wait_for(ask(), 10)
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes as `ask` ends.
+            async with asyncio.timeout(10):
+                good, answer = await ask()
             if good:
                 return
         if time.monotonic() - reminded_at > REMIND_EVERY_S:

@@ -114,7 +114,8 @@ class Supervisor:
         retry_s = FIRST_RETRY_S
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.reload_asked.wait(), retry_s if left else None)
+                async with asyncio.timeout(retry_s if left else None):
+                    await self.reload_asked.wait()
             if self.reload_asked.is_set():
                 self.reload_asked.clear()
                 left = [child for child in self.children if child.service.reloads]

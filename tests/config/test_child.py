@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from config.child import Child, Service
+from config.child import Child, Service, until
 
 CODE = 'import os, signal; os.write(int(os.environ["HOLDFAST_READY_FD"]), b"r\\n"); signal.pause()'
 
@@ -50,3 +50,20 @@ async def test_replacing_what_is_just_started_again_makes_one_process(child):
         assert of_us() == {child.current.pid}
     await child.stop()
     assert of_us() == set() == set(child.processes)
+
+
+async def test_waiting_until_something_answers_can_always_be_broken_off():
+    """Also in the very turn of the loop in which it has just refused."""
+    for turns in range(12):
+
+        async def refuse():
+            for _ in range(3):
+                await asyncio.sleep(0)
+            raise ConnectionRefusedError
+
+        waiting = asyncio.create_task(until(refuse, lambda _line: None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        done, _ = await asyncio.wait({waiting}, timeout=30)
+        assert done and waiting.cancelled(), turns

@@ -16,6 +16,8 @@ def main() -> None:
     from config import bootstrap
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if command == "up":
+        outlive_hang_ups()
     names = ["run", "test", "model"] if command == "test" else ["run"]
     try:
         bootstrap.enter(names, [os.path.join(BASE_DIR, "manage.py")] + sys.argv[1:])
@@ -24,6 +26,19 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     run()
+
+
+def outlive_hang_ups() -> None:
+    """A deploy may come while `up` still starts: there is nothing to replace yet. At a terminal,
+    hanging up ends it as ever. What it becomes by `exec` inherits this until it sets its own."""
+    import signal
+
+    try:
+        is_terminal = os.isatty(0)
+    except OSError:
+        is_terminal = False
+    if not is_terminal:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 # What is printed or logged by these never makes them wait for a reader.
@@ -53,6 +68,8 @@ def run() -> None:
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, EnvError) as error:
         sys.exit(f"holdfast: {error}")
+    except KeyboardInterrupt:  # Ctrl-C, before there was anything to stop.
+        sys.exit(130)
 
 
 def take_data_option() -> None:

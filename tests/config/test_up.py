@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -96,6 +97,17 @@ def test_nothing_is_left_when_it_is_killed(up):
     assert get(up, "/readyz")[0] == HTTPStatus.OK
 
 
+def test_hanging_up_while_it_prepares_does_not_end_it(make_stack, fake_model, tmp_path):
+    stack = make_stack(data=tmp_path / "data", model_url=fake_model.base_url)
+    stack.launch()
+    wait_for((tmp_path / "data").exists, 60)
+    while not stack.find("Holdfast: data in"):
+        stack.up.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
+        assert stack.up.poll() is None, stack.output
+    wait_for(lambda: stack.find("Holdfast is ready"), 60)
+
+
 def test_it_starts_again_what_dies(up):
     for name in ("worker-1", "redis", "web"):
         up.wait_replaced(name, up.kill(name), timeout_s=20)
@@ -129,11 +141,13 @@ def test_a_reload_refuses_nobody(up):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    up.up.send_signal(signal.SIGHUP)
-    replaced = ("web", "worker-1", "worker-2")
-    wait_for(lambda: sum("replaced by process" in line for line in up.lines) == 3, 30)
-    over.set()
-    asking.join()
+    try:
+        up.up.send_signal(signal.SIGHUP)
+        replaced = ("web", "worker-1", "worker-2")
+        wait_for(lambda: sum("replaced by process" in line for line in up.lines) == 3, 120)
+    finally:
+        over.set()
+        asking.join()
     assert set(answers) == {HTTPStatus.OK}
     assert all(up.processes()[name] != before[name] for name in replaced)
     assert up.processes()["redis"] == before["redis"]

@@ -8,7 +8,6 @@
 
 import json
 import os
-import signal
 import socket
 import sys
 from dataclasses import asdict, replace
@@ -66,7 +65,6 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, workers: int, **_options: Any) -> None:
         try:
-            _outlive_hang_ups()
             locks = data_folder.claim(settings.DATA_DIR)
             for name in data_folder.stop_leftovers(settings.DATA_DIR):
                 self.stdout.write(f"Stopped {name}, left running by an earlier start.")
@@ -86,13 +84,6 @@ class Command(BaseCommand):
         os.environ["HOLDFAST_PLAN"] = json.dumps(asdict(plan))
         bounded_output.flush()
         os.execv(sys.executable, [sys.executable, MANAGE, "supervise"])  # noqa: S606
-
-
-def _outlive_hang_ups() -> None:
-    """A deploy may come while we start: there is nothing to replace yet. This outlives the `exec`;
-    the supervisor sets its own. At a terminal, hanging up still ends us."""
-    if not os.isatty(0):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _with_locks(service: Service, locks: list[int]) -> Service:

@@ -3,15 +3,20 @@
 import os
 import sys
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 TIMEOUT_S = 5
+# Where it listens, and how it is reached there from this machine.
+EVERY_NETWORK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def main() -> int:
-    url = f"http://127.0.0.1:{os.environ.get('HOLDFAST_PORT', '8000')}/readyz"
+    host = os.environ.get("HOLDFAST_HOST", "")
+    host = EVERY_NETWORK.get(host, host)
+    port = os.environ.get("HOLDFAST_PORT", "8000")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/readyz"
     try:
-        with urlopen(url, timeout=TIMEOUT_S):
+        with build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT_S):
             return 0
     except HTTPError as error:
         answer = error.read().decode(errors="replace")

@@ -57,7 +57,6 @@ def claim(folder: Path) -> list[int]:
     Waits for what a killed `up` has left, and ends it when it does not end by itself. A lock lasts
     until all processes that inherited its descriptor have ended, also through an `exec`.
     """
-    _check_path(folder)
     locks: list[int] = []
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(_let_go, locks)
@@ -76,16 +75,6 @@ def claim(folder: Path) -> list[int]:
 def _let_go(locks: list[int]) -> None:
     for lock in locks:
         os.close(lock)
-
-
-def _check_path(folder: Path) -> None:
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError as error:
-        raise DataFolderError(
-            f"The path of the data folder is not UTF-8: {os.fsencode(folder)!r}. "
-            "Rename it, or choose another folder with --data."
-        ) from error
 
 
 def _wait_for_lock(folder: Path) -> int:
@@ -138,9 +127,11 @@ def _lock_link(path: Path) -> int:
 
 
 def _unusable(folder: Path, error: OSError) -> DataFolderError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "Make room there" if is_full else "Give this user the right to write there"
     return DataFolderError(
         f"The data folder {folder} cannot be used: {error.strerror}. "
-        "Give this user the right to write there, or choose another folder with --data."
+        f"{remedy}, or choose another folder with --data."
     )
 
 

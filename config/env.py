@@ -119,6 +119,19 @@ def _key_from_secret(secret: str) -> bytes:
     return hashlib.sha256(b"holdfast provider keys:" + secret.encode()).digest()
 
 
+def data_path(value: str) -> Path:
+    """HOLDFAST_DATA, the same by whatever link it is named."""
+    path = Path(value).resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ImproperlyConfigured(
+            f"The path of the data folder is not UTF-8: {os.fsencode(path)!r}. "
+            "Rename it, or choose another folder with HOLDFAST_DATA."
+        ) from error
+    return path
+
+
 def embedded_redis_url(data_dir: Path) -> str:
     """Where the Redis of this data folder listens; streams/embedded.py starts it there."""
     return f"unix://{quote(str(data_dir / 'redis' / 'redis.sock'))}"

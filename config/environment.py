@@ -5,7 +5,7 @@ from pathlib import Path
 
 from environs import Env, validate
 
-from config.env import trusted_proxies
+from config.env import data_path, trusted_proxies
 from config.public_url import allowed_hosts, public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -18,7 +18,7 @@ if ENV_FILE := env.str("HOLDFAST_ENV_FILE", str(BASE_DIR / ".env")):
 DEBUG = env.bool("DEBUG", False)
 
 # --- Where and how it listens ---
-DATA_DIR = Path(env.str("HOLDFAST_DATA", "") or BASE_DIR / "data").resolve()
+DATA_DIR = data_path(env.str("HOLDFAST_DATA", "") or str(BASE_DIR / "data"))
 HOST = env.str("HOLDFAST_HOST", "127.0.0.1")
 PORT = env.int("HOLDFAST_PORT", 8_000, validate=validate.Range(0, 65_535))
 WORKERS = env.int("HOLDFAST_WORKERS", 2, validate=validate.Range(0, 64))

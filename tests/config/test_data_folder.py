@@ -62,7 +62,7 @@ def test_it_waits_for_what_a_killed_start_left_and_that_ends_by_itself(folder, p
     record(folder, {"web": [left.pid, time.time()]})
     threading.Timer(0.3, left.kill).start()
     locks = claim(folder)
-    assert not psutil.pid_exists(left.pid) or left.poll() is not None
+    assert left.wait(60) == -signal.SIGKILL
     os.close(locks[0])
 
 
@@ -73,7 +73,7 @@ def test_it_ends_what_a_killed_start_left_and_that_does_not_end(folder, process,
     left, other = process(folder, argv), process()
     record(folder, {"redis": [left.pid, 0], "web": [other.pid, 0]})
     os.close(claim(folder)[0])
-    assert not psutil.pid_exists(left.pid) or left.poll() is not None
+    assert left.wait(60) in (-signal.SIGKILL, -signal.SIGTERM)
     assert other.poll() is None  # Named, but it is not of this folder.
 
 
@@ -101,10 +101,10 @@ def test_what_a_child_has_started_is_known_by_its_session(folder, process):
     fork = "import os, signal; os.fork(); print('up', flush=True); signal.pause()"
     left = process(folder, [sys.executable, "-ISE", "-c", fork])
     record(folder, {"redis": [left.pid, 0]})
-    wait_for(lambda: len(leftovers(folder)) == 2)
+    wait_for(lambda: len(leftovers(folder)) == 2, 60)
     left.kill()
     left.wait()
-    wait_for(lambda: len(leftovers(folder)) == 1)
+    wait_for(lambda: len(leftovers(folder)) == 1, 60)
     [(name, child)] = leftovers(folder).items()
     assert name == f"redis (its process {child.pid})"
     assert stop_leftovers(folder) == [name]
@@ -201,12 +201,6 @@ def test_a_format_that_was_cut_off_by_a_full_disk_is_written_again(folder):
     assert (folder / "format").read_text() == f"{data_folder.FORMAT}\n"
 
 
-def test_a_folder_whose_name_is_not_text_is_refused(tmp_path):
-    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
-    with pytest.raises(DataFolderError, match="not UTF-8"):
-        claim(type(tmp_path)(odd))
-
-
 def test_the_lock_is_of_the_folder_by_whatever_path(folder, tmp_path, monkeypatch):
     locks = claim(folder)
     (tmp_path / "link").symlink_to(folder)
@@ -223,7 +217,7 @@ def test_redis_runs_in_a_folder_of_any_name(tmp_path, name):
     argv = redis_command(data)
     redis = subprocess.Popen([*argv, "--loglevel", "warning"], stdout=subprocess.DEVNULL)
     try:
-        wait_for((data / "redis" / "redis.sock").exists, 20)
+        wait_for((data / "redis" / "redis.sock").exists, 60)
         assert not [entry for entry in tmp_path.iterdir() if entry.name != name]
     finally:
         redis.terminate()

@@ -1,5 +1,6 @@
 """Settings: what is read, what is documented, what is refused."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from config.env import embedded_redis_url, env_secret, generated_secret
+from config.env import data_path, embedded_redis_url, env_secret, generated_secret
 from tests.stack import clean_environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -112,3 +113,8 @@ def test_an_empty_key_is_no_key(tmp_path):
 
 def test_a_folder_with_odd_characters_is_quoted_in_the_address():
     assert embedded_redis_url(Path("/a b/50%")) == "unix:///a%20b/50%25/redis/redis.sock"
+
+
+def test_a_folder_whose_name_is_not_text_is_refused(tmp_path):
+    with pytest.raises(ImproperlyConfigured, match="not UTF-8"):
+        data_path(os.fsdecode(bytes(tmp_path) + b"/\xff"))

@@ -2,6 +2,7 @@
 // moment stays the text it is, as a token of the type `plain`. That depends on this text alone, not
 // on what stands around it, so it is the same however an answer came in, and code is never meant.
 import { Lexer } from "../../../vendor/marked-18.2.1/marked.js";
+import { withBreaks } from "./line_breaks.js";
 
 const DEEPEST = 24;
 // A paragraph is cut before it is as long (./cuts.js); a heading, a quote or a cell is not.
@@ -11,7 +12,26 @@ const MARK = /\*+|_+|~+|[[!]/g;
 const MOST_MARKS = 1_000;
 
 export class BoundedLexer extends Lexer {
+  /** The text whose emphasis is read, and the pairs of its marks once they were looked for. */
+  emphasis = { source: "", pairs: null };
   #depth = 0;
+  #growing;
+
+  /** `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it. */
+  constructor(options, growing = "nothing") {
+    super(options);
+    this.#growing = growing;
+  }
+
+  /** Whether a block that is not closed may still be closed. */
+  blockMayGrow() {
+    return this.#growing === "everything" || (this.#growing === "blocks" && this.#depth === 1);
+  }
+
+  /** The same of what stands within a paragraph. */
+  lineMayGrow() {
+    return this.#growing === "everything";
+  }
 
   blockTokens(source, tokens = [], isAfterParagraph = false) {
     if (this.#depth >= DEEPEST) return plain(source, tokens);
@@ -20,7 +40,15 @@ export class BoundedLexer extends Lexer {
 
   inlineTokens(source, tokens = []) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
-    return this.#deeper(() => super.inlineTokens(source, tokens));
+    const outer = this.emphasis;
+    this.emphasis = { source, pairs: null };
+    try {
+      this.#deeper(() => super.inlineTokens(source, tokens));
+      if (source.includes("\n")) tokens.splice(0, tokens.length, ...withBreaks(tokens));
+      return tokens;
+    } finally {
+      this.emphasis = outer;
+    }
   }
 
   #deeper(read) {

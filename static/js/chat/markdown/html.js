@@ -1,11 +1,15 @@
 // Markdown tokens to HTML text. Model output is hostile input: raw HTML is shown as text, links go
 // to other sites in a new tab or nowhere, images become links (loading one would tell a stranger
 // what is being read). What is made here still has to pass ./sanitize.js. Pure.
-import { Marked } from "../../../vendor/marked-18.2.1/marked.js";
+import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
+import { addressStart, url } from "./addresses.js";
 import { BoundedLexer } from "./bounded_lexer.js";
+import { pairsIn } from "./emphasis.js";
 import { footnoteExtensions } from "./footnote_syntax.js";
+import { ENVIRONMENT } from "./math_environments.js";
 import { mathExtensions } from "./math_syntax.js";
+import { withBarsEscaped } from "./table_math.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
@@ -20,7 +24,7 @@ export const escapeHtml = (raw) => raw.replace(/[&<>"']/g, (char) => `&#${char.c
 
 const renderer = {
   html({ text: raw, block }) {
-    if (!block) return PLAIN_INLINE_TAG.test(raw) ? raw : escapeHtml(raw);
+    if (!block) return PLAIN_INLINE_TAG.test(raw) ? raw : escapeHtml(raw).replaceAll("\n", "<br>");
     return `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;
   },
   link({ href, title, tokens }) {
@@ -56,20 +60,26 @@ const extensionRenderers = {
   },
 };
 
-const extensions = [...mathExtensions, ...footnoteExtensions, { name: "plain" }].map((extension) => ({
+const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { name: "plain" }].map((extension) => ({
   ...extension,
-  renderer: extensionRenderers[extension.name],
+  ...(extension.name in extensionRenderers && { renderer: extensionRenderers[extension.name] }),
   ...(extension.name === "footnote" && { childTokens: ["tokens"] }),
 }));
 const LONGEST_HEADING_CHARS = 1_000;
-const OWN_BLOCK = /\n {0,3}(?:\$\$|\\\[|\[\^[^\]\s^]+\]:)/;
+const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
 // So many marks of quotes and lists on one line, or columns in a table, are no markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
 const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
 const tokenizer = {
   blockquote: (source) => (TOO_DEEP.test(source) ? undefined : false),
   list: (source) => (TOO_DEEP.test(source) ? undefined : false),
-  table: (source) => (TOO_WIDE.test(source) ? undefined : false),
+  table(source) {
+    if (TOO_WIDE.test(source)) return undefined;
+    const escaped = withBarsEscaped(source);
+    const token = escaped === source ? false : Tokenizer.prototype.table.call(this, escaped);
+    if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
+    return token;
+  },
   // An underlined heading reaches back over lines: not over a block that only we know of, nor over
   // so many that to look for its end from each of them takes long.
   lheading(source) {
@@ -77,7 +87,32 @@ const tokenizer = {
     const end = head.search(OWN_BLOCK);
     return this.rules.block.lheading.test(end < 0 ? head : head.slice(0, end + 1)) ? false : undefined;
   },
+  emStrong(source, masked) {
+    const pair = pairAt(this.lexer, source, masked);
+    if (!pair || source[0] === "~") return undefined;
+    return { type: pair.size === 1 ? "em" : "strong", ...within(this.lexer, pair) };
+  },
+  del(source, masked) {
+    const pair = source[0] === "~" ? pairAt(this.lexer, source, masked) : undefined;
+    return pair && { type: "del", ...within(this.lexer, pair) };
+  },
+  url,
 };
+
+/** The marks of emphasis that `source` begins with, and all between them; nothing if they are text. */
+function pairAt({ emphasis }, source, masked) {
+  if (!"*_~".includes(source[0])) return undefined;
+  emphasis.pairs ??= pairsIn(emphasis.source, masked);
+  const start = masked.length - source.length;
+  const pair = emphasis.pairs.get(start);
+  return pair && { raw: source.slice(0, pair.end - start), size: pair.size };
+}
+
+function within(lexer, { raw, size }) {
+  const inner = raw.slice(size, -size);
+  return { raw, text: inner, tokens: lexer.inlineTokens(inner) };
+}
+
 const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });
 
 export const languageOf = (info) => (info ?? "").trim().split(/[\s,{]/)[0].slice(0, 40);
@@ -102,10 +137,13 @@ function hostOf(href) {
   }
 }
 
-/** Split markdown into its top-level blocks: tokens with `raw`, which together give the source. */
-export function blocksOf(source, links = {}) {
+/**
+ * Split markdown into its top-level blocks: tokens with `raw`, which together give the source.
+ * `growing`: see BoundedLexer.
+ */
+export function blocksOf(source, links = {}, growing = "nothing") {
   try {
-    const lexer = new BoundedLexer(marked.defaults);
+    const lexer = new BoundedLexer(marked.defaults, growing);
     Object.assign(lexer.tokens.links, links);
     const tokens = lexer.lex(source);
     Object.assign(links, tokens.links);

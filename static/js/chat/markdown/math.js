@@ -3,6 +3,7 @@
 // does not). With `trust` off no command of TeX can make links, images or attributes.
 import { later } from "../slices.js";
 import { styled } from "../ui/late_styles.js";
+import { forKatex } from "./math_environments.js";
 import { expansionsFor } from "./math_syntax.js";
 
 const REMEMBERED = 400;
@@ -40,7 +41,7 @@ function draw(key, tex, displayMode) {
   const box = document.createElement("span");
   let formula = null;
   try {
-    katex.render(tex, box, { ...OPTIONS, maxExpand: expansionsFor(tex), displayMode });
+    katex.render(forKatex(tex), box, { ...OPTIONS, maxExpand: expansionsFor(tex), displayMode });
     formula = box.firstElementChild;
   } catch {
     // No TeX, or too much of it: what was written stays.

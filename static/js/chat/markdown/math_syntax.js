@@ -1,61 +1,53 @@
-// Math in markdown: `$…$`, `\(…\)`, `$$…$$` and `\[…\]`. Amounts like "$5 and $10" are no math: a
-// dollar opens only before a character that is not a space, and closes only after one and not
-// before a digit. What is not closed within its paragraph is text. Pure.
-import { blockStart } from "./block_start.js";
+// Math in markdown: `$…$`, `\(…\)`, `$$…$$`, `\[…\]` and environments of LaTeX. Amounts like "$5 and
+// $10" are no math: a dollar opens only before a character that is not a space, and closes only after
+// one and not before a digit. What is not closed within its paragraph is text, but on lines of its
+// own a formula may hold blank lines (./math_blocks.js). Pure.
+import { mathBlock } from "./math_blocks.js";
+import { environmentAt, environmentEnd, needsLines } from "./math_environments.js";
 
 const LONGEST_TEX = 4_000;
-const BLOCK_OPENING = /^ {0,3}(\$\$|\\\[)/;
-const BLANK_LINE = /\n[ \t]*\n/;
-const LINE_END = /[ \t]*(?:\n|$)/y;
-const BLOCK_START = /\n {0,3}(?:\$\$|\\\[)/;
-const CLOSING = { $$: "$$", "\\(": "\\)", "\\[": "\\]" };
+const CLOSING = { "\\(": "\\)", "\\[": "\\]" };
 const DOLLARS = [
   { rule: /^\$\$((?:\\[^]|[^$\\])+)\$\$/, isDisplay: true },
   { rule: /^\$(?![\s$])((?:\\[^]|[^$\\\n]|\n(?![ \t]*\n))*?)(?<![\s\\])\$(?![\d$])/, isDisplay: false },
 ];
 // What begins like an amount and goes on in words is prose between two amounts.
 const PROSE = /^\d[^\\]*[A-Za-z]{2,}[ ,;]+[A-Za-z]{2,}/;
-
-const blockMath = {
-  name: "mathBlock",
-  level: "block",
-  start(source) {
-    return blockStart(this.lexer, source, BLOCK_START);
-  },
-  tokenizer(source) {
-    const opening = BLOCK_OPENING.exec(source);
-    if (!opening) return undefined;
-    const from = opening[0].length;
-    const blank = source.search(BLANK_LINE);
-    const end = (blank < 0 ? source : source.slice(0, blank)).indexOf(CLOSING[opening[1]], from);
-    // Until it is closed, or a blank line says that it is none, its lines are no lists or headings.
-    if (end < 0) return blank < 0 ? { type: "mathBlock", raw: source, text: null } : undefined;
-    LINE_END.lastIndex = end + 2;
-    if (end === from || !LINE_END.test(source)) return undefined;
-    return { type: "mathBlock", raw: source.slice(0, LINE_END.lastIndex), text: source.slice(from, end).trim() };
-  },
-};
+const LONGEST_HELD = 1_000;
+const LOOKS_LIKE_TEX = /^\$[^\s$][^$\n]*(?:\\[A-Za-z]{2}|[_^]\{|\^\d)[^$\n]*$/;
 
 const inlineMath = {
   name: "math",
   level: "inline",
   start: (source) => {
-    const index = source.search(/\$|\\[([]/);
+    if (!source.includes("$") && !source.includes("\\")) return undefined;
+    const index = source.search(/\$|\\(?:[([]|begin\{)/);
     return index < 0 ? undefined : index;
   },
   tokenizer(source) {
-    if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX));
-    if (source[0] === "\\") return betweenBrackets(source.slice(0, LONGEST_TEX));
-    return undefined;
+    return mathAt(source) ?? (this.lexer.lineMayGrow() && isBegun(source) ? { type: "plain", raw: source } : undefined);
   },
 };
+
+/** The formula within a paragraph that `source` begins with, or undefined. */
+export function mathAt(source) {
+  if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX));
+  if (source[0] !== "\\") return undefined;
+  return betweenBrackets(source.slice(0, LONGEST_TEX)) ?? environment(source.slice(0, LONGEST_TEX));
+}
+
+/** While the text grows, a formula that is not closed yet stands as it was written. */
+function isBegun(source) {
+  if (source.length > LONGEST_HELD) return false;
+  return /^(?:\\[([]|\$\$)/.test(source) || environmentAt(source) !== undefined || LOOKS_LIKE_TEX.test(source);
+}
 
 function betweenDollars(head) {
   for (const { rule, isDisplay } of DOLLARS) {
     const match = rule.exec(head);
     if (!match || !match[1].trim()) continue;
     if (!isDisplay && PROSE.test(match[1])) return undefined;
-    return { type: "math", raw: match[0], text: match[1].trim(), isDisplay };
+    return { type: "math", raw: match[0], text: match[1].trim(), isDisplay: isDisplay || needsLines(match[1]) };
   }
   return undefined;
 }
@@ -65,10 +57,19 @@ function betweenBrackets(head) {
   const closing = CLOSING[head.slice(0, 2)];
   const end = closing ? head.indexOf(closing, 2) : -1;
   const tex = head.slice(2, Math.max(2, end)).trim();
-  return tex ? { type: "math", raw: head.slice(0, end + 2), text: tex, isDisplay: closing === CLOSING["\\["] } : undefined;
+  if (!tex) return undefined;
+  return { type: "math", raw: head.slice(0, end + 2), text: tex, isDisplay: closing === CLOSING["\\["] || needsLines(tex) };
 }
 
-export const mathExtensions = [blockMath, inlineMath];
+function environment(head) {
+  const name = environmentAt(head);
+  const end = name ? environmentEnd(head, name) : -1;
+  if (end < 0) return undefined;
+  const tex = head.slice(0, end);
+  return { type: "math", raw: tex, text: tex, isDisplay: needsLines(tex) };
+}
+
+export const mathExtensions = [mathBlock, inlineMath];
 
 const DEFINES = /\\(?:[egx]?def|(?:re)?newcommand|providecommand|(?:future)?let)(?![A-Za-z])/;
 const LONGEST_DEFINING_TEX = 300;

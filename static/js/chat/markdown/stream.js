@@ -86,7 +86,7 @@ export class BlockStream {
     this.#readUpTo = this.#offset + lines.length;
     const carry = this.#carry;
     const text = (carry?.prefix ?? "") + lines;
-    const tokens = blocksOf(text, this.links);
+    const tokens = blocksOf(text, this.links, isDone ? "nothing" : "blocks");
     const final = isDone ? tokens.length : lastBlock(tokens);
     const parts = [];
     let at = 0; // in `text`
@@ -128,7 +128,7 @@ export class BlockStream {
 
   #openBlocks(window) {
     const carry = this.#carry;
-    const tokens = blocksOf((carry?.prefix ?? "") + window, { ...this.links });
+    const tokens = blocksOf((carry?.prefix ?? "") + window, { ...this.links }, "everything");
     return tokens.flatMap((token, index) =>
       token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
   }

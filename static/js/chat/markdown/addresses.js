@@ -1,0 +1,47 @@
+// Addresses that stand in the text as they are. They end where a script without spaces goes on,
+// before punctuation of any script, and before what no address holds (quotes, `**`). Who means
+// more puts it between angle brackets. Pure.
+import { SPACELESS } from "./scripts.js";
+
+const LONGEST_CHARS = 2_000;
+const ASCII = "[!#-;=?-\\[\\]^_a-{|}~]"; // not " < > \ `
+const ADDRESS = new RegExp(
+  `^(?:(?:https?|ftp)://|www\\.)(?=[A-Za-z0-9\\[])(?:(?!\\*\\*)${ASCII}|(?!${SPACELESS})[\\p{L}\\p{M}\\p{N}](?<![\\0-\\x7F]))+`, "iu");
+const TRAILING = /[?!.,:;*_'~|]/;
+const BRACKETS = { ")": "(", "]": "[", "}": "{" };
+const ENTITY = /&[A-Za-z0-9]{1,32};$/;
+
+/** The address that `source` begins with, or "". */
+export function addressAt(source) {
+  let address = ADDRESS.exec(source.slice(0, LONGEST_CHARS))?.[0] ?? "";
+  const open = Object.fromEntries(Object.entries(BRACKETS).map(([closing, opening]) => [closing, count(address, closing) - count(address, opening)]));
+  for (let last = address.at(-1); last; last = address.at(-1)) {
+    const entity = last === ";" && ENTITY.exec(address.slice(-34))?.[0].length;
+    if (open[last] > 0) open[last] -= 1;
+    else if (!TRAILING.test(last)) break;
+    address = address.slice(0, -(entity || 1));
+  }
+  return address;
+}
+
+/** "www." after a script without spaces, where marked does not look for it. */
+const WWW = /[wW]{3}\./g;
+const ENDS_SPACELESS = new RegExp(`${SPACELESS}$`, "u");
+
+export const addressStart = {
+  name: "address",
+  level: "inline",
+  start: (source) => [...source.matchAll(WWW)].find(({ index }) => ENDS_SPACELESS.test(source.slice(Math.max(0, index - 2), index)))?.index,
+  tokenizer: () => undefined,
+};
+
+/** In place of marked's own. */
+export function url(source) {
+  if (!/^(?:https?:|ftp:|www\.)/i.test(source)) return false;
+  const address = addressAt(source);
+  if (/^(?:[a-z]+:\/\/|www\.)?$/i.test(address)) return undefined;
+  const href = /^www\./i.test(address) ? `http://${address}` : address;
+  return { type: "link", raw: address, text: address, href, autolink: true, tokens: [{ type: "text", raw: address, text: address }] };
+}
+
+const count = (text, character) => text.split(character).length - 1;

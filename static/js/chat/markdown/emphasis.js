@@ -1,0 +1,149 @@
+// Which marks of emphasis (`*`, `_`, `~~`) in a text belong together. The rules are CommonMark's, as
+// the CJK-friendly amendments change them, with two additions:
+// - `**` and `~~` beside a quote or a bracket that touches a letter (`**"yes"**and`) count in pairs
+//   that the rules leave over, if one of the two counts by the rules.
+// - `~` is text, so is `~~` between digits (a range), and three or more.
+// The time is the square of the number of marks, of which there are at most a thousand
+// (./bounded_lexer.js). Pure.
+import { mathAt } from "./math_syntax.js";
+import { SPACELESS } from "./scripts.js";
+
+const RUN = /\*+|_+|~+/g;
+const [SPACE, PUNCTUATION, SPACELESS_PUNCTUATION, SPACELESS_LETTER, OTHER] = [0, 1, 2, 3, 4];
+const IS_SPACE = /^\s/u;
+const IS_PUNCTUATION = /^[\p{P}\p{S}]/u;
+const IS_SPACELESS = new RegExp(`^${SPACELESS}`, "u");
+const OPENS = /^[\p{Ps}\p{Pi}]/u;
+const ENDS = /^[\p{Pe}.,;:!?]/u;
+const DIGIT = /^\p{Nd}/u;
+const MAY_BE_MATH = /\$|\\(?:[([]|begin\{)/g;
+
+/**
+ * The pairs in `source`: position of the opening mark -> {end, size}. `masked` is the same text as
+ * marked masks it: code, links, tags and escaped characters are other characters there.
+ */
+export function pairsIn(source, masked) {
+  const runs = runsOf(withoutMath(source, masked));
+  const pairs = new Map();
+  pairByTheRules(runs, pairs);
+  pairWhatIsLeft(runs, pairs);
+  return pairs;
+}
+
+/** Formulas are masked, too: the marks in them are none. */
+function withoutMath(source, masked) {
+  const parts = [];
+  let end = 0;
+  MAY_BE_MATH.lastIndex = 0;
+  for (let match = MAY_BE_MATH.exec(source); match; match = MAY_BE_MATH.exec(source)) {
+    const { index } = match;
+    const isText = source[index] === "$" ? masked[index] === "$" : masked[index] === "+" || masked[index] === "\\";
+    const math = isText ? mathAt(source.slice(index)) : undefined;
+    if (!math) continue;
+    parts.push(masked.slice(end, index), "[", "a".repeat(math.raw.length - 2), "]");
+    end = index + math.raw.length;
+    MAY_BE_MATH.lastIndex = end;
+  }
+  return parts.join("") + masked.slice(end);
+}
+
+function runsOf(text) {
+  return [...text.matchAll(RUN)].map(({ 0: run, index }) => {
+    const before = characterBefore(text, index);
+    const after = characterAt(text, index + run.length);
+    return { mark: run[0], start: index, size: run.length, left: run.length, used: 0, before, after, ...flanking(run[0], before, after) };
+  }).filter(({ mark, size, opens, closes }) => mark !== "~" || (size === 2 && (opens || closes)));
+}
+
+/** CommonMark's "left-flanking" may open, "right-flanking" may close. */
+function flanking(mark, { kind: before, text: textBefore }, { kind: after, text: textAfter }) {
+  const left = after !== SPACE && (after !== PUNCTUATION || before !== OTHER);
+  const right = before !== SPACE && (before !== PUNCTUATION || after !== OTHER);
+  const isPunctuation = (kind) => kind === PUNCTUATION || kind === SPACELESS_PUNCTUATION;
+  if (mark === "_") {
+    return { opens: left && (!right || isPunctuation(before)), closes: right && (!left || isPunctuation(after)) };
+  }
+  const isRange = mark === "~" && DIGIT.test(textBefore) && DIGIT.test(textAfter);
+  return { opens: left && !isRange, closes: right };
+}
+
+function kindOf(character) {
+  if (!character || IS_SPACE.test(character)) return SPACE;
+  const isPunctuation = IS_PUNCTUATION.test(character) && character !== "~";
+  if (IS_SPACELESS.test(character)) return isPunctuation ? SPACELESS_PUNCTUATION : SPACELESS_LETTER;
+  return isPunctuation ? PUNCTUATION : OTHER;
+}
+
+function characterAt(text, index) {
+  const character = index < text.length ? String.fromCodePoint(text.codePointAt(index)) : "";
+  return { text: character, kind: kindOf(character) };
+}
+
+/** A variation selector has the kind of the character that it varies; those of ideographs are theirs. */
+function characterBefore(text, index) {
+  if (index === 0) return { text: "", kind: SPACE };
+  const isPair = index > 1 && /[\uDC00-\uDFFF]/.test(text[index - 1]) && /[\uD800-\uDBFF]/.test(text[index - 2]);
+  const start = index - (isPair ? 2 : 1);
+  const character = text.slice(start, index);
+  if (/^[\u{E0100}-\u{E01EF}]/u.test(character)) return { text: character, kind: SPACELESS_LETTER };
+  if (!/[\uFE00-\uFE0E]/.test(character)) return { text: character, kind: kindOf(character) };
+  const varied = characterBefore(text.slice(Math.max(0, start - 2), start), Math.min(2, start));
+  const isWide = character === "\uFE01" && /[‘’“”]/.test(varied.text);
+  return isWide ? { ...varied, kind: SPACELESS_PUNCTUATION } : varied;
+}
+
+/** CommonMark's "process emphasis". */
+function pairByTheRules(runs, pairs) {
+  const openers = [];
+  for (const run of runs) {
+    while (run.closes && run.left > 0) {
+      const at = openers.findLastIndex((opener) => matches(opener, run));
+      if (at < 0) break;
+      openers.length = at + 1; // What is open between the two stays text.
+      pair(openers[at], run, pairs);
+      if (openers[at].left === 0) openers.pop();
+    }
+    if (run.opens && run.left > 0) openers.push(run);
+  }
+}
+
+function matches(opener, closer) {
+  if (opener.mark !== closer.mark) return false;
+  const mayBeBoth = opener.closes || closer.opens;
+  const isOdd = (opener.size + closer.size) % 3 === 0 && (opener.size % 3 !== 0 || closer.size % 3 !== 0);
+  return opener.mark === "~" || !mayBeBoth || !isOdd;
+}
+
+function pair(opener, closer, pairs) {
+  const size = Math.min(opener.left, closer.left) > 1 ? 2 : 1;
+  opener.left -= size;
+  pairs.set(opener.start + opener.left, { end: closer.start + closer.used + size, size });
+  closer.used += size;
+  closer.left -= size;
+}
+
+function pairWhatIsLeft(runs, pairs) {
+  const left = runs.filter((run) => run.mark !== "_" && run.size === 2 && run.left === 2);
+  if (left.length < 2) return;
+  const openers = [];
+  for (const run of left) {
+    run.within = enclosing(run.start, pairs);
+    const mayClose = run.before.kind !== SPACE && !OPENS.test(run.before.text);
+    const at = mayClose ? openers.findLastIndex((opener) =>
+      opener.mark === run.mark && opener.within === run.within && (opener.opens || run.closes)) : -1;
+    if (at >= 0) {
+      pair(openers[at], run, pairs);
+      openers.length = at;
+    } else if (mayOpen(run)) openers.push(run);
+  }
+}
+
+/** Between digits `~~` may end what was struck, but begins nothing. */
+const mayOpen = ({ mark, opens, after }) => opens || (mark === "*" && after.kind !== SPACE && !ENDS.test(after.text));
+
+/** The innermost pair around `position`: where it opens, or -1. */
+function enclosing(position, pairs) {
+  let innermost = -1;
+  for (const [start, { end }] of pairs) if (start < position && end > position) innermost = Math.max(innermost, start);
+  return innermost;
+}

@@ -1,0 +1,45 @@
+// The environments of LaTeX that stand for a formula by themselves. Pure.
+
+const OF_LINES = "equation|align|gather|multline|eqnarray|flalign|alignat|displaymath|CD";
+const WITHIN = "aligned|alignedat|gathered|split|cases|dcases|rcases|drcases|array|subarray|(?:[pbBvV]|small)?matrix";
+
+const OPENING = new RegExp(`^\\\\begin\\{((?:${OF_LINES}|${WITHIN})\\*?)\\}`);
+/** Where one begins, as part of a pattern. */
+export const ENVIRONMENT = `\\\\begin\\{(?:${OF_LINES}|${WITHIN})\\*?\\}`;
+const NEEDS_LINES = new RegExp(`\\\\begin\\{(?:${OF_LINES})\\*?\\}`);
+
+/** The name of the environment that `source` begins with, or undefined. */
+export const environmentAt = (source) => OPENING.exec(source)?.[1];
+
+/** The index after the end of the environment `name`, which begins at `from`; -1 without an end. */
+export function environmentEnd(source, name, from = 0) {
+  const mark = new RegExp(`\\\\(begin|end)\\{${name.replace("*", "\\*")}\\}`, "g");
+  mark.lastIndex = from;
+  let depth = 0;
+  for (let match = mark.exec(source); match; match = mark.exec(source)) {
+    depth += match[1] === "begin" ? 1 : -1;
+    if (depth === 0) return match.index + match[0].length;
+  }
+  return -1;
+}
+
+/** Whether TeX can only be drawn as a formula on lines of its own. */
+export const needsLines = (tex) => NEEDS_LINES.test(tex);
+
+// What KaTeX has another name for, and what it does not know because it means nothing on a page.
+const RENAMED = {
+  multline: ["\\begin{gather}", "\\end{gather}"],
+  "multline*": ["\\begin{gather*}", "\\end{gather*}"],
+  flalign: ["\\begin{align}", "\\end{align}"],
+  "flalign*": ["\\begin{align*}", "\\end{align*}"],
+  eqnarray: ["\\begin{array}{rcl}", "\\end{array}"],
+  "eqnarray*": ["\\begin{array}{rcl}", "\\end{array}"],
+  displaymath: ["{", "}"],
+};
+
+/** `tex` as KaTeX can draw it. */
+export function forKatex(tex) {
+  return tex
+    .replace(/\\label\s{0,9}\{[^{}]{0,200}\}/g, "")
+    .replace(/\\(begin|end)\{([a-z]{1,20}\*?)\}/g, (mark, side, name) => RENAMED[name]?.[side === "begin" ? 0 : 1] ?? mark);
+}

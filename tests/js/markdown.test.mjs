@@ -6,6 +6,7 @@ import { Notes } from "../../static/js/chat/markdown/notes.js";
 import { BlockStream } from "../../static/js/chat/markdown/stream.js";
 import katex from "../../static/vendor/katex-0.19.1/katex.js";
 import { randomNumbers } from "./random_numbers.mjs";
+import { streamed, whole } from "./streamed.mjs";
 
 const LINES = [
   "# T\n", "para *x* `c` $a^2$ costs $5 and $10.\n", "\n", "\n\n", "1. a\n", "2. b\n", "\n   in\n", "- [ ] t\n", "  - n\n", "```js\n",
@@ -29,32 +30,7 @@ const LONG = {
   code: `\`\`\`js\n${"let a = 1;\n".repeat(1_500)}`,
 };
 
-/** What the stream makes of `source` when it comes in pieces of the sizes that `size` gives. */
-function streamed(source, size) {
-  const stream = new BlockStream();
-  const notes = new Notes();
-  const blocks = [];
-  let end = 0;
-  const read = (isDone) => {
-    do {
-      for (const part of stream.step(source.slice(0, end), isDone)) {
-        if (part.type === "block") blocks.push({ part });
-        else if (part.type === "code") blocks.push({ language: part.language, code: "" });
-        else if (part.type === "lines") blocks.at(-1).code += part.text;
-      }
-    } while (stream.isBehind);
-  };
-  while (end < source.length) {
-    end = Math.min(source.length, end + size());
-    read(false);
-  }
-  read(true);
-  // Addresses may be defined after they are used: the last pass reads those blocks again.
-  return blocks.map((block) => (block.part ? { carried: block.part.carried, html: htmlOf(stream.again(block.part), notes) } : block));
-}
-
 const bare = (html) => html.replace(/\s+/g, "");
-const whole = (source) => streamed(source, () => Infinity);
 
 test("however the text comes in, the blocks are the same", () => {
   const random = randomNumbers(7);

@@ -38,10 +38,11 @@ export class BoundedLexer extends Lexer {
     return this.#deeper(() => super.blockTokens(source, tokens, isAfterParagraph));
   }
 
-  inlineTokens(source, tokens = []) {
+  /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
+  inlineTokens(source, tokens = [], pairs = null) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
     const outer = this.emphasis;
-    this.emphasis = { source, pairs: null };
+    this.emphasis = { source, pairs };
     try {
       this.#deeper(() => super.inlineTokens(source, tokens));
       if (source.includes("\n")) tokens.splice(0, tokens.length, ...withBreaks(tokens));

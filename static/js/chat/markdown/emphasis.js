@@ -1,7 +1,8 @@
 // Which marks of emphasis (`*`, `_`, `~~`) in a text belong together. The rules are CommonMark's, as
-// the CJK-friendly amendments change them, with two additions:
+// the CJK-friendly amendments change them, with three additions:
 // - `**` and `~~` beside a quote or a bracket that touches a letter (`**"yes"**and`) count in pairs
 //   that the rules leave over, if one of the two counts by the rules.
+// - `_` beside punctuation of a script without spaces (`は__「それ」__を`) is not within a word.
 // - `~` is text, so is `~~` between digits (a range), and three or more.
 // The time is the square of the number of marks, of which there are at most a thousand
 // (./bounded_lexer.js). Pure.
@@ -28,6 +29,13 @@ export function pairsIn(source, masked) {
   pairByTheRules(runs, pairs);
   pairWhatIsLeft(runs, pairs);
   return pairs;
+}
+
+/** Those of `pairs` that lie within the one at `start`, for the text between its marks. */
+export function pairsWithin(pairs, start, { end, size }) {
+  const from = start + size;
+  const inner = [...pairs].filter(([opens, pair]) => opens >= from && pair.end <= end - size);
+  return new Map(inner.map(([opens, pair]) => [opens - from, { ...pair, end: pair.end - from }]));
 }
 
 /** Formulas are masked, too: the marks in them are none. */
@@ -61,7 +69,10 @@ function flanking(mark, { kind: before, text: textBefore }, { kind: after, text:
   const right = before !== SPACE && (before !== PUNCTUATION || after !== OTHER);
   const isPunctuation = (kind) => kind === PUNCTUATION || kind === SPACELESS_PUNCTUATION;
   if (mark === "_") {
-    return { opens: left && (!right || isPunctuation(before)), closes: right && (!left || isPunctuation(after)) };
+    return {
+      opens: left && (!right || isPunctuation(before) || after === SPACELESS_PUNCTUATION),
+      closes: right && (!left || isPunctuation(after) || before === SPACELESS_PUNCTUATION),
+    };
   }
   const isRange = mark === "~" && DIGIT.test(textBefore) && DIGIT.test(textAfter);
   return { opens: left && !isRange, closes: right };
@@ -117,7 +128,7 @@ function matches(opener, closer) {
 function pair(opener, closer, pairs) {
   const size = Math.min(opener.left, closer.left) > 1 ? 2 : 1;
   opener.left -= size;
-  pairs.set(opener.start + opener.left, { end: closer.start + closer.used + size, size });
+  pairs.set(opener.start + opener.used + opener.left, { end: closer.start + closer.used + size, size });
   closer.used += size;
   closer.left -= size;
 }

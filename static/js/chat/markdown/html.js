@@ -5,11 +5,12 @@ import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
 import { addressStart, url } from "./addresses.js";
 import { BoundedLexer } from "./bounded_lexer.js";
-import { pairsIn } from "./emphasis.js";
+import { pairsIn, pairsWithin } from "./emphasis.js";
 import { footnoteExtensions } from "./footnote_syntax.js";
 import { ENVIRONMENT } from "./math_environments.js";
+import { beforeFormula, lateStart } from "./math_blocks.js";
 import { mathExtensions } from "./math_syntax.js";
-import { withBarsEscaped } from "./table_math.js";
+import { beginsTable, withBarsEscaped } from "./table_math.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
@@ -70,13 +71,19 @@ const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^
 // So many marks of quotes and lists on one line, or columns in a table, are no markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
 const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
+const IS_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]/;
 const tokenizer = {
   blockquote: (source) => (TOO_DEEP.test(source) ? undefined : false),
-  list: (source) => (TOO_DEEP.test(source) ? undefined : false),
+  list(source) {
+    if (TOO_DEEP.test(source)) return undefined;
+    const list = IS_ITEM.test(source) ? beforeFormula(this.lexer, source, { isList: true }) : source;
+    return list === source ? false : Tokenizer.prototype.list.call(this, list);
+  },
   table(source) {
     if (TOO_WIDE.test(source)) return undefined;
-    const escaped = withBarsEscaped(source);
-    const token = escaped === source ? false : Tokenizer.prototype.table.call(this, escaped);
+    if (!beginsTable(source)) return false;
+    const table = withBarsEscaped(beforeFormula(this.lexer, source, { isList: false }));
+    const token = Tokenizer.prototype.table.call(this, table);
     if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
     return token;
   },
@@ -84,33 +91,32 @@ const tokenizer = {
   // so many that to look for its end from each of them takes long.
   lheading(source) {
     const head = source.slice(0, LONGEST_HEADING_CHARS);
-    const end = head.search(OWN_BLOCK);
-    return this.rules.block.lheading.test(end < 0 ? head : head.slice(0, end + 1)) ? false : undefined;
+    const own = head.search(OWN_BLOCK);
+    const lines = own < 0 ? head : head.slice(0, own + 1);
+    const late = lateStart(this.lexer, lines, source);
+    return this.rules.block.lheading.test(late < 0 ? lines : lines.slice(0, late)) ? false : undefined;
   },
   emStrong(source, masked) {
-    const pair = pairAt(this.lexer, source, masked);
-    if (!pair || source[0] === "~") return undefined;
-    return { type: pair.size === 1 ? "em" : "strong", ...within(this.lexer, pair) };
+    const span = /^[*_]/.test(source) && markedText(this.lexer, source, masked);
+    return span ? { type: span.size === 1 ? "em" : "strong", ...span } : undefined;
   },
   del(source, masked) {
-    const pair = source[0] === "~" ? pairAt(this.lexer, source, masked) : undefined;
-    return pair && { type: "del", ...within(this.lexer, pair) };
+    const span = source[0] === "~" && markedText(this.lexer, source, masked);
+    return span ? { type: "del", ...span } : undefined;
   },
   url,
 };
 
-/** The marks of emphasis that `source` begins with, and all between them; nothing if they are text. */
-function pairAt({ emphasis }, source, masked) {
-  if (!"*_~".includes(source[0])) return undefined;
+/** The text between the marks that `source` begins with, as parts of a token; nothing if they are text. */
+function markedText(lexer, source, masked) {
+  const { emphasis } = lexer;
   emphasis.pairs ??= pairsIn(emphasis.source, masked);
   const start = masked.length - source.length;
   const pair = emphasis.pairs.get(start);
-  return pair && { raw: source.slice(0, pair.end - start), size: pair.size };
-}
-
-function within(lexer, { raw, size }) {
-  const inner = raw.slice(size, -size);
-  return { raw, text: inner, tokens: lexer.inlineTokens(inner) };
+  if (!pair) return undefined;
+  const raw = source.slice(0, pair.end - start);
+  const inner = raw.slice(pair.size, -pair.size);
+  return { raw, size: pair.size, text: inner, tokens: lexer.inlineTokens(inner, [], pairsWithin(emphasis.pairs, start, pair)) };
 }
 
 const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });

@@ -6,6 +6,7 @@ import { ENVIRONMENT, environmentAt, environmentEnd } from "./math_environments.
 
 const OPENING = new RegExp(`^ {0,3}(\\$\\$|\\\\\\[|${ENVIRONMENT})`);
 const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})`);
+const MARGIN_START = new RegExp(`\\n(?=\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
 const LATE_OPENING = /(\$\$|\\\[)[ \t]*\n/g;
 const CLOSING = { $$: "$$", "\\[": "\\]" };
 const BLANK_LINE = /\n[ \t]*\n/g;
@@ -16,14 +17,14 @@ const LONGEST_OVER_BLANK_LINES = 4_000;
 const COMMAND = /\\[A-Za-z]{1,30}\*?(?:\{[^{}]{0,400}\})?/g;
 const WORDS = /(?<!\p{L})(?:\p{L}{2,}[,;:]? ){2}\p{L}{2,}/u;
 const SPACELESS_WORDS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}]{5}|[。！？]/u;
-const MARKUP = /^ {0,3}(?:`{3}|~{3}|#{1,6} |(?:[-*+]|\d{1,9}[.)]) +\p{L}{2}|\|)|(?<![\\$])\$(?!\$)|\\\(/u;
+const MARKUP = /^ {0,3}(?:`{3}|~{3}|#{1,6} |(?:[-*+]|\d{1,9}[.)]) +\p{L}{2}|\|[^\n]*\|[ \t]*$)|(?<![\\$])\$(?!\$)|\\\(/u;
 
 export const mathBlock = {
   name: "mathBlock",
   level: "block",
   start(source) {
     const own = blockStart(this.lexer, source, BLOCK_START);
-    const late = this.lexer.state.top ? lateStart(this.lexer, source.slice(0, own), source) : -1;
+    const late = lateStart(this.lexer, source.slice(0, own), source);
     return late >= 0 ? late : own;
   },
   tokenizer(source) {
@@ -31,13 +32,37 @@ export const mathBlock = {
   },
 };
 
-/** After words on the same line, if what follows is a formula to its end. */
-function lateStart(lexer, paragraph, source) {
+/**
+ * Where in `paragraph`, of which `source` is all from there on, a formula of several lines begins
+ * after words on the same line; -1 without one.
+ */
+export function lateStart(lexer, paragraph, source) {
+  if (!lexer.state.top) return -1;
   LATE_OPENING.lastIndex = 0;
   const match = LATE_OPENING.exec(paragraph);
   if (!match) return -1;
   const isClosing = match[1] === "$$" && paragraph.slice(0, match.index).split("$$").length % 2 === 0;
-  return !isClosing && blockAt(source.slice(match.index), lexer.blockMayGrow()) ? match.index : -1;
+  return !isClosing && isFormula(lexer, source.slice(match.index)) ? match.index : -1;
+}
+
+/**
+ * `source`, a list or a table from its first line on, up to a formula that is no part of it: after a
+ * row, or below an item at the margin and with blank lines in it, which would end the list within.
+ */
+export function beforeFormula(lexer, source, { isList }) {
+  for (const { index, 0: lineEnd } of source.matchAll(MARGIN_START)) {
+    const rest = source.slice(index + lineEnd.length);
+    if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;
+    const token = isFormula(lexer, rest);
+    // Without blank lines it is a part of the item above.
+    if (token && (!isList || token.text === null || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
+  }
+  return source;
+}
+
+function isFormula(lexer, source) {
+  const token = blockAt(source, lexer.blockMayGrow());
+  return token && (token.text !== null || lexer.blockMayGrow()) ? token : undefined;
 }
 
 /** The formula that `source` begins with; its text is null while it is not closed. */
@@ -66,10 +91,10 @@ function closingEnd(source, mark, from, mayGrow) {
   const blank = BLANK_LINE.exec(source)?.index ?? -1;
   if (end >= 0 && (blank < 0 || end <= blank)) return end;
   // Until it is closed its lines are no lists or headings.
-  if (blank < 0) return OPEN;
+  if (blank < 0) return mayGrow || !hasProse(source.slice(from, from + LONGEST_OVER_BLANK_LINES)) ? OPEN : NONE;
   const limit = from + LONGEST_OVER_BLANK_LINES;
-  if (end >= 0) return end <= limit && !hasProse(source.slice(blank, end)) ? end : NONE;
-  return mayGrow && source.length < limit && !hasProse(source.slice(blank)) ? OPEN : NONE;
+  if (end >= 0) return end <= limit && !hasProse(source.slice(from, end)) ? end : NONE;
+  return mayGrow && source.length < limit && !hasProse(source.slice(from)) ? OPEN : NONE;
 }
 
 const hasProse = (text) => text.split("\n").some(isProse);

@@ -4,6 +4,7 @@
 // own a formula may hold blank lines (./math_blocks.js). Pure.
 import { mathBlock } from "./math_blocks.js";
 import { environmentAt, environmentEnd, needsLines } from "./math_environments.js";
+import { SPACELESS } from "./scripts.js";
 
 const LONGEST_TEX = 4_000;
 const CLOSING = { "\\(": "\\)", "\\[": "\\]" };
@@ -12,7 +13,7 @@ const DOLLARS = [
   { rule: /^\$(?![\s$])((?:\\[^]|[^$\\\n]|\n(?![ \t]*\n))*?)(?<![\s\\])\$(?![\d$])/, isDisplay: false },
 ];
 // What begins like an amount and goes on in words is prose between two amounts.
-const PROSE = /^\d[^\\]*[A-Za-z]{2,}[ ,;]+[A-Za-z]{2,}/;
+const PROSE = new RegExp(`^\\d[^\\\\]*?(?:[A-Za-z]{2,}[ ,;]+[A-Za-z]{2,}|${SPACELESS})`, "u");
 const LONGEST_HELD = 1_000;
 const LOOKS_LIKE_TEX = /^\$[^\s$][^$\n]*(?:\\[A-Za-z]{2}|[_^]\{|\^\d)[^$\n]*$/;
 

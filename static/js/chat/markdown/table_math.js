@@ -5,10 +5,14 @@ const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t
 const LONGEST_HEAD_CHARS = 4_000;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 
+/** Whether the second line of `source` is one of dashes, as below the head of a table. */
+export function beginsTable(source) {
+  const [head, delimiters] = source.slice(0, LONGEST_HEAD_CHARS).split("\n", 2);
+  return head.includes("|") && Boolean(delimiters) && DELIMITERS.test(delimiters);
+}
+
 /** `source`, a table from its first line on, with the bars of formulas escaped; the same lines. */
 export function withBarsEscaped(source) {
-  const [head, delimiters] = source.slice(0, LONGEST_HEAD_CHARS).split("\n", 2);
-  if (!head.includes("|") || !delimiters || !DELIMITERS.test(delimiters)) return source;
   const end = source.search(/\n[ \t]*(?:\n|$)/);
   const lines = (end < 0 ? source : source.slice(0, end)).split("\n");
   const columns = cells(lines[1]);

@@ -28,3 +28,9 @@ export function streamed(source, size) {
 
 /** The same of the text at once. */
 export const whole = (source) => streamed(source, () => Infinity);
+
+/** The HTML of `blocks`, without what each link has in common; those of a stream have a token. */
+export function shownHtml(blocks) {
+  return blocks.map(({ html, code }) => (html?.token ? htmlOf(html.token) : html ?? `<pre>${code}</pre>`)).join("")
+    .replace(/ title="[^"]*" target="_blank" rel="[^"]*"/g, "").replace(/\n+(?=<|$)/g, "");
+}

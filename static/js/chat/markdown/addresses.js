@@ -31,7 +31,15 @@ const ENDS_SPACELESS = new RegExp(`${SPACELESS}$`, "u");
 export const addressStart = {
   name: "address",
   level: "inline",
-  start: (source) => [...source.matchAll(WWW)].find(({ index }) => ENDS_SPACELESS.test(source.slice(Math.max(0, index - 2), index)))?.index,
+  start(source) {
+    const { source: whole } = this.lexer.reading;
+    const from = whole.length - source.length;
+    WWW.lastIndex = from;
+    for (let match = WWW.exec(whole); match; match = WWW.exec(whole)) {
+      if (ENDS_SPACELESS.test(whole.slice(Math.max(0, match.index - 2), match.index))) return match.index - from;
+    }
+    return undefined;
+  },
   tokenizer: () => undefined,
 };
 

@@ -12,8 +12,8 @@ const MARK = /\*+|_+|~+|[[!]/g;
 const MOST_MARKS = 1_000;
 
 export class BoundedLexer extends Lexer {
-  /** The text whose emphasis is read, and the pairs of its marks once they were looked for. */
-  emphasis = { source: "", pairs: null };
+  /** The paragraph, cell or mark that is read, and the pairs of its marks once they were looked for. */
+  reading = { source: "", pairs: null };
   #depth = 0;
   #growing;
 
@@ -41,14 +41,14 @@ export class BoundedLexer extends Lexer {
   /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
   inlineTokens(source, tokens = [], pairs = null) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
-    const outer = this.emphasis;
-    this.emphasis = { source, pairs };
+    const outer = this.reading;
+    this.reading = { source, pairs };
     try {
       this.#deeper(() => super.inlineTokens(source, tokens));
       if (source.includes("\n")) tokens.splice(0, tokens.length, ...withBreaks(tokens));
       return tokens;
     } finally {
-      this.emphasis = outer;
+      this.reading = outer;
     }
   }
 

@@ -109,14 +109,14 @@ const tokenizer = {
 
 /** The text between the marks that `source` begins with, as parts of a token; nothing if they are text. */
 function markedText(lexer, source, masked) {
-  const { emphasis } = lexer;
-  emphasis.pairs ??= pairsIn(emphasis.source, masked);
+  const { reading } = lexer;
+  reading.pairs ??= pairsIn(reading.source, masked);
   const start = masked.length - source.length;
-  const pair = emphasis.pairs.get(start);
+  const pair = reading.pairs.get(start);
   if (!pair) return undefined;
   const raw = source.slice(0, pair.end - start);
   const inner = raw.slice(pair.size, -pair.size);
-  return { raw, size: pair.size, text: inner, tokens: lexer.inlineTokens(inner, [], pairsWithin(emphasis.pairs, start, pair)) };
+  return { raw, size: pair.size, text: inner, tokens: lexer.inlineTokens(inner, [], pairsWithin(reading.pairs, start, pair)) };
 }
 
 const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });

@@ -55,46 +55,52 @@ export function beforeFormula(lexer, source, { isList }) {
     if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;
     const token = isFormula(lexer, rest);
     // Without blank lines it is a part of the item above.
-    if (token && (!isList || token.text === null || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
+    if (token && (!isList || token.isOpen || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
   }
   return source;
 }
 
 function isFormula(lexer, source) {
   const token = blockAt(source, lexer.blockMayGrow());
-  return token && (token.text !== null || lexer.blockMayGrow()) ? token : undefined;
+  return token && (token.isOpen || token.text !== null) ? token : undefined;
 }
 
-/** The formula that `source` begins with; its text is null while it is not closed. */
+/**
+ * The formula that `source` begins with. Its text is null if it is not closed: then it is open, as
+ * long as it may be closed yet, or what was written of it up to a blank line, unless that is prose.
+ */
 function blockAt(source, mayGrow) {
   const opening = OPENING.exec(source);
   if (!opening) return undefined;
   const mark = opening[1];
   const isEnvironment = !(mark in CLOSING);
   const from = opening[0].length - (isEnvironment ? mark.length : 0);
-  const end = closingEnd(source, mark, from, mayGrow);
-  if (end === OPEN) return { type: "mathBlock", raw: source, text: null };
+  BLANK_LINE.lastIndex = from;
+  const blank = BLANK_LINE.exec(source)?.index ?? source.length;
+  const end = closingEnd(source, { mark, from, blank });
+  if (end < 0) return unclosed(source, { from, blank, mayGrow });
   LINE_END.lastIndex = end;
   const tex = source.slice(from, end - (isEnvironment ? 0 : mark.length)).trim();
-  if (end < 0 || !tex || !LINE_END.test(source)) return undefined;
+  if (!tex || !LINE_END.test(source)) return undefined;
   return { type: "mathBlock", raw: source.slice(0, LINE_END.lastIndex), text: tex };
 }
 
-const [NONE, OPEN] = [-1, -2];
-
-/** The index after the closing mark, OPEN while it may still come, NONE if there is none. */
-function closingEnd(source, mark, from, mayGrow) {
+/** The index after the closing mark, or -1. */
+function closingEnd(source, { mark, from, blank }) {
   const closing = CLOSING[mark];
   const found = closing ? source.indexOf(closing, from) : environmentEnd(source, environmentAt(mark), from);
   const end = closing && found >= 0 ? found + closing.length : found;
-  BLANK_LINE.lastIndex = from;
-  const blank = BLANK_LINE.exec(source)?.index ?? -1;
-  if (end >= 0 && (blank < 0 || end <= blank)) return end;
-  // Until it is closed its lines are no lists or headings.
-  if (blank < 0) return mayGrow || !hasProse(source.slice(from, from + LONGEST_OVER_BLANK_LINES)) ? OPEN : NONE;
-  const limit = from + LONGEST_OVER_BLANK_LINES;
-  if (end >= 0) return end <= limit && !hasProse(source.slice(from, end)) ? end : NONE;
-  return mayGrow && source.length < limit && !hasProse(source.slice(from)) ? OPEN : NONE;
+  if (end <= blank) return end;
+  return end <= from + LONGEST_OVER_BLANK_LINES && !hasProse(source.slice(from, end)) ? end : -1;
+}
+
+function unclosed(source, { from, blank, mayGrow }) {
+  const isLong = source.length >= from + LONGEST_OVER_BLANK_LINES;
+  if (mayGrow && (blank === source.length || (!isLong && !hasProse(source.slice(from))))) {
+    return { type: "mathBlock", raw: source, text: null, isOpen: true };
+  }
+  if (hasProse(source.slice(from, Math.min(blank, from + LONGEST_OVER_BLANK_LINES)))) return undefined;
+  return { type: "mathBlock", raw: source.slice(0, blank + 1), text: null };
 }
 
 const hasProse = (text) => text.split("\n").some(isProse);

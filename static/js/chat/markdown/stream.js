@@ -162,7 +162,7 @@ function lastBlock(tokens) {
   let index = tokens.length - 1;
   while (index > 0 && tokens[index].type === "space") index--;
   // If a formula is never closed its lines may go on with the block before it.
-  if (tokens[index]?.text !== null) return Math.max(0, index);
+  if (!tokens[index]?.isOpen) return Math.max(0, index);
   if (index > 0 && /^[ \t]+\n$/.test(tokens[index - 1].raw)) index--;
   if (index > 0 && tokens[index - 1].type !== "space") index--;
   return Math.max(0, index);

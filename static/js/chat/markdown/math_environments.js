@@ -26,20 +26,34 @@ export function environmentEnd(source, name, from = 0) {
 /** Whether TeX can only be drawn as a formula on lines of its own. */
 export const needsLines = (tex) => NEEDS_LINES.test(tex);
 
-// What KaTeX has another name for, and what it does not know because it means nothing on a page.
+// What KaTeX has another name for. Numbers are left out: those of a page of answers would be wrong.
 const RENAMED = {
-  multline: ["\\begin{gather}", "\\end{gather}"],
-  "multline*": ["\\begin{gather*}", "\\end{gather*}"],
-  flalign: ["\\begin{align}", "\\end{align}"],
-  "flalign*": ["\\begin{align*}", "\\end{align*}"],
-  eqnarray: ["\\begin{array}{rcl}", "\\end{array}"],
-  "eqnarray*": ["\\begin{array}{rcl}", "\\end{array}"],
+  ...Object.fromEntries(["equation", "align", "gather", "alignat"].map((name) => [name, [`\\begin{${name}*}`, `\\end{${name}*}`]])),
+  ...bothNames("multline", ["\\begin{gather*}", "\\end{gather*}"]),
+  ...bothNames("flalign", ["\\begin{align*}", "\\end{align*}"]),
+  ...bothNames("eqnarray", ["\\begin{array}{rcl}", "\\end{array}"]),
   displaymath: ["{", "}"],
 };
 
+function bothNames(name, marks) {
+  return { [name]: marks, [`${name}*`]: marks };
+}
+
 /** `tex` as KaTeX can draw it. */
 export function forKatex(tex) {
-  return tex
+  return linesOf(tex)
     .replace(/\\label\s{0,9}\{[^{}]{0,200}\}/g, "")
     .replace(/\\(begin|end)\{([a-z]{1,20}\*?)\}/g, (mark, side, name) => RENAMED[name]?.[side === "begin" ? 0 : 1] ?? mark);
+}
+
+/** What stands between blank lines is drawn on lines of its own, if nothing goes on over them. */
+function linesOf(tex) {
+  const lines = tex.split(/\n[ \t]*\n\s*/).map((line) => line.trim().replace(/\\\\$/, ""));
+  if (lines.length < 2 || lines.some((line) => NEEDS_LINES.test(line) || !isWhole(line))) return tex;
+  return `\\begin{gathered}${lines.join(" \\\\ ")}\\end{gathered}`;
+}
+
+function isWhole(tex) {
+  const count = (mark) => tex.split(mark).length - 1;
+  return count("{") === count("}") && count("\\begin") === count("\\end") && count("\\left") === count("\\right") && (!tex.includes("&") || tex.includes("\\begin"));
 }

@@ -313,6 +313,63 @@ def test_a_long_block_that_has_grown_is_what_is_read_later(echo, order):
     echo.page.wait_for_function(f"(grown) => ({words})() === grown", arg=grown)
 
 
+LANGUAGES = """\
+彼は**「行く」**と言った。~~「旧」~~新。总共6~8人，用~5分钟，最多~10分钟。
+
+First line,
+second line,
+third line.
+
+$$
+u = v
+
+w = z
+$$
+
+- Below an item: \\(u_1 * u_2\\)
+- \\[ v \\]
+
+\\begin{align}
+\\label{eq:one}
+u &= v \\\\
+  &= w
+\\end{align}
+
+| a | b |
+| - | - |
+| $|u|$ | $5 |
+
+见https://example.org/a。或www.example.org吧。
+"""
+
+
+def test_an_answer_in_other_languages_and_with_formulas(echo, shot):
+    answer = echo.ask("SAY " + LANGUAGES)
+    expect(answer.locator(".math-drawn")).to_have_count(5)
+    expect(answer.locator("strong")).to_have_text("「行く」")
+    expect(answer.locator("del")).to_have_text("「旧」")
+    poem = answer.locator("p", has_text="First line")
+    assert poem.inner_text().split("\n") == ["First line,", "second line,", "third line."]
+    expect(answer.locator(".math-display")).to_have_count(3)
+    expect(answer.locator(".katex-error, .math-wrong")).to_have_count(0)
+    links = [link.get_attribute("href") for link in answer.locator(".md a").all()]
+    assert links == ["https://example.org/a", "http://www.example.org"]
+    assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    grown = answer.locator(".md").inner_html()
+    shot(echo.page, "languages")
+    echo.page.reload()
+    expect(echo.answers.last.locator(".math-drawn")).to_have_count(5)
+    assert echo.answers.last.locator(".md").inner_html() == grown
+
+
+def test_what_is_copied_of_an_answer_is_what_was_written(echo):
+    echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = echo.ask("SAY " + LANGUAGES)
+    answer.get_by_role("button", name="Copy", exact=True).click()
+    expect.soft(answer.locator(".math-drawn")).to_have_count(5)
+    assert echo.page.evaluate("navigator.clipboard.readText()").strip() == LANGUAGES.strip()
+
+
 def test_reading_above_is_not_disturbed_by_what_grows(echo, new_context):
     echo.ask("SAY*120 A paragraph to read.\n\n")
     echo.send("SAY*4000 more words\n\n")

@@ -1,5 +1,8 @@
 """Plain text of whatever somebody makes up. Where a rule went back over a long line, this hangs."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chat.plain_text import plain_text
@@ -20,3 +23,11 @@ def test_nothing_makes_it_slow(piece, head):
 
 def test_marks_of_code_go_and_the_code_stays():
     assert plain_text("a ``b`` `c` ```d``` `") == "a b c d `"
+
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "plain_text.json"  # tests/js/plain_text.test.mjs, too.
+
+
+@pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda one: one["markdown"])
+def test_the_server_and_the_page_make_the_same_of_it(vector):
+    assert plain_text(vector["markdown"]) == vector["text"]

@@ -40,6 +40,14 @@ test("an answer is told in sentences, each once, however it comes", () => {
   }
 });
 
+test("a formula is told by name, and one that is never closed silences nothing after it", () => {
+  const told = (source) => new Speech().take(source, true);
+  assert.deepEqual(told("\\begin{align}\nu &= v. w\n\n\\end{align}\nAfter it."), ["A formula.", "After it."]);
+  assert.deepEqual(told("$$\n|u| = v\n\nw = z\n$$\nAfter it."), ["A formula.", "After it."]);
+  assert.deepEqual(told("\\[ u \\]\nAfter it."), ["A formula.", "After it."]);
+  assert.deepEqual(told("$$ u\n\nThese are words again.\nAnd more."), ["A formula.", "These are words again.", "And more."]);
+});
+
 test("what the highlighter marks up comes back as runs of the same text", () => {
   core.registerLanguage("python", python);
   const code = 'def f(x):\n    """<b>&amp;</b> \'x\'"""\n    return f"{x!r} <img src=x onerror=alert(1)>" # & </span>\n';

@@ -1,16 +1,21 @@
 // What a screen reader is told of an answer while it is written: whole sentences, once each; code,
 // tables and formulas only by name. Pure.
+import { environmentAt } from "./markdown/math_environments.js";
+import { isProse } from "./markdown/prose.js";
 import { plainText } from "./plain_text.js";
 import { text } from "./text.js";
 
 const SENTENCE = /[^]*?(?:[.!?…:。！？]["')\]»”*_]*(?=\s)|\n)/y;
+const MAY_BE_BLOCK = /^\s*(?:[`~|$]|\\\[|\\begin\{)/;
+const CLOSING = { $$: "$$", "\\[": "\\]" };
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 
 export class Speech {
   #offset = 0;
   #fence = null;
   #isInTable = false;
-  #isInMath = false;
+  #math = null; // the mark that closes the formula
+  #isPastBlank = false; // in it
 
   /** The sentences of `source` that are whole and were not given before; all that is left if `isDone`. */
   take(source, isDone) {
@@ -22,7 +27,7 @@ export class Speech {
       const piece = match ? match[0] : source.slice(this.#offset);
       const isLineStart = this.#offset === 0 || source[this.#offset - 1] === "\n";
       // What begins a line may be a fence or a row of a table: that shows when the line is whole.
-      if (isLineStart && !piece.endsWith("\n") && !isDone && /^\s*(?:[`~|$]|\\\[)/.test(piece)) {
+      if (isLineStart && !piece.endsWith("\n") && !isDone && MAY_BE_BLOCK.test(piece)) {
         if (!source.includes("\n", this.#offset)) break;
         this.#say(sentences, this.#line(source));
         continue;
@@ -56,22 +61,36 @@ export class Speech {
         this.#fence = fence;
         return text.spokenCode;
       }
-      const isRow = /^\s*\|/.test(piece);
+      const isRow = !this.#math && /^\s*\|/.test(piece);
       const isFirstRow = isRow && !this.#isInTable;
       this.#isInTable = isRow;
       if (isRow) return isFirstRow ? text.spokenTable : "";
-      if (/^\s*(?:\$\$|\\\[)/.test(piece)) {
-        const isClosed = /(?:\$\$|\\\])\s*$/.test(piece.trim().slice(2));
-        const isClosing = this.#isInMath;
-        this.#isInMath = !isClosed && !isClosing;
-        return isClosing ? "" : text.spokenMath;
-      }
-      if (this.#isInMath && /^\s*\\\]/.test(piece)) {
-        this.#isInMath = false;
+    }
+    if (this.#fence || this.#isInTable) return "";
+    const formula = this.#formula(piece, isLineStart);
+    if (formula !== null) return formula;
+    return plainText(piece).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
+  }
+
+  /** What is said of a formula that `piece` belongs to; null if there is none. */
+  #formula(piece, isLineStart) {
+    const line = piece.trim();
+    if (this.#math) {
+      if (line.endsWith(this.#math)) {
+        this.#math = null;
         return "";
       }
+      if (!line) this.#isPastBlank = true;
+      // As on the page: after a blank line prose says that nothing will close it.
+      if (!line || !this.#isPastBlank || !isProse(piece)) return "";
+      this.#math = null;
     }
-    if (this.#fence || this.#isInTable || this.#isInMath) return "";
-    return plainText(piece).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
+    const mark = isLineStart ? line.slice(0, 2) : "";
+    const name = isLineStart && environmentAt(line);
+    if (!(mark in CLOSING) && !name) return null;
+    const closing = name ? `\\end{${name}}` : CLOSING[mark];
+    this.#math = line.slice(2).endsWith(closing) ? null : closing;
+    this.#isPastBlank = false;
+    return text.spokenMath;
   }
 }

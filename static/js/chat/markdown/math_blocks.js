@@ -3,6 +3,7 @@
 // the text up to there: a line of prose after a blank one says that the mark was none. Pure.
 import { blockStart } from "./block_start.js";
 import { ENVIRONMENT, environmentAt, environmentEnd } from "./math_environments.js";
+import { isProse } from "./prose.js";
 
 const OPENING = new RegExp(`^ {0,3}(\\$\\$|\\\\\\[|${ENVIRONMENT})`);
 const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})`);
@@ -13,11 +14,6 @@ const BLANK_LINE = /\n[ \t]*\n/g;
 const LINE_END = /[ \t]*(?:\n|$)/y;
 /** With blank lines in it a formula is no longer than this. */
 const LONGEST_OVER_BLANK_LINES = 4_000;
-
-const COMMAND = /\\[A-Za-z]{1,30}\*?(?:\{[^{}]{0,400}\})?/g;
-const WORDS = /(?<!\p{L})(?:\p{L}{2,}[,;:]? ){2}\p{L}{2,}/u;
-const SPACELESS_WORDS = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}]{5}|[。！？]/u;
-const MARKUP = /^ {0,3}(?:`{3}|~{3}|#{1,6} |(?:[-*+]|\d{1,9}[.)]) +\p{L}{2}|\|[^\n]*\|[ \t]*$)|(?<![\\$])\$(?!\$)|\\\(/u;
 
 export const mathBlock = {
   name: "mathBlock",
@@ -104,9 +100,3 @@ function unclosed(source, { from, blank, mayGrow }) {
 }
 
 const hasProse = (text) => text.split("\n").some(isProse);
-
-function isProse(line) {
-  if (MARKUP.test(line)) return true;
-  const words = line.replace(COMMAND, "\\");
-  return WORDS.test(words) || SPACELESS_WORDS.test(words);
-}

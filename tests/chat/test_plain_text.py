@@ -25,7 +25,8 @@ def test_marks_of_code_go_and_the_code_stays():
     assert plain_text("a ``b`` `c` ```d``` `") == "a b c d `"
 
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "plain_text.json"  # tests/js/plain_text.test.mjs, too.
+# They also drive tests/js/plain_text.test.mjs.
+VECTORS = Path(__file__).parents[1] / "vectors" / "plain_text.json"
 
 
 @pytest.mark.parametrize("vector", json.loads(VECTORS.read_text()), ids=lambda one: one["markdown"])

@@ -9,10 +9,10 @@ const HOSTILE = ["$$\n\n", "$$ x\n\n", "\\[a\n\n", "\\begin{align}\n\n", "\\begi
   "a\n", "a \n", "  \n", "https://", "https://e.com/", "https://e.com/)", "https://e.com/(", "https://e.com/a;", "https://e.com/&amp;", "www.", "看www.", "a@", "。", "\\label{", "$5，", "$1a b", "文字", "a\uFE01", "\u{E0100}**", "\uD842**", "<br>\n", "\\(", "aa aa", "\\text{"];
 
 for (const piece of HOSTILE) {
-  test(`${JSON.stringify(piece)} without end: read to the end, at once and as it grows`, { timeout: 30_000 }, () => {
+  test(`${JSON.stringify(piece)} without end: read to the end, at once and as it grows`, { timeout: 60_000 }, () => {
     const source = piece.repeat(LENGTH / piece.length);
     assert.equal(whole(source).length === 0, source.trim() === "");
-    const head = source.slice(0, 12_000);
-    assert.deepEqual(streamed(head, () => 400), whole(head));
+    const head = source.slice(0, 8_000);
+    assert.deepEqual(streamed(head, () => 800), whole(head));
   });
 }

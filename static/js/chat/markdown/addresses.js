@@ -5,8 +5,8 @@ import { SPACELESS } from "./scripts.js";
 
 const LONGEST_CHARS = 2_000;
 const ASCII = "[!#-;=?-\\[\\]^_a-{|}~]"; // not " < > \ `
-const ADDRESS = new RegExp(
-  `^(?:(?:https?|ftp)://|www\\.)(?=[A-Za-z0-9\\[])(?:(?!\\*\\*)${ASCII}|(?!${SPACELESS})[\\p{L}\\p{M}\\p{N}](?<![\\0-\\x7F]))+`, "iu");
+const OTHER_LETTER = `(?!${SPACELESS})(?![\\0-\\x7F])[\\p{L}\\p{M}\\p{N}]`;
+const ADDRESS = new RegExp(`^(?:(?:https?|ftp)://|www\\.)(?=[A-Za-z0-9\\[])(?:(?!\\*\\*)${ASCII}|${OTHER_LETTER})+`, "iu");
 const TRAILING = /[?!.,:;*_'~|]/;
 const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 const ENTITY = /&[A-Za-z0-9]{1,32};$/;
@@ -14,7 +14,8 @@ const ENTITY = /&[A-Za-z0-9]{1,32};$/;
 /** The address that `source` begins with, or "". */
 export function addressAt(source) {
   let address = ADDRESS.exec(source.slice(0, LONGEST_CHARS))?.[0] ?? "";
-  const open = Object.fromEntries(Object.entries(BRACKETS).map(([closing, opening]) => [closing, count(address, closing) - count(address, opening)]));
+  const open = {};
+  for (const [closing, opening] of Object.entries(BRACKETS)) open[closing] = count(address, closing) - count(address, opening);
   for (let last = address.at(-1); last; last = address.at(-1)) {
     const entity = last === ";" && ENTITY.exec(address.slice(-34))?.[0].length;
     if (open[last] > 0) open[last] -= 1;
@@ -49,7 +50,8 @@ export function url(source) {
   const address = addressAt(source);
   if (/^(?:[a-z]+:\/\/|www\.)?$/i.test(address)) return undefined;
   const href = /^www\./i.test(address) ? `http://${address}` : address;
-  return { type: "link", raw: address, text: address, href, autolink: true, tokens: [{ type: "text", raw: address, text: address }] };
+  const label = { type: "text", raw: address, text: address };
+  return { ...label, type: "link", href, autolink: true, tokens: [label] };
 }
 
 const count = (text, character) => text.split(character).length - 1;

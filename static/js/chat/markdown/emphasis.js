@@ -59,7 +59,8 @@ function runsOf(text) {
   return [...text.matchAll(RUN)].map(({ 0: run, index }) => {
     const before = characterBefore(text, index);
     const after = characterAt(text, index + run.length);
-    return { mark: run[0], start: index, size: run.length, left: run.length, used: 0, before, after, ...flanking(run[0], before, after) };
+    const size = run.length;
+    return { mark: run[0], start: index, size, left: size, used: 0, before, after, ...flanking(run[0], before, after) };
   }).filter(({ mark, size, opens, closes }) => mark !== "~" || (size === 2 && (opens || closes)));
 }
 

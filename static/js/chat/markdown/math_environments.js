@@ -27,17 +27,21 @@ export function environmentEnd(source, name, from = 0) {
 export const needsLines = (tex) => NEEDS_LINES.test(tex);
 
 // What KaTeX has another name for. Numbers are left out: those of a page of answers would be wrong.
+const [ALIGN, GATHER] = ["align*", "gather*"].map((name) => [`\\begin{${name}}`, `\\end{${name}}`]);
+const COLUMNS = ["\\begin{array}{rcl}", "\\end{array}"];
 const RENAMED = {
-  ...Object.fromEntries(["equation", "align", "gather", "alignat"].map((name) => [name, [`\\begin{${name}*}`, `\\end{${name}*}`]])),
-  ...bothNames("multline", ["\\begin{gather*}", "\\end{gather*}"]),
-  ...bothNames("flalign", ["\\begin{align*}", "\\end{align*}"]),
-  ...bothNames("eqnarray", ["\\begin{array}{rcl}", "\\end{array}"]),
+  equation: ["\\begin{equation*}", "\\end{equation*}"],
+  align: ALIGN,
+  flalign: ALIGN,
+  "flalign*": ALIGN,
+  alignat: ["\\begin{alignat*}", "\\end{alignat*}"],
+  gather: GATHER,
+  multline: GATHER,
+  "multline*": GATHER,
+  eqnarray: COLUMNS,
+  "eqnarray*": COLUMNS,
   displaymath: ["{", "}"],
 };
-
-function bothNames(name, marks) {
-  return { [name]: marks, [`${name}*`]: marks };
-}
 
 /** `tex` as KaTeX can draw it. */
 export function forKatex(tex) {
@@ -55,5 +59,6 @@ function linesOf(tex) {
 
 function isWhole(tex) {
   const count = (mark) => tex.split(mark).length - 1;
-  return count("{") === count("}") && count("\\begin") === count("\\end") && count("\\left") === count("\\right") && (!tex.includes("&") || tex.includes("\\begin"));
+  const isPaired = [["{", "}"], ["\\begin", "\\end"], ["\\left", "\\right"]].every(([open, close]) => count(open) === count(close));
+  return isPaired && (!tex.includes("&") || tex.includes("\\begin"));
 }

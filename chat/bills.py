@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 STUCK_AFTER_S = 60
 # No background call takes so long.
 TITLE_GONE_AFTER_S = 5 * 60
+# How far ahead the clock of another machine may be.
+AHEAD_S = 60
 # An audit says so only of a hold that the sweep should long have found.
 OVERDUE_AFTER_S = 15 * 60
 BATCH = 200
@@ -128,17 +130,20 @@ def _stuck(after_s: int) -> list[Hold]:
     now = timezone.now()
     before = now - timedelta(seconds=after_s)
     title_before = now - timedelta(seconds=max(after_s, TITLE_GONE_AFTER_S))
-    idle = Hold.objects.filter(state=Hold.State.OPEN, updated_at__lt=before)
+    # What is of the future is old: the clock was set back since. (A minute: of another machine.)
+    ahead = now + timedelta(seconds=AHEAD_S)
+    old = Q(updated_at__lt=before) | Q(updated_at__gt=ahead)
+    idle = Hold.objects.filter(old, state=Hold.State.OPEN)
     found = list(idle.order_by("updated_at"))
     asked = [hold.reply_id for hold in found if hold.reply_id is not None]
     # A hold is placed in the transaction that makes its reply: one that is not there is gone.
-    goes_on = Q(finished_at=None) | Q(finished_at__gte=before)
+    goes_on = Q(finished_at=None) | Q(finished_at__range=(before, ahead))
     running = set(Reply.objects.filter(goes_on, id__in=asked).values_list("id", flat=True))
     return [
         hold
         for hold in found
         if (hold.reply_id and hold.reply_id not in running)
-        or (hold.reply_id is None and hold.updated_at < title_before)
+        or (hold.reply_id is None and not title_before <= hold.updated_at <= ahead)
     ]
 
 

@@ -142,10 +142,10 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
 
 async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
     """Note that the owner has seen what ended up to `until_ms`. Earlier marks change nothing."""
-    now_ms = round(timezone.now().timestamp() * 1000)
-    if await sync_to_async(_raise_read_mark)(owner, chat_id, until_ms := min(until_ms, now_ms)):
-        event = ev.ChatRead(chat=str(chat_id), until_ms=until_ms)
-        await _append(owner, chat_id, event, f"{chat_id}:read:{until_ms}")
+    seen_ms = await sync_to_async(_raise_read_mark)(owner, chat_id, until_ms)
+    if seen_ms is not None:
+        event = ev.ChatRead(chat=str(chat_id), until_ms=seen_ms)
+        await _append(owner, chat_id, event, f"{chat_id}:read:{seen_ms}")
 
 
 def undo_until() -> datetime:
@@ -204,8 +204,13 @@ def _stop_if_deleted(chat_id: uuid.UUID) -> list[str]:
         return [str(reply_id) for reply_id in running.values_list("id", flat=True)]
 
 
-def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> bool:
-    """False if the mark stands higher. Equal is a repetition: the log may not know of it yet."""
-    own_chat(owner, chat_id)
+def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> int | None:
+    """The mark as it stands now; None if it stood higher. Equal is a repetition: the log may not
+    know of it yet. A mark is not of the future, but for an end of an answer that is: the log's
+    times only grow, and the clock may have been set back since.
+    """
+    chat = own_chat(owner, chat_id)
+    now_ms = round(timezone.now().timestamp() * 1000)
+    until_ms = min(until_ms, max(now_ms, chat.ended_ms))
     marks = Chat.objects.filter(id=chat_id, owner=owner, read_ms__lte=until_ms)
-    return bool(marks.update(read_ms=until_ms))
+    return until_ms if marks.update(read_ms=until_ms) else None

@@ -60,12 +60,14 @@ def abandoned_orders() -> list[WorkOrder]:
 
     Telling the log and the queue about them again is harmless: both drop what they know.
     """
-    before = timezone.now() - timedelta(seconds=ABANDONED_AFTER_S)
+    now = timezone.now()
+    # One of the future is old: the clock was set back since.
+    is_recent = Q(created_at__range=(now - timedelta(seconds=ABANDONED_AFTER_S), now))
     with transaction.atomic():
         start_waiting(Q(waits_for__state__in=Reply.FINAL) | Q(waits_for=None))
     stuck = (
         Reply.objects.select_related("chat__owner__preferences")
-        .filter(created_at__lt=before, finished_at=None)
+        .filter(~is_recent, finished_at=None)
         .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
         .order_by("created_at")[:SWEEP_BATCH]
     )

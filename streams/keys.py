@@ -23,19 +23,18 @@ class StreamKeys:
     chat()  the chat's own index: a copy of its entries that are not parts, under the same ids
     live()  the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
     ids     event id -> entry id, for good, of events that are not parts
-    parts   event id -> entry id of parts, two hashes that take turns (see append.lua)
+    told()  event id -> entry id of the chat's parts; goes when live() goes
     fences  name -> token
     wake    no key, but the pub/sub channel that is told of each append
     """
 
-    __slots__ = ("_tag", "fences", "ids", "log", "parts", "stream", "wake")
+    __slots__ = ("_tag", "fences", "ids", "log", "stream", "wake")
 
     def __init__(self, prefix: str, stream: str) -> None:
         self._tag = f"{prefix}:{{{stream}}}"
         self.stream = stream
         self.log = f"{self._tag}:log"
         self.ids = f"{self._tag}:ids"
-        self.parts = (f"{self._tag}:parts:0", f"{self._tag}:parts:1")
         self.fences = f"{self._tag}:fences"
         self.wake = f"{self._tag}:wake"
 
@@ -44,6 +43,9 @@ class StreamKeys:
 
     def live(self, chat: str) -> str:
         return f"{self._tag}:live:{chat}"
+
+    def told(self, chat: str) -> str:
+        return f"{self._tag}:told:{chat}"
 
 
 # The streams in use are few and come again and again; a token should not pay for their names.

@@ -39,6 +39,8 @@ COMPACT = Script("compact")
 ERASE_CHAT = Script("erase_chat")
 # Entries that one call of a chunked script looks at: well under a millisecond of Redis's time.
 CHUNK_ENTRIES = 500
+# The ids of parts are known for so long after the parts themselves are gone.
+MIN_TOLD_MS = 60_000
 
 
 class Log:
@@ -57,7 +59,8 @@ class Log:
         self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(APPEND, RAISE_FENCE))
         self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(PAGE, COMPACT, ERASE_CHAT))
         self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
-        self._writer = Writer(self._append_pipe, prefix=prefix, timeout_ms=timeout_ms)
+        self._told_ms = max(MIN_TOLD_MS, 2 * timeout_ms)
+        self._writer = Writer(self._append_pipe, prefix=prefix)
         self._reader = Reader(self._read_pipe, prefix=prefix)
         self._follower = Follower(
             url,
@@ -189,17 +192,19 @@ class Log:
         Call it once the event with the `whole` text is appended. Doing it again, or in two
         processes at once, does no harm.
         """
-        live = stream_keys(self._prefix, stream).live(valid_name(chat))
+        names = stream_keys(self._prefix, stream)
+        keys = [names.live(valid_name(chat)), names.told(chat)]
         last = valid_cursor(until) if until is not None else "+"
         place: bytes | str | None = "-"
         while place is not None:
-            packed = COMPACT.call([live], valid_name(whole), place, CHUNK_ENTRIES, last)
-            place = await self._read_pipe.submit(packed)
+            args = (valid_name(whole), place, CHUNK_ENTRIES, last, self._told_ms)
+            place = await self._read_pipe.submit(COMPACT.call(keys, *args))
 
     async def erase_chat(self, stream: str, chat: str) -> None:
         """Remove all entries of a chat, whose writers must have stopped. Event ids stay known."""
         names = stream_keys(self._prefix, stream)
-        await self._read_pipe.execute("UNLINK", names.chat(valid_name(chat)), names.live(chat))
+        of_chat = (names.chat(valid_name(chat)), names.live(chat), names.told(chat))
+        await self._read_pipe.execute("UNLINK", *of_chat)
         place: bytes | str | None = "-"
         while place is not None:
             packed = ERASE_CHAT.call([names.log], chat, place, CHUNK_ENTRIES)
@@ -216,9 +221,10 @@ class Log:
         while more:
             raws, position, more = await self._reader.page(stream, None, position)
             chats.update(raw[1].decode() for raw in raws)
-        keys = [key for chat in chats for key in (names.chat(chat), names.live(chat))]
+        kinds = (names.chat, names.live, names.told)
+        keys = [key(chat) for chat in chats for key in kinds]
         # The log goes last: if this is cut short, a second run still finds the chats.
-        keys += [names.ids, *names.parts, names.fences, names.log]
+        keys += [names.ids, names.fences, names.log]
         removed = 0
         for start in range(0, len(keys), CHUNK_ENTRIES):
             some = keys[start : start + CHUNK_ENTRIES]

@@ -1,13 +1,14 @@
 """Work for any worker, each job with one owner at a time.
 
 A job is claimed with a token, higher than every token before it. Its owner renews a lease; when the
-lease lapses another worker takes the job over with a higher token, and nothing the old owner says
-counts any more. The same token is the fence of what the job appends, so a worker that was paused
-past its lease can neither keep its job nor write another byte.
+lease lapses (streams/leases.py) another worker takes the job over with a higher token, and nothing
+the old owner says counts any more. The same token is the fence of what the job appends, so a worker
+that was paused past its lease can neither keep its job nor write another byte.
 """
 
 import asyncio
 import logging
+import time
 import weakref
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from .keys import valid_name
+from .leases import LeaseWatch
 from .pipe import Pipe, Script, backoff_s, connect, disconnect, pack
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ __all__ = ["Job", "Queue", "Worker", "close_queues", "get_queue"]
 
 PUT = Script("queue_put")
 CLAIM = Script("queue_claim")
+LEASES = Script("queue_leases")
 CLAIM_STALLED = Script("queue_claim_stalled")
 RENEW = Script("queue_renew")
 FINISH = Script("queue_finish")
@@ -63,17 +66,18 @@ class Queue:
 
     def __init__(self, name: str, url: str | None = None) -> None:
         url = url or settings.REDIS_URL
-        scripts = (PUT, CLAIM, CLAIM_STALLED, RENEW, FINISH, PLACE, BEAT, WORKERS)
+        scripts = (PUT, CLAIM, LEASES, CLAIM_STALLED, RENEW, FINISH, PLACE, BEAT, WORKERS)
         tag = f"{settings.STREAMS_PREFIX}:{{q:{valid_name(name)}}}"
         self._url = url
         self._lease_ms: int = settings.WORK_LEASE_MS
         self._jobs, self._keys = f"{tag}:jobs", f"{tag}:keys"
         self._owners, self._tokens = f"{tag}:owners", f"{tag}:tokens"
-        self._watch = f"{tag}:watch"
+        self._leases = f"{tag}:leases"
         self._beats, self._infos = f"{tag}:beats", f"{tag}:infos"
         self._pipe = Pipe(url, timeout_ms=settings.STREAMS_APPEND_TIMEOUT_MS, scripts=scripts)
         self._link: AbstractConnection | None = None
         self._waiting = asyncio.Lock()
+        self._watch = LeaseWatch(self._lease_ms / 1000)
 
     async def put(self, key: str, payload: bytes) -> bool:
         """Queue a job. False, and nothing happens, while one of this key is queued or running."""
@@ -86,19 +90,27 @@ class Queue:
         """
         if limit < 1:
             return []
-        keys = [self._jobs, self._owners, self._tokens]
+        keys = [self._jobs, self._owners, self._tokens, self._leases]
         return _jobs(await self._pipe.submit(CLAIM.call(keys, GROUP, consumer, limit)))
 
     async def claim_stalled(self, consumer: str, limit: int) -> list[Job]:
         """Jobs that nobody renewed for WORK_LEASE_MS, with fresh tokens.
 
-        Call it every WORK_POLL_MS. It gives nothing for one lease after Redis was restarted or
-        frozen, or after nobody had called it for a lease: the owners could not renew then.
+        Call it every WORK_POLL_MS: what has lapsed is what this process saw standing still. It
+        gives nothing for one lease after Redis was restarted or frozen: the owners could not renew.
         """
         if limit < 1:
             return []
-        keys = [self._jobs, self._owners, self._tokens, self._watch]
-        packed = CLAIM_STALLED.call(keys, GROUP, consumer, limit, self._lease_ms)
+        asked_at = time.monotonic()
+        packed = LEASES.call([self._jobs, self._leases], GROUP, self._lease_ms)
+        run, *found = await self._pipe.submit(packed)
+        leases = dict(zip(found[::2], found[1::2], strict=True))
+        lapsed = self._watch.look(run, leases, asked_at, time.monotonic())
+        if not lapsed:
+            return []
+        keys = [self._jobs, self._owners, self._tokens, self._leases]
+        pairs = [word for lease in lapsed for word in lease]
+        packed = CLAIM_STALLED.call(keys, GROUP, consumer, limit, *pairs)
         return _jobs(await self._pipe.submit(packed))
 
     async def renew(self, consumer: str, jobs: Iterable[Job]) -> set[str]:
@@ -106,7 +118,7 @@ class Queue:
         pairs = [word for job in jobs for word in (job.id, job.token)]
         if not pairs:
             return set()
-        packed = RENEW.call([self._jobs, self._owners], GROUP, consumer, *pairs)
+        packed = RENEW.call([self._jobs, self._owners, self._leases], GROUP, consumer, *pairs)
         return {owned.decode() for owned in await self._pipe.submit(packed)}
 
     async def release(self, job: Job) -> bool:
@@ -119,7 +131,7 @@ class Queue:
 
     async def _finish(self, job: Job, deliveries: int | str) -> bool:
         packed = FINISH.call(
-            [self._jobs, self._owners, self._keys],
+            [self._jobs, self._owners, self._keys, self._leases],
             GROUP,
             job.id,
             job.token,

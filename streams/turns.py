@@ -1,7 +1,9 @@
 """Turns at work that many processes could do and one should: `alone`.
 
 A turn is a key in Redis with the holder's token, which lapses unless it is renewed; so a turn whose
-holder died is free again after LEASE_MS. Who lost theirs (paused for longer, cut off from Redis)
+holder died is free again after LEASE_MS. Redis's clock may be set back, and then the key stays: so
+a holder's renewals are counted, and a count that stood still for a lease by the clock of somebody
+who wants the turn has lapsed as well. Who lost theirs (paused for longer, cut off from Redis)
 is cancelled. Work done in turns must still be harmless when it is done twice: a thread that was
 frozen in the middle of a statement cannot be called back.
 """
@@ -29,6 +31,8 @@ LEASE_MS = 15_000
 RENEW_PART = 3
 TAKE, DROP = Script("turn_take"), Script("turn_drop")
 AWAY = (LogUnavailableError, ResponseError)
+# Turns that this process found taken: what stood there, and since when by its own clock.
+_taken: dict[str, tuple[bytes, float]] = {}
 
 
 async def alone(
@@ -71,10 +75,22 @@ class _Turn:
         self._key = key
         self._lease_ms = lease_ms
         self._token = uuid.uuid4().hex
+        self._renewals = 0
 
     async def take(self) -> bool:
         """Or renew it. False: somebody else has it."""
-        return bool(await self._pipe.submit(TAKE.call([self._key], self._token, self._lease_ms)))
+        self._renewals += 1
+        args = (self._token, self._renewals, self._lease_ms, self._lapsed())
+        holder: bytes = await self._pipe.submit(TAKE.call([self._key], *args))
+        if holder and _taken.get(self._key, (b"",))[0] != holder:
+            _taken[self._key] = (holder, time.monotonic())
+        elif not holder:
+            _taken.pop(self._key, None)
+        return not holder
+
+    def _lapsed(self) -> bytes:
+        holder, since = _taken.get(self._key, (b"", 0.0))
+        return holder if time.monotonic() - since > self._lease_ms / 1000 else b""
 
     async def take_first(self) -> bool:
         """False as well when Redis is away: it is left for later."""

@@ -17,17 +17,14 @@ from .pipe import Pipe, Script
 
 APPEND = Script("append")
 RAISE_FENCE = Script("raise_fence")
-# The ids of parts are remembered this long at least.
-MIN_WINDOW_MS = 60_000
 # Redis takes a script's arguments from Lua's stack; far below any limit, and short for the others.
 MAX_EVENTS = 1_000
 
 
 class Writer:
-    def __init__(self, pipe: Pipe, *, prefix: str, timeout_ms: int) -> None:
+    def __init__(self, pipe: Pipe, *, prefix: str) -> None:
         self._pipe = pipe
         self._prefix = prefix
-        self._window_ms = max(MIN_WINDOW_MS, 2 * timeout_ms)
 
     async def append(self, stream: str, events: Sequence[Event], fence: Fence | None) -> list[str]:
         if not events:
@@ -51,20 +48,19 @@ class Writer:
         if len(events) > MAX_EVENTS:
             raise ValueError(f"{len(events)} events in one append; {MAX_EVENTS} are allowed")
         names = stream_keys(self._prefix, stream)
-        keys = [names.log, names.ids, *names.parts, names.fences]
+        keys = [names.log, names.fences]
         args: list[str | bytes | int] = [
             fence.name if fence else "",
             fence.token if fence else "",
             names.wake,
-            self._window_ms,
         ]
         for event in events:
             chat = valid_name(event.chat)
             if event.part_of is None:
-                keys.append(names.chat(chat))
+                keys += (names.chat(chat), names.ids)
                 group = ""
             else:
-                keys.append(names.live(chat))
+                keys += (names.live(chat), names.told(chat))
                 group = valid_name(event.part_of)
                 if event.whole is not None:
                     raise InvalidNameError("an event is a part or a whole, not both")

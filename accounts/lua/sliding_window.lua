@@ -8,10 +8,21 @@
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- A clock that was set back must not make anybody wait longer than a window: all times move along.
+local newest = tonumber(redis.call('LINDEX', KEYS[1], -1) or 0)
+if newest > now then
+  local times = redis.call('LRANGE', KEYS[1], 0, -1)
+  redis.call('DEL', KEYS[1])
+  for _, time in ipairs(times) do
+    redis.call('RPUSH', KEYS[1], string.format('%d', time - (newest - now)))
+  end
+  redis.call('PEXPIRE', KEYS[1], window)
+end
+
 local oldest = redis.call('LINDEX', KEYS[1], -limit)
 if oldest and tonumber(oldest) > now - window then
-  -- A clock that was set back must not make anybody wait longer than a window.
-  return math.min(tonumber(oldest) + window - now, window)
+  return tonumber(oldest) + window - now
 end
 -- As text without an exponent: Lua would write a number of this size as 1.76e+12.
 redis.call('RPUSH', KEYS[1], string.format('%d', now))

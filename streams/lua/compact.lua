@@ -1,6 +1,6 @@
 -- Drops parts of one whole from a chat's live parts, a chunk at a time.
--- KEYS: live. ARGV: the whole, where to go on (an id, or '-'), entries looked at in one call, the
--- last entry that may be dropped (an id, or '+').
+-- KEYS: live, ids of parts. ARGV: the whole, where to go on (an id, or '-'), entries looked at in one
+-- call, the last entry that may be dropped (an id, or '+'), how long their ids stay known, in ms.
 -- Returns where to go on, or false when all is done. Running it again does nothing more.
 local page = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[4], 'COUNT', ARGV[3])
 local gone = {}
@@ -16,6 +16,8 @@ end
 -- case, as a chat seldom has two unfinished answers.
 if redis.call('XLEN', KEYS[1]) == 0 then
   redis.call('UNLINK', KEYS[1])
+  -- Not at once: an append that its sender has given up may still be on its way through the network.
+  redis.call('PEXPIRE', KEYS[2], ARGV[5])
   return false
 end
 if #page < tonumber(ARGV[3]) then

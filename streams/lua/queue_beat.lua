@@ -1,10 +1,18 @@
 -- A worker says that it lives. KEYS: jobs, beats, infos. ARGV: group, consumer, info, expiry in ms.
--- Forgets workers that were silent for longer, and their consumers unless they still own jobs.
+-- Forgets workers that were silent for longer, and their consumers unless they still own jobs. A beat
+-- of the future is one of before the clock was set back: who lives gives another within a second.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
-local silent = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.0f', now - ARGV[4]))
+local silent = {}
+for _, range in ipairs({
+  {'-inf', string.format('(%.0f', now - ARGV[4])}, {string.format('(%.0f', now + ARGV[4]), '+inf'}
+}) do
+  for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], range[1], range[2])) do
+    silent[#silent + 1] = consumer
+  end
+end
 for _, consumer in ipairs(silent) do
   local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', '1', consumer)
   if pending.err or #pending == 0 then

@@ -1,5 +1,5 @@
 -- Ends a job (ARGV[5] = '') or queues it anew for any worker (ARGV[5] = deliveries so far).
--- KEYS: jobs, owners, keys. ARGV: group, id, token, key, deliveries, payload.
+-- KEYS: jobs, owners, keys, leases. ARGV: group, id, token, key, deliveries, payload.
 -- Returns 1, or 0 when the job has another owner or is gone.
 if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then
   return 0
@@ -7,6 +7,7 @@ end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 redis.call('HDEL', KEYS[2], ARGV[2])
+redis.call('HDEL', KEYS[4], ARGV[2])
 if ARGV[5] == '' then
   redis.call('HDEL', KEYS[3], ARGV[4])
 else

@@ -45,6 +45,23 @@ def test_no_more_than_the_limit_within_any_window(redis_url, settings, window):
     assert taken(times=5) == 3
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
+    redis_url, settings, window
+):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 3
+    assert taken(times=3) == 3
+    key = limits._key(LIMIT, "somebody")
+    with redis.Redis.from_url(redis_url) as client:
+        # As a clock leaves it that was an hour ahead until just now.
+        times = [int(at) + 3_600_000 for at in client.lrange(key, 0, -1)]
+        client.delete(key)
+        client.rpush(key, *times)
+        client.pexpire(key, 3_600_400)
+    assert taken(times=1) == 0  # They are counted still,
+    time.sleep(0.45)
+    assert taken(times=5) == 3  # and no longer than they would have been.
+
+
 def test_a_refusal_says_when_to_come_back(redis_url, settings):
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
     limits.take(LIMIT, "somebody")

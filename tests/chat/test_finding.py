@@ -1,5 +1,6 @@
 """Lists of chats and what their owner changes about them: once, in order, live."""
 
+import time
 import uuid
 
 import pytest
@@ -169,6 +170,14 @@ async def test_an_answer_is_unread_until_somebody_has_looked(alice, chat):
     # Nobody reads what has not been said yet.
     await call(alice, "post", f"/{chat}/read", {"until_ms": 2**51})
     assert (await marks())[1] < 2**50
+
+
+async def test_an_answer_of_before_the_clock_was_set_back_can_be_read(alice, chat):
+    ahead = round(time.time() * 1000) + 3_600_000
+    await Chat.objects.filter(id=chat).aupdate(ended_ms=ahead)
+    await call(alice, "post", f"/{chat}/read", {"until_ms": ahead})
+    row = (await listed(alice))["chats"][0]
+    assert row["read_ms"] == row["ended_ms"] == ahead
 
 
 async def test_other_devices_are_told(alice, chat):

@@ -4,11 +4,13 @@ import asyncio
 import io
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import User
 from billing import audit, holds, ledger, prices
@@ -439,6 +441,15 @@ async def test_a_hold_whose_answer_is_gone_is_swept_up(no_worker, alice, monkeyp
     assert await bills.sweep_holds() == 1
     assert await balance(alice) == ledger.Balance(GUEST, 0, GUEST)
     assert await bills.sweep_holds() == 0
+
+
+async def test_a_hold_of_before_the_clock_was_set_back_is_swept_up(no_worker, alice):
+    _, reply = await send(alice, "[[tokens=5]] a")
+    await Reply.objects.filter(id=reply).adelete()
+    ahead = timezone.now() + timedelta(hours=1)
+    await Hold.objects.filter(reply_id=reply).aupdate(updated_at=ahead)
+    assert await bills.sweep_holds() == 1
+    assert (await balance(alice)).held_micro_usd == 0
 
 
 async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import uuid
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -700,6 +701,14 @@ async def test_the_sweep_reads_only_what_is_unfinished(owner):
 
     for plan in await sync_to_async(lambda: list(plans()))():
         assert "reply_unfinished" in plan, plan
+
+
+async def test_what_was_placed_before_the_clock_was_set_back_is_swept_all_the_same(owner):
+    _, reply = await owner.send("a", parent=owner.first)
+    hour = timedelta(hours=1)
+    await Reply.objects.filter(id=reply).aupdate(created_at=timezone.now() + hour)
+    orders = await sync_to_async(work_orders.abandoned_orders)()
+    assert [order.reply_id for order in orders] == [reply]
 
 
 async def test_finished_at_is_none_exactly_until_the_end(owner):

@@ -129,24 +129,24 @@ async def test_an_id_twice_in_one_append_is_one_entry(log):
     assert len(await log.read(STREAM)) == 1
 
 
-async def test_ids_of_parts_are_forgotten_after_a_while_and_those_of_wholes_are_not(log, server):
-    await log.append(STREAM, [event(1), part(1)])
+async def test_ids_of_parts_go_when_the_parts_go_and_those_of_wholes_do_not(log, server):
     names = stream_keys("hf", STREAM)
     with server.client() as client:
+        await log.append(STREAM, [event(1), part(1)])
+        # As long as the parts are there nothing but an end of theirs drops the ids: no clock does.
+        assert client.ttl(names.ids) == client.ttl(names.told("c1")) == -1
+        await log.compact(STREAM, "c1", "r1")
         assert client.ttl(names.ids) == -1
-        lifetimes_ms = [client.pttl(names.parts[turn]) for turn in (0, 1)]
-    kept_ms = max(lifetimes_ms)
-    assert 60_000 < kept_ms <= 120_000
-    assert sorted(lifetimes_ms)[0] == -2  # the other hash is not there yet
+        assert 0 < client.pttl(names.told("c1")) <= 60_000
+        # The next answer of the chat keeps them.
+        await log.append(STREAM, [part(2)])
+        assert client.ttl(names.told("c1")) == -1
 
 
-async def test_ids_of_parts_count_across_the_change_of_turns(log, server):
-    """Both hashes are asked, so a retry just after the change finds what came just before."""
+async def test_a_repeated_part_is_dropped_after_its_whole_is_compacted(log):
+    """It was on its way on a connection that its sender had given up."""
     first = await log.append(STREAM, [part(1)])
-    names = stream_keys("hf", STREAM)
-    with server.client() as client:
-        now, other = (0, 1) if client.exists(names.parts[0]) else (1, 0)
-        client.rename(names.parts[now], names.parts[other])
+    await log.compact(STREAM, "c1", "r1")
     assert await log.append(STREAM, [part(1)]) == first
 
 

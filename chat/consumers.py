@@ -2,13 +2,13 @@
 deltas, and it only ever sends what it read from the log. The protocol is in docs/protocol.md; what
 a client may say is in chat/commands.py, who may hold a socket in chat/person_socket.py.
 
-Three tasks serve a socket: `_pump` sends what is appended, in log order; `_obey` carries out the
-client's commands one after another; `_watch_over` keeps the heartbeat. A lock lets a replay
-finish before the pump goes on, and `_chat_cursor` keeps the pump from repeating what was replayed.
+Four tasks serve a socket: `_serve` sends what is appended, in log order; `_obey` carries out the
+client's commands one after another; `_watch_over` keeps the heartbeat; `_tell_news` says what has
+changed about the person. A lock lets a replay finish before `_serve` goes on, and `_chat_cursor`
+keeps that from repeating what was replayed.
 """
 
 import asyncio
-import logging
 import time
 import uuid
 from collections import Counter
@@ -23,20 +23,18 @@ from chat.commands import parse_command
 from chat.errors import ChatNotFound
 from chat.models import Chat
 from chat.person_socket import (
+    ASK_TIMEOUT_S,
     CLOSE_BAD_MESSAGE,
     CLOSE_SIGN_IN,
     CLOSE_TOO_MANY,
     CLOSE_TOO_SLOW,
-    CLOSE_TRY_AGAIN,
     PersonSocket,
     is_own_page,
 )
 from streams.entries import Batch, frame
-from streams.errors import StreamsError
+from streams.errors import LogUnavailableError
 from streams.keys import order
 from streams.log import get_log
-
-logger = logging.getLogger(__name__)
 
 HEARTBEAT_MS = 25_000
 # A client that has said nothing for so long is gone.
@@ -57,10 +55,11 @@ _open_sockets: Counter[uuid.UUID] = Counter()
 
 
 class ChatConsumer(PersonSocket):
+    _counted = False
+
     # Lifecycle
 
     async def connect(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
         user = self.scope["user"]
         await self.accept()
         if not is_own_page(dict(self.scope["headers"])):
@@ -70,18 +69,20 @@ class ChatConsumer(PersonSocket):
             await self.close(CLOSE_SIGN_IN)
             return
         self._user = cast(User, user)
-        if not await self._admit():
-            return
         if _open_sockets[self._user.id] >= MAX_SOCKETS_PER_USER:
-            await self._leave_group()
             await self.close(CLOSE_TOO_MANY)
             return
         _open_sockets[self._user.id] += 1
+        self._counted = True
         self._prepare()
-        self._tasks = [
-            asyncio.create_task(self._guard(part()))
-            for part in (self._serve, self._obey, self._watch_over)
-        ]
+        self._start(self._come_in())
+
+    async def _come_in(self) -> None:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            admitted = await self._admit()
+        if admitted:
+            for part in (self._serve, self._obey, self._watch_over, self._tell_news):
+                self._start(part())
 
     def _prepare(self) -> None:
         self._log = get_log()
@@ -93,18 +94,19 @@ class ChatConsumer(PersonSocket):
         self._sent_bytes = 0
         self._acked_bytes = 0
         self._acked = asyncio.Event()
-        self._heard_at = time.monotonic()
+        self._heard_at = 0.0
         self._welcomed = asyncio.Event()
 
+    def _ended(self) -> None:
+        super()._ended()
+        if self._counted:
+            self._counted = False
+            _open_sockets[self._user.id] -= 1
+            if _open_sockets[self._user.id] <= 0:
+                del _open_sockets[self._user.id]
+
     async def disconnect(self, code: int) -> None:
-        if not self._tasks:
-            return
         await self._leave_group()
-        _open_sockets[self._user.id] -= 1
-        if _open_sockets[self._user.id] <= 0:
-            del _open_sockets[self._user.id]
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -139,26 +141,16 @@ class ChatConsumer(PersonSocket):
 
     # Tasks
 
-    async def _guard(self, work: Any) -> None:
-        try:
-            await work
-        except asyncio.CancelledError:
-            raise
-        except StreamsError:
-            await self.close(CLOSE_TRY_AGAIN)
-        except Exception:
-            # A fault of ours: the client comes back and replays.
-            logger.exception("socket failed")
-            await self.close(CLOSE_TRY_AGAIN)
-
     async def _serve(self) -> None:
         tail = await self._log.tail(self._stream)
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            balance = await self._balance()
         await self._send_json(
             {
                 "type": "welcome",
                 "cursor": tail,
                 "heartbeat_ms": HEARTBEAT_MS,
-                "balance": await self._balance(),
+                "balance": balance,
             }
             | self._who()
         )
@@ -168,6 +160,7 @@ class ChatConsumer(PersonSocket):
             async for batch in batches:
                 if not batch.live:
                     await self._pass_on(batch)
+        raise LogUnavailableError("following ended")  # It never does by itself.
 
     async def _pass_on(self, batch: Batch) -> None:
         async with self._sending:
@@ -194,14 +187,16 @@ class ChatConsumer(PersonSocket):
 
     async def _watch_over(self) -> None:
         """Heartbeat both ways: ours is a ping, the client's is anything it says."""
+        self._heard_at = time.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT_MS / 1000)
             if (time.monotonic() - self._heard_at) * 1000 > SILENT_AFTER_MS:
                 await self.close(CLOSE_TOO_SLOW)
                 return
             # The word that something was revoked may have been lost.
-            if not await self._may_stay():
-                return
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                if not await self._may_stay():
+                    return
             await self._send_json({"type": "ping"})
 
     # Commands
@@ -226,7 +221,9 @@ class ChatConsumer(PersonSocket):
 
     async def _follow(self, chat_id: str, after: str | None) -> None:
         """Replay one chat from the last entry the client has, then let the pump go on with it."""
-        if not await database_sync_to_async(_owns_chat)(self._user.id, chat_id):
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            is_own = await database_sync_to_async(_owns_chat)(self._user.id, chat_id)
+        if not is_own:
             with self._own_language(self._user):
                 error = ChatNotFound()
             refused = {"type": "error", "code": error.code, "message": error.message}

@@ -5,17 +5,18 @@ be lost, so the socket also looks for itself with each heartbeat (`_may_stay`). 
 used for is in chat/consumers.py.
 """
 
+import asyncio
 import logging
 import uuid
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
+from redis.exceptions import RedisError
 
 from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
@@ -26,6 +27,8 @@ from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
+from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
+from chat.socket_tasks import SocketTasks
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +38,27 @@ CLOSE_ORIGIN = 4403
 CLOSE_TOO_SLOW = 4408
 CLOSE_SUSPENDED = 4410
 CLOSE_TOO_MANY = 4429
-# Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
-CLOSE_TRY_AGAIN = 4503
 
 
-class PersonSocket(AsyncWebsocketConsumer):
+# How long the database and the channel layer may take for one thing. Then the socket is closed: its
+# client comes back, and perhaps to a process that is better off.
+ASK_TIMEOUT_S = 5.0
+# Leaving the groups is a courtesy: nothing hears what is said to a socket that has gone.
+LEAVE_TIMEOUT_S = 0.3
+
+
+class PersonSocket(SocketTasks):
     """`_user` is the person as last read from the database, with what they have set."""
 
     _user: User
     _groups: list[str]
     _in_group = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What has changed and was not yet told, each once, in order.
+        self._news: dict[str, None] = {}
+        self._news_came = asyncio.Event()
 
     async def _admit(self) -> bool:
         """Join the person's group; then look whether they may (again) be here."""
@@ -121,8 +135,10 @@ class PersonSocket(AsyncWebsocketConsumer):
         if not self._in_group:
             return
         self._in_group = False
-        for name in self._groups:
-            await self.channel_layer.group_discard(name, self.channel_name)
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                for name in self._groups:
+                    await self.channel_layer.group_discard(name, self.channel_name)
 
     # Channel layer
 
@@ -132,20 +148,42 @@ class PersonSocket(AsyncWebsocketConsumer):
 
     async def session_became(self, message: dict[str, Any]) -> None:
         """Sent to the sockets of a guest's session that is an account's now."""
-        await self._tell_who()
-        await self._tell_balance()
+        self._note("who", "balance")
 
     async def balance_changed(self, message: dict[str, Any]) -> None:
         """Sent when something was booked or held; several in a row may be one answer's."""
-        await self._tell_balance()
+        self._note("balance")
 
     async def person_set(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person whose name, picture or settings have changed."""
-        await self._tell_who()
+        self._note("who")
 
     async def person_changed(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person who was suspended, or whose sessions were all ended."""
-        await self._may_stay()
+        self._note("stay")
+
+    def _note(self, *kinds: str) -> None:
+        self._news |= dict.fromkeys(kinds)
+        self._news_came.set()
+
+    async def _tell_news(self) -> None:
+        while True:
+            await self._news_came.wait()
+            self._news_came.clear()
+            while self._news:
+                kind = next(iter(self._news))
+                del self._news[kind]
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self._tell(kind)
+
+    async def _tell(self, kind: str) -> None:
+        match kind:
+            case "stay":
+                await self._may_stay()
+            case "who":
+                await self._tell_who()
+            case "balance":
+                await self._tell_balance()
 
     # Private
 

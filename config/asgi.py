@@ -18,6 +18,7 @@ from servestatic import ServeStaticASGI  # noqa: E402
 
 from config.bodies import BoundedBodies  # noqa: E402
 from config.headers import SecurityHeaders  # noqa: E402
+from config.socket_end import EndTogether  # noqa: E402
 
 
 def _static(application: Any) -> Any:
@@ -44,6 +45,6 @@ application = ProtocolTypeRouter(
     {
         "http": BoundedBodies(SecurityHeaders(_static(django_application))),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
-        "websocket": AuthMiddlewareStack(URLRouter(_websocket_urlpatterns())),
+        "websocket": EndTogether(AuthMiddlewareStack(URLRouter(_websocket_urlpatterns()))),
     }
 )

@@ -147,7 +147,11 @@ if EMBEDDED_REDIS:
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "hf-layer"},
+        # Bounded: all that a process says waits behind one that Redis does not answer.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 3, "socket_connect_timeout": 2}],
+            "prefix": "hf-layer",
+        },
     }
 }
 

@@ -3,108 +3,31 @@
 A wake-up marks its stream dirty; one loop reads all dirty streams in one round trip and hands the
 same pages to everybody. Wake-ups that come during a read collapse into one. A poll, one cheap
 command per followed stream, heals a lost wake-up. A follower that does not keep up loses what is
-queued for it, not its place: it reads the log again from where it was.
+queued for it, not its place: it reads the log again from where it was. One that cannot go on (its
+log cannot be read, or has been put back to an earlier state) is told so: it raises.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import suppress
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
 
-from .entries import Batch, Page, Raw, batches, from_log
-from .errors import LogUnavailableError
-from .keys import StreamKeys, order, stream_keys, valid_cursor, valid_name
-from .pipe import Pipe, backoff_s, connect, disconnect, pack
+from .entries import Batch, Page, Raw, from_log
+from .errors import LogUnavailableError, StreamsError
+from .keys import order, stream_keys, valid_cursor, valid_name
+from .pipe import LOST, Pipe, backoff_s, connect, disconnect, pack
 from .reader import PAGE_ENTRIES, Reader
+from .subscriber import Focus as Focus
+from .subscriber import Followed, Subscriber
+from .subscriber import SkipChat as SkipChat
 
 logger = logging.getLogger(__name__)
 
 # A subscription connection that is silent longer than three pings is dead.
 PING_INTERVAL_S = 5.0
 SILENCE_TIMEOUT_S = 15.0
-
-SkipChat = str | Callable[[], str | None] | None
-Focus = Callable[[], str | None] | None
-
-
-class _Subscriber:
-    """One follower's queue. Its state changes only between awaits, so no lock is needed."""
-
-    __slots__ = ("_bytes", "_chat", "_focus", "_limit", "_parts", "_queue", "_waiter", "lagging")
-
-    def __init__(self, chat: str | None, parts: bool, focus: Focus, limit_bytes: int) -> None:
-        self._chat = None if chat is None else chat.encode()
-        self._parts = parts
-        self._focus = focus
-        self._limit = limit_bytes
-        self._queue: deque[tuple[Page | tuple[Batch, ...], int]] = deque()
-        self._bytes = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self.lagging = True
-
-    def restart(self) -> None:
-        """From now on everything that is read of the stream is queued."""
-        self._queue.clear()
-        self._bytes = 0
-        self.lagging = False
-
-    def offer(self, page: Page) -> None:
-        if self.lagging:
-            return
-        if self._focus is not None:
-            # Cut when it is taken: what is in focus then counts.
-            self._put(page, page.size_bytes)
-        elif found := page.of_chat(self._chat, self._parts):
-            self._put(found, sum(batch.size_bytes for batch in found))
-
-    def _put(self, item: Page | tuple[Batch, ...], size_bytes: int) -> None:
-        self._queue.append((item, size_bytes))
-        self._bytes += size_bytes
-        if self._bytes > self._limit:
-            self._queue.clear()
-            self._bytes = 0
-            self.lagging = True
-        if self._waiter is not None:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-            self._waiter = None
-
-    async def next(self) -> tuple[Batch, ...] | None:
-        """The next batches; None when some were dropped."""
-        while not self._queue:
-            if self.lagging:
-                return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        item, size_bytes = self._queue.popleft()
-        self._bytes -= size_bytes
-        return self._focused(item) if isinstance(item, Page) else item
-
-    def cut(self, raws: list[Raw]) -> tuple[Batch, ...]:
-        """A page of the replay."""
-        return batches(raws) if self._focus is None else self._focused(Page(raws))
-
-    def _focused(self, page: Page) -> tuple[Batch, ...]:
-        assert self._focus is not None
-        chat = self._focus()
-        return page.focused(None if chat is None else chat.encode())
-
-
-class _Followed:
-    """A stream that somebody follows."""
-
-    __slots__ = ("keys", "position", "ready", "subscribers")
-
-    def __init__(self, keys: StreamKeys) -> None:
-        self.keys = keys
-        self.subscribers: set[_Subscriber] = set()
-        # Everything up to here has been offered. Unknown until the first read after SUBSCRIBE.
-        self.position: bytes | None = None
-        self.ready = asyncio.Event()
 
 
 class Follower:
@@ -119,10 +42,10 @@ class Follower:
         self._prefix = prefix
         self._poll_s = poll_ms / 1000
         self._buffer_bytes = buffer_bytes
-        self._followed: dict[bytes, _Followed] = {}  # by wake channel
+        self._followed: dict[bytes, Followed] = {}  # by wake channel
         self._confirmed: set[bytes] = set()
         self._sent: set[bytes] = set()
-        self._dirty: set[_Followed] = set()
+        self._dirty: set[Followed] = set()
         self._dirtied = asyncio.Event()
         self._wanted = asyncio.Event()
         self._link: AbstractConnection | None = None
@@ -141,7 +64,7 @@ class Follower:
         position = valid_cursor(after)
         if chat is not None:
             valid_name(chat)
-        subscriber = _Subscriber(chat, parts, focus, self._buffer_bytes)
+        subscriber = Subscriber(chat, parts, focus, self._buffer_bytes)
         followed = self._join(stream, subscriber)
         announced = False
         try:
@@ -179,19 +102,19 @@ class Follower:
             with suppress(LogUnavailableError):
                 return await self._reader.page(stream, chat, position, PAGE_ENTRIES, parts)
 
-    def _join(self, stream: str, subscriber: _Subscriber) -> _Followed:
+    def _join(self, stream: str, subscriber: Subscriber) -> Followed:
         if not self._tasks:
             start = asyncio.get_running_loop().create_task
             self._tasks = [
-                start(self._listen(), name="streams-listen"),
-                start(self._control(), name="streams-control"),
-                start(self._read(), name="streams-read"),
+                start(_for_ever(self._listen), name="streams-listen"),
+                start(_for_ever(self._control), name="streams-control"),
+                start(_for_ever(self._read), name="streams-read"),
             ]
         keys = stream_keys(self._prefix, stream)
         channel = keys.wake.encode()
         followed = self._followed.get(channel)
         if followed is None:
-            followed = self._followed[channel] = _Followed(keys)
+            followed = self._followed[channel] = Followed(keys)
             if channel in self._confirmed:
                 self._mark(followed)
             else:
@@ -199,7 +122,7 @@ class Follower:
         followed.subscribers.add(subscriber)
         return followed
 
-    def _leave(self, followed: _Followed, subscriber: _Subscriber) -> None:
+    def _leave(self, followed: Followed, subscriber: Subscriber) -> None:
         followed.subscribers.discard(subscriber)
         channel = followed.keys.wake.encode()
         if not followed.subscribers and self._followed.get(channel) is followed:
@@ -207,7 +130,7 @@ class Follower:
             self._dirty.discard(followed)
             self._wanted.set()
 
-    def _mark(self, followed: _Followed) -> None:
+    def _mark(self, followed: Followed) -> None:
         self._dirty.add(followed)
         self._dirtied.set()
 
@@ -224,7 +147,7 @@ class Follower:
                         message = await link.read_response()
                     failures = 0
                     self._hear(message)
-            except (RedisError, OSError, TimeoutError) as error:
+            except LOST as error:
                 logger.log(
                     logging.WARNING if failures == 0 else logging.DEBUG,
                     "The subscription to Redis was lost: %s",
@@ -246,6 +169,7 @@ class Follower:
             if channel in self._sent:
                 self._confirmed.add(channel)
             if (followed := self._followed.get(channel)) is not None:
+                followed.doubtful = followed.position is not None
                 self._mark(followed)
 
     async def _drop_link(self) -> None:
@@ -273,7 +197,7 @@ class Follower:
             if left:
                 packed.append(pack("UNSUBSCRIBE", *left))
             # Lost connections are the listener's to mend.
-            with suppress(RedisError, OSError):
+            with suppress(*LOST):
                 await link.send_packed_command(packed or pack("PING"), check_health=False)
 
     # The reading
@@ -291,18 +215,39 @@ class Follower:
                 self._dirty.update(f for f in self._followed.values() if f.ready.is_set())
             todo, self._dirty = list(self._dirty), set()
             # Asked for before the first await, so all of it goes in one round trip.
-            replies = [self._pipe.submit(_next(followed)) for followed in todo]
-            for followed, reply in zip(todo, replies, strict=True):
+            asked = [(one, one.doubtful, self._pipe.submit(_next(one))) for one in todo]
+            for followed, is_doubtful, reply in asked:
                 try:
-                    self._offer(followed, await reply)
+                    if is_doubtful:
+                        self._compare(followed, await reply)
+                    else:
+                        self._offer(followed, await reply)
                 except LogUnavailableError:
                     self._mark(followed)
-                except ResponseError:
+                except Exception as error:
+                    # Nobody may believe to have seen all of it.
                     logger.exception("Reading %s failed", followed.keys.stream)
-                    await asyncio.sleep(self._poll_s)
-                    self._mark(followed)
+                    self._fail(followed, f"cannot be read: {error}")
 
-    def _offer(self, followed: _Followed, rows: list[list[bytes | list[bytes]]]) -> None:
+    def _compare(self, followed: Followed, rows: list[list[bytes]]) -> None:
+        """A log that was put back to an earlier state would go on below what followers have seen,
+        and they would see nothing of it."""
+        followed.doubtful = False
+        last = rows[0][0] if rows else b"0-0"
+        if followed.position is not None and order(last) < order(followed.position):
+            self._fail(followed, f"ends at {last.decode()}, before what was read of it")
+        else:
+            self._mark(followed)
+
+    def _fail(self, followed: Followed, reason: str) -> None:
+        """Its followers end; whoever follows next begins anew."""
+        self._followed.pop(followed.keys.wake.encode(), None)
+        self._wanted.set()
+        followed.ready.set()
+        for subscriber in followed.subscribers:
+            subscriber.fail(StreamsError(f"{followed.keys.stream} {reason}"))
+
+    def _offer(self, followed: Followed, rows: list[list[bytes | list[bytes]]]) -> None:
         if followed.position is None:
             followed.position = rows[0][0] if rows else b"0-0"  # type: ignore[assignment]
             followed.ready.set()
@@ -325,6 +270,16 @@ class Follower:
         self._tasks = []
 
 
+async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """What all followers of this process depend on never just ends."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("Following failed; going on")
+        await asyncio.sleep(backoff_s(5))
+
+
 def _skipped(batch: Batch, skip: SkipChat) -> bool:
     if skip is None:
         return False
@@ -337,8 +292,8 @@ def _younger(queued: tuple[Batch, ...], position: tuple[int, int]) -> Iterator[B
             yield rest
 
 
-def _next(followed: _Followed) -> bytes:
-    if followed.position is None:
+def _next(followed: Followed) -> bytes:
+    if followed.position is None or followed.doubtful:
         return pack("XREVRANGE", followed.keys.log, "+", "-", "COUNT", 1)
     # A plain bytes position: "(" makes it exclusive.
     after = b"(" + followed.position

@@ -56,6 +56,9 @@ _NOT_NOW_CLASSES = (
 )
 _NOT_NOW = re.compile(r"\b(BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
 
+# How the loss of a connection shows. RuntimeError: uvloop's, of a handle that is closed already.
+LOST = (RedisError, OSError, TimeoutError, RuntimeError)
+
 Reply = Any
 
 
@@ -142,7 +145,7 @@ class Pipe:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         self._pending.append(_Request(packed, replies, loop.time() + self._timeout_s, future))
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name="streams-pipe")
         self._asked.set()
         return future
@@ -185,7 +188,7 @@ class Pipe:
         except asyncio.CancelledError:
             self._pending.extendleft(reversed(batch))
             raise
-        except (RedisError, OSError, TimeoutError) as error:
+        except LOST as error:
             await self._disconnect()
             logger.log(
                 logging.WARNING if self._failures == 0 else logging.DEBUG,
@@ -283,5 +286,5 @@ async def connect(url: str) -> AbstractConnection:
 async def disconnect(link: AbstractConnection) -> None:
     try:
         await link.disconnect(nowait=True)
-    except (RedisError, OSError):
+    except LOST:
         logger.debug("closing a connection to Redis failed", exc_info=True)

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from .keys import valid_name
 from .leases import LeaseWatch
-from .pipe import Pipe, Script, backoff_s, connect, disconnect, pack
+from .pipe import LOST, Pipe, Script, backoff_s, connect, disconnect, pack
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Queue:
             try:
                 place = await self._pipe.submit(PLACE.call([self._jobs], GROUP))
                 await self._block(place, timeout_ms)
-            except (RedisError, OSError, TimeoutError):
+            except LOST:
                 logger.debug("Waiting for work failed", exc_info=True)
                 await self._drop_link()
                 await asyncio.sleep(min(timeout_ms / 1000, backoff_s(5)))

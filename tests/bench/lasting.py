@@ -1,8 +1,13 @@
 """What costs without work being done, and what a death or a deploy costs."""
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 
@@ -15,6 +20,8 @@ FOLLOWERS, QUICK_FOLLOWERS = 1_000, 100
 SOCKETS_A_PERSON = 20
 WATCH_S, QUICK_WATCH_S = 5.0, 2.0
 RATE = 50
+# Answers at once when a worker is killed on a machine that is full.
+BUSY_ANSWERS, QUICK_BUSY_ANSWERS = 50, 10
 
 
 async def idle(bench: Bench) -> None:
@@ -76,10 +83,21 @@ async def _open_another(person: Person) -> Person:
 
 async def killed(bench: Bench) -> None:
     """kill -9 of a worker: until the next token of each answer that it was writing."""
-    pauses = await _pauses(bench, signal.SIGKILL, 1 if bench.quick else 3)
+    rounds = 1 if bench.quick else 3
+    pauses = await _pauses(bench, signal.SIGKILL, rounds)
     bench.rows += [
         Row("killed", "kill -9 -> next token, median", percentile(pauses, 50), "s", 5, 2),
         Row("killed", "kill -9 -> next token, longest", max(pauses), "s", 5, 2),
+    ]
+    people = QUICK_BUSY_ANSWERS if bench.quick else BUSY_ANSWERS
+    with full_cores():
+        pauses = await _pauses(bench, signal.SIGKILL, rounds, people)
+    bench.rows += [
+        Row("killed", f"the same, {people} answers, cores full, p50", percentile(pauses, 50), "s"),
+        Row(
+            "killed", f"the same, {people} answers, cores full, p95", percentile(pauses, 95), "s", 5
+        ),
+        Row("killed", f"the same, {people} answers, cores full, longest", max(pauses), "s"),
     ]
 
 
@@ -94,11 +112,26 @@ async def deployed(bench: Bench) -> None:
     ]
 
 
-async def _pauses(bench: Bench, number: signal.Signals, rounds: int) -> list[float]:
+@contextmanager
+def full_cores() -> Iterator[None]:
+    """Somebody else has work for every core of this machine."""
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+async def _pauses(
+    bench: Bench, number: signal.Signals, rounds: int, answers: int = 6
+) -> list[float]:
     """Seconds without a token around the end of a worker, of the answers with a seam."""
     pauses: list[float] = []
     struck_rounds = turn = 0
-    async with crowd(bench.url, 6) as people:
+    async with crowd(bench.url, answers) as people:
         # A worker may have had none of the answers: then that round tells nothing.
         while struck_rounds < rounds and turn < 3 * rounds + 3:
             turn += 1

@@ -4,6 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
+from streams.errors import StreamsError
 from streams.keys import order, stream_keys
 from streams.log import Event, Log
 
@@ -311,3 +312,50 @@ async def test_idle_followers_cost_one_command_each_poll(log, server, settings):
         assert 1 <= polled <= 15
         for one in found:
             await one.aclose()
+
+
+# What cannot go on
+
+
+async def test_what_cannot_be_read_ends_its_followers_and_nobody_elses(log, server):
+    """They would stay connected and see nothing more; and so would all others of the process."""
+    other = "u:bob"
+    await log.append(STREAM, [event(0)])
+    await log.append(other, [event(0)])
+    broken = asyncio.create_task(collect(log, 9))
+    whole = asyncio.create_task(_collect_of(log, other, 2))
+    await asyncio.sleep(0.1)
+    with server.client() as client:
+        client.xadd(stream_keys("hf", STREAM).log, {"not": "ours"})
+        client.publish(stream_keys("hf", STREAM).wake, "1-1")
+    with pytest.raises(StreamsError):
+        await asyncio.wait_for(broken, PATIENCE_S)
+    await log.append(other, [event(1)])
+    assert [e.id for e in await whole] == [e.id for e in await log.read(other)]
+
+
+async def _collect_of(log, stream, count):
+    found = []
+    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(stream)) as entries:
+        async for entry in entries:
+            found.append(entry)
+            if len(found) == count:
+                return found
+
+
+async def test_a_log_that_was_put_back_ends_its_followers(log, server):
+    """As by a failover, or from a backup: new entries may have ids below those that were seen."""
+    await log.append(STREAM, [event(n) for n in range(3)])
+    following = asyncio.create_task(collect(log, 9))
+    await asyncio.sleep(0.1)
+    names = stream_keys("hf", STREAM)
+    with server.client() as client:
+        first = client.xrange(names.log, count=1)[0]
+        client.delete(names.log)
+        client.xadd(names.log, first[1], id=first[0])
+        client.client_kill_filter(_type="pubsub")
+    with pytest.raises(StreamsError):
+        await asyncio.wait_for(following, PATIENCE_S)
+    # Whoever comes anew gets what there is, and what comes.
+    await log.append(STREAM, [event(9)])
+    assert len(await collect(log, 2)) == 2

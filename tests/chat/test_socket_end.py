@@ -1,0 +1,142 @@
+"""A socket and all that serves it end together, whatever hangs."""
+
+import asyncio
+import contextlib
+import threading
+import uuid
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+
+from accounts.sockets import group_of
+from chat import consumers, socket_tasks
+from config.socket_end import EndTogether
+from tests.chat.test_consumers import Socket, append, renamed
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# What ends within a second when the machine is idle; and far less than what hangs here.
+SOON_S = 8
+HANGS_S = 30
+
+
+@contextlib.asynccontextmanager
+async def hanging_database():
+    """Whoever asks the database from a socket waits."""
+    go_on = threading.Event()
+    hanging = asyncio.create_task(sync_to_async(go_on.wait)(HANGS_S))
+    await asyncio.sleep(0.05)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await hanging
+
+
+async def vanish(socket):
+    """The client is gone; returns when the application has ended."""
+    await socket.wire.send_input({"type": "websocket.disconnect", "code": 1006})
+    async with asyncio.timeout(SOON_S):
+        await asyncio.wait({socket.wire.future})
+
+
+def own_tasks():
+    return [task for task in asyncio.all_tasks() if "SocketTasks" in repr(task.get_coro())]
+
+
+@pytest.fixture
+async def online(no_worker, alice):
+    await alice.send("Hello")
+    return alice
+
+
+async def test_a_client_that_goes_while_the_database_hangs(online):
+    async with Socket(online) as socket:
+        await socket.until_type("welcome")
+        async with hanging_database():
+            # Each of these asks the database.
+            await socket.say(type="follow", chat=online.chat, after=None)
+            layer = get_channel_layer()
+            for kind in ("person.changed", "person.set", "balance.changed"):
+                await layer.group_send(group_of(uuid.UUID(online.user["id"])), {"type": kind})
+            await asyncio.sleep(0.1)
+            # And none of it holds up what does not.
+            await socket.say(type="ping")
+            await socket.until_type("pong")
+            await vanish(socket)
+            assert not consumers._open_sockets and not own_tasks()
+
+
+@pytest.mark.parametrize("moment_s", [0, 0.05])
+async def test_a_client_that_goes_while_it_is_let_in(online, moment_s):
+    socket = Socket(online)
+    async with hanging_database():
+        await socket.wire.send_input({"type": "websocket.connect"})
+        await asyncio.sleep(moment_s)
+        await vanish(socket)
+        assert not consumers._open_sockets and not own_tasks()
+
+
+async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
+    monkeypatch.setattr(consumers, "ASK_TIMEOUT_S", 0.2)
+    go_on = threading.Event()
+    monkeypatch.setattr("accounts.limits.take_socket", lambda *_: go_on.wait(HANGS_S))
+    async with Socket(online) as socket:
+        assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
+        go_on.set()
+
+
+async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(online, monkeypatch):
+    async def fails(_self, _batch):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(consumers.ChatConsumer, "_pass_on", fails)
+    async with Socket(online) as socket:
+        await socket.until_type("welcome")
+        await append(online, renamed(online, "x"))
+        assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
+        await vanish(socket)
+    assert not consumers._open_sockets
+
+
+# Around any application
+
+
+async def served(application, *messages):
+    """What the client is sent by an application that ends or is made to end."""
+    inbox, sent = asyncio.Queue(), []
+
+    async def send(message):
+        sent.append(message)
+
+    for message in messages:
+        inbox.put_nowait({"type": message})
+    async with asyncio.timeout(SOON_S):
+        await EndTogether(application)({"type": "websocket"}, inbox.get, send)
+    return sent
+
+
+async def test_an_application_that_takes_no_end_is_left_to_itself():
+    go_on = asyncio.Event()
+
+    async def stubborn(_scope, _receive, _send):
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+
+    assert await served(stubborn, "websocket.connect", "websocket.disconnect") == []
+    go_on.set()
+
+
+async def test_a_socket_that_nobody_serves_any_more_is_closed():
+    async def ends(_scope, receive, _send):
+        await receive()
+
+    async def fails(_scope, receive, _send):
+        raise OSError("Redis is away")
+
+    closed = [{"type": "websocket.close", "code": 4503}]
+    assert await served(ends, "websocket.connect") == closed
+    assert await served(fails, "websocket.connect") == closed
+    assert await served(ends, "websocket.disconnect") in ([], closed)

@@ -126,6 +126,11 @@ class Reply(models.Model):
                 name="reply_unfinished",
             ),
             models.Index(fields=["chat", "prompt_id"], name="reply_of_prompt"),
+            models.Index(
+                fields=["finished_at"],
+                condition=models.Q(finished_at__isnull=False),
+                name="reply_ended",
+            ),
         ]
 
     def __str__(self) -> str:

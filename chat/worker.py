@@ -25,6 +25,7 @@ from billing import chores as billing_chores
 from billing import payment_chores
 from chat import bills, erasing, search_index, titles, work_orders
 from chat.catalogue import get_catalogue
+from chat.ends import EndSweep, tell_end
 from chat.generation import Generation, Outcome
 from chat.models import Reply
 from chat.outbox import ANSWERS_QUEUE, deliver
@@ -78,6 +79,7 @@ class Worker:
         self._people_wanted = asyncio.Event()
         self._keys_wanted = asyncio.Event()
         self._holds_due_at = self._prices_due_at = 0.0
+        self._ends = EndSweep(self._log)
 
     # Lifecycle
 
@@ -101,6 +103,7 @@ class Worker:
                 (self._listen_for_stops, 0.0),
                 (self._poll_stops, STOP_POLL_S),
                 (self._sweep, SWEEP_EVERY_S),
+                (self._sweep_ends, SWEEP_EVERY_S),
                 (self._see_to_people, 0.0),
                 (accounts_chores.make_exports, EXPORT_POLL_S),
                 (erasing.erase_deleted_chats, ERASE_EVERY_S),
@@ -203,6 +206,9 @@ class Worker:
             if order.reply_id not in held:
                 await deliver(order.reply, order.stream)
 
+    async def _sweep_ends(self) -> None:
+        await alone("ends", self._ends.run)
+
     async def _see_to_people(self) -> None:
         """The chores of accounts: with every sweep, and at once when a guest joins an account."""
         self._people_wanted.clear()
@@ -262,6 +268,7 @@ class Worker:
     async def _try_answer(self, job: Job, lease_lapsed: bool) -> None:
         order = await sync_to_async(work_orders.load_order)(job.key)
         if order is None:
+            await tell_end(self._log, job)
             await self._queue.done(job)
             return
         generation = Generation(job, order, self._log, get_catalogue(), lease_lapsed)

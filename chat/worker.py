@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import close_old_connections
@@ -55,6 +55,7 @@ ERROR_PAUSE_S = 0.3
 LEAVE_TIMEOUT_S = 8.0
 # Jobs claimed in one go, so that a burst is shared among the workers.
 CLAIM_BATCH = 20
+CLAIM_PAUSE_S = 0.02
 
 STATES = {
     Outcome.DONE: Reply.State.DONE,
@@ -64,9 +65,14 @@ STATES = {
 
 
 class Worker:
-    """Runs answers until `leave` is called. One per process and event loop."""
+    """Runs answers until `leave` is called. One per process and event loop.
 
-    def __init__(self) -> None:
+    With `own_threads` answers ask the database in threads of their own: one until an answer is
+    written, one for its end. In the thread that chores use, an answer that is taken over would wait
+    for whatever a chore waits for, and for all the ends that come at the same time.
+    """
+
+    def __init__(self, *, own_threads: bool = False) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._log = get_log()
         self._queue = get_queue(ANSWERS_QUEUE)
@@ -80,6 +86,8 @@ class Worker:
         self._keys_wanted = asyncio.Event()
         self._holds_due_at = self._prices_due_at = 0.0
         self._ends = EndSweep(self._log)
+        self._writing_thread = ThreadSensitiveContext() if own_threads else None
+        self._ending_thread = ThreadSensitiveContext() if own_threads else None
 
     # Lifecycle
 
@@ -150,7 +158,8 @@ class Worker:
 
     async def _claim_new(self) -> None:
         room = settings.WORK_CONCURRENCY - len(self._answers)
-        if room <= 0:
+        # Those that somebody has read the beginning of come first.
+        if room <= 0 or self._queue.stalled > 0:
             await asyncio.sleep(settings.WORK_POLL_MS / 1000)
             return
         jobs = await self._queue.claim(self.name, min(room, CLAIM_BATCH))
@@ -160,11 +169,15 @@ class Worker:
             await self._queue.wait(timeout_ms=1_000)
 
     async def _claim_stalled(self) -> None:
-        room = settings.WORK_CONCURRENCY - len(self._answers)
-        if room > 0:
-            for job in await self._queue.claim_stalled(self.name, min(room, CLAIM_BATCH)):
+        while True:
+            room = settings.WORK_CONCURRENCY - len(self._answers)
+            jobs = await self._queue.claim_stalled(self.name, min(room, CLAIM_BATCH))
+            for job in jobs:
                 logger.warning("taking over answer %s", job.key)
                 self._start(job, lease_lapsed=True)
+            if len(jobs) < CLAIM_BATCH:
+                return
+            await asyncio.sleep(CLAIM_PAUSE_S)
 
     async def _renew(self) -> None:
         held = dict(self._held)
@@ -253,6 +266,7 @@ class Worker:
         task.add_done_callback(tasks.discard)
 
     async def _answer(self, job: Job, lease_lapsed: bool) -> None:
+        _ask_database_in(self._writing_thread)
         try:
             await self._try_answer(job, lease_lapsed)
         except StreamsError:
@@ -294,6 +308,7 @@ class Worker:
         if outcome is Outcome.HANDED_OVER:
             await self._queue.release(job)
             return
+        _ask_database_in(self._ending_thread)
         seen = generation.transcript.cursor
         await self._log.compact(order.stream, order.chat_id, order.reply_id, until=seen)
         # The job goes first: once the row says that the answer has ended, its owner may order it
@@ -309,6 +324,12 @@ class Worker:
             self._keep(self._chores, titles.improve(order, generation.transcript, get_catalogue()))
 
 
+def _ask_database_in(thread: ThreadSensitiveContext | None) -> None:
+    """What this task asks the database from now on, it asks in that thread."""
+    if thread is not None:
+        SyncToAsync.thread_sensitive_context.set(thread)
+
+
 async def _drop_broken_connection() -> None:
     """The worker keeps its connection to the database; one that failed would fail for ever."""
     await sync_to_async(close_old_connections)()
@@ -316,7 +337,7 @@ async def _drop_broken_connection() -> None:
 
 async def work(on_ready: Callable[[], None]) -> None:
     """Run a worker until SIGTERM or SIGINT. `on_ready` is called once it has said that it lives."""
-    worker = Worker()
+    worker = Worker(own_threads=True)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, worker.leave)

@@ -9,7 +9,8 @@ from being taken over, and none that jumps ahead can take a living worker's away
 from collections.abc import Mapping
 
 # Of a lease, what one look may add to what was seen before. A longer gap says as much of the one
-# who looks (it was busy, or frozen together with everybody else) as of the owners.
+# who looks, or of Redis, as of the owners: busy, or frozen together with everybody else. So after
+# such a gap owners have the time of a look or two to renew.
 MOST_A_LOOK = 0.5
 
 
@@ -23,14 +24,14 @@ class LeaseWatch:
         self._seen: dict[bytes, tuple[bytes, float]] = {}
 
     def look(
-        self, run: bytes, leases: Mapping[bytes, bytes], asked_at: float, now: float
+        self, run: bytes, leases: Mapping[bytes, bytes], now: float
     ) -> list[tuple[bytes, bytes]]:
         """Id and count of the leases that have lapsed, those that stood still longest first.
 
-        `run` names this start of Redis. While it was down or frozen (its answer took longer than a
-        lease) nobody could renew: the owners get one lease to come back.
+        `run` names this start of Redis. While it was down nobody could renew: the owners get one
+        lease to come back.
         """
-        if run != self._run or now - asked_at > self._lease_s:
+        if run != self._run:
             self._seen.clear()
         passed_s = min(now - self._looked_at, self._lease_s * MOST_A_LOOK)
         self._run, self._looked_at = run, now

@@ -78,6 +78,8 @@ class Queue:
         self._link: AbstractConnection | None = None
         self._waiting = asyncio.Lock()
         self._watch = LeaseWatch(self._lease_ms / 1000)
+        # Jobs that claim_stalled() saw and had no room for.
+        self.stalled = 0
 
     async def put(self, key: str, payload: bytes) -> bool:
         """Queue a job. False, and nothing happens, while one of this key is queued or running."""
@@ -96,22 +98,23 @@ class Queue:
     async def claim_stalled(self, consumer: str, limit: int) -> list[Job]:
         """Jobs that nobody renewed for WORK_LEASE_MS, with fresh tokens.
 
-        Call it every WORK_POLL_MS: what has lapsed is what this process saw standing still. It
-        gives nothing for one lease after Redis was restarted or frozen: the owners could not renew.
+        Call it every WORK_POLL_MS, also with no room for any: what has lapsed is what this process
+        saw standing still. It gives nothing for one lease after Redis was restarted: the owners
+        could not renew.
         """
-        if limit < 1:
-            return []
-        asked_at = time.monotonic()
         packed = LEASES.call([self._jobs, self._leases], GROUP, self._lease_ms)
         run, *found = await self._pipe.submit(packed)
         leases = dict(zip(found[::2], found[1::2], strict=True))
-        lapsed = self._watch.look(run, leases, asked_at, time.monotonic())
-        if not lapsed:
+        lapsed = self._watch.look(run, leases, time.monotonic())
+        self.stalled = len(lapsed)
+        if not lapsed or limit < 1:
             return []
         keys = [self._jobs, self._owners, self._tokens, self._leases]
         pairs = [word for lease in lapsed for word in lease]
         packed = CLAIM_STALLED.call(keys, GROUP, consumer, limit, *pairs)
-        return _jobs(await self._pipe.submit(packed))
+        jobs = _jobs(await self._pipe.submit(packed))
+        self.stalled -= len(jobs)
+        return jobs
 
     async def renew(self, consumer: str, jobs: Iterable[Job]) -> set[str]:
         """Renew leases; returns the ids of the jobs that are still owned. Never takes one back."""

@@ -513,7 +513,7 @@ async def test_continuing_twice_at_once_is_one_attempt(owner, holdfast):
 
 
 async def test_continuing_while_it_runs_changes_nothing(owner, holdfast):
-    question = "[[tokens=30&rate=100]] a"
+    question = "[[tokens=30&rate=15]] a"
     _, reply = await owner.send(question, parent=owner.first)
     async with working():
         await owner.until(reply, lambda message: bool(message.text))

@@ -1,15 +1,19 @@
 """Real processes, killed while they answer: nothing stored is lost or doubled, all ends well."""
 
 import asyncio
+import json
 import random
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from chat.transcript import fold_entries
+from streams.embedded import redis_url
 from tests.chat.random_logs import entries_of
 from tests.client import Client
 from tests.fake_model import text_of
@@ -124,7 +128,8 @@ async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
     """SIGSTOP past the lease, takeover, SIGCONT: the old writer is fenced off."""
     stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     async with asking(stack, 3) as asked:
-        await asyncio.sleep(0.5)
+        for client, reply in asked:
+            await client.until(reply, lambda message: bool(message.text))
         stack.freeze("worker-1")
         successor = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -139,8 +144,32 @@ async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
         stack.thaw("worker-1")
         messages = await all_complete(asked)
         assert all([seam["reason"] for seam in m.seams] == ["lost"] for m in messages)
+        # It has noticed: nothing is written any more, nothing is left in the queue, and what the
+        # model was asked for by the frozen one is counted for neither.
+        await idle(stack)
+        for client, reply in asked:
+            ends = await ends_of(client, reply)
+            assert [end["bill"]["attempt"] for end in ends] == [2]
         successor.terminate()
         await successor.wait()
+        assert stack.manage("audit_ledger").returncode == 0
+
+
+async def ends_of(client: Client, reply: str) -> list[dict[str, Any]]:
+    page = await client.http.get(f"/api/chats/{client.chat}/events")
+    events = [event for _, event in page.json()["entries"]]
+    return [e for e in events if e["type"] == "message.completed" and e["message"] == reply]
+
+
+async def idle(stack: Stack) -> None:
+    """Every worker says that it writes no answer, and no job is left."""
+    async with Redis.from_url(redis_url(stack.data)) as redis, asyncio.timeout(30):
+        while True:
+            infos = await redis.hvals("hf:{q:answers}:infos")
+            jobs = await redis.xlen("hf:{q:answers}:jobs")
+            if not jobs and all(json.loads(info)["answers"] == 0 for info in infos):
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_reconnecting_at_every_entry_gives_the_same_transcript(stack, javascript_fold):

@@ -16,7 +16,6 @@ import orjson
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from redis.exceptions import RedisError
 
 from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
@@ -29,6 +28,7 @@ from accounts.sockets import group_of
 from billing.statements import balance_json
 from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
 from chat.socket_tasks import SocketTasks
+from streams.pipe import AWAY as REDIS_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class PersonSocket(SocketTasks):
         if not self._in_group:
             return
         self._in_group = False
-        with suppress(RedisError, OSError, TimeoutError):
+        with suppress(*REDIS_AWAY):
             async with asyncio.timeout(LEAVE_TIMEOUT_S):
                 for name in self._groups:
                     await self.channel_layer.group_discard(name, self.channel_name)

@@ -13,16 +13,16 @@ from typing import Any
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
-from redis.exceptions import RedisError
 
 from streams.errors import StreamsError
+from streams.pipe import AWAY as REDIS_AWAY
 
 logger = logging.getLogger(__name__)
 
 # Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
 CLOSE_TRY_AGAIN = 4503
 # What passes, and is no fault of ours.
-AWAY = (StreamsError, RedisError, DatabaseError, InterfaceError, OSError, TimeoutError)
+AWAY = (StreamsError, DatabaseError, InterfaceError, *REDIS_AWAY)
 
 
 class SocketTasks(AsyncWebsocketConsumer):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Any
 
-from redis.exceptions import RedisError
+from streams.pipe import AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ async def _hear(receive: Any, inbox: "asyncio.Queue[Any]") -> None:
 def _tell(serving: "asyncio.Task[None]") -> None:
     if not serving.done() or serving.cancelled() or (error := serving.exception()) is None:
         return
-    if isinstance(error, RedisError | OSError):
+    if isinstance(error, AWAY):
         logger.warning("a socket ends, Redis is away: %s", error)
     else:
         logger.error("a socket failed", exc_info=error)

@@ -56,8 +56,10 @@ _NOT_NOW_CLASSES = (
 )
 _NOT_NOW = re.compile(r"\b(BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
 
+# How it shows that Redis is away.
+AWAY = (RedisError, OSError, TimeoutError)
 # How the loss of a connection shows. RuntimeError: uvloop's, of a handle that is closed already.
-LOST = (RedisError, OSError, TimeoutError, RuntimeError)
+LOST = (*AWAY, RuntimeError)
 
 Reply = Any
 

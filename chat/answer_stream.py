@@ -24,6 +24,7 @@ MAX_ANSWER_CHARS = 4_000_000  # a model that never stops is stopped here, as by 
 # without a token may be so many times longer than without a sign of life.
 COMMENT_PATIENCE = 5
 DRAIN_TIMEOUT_S = 0.02
+MAX_DRAIN_BYTES = 64 * 1024
 TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
 
 Seam = PrefillSeam | AskSeam
@@ -176,10 +177,12 @@ class AnswerStream:
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Reads the end of the body, so that the connection can be used again."""
+    """Reads to the end of the body, if it is near, so that the connection can be used again."""
+    left_bytes = MAX_DRAIN_BYTES
     with contextlib.suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
-            await anext(pieces, b"")
+            while left_bytes > 0 and (piece := await anext(pieces, b"")):
+                left_bytes -= len(piece)
 
 
 def _parts(text: str) -> list[str]:

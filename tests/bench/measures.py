@@ -1,6 +1,6 @@
 """All measures by name, in the order in which they run."""
 
-from tests.bench import lasting, latency, log, long_chat, opening, reading
+from tests.bench import lasting, latency, log, long_chat, opening, reading, transport
 from tests.bench.bench import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -10,6 +10,7 @@ MEASURES: dict[str, Measure] = {
     "first-token": latency.first_token,
     "latency": latency.latency,
     "burst": latency.burst,
+    "transport": transport.transport,
     "appends": log.appends,
     "storage": log.storage,
     "opening": opening.opening,

@@ -5,6 +5,7 @@ import math
 import uuid
 
 import pytest
+import uvloop
 from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
@@ -20,6 +21,7 @@ from tests.node import browser_fold
 
 MODEL = "openai/script/known"
 SETTLED = {"done", "stopped", "error"}
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +142,18 @@ async def bob(holdfast):
     person = Person()
     await person.visit()
     return person
+
+
+@pytest.fixture(params=LOOPS)
+def run(request):
+    """Runs a coroutine in a loop of either kind; a wait that never ends fails."""
+
+    def run(main):
+        async def bounded():
+            async with asyncio.timeout(120):
+                return await main
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            return runner.run(bounded())
+
+    return run

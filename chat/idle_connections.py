@@ -1,0 +1,56 @@
+"""Connections that nobody uses now, kept for the next request to the same origin."""
+
+import asyncio
+from collections import defaultdict
+from functools import partial
+
+from chat.model_connection import Connection
+
+# Below the 5 s after which many servers (uvicorn, Node, llama.cpp) close theirs: a request that
+# meets a closing connection fails.
+IDLE_S = 4.0
+
+Origin = tuple[bool, str, int]
+
+
+class IdleConnections:
+    """By origin; the one used last is taken first. Each leaves by itself when it closes."""
+
+    def __init__(self) -> None:
+        self._idle: defaultdict[Origin, dict[Connection, asyncio.TimerHandle]] = defaultdict(dict)
+        self._closed = False
+
+    def __len__(self) -> int:
+        return sum(len(connections) for connections in self._idle.values())
+
+    def put(self, origin: Origin, connection: Connection) -> None:
+        if self._closed:
+            connection.close()
+            return
+        connection.on_idle_end = partial(self._forget, origin)
+        loop = asyncio.get_running_loop()
+        self._idle[origin][connection] = loop.call_later(IDLE_S, connection.close)
+
+    def take(self, origin: Origin) -> Connection | None:
+        """One that is as good as new, and from now on its taker's."""
+        while connections := self._idle.get(origin):
+            connection = next(reversed(connections))
+            if connection.usable:
+                self._forget(origin, connection)
+                return connection
+            connection.close()
+            self._forget(origin, connection)
+        return None
+
+    def close(self) -> None:
+        self._closed = True
+        for connections in list(self._idle.values()):
+            for connection in list(connections):
+                connection.close()
+
+    def _forget(self, origin: Origin, connection: Connection) -> None:
+        connections = self._idle.get(origin, {})
+        if timer := connections.pop(connection, None):
+            timer.cancel()
+        if not connections:
+            self._idle.pop(origin, None)

@@ -21,9 +21,11 @@ import openai
 from django.conf import settings
 
 from accounts.public_addresses import AddressRefusedError, UnreachableError, normal_url, resolve
+from chat import learned
 from chat.answer_stream import AnswerStream, Delta, Finish, Seam
 from chat.continuation import AskSeam, PrefillSeam, ask_turns, prefill_turns
 from chat.endpoints import OPENAI_URL, Endpoint, Model
+from chat.learned import Lessons
 from chat.model_errors import ProviderError, classify
 from chat.model_http import StreamTransport
 from chat.prompt import Prompt
@@ -47,7 +49,7 @@ def means_for(model: Model, partial: str) -> Literal["prefill", "ask", "restart"
     """
     if not partial.strip():
         return "restart"
-    return "ask" if _key(model) in _refuses_prefill else model.continuation
+    return "ask" if learned.key_of(model) in learned.refuses_prefill else model.continuation
 
 
 async def stream_answer(
@@ -70,24 +72,12 @@ async def stream_answer(
         limits["temperature"] = temperature
     if max_tokens is not None:
         own = model.endpoint.base_url == OPENAI_URL  # which has renamed it, as has Azure
-        renamed = own or _key(model) in _renamed_limit
+        renamed = own or learned.key_of(model) in learned.renamed_limit
         limits["max_completion_tokens" if renamed else "max_tokens"] = max_tokens
     call = _Call(model, prompt, partial, limits, on_taken)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
-
-
-# What was learned about providers by asking them; per process, forgotten with it.
-_refuses_prefill: set[tuple[str, str]] = set()
-_refuses_stream_options: set[str] = set()
-_renamed_limit: set[tuple[str, str]] = set()
-_echo_found: dict[tuple[str, str], bool] = {}
-_MAX_LEARNED = 10_000
-
-
-def _key(model: Model) -> tuple[str, str]:
-    return model.endpoint.base_url, model.id
 
 
 @dataclass(slots=True)
@@ -191,19 +181,14 @@ class _Call:
     ) -> None:
         self.model, self.prompt, self.partial, self.limits = model, prompt, partial, limits
         self.on_taken = on_taken
+        self.lessons = Lessons()
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
 
     async def deltas(self) -> AsyncGenerator[Delta | Finish]:
         """By the time of the Finish everything is given back."""
         async with contextlib.AsyncExitStack() as stack:
-            response = None
-            for _ in range(4):  # at most three refusals teach something
-                means = means_for(self.model, self.partial)
-                if (response := await self._open(stack, means)) is not None:
-                    break
-            if response is None:
-                raise ProviderError("bad_request")
+            response, means = await self._ask(stack)
             self.on_taken()
             seam = self._seam(means)
             stream = AnswerStream(
@@ -215,6 +200,18 @@ class _Call:
         finish = stream.finish()
         self._remember_echo(seam)
         yield finish
+
+    async def _ask(self, stack: contextlib.AsyncExitStack) -> tuple[httpx2.Response, str]:
+        """The response, and how the request asked to go on."""
+        try:
+            for _ in range(4):  # at most three refusals teach something
+                means = means_for(self.model, self.partial)
+                if (response := await self._open(stack, means)) is not None:
+                    return response, means
+            raise ProviderError("bad_request")
+        except BaseException:
+            self.lessons.forget()
+            raise
 
     async def _open(self, stack: contextlib.AsyncExitStack, means: str) -> httpx2.Response | None:
         """The response, or None when something was learned and asking again differently helps."""
@@ -253,7 +250,7 @@ class _Call:
             extra |= self.model.prefill_extra
         elif means == "ask":
             turns = ask_turns(turns, self.partial)
-        if self.model.endpoint.base_url not in _refuses_stream_options:
+        if learned.endpoint_key_of(self.model) not in learned.refuses_stream_options:
             request["stream_options"] = {"include_usage": True}
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
@@ -263,24 +260,18 @@ class _Call:
         """Whether this refusal was about the form of the request, which is now known."""
         if error.status_code not in (400, 422):
             return False
-        endpoint = self.model.endpoint.base_url
         text = str(error.body).lower()
         if "stream_options" in text or "include_usage" in text:
-            known = endpoint in _refuses_stream_options
-            if len(_refuses_stream_options) >= _MAX_LEARNED:
-                return False
-            _refuses_stream_options.add(endpoint)
-            return not known
+            key = learned.endpoint_key_of(self.model)
+            return self.lessons.note(learned.refuses_stream_options, key)
         if "max_completion_tokens" in text and "max_tokens" in self.limits:
-            if len(_renamed_limit) < _MAX_LEARNED:
-                _renamed_limit.add(_key(self.model))
+            self.lessons.note(learned.renamed_limit, learned.key_of(self.model))
             self.limits["max_completion_tokens"] = self.limits.pop("max_tokens")
             return True
         plain_refusal = classify(error.status_code, error.body).code == "bad_request"
-        if means == "prefill" and plain_refusal and len(_refuses_prefill) < _MAX_LEARNED:
-            _refuses_prefill.add(_key(self.model))
-            return True
-        return False
+        if means != "prefill" or not plain_refusal:
+            return False
+        return self.lessons.note(learned.refuses_prefill, learned.key_of(self.model))
 
     def _seam(self, means: str) -> Seam | None:
         if means == "ask":
@@ -288,7 +279,7 @@ class _Call:
         if means == "prefill":
             echoes = self.model.echoes_prefill
             if echoes is None and len(self.partial) < MIN_TELLING_CHARS:
-                echoes = _echo_found.get(_key(self.model))
+                echoes = learned.echo_found.get(learned.key_of(self.model))
             return PrefillSeam(self.partial, echoes)
         return PrefillSeam(self.partial, False) if self.partial else None  # white space alone
 
@@ -296,5 +287,5 @@ class _Call:
         """For a short partial answer, which alone would not tell."""
         if seam is None or seam.echoed is None or len(self.partial) < MIN_TELLING_CHARS:
             return
-        if len(_echo_found) < _MAX_LEARNED:
-            _echo_found[_key(self.model)] = seam.echoed
+        if len(learned.echo_found) < learned.MAX_LEARNED:
+            learned.echo_found[learned.key_of(self.model)] = seam.echoed

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import orjson
 import pytest
 
-from chat import answer_stream
+from chat import answer_stream, learned
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError
 from chat.prompt import Prompt
-from chat.providers import Delta, close_clients, stream_answer
+from chat.providers import Delta, close_clients, means_for, stream_answer
 from tests.chat.marking_server import chunk, serving
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -24,6 +25,12 @@ def event(text, finish=None):
 
 def answer_of(mark):
     return event(f"{mark} one ") + event(f"{mark} two ") + event("", "stop")
+
+
+def refusal(message):
+    body = b'{"error": {"message": "%b", "type": "invalid_request_error"}}' % message
+    head = b"HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
 
 
 DONE = b"data: [DONE]\n\n"
@@ -48,21 +55,27 @@ WAYS = {
         b"HTTP/1.1 429 No\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
     ],
     "nothing": lambda m: [],
+    "quoted stream_options": lambda m: [refusal(b"You said include_usage: no.")],
+    "quoted limit": lambda m: [refusal(b"You said max_completion_tokens: no.")],
+    "bad": lambda m: [refusal(b"No.")],
 }  # fmt: skip
-CLEAN = {"well", "end later", "more after done", "two chunks at once", "refused"}
+REFUSED = {"refused", "quoted stream_options", "quoted limit", "bad"}
+CLEAN = {"well", "end later", "more after done", "two chunks at once"} | REFUSED
 
 
 class Provider:
     def __init__(self):
-        self.connections, self.questions = 0, []
+        self.connections, self.questions, self.bodies = 0, [], []
 
     async def serve(self, reader, writer):
         self.connections += 1
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-            question = orjson.loads(await reader.readexactly(length))["messages"][-1]["content"]
+            body = orjson.loads(await reader.readexactly(length))
+            question = body["messages"][0]["content"]
             self.questions.append(question)
+            self.bodies.append(body)
             mark, _, way = question.partition(": ")
             steps = WAYS[way](mark)
             for step in steps:
@@ -114,7 +127,8 @@ async def test_the_next_person_gets_their_own_answer(provider, way, pieces, wait
             seen = await ask(provider, f"anna{n}: {way}", pieces, wait_s)
             assert f"anna{n} one anna{n} two ".startswith(seen)
         assert await ask(provider, f"ben{n}: well") == f"ben{n} one ben{n} two "
-    assert len(provider.questions) == len(set(provider.questions))
+    again = way == "quoted stream_options"  # asked once more without them
+    assert len(provider.questions) == len(set(provider.questions)) + 3 * again
 
 
 @pytest.mark.parametrize("after_s", [0, 0.001, 0.003, 0.005, 0.01])
@@ -144,3 +158,33 @@ async def test_a_connection_that_dies_unanswered_is_one_attempt_and_one_request(
         await ask(provider, "anna: nothing")
     assert (caught.value.code, caught.value.permanent) == ("provider_down", False)
     assert provider.questions.count("anna: nothing") == 1 and provider.connections == 1
+
+
+@pytest.mark.parametrize("way", ["quoted stream_options", "quoted limit", "bad"])
+async def test_a_refusal_that_quotes_a_person_teaches_nothing_about_others(provider, way, settings):
+    """Usage would be an estimate for everybody after it, and continuing worse."""
+    settings.PREFILL_MODELS = [provider.model.id]
+    prompt = Prompt(({"role": "user", "content": f"anna: {way}"},), 0, 7)
+    for partial in ("", "anna zero "):
+        with pytest.raises(ProviderError):
+            async for _ in stream_answer(provider.model, prompt, partial=partial, max_tokens=9):
+                pass
+    provider.bodies.clear()
+    await ask(provider, "ben: well")
+    assert "stream_options" in provider.bodies[-1]
+    assert means_for(provider.model, "ben one ") == "prefill"
+    for known in (learned.refuses_prefill, learned.refuses_stream_options, learned.renamed_limit):
+        assert not known
+
+
+async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
+    own = replace(provider.model.endpoint, owner="a" * 32)
+    site = provider.model
+    provider.model = replace(site, endpoint=own)
+    learned.refuses_stream_options.add(learned.endpoint_key_of(provider.model))
+    await ask(provider, "anna: well")
+    assert "stream_options" not in provider.bodies[-1]
+    provider.model = site
+    await ask(provider, "ben: well")
+    assert "stream_options" in provider.bodies[-1]
+    learned.refuses_stream_options.clear()

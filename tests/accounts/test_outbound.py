@@ -360,3 +360,14 @@ def test_what_is_not_http_is_unreachable(settings, said):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with server(said) as url, pytest.raises(UnreachableError):
         fetch(url, headers={}, timeout_s=5, guarded=True)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_every_request_has_a_connection_of_its_own(fake, guarded):
+    """So nothing that one person's request left unread can be in another's answer."""
+    before = fake.state.connections
+    for number in range(1, 4):
+        url = f"http://127.0.0.1:{fake.port}/v1/models"
+        answer = fetch(url, headers={}, timeout_s=10, guarded=guarded, max_bytes=10 * number)
+        assert len(answer.body) == 10 * number and answer.body.startswith(b'{"object"')
+        assert fake.state.connections == before + number

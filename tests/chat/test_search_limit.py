@@ -1,0 +1,23 @@
+"""The time limit of one person's search does not stay on the connection that the next one uses."""
+
+import pytest
+from django.db import connection
+
+from chat import search
+from chat.errors import SearchTooSlow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def work():
+    counting = "SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 400000"
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH RECURSIVE t(n) AS ({counting}) SELECT count(*) FROM t")
+        return cursor.fetchone()[0]
+
+
+def test_the_next_query_has_no_limit(settings):
+    settings.SEARCH_TIMEOUT_MS = 1
+    with pytest.raises(SearchTooSlow), search._time_limit():
+        work()
+    assert work() == 400_000

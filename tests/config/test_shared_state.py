@@ -1,0 +1,17 @@
+"""The table of what is shared names tests that exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROW = re.compile(r"`(tests/[\w/]+\.py)(?:: (\w+))?`|`(test_\w+)`")
+
+
+def test_every_test_that_is_named_is_there():
+    file, count = "", 0
+    for named, first, more in ROW.findall((ROOT / "docs/shared-state.md").read_text()):
+        file = (ROOT / named).read_text() if named else file
+        if name := first or more:
+            assert re.search(rf"def {name}\(", file), name
+            count += 1
+    assert count > 40

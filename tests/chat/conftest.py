@@ -11,6 +11,7 @@ from django.db import connections
 from django.test import AsyncClient
 
 from billing import chores
+from chat import idle_connections
 from chat.catalogue import reset_catalogue
 from chat.transcript import fold_entries
 from chat.worker import Worker
@@ -142,6 +143,12 @@ async def bob(holdfast):
     person = Person()
     await person.visit()
     return person
+
+
+@pytest.fixture(autouse=True)
+def patient_connections(monkeypatch):
+    """On a busy machine seconds may pass between two calls that should share a connection."""
+    monkeypatch.setattr(idle_connections, "IDLE_S", 120.0)
 
 
 @pytest.fixture(params=LOOPS)

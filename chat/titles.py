@@ -7,7 +7,6 @@ themselves.
 
 import asyncio
 import logging
-import re
 import uuid
 from contextlib import aclosing
 
@@ -28,6 +27,7 @@ from chat.models import Chat
 from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt
 from chat.providers import Delta, Finish, stream_answer
+from chat.title_text import title_in
 from chat.transcript import Transcript
 from chat.work_orders import WorkOrder
 from streams.errors import StreamsError
@@ -35,10 +35,10 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-TITLE_MAX_CHARS = 60
-# What of the exchange the model is shown, and how much it may write before it is cut off.
+# What of the exchange the model is shown, and how much it may write before it is cut off: some mark
+# only the end of what they think, and all of it comes as text until then.
 EXCERPT_CHARS = 600
-ANSWER_MAX_CHARS = 200
+ANSWER_MAX_CHARS = 4_000
 ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
 # Of a model that thinks without end, whatever it was told. Below chat/bills.py: TITLE_GONE_AFTER_S.
 THOUGHT_MAX_CHARS = 16_000
@@ -93,7 +93,7 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
     finally:
         used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
         await sync_to_async(_settle)(order, model, used)
-    return clean_title(got.text)
+    return title_in(got.text)
 
 
 def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
@@ -122,15 +122,6 @@ def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
 
 def _key(order: WorkOrder) -> str:
     return f"title:{order.reply_id}"
-
-
-def clean_title(written: str) -> str:
-    """What a model wrote, as a title: its first line, bare; empty when it is no title at all."""
-    line = next((line for line in written.strip().splitlines() if line.strip()), "")
-    line = re.sub(r"^(title|chat title)\s*:\s*", "", line.strip(), flags=re.IGNORECASE)
-    line = re.sub(r"[*_`#\x00-\x1f\x7f]+", "", line).strip(" \"'“”‘’.")
-    line = " ".join(line.split())
-    return line if len(line) <= TITLE_MAX_CHARS else ""
 
 
 def _has_start_title(order: WorkOrder) -> bool:

@@ -1,19 +1,52 @@
 """What was learned about providers by asking them; per process, forgotten with it.
 
 By whose key it was: a person's own account or address teaches nothing about anybody else's. What a
-refusal seemed to say is kept only if the next request helped, for a refusal may quote what somebody
-wrote, and that may say anything.
+refusal seemed to say is kept only if the next request helped (`chat/request_form.py`), for a
+refusal may quote what somebody wrote, and that may say anything.
 """
+
+from typing import Generic, TypeVar
 
 from chat.endpoints import Model
 
 Key = tuple[str, str, str]
+Value = TypeVar("Value")
 MAX_LEARNED = 10_000
 
-refuses_prefill: set[Key] = set()
-refuses_stream_options: set[Key] = set()
-renamed_limit: set[Key] = set()
-echo_found: dict[Key, bool] = {}
+
+class Learned(Generic[Value]):
+    """A value for each of the latest MAX_LEARNED keys."""
+
+    def __init__(self) -> None:
+        self._values: dict[Key, Value] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Key) -> Value | None:
+        return self._values.get(key)
+
+    def add(self, key: Key, value: Value) -> None:
+        self._values.pop(key, None)
+        self._values[key] = value
+        if len(self._values) > MAX_LEARNED:
+            del self._values[next(iter(self._values))]
+
+    def drop(self, key: Key) -> None:
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+refuses_prefill: Learned[bool] = Learned()
+refuses_stream_options: Learned[bool] = Learned()  # by endpoint
+renamed_limit: Learned[bool] = Learned()
+refuses_system: Learned[bool] = Learned()
+echoes_prefill: Learned[bool] = Learned()
 
 
 def key_of(model: Model) -> Key:
@@ -22,28 +55,3 @@ def key_of(model: Model) -> Key:
 
 def endpoint_key_of(model: Model) -> Key:
     return model.endpoint.owner, model.endpoint.base_url, ""
-
-
-class Lessons:
-    """What one call learns."""
-
-    def __init__(self) -> None:
-        self._noted: list[tuple[set[Key], Key]] = []
-        self._new: list[tuple[set[Key], Key]] = []
-
-    def note(self, known: set[Key], key: Key) -> bool:
-        """Whether it makes sense to ask again: this call has not tried that yet."""
-        if any(known is noted and key == same for noted, same in self._noted):
-            return False
-        self._noted.append((known, key))
-        if key not in known:  # else another call has learned it meanwhile
-            if len(known) >= MAX_LEARNED:
-                return False
-            known.add(key)
-            self._new.append((known, key))
-        return True
-
-    def forget(self) -> None:
-        """It did not help."""
-        for known, key in self._new:
-            known.discard(key)

@@ -2,7 +2,8 @@
 
 The system message and the last message are always sent, whole. Of the rest the oldest whole
 exchanges (a question and what answered it) are left out until it fits; how many messages that were
-is told, because nobody should have to guess what the model has not seen.
+is told, because nobody should have to guess what the model has not seen. Roles alternate, and the
+first is the user's (chat/prompt_roles.py); a message without a word is not sent.
 """
 
 import asyncio
@@ -10,9 +11,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from chat.continuation import CONTINUE
 from chat.endpoints import Model
 from chat.model_errors import ContextTooLong
 from chat.model_lists import FetchError, count_templated
+from chat.prompt_roles import alternating, tokens_after
 from chat.tokens import TOKENS_PER_TURN, estimate_tokens
 
 # Room kept for the answer: at most this, at most a quarter of the window.
@@ -50,17 +53,18 @@ async def build_prompt(
     """
     reserve = answer_reserve(model) if reserve_tokens is None else reserve_tokens
     room = model.context_tokens - reserve
-    system = [turn for turn in turns if turn[0] == "system"]
-    said = [turn for turn in turns if turn[0] != "system"]
-    extra = [("assistant", partial)] if partial else []
+    worded = [turn for turn in turns if turn[1].strip()]
+    system = [turn for turn in worded if turn[0] == "system"]
+    said = [turn for turn in worded if turn[0] != "system"]
+    extra = _continuation(model, partial)
     fixed = _estimate(system + extra)
     later = _estimates_from(said, room)
-    starts = [n for n, (role, _) in enumerate(said) if role == "user" or n == 0] or [0]
+    starts = [n for n, (role, _) in enumerate(said) if role == "user"] or [0]
     # The last exchange begins with the last user message; nothing shorter makes sense.
     low, high, best = 0, len(starts) - 1, None
     while low <= high:
         middle = 0 if best is None and low == 0 else (low + high) // 2  # mostly all of it fits
-        kept = system + said[starts[middle] :]
+        kept = system + alternating(said[starts[middle] :])
         tokens = await _count(kept + extra, fixed + later[starts[middle]], model, room)
         if tokens <= room:
             best, high = (kept, starts[middle], tokens), middle - 1
@@ -71,6 +75,14 @@ async def build_prompt(
     kept, left_out, tokens = best
     messages = tuple({"role": role, "content": text} for role, text in kept)
     return Prompt(messages, left_out, tokens)
+
+
+def _continuation(model: Model, partial: str) -> list[tuple[str, str]]:
+    """What chat/providers.py adds to go on with an answer that was begun."""
+    if not partial.strip():
+        return []
+    begun = [("assistant", partial)]
+    return begun if model.continuation == "prefill" else [*begun, ("user", CONTINUE)]
 
 
 def answer_reserve(model: Model) -> int:
@@ -96,8 +108,10 @@ def _estimates_from(turns: Sequence[tuple[str, str]], room: int) -> list[int]:
     """Of the turns from each on to the last. Those that do not fit by far are counted as they come:
     a chat may be many times what a model reads, and nothing else happens here meanwhile."""
     sums, total = [0], 0
-    for _, text in reversed(turns):
-        total += (estimate_tokens(text) if total <= room else len(text)) + TOKENS_PER_TURN
+    for place in range(len(turns) - 1, -1, -1):
+        text = turns[place][1]
+        total += estimate_tokens(text) if total <= room else len(text)
+        total += tokens_after(turns, place)
         sums.append(total)
     return sums[::-1]
 

@@ -12,7 +12,6 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -23,12 +22,12 @@ from django.conf import settings
 from accounts.public_addresses import AddressRefusedError, UnreachableError, normal_url, resolve
 from chat import learned
 from chat.answer_stream import AnswerStream, Delta, Finish, Seam
-from chat.continuation import AskSeam, PrefillSeam, ask_turns, prefill_turns
-from chat.endpoints import OPENAI_URL, Endpoint, Model
-from chat.learned import Lessons
+from chat.continuation import AskSeam, PrefillSeam
+from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError, classify
 from chat.model_http import StreamTransport
 from chat.prompt import Prompt
+from chat.request_form import MAX_REQUESTS, RequestForm, means_for
 
 __all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
 
@@ -39,17 +38,6 @@ CLIENT_IDLE_S = 120.0
 # Of what a provider answers to a person's own key: nothing else may get into a log line.
 USED_HEADERS = frozenset({b"content-type", b"content-encoding", b"retry-after"})
 MIN_TELLING_CHARS = 40  # a partial answer this long is not repeated by chance
-
-
-def means_for(model: Model, partial: str) -> Literal["prefill", "ask", "restart"]:
-    """How an attempt with this partial answer goes on: "prefill", "ask" or "restart".
-
-    "restart" when no text is there yet; reasoning that is there is kept by the caller, and the
-    model thinks and answers anew.
-    """
-    if not partial.strip():
-        return "restart"
-    return "ask" if learned.key_of(model) in learned.refuses_prefill else model.continuation
 
 
 async def stream_answer(
@@ -67,14 +55,7 @@ async def stream_answer(
     Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
     at once, which stops the model.
     """
-    limits: dict[str, Any] = {}
-    if temperature is not None:
-        limits["temperature"] = temperature
-    if max_tokens is not None:
-        own = model.endpoint.base_url == OPENAI_URL  # which has renamed it, as has Azure
-        renamed = own or learned.key_of(model) in learned.renamed_limit
-        limits["max_completion_tokens" if renamed else "max_tokens"] = max_tokens
-    call = _Call(model, prompt, partial, limits, on_taken)
+    call = _Call(model, prompt, partial, max_tokens, temperature, on_taken)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -176,21 +157,29 @@ class _Call:
         model: Model,
         prompt: Prompt,
         partial: str,
-        limits: dict[str, Any],
+        max_tokens: int | None,
+        temperature: float | None,
         on_taken: Callable[[], None],
     ) -> None:
-        self.model, self.prompt, self.partial, self.limits = model, prompt, partial, limits
+        self.model, self.prompt, self.partial = model, prompt, partial
+        self.max_tokens, self.temperature = max_tokens, temperature
+        self.form = RequestForm(model, prompt, partial)
         self.on_taken = on_taken
-        self.lessons = Lessons()
         self.loop = asyncio.get_running_loop()
         self.begun = self.loop.time()
 
     async def deltas(self) -> AsyncGenerator[Delta | Finish]:
         """By the time of the Finish everything is given back."""
         async with contextlib.AsyncExitStack() as stack:
-            response, means = await self._ask(stack)
+            response = None
+            for _ in range(MAX_REQUESTS):
+                if (response := await self._open(stack)) is not None:
+                    break
+            if response is None:
+                raise ProviderError("bad_request")
+            self.form.remember()
             self.on_taken()
-            seam = self._seam(means)
+            seam = self._seam()
             stream = AnswerStream(
                 response, seam, self.partial, self.prompt.prompt_tokens, self.begun
             )
@@ -201,19 +190,7 @@ class _Call:
         self._remember_echo(seam)
         yield finish
 
-    async def _ask(self, stack: contextlib.AsyncExitStack) -> tuple[httpx2.Response, str]:
-        """The response, and how the request asked to go on."""
-        try:
-            for _ in range(4):  # at most three refusals teach something
-                means = means_for(self.model, self.partial)
-                if (response := await self._open(stack, means)) is not None:
-                    return response, means
-            raise ProviderError("bad_request")
-        except BaseException:
-            self.lessons.forget()
-            raise
-
-    async def _open(self, stack: contextlib.AsyncExitStack, means: str) -> httpx2.Response | None:
+    async def _open(self, stack: contextlib.AsyncExitStack) -> httpx2.Response | None:
         """The response, or None when something was learned and asking again differently helps."""
         client = await stack.enter_async_context(_client(self.model.endpoint))
         limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1000
@@ -222,13 +199,13 @@ class _Call:
                 normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.begun + limit_s):
                 opened = client.chat.completions.with_streaming_response.create(
-                    **self._request(means)
+                    **self.form.request(self.max_tokens, self.temperature)
                 )
                 response = await stack.enter_async_context(opened)
                 body: httpx2.Response = response.http_response
                 return body
         except openai.APIStatusError as e:
-            if self._learn(e, means):
+            if self.form.learn(e.status_code, e.body):
                 return None
             # Without its cause, whose message quotes the provider.
             raise classify(e.status_code, e.body, e.response.headers) from None
@@ -241,45 +218,13 @@ class _Call:
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 
-    def _request(self, means: str) -> dict[str, Any]:
-        turns = [dict(turn) for turn in self.prompt.messages]
-        request: dict[str, Any] = {"model": self.model.provider_name, "stream": True}
-        extra: dict[str, Any] = {}
-        if means == "prefill":
-            turns = prefill_turns(turns, self.partial)
-            extra |= self.model.prefill_extra
-        elif means == "ask":
-            turns = ask_turns(turns, self.partial)
-        if learned.endpoint_key_of(self.model) not in learned.refuses_stream_options:
-            request["stream_options"] = {"include_usage": True}
-        if self.model.endpoint.provider == "openrouter":
-            extra["usage"] = {"include": True}
-        return request | self.limits | {"messages": turns, "extra_body": extra or None}
-
-    def _learn(self, error: openai.APIStatusError, means: str) -> bool:
-        """Whether this refusal was about the form of the request, which is now known."""
-        if error.status_code not in (400, 422):
-            return False
-        text = str(error.body).lower()
-        if "stream_options" in text or "include_usage" in text:
-            key = learned.endpoint_key_of(self.model)
-            return self.lessons.note(learned.refuses_stream_options, key)
-        if "max_completion_tokens" in text and "max_tokens" in self.limits:
-            self.lessons.note(learned.renamed_limit, learned.key_of(self.model))
-            self.limits["max_completion_tokens"] = self.limits.pop("max_tokens")
-            return True
-        plain_refusal = classify(error.status_code, error.body).code == "bad_request"
-        if means != "prefill" or not plain_refusal:
-            return False
-        return self.lessons.note(learned.refuses_prefill, learned.key_of(self.model))
-
-    def _seam(self, means: str) -> Seam | None:
-        if means == "ask":
+    def _seam(self) -> Seam | None:
+        if self.form.means == "ask":
             return AskSeam(self.partial)
-        if means == "prefill":
+        if self.form.means == "prefill":
             echoes = self.model.echoes_prefill
             if echoes is None and len(self.partial) < MIN_TELLING_CHARS:
-                echoes = learned.echo_found.get(learned.key_of(self.model))
+                echoes = learned.echoes_prefill.get(learned.key_of(self.model))
             return PrefillSeam(self.partial, echoes)
         return PrefillSeam(self.partial, False) if self.partial else None  # white space alone
 
@@ -287,5 +232,4 @@ class _Call:
         """For a short partial answer, which alone would not tell."""
         if seam is None or seam.echoed is None or len(self.partial) < MIN_TELLING_CHARS:
             return
-        if len(learned.echo_found) < learned.MAX_LEARNED:
-            learned.echo_found[learned.key_of(self.model)] = seam.echoed
+        learned.echoes_prefill.add(learned.key_of(self.model), seam.echoed)

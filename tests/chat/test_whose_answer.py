@@ -181,7 +181,7 @@ async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
     own = replace(provider.model.endpoint, owner="a" * 32)
     site = provider.model
     provider.model = replace(site, endpoint=own)
-    learned.refuses_stream_options.add(learned.endpoint_key_of(provider.model))
+    learned.refuses_stream_options.add(learned.endpoint_key_of(provider.model), True)
     await ask(provider, "anna: well")
     assert "stream_options" not in provider.bodies[-1]
     provider.model = site

@@ -1,0 +1,277 @@
+"""Conversations in the form that strict servers take, whatever happened in them before."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chat import learned
+from chat.catalogue import reset_catalogue
+from chat.continuation import CONTINUE
+from chat.endpoints import Endpoint, Model
+from chat.model_errors import ContextTooLong, ProviderError
+from chat.prompt import Prompt, build_prompt
+from chat.prompt_roles import NO_ANSWER, without_system
+from chat.providers import Delta, close_clients, stream_answer
+from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+from tests.spoken_model import spoken_model
+
+ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
+
+
+def roles(messages):
+    return [message["role"] for message in messages if message["role"] != "system"]
+
+
+def is_strict(messages):
+    told = roles(messages)
+    assert all(message["content"].strip() for message in messages)
+    return told == ["user", "assistant"] * (len(told) // 2) + ["user"] * (len(told) % 2)
+
+
+def refuses_odd_roles(asked):
+    """As many chat templates do; and neither empty nor other content than text."""
+    messages = asked["messages"]
+    if any(
+        not isinstance(message["content"], str) or not message["content"] for message in messages
+    ):
+        return 400, {"object": "error", "message": "content must be a string", "code": 400}
+    if not is_strict(messages):
+        return 400, {"object": "error", "message": ALTERNATE, "code": 400}
+    return None
+
+
+def model_of(url="http://127.0.0.1:9/v1", window=100_000, name="m", continuation="ask"):
+    return Model(f"openai/{name}", "M", Endpoint("openai", url, "k", continuation), window)
+
+
+async def build(*turns, window=100_000):
+    return await build_prompt(turns, model_of(window=window))
+
+
+def said(prompt):
+    return [(message["role"], message["content"]) for message in prompt.messages]
+
+
+def counted(prompt):
+    return sum(estimate_tokens(m["content"]) + TOKENS_PER_TURN for m in prompt.messages)
+
+
+U, A = "user", "assistant"
+
+
+async def test_messages_that_got_no_answer_are_joined_once_another_got_one():
+    prompt = await build((U, "one"), (U, "two"), (A, "2"), (U, "three"))
+    assert said(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "three")]
+    assert (prompt.left_out, prompt.prompt_tokens) == (0, counted(prompt))
+
+
+async def test_the_last_message_stays_alone_after_one_without_answer():
+    prompt = await build((U, "one"), (U, "two"), (U, "three"))
+    assert said(prompt) == [(U, "one\n\ntwo"), (A, NO_ANSWER), (U, "three")]
+    assert prompt.prompt_tokens == counted(prompt)
+
+
+async def test_messages_without_a_word_are_not_sent():
+    prompt = await build(
+        ("system", " "), (U, "one"), (A, ""), (A, "\n "), (U, "two"), (A, "2"), (U, "3")
+    )
+    assert said(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "3")]
+
+
+async def test_answers_side_by_side_are_joined_and_none_comes_first():
+    prompt = await build((A, "Welcome"), (U, "one"), (A, "1"), (A, "more"), (U, "two"))
+    assert said(prompt) == [(U, "one"), (A, "1\n\nmore"), (U, "two")]
+    assert prompt.left_out == 1
+
+
+async def test_a_long_message_without_an_answer_does_not_keep_the_next_from_fitting():
+    prompt = await build((U, "x" * 9000), (U, "two"), window=1000)
+    assert said(prompt) == [(U, "two")] and prompt.left_out == 1
+
+
+turn = st.tuples(
+    st.sampled_from([U, A]), st.sampled_from(["", " ", "a", "b" * 50, "ü" * 99, "c " * 700])
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.lists(turn, max_size=12),
+    st.sampled_from([300, 900, 3000]),
+    st.sampled_from(["", "Be brief."]),
+)
+async def test_roles_alternate_whatever_was_said(turns, window, instructions):
+    turns = [("system", instructions), *turns, (U, "last")]
+    prompt = await build(*turns, window=window)
+    assert is_strict(prompt.messages)
+    assert said(prompt)[-1] == (U, "last")
+    # Exact but for rounding, and never less than what is sent.
+    assert 0 <= prompt.prompt_tokens - counted(prompt) <= len(turns)
+    # All that is not left out is there, in its order.
+    worded = [text for role, text in turns[1:] if text.strip()][prompt.left_out :]
+    sent = "\n\n".join(t for role, t in said(prompt) if role != "system" and t != NO_ANSWER)
+    assert sent == "\n\n".join(worded)
+
+
+def test_instructions_are_folded_into_the_first_message():
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    assert without_system(asked) == [{"role": "user", "content": "Be brief.\n\nHi"}]
+    assert without_system(asked[1:]) == asked[1:]
+    alone = [asked[0], {"role": "assistant", "content": "Hi"}]
+    assert roles(without_system(alone)) == ["user", "assistant"]
+
+
+# What is sent to a server
+
+
+@pytest.fixture
+async def server():
+    with spoken_model() as model:
+        yield model
+        await close_clients()
+
+
+async def answer(model, prompt, partial=""):
+    items = [item async for item in stream_answer(model, prompt, partial=partial)]
+    return "".join(item.text for item in items if isinstance(item, Delta))
+
+
+INSTRUCTED = Prompt(
+    ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}), 0, 9
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "System role not supported", "type": "invalid_request_error"}}),
+        (400, {"object": "error", "message": ALTERNATE, "code": 400}),
+        (400, {"error": {"message": "Developer instruction is not enabled for models/g"}}),
+        (422, {"detail": "Only user and assistant roles are supported!"}),
+        (500, {"error": {"code": 500, "message": "Jinja Exception: System role not supported"}}),
+        (400, {"error": {"message": "'messages[0].role' does not support 'system' with this."}}),
+        (400, {}),
+    ],
+)
+async def test_a_model_without_a_system_role_is_told_its_instructions_by_the_user(
+    server, status, body
+):
+    server.refuses = lambda asked: (
+        (status, body) if any(m["role"] == "system" for m in asked["messages"]) else None
+    )
+    model = model_of(server.base_url, name=f"no-system-{status}-{len(str(body))}")
+    assert await answer(model, INSTRUCTED) == "Hello"
+    assert [len(asked["messages"]) for asked in server.asked] == [2, 1]
+    assert server.asked[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
+    assert await answer(model, INSTRUCTED) == "Hello"
+    assert len(server.asked) == 3  # It is known now.
+
+
+async def test_nothing_is_learned_from_a_refusal_that_folding_does_not_mend(server):
+    server.refuses = lambda asked: (400, {"error": {"message": "no"}})
+    model = model_of(server.base_url, name="refuses-all")
+    with pytest.raises(ProviderError) as caught:
+        await answer(model, INSTRUCTED)
+    assert caught.value.code == "bad_request" and len(server.asked) == 2
+    server.refuses = lambda asked: None
+    await answer(model, INSTRUCTED)
+    assert server.asked[-1]["messages"][0]["role"] == "system"
+
+
+async def test_two_calls_at_once_both_learn(server):
+    def refuses(asked):
+        if any(m["role"] == "system" for m in asked["messages"]):
+            return 400, {"error": {"message": "System role not supported"}}
+        return (
+            (400, {"error": {"message": "stream_options?"}}) if "stream_options" in asked else None
+        )
+
+    server.refuses = refuses
+    model = model_of(server.base_url, name="both")
+    answers = await asyncio.gather(*(answer(model, INSTRUCTED) for _ in range(4)))
+    assert answers == ["Hello"] * 4
+
+
+async def test_what_is_learned_is_bounded(monkeypatch):
+    monkeypatch.setattr(learned, "MAX_LEARNED", 3)
+    known = learned.Learned()
+    for number in range(9):
+        known.add(("", "u", str(number)), True)
+    assert [number for number in range(9) if ("", "u", str(number)) in known] == [6, 7, 8]
+
+
+@pytest.mark.parametrize("continuation", ["ask", "prefill"])
+async def test_an_answer_goes_on_before_a_strict_server(server, continuation):
+    server.refuses = refuses_odd_roles
+    server.says = lambda asked: " and more"
+    model = model_of(server.base_url, name="goes-on-" + continuation, continuation=continuation)
+    turns = [(U, "one"), (U, "two"), (A, "2"), (U, "three")]
+    prompt = await build_prompt(turns, model, partial="Some")
+    assert await answer(model, prompt, partial="Some") == " and more"
+    messages = server.asked[-1]["messages"]
+    assert is_strict(messages)
+    # What is held is what is sent.
+    assert prompt.prompt_tokens == sum(
+        estimate_tokens(m["content"]) + TOKENS_PER_TURN for m in messages
+    )
+    assert (messages[-1]["content"] == CONTINUE) is (continuation == "ask")
+
+
+async def test_it_is_still_too_long_when_the_last_message_does_not_fit():
+    with pytest.raises(ContextTooLong):
+        await build((U, "one"), (U, "x" * 9000), window=1000)
+
+
+# In a chat
+
+
+@pytest.fixture
+async def strict(worker, settings):
+    with spoken_model() as model:
+        model.lists({"data": [{"id": "m"}]})
+        model.refuses = refuses_odd_roles
+        settings.OPENAI_BASE_URL = model.base_url
+        await reset_catalogue()
+        yield model
+
+
+async def test_a_chat_goes_on_after_an_answer_that_failed_empty(strict, alice):
+    def refuses(asked):
+        if "FAIL" in asked["messages"][-1]["content"]:
+            return 400, {"error": {"message": "no"}}
+        return refuses_odd_roles(asked)
+
+    strict.refuses = refuses
+    _, failed = await alice.send("FAIL please", model="openai/m")
+    assert (await alice.settled(failed)).status == "error"
+    _, second = await alice.send("and now?", parent=failed, model="openai/m")
+    assert (await alice.settled(second)).status == "done"
+    _, third = await alice.send("and then?", parent=second, model="openai/m")
+    assert (await alice.settled(third)).status == "done"
+    assert [m["content"] for m in strict.asked[-1]["messages"]] == [
+        "FAIL please\n\nand now?",
+        "Hello",
+        "and then?",
+    ]
+
+
+async def test_a_chat_goes_on_after_an_answer_that_was_stopped_before_its_first_word(strict, alice):
+    begun = asyncio.Event()
+    loop, ends = asyncio.get_running_loop(), []
+
+    def says(asked):
+        if "slow" in asked["messages"][-1]["content"] and not ends:
+            loop.call_soon_threadsafe(begun.set)
+            ends.append(asyncio.run_coroutine_threadsafe(asyncio.sleep(1), loop).result(10))
+        return "Hello"
+
+    strict.says = says
+    _, stopped = await alice.send("slow", model="openai/m")
+    async with asyncio.timeout(20):
+        await begun.wait()
+    await alice.post(f"/api/chats/{alice.chat}/replies/{stopped}/stop")
+    assert (await alice.settled(stopped)).status == "stopped"
+    _, second = await alice.send("and now?", parent=stopped, model="openai/m")
+    assert (await alice.settled(second)).status == "done"

@@ -1,10 +1,11 @@
 """Asking a provider what it thinks of a key, and which models it has for it.
 
-Blocks; not a word of the provider leaves this module but the fields in MODEL_FIELDS, and those
+Blocks; not a word of the provider leaves this module but the fields that `trimmed` keeps, and those
 only where they do not hold the key.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +14,17 @@ from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.key_providers import CUSTOM, PROVIDERS
+from accounts.model_documents import inside, trimmed
 from accounts.models import ProviderKey
 from accounts.outbound import Answer, fetch
 from accounts.public_addresses import AddressRefusedError, UnreachableError
 
 Status = ProviderKey.Status
 
+__all__ = ["SAVED_WITH_WARNING", "Verdict", "check", "judge", "sentence", "trimmed"]
+
 TIMEOUT_S = 10.0
 ANTHROPIC_VERSION = "2023-06-01"
-MAX_MODELS = 600
-MAX_FIELD_CHARS = 150
 # Saved with a warning when the person says so: it may be better tomorrow. The others never.
 SAVED_WITH_WARNING = frozenset({Status.OUT_OF_QUOTA, Status.BUSY, Status.UNREACHABLE})
 
@@ -58,6 +60,10 @@ SENTENCES = {
     ),
     Status.UNREADABLE: gettext_noop("This key cannot be read any more. Enter it again."),
 }
+NO_LIST = gettext_noop(
+    "The service gives no list of its models. Enter the names of those that you want to use."
+)
+UNKNOWN_NAME = gettext_noop("The service does not know the model “%(name)s”. Check the name.")
 # Which of a provider's models is asked for a token, when all are listed: the cheapest known ones.
 _CHEAP = re.compile(r"nano|mini|lite|flash|haiku|fast|small", re.IGNORECASE)
 _NOT_CHAT = re.compile(
@@ -82,10 +88,12 @@ _WRONG_KEY = re.compile(r"api[ _]key|api_key|x-api-key|authentication")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`models`: None when the list could not be read."""
+    """`models`: None when the list could not be read. `names_missing`: a sentence for the field of
+    the models' names, where the service answers and lists none."""
 
     status: Status
     models: list[dict[str, Any]] | None = field(default=None, repr=False)
+    names_missing: str = ""
 
 
 def sentence(status: str, provider: str) -> str:
@@ -99,11 +107,14 @@ def sentence(status: str, provider: str) -> str:
 
 
 @sensitive_variables()
-def check(provider: str, url: str, key: str, *, ask_model: bool) -> Verdict:
+def check(
+    provider: str, url: str, key: str, *, ask_model: bool, named: Sequence[str] = ()
+) -> Verdict:
     """`url`: the API's, which counts for a custom provider. `ask_model`: also ask for one token,
-    since most providers say only then that there is no credit left.
+    since most providers say only then that there is no credit left. `named`: models that the
+    person named, for a service that lists none.
     """
-    caller = _Caller(provider, url, key)
+    caller = _Caller(provider, url, key, named)
     try:
         return caller.verdict(ask_model)
     except AddressRefusedError:
@@ -114,8 +125,8 @@ def check(provider: str, url: str, key: str, *, ask_model: bool) -> Verdict:
 
 
 class _Caller:
-    def __init__(self, provider: str, url: str, key: str) -> None:
-        self._provider, self._key = provider, key
+    def __init__(self, provider: str, url: str, key: str, named: Sequence[str]) -> None:
+        self._provider, self._key, self._named = provider, key, named
         self._is_custom = provider == CUSTOM
         self._url = url if self._is_custom else PROVIDERS[provider].url
 
@@ -126,17 +137,40 @@ class _Caller:
             answer = self._get("/key")
             if (status := self._status(answer)) is not Status.OK:
                 return Verdict(status)
-            left = _inside(_json(answer), "data", "limit_remaining")
+            left = inside(_json(answer), "data", "limit_remaining")
             spent = isinstance(left, int | float) and left <= 0
         answer = self._get("/models")
-        if (status := self._status(answer)) is not Status.OK:
+        status = self._status(answer)
+        models = trimmed(_json(answer), self._key, self._provider) if status is Status.OK else None
+        if self._is_custom and not models and status in (Status.OK, Status.WRONG_URL):
+            return self._without_list(ask_model)
+        if status is not Status.OK:
             return Verdict(status)
-        models = trimmed(_json(answer), self._key, self._provider)
         if models is None:
-            return Verdict(Status.WRONG_URL if self._is_custom else Status.UNREACHABLE)
+            return Verdict(Status.UNREACHABLE)
         if spent or (ask_model and self._is_spent(models)):
             return Verdict(Status.OUT_OF_QUOTA, models)
         return Verdict(Status.OK, models)
+
+    def _without_list(self, ask_model: bool) -> Verdict:
+        """Not every service lists its models: whether there is one is seen by asking a model."""
+        if self._named and not ask_model:
+            return Verdict(Status.OK)
+        answer = self._ask_for_token(self._named[0] if self._named else "none")
+        status = judge(answer.status, answer.body)
+        said = answer.body[:20_000].decode("utf-8", "replace").lower()
+        is_of_api = isinstance(_json(answer), dict) and (
+            answer.status not in (404, 405) or "model" in said
+        )
+        if status is Status.WRONG_URL and not is_of_api:
+            return Verdict(status)
+        if status not in (Status.OK, Status.WRONG_URL, Status.BUSY, Status.OUT_OF_QUOTA):
+            return Verdict(status)
+        if not self._named:
+            return Verdict(Status.WRONG_URL, names_missing=gettext(NO_LIST))
+        if status is Status.WRONG_URL and "model" in said:
+            return Verdict(status, names_missing=gettext(UNKNOWN_NAME) % {"name": self._named[0]})
+        return Verdict(Status.OK if status is Status.WRONG_URL else status, [])
 
     def _status(self, answer: Answer) -> Status:
         status = judge(answer.status, answer.body)
@@ -170,6 +204,13 @@ class _Caller:
         if self._provider == "openrouter" or not names:
             return False
         name = next((name for name in names if _CHEAP.search(name)), names[0])
+        try:
+            answer = self._ask_for_token(name)
+        except UnreachableError:
+            return False
+        return judge(answer.status, answer.body) is Status.OUT_OF_QUOTA
+
+    def _ask_for_token(self, name: str) -> Answer:
         limit = "max_completion_tokens" if self._provider == "openai" else "max_tokens"
         asked = {"model": name, "messages": [{"role": "user", "content": "Hi"}], limit: 1}
         headers = {
@@ -177,11 +218,7 @@ class _Caller:
             "Content-Type": "application/json",
             "Authorization": f"Bearer {self._key}",
         }
-        try:
-            answer = self._fetch("/chat/completions", headers, orjson.dumps(asked))
-        except UnreachableError:
-            return False
-        return judge(answer.status, answer.body) is Status.OUT_OF_QUOTA
+        return self._fetch("/chat/completions", headers, orjson.dumps(asked))
 
 
 def judge(status: int, body: bytes) -> Status:
@@ -203,62 +240,6 @@ def judge(status: int, body: bytes) -> Status:
     if status == 429:
         return Status.BUSY
     return Status.UNREACHABLE if status >= 500 or status == 408 else Status.WRONG_URL
-
-
-def trimmed(document: Any, key: str, provider: str) -> list[dict[str, Any]] | None:
-    """The entries of a list of models with the fields we know; None when it is no such list.
-
-    An entry that holds the key is left out: the list is stored and shown.
-    """
-    entries = document.get("data") if isinstance(document, dict) else document
-    if not isinstance(entries, list):
-        return None
-    found = []
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
-            continue
-        kept = _kept(entry, provider)
-        if kept["id"] and key not in orjson.dumps(kept).decode():
-            found.append(kept)
-    if provider == "openai":
-        found.sort(key=lambda kept: -int(kept.get("created", 0)))
-    return found[:MAX_MODELS]
-
-
-def _kept(entry: dict[str, Any], provider: str) -> dict[str, Any]:
-    name = entry["id"].removeprefix("models/") if provider == "google" else entry["id"]
-    kept: dict[str, Any] = {"id": name if _is_plain(name) else ""}
-    shown = entry.get("name") or entry.get("display_name")
-    if _is_plain(shown):
-        kept["name"] = shown
-    if entry.get("owned_by") in ("llamacpp", "vllm"):
-        kept["owned_by"] = entry["owned_by"]
-    numbers = ("created", "max_model_len", "context_length", "context_window", "max_context_length")
-    kept |= {name: entry[name] for name in numbers if _is_number(entry.get(name))}
-    for group, names in (
-        ("top_provider", ("context_length", "max_completion_tokens")),
-        ("meta", ("n_ctx",)),
-    ):
-        inner = {name: _inside(entry, group, name) for name in names}
-        if inner := {name: value for name, value in inner.items() if _is_number(value)}:
-            kept[group] = inner
-    outputs = _inside(entry, "architecture", "output_modalities")
-    if isinstance(outputs, list) and "text" not in outputs:
-        kept["architecture"] = {"output_modalities": []}
-    return kept
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_FIELD_CHARS
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
-
-
-def _inside(entry: Any, group: str, name: str) -> object:
-    inner = entry.get(group) if isinstance(entry, dict) else None
-    return inner.get(name) if isinstance(inner, dict) else None
 
 
 def _json(answer: Answer) -> Any:

@@ -53,9 +53,12 @@ def _verdict(row: ProviderKey) -> Verdict:
     except KeyEncryptionError:
         return Verdict(ProviderKey.Status.UNREADABLE)
     ask_model = row.check_wanted == ProviderKey.Check.FULL
-    verdict = check(row.provider, provider_keys.url_of(row), key, ask_model=ask_model)
+    url, named = provider_keys.url_of(row), provider_keys.named_models(row)
+    verdict = check(row.provider, url, key, ask_model=ask_model, named=named)
     if ask_model or verdict.status != ProviderKey.Status.OK:
         return verdict
+    if verdict.models is None:  # It has no list, which says nothing of the key.
+        return Verdict(ProviderKey.Status(row.status), [])
     # The list alone does not say that there is credit again.
     kept = row.status if row.status == ProviderKey.Status.OUT_OF_QUOTA else verdict.status
     return Verdict(ProviderKey.Status(kept), verdict.models)

@@ -27,7 +27,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts import limits, provider_keys
 from accounts.errors import LimitReached
 from accounts.key_check import SAVED_WITH_WARNING, Verdict, check, sentence
-from accounts.key_forms import KeyForm
+from accounts.key_forms import OPEN_FIELDS, KeyForm
 from accounts.key_providers import CUSTOM, PROVIDERS
 from accounts.models import ProviderKey, User
 from accounts.sign_in_limits import limit_page
@@ -101,9 +101,10 @@ def _show_form(request: HttpRequest, person: User) -> HttpResponse:
     provider, replaces = _wanted(request.GET, person)
     if is_reauthentication_required(request, app="account"):
         raise ReauthenticationRequired
-    initial = {name: request.GET.get(name, "")[:300] for name in ("label", "base_url")}
+    initial = {name: request.GET.get(name, "")[:300] for name in OPEN_FIELDS}
     if replaces:
-        initial = {"label": replaces.label, "base_url": replaces.base_url}
+        models = ", ".join(provider_keys.named_models(replaces))
+        initial = {"label": replaces.label, "base_url": replaces.base_url, "models": models}
     return _render_form(request, KeyForm(provider, initial=initial), replaces)
 
 
@@ -125,14 +126,12 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
             response[name] = value
         return response
     entered = form.cleaned_data
-    url = entered.get("base_url", "")
+    url, named = entered.get("base_url", ""), entered.get("models", [])
     if not connection.in_atomic_block:
         connection.close()  # Others want it while we wait for the provider.
-    verdict = check(provider, url, entered["key"], ask_model=True)
+    verdict = check(provider, url, entered["key"], ask_model=True, named=named)
     if not _may_save(request, verdict):
-        if verdict.status not in SAVED_WITH_WARNING:
-            about_url = verdict.status in (Status.WRONG_URL, Status.NOT_ALLOWED)
-            form.add_error("base_url" if about_url else "key", sentence(verdict.status, provider))
+        _refuse(form, verdict, provider)
         return _render_form(request, form, replaces, verdict=verdict)
     try:
         row = provider_keys.save(
@@ -143,6 +142,7 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
             request,
             label=entered.get("label", ""),
             base_url=url,
+            named=named,
             replaces=replaces,
         )
     except provider_keys.TooManyKeysError:
@@ -152,6 +152,15 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
         raise Http404 from error
     _tell_saved(request, row, verdict)
     return redirect("accounts:keys")
+
+
+def _refuse(form: KeyForm, verdict: Verdict, provider: str) -> None:
+    """Says what is wrong at the field that it is about; a warning is said elsewhere."""
+    if verdict.names_missing:
+        form.add_error("models", verdict.names_missing)
+    elif verdict.status not in SAVED_WITH_WARNING:
+        about_url = verdict.status in (Status.WRONG_URL, Status.NOT_ALLOWED)
+        form.add_error("base_url" if about_url else "key", sentence(verdict.status, provider))
 
 
 def _may_save(request: HttpRequest, verdict: Verdict) -> bool:
@@ -193,7 +202,7 @@ def _form_url(request: HttpRequest, provider: str, replaces: ProviderKey | None)
     """The form again, with what is no secret."""
     asked = {"replace": str(replaces.id)} if replaces else {"add": provider}
     entered_key = request.POST.get("key", "").strip()
-    for name in ("label", "base_url"):
+    for name in OPEN_FIELDS:
         value = request.POST.get(name, "")[:300]
         if value and provider == CUSTOM and not (entered_key and entered_key in value):
             asked[name] = value

@@ -6,6 +6,7 @@ for one call, in a worker. A guest has none.
 
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -51,9 +52,11 @@ def save(
     *,
     label: str = "",
     base_url: str = "",
+    named: Sequence[str] = (),
     replaces: ProviderKey | None = None,
 ) -> ProviderKey:
-    """Store a key that was checked; the row of one that it replaces keeps its id.
+    """Store a key that was checked; the row of one that it replaces keeps its id. `named`: models
+    that its owner named by hand.
 
     Raises TooManyKeysError or KeyGoneError. Sync.
     """
@@ -62,7 +65,7 @@ def save(
         row.label, row.base_url = label, base_url
     row.last_four = key[-4:] if len(key) >= MIN_CHARS_TO_SHOW_FOUR else ""
     row.status, row.checked_at = verdict.status, timezone.now()
-    row.model_list, row.model_list_read_at = verdict.models or [], None
+    row.model_list, row.model_list_read_at = _with_named(named, verdict.models or []), None
     if verdict.models is not None:
         row.model_list_read_at = row.checked_at
     row.check_wanted, row.check_claimed_until = ProviderKey.Check.NONE, None
@@ -116,6 +119,19 @@ def display_name(row: ProviderKey) -> str:
 
 def url_of(row: ProviderKey) -> str:
     return row.base_url if row.provider == CUSTOM else PROVIDERS[row.provider].url
+
+
+# Models named by hand, for a service that gives no list: they stay in the list whatever it says.
+
+
+def named_models(row: ProviderKey) -> list[str]:
+    return [entry["id"] for entry in row.model_list if entry.get("by_hand") is True]
+
+
+def _with_named(named: Sequence[str], listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {entry["id"]: entry for entry in listed}
+    first = [{**known.get(name, {"id": name}), "by_hand": True} for name in named]
+    return first + [entry for entry in listed if entry["id"] not in named]
 
 
 # Encryption
@@ -192,7 +208,8 @@ def note_verdict(row: ProviderKey, verdict: Verdict) -> None:
     found: dict[str, Any] = {"status": verdict.status, "checked_at": now}
     found |= {"check_wanted": ProviderKey.Check.NONE, "check_claimed_until": None}
     if verdict.models is not None:
-        found |= {"model_list": verdict.models, "model_list_read_at": now}
+        models = _with_named(named_models(row), verdict.models)
+        found |= {"model_list": models, "model_list_read_at": now}
     ProviderKey.objects.filter(id=row.id, nonce=bytes(row.nonce)).update(**found)
 
 

@@ -2,6 +2,9 @@
 
 A list is read when it is first needed and again when it has grown old, in a thread: asking never
 waits longer than FIRST_WAIT_S, and an endpoint that is down keeps its last list and hides no other.
+
+Not every service has a list. The models that HOLDFAST_MODELS names for an endpoint count in place
+of it, and where there is neither, the model of HOLDFAST_DEFAULT_MODEL is taken at its word.
 """
 
 import asyncio
@@ -9,13 +12,14 @@ import logging
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 
 from django.conf import settings
 
 from chat.endpoints import Endpoint, Model, configured
 from chat.model_errors import UnknownModelError
-from chat.model_families import DEFAULT_CONTEXT_TOKENS, PREFERRED, pretty_name
-from chat.model_lists import FetchError, fetch_models
+from chat.model_families import PREFERRED
+from chat.model_lists import FetchError, fetch_models, model_named
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +44,14 @@ class Catalogue:
         for shelf in shelves:
             if shelf.is_due:
                 shelf.refresh()
-        await _wait([shelf.reading for shelf in shelves if shelf.never_read])
-        return [model for shelf in shelves for model in shelf.models]
+        await _wait([shelf.reading for shelf in shelves if shelf.is_worth_waiting])
+        models = [model for shelf in shelves for model in shelf.models]
+        default = self._unlisted_default(models)
+        return [*models, default] if default else models
+
+    def problem(self, endpoint: Endpoint) -> str:
+        """Why there is no list of this endpoint; empty when there is one."""
+        return self._shelves[endpoint.name].problem
 
     async def find(self, model_id: str) -> Model:
         """Raises UnknownModelError. While an endpoint's list cannot be read, its word is taken for
@@ -56,8 +66,7 @@ class Catalogue:
         if model := _pick(shelf.models, model_id):
             return model
         if shelf.age_s == float("inf") and model_id.partition("/")[2]:
-            name = pretty_name(model_id.partition("/")[2])
-            return Model(model_id, name, shelf.endpoint, DEFAULT_CONTEXT_TOKENS)
+            return model_named(shelf.endpoint, model_id.partition("/")[2])
         raise UnknownModelError(model_id)
 
     async def default_id(self) -> str | None:
@@ -76,16 +85,46 @@ class Catalogue:
                 return model.id
         return first[0].id
 
+    def _unlisted_default(self, models: list[Model]) -> Model | None:
+        """The model of HOLDFAST_DEFAULT_MODEL, where the service that has it gives no list."""
+        wanted = settings.DEFAULT_MODEL
+        if not wanted or any(wanted in (model.id, model.provider_name) for model in models):
+            return None
+        unlisted = {
+            name: shelf.endpoint
+            for name, shelf in self._shelves.items()
+            if not shelf.models and not shelf.endpoint.optional
+        }
+        prefix, _, rest = wanted.partition("/")
+        if prefix in self._shelves:
+            return model_named(unlisted[prefix], rest) if rest and prefix in unlisted else None
+        unlisted.pop("local", None)  # It gives its list as soon as it has started.
+        first = next(iter(unlisted.values()), None)
+        return model_named(first, wanted) if first else None
+
 
 class _Shelf:
     """One endpoint's list."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.models: list[Model] = []
+        self.problem = ""
+        self._listed: list[Model] = []
         self.reading: Future[None] | None = None
         self._read_at = self._tried_at = float("-inf")
         self._lock = threading.Lock()
+
+    @property
+    def models(self) -> list[Model]:
+        """As they are named by hand, with what the list says of them; else those of the list."""
+        if not self.endpoint.named:
+            return self._listed
+        known = {model.provider_name: model for model in self._listed}
+        found = []
+        for name, window in self.endpoint.named:
+            model = known.get(name) or model_named(self.endpoint, name)
+            found.append(replace(model, context_tokens=window) if window else model)
+        return found
 
     @property
     def age_s(self) -> float:
@@ -93,8 +132,9 @@ class _Shelf:
         return time.monotonic() - self._read_at
 
     @property
-    def never_read(self) -> bool:
-        return self.age_s == float("inf")
+    def is_worth_waiting(self) -> bool:
+        """Nothing is known of its models yet, or of those named by hand no more than the names."""
+        return not self.models or not (self._listed or self.problem)
 
     @property
     def is_due(self) -> bool:
@@ -112,16 +152,20 @@ class _Shelf:
             return self.reading
 
     def _read(self, reading: "Future[None]") -> None:
+        problem = "its list of models could not be understood"
         try:
             models = fetch_models(self.endpoint)
         except FetchError as e:
-            if not self.endpoint.optional:
-                logger.warning("models of %s could not be listed: %s", self.endpoint.name, e)
+            problem = f"its list of models could not be read: {e}"
         except Exception:  # a list in a form nobody foresaw must not end the refreshing
             logger.exception("models of %s could not be understood", self.endpoint.name)
         else:
-            self.models, self._read_at = models, time.monotonic()
+            self._listed, self._read_at = models, time.monotonic()
+            problem = "" if models else "its list has no chat model"
         finally:
+            if problem != self.problem and problem and not self.endpoint.optional:
+                logger.warning("%s: %s", self.endpoint.name, problem)  # once, not every time
+            self.problem = problem
             self.reading = None
             reading.set_result(None)
 

@@ -1,6 +1,6 @@
 """Where models are: the endpoints that the settings name, and what is known about each kind."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 from urllib.parse import urlsplit
@@ -16,7 +16,8 @@ OLLAMA_PORT = 11434
 class Endpoint:
     """`continuation`: how its models go on with a partial answer. `echoes_prefill`: whether they
     send it back first (None: found out). `extra`: fields that a prefilled request needs besides.
-    `optional`: nobody asked for it, so its absence is not worth a word.
+    `optional`: nobody asked for it, so its absence is not worth a word. `named`: its models by
+    HOLDFAST_MODELS, each with its window or None, which count in place of the list it gives.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Endpoint:
     continuation: Means = "ask"
     echoes_prefill: bool | None = None
     optional: bool = False
+    named: tuple[tuple[str, int | None], ...] = ()
     # Of a person's own key: whose it is, which provider's, what it is called, and whether the
     # address is the person's too.
     owner: str = ""
@@ -113,7 +115,11 @@ def configured() -> list[Endpoint]:
     if settings.EMBEDDED_MODEL_URL:
         url = settings.EMBEDDED_MODEL_URL.rstrip("/")
         found.append(Endpoint("local", url, "none", "prefill", echoes_prefill=True))
-    return found
+    return [replace(endpoint, named=_named(endpoint.name)) for endpoint in found]
+
+
+def _named(endpoint_name: str) -> tuple[tuple[str, int | None], ...]:
+    return tuple(settings.NAMED_MODELS.get(endpoint_name, ()))
 
 
 def _ollama_url(host: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from accounts.model_documents import listed_entries
 from accounts.outbound import fetch
 from accounts.public_addresses import OutboundError
 from chat.endpoints import OPENAI_URL, Endpoint, Model
@@ -30,8 +31,8 @@ MAX_OLLAMA_DETAILS = 30  # one request each
 class FetchError(Exception):
     """The endpoint could not be read; `status` when it answered at all."""
 
-    def __init__(self, status: int | None = None) -> None:
-        super().__init__(f"status {status}" if status else "not reachable")
+    def __init__(self, status: int | None = None, reason: str = "not reachable") -> None:
+        super().__init__(f"status {status}" if status else reason)
         self.status = status
 
 
@@ -56,19 +57,19 @@ def fetch_json(
         if answer.status >= 300:
             raise FetchError(answer.status)
         return orjson.loads(answer.body)
-    except (OutboundError, orjson.JSONDecodeError) as e:
+    except orjson.JSONDecodeError as e:
+        raise FetchError(reason="the answer is not JSON") from e
+    except OutboundError as e:
         raise FetchError from e
 
 
 def fetch_models(endpoint: Endpoint) -> list[Model]:
     """The chat models of an endpoint, in its order (OpenAI's own: newest first)."""
-    listed = fetch_json(f"{endpoint.base_url}/models", endpoint)
-    entries = listed.get("data") if isinstance(listed, dict) else listed
-    if not isinstance(entries, list):
-        raise FetchError
-    entries = [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
+    entries = listed_entries(fetch_json(f"{endpoint.base_url}/models", endpoint))
+    if entries is None:
+        raise FetchError(reason="the answer is no list")
     if endpoint.base_url == OPENAI_URL:
-        entries.sort(key=lambda entry: -int(entry.get("created") or 0))
+        entries.sort(key=_created, reverse=True)
     models = models_of(endpoint, entries[:MAX_MODELS])
     if endpoint.name == "ollama":
         return [m for model in models if (m := _ollama_details(model, models.index(model)))]
@@ -78,6 +79,21 @@ def fetch_models(endpoint: Endpoint) -> list[Model]:
 def models_of(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[Model]:
     """The chat models among the entries of a list, each a dict with an `id`."""
     return [model for entry in entries if (model := _model(endpoint, entry))]
+
+
+def model_named(endpoint: Endpoint, name: str, context_tokens: int | None = None) -> Model:
+    """A model of which nothing but its name is known, unless somebody gave its window as well."""
+    window, most = known_window(name)
+    ollama = endpoint.name == "ollama"
+    usual = OLLAMA_CONTEXT_TOKENS if ollama else window or DEFAULT_CONTEXT_TOKENS
+    return Model(
+        id=f"{endpoint.name}/{name}",
+        name=pretty_name(name),
+        endpoint=endpoint,
+        context_tokens=context_tokens or usual,
+        max_output_tokens=most,
+        server="ollama" if ollama else "",
+    )
 
 
 def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
@@ -93,7 +109,8 @@ def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
 def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     name = entry["id"]
     outputs = _inside(entry, "architecture", "output_modalities")
-    if not is_chat_model(name) or (isinstance(outputs, list) and "text" not in outputs):
+    is_wanted = is_chat_model(name) or entry.get("by_hand") is True
+    if not is_wanted or (isinstance(outputs, list) and "text" not in outputs):
         return None
     window, most = known_window(name)
     found = (
@@ -109,7 +126,7 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     output = _inside(entry, "top_provider", "max_completion_tokens") or most
     owner = str(entry.get("owned_by", ""))
     server = owner if owner in ("llamacpp", "vllm") else ""
-    context = next(n for n in found if isinstance(n, int) and n > 0)
+    context = next(n for n in found if type(n) is int and n > 0)
     return Model(
         id=f"{endpoint.name}/{name}",
         name=str(entry.get("name") or pretty_name(name))[:100],
@@ -119,6 +136,11 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         server="ollama" if endpoint.name == "ollama" else server,
         pricing=_pricing(entry),
     )
+
+
+def _created(entry: dict[str, Any]) -> int:
+    created = entry.get("created")
+    return created if isinstance(created, int) else 0
 
 
 def _pricing(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ here but the answer.
 
 import asyncio
 import contextlib
+import re
 import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
@@ -106,6 +107,8 @@ async def drop_idle_clients() -> None:
 
 
 def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It would break the request's head.
+        raise ProviderError("provider_auth")
     connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
     http = httpx2.AsyncClient(
         transport=_transport(endpoint, connect_s),
@@ -115,15 +118,20 @@ def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         follow_redirects=False,
         trust_env=not endpoint.guarded,
     )
+    headers = {"X-Title": "Holdfast"} if endpoint.provider == "openrouter" else {}
     client = openai.AsyncOpenAI(
         api_key=endpoint.api_key,
         base_url=endpoint.base_url,
         max_retries=0,
         http_client=http,
-        default_headers={"X-Title": "Holdfast"} if endpoint.provider == "openrouter" else None,
+        default_headers=headers,
     )
-    if endpoint.owner:  # What the environment says of the operator's account is not theirs.
-        client.organization = client.project = None
+    # What the environment says of the operator's account is for that account's provider alone.
+    is_account = endpoint.name == "openai" and not endpoint.owner
+    client.organization = settings.OPENAI_ORG_ID or None if is_account else None
+    client.project = settings.OPENAI_PROJECT_ID or None if is_account else None
+    if not is_account:  # The library adds those of OPENAI_CUSTOM_HEADERS.
+        client._custom_headers = headers
     return client
 
 
@@ -215,6 +223,9 @@ class _Call:
             raise ProviderError("provider_down") from e
         except AddressRefusedError as e:
             raise ProviderError("address_refused") from e
+        except (UnicodeEncodeError, httpx2.LocalProtocolError):
+            # A header cannot be sent. Without its cause, which quotes it.
+            raise ProviderError("provider_auth") from None
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 

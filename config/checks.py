@@ -10,6 +10,8 @@ config.E003  https, but no proxy is trusted that could speak it
 config.E004  every host name is accepted
 config.E005  pages of every origin, or of one without https, may send commands
 config.E006  every address is trusted as a proxy
+config.E020  a key, an id or an address has characters that cannot be sent: an error of the settings
+             (config/env_headers.py), so that nothing starts with it
 config.W002  the address that people use is not encrypted
 
 The errors are those of a site that others use (HOLDFAST_URL); `up`, `web` and `work` do not start

@@ -17,7 +17,7 @@ from django.db.utils import Error as DatabaseProblem
 from accounts.key_checks import key_messages
 from accounts.provider_keys import versions_stored
 from chat.catalogue import get_catalogue, reset_catalogue
-from chat.endpoints import configured
+from chat.endpoints import Endpoint, configured
 from chat.outbox import ANSWERS_QUEUE
 from config import data_folder
 from config.health import database_problem
@@ -182,10 +182,10 @@ async def _workers() -> list[Finding]:
 
 
 async def _models() -> list[Finding]:
-    endpoints = configured()
+    endpoints, catalogue = configured(), get_catalogue()
     try:
         async with asyncio.timeout(MODEL_TIMEOUT_S):
-            models = await get_catalogue().models()
+            models = await catalogue.models()
     except TimeoutError:
         return [Finding("models", "problem", "no endpoint answered in time")]
     finally:
@@ -193,15 +193,24 @@ async def _models() -> list[Finding]:
     found = []
     for endpoint in endpoints:
         count = sum(model.endpoint.name == endpoint.name for model in models)
-        if not count and endpoint.optional:
-            continue
-        where = urlsplit(endpoint.base_url).hostname
-        if count:
-            found.append(Finding("models", "ok", f"{endpoint.name} at {where}: {count} models"))
-        else:
-            text, hint = f"{endpoint.name} at {where} lists no model", "Check its address and key."
-            found.append(Finding("models", "problem", text, hint))
+        if count or not endpoint.optional:
+            found.append(_endpoint(endpoint, count, catalogue.problem(endpoint)))
     return found or _no_endpoint()
+
+
+def _endpoint(endpoint: Endpoint, count: int, problem: str) -> Finding:
+    """A list that cannot be read is no fault where the models are named by hand."""
+    text = f"{endpoint.name} at {urlsplit(endpoint.base_url).hostname}"
+    hint = "Check its address and key. If it has no list of models, name them in HOLDFAST_MODELS."
+    if endpoint.named:
+        text += f": {count} models named by HOLDFAST_MODELS"
+        return Finding("models", "ok", f"{text} ({problem})" if problem else text)
+    if not count:
+        return Finding("models", "problem", f"{text} lists no model ({problem or 'slow'})", hint)
+    if problem:
+        text += f": the model of HOLDFAST_DEFAULT_MODEL alone, because {problem}"
+        return Finding("models", "warning", text, hint)
+    return Finding("models", "ok", f"{text}: {count} models")
 
 
 def _no_endpoint() -> list[Finding]:

@@ -162,13 +162,20 @@ def email_settings(url: str) -> dict[str, object]:
         raise ImproperlyConfigured(
             "EMAIL_URL must look like smtp+tls://user:password@mail.example.org:587."
         )
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii() or not (user + password).isprintable():
+        # Python's mail library sends no others.
+        raise ImproperlyConfigured(
+            "EMAIL_URL has a user or password with characters outside printable ASCII, which "
+            "cannot be sent. Copy them again, each on one line, or choose another password."
+        )
     usual = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
     return {
         "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "EMAIL_HOST": parts.hostname,
         "EMAIL_PORT": port or usual[parts.scheme],
-        "EMAIL_HOST_USER": unquote(parts.username or ""),
-        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_HOST_USER": user,
+        "EMAIL_HOST_PASSWORD": password,
         "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
         "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
     }

@@ -165,7 +165,7 @@ CACHES = {
 }
 
 # --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
-EMAIL_URL = env_secret(env, "EMAIL_URL")
+EMAIL_URL = env_secret(env, "EMAIL_URL").strip()
 EMAIL_TIMEOUT = 20
 if EMAIL_URL:
     vars().update(email_settings(EMAIL_URL))

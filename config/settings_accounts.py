@@ -4,7 +4,8 @@ from typing import Any
 
 from environs import validate
 
-from config.env import env_secret, site_of
+from config.env import site_of
+from config.env_headers import env_line, env_secret_line
 from config.environment import HTTPS, env
 
 # --- Accounts (allauth): who may sign in, and how ---
@@ -44,22 +45,22 @@ SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {
     "google": {"SCOPE": ["profile", "email"], "OAUTH_PKCE_ENABLED": True, "APPS": []},
     "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []},
 }
-if GITHUB_CLIENT_ID := env.str("GITHUB_CLIENT_ID", ""):
+if GITHUB_CLIENT_ID := env_line(env, "GITHUB_CLIENT_ID"):
     SOCIALACCOUNT_PROVIDERS["github"]["APPS"] = [
-        {"client_id": GITHUB_CLIENT_ID, "secret": env_secret(env, "GITHUB_CLIENT_SECRET")}
+        {"client_id": GITHUB_CLIENT_ID, "secret": env_secret_line(env, "GITHUB_CLIENT_SECRET")}
     ]
-if GOOGLE_CLIENT_ID := env.str("GOOGLE_CLIENT_ID", ""):
+if GOOGLE_CLIENT_ID := env_line(env, "GOOGLE_CLIENT_ID"):
     SOCIALACCOUNT_PROVIDERS["google"]["APPS"] = [
-        {"client_id": GOOGLE_CLIENT_ID, "secret": env_secret(env, "GOOGLE_CLIENT_SECRET")}
+        {"client_id": GOOGLE_CLIENT_ID, "secret": env_secret_line(env, "GOOGLE_CLIENT_SECRET")}
     ]
-OIDC_ISSUER = env.str("OIDC_ISSUER", "")
-if OIDC_CLIENT_ID := env.str("OIDC_CLIENT_ID", ""):
+OIDC_ISSUER = env_line(env, "OIDC_ISSUER")
+if OIDC_CLIENT_ID := env_line(env, "OIDC_CLIENT_ID"):
     SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
         {
             "provider_id": "oidc",
             "name": env.str("OIDC_NAME", "Single sign-on"),
             "client_id": OIDC_CLIENT_ID,
-            "secret": env_secret(env, "OIDC_CLIENT_SECRET"),
+            "secret": env_secret_line(env, "OIDC_CLIENT_SECRET"),
             # By HTTP Basic, which every provider must take; the body is an extra that some refuse.
             "settings": {"server_url": OIDC_ISSUER, "token_auth_method": "client_secret_basic"},
         }

@@ -2,7 +2,8 @@
 
 from environs import validate
 
-from config.env import env_secret
+from config.env_headers import env_key, env_line, env_url
+from config.env_models import named_models
 from config.environment import env
 
 # --- Workers ---
@@ -17,12 +18,17 @@ MODEL_CONNECT_TIMEOUT_MS = env.int("MODEL_CONNECT_TIMEOUT_MS", 10_000)
 MODEL_FIRST_TOKEN_TIMEOUT_MS = env.int("MODEL_FIRST_TOKEN_TIMEOUT_MS", 60_000)
 MODEL_STALL_TIMEOUT_MS = env.int("MODEL_STALL_TIMEOUT_MS", 30_000)
 BACKGROUND_CALLS = env.bool("HOLDFAST_BACKGROUND_CALLS", True)
-DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "")
-OPENAI_API_KEY = env_secret(env, "OPENAI_API_KEY")
-OPENAI_BASE_URL = env.str("OPENAI_BASE_URL", "")
-OPENROUTER_API_KEY = env_secret(env, "OPENROUTER_API_KEY")
-OPENROUTER_BASE_URL = env.str("OPENROUTER_BASE_URL", "") or "https://openrouter.ai/api/v1"
-OLLAMA_HOST = env.str("OLLAMA_HOST", "")
+DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "").strip()
+# By endpoint, the models that count in place of its list, each with its window or None.
+NAMED_MODELS = named_models(env.list("HOLDFAST_MODELS", []))
+OPENAI_API_KEY = env_key(env, "OPENAI_API_KEY")
+OPENAI_BASE_URL = env_url(env, "OPENAI_BASE_URL")
+# Of the operator's account, for OPENAI_BASE_URL alone.
+OPENAI_ORG_ID = env_line(env, "OPENAI_ORG_ID")
+OPENAI_PROJECT_ID = env_line(env, "OPENAI_PROJECT_ID")
+OPENROUTER_API_KEY = env_key(env, "OPENROUTER_API_KEY")
+OPENROUTER_BASE_URL = env_url(env, "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1")
+OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
 # Whether people's own keys may be for private networks: accounts/public_addresses.py.
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
 # Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.

@@ -3,19 +3,20 @@
 from environs import validate
 
 from config.env import env_secret, site_of
+from config.env_headers import env_key, env_url, header_value
 from config.environment import env
 
 # --- Payments by Stripe: offered when there is a key (billing/stripe_api.py) ---
-STRIPE_SECRET_KEY = env_secret(env, "STRIPE_SECRET_KEY")
+STRIPE_SECRET_KEY = env_key(env, "STRIPE_SECRET_KEY")
 # More than one while they are rotated, separated by commas.
 STRIPE_WEBHOOK_SECRETS = [
-    secret.strip()
+    header_value("STRIPE_WEBHOOK_SECRET", secret, spaces=False)
     for secret in env_secret(env, "STRIPE_WEBHOOK_SECRET").split(",")
     if secret.strip()
 ]
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", "") or "https://api.stripe.com"
+STRIPE_API_BASE = env_url(env, "STRIPE_API_BASE", "https://api.stripe.com")
 # Where Checkout's pages are: Stripe's own, or a domain of yours that you have set up there.
-STRIPE_CHECKOUT_URL = env.str("STRIPE_CHECKOUT_URL", "") or "https://checkout.stripe.com"
+STRIPE_CHECKOUT_URL = env_url(env, "STRIPE_CHECKOUT_URL", "https://checkout.stripe.com")
 STRIPE_RECONCILE_MINUTES = env.int("STRIPE_RECONCILE_MINUTES", 5, validate=validate.Range(1, 1_440))
 CHECKOUT_ORIGINS = [site_of(STRIPE_CHECKOUT_URL)] if STRIPE_SECRET_KEY else []
 

@@ -18,6 +18,7 @@ from accounts.key_encryption import decryption_allowed
 from accounts.key_providers import PROVIDERS, shape_problem
 from accounts.models import ProviderKey, SecurityEvent, User
 from tests.fake_model import running_fake_model
+from tests.spoken_model import spoken_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -472,7 +473,7 @@ def test_of_a_list_only_what_we_know_is_kept():
     entries = [
         {"id": "a", "created": 1, "secret": "x", "name": "A\x00", "context_length": "many"},
         {"id": "b", "created": 2, "top_provider": {"context_length": 9, "x": 1}, "name": "Bee"},
-        {"id": key}, {"id": "c", "name": f"it is {key}"}, {"id": "d" * 500}, {"id": 5}, "e", None,
+        {"id": key}, {"id": "c", "name": f"it is {key}"}, {"id": "d" * 500}, {"id": 5}, 5, None,
         {"id": "f", "architecture": {"output_modalities": ["image"]}},
     ]  # fmt: skip
     assert trimmed({"data": entries}, key, "openai") == [
@@ -483,3 +484,94 @@ def test_of_a_list_only_what_we_know_is_kept():
     assert trimmed({"data": [{"id": "models/gemini-x"}]}, key, "google") == [{"id": "gemini-x"}]
     for wrong in (None, {}, {"data": 5}, "x", {"error": []}):
         assert trimmed(wrong, key, "openai") is None
+
+
+# Services without a list of models
+
+
+@pytest.fixture
+def unlisted(fake):
+    """A service that answers one model, and lists none."""
+
+    def refuses(asked):
+        if asked["model"] == "sonar-pro":
+            return None
+        return 404, {"error": {"message": "no such model", "code": "model_not_found"}}
+
+    with spoken_model() as model:
+        model.refuses = refuses
+        yield model
+
+
+@pytest.mark.parametrize(
+    "listing", [None, (200, "text/html", b"<p>"), (200, "a/b", b'{"data":[]}')]
+)
+def test_a_service_without_a_list_is_used_by_names_entered_by_hand(me, unlisted, listing):
+    unlisted.listing = listing
+    fields = custom(unlisted)
+    shown = text_of(add(me, "custom", **fields))
+    assert "gives no list of its models" in shown and "no OpenAI-compatible" not in shown
+    assert not ProviderKey.objects.exists()
+    shown = text_of(add(me, "custom", **fields, models="sonar-por"))
+    assert "does not know the model “sonar-por”" in shown and not ProviderKey.objects.exists()
+    shown = text_of(add(me, "custom", **fields, models="sonar-pro, sonar,sonar-pro"))
+    assert "works and is saved" in shown
+    row = ProviderKey.objects.get()
+    assert [entry["id"] for entry in row.model_list] == ["sonar-pro", "sonar"]
+    assert 'value="sonar-pro, sonar"' in me.get(f"{PAGE}?replace={row.id}").content.decode()
+
+
+def test_names_entered_by_hand_outlive_every_look(me, unlisted):
+    add(me, "custom", **custom(unlisted, models="sonar-pro"))
+    row = ProviderKey.objects.get()
+    for wanted in (ProviderKey.Check.LIST, ProviderKey.Check.FULL):
+        provider_keys.want_check(row, wanted)
+        look_again()
+        row.refresh_from_db()
+        assert (row.status, row.check_wanted) == (Status.OK, "")
+        assert [entry["id"] for entry in row.model_list] == ["sonar-pro"]
+    unlisted.lists({"data": [{"id": "a"}, {"id": "sonar-pro", "context_length": 9000}]})
+    provider_keys.want_check(row, ProviderKey.Check.LIST)
+    look_again()
+    row.refresh_from_db()
+    assert [entry["id"] for entry in row.model_list] == ["sonar-pro", "a"]
+    assert row.model_list[0]["context_length"] == 9000
+    # Its list says nothing of a key that was refused.
+    unlisted.listing = None
+    ProviderKey.objects.update(status=Status.INVALID)
+    provider_keys.want_check(row, ProviderKey.Check.LIST)
+    look_again()
+    row.refresh_from_db()
+    assert row.status == Status.INVALID
+
+
+def test_a_refused_key_is_told_where_there_is_no_list(me, unlisted):
+    unlisted.refuses = lambda asked: (401, {"error": {"message": "bad key"}})
+    for models in ("", "sonar-pro"):
+        shown = text_of(add(me, "custom", **custom(unlisted, models=models)))
+        assert "does not know this key" in shown and not ProviderKey.objects.exists()
+
+
+@pytest.mark.parametrize("models", ["a" * 201, ",".join(map(str, range(51))), "a\u202eb"])
+def test_names_that_cannot_be_are_refused(me, fake, models):
+    shown = text_of(add(me, "custom", **custom(fake, models=models)))
+    assert "name of a model" in shown or "too many" in shown
+    assert not ProviderKey.objects.exists() and fake.state.connections == 0
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-proj-abc…defghijklmnopq",
+        "sk-proj-abcdefghi\njklmnopqrst",
+        "sk-proj-abc\u200bdefghijklmnop",
+        "sk-proj-abcdefgh\u00a0ijklmnopq",
+        "sk-proj-abcdefghij\x00klmnopq",
+        "\uff53\uff4b-proj-abcdefghijklmnop",
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "custom"])
+def test_a_key_that_no_header_carries_is_refused_before_it_is_sent(me, fake, provider, key):
+    shown = text_of(add(me, provider, key, **(custom(fake) if provider == "custom" else {})))
+    assert "no special letters" in shown or "Null characters" in shown
+    assert fake.state.connections == 0 and not ProviderKey.objects.exists()

@@ -3,11 +3,14 @@
 import asyncio
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
-from chat.catalogue import Catalogue, UnknownModelError, get_catalogue
+from chat.catalogue import Catalogue, UnknownModelError, get_catalogue, reset_catalogue
 from chat.endpoints import Endpoint, configured
 from chat.model_families import is_chat_model, known_window, pretty_name
+from config.env_models import named_models
 from tests.fake_model import running_fake_model
+from tests.spoken_model import spoken_model
 
 DOWN = Endpoint("ollama", "http://127.0.0.1:9/v1", "x", optional=True)
 
@@ -142,3 +145,138 @@ def test_families():
         assert not is_chat_model(name)
     for name in ("gpt-4o", "Mistral-7B-Instruct", "o3", "qwen3:8b", "claude-sonnet-4.5"):
         assert is_chat_model(name)
+
+
+# Services without a list
+
+
+@pytest.fixture
+def spoken():
+    with spoken_model() as model:
+        yield model
+
+
+HTML = (200, "text/html", b"<html>hi</html>")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        None,
+        HTML,
+        (200, "application/json", b'{"data": []}'),
+        (200, "application/json", b"[]"),
+        (200, "application/json", b'{"data": null}'),
+        (200, "application/json", b"null"),
+        (401, "application/json", b"{}"),
+        (405, "text/plain", b"no"),
+        (500, "application/json", b"{}"),
+        (200, "application/json", b'{"data": [{"id": ""}, {}, 7, {"id": null}]}'),
+    ],
+)
+@pytest.mark.parametrize("wanted", ["openai/sonar-pro", "sonar-pro"])
+async def test_the_default_is_there_where_the_service_has_no_list(
+    spoken, settings, listing, wanted
+):
+    spoken.listing, settings.DEFAULT_MODEL = listing, wanted
+    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k"), DOWN])
+    assert await ids(catalogue) == ["openai/sonar-pro"]
+    assert await catalogue.default_id() == "openai/sonar-pro"
+    assert (await catalogue.find("openai/sonar-pro")).name == "Sonar Pro"
+
+
+async def test_a_slow_list_does_not_keep_the_default_away(spoken, settings):
+    spoken.lists({"data": [{"id": "a"}]})
+    spoken.listing_takes_s, settings.DEFAULT_MODEL = 3.0, "openai/a"
+    assert await ids(Catalogue([Endpoint("openai", spoken.base_url, "k")])) == ["openai/a"]
+
+
+async def test_a_default_that_its_list_does_not_have_is_none(spoken, settings):
+    spoken.lists({"data": [{"id": "a"}]})
+    settings.DEFAULT_MODEL = "openai/gone"
+    gone = Endpoint("openrouter", "http://127.0.0.1:9/v1", "k")
+    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k"), gone])
+    assert (await ids(catalogue), await catalogue.default_id()) == (["openai/a"], "openai/a")
+    settings.DEFAULT_MODEL = "gone/from/here"  # it is not of an endpoint, but a name with slashes
+    assert await ids(catalogue) == ["openai/a", "openrouter/gone/from/here"]
+
+
+async def test_nobody_is_taken_at_their_word_for_ollama_that_is_not_there(settings):
+    settings.DEFAULT_MODEL = "ollama/qwen3"
+    assert await ids(Catalogue([DOWN])) == []
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_models_named_by_hand_count_in_place_of_the_list(spoken, is_listed):
+    if is_listed:
+        spoken.lists({"data": [{"id": "other"}, {"id": "sonar", "context_length": 64_000}]})
+    named = (("sonar-pro", 200_000), ("sonar", None), ("whisper-chat", None))
+    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k", named=named)])
+    models = await catalogue.models()
+    assert [(model.provider_name, model.context_tokens) for model in models] == [
+        ("sonar-pro", 200_000),
+        ("sonar", 64_000 if is_listed else 8_192),
+        ("whisper-chat", 8_192),
+    ]
+    assert await catalogue.default_id() == "openai/sonar-pro"
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ([{"id": "a"}, {"id": "b"}], ["a", "b"]),
+        (["a", "b"], ["a", "b"]),
+        ({"data": ["a", {"id": "b"}, {"id": "a"}, "b"]}, ["a", "b"]),
+        ({"models": [{"name": "a"}, {"model": "b"}]}, ["a", "b"]),
+        ({"object": "list", "data": None, "models": [{"id": "a"}]}, ["a"]),
+        ({"result": [{"id": "x", "name": "@cf/meta/llama"}]}, ["x"]),
+        ({"data": {"models": [{"id": "a"}]}}, ["a"]),
+        (
+            {"data": [{"id": " a "}, {"id": "b\n\x00c"}, {"id": "x" * 999}, {"object": "model"}]},
+            ["a"],
+        ),
+        ({"data": [{"id": "a", "created": "2026-01-01"}, {"id": "b", "created": 3}]}, ["a", "b"]),
+        ({"data": [{"id": "a", "context_length": True, "architecture": 7}]}, ["a"]),
+    ],
+)
+async def test_it_reads_lists_in_other_forms(spoken, document, found):
+    spoken.lists(document)
+    catalogue = Catalogue([Endpoint("other", spoken.base_url, "k")])
+    assert await ids(catalogue) == [f"other/{name}" for name in found]
+
+
+async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
+    monkeypatch.setattr("chat.catalogue.RETRY_S", 0)
+    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k")])
+    for _ in range(3):
+        await catalogue.models()
+    assert [record.message for record in caplog.records] == [
+        "openai: its list of models could not be read: status 404"
+    ]
+
+
+def test_names_by_hand_are_read_from_the_environment():
+    assert named_models(
+        ["openai/sonar-pro=200000", " openai/a ", "ollama/llama3:8b", "openai/a", ""]
+    ) == {
+        "openai": [("sonar-pro", 200_000), ("a", None)],
+        "ollama": [("llama3:8b", None)],
+    }
+    for wrong in ("sonar", "nobody/a", "openai/", "openai/a\nb"):
+        with pytest.raises(ImproperlyConfigured, match="HOLDFAST_MODELS"):
+            named_models([wrong])
+
+
+async def test_the_page_sends_to_a_service_without_a_list(worker, alice, settings, spoken):
+    settings.OPENAI_BASE_URL, settings.DEFAULT_MODEL = spoken.base_url, "openai/sonar-pro"
+    await reset_catalogue()
+    listed = (await alice.client.get("/api/models")).json()
+    assert ([model["id"] for model in listed["models"]], listed["default"]) == (
+        ["openai/sonar-pro"],
+        "openai/sonar-pro",
+    )
+    _, reply = await alice.send("Hi", model="openai/sonar-pro")
+    assert str((await alice.settled(reply)).text) == "Hello"
+    settings.NAMED_MODELS = {"openai": [("sonar", None)]}
+    listed = (await alice.client.get("/api/models")).json()
+    assert [model["id"] for model in listed["models"]] == ["openai/sonar"]

@@ -353,3 +353,35 @@ async def test_only_one_file_imports_the_library():
         if re.search(r"^\s*(import|from) openai", path.read_text(), re.MULTILINE)
     }
     assert found == {"providers.py"}
+
+
+@pytest.mark.parametrize("key", ["sk-abc\u2026def", "sk-abc\r\nX-Evil: 1", "sk abc", "", "sk-\x00"])
+async def test_a_key_that_no_header_carries_is_the_keys_fault_and_is_not_sent(fake, key):
+    fake.reset()
+    endpoint = Endpoint("openai", fake.base_url, key)
+    error, _ = await failure(Model("openai/script/known", "Known", endpoint, 8192), "Hi")
+    assert (error.code, error.permanent, fake.requests) == ("provider_auth", True, [])
+
+
+async def test_what_is_of_the_operators_account_goes_to_its_provider_alone(
+    fake, settings, monkeypatch
+):
+    settings.OPENAI_ORG_ID, settings.OPENAI_PROJECT_ID = "org-1", "proj-1"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gate: secret")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-environment")
+    fake.reset()
+    endpoints = [
+        Endpoint("openai", fake.base_url, "sk-a"),
+        Endpoint("openrouter", fake.openrouter_url, "sk-b"),
+        Endpoint("ollama", fake.base_url, "sk-c"),
+        Endpoint("my-openai", fake.base_url, "sk-d", owner="a" * 32, own_provider="openai"),
+    ]
+    for endpoint in endpoints:
+        await answer(Model(f"{endpoint.name}/script/known", "K", endpoint, 8192), "[[tokens=1]] a")
+    await close_clients()
+    told = [
+        [asked["headers"].get(name) for name in ("openai-organization", "openai-project", "x-gate")]
+        for asked in fake.requests
+    ]
+    assert told == [["org-1", "proj-1", "secret"]] + [[None] * 3] * 3
+    assert [asked["headers"].get("x-title") for asked in fake.requests][1] == "Holdfast"

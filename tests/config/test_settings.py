@@ -15,7 +15,7 @@ from config.env import data_path, embedded_redis_url, env_secret, generated_secr
 from tests.stack import clean_environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
-READ = re.compile(r'env(?:\.\w+|_secret)\(\s*(?:env, )?"([A-Z_]+)"')
+READ = re.compile(r'env(?:\.\w+|_\w+)\(\s*(?:env, )?"([A-Z_]+)"')
 # Read before any file, or set by one part for another: in the second table of the docs only.
 INTERNAL = {"HOLDFAST_ENV_FILE", "HOLDFAST_EMBEDDED_MODEL_URL", "HOLDFAST_SUPERVISED"}
 

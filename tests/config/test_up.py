@@ -220,6 +220,16 @@ REFUSED = {
     ),
     "a wrong number": ({"HOLDFAST_WORKERS": "many"}, {}, "HOLDFAST_WORKERS"),
     "a wrong address": ({"HOLDFAST_URL": "chat.example.org"}, {}, "HOLDFAST_URL must look like"),
+    "a key that no header carries": (
+        {"OPENAI_API_KEY": "sk-abc\u2026def"},
+        {},
+        "OPENAI_API_KEY has a character that no key has (U+2026, horizontal ellipsis) at place 7",
+    ),
+    "a model's address with a space": (
+        {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "https://llm.example.org /v1"},
+        {},
+        "OPENAI_BASE_URL must be an address",
+    ),
     "no usable model": ({"HOLDFAST_EMBEDDED_MODEL": "False", "OLLAMA_HOST": "off"}, {}, "model"),
     "two secrets": ({"SECRET_KEY": "a", "SECRET_KEY_FILE": "/b"}, {}, "Both SECRET_KEY and"),
 }

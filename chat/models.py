@@ -204,8 +204,12 @@ class MessageText(models.Model):
     text = models.TextField()
     words = models.TextField()
     said_at = models.DateTimeField()
+    # By which cut `words` was made: VERSION of chat/search_words.py. None is before that was noted,
+    # and lets SQLite add the column without making the table, and losing its triggers, anew.
+    words_version = models.SmallIntegerField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["words_version"], name="message_text_words_version")]
         constraints = [
             # A message's id is made by a browser: only within a chat it is surely its own.
             models.UniqueConstraint(fields=["chat", "message_id"], name="message_text_once")

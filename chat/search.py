@@ -21,7 +21,7 @@ from chat.chat_lists import chat_json
 from chat.errors import SearchTooSlow
 from chat.models import Chat, MessageText
 from chat.search_query import candidates
-from chat.search_words import Term, read_query, words_of
+from chat.search_words import Term, readings, words_of
 from chat.snippets import Part, highlighted, snippet
 
 MAX_CHATS = 20
@@ -48,21 +48,27 @@ def search(owner: User, query: str) -> list[dict[str, Any]]:
 
     Parts are [text, whether it matched]. The best chat comes first. Raises SearchTooSlow.
     """
-    terms = read_query(query)
+    with _time_limit():
+        for terms in readings(query):
+            if results := _results_of(owner, terms):
+                return results
+    return []
+
+
+def _results_of(owner: User, terms: list[Term]) -> list[dict[str, Any]]:
     if not any(not term.is_excluded for term in terms):
         return []
     found: dict[Any, Found] = {}
-    with _time_limit():
-        _search_titles(owner, terms, found)
-        for message in candidates(owner, terms):
-            hit = found.setdefault(message.chat_id, Found(message.chat_id))
-            if len(hit.messages) < MESSAGES_OF_CHAT:
-                hit.messages.append((message.id, message.score))
-        for hit in found.values():
-            best = hit.messages[0][1] if hit.messages else 0.0
-            hit.score = best + (TITLE_SCORE if hit.title else 0.0)
-        shown = sorted(found.values(), key=lambda hit: hit.score, reverse=True)[:MAX_CHATS]
-        return _results(owner, shown, terms)
+    _search_titles(owner, terms, found)
+    for message in candidates(owner, terms):
+        hit = found.setdefault(message.chat_id, Found(message.chat_id))
+        if len(hit.messages) < MESSAGES_OF_CHAT:
+            hit.messages.append((message.id, message.score))
+    for hit in found.values():
+        best = hit.messages[0][1] if hit.messages else 0.0
+        hit.score = best + (TITLE_SCORE if hit.title else 0.0)
+    shown = sorted(found.values(), key=lambda hit: hit.score, reverse=True)[:MAX_CHATS]
+    return _results(owner, shown, terms)
 
 
 def _search_titles(owner: User, terms: list[Term], found: dict[Any, Found]) -> None:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from chat.events import MessageCompleted, MessageCreated, MessageError
 from chat.models import Chat, MessageText
-from chat.search_words import searchable
+from chat.search_words import VERSION, searchable
 from streams.log import Entry, get_log
 
 logger = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ def _texts(entries: list[Entry]) -> list[MessageText]:
             role=role,
             text=text.replace("\x00", ""),  # PostgreSQL keeps no NUL.
             words=searchable(text),
+            words_version=VERSION,
             said_at=datetime.fromtimestamp(entry.ms / 1000, UTC),
         )
     return list(found.values())
@@ -124,7 +125,7 @@ def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: b
             batch_size=50,
             update_conflicts=True,
             unique_fields=["chat", "message_id"],
-            update_fields=["owner", "role", "text", "words", "said_at"],
+            update_fields=["owner", "role", "text", "words", "words_version", "said_at"],
         )
         now.searchable_to = to
         if is_last and now.search_due_at == chat.search_due_at:

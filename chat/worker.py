@@ -23,7 +23,7 @@ from accounts import key_upkeep
 from accounts.key_encryption import decryption_allowed
 from billing import chores as billing_chores
 from billing import payment_chores
-from chat import bills, erasing, search_index, titles, work_orders
+from chat import bills, erasing, search_index, search_recut, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.ends import EndSweep, tell_end
 from chat.generation import Generation, Outcome
@@ -240,6 +240,7 @@ class Worker:
     async def _make_searchable(self) -> None:
         """Put what was said into the index of search: see `chat.search_index`."""
         await search_index.catch_up()
+        await alone("recut", search_recut.step_when_due)
 
     async def _see_to_money(self) -> None:
         """Holds that a crash left, what models cost now, and the chores of billing."""

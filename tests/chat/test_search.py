@@ -2,21 +2,25 @@
 
 import asyncio
 import itertools
+import json
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from accounts.models import User
-from chat import guest_chats, search_index
+from chat import guest_chats, search_index, search_recut
 from chat.errors import SearchTooSlow
 from chat.models import Chat, MessageText
 from chat.search import _time_limit, search
-from chat.search_words import searchable
+from chat.search_words import VERSION, searchable
+from chat.worker import Worker
 from tests.fake_model import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -198,6 +202,7 @@ def make_texts(owner, *texts, days_ago=0):
             role="user",
             text=text,
             words=searchable(text),
+            words_version=VERSION,
             said_at=at,
         )
         for text in texts
@@ -289,7 +294,7 @@ def test_a_phrase_an_exclusion_and_a_half_typed_word(owner):
     }
     assert texts_found(owner, '"blue whale"') == ["the blue whale sings"]
     assert texts_found(owner, "whale -sings ") == ["the whale is blue"]
-    assert texts_found(owner, "-sings") == []
+    assert texts_found(owner, "-sings") == ["the blue whale sings"]  # There is nothing else to it.
 
 
 def test_the_better_and_the_newer_come_first(owner):
@@ -326,3 +331,106 @@ def test_it_gives_up_in_time(owner, settings):
         cursor.execute(slow)
     make_texts(owner, "quick")
     assert texts_found(owner, "quick") == ["quick"]
+
+
+# Neighbours of what was reported: each query, and which of the texts it finds
+
+
+QUERIES = Path(__file__).parent.parent / "vectors" / "search" / "queries.json"
+
+
+@pytest.mark.parametrize("case", json.loads(QUERIES.read_text()), ids=lambda case: case["id"])
+def test_it_finds_it_as_people_write_it(owner, case):
+    texts, queries = case["texts"], case["queries"]
+    make_texts(owner, *texts)
+    wrong = {}
+    for query, places in queries.items():
+        results = search(owner, query)
+        found = {one["id"] for result in results for one in result["messages"]}
+        by_id = {str(row.message_id): texts.index(row.text) for row in MessageText.objects.all()}
+        if (seen := sorted(by_id[pk] for pk in found)) != places:
+            wrong[query] = seen
+        for result in results:
+            for one in result["messages"]:
+                assert any(hit for _, hit in one["snippet"]), (query, one["snippet"])
+    assert wrong == {}
+
+
+def test_titles_are_found_as_texts_are(owner):
+    for title in ("git push --force", "초등학교 앞", "C++ or C#"):
+        Chat.objects.create(id=uuid.uuid4(), owner=owner, title=title, updated_at=timezone.now())
+    for query, title in (
+        ("push --force", "git push --force"),
+        ("학교", "초등학교 앞"),
+        ("c++", "C++ or C#"),
+    ):
+        [result] = search(owner, query)
+        assert "".join(part for part, _ in result["title"]) == title
+        assert any(hit for _, hit in result["title"])
+
+
+# A release that cuts texts into words in another way
+
+
+def as_before(rows):
+    """What an older release left: words by another cut, and no version."""
+    for row in rows:
+        row.words, row.words_version = row.text.lower().replace("에서", " "), None
+        row.save()
+
+
+def test_texts_are_cut_anew_in_bounded_steps(owner, monkeypatch):
+    monkeypatch.setattr(search_recut, "ROWS_AT_A_TIME", 3)
+    rows = make_texts(owner, *(f"학교에서 {number}" for number in range(7)))
+    as_before(rows)
+    assert texts_found(owner, "교에서") == []
+    steps = []
+    while done := async_to_sync(search_recut.step)():
+        steps.append(done)
+    assert steps == [3, 3, 1]
+    assert len(texts_found(owner, "교에서")) == 3  # of one chat
+    assert set(MessageText.objects.values_list("words_version", flat=True)) == {VERSION}
+    monkeypatch.setattr(search_recut, "ROWS_AT_A_TIME", 100)
+    monkeypatch.setattr(search_recut, "CHARS_AT_A_TIME", 10)
+    MessageText.objects.update(words_version=VERSION - 1)
+    assert async_to_sync(search_recut.step)() == 2
+
+
+def test_a_text_that_becomes_another_one_meanwhile_keeps_its_words(owner):
+    [row] = make_texts(owner, "old text")
+    as_before([row])
+    MessageText.objects.filter(id=row.id).update(text="new text", words="new text")
+    search_recut._store(row.id, "old text", "old text")
+    row.refresh_from_db()
+    assert (row.words, row.words_version) == ("new text", None)
+
+
+async def test_a_worker_catches_up_with_what_an_older_release_left(no_worker, alice, monkeypatch):
+    monkeypatch.setattr(search_recut, "_look_at", 0.0)
+    await alice.send("학교에서")
+    await search_index.catch_up()
+    await sync_to_async(lambda: as_before(list(MessageText.objects.all())))()
+    assert [result["messages"] for result in await look(alice, "학교에")] == [[]]  # its title
+    running = Worker()
+    task = asyncio.create_task(running.run())
+    async with asyncio.timeout(30):
+        while not [result for result in await look(alice, "학교에") if result["messages"]]:
+            await asyncio.sleep(0.05)
+    running.leave()
+    await task
+
+
+def test_the_column_is_added_without_losing_what_keeps_the_index(owner):
+    """SQLite makes a table anew for most changes, and its triggers are then gone."""
+    [row] = make_texts(owner, "zebra")
+    before, after = ("chat", "0008_what_waiting_replies_wait_for"), ("chat", "0009_words_version")
+    try:
+        MigrationExecutor(connection).migrate([before])
+        MigrationExecutor(connection).migrate([after])
+        row.refresh_from_db()
+        assert row.words_version is None
+        MessageText.objects.filter(id=row.id).update(words="okapi", text="okapi")
+        assert texts_found(owner, "okapi") == ["okapi"] and texts_found(owner, "zebra") == []
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())

@@ -1,6 +1,7 @@
 """How texts and queries are cut into words, and what is shown of a match. No database."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.search_query import _fts5, _tsquery
-from chat.search_words import MAX_TERMS, Term, read_query, searchable, word_spans, words_of
+from chat.search_words import (
+    MAX_TERMS,
+    Term,
+    read_query,
+    readings,
+    searchable,
+    word_spans,
+    words_of,
+)
 from chat.snippets import (
     GLANCED_AT_CHARS,
     LOOKED_AT_CHARS,
@@ -42,6 +51,41 @@ def test_the_words_of_a_text(case):
 )
 def test_what_a_query_asks_for(query, terms):
     assert read_query(query) == terms
+
+
+@pytest.mark.parametrize(
+    ("query", "terms"),
+    [
+        ("git push --force", [Term(("git",)), Term(("push",)), Term(("force",), is_prefix=True)]),
+        ("밤 학교", [Term(("밤",), is_prefix=True), Term(("학교",), is_prefix=True)]),
+        ("학교에서 ", [Term(("학교", "교에", "에서"))]),
+        ('"학교에 가다"', [Term(("학교", "교에", "에", "가다"))]),
+        ("1,234.56", [Term(("1234", "56"), is_prefix=True)]),
+        ('"at 1,234"', [Term(("at", "1", "234", "1234"))]),
+        ("c++", [Term(("c", "plusplus"))]),
+        ("x " * 20, [Term(("x",))] * MAX_TERMS),
+    ],
+)
+def test_what_a_query_asks_for_beyond_words(query, terms):
+    assert read_query(query) == terms
+
+
+def test_a_dash_may_be_an_option_or_leave_out():
+    ls, la = Term(("ls",)), Term(("dashla",), is_prefix=True)
+    assert readings("ls -la") == [[ls, la], [ls, Term(("la",), is_excluded=True)]]
+    assert readings("-la") == [[la], [Term(("la",), is_prefix=True)]]
+    assert readings("a -b=c")[0][1] == Term(("dashb", "b", "c"), is_prefix=True)
+    assert readings("ls") == [[Term(("ls",), is_prefix=True)]]
+
+
+@given(st.text(alphabet="a1e\u0301ßｶﾞ가각ᄒ\u1161\u11a8ก\u0e33์ー,.-+# x…™\u200b", max_size=40))
+def test_any_run_of_words_leads_back_to_where_it_was_written(text):
+    spans = word_spans(text)
+    for word, start, end in spans:
+        assert 0 <= start < end <= len(text)
+        assert word.isalnum() and word == word.lower()
+    # However its letters are put together.
+    assert words_of(unicodedata.normalize("NFC", text)) == [word for word, _, _ in spans]
 
 
 @given(st.text(max_size=400))

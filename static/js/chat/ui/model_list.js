@@ -1,5 +1,6 @@
 // A searchable list of models: a combobox with a listbox.
 import { html, useId, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { hasAll, wordsOf } from "../plain_letters.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
@@ -10,8 +11,8 @@ export function ModelList({ models, selected, pick, close }) {
   const [query, setQuery] = useState("");
   const [active, setActive] = useState(Math.max(0, models.findIndex((model) => model.id === selected)));
   const box = useRef(null);
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = models.filter((model) => words.every((word) => `${model.name} ${model.id} ${model.endpoint}`.toLowerCase().includes(word)));
+  const words = wordsOf(query);
+  const found = models.filter((model) => hasAll(`${model.name} ${model.id} ${model.endpoint}`, words));
   useLayoutEffect(() => {
     keepInView(box.current);
     box.current.querySelector("input, [role=listbox]").focus();

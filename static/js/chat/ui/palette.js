@@ -4,6 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact
 import { available } from "../actions.js";
 import { api } from "../api.js";
 import { shortTime } from "../format.js";
+import { folded, hasAll, marked, wordsOf } from "../plain_letters.js";
 import { Search } from "../search.js";
 import { text } from "../text.js";
 import { Dialog } from "./dialog.js";
@@ -101,7 +102,7 @@ function Status({ state, query, count }) {
 
 function useSections(app, query) {
   const { store } = app;
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = wordsOf(query);
   const sections = words.length === 0 ? atFirst(app) : matching(app, words, search.state.value);
   return sections.filter((section) => section.options.length > 0);
 }
@@ -117,7 +118,7 @@ function atFirst(app) {
 function matching(app, words, { results }) {
   const found = results.map((result) => result.chat.id);
   const titles = app.store.list.sorted.value
-    .filter((chat) => !found.includes(chat.id) && words.every((word) => chat.title.toLowerCase().includes(word)))
+    .filter((chat) => !found.includes(chat.id) && hasAll(chat.title, words))
     .slice(0, TITLES);
   const hits = results.flatMap((result) => resultOptions(app, result));
   return [
@@ -130,7 +131,7 @@ function matching(app, words, { results }) {
 
 /** A name that begins as it was typed is what is meant, before anything that was said somewhere. */
 const leads = ({ name, options }, words) =>
-  name === text.actionsTitle && options.some(({ parts }) => parts[0][0].toLowerCase().startsWith(words.join(" "))) ? 1 : 0;
+  name === text.actionsTitle && options.some(({ parts }) => folded(parts.map(([part]) => part).join("")).letters.startsWith(words.join(" "))) ? 1 : 0;
 
 function chatOption(app, chat, words = []) {
   return { id: `chat-${chat.id}`, icon: chat.pinned_ms ? "pin" : "chat", parts: marked(chat.title || text.untitled, words), note: shortTime(chat.updated_ms), run: () => app.store.finding.open(chat.id) };
@@ -154,27 +155,15 @@ function resultOptions(app, { chat, title, messages }) {
 
 function actionsOf(app, words) {
   return available(app)
-    .filter((action) => !action.isQuiet && words.every((word) => `${action.label()} ${action.words ?? ""}`.toLowerCase().includes(word)))
+    .filter((action) => !action.isQuiet && hasAll(`${action.label()} ${action.words ?? ""}`, words))
     .map((action) => ({ id: action.id, icon: action.icon, parts: marked(action.label(), words), keys: action.keys, run: () => action.run(app) }));
 }
 
 function modelsOf(app, words) {
   const { store } = app;
-  const named = ({ name, id }) => words.every((word) => `${name} ${id} ${text.useModel("")}`.toLowerCase().includes(word));
+  const named = ({ name, id }) => hasAll(`${name} ${id} ${text.useModel("")}`, words);
   return store.models.value
     .filter((model) => model.id !== store.model.value && named(model))
     .slice(0, MODELS)
     .map((model) => ({ id: `model-${model.id}`, icon: "again", parts: [[text.useModel(model.name), false]], note: model.endpoint, run: () => store.pickModel(model.id) }));
-}
-
-function marked(label, words) {
-  const places = words.map((word) => [label.toLowerCase().indexOf(word), word.length]).filter(([at]) => at >= 0).sort((a, b) => a[0] - b[0]);
-  const parts = [];
-  let from = 0;
-  for (const [at, length] of places) {
-    if (at < from) continue;
-    parts.push([label.slice(from, at), false], [label.slice(at, at + length), true]);
-    from = at + length;
-  }
-  return [...parts, [label.slice(from), false]].filter(([part]) => part);
 }

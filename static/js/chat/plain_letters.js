@@ -1,0 +1,55 @@
+// One spelling for what is typed in many, as search has it (chat/search_letters.py): without case,
+// accents and width. `starts` tells where each letter stands in the text; its last is the text's end.
+
+const LETTERS = { ø: "o", đ: "d", ð: "d", ħ: "h", ı: "i", ł: "l", ŋ: "n", ŧ: "t", ĸ: "k", þ: "th", æ: "ae", œ: "oe", ə: "e", ß: "ss" };
+const CLUSTER = /\P{M}[\p{M}\u1160-\u11ff\uff9e\uff9f]*|\p{M}+/gu;
+const ACCENTS = /[\u0300-\u036f]+/g;
+
+export function folded(text) {
+  let letters = "";
+  const starts = [];
+  for (const { 0: cluster, index } of text.matchAll(CLUSTER)) {
+    const plain = foldedCluster(cluster);
+    for (let n = 0; n < plain.length; n++) starts.push(index);
+    letters += plain;
+  }
+  return { letters, starts: [...starts, text.length] };
+}
+
+function foldedCluster(cluster) {
+  if (/^[\x00-\x7f]$/.test(cluster)) return cluster.toLowerCase();
+  const decomposed = cluster.toLowerCase().normalize("NFKD").replace(ACCENTS, "").normalize("NFC");
+  return [...decomposed].map((letter) => LETTERS[letter] ?? letter).join("");
+}
+
+/** The words of a query, to be looked for by `hasAll` and `marked`. */
+export const wordsOf = (query) => folded(query).letters.split(/\s+/).filter(Boolean);
+
+export function hasAll(text, words) {
+  const { letters } = folded(text);
+  return words.every((word) => letters.includes(word));
+}
+
+/** A label in parts, [text, whether it matched]: the first place of each word. */
+export function marked(label, words) {
+  const { letters, starts } = folded(label);
+  const places = words
+    .map((word) => [letters.indexOf(word), word.length])
+    .filter(([at]) => at >= 0)
+    .map(([at, length]) => [starts[at], endOf(starts, at + length)])
+    .sort((a, b) => a[0] - b[0]);
+  const parts = [];
+  let from = 0;
+  for (const [start, end] of places) {
+    if (start < from) continue;
+    parts.push([label.slice(from, start), false], [label.slice(start, end), true]);
+    from = end;
+  }
+  return [...parts, [label.slice(from), false]].filter(([part]) => part);
+}
+
+/** A letter that was made of the same one as the letter before belongs to it: ß is "ss". */
+function endOf(starts, at) {
+  while (at < starts.length - 1 && starts[at] === starts[at - 1]) at++;
+  return starts[at];
+}

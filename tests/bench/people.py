@@ -16,7 +16,7 @@ TOKEN = re.compile(rb"(\d{6}):(\d{15}) ")
 STREAMED = (b'"message.completed"', b'"message.error"')
 MODEL = "openai/script/known"
 ACK_EVERY_BYTES = 500_000
-SETTLE_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 180.0
 
 
 class Person:

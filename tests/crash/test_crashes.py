@@ -139,19 +139,21 @@ async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        for client, reply in asked:
-            await client.until(reply, lambda message: bool(message.seams))
-        stack.thaw("worker-1")
-        messages = await all_complete(asked)
-        assert all([seam["reason"] for seam in m.seams] == ["lost"] for m in messages)
-        # It has noticed: nothing is written any more, nothing is left in the queue, and what the
-        # model was asked for by the frozen one is counted for neither.
-        await idle(stack)
-        for client, reply in asked:
-            ends = await ends_of(client, reply)
-            assert [end["bill"]["attempt"] for end in ends] == [2]
-        successor.terminate()
-        await successor.wait()
+        try:
+            for client, reply in asked:
+                await client.until(reply, lambda message: bool(message.seams))
+            stack.thaw("worker-1")
+            messages = await all_complete(asked)
+            assert all([seam["reason"] for seam in m.seams] == ["lost"] for m in messages)
+            # It has noticed: nothing is written any more, nothing is left in the queue, and what
+            # the frozen one had asked the model for has no end and no charge of its own.
+            await idle(stack)
+            for client, reply in asked:
+                ends = await ends_of(client, reply)
+                assert [end["bill"]["attempt"] for end in ends] == [2]
+        finally:
+            successor.terminate()
+            await successor.wait()
         assert stack.manage("audit_ledger").returncode == 0
 
 

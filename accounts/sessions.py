@@ -12,12 +12,12 @@ from typing import Any, cast
 
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.sockets import tell_group
 
 SID = "sid"
 # How exact "last seen" is.
@@ -60,10 +60,8 @@ def _tell_ended(group: str | None) -> None:
 
 
 def _send(group: str | None, kind: str) -> None:
-    layer = get_channel_layer()
-    assert layer is not None
     if group:
-        async_to_sync(layer.group_send)(group, {"type": kind})
+        async_to_sync(tell_group)(group, {"type": kind})
 
 
 # Ending

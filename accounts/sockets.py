@@ -5,6 +5,7 @@ the sure way is that each socket asks the database with its heartbeat whether it
 whoever connects is told who they are and what they have set.
 """
 
+import logging
 import uuid
 from typing import Any
 
@@ -12,6 +13,8 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 
 from accounts.models import User
+
+logger = logging.getLogger(__name__)
 
 
 def group_of(person_id: uuid.UUID) -> str:
@@ -30,6 +33,16 @@ def tell_settings(person: User) -> None:
 
 def tell_all_of(person_id: uuid.UUID, message: dict[str, Any]) -> None:
     """Give every socket of this person a message of the channel layer. Sync."""
+    async_to_sync(tell_group)(group_of(person_id), message)
+
+
+async def tell_group(group: str, message: dict[str, Any]) -> None:
+    """Give every member of a group a message of the channel layer, which may be lost: what it tells
+    of is done and stored, so nobody's request fails because Redis is away."""
     layer = get_channel_layer()
     assert layer is not None
-    async_to_sync(layer.group_send)(group_of(person_id), message)
+    try:
+        await layer.group_send(group, message)
+    except Exception:
+        # Broken connections raise more than Redis's own errors: AttributeError, for one.
+        logger.warning("%s was told to nobody", message["type"], exc_info=True)

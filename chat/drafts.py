@@ -15,13 +15,12 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import group_of
+from accounts.sockets import group_of, tell_group
 from accounts.spanning import Belongings, ExportFile
 from chat.chats import own_chat
 from chat.models import Draft
@@ -52,10 +51,8 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
     kept, is_new = await sync_to_async(_keep)(owner, writing)
     said = draft_json(kept)
     if is_new:
-        layer = get_channel_layer()
-        assert layer is not None
         told = {"type": "draft.written", "draft": said | {"tab": writing.tab}}
-        await layer.group_send(group_of(owner.id), told)
+        await tell_group(group_of(owner.id), told)
     return said
 
 

@@ -5,11 +5,11 @@ noted in the row; workers are told too, which is quicker.
 import uuid
 
 from asgiref.sync import async_to_sync, sync_to_async
-from channels.layers import get_channel_layer
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.sockets import tell_group
 from chat.models import Reply
 from chat.outbox import enqueue
 from chat.sends import lock_own_chat, lock_reply
@@ -49,10 +49,8 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
 
 async def tell_workers(reply_ids: list[str]) -> None:
     """The quick way to the worker. If it fails, the worker finds the stop in the database."""
-    layer = get_channel_layer()
-    assert layer is not None
     for reply_id in reply_ids:
-        await layer.group_send(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
+        await tell_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
 
 
 def stop_all_of(person: User) -> None:
@@ -73,6 +71,4 @@ def wake_for_keys() -> None:
 
 
 def _wake(kind: str) -> None:
-    layer = get_channel_layer()
-    assert layer is not None
-    async_to_sync(layer.group_send)(WORKERS_GROUP, {"type": kind})
+    async_to_sync(tell_group)(WORKERS_GROUP, {"type": kind})

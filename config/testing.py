@@ -1,4 +1,4 @@
-"""`manage.py test [--lint] [--retry] [-n N] [arguments of pytest]`: the tests, with all they need.
+"""`manage.py test [--lint] [--retry] [--full] [-n N] [arguments of pytest]`: all that is tested.
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
 2. A browser is found or installed, unless the arguments name single tests (those look for it when
@@ -9,6 +9,9 @@
    than there are cores, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
 5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
    that passed then, and they are named: the machine was too busy, or the test is not yet right.
+6. With --full: also the tests marked `full`, which take too long for the gate, such as the kill run
+   with 300 disturbances (tests/crash/test_kill_run.py). Without it they are left out, also when
+   they are named.
 
 Whatever the tests leave, processes or files, is gone at the end (config/contained.py).
 """
@@ -54,10 +57,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--lint", action="store_true")
     parser.add_argument("--retry", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("-n", "--numprocesses", default="")
     ours, arguments = parser.parse_known_args(arguments)
     if ours.lint and not run_lint():
         return 1
+    if ours.full:
+        os.environ["HOLDFAST_TEST_FULL"] = "1"
     everything = arguments == options(arguments)
     if everything:
         try:

@@ -42,10 +42,13 @@ def pytest_keyboard_interrupt() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The second pass, on PostgreSQL, is for what touches the database."""
-    if os.environ.get("HOLDFAST_TEST_DATABASE") != "postgresql":
-        return
-    kept = [item for item in items if _touches_database(item)]
+    """What takes too long for the gate waits for `manage.py test --full`; the second pass, on
+    PostgreSQL, is for what touches the database."""
+    kept = items[:]
+    if "HOLDFAST_TEST_FULL" not in os.environ:
+        kept = [item for item in kept if not item.get_closest_marker("full")]
+    if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql":
+        kept = [item for item in kept if _touches_database(item)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
 

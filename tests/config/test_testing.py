@@ -81,6 +81,25 @@ def test_without_a_second_try_it_is_counted_as_failed(some_tests):
     assert done.stdout.splitlines()[-1] == "6 passed, 1 failed, 1 skipped"
 
 
+TOO_LONG = """
+    import pytest
+
+    def test_for_the_gate():
+        pass
+
+    @pytest.mark.full
+    def test_too_long_for_it():
+        pass
+"""
+
+
+def test_what_is_too_long_for_the_gate_is_run_when_all_is_asked_for(some_tests):
+    path = some_tests(TOO_LONG)
+    named = [f"{path}::test_for_the_gate", f"{path}::test_too_long_for_it"]
+    assert manage_test(*named).stdout.splitlines()[-1] == "1 passed, 0 failed"
+    assert manage_test("--full", path).stdout.splitlines()[-1] == "2 passed, 0 failed"
+
+
 def test_what_does_not_exist_is_a_failure():
     done = manage_test("tests/there_is_no_such_test.py")
     assert done.returncode > 1

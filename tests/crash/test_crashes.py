@@ -33,7 +33,7 @@ def answer(number: int, tokens: int = 120, question: str = QUESTION) -> str:
 @pytest.fixture(params=["ask", "prefill"])
 def continuing(request, make_stack, fake_model):
     """A stack whose model continues by this means."""
-    env = {"PREFILL_MODELS": "openai/*"} if request.param == "prefill" else {}
+    env = {"HOLDFAST_PREFILL_MODELS": "openai/*"} if request.param == "prefill" else {}
     return make_stack(model_url=fake_model.base_url, env=env).start()
 
 

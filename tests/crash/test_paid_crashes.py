@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import tempfile
+import time
 import uuid
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -36,9 +37,9 @@ HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "
 
 @pytest.fixture
 def dice():
-    """What happens by chance. HOLDFAST_CRASH_SEED has the same happen again, as far as it can."""
-    seed = int(os.environ.get("HOLDFAST_CRASH_SEED") or random.randrange(10**9))
-    print(f"HOLDFAST_CRASH_SEED={seed}")  # noqa: T201 (shown when the test fails)
+    """What happens by chance. HOLDFAST_TEST_SEED has the same happen again, as far as it can."""
+    seed = int(os.environ.get("HOLDFAST_TEST_SEED") or random.randrange(10**9))
+    print(f"HOLDFAST_TEST_SEED={seed}")  # noqa: T201 (shown when the test fails)
     return random.Random(seed)
 
 
@@ -51,6 +52,13 @@ class Sqlite:
     def rows(self, stack, query):
         with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as database:
             return database.execute(query).fetchall()
+
+    def hold(self, stack, seconds):
+        """Keeps everybody else from writing."""
+        database = sqlite3.connect(stack.data / "db.sqlite3", timeout=30, isolation_level=None)
+        with closing(database):
+            database.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
 
 
 class Postgresql:
@@ -77,6 +85,16 @@ class Postgresql:
 
         wait_for(read, 60)
         return found[-1]
+
+    def hold(self, _stack, seconds):
+        """Keeps everybody else from the answers that are owed; until the server is killed."""
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(self.server.get_uri()) as database,
+        ):
+            database.execute("LOCK TABLE chat_reply IN ACCESS EXCLUSIVE MODE")
+            time.sleep(seconds)
+            database.rollback()
 
     def kill(self, victim, dice):
         main = psutil.Process(self.server.get_pid())

@@ -41,6 +41,7 @@ class Client:
         self.keep = False
         self.seen: list[tuple[float, str, dict[str, Any]]] = []
         self.on_event: Callable[[dict[str, Any]], None] | None = None
+        self.socket: websockets.ClientConnection | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -129,6 +130,7 @@ class Client:
             open_timeout=5,
         ) as socket:
             self.connects += 1
+            self.socket = socket
             after = self.transcript.cursor
             await socket.send(json.dumps({"type": "follow", "chat": self.chat, "after": after}))
             acked = received = 0

@@ -13,8 +13,13 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
 
   tokens=40        length of the answer          rate=0          tokens a second; 0: unlimited
   mode=words       words | code | unicode | timestamps (`000007:123456789012345 `, 23 bytes: number
-                   and time.monotonic_ns() of sending; numbers go on after a continuation)
+                   and time.monotonic_ns() of sending; numbers go on after a continuation) | marked
+                   (`p01m002.0003 `: the mark in the prompt and a number, so that a byte of another
+                   answer is recognised wherever it turns up)
   per_chunk=1      tokens in one SSE chunk       split=N         write N bytes at a time, 1 ms apart
+  burst_after=N    after N tokens the rest comes at once, whatever the rate
+  trailer_ms=N     between the finish reason and what follows it, usage and end
+  surplus=1        after the end of the body, in the same write, a second answer nobody asked for
   gzip=1           compressed body               finish=stop     finish_reason
   headers_ms=0     wait before the headers       first_ms=0      wait before the first token
   comment_ms=0     while waiting, `: OPENROUTER PROCESSING` that often
@@ -39,6 +44,7 @@ Faults, for the first `times` requests of this model and prompt (default: all of
   error_after=N    an error chunk inside the 200 (error_code=502)
   surrogates=1     emoji halves escaped in two chunks     lone=1  a half that never gets its pair
   huge=N           one chunk with N bytes of text         html_200=1  a web page with status 200
+  mislabelled=1    the whole answer at once, as events, called text/html
   leak=1           an error (status, redirect, error_after) quotes the key, in its headers as well
 
 With `keys` (a dict, by FakeModel.accept_keys) only these are accepted, each with a state: good,
@@ -161,11 +167,15 @@ UNICODE = [
     " ",
 ]
 
+MARK = re.compile(r"p\d{2}m\d{3}")
+
 Part = bytes | float | None  # bytes to send, seconds to wait, or None: abort the connection
 
 
 def tokens_of(prompt: str, tokens: int = 40, mode: str = "words") -> list[str]:
     """The answer to `prompt`, token by token; a shorter answer is a prefix of a longer one."""
+    if mode == "marked":
+        return marked_tokens(prompt, tokens)
     dice = random.Random(hashlib.sha256(prompt.encode()).digest())
     extra = {"code": CODE, "unicode": UNICODE}.get(mode, ())
     out: list[str] = []
@@ -180,6 +190,12 @@ def tokens_of(prompt: str, tokens: int = 40, mode: str = "words") -> list[str]:
                 word.capitalize() if n == 0 else f" {word}" + (f" {n}." if n % 9 == 8 else "")
             )
     return out
+
+
+def marked_tokens(prompt: str, tokens: int) -> list[str]:
+    found = MARK.search(prompt)
+    mark = found[0] if found else "unmarked"
+    return [f"{mark}.{number:04d} " for number in range(tokens)]
 
 
 def text_of(prompt: str, tokens: int = 40, mode: str = "words") -> str:
@@ -309,7 +325,7 @@ class Answer:
             if len(group) >= size:
                 yield self.chunk({"content": "".join(group)})
                 group.clear()
-                if interval:
+                if interval and n < self.q.count("burst_after", 1_000_000):
                     yield interval * size
         if group:
             yield self.chunk({"content": "".join(group)})
@@ -385,6 +401,8 @@ class Answer:
         script = self.q.script
         if script.get("no_finish") != "1":
             yield self.chunk({}, "length" if self.is_cut else script.get("finish", "stop"))
+        if trailer_ms := self.q.number("trailer_ms"):
+            yield trailer_ms / 1000
         if self.q.body.get("stream_options") and script.get("no_usage") != "1":
             yield (
                 b"data: "
@@ -426,6 +444,9 @@ class Answer:
             orjson.dumps(delta),
             orjson.dumps(finish),
         )
+
+    def at_once(self) -> bytes:
+        return b"".join(part for part in self.parts() if isinstance(part, bytes))
 
     def whole(self) -> dict[str, Any]:
         """The same answer for a request without `stream`."""
@@ -502,9 +523,26 @@ class Pump:
             data += self.zip.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
             out = [data] if data else []
         frames = b"".join([b"%x\r\n%b\r\n" % (len(data), data) for data in out])
-        self.http.write(frames + b"0\r\n\r\n" if last else frames)
+        self.http.write(frames + b"0\r\n\r\n" + self.surplus() if last else frames)
         if last:
             self.http.finish()
+
+    def surplus(self) -> bytes:
+        """A second answer on the same connection, for whoever would take it for theirs."""
+        if not self.q.count("surplus"):
+            return b""
+        body = Answer(self.q, False, dict(self.record)).at_once()
+        return (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+
+    def hurry(self) -> None:
+        """All that is left, at once."""
+        self.parts = iter([part for part in self.parts if isinstance(part, bytes)])
+        self.due = self.loop.time()
+        self.cancel()
+        self.timer = self.loop.call_soon(self.tick)
 
     def resume(self) -> None:
         self.paused = False
@@ -702,6 +740,8 @@ class Connection(asyncio.Protocol):
             self.reply(307, {}, f"Location: {faults['redirect']}{answer.leaked}")
         elif "html_200" in faults:
             self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        elif "mislabelled" in faults:
+            self.reply(200, answer.at_once().decode())
         elif q.body.get("stream"):
             self.pump = Pump(self, answer)
             self.pump.start()
@@ -828,6 +868,26 @@ class FakeModel:
 
     def reset(self) -> None:
         self._loop.call_soon_threadsafe(self.state.reset)
+
+    def hurry(self, prompt: str) -> None:
+        """Send the rest of this answer at once, as it may happen while somebody stops it."""
+
+        def hurry_it() -> None:
+            for connection in list(self.state.open):
+                if connection.pump and connection.pump.q.prompt == prompt:
+                    connection.pump.hurry()
+
+        self._loop.call_soon_threadsafe(hurry_it)
+
+    def cut(self, share: float, dice: random.Random) -> None:
+        """Cut some of the connections, those that wait for a request too."""
+
+        def cut_some() -> None:
+            for connection in list(self.state.open):
+                if dice.random() < share:
+                    connection.transport.abort()
+
+        self._loop.call_soon_threadsafe(cut_some)
 
     def accept_keys(self, states: dict[str, str]) -> None:
         self.state.keys = states

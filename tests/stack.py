@@ -89,6 +89,7 @@ class Stack:
         self.port = 0
         self.url = ""
         self.lines: list[str] = []
+        self.earlier_lines: list[str] = []  # of those `up` that ended
         self.up: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -110,6 +111,7 @@ class Stack:
     def launch(self) -> None:
         """Starts `up` without waiting for anything."""
         assert self.up is None or self._ended()
+        self.earlier_lines += self.lines
         self.lines = []
         options = ["--port", str(self.port), "--data", str(self.data)]
         command = [sys.executable, MANAGE, "up", *options, "--workers", str(self.workers)]

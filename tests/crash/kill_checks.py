@@ -1,0 +1,222 @@
+"""What must be true of answers in the kill run once everything has settled. Each check gives a list
+of what is wrong, in words, so that one run tells all of it."""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+
+from chat.transcript import Message, Transcript, fold_entries
+from streams.embedded import redis_url
+from tests.chat.random_logs import entries_of
+from tests.crash.kill_people import Person, Said, Talk, Watcher
+from tests.fake_model import MARK
+from tests.stack import Stack
+
+# How long after a cut the attempt that follows it may be announced: pauses grow.
+CUT_FELT_MS = 20_000
+# Why an answer may end without its whole text, when it was interrupted as often as it may be.
+BOUNDED = {"attempts_spent", "stream_cut", "provider_down"}
+MOST_ATTEMPTS = 6
+
+
+# Answers
+
+
+async def check_talk(
+    person: Person, talk: Talk, cuts_ms: list[float], within_s: float
+) -> list[str]:
+    """Reads the chat anew; compares it with what is known, and with what each socket was told."""
+    read = await person.events(talk.chat)
+    fresh = fold_entries(entries_of([[entry, event] for entry, event in read]))
+    where = f"{person.name}, chat {talk.chat}"
+    faults = [f"{where}: {fault}" for fault in of_transcript(talk, fresh)]
+    faults += [f"{where}: {fault}" for fault in of_ends(read, fresh)]
+    faults += [f"{where}: {fault}" for fault in of_calls(read, cuts_ms)]
+    for number, watcher in enumerate(talk.watchers):
+        if not await caught_up(watcher, fresh, within_s):
+            faults.append(f"{where}: socket {number} is behind: {difference(watcher, fresh)}")
+        faults += [f"{where}: socket {number}: {fault}" for fault in of_seams(watcher.seen)]
+    return faults
+
+
+def of_transcript(talk: Talk, fresh: Transcript) -> Iterator[str]:
+    """Each send once, with the answers that were asked for and no other; each of these is right."""
+    sent = sorted(said.text for said in talk.said.values())
+    if (found := sorted(str(m.text) for m in fresh.messages.values() if m.role == "user")) != sent:
+        yield f"messages sent: {len(sent)}, in the chat: {found}"
+    for said in talk.said.values():
+        if set(fresh.children.get(said.message, ())) != said.replies:
+            got = fresh.children.get(said.message)
+            yield f"asked for the answers {sorted(said.replies)}, got {got}"
+        for reply in said.replies & fresh.messages.keys():
+            if fault := of_answer(fresh.messages[reply], said, reply in talk.stopped):
+                yield f"answer {reply}: {fault}"
+
+
+def of_answer(message: Message, said: Said, was_stopped: bool) -> str:
+    text, whole = str(message.text), said.whole
+    if not whole.startswith(text):
+        at = len(os.path.commonprefix([text, whole]))
+        return f"differs at {at}: {text[max(at - 30, 0) : at + 60]!r}, not {whole[at : at + 30]!r}"
+    match message.status:
+        case "done":
+            if text != whole:
+                return f"is done with {len(text)} of {len(whole)} characters"
+            return of_usage(message, said)
+        case "stopped":
+            return "" if was_stopped else "was stopped by nobody"
+        case "error":
+            code = (message.error or {})["code"]
+            bounded = code in BOUNDED and message.attempt >= MOST_ATTEMPTS
+            bounded = bounded or (code == "bad_stream" and said.may_be_refused)
+            return "" if bounded else f"failed with {code} at attempt {message.attempt}"
+    return f"is still {message.status}"
+
+
+def of_usage(message: Message, said: Said) -> str:
+    """What the provider counted for an answer of one call is of this call."""
+    usage = message.usage or {}
+    if message.attempt > 1 or usage.get("estimated") or not usage:
+        return ""
+    counted = usage["completion_tokens"]
+    return "" if counted == said.tokens else f"was counted as {counted}, not {said.tokens} tokens"
+
+
+def of_calls(read: list[tuple[str, dict]], cuts_ms: list[float]) -> Iterator[str]:
+    """No call of the model breaks off but those whose connection was cut."""
+    for entry, event in read:
+        if event["type"] == "message.resumed" and event["reason"] == "provider":
+            at_ms = int(entry.partition("-")[0])
+            if not any(-1000 < at_ms - cut_ms < CUT_FELT_MS for cut_ms in cuts_ms):
+                yield f"{entry}: a call for {event['message']} broke off, and nothing was cut"
+
+
+def of_ends(read: list[tuple[str, dict]], fresh: Transcript) -> Iterator[str]:
+    """The length and the digest that the end of an answer names are those of its text."""
+    ends = {e["message"]: e for _, e in read if e["type"] in ("message.completed", "message.error")}
+    for reply, end in ends.items():
+        if fresh.messages[reply].status in ("done", "stopped", "error"):
+            stored = str(fresh.messages[reply].text).encode()
+            named = (end["length"], end["sha256"])
+            if named != (len(stored), hashlib.sha256(stored).hexdigest()):
+                yield f"answer {reply} has {len(stored)} bytes, its end says {end['length']}"
+
+
+def of_seams(seen: list[tuple[float, str, dict]]) -> Iterator[str]:
+    """Each seam stands after exactly the bytes that were shown before it. Where an answer was
+    replayed after its end its pieces are gone, and with them what could be counted."""
+    lengths: defaultdict[str, int] = defaultdict(int)
+    faults: defaultdict[str, list[str]] = defaultdict(list)
+    for _, entry, event in seen:
+        reply = event.get("message", "")
+        match event["type"]:
+            case "message.delta":
+                lengths[reply] += len(event["text"].encode())
+            case "message.resumed" if event["length"] != lengths[reply]:
+                faults[reply].append(
+                    f"{entry}: a seam of {reply} at {event['length']}, shown {lengths[reply]}"
+                )
+            case "message.completed" | "message.error":
+                text = event.get("text_kept" if event["type"] == "message.error" else "text")
+                if text is not None:
+                    lengths[reply] = len(text.encode())
+                    faults.pop(reply, None)
+                elif event["length"] != lengths[reply]:
+                    faults[reply].append(f"{entry}: the end of {reply} names other bytes")
+    for of_one in faults.values():
+        yield from of_one
+
+
+async def caught_up(watcher: Watcher, fresh: Transcript, within_s: float) -> bool:
+    wanted = fresh.to_dict()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while watcher.transcript.to_dict() != wanted:
+                await asyncio.sleep(0.1)
+            return True
+    return False
+
+
+def difference(watcher: Watcher, fresh: Transcript) -> str:
+    seen, state = watcher.transcript, watcher.socket and watcher.socket.state.name
+    parts = [f"at {seen.cursor} of {fresh.cursor}, {state}, connected {watcher.connects} times"]
+    for key, message in fresh.messages.items():
+        theirs = seen.messages.get(key)
+        if theirs is None:
+            parts.append(f"lacks {key}")
+        elif theirs.to_dict() != message.to_dict():
+            parts.append(f"{key} is {theirs.status} ({len(str(theirs.text))} characters)")
+    return "; ".join(parts[:6])
+
+
+# The log, the prompts, search: whatever a person might one day be shown
+
+
+def check_log(stack: Stack, people: list[Person]) -> list[str]:
+    """All that Redis holds of anybody, deleted chats too: pieces, in order, are the known text."""
+    known = {r: said for one in people for talk in one.talks for r, said in talk.replies.items()}
+    faults: list[str] = []
+    with redis.Redis.from_url(redis_url(stack.data)) as client:
+        for key in client.scan_iter("hf:*:log", count=1000):
+            events = [json.loads(values[b"d"]) for _, values in client.xrange(key)]
+            faults += [f"log {key.decode()}: {fault}" for fault in of_log(events, known)]
+    return faults
+
+
+def of_log(events: list[dict[str, Any]], known: dict[str, Said]) -> Iterator[str]:
+    owners = {mark[:3] for event in events for mark in MARK.findall(json.dumps(event))}
+    if len(owners) > 1:
+        yield f"holds what was said to {sorted(owners)}"
+    texts: defaultdict[str, str] = defaultdict(str)
+    for event in events:
+        if event["type"] == "message.delta":
+            texts[event["message"]] += event["text"]
+    for reply, text in texts.items():
+        if reply not in known:
+            yield f"an answer {reply} that nobody asked for"
+        elif not known[reply].whole.startswith(text):
+            yield f"the pieces of {reply} are not a beginning of its text: ...{text[-60:]!r}"
+
+
+def check_prompts(requests: list[dict[str, Any]]) -> list[str]:
+    faults = []
+    for request in requests:
+        people = {mark[:3] for mark in MARK.findall(json.dumps(request["body"]["messages"]))}
+        if len(people) != 1:
+            faults.append(f"a prompt with what was said to {sorted(people)}")
+    return faults
+
+
+def check_search(stack: Stack, database: Any, people: list[Person]) -> list[str]:
+    owners: defaultdict[str, set[str]] = defaultdict(set)
+    for owner, text in database.rows(stack, "SELECT owner_id, text FROM chat_messagetext"):
+        owners[str(owner)] |= {mark[:3] for mark in MARK.findall(text)}
+    return [f"search of {owner} knows {sorted(of)}" for owner, of in owners.items() if len(of) > 1]
+
+
+async def check_export(person: Person) -> list[str]:
+    """The archive of everything that is theirs; made by a worker, as a ZIP."""
+    await person.command("POST", "/settings/data/export")
+    async with asyncio.timeout(60):
+        while True:
+            status = (await person.command("GET", "/settings/data/status")).json()
+            if status["state"] == "ready":
+                break
+            await asyncio.sleep(0.3)
+    response = await person.http.get("/settings/data/download")
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        for name in archive.namelist():
+            person.look_at(archive.read(name).decode(errors="replace"), f"the export, {name}")
+        whole = b"".join(map(archive.read, archive.namelist())).decode(errors="replace")
+    said = {said for talk in person.talks if not talk.is_deleted for said in talk.said.values()}
+    missing = [one.text for one in said if one.text not in whole]
+    return [f"{person.name}: not in the export: {missing}"] if missing else []

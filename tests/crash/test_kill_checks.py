@@ -1,0 +1,120 @@
+"""The checks of the kill run can fail: each is given what it is there to find."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import psutil
+
+from chat.transcript import fold_entries
+from tests.chat.random_logs import entries_of
+from tests.crash import kill_checks, leftovers
+from tests.crash.kill_people import Said, Talk
+from tests.fake_model import text_of
+
+CHAT, MESSAGE, REPLY = "c", "m", "r"
+TEXT = "[[tokens=3]] p01m001 what?"
+WHOLE = text_of(TEXT, 3, "marked")
+
+
+def said():
+    return Said(MESSAGE, TEXT, WHOLE, tokens=3, replies={REPLY})
+
+
+def transcript(text, *, end="stop", completion_tokens=3, more=()):
+    created = {"type": "message.created", "chat": CHAT}
+    usage = {"completion_tokens": completion_tokens, "estimated": False}
+    events = [
+        created | {"message": MESSAGE, "role": "user", "text": TEXT},
+        *more,
+        created | {"message": REPLY, "role": "assistant", "parent": MESSAGE},
+        {"type": "message.started", "message": REPLY, "attempt": 1, "model": "m"},
+        {"type": "message.delta", "message": REPLY, "text": text},
+    ]
+    if end:
+        ended = {"type": "message.completed", "message": REPLY, "finish": end, "model": "m"}
+        ended |= {"length": len(text), "sha256": "", "duration_ms": 1, "usage": usage}
+        events.append(ended)
+    log = [[f"{number}-0", {"chat": CHAT} | event] for number, event in enumerate(events, 1)]
+    return log, fold_entries(entries_of(log))
+
+
+def faults_of(text, *, stopped=False, **of_transcript):
+    talk = Talk(CHAT, said={MESSAGE: said()}, stopped={REPLY} if stopped else set())
+    return list(kill_checks.of_transcript(talk, transcript(text, **of_transcript)[1]))
+
+
+def test_an_answer_that_is_right():
+    assert faults_of(WHOLE) == []
+    assert faults_of(WHOLE[:20], end="stopped", stopped=True) == []
+
+
+def test_answers_that_are_not():
+    assert "differs at 15" in faults_of(WHOLE[:13] + "p02m001.0001 ")[0]
+    assert "differs" in faults_of(WHOLE + "p01m001.0003 ")[0]
+    assert "is done with 26 of 39" in faults_of(WHOLE[:26])[0]
+    assert "stopped by nobody" in faults_of(WHOLE[:26], end="stopped")[0]
+    assert "still running" in faults_of(WHOLE, end=None)[0]
+    assert "counted as 7, not 3" in faults_of(WHOLE, completion_tokens=7)[0]
+
+
+def test_a_send_that_happened_twice():
+    again = {"type": "message.created", "message": "n", "role": "user", "text": TEXT}
+    assert "messages sent: 1" in faults_of(WHOLE, more=[again])[0]
+
+
+def test_an_answer_nobody_asked_for():
+    more = {"type": "message.created", "message": "n", "role": "assistant", "parent": MESSAGE}
+    assert "asked for the answers" in faults_of(WHOLE, more=[more])[0]
+
+
+def test_an_end_that_names_other_bytes():
+    log, fresh = transcript(WHOLE)
+    assert len(list(kill_checks.of_ends(log, fresh))) == 1  # Its digest is that of nothing.
+
+
+def test_a_seam_in_the_wrong_place():
+    resumed = {"type": "message.resumed", "message": REPLY, "length": 12}
+    seen = [(0.0, "1-0", {"type": "message.delta", "message": REPLY, "text": WHOLE[:13]})]
+    assert list(kill_checks.of_seams([*seen, (0.0, "2-0", resumed)])) != []
+    assert list(kill_checks.of_seams([*seen, (0.0, "2-0", resumed | {"length": 13})])) == []
+
+
+def test_a_call_that_broke_off_by_itself():
+    resumed = {"type": "message.resumed", "message": REPLY, "reason": "provider"}
+    assert list(kill_checks.of_calls([("100000-0", resumed)], cuts_ms=[99_000.0])) == []
+    assert list(kill_checks.of_calls([("100000-0", resumed)], cuts_ms=[9_000.0])) != []
+
+
+def test_a_log_with_what_is_somebody_elses():
+    log, _ = transcript(WHOLE)
+    events, known = [event for _, event in log], {REPLY: said()}
+    assert list(kill_checks.of_log(events, known)) == []
+    other = {"type": "message.delta", "message": REPLY, "text": "p02m001.0000 "}
+    found = " ".join(kill_checks.of_log([*events, other], known))
+    assert "['p01', 'p02']" in found and "not a beginning" in found
+
+
+def test_a_prompt_with_what_is_somebody_elses():
+    prompt = {"body": {"messages": [{"content": "p01m001"}, {"content": "p02m001"}]}}
+    assert kill_checks.check_prompts([prompt]) != []
+
+
+def test_a_process_that_is_left_over(tmp_path):
+    """Known by its command or its environment, whoever its parent is."""
+    own = psutil.Process().pid
+    stack = SimpleNamespace(data=tmp_path, up=None, processes=dict)
+    assert leftovers.check_processes(stack) == []
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    left = [
+        subprocess.Popen([*sleep, str(tmp_path)]),
+        subprocess.Popen(sleep, env={"HOLDFAST_DATA": str(tmp_path)}),
+    ]
+    try:
+        found = leftovers.check_processes(stack)
+        assert [any(f"{one.pid} (child of {own}" in fault for fault in found) for one in left]
+        assert len(found) == 2
+    finally:
+        for one in left:
+            one.kill()
+            one.wait()

@@ -12,6 +12,13 @@ from chat.consumers import MAX_SOCKETS_PER_USER
 from tests.crash.kill_people import Person
 from tests.stack import Stack
 
+# What Daphne and asyncio say of tasks that did not end, or ended with a fault nobody looked at.
+TASKS_LEFT = (
+    "took too long to shut down and was killed",
+    "exception was never retrieved",
+    "Task was destroyed but it is pending",
+)
+
 
 def check_processes(stack: Stack) -> list[str]:
     """Whatever belongs to the data folder is the supervisor or one that it knows of."""
@@ -37,6 +44,12 @@ def told(process: psutil.Process) -> str:
         command = " ".join(process.cmdline())[-100:]
         return f"{process.pid} (child of {process.ppid()}, {process.status()}): {command}"
     return str(process.pid)
+
+
+def check_tasks(stack: Stack) -> list[str]:
+    """What serves a socket or a request ends with it, and no fault is lost."""
+    lines = [*stack.earlier_lines, *stack.lines]
+    return [line[:300] for line in lines if any(text in line for text in TASKS_LEFT)]
 
 
 async def check_sockets(person: Person, within_s: float) -> list[str]:

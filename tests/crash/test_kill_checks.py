@@ -100,6 +100,12 @@ def test_a_prompt_with_what_is_somebody_elses():
     assert kill_checks.check_prompts([prompt]) != []
 
 
+def test_a_task_that_did_not_end():
+    killed = "web | Application instance <Task> took too long to shut down and was killed."
+    stack = SimpleNamespace(earlier_lines=["web | ready", killed], lines=["ready again"])
+    assert leftovers.check_tasks(stack) == [killed]
+
+
 def test_a_process_that_is_left_over(tmp_path):
     """Known by its command or its environment, whoever its parent is."""
     own = psutil.Process().pid

@@ -32,7 +32,7 @@ from tests.crash.kill_checks import (
     check_talk,
 )
 from tests.crash.kill_people import MODELS, Person
-from tests.crash.leftovers import check_processes, check_sockets
+from tests.crash.leftovers import check_processes, check_sockets, check_tasks
 from tests.fake_model import FakeModel, running_fake_model
 from tests.stack import DATABASE, Stack, migrated
 
@@ -121,6 +121,7 @@ class Run:
         for found in await asyncio.gather(*checks):
             self.faults += found
         self.faults += await self.without_faults(check_processes, self.stack)
+        self.faults += check_tasks(self.stack)
         self.faults += await asyncio.to_thread(check_log, self.stack, self.people)
         self.faults += check_prompts(self.model.requests)
         self.faults += await check_sockets(self.dice.choice(self.people), 30)

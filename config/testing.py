@@ -1,4 +1,6 @@
-"""`manage.py test [--lint] [--retry] [--full] [-n N] [arguments of pytest]`: all that is tested.
+"""The tests, with all they need.
+
+    manage.py test [--lint] [--retry] [--full] [-n N] [arguments of pytest]
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
 2. A browser is found or installed, unless the arguments name single tests (those look for it when

@@ -24,17 +24,17 @@ DECK = {
     "kill_web": 4,
     "kill_redis": 3,
     "kill_up": 1,
-    "freeze_worker": 4,
+    "freeze_worker": 5,
     "freeze_all_workers": 3,
     "freeze_web": 2,
     "freeze_redis": 2,
     "terminate_worker": 2,
-    "roll_and_kill": 2,
-    "kill_and_roll": 2,
+    "roll_and_kill": 1,
+    "kill_and_roll": 1,
     "freeze_up": 1,
     "hold_the_database": 2,
     "cut_the_model": 3,
-    "drop_sockets": 3,
+    "drop_sockets": 4,
 }
 DECK_OF_POSTGRESQL = DECK | {"kill_backend": 3, "kill_postmaster": 1}
 STARTS = 6

@@ -74,7 +74,7 @@ async def all_complete(
     return messages
 
 
-async def test_a_worker_killed_at_random_moments(continuing):
+async def test_a_worker_killed_at_random_moments(continuing, request):
     """25 answers for each means, 50 in all, each cut by a kill -9 of the worker that writes it."""
     async with asking(continuing, 25, LONG) as asked:
         for client, reply in asked:
@@ -86,6 +86,7 @@ async def test_a_worker_killed_at_random_moments(continuing):
         seams = [seam for message in messages for seam in message.seams]
         assert all(message.seams for message in messages)
         assert {seam["reason"] for seam in seams} == {"lost"}
+        assert {seam["means"] for seam in seams} == {request.node.callspec.params["continuing"]}
 
 
 async def test_redis_killed(own_stack):

@@ -37,3 +37,18 @@ test("a fence is longer than any of very many runs of backticks", () => {
   const draft = { text: "", pastes: ["` ".repeat(200_000)] };
   assert.deepEqual(taken(joined(draft)), draft);
 });
+
+test("the first line keeps its indentation; blank lines before it and blanks after it go", () => {
+  const code = "    if a:\n        return 1";
+  assert.equal(joined({ text: `\n \t \n${code}  \n\n`, pastes: [] }), code);
+  assert.equal(joined({ text: "\tx", pastes: [] }), "\tx");
+  assert.equal(joined({ text: " \n\t\n ", pastes: [] }), "");
+  const sent = joined({ text: code, pastes: ["a paste"] });
+  assert.deepEqual(taken(sent), { text: code, pastes: ["a paste"] });
+  assert.deepEqual(taken(code), { text: code, pastes: [] });
+});
+
+test("trimming a text of blanks takes no time to speak of", () => {
+  assert.equal(joined({ text: " ".repeat(200_000), pastes: [] }), "");
+  assert.equal(joined({ text: `${" \n".repeat(100_000)}x`, pastes: [] }), "x");
+});

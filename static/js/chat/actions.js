@@ -2,6 +2,7 @@
 // made of it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
 import { api } from "./api.js";
+import { copyText } from "./copying.js";
 import { otherAppearance, preferAppearance } from "./preferences.js";
 import { text } from "./text.js";
 
@@ -51,12 +52,8 @@ export const actions = [
 export const available = (app) => actions.filter((action) => !action.when || action.when(app));
 
 async function copyLastAnswer(app) {
-  try {
-    await navigator.clipboard.writeText(lastAnswer(app).text);
-    app.store.toasts.show(text.copied);
-  } catch {
-    app.store.toasts.show(text.copyFailed, { isProblem: true });
-  }
+  const isCopied = await copyText(lastAnswer(app).text);
+  app.store.toasts.show(isCopied ? text.copied : text.copyFailed, { isProblem: !isCopied });
 }
 
 function toggleTheme({ store }) {

@@ -2,9 +2,11 @@
 // the shell, which has nothing on it, shows what this browser keeps.
 import { html, render } from "../preact.js";
 import { watchBuild } from "./build.js";
+import { refuseFiles } from "./dropped_files.js";
 import { OwnStore } from "./own_store.js";
 import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
+import { text } from "./text.js";
 import { App } from "./ui/app.js";
 import { fetchPart } from "./ui/parts.js";
 import { within } from "./within.js";
@@ -21,5 +23,6 @@ if (config.glimpse?.length > 0) await within(DRAWN_WITHIN_MS, Promise.allSettled
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();
+refuseFiles(() => store.toasts.show(text.noFilesYet, { isProblem: true }));
 noteTimeZone();
 watchBuild(store.toasts);

@@ -12,9 +12,14 @@ export function isLong(text) {
   return text.length > LONG_CHARS || lineCount(text) > LONG_LINES;
 }
 
+/** Without blank lines before it and blanks after it; the first line keeps its indentation. */
+export function trimmed(text) {
+  return text.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
+}
+
 /** The message as it is sent. */
 export function joined({ text, pastes }) {
-  return [text.trim(), ...pastes.map(fenced)].filter(Boolean).join("\n\n");
+  return [trimmed(text), ...pastes.map(fenced)].filter(Boolean).join("\n\n");
 }
 
 /** The message as it was written: the other way round. */
@@ -38,7 +43,7 @@ export function taken(content) {
     end = to + closing.length;
     OPENING.lastIndex = end;
   }
-  return { text: [...between, content.slice(end)].join("").trim(), pastes };
+  return { text: trimmed([...between, content.slice(end)].join("")), pastes };
 }
 
 /** Where from `from` on `closing` ends a block: a fence alone on its line, then a blank line or the end. */

@@ -1,5 +1,6 @@
 // Keys as the registry of actions writes them ("mod+shift+o", "alt+ArrowUp", "?"): which event is
 // meant, how a person reads them, and when a key is somebody's typing and no command.
+import { isComposing } from "./input_method.js";
 
 const IS_APPLE = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
 const NAMES = { ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Backspace: IS_APPLE ? "⌫" : "Backspace" };
@@ -40,7 +41,7 @@ export function ariaKeys(keys) {
 
 /** Whether what is pressed is somebody's text. */
 export function isTyping(event) {
-  if (event.isComposing || event.keyCode === 229) return true;
+  if (isComposing(event)) return true;
   const target = event.composedPath?.()[0] ?? event.target;
   return Boolean(target?.closest?.("input, textarea, select, [contenteditable]:not([contenteditable='false'])"));
 }

@@ -138,6 +138,8 @@ const said = spoken("chat", {
   copy: "Copy",
   copied: "Copied",
   copyFailed: "Copying was refused by the browser.",
+  copyByHand: "The browser did not let us copy. The text is selected: copy it with your keyboard or its menu.",
+  noFilesYet: "Files and pictures can’t be attached yet. Paste the text instead.",
   copyCode: "Copy code",
   codeIn: "Code in {language}",
   codeAlone: "Code",
@@ -207,6 +209,8 @@ const said = spoken("chat", {
 
   live: "Live",
   liveHint: "Connected. What you see is stored.",
+  liveOverHttp: "Live connection blocked; updates come a little slower",
+  liveOverHttpHint: "Something between you and the server, such as a proxy, lets no WebSocket through. Nothing gets lost: the page asks for what is new.",
   connecting: "Connecting…",
   catchingUp: "Catching up…",
   caughtUp: "Caught up",

@@ -1,6 +1,7 @@
 import { html } from "../../preact.js";
 import { csrfToken } from "../api.js";
 import { initials } from "../format.js";
+import { isComposing } from "../input_method.js";
 import { preferences } from "../preferences.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
@@ -59,7 +60,7 @@ async function signOut(event, store) {
 }
 
 function closeOnEscape(event) {
-  if (event.key !== "Escape" || !event.currentTarget.open) return;
+  if (event.key !== "Escape" || isComposing(event) || !event.currentTarget.open) return;
   event.stopPropagation();
   event.currentTarget.open = false;
   event.currentTarget.querySelector("summary").focus();

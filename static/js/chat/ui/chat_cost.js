@@ -1,6 +1,7 @@
 import { html } from "../../preact.js";
 import { costsOf } from "../costs.js";
 import { shortModelName } from "../format.js";
+import { isComposing } from "../input_method.js";
 import { dollars } from "../money.js";
 import { text } from "../text.js";
 
@@ -35,7 +36,7 @@ function priceOf({ cost, isOwn }) {
 }
 
 function closeOnEscape(event) {
-  if (event.key !== "Escape" || !event.currentTarget.open) return;
+  if (event.key !== "Escape" || isComposing(event) || !event.currentTarget.open) return;
   event.stopPropagation();
   event.currentTarget.open = false;
   event.currentTarget.querySelector("summary").focus();

@@ -1,5 +1,6 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { isUnread } from "../chat_list.js";
+import { isComposing } from "../input_method.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 import { part } from "./parts.js";
@@ -75,7 +76,7 @@ function RenameField({ title, finish }) {
   }, []);
   const onKeyDown = (event) => {
     event.stopPropagation();
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === "Enter") end(event.currentTarget.value.trim());
     else if (event.key === "Escape") end(null);
   };

@@ -1,15 +1,11 @@
+import { copyText } from "../copying.js";
 import { text } from "../text.js";
 
 const SHOWN_MS = 1_600;
 
 /** Copy and say so on the button itself for a moment. */
 export async function copyFrom(button, content, label = button.textContent) {
-  let outcome = text.copied;
-  try {
-    await navigator.clipboard.writeText(content);
-  } catch {
-    outcome = text.copyFailed;
-  }
+  const outcome = (await copyText(content)) ? text.copied : text.copyFailed;
   button.dataset.said = outcome;
   button.setAttribute("aria-label", outcome);
   setTimeout(() => {

@@ -1,7 +1,8 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { shortModelName } from "../format.js";
 import { InputHistory } from "../input_history.js";
-import { isLong, joined, taken } from "../pasted.js";
+import { isComposing } from "../input_method.js";
+import { isLong, joined, taken, trimmed } from "../pasted.js";
 import { preferences } from "../preferences.js";
 import { text } from "../text.js";
 import { Icon, StopIcon } from "./icons.js";
@@ -35,7 +36,7 @@ export function Composer({ store, onSend }) {
     return true;
   };
   const onKeyDown = (event) => {
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     const isPlain = !(event.shiftKey || event.ctrlKey || event.metaKey || event.altKey);
     const shown = field.current.value;
     const isUp = event.key === "ArrowUp" && isPlain && recall(history.current.up(shown));
@@ -113,7 +114,7 @@ function useDraft(store, field) {
     const rest = store.drafts.get(chatId);
     const back = taken(handedBack.text);
     const isThere = joined(rest) === joined(back);
-    const together = [back.text, rest.text.trim()].filter(Boolean).join("\n\n");
+    const together = [back.text, trimmed(rest.text)].filter(Boolean).join("\n\n");
     put(isThere ? back : { text: together, pastes: [...back.pastes, ...rest.pastes] });
     field.current.focus();
   }, [handedBack]);

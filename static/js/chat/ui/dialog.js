@@ -1,4 +1,5 @@
 import { html, useLayoutEffect, useRef } from "../../preact.js";
+import { isComposing } from "../input_method.js";
 
 /** A modal dialog of the platform: it keeps the focus in, the page inert, and gives the focus back. */
 export function Dialog({ label, kind, close, children }) {
@@ -13,7 +14,7 @@ export function Dialog({ label, kind, close, children }) {
     };
   }, []);
   const onKeyDown = (event) => {
-    if (event.key !== "Escape" || event.isComposing) return;
+    if (event.key !== "Escape" || isComposing(event)) return;
     event.preventDefault();
     event.stopPropagation();
     close();

@@ -3,6 +3,7 @@
 import { html, useEffect, useId, useRef, useState } from "../../preact.js";
 import { api } from "../api.js";
 import { spoken } from "../format.js";
+import { isComposing } from "../input_method.js";
 import { text } from "../text.js";
 
 const MAX_CHARS = 4_000;
@@ -53,7 +54,7 @@ export function InstructionsDialog({ store, chat, current, close }) {
   const onKeyDown = (event) => {
     // Escape closes this, and must not also stop an answer.
     event.stopPropagation();
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save(event);
+    if (event.key === "Enter" && !isComposing(event) && (event.ctrlKey || event.metaKey)) save(event);
   };
   const onClick = (event) => event.target === dialog.current && field.current.value === shown.current && dialog.current.close();
   return html`<dialog class="dialog" ref=${dialog} aria-labelledby=${`${id}-title`} onClose=${close} onKeyDown=${onKeyDown} onClick=${onClick}>

@@ -1,6 +1,7 @@
 // A searchable list of models: a combobox with a listbox.
 import { html, useId, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { hasAll, wordsOf } from "../plain_letters.js";
+import { isComposing } from "../input_method.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
@@ -32,7 +33,7 @@ export function ModelList({ models, selected, pick, close }) {
       Tab: () => close(),
     };
     const action = actions[event.key];
-    if (!action) return;
+    if (!action || isComposing(event)) return;
     if (event.key !== "Tab") event.preventDefault();
     event.stopPropagation();
     action();

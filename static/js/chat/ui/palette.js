@@ -5,6 +5,7 @@ import { available } from "../actions.js";
 import { api } from "../api.js";
 import { shortTime } from "../format.js";
 import { folded, hasAll, marked, wordsOf } from "../plain_letters.js";
+import { isComposing } from "../input_method.js";
 import { Search } from "../search.js";
 import { text } from "../text.js";
 import { Dialog } from "./dialog.js";
@@ -43,7 +44,7 @@ export function Palette({ app, close }) {
   };
   const move = (to) => options.length && setActive((to + options.length) % options.length);
   const onKeyDown = (event) => {
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     const isAgain = event.key.toLowerCase() === "k" && (event.metaKey || event.ctrlKey);
     const steps = { ArrowDown: () => move(at + 1), ArrowUp: () => move(at - 1), PageDown: () => setActive(Math.min(at + 8, options.length - 1)), PageUp: () => setActive(Math.max(at - 8, 0)), Enter: () => options[at] && run(options[at]) };
     const step = isAgain ? close : steps[event.key];

@@ -1,4 +1,5 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { isComposing } from "../input_method.js";
 import { lineCount } from "../pasted.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
@@ -35,7 +36,7 @@ function PasteField({ content, write, close }) {
   const field = useRef(null);
   useLayoutEffect(() => field.current.focus(), []);
   const onKeyDown = (event) => {
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || isComposing(event)) return;
     event.preventDefault();
     event.stopPropagation();
     close();

@@ -1,5 +1,6 @@
 // What can be done with one chat of the list: a menu on the top layer, so that nothing cuts it off.
 import { html, useEffect, useLayoutEffect, useRef } from "../../preact.js";
+import { isComposing } from "../input_method.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
@@ -33,7 +34,7 @@ export function RowMenu({ label, items, anchor, close }) {
       Escape: () => close({ refocus: true }),
       Tab: () => close({ refocus: true }),
     };
-    if (!steps[event.key]) return;
+    if (!steps[event.key] || isComposing(event)) return;
     event.preventDefault();
     event.stopPropagation();
     steps[event.key]();

@@ -1,5 +1,6 @@
 import { html, useEffect } from "../../preact.js";
 import { actions, available } from "../actions.js";
+import { isComposing } from "../input_method.js";
 import { isCharacter, isPressed, isTyping, keyNames } from "../shortcuts.js";
 import { remember, remembered } from "../storage.js";
 
@@ -11,7 +12,7 @@ export const setSingleKeys = (isOn) => remember(OFF, isOn ? "" : "yes");
 export function useShortcuts(app) {
   useEffect(() => {
     const onKeyDown = (event) => {
-      if (event.defaultPrevented || event.repeat || document.querySelector("dialog[open], [popover]:popover-open")) return;
+      if (event.defaultPrevented || event.repeat || isComposing(event) || document.querySelector("dialog[open], [popover]:popover-open")) return;
       if (event.key === "Escape") app.ui.closeDrawer();
       const action = actionFor(event, app);
       if (!action) return;

@@ -1,3 +1,4 @@
+import { isComposing } from "../input_method.js";
 import { preferences } from "../preferences.js";
 
 /** Make a textarea as tall as its text, up to what its CSS max-height allows. */
@@ -23,7 +24,7 @@ export function growWithWidth(field) {
  * while an input method composes, or on a touch keyboard, it does not.
  */
 export function isSendKey(event) {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return false;
+  if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return false;
   if (event.ctrlKey || event.metaKey) return true;
   return preferences.peek().send_key === "enter" && !event.altKey && !matchMedia("(hover: none) and (pointer: coarse)").matches;
 }

@@ -1,7 +1,8 @@
 import { html, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { clockTime, fullTime } from "../format.js";
 import { entryTimeMs } from "../ids.js";
-import { taken } from "../pasted.js";
+import { isComposing } from "../input_method.js";
+import { taken, trimmed } from "../pasted.js";
 import { text } from "../text.js";
 import { copyFrom } from "./clipboard.js";
 import { CopyLink } from "./copy_link.js";
@@ -63,10 +64,11 @@ function Editor({ content, finish }) {
     return growWithWidth(field.current);
   }, []);
   const save = () => {
-    const value = field.current.value.trim();
+    const value = trimmed(field.current.value);
     finish(value && value !== content ? value : null);
   };
   const onKeyDown = (event) => {
+    if (isComposing(event)) return event.stopPropagation();
     if (event.key === "Escape") {
       event.stopPropagation();
       finish(null);

@@ -1,0 +1,7 @@
+// Keys that belong to an input method (Japanese, Chinese, Korean, ...) are no commands of ours.
+
+/**
+ * Whether an input method takes this key. Chrome and Firefox say `isComposing`. In Safari the
+ * composition has ended by the time the Enter that ended it arrives: its key code, 229, still tells.
+ */
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;

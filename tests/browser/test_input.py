@@ -1,0 +1,209 @@
+"""What comes from an input method, the clipboard and a drag, and what goes to the clipboard."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import ARGUMENTS, PATIENCE_MS
+
+SAFARI = {"isComposing": False, "keyCode": 229}
+CHROME = {"isComposing": True, "keyCode": 229}
+PRESS = """(field, [key, { isComposing, keyCode }]) => {
+  const event = new KeyboardEvent("keydown", { key, isComposing, bubbles: true, cancelable: true });
+  Object.defineProperty(event, "keyCode", { get: () => keyCode });
+  field.dispatchEvent(event);
+}"""
+INDENTED = "    if a:\n        return 1\n    return 2"
+FILE = "d.items.add(new File(['x'], 'a.png', { type: 'image/png' }));"
+DRAG = """(element, [add]) => {
+  const d = new DataTransfer();
+  new Function("d", add)(d);
+  return ["dragover", "drop"].map((type) => {
+    const event = new DragEvent(type, { dataTransfer: d, bubbles: true, cancelable: true });
+    element.dispatchEvent(event);
+    return event.defaultPrevented;
+  });
+}"""
+PASTE = """(element, [add]) => {
+  const d = new DataTransfer();
+  new Function("d", add)(d);
+  const event = new ClipboardEvent("paste", { clipboardData: d, bubbles: true, cancelable: true });
+  element.dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+def compose(field, *keys):
+    """Press keys that an input method takes, in the way of both kinds of browsers."""
+    for key in keys:
+        for how in (CHROME, SAFARI):
+            field.evaluate(PRESS, [key, how])
+
+
+def test_keys_of_an_input_method_are_no_commands(alice):
+    """Neither in the composer, the message editor, the list, the search nor the instructions."""
+    alice.ask("[[tokens=5]] かいぎ")
+    page = alice.page
+    alice.field.fill("にほん")
+    compose(alice.field, "Enter", "Escape", "ArrowUp")
+    expect(alice.field).to_have_value("にほん")
+    expect(alice.questions).to_have_count(1)
+    alice.questions.first.hover()
+    alice.questions.first.get_by_role("button", name="Edit").click()
+    editor = page.locator(".message-editing .field")
+    editor.fill("へんこう")
+    compose(editor, "Enter", "Escape")
+    expect(editor).to_have_value("へんこう")
+    editor.press("Escape")
+    expect(editor).to_have_count(0)
+    alice.chats.first.press("F2")
+    title = page.locator(".rename-field")
+    title.fill("かいぎ")
+    compose(title, "Enter", "Escape")
+    expect(title).to_have_value("かいぎ")
+    title.press("Enter")
+    expect(alice.chats.first).to_contain_text("かいぎ")
+    page.keyboard.press("Control+k")
+    query = page.locator(".palette-field input")
+    query.fill("かいぎ")
+    expect(page.locator("#palette-list [role=option]").first).to_be_visible()
+    compose(query, "Enter", "Escape", "ArrowDown")
+    expect(page.locator("#palette-0")).to_have_attribute("aria-selected", "true")
+    query.press("Escape")
+    page.get_by_role("button", name="Instructions").click()
+    told = page.locator("dialog .dialog-text")
+    told.fill("みじかく")
+    compose(told, "Enter", "Escape")
+    expect(told).to_have_value("みじかく")
+
+
+def test_the_key_that_ends_a_composition_does_not_stop_an_answer(alice):
+    alice.send("[[rate=20&tokens=200]] かいぎ")
+    alice.writing()
+    compose(alice.field, "Escape")
+    alice.field.press("Escape")
+    expect(alice.answers.last).to_have_attribute("aria-busy", "false")
+
+
+def test_a_pasted_text_keeps_its_field_while_one_composes(alice):
+    alice.field.evaluate(PASTE, ["d.setData('text/plain', 'x\\n'.repeat(60))"])
+    alice.page.locator(".pasted-name").click()
+    opened = alice.page.locator(".pasted-field")
+    compose(opened, "Escape")
+    expect(opened).to_be_visible()
+    opened.press("Escape")
+    expect(opened).to_have_count(0)
+
+
+def test_indentation_of_the_first_line_is_kept(alice):
+    alice.field.fill(f"\n  \n{INDENTED}\n\n")
+    alice.field.press("Enter")
+    bubble = alice.questions.first.locator(".bubble")
+    expect(bubble).to_be_visible()
+    assert bubble.evaluate("(it) => it.textContent") == INDENTED
+    alice.ended()
+    alice.questions.first.hover()
+    alice.questions.first.get_by_role("button", name="Edit").click()
+    editor = alice.page.locator(".message-editing .field")
+    expect(editor).to_have_value(INDENTED)
+    editor.fill(f"  edited\n{INDENTED}\n ")
+    editor.press("Enter")
+    expect(bubble).to_contain_text("edited")
+    alice.ended()
+    assert bubble.evaluate("(it) => it.textContent") == f"  edited\n{INDENTED}"
+    alice.page.reload()
+    expect(bubble).to_contain_text("edited")
+    assert bubble.evaluate("(it) => it.textContent") == f"  edited\n{INDENTED}"
+
+
+def test_a_message_of_blanks_alone_is_not_sent(alice):
+    alice.field.fill(" \n\t\n ")
+    alice.field.press("Enter")
+    expect(alice.page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    expect(alice.questions).to_have_count(0)
+
+
+@pytest.mark.parametrize("place", ["main", ".sidebar", ".composer-field", "html"])
+def test_a_dropped_file_is_refused_in_words_wherever_it_falls(alice, place):
+    assert alice.page.locator(place).first.evaluate(DRAG, [FILE]) == [True, True]
+    expect(alice.page.locator(".toast-problem")).to_contain_text("can’t be attached yet")
+
+
+def test_text_dropped_into_a_field_is_the_browsers_own(alice):
+    text = "d.setData('text/plain', 'words')"
+    assert alice.field.evaluate(DRAG, [text]) == [False, False]
+    link = "d.setData('text/uri-list', 'https://example.org/')"
+    assert alice.page.locator("main").evaluate(DRAG, [link]) == [True, True]
+    expect(alice.page.locator(".toast")).to_have_count(0)
+
+
+def test_a_pasted_picture_is_answered_and_a_text_with_its_picture_is_a_text(alice):
+    assert alice.field.evaluate(PASTE, [FILE]) is True
+    expect(alice.page.locator(".toast-problem")).to_contain_text("can’t be attached yet")
+    both = f"{FILE} d.setData('text/plain', 'a table');"
+    assert alice.field.evaluate(PASTE, [both]) is False
+
+
+@pytest.fixture
+def lan(browser, browser_path, make_stack, fake_model):
+    """A page of another host over plain http, where a browser has no clipboard for scripts, no
+    locks, no service worker and no digests."""
+    stack = make_stack(model_url=fake_model.base_url, env={"ALLOWED_HOSTS": "chat.lan"}).start()
+    rules = [*ARGUMENTS, "--host-resolver-rules=MAP chat.lan 127.0.0.1"]
+    launched = browser.browser_type.launch(executable_path=browser_path, args=rules)
+    page = launched.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield ChatPage(page, stack.url.replace("127.0.0.1", "chat.lan")).visit()
+    launched.close()
+    assert problems == []
+
+
+def test_copying_works_on_plain_http_and_the_place_of_the_reader_stays(lan):
+    page = lan.page
+    assert page.evaluate("isSecureContext") is False
+    lan.ask("[[tokens=5]] a question")
+    answer = lan.text_of(lan.answers.last)
+    assert copied(lan, lambda: page.keyboard.press("Control+Shift+C")) == answer
+    lan.questions.first.hover()
+    button = lan.questions.first.get_by_role("button", name="Copy", exact=True)
+    assert copied(lan, button.click) == "[[tokens=5]] a question"
+    expect(lan.questions.first.locator("[data-said='Copied']")).to_be_visible()
+    expect(lan.questions.first.locator("[data-said]")).to_be_focused()
+    link = lan.questions.first.get_by_role("button", name="Copy link")
+    assert copied(lan, link.click).startswith(f"{page.url}#m-")
+    page.keyboard.press("Control+k")
+    page.locator(".palette-field input").fill("copy the last")
+    assert copied(lan, lambda: page.keyboard.press("Enter")) == answer
+
+
+def copied(chat, act):
+    """What `act` put into the clipboard, by pasting it into the composer. What was selected and
+    focused is so afterwards."""
+    chat.field.fill("")
+    act()
+    chat.page.wait_for_timeout(300)
+    expect(chat.page.locator("dialog[open], body > textarea")).to_have_count(0)
+    focused = chat.page.evaluate_handle("document.activeElement")
+    chat.field.focus()
+    chat.page.keyboard.press("Control+v")
+    found = chat.field.input_value()
+    chat.field.fill("")
+    focused.evaluate("(element) => element.focus()")
+    return found
+
+
+def test_what_the_browser_does_not_let_us_copy_is_shown_selected(lan, shot):
+    lan.ask("[[tokens=5]] a question")
+    lan.page.evaluate("document.execCommand = () => false")
+    lan.questions.first.hover()
+    lan.questions.first.get_by_role("button", name="Copy", exact=True).click()
+    field = lan.page.locator("dialog[open] textarea")
+    expect(field).to_be_focused()
+    assert field.evaluate("(it) => it.value.slice(it.selectionStart, it.selectionEnd)") == (
+        "[[tokens=5]] a question"
+    )
+    shot(lan.page, "copy-by-hand")
+    lan.page.keyboard.press("Escape")
+    expect(field).to_have_count(0)

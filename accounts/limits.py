@@ -103,6 +103,11 @@ def take_socket(person: User, group: str) -> None:
     take("LIMIT_SOCKETS_PER_MINUTE_USER", person.id.hex)
 
 
+def take_poll(person: User) -> None:
+    """One request of a page that gets by HTTP what a WebSocket would bring it. Sync."""
+    take("LIMIT_POLLS_PER_MINUTE_USER", person.id.hex)
+
+
 def take_change(person: User) -> None:
     """A change that is stored and told to all devices, and costs little. Sync."""
     take("LIMIT_CHANGES_PER_MINUTE_USER", person.id.hex)

@@ -53,6 +53,8 @@ class PersonSocket(SocketTasks):
     _user: User
     _groups: list[str]
     _in_group = False
+    # How a new one is counted.
+    _take = staticmethod(limits.take_socket)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,7 +83,7 @@ class PersonSocket(SocketTasks):
     def _take_socket(self, group: str) -> None:
         """Sync. Raises LimitReached, in words that the person understands."""
         try:
-            limits.take_socket(self._user, group)
+            self._take(self._user, group)
         except LimitReached as error:
             with self._own_language(self._user):
                 raise LimitReached(error.retry_after_s) from error

@@ -1,9 +1,10 @@
-"""What Daphne runs: static files, pages and API (Django), WebSockets (Channels)."""
+"""What Daphne runs: static files, pages and API (Django), WebSockets and what stands in for them
+(Channels)."""
 
 import os
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
 
@@ -14,6 +15,7 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
+from django.urls import re_path  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from config.bodies import BoundedBodies  # noqa: E402
@@ -34,17 +36,18 @@ def _static(application: Any) -> Any:
     )
 
 
-def _websocket_urlpatterns() -> list[Any]:
+def _patterns(name: str) -> list[Any]:
     if find_spec("chat.routing") is None:
         return []
-    patterns: list[Any] = import_module("chat.routing").websocket_urlpatterns
+    patterns: list[Any] = getattr(import_module("chat.routing"), name)
     return patterns
 
 
+_pages = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, django_application))])
 application = ProtocolTypeRouter(
     {
-        "http": BoundedBodies(SecurityHeaders(_static(django_application))),
+        "http": BoundedBodies(SecurityHeaders(_static(_pages))),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
-        "websocket": EndTogether(AuthMiddlewareStack(URLRouter(_websocket_urlpatterns()))),
+        "websocket": EndTogether(AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))),
     }
 )

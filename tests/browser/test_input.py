@@ -78,11 +78,13 @@ def test_keys_of_an_input_method_are_no_commands(alice):
 
 
 def test_the_key_that_ends_a_composition_does_not_stop_an_answer(alice):
-    alice.send("[[rate=20&tokens=200]] かいぎ")
+    alice.send("[[rate=20&tokens=900]] かいぎ")
     alice.writing()
     compose(alice.field, "Escape")
+    alice.page.wait_for_timeout(1_000)
+    expect(alice.answers.last).to_have_attribute("aria-busy", "true")
     alice.field.press("Escape")
-    expect(alice.answers.last).to_have_attribute("aria-busy", "false")
+    expect(alice.ended()).to_contain_text("Stopped")
 
 
 def test_a_pasted_text_keeps_its_field_while_one_composes(alice):

@@ -9,7 +9,7 @@ from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
 from billing.errors import BillingError
-from chat import answer_errors, consumers, errors, model_errors, person_socket
+from chat import answer_errors, consumers, errors, model_errors, person_socket, routing
 from chat.commands import parse_command
 from chat.error_pages import csrf_failure, not_found, server_error
 from chat.events import EVENT_TYPES
@@ -52,6 +52,7 @@ def routes() -> set[str]:
             found.add(f"/{pattern.pattern}")
         elif pattern.namespace in ("chat", "accounts"):
             found |= {f"/{inner.pattern}" for inner in pattern.url_patterns}
+    found |= {f"/{pattern.pattern}" for pattern in routing.http_urlpatterns}
     # The pages of the settings are for people.
     found = {route for route in found if not route.startswith("/settings")}
     return {re.sub(r"<\w+:(\w+?)(_id)?>", r"<\1>", route) for route in found}

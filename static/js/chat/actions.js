@@ -2,7 +2,6 @@
 // made of it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
 import { api } from "./api.js";
-import { copyText } from "./copying.js";
 import { otherAppearance, preferAppearance } from "./preferences.js";
 import { text } from "./text.js";
 
@@ -52,6 +51,8 @@ export const actions = [
 export const available = (app) => actions.filter((action) => !action.when || action.when(app));
 
 async function copyLastAnswer(app) {
+  // Read with the first chat, as its buttons want it too.
+  const { copyText } = await import("./copying.js");
   const isCopied = await copyText(lastAnswer(app).text);
   app.store.toasts.show(isCopied ? text.copied : text.copyFailed, { isProblem: !isCopied });
 }

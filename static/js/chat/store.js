@@ -71,7 +71,7 @@ export class Store {
       onProblem: (message) => this.#problem(message),
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
-    });
+    }, WebSocket, () => import("./poll_socket.js"));
     this.sending = new Sending(this, own);
     this.outbox = this.sending.outbox;
     this.drafts = this.sending.drafts;

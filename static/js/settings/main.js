@@ -28,8 +28,10 @@ const connection = new Connection(`${scheme}//${location.host}/ws`, {
   onProblem: ignore,
   onWelcome: take,
   onUser: take,
+  onBalance: ignore,
+  onDraft: ignore,
   watchFrom: () => NO_REPLAY,
   followed: () => null,
-});
+}, WebSocket, () => import("../chat/poll_socket.js"));
 connection.start();
 noteTimeZone();

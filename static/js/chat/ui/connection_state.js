@@ -10,7 +10,7 @@ export function ConnectionState({ store }) {
   const hasCaughtUp = useCaughtUp(state.kind);
   const label = hasCaughtUp ? text.caughtUp : labelOf(state);
   if (!label) return null;
-  return html`<div class=${`connection connection-${state.kind}`} role="status" title=${state.kind === "live" ? text.liveHint : undefined}>
+  return html`<div class=${`connection connection-${state.kind}${state.isOverHttp ? " connection-over-http" : ""}`} role="status" title=${hintOf(state)}>
     <span class="connection-dot"></span>
     <span class="connection-label">${label}</span>
     <${Waiting} store=${store} />
@@ -25,13 +25,18 @@ function labelOf(state) {
   return {
     connecting: text.connecting,
     "catching-up": text.catchingUp,
-    live: text.live,
+    live: state.isOverHttp ? text.liveOverHttp : text.live,
     checking: text.checking,
     offline: state.since && text.offlineSince(clockTime(state.since)),
     "signed-out": text.signedOut,
     suspended: text.suspended,
     stopped: text.connectionStopped,
   }[state.kind];
+}
+
+function hintOf({ kind, isOverHttp }) {
+  if (kind !== "live") return undefined;
+  return isOverHttp ? text.liveOverHttpHint : text.liveHint;
 }
 
 /** How many messages wait to be sent, in all chats. */

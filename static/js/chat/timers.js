@@ -1,0 +1,65 @@
+// What a connection is reminded of: its timers by name, and to say how much it has taken in.
+
+const ACK_EVERY_CHARS = 32_768;
+const ACK_WITHIN_MS = 1_000;
+
+/** Setting one again takes the place of what it was set to. */
+export class Timers {
+  #running = new Map();
+
+  after(name, ms, action) {
+    this.clear(name);
+    this.#running.set(name, setTimeout(() => {
+      this.#running.delete(name);
+      action();
+    }, ms));
+  }
+
+  has(name) {
+    return this.#running.has(name);
+  }
+
+  clear(name) {
+    clearTimeout(this.#running.get(name));
+    this.#running.delete(name);
+  }
+
+  clearAll() {
+    for (const name of [...this.#running.keys()]) this.clear(name);
+  }
+}
+
+/** The server counts what a reader has taken in, and drops one that lags far behind. */
+export class Acks {
+  #send;
+  #timers = new Timers();
+  #received = 0;
+  #acked = 0;
+
+  /** @param send (bytes) => tells the server how much was taken in, in all */
+  constructor(send) {
+    this.#send = send;
+  }
+
+  begin() {
+    this.end();
+    this.#received = this.#acked = 0;
+  }
+
+  end() {
+    this.#timers.clearAll();
+  }
+
+  take(chars) {
+    this.#received += chars;
+    if (this.#received - this.#acked >= ACK_EVERY_CHARS) this.#tell();
+    else if (!this.#timers.has("ack")) this.#timers.after("ack", ACK_WITHIN_MS, () => this.#tell());
+  }
+
+  #tell() {
+    this.#timers.clearAll();
+    if (this.#acked === this.#received) return;
+    this.#acked = this.#received;
+    this.#send(this.#received);
+  }
+}

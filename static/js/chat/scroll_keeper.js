@@ -44,13 +44,20 @@ export class ScrollKeeper {
     this.#lastTop = this.#scroller.scrollTop;
   }
 
-  /** Where the reader is: a message and how far down it stands, in pixels; null at the end. */
+  /**
+   * Where the reader is, or null at the end: the first message in view, and how far below the top it
+   * begins, in pixels, or which part of it is above.
+   */
   place() {
     if (this.isAtEnd.peek()) return null;
     const { top } = this.#scroller.getBoundingClientRect();
-    for (const message of this.#scroller.querySelectorAll(".message[id]")) {
+    // By groups first: in one that is out of sight nothing is laid out, and nothing has a place.
+    const groups = [...this.#scroller.querySelectorAll(".group")];
+    const group = groups.find((one) => one.getBoundingClientRect().bottom > top);
+    for (const message of group?.querySelectorAll(".message[id]") ?? []) {
       const box = message.getBoundingClientRect();
-      if (box.bottom > top) return { id: message.id, below: box.top - top };
+      if (box.bottom <= top) continue;
+      return box.top < top ? { id: message.id, part: (top - box.top) / box.height } : { id: message.id, below: box.top - top };
     }
     return null;
   }
@@ -59,8 +66,11 @@ export class ScrollKeeper {
   goTo(place) {
     const message = place && document.getElementById(place.id);
     if (!message) return;
-    const below = message.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
-    this.#scroller.scrollTop += below - place.below;
+    // One that is not laid out has no place yet, only that of a guess.
+    if (message.checkVisibility?.({ contentVisibilityAuto: true }) === false) message.scrollIntoView({ behavior: "instant" });
+    const { top, height } = message.getBoundingClientRect();
+    const below = top - this.#scroller.getBoundingClientRect().top;
+    this.#scroller.scrollTop += below - (place.below ?? -place.part * height);
   }
 
   /** Something further up is shown now: stay there. */

@@ -14,6 +14,7 @@ import { VISITOR } from "./local/database.js";
 import { ModelChoice } from "./model_choice.js";
 import { OpenedChats } from "./opened_chats.js";
 import { preferences, takePreferences } from "./preferences.js";
+import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./sending.js";
 import { Connection } from "./socket.js";
 import { Toasts } from "./toasts.js";
@@ -33,6 +34,7 @@ export class Store {
   toasts = new Toasts();
   commands;
   answers = new Answers(this);
+  places = new ReadingPlaces();
   /** The id of the chat on screen; null for a new one. */
   chatId = signal(null);
 
@@ -53,6 +55,7 @@ export class Store {
     this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => this.finding.fetch(id));
     this.finding = new Finding(this);
     this.chatId.value = config.chat ?? chatInAddress();
+    this.places.enter(this.chatId.peek());
     this.#choice = new ModelChoice(this, config);
     this.#opened = new OpenedChats(own.chats, readWhole, () => this.connection.follow());
     if (config.glimpse?.length > 0) this.#opened.open(config.chat).showGlimpse(config.glimpse);
@@ -105,7 +108,7 @@ export class Store {
     this.#own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
-    window.addEventListener("popstate", () => this.#show(chatInAddress()));
+    window.addEventListener("popstate", () => this.#traversed(chatInAddress()));
     window.addEventListener("pagehide", () => this.#putAway());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
@@ -116,6 +119,7 @@ export class Store {
   /** Erase what this browser keeps of the person: they sign out, or were shut out. */
   async forget() {
     this.drafts.erase();
+    this.places.forget();
     await this.#own.erase();
     this.outbox.forget();
   }
@@ -131,7 +135,10 @@ export class Store {
 
   /** Show a chat (null: a new one) and make it the address of the page. */
   openChat(id, message = null) {
-    if (id !== this.chatId.peek() || message) history.pushState(null, "", addressOf(id, { isStored: this.#isStored(id), message }));
+    if (id !== this.chatId.peek() || message) {
+      this.places.leave(this.chatId.peek());
+      this.places.push(addressOf(id, { isStored: this.#isStored(id), message }));
+    }
     this.#show(id);
   }
 
@@ -170,7 +177,7 @@ export class Store {
     this.connection.start();
     this.connection.retryNow();
     if (item.chat !== this.chatId.peek()) return;
-    if (item.isNew) history.replaceState(null, "", addressOf(item.chat));
+    if (item.isNew) this.places.replace(addressOf(item.chat));
     if (!this.#opened.get(item.chat)?.cursor) this.connection.follow();
   }
 
@@ -204,7 +211,7 @@ export class Store {
   #caughtUp(chat) {
     this.#opened.get(chat)?.caughtUp();
     // Begun here, and stored by a page that was left before it could say so.
-    if (chat === this.chatId.peek() && location.pathname === "/") history.replaceState(null, "", addressOf(chat));
+    if (chat === this.chatId.peek() && location.pathname === "/") this.places.replace(addressOf(chat));
   }
 
   #note(chat, data) {
@@ -269,6 +276,11 @@ export class Store {
 
   // Private: what is shown and kept
 
+  #traversed(id) {
+    this.places.traverse(this.chatId.peek(), id);
+    this.#show(id);
+  }
+
   #show(id) {
     this.chatId.value = id;
     this.drafts.open(id);
@@ -295,6 +307,7 @@ export class Store {
   }
 
   #putAway() {
+    this.places.leave(this.chatId.peek());
     this.drafts.flush({ keepalive: true });
     this.#opened.saveNow();
     this.#own.keepPageNow();

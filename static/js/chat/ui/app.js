@@ -151,7 +151,12 @@ function ChatPane({ store }) {
   const place = useMemo(() => (isLoaded ? keeper?.place() : null), [isLoaded]);
   useLayoutEffect(() => keeper?.goTo(place), [place]);
   useLayoutEffect(() => {
-    if (!store.finding.target.peek()) keeper?.toEnd();
+    if (!keeper) return;
+    store.places.readBy(() => keeper.place());
+    if (store.finding.target.peek()) return;
+    // Where the reader was before, once it is drawn: until then the end must not be shown.
+    if (open && store.places.isWanted(open.id)) keeper.letGo();
+    else keeper.toEnd();
   }, [open, keeper]);
   const { conversation } = parts.value;
   return html`<main class="scroller" ref=${scroller} tabindex="-1">

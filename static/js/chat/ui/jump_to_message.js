@@ -16,7 +16,7 @@ const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
 
 let holding = null;
 
-/** Bring the message that a link or a search names into view, once its chat is there. */
+/** Bring into view, once its chat is there, the message that a link or a search names, or that was read before. */
 export function Jump({ store, open, keeper }) {
   const target = store.finding.target.value;
   const isLoaded = open?.isLoaded.value ?? false;
@@ -31,18 +31,50 @@ export function Jump({ store, open, keeper }) {
       return undefined;
     }
     open.showBranchOf(target.message);
-    let frames = 0;
-    let request = requestAnimationFrame(function look() {
-      const element = document.getElementById(`m-${target.message}`);
-      if (element) {
-        show(element, store, keeper);
-        hold(element.id, isBehind);
-      } else if (frames++ < FRAMES) request = requestAnimationFrame(look);
+    return whenDrawn(`m-${target.message}`, (element) => {
+      show(element, store, keeper);
+      hold(element.id, isBehind, () => center(document.getElementById(element.id)));
     });
-    return () => cancelAnimationFrame(request);
   }, [target, open, isLoaded, wasBehind, keeper]);
+  useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind });
   useEffect(() => () => holding?.abort(), [open]);
   return null;
+}
+
+/** After Back or a reload: go where the reader was. A link to a message comes first. */
+function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
+  const place = store.places.wanted.value;
+  const hasTarget = store.finding.target.value !== null;
+  useEffect(() => {
+    if (!place) return undefined;
+    if (hasTarget) return void store.places.arrived();
+    if (!keeper || place.chat !== open?.id || !isLoaded) return undefined;
+    if (!(place.id.slice(2) in open.transcript.messages)) {
+      if (isBehind()) return undefined;
+      store.places.arrived();
+      return void keeper.toEnd();
+    }
+    const go = () => keeper.goTo(place);
+    const show = (element) => {
+      keeper.letGo();
+      go();
+      hold(element.id, isBehind, go);
+      store.places.arrived();
+    };
+    // Another branch may be shown by now.
+    return whenDrawn(place.id, show, () => (store.places.arrived(), keeper.toEnd()));
+  }, [place, hasTarget, open, isLoaded, wasBehind, keeper]);
+}
+
+function whenDrawn(id, run, giveUp = () => {}) {
+  let frames = 0;
+  let request = requestAnimationFrame(function look() {
+    const element = document.getElementById(id);
+    if (element) run(element);
+    else if (frames++ < FRAMES) request = requestAnimationFrame(look);
+    else giveUp();
+  });
+  return () => cancelAnimationFrame(request);
 }
 
 function show(element, store, keeper) {
@@ -56,8 +88,8 @@ function show(element, store, keeper) {
   store.finding.arrived();
 }
 
-/** Keep the message of that element where it is shown, until the reader does something. */
-function hold(id, isBehind) {
+/** Keep the message of that element where `place` puts it, until the reader does something. */
+function hold(id, isBehind, place) {
   holding?.abort();
   const over = (holding = new AbortController());
   const options = { capture: true, passive: true, signal: over.signal };
@@ -73,7 +105,7 @@ function hold(id, isBehind) {
     const now = element && placeOf(element);
     const isMoved = now && (!last || Math.abs(now.top - last.top) > 1);
     if (isMoved && last && isScrolled(element, now, last)) return void over.abort();
-    if (isMoved) center(element);
+    if (isMoved) place();
     if (now) last = placeOf(element);
     still = isMoved || isBehind() ? 0 : still + 1;
     requestAnimationFrame(look);

@@ -23,7 +23,7 @@ export function Transcript({ store, open }) {
   const edited = pending.find((item) => item.edit)?.id ?? null;
   const { groups, answering } = useMemo(() => groupsOf(cutWhereEdited(open.path(), pending)), [open, shape, edited]);
   // A message that is to be brought into view is drawn with what follows it.
-  const wanted = store.finding.target.value?.message;
+  const wanted = store.finding.target.value?.message ?? store.places.wanted.value?.id.slice(2);
   const place = wanted ? groups.findIndex((group) => group.ids.includes(wanted)) : -1;
   useEffect(() => makeRoomForKeyboard(), []);
   const { isWanted, isPrinted } = useWholeChat(open.id);

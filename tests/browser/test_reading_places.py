@@ -51,7 +51,17 @@ def read_at(chat, which):
     chat.page.mouse.wheel(0, -50)
     chat.page.mouse.move(5, 5)
     chat.page.evaluate(SCROLL, which)
-    return chat.page.evaluate(READ)
+    return at_rest(chat)
+
+
+def at_rest(chat):
+    """What is read once nothing moves it: what is near is drawn while there is time."""
+    chat.page.get_by_role("link", name="New chat").hover()
+    before = None
+    while (now := chat.page.evaluate(READ)) != before:
+        before = now
+        chat.page.wait_for_timeout(1_500)
+    return now
 
 
 def is_read(chat, place):
@@ -59,7 +69,10 @@ def is_read(chat, place):
         now = chat.page.evaluate(READ)
         return now and now["id"] == place["id"] and abs(now["below"] - place["below"]) <= 3
 
-    wait_for(is_there)
+    for _ in range(60):
+        if is_there():
+            break
+        chat.page.wait_for_timeout(500)
     # And stays there.
     chat.page.wait_for_timeout(1_000)
     assert is_there(), (chat.page.evaluate(READ), place)

@@ -29,8 +29,8 @@ class Tab {
   }
 }
 
-const A = { id: "m-1", below: 12 };
-const B = { id: "m-2", part: 0.25 };
+const A = { id: "m-1", below: 12, part: 0, width: 900 };
+const B = { id: "m-2", below: -80, part: 0.25, width: 900 };
 
 test("back and forward lead to where each entry was read", () => {
   const tab = new Tab();

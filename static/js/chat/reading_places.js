@@ -8,7 +8,7 @@ const KEY = "holdfast:places";
 const MOST = 50;
 
 export class ReadingPlaces {
-  /** The place to go to, until its chat is drawn: {chat, id, below?, part?}, or null. */
+  /** The place to go to, until its chat is drawn: {chat, id, below, part, width}, or null. */
   wanted = signal(null);
 
   #history;
@@ -25,7 +25,7 @@ export class ReadingPlaces {
 
   // What the view says, and asks
 
-  /** @param read () => {id, below?, part?}: what is read now, or null at the end */
+  /** @param read () => {id, below, part, width}: what is read now, or null at the end */
   readBy(read) {
     this.#read = read;
   }

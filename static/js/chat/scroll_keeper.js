@@ -45,8 +45,8 @@ export class ScrollKeeper {
   }
 
   /**
-   * Where the reader is, or null at the end: the first message in view, and how far below the top it
-   * begins, in pixels, or which part of it is above.
+   * Where the reader is, or null at the end: the first message in view, how far below the top it
+   * begins, in pixels, and, for another width of the page, which part of it is above.
    */
   place() {
     if (this.isAtEnd.peek()) return null;
@@ -57,7 +57,8 @@ export class ScrollKeeper {
     for (const message of group?.querySelectorAll(".message[id]") ?? []) {
       const box = message.getBoundingClientRect();
       if (box.bottom <= top) continue;
-      return box.top < top ? { id: message.id, part: (top - box.top) / box.height } : { id: message.id, below: box.top - top };
+      const { clientWidth: width } = this.#scroller;
+      return { id: message.id, below: box.top - top, part: (top - box.top) / box.height, width };
     }
     return null;
   }
@@ -70,7 +71,7 @@ export class ScrollKeeper {
     if (message.checkVisibility?.({ contentVisibilityAuto: true }) === false) message.scrollIntoView({ behavior: "instant" });
     const { top, height } = message.getBoundingClientRect();
     const below = top - this.#scroller.getBoundingClientRect().top;
-    this.#scroller.scrollTop += below - (place.below ?? -place.part * height);
+    this.#scroller.scrollTop += below - (place.below >= 0 || place.width === this.#scroller.clientWidth ? place.below : -place.part * height);
   }
 
   /** Something further up is shown now: stay there. */

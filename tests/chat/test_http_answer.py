@@ -238,7 +238,7 @@ METHODS = st.sampled_from(["GET", "POST", "POST", "HEAD"])
 def test_it_reads_as_h11_does(wire, cuts, method, closed):
     mine, other = compare(wire, cuts, method, closed)
     if "refused" in (mine, other):
-        assert mine == other or may_differ(wire) or is_open(mine)
+        assert mine == other or may_differ(wire) or is_open(mine) or is_open(other)
         return
     assert mine[:4] == other[:4]
     assert other[4] or not mine[4], "never used again where h11 would not"

@@ -11,7 +11,7 @@ from billing import holds
 from billing.models import Price
 from billing.prices import Used
 from chat import paying, settling
-from chat.attempts import Attempt, bill_of, used_by_provider
+from chat.attempts import Attempt, bill_of, delivered, used_by_provider
 from chat.endpoints import Model
 from chat.prompt import Prompt
 from chat.tokens import Usage, estimate_tokens, estimated_usage
@@ -95,7 +95,26 @@ class AnswerBill:
             if used is None and is_stopped and self._is_taken:
                 used = Used(last.prompt_tokens, 0, estimated=True)
             last.bill = bill_of(last.number, used)
+            if any(attempt.is_recast for attempt in self.tried) and len(self.tried) > 1:
+                # Where their texts are cannot be seen any more in what the end keeps.
+                earlier = [bill_of(tried.number, tried.used) for tried in self.tried[:-1]]
+                last.bill = last.bill | {"earlier": earlier}
         return last.bill
+
+    def of_last(self) -> dict[str, Any] | None:
+        """The bill of the attempt before the one that begins, where what is stored of it does not
+        say the same."""
+        if not self.tried or self.tried[-1].bill is None:
+            return None
+        last = self.tried[-1]
+        if last.used == delivered(last.prompt_tokens, last.text, last.reasoning):
+            return None
+        return last.bill
+
+    def recast(self, text_length: int) -> None:
+        """Text of this answer beyond so many bytes has turned out to be reasoning."""
+        if self.tried:
+            self.tried[-1].recast(text_length)
 
     async def cost(self, usage: Usage | None) -> int | None:
         """What is paid for the answer in all; else what the provider asks of who has the key."""
@@ -127,5 +146,17 @@ class AnswerBill:
         if self._settled == len(self.tried):
             return
         self.close(message, None)
-        await sync_to_async(settling.charge)(self._order.reply, self.tried, self.model)
+        settle = sync_to_async(settling.charge_before_next)
+        booked = await settle(self._order.reply, self.tried, self.model)
+        for attempt in self.tried:
+            # A worker that died may have booked what the provider said, and told nobody.
+            if (used := booked.get(attempt.number)) and not _is_same(attempt.used, used):
+                attempt.bill = bill_of(attempt.number, used)
         self._settled = len(self.tried)
+
+
+def _is_same(told: Used | None, booked: Used) -> bool:
+    """Whether both count the same tokens: what a free call cost is not booked."""
+    return told is not None and booked == dataclasses.replace(
+        told, cost_micro_usd=booked.cost_micro_usd, estimated=booked.estimated
+    )

@@ -8,7 +8,7 @@ from chat import events as ev
 from chat.answer_errors import NOT_RETRYABLE
 from chat.endpoints import Model
 from chat.prompt import Prompt
-from chat.providers import means_for
+from chat.providers import Finish, means_for
 from chat.tokens import Usage
 from chat.transcript import Message
 
@@ -29,8 +29,10 @@ def begun(
     reason: ev.ResumeReason,
     lengths: tuple[int, int],
     credit_limit_tokens: int | None,
+    bill_before: dict[str, Any] | None = None,
 ) -> ev.MessageStarted | ev.MessageResumed:
-    """The next attempt begins. `lengths`: bytes of the text and reasoning that are there."""
+    """The next attempt begins. `lengths`: bytes of the text and reasoning that are there.
+    `bill_before`: of the attempt before it, where it must be told."""
     attempt = message.attempt + 1
     if message.attempt == 0:
         return ev.MessageStarted(
@@ -52,17 +54,18 @@ def begun(
         reasoning_length=lengths[1],
         prompt_tokens=prompt.prompt_tokens,
         credit_limit_tokens=credit_limit_tokens,
+        bill=bill_before,
     )
 
 
 def completed(
-    message: Message, model: str, finish: str, account: Account, reasoning_ms: int | None
+    message: Message, model: str, finish: Finish, account: Account, reasoning_ms: int | None
 ) -> ev.MessageCompleted:
     text = str(message.text)
     length, sha256 = ev.fingerprint(text)
     return ev.MessageCompleted(
         message=message.id,
-        finish=finish,
+        finish=finish.reason,
         model=model,
         length=length,
         sha256=sha256,
@@ -73,6 +76,7 @@ def completed(
         bill=account.bill,
         text=text,
         reasoning=str(message.reasoning),
+        omitted=list(finish.omitted) or None,
     )
 
 

@@ -5,17 +5,19 @@ What one network read brought comes out as one Delta, however many chunks it hel
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 import httpx2
 from django.conf import settings
 
+from chat import finish_reasons
 from chat.chunks import ChunkReader
 from chat.continuation import AskSeam, PrefillSeam
 from chat.model_errors import ProviderError
 from chat.reasoning import ThinkSplitter
-from chat.sse import EventSplitter, TooLongError
+from chat.sse import EventSplitter, TooLongError, WebPageError
 from chat.tokens import Usage, estimated_usage, is_too_little
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
@@ -27,23 +29,42 @@ DRAIN_TIMEOUT_S = 0.02
 MAX_DRAIN_BYTES = 64 * 1024
 TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
 
+# What stands at the end of a whole answer: a sentence's end, with what may close after it, or code.
+_SENTENCE_END = re.compile(
+    r"([.!?\u2026\u3002\uff01\uff1f\u061f\u0964][)\]}\"'\u201d\u2019\u00bb\u300d*_`]*|```)\s*\Z"
+)
+
 Seam = PrefillSeam | AskSeam
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # One is made for each read, and frozen ones take three times as long.
 class Delta:
-    """What one network read brought, at least one of both."""
+    """What one network read brought, at least one of both.
+
+    `text_kept`: what the answer held beyond its first so many bytes was thinking; `reasoning` has
+    it, and `text` goes on after them.
+    """
 
     text: str = ""
     reasoning: str = ""
+    text_kept: int | None = None
+
+    def after(self, before: "Delta") -> "Delta":
+        """Both as one, for who gathers the whole of a first attempt."""
+        text = before.text
+        if self.text_kept is not None:
+            text = text.encode()[: self.text_kept].decode(errors="ignore")
+        return Delta(text + self.text, before.reasoning + self.reasoning)
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The answer has ended well: "stop", "length", "content_filter", "tool_calls", ..."""
+    """The answer has ended in order: chat/finish_reasons.py. It may hold no text all the same.
+    `omitted`: kinds of what it held besides: "image", "audio", "tool_call", ..."""
 
     reason: str
     usage: Usage | None
+    omitted: tuple[str, ...] = ()
 
 
 class AnswerStream:
@@ -56,43 +77,97 @@ class AnswerStream:
         partial: str,
         prompt_tokens: int,
         begun: float,
+        think: ThinkSplitter | None = None,
     ) -> None:
         """`begun`: when the call began, by the event loop's clock."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
-        self.splitter, self.chunks, self.think = EventSplitter(), ChunkReader(), ThinkSplitter()
-        self.whole = bytearray()
+        self.splitter, self.chunks = EventSplitter(), ChunkReader()
+        self.think = think or ThinkSplitter()
         self.text: list[str] = []  # of this call only: for an estimate, and to know of emptiness
         self.reasoning: list[str] = []
         self.size = len(partial)
         self.last_token = begun
+        self.finished_at: float | None = None
+        self.is_ended = False  # the body came to its end
 
     async def deltas(self) -> AsyncGenerator[Delta]:
-        kind = self.response.headers.get("content-type", "")
-        if "html" in kind:  # a wrong address, or a hotel's login page
-            raise ProviderError("bad_stream", permanent=True)
-        feed = self._take_whole if "application/json" in kind else self._take_events
         pieces = self.response.aiter_bytes()
-        while not self.chunks.done and self.size < MAX_ANSWER_CHARS:
-            piece = await self._next(pieces)
-            failure = feed(piece)
-            for delta in self._new():
-                yield delta
-            if failure:
-                raise failure
-            if not piece:
-                break
-        if self.chunks.finish or self.chunks.done:  # what a cut leaves undecided comes once more
+        try:
+            while not self.chunks.done and self.size < MAX_ANSWER_CHARS:
+                piece = await self._next(pieces)
+                failure = self._take(piece)
+                for delta in self._new():
+                    yield delta
+                if failure is not None and not self.chunks.is_finished:
+                    raise failure
+                if failure is not None or not piece:
+                    break
+        except ProviderError as error:
+            error.usage = self._told_usage()
+            raise
+        if self._reason():  # what a cut leaves undecided comes once more
             for delta in self._new(final=True):
                 yield delta
         if self.chunks.done:
             await _drain(pieces)
 
-    def _take_events(self, piece: bytes) -> ProviderError | None:
+    def finish(self) -> Finish:
+        """After `deltas`. Raises where a stream ended without having said that it would, or where
+        the provider says that it broke off."""
+        text, reasoning = "".join(self.text), "".join(self.reasoning)
+        reason = "length" if self.size >= MAX_ANSWER_CHARS else self._reason()
+        if (error := self._failure(reason, bool(text.strip()), bool(reasoning))) is not None:
+            error.usage = self._told_usage()
+            raise error
+        assert reason is not None
+        omitted = [*self.chunks.omitted]
+        if self.think.has_called and "tool_call" not in omitted:
+            omitted.append("tool_call")
+        usage = self._told_usage() or estimated_usage(self.prompt_tokens, text, reasoning)
+        return Finish(reason, usage, tuple(omitted))
+
+    def _failure(
+        self, reason: str | None, has_text: bool, has_thought: bool
+    ) -> ProviderError | None:
+        if not self.chunks.seen:
+            is_rubbish = self.chunks.rubbish or self.splitter.rubbish
+            return ProviderError("bad_stream" if is_rubbish else "empty_answer", max_fruitless=2)
+        if reason is None:
+            code = "stream_cut" if has_text or has_thought or self.partial else "empty_answer"
+            return ProviderError(code, max_fruitless=2, ended=True)
+        if reason not in finish_reasons.BROKEN:
+            return None
+        if has_text or self.partial:
+            return ProviderError("stream_cut", max_fruitless=3)
+        return ProviderError("provider_down", permanent=True)
+
+    def _reason(self) -> str | None:
+        """Why the answer has ended; None when it was cut.
+
+        A body that ends in order after a whole sentence, from a server that says neither why nor
+        that it is done, is taken for whole, and said to be so taken.
+        """
+        if self.chunks.finish or self.chunks.done:
+            return self.chunks.finish or "stop"
+        words = self.reasoning if self.think.is_assumed else self.text
+        if self.is_ended and _SENTENCE_END.search("".join(words[-20:])[-100:]):
+            return finish_reasons.UNKNOWN
+        return None
+
+    def _told_usage(self) -> Usage | None:
+        """What the provider says it used, if that can be."""
+        usage = self.chunks.usage
+        written = sum(map(len, self.text)) + sum(map(len, self.reasoning))
+        return None if usage is None or is_too_little(usage, written) else usage
+
+    def _take(self, piece: bytes) -> ProviderError | None:
         """Takes in what came; b"" is the end. A fault is given back, as good chunks may precede."""
         try:
             self.chunks.feed(self.splitter.feed(piece) if piece else self.splitter.flush())
+        except WebPageError:
+            return ProviderError("bad_stream", permanent=True)
         except TooLongError:
             return ProviderError("bad_stream")
         except ProviderError as error:
@@ -100,34 +175,30 @@ class AnswerStream:
             return error if piece or error.code != "bad_stream" else None
         return None
 
-    def _take_whole(self, piece: bytes) -> ProviderError | None:
-        """For a server that does not stream: its one JSON document, at the end."""
-        self.whole += piece
-        if len(self.whole) > MAX_ANSWER_CHARS:
-            return ProviderError("bad_stream")
-        if not piece:
-            self.chunks.feed([bytes(self.whole)])
-        return None
-
     async def _next(self, pieces: AsyncIterator[bytes]) -> bytes:
         """The next bytes; b"" at the end. A cut or silence after the finish reason is no loss."""
         try:
             async with asyncio.timeout_at(self._deadline()):
-                return await anext(pieces, b"")
+                if not (piece := await anext(pieces, b"")):
+                    self.is_ended = True
+                return piece
         except TimeoutError:
             code = "stream_stalled" if self.text or self.reasoning else "provider_timeout"
-        except httpx2.DecodingError as e:
-            raise ProviderError("bad_stream") from e
+        except httpx2.DecodingError:
+            code = "bad_stream"
         except httpx2.TransportError:
             code = "stream_cut"
-        if self.chunks.finish:
+        if self.chunks.is_finished or (self.chunks.finish and not self.chunks.has_lied):
+            return b""
+        if self.chunks.finish and code == "stream_stalled":
             return b""
         raise ProviderError(code)
 
     def _deadline(self) -> float:
         now = self.loop.time()
-        if self.chunks.finish:
-            return now + TRAILER_TIMEOUT_S
+        if self.chunks.finish and self.chunks.is_finished:
+            self.finished_at = self.finished_at or now
+            return self.finished_at + TRAILER_TIMEOUT_S
         begun = bool(self.text or self.reasoning)
         limit_ms = (
             settings.MODEL_STALL_TIMEOUT_MS if begun else settings.MODEL_FIRST_TOKEN_TIMEOUT_MS
@@ -139,41 +210,55 @@ class AnswerStream:
         if not (content or thought or final):
             return []
         self.last_token = self.loop.time()
+        if thought:
+            self.think.has_fields = True
+        kept = None
         text, more = self.think.feed(content)
+        if self.think.recast:
+            kept, more = self._recast(more)
         if final:
-            rest, last = self.think.flush()
+            rest, last = self._rest()
             text, more = text + rest, more + last
         if self.seam:
             text = self.seam.feed(text) + (self.seam.flush() if final else "")
-        thought += more
+        return self._deltas(text, thought + more, kept)
+
+    def _rest(self) -> tuple[str, str]:
+        """What the end decides. A model that was known to think first and has not, has answered."""
+        is_assumed = self.think.is_assumed
+        rest, last = self.think.flush()
+        is_over = self._reason() in ("stop", finish_reasons.UNKNOWN)
+        if is_assumed and is_over and not self.think.has_fields:
+            rest = "".join(self.reasoning) + last
+            self.reasoning.clear()
+        return rest, last
+
+    def _recast(self, thought: str) -> tuple[int, str]:
+        """What this call gave out as the answer was thinking; if it went on with the answer, that
+        was as well. (bytes of the answer that stay, the thinking)."""
+        self.text.clear()
+        if isinstance(self.seam, PrefillSeam):
+            self.seam = None
+            return 0, (self.partial + thought).strip()
+        self.seam = AskSeam(self.partial) if self.seam else None
+        return len(self.partial.encode()), thought
+
+    def _deltas(self, text: str, thought: str, kept: int | None) -> list[Delta]:
         if text:
             self.text.append(text)
+            if not thought and kept is None and len(text) <= MAX_DELTA_CHARS:
+                self.size += len(text)
+                return [Delta(text)]
         if thought:
             self.reasoning.append(thought)
-        self.size += len(text) + len(thought)
-        if not text and not thought:
+        elif not text and kept is None:
             return []
+        self.size += len(text) + len(thought)
         if len(text) <= MAX_DELTA_CHARS and len(thought) <= MAX_DELTA_CHARS:
-            return [Delta(text, thought)]
-        return [Delta(reasoning=part) for part in _parts(thought)] + [
-            Delta(part) for part in _parts(text)
-        ]
-
-    def finish(self) -> Finish:
-        """After `deltas`. Raises where a stream ended without having said that it would."""
-        text, reasoning = "".join(self.text), "".join(self.reasoning)
-        reason = self.chunks.finish or ("stop" if self.chunks.done else None)
-        if self.size >= MAX_ANSWER_CHARS:
-            reason = "length"
-        if reason is None:
-            something = text or reasoning or self.partial
-            raise ProviderError("stream_cut" if something else "empty_answer")
-        if reason == "stop" and not text.strip() and not self.partial:
-            raise ProviderError("empty_answer")
-        usage = self.chunks.usage
-        if usage is None or is_too_little(usage, len(text) + len(reasoning)):
-            usage = estimated_usage(self.prompt_tokens, text, reasoning)
-        return Finish(reason, usage)
+            return [Delta(text, thought, kept)]
+        first = [] if kept is None else [Delta(text_kept=kept)]
+        thoughts = [Delta(reasoning=part) for part in _parts(thought)]
+        return [*first, *thoughts, *(Delta(part) for part in _parts(text))]
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

@@ -7,6 +7,7 @@ themselves; there is no timer to tune.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from chat import events as ev
 from chat.providers import Delta
@@ -56,8 +57,9 @@ class PartAppender:
 
     def _gather(self, delta: Delta) -> None:
         message = self._order.reply_id
-        if delta.reasoning:
-            self._pending.append(ev.MessageReasoning(message=message, text=delta.reasoning))
+        if delta.reasoning or delta.text_kept is not None:
+            thought = ev.MessageReasoning(message, delta.reasoning, delta.text_kept)
+            self._pending.append(thought)
         if delta.text:
             self._pending.append(ev.MessageDelta(message=message, text=delta.text))
         self._pending_chars += len(delta.text) + len(delta.reasoning)
@@ -75,16 +77,16 @@ class PartAppender:
 
     def _encode(self, batch: list[ev.MessageDelta | ev.MessageReasoning]) -> list[Event]:
         """One event for each run of text or of reasoning."""
-        merged: list[tuple[type[ev.MessageDelta | ev.MessageReasoning], list[str]]] = []
+        runs: list[tuple[ev.MessageDelta | ev.MessageReasoning, list[str]]] = []
         for piece in batch:
-            if merged and merged[-1][0] is type(piece):
-                merged[-1][1].append(piece.text)
+            is_recast = isinstance(piece, ev.MessageReasoning) and piece.text_length is not None
+            if runs and type(runs[-1][0]) is type(piece) and not is_recast:
+                runs[-1][1].append(piece.text)
             else:
-                merged.append((type(piece), [piece.text]))
-        return [self._log_event(kind, "".join(texts)) for kind, texts in merged]
+                runs.append((piece, [piece.text]))
+        return [self._log_event(replace(first, text="".join(texts))) for first, texts in runs]
 
-    def _log_event(self, kind: type[ev.MessageDelta | ev.MessageReasoning], text: str) -> Event:
+    def _log_event(self, event: ev.MessageDelta | ev.MessageReasoning) -> Event:
         self._appended += 1
-        event = kind(message=self._order.reply_id, text=text)
         event_id = f"{self._order.reply_id}:{self._fence.token}:{self._appended}"
         return ev.log_event(self._order.chat_id, event, event_id)

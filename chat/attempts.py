@@ -1,9 +1,11 @@
 """What each attempt at an answer delivered, by the log: the one ground on which it is billed.
 
-The rule: an attempt that ended well is billed by what the provider says it used. One that was cut
-short (stopped, broken off, killed, taken over) is billed for its prompt and for what of its text
-and reasoning is stored, both counted by us; when nothing of it is stored, it costs nothing, or its
-prompt if its owner stopped it after the provider had taken the call: the end in the log says so.
+The rule: an attempt is billed by what the provider says it used, whether it ended well or broke
+off, if it says so. Else one that was cut short (stopped, broken off, killed, taken over) is billed
+for its prompt and for what of its text and reasoning is stored, both counted by us; when nothing of
+it is stored, it costs nothing, or its prompt if its owner stopped it after the provider had taken
+the call. What is not by what is stored, the log says: the end for the last attempt, and for one
+before it the beginning of the next.
 """
 
 from collections.abc import Iterable
@@ -29,6 +31,15 @@ class Attempt:
     bill: dict[str, Any] | None = None
     text: str = ""
     reasoning: str = ""
+    # Text turned out to be reasoning while it was written.
+    is_recast: bool = False
+
+    def recast(self, text_length: int) -> None:
+        """The text was cut to so many bytes. What it had of earlier attempts is reasoning now."""
+        if text_length < self.text_from:
+            self.reasoning_from += self.text_from - text_length
+            self.text_from = text_length
+        self.is_recast = True
 
     @property
     def used(self) -> Used | None:
@@ -112,18 +123,32 @@ def _attempts(events: list[ev.AnyEvent]) -> list[Attempt]:
     for event in events:
         match event:
             case ev.MessageStarted() | ev.MessageResumed():
+                if isinstance(event, ev.MessageResumed) and event.bill:
+                    _bill(attempts, event.bill)
                 attempts.append(_begun(event, reasoning))
             case ev.MessageDelta():
                 text += event.text
             case ev.MessageReasoning():
+                if event.text_length is not None and attempts:
+                    _settle_before(attempts, text, reasoning)
+                    attempts[-1].recast(event.text_length)
+                    text = text.encode()[: event.text_length].decode(errors="ignore")
                 reasoning += event.text
             case ev.MessageCompleted() | ev.MessageError():
                 kept = event.text if isinstance(event, ev.MessageCompleted) else event.text_kept
                 if kept is not None:
                     text, reasoning = kept, event.reasoning or ""
-                _end(attempts, event)
+                if event.bill is not None:
+                    _bill(attempts, event.bill)
     _share_out(attempts, text.encode(), reasoning.encode())
     return attempts
+
+
+def _settle_before(attempts: list[Attempt], text: str, reasoning: str) -> None:
+    """What attempts before the last one delivered, before its place among all the text is lost."""
+    _share_out(attempts, text.encode(), reasoning.encode())
+    for attempt in attempts[:-1]:
+        attempt.bill = attempt.bill or bill_of(attempt.number, attempt.used)
 
 
 def _begun(event: ev.MessageStarted | ev.MessageResumed, reasoning: str) -> Attempt:
@@ -139,13 +164,16 @@ def _begun(event: ev.MessageStarted | ev.MessageResumed, reasoning: str) -> Atte
     )
 
 
-def _end(attempts: list[Attempt], event: ev.MessageCompleted | ev.MessageError) -> None:
-    if not attempts or event.bill is None:
-        return
-    last = attempts[-1]
-    # An answer that was stopped again before another attempt began has two ends; the first counts.
-    if last.bill is None and event.bill.get("attempt") == last.number:
-        last.bill = event.bill
+def _bill(attempts: list[Attempt], bill: dict[str, Any]) -> None:
+    """The bill of the last attempt, with those of earlier ones if it says them.
+
+    An answer that was stopped again before another attempt began has two ends; the first counts.
+    """
+    told = [bill, *bill.get("earlier", ())]
+    by_number = {one.get("attempt"): one for one in reversed(told)}
+    for attempt in attempts:
+        if attempt.bill is None and (one := by_number.get(attempt.number)) is not None:
+            attempt.bill = one
 
 
 def _share_out(attempts: list[Attempt], text: bytes, reasoning: bytes) -> None:

@@ -6,43 +6,86 @@ from typing import Any
 
 import orjson
 
+from chat import finish_reasons
+from chat.chunk_shapes import error_in, kind_of, known_shape, plain_text, thought_of
 from chat.model_errors import ProviderError, classify
 from chat.tokens import Usage, read_usage
 
-# OpenAI's names, and what other servers call the same thing.
-_FINISH = {
-    "end_turn": "stop",
-    "eos": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "function_call": "tool_calls",
-    "safety": "content_filter",
-}
+MAX_RUBBISH = 10_000  # events that say nothing; pings of a whole day are fewer
+_ENDS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
+_BESIDES = frozenset(("images", "image", "audio", "video", "tool_calls", "function_call", "files"))
+_USUAL_KEYS = frozenset(("content", "role", "reasoning_content", "reasoning"))
 
 
 class ChunkReader:
     """Feed it events; take `content` and `reasoning` that came with them by `take`.
 
     Halves of a surrogate pair that were escaped in two chunks are joined; a half without its pair
-    becomes U+FFFD, so no text from here is unencodable. Raises ProviderError for broken JSON and
-    for an error object inside the stream.
+    becomes U+FFFD, so no text from here is unencodable. An event that says nothing (a ping, an
+    empty one, a comment) is passed over. Raises ProviderError for a damaged chunk, which may have
+    held text, and for an error inside the stream.
     """
 
     def __init__(self) -> None:
         self.finish: str | None = None
         self.usage: Usage | None = None
         self.done = False
+        self.seen = False  # a chunk has come
+        self.rubbish = 0
+        self.omitted: list[str] = []  # kinds of what came besides text
+        # What tells a finish reason that ends the answer from one that stands in every chunk.
+        self.has_lied = False  # text came after a finish reason
+        self._is_counted = False  # usage came by itself after the finish reason
+        self._has_content = False
+        self._has_plain_text = False  # text came in a chunk without a finish reason
+        self._has_plain_chunk = False  # so did a chunk without text
+        self._is_believable = False
+        self._whole = ""  # the last whole message, of a server that repeats it
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._odd = False  # a surrogate has been seen since the last take
         self._half = ["", ""]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the finish reason can be believed: some servers put "stop" into every chunk."""
+        return self._is_counted or (self._is_believable and not self.has_lied)
+
     def feed(self, events: list[bytes]) -> None:
         for event in events:
-            if event.startswith(b"[DONE]"):
-                self.done = True
+            try:
+                chunk = orjson.loads(event)
+            except ValueError:
+                self._read_odd(event)
+            else:
+                if self._took_piece(chunk):
+                    continue
+                self._read_value(chunk, event)
+            if self.done:
                 return
-            self._read(self._parse(event), event)
+
+    def _took_piece(self, chunk: Any) -> bool:
+        """Takes the commonest chunk, the next piece of text or of thinking and nothing else. Here
+        nearly all the time is spent; what else there may be is read by `_read`."""
+        try:
+            choice = chunk["choices"][0]
+            delta = choice["delta"]
+            piece, into = delta.get("content"), self._content
+        except (KeyError, IndexError, TypeError, AttributeError):
+            return False
+        if len(delta) > 1:
+            for key, value in delta.items():
+                if not value or key in ("role", "content"):
+                    continue
+                if piece or key not in ("reasoning_content", "reasoning"):
+                    return False
+                piece, into = value, self._reasoning
+        if not piece or type(piece) is not str or self.finish or choice.get("finish_reason"):
+            return False
+        if chunk.get("usage") or chunk.get("error") or not self._has_plain_text:
+            return False
+        into.append(piece)
+        return True
 
     def take(self, final: bool = False) -> tuple[str, str]:
         content, reasoning = "".join(self._content), "".join(self._reasoning)
@@ -54,71 +97,142 @@ class ChunkReader:
             self._odd = bool(self._half[0] or self._half[1])
         return content, reasoning
 
-    def _parse(self, event: bytes) -> dict[str, Any]:
-        try:
-            chunk = orjson.loads(event)
-        except ValueError:
-            chunk = self._parse_odd(event)
-        if not isinstance(chunk, dict):
-            raise ProviderError("bad_stream")
-        return chunk
+    def _read_odd(self, event: bytes) -> None:
+        """What the strict parser refuses: an end, a comment, lone surrogates, broken UTF-8, two
+        documents in one event, or a chunk that is damaged."""
+        bare = event.strip()
+        while bare.startswith(b"data:"):
+            bare = bare[5:].strip()
+        if bare.lower() in _ENDS:
+            self.done = True
+        elif bare[:1] not in (b"{", b"["):
+            self._pass_over()
+        else:
+            self._odd = True
+            for chunk in _documents(bare.decode(errors="replace")):
+                self._read_value(chunk, bare)
 
-    def _parse_odd(self, event: bytes) -> object:
-        """The strict parser refuses lone surrogates and broken UTF-8, this one does not."""
-        try:
-            chunk: object = json.loads(event.decode(errors="replace"))
-        except (ValueError, RecursionError):
-            raise ProviderError("bad_stream") from None
-        self._odd = True
-        return chunk
+    def _read_value(self, value: object, event: bytes) -> None:
+        """One document; a list of chunks is read as if they had come one by one."""
+        chunks = value if isinstance(value, list) else [value]
+        for chunk in chunks:
+            if isinstance(chunk, dict):
+                self._read(chunk, event)
+            elif isinstance(chunk, str) and chunk.strip().lower() == "[done]":
+                self.done = True
+            else:
+                self._pass_over()
+
+    def _pass_over(self) -> None:
+        self.rubbish += 1
+        if self.rubbish > MAX_RUBBISH:
+            raise ProviderError("bad_stream")
 
     def _read(self, chunk: dict[str, Any], event: bytes) -> None:
         try:
             choice = chunk["choices"][0]
             delta = choice.get("delta")
-            if delta is None:
-                delta = choice.get("message") or {}
-            if content := delta.get("content") or delta.get("refusal"):
-                self._add_content(content)
-            thought = delta.get("reasoning_content") or delta.get("reasoning")
-            if thought or "reasoning_details" in delta:
-                self._add_reasoning(thought, delta)
-            if reason := choice.get("finish_reason"):
-                self._finish(reason, choice)
-            if usage := choice.get("usage"):  # Moonshot's way
-                self._use(usage, event)
         except (KeyError, IndexError, TypeError, AttributeError):
-            if chunk.get("choices"):
-                raise ProviderError("bad_stream") from None
+            self._read_without_choice(chunk, event)
+            return
+        if type(delta) is not dict:
+            delta = self._of_message(choice)
+        self._read_choice(choice, delta)
         if chunk.get("error"):
             raise classify(None, chunk)
-        if usage := chunk.get("usage"):
+        if usage := chunk.get("usage") or choice.get("usage"):  # the latter is Moonshot's way
             self._use(usage, event)
+
+    def _read_choice(self, choice: dict[str, Any], delta: dict[str, Any]) -> None:
+        self.seen = True
+        before = len(self._content) + len(self._reasoning)
+        if content := delta.get("content"):
+            self._add_content(content)
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if type(thought) is str:
+            self._reasoning.append(thought)
+        if not delta.keys() <= _USUAL_KEYS:
+            self._add_extras(delta, bool(content), bool(thought))
+        has_come = len(self._content) + len(self._reasoning) > before
+        if choice.get("error"):
+            raise classify(None, choice)
+        reason = choice.get("finish_reason")
+        if has_come and not reason and self.finish is None:
+            self._has_content = self._has_plain_text = True
+        else:
+            self._judge(reason, has_come)
+
+    def _judge(self, reason: object, has_come: bool) -> None:
+        """Whether this chunk ends the answer: not if every chunk says so, nor if more comes."""
+        if has_come:
+            self.has_lied = self.has_lied or self.finish is not None
+            self._is_believable = bool(reason) and self._has_plain_text
+            self._has_content = True
+            self._has_plain_text = self._has_plain_text or not reason
+            self.finish = None
+        elif reason:
+            is_first = not self._has_content and not self._has_plain_chunk
+            self._is_believable = self._has_plain_text or not (is_first or self._has_content)
+        else:
+            self._has_plain_chunk = True
+        if reason:
+            self.finish = finish_reasons.ours(reason)
+
+    def _read_without_choice(self, chunk: dict[str, Any], event: bytes) -> None:
+        if (known := known_shape(chunk)) is not None:
+            self._read(known, event)
+            return
+        if error := error_in(chunk):
+            raise classify(None, error)
+        if chunk.get("usage"):
+            self.seen = True
+            self._is_counted = self.finish is not None
+            self._use(chunk["usage"], event)
+        elif "choices" in chunk:
+            self.seen = True
+        else:
+            self._pass_over()
+
+    def _of_message(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The delta of a choice that has none: what its whole message says beyond what came."""
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            text = choice.get("text")  # of the older completions
+            return {"content": text} if isinstance(text, str) else {}
+        whole = plain_text(message.get("content"))
+        if self._has_content and not self._whole:
+            return {**message, "content": None, **dict.fromkeys(_THOUGHTS)}  # Told by deltas.
+        before, self._whole = self._whole, whole
+        if before and whole.startswith(before):
+            return {**message, "content": whole[len(before) :], **dict.fromkeys(_THOUGHTS)}
+        return message
 
     def _add_content(self, content: object) -> None:
         if isinstance(content, str):
             self._content.append(content)
             return
-        assert isinstance(content, list)
-        for part in content:  # Mistral's way: parts of text and of thinking
-            if part.get("type") == "text":
-                self._content.append(str(part.get("text", "")))
-            elif part.get("type") == "thinking":
-                self._reasoning += [str(piece.get("text", "")) for piece in part["thinking"]]
+        for part in content if isinstance(content, list) else [content]:
+            # Mistral's way: parts of text and of thinking.
+            if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
+                thought = part.get("thinking") or part.get("text") or part.get("reasoning")
+                self._reasoning.append(plain_text(thought))
+            elif text := plain_text(part):
+                self._content.append(text)
+            elif kind := kind_of(part):
+                self._omit(kind)
 
-    def _add_reasoning(self, thought: object, delta: dict[str, Any]) -> None:
-        if isinstance(thought, str):
+    def _add_extras(self, delta: dict[str, Any], has_content: bool, has_thought: bool) -> None:
+        if not has_thought and (thought := thought_of(delta)):
             self._reasoning.append(thought)
-            return
-        for detail in delta.get("reasoning_details") or ():
-            if isinstance(text := detail.get("text") or detail.get("summary"), str):
-                self._reasoning.append(text)
+        if not has_content and isinstance(refusal := delta.get("refusal"), str) and refusal:
+            self._content.append(refusal)
+        for key in _BESIDES & delta.keys():
+            if delta[key]:
+                self._omit(kind_of({"type": key}))
 
-    def _finish(self, reason: object, choice: dict[str, Any]) -> None:
-        name = str(reason).lower()[:40]
-        if name == "error":
-            raise classify(None, choice)
-        self.finish = _FINISH.get(name, name)
+    def _omit(self, kind: str) -> None:
+        if kind and kind not in self.omitted:
+            self.omitted.append(kind)
 
     def _use(self, usage: object, event: bytes) -> None:
         if isinstance(usage, dict):
@@ -128,12 +242,29 @@ class ChunkReader:
                 self.usage = read_usage(usage) or self.usage
 
 
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thought")
+
+
+def _documents(text: str) -> list[object]:
+    """All JSON documents in a text. Raises ProviderError where one is damaged."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    try:
+        while at < len(text):
+            document, at = decoder.raw_decode(text, at)
+            found.append(document)
+            while at < len(text) and (text[at].isspace() or text[at] == ","):
+                at += 1
+    except (ValueError, RecursionError):
+        raise ProviderError("bad_stream") from None
+    return found
+
+
 def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
     """The `usage` with every number as it was written; without its cost when that is no number."""
     try:
         chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
         exact = chunk["usage"]
-    except (ValueError, ArithmeticError, KeyError):
+    except (ValueError, ArithmeticError, KeyError, TypeError):
         exact = None
     return exact if isinstance(exact, dict) else usage | {"cost": None}
 

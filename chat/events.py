@@ -146,16 +146,20 @@ class MessageDelta(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageReasoning(ChatEvent):
+    """`text_length`: what the answer held beyond so many bytes was reasoning, and is in `text`."""
+
     type: ClassVar[str] = "message.reasoning"
     message: str
     text: str
+    text_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageResumed(ChatEvent):
     """The seam: another attempt goes on after `length` bytes of text that are already stored.
 
-    `credit_limit_tokens`: the answer may be no longer than this, because credit is short.
+    `credit_limit_tokens`: the answer may be no longer than this, because credit is short. `bill`:
+    what the attempt before it used, where that is not what is stored of it.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -169,6 +173,7 @@ class MessageResumed(ChatEvent):
     reasoning_length: int | None = None
     prompt_tokens: int | None = None
     credit_limit_tokens: int | None = None
+    bill: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,8 @@ class MessageCompleted(ChatEvent):
     """The end of an answer. The chat's own index also holds the full text and reasoning.
 
     `usage` and `cost_micro_usd` are of the answer as a whole; `bill` is what its last attempt used,
-    from which it is charged (chat/attempts.py).
+    from which it is charged (chat/attempts.py). `omitted`: kinds of what the model sent besides
+    text, which is not kept: "image", "audio", "video", "file", "tool_call", "other".
     """
 
     type: ClassVar[str] = "message.completed"
@@ -193,6 +199,7 @@ class MessageCompleted(ChatEvent):
     bill: dict[str, Any] | None = None
     text: str | None = None
     reasoning: str | None = None
+    omitted: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from chat.answer_errors import (
 from chat.appender import PartAppender
 from chat.attempts import Attempt, attempts_of
 from chat.catalogue import Catalogue, Model, UnknownModelError
+from chat.finish_reasons import UNKNOWN, code_of_empty
 from chat.model_errors import ContextTooLong, ProviderError
 from chat.outbox import append_outbox
 from chat.outcomes import Clock, Interrupt
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_DELAY_S = 0.5
 # Entries of a chat; a thousand take about 10 ms.
 FOLD_IN_THREAD_FROM = 1_000
+STOPPED = Finish("stopped", None)  # by its owner
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
 
@@ -70,6 +72,8 @@ class Generation:
         # The model with the window it turned out to have, after it refused a prompt as too long.
         self._window: Model | None = None
         self.bill = AnswerBill(order)
+        # Attempts one after the other that brought no text.
+        self._fruitless = 0
 
     # Lifecycle
 
@@ -151,7 +155,7 @@ class Generation:
 
     async def _write(self, message: Message) -> Outcome:
         if self.order.stop_requested:
-            return await self._complete(message, "stopped", usage=None)
+            return await self._complete(message, STOPPED)
         reason = self._resume_reason(message)
         while True:
             if self._attempts_spent(message):
@@ -159,22 +163,41 @@ class Generation:
             try:
                 finish = await self._attempt(message, reason)
             except ProviderError as error:
-                self.bill.close(message, None)
-                if not await self._may_try_again(message, error):
-                    return await self._fail(message, error.code, error.message)
-                reason = "provider"
-                if self._interrupted is None:
-                    continue
-                finish = None
+                if not self._is_as_whole_as_before(message, error):
+                    self.bill.close(message, error.usage)
+                    if not await self._may_try_again(message, error):
+                        return await self._fail(message, error.code, error.message, error.usage)
+                    reason = "provider"
+                    if self._interrupted is None:
+                        continue
+                    finish = None
+                else:
+                    finish = Finish(UNKNOWN, error.usage)
             except BillingError as error:
                 return await self._fail(message, error.code, SENTENCES[error.code])
-            if finish is not None and finish.reason == "length" and self.bill.is_limited:
-                return await self._fail(
-                    message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage
-                )
-            if finish is not None:
-                return await self._complete(message, finish.reason, finish.usage)
-            return await self._interrupted_end(message)
+            if finish is None:
+                return await self._interrupted_end(message)
+            return await self._end(message, finish)
+
+    async def _end(self, message: Message, finish: Finish) -> Outcome:
+        """The provider has ended the answer in order."""
+        if finish.reason == "length" and self.bill.is_limited:
+            return await self._fail(message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage)
+        if str(message.text).strip():
+            return await self._complete(message, finish)
+        code = code_of_empty(finish.reason, bool(message.reasoning), finish.omitted)
+        return await self._fail(message, code, ProviderError(code).message, finish.usage)
+
+    def _is_as_whole_as_before(self, message: Message, error: ProviderError) -> bool:
+        """Whether an attempt at going on brought nothing, of a server that never says whether an
+        answer is whole: then there is nothing to add to it."""
+        return error.ended and self._is_fruitless(message) and bool(str(message.text).strip())
+
+    def _is_fruitless(self, message: Message) -> bool:
+        """Whether the last attempt brought no text."""
+        return bool(self.bill.tried) and self.bill.tried[-1].text_from == len(
+            str(message.text).encode()
+        )
 
     def _resume_reason(self, message: Message) -> ev.ResumeReason:
         if message.status in ("error", "stopped"):
@@ -246,7 +269,8 @@ class Generation:
         length, _ = ev.fingerprint(str(message.text))
         thought = len(str(message.reasoning).encode())
         limit = self.bill.credit_limit_tokens
-        event = answer_events.begun(message, model, prompt, reason, (length, thought), limit)
+        lengths, bill = (length, thought), self.bill.of_last()
+        event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill)
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
         self.bill.began(attempt, model, length, thought)
 
@@ -255,7 +279,12 @@ class Generation:
         most = self.bill.max_tokens
         written = 0
         answer = stream_answer(
-            model, prompt, partial=partial, max_tokens=most, on_taken=self.bill.taken
+            model,
+            prompt,
+            partial=partial,
+            max_tokens=most,
+            person=self.order.owner_id.hex,
+            on_taken=self.bill.taken,
         )
         async with aclosing(answer) as stream:
             async for item in stream:
@@ -263,6 +292,10 @@ class Generation:
                     return item
                 self._clock.saw(item)
                 written += len(item.text) + len(item.reasoning)
+                if item.text_kept is not None:
+                    written -= len(item.reasoning)  # It was counted as text.
+                    message.text.cut(item.text_kept)
+                    self.bill.recast(item.text_kept)
                 message.text.add(item.text)
                 message.reasoning.add(item.reasoning)
                 await self._parts.push(item)
@@ -275,6 +308,9 @@ class Generation:
     async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
         """Wait before the next attempt; False when another one is of no use."""
         if error.permanent or self._attempts_spent(message):
+            return False
+        self._fruitless = self._fruitless + 1 if self._is_fruitless(message) else 0
+        if error.max_fruitless is not None and self._fruitless >= error.max_fruitless:
             return False
         if self._interrupted is not None or error.code == "context_too_long":
             return True
@@ -293,15 +329,16 @@ class Generation:
     async def _interrupted_end(self, message: Message) -> Outcome:
         match self._interrupted:
             case Interrupt.STOP:
-                return await self._complete(message, "stopped", usage=None)
+                return await self._complete(message, STOPPED)
             case Interrupt.HAND_OVER:
                 return Outcome.HANDED_OVER
             case _:
                 return Outcome.LOST
 
-    async def _complete(self, message: Message, finish: str, usage: Usage | None) -> Outcome:
-        bill = self.bill.close(message, usage, is_stopped=finish == "stopped")
-        usage = self.bill.usage_of(message, usage)
+    async def _complete(self, message: Message, finish: Finish) -> Outcome:
+        is_stopped = finish is STOPPED
+        bill = self.bill.close(message, finish.usage, is_stopped=is_stopped)
+        usage = self.bill.usage_of(message, finish.usage)
         cost = await self.bill.cost(usage)
         event = answer_events.completed(
             message,
@@ -311,13 +348,13 @@ class Generation:
             self._clock.reasoning_ms,
         )
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:end:{message.attempt}")
-        return Outcome.STOPPED if finish == "stopped" else Outcome.DONE
+        return Outcome.STOPPED if is_stopped else Outcome.DONE
 
     async def _fail(
         self, message: Message, code: str, sentence: str, usage: Usage | None = None
     ) -> Outcome:
         bill = self.bill.close(message, usage)
-        kept = str(message.text) or message.reasoning
+        kept = str(message.text) or message.reasoning or usage
         usage = self.bill.usage_of(message, usage) if kept else None
         cost = await self.bill.cost(usage)
         account = answer_events.Account(usage, cost, bill)

@@ -46,11 +46,14 @@ refuses_prefill: Learned[bool] = Learned()
 refuses_stream_options: Learned[bool] = Learned()  # by endpoint
 renamed_limit: Learned[bool] = Learned()
 refuses_system: Learned[bool] = Learned()
-echoes_prefill: Learned[bool] = Learned()
+echoes_prefill: Learned[bool] = Learned()  # by person
+# Models whose template opens their thinking, with the mark that closes it; by person.
+thinks_first: Learned[str] = Learned()
 
 
-def key_of(model: Model) -> Key:
-    return model.endpoint.owner, model.endpoint.base_url, model.id
+def key_of(model: Model, person: str = "") -> Key:
+    """`person`: the id of whoever asked, for what only the text of their answers showed."""
+    return person or model.endpoint.owner, model.endpoint.base_url, model.id
 
 
 def endpoint_key_of(model: Model) -> Key:

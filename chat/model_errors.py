@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from chat.tokens import Usage
+
 SENTENCES = {
     "provider_auth": "The model's provider did not accept the key. Check the key in the settings.",
     "key_missing": (
@@ -30,7 +32,23 @@ SENTENCES = {
     "stream_cut": "The provider broke the answer off. Continue to get the rest.",
     "stream_stalled": "The model stopped sending in the middle. Continue to get the rest.",
     "bad_stream": "The provider sent something that is no answer. Try again, or check its address.",
-    "empty_answer": "The model answered with nothing. Try again, or ask differently.",
+    "empty_answer": "The model gave an empty answer. Try again, or ask differently.",
+    "thought_only": (
+        "The model gave an empty answer: it thought, and wrote nothing. "
+        "Try again, or ask differently."
+    ),
+    "length_before_text": (
+        "The model reached its length limit before it wrote an answer. "
+        "Try again, or ask for something shorter."
+    ),
+    "tool_only": (
+        "The model gave an empty answer: it asked for a tool, which it does not have here. "
+        "Try again, or choose another model."
+    ),
+    "no_text": (
+        "The model answered with something other than text, such as a picture or sound, "
+        "which cannot be shown here. Choose another model."
+    ),
     "context_too_long": (
         "This is longer than the model can read at once. "
         "Shorten the last message, split it in parts, or choose a model with a larger context."
@@ -56,38 +74,66 @@ _BY_STATUS = {
     425: "provider_down",
     429: "rate_limited",
 }
-_BY_WORD = {
-    "invalid_api_key": "provider_auth",
-    "authentication_error": "provider_auth",
-    "permission_error": "provider_auth",
-    "insufficient_quota": "provider_credit",
-    "billing_error": "provider_credit",
-    "model_not_found": "model_not_found",
-    "not_found_error": "model_not_found",
-    "rate_limit_exceeded": "rate_limited",
-    "rate_limit_error": "rate_limited",
-    "server_error": "provider_down",
-    "overloaded_error": "provider_down",
-    "context_length_exceeded": "context_too_long",
-    "exceed_context_size_error": "context_too_long",
-    "content_filter": "refused",
-    "content_policy_violation": "refused",
-    "invalid_request_error": "bad_request",
+_CODES_BY_WORD = {
+    "provider_auth": ("invalid_api_key", "authentication_error", "authenticationerror")
+    + ("permission_error", "permissiondeniederror", "permission_denied", "unauthenticated")
+    + ("unauthorized", "forbidden", "invalid_token", "account_deactivated"),
+    "provider_credit": ("insufficient_quota", "billing_error", "insufficient_balance")
+    + ("insufficient_credits", "payment_required", "quota_exceeded", "insufficient_user_quota"),
+    "model_not_found": ("model_not_found", "not_found_error", "notfounderror", "not_found"),
+    "rate_limited": ("rate_limit_exceeded", "rate_limit_error", "ratelimiterror", "rate_limited")
+    + ("too_many_requests", "resource_exhausted", "throttlingexception"),
+    "provider_down": ("server_error", "overloaded_error", "internalservererror", "internal_error")
+    + ("api_error", "unavailable", "unavailable_error", "service_unavailable", "internal"),
+    "provider_timeout": ("timeout", "timeout_error", "deadline_exceeded", "gateway_timeout"),
+    "context_too_long": ("context_length_exceeded", "exceed_context_size_error"),
+    "refused": ("content_filter", "content_policy_violation", "moderation_error"),
+    "bad_request": ("invalid_request_error", "badrequesterror", "invalid_argument")
+    + ("validation_error",),
 }
+_BY_WORD = {word: code for code, words in _CODES_BY_WORD.items() for word in words}
 _TOO_LONG = re.compile(
     r"maximum context length|context (length|window|size)|prompt is too long|input is too long"
     r"|too many (input )?tokens|exceeds the (model'?s )?max",
     re.IGNORECASE,
 )
+# Of an error inside a status 200 that names neither a status nor a code that is known.
+_BY_TEXT = [
+    (code, re.compile(pattern, re.IGNORECASE))
+    for code, pattern in (
+        ("provider_credit", r"insufficient (balance|quota|credit|funds)|exceeded your .*quota"),
+        ("rate_limited", r"rate.?limit|too many requests"),
+        (
+            "provider_auth",
+            r"(invalid|incorrect|expired|missing) (api.?key|token|credential)"
+            r"|(api.?key|token) (is |has )?(invalid|expired)|unauthori[sz]ed|not authenticated",
+        ),
+        ("model_not_found", r"model\b.{0,80}\b(not found|does not exist|is not available)"),
+        ("provider_timeout", r"tim(ed|e) ?out"),
+    )
+]
 _LIMIT = re.compile(r"maximum context length is (\d{3,8})|(\d{3,8}) maximum", re.IGNORECASE)
 
 
 class ProviderError(Exception):
-    """`permanent`: trying again by itself cannot help. `retry_after_s`: what the provider asked."""
+    """`permanent`: trying again by itself cannot help. `retry_after_s`: what the provider asked.
+    `max_fruitless`: how many attempts in a row may end so without bringing anything. `usage`: what
+    the provider said before that the call used. `ended`: the body ended in order, without a word
+    on whether the answer is whole.
+    """
 
     def __init__(
-        self, code: str, *, permanent: bool | None = None, retry_after_s: float | None = None
+        self,
+        code: str,
+        *,
+        permanent: bool | None = None,
+        retry_after_s: float | None = None,
+        max_fruitless: int | None = None,
+        ended: bool = False,
     ) -> None:
+        self.max_fruitless = max_fruitless
+        self.ended = ended
+        self.usage: Usage | None = None
         self.code = code
         self.message = SENTENCES[code]
         self.permanent = code in PERMANENT if permanent is None else permanent
@@ -117,11 +163,9 @@ def classify(
     status: int | None, body: object, headers: Mapping[str, str] | None = None
 ) -> ProviderError:
     """The error for an HTTP status and/or the `error` object of a body or of a chunk."""
-    error = body.get("error", body) if isinstance(body, dict) else {}
-    if not isinstance(error, dict):
-        error = {"message": str(error)}
-    words = {str(error.get(key)) for key in ("code", "type")}
-    text = str(error.get("message", ""))
+    error = _innermost(body)
+    words = {str(error.get(key)).lower() for key in ("code", "type", "status")}
+    text = _text_of(error)
     if status is None:
         status = _status_of(error)
     code = _code(status, words, text, error)
@@ -129,6 +173,27 @@ def classify(
         return ContextTooLong(_limit(error, text))
     after = retry_after_s(headers or {})
     return ProviderError(code, retry_after_s=after)
+
+
+def _innermost(body: object) -> dict[str, Any]:
+    """The error itself, however deep its server puts it, with what stands beside a mere text."""
+    error = body if isinstance(body, dict) else {"message": body} if body else {}
+    for _ in range(4):
+        inner = next((error[key] for key in ("error", "errors", "detail") if error.get(key)), None)
+        if isinstance(inner, list) and inner:
+            inner = inner[0]
+        if isinstance(inner, dict):
+            error = inner
+        elif inner is not None:
+            return error | {"message": str(inner), "error": None}
+        else:
+            break
+    return error
+
+
+def _text_of(error: dict[str, Any]) -> str:
+    keys = ("message", "msg", "error_msg", "error_message", "errorMessage", "title", "reason")
+    return next((str(error[key]) for key in keys if error.get(key)), "")
 
 
 def _code(status: int | None, words: set[str], text: str, error: dict[str, Any]) -> str:
@@ -146,14 +211,22 @@ def _code(status: int | None, words: set[str], text: str, error: dict[str, Any])
         return "bad_stream"
     if status is not None and 400 <= status < 500:
         return "bad_request"
-    return min(found) if found and status is None else "provider_down"
+    if status is not None:
+        return "provider_down"
+    if found - {"bad_request"}:
+        return min(found - {"bad_request"})
+    by_text = (code for code, pattern in _BY_TEXT if pattern.search(text))
+    return next(by_text, min(found, default="provider_down"))
 
 
 def _status_of(error: dict[str, Any]) -> int | None:
-    code = error.get("code")
-    if isinstance(code, str) and code.isdecimal():
-        code = int(code)
-    return code if isinstance(code, int) and 300 <= code < 600 else None
+    for key in ("code", "status", "status_code", "statusCode", "error_code", "errorCode"):
+        code = error.get(key)
+        if isinstance(code, str) and code.isascii() and code.isdecimal():
+            code = int(code[:9])
+        if isinstance(code, int) and 300 <= code < 600:
+            return code
+    return None
 
 
 def _limit(error: dict[str, Any], text: str) -> int | None:

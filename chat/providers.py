@@ -28,7 +28,9 @@ from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError, classify
 from chat.model_http import StreamTransport
 from chat.prompt import Prompt
+from chat.reasoning import ThinkSplitter
 from chat.request_form import MAX_REQUESTS, RequestForm, means_for
+from chat.think_marks import marks_for
 
 __all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
 
@@ -48,15 +50,19 @@ async def stream_answer(
     partial: str = "",
     max_tokens: int | None = None,
     temperature: float | None = None,
+    person: str = "",
     on_taken: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta | Finish]:
     """The answer, or with `partial` the rest of it, in pieces; a Finish comes last.
+
+    `person` is the id of whoever asks. What the text of their answers shows about a model is
+    remembered for them alone, because they can have the model write anything.
 
     `on_taken` is called when the provider has taken the call, from when on it may charge for it.
     Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
     at once, which stops the model.
     """
-    call = _Call(model, prompt, partial, max_tokens, temperature, on_taken)
+    call = _Call(model, prompt, partial, max_tokens, temperature, person, on_taken)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -167,9 +173,11 @@ class _Call:
         partial: str,
         max_tokens: int | None,
         temperature: float | None,
+        person: str,
         on_taken: Callable[[], None],
     ) -> None:
         self.model, self.prompt, self.partial = model, prompt, partial
+        self.key = learned.key_of(model, person)
         self.max_tokens, self.temperature = max_tokens, temperature
         self.form = RequestForm(model, prompt, partial)
         self.on_taken = on_taken
@@ -188,14 +196,16 @@ class _Call:
             self.form.remember()
             self.on_taken()
             seam = self._seam()
+            think = self._think()
             stream = AnswerStream(
-                response, seam, self.partial, self.prompt.prompt_tokens, self.begun
+                response, seam, self.partial, self.prompt.prompt_tokens, self.begun, think
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
                     yield delta
         finish = stream.finish()
         self._remember_echo(seam)
+        self._remember_thinking(think, finish)
         yield finish
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> httpx2.Response | None:
@@ -235,12 +245,25 @@ class _Call:
         if self.form.means == "prefill":
             echoes = self.model.echoes_prefill
             if echoes is None and len(self.partial) < MIN_TELLING_CHARS:
-                echoes = learned.echoes_prefill.get(learned.key_of(self.model))
+                echoes = learned.echoes_prefill.get(self.key)
             return PrefillSeam(self.partial, echoes)
         return PrefillSeam(self.partial, False) if self.partial else None  # white space alone
+
+    def _think(self) -> ThinkSplitter:
+        marks = marks_for(self.model.id)
+        begins = learned.thinks_first.get(self.key) or ""
+        is_glued = self.form.means == "prefill"
+        return ThinkSplitter(marks, before=self.partial, is_glued=is_glued, begins=begins)
+
+    def _remember_thinking(self, think: ThinkSplitter, finish: Finish) -> None:
+        """So that the next answer of this model shows no thinking as text, not even at first."""
+        if think.closed_by:
+            learned.thinks_first.add(self.key, think.closed_by)
+        elif think.is_assumed and finish.reason == "stop":
+            learned.thinks_first.drop(self.key)
 
     def _remember_echo(self, seam: Seam | None) -> None:
         """For a short partial answer, which alone would not tell."""
         if seam is None or seam.echoed is None or len(self.partial) < MIN_TELLING_CHARS:
             return
-        learned.echoes_prefill.add(learned.key_of(self.model), seam.echoed)
+        learned.echoes_prefill.add(self.key, seam.echoed)

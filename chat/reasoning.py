@@ -1,66 +1,252 @@
 """Tells thinking from answering when a model writes both into one text."""
 
-OPEN, CLOSE = "<think>", "</think>"
-_UNDECIDED, _THINKING, _GAP, _ANSWERING = range(4)
+import re
+
+from chat.harmony import STARTS, HarmonySplitter
+from chat.think_marks import Marks, Pattern, pattern
+
+_UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
+# So many marks that turn out to be text, and no more are looked at: each costs a look at the whole.
+MAX_LOOKS = 64
+BETWEEN_BLOCKS = "\n\n"
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
+_OPEN_QUOTE = re.compile(r"(?:^|[\s(])[\"'(\[]$|[“‘«(\[]$")
+_SENTENCE_ENDS = frozenset(".!?:;…。！？：；)]}”’»\"'*_>|`")
 
 
 class ThinkSplitter:
-    """Cuts a leading `<think>…</think>` off a text that comes in pieces.
+    """Cuts blocks of thinking, such as `<think>…</think>`, out of a text that comes in pieces.
 
-    Only a block at the very start (white space aside) counts: a tag later on is part of the answer,
-    as when somebody asks about the tag. Characters are held back only while they may be part of a
-    tag. White space around the block belongs to neither side. A block that never ends is reasoning.
+    A block counts at the very start (white space aside); after such a one, another where a line
+    begins or a sentence has ended. A closing mark without an opening one counts as well, once:
+    then the model's template has opened the block, `recast` is true after that `feed`, and its
+    reasoning is all that was given out as the answer before. Marks in code, in quotes or within a
+    sentence are text, as when somebody asks about them. Characters are held back only while they
+    may be part of a mark. White space around a block belongs to neither side. A block that never
+    ends is reasoning.
+
+    `before`: the answer that this text goes on with, in the middle of its last line (`is_glued`)
+    or after thinking anew. `begins`: the closing mark of a model that thinks first without saying
+    so.
     """
 
-    def __init__(self) -> None:
-        self._state = _UNDECIDED
+    def __init__(
+        self,
+        marks: Marks | None = None,
+        *,
+        before: str = "",
+        is_glued: bool = False,
+        begins: str = "",
+    ) -> None:
+        self.recast = False
+        self.closed_by = ""  # the mark that closed a block which the template had opened
+        self.has_fields = False  # thinking came in a field of its own, so none is in the text
+        self._marks = marks or Marks()
+        self._before, self._is_glued = before, is_glued
+        self._close = "" if is_glued else self._marks.begins or begins
+        pairs = self._marks.pairs
+        self._opens = pattern(*(mark for mark, _ in pairs)) if pairs else None
+        # What is looked for while answering: closing marks; after a block its opening mark.
+        self._look_for(pattern(*(mark for _, mark in pairs)) if pairs else None)
+        self._has_block = False
+        self._looks = 0
+        self._given: list[str] = []
         self._held = ""
         self._begun = False
+        self._between = ""
+        self._harmony = HarmonySplitter()
+        self._state = _UNDECIDED if pairs or self._close or self._marks.has_harmony else _PLAIN
+
+    @property
+    def has_called(self) -> bool:
+        """A tool was asked for, in the text."""
+        return self._harmony.calls
+
+    @property
+    def is_assumed(self) -> bool:
+        """All of it was taken for thinking, only because the model is known to begin so."""
+        return self._state == _THINKING and not self._has_block and not self._marks.begins
 
     def feed(self, text: str) -> tuple[str, str]:
         """(answer, reasoning) that these characters decided."""
-        if self._state == _ANSWERING:
+        self.recast = False
+        if self._state == _ANSWERING and not self._held:
+            for first in self._firsts:
+                if first in text:
+                    break
+            else:
+                self._given.append(text)
+                return text, ""
+        if self._state == _PLAIN:
             return text, ""
         self._held += text
-        thought = ""
         if self._state == _UNDECIDED:
             self._decide()
-        if self._state == _THINKING:
-            thought = self._think()
-        if self._state == _GAP and (rest := self._held.lstrip()):
-            self._state, self._held = _ANSWERING, rest
-        answer = ""
-        if self._state == _ANSWERING:
-            answer, self._held = self._held, ""
+        if self._state == _HARMONY:
+            held, self._held = self._held, ""
+            return self._harmony.feed(held)
+        return self._read_on()
+
+    def _read_on(self) -> tuple[str, str]:
+        """What is decided of what is held, block after block."""
+        answer = thought = ""
+        while self._state in (_THINKING, _GAP, _ANSWERING):
+            if self._state == _THINKING:
+                thought += self._think()
+            if self._state == _GAP and (rest := self._held.lstrip()):
+                self._state, self._held = _ANSWERING, rest
+            if self._state != _ANSWERING:
+                break
+            was_recast = self.recast
+            answer += self._answer()
+            if self.recast and not was_recast:
+                answer, thought = "", answer.strip()
+            elif self._state != _THINKING:
+                break
         return answer, thought
 
     def flush(self) -> tuple[str, str]:
         """What the end of the stream decides."""
+        self.recast = False
+        if self._state == _HARMONY:
+            return self._harmony.flush()
         held, self._held = self._held, ""
         if self._state == _THINKING:
-            return "", held
+            return "", (self._between + held if held and not self._begun else held)
         return ("" if self._state == _GAP else held), ""
 
+    # Private
+
     def _decide(self) -> None:
+        """What the beginning is: a block, thinking without a mark, or an answer."""
         start = self._held.lstrip()
-        if start.startswith(OPEN):
-            self._state, self._held = _THINKING, start[len(OPEN) :]
-        elif not OPEN.startswith(start):
+        found = self._opens.match(start) if self._opens else None
+        if found and (not self._is_glued or _place(self._before) == "edge"):
+            self._begin(found[0], start[found.end() :])
+        elif start.startswith(STARTS) and self._marks.has_harmony and not self._is_glued:
+            self._state = _HARMONY
+        elif not start or self._may_begin(start):
+            return
+        elif self._close:
+            self._state = _THINKING
+        else:
             self._state = _ANSWERING
+
+    def _may_begin(self, start: str) -> bool:
+        if self._opens and self._opens.held(start) == len(start):
+            return True
+        return self._marks.has_harmony and any(mark.startswith(start) for mark in STARTS)
+
+    def _begin(self, opening: str, rest: str) -> None:
+        self._note_block(opening)
+        self._close = self._marks.close_of(opening)
+        self._state, self._held, self._begun = _THINKING, rest, False
+
+    def _note_block(self, opening: str) -> None:
+        self._has_block = True
+        self._look_for(pattern(opening) if opening else None)
+
+    def _look_for(self, marks: Pattern | None) -> None:
+        self._looked_for = marks
+        self._firsts = marks.firsts if marks else ()
 
     def _think(self) -> str:
         if not self._begun:
             self._held = self._held.lstrip()
             self._begun = bool(self._held)
-        thought, tag, rest = self._held.partition(CLOSE)
-        if tag:
-            self._state, self._held = _GAP, rest
-            return thought.rstrip()
-        keep = len(thought) - len(thought.rstrip())
-        for size in range(1, len(CLOSE)):
-            if thought.endswith(CLOSE[:size]):
-                body = thought[:-size]
-                keep = size + len(body) - len(body.rstrip())
-        cut = len(thought) - keep
-        self._held = thought[cut:]
-        return thought[:cut]
+        close = pattern(self._close)
+        if found := self._closing(close):
+            thought, self._held = self._held[: found.start()].rstrip(), self._held[found.end() :]
+            self._state = _GAP
+            if not self._has_block:
+                self._given.clear()
+                self.closed_by = self._close
+                self._note_block(self._marks.opening_of(self._close))
+        else:
+            cut = len(self._held) - close.held(self._held)
+            thought = self._held[:cut].rstrip()
+            self._held = self._held[len(thought) :]
+        if thought:
+            if self.is_assumed:
+                self._given.append(thought)
+            thought, self._between = self._between + thought, ""
+        return thought
+
+    def _closing(self, close: Pattern) -> re.Match[str] | None:
+        """The mark that ends the block. Where the block is only assumed, as an answer is looked at:
+        this time the model may have written one at once, about the mark."""
+        held = self._held
+        found = close.search(held)
+        while found and self.is_assumed and not self._is_stray(found[0], held[: found.start()]):
+            self._looks += 1
+            found = close.search(held, found.end()) if self._looks < MAX_LOOKS else None
+        return found
+
+    def _answer(self) -> str:
+        """The answer up to a mark that begins or ends thinking, or to what may become one."""
+        held, at = self._held, 0
+        marks = self._looked_for
+        while marks and (found := marks.search(held, at)):
+            self._looks += 1
+            if self._looks > MAX_LOOKS:
+                self._state, marks = _PLAIN, None
+                break
+            before, after, at = held[: found.start()], held[found.end() :], found.end()
+            if self._has_block:
+                if _place("".join([self._before, *self._given, before])) == "edge":
+                    self._given.append(before)
+                    self._begin(found[0], after)
+                    self._between = BETWEEN_BLOCKS
+                    return before
+            elif self._is_stray(found[0], before):
+                return self._recast(found[0], before, after)
+        return self._give_out(held, at, marks)
+
+    def _give_out(self, held: str, at: int, marks: Pattern | None) -> str:
+        keep = marks.held(held[at:]) if marks else 0
+        answer, self._held = held[: len(held) - keep], held[len(held) - keep :]
+        self._given.append(answer)
+        return answer
+
+    def _is_stray(self, mark: str, before: str) -> bool:
+        """Whether a closing mark without an opening one ends what was thinking from the start."""
+        said = "".join([self._before, *self._given, before])
+        if self.has_fields and said.strip():
+            return False
+        opening = self._marks.opening_of(mark)
+        if opening and pattern(opening).search(said):
+            return False
+        return _place(said) in ("edge", "glued")
+
+    def _recast(self, mark: str, before: str, after: str) -> str:
+        """All that was given out as the answer, which was thinking."""
+        self.recast, self.closed_by = True, mark
+        thought = "".join([*self._given, before])
+        self._given.clear()
+        self._note_block(self._marks.opening_of(mark))
+        self._state, self._held = _GAP, after
+        return thought
+
+
+def _place(said: str) -> str:
+    """Where a mark after this text stands: in "code" or a quote, at the "edge" of a line or of a
+    sentence, "glued" to a word, or "within" a sentence."""
+    line = said.rpartition("\n")[2]
+    if line.count("`") % 2 or _OPEN_QUOTE.search(line) or _is_in_fence(said):
+        return "code"
+    last = line.rstrip()[-1:]
+    if not last or last in _SENTENCE_ENDS:
+        return "edge"
+    return "within" if line[-1].isspace() else "glued"
+
+
+def _is_in_fence(text: str) -> bool:
+    """Whether the end of a text is inside a block of code."""
+    fence = ""
+    for found in _FENCE.finditer(text):
+        mark, rest = found[1], found[2]
+        if not fence:
+            fence = mark
+        elif mark[0] == fence[0] and len(mark) >= len(fence) and not rest.strip():
+            fence = ""
+    return bool(fence)

@@ -8,6 +8,9 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from billing import holds
+from billing.audit import used_of
+from billing.models import Usage
+from billing.prices import Used
 from chat import paying
 from chat.attempts import Attempt
 from chat.endpoints import Model
@@ -62,3 +65,11 @@ def charge(
         holds.settle(call, attempt.used, last=last and attempt is tried[-1])
     if last and not tried:
         holds.release(holds.answer_key(reply.id))
+
+
+def charge_before_next(
+    reply: Reply, tried: Sequence[Attempt], model: Model | None
+) -> dict[int, Used]:
+    """Settle what was tried, before another attempt takes the hold. What the books say of each."""
+    charge(reply, tried, model)
+    return {row.attempt: used_of(row) for row in Usage.objects.filter(reply_id=reply.id)}

@@ -87,7 +87,7 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
                 if isinstance(item, Finish):
                     used = used_by_provider(item.usage) if item.usage else None
                     continue
-                got = Delta(got.text + item.text, got.reasoning + item.reasoning)
+                got = item.after(got)
                 if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
                     break
     finally:

@@ -34,6 +34,10 @@ class Pieces:
     def set(self, text: str) -> None:
         self.parts = [text] if text else []
 
+    def cut(self, length: int) -> None:
+        """Keep the first so many bytes of UTF-8."""
+        self.set(str(self).encode()[:length].decode(errors="ignore"))
+
     def __str__(self) -> str:
         if len(self.parts) > 1:
             self.parts = ["".join(self.parts)]
@@ -67,6 +71,8 @@ class Message:
     length: int | None = None
     sha256: str | None = None
     error: dict[str, Any] | None = None
+    # Kinds of what the model sent besides text, which is not kept.
+    omitted: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -91,6 +97,7 @@ class Message:
             "length": self.length,
             "sha256": self.sha256,
             "error": self.error,
+            "omitted": self.omitted,
         }
 
 
@@ -238,6 +245,8 @@ def _change(
         case ev.MessageDelta():
             message.text.add(event.text)
         case ev.MessageReasoning():
+            if event.text_length is not None:
+                message.text.cut(event.text_length)
             message.reasoning.add(event.text)
         case ev.MessageStarted():
             _begin(message, event)
@@ -283,6 +292,7 @@ def _complete(message: Message, event: ev.MessageCompleted) -> None:
     message.length = event.length
     message.sha256 = event.sha256
     message.error = None
+    message.omitted = event.omitted
 
 
 def _fail(message: Message, event: ev.MessageError) -> None:

@@ -48,6 +48,8 @@ application = ProtocolTypeRouter(
     {
         "http": BoundedBodies(SecurityHeaders(_static(_pages))),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
-        "websocket": EndTogether(AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))),
+        "websocket": EndTogether(
+            AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))
+        ),
     }
 )

@@ -194,3 +194,21 @@ def site_of(url: str) -> str:
 def allauth_rates(*limits: tuple[int, str]) -> str | None:
     """Limits in allauth's notation, as (10, "m/ip") is "10/m/ip"; 0 is none."""
     return ",".join(f"{count}/{per}" for count, per in limits if count) or None
+
+
+def think_marks(entries: list[str]) -> list[tuple[str, tuple[str, str]]]:
+    """HOLDFAST_THINK_MARKS: `endpoint/name=OPEN CLOSE`, `=CLOSE` alone where the opening mark is in
+    the model's template, or `=off`, as (glob, (opening, closing)) with "" for what is not given."""
+    found = []
+    for entry in entries:
+        glob, equals, given = entry.strip().partition("=")
+        marks = given.split()
+        if not glob.strip() or not equals or not 1 <= len(marks) <= 2:
+            raise ImproperlyConfigured(
+                f"HOLDFAST_THINK_MARKS: {entry.strip()!r} is not endpoint/name=OPEN CLOSE, "
+                "endpoint/name=CLOSE or endpoint/name=off."
+            )
+        if marks == ["off"]:
+            marks = ["", ""]
+        found.append((glob.strip(), ("", marks[0]) if len(marks) == 1 else (marks[0], marks[1])))
+    return found

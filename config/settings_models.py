@@ -2,6 +2,7 @@
 
 from environs import validate
 
+from config.env import think_marks
 from config.env_headers import env_key, env_line, env_url
 from config.env_models import named_models
 from config.environment import env
@@ -33,6 +34,8 @@ OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
 # Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
+# By which marks models set their thinking apart in the text; the usual ones are known.
+THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only when no other endpoint is configured (nor an Ollama found by `up`).
 EMBEDDED_MODEL_CHOICE = env.str(
     "HOLDFAST_EMBEDDED_MODEL", "auto", validate=validate.OneOf(["auto", "True", "False"])

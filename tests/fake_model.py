@@ -44,7 +44,7 @@ Faults, for the first `times` requests of this model and prompt (default: all of
   error_after=N    an error chunk inside the 200 (error_code=502)
   surrogates=1     emoji halves escaped in two chunks     lone=1  a half that never gets its pair
   huge=N           one chunk with N bytes of text         html_200=1  a web page with status 200
-  mislabelled=1    the whole answer at once, as events, called text/html
+  mislabelled=1    a web page that holds the whole answer at once, as events
   leak=1           an error (status, redirect, error_after) quotes the key, in its headers as well
 
 With `keys` (a dict, by FakeModel.accept_keys) only these are accepted, each with a state: good,
@@ -741,7 +741,7 @@ class Connection(asyncio.Protocol):
         elif "html_200" in faults:
             self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
         elif "mislabelled" in faults:
-            self.reply(200, answer.at_once().decode())
+            self.reply(200, "<!doctype html>\n" + answer.at_once().decode())
         elif q.body.get("stream"):
             self.pump = Pump(self, answer)
             self.pump.start()

@@ -43,6 +43,7 @@ events = st.one_of(
     ),
     _event("message.delta", message=messages, text=texts),
     _event("message.reasoning", message=messages, text=texts),
+    _event("message.reasoning", message=messages, text=texts, text_length=st.integers(0, 9)),
     _event(
         "message.resumed",
         message=messages,
@@ -69,6 +70,7 @@ events = st.one_of(
         length=st.integers(0, 9),
         sha256=st.just("00"),
         duration_ms=st.integers(0, 9),
+        omitted=st.none() | st.just(["image"]),
         usage=st.just({"prompt_tokens": 1, "completion_tokens": 2}),
         text=texts,
         reasoning=texts,

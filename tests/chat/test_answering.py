@@ -241,7 +241,6 @@ async def test_a_lasting_fault_is_a_durable_error(worker, alice, fault, code):
         "cut_after=7&times=1",
         "malformed_after=5&times=1",
         "error_after=5&times=1",
-        "empty=1&times=1",
     ],
 )
 async def test_a_passing_fault_does_not_show_in_the_text(worker, alice, fault):

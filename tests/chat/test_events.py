@@ -31,6 +31,7 @@ VALUES = {
     "Role": st.sampled_from(["user", "assistant"]),
     "ResumeReason": st.sampled_from(["lost", "handover", "provider", "user"]),
     "Means": st.sampled_from(["prefill", "ask", "restart"]),
+    "list[str] | None": st.none() | st.lists(texts, max_size=3),
     "dict[str, Any] | None": st.none() | st.dictionaries(texts, st.integers(0, 9), max_size=3),
 }
 

@@ -125,7 +125,6 @@ async def test_it_cuts_a_huge_chunk_into_deltas(model):
         ("redirect=http://localhost:1/", "bad_stream", False, ""),
         ("html_200=1", "bad_stream", True, ""),
         ("context=5", "context_too_long", True, ""),
-        ("empty=1", "empty_answer", False, ""),
         ("die_after=0", "stream_cut", False, ""),
         ("die_after=3", "stream_cut", False, "3"),
         ("cut_after=3", "stream_cut", False, "3"),

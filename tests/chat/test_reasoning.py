@@ -1,18 +1,26 @@
-"""The splitter of `<think>` text, at every place where a network may cut."""
+"""The splitter of thinking written into the text, at every place where a network may cut."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.reasoning import ThinkSplitter
+from chat.reasoning import MAX_LOOKS, ThinkSplitter
+from chat.think_marks import KNOWN, Marks
 
 
-def split(pieces):
-    splitter = ThinkSplitter()
-    parts = [splitter.feed(piece) for piece in pieces] + [splitter.flush()]
-    return "".join(answer for answer, _ in parts), "".join(thought for _, thought in parts)
+def recasting(pieces, **options):
+    """As `split`, but asked after each piece whether it changed what came before."""
+    splitter = ThinkSplitter(**options)
+    answer = reasoning = ""
+    for piece in pieces:
+        text, thought = splitter.feed(piece)
+        answer = text if splitter.recast else answer + text
+        reasoning += thought
+    text, thought = splitter.flush()
+    return answer + text, reasoning + thought
 
 
+HARMONY = "<|channel|>analysis<|message|>a b<|end|><|start|>assistant<|channel|>final<|message|>c"
 CASES = [
     ("<think>a b</think>c", ("c", "a b")),
     ("\n<think>\n a\n</think>\n\nc\n", ("c\n", "a")),
@@ -20,30 +28,133 @@ CASES = [
     ("<think>never ends", ("", "never ends")),
     ("<think>a</think>", ("", "a")),
     ("<think>a </thin b</think>c", ("c", "a </thin b")),
+    ("<THINK>a</Think>c", ("c", "a")),
     ("no tags", ("no tags", "")),
     ("  indented", ("  indented", "")),
-    ("<thinking>a</thinking>", ("<thinking>a</thinking>", "")),
-    ("The tag <think>a</think> is", ("The tag <think>a</think> is", "")),
-    ("<think>a</think>b<think>c</think>", ("b<think>c</think>", "a")),
     ("<thi", ("<thi", "")),
     ("", ("", "")),
+    # Another block, after one at the start.
+    ("<think>a</think>b.\n<think>c</think>\nd", ("b.\nd", "a\n\nc")),
+    ("<think>a</think>b. <think>c</think>d", ("b. d", "a\n\nc")),
+    ("<think>a</think>b\n\n<think>c", ("b\n\n", "a\n\nc")),
+    ("<think>a</think>the tag <think> is", ("the tag <think> is", "a")),
+    ("<think>a</think>```\n<think>\n```\n", ("```\n<think>\n```\n", "a")),
+    ("<think>a</think>b</think>c", ("b</think>c", "a")),
+    # The tag is what is spoken about.
+    ("The tag <think>a</think> is", ("The tag <think>a</think> is", "")),
+    ("Close it by `</think>`.", ("Close it by `</think>`.", "")),
+    ('It is called "</think>".', ('It is called "</think>".', "")),
+    ("Use </think> at the end.", ("Use </think> at the end.", "")),
+    ("```\n</think>\n```\nx", ("```\n</think>\n```\nx", "")),
+    ("~~~xml\n<think>\n</think>\n~~~\n", ("~~~xml\n<think>\n</think>\n~~~\n", "")),
+    # Opened by the model's template.
+    ("Okay, a.\n</think>\n\nc", ("c", "Okay, a.")),
+    ("Okay, a.</think>c", ("c", "Okay, a.")),
+    ("Okay, a</think>\nc", ("c", "Okay, a")),
+    ("Okay, a. </think> c", ("c", "Okay, a.")),
+    ('"a" it said.</think>c', ("c", '"a" it said.')),
+    ("</think>\nc", ("c", "")),
+    ("a\n</think>b\n</think>c", ("b\n</think>c", "a")),
+    ("a\n</think>b\n\n<think>d</think>c", ("b\n\nc", "a\n\nd")),
+    # Harmony.
+    (HARMONY, ("c", "a b")),
+    (f"<|start|>assistant{HARMONY}<|return|>", ("c", "a b")),
+    ("<|channel|>final<|message|>c < d<|return|>", ("c < d", "")),
+    ("<|channel|>analysis<|message|>a\n<|end|>", ("", "a")),
+    ("<|channel|>commentary to=f <|constrain|>json<|message|>{}<|call|>", ("", "")),
 ]
+CASES += [(f"{opening}\na{close}\n\nc", ("c", "a")) for opening, close in KNOWN]
+CASES += [(f"a\n{close}\nc", ("c", "a")) for _, close in KNOWN]
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
 def test_it_splits_wherever_the_text_is_cut(text, expected):
-    assert split([text]) == expected
-    assert split(list(text)) == expected
+    assert recasting([text]) == expected
+    assert recasting(list(text)) == expected
     for at in range(len(text)):
-        assert split([text[:at], text[at:]]) == expected
+        assert recasting([text[:at], text[at:]]) == expected
 
 
-@given(st.lists(st.sampled_from(["<", "think", ">", "</", "</think>", "<think>", " ", "a", "\n"])))
+PARTS = [
+    "<",
+    "think",
+    ">",
+    "</",
+    "</think>",
+    "<think>",
+    " ",
+    "a",
+    "\n",
+    "`",
+    "```\n",
+    ".",
+    "[",
+    "◁",
+]
+PARTS += ["<|channel|>", "final", "analysis", "<|message|>", "<|end|>", "to=", "<|"]
+
+
+@given(st.lists(st.sampled_from(PARTS)))
 def test_pieces_and_the_whole_give_the_same(pieces):
-    assert split(pieces) == split(["".join(pieces)])
+    assert recasting(pieces) == recasting(["".join(pieces)])
+    assert recasting(list("".join(pieces))) == recasting(["".join(pieces)])
 
 
-def test_it_holds_back_only_what_may_be_a_tag():
+def test_it_holds_back_only_what_may_be_a_mark():
     splitter = ThinkSplitter()
     assert splitter.feed("Hi") == ("Hi", "")
     assert splitter.feed(" <th") == (" <th", "")
+    assert splitter.feed("x </th") == ("x ", "")
+    assert splitter.feed("y") == ("</thy", "")
+
+
+def test_what_was_given_out_becomes_reasoning_at_the_closing_mark():
+    splitter = ThinkSplitter()
+    assert splitter.feed("Okay, ") == ("Okay, ", "")
+    assert splitter.feed("a.\n") == ("a.\n", "")
+    assert not splitter.recast
+    assert splitter.feed("</think>\n\nc") == ("c", "Okay, a.")
+    assert splitter.recast
+    assert splitter.feed("d") == ("d", "")
+    assert not splitter.recast
+    assert splitter.closed_by == "</think>"
+
+
+def test_a_model_that_is_known_to_think_first_is_taken_at_its_word():
+    assert recasting(["a\n", "b</think>", "\nc"], begins="</think>") == ("c", "a\nb")
+    assert recasting(["<think>a</think>c"], begins="</think>") == ("c", "a")
+    splitter = ThinkSplitter(begins="</think>")
+    splitter.feed("no mark")
+    assert splitter.is_assumed
+
+
+def test_a_continued_answer_is_looked_at_where_it_was_broken_off():
+    code = "Use `<think>` so:\n\n```\n<think>\nx\n"
+    assert recasting(["</think>\n```\n"], before=code, is_glued=True) == ("</think>\n```\n", "")
+    assert recasting(["<think>` so"], before="Use `", is_glued=True) == ("<think>` so", "")
+    assert recasting(["<think>a</think>c"], before="Half of") == ("c", "a")
+
+
+def test_marks_can_be_given():
+    marks = Marks((("<<", ">>"),), has_harmony=False)
+    assert recasting(["<<a>>c"], marks=marks) == ("c", "a")
+    assert recasting(["<think>a</think>c"], marks=marks) == ("<think>a</think>c", "")
+    assert recasting([HARMONY], marks=marks) == (HARMONY, "")
+    assert recasting(["a>>c"], marks=Marks((), ">>", has_harmony=False)) == ("c", "a")
+    none = Marks((), has_harmony=False)
+    assert recasting(["<think>a</think>c"], marks=none) == ("<think>a</think>c", "")
+
+
+def test_fields_of_their_own_leave_the_text_alone():
+    splitter = ThinkSplitter()
+    splitter.has_fields = True
+    assert splitter.feed("c.\n</think>\nd") == ("c.\n</think>\nd", "")
+    splitter = ThinkSplitter()
+    splitter.has_fields = True
+    assert splitter.feed("\n</think>\nd") == ("d", "")
+
+
+def test_marks_without_end_are_looked_at_a_bounded_number_of_times():
+    text = "in the midst </think> of " * (MAX_LOOKS * 3)
+    assert recasting([text]) == (text, "")
+    assert recasting([text[n : n + 9] for n in range(0, len(text), 9)]) == (text, "")

@@ -45,7 +45,8 @@ WAYS = {
         HEAD % SSE + chunk(event(f"{m} one ")), None,
         chunk(event(f"{m} two ")) + chunk(event("", "stop") + DONE) + END,
     ],
-    "as a page": lambda m: [HEAD % b"text/html" + chunk(answer_of(m) + DONE) + END],
+    "as a page": lambda m: [HEAD % b"text/html" + chunk(b"<html>" + answer_of(m) + DONE) + END],
+    "called a page": lambda m: [HEAD % b"text/html" + chunk(answer_of(m)) + chunk(DONE) + END],
     "an error inside": lambda m: [
         HEAD % SSE + chunk(b'data: {"error": {"message": "no", "code": 500}}\n\n')
         + chunk(answer_of(m) + DONE) + END
@@ -60,7 +61,7 @@ WAYS = {
     "bad": lambda m: [refusal(b"No.")],
 }  # fmt: skip
 REFUSED = {"refused", "quoted stream_options", "quoted limit", "bad"}
-CLEAN = {"well", "end later", "more after done", "two chunks at once"} | REFUSED
+CLEAN = {"well", "called a page", "end later", "more after done", "two chunks at once"} | REFUSED
 
 
 class Provider:

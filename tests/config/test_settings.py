@@ -11,7 +11,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from config.env import data_path, embedded_redis_url, env_secret, generated_secret
+from chat.think_marks import Marks, marks_for
+from config.env import data_path, embedded_redis_url, env_secret, generated_secret, think_marks
 from tests.stack import clean_environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -118,3 +119,24 @@ def test_a_folder_with_odd_characters_is_quoted_in_the_address():
 def test_a_folder_whose_name_is_not_text_is_refused(tmp_path):
     with pytest.raises(ImproperlyConfigured, match="not UTF-8"):
         data_path(os.fsdecode(bytes(tmp_path) + b"/\xff"))
+
+
+def test_marks_of_thinking_are_read_strictly():
+    entries = ["openai/qwq*=<a> </a>", " x/y=</think>", "x/z=off"]
+    assert think_marks(entries) == [
+        ("openai/qwq*", ("<a>", "</a>")),
+        ("x/y", ("", "</think>")),
+        ("x/z", ("", "")),
+    ]
+    for wrong in ("openai/x", "=<a> </a>", "openai/x=", "openai/x=a b c", ""):
+        with pytest.raises(ImproperlyConfigured, match="HOLDFAST_THINK_MARKS"):
+            think_marks([wrong])
+
+
+def test_marks_of_thinking_are_those_of_the_model(settings):
+    settings.THINK_MARKS = think_marks(["openai/*=<a> </a>", "openai/b=</b>", "openai/c=off"])
+    assert marks_for("openai/a") == Marks((("<a>", "</a>"),), "", has_harmony=False)
+    assert marks_for("openai/b") == Marks((("<a>", "</a>"),), "</b>", has_harmony=False)
+    assert marks_for("other/x") == Marks()
+    settings.THINK_MARKS = think_marks(["openai/c=off"])
+    assert marks_for("openai/c") == Marks((), "", has_harmony=False)

@@ -92,6 +92,7 @@ function create(state, data, id) {
     length: null,
     sha256: null,
     error: null,
+    omitted: null,
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
@@ -106,6 +107,7 @@ function changeMessage(state, message, data, id) {
       message.text += data.text;
       return { change: Change.TEXT, message: message.id };
     case "message.reasoning":
+      if (data.text_length != null) message.text = firstBytes(message.text, data.text_length);
       message.reasoning += data.text;
       return { change: Change.TEXT, message: message.id };
     case "message.started":
@@ -150,6 +152,7 @@ function complete(message, data) {
   message.length = data.length;
   message.sha256 = data.sha256;
   message.error = null;
+  message.omitted = data.omitted ?? null;
 }
 
 function fail(message, data) {
@@ -160,6 +163,13 @@ function fail(message, data) {
   message.length = data.length;
   message.sha256 = data.sha256;
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
+}
+
+/** What was beyond so many bytes of UTF-8 was reasoning. */
+function firstBytes(text, length) {
+  const bytes = new TextEncoder().encode(text).subarray(0, length);
+  // As Python does: what is left of a character that was cut is dropped.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
 }
 
 /** The chat's own index holds the whole text at an answer's end; it stands for all the pieces. */

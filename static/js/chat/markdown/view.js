@@ -12,6 +12,14 @@ import { joinTable, redrawTable } from "./tables.js";
 const BLOCKS_PER_PART = 32;
 const SLICE_MS = 8;
 
+const COMPARED = 64;
+
+/** Whether a text begins with the one before it, as far as its length and its last characters tell. */
+function goesOn(before, text) {
+  const end = before.slice(-COMPARED);
+  return text.length >= before.length && text.slice(before.length - end.length, before.length) === end;
+}
+
 export class MarkdownView {
   #root;
   #source = "";
@@ -33,7 +41,7 @@ export class MarkdownView {
   update(source, isDone) {
     const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
     if (this.#isDone && isDone && text === this.#source) return;
-    if (this.#isDone || text.length < this.#source.length) this.#restart();
+    if (this.#isDone || !goesOn(this.#source, text)) this.#restart();
     this.#source = text;
     this.#isDone = isDone;
     this.#grew ||= !isDone;

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0008_what_waiting_replies_wait_for'),
+        ('chat', '0009_reply_ended'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,164 @@
+"""What providers send, over real HTTP: tests/vectors/provider, and every framing at every cut."""
+
+import asyncio
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as tuned
+from hypothesis import strategies as st
+
+from chat.answer_stream import AnswerStream
+from chat.endpoints import Endpoint, Model
+from chat.model_errors import ProviderError
+from chat.prompt import Prompt
+from chat.providers import Delta, Finish, close_clients, stream_answer
+from tests.raw_provider import body_of, cases, running_raw_provider
+
+CASES = {case["name"]: case for case in cases()}
+PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
+
+
+@pytest.fixture
+async def provider():
+    async with running_raw_provider() as provider:
+        yield provider
+        await close_clients()
+
+
+async def read(provider, case):
+    """What came of one call, in the words of a case's expectation."""
+    name = case["name"]  # A name of its own: what is learned of one model is nothing to another.
+    provider.serve(name, [case])
+    model = Model(f"openai/{name}", name, Endpoint("openai", provider.base_url, "none"), 8192)
+    got, seen = Delta(), {}
+    try:
+        async for item in stream_answer(model, PROMPT):
+            if isinstance(item, Finish):
+                seen = {"finish": item.reason, "omitted": list(item.omitted)}
+                usage = item.usage
+            else:
+                got = item.after(got)
+    except ProviderError as error:
+        seen = {"error": error.code, "permanent": error.permanent}
+        seen["max_fruitless"], usage = error.max_fruitless, error.usage
+    seen |= {"text": got.text, "reasoning": got.reasoning}
+    if usage is not None and not usage.estimated:
+        seen["usage"] = [usage.prompt_tokens, usage.completion_tokens]
+    return seen
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_it_reads_what_was_meant(provider, name):
+    began = time.monotonic()
+    case = CASES[name]
+    expect = dict(case["expect"])
+    within_s = expect.pop("within_s", None)
+    seen = await read(provider, case)
+    assert {key: seen.get(key) for key in expect} == expect
+    if within_s:  # It ended by itself, not when the server did.
+        assert time.monotonic() - began < within_s
+    if not expect.get("omitted"):
+        assert not seen.get("omitted")
+    assert len(provider.calls) == 1
+
+
+QUICK = [c for c in CASES.values() if not any("sleep" in p or "cut" in p for p in c["body"])]
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+async def test_it_reads_the_same_however_the_network_cuts_it(provider, size):
+    provider.split = size
+    for case in QUICK:
+        expect = case["expect"]
+        seen = await read(provider, case)
+        assert {key: seen.get(key) for key in expect} == expect, case["name"]
+
+
+class Body:
+    """A response whose body comes in these pieces."""
+
+    def __init__(self, pieces):
+        self.pieces, self.headers = pieces, {}
+
+    async def aiter_bytes(self):
+        for piece in self.pieces:
+            yield piece
+
+
+async def read_pieces(pieces):
+    stream = AnswerStream(Body(pieces), None, "", 7, asyncio.get_running_loop().time())
+    got = Delta()
+    try:
+        async for delta in stream.deltas():
+            got = delta.after(got)
+        end = stream.finish()
+    except ProviderError as error:
+        end = (error.code, error.permanent)
+    return got.text, got.reasoning, end
+
+
+def in_pieces(body, cuts):
+    places = sorted({min(cut, len(body)) for cut in cuts})
+    edges = [0, *places, len(body)]
+    return [body[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: case["name"])
+@given(cuts=st.lists(st.integers(0, 2_000), max_size=12))
+@tuned(max_examples=25, deadline=None)
+def test_every_case_is_the_same_wherever_it_is_cut(case, cuts):
+    body = b"".join(body_of(case))
+    whole = asyncio.run(read_pieces([body] if body else []))
+    assert asyncio.run(read_pieces(in_pieces(body, cuts))) == whole
+
+
+texts = st.text(alphabet='ab <>/think\n`é😀.[]{}":,', max_size=12)
+deltas = st.one_of(
+    st.builds(lambda text: {"content": text}, texts),
+    st.builds(lambda text: {"reasoning_content": text}, texts),
+)
+
+
+def _events(chunks, eol, pre, ends):
+    return "".join(f"{pre}{chunk}{eol * ends}" for chunk in chunks)
+
+
+FRAMINGS = {
+    "events": lambda chunks: _events(chunks, "\n", "data: ", 2),
+    "CRLF": lambda chunks: _events(chunks, "\r\n", "data: ", 2),
+    "CR": lambda chunks: _events(chunks, "\r", "data:", 2),
+    "one line end": lambda chunks: _events(chunks, "\n", "data: ", 1),
+    "three line ends": lambda chunks: _events(chunks, "\n", "data:", 3),
+    "mark": lambda chunks: "\ufeff" + _events(chunks, "\n", "data: ", 2),
+    "named": lambda chunks: "".join(f"event: message\nid: 1\ndata: {c}\n\n: x\n\n" for c in chunks),
+    "lines": lambda chunks: "".join(f"{chunk}\n" for chunk in chunks),
+    "lines, CRLF": lambda chunks: "\r\n".join(chunks),
+    "list": lambda chunks: "[" + ",\n".join(chunks) + "]",
+    "pretty": lambda chunks: "".join(
+        json.dumps(json.loads(chunk), indent=1) + "\n" for chunk in chunks
+    ),
+    "pairs": lambda chunks: "".join(
+        f"data: {''.join(chunks[n : n + 2])}\n\n" for n in range(0, len(chunks), 2)
+    ),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@given(
+    said=st.lists(deltas, max_size=6),
+    reason=st.sampled_from(["stop", "length", "moon_phase"]),
+    cuts=st.lists(st.integers(0, 900), max_size=9),
+)
+@tuned(max_examples=60, deadline=None)
+def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in said]
+    choices.append({"index": 0, "delta": {}, "finish_reason": reason})
+    chunks = [json.dumps({"choices": [choice]}) for choice in choices]
+    chunks.append(
+        json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 9}})
+    )
+    plain = asyncio.run(read_pieces([f"data: {chunk}\n\n".encode() for chunk in chunks]))
+    body = FRAMINGS[framing](chunks).encode()
+    assert asyncio.run(read_pieces(in_pieces(body, cuts))) == plain

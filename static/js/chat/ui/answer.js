@@ -1,4 +1,5 @@
 import { html, useEffect, useState } from "../../preact.js";
+import { endNotes } from "../end_notes.js";
 import { clockTime, duration, endReason, fullTime, shortModelName } from "../format.js";
 import { isAnswering } from "../fold.js";
 import { entryTimeMs } from "../ids.js";
@@ -101,10 +102,8 @@ function Outcome({ store, open, message }) {
   if (message.finish === "length" && message.credit_limit_tokens) {
     return html`<p class="notice">${text.creditLimitReached} <a class="link-button" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a></p>`;
   }
-  if (message.finish === "length") return html`<p class="notice">${text.lengthLimit}</p>`;
-  if (message.finish === "content_filter") return html`<p class="notice">${text.contentFilter}</p>`;
-  if (message.status === "done" && !message.text) return html`<p class="notice">${text.emptyAnswer}</p>`;
-  return null;
+  const notes = message.status === "done" && message.role === "assistant" ? endNotes(message) : [];
+  return notes.map((note) => html`<p class="notice">${note}</p>`);
 }
 
 function AnswerFoot({ store, open, message }) {

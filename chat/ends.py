@@ -22,6 +22,7 @@ from chat.answer_errors import INTERNAL_ERROR, SENTENCES
 from chat.attempts import bill_of
 from chat.models import Reply
 from chat.outbox import enqueue
+from chat.providers import Finish
 from chat.transcript import Message, fold_entries
 from streams.log import Entry, Fence, Log
 from streams.queue import Job
@@ -121,5 +122,5 @@ def _end_of(reply: Reply, message: Message) -> ev.MessageCompleted | ev.MessageE
     account = answer_events.Account(None, None, bill)
     if reply.state == Reply.State.FAILED:
         return answer_events.failed(message, INTERNAL_ERROR, SENTENCES[INTERNAL_ERROR], account)
-    finish = "stopped" if reply.state == Reply.State.STOPPED else "stop"
+    finish = Finish("stopped" if reply.state == Reply.State.STOPPED else "stop", None)
     return answer_events.completed(message, message.model or reply.model, finish, account, None)

@@ -29,6 +29,7 @@ class EndTogether:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         inbox: asyncio.Queue[Any] = asyncio.Queue()
         serving = asyncio.create_task(self._application(scope, inbox.get, send))
+        serving.add_done_callback(_tell)
         hearing = asyncio.create_task(_hear(receive, inbox))
         try:
             await asyncio.wait({serving, hearing}, return_when=asyncio.FIRST_COMPLETED)
@@ -40,7 +41,6 @@ class EndTogether:
                 serving.cancel()
                 # What takes no cancellation is left to itself: nobody waits for it.
                 await asyncio.wait({serving}, timeout=CANCEL_S)
-        _tell(serving)
         if not hearing.done() or hearing.cancelled():
             await send({"type": "websocket.close", "code": TRY_AGAIN})
 
@@ -55,7 +55,7 @@ async def _hear(receive: Any, inbox: "asyncio.Queue[Any]") -> None:
 
 
 def _tell(serving: "asyncio.Task[None]") -> None:
-    if not serving.done() or serving.cancelled() or (error := serving.exception()) is None:
+    if serving.cancelled() or (error := serving.exception()) is None:
         return
     if isinstance(error, AWAY):
         logger.warning("a socket ends, Redis is away: %s", error)

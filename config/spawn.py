@@ -84,12 +84,13 @@ def spawn(
         # rather than wait, should we be stopped and not read them.
         os.set_blocking(its_output, False)
         watched = [lifeline] if lifeline >= 0 else []
+        its_env = {"HOLDFAST_READY_FD": str(its_told), "HOLDFAST_LIFELINE": str(lifeline)}
         popen = subprocess.Popen(  # noqa: S603  Our own commands.
-            [sys.executable, "-ISE", TIED, str(os.getpid()), str(lifeline), *argv],
+            [sys.executable, "-ISE", TIED, str(os.getpid()), str(int(signal.SIGKILL)), *argv],
             stdin=subprocess.DEVNULL,
             stdout=its_output,
             stderr=its_output,
-            env=os.environ | env | {"HOLDFAST_READY_FD": str(its_told)},
+            env=os.environ | env | its_env,
             pass_fds=(*pass_fds, its_told, *watched),
             start_new_session=True,  # A Ctrl-C in the terminal is ours to pass on, in order.
         )

@@ -1,10 +1,13 @@
-"""Runs a program that ends when its parent does: `tied.py PARENT LIFELINE PROGRAM ARGUMENTS...`
+"""Runs a program that ends when its parent does: `tied.py PARENT SIGNAL PROGRAM ARGUMENTS...`
 
 A program of its own rather than a `preexec_fn`, which is not safe beside threads. On Linux the
-kernel sends the signal. Elsewhere (LIFELINE is the number of a descriptor) a small process beside
-the program holds one end of a pipe whose other end the supervisor alone has: when that is gone, it
-ends the program. SIGKILL, since a program that is stopped or hangs would not notice another one;
-what was acknowledged is on disk.
+kernel sends the signal. Elsewhere (HOLDFAST_LIFELINE is the number of a descriptor) a small process
+beside the program holds one end of a pipe whose other end the supervisor alone has: when that is
+gone, it ends the program. SIGKILL, since a program that is stopped or hangs would not notice
+another one; what was acknowledged is on disk.
+
+A supervisor outlives the release it is of: deploys replace web and workers below it, and it starts
+them by the file that is here then. So the arguments stay as they are, whatever else is needed.
 """
 
 import contextlib
@@ -18,7 +21,8 @@ LOOK_EVERY_S = 1.0
 
 
 def main() -> None:
-    parent, lifeline, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    parent, number, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    lifeline = int(os.environ.pop("HOLDFAST_LIFELINE", "-1"))
     if lifeline >= 0:
         me = os.getpid()
         if os.fork() == 0:
@@ -27,7 +31,7 @@ def main() -> None:
     elif sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # It died before anybody watched.
         sys.exit(1)
     os.execvp(program[0], program)  # noqa: S606  The supervisor's own command, no shell.

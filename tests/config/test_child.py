@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 
 import psutil
 import pytest
 
 from config.child import Child, Service, until
+from config.spawn import TIED
 
 CODE = 'import os, signal; os.write(int(os.environ["HOLDFAST_READY_FD"]), b"r\\n"); signal.pause()'
 
@@ -67,3 +69,12 @@ async def test_waiting_until_something_answers_can_always_be_broken_off():
         waiting.cancel()
         done, _ = await asyncio.wait({waiting}, timeout=30)
         assert done and waiting.cancelled(), turns
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_supervisor_of_an_earlier_release_starts_processes_by_the_file_of_this_one(number):
+    """It was there before the files of the release that it deploys."""
+    say = [sys.executable, "-ISE", "-c", "import os; print('started', len(os.environ))"]
+    argv = [sys.executable, "-ISE", TIED, str(os.getpid()), str(int(number)), *say]
+    tied = subprocess.run(argv, capture_output=True, env={}, timeout=60, check=False)
+    assert (tied.stdout.split()[:1], tied.stderr) == ([b"started"], b"")

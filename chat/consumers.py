@@ -194,9 +194,8 @@ class ChatConsumer(PersonSocket):
                 await self.close(CLOSE_TOO_SLOW)
                 return
             # The word that something was revoked may have been lost.
-            async with asyncio.timeout(ASK_TIMEOUT_S):
-                if not await self._may_stay():
-                    return
+            if not await self._still_may_stay():
+                return
             await self._send_json({"type": "ping"})
 
     # Commands
@@ -251,7 +250,9 @@ class ChatConsumer(PersonSocket):
         while self._outstanding > WINDOW_BYTES:
             self._acked.clear()
             try:
-                await asyncio.wait_for(self._acked.wait(), WINDOW_TIMEOUT_S)
+                # Not `wait_for`: before Python 3.12 it can lose a cancellation.
+                async with asyncio.timeout(WINDOW_TIMEOUT_S):
+                    await self._acked.wait()
             except TimeoutError:
                 await self.close(CLOSE_TOO_SLOW)
                 raise asyncio.CancelledError from None

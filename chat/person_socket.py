@@ -26,8 +26,8 @@ from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
+from chat.socket_tasks import AWAY, SocketTasks
 from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
-from chat.socket_tasks import SocketTasks
 from streams.pipe import AWAY as REDIS_AWAY
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,14 @@ CLOSE_SUSPENDED = 4410
 CLOSE_TOO_MANY = 4429
 
 
-# How long the database and the channel layer may take for one thing. Then the socket is closed: its
-# client comes back, and perhaps to a process that is better off.
+# How long the database and the channel layer may take for one thing. Then a socket that is not let
+# in yet is closed: its client comes back, and perhaps to a process that is better off.
 ASK_TIMEOUT_S = 5.0
+# One that is there stays, for what is written takes no database: so often in a row it may not be
+# known whether it still may.
+MAX_UNSURE = 4
+# News that could not be told are told again.
+TELL_AGAIN_S = 2.0
 # Leaving the groups is a courtesy: nothing hears what is said to a socket that has gone.
 LEAVE_TIMEOUT_S = 0.3
 
@@ -53,6 +58,7 @@ class PersonSocket(SocketTasks):
     _user: User
     _groups: list[str]
     _in_group = False
+    _unsure = 0
     # How a new one is counted.
     _take = staticmethod(limits.take_socket)
 
@@ -104,6 +110,20 @@ class PersonSocket(SocketTasks):
         else:
             await self.close(CLOSE_SIGN_IN)
         return False
+
+    async def _still_may_stay(self) -> bool:
+        """`_may_stay`, as far as can be found out: a database that hangs or restarts for a moment
+        is no reason to cut everybody off, and then to let everybody in again at once."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                may_stay = await self._may_stay()
+        except AWAY:
+            self._unsure += 1
+            if self._unsure >= MAX_UNSURE:
+                raise
+            return True
+        self._unsure = 0
+        return may_stay
 
     async def _refuse_page(self) -> None:
         """The page says what the operator may set; so does the log, with the address."""
@@ -175,8 +195,12 @@ class PersonSocket(SocketTasks):
             while self._news:
                 kind = next(iter(self._news))
                 del self._news[kind]
-                async with asyncio.timeout(ASK_TIMEOUT_S):
-                    await self._tell(kind)
+                try:
+                    async with asyncio.timeout(ASK_TIMEOUT_S):
+                        await self._tell(kind)
+                except AWAY:
+                    self._note(kind)
+                    await asyncio.sleep(TELL_AGAIN_S)
 
     async def _tell(self, kind: str) -> None:
         match kind:

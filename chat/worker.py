@@ -227,7 +227,8 @@ class Worker:
         self._people_wanted.clear()
         await accounts_chores.run()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._people_wanted.wait(), SWEEP_EVERY_S)
+            async with asyncio.timeout(SWEEP_EVERY_S):
+                await self._people_wanted.wait()
 
     async def _see_to_keys(self) -> None:
         """What is to be done about people's provider keys: with every sweep, and when told."""
@@ -235,7 +236,8 @@ class Worker:
         await key_upkeep.run()
         await drop_idle_clients()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._keys_wanted.wait(), SWEEP_EVERY_S)
+            async with asyncio.timeout(SWEEP_EVERY_S):
+                await self._keys_wanted.wait()
 
     async def _make_searchable(self) -> None:
         """Put what was said into the index of search: see `chat.search_index`."""

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from accounts.sockets import group_of
-from chat import consumers, socket_tasks
+from chat import consumers, person_socket, socket_tasks
 from config.socket_end import EndTogether
 from tests.chat.test_consumers import Socket, append, renamed
 
@@ -81,10 +81,42 @@ async def test_a_client_that_goes_while_it_is_let_in(online, moment_s):
 async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
     monkeypatch.setattr(consumers, "ASK_TIMEOUT_S", 0.2)
     go_on = threading.Event()
-    monkeypatch.setattr("accounts.limits.take_socket", lambda *_: go_on.wait(HANGS_S))
+    hangs = staticmethod(lambda *_: go_on.wait(HANGS_S))
+    monkeypatch.setattr(consumers.ChatConsumer, "_take", hangs)
     async with Socket(online) as socket:
         assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
         go_on.set()
+
+
+async def test_one_that_is_there_goes_on_while_the_database_hangs(online, monkeypatch):
+    """Nobody is cut off from an answer by it, to come back all at once."""
+    monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
+    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(person_socket, "TELL_AGAIN_S", 0.05)
+    monkeypatch.setattr(person_socket, "MAX_UNSURE", 1_000)
+    async with Socket(online) as socket:
+        await socket.until_type("welcome")
+        await socket.follow(online.chat)
+        async with hanging_database():
+            group = group_of(uuid.UUID(online.user["id"]))
+            await get_channel_layer().group_send(group, {"type": "balance.changed"})
+            for _ in range(3):
+                await socket.until_type("ping")
+            await append(online, renamed(online, "x"))
+            await socket.until(lambda message: "entries" in message)
+        await socket.until_type("balance")  # What could not be told is told then.
+
+
+async def test_but_not_for_ever(online, monkeypatch):
+    """It cannot be known any more whether this person may still see it."""
+    monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
+    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.1)
+    async with Socket(online) as socket:
+        await socket.until_type("welcome")
+        async with hanging_database():
+            for _ in range(person_socket.MAX_UNSURE - 1):
+                await socket.until_type("ping")
+            assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
 
 
 async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(online, monkeypatch):

@@ -47,19 +47,24 @@ class EndSweep:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._after: datetime | None = None
+        # Those that the next look finds again, and when they ended.
+        self._seen: set[tuple[uuid.UUID, datetime | None]] = set()
 
     async def run(self) -> None:
         """Up to the answers that have just ended."""
         now = timezone.now()
         # The earlier one: the clock may have been set back.
         after = now - LOOK_BACK if self._after is None else min(self._after, now) - OVERLAP
+        found: set[tuple[uuid.UUID, datetime | None]] = set()
         while replies := await sync_to_async(_ended_after)(after):
             for reply in replies:
-                if not await _has_end(self._log, reply):
+                end = (reply.id, reply.finished_at)
+                if end not in self._seen and not await _has_end(self._log, reply):
                     logger.warning("the log does not know that answer %s has ended", reply.id)
                     await enqueue(reply.id)
+                found.add(end)
                 after = reply.finished_at or after
-        self._after = after
+        self._after, self._seen = max(after, now), found
 
 
 async def tell_end(log: Log, job: Job) -> None:

@@ -123,16 +123,24 @@ async def test_each_is_looked_at_once_and_after_a_jump_of_the_clock_too(owner, m
         return await has_end(log, row)
 
     monkeypatch.setattr(ends, "_has_end", note)
-    monkeypatch.setattr(ends, "OVERLAP", timedelta(0))
     sweep = ends.EndSweep(get_log())
-    await sweep.run()
-    await sweep.run()
+    for _ in range(3):  # Within what is looked at again.
+        await sweep.run()
     assert looked == [reply]
     # As if the clock had been an hour ahead, and the next one ended when it was right again.
     sweep._after = timezone.now() + timedelta(hours=1)
     await Reply.objects.filter(id=reply).aupdate(finished_at=timezone.now() + timedelta(minutes=1))
     await sweep.run()
     assert looked == [reply, reply]
+
+
+async def test_where_nothing_ends_it_never_looks_further_back(owner, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ends, "_ended_after", lambda after: asked.append(after) or [])
+    sweep = ends.EndSweep(get_log())
+    for _ in range(3):
+        await sweep.run()
+    assert asked == sorted(asked)
 
 
 async def test_the_sweep_reads_only_what_ended_lately(owner):

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from chat.models import MessageText
 from chat.search_words import VERSION, searchable
+from streams.turns import alone
 
 ROWS_AT_A_TIME = 200
 CHARS_AT_A_TIME = 100_000
@@ -23,8 +24,14 @@ _look_at = 0.0
 
 
 async def step_when_due() -> None:
+    """One worker at a time; who is not due asks nobody for the turn."""
+    if time.monotonic() >= _look_at:
+        await alone("recut", _step_or_pause)
+
+
+async def _step_or_pause() -> None:
     global _look_at
-    if time.monotonic() >= _look_at and not await step():
+    if not await step():
         _look_at = time.monotonic() + LOOK_AGAIN_AFTER_S
 
 

@@ -242,7 +242,7 @@ class Worker:
     async def _make_searchable(self) -> None:
         """Put what was said into the index of search: see `chat.search_index`."""
         await search_index.catch_up()
-        await alone("recut", search_recut.step_when_due)
+        await search_recut.step_when_due()
 
     async def _see_to_money(self) -> None:
         """Holds that a crash left, what models cost now, and the chores of billing."""

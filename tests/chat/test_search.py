@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
+from redis.asyncio import Redis
 
 from accounts.models import User
 from chat import guest_chats, search_index, search_recut
@@ -418,6 +419,19 @@ async def test_a_worker_catches_up_with_what_an_older_release_left(no_worker, al
             await asyncio.sleep(0.05)
     running.leave()
     await task
+
+
+async def test_who_has_nothing_to_cut_anew_opens_no_connection_for_it(
+    no_worker, settings, monkeypatch
+):
+    """Every worker is here once a second."""
+    monkeypatch.setattr(search_recut, "_look_at", 0.0)
+    await search_recut.step_when_due()
+    async with Redis.from_url(settings.REDIS_URL) as client:
+        before = (await client.info("stats"))["total_connections_received"]
+        for _ in range(5):
+            await search_recut.step_when_due()
+        assert (await client.info("stats"))["total_connections_received"] == before
 
 
 def test_the_column_is_added_without_losing_what_keeps_the_index(owner):

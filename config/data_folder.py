@@ -28,6 +28,9 @@ LOCK = "lock"
 LEFTOVER_END_S = 5.0
 LEFTOVER_STOP_S = 10.0
 LOOK_EVERY_S = 0.05
+# Processes of an earlier release do not have the lock: one is known by the time it was recorded to
+# have begun, give or take this, and by the folder that it was told to use.
+SAME_PROCESS_S = 2.0
 # A process may have gone after the lock was asked for and before its holder was looked up.
 RACE_S = 1.0
 # These may be links to another place, which a copy of the folder then shares.
@@ -42,12 +45,14 @@ class DataFolderError(Exception):
 @dataclass(frozen=True, slots=True)
 class Run:
     """What run.json says: {"pid", "url", "children": {name: [pid, started (s since 1970)]},
-    "others": [[pid, started]]}. The processes may be long gone, or somebody else's."""
+    "others": [[pid, started]]}. The processes may be long gone, or somebody else's. A release that
+    wrote no "others" is an earlier one; `began` has when its processes were started."""
 
     pid: int = 0
     url: str = ""
     children: dict[str, int] = field(default_factory=dict)
     others: list[int] = field(default_factory=list)
+    began: dict[int, float] = field(default_factory=dict)
 
 
 def claim(folder: Path) -> list[int]:
@@ -191,6 +196,7 @@ def read_run(folder: Path) -> Run:
         for name, child in (children if isinstance(children, dict) else {}).items()
         if (pid := _pid(child))
     }
+    told = children.values() if isinstance(children, dict) and "others" not in said else ()
     return Run(
         pid=_pid([said.get("pid")]),
         url=str(said.get("url") or ""),
@@ -198,6 +204,11 @@ def read_run(folder: Path) -> Run:
         others=[
             pid for other in (others if isinstance(others, list) else []) if (pid := _pid(other))
         ],
+        began={
+            pid: child[1]
+            for child in told
+            if (pid := _pid(child)) and len(child) > 1 and isinstance(child[1], int | float)
+        },
     )
 
 
@@ -210,7 +221,8 @@ def _pid(child: Any) -> int:
 
 def running(folder: Path) -> dict[str, psutil.Process]:
     """The recorded children that are alive and belong to this folder, by name."""
-    found = {name: _user(pid, folder) for name, pid in read_run(folder).children.items()}
+    run = read_run(folder)
+    found = {name: _user(pid, folder, run) for name, pid in run.children.items()}
     return {name: process for name, process in found.items() if process is not None}
 
 
@@ -225,7 +237,7 @@ def leftovers(folder: Path) -> dict[str, psutil.Process]:
     for pid, session in _sessions():
         # A child leads a session of its own, so what it has started is known by that.
         name = names.get(pid) or names.get(session)
-        if name and (process := _user(pid, folder)):
+        if name and (process := _user(pid, folder, run)):
             found[name if pid in names else f"{name} (its process {pid})"] = process
     return found
 
@@ -240,15 +252,19 @@ def _uses(pid: int, folder: Path) -> bool:
     return bool(pid) and pid != os.getpid() and _user(pid, folder) is not None
 
 
-def _user(pid: int, folder: Path) -> psutil.Process | None:
-    """The process of this number, if it has the lock of this very folder open."""
-    with contextlib.suppress(psutil.Error, OSError, ValueError):
+def _user(pid: int, folder: Path, run: Run | None = None) -> psutil.Process | None:
+    """The process of this number, if it has the lock of this very folder open, or was recorded by
+    an earlier release (`run`)."""
+    with contextlib.suppress(psutil.Error, OSError, ValueError, KeyError):
         lock = (folder / LOCK).stat()
         process = psutil.Process(pid)
         for file in process.open_files():
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.stat(file.path), lock):
                     return process
+        began = run.began.get(pid) if run else None
+        if began is not None and abs(process.create_time() - began) < SAME_PROCESS_S:
+            return process if os.path.samefile(process.environ()["HOLDFAST_DATA"], folder) else None
     return None
 
 

@@ -21,8 +21,9 @@ from config.spawn import Spawned, spawn
 # A child that ran for this long was well: its next restart is immediate again.
 WELL_AFTER_S = 5.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-# A successor that is not ready by then will not be: it is ended, and what runs goes on.
-REPLACE_READY_S = 60.0
+# A successor that is not ready by then is ended, and what runs goes on. On a slow or busy machine
+# it might have been a moment later, so the next one is given twice as long.
+REPLACE_READY_S, LONGEST_READY_S = 60.0, 960.0
 # How long the kernel may take to end what was killed; what waits for a broken disk takes longer.
 KILLED_WITHIN_S = 5.0
 REMIND_EVERY_S = 10.0
@@ -78,6 +79,7 @@ class Child:
         self._successor: Spawned | None = None
         self._no_more_backoff = asyncio.Event()
         self._backoff_s = 0.0
+        self._ready_within_s = REPLACE_READY_S
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -106,11 +108,12 @@ class Child:
         except OSError as error:
             raise ReplaceError(f"it could not be started ({error})") from error
         try:
-            async with asyncio.timeout(REPLACE_READY_S):
+            async with asyncio.timeout(self._ready_within_s):
                 is_ready = await self._becomes_ready(successor)
             problem = "" if is_ready else f"it ended while starting ({successor.how()})"
         except TimeoutError:
-            problem = f"it was not ready within {REPLACE_READY_S:g} s"
+            problem = f"it was not ready within {self._ready_within_s:g} s"
+            self._ready_within_s = min(self._ready_within_s * 2, LONGEST_READY_S)
         finally:
             self._successor = None
         if self.current is successor:  # The other one ended meanwhile.
@@ -119,6 +122,7 @@ class Child:
             await self._end(successor)
             raise ReplaceError(problem)
         self.current = successor
+        self._ready_within_s = REPLACE_READY_S
         self.changed()
         await self._end(old)
         self.say(f"replaced by process {successor.pid}")

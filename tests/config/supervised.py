@@ -22,6 +22,8 @@ if os.path.exists(f"{folder}/crash"):
     sys.exit(3)
 if os.path.exists(f"{folder}/deaf"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.path.exists(f"{folder}/slow"):
+    time.sleep(1.5)
 while os.path.exists(f"{folder}/hang"):
     time.sleep(0.02)
 if os.path.exists(f"{folder}/flood"):

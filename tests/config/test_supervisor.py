@@ -80,9 +80,20 @@ def test_a_deploy_that_hangs_leaves_what_runs_and_is_tried_again(supervised):
     before = small.known()
     small.behave("hang")
     small.send(signal.SIGHUP)
-    small.said("not replaced: it was not ready within 0.5 s", times=2)
+    small.said("not replaced: it was not ready within 0.5 s")
+    small.said("not replaced: it was not ready within 1 s")
     assert small.known() == before
     small.behave("hang", wanted=False)
+    small.said("replaced by process")
+    assert small.alive() == set(small.known().values()) != set(before.values())
+
+
+def test_a_deploy_on_a_machine_that_is_too_slow_for_the_limit_comes_to_its_end(supervised):
+    small = supervised(names=("web",), ready_s=0.5, retry_s=0.1).start()
+    before = small.known()
+    small.behave("slow")
+    small.send(signal.SIGHUP)
+    small.said("not replaced: it was not ready within 0.5 s")
     small.said("replaced by process")
     assert small.alive() == set(small.known().values()) != set(before.values())
 

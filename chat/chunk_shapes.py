@@ -1,5 +1,6 @@
 """The many shapes in which servers that speak OpenAI's protocol say text, thinking and errors."""
 
+import re
 from typing import Any
 
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text")
@@ -12,11 +13,23 @@ _KINDS = {
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
 _NO_LOSS = frozenset(("reference", "annotation", "citation"))  # what the text says besides
-_PINGS = frozenset(("ping", "pong", "keepalive", "keep-alive", "heartbeat", "info"))
-# Of a chunk without choices, what only an error has.
-_ERROR_FIELDS = ("error", "errors", "detail", "error_msg", "error_message", "errorMessage") + (
-    ("error_code", "errorCode", "fault", "err", "exception")
+_PINGS = frozenset(("ping", "pong", "keepalive", "keep-alive", "heartbeat", "info", "status"))
+# Of a chunk without choices, what only an error has; names are compared in small letters.
+_ERROR_FIELDS = ("error", "errors", "detail", "error_msg", "error_message", "errormessage") + (
+    ("errormsg", "err_msg", "errmsg", "error_code", "errorcode", "err_no", "errno")
+    + ("fault", "err", "exception")
 )
+_CODE_FIELDS = ("code", "type", "status", "statuscode", "status_code", "__type") + (
+    ("error_code", "errorcode")
+)
+_NO_FAILURE = re.compile(r"queue|progress|notice|warning|debug|^(log\b|start|status|keep)")
+_FAILED = frozenset(("error", "failed", "failure", "fail", "exception"))
+# What a code or a status says when all is well, or is not decided yet.
+_FINE = frozenset(("", "0", "200", "00000", "ok", "success", "succeeded", "successful", "true")) | {
+    *("none", "null", "queued", "pending", "waiting", "processing", "in_progress", "running"),
+    *("loading", "started", "starting", "created", "completed", "info", "message"),
+}
+_ENVELOPES = ("header", "response", "data", "result", "meta")  # a code or an error may be in it
 
 
 def plain_text(value: object) -> str:
@@ -57,29 +70,51 @@ def thought_of(delta: dict[str, Any]) -> str:
     return "".join(found)
 
 
-def error_in(chunk: dict[str, Any]) -> object:
+def error_in(chunk: dict[str, Any], depth: int = 0) -> object:
     """The error that a chunk without choices is, or None."""
-    if str(chunk.get("type")).lower() in _PINGS:
+    fields = {key.lower(): value for key, value in chunk.items()}
+    if str(fields.get("type")).lower() in _PINGS:
         return None
-    for field in _ERROR_FIELDS:
-        if error := chunk.get(field):
-            if isinstance(error, dict):
-                return {"error": error}
-            return {k: chunk[k] for k in ("code", "type", "status") if k in chunk} | {
-                "error": error
-            }
-    status = chunk.get("base_resp")  # MiniMax
+    codes = {name: fields[name] for name in _CODE_FIELDS if name in fields}
+    for name in _ERROR_FIELDS:
+        error = fields.get(name)
+        if error is True:
+            return {"error": fields | {"error": None}}
+        if error and not _is_fine(error):
+            is_whole = isinstance(error, dict)
+            return {"error": _in_small(error)} if is_whole else codes | {"error": error}
+    for name, inner in fields.items():  # Amazon's {"throttlingException": {…}}
+        if isinstance(inner, dict) and inner and name.endswith(("exception", "error")):
+            return {"error": {"type": name} | inner}
+    status = fields.get("base_resp")  # MiniMax
     if isinstance(status, dict) and status.get("status_code"):
         return {"error": {"code": status["status_code"], "message": status.get("status_msg")}}
-    if "error" in (chunk.get("object"), chunk.get("type"), chunk.get("status")):
-        return {"error": chunk}
-    said = chunk.get("message") or chunk.get("msg")
-    if isinstance(said, str) and said.lower() not in ("ok", "success"):
-        if any(chunk.get(key) for key in ("code", "type", "status", "statusCode", "status_code")):
-            return {"error": chunk}
-        if len(chunk) == 1:
-            return {"error": chunk}
-    return None
+    for name in _ENVELOPES if not depth else ():
+        if isinstance(inner := fields.get(name), dict) and (error := error_in(inner, 1)):
+            return error
+    return {"error": fields} if _says_failure(fields, codes) else None
+
+
+def _says_failure(fields: dict[str, Any], codes: dict[str, Any]) -> bool:
+    """Whether what is said beside no error is that something failed."""
+    said = {str(fields.get(name)).lower() for name in ("object", "type", "status", "result")}
+    if said & _FAILED or fields.get("success") is False or fields.get("ok") is False:
+        return True
+    message = fields.get("message") or fields.get("msg") or fields.get("title")
+    bad = [code for code in codes.values() if not (code is None or _is_fine(code))]
+    bad = [code for code in bad if not _NO_FAILURE.search(str(code).lower())]
+    if isinstance(message, str) and message:
+        return bool(bad) or (len(fields) == 1 and message.lower() not in _FINE)
+    statuses = [fields.get(name) for name in ("status", "statuscode", "status_code", "code")]
+    return any(type(status) is int and 400 <= status < 600 for status in statuses)
+
+
+def _is_fine(code: object) -> bool:
+    return not isinstance(code, dict | list) and str(code).strip().lower() in _FINE
+
+
+def _in_small(error: dict[str, Any]) -> dict[str, Any]:
+    return {key.lower(): value for key, value in error.items()}
 
 
 def known_shape(chunk: dict[str, Any]) -> dict[str, Any] | None:

@@ -63,6 +63,12 @@ PERMANENT = frozenset(
 # A provider that asks for more patience than this is not retried by itself: the person decides.
 MAX_RETRY_AFTER_S = 60.0
 
+_STATUS_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "errorCode") + (
+    ("statuscode", "errorcode")
+)
+_TEXT_FIELDS = ("message", "msg", "error_msg", "error_message", "errorMessage", "errormessage") + (
+    ("errormsg", "err_msg", "errmsg", "title", "reason")
+)
 _BY_STATUS = {
     401: "provider_auth",
     402: "provider_credit",
@@ -164,7 +170,7 @@ def classify(
 ) -> ProviderError:
     """The error for an HTTP status and/or the `error` object of a body or of a chunk."""
     error = _innermost(body)
-    words = {str(error.get(key)).lower() for key in ("code", "type", "status")}
+    words = {str(error.get(key)).lower() for key in ("code", "type", "status", "__type")}
     text = _text_of(error)
     if status is None:
         status = _status_of(error)
@@ -192,15 +198,16 @@ def _innermost(body: object) -> dict[str, Any]:
 
 
 def _text_of(error: dict[str, Any]) -> str:
-    keys = ("message", "msg", "error_msg", "error_message", "errorMessage", "title", "reason")
-    return next((str(error[key]) for key in keys if error.get(key)), "")
+    return next((str(error[key]) for key in _TEXT_FIELDS if error.get(key)), "")
 
 
 def _code(status: int | None, words: set[str], text: str, error: dict[str, Any]) -> str:
     found = {_BY_WORD[word] for word in words if word in _BY_WORD}
-    for special in ("context_too_long", "provider_credit", "refused"):
-        if special in found:
-            return special
+    special: tuple[str, ...] = ("context_too_long", "provider_credit", "refused")
+    if status is None:  # "Too many tokens, please wait" is no long prompt
+        special = (*special, "rate_limited")
+    if said := [code for code in special if code in found]:
+        return said[0]
     if status in (400, 413, 422, None) and _TOO_LONG.search(text):
         return "context_too_long"
     if status == 403 and isinstance(meta := error.get("metadata"), dict) and "reasons" in meta:
@@ -220,7 +227,7 @@ def _code(status: int | None, words: set[str], text: str, error: dict[str, Any])
 
 
 def _status_of(error: dict[str, Any]) -> int | None:
-    for key in ("code", "status", "status_code", "statusCode", "error_code", "errorCode"):
+    for key in _STATUS_FIELDS:
         code = error.get(key)
         if isinstance(code, str) and code.isascii() and code.isdecimal():
             code = int(code[:9])

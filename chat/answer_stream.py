@@ -137,7 +137,7 @@ class AnswerStream:
         if reason is None:
             code = "stream_cut" if has_text or has_thought or self.partial else "empty_answer"
             return ProviderError(code, max_fruitless=2, ended=True)
-        if reason not in finish_reasons.BROKEN:
+        if not finish_reasons.is_broken(reason):
             return None
         if has_text or self.partial:
             return ProviderError("stream_cut", max_fruitless=3)

@@ -157,12 +157,14 @@ class ChunkReader:
         if choice.get("error"):
             raise classify(None, choice)
         reason = choice.get("finish_reason")
+        if reason:
+            reason = finish_reasons.ours(reason)
         if has_come and not reason and self.finish is None:
             self._has_content = self._has_plain_text = True
         else:
             self._judge(reason, has_come)
 
-    def _judge(self, reason: object, has_come: bool) -> None:
+    def _judge(self, reason: str | None, has_come: bool) -> None:
         """Whether this chunk ends the answer: not if every chunk says so, nor if more comes."""
         if has_come:
             self.has_lied = self.has_lied or self.finish is not None
@@ -176,7 +178,7 @@ class ChunkReader:
         else:
             self._has_plain_chunk = True
         if reason:
-            self.finish = finish_reasons.ours(reason)
+            self.finish = reason
 
     def _read_without_choice(self, chunk: dict[str, Any], event: bytes) -> None:
         if (known := known_shape(chunk)) is not None:

@@ -3,7 +3,10 @@
 import re
 from typing import Any
 
-_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text")
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text") + (
+    ("thinking_content", "thoughts", "thinking_blocks", "reasoning_details")
+)
+_THOUGHT_PLACES = ("text", "content", "thinking", "reasoning", "reasoning_content", "summary")
 _KINDS = {
     "image": ("image", "images", "image_url", "output_image", "input_image", "inline_data"),
     "audio": ("audio", "output_audio", "input_audio", "audio_url"),
@@ -60,14 +63,39 @@ def thought_of(delta: dict[str, Any]) -> str:
     """The thinking that a delta holds: in the first of the fields that says something, for some
     servers fill two with the same."""
     for field in _THOUGHT_FIELDS:
-        if (value := delta.get(field)) and (text := plain_text(value)):
+        if (value := delta.get(field)) and (text := thought_text(value)):
             return text
-    found: list[str] = []
-    details = delta.get("reasoning_details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
-            found.append(plain_text(detail.get("text") or detail.get("summary")))
-    return "".join(found)
+    beside = delta.get("provider_specific_fields")  # LiteLLM
+    return thought_of(beside) if isinstance(beside, dict) else ""
+
+
+def thought_text(value: object) -> str:
+    """The thinking in a string, in an object of whatever form, or in a list of these."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(map(thought_text, value))
+    if not isinstance(value, dict):
+        return ""
+    found = (value[place] for place in _THOUGHT_PLACES if value.get(place))
+    return next((text for part in found if (text := thought_text(part))), "")
+
+
+def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None:
+    """The delta of a choice, which may be a mere text; None where its message is to be read: there
+    is no delta, or an empty one and no text has come in any (`has_text`)."""
+    delta = choice.get("delta")
+    if isinstance(delta, str):
+        return {"content": delta}
+    if not isinstance(delta, dict):
+        return None
+    is_empty = not any(delta.get(key) for key in delta if key != "role")
+    has_more = isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
+    if is_empty and has_more and not has_text:
+        return None
+    if isinstance(delta.get("text"), str) and not delta.get("content"):
+        return delta | {"content": delta["text"]}
+    return delta
 
 
 def error_in(chunk: dict[str, Any], depth: int = 0) -> object:

@@ -7,8 +7,17 @@ from typing import Any
 import orjson
 
 from chat import finish_reasons
-from chat.chunk_shapes import error_in, kind_of, known_shape, plain_text, thought_of
+from chat.chunk_shapes import (
+    delta_of,
+    error_in,
+    kind_of,
+    known_shape,
+    plain_text,
+    thought_of,
+    thought_text,
+)
 from chat.model_errors import ProviderError, classify
+from chat.sse import BOM
 from chat.tokens import Usage, read_usage
 
 MAX_RUBBISH = 10_000  # events that say nothing; pings of a whole day are fewer
@@ -100,7 +109,7 @@ class ChunkReader:
     def _read_odd(self, event: bytes) -> None:
         """What the strict parser refuses: an end, a comment, lone surrogates, broken UTF-8, two
         documents in one event, or a chunk that is damaged."""
-        bare = event.strip()
+        bare = event.removeprefix(BOM).strip()
         while bare.startswith(b"data:"):
             bare = bare[5:].strip()
         if bare.lower() in _ENDS:
@@ -129,13 +138,13 @@ class ChunkReader:
             raise ProviderError("bad_stream")
 
     def _read(self, chunk: dict[str, Any], event: bytes) -> None:
-        try:
-            choice = chunk["choices"][0]
-            delta = choice.get("delta")
-        except (KeyError, IndexError, TypeError, AttributeError):
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else choices
+        if not choice or not isinstance(choice, dict):
             self._read_without_choice(chunk, event)
             return
-        if type(delta) is not dict:
+        delta = delta_of(choice, has_text=self._has_content and not self._whole)
+        if delta is None:
             delta = self._of_message(choice)
         self._read_choice(choice, delta)
         if chunk.get("error"):
@@ -148,11 +157,10 @@ class ChunkReader:
         before = len(self._content) + len(self._reasoning)
         if content := delta.get("content"):
             self._add_content(content)
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if type(thought) is str:
+        if thought := thought_of(delta):
             self._reasoning.append(thought)
         if not delta.keys() <= _USUAL_KEYS:
-            self._add_extras(delta, bool(content), bool(thought))
+            self._add_extras(delta, bool(content))
         has_come = len(self._content) + len(self._reasoning) > before
         if choice.get("error"):
             raise classify(None, choice)
@@ -187,7 +195,7 @@ class ChunkReader:
         if error := error_in(chunk):
             raise classify(None, error)
         if chunk.get("usage"):
-            self.seen = True
+            self.seen = self.seen or "choices" in chunk
             self._is_counted = self.finish is not None
             self._use(chunk["usage"], event)
         elif "choices" in chunk:
@@ -216,16 +224,13 @@ class ChunkReader:
         for part in content if isinstance(content, list) else [content]:
             # Mistral's way: parts of text and of thinking.
             if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-                thought = part.get("thinking") or part.get("text") or part.get("reasoning")
-                self._reasoning.append(plain_text(thought))
+                self._reasoning.append(thought_text(part))
             elif text := plain_text(part):
                 self._content.append(text)
             elif kind := kind_of(part):
                 self._omit(kind)
 
-    def _add_extras(self, delta: dict[str, Any], has_content: bool, has_thought: bool) -> None:
-        if not has_thought and (thought := thought_of(delta)):
-            self._reasoning.append(thought)
+    def _add_extras(self, delta: dict[str, Any], has_content: bool) -> None:
         if not has_content and isinstance(refusal := delta.get("refusal"), str) and refusal:
             self._content.append(refusal)
         for key in _BESIDES & delta.keys():

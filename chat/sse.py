@@ -7,6 +7,8 @@ document over many lines, or a mixture. What comes out is the data of each event
 import orjson
 
 MAX_EVENT_BYTES = 4_000_000  # one event longer than this is no answer of a chat model
+# A longer document is looked at again only when it has doubled: else each line would cost all.
+MAX_OFTEN_BYTES = 16_384
 BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _ENDS = frozenset((b"done", b"end", b"complete", b"completed", b"close"))
@@ -35,10 +37,12 @@ class EventSplitter:
         self._tail = bytearray()
         self._data: list[bytes] | None = None
         self._size = 0
+        self._look_from = 0  # bytes, below which it is known that the document is not whole
         self._name = b""  # of the event that is coming, when the stream names it
         self._is_bare = False  # the event is JSON without a field name, which may hold blank lines
         self._after_cr = False
         self._is_new = True
+        self._has_begun = False  # an event has come, so this is no web page
 
     def feed(self, piece: bytes) -> list[bytes]:
         is_idle = not self._tail and self._data is None and not self._name
@@ -47,6 +51,7 @@ class EventSplitter:
             data = piece[5:-2]
             if b"\n" not in data:
                 self._after_cr = self._is_new = False
+                self._has_begun = True
                 return [data.strip()]
         if self._after_cr or b"\r" in piece:
             piece = self._with_lf(piece)
@@ -87,6 +92,7 @@ class EventSplitter:
             self._add(simple, events)
         if self._data is not None:
             self._end_early(events)
+        self._has_begun = self._has_begun or bool(events)
         return events
 
     def flush(self) -> list[bytes]:
@@ -117,18 +123,19 @@ class EventSplitter:
 
     def _read_odd(self, line: bytes, events: list[bytes]) -> None:
         if not line:
-            return self._end(events)
+            return None if self._is_open() else self._end(events)
         if line.startswith(BOM):
             line = line[len(BOM) :]
-            if line.startswith(b"data:"):
-                return self._add(line[5:].strip(), events)
         name, _, value = line.partition(b":")
-        if name == b"event":
+        name = name.strip().lower()
+        if name == b"data":
+            self._add(value.strip(), events)
+        elif name == b"event":
             self._name = value.strip().lower()
-        elif name.lower() == b"error":
+        elif name == b"error":
             self._end(events)
             events.append(_error(value.strip()))
-        elif name not in (b"id", b"retry", b"data", b""):
+        elif name not in (b"id", b"retry", b""):
             self._read_bare(line.rstrip(), events)
         return None
 
@@ -140,7 +147,7 @@ class EventSplitter:
             self._is_bare = self._is_bare or len(self._data or ()) == 1
         elif self._data is not None and self._data[0][:1] in (b"{", b"["):
             self._add(line, events)
-        elif start == b"<" and not self.rubbish:
+        elif start == b"<" and not (self.rubbish or self._has_begun or events):
             raise WebPageError
         elif start:
             self.rubbish += 1
@@ -150,9 +157,8 @@ class EventSplitter:
         data, name = self._data, self._name
         if data is None and not name:
             return
-        if self._is_bare and data and data[-1][-1:] not in (b"}", b"]"):
-            return
-        self._data, self._name, self._size, self._is_bare = None, b"", 0, False
+        self._data, self._name, self._is_bare = None, b"", False
+        self._size = self._look_from = 0
         event = None if data is None else b"\n".join(data)
         if not name:
             if event is not None:
@@ -167,12 +173,23 @@ class EventSplitter:
     def _end_early(self, events: list[bytes]) -> None:
         """At the end of a read: no token waits for a line that may come with the next one."""
         assert self._data is not None
-        if self._data[-1][-1:] in (b"}", b"]"):
-            try:
-                orjson.loads(b"\n".join(self._data))
-            except ValueError:
-                return
+        if self._data[-1][-1:] in (b"}", b"]") and self._is_whole():
             self._end(events)
+
+    def _is_open(self) -> bool:
+        """A bare document has empty lines in it."""
+        return self._is_bare and self._data is not None and not self._is_whole()
+
+    def _is_whole(self) -> bool:
+        assert self._data is not None
+        if self._data[-1][-1:] not in (b"}", b"]") or self._size < self._look_from:
+            return False
+        try:
+            orjson.loads(b"\n".join(self._data))
+        except ValueError:
+            self._look_from = 2 * self._size if self._size > MAX_OFTEN_BYTES else 0
+            return False
+        return True
 
     def _check_size(self) -> None:
         if len(self._tail) + self._size > MAX_EVENT_BYTES:

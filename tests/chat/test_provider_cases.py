@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import settings as tuned
@@ -14,6 +15,7 @@ from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError
 from chat.prompt import Prompt
 from chat.providers import Delta, Finish, close_clients, stream_answer
+from chat.sse import EventSplitter
 from tests.raw_provider import body_of, cases, running_raw_provider
 
 CASES = {case["name"]: case for case in cases()}
@@ -162,3 +164,25 @@ def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):
     plain = asyncio.run(read_pieces([f"data: {chunk}\n\n".encode() for chunk in chunks]))
     body = FRAMINGS[framing](chunks).encode()
     assert asyncio.run(read_pieces(in_pieces(body, cuts))) == plain
+
+
+@pytest.mark.parametrize(
+    "pieces", [[b'{"a": [' + b"{},\n\n{}\n\n," * 9_000], [b'{"a": ['] + [b"{}\n,"] * 20_000]
+)
+def test_a_document_without_end_is_not_parsed_again_for_every_line(monkeypatch, pieces):
+    """Its server would otherwise hold up every answer of the worker, for minutes."""
+    parsed = []
+
+    class Counting:
+        dumps = orjson.dumps
+
+        @staticmethod
+        def loads(data):
+            parsed.append(len(data))
+            return orjson.loads(data)
+
+    monkeypatch.setattr("chat.sse.orjson", Counting)
+    splitter = EventSplitter()
+    for piece in pieces:
+        splitter.feed(piece)
+    assert sum(parsed) < 1_000 * sum(map(len, pieces))

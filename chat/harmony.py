@@ -5,11 +5,17 @@
 
 import re
 
+from chat.mark_places import place_of
+
 _NAMES = ("start", "channel", "message", "constrain", "end", "return", "call")
 _MARK = re.compile(rf"<\|({'|'.join(_NAMES)})\|>")
 _MARKS = tuple(f"<|{name}|>" for name in _NAMES)
 _LONGEST = max(map(len, _MARKS))
-STARTS = ("<|channel|>", "<|start|>")
+STARTS = ("<|channel|>analysis", "<|channel|>commentary", "<|channel|>final", "<|start|>assistant")
+# What is left of it where a server drops the marks: analysisThinking.assistantfinalText
+ANALYSIS_ALOUD, FINAL_ALOUD = "analysis", "assistantfinal"
+ALOUD = re.compile(r"analysis(?=[A-Z])")
+MAX_LOOKS = 64
 
 
 class HarmonySplitter:
@@ -24,13 +30,23 @@ class HarmonySplitter:
         self._begun = False
         self._space = ""
         self._between = ""
+        self._raw = ""  # all of it, until a channel has begun, at `_has_begun`
+        self._has_begun = False
+        self._answer: list[str] = []
+        self._looks = 0
 
     def feed(self, text: str) -> tuple[str, str]:
         """(answer, reasoning) that these characters decided."""
         self._held += text
+        if not self._has_begun:
+            self._raw += text
         given = {"answer": "", "thought": "", "": ""}
         at = 0
         for mark in _MARK.finditer(self._held):
+            if self._is_code(self._held[at : mark.start()]):
+                given["answer"] += self._take(self._held[at : mark.end()])
+                at = mark.end()
+                continue
             given[self._into] += self._take(self._held[at : mark.start()])
             self._pass(mark[1])
             at = mark.end()
@@ -45,12 +61,24 @@ class HarmonySplitter:
     def flush(self) -> tuple[str, str]:
         held, self._held = self._held, ""
         rest = self._take(held)
+        header = (self._header or "").strip()
+        if not self._has_begun and " " in header and "to=" not in header:
+            return self._raw, ""  # No channel has begun: the marks were what it is about.
         return (rest if self._into == "answer" else ""), (rest if self._into == "thought" else "")
+
+    def _is_code(self, before: str) -> bool:
+        """Whether a mark after this is in code of the answer, as when somebody asks about it."""
+        if self._into != "answer" or self._looks >= MAX_LOOKS:
+            return False
+        self._looks += 1
+        return place_of("".join([*self._answer, before])) == "code"
 
     def _take(self, text: str) -> str:
         if self._header is not None:
             self._header += text
             return ""
+        if self._into == "answer":
+            self._answer.append(text)
         if not self._begun:
             text = text.lstrip()
             self._begun = bool(text)
@@ -65,6 +93,7 @@ class HarmonySplitter:
 
     def _pass(self, mark: str) -> None:
         if mark == "message":
+            self._has_begun, self._raw = True, ""
             self._into = self._into_of(self._header or "")
             self._header, self._begun = None, False
         elif mark != "constrain" and (self._header is None or mark not in ("start", "channel")):

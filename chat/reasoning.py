@@ -2,16 +2,14 @@
 
 import re
 
-from chat.harmony import STARTS, HarmonySplitter
+from chat.harmony import ALOUD, ANALYSIS_ALOUD, FINAL_ALOUD, STARTS, HarmonySplitter
+from chat.mark_places import place_of
 from chat.think_marks import Marks, Pattern, pattern
 
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
 # So many marks that turn out to be text, and no more are looked at: each costs a look at the whole.
 MAX_LOOKS = 64
 BETWEEN_BLOCKS = "\n\n"
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
-_OPEN_QUOTE = re.compile(r"(?:^|[\s(])[\"'(\[]$|[“‘«(\[]$")
-_SENTENCE_ENDS = frozenset(".!?:;…。！？：；)]}”’»\"'*_>|`")
 
 
 class ThinkSplitter:
@@ -48,6 +46,7 @@ class ThinkSplitter:
         self._opens = pattern(*(mark for mark, _ in pairs)) if pairs else None
         # What is looked for while answering: closing marks; after a block its opening mark.
         self._look_for(pattern(*(mark for _, mark in pairs)) if pairs else None)
+        self._opening = ""  # of the block that begins: some models write it twice
         self._has_block = False
         self._looks = 0
         self._given: list[str] = []
@@ -93,8 +92,8 @@ class ThinkSplitter:
         while self._state in (_THINKING, _GAP, _ANSWERING):
             if self._state == _THINKING:
                 thought += self._think()
-            if self._state == _GAP and (rest := self._held.lstrip()):
-                self._state, self._held = _ANSWERING, rest
+            if self._state == _GAP:
+                self._end_gap()
             if self._state != _ANSWERING:
                 break
             was_recast = self.recast
@@ -113,18 +112,30 @@ class ThinkSplitter:
         held, self._held = self._held, ""
         if self._state == _THINKING:
             return "", (self._between + held if held and not self._begun else held)
-        return ("" if self._state == _GAP else held), ""
+        return (held.lstrip() if self._state == _GAP else held), ""
 
     # Private
+
+    def _end_gap(self) -> None:
+        """The answer begins after a block; a mark that closes the block twice is passed over."""
+        close, rest = pattern(self._close), self._held.lstrip()
+        while found := close.match(rest):
+            rest = rest[found.end() :].lstrip()
+        self._held = rest
+        if rest and close.held(rest) < len(rest):
+            self._state = _ANSWERING
 
     def _decide(self) -> None:
         """What the beginning is: a block, thinking without a mark, or an answer."""
         start = self._held.lstrip()
         found = self._opens.match(start) if self._opens else None
-        if found and (not self._is_glued or _place(self._before) == "edge"):
+        if found and (not self._is_glued or place_of(self._before) == "edge"):
             self._begin(found[0], start[found.end() :])
         elif start.startswith(STARTS) and self._marks.has_harmony and not self._is_glued:
             self._state = _HARMONY
+        elif ALOUD.match(start) and self._marks.has_harmony and not self._is_glued:
+            self._state, self._close = _THINKING, FINAL_ALOUD
+            self._held = start.removeprefix(ANALYSIS_ALOUD)
         elif not start or self._may_begin(start):
             return
         elif self._close:
@@ -135,12 +146,15 @@ class ThinkSplitter:
     def _may_begin(self, start: str) -> bool:
         if self._opens and self._opens.held(start) == len(start):
             return True
-        return self._marks.has_harmony and any(mark.startswith(start) for mark in STARTS)
+        return self._marks.has_harmony and any(
+            mark.startswith(start) for mark in (*STARTS, ANALYSIS_ALOUD)
+        )
 
     def _begin(self, opening: str, rest: str) -> None:
         self._note_block(opening)
         self._close = self._marks.close_of(opening)
         self._state, self._held, self._begun = _THINKING, rest, False
+        self._opening = opening
 
     def _note_block(self, opening: str) -> None:
         self._has_block = True
@@ -153,6 +167,11 @@ class ThinkSplitter:
     def _think(self) -> str:
         if not self._begun:
             self._held = self._held.lstrip()
+            opening = pattern(self._opening) if self._opening else None
+            if opening and (twice := opening.match(self._held)):
+                self._held, self._opening = self._held[twice.end() :].lstrip(), ""
+            elif opening and self._held and opening.held(self._held) == len(self._held):
+                return ""
             self._begun = bool(self._held)
         close = pattern(self._close)
         if found := self._closing(close):
@@ -193,7 +212,7 @@ class ThinkSplitter:
                 break
             before, after, at = held[: found.start()], held[found.end() :], found.end()
             if self._has_block:
-                if _place("".join([self._before, *self._given, before])) == "edge":
+                if place_of("".join([self._before, *self._given, before])) == "edge":
                     self._given.append(before)
                     self._begin(found[0], after)
                     self._between = BETWEEN_BLOCKS
@@ -216,7 +235,7 @@ class ThinkSplitter:
         opening = self._marks.opening_of(mark)
         if opening and pattern(opening).search(said):
             return False
-        return _place(said) in ("edge", "glued")
+        return place_of(said) in ("edge", "glued")
 
     def _recast(self, mark: str, before: str, after: str) -> str:
         """All that was given out as the answer, which was thinking."""
@@ -224,29 +243,5 @@ class ThinkSplitter:
         thought = "".join([*self._given, before])
         self._given.clear()
         self._note_block(self._marks.opening_of(mark))
-        self._state, self._held = _GAP, after
+        self._state, self._held, self._close = _GAP, after, mark
         return thought
-
-
-def _place(said: str) -> str:
-    """Where a mark after this text stands: in "code" or a quote, at the "edge" of a line or of a
-    sentence, "glued" to a word, or "within" a sentence."""
-    line = said.rpartition("\n")[2]
-    if line.count("`") % 2 or _OPEN_QUOTE.search(line) or _is_in_fence(said):
-        return "code"
-    last = line.rstrip()[-1:]
-    if not last or last in _SENTENCE_ENDS:
-        return "edge"
-    return "within" if line[-1].isspace() else "glued"
-
-
-def _is_in_fence(text: str) -> bool:
-    """Whether the end of a text is inside a block of code."""
-    fence = ""
-    for found in _FENCE.finditer(text):
-        mark, rest = found[1], found[2]
-        if not fence:
-            fence = mark
-        elif mark[0] == fence[0] and len(mark) >= len(fence) and not rest.strip():
-            fence = ""
-    return bool(fence)

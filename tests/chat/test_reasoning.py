@@ -62,6 +62,28 @@ CASES = [
     ("<|channel|>final<|message|>c < d<|return|>", ("c < d", "")),
     ("<|channel|>analysis<|message|>a\n<|end|>", ("", "a")),
     ("<|channel|>commentary to=f <|constrain|>json<|message|>{}<|call|>", ("", "")),
+    ("<|channel|>final<|message|>`<|end|>` ends `c`.", ("`<|end|>` ends `c`.", "")),
+    ("<|channel|> is a mark.", ("<|channel|> is a mark.", "")),
+    ("<|start|> is a mark.", ("<|start|> is a mark.", "")),
+    ("<|start|>assistant is its head.", ("<|start|>assistant is its head.", "")),
+    # The same where a server drops the marks.
+    ("analysisThe user greets. So do we.assistantfinalc", ("c", "The user greets. So do we.")),
+    ("analysis of moss", ("analysis of moss", "")),
+    ("analysis", ("analysis", "")),
+    # Told twice.
+    ("<think>\n<think>\na</think>c", ("c", "a")),
+    ("<think>a</think>\n</think>\n\nc", ("c", "a")),
+    ("a.\n</think></think>c", ("c", "a.")),
+    ("<think>a</think></thi", ("</thi", "a")),
+    # Told of, in the other ways of Markdown.
+    ("* </think> ends it", ("* </think> ends it", "")),
+    ("It ends:\n1. </think> b", ("It ends:\n1. </think> b", "")),
+    ("> </think> ends it", ("> </think> ends it", "")),
+    ("Use **</think>** for it.", ("Use **</think>** for it.", "")),
+    ("Write \\</think> for it.", ("Write \\</think> for it.", "")),
+    ("|mark|use|\n|-|-|\n| </think> | end |", ("|mark|use|\n|-|-|\n| </think> | end |", "")),
+    ("So **a**.</think>c", ("c", "So **a**.")),
+    ("So **a**</think>c", ("c", "So **a**")),
 ]
 CASES += [(f"{opening}\na{close}\n\nc", ("c", "a")) for opening, close in KNOWN]
 CASES += [(f"a\n{close}\nc", ("c", "a")) for _, close in KNOWN]

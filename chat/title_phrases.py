@@ -38,6 +38,7 @@ LABEL = re.compile(
     _FLAGS,
 )
 HAS_TITLE_WORD = re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{_TITLE})(?![a-z])", _FLAGS)
+TOPIC_KEY = re.compile(r"\b(?:subject|topic|name|heading|headline)\b", _FLAGS)
 TITLE_KEY = re.compile(
     rf"""[{{,\s]["']?(?:\w*[ _])?(?:{_TITLE}|name)["']?\s*[:=]\s*"""
     r"""(?:"((?:[^"\\\n]|\\.)+)|'([^'\n]+)|([^"'\n,{{}}]+))""",
@@ -100,7 +101,8 @@ EXCUSE = re.compile(
     _FLAGS,
 )
 NOTHING = re.compile(
-    rf"(?:no title|untitled|none|n/?a|null|nil|undefined|{_TITLE}|chat|sure|ok|okay|yes|no"
+    rf"(?:no title(?: found)?|untitled(?: chat| conversation)?|none|n/?a|null|nil|undefined"
+    rf"|{_TITLE}|chat|sure|ok|okay|yes|no"
     r"|new chat|conversation|new conversation"
     r"|empty|\[?title\]?|<title>|your title here|insert title here|the conversation|ohne titel"
     r"|sans titre"
@@ -129,7 +131,8 @@ TAG = re.compile(
     r"</?(?:b|i|u|p|em|strong|code|span|div|h[1-6]|title|answer|output|final)>", _FLAGS
 )
 NOTE = re.compile(
-    r"\s*[(（]\s*\d+\s*(?:words?|characters?|wörter|mots|palabras|字|語|단어)\s*[)）]\s*$", _FLAGS
+    r"\s*[(（\[]\s*\d+\s*(?:words?|characters?|wörter|mots|palabras|字|語|단어)\s*[)）\]]\s*$",
+    _FLAGS,
 )
 QUOTES = (
     ('"', '"'), ("'", "'"), ("“", "”"), ("„", "“"), ("„", "”"), ("”", "”"), ("‘", "’"), ("‚", "‘"),

@@ -38,6 +38,7 @@ from chat.title_phrases import (
     THINKING_ALOUD,
     TITLE_KEY,
     TITLE_TAG,
+    TOPIC_KEY,
 )
 
 TITLE_MAX_CHARS = 60
@@ -105,9 +106,10 @@ def _in_json(value: object, depth: int = 0) -> str:
         return _in_json(value[0], depth + 1)
     if not isinstance(value, dict):
         return ""
-    for key, inner in value.items():
-        if HAS_TITLE_WORD.search(key.replace("_", " ")) and (found := _in_json(inner, depth + 1)):
-            return found
+    for words in (HAS_TITLE_WORD, TOPIC_KEY):
+        for key, inner in value.items():
+            if words.search(key.replace("_", " ")) and (found := _in_json(inner, depth + 1)):
+                return found
     inner_values = [inner for inner in value.values() if isinstance(inner, str | list | dict)]
     return _in_json(inner_values[0], depth + 1) if len(inner_values) == 1 else ""
 
@@ -145,7 +147,9 @@ def _bare(line: str) -> str:
         return ""
     if marks := BEFORE.match(line):
         line = line[marks.end() :]
-    line = TAG.sub("", LINK.sub(r"\1", line))
+    line = LINK.sub(r"\1", line)
+    if TAG.match(line) or "</" in line:  # "Using <div> and <span>" is about them.
+        line = TAG.sub("", line)
     for _ in range(3):  # **_x_**
         line = EMPHASIS.sub(r"\2", line)
     if (marks := OPENED.match(line)) and marks[0] not in line[marks.end() :]:

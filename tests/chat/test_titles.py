@@ -77,6 +77,8 @@ ASKED = "How do I bake bread?"
         "Baking sourdough bread<|return|>",
         "analysisThe user asks about bread.assistantfinalBaking sourdough bread",
         "Okay, the user wants a title. Let me think.\nBaking sourdough bread",
+        '{"subject": "Baking sourdough bread", "emoji": "x"}',
+        "Baking sourdough bread [3 words]",
     ],
 )
 def test_it_finds_the_title(written):
@@ -128,6 +130,7 @@ def test_it_finds_it_in_other_languages(written, title):
         "C. elegans genetics",
         "🍞 Bread",
         "Based on a true story",
+        "Using <div> and <span>",
     ],
 )
 def test_it_leaves_a_bare_title_as_it_is(title):
@@ -143,6 +146,8 @@ def test_it_leaves_a_bare_title_as_it_is(title):
         "Sure!",
         "Here is a title:",
         "Untitled",
+        "Untitled chat",
+        "No title found",
         "None",
         "{}",
         '{"words": 3}',

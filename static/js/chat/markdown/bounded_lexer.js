@@ -1,7 +1,7 @@
 // marked's lexer with an end: what is nested too deep, too long or too tangled to be formatted in a
 // moment stays the text it is, as a token of the type `plain`. That depends on this text alone, not
 // on what stands around it, so it is the same however an answer came in, and code is never meant.
-import { Lexer } from "../../../vendor/marked-18.2.1/marked.js";
+import { Lexer, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { withBreaks } from "./line_breaks.js";
 
 const DEEPEST = 24;
@@ -10,12 +10,14 @@ const LONGEST_INLINE_CHARS = 16_000;
 // What may open or close emphasis or a link. The time to pair them grows with their square.
 const MARK = /\*+|_+|~+|[[!]/g;
 const MOST_MARKS = 1_000;
+const MAY_BE_EMPHASIS = /[*_~]/;
 
 export class BoundedLexer extends Lexer {
   /** The paragraph, cell or mark that is read, and the pairs of its marks once they were looked for. */
   reading = { source: "", pairs: null };
   #depth = 0;
   #growing;
+  #unmarked;
 
   /** `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it. */
   constructor(options, growing = "nothing") {
@@ -41,15 +43,24 @@ export class BoundedLexer extends Lexer {
   /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
   inlineTokens(source, tokens = [], pairs = null) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
-    const outer = this.reading;
+    const { reading: outer, tokenizer } = this;
     this.reading = { source, pairs };
+    if (!MAY_BE_EMPHASIS.test(source)) this.tokenizer = this.#forUnmarked();
     try {
       this.#deeper(() => super.inlineTokens(source, tokens));
       if (source.includes("\n")) tokens.splice(0, tokens.length, ...withBreaks(tokens));
       return tokens;
     } finally {
       this.reading = outer;
+      this.tokenizer = tokenizer;
     }
+  }
+
+  /** The tokenizer for text without marks of emphasis: with others than its own for them marked masks every text. */
+  #forUnmarked() {
+    const { emStrong, del } = Tokenizer.prototype;
+    this.#unmarked ??= Object.assign(Object.create(this.tokenizer), { emStrong, del });
+    return this.#unmarked;
   }
 
   #deeper(read) {

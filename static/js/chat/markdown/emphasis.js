@@ -15,6 +15,8 @@ const IS_SPACE = /^\s/u;
 const IS_PUNCTUATION = /^[\p{P}\p{S}]/u;
 const IS_SPACELESS = new RegExp(`^${SPACELESS}`, "u");
 const OPENS = /^[\p{Ps}\p{Pi}]/u;
+/** Quotes that end with what begins them elsewhere: „so“ and »so«. */
+const TURNED_QUOTES = ["„“", "‚‘", "»«", "›‹"];
 const ENDS = /^[\p{Pe}.,;:!?]/u;
 const DIGIT = /^\p{Nd}/u;
 const MAY_BE_MATH = /\$|\\(?:[([]|begin\{)/g;
@@ -46,7 +48,7 @@ function withoutMath(source, masked) {
   for (let match = MAY_BE_MATH.exec(source); match; match = MAY_BE_MATH.exec(source)) {
     const { index } = match;
     const isText = source[index] === "$" ? masked[index] === "$" : masked[index] === "+" || masked[index] === "\\";
-    const math = isText ? mathAt(source.slice(index)) : undefined;
+    const math = isText ? mathAt(source.slice(index), source.slice(index - 1, index)) : undefined;
     if (!math) continue;
     parts.push(masked.slice(end, index), "[", "a".repeat(math.raw.length - 2), "]");
     end = index + math.raw.length;
@@ -140,9 +142,9 @@ function pairWhatIsLeft(runs, pairs) {
   const openers = [];
   for (const run of left) {
     run.within = enclosing(run.start, pairs);
-    const mayClose = run.before.kind !== SPACE && !OPENS.test(run.before.text);
-    const at = mayClose ? openers.findLastIndex((opener) =>
-      opener.mark === run.mark && opener.within === run.within && (opener.opens || run.closes)) : -1;
+    const at = run.before.kind === SPACE ? -1 : openers.findLastIndex((opener) =>
+      opener.mark === run.mark && opener.within === run.within && (opener.opens || run.closes)
+      && (!OPENS.test(run.before.text) || TURNED_QUOTES.includes(opener.after.text + run.before.text)));
     if (at >= 0) {
       pair(openers[at], run, pairs);
       openers.length = at;

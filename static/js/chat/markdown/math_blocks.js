@@ -1,12 +1,11 @@
 // Formulas on lines of their own: between `$$`, between `\[` and `\]`, and environments of LaTeX.
 // They may hold blank lines. Whether one that is not closed yet may still be closed is decided by
 // the text up to there: a line of prose after a blank one says that the mark was none. Pure.
-import { blockStart } from "./block_start.js";
 import { ENVIRONMENT, environmentAt, environmentEnd } from "./math_environments.js";
 import { isProse } from "./prose.js";
 
 const OPENING = new RegExp(`^ {0,3}(\\$\\$|\\\\\\[|${ENVIRONMENT})`);
-const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})`);
+const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
 const MARGIN_START = new RegExp(`\\n(?=\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
 const LATE_OPENING = /(\$\$|\\\[)[ \t]*\n/g;
 const CLOSING = { $$: "$$", "\\[": "\\]" };
@@ -19,7 +18,7 @@ export const mathBlock = {
   name: "mathBlock",
   level: "block",
   start(source) {
-    const own = blockStart(this.lexer, source, BLOCK_START);
+    const own = ownStart(this.lexer, source);
     const late = lateStart(this.lexer, source.slice(0, own), source);
     return late >= 0 ? late : own;
   },
@@ -27,6 +26,23 @@ export const mathBlock = {
     return blockAt(source, this.lexer.blockMayGrow());
   },
 };
+
+/** Where a formula begins on a line of its own. What stands within a formula that is open is part of that one. */
+function ownStart(lexer, source) {
+  // In a list marked reads line by line, and sees a block when it comes to it.
+  if (!lexer.state.top) return undefined;
+  for (const { index, 0: mark } of source.matchAll(BLOCK_START)) {
+    if (mark.endsWith("\\[") || !isWithinFormula(source.slice(0, index))) return index + 1;
+  }
+  return undefined;
+}
+
+/** `before` is a paragraph but for its first character. */
+function isWithinFormula(before) {
+  const count = (mark) => before.split(mark).length - 1;
+  const dollars = count("$$") + (/^\$(?!\$)/.test(before) ? 1 : 0);
+  return dollars % 2 === 1 || count("\\[") > count("\\]") || count("\\(") > count("\\)");
+}
 
 /**
  * Where in `paragraph`, of which `source` is all from there on, a formula of several lines begins
@@ -77,8 +93,12 @@ function blockAt(source, mayGrow) {
   if (end < 0) return unclosed(source, { from, blank, mayGrow });
   LINE_END.lastIndex = end;
   const tex = source.slice(from, end - (isEnvironment ? 0 : mark.length)).trim();
-  if (!tex || !LINE_END.test(source)) return undefined;
-  return { type: "mathBlock", raw: source.slice(0, LINE_END.lastIndex), text: tex };
+  if (!tex) return undefined;
+  const isAlone = LINE_END.test(source);
+  // What stands behind a formula of several lines ("$$.", "$$ (1)") goes on as words below it. An
+  // environment with words behind it stands within them.
+  if (!isAlone && (isEnvironment || !source.slice(0, end).includes("\n"))) return undefined;
+  return { type: "mathBlock", raw: source.slice(0, isAlone ? LINE_END.lastIndex : end), text: tex };
 }
 
 /** The index after the closing mark, or -1. */

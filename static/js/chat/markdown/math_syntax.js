@@ -1,7 +1,8 @@
 // Math in markdown: `$…$`, `\(…\)`, `$$…$$`, `\[…\]` and environments of LaTeX. Amounts like "$5 and
 // $10" are no math: a dollar opens only before a character that is not a space, and closes only after
-// one and not before a digit. What is not closed within its paragraph is text, but on lines of its
-// own a formula may hold blank lines (./math_blocks.js). Pure.
+// one and not before a digit. Neither are names ("$HOME/$USER") nor what code spans begin or end
+// within. What is not closed within its paragraph is text, but on lines of its own a formula may hold
+// blank lines (./math_blocks.js). Pure.
 import { mathBlock } from "./math_blocks.js";
 import { environmentAt, environmentEnd, needsLines } from "./math_environments.js";
 import { SPACELESS } from "./scripts.js";
@@ -14,6 +15,14 @@ const DOLLARS = [
 ];
 // What begins like an amount and goes on in words is prose between two amounts.
 const PROSE = new RegExp(`^\\d[^\\\\]*?(?:[A-Za-z]{2,}[ ,;]+[A-Za-z]{2,}|${SPACELESS})`, "u");
+// No formula begins like this, but what follows on an amount does: "5$, 10$", "20$/month", "5 $. In 3 $".
+const GOES_ON = /^(?:[;,/)]|[.:!?](?:\s|$))/;
+// After a digit ("5$-10$") a dollar ends an amount, unless what follows is TeX ("90$^\circ$").
+const AFTER_DIGIT = /\d$/;
+const IS_TEX = /[\\^_]/;
+// "$HOME/$USER", "$i<$n": the second dollar begins another name. In "$n$th" it does not.
+const BEFORE_NAME = /^[A-Za-z_{]/;
+const ENDS_NAME = /^[A-Za-z_]\w+$|[^\p{L}\p{N})}\]|!]$/u;
 const LONGEST_HELD = 1_000;
 const LOOKS_LIKE_TEX = /^\$[^\s$][^$\n]*(?:\\[A-Za-z]{2}|[_^]\{|\^\d)[^$\n]*$/;
 
@@ -26,13 +35,15 @@ const inlineMath = {
     return index < 0 ? undefined : index;
   },
   tokenizer(source) {
-    return mathAt(source) ?? (this.lexer.lineMayGrow() && isBegun(source) ? { type: "plain", raw: source } : undefined);
+    const { source: whole } = this.lexer.reading;
+    const at = whole.length - source.length;
+    return mathAt(source, whole.slice(at - 1, at)) ?? (this.lexer.lineMayGrow() && isBegun(source) ? { type: "plain", raw: source } : undefined);
   },
 };
 
-/** The formula within a paragraph that `source` begins with, or undefined. */
-export function mathAt(source) {
-  if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX));
+/** The formula within a paragraph that `source` begins with, after the character `before`; or undefined. */
+export function mathAt(source, before) {
+  if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX), before);
   if (source[0] !== "\\") return undefined;
   return betweenBrackets(source.slice(0, LONGEST_TEX)) ?? environment(source.slice(0, LONGEST_TEX));
 }
@@ -43,22 +54,32 @@ function isBegun(source) {
   return /^(?:\\[([]|\$\$)/.test(source) || environmentAt(source) !== undefined || LOOKS_LIKE_TEX.test(source);
 }
 
-function betweenDollars(head) {
+function betweenDollars(head, before) {
   for (const { rule, isDisplay } of DOLLARS) {
     const match = rule.exec(head);
     if (!match || !match[1].trim()) continue;
-    if (!isDisplay && PROSE.test(match[1])) return undefined;
+    if (isDisplay ? cutsCode(match[1]) : isText(match[1], before, head.slice(match[0].length, match[0].length + 1))) return undefined;
     return { type: "math", raw: match[0], text: match[1].trim(), isDisplay: isDisplay || needsLines(match[1]) };
   }
   return undefined;
 }
+
+/** Whether `tex` is no formula but what stands between two dollars by chance. */
+function isText(tex, before, after) {
+  if (PROSE.test(tex) || GOES_ON.test(tex) || tex.includes("`")) return true;
+  if (AFTER_DIGIT.test(before) && !IS_TEX.test(tex)) return true;
+  return BEFORE_NAME.test(after) && (ENDS_NAME.test(tex) || /[A-Z_{]/.test(after));
+}
+
+/** A code span goes before the formula that ends in it. */
+const cutsCode = (tex) => tex.split("`").length % 2 === 0;
 
 /** Every start without an end costs a look through `head`: a plain one, no pattern. */
 function betweenBrackets(head) {
   const closing = CLOSING[head.slice(0, 2)];
   const end = closing ? head.indexOf(closing, 2) : -1;
   const tex = head.slice(2, Math.max(2, end)).trim();
-  if (!tex) return undefined;
+  if (!tex || cutsCode(tex)) return undefined;
   return { type: "math", raw: head.slice(0, end + 2), text: tex, isDisplay: closing === CLOSING["\\["] || needsLines(tex) };
 }
 

@@ -41,7 +41,7 @@ function escaped(line) {
       if (closing >= 0) MAY_BE_MATH.lastIndex = closing + match[0].length;
       continue;
     }
-    const math = mathAt(line.slice(match.index));
+    const math = mathAt(line.slice(match.index), line.slice(match.index - 1, match.index));
     if (!math) continue;
     parts.push(line.slice(end, match.index), math.raw.replace(/(?<!\\)\|/g, "\\|"));
     end = match.index + math.raw.length;

@@ -10,7 +10,7 @@ that a pair does not span two words and is not in every text; the last letter st
 
 Some signs are words too, because names are made of them: C++ is "c", "plusplus"; C# is "c",
 "sharp". A dash before a word, as in `ls -la`, makes a second word of it: "dashla", "la". A number
-in groups, 1,234, is also the word 1234.
+in groups, 1,234, is also the word 1234, and v2.10 is found as 2.10, too.
 
 Who changes what `cut` gives raises VERSION: chat/search_recut.py then cuts all texts anew.
 """
@@ -55,6 +55,7 @@ _LETTER = rf"[^\W_{_CJK}{_PAIRED}]"
 _TOKEN = re.compile(
     rf"""
     (?P<number>(?<!\w)\d{{1,3}}(?:[.,'\u2019\u00a0\u2009\u202f]\d{{3}})+(?!\w))
+    |(?P<version>(?<!\w)[vV]\d+(?=\.\d))
     |(?P<word>{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*)
     |(?P<long>(?<=[{_KATAKANA}]{{3}})\u30fc(?![{_KATAKANA}]))
     |(?P<cjk>[{_CJK}])
@@ -132,6 +133,9 @@ def _words(kind: str, written: str, start: int) -> Iterator[Word]:
         for part in re.finditer(r"\d+", written):
             yield Word(folded(part[0]), start + part.start(), start + part.end(), "part")
         yield Word(folded(re.sub(r"\D", "", written)), start, end)
+    elif kind == "version":
+        yield Word(folded(written), start, end)
+        yield Word(folded(written[1:]), start + 1, end)
     elif kind == "paired":
         yield from _pairs(written, start)
     elif kind == "sign":

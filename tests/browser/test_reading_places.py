@@ -103,6 +103,23 @@ def test_back_forward_and_a_reload_lead_to_where_one_was(alice, stack, count):
     wait_for(lambda: page.evaluate(FROM_END) < 40)
 
 
+def test_a_place_within_an_answer_that_is_drawn_in_pieces_is_found_again(alice, stack):
+    """While it grows, the browser itself scrolls to keep in view what stands below the answer."""
+    paragraphs = "\n\n".join(f"Paragraph {n} {'words ' * 40}" for n in range(300))
+    alice.ask("[[tokens=5]] A short chat")
+    page = alice.page
+    page.get_by_role("link", name="New chat").click()
+    write_chat(alice, stack, [("A question", paragraphs)])
+    expect(alice.answers.last).to_contain_text("Paragraph 299")
+    alice.answers.last.hover()
+    page.mouse.wheel(0, -9_000)
+    place = at_rest(alice)
+    alice.chats.nth(1).click()
+    expect(alice.questions.last).to_contain_text("A short chat")
+    page.go_back()
+    is_read(alice, place)
+
+
 def test_whoever_was_at_the_end_follows_it_after_a_reload(alice, stack):
     write_chat(alice, stack, said(20))
     expect(alice.answers.last).to_contain_text("Answer 19")

@@ -96,15 +96,17 @@ function hold(id, isBehind, place) {
   for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
   const until = performance.now() + HELD_MS;
   let still = 0;
-  let last = null; // where it stood: {top: in the window, within: in the content of its scroller}
+  let last = null; // where it stood, see placeOf
   requestAnimationFrame(function look() {
     if (still > STILL_FRAMES || performance.now() > until) over.abort();
     if (over.signal.aborted) return;
     // Found anew: what was only text may have been drawn.
     const element = document.getElementById(id);
     const now = element && placeOf(element);
-    const isMoved = now && (!last || Math.abs(now.top - last.top) > 1);
-    if (isMoved && last && isScrolled(element, now, last)) return void over.abort();
+    // At the end of what was drawn it may not have come to its place yet.
+    const isGrown = now && last?.isAtEnd && now.height !== last.height;
+    const isMoved = now && (!last || isGrown || Math.abs(now.top - last.top) > 1);
+    if (isMoved && last && !isGrown && isScrolled(now, last)) return void over.abort();
     if (isMoved) place();
     if (now) last = placeOf(element);
     still = isMoved || isBehind() ? 0 : still + 1;
@@ -112,16 +114,18 @@ function hold(id, isBehind, place) {
   });
 }
 
+/** Where it stands in the window and within the content of its scroller, how high that is, and how far from its end. */
 function placeOf(element) {
   const { top } = element.getBoundingClientRect();
-  return { top, within: top + element.closest(".scroller").scrollTop };
+  const { scrollTop, scrollHeight, clientHeight } = element.closest(".scroller");
+  const toEnd = scrollHeight - scrollTop - clientHeight;
+  return { top, within: top + scrollTop, height: scrollHeight, toEnd, isAtEnd: toEnd <= 1 };
 }
 
 /** It stands where it stood in the content, and something else is shown: a reader did that, with
     what sends no event of theirs, such as a screen reader. */
-function isScrolled(element, now, last) {
-  const { scrollHeight, scrollTop, clientHeight } = element.closest(".scroller");
-  return Math.abs(now.within - last.within) <= 1 && scrollHeight - scrollTop - clientHeight > AT_END_PX;
+function isScrolled(now, last) {
+  return Math.abs(now.within - last.within) <= 1 && now.toEnd > AT_END_PX;
 }
 
 /** Into the middle; what is tall with its beginning. */

@@ -13,6 +13,7 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -119,6 +120,7 @@ def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     http = httpx2.AsyncClient(
         transport=_transport(endpoint, connect_s),
         limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
+        cookies=_no_cookies(),
         timeout=httpx2.Timeout(None, connect=connect_s, pool=connect_s),
         headers={"Accept-Encoding": "identity"},
         follow_redirects=False,
@@ -139,6 +141,12 @@ def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     if not is_account:  # The library adds those of OPENAI_CUSTOM_HEADERS.
         client._custom_headers = headers
     return client
+
+
+def _no_cookies() -> CookieJar:
+    """Keeps none: what a provider, or a proxy before it, sets with one person's answer would go out
+    with everybody's next question."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _transport(endpoint: Endpoint, connect_s: float) -> StreamTransport | None:

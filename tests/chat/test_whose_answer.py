@@ -189,3 +189,30 @@ async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
     await ask(provider, "ben: well")
     assert "stream_options" in provider.bodies[-1]
     learned.refuses_stream_options.clear()
+
+
+async def test_a_cookie_of_one_answer_goes_with_no_other_question(monkeypatch):
+    """A gateway may tell conversations apart by it."""
+    heads = []
+
+    async def serve(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        heads.append(head)
+        length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        set_cookie = HEAD % SSE
+        set_cookie = set_cookie.replace(b"\r\n\r\n", b"\r\nSet-Cookie: talk=anna; Path=/\r\n\r\n")
+        writer.write(set_cookie + chunk(answer_of("x") + DONE) + END)
+        await writer.drain()
+        writer.close()
+
+    async with serving(serve) as url:
+        for proxies in ({}, {"http": url}):  # Our own transport, and the library's.
+            monkeypatch.setattr("urllib.request.getproxies", lambda proxies=proxies: proxies)
+            for _ in range(2):
+                endpoint = Endpoint("openai", f"{url}v1", "sk-secret")
+                provider = Provider()
+                provider.model = Model("openai/script/known", "Known", endpoint, 8192)
+                assert await ask(provider, "x: well") == "x one x two "
+            await close_clients()
+    assert len(heads) == 4 and not any(b"cookie" in head for head in heads)

@@ -241,8 +241,11 @@ class Follower:
 
     def _fail(self, followed: Followed, reason: str) -> None:
         """Its followers end; whoever follows next begins anew."""
-        self._followed.pop(followed.keys.wake.encode(), None)
-        self._wanted.set()
+        channel = followed.keys.wake.encode()
+        # Who has begun to follow it since then hears of it by a reading of their own.
+        if self._followed.get(channel) is followed:
+            del self._followed[channel]
+            self._wanted.set()
         followed.ready.set()
         for subscriber in followed.subscribers:
             subscriber.fail(StreamsError(f"{followed.keys.stream} {reason}"))

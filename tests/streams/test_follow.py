@@ -334,6 +334,21 @@ async def test_what_cannot_be_read_ends_its_followers_and_nobody_elses(log, serv
     assert [e.id for e in await whole] == [e.id for e in await log.read(other)]
 
 
+async def test_the_end_of_who_left_is_not_the_end_of_who_comes(log):
+    """An answer that comes after its followers have gone says nothing to those who follow now."""
+    follower = log._follower
+    await log.append(STREAM, [event(0)])
+    first = aclosing(log.follow_batches(STREAM))
+    async with first as batches:
+        await anext(batches)
+        [gone] = follower._followed.values()
+    following = asyncio.create_task(collect(log, 2))
+    await asyncio.sleep(0)
+    follower._fail(gone, "cannot be read")
+    await log.append(STREAM, [event(1)])
+    assert len(await asyncio.wait_for(following, PATIENCE_S)) == 2
+
+
 async def _collect_of(log, stream, count):
     found = []
     async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(stream)) as entries:

@@ -86,6 +86,23 @@ async def test_closing_a_pipe_at_any_moment_gives_nobody_a_wrong_reply(late):
                 assert await reply == mark
 
 
+async def test_a_pipe_whose_task_is_cancelled_gives_nobody_a_wrong_reply(late):
+    """As at the end of a loop, where others still write their last."""
+    dice = random.Random(5)
+    pipe = Pipe(late.url, timeout_ms=5_000)
+    async with asyncio.timeout(60):
+        for turn in range(30):
+            marks = [f"{turn}-{n}".encode() for n in range(20)]
+            asked = [asyncio.ensure_future(pipe.execute("ECHO", mark)) for mark in marks[:10]]
+            await asyncio.sleep(dice.random() * 0.01)
+            [running] = [t for t in asyncio.all_tasks() if t.get_name() == "streams-pipe"]
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            asked += [asyncio.ensure_future(pipe.execute("ECHO", mark)) for mark in marks[10:]]
+            assert await asyncio.gather(*asked) == marks
+    await pipe.aclose()
+
+
 async def test_everybody_reads_and_follows_their_own_log(late, settings):
     dice = random.Random(3)
 

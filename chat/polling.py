@@ -13,6 +13,7 @@ that has reached the database, and these requests wait.
 
 import asyncio
 import hashlib
+import logging
 import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from typing import Any
 
 import orjson
 from channels.auth import AuthMiddlewareStack
+from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
@@ -37,6 +39,9 @@ from chat.person_socket import (
     CLOSE_TOO_MANY,
     CLOSE_TRY_AGAIN,
 )
+from chat.socket_tasks import AWAY
+
+logger = logging.getLogger(__name__)
 
 # Proxies cut a request that is silent for long; 30 s is a common bound.
 MAX_WAIT_S = 25
@@ -54,6 +59,7 @@ RETRY_AFTER_S = 5
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Answer = tuple[int, bytes, dict[str, str]]  # status, body, headers
 
 
 class PolledSocket(ChatConsumer):
@@ -71,7 +77,10 @@ class Asked:
     def __init__(self, query: bytes) -> None:
         if len(query) > MAX_QUERY_BYTES:
             raise BadRequest
-        given = QueryDict(query)
+        try:
+            given = QueryDict(query)
+        except SuspiciousOperation as error:  # So many fields have no use.
+            raise BadRequest from error
         self.commands = [self._command(type="watch", after=given.get("watch"))]
         if chat := given.get("chat"):
             self.commands.append(self._command(type="follow", chat=chat, after=given.get("after")))
@@ -214,8 +223,12 @@ class Poll:
         self._to_socket.put_nowait({"type": "websocket.disconnect", "code": 1000})
         await asyncio.wait({serving}, timeout=HANG_UP_S)
         serving.cancel()
-        # Its failure is logged where it happened; what it could not tell is told as a close.
-        await asyncio.gather(serving, return_exceptions=True)
+        # What it could not tell is told as a close.
+        [failure] = await asyncio.gather(serving, return_exceptions=True)
+        if isinstance(failure, AWAY):
+            logger.info("a polled socket ends: %s", failure or type(failure).__name__)
+        elif isinstance(failure, Exception):
+            logger.error("a polled socket failed", exc_info=failure)
 
 
 def _now() -> float:
@@ -248,38 +261,44 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _answer_for(scope: Any) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers."""
+async def _answer_for(scope: Any) -> Answer:
     with language_for_socket(scope, Preferences()):
-        if scope["method"] != "GET":
-            error = MethodNotAllowed(("GET",))
-            return _refusal(error.status, error.code, error.message, error.headers)
         try:
-            asked = Asked(scope["query_string"])
-        except BadRequest as error:
-            return _refusal(error.status, error.code, error.message)
-        poll = Poll(asked)
-        await poll.run(scope)
-        # What it had sent before it closed is told first; the next request learns of the rest.
-        if poll.is_whole and (poll.closed is None or poll.has_news):
-            return _page(poll)
-        return _refused(poll.closed or CLOSE_TRY_AGAIN, poll)
+            return await _page_for(scope)
+        except Exception:
+            logger.exception("a poll failed")
+            message = _("Something went wrong on our side. Try again: nothing is done twice.")
+            return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
 
 
-def _page(poll: Poll) -> tuple[int, bytes, dict[str, str]]:
+async def _page_for(scope: Any) -> Answer:
+    if scope["method"] != "GET":
+        error = MethodNotAllowed(("GET",))
+        return _refusal(error.status, error.code, error.message, error.headers)
+    try:
+        asked = Asked(scope["query_string"])
+    except BadRequest as error:
+        return _refusal(error.status, error.code, error.message)
+    poll = Poll(asked)
+    await poll.run(scope)
+    # What it had sent before it closed is told first; the next request learns of the rest.
+    if poll.is_whole and (poll.closed is None or poll.has_news):
+        return _page(poll)
+    return _refused(poll.closed or CLOSE_TRY_AGAIN, poll)
+
+
+def _page(poll: Poll) -> Answer:
     told = orjson.dumps({"state": poll.state, "cursor": poll.cursor})
     messages = ",".join(poll.messages).encode()
     return HTTPStatus.OK, b'%s,"messages":[%s]}' % (told[:-1], messages), {}
 
 
-def _refused(code: int, poll: Poll) -> tuple[int, bytes, dict[str, str]]:
+def _refused(code: int, poll: Poll) -> Answer:
     """What the socket was closed with, in the words of HTTP."""
     told = poll.errors[-1] if poll.errors else {}
     if code == CLOSE_SIGN_IN:
         return _refusal(NotSignedIn.status, NotSignedIn.code, NotSignedIn().message)
-    if code == CLOSE_ORIGIN:
-        return _refusal(HTTPStatus.FORBIDDEN, "csrf", _("This page is out of date. Reload it."))
-    if code == CLOSE_SUSPENDED:
+    if code in (CLOSE_ORIGIN, CLOSE_SUSPENDED):
         return _refusal(HTTPStatus.FORBIDDEN, told["code"], told["message"])
     if code == CLOSE_TOO_MANY:
         after_s = math.ceil(told.get("retry_after_s", RETRY_AFTER_S))
@@ -288,9 +307,7 @@ def _refused(code: int, poll: Poll) -> tuple[int, bytes, dict[str, str]]:
     return _refusal(LogAway.status, LogAway.code, LogAway().message)
 
 
-def _refusal(
-    status: int, code: str, message: str, headers: dict[str, str] | None = None
-) -> tuple[int, bytes, dict[str, str]]:
+def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Answer:
     body = orjson.dumps({"error": {"code": code, "message": message}})
     return status, body, headers or {}
 

@@ -38,7 +38,7 @@ class Poll:
             "path": "/api/follow",
             "raw_path": b"/api/follow",
             "query_string": packed,
-            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
             "client": ("127.0.0.1", 5),
         }
         self.wire = ApplicationCommunicator(application, scope)
@@ -246,12 +246,20 @@ async def test_nothing_of_another_persons_chat_comes(online, bob):
         ({"origin": "https://evil.example"}, 403),
         ({"host": "evil.example"}, 403),
         ({"origin": "http://localhost"}, 200),
+        # A picture or a link on a page of somebody else's names no origin.
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none"}, 200),
+        ({"sec-fetch-site": "same-site", "origin": "http://localhost"}, 200),
     ],
 )
 async def test_a_page_that_is_not_ours_is_turned_away(online, headers, status):
     found = await poll(online, headers=headers)
     assert found.status == status
     assert "messages" not in found.body or status == 200
+    assert status == 200 or found.code == "origin_not_allowed"
+    assert consumers._open_sockets == {}
 
 
 async def test_the_end_of_a_session_ends_the_request(online):
@@ -300,11 +308,36 @@ async def test_who_is_suspended_is_told_so(online):
         b"watch=\xff\xfe",
         b"watch=0-0&x=" + b"y" * 5_000,
         b"watch=0-0;drop",
+        b"watch=0-0" + b"&" * 1_500,
     ],
 )
 async def test_rubbish_is_refused(online, query):
     found = await poll(online, query=query)
     assert (found.status, found.code) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "cookie", ["\xff\xfe=\xfd", "sessionid=" + "y" * 4_000, "=;=;;", "a" * 4_000]
+)
+async def test_a_cookie_that_is_none_is_nobodys(online, cookie):
+    found = await poll(online, headers={"cookie": cookie})
+    assert (found.status, found.code) == (401, "sign_in")
+
+
+async def test_what_goes_wrong_is_told_in_the_frame_of_the_api(online, monkeypatch, caplog):
+    async def failing(self):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(polling.PolledSocket, "connect", failing)
+    found = await poll(online)
+    assert (found.status, found.code) == (503, "log_unavailable")
+    monkeypatch.setattr(polling, "Poll", None)
+    found = await poll(online)
+    assert (found.status, found.code) == (500, "internal_error")
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == [
+        "a polled socket failed",
+        "a poll failed",
+    ]
 
 
 async def test_it_is_a_get(online):

@@ -136,10 +136,15 @@ class ChatConsumer(PersonSocket):
 
     async def draft_written(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person who writes in one of their pages."""
-        if self._in_group:
+        # The welcome says first whose all of it is.
+        if self._in_group and self._welcomed.is_set():
             await self._send_json({"type": "draft", **message["draft"]})
 
     # Tasks
+
+    async def _tell_news(self) -> None:
+        await self._welcomed.wait()
+        await super()._tell_news()
 
     async def _serve(self) -> None:
         tail = await self._log.tail(self._stream)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Preferences, User
 from accounts.preferences import settings_json
+from accounts.sockets import group_of, tell_group
 from billing import ledger
 from chat import consumers
 from chat import events as ev
@@ -550,6 +551,27 @@ async def test_a_watch_from_the_end_gives_only_the_marker(online):
         await socket.hear()
         await socket.say(type="watch", after=tail)
         assert await socket.hear() == {"type": "live", "chat": None, "cursor": tail}
+
+
+async def test_the_welcome_comes_before_all_else(online, monkeypatch):
+    """A page sees by it whether it is still its person's; what came before it would be shown."""
+    is_asked, is_told, balance = asyncio.Event(), asyncio.Event(), consumers.ChatConsumer._balance
+
+    async def late_balance(self):
+        is_asked.set()
+        await is_told.wait()
+        return await balance(self)
+
+    monkeypatch.setattr(consumers.ChatConsumer, "_balance", late_balance)
+    async with Socket(online) as socket:
+        group = group_of(uuid.UUID(online.user["id"]))
+        await asyncio.wait_for(is_asked.wait(), 10)
+        await tell_group(group, {"type": "draft.written", "draft": {"chat": None, "text": "mine"}})
+        await tell_group(group, {"type": "person.set"})
+        assert await socket.wire.receive_nothing(0.3)
+        is_told.set()
+        assert (await socket.hear())["type"] == "welcome"
+        await socket.until_type("user")
 
 
 async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypatch):

@@ -66,6 +66,7 @@ async def settings_view(request: HttpRequest) -> HttpResponse:
 async def picture(request: HttpRequest) -> HttpResponse:
     """POST: take the file `picture` of a form (multipart). DELETE: take the picture away."""
     person = await _person(request)
+    require_person(person, request.GET.get("person"))
     if request.method == "DELETE":
         person = await sync_to_async(preferences.change_picture)(person, None)
     else:

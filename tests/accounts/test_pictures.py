@@ -207,6 +207,15 @@ def test_a_refusal_changes_nothing_and_says_why(signed_in, redis_url, why):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_page_of_somebody_else_changes_no_picture(signed_in, redis_url, guest):
+    kept = send(signed_in, images.plain()).json()["settings"]["picture"]
+    path = f"{API}?person={guest.id}"
+    for answer in (send(signed_in, images.plain("JPEG"), path=path), signed_in.delete(path)):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "other_person")
+    assert kept and signed_in.get("/api/settings").json()["settings"]["picture"] == kept
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_file_that_is_too_large_is_not_taken_in(signed_in, redis_url, settings):
     settings.MEDIA_ROOT.mkdir()
     for path, fields in ((API, {}), ("/settings", {"panel": "picture"})):

@@ -127,8 +127,8 @@ export const api = {
   instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
   // `person`: whose settings the page shows. Somebody else may have signed in since.
   saveSettings: (person, fields, options) => call("PATCH", `/api/settings${queryString({ person })}`, fields, options),
-  savePicture: (form) => call("POST", "/api/settings/picture", form),
-  removePicture: () => call("DELETE", "/api/settings/picture"),
+  savePicture: (person, form) => call("POST", `/api/settings/picture${queryString({ person })}`, form),
+  removePicture: (person) => call("DELETE", `/api/settings/picture${queryString({ person })}`),
   draft: (chat) => call("GET", `/api/drafts?chat=${chat ?? "new"}`),
   saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
   models: () => call("GET", "/api/models"),

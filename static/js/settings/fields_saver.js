@@ -12,7 +12,7 @@ const TRIES = 5;
 export class FieldsSaver {
   #page;
   #settings;
-  #owner;
+  owner; // the id of whose settings these are
   #said;
   #saidTimer = null;
   #timers = new Map(); // name -> timer of a text that is being written
@@ -22,7 +22,7 @@ export class FieldsSaver {
   constructor(page, settings) {
     this.#page = page;
     this.#settings = settings;
-    this.#owner = page.querySelector("[data-owner]").dataset.owner;
+    this.owner = page.querySelector("[data-owner]").dataset.owner;
     this.#said = page.querySelector("[data-saved]");
     for (const form of page.querySelectorAll("[data-autosave]")) {
       form.addEventListener("submit", (event) => event.preventDefault());
@@ -86,7 +86,7 @@ export class FieldsSaver {
     }
     this.say(text.saving);
     try {
-      const order = () => api.saveSettings(this.#owner, { [name]: value });
+      const order = () => api.saveSettings(this.owner, { [name]: value });
       const { settings } = await repeatUntilAnswered(order, { tries: TRIES });
       if (this.#value(name) === value) this.#unsaved.delete(name);
       this.#refused(name, "");
@@ -104,7 +104,7 @@ export class FieldsSaver {
   #saveRestNow() {
     for (const [name, timer] of this.#timers) {
       clearTimeout(timer);
-      api.saveSettings(this.#owner, { [name]: this.#value(name) }, { keepalive: true }).catch(() => {});
+      api.saveSettings(this.owner, { [name]: this.#value(name) }, { keepalive: true }).catch(() => {});
     }
     this.#timers.clear();
   }

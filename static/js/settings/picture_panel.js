@@ -24,7 +24,7 @@ export class PicturePanel {
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#removal.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#order(() => api.removePicture());
+      this.#order(() => api.removePicture(this.#fields.owner));
     });
   }
 
@@ -51,7 +51,7 @@ export class PicturePanel {
     }
     const sent = new FormData();
     sent.append("picture", file);
-    return this.#order(() => api.savePicture(sent));
+    return this.#order(() => api.savePicture(this.#fields.owner, sent));
   }
 
   async #order(order) {

@@ -192,6 +192,23 @@ test("what one has set is told when it changes; a list too far behind is read an
   assert.equal(asked.at(-1).query.state, "s2");
 });
 
+test("what comes with the word of somebody else is not told once it is closed for that", async (t) => {
+  const { asked, heard, socket, go, say, answer } = setUp(t);
+  await go();
+  await say(WATCH);
+  await answer([WELCOME, CAUGHT_UP[0]]);
+  const tell = socket.onmessage;
+  socket.onmessage = (event) => {
+    tell(event);
+    if (event.data.user?.id === "ben") socket.close();
+  };
+  heard.length = 0;
+  const frame = { watch: true, chat: "of-ben", entries: [entry("10-0")] };
+  await answer([{ ...WELCOME, user: { id: "ben" }, balance: { level: "low" } }, frame, CAUGHT_UP[0]], { state: "s2" });
+  assert.deepEqual(heard, [{ type: "user", user: { id: "ben" }, settings: {} }]);
+  assert.equal(asked.length, 2);
+});
+
 test("closed, it asks no more", async (t) => {
   const { asked, closed, socket, go, say } = setUp(t);
   await go();

@@ -45,7 +45,10 @@ function setUp(t, { followed = null, hasHttp = false } = {}) {
     onLive: (chat) => state.live.push(chat),
     onReset: () => {},
     onWelcome: () => {},
+    onUser: () => {},
     onProblem: () => {},
+    onSomebodyElse: () => (state.isSomebodyElses = true),
+    person: () => "anna",
     watchFrom: () => "5-0",
     followed: () => state.followed,
   };
@@ -319,4 +322,24 @@ test("a list that is read anew is waited for no longer", (t) => {
   sockets[0].open();
   sockets[0].say({ type: "reset" });
   assert.equal(kind(), "live");
+});
+
+test("a page takes nothing of somebody else who has signed in meanwhile", async (t) => {
+  const frame = { chat: "of-ben", watch: true, entries: [["9-1", { type: "chat.created" }]] };
+  for (const begin of [(t) => setUp(t), blocked]) {
+    mock.timers.reset();
+    const { sockets, polls, state, kind } = await begin(t);
+    const socket = polls[0] ?? sockets[0];
+    if (!polls[0]) socket.open();
+    socket.say({ ...WELCOME, user: { id: "anna" } });
+    assert.equal(state.isSomebodyElses, undefined);
+    for (const message of [{ type: "user", user: { id: "ben" } }, frame]) socket.onmessage?.({ data: JSON.stringify(message) });
+    assert.equal(state.isSomebodyElses, true);
+    assert.deepEqual(state.frames, []);
+    assert.equal(socket.readyState, 3);
+    assert.equal(kind(), "idle");
+    const count = sockets.length + polls.length;
+    mock.timers.tick(120_000);
+    assert.equal(sockets.length + polls.length, count);
+  }
 });

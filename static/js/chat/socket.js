@@ -23,7 +23,8 @@ const FIRST_OF_OURS = 4000;
 
 /**
  * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message), onDraft(draft),
- *   onProblem(message), watchFrom() -> cursor, followed() -> {chat, after} | null
+ *   onProblem(message), onSomebodyElse(), person() -> id of who the page is for | undefined, watchFrom() -> cursor,
+ *   followed() -> {chat, after} | null
  */
 export class Connection {
   /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "suspended" | "stopped"};
@@ -167,6 +168,7 @@ export class Connection {
   }
 
   #control(message) {
+    if (this.#isSomebodyElses(message)) return this.#yield();
     switch (message.type) {
       case "welcome":
         this.#heartbeatMs = message.heartbeat_ms ?? HEARTBEAT_MS;
@@ -203,6 +205,17 @@ export class Connection {
         this.#showProgress();
         break;
     }
+  }
+
+  #isSomebodyElses({ user }) {
+    const person = this.#handlers.person();
+    return Boolean(user && person && user.id !== person);
+  }
+
+  /** Somebody else has signed in in another tab: nothing of theirs may come to this page. */
+  #yield() {
+    this.stop();
+    this.#handlers.onSomebodyElse();
   }
 
   #showProgress() {

@@ -72,6 +72,9 @@ export class Store {
       },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
+      // What is shown here is not theirs.
+      onSomebodyElse: () => location.reload(),
+      person: () => this.user.peek()?.id,
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
     }, WebSocket, () => import("./poll_socket.js"));
@@ -229,10 +232,7 @@ export class Store {
   }
 
   #welcomed({ user, settings, balance }) {
-    const before = this.user.peek();
-    // Signed in as somebody else in another tab: what is shown here is not theirs.
-    if (user && before && user.id !== before.id) return location.reload();
-    this.#became({ user: user ?? before, settings });
+    this.#became({ user: user ?? this.user.peek(), settings });
     if (balance !== undefined) this.credit.set(balance);
     if (this.#config.isShell) this.#choice.load();
     this.wakeUp();

@@ -30,6 +30,8 @@ const connection = new Connection(`${scheme}//${location.host}/ws`, {
   onUser: take,
   onBalance: ignore,
   onDraft: ignore,
+  onSomebodyElse: () => location.reload(),
+  person: () => fields.owner,
   watchFrom: () => NO_REPLAY,
   followed: () => null,
 }, WebSocket, () => import("../chat/poll_socket.js"));

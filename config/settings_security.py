@@ -26,6 +26,10 @@ SECURE_HSTS_SECONDS = env.int("HOLDFAST_HSTS_SECONDS", 365 * 24 * 3_600) if HTTP
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# A notice is of a session and ends with it. In a cookie of its own it would be shown to whoever
+# uses the browser next: "alice@example.org is confirmed."
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -6,6 +6,7 @@ from http import HTTPStatus
 import pytest
 import redis
 from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.hashers import MD5PasswordHasher
@@ -32,6 +33,23 @@ def test_an_address_is_confirmed_by_a_code_before_it_opens_anything(visitor):
     user = User.objects.get(email="alice@example.org")
     assert signed_in_as(visitor.client) == str(user.id)
     assert EmailAddress.objects.get(user=user).verified
+
+
+@pytest.mark.parametrize("is_signed_out", [True, False])
+def test_no_notice_is_left_for_who_uses_the_browser_next(visitor, is_signed_out):
+    visitor.sign_up()
+    visitor.confirm()
+    assert "messages" not in visitor.client.cookies
+    visitor.client.get("/")  # The chat shows no notices.
+    if is_signed_out:
+        visitor.client.post("/account/logout/")
+    else:  # Elsewhere, or by time.
+        user = User.objects.get(email="alice@example.org")
+        for session in UserSession.objects.filter(user=user):
+            session.end()
+    page = visitor.client.get("/account/login/").content.decode()
+    assert visitor.email not in page
+    assert ("You are signed out." in page) is is_signed_out
 
 
 def test_the_mail_is_text_and_html(visitor):

@@ -43,10 +43,12 @@ def _patterns(name: str) -> list[Any]:
     return patterns
 
 
-_pages = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, django_application))])
+# A router copies the scope, in which BoundedBodies and Django share what came: it stands outside.
+_pages = BoundedBodies(_static(django_application))
+_served = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, _pages))])
 application = ProtocolTypeRouter(
     {
-        "http": BoundedBodies(SecurityHeaders(_static(_pages))),
+        "http": SecurityHeaders(_served),
         # Who may open one from which page is the consumer's to say: it answers with a close code.
         "websocket": EndTogether(
             AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.middleware.SecurityMiddleware",
     "config.middleware.CSPMiddleware",
+    "config.middleware.XFrameOptionsMiddleware",
     "config.middleware.answer_probes",
     "config.middleware.SessionMiddleware",
     "config.middleware.CommonMiddleware",
@@ -78,7 +79,6 @@ MIDDLEWARE = [
     "accounts.middleware.leaving_people_wait",
     "accounts.site_data.forget_in_browser",
     "allauth.account.middleware.AccountMiddleware",
-    "config.middleware.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"

@@ -33,9 +33,11 @@ class IdleConnections:
 
     def take(self, origin: Origin) -> Connection | None:
         """One that is as good as new, and from now on its taker's."""
+        now = asyncio.get_running_loop().time()
         while connections := self._idle.get(origin):
-            connection = next(reversed(connections))
-            if connection.usable:
+            connection, timer = next(reversed(connections.items()))
+            # In a loop that was held up the timer is late.
+            if connection.usable and now < timer.when():
                 self._forget(origin, connection)
                 return connection
             connection.close()

@@ -30,21 +30,32 @@ class LateRedis:
             self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
             self._started.set()
             await self._stopped.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
             task.cancel()
-        await asyncio.sleep(0.05)
+        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.sleep(0.05)  # What was cut off closes in the loop.
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve_until_cut(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _serve_until_cut(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         from_redis, to_redis = await asyncio.open_unix_connection(self._path)
         ways = self._pass(reader, to_redis, False), self._pass(from_redis, writer, True)
         tasks = [asyncio.create_task(way) for way in ways]
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for end in (writer, to_redis):
-            end.transport.abort()
+        try:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            to_redis.transport.abort()
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, replies: bool

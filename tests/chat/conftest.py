@@ -11,7 +11,7 @@ from django.db import connections
 from django.test import AsyncClient
 
 from billing import chores
-from chat import idle_connections
+from chat import idle_connections, learned
 from chat.catalogue import reset_catalogue
 from chat.transcript import fold_entries
 from chat.worker import Worker
@@ -29,6 +29,15 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 def javascript_fold():
     with browser_fold() as fold:
         yield fold
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned():
+    """What the provider of one test taught is not known to the next, which may have its port."""
+    yield
+    for known in vars(learned).values():
+        if isinstance(known, learned.Learned):
+            known.clear()
 
 
 @pytest.fixture

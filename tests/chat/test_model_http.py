@@ -1,6 +1,7 @@
 """Connections to a model's server: every byte of an answer goes to who asked for it."""
 
 import asyncio
+import time
 import types
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat import idle_connections
 from chat.model_connection import Connection, Exchange, NotOwnerError, request_bytes
 from tests.chat.marking_server import (
     MODES,
@@ -54,6 +56,21 @@ def test_a_connection_is_used_again_only_after_a_clean_end(run, mode):
                 with suppress(httpx2.TransportError):
                     await ask(client, server.url(f"m{n}", mode))
             assert server.connections == (1 if mode in KEPT else 3)
+
+    run(main())
+
+
+def test_a_connection_is_not_taken_after_its_time_in_a_loop_that_was_held_up(run, monkeypatch):
+    """The timer that closes it is late then, and the server may be closing it already."""
+    monkeypatch.setattr(idle_connections, "IDLE_S", 0.05)
+
+    async def main():
+        async with talking() as (server, transport, client):
+            await ask(client, server.url("anna"))
+            assert len(transport._idle) == 1
+            time.sleep(0.1)
+            await ask(client, server.url("ben"))
+            assert server.connections == 2
 
     run(main())
 

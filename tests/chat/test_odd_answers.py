@@ -31,11 +31,6 @@ USAGE = '{"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 9}}
 COST = '{"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 9, "cost": 0.011}}'
 
 
-@pytest.fixture(autouse=True)
-def _nothing_learned(monkeypatch):
-    monkeypatch.setattr(learned, "thinks_first", learned.Learned())
-
-
 @pytest.fixture
 async def moss(worker, settings, monkeypatch):
     """A provider whose models are told as they come; free for whoever asks, or on credit."""

@@ -188,7 +188,6 @@ async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
     provider.model = site
     await ask(provider, "ben: well")
     assert "stream_options" in provider.bodies[-1]
-    learned.refuses_stream_options.clear()
 
 
 async def test_a_cookie_of_one_answer_goes_with_no_other_question(monkeypatch):

@@ -38,8 +38,10 @@ _CONFIGURATION = (
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
 )
+# Of the tests, and where the packages are that they use.
+_KEPT = ("HOLDFAST_TEST_", "HOLDFAST_VENV")
 for _name in list(os.environ):
-    if _name.startswith(_CONFIGURATION) and not _name.startswith("HOLDFAST_TEST_"):
+    if _name.startswith(_CONFIGURATION) and not _name.startswith(_KEPT):
         del os.environ[_name]
 _data = tempfile.mkdtemp(prefix="hf-test-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)

@@ -181,6 +181,8 @@ def check_the_books(stack: Stack, database: Any, people: int) -> None:
 
 @contextlib.asynccontextmanager
 async def kill_run(database: Any, dice: random.Random):
+    if folder := os.environ.get("HOLDFAST_TEST_LOGS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="hf-kill-") as name, running_fake_model() as model:
         shutil.copy(migrated(), Path(name, DATABASE))
         model.list_models(*(name.partition("/")[2] for name in MODELS))

@@ -156,8 +156,10 @@ async def bob(holdfast):
 
 @pytest.fixture(autouse=True)
 def patient_connections(monkeypatch):
-    """On a busy machine seconds may pass between two calls that should share a connection."""
+    """On a busy machine seconds may pass between two calls that should share a connection, and on
+    an idle one none."""
     monkeypatch.setattr(idle_connections, "IDLE_S", 120.0)
+    monkeypatch.setattr(idle_connections, "REST_S", 0.0)
 
 
 @pytest.fixture(params=LOOPS)

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from django.core.management import CommandError, call_command
 
+from chat import idle_connections
 from chat.catalogue import Catalogue
 from chat.endpoints import Endpoint
 from chat.local_model import is_installed
@@ -22,6 +23,15 @@ from tests.fake_model import running_fake_model
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not is_installed(), reason="the embedded model is not installed")
+
+
+REST_S = idle_connections.REST_S
+
+
+@pytest.fixture(autouse=True)
+def rested_connections(monkeypatch, patient_connections):
+    """It closes its own after each streamed answer."""
+    monkeypatch.setattr(idle_connections, "REST_S", REST_S)
 
 
 @pytest.fixture(scope="module")

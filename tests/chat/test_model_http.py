@@ -21,6 +21,7 @@ from tests.chat.marking_server import (
     marking_server,
     settle,
     talking,
+    whole,
 )
 from tests.chat.test_providers import self_signed
 
@@ -71,6 +72,24 @@ def test_a_connection_is_not_taken_after_its_time_in_a_loop_that_was_held_up(run
             time.sleep(0.1)
             await ask(client, server.url("ben"))
             assert server.connections == 2
+
+    run(main())
+
+
+def test_a_server_that_closes_after_its_answer_without_a_word_is_asked_anew(run, monkeypatch):
+    """As llama.cpp's does, which promises to keep the connection."""
+    monkeypatch.setattr(idle_connections, "REST_S", 0.1)
+    monkeypatch.setitem(MODES, "closes soon", lambda m: [whole(m), None, "close"])
+
+    async def main():
+        async with talking() as (server, transport, client):
+            for n in range(20):
+                assert await ask(client, server.url(f"m{n}", "closes soon")) == lines(b"m%d" % n)
+            assert server.connections == 20
+            await ask(client, server.url("kept"))
+            await asyncio.sleep(0.15)
+            await ask(client, server.url("kept"))
+            assert server.connections == 21
 
     run(main())
 

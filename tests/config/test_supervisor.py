@@ -160,7 +160,7 @@ def test_signals_that_come_together_leave_nothing(supervised, numbers):
     small = supervised().start()
     for number in numbers:
         small.send(number)
-    assert small.process.wait(120) == 0
+    assert small.process.wait(120) == 0, small.output
     assert small.alive() == set()
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from chat.model_errors import lower_names
+
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_text") + (
     ("thinking_content", "thoughts", "thinking_blocks", "reasoning_details")
 )
@@ -17,7 +19,7 @@ _KINDS = {
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
 _NO_LOSS = frozenset(("reference", "annotation", "citation"))  # what the text says besides
 _PINGS = frozenset(("ping", "pong", "keepalive", "keep-alive", "heartbeat", "info", "status"))
-# Of a chunk without choices, what only an error has; names are compared in small letters.
+# Fields that, in a chunk without choices, only an error has. Names are compared in lower case.
 _ERROR_FIELDS = ("error", "errors", "detail", "error_msg", "error_message", "errormessage") + (
     ("errormsg", "err_msg", "errmsg", "error_code", "errorcode", "err_no", "errno")
     + ("fault", "err", "exception")
@@ -100,7 +102,7 @@ def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None
 
 def error_in(chunk: dict[str, Any], depth: int = 0) -> object:
     """The error that a chunk without choices is, or None."""
-    fields = {key.lower(): value for key, value in chunk.items()}
+    fields = lower_names(chunk)
     if str(fields.get("type")).lower() in _PINGS:
         return None
     codes = {name: fields[name] for name in _CODE_FIELDS if name in fields}
@@ -110,7 +112,7 @@ def error_in(chunk: dict[str, Any], depth: int = 0) -> object:
             return {"error": fields | {"error": None}}
         if error and not _is_fine(error):
             is_whole = isinstance(error, dict)
-            return {"error": _in_small(error)} if is_whole else codes | {"error": error}
+            return {"error": error} if is_whole else codes | {"error": error}
     for name, inner in fields.items():  # Amazon's {"throttlingException": {…}}
         if isinstance(inner, dict) and inner and name.endswith(("exception", "error")):
             return {"error": {"type": name} | inner}
@@ -139,10 +141,6 @@ def _says_failure(fields: dict[str, Any], codes: dict[str, Any]) -> bool:
 
 def _is_fine(code: object) -> bool:
     return not isinstance(code, dict | list) and str(code).strip().lower() in _FINE
-
-
-def _in_small(error: dict[str, Any]) -> dict[str, Any]:
-    return {key.lower(): value for key, value in error.items()}
 
 
 def known_shape(chunk: dict[str, Any]) -> dict[str, Any] | None:

@@ -10,8 +10,8 @@ from chat.model_connection import Connection
 # Below the 5 s after which many servers (uvicorn, Node, llama.cpp) close theirs: a request that
 # meets a closing connection fails.
 IDLE_S = 4.0
-# Some servers close after each answer and do not say so: llama.cpp does, 0.2 ms after a streamed
-# one. A connection that is still open after this while will be for longer.
+# Some servers close a connection after each answer without saying so: llama.cpp does, 0.2 ms after
+# a streamed one. One that is still open after this time stays open.
 REST_S = 0.1
 
 Origin = tuple[bool, str, int]

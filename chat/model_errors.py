@@ -63,11 +63,10 @@ PERMANENT = frozenset(
 # A provider that asks for more patience than this is not retried by itself: the person decides.
 MAX_RETRY_AFTER_S = 60.0
 
-_STATUS_FIELDS = ("code", "status", "status_code", "statusCode", "error_code", "errorCode") + (
-    ("statuscode", "errorcode")
-)
-_TEXT_FIELDS = ("message", "msg", "error_msg", "error_message", "errorMessage", "errormessage") + (
-    ("errormsg", "err_msg", "errmsg", "title", "reason")
+# Names of fields are compared in lower case.
+_STATUS_FIELDS = ("code", "status", "status_code", "statuscode", "error_code", "errorcode")
+_TEXT_FIELDS = ("message", "msg", "error_msg", "error_message", "errormessage", "errormsg") + (
+    ("err_msg", "errmsg", "title", "reason")
 )
 _BY_STATUS = {
     401: "provider_auth",
@@ -169,6 +168,8 @@ def classify(
     status: int | None, body: object, headers: Mapping[str, str] | None = None
 ) -> ProviderError:
     """The error for an HTTP status and/or the `error` object of a body or of a chunk."""
+    # Asked again, the provider sends us to the same place again.
+    is_redirect = status is not None and 300 <= status < 400
     error = _innermost(body)
     words = {str(error.get(key)).lower() for key in ("code", "type", "status", "__type")}
     text = _text_of(error)
@@ -178,23 +179,28 @@ def classify(
     if code == "context_too_long":
         return ContextTooLong(_limit(error, text))
     after = retry_after_s(headers or {})
-    return ProviderError(code, retry_after_s=after)
+    return ProviderError(code, permanent=is_redirect or None, retry_after_s=after)
 
 
 def _innermost(body: object) -> dict[str, Any]:
-    """The error itself, however deep its server puts it, with what stands beside a mere text."""
-    error = body if isinstance(body, dict) else {"message": body} if body else {}
+    """The error itself, however deep its server puts it, with what stands beside a mere text; names
+    of fields in lower case."""
+    error = lower_names(body) if isinstance(body, dict) else {"message": body} if body else {}
     for _ in range(4):
         inner = next((error[key] for key in ("error", "errors", "detail") if error.get(key)), None)
         if isinstance(inner, list) and inner:
             inner = inner[0]
         if isinstance(inner, dict):
-            error = inner
+            error = lower_names(inner)
         elif inner is not None:
             return error | {"message": str(inner), "error": None}
         else:
             break
     return error
+
+
+def lower_names(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in fields.items()}
 
 
 def _text_of(error: dict[str, Any]) -> str:

@@ -242,7 +242,7 @@ class Follower:
     def _fail(self, followed: Followed, reason: str) -> None:
         """Its followers end; whoever follows next begins anew."""
         channel = followed.keys.wake.encode()
-        # Who has begun to follow it since then hears of it by a reading of their own.
+        # Another one may have taken its place meanwhile, with followers of its own.
         if self._followed.get(channel) is followed:
             del self._followed[channel]
             self._wanted.set()

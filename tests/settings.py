@@ -38,7 +38,7 @@ _CONFIGURATION = (
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
 )
-# Of the tests, and where the packages are that they use.
+# Settings of the test run itself, and of the environment that it runs in.
 _KEPT = ("HOLDFAST_TEST_", "HOLDFAST_VENV")
 for _name in list(os.environ):
     if _name.startswith(_CONFIGURATION) and not _name.startswith(_KEPT):

@@ -122,7 +122,7 @@ async def test_it_cuts_a_huge_chunk_into_deltas(model):
         ("status=500", "provider_down", False, ""),
         ("status=502&html=1", "provider_down", False, ""),
         ("status=529", "provider_down", False, ""),
-        ("redirect=http://localhost:1/", "bad_stream", False, ""),
+        ("redirect=http://localhost:1/", "bad_stream", True, ""),
         ("html_200=1", "bad_stream", True, ""),
         ("context=5", "context_too_long", True, ""),
         ("die_after=0", "stream_cut", False, ""),

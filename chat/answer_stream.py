@@ -34,6 +34,8 @@ _SENTENCE_END = re.compile(
     r"([.!?\u2026\u3002\uff01\uff1f\u061f\u0964][)\]}\"'\u201d\u2019\u00bb\u300d*_`]*|```)\s*\Z"
 )
 
+_NOTHING = [("", "")]  # of `Chunks.take`
+
 Seam = PrefillSeam | AskSeam
 
 
@@ -206,22 +208,31 @@ class AnswerStream:
         return min(now + limit_ms / 1000, self.last_token + COMMENT_PATIENCE * limit_ms / 1000)
 
     def _new(self, final: bool = False) -> list[Delta]:
-        content, thought = self.chunks.take(final)
-        if not (content or thought or final):
+        pairs = self.chunks.take(final)
+        if pairs == _NOTHING and not final:
             return []
         self.last_token = self.loop.time()
-        if thought:
-            self.think.has_fields = True
-        kept = None
-        text, more = self.think.feed(content)
-        if self.think.recast:
-            kept, more = self._recast(more)
+        text, thought, kept = self._told_apart(pairs)
         if final:
             rest, last = self._rest()
-            text, more = text + rest, more + last
+            text, thought = text + rest, thought + last
         if self.seam:
             text = self.seam.feed(text) + (self.seam.flush() if final else "")
-        return self._deltas(text, thought + more, kept)
+        return self._deltas(text, thought, kept)
+
+    def _told_apart(self, pairs: list[tuple[str, str]]) -> tuple[str, str, int | None]:
+        """(answer, thinking, bytes of the answer that stay where some of it turned out to be
+        thinking). However many chunks came at once, the same as if each had come by itself."""
+        answer, thinking, kept = "", "", None
+        for thought, content in pairs:
+            if thought:
+                self.think.has_fields = True
+            text, more = self.think.feed(content)
+            if self.think.recast:
+                kept, more = self._recast(more)
+                answer = ""  # It is in `more`.
+            answer, thinking = answer + text, thinking + thought + more
+        return answer, thinking, kept
 
     def _rest(self) -> tuple[str, str]:
         """What the end decides. A model that was known to think first and has not, has answered."""

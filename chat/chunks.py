@@ -52,6 +52,7 @@ class ChunkReader:
         self._whole = ""  # the last whole message, of a server that repeats it
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._earlier: list[tuple[list[str], list[str]]] = []
         self._odd = False  # a surrogate has been seen since the last take
         self._half = ["", ""]
 
@@ -88,6 +89,8 @@ class ChunkReader:
                     continue
                 if piece or key not in ("reasoning_content", "reasoning"):
                     return False
+                if self._content:
+                    self._begin_pair()
                 piece, into = value, self._reasoning
         if not piece or type(piece) is not str or self.finish or choice.get("finish_reason"):
             return False
@@ -96,15 +99,25 @@ class ChunkReader:
         into.append(piece)
         return True
 
-    def take(self, final: bool = False) -> tuple[str, str]:
-        content, reasoning = "".join(self._content), "".join(self._reasoning)
-        self._content.clear()
-        self._reasoning.clear()
+    def take(self, final: bool = False) -> list[tuple[str, str]]:
+        """What has come since the last call: [(reasoning, content that came after it)]. Nearly
+        always one; more where reasoning followed content."""
+        last = (self._reasoning, self._content)
+        pairs = [*self._earlier, last] if self._earlier else [last]
+        self._reasoning, self._content, self._earlier = [], [], []
+        return [self._joined(*pair, final and pair is last) for pair in pairs]
+
+    def _begin_pair(self) -> None:
+        self._earlier.append((self._reasoning, self._content))
+        self._reasoning, self._content = [], []
+
+    def _joined(self, thoughts: list[str], contents: list[str], final: bool) -> tuple[str, str]:
+        reasoning, content = "".join(thoughts), "".join(contents)
         if self._odd:
             content, self._half[0] = _join_halves(self._half[0] + content, final)
             reasoning, self._half[1] = _join_halves(self._half[1] + reasoning, final)
             self._odd = bool(self._half[0] or self._half[1])
-        return content, reasoning
+        return reasoning, content
 
     def _read_odd(self, event: bytes) -> None:
         """What the strict parser refuses: an end, a comment, lone surrogates, broken UTF-8, two
@@ -154,14 +167,14 @@ class ChunkReader:
 
     def _read_choice(self, choice: dict[str, Any], delta: dict[str, Any]) -> None:
         self.seen = True
-        before = len(self._content) + len(self._reasoning)
+        before = self._count()
+        if thought := thought_of(delta):
+            self._add_reasoning(thought)
         if content := delta.get("content"):
             self._add_content(content)
-        if thought := thought_of(delta):
-            self._reasoning.append(thought)
         if not delta.keys() <= _USUAL_KEYS:
             self._add_extras(delta, bool(content))
-        has_come = len(self._content) + len(self._reasoning) > before
+        has_come = self._count() > before
         if choice.get("error"):
             raise classify(None, choice)
         reason = choice.get("finish_reason")
@@ -217,6 +230,14 @@ class ChunkReader:
             return {**message, "content": whole[len(before) :], **dict.fromkeys(_THOUGHTS)}
         return message
 
+    def _add_reasoning(self, thought: str) -> None:
+        if self._content:
+            self._begin_pair()
+        self._reasoning.append(thought)
+
+    def _count(self) -> tuple[int, int, int]:
+        return len(self._earlier), len(self._reasoning), len(self._content)
+
     def _add_content(self, content: object) -> None:
         if isinstance(content, str):
             self._content.append(content)
@@ -224,7 +245,7 @@ class ChunkReader:
         for part in content if isinstance(content, list) else [content]:
             # Mistral's way: parts of text and of thinking.
             if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-                self._reasoning.append(thought_text(part))
+                self._add_reasoning(thought_text(part))
             elif text := plain_text(part):
                 self._content.append(text)
             elif kind := kind_of(part):

@@ -6,7 +6,7 @@ import time
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
@@ -152,6 +152,16 @@ FRAMINGS = {
     said=st.lists(deltas, max_size=6),
     reason=st.sampled_from(["stop", "length", "moon_phase"]),
     cuts=st.lists(st.integers(0, 900), max_size=9),
+)
+@example(
+    said=[{"content": "a"}, {"content": "</think>"}, {"reasoning_content": "b"}],
+    reason="stop",
+    cuts=[],
+)
+@example(
+    said=[{"content": "<think>"}, {"content": "a"}, {"reasoning_content": "b"}, {"content": "c"}],
+    reason="stop",
+    cuts=[],
 )
 @tuned(max_examples=60, deadline=None)
 def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):

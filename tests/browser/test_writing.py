@@ -6,8 +6,10 @@ import uuid
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.test_offline import QUICK, SLOW, prompts_of
+from tests.browser.test_offline import QUICK, prompts_of
 from tests.stack import wait_for
+
+SLOW = "[[rate=25&tokens=300]]"
 
 PASTE = """([field, text]) => {
   const data = new DataTransfer();
@@ -38,6 +40,31 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     expect(alice.field).to_have_value("mine now, and more")
     alice.ask(f"{QUICK} Beta")
     expect(other.field).to_have_value("")
+
+
+def test_a_draft_that_was_written_while_the_connection_was_away_is_there_afterwards(
+    alice, new_context
+):
+    alice.ask(f"{QUICK} Alpha")
+    device = new_context()
+    device.add_cookies(alice.page.context.cookies())
+    other = ChatPage(device.new_page(), alice.url)
+    sockets, is_away = [], False
+
+    def pass_on(socket):
+        sockets.append(socket)
+        server = socket.connect_to_server()
+        server.on_message(lambda message: None if is_away else socket.send(message))
+
+    other.page.route_web_socket("**/ws*", pass_on)
+    other.visit(alice.page.url.removeprefix(alice.url)).is_live()
+    is_away = True
+    with alice.page.expect_response("**/api/drafts"):
+        alice.field.press_sequentially("half a thought")
+    other.page.wait_for_timeout(500)
+    is_away = False
+    sockets[-1].close(code=1012)
+    expect(other.field).to_have_value("half a thought")
 
 
 def test_the_composer_shows_all_of_its_text_when_a_phone_is_turned(alice):

@@ -203,3 +203,53 @@ test("a page that came with all of them asks for none", async (t) => {
   await drafts.open("b");
   assert.deepEqual(asked, []);
 });
+
+test("one that the server could not store is stored again soon, without another key", async (t) => {
+  const trouble = Object.assign(new Error("busy"), { isRetryable: true });
+  const { drafts, puts, storage } = setUp(t, { answers: [trouble, trouble] });
+  drafts.set("c", write("a"));
+  drafts.set("c", write(""));
+  for (const ms of [1_000, 500, 1_000]) {
+    mock.timers.tick(ms);
+    await rest();
+  }
+  assert.deepEqual(puts.map(({ text }) => text), ["", "", ""]);
+  mock.timers.tick(60_000);
+  await rest();
+  assert.equal(puts.length, 3);
+  assert.equal(storage.length, 0);
+});
+
+test("what was written elsewhere while the connection was away is asked for once", async (t) => {
+  const { drafts, asked, state } = setUp(t);
+  drafts.load([{ chat: "a", ...write("known"), written_ms: 5 }, { chat: "b", ...write("sent elsewhere"), written_ms: 5 }]);
+  state.there = { drafts: [{ chat: "a", ...write("missed"), written_ms: 7 }] };
+  await drafts.missedSome("a");
+  await drafts.open("a");
+  assert.equal(drafts.get("a").text, "missed");
+  state.there = { drafts: [] };
+  await drafts.open("b");
+  assert.equal(drafts.get("b").text, "");
+  assert.deepEqual(asked, ["a", "b"]);
+});
+
+test("what was changed here while it was asked for stays as it is", async (t) => {
+  for (const [there, mine] of [[[{ chat: "c", ...write("text"), written_ms: 5 }], ""], [[], "more"]]) {
+    const answers = [{ draft: { ...write("text"), written_ms: 5 } }, { draft: { ...write(mine), written_ms: 6 } }];
+    const { drafts, state } = setUp(t, { answers });
+    drafts.set("c", write("text"));
+    mock.timers.tick(1_000);
+    await rest();
+    let answer;
+    state.there = new Promise((resolve) => (answer = resolve));
+    const missed = drafts.missedSome("c");
+    drafts.set("c", write(mine));
+    mock.timers.tick(1_000);
+    await rest();
+    answer({ drafts: there });
+    await missed;
+    mock.timers.tick(10_000);
+    assert.equal(drafts.get("c").text, mine);
+    mock.timers.reset();
+  }
+});

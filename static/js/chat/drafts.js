@@ -1,6 +1,7 @@
 // What is in the composer, for each chat: kept here at once and at the server soon after, so that
 // it is there after a reload and on the person's other devices. The one written last wins; what
 // comes from elsewhere never changes a text that is being written here.
+import { backoffMs } from "./backoff.js";
 import { signal } from "../signals.js";
 
 const PREFIX = "holdfast:draft:";
@@ -29,8 +30,9 @@ export class Drafts {
   #seenMs = new Map(); // which of the server's drafts this page knows
   #storing = new Map(); // chat -> whether to store again after the request under way
   #waiting = new Map(); // chat -> what came from elsewhere while something here was not stored yet
-  #isWhole = true; // whether the page came with all of them
-  #asked = new Set(); // those it came without that were asked for
+  #failures = new Map(); // chat -> how often in a row it could not be stored
+  #isWhole = true; // whether the server's are known here, all of them
+  #known = new Set(); // else those that are, or are being asked for
 
   /**
    * @param owner () => whose drafts these are; @param put (body, options) => promise of {draft}, or an error; @param ask (chat) => promise of {drafts}
@@ -49,6 +51,7 @@ export class Drafts {
   load(drafts, more = false) {
     this.#isWhole = !more;
     const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
+    this.#known = new Set(there.keys());
     for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
       const here = this.#read(chat);
       this.#noteSeen(chat, there.get(chat));
@@ -57,18 +60,26 @@ export class Drafts {
     }
   }
 
-  /** Its chat is opened: a draft that the page came without is asked for now. */
+  /** The connection was away: what was written elsewhere meanwhile is asked for when its chat is opened, that of `chat` now. */
+  missedSome(chat) {
+    this.#isWhole = false;
+    this.#known.clear();
+    return this.open(chat);
+  }
+
+  /** Its chat is opened: a draft that is not known here is asked for now. */
   async open(chat) {
-    if (this.#isWhole || this.#seenMs.has(chat) || this.#asked.has(chat)) return;
-    this.#asked.add(chat);
+    if (this.#isWhole || this.#known.has(chat)) return;
+    this.#known.add(chat);
     const before = this.#read(chat);
     try {
       const { drafts } = await this.#ask(chat);
+      if (this.#isOvertaken(chat, before, drafts[0])) return;
       this.#noteSeen(chat, drafts[0]);
       const isJoined = isEmpty(before) && !before.isDirty && this.#joinBegun(chat, drafts[0]);
       if (!isJoined) this.#take(chat, pick(drafts[0]));
     } catch {
-      this.#asked.delete(chat); // Asked for again when the chat is opened the next time.
+      this.#known.delete(chat); // Asked for again when the chat is opened the next time.
     }
   }
 
@@ -86,6 +97,7 @@ export class Drafts {
   /** Told by the server that it was written elsewhere. */
   receive(draft) {
     if (draft.tab === this.#tab) return;
+    this.#known.add(draft.chat ?? null);
     this.#noteSeen(draft.chat ?? null, draft);
     this.#take(draft.chat ?? null, draft);
   }
@@ -131,6 +143,12 @@ export class Drafts {
     this.arrived.value = { chat };
   }
 
+  /** Whether what was asked for is older than what has been stored from here since. */
+  #isOvertaken(chat, before, draft) {
+    if (draft) return draft.written_ms < (this.#seenMs.get(chat) ?? 0);
+    return before.isDirty || this.#read(chat).atMs !== before.atMs;
+  }
+
   /** What was begun here while it was being asked for goes below it: neither takes the other's place. */
   #joinBegun(chat, draft) {
     const here = this.#read(chat);
@@ -173,11 +191,14 @@ export class Drafts {
     try {
       kept = await this.#put(body, { keepalive: keepalive && 3 * size < KEEPALIVE_BYTES });
     } catch (error) {
-      // It stays, to be stored with the next flush: the chat itself may only be here yet. If that was
-      // deleted, it is shown until the page is left, and nobody asks again.
+      // It stays, to be stored later: soon where the server was in trouble, else with the next flush,
+      // as the chat itself may only be here yet. If that was deleted, it is shown until the page is
+      // left, and nobody asks again.
       if (error.code === "chat_not_found") this.#write(chat, { ...this.#read(chat), isDirty: false });
+      if (error.isRetryable) this.#tryLater(chat);
       return;
     }
+    this.#failures.delete(chat);
     this.#noteSeen(chat, kept?.draft);
     const now = this.#read(chat);
     if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
@@ -187,6 +208,13 @@ export class Drafts {
     this.#waiting.delete(chat);
     const last = later?.written_ms > (kept?.draft?.written_ms ?? 0) ? later : kept?.draft;
     if (last && !isSame(last, stored)) this.#take(chat, last);
+  }
+
+  #tryLater(chat) {
+    const failures = this.#failures.get(chat) ?? 0;
+    this.#failures.set(chat, failures + 1);
+    clearTimeout(this.#timers.get(chat));
+    this.#timers.set(chat, setTimeout(() => this.#read(chat).isDirty && this.#store(chat), backoffMs(failures)));
   }
 
   #noteSeen(chat, draft) {

@@ -43,6 +43,7 @@ export class Store {
   #opened;
   #choice;
   #wake = new EventTarget();
+  #wasWelcomed = false;
 
   /** @param config what the server put on the page, or what is kept of it; @param own an OwnStore */
   constructor(config, own) {
@@ -236,6 +237,8 @@ export class Store {
     if (balance !== undefined) this.credit.set(balance);
     if (this.#config.isShell) this.#choice.load();
     this.wakeUp();
+    if (this.#wasWelcomed || this.#config.isShell) this.drafts.missedSome(this.chatId.peek());
+    this.#wasWelcomed = true;
   }
 
   /** Who one is or what one has set, as it is now. */

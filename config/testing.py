@@ -35,7 +35,7 @@ from config import contained
 BASE_DIR = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 TESTS_FAILED, NO_TESTS_RAN = 1, 5
-FEW = 5
+FEW = 12
 MOST_PROCESSES = 8
 # Short options of pytest that are followed by a value; the first two select tests.
 WITH_VALUE = ("-k", "-m", "-p", "-c", "-o", "-W", "-r")

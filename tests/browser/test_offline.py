@@ -221,8 +221,10 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("status", "code", "sentence"), REFUSALS)
 def test_what_is_refused_later_stays_with_the_reason_and_a_way_out(
-    alice, fake_model, shot, status, code, sentence
+    stack, new_context, fake_model, shot, status, code, sentence
 ):
+    # A service worker's requests pass `route` by.
+    alice = ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
     alice.ask(f"{QUICK} Hello")
     mark = str(uuid.uuid4())
     alice.page.context.set_offline(True)

@@ -275,6 +275,7 @@ def test_code_is_coloured_beside_the_page_and_stays_what_it_is(echo):
     assert echo.page.evaluate("window.hacked") is None
     echo.page.reload()
     expect(echo.answers.last.locator(".code-folded")).to_be_visible()
+    echo.is_live()
     echo.answers.last.get_by_role("button", name="Show all 120 lines").click()
     expect(echo.answers.last.locator(".code-folded")).to_have_count(0)
     wrap = echo.answers.last.get_by_role("button", name="Wrap long lines")

@@ -6,9 +6,15 @@ sends it. So the bound is kept twice: config/requests.py drops what is past it a
 application an empty body and marks the scope. The answer is then made by
 `config.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted, by
 billing/webhook_view.py.
+
+A form of many parts costs more than its bytes say: each is some objects and a dozen calls for
+Django, though it holds nothing, and Django bounds only those with a name. So the marks between them
+are counted here as they come, and too many are too much.
 """
 
 from typing import Any
+
+from django.utils.http import parse_header_parameters
 
 from accounts.uploads import MAX_UPLOAD_BYTES
 from billing import stripe_webhooks
@@ -22,6 +28,9 @@ WEBHOOK = "/billing/stripe-webhook"
 PAGE_BYTES = 1_000_000
 # A picture that is a little too large is told so by its own view, next to the field.
 PICTURE_BYTES = MAX_UPLOAD_BYTES * 2
+
+# Of a form with files. The settings, the largest of ours, have about forty.
+MAX_PARTS = 200
 
 
 def largest_body(path: str) -> int:
@@ -44,6 +53,7 @@ class BoundedBodies:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         bound = largest_body(scope["path"])
         scope = scope | {TOO_LARGE: _declared(scope["headers"]) > bound}
+        parts = _Parts(scope["headers"])
         taken = 0
 
         async def bounded() -> Any:
@@ -57,13 +67,38 @@ class BoundedBodies:
                     return message
                 if taken > bound:
                     continue  # The rest, of which the application knows nothing.
-                taken += len(message.get("body", b""))
-                if taken <= bound:
+                body = message.get("body", b"")
+                taken += len(body)
+                if taken <= bound and parts.count(body) <= MAX_PARTS:
                     return message
+                taken = bound + 1
                 scope[TOO_LARGE] = True
                 return _nothing()
 
         await self._application(scope, bounded, send)
+
+
+class _Parts:
+    """Counts the parts of a form with files, of which the bytes come in pieces."""
+
+    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
+        said = next((value for name, value in headers if name == b"content-type"), b"")
+        kind, fields = parse_header_parameters(said.decode("latin-1"))
+        boundary = fields.get("boundary", "") if kind == "multipart/form-data" else ""
+        self._mark = b"--" + boundary.encode("latin-1", "replace") if boundary else b""
+        self._seen = 0
+        self._rest = b""
+
+    def count(self, piece: bytes) -> int:
+        """How many have come, with this piece."""
+        if self._mark:
+            piece = self._rest + piece
+            found = piece.count(self._mark)
+            self._seen += found
+            # A mark may be cut in two; one that was counted is not counted again.
+            end = piece.rfind(self._mark) + len(self._mark) if found else 0
+            self._rest = piece[max(end, len(piece) - len(self._mark) + 1) :]
+        return self._seen
 
 
 def _nothing() -> dict[str, Any]:

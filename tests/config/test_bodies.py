@@ -4,19 +4,23 @@ import json
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.urls import reverse
+from twisted.internet.testing import StringTransport
+from twisted.web.http import HTTPChannel
 
 from accounts.settings_api import MAX_BODY_BYTES as SETTINGS_BYTES
 from accounts.uploads import MAX_UPLOAD_BYTES
 from chat.api import MAX_BODY_BYTES
 from config.asgi import application
-from config.bodies import BoundedBodies, largest_body
-from config.requests import DROPPED_BYTES
+from config.bodies import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
+from config.requests import DROPPED_BYTES, Request
 
+FORM = "application/x-www-form-urlencoded"
 MEGABYTE = b"x" * 1_000_000
 
 
@@ -89,6 +93,63 @@ async def test_the_application_never_sees_more_than_the_bound():
         await wire.send_input({"type": "http.request", "body": b"x" * 400_000, "more_body": True})
     await wire.receive_output(5)
     assert seen == [400_000, 400_000, 0]
+
+
+def form_of(parts, boundary="x-boundary"):
+    kind = b"multipart/form-data; boundary=" + boundary.encode()
+    return b"--%b\r\n\r\n\r\n" % boundary.encode() * parts, (b"content-type", kind)
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1000, 10**9])
+async def test_the_parts_of_a_form_are_counted_however_they_come(piece_bytes):
+    for parts, is_much in ((MAX_PARTS, False), (MAX_PARTS + 1, True)):
+        seen = []
+
+        async def reading(scope, receive, send, seen=seen):
+            while (await receive())["more_body"]:
+                pass
+            seen.append(scope[TOO_LARGE])
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b""})
+
+        form, header = form_of(parts)
+        wire = ApplicationCommunicator(BoundedBodies(reading), scope_of("/settings", header))
+        for start in range(0, len(form), piece_bytes):
+            piece = form[start : start + piece_bytes]
+            await wire.send_input({"type": "http.request", "body": piece, "more_body": True})
+        await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
+        await wire.receive_output(10)
+        assert seen == [is_much]
+
+
+@pytest.mark.parametrize("path", ["/settings", "/account/login/", "/api/settings/picture"])
+async def test_a_form_of_empty_parts_is_refused_unread(path, monkeypatch):
+    def never(*args):
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("django.http.multipartparser.MultiPartParser.parse", never)
+    form, header = form_of(20_000)
+    assert (await refused(path, [form[:500_000], form[500_000:]], header))[0] == 413
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x-boundary", FORM])
+def test_no_form_is_read_in_the_event_loop(kind):
+    seen = []
+
+    class Seen(Request):
+        def process(self):
+            seen.append((self.args, self.content.read()))
+
+    channel = HTTPChannel()
+    channel.requestFactory = Seen
+    channel.factory = SimpleNamespace(server=SimpleNamespace(protocol_connected=lambda _: None))
+    channel.timeOut = None
+    channel.makeConnection(StringTransport())
+    body = b'--x-boundary\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x-boundary--'
+    body = body if "multipart" in kind else b"a=1&b=2"
+    head = f"POST /settings HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    channel.dataReceived(head.encode() + body)
+    assert seen == [({}, body)]
 
 
 # On the wire

@@ -19,7 +19,7 @@ from accounts.provider_keys import versions_stored
 from chat.catalogue import get_catalogue, reset_catalogue
 from chat.endpoints import Endpoint, configured
 from chat.outbox import ANSWERS_QUEUE
-from config import data_folder
+from config import data_folder, open_files
 from config.health import database_problem
 from streams.checks import redis_messages
 from streams.inspect import RedisReport, inspect_redis
@@ -58,7 +58,13 @@ def examine() -> list[Finding]:
 def _machine() -> list[Finding]:
     version = ".".join(str(part) for part in sys.version_info[:3])
     text = f"Python {version}, Django {django.__version__}"
-    return [Finding("machine", "ok", text)]
+    files = open_files.allowed()
+    level: Level = "ok" if files >= open_files.FEW else "warning"
+    hint = "" if level == "ok" else "Raise `ulimit -Hn`, or LimitNOFILE of the service."
+    return [
+        Finding("machine", "ok", text),
+        Finding("files", level, f"{files:,} files and sockets at once for each process", hint),
+    ]
 
 
 def _folder() -> list[Finding]:

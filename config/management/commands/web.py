@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
-from config import ready
+from config import open_files, ready
 from config.checks import ensure_safe_door
 from config.listen import ListenError, listen
 from streams.checks import ensure_durable_redis
@@ -46,6 +46,7 @@ class Command(BaseCommand):
             listening = listen(host, port) if fd is None else socket.socket(fileno=fd)
         except ListenError as error:
             raise CommandError(str(error)) from error
+        open_files.ask_for_more()
         serve(listening)
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from accounts.key_checks import key_messages
 from chat.worker import work
-from config import ready
+from config import open_files, ready
 from config.checks import ensure_safe_door
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         if not settings.SUPERVISED:  # `up` has seen to it.
             ensure_safe_door()
+        open_files.ask_for_more()
         # Beside the work: a database that is slow to answer is no reason to start late.
         threading.Thread(target=_tell_of_keys, name="keys", daemon=True).start()
         uvloop.run(work(ready.tell))

@@ -1,0 +1,54 @@
+"""A process has as many files and sockets as it is allowed, whatever it was started with."""
+
+import resource
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from config import open_files
+from tests.stack import BASE_DIR, Stack, clean_environment
+
+ASK = """
+import resource
+from config import open_files
+open_files.ask_for_more()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"), [(64, 900, 900), (900, 900, 900), (64, 70_000, open_files.WANTED)]
+)
+def test_what_is_allowed_is_asked_for(soft, hard, then):
+    if hard > resource.getrlimit(resource.RLIMIT_NOFILE)[1]:
+        pytest.skip("this machine allows fewer")
+    done = subprocess.run(
+        [
+            "sh",
+            "-c",
+            f'ulimit -Sn {soft}; ulimit -Hn {hard}; exec "$0" -c "$1"',
+            sys.executable,
+            ASK,
+        ],
+        cwd=BASE_DIR,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(then), str(hard)]
+
+
+def test_web_and_workers_have_what_they_may_have():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+    try:
+        stack = Stack(workers=1).start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with closing(stack):
+        for name in ("web", "worker-1"):
+            soft, _ = resource.prlimit(stack.pid(name), resource.RLIMIT_NOFILE)
+            assert soft == open_files.allowed()

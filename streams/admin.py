@@ -90,6 +90,18 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
         context |= log_context(_stream(user), request.GET)
         return TemplateResponse(request, "admin/streams/userlog/log.html", context)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Nothing is changed here, so there is no history. Django would ask a table that is not."""
+        self._require_permission(request)
+        raise Http404
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        raise PermissionDenied
+
     def _require_permission(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied

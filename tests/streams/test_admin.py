@@ -73,9 +73,23 @@ def test_only_staff_with_the_permission_may_look(client, django_user_model, alic
         assert response.url.startswith(reverse("admin:login"))
 
 
+@pytest.mark.parametrize("may_look", [True, False])
+@pytest.mark.parametrize("object_id", ["1", "x", "alice"])
+def test_pages_that_django_adds_ask_no_table(client, operator, alice, may_look, object_id):
+    if not may_look:
+        operator.user_permissions.clear()
+    object_id = alice.pk if object_id == "alice" else object_id
+    for name in ("history", "delete"):
+        path = reverse(f"admin:streams_userlog_{name}", args=[object_id])
+        for response in (client.get(path), client.post(path, {"post": "yes"})):
+            is_missing = may_look and name == "history"
+            assert response.status_code == (404 if is_missing else 403)
+
+
 def test_nothing_can_be_added_changed_or_deleted(client, operator, alice, server):
     fill(alice, [note(1)])
-    for path in (f"{USERS_URL}add/", log_url(alice).replace("change", "delete")):
+    deleting = reverse("admin:streams_userlog_delete", args=[alice.pk])
+    for path in (f"{USERS_URL}add/", deleting):
         assert client.get(path).status_code == HTTPStatus.FORBIDDEN
     assert "Add" not in client.get("/admin/").content.decode().split("User logs")[1][:300]
     codenames = set(

@@ -10,6 +10,7 @@ from daphne.http_protocol import WebRequest
 from chat.api import refusal
 from chat.errors import BodyTooLarge
 from config.bodies import largest_body
+from config.http_channel import Channel
 
 # Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
 DROPPED_BYTES = 50_000_000
@@ -73,7 +74,8 @@ class Request(WebRequest):  # type: ignore[misc]
 
 
 def prepare(factory: Any) -> None:
-    """Has Daphne's HTTP factory make these requests."""
+    """Has Daphne's HTTP factory make these requests, on connections of ours."""
+    factory.protocol = Channel
     build = factory.buildProtocol
 
     def build_bounded(address: Any) -> Any:

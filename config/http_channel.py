@@ -1,0 +1,93 @@
+"""What Daphne's HTTP connections lack: an end to how long a request may take to come in.
+
+Twisted ends a connection on which nothing comes for a minute. Whoever sends a byte now and then
+holds it for ever, with a file descriptor and what has come: so a head has a time by which it must
+be whole, and a body a least rate. Answers may take as long as they need.
+
+A head that is read by a proxy in one way and by us in another can smuggle a second request past the
+proxy (RFC 9112, 11.2). So what only old or hostile clients send is refused: header lines that go on
+in the next line, and more than one, or an unknown, Transfer-Encoding.
+"""
+
+from typing import Any
+
+from twisted.web import http
+
+# A phone at the edge of its network needs a few seconds for a head of some kilobytes.
+HEAD_WITHIN_S = 20.0
+# A body may come as slowly as this, on average, once the grace is over: 1 MB in half an hour.
+BODY_BYTES_PER_S = 512
+BODY_GRACE_S = 20.0
+LOOK_EVERY_S = 5.0
+
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    _deadline: Any = None  # an IDelayedCall
+    _in_body = False
+    _body_bytes = 0
+    _body_since = 0.0
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._in_body:
+            self._body_bytes += len(data)
+        elif self._deadline is None and not self._handlingRequest:
+            self._deadline = self.callLater(HEAD_WITHIN_S, self._too_slow)
+        super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        if line[:1] in (b" ", b"\t"):
+            self._respondToBadRequestAndDisconnect()
+            return
+        super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"transfer-encoding" and (
+            value.strip().lower() != b"chunked"
+            or self.requests[-1].requestHeaders.hasHeader("Transfer-Encoding")
+        ):
+            self._respondToBadRequestAndDisconnect()
+            return False
+        is_good: bool = super().headerReceived(line)
+        return is_good
+
+    def allHeadersReceived(self) -> None:
+        self._forget_deadline()
+        super().allHeadersReceived()
+        if self.length != 0:
+            self._in_body, self._body_bytes, self._body_since = True, 0, self._now()
+            self._deadline = self.callLater(BODY_GRACE_S, self._look_at_body)
+
+    def allContentReceived(self) -> None:
+        self._forget_deadline()
+        super().allContentReceived()
+
+    def connectionLost(self, reason: Any) -> None:
+        self._forget_deadline()
+        super().connectionLost(reason)
+
+    def _look_at_body(self) -> None:
+        if self._body_bytes < BODY_BYTES_PER_S * (self._now() - self._body_since):
+            self._too_slow()
+        else:
+            self._deadline = self.callLater(LOOK_EVERY_S, self._look_at_body)
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.transport.write(TIMED_OUT)
+        self.transport.abortConnection()
+
+    def _forget_deadline(self) -> None:
+        self._in_body = False
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _now(self) -> float:
+        now: float = self.factory.reactor.seconds()
+        return now

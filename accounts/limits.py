@@ -53,12 +53,20 @@ def take(limit: str, who: str) -> None:
 def forget(whos: Iterable[str]) -> None:
     """Drop what was counted for these; what could not be dropped goes with its window. Sync."""
     limits = [name for name in dir(settings) if name.startswith("LIMIT_")]
+    for who in filter(None, whos):
+        for limit in limits:
+            if not _forget(limit, who):
+                return
+
+
+def _forget(limit: str, who: str) -> bool:
+    """Whether Redis was there."""
     try:
-        for who in filter(None, whos):
-            for limit in limits:  # One by one: in a cluster each is somewhere else.
-                _client(settings.REDIS_URL).unlink(_key(limit, who))
+        _client(settings.REDIS_URL).unlink(_key(limit, who))
     except redis.RedisError:
         logger.warning("Redis is away: counts are left to their windows", exc_info=True)
+        return False
+    return True
 
 
 def _key(limit: str, who: str) -> str:
@@ -111,6 +119,25 @@ def take_poll(person: User) -> None:
 def take_change(person: User) -> None:
     """A change that is stored and told to all devices, and costs little. Sync."""
     take("LIMIT_CHANGES_PER_MINUTE_USER", person.id.hex)
+
+
+def take_code_guess(who: str) -> None:
+    """A code that was typed in, of somebody who signs in. Sync."""
+    take("LIMIT_CODE_GUESSES_PER_DAY_ACCOUNT", who)
+
+
+def forget_code_guesses(who: str) -> None:
+    """It was right. Sync."""
+    _forget("LIMIT_CODE_GUESSES_PER_DAY_ACCOUNT", who)
+
+
+def take_notice_of_locked_codes(person: User) -> bool:
+    """Whether the mail about them may be sent. Sync."""
+    try:
+        take("LIMIT_LOCKED_CODES_TOLD_PER_DAY_ACCOUNT", person.id.hex)
+    except LimitReached:
+        return False
+    return True
 
 
 def take_upload(person: User) -> None:

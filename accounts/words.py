@@ -6,6 +6,9 @@ ACCOUNT_ERRORS = {
     "account_inactive": _("This account is suspended. Write to the people who run this site."),
     "cannot_remove_primary_email": _("This is your main address. Make another the main one first."),
     "duplicate_email": _("You have this address already."),
+    "codes_locked": _(
+        "Too many wrong codes. They work again tomorrow. Until then, sign in another way."
+    ),
     "email_password_mismatch": _("Address and password do not belong together. Check both."),
     "email_taken": _("There is an account with this address already. Sign in to it."),
     "enter_current_password": _("This is not your current password."),
@@ -25,6 +28,9 @@ SECOND_FACTOR_ERRORS = {
     "add_email_blocked": _("Turn off the second factor before you add an address."),
     "cannot_delete_authenticator": _("This second factor cannot be removed."),
     "cannot_generate_recovery_codes": _("Set up a second factor first."),
+    "codes_locked": _(
+        "Too many wrong codes. Use a passkey or a recovery code, or wait until tomorrow."
+    ),
     "incorrect_code": _("This is not the code. Wait for the next one and try again."),
     "unverified_email": _("Confirm your address before you set up a second factor."),
 }

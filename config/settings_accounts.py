@@ -26,6 +26,15 @@ ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 15 * 60
 ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "dashed": False, "length": 6}
+ACCOUNT_FORMS = {
+    "confirm_login_code": "accounts.code_guesses.ConfirmLoginCodeForm",
+    "confirm_email_verification_code": "accounts.code_guesses.ConfirmEmailVerificationCodeForm",
+}
+MFA_FORMS = {
+    "authenticate": "accounts.code_guesses.AuthenticateForm",
+    "reauthenticate": "accounts.code_guesses.ReauthenticateForm",
+    "activate_totp": "accounts.code_guesses.ActivateTOTPForm",
+}
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True

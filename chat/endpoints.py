@@ -114,7 +114,8 @@ def configured() -> list[Endpoint]:
         found.append(Endpoint("ollama", _ollama_url(host), "ollama", "prefill", optional=not host))
     if settings.EMBEDDED_MODEL_URL:
         url = settings.EMBEDDED_MODEL_URL.rstrip("/")
-        found.append(Endpoint("local", url, "none", "prefill", echoes_prefill=True))
+        key = settings.EMBEDDED_MODEL_KEY or "none"
+        found.append(Endpoint("local", url, key, "prefill", echoes_prefill=True))
     return [replace(endpoint, named=_named(endpoint.name)) for endpoint in found]
 
 

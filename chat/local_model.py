@@ -1,7 +1,8 @@
 """The embedded model: SmolLM2-135M-Instruct in a process of its own, served by llama.cpp.
 
 It is there so that a fresh machine has something real to talk to. It speaks the same protocol as
-every other endpoint, on loopback only, so nothing else in Holdfast knows that it is special.
+every other endpoint, on loopback only, so nothing else in Holdfast knows that it is special. It
+asks for a key, as any program and any web page on this machine can reach loopback.
 
 Measured on two idle cores: ready in 0.6 s, about 70 tokens/s written and 240 tokens/s read, 350 MB.
 Run as `python -m chat.local_model --port N` this file needs no Django, which saves 25 MB.
@@ -11,6 +12,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -28,6 +30,7 @@ MAX_ANSWER_TOKENS = 2_048  # a small model that runs in circles is stopped here
 # one core is left to the others while writing; reading a prompt has few such waits and uses all.
 MAX_THREADS = 8
 HTTP_THREADS = 16
+KEY_VARIABLE = "HOLDFAST_EMBEDDED_MODEL_KEY"  # not an argument, which other users could read
 
 
 class LocalModelError(Exception):
@@ -62,13 +65,13 @@ def check(port: int) -> int:
     return _free_port(port)
 
 
-def serve(port: int, on_ready: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then ends the process at once: nothing needs saving, and an
-    answer that is cut off is continued by its worker."""
+def serve(port: int, key: str, on_ready: Callable[[str], None]) -> None:
+    """Serves whoever knows the key until SIGTERM or SIGINT, then ends the process at once: nothing
+    needs saving, and an answer that is cut off is continued by its worker."""
     port = check(port)
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # before llama.cpp starts its threads
-    server = _start(model_file(), port)
+    server = _start(model_file(), port, key)
     on_ready(f"http://127.0.0.1:{port}/v1")
     signal.sigwait(stops)
     del server  # kept until here; its threads end with the process
@@ -86,13 +89,16 @@ def _free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(path: Path, port: int) -> object:
+def _start(path: Path, port: int, key: str) -> object:
     xllamacpp = importlib.import_module("xllamacpp")  # installed only where it is needed
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.model_alias = [ALIAS]
     params.hostnames = ["127.0.0.1"]
     params.port = port
+    params.api_keys = [key]
+    params.cors_origins = ""  # no page may read an answer; the default is every page
+    params.cors_credentials = False
     params.n_ctx = CACHE_TOKENS
     params.n_parallel = SLOTS
     params.kv_unified = True
@@ -112,12 +118,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the embedded model on loopback.")
     parser.add_argument("--port", type=int, default=8090, help="0 chooses a free one")
 
+    given = os.environ.pop(KEY_VARIABLE, "")
+    key = given or secrets.token_urlsafe()
+
     def say(url: str) -> None:
-        sys.stdout.write(f"The embedded model answers at {url}\n")
+        asked = "" if given else f" for the key {key}"
+        sys.stdout.write(f"The embedded model answers{asked} at {url}\n")
         sys.stdout.flush()
 
     try:
-        serve(parser.parse_args().port, say)
+        serve(parser.parse_args().port, key, say)
     except LocalModelError as e:
         sys.exit(str(e))
 

@@ -47,4 +47,5 @@ EMBEDDED_MODEL = EMBEDDED_MODEL_CHOICE == "True" or (
 )
 # Where the embedded model answers: `up` starts it and sets this for web and workers.
 EMBEDDED_MODEL_URL = env.str("HOLDFAST_EMBEDDED_MODEL_URL", "")
+EMBEDDED_MODEL_KEY = env.str("HOLDFAST_EMBEDDED_MODEL_KEY", "")  # of this start
 OPENAI_BASE_URL = OPENAI_BASE_URL or "https://api.openai.com/v1"

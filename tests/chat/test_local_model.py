@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import http.client
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -20,12 +22,14 @@ from chat.model_errors import ContextTooLong
 from chat.prompt import build_prompt
 from chat.providers import Finish, close_clients, stream_answer
 from tests.fake_model import running_fake_model
+from tests.stack import clean_environment
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not is_installed(), reason="the embedded model is not installed")
 
 
 REST_S = idle_connections.REST_S
+KEY = "of-this-start"
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +41,9 @@ def rested_connections(monkeypatch, patient_connections):
 @pytest.fixture(scope="module")
 def server():
     argv = [sys.executable, "manage.py", "model", "--port", "0"]
+    environment = clean_environment(HOLDFAST_EMBEDDED_MODEL_KEY=KEY)
     with subprocess.Popen(
-        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.url = process.stdout.readline().decode().split()[-1]
         try:
@@ -51,7 +56,7 @@ def server():
 
 @pytest.fixture
 async def model(server):
-    endpoint = Endpoint("local", server.url, "none", "prefill", echoes_prefill=True)
+    endpoint = Endpoint("local", server.url, KEY, "prefill", echoes_prefill=True)
     async with asyncio.timeout(10):
         while not (models := await Catalogue([endpoint]).models()):
             await asyncio.sleep(0.1)
@@ -69,6 +74,31 @@ async def read(model, text, partial="", max_tokens=24):
     ]
     assert isinstance(items[-1], Finish)
     return "".join(item.text for item in items[:-1])
+
+
+async def test_it_answers_nobody_without_the_key_and_no_page_of_another_site(model, server):
+    """Whoever is on this machine reaches loopback, and so does every page that they open."""
+    address = urlsplit(server.url)
+    for method, path in [
+        ("GET", "/v1/models"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/props"),
+    ]:
+        for headers in ({}, {"Authorization": "Bearer none"}, {"Authorization": f"Bearer {KEY}x"}):
+            asked = http.client.HTTPConnection(address.hostname, address.port)
+            asked.request(method, path, "{}", {"Origin": "https://evil.example", **headers})
+            answer = asked.getresponse()
+            assert answer.status == 401
+            assert not answer.getheader("Access-Control-Allow-Origin")
+            asked.close()
+    for headers in ({"Authorization": f"Bearer {KEY}"}, {}):
+        asked = http.client.HTTPConnection(address.hostname, address.port)
+        method = "GET" if headers else "OPTIONS"
+        asked.request(method, "/v1/models", headers={"Origin": "https://evil.example", **headers})
+        answer = asked.getresponse()
+        assert answer.status == 200
+        assert not answer.getheader("Access-Control-Allow-Origin")
+        asked.close()
 
 
 async def test_it_is_in_the_catalogue(model):

@@ -18,7 +18,12 @@ from tests.stack import clean_environment
 BASE_DIR = Path(__file__).resolve().parents[2]
 READ = re.compile(r'env(?:\.\w+|_\w+)\(\s*(?:env, )?"([A-Z_]+)"')
 # Read before any file, or set by one part for another: in the second table of the docs only.
-INTERNAL = {"HOLDFAST_ENV_FILE", "HOLDFAST_EMBEDDED_MODEL_URL", "HOLDFAST_SUPERVISED"}
+INTERNAL = {
+    "HOLDFAST_ENV_FILE",
+    "HOLDFAST_EMBEDDED_MODEL_URL",
+    "HOLDFAST_EMBEDDED_MODEL_KEY",
+    "HOLDFAST_SUPERVISED",
+}
 
 
 def test_every_variable_is_documented():

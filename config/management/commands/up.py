@@ -8,6 +8,7 @@
 
 import json
 import os
+import secrets
 import socket
 import sys
 from dataclasses import asdict, replace
@@ -140,10 +141,11 @@ def _model() -> Service:
     with listen("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     os.environ["HOLDFAST_EMBEDDED_MODEL_URL"] = f"http://127.0.0.1:{port}/v1"
+    os.environ["HOLDFAST_EMBEDDED_MODEL_KEY"] = secrets.token_urlsafe()
     return Service(
         name="model",
         argv=[sys.executable, MANAGE, "model", "--port", str(port)],
-        ready=["http", port, "/v1/models"],
+        ready=["http", port, "/health"],
         stage=1,
         stop_within_s=MODEL_STOP_S,
         env=gomp.environment(settings.DATA_DIR),

@@ -24,8 +24,12 @@ from config.csp_reports import MAX_REPORT_BYTES
 TOO_LARGE = "holdfast.body_too_large"  # In the scope of such a request.
 WEBHOOK = "/billing/stripe-webhook"
 
-# Forms, and whatever else the pages and the admin send.
-PAGE_BYTES = 1_000_000
+ADMIN_BYTES = 1_000_000
+# Forms: the largest holds what a passkey says of itself, some kilobytes.
+FORM_BYTES = 100_000
+FORMS = ("/account/", "/settings/", "/billing")
+# What has no use for a body: pages, probes, files.
+OTHER_BYTES = 1_000
 # A picture that is a little too large is told so by its own view, next to the field.
 PICTURE_BYTES = MAX_UPLOAD_BYTES * 2
 
@@ -41,7 +45,11 @@ def largest_body(path: str) -> int:
         return api.MAX_BODY_BYTES
     if path == WEBHOOK:
         return stripe_webhooks.MAX_BODY_BYTES
-    return MAX_REPORT_BYTES * 2 if path == "/csp-reports" else PAGE_BYTES
+    if path == "/csp-reports":
+        return MAX_REPORT_BYTES * 2
+    if path.startswith("/admin/"):
+        return ADMIN_BYTES
+    return FORM_BYTES if path.startswith(FORMS) else OTHER_BYTES
 
 
 class BoundedBodies:

@@ -88,18 +88,23 @@ def answer_probes(get_response: Any) -> Any:
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
-            probe = PROBES.get(request.path_info)
+            probe = _probe_of(request)
             response: HttpResponse = await (probe or get_response)(request)
             return response
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponse:
-        probe = PROBES.get(request.path_info)
+        probe = _probe_of(request)
         response: HttpResponse = (async_to_sync(probe) if probe else get_response)(request)
         return response
 
     return synchronous
+
+
+def _probe_of(request: HttpRequest) -> Any:
+    """None also where it brings a body, which `refuse_large_bodies` answers."""
+    return None if _is_too_large(request) else PROBES.get(request.path_info)
 
 
 class SessionMiddleware(Inline, sessions.SessionMiddleware):

@@ -21,6 +21,7 @@ from config.env import (
 )
 from config.environment import *  # noqa: F403
 from config.environment import BASE_DIR, DATA_DIR, DEBUG, URL_HOST, env
+from config.log_records import one_short_line
 from config.settings_accounts import *  # noqa: F403
 from config.settings_limits import *  # noqa: F403
 from config.settings_models import *  # noqa: F403
@@ -219,10 +220,16 @@ LOGGING = {
         "said_already": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", None) != 503,
-        }
+        },
+        "of_strangers": {"()": "django.utils.log.CallbackFilter", "callback": one_short_line},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "stream": sys.stderr, "formatter": "line"}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "stream": sys.stderr,
+            "formatter": "line",
+            "filters": ["of_strangers"],
+        }
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

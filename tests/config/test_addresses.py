@@ -1,5 +1,6 @@
 """By which addresses Holdfast answers, and what it says at one that it does not know."""
 
+import io
 import logging
 from http import HTTPStatus
 
@@ -78,6 +79,17 @@ def test_probes_answer_synchronous_servers_too():
 
 
 # An address that is not set up
+
+
+@pytest.mark.parametrize("host", ["10.0.3.7", "x" * 7_000])
+async def test_a_foreign_host_is_one_short_line_in_the_log(monkeypatch, host):
+    handler = next(one for one in logging.getLogger().handlers if one.name == "stderr")
+    log = io.StringIO()
+    monkeypatch.setattr(handler, "stream", log)
+    status, _ = await answered("/", host)
+    assert status == HTTPStatus.BAD_REQUEST
+    assert log.getvalue().count("\n") == 1
+    assert "HTTP_HOST" in log.getvalue() and len(log.getvalue()) < 500
 
 
 @pytest.mark.parametrize("host", FOREIGN)

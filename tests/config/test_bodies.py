@@ -60,11 +60,14 @@ def test_every_address_takes_what_it_has_a_use_for():
     assert largest_body(reverse("accounts:settings")) > MAX_UPLOAD_BYTES
     assert largest_body(reverse("accounts:api-settings")) >= SETTINGS_BYTES
     assert largest_body("/api/chats/x/messages") >= MAX_BODY_BYTES
-    assert largest_body("/account/login/") == largest_body("/nowhere") == 1_000_000
+    assert largest_body("/account/2fa/webauthn/add/") == 100_000
+    assert largest_body("/") == largest_body("/healthz") == largest_body("/nowhere") == 1_000
 
 
 @pytest.mark.parametrize("declared", [True, False])
-@pytest.mark.parametrize("path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/"])
+@pytest.mark.parametrize(
+    "path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/", "/", "/healthz"]
+)
 async def test_too_much_is_refused_before_anything_is_asked(path, declared):
     """No database and no Redis: neither is there in this test."""
     headers = [(b"content-length", b"9000000")] if declared else []
@@ -88,7 +91,7 @@ async def test_the_application_never_sees_more_than_the_bound():
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": b""})
 
-    wire = ApplicationCommunicator(BoundedBodies(greedy), scope_of("/nowhere"))
+    wire = ApplicationCommunicator(BoundedBodies(greedy), scope_of("/admin/"))
     for _ in range(5):
         await wire.send_input({"type": "http.request", "body": b"x" * 400_000, "more_body": True})
     await wire.receive_output(5)

@@ -278,7 +278,8 @@ def test_every_secret_may_come_from_a_file():
     config = Path(MANAGE).parent / "config"
     source = "".join(path.read_text() for path in config.glob("settings*.py"))
     secrets = re.findall(r'env\.\w+\("(\w*(?:_KEY|SECRET|PASSWORD|_TOKEN)\w*)"', source)
-    assert set(secrets) <= {"MODEL_FIRST_TOKEN_TIMEOUT_MS", "LIMIT_KEY_CHECKS_PER_HOUR_USER"}
+    others = {"MODEL_FIRST_TOKEN_TIMEOUT_MS", "LIMIT_KEY_CHECKS_PER_HOUR_USER"}
+    assert set(secrets) <= others | {"HOLDFAST_EMBEDDED_MODEL_KEY"}  # One process gives it another.
 
 
 # Hostile requests

@@ -68,10 +68,11 @@ def settings_with(tmp_path, expression, **env):
             "(True, 31536000, 'chat.example.org')",
         ),
         ("s.SESSION_COOKIE_NAME", {}, "'sessionid'"),
+        ("s.CSRF_COOKIE_NAME", {}, "'csrftoken'"),
         (
-            "s.SESSION_COOKIE_NAME, hasattr(s, 'SESSION_COOKIE_DOMAIN')",
+            "s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, hasattr(s, 'SESSION_COOKIE_DOMAIN')",
             {"HOLDFAST_URL": "https://chat.example.org/"},
-            "('__Host-sessionid', False)",
+            "('__Host-sessionid', '__Host-csrftoken', False)",
         ),
         ("hasattr(s, 'SECURE_PROXY_SSL_HEADER')", {}, "False"),
         ("s.DEBUG", {}, "False"),

@@ -28,7 +28,12 @@ export class ApiError extends Error {
   }
 }
 
-export const csrfToken = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+// Over HTTPS its name has the prefix that no page of a sister domain can set; one of that name
+// without it is left from before.
+const TOKEN = /(?:^|; )__Host-csrftoken=([^;]+)/;
+const TOKEN_WITHOUT_HTTPS = /(?:^|; )csrftoken=([^;]+)/;
+
+export const csrfToken = () => (document.cookie.match(TOKEN) ?? document.cookie.match(TOKEN_WITHOUT_HTTPS))?.[1] ?? "";
 
 async function call(method, path, body, { keepalive = false, signal = null } = {}) {
   const headers = { Accept: "application/json", "Accept-Language": pageLanguage };

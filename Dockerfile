@@ -5,7 +5,9 @@
 #   docker run -p 8000:8000 -v holdfast:/data holdfast
 #
 # An own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
-FROM debian:trixie-slim AS base
+# By digest: the same image for everybody until this line changes. Renew it with each release:
+#   docker buildx imagetools inspect debian:trixie-slim --format '{{json .Manifest.Digest}}'
+FROM debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f AS base
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates libgomp1 python3 python3-venv tini tzdata \
  && rm -rf /var/lib/apt/lists/*

@@ -35,6 +35,15 @@ def client_address_of_scope(scope: Mapping[str, Any]) -> str:
     return _believed(peer, b",".join(lines).decode("latin-1"))
 
 
+def is_proxy(peer: str) -> bool:
+    """Whether a connection from this address is of a proxy that is trusted, and so anybody's."""
+    if not settings.TRUST_PROXY:
+        return False
+    if isinstance(settings.TRUSTED_PROXIES, int):
+        return settings.TRUSTED_PROXIES > 0
+    return _is_proxy(_parse(peer), 0, settings.TRUSTED_PROXIES)
+
+
 def address_group(address: str) -> str:
     """What limits count by: an IPv4 address, or the /64 that an IPv6 address is in."""
     found = _parse(address)

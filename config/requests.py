@@ -10,6 +10,7 @@ from daphne.http_protocol import WebRequest
 from chat.api import refusal
 from chat.errors import BodyTooLarge
 from config.bodies import largest_body
+from config.connections import Connections
 from config.http_channel import Channel
 
 # Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
@@ -83,4 +84,4 @@ def prepare(factory: Any) -> None:
         protocol.requestFactory = Request
         return protocol
 
-    factory.buildProtocol = build_bounded
+    factory.buildProtocol = Connections().limited(build_bounded)

@@ -59,6 +59,8 @@ ACCOUNT_RATE_LIMITS = {
         (LIMIT_RESETS_PER_MINUTE_ADDRESS, "m/ip"), (LIMIT_RESETS_PER_MINUTE_NAME, "m/key")
     ),
 }
+# TCP connections to one web process, whatever they are used for.
+CONNECTIONS_AT_ONCE_ADDRESS = env.int("CONNECTIONS_AT_ONCE_ADDRESS", 1_000, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
 # Where no WebSocket gets through: up to three a second for each page while an answer is written.

@@ -98,9 +98,11 @@ def remove(row: ProviderKey, request: HttpRequest | None = None) -> None:
             _record(row, SecurityEvent.Kind.KEY_REMOVED, request)
 
 
-def keys_of(owner: User) -> list[ProviderKey]:
-    """In the order of PROVIDERS, the custom ones by age. Sync."""
+def keys_of(owner: User, *, lists: bool = True) -> list[ProviderKey]:
+    """In the order of PROVIDERS, the custom ones by age; without their lists of models if not
+    `lists`: those are read when they are asked for. Sync."""
     rows = ProviderKey.objects.filter(owner=owner).order_by("created_at")
+    rows = rows if lists else rows.defer("model_list")
     order = list(PROVIDERS)
     return sorted(rows, key=lambda row: order.index(row.provider))
 

@@ -18,6 +18,7 @@ from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError
 from chat.model_families import DEFAULT_CONTEXT_TOKENS, known_window, pretty_name
 from chat.model_lists import models_of
+from chat.own_model_lists import lists
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ async def find_for(person: User | None, model_id: str) -> Model:
     """A model that this person may send to. Raises UnknownModelError."""
     if not is_own(model_id):
         return await get_catalogue().find(model_id)
-    own = await sync_to_async(_listed)(person) if _may_have_keys(person) else []
+    of_key = model_id.partition("/")[0]
+    own = await sync_to_async(_listed)(person, of_key) if _may_have_keys(person) else []
     for model in own:
         if model.id == model_id:
             return model
@@ -55,11 +57,14 @@ def _may_have_keys(person: User | None) -> bool:
     return person is not None and not person.is_guest
 
 
-def _listed(person: User | None) -> list[Model]:
+def _listed(person: User | None, of_key: str = "") -> list[Model]:
+    """Those of all keys, or of the one whose models have this name before the slash."""
     assert person is not None
     found = []
-    for row in provider_keys.keys_of(person):
-        found += models_of(_endpoint(row, api_key=""), row.model_list)
+    for row in provider_keys.keys_of(person, lists=False):
+        if of_key and provider_keys.endpoint_name(row) != of_key:
+            continue
+        found += lists.of(row, _endpoint(row, api_key=""))
         if provider_keys.is_list_stale(row):
             provider_keys.want_check(row, ProviderKey.Check.LIST)
     return found

@@ -1,5 +1,6 @@
 """The page and the JSON API. The bodies and every error are described in docs/protocol.md."""
 
+import hashlib
 import re
 import uuid
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -54,6 +56,7 @@ EVENTS_PAGE = 1_000
 # With a padding of random length: nothing on the page can be guessed by its size.
 COMPRESS = GZipMiddleware(lambda request: HttpResponse())
 LARGE_PAGE_BYTES = 100_000
+MAX_INLINED_MODELS = 200
 
 
 @never_cache
@@ -65,9 +68,10 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     if person is not None and not person.is_guest:
         await guest_joins.arrive(person)
     shown = await _own_chat(person, chat_id) if chat_id is not None else None
-    config = await _page_config(person, shown)
-    if person is not None:
-        config["settings"] = settings_json(person, preferences_of_page(request))
+    row = preferences_of_page(request) if person is not None else None
+    config = await _page_config(person, shown, row.default_model if row else None)
+    if person is not None and row is not None:
+        config["settings"] = settings_json(person, row)
     context = {"config": config, "glimpse": glimpse.as_plain_text(config["glimpse"])}
     response = await sync_to_async(render)(request, "chat/page.html", context)
     await _compress(request, response)
@@ -96,7 +100,9 @@ async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
         raise Http404 from error
 
 
-async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any]:
+async def _page_config(
+    person: User | None, shown: Chat | None, chosen: str | None
+) -> dict[str, Any]:
     chat_id = shown.id if shown else None
     models, default = await _offered(person)
     # The cursor is read first: what happens between the two reads is then watched, not missed.
@@ -108,11 +114,20 @@ async def _page_config(person: User | None, shown: Chat | None) -> dict[str, Any
         **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
         "cursor": cursor,
         "glimpse": await _glimpse(person, shown) if person and shown else [],
-        "models": [paying.model_json(model) for model in models],
+        **_inlined(models, {default, shown.model if shown else None, chosen}),
         "default_model": default,
         "balance": await sync_to_async(balance_json)(person) if person else None,
         "ws_path": "/ws",
     }
+
+
+def _inlined(models: list[Model], needed: set[str | None]) -> dict[str, Any]:
+    """As many as a page may hold, and of the others those that are needed at once; the page asks
+    for all of them then."""
+    first = models[:MAX_INLINED_MODELS]
+    rest = [model for model in models[MAX_INLINED_MODELS:] if model.id in needed]
+    more = len(models) > MAX_INLINED_MODELS
+    return {"models": [paying.model_json(m) for m in first + rest], "models_more": more}
 
 
 async def _glimpse(person: User, shown: Chat) -> list[dict[str, Any]]:
@@ -303,9 +318,22 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("GET")
 async def models(request: HttpRequest) -> HttpResponse:
+    """All of them; 304 where the page has them. Ten keys have thousands: packed in a thread."""
     offered, default = await _offered(await _person(request))
+    return await sync_to_async(_models_answer, thread_sensitive=False)(request, offered, default)
+
+
+def _models_answer(request: HttpRequest, offered: list[Model], default: str | None) -> HttpResponse:
     shown = [paying.model_json(model) for model in offered]
-    return JsonResponse({"models": shown, "default": default})
+    body = orjson.dumps({"models": shown, "default": default})
+    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    response = HttpResponse(body, content_type="application/json")
+    response["Cache-Control"] = "private, no-cache"
+    response["ETag"] = etag
+    answer = get_conditional_response(request, etag=etag, response=response)
+    assert isinstance(answer, HttpResponse)  # It is None for none alone.
+    COMPRESS.process_response(request, answer)  # In place.
+    return answer
 
 
 # Private

@@ -117,7 +117,7 @@ export class Store {
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     keepTime();
-    if (this.models.peek().length === 0) this.#choice.load();
+    if (this.models.peek().length === 0 || this.#config.models_more) this.#choice.load();
   }
 
   /** Erase what this browser keeps of the person: they sign out, or were shut out. */

@@ -105,6 +105,7 @@ const said = spoken("chat", {
   chooseModel: "Choose a model",
   searchModels: "Search models",
   noModelFound: "No model matches.",
+  moreModels: { one: "{count} more model: search to find it.", other: "{count} more models: search to find them." },
   contextTokens: "{thousands}k context",
 
   you: "You",

@@ -6,14 +6,17 @@ import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
 const SEARCH_FROM = 6;
+const MOST_SHOWN = 300; // of thousands: more are found by searching
 
 export function ModelList({ models, selected, pick, close }) {
   const id = useId();
   const [query, setQuery] = useState("");
-  const [active, setActive] = useState(Math.max(0, models.findIndex((model) => model.id === selected)));
+  const all = withinReach(models, selected);
+  const [active, setActive] = useState(Math.max(0, all.findIndex((model) => model.id === selected)));
   const box = useRef(null);
   const words = wordsOf(query);
-  const found = models.filter((model) => hasAll(`${model.name} ${model.id} ${model.endpoint}`, words));
+  const matching = all.filter((model) => hasAll(`${model.name} ${model.id} ${model.endpoint}`, words));
+  const found = matching.slice(0, MOST_SHOWN);
   useLayoutEffect(() => {
     keepInView(box.current);
     box.current.querySelector("input, [role=listbox]").focus();
@@ -61,8 +64,15 @@ export function ModelList({ models, selected, pick, close }) {
           <span class="menu-group" aria-hidden="true">${group.label}</span>${options}</div>`;
       })}
     </div>
+    ${matching.length > found.length && html`<p class="meta menu-none" role="status">${text.moreModels(matching.length - found.length)}</p>`}
     ${found.length === 0 && html`<p class="meta menu-none" role="status">${text.noModelFound}</p>`}
   </div>`;
+}
+
+/** With the chosen one among those that are shown. */
+function withinReach(models, selected) {
+  const place = models.findIndex((model) => model.id === selected);
+  return place < MOST_SHOWN ? models : [models[place], ...models.toSpliced(place, 1)];
 }
 
 /** The models as they come, those of a person's own key under its name. */

@@ -1,0 +1,88 @@
+"""Somebody with as many keys, and as long lists, as one can have: what a page costs then."""
+
+import json
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts import provider_keys
+from accounts.key_check import Verdict
+from accounts.models import ProviderKey, User
+from chat import own_model_lists
+from chat.endpoints import Endpoint
+from chat.own_model_lists import ModelLists
+from chat.views import MAX_INLINED_MODELS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+KEYS, MODELS = 5, 100
+
+
+def saved(owner, label, count=MODELS):
+    verdict = Verdict(ProviderKey.Status.OK, [{"id": f"lab/m{n}"} for n in range(count)])
+    url = f"https://{label.lower()}.example/v1"
+    return provider_keys.save(owner, "custom", "sk-" + "x" * 30, verdict, label=label, base_url=url)
+
+
+@pytest.fixture
+def rows(redis_url):
+    owner = User.objects.create_user("alice@example.org", "x")
+    return [saved(owner, f"Lab{n}") for n in range(KEYS)]
+
+
+@pytest.fixture
+def client(rows):
+    client = Client()
+    client.force_login(rows[0].owner)
+    return client
+
+
+def config_of(page):
+    found = re.search(rb'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.S)
+    return json.loads(found[1])
+
+
+def test_a_page_holds_some_and_the_one_that_is_chosen(client, rows):
+    last = f"{provider_keys.endpoint_name(rows[-1])}/lab/m{MODELS - 1}"
+    client.patch("/api/settings", {"default_model": last}, "application/json")
+    config = config_of(client.get("/").content)
+    assert config["models_more"] and len(config["models"]) == MAX_INLINED_MODELS + 1
+    assert config["models"][-1]["id"] == last
+    assert len(client.get("/api/models").json()["models"]) >= KEYS * MODELS
+
+
+def test_lists_are_read_once(client, rows):
+    client.get("/")
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        client.get("/")
+        client.get("/api/models")
+    assert queries and not [q for q in queries if 'model_list"' in q["sql"]]
+    provider_keys.note_verdict(rows[0], Verdict(ProviderKey.Status.OK, [{"id": "lab/new"}]))
+    names = [model["id"] for model in client.get("/api/models").json()["models"]]
+    assert f"{provider_keys.endpoint_name(rows[0])}/lab/new" in names
+
+
+def test_a_list_that_the_page_has_is_not_sent_again(client, rows):
+    first = client.get("/api/models")
+    again = client.get("/api/models", headers={"If-None-Match": first["ETag"]})
+    assert again.status_code == 304 and not again.content
+    assert "no-cache" in first["Cache-Control"] and "private" in first["Cache-Control"]
+    provider_keys.remove(rows[0])
+    changed = client.get("/api/models", headers={"If-None-Match": first["ETag"]})
+    assert changed.status_code == 200
+
+
+def test_so_many_models_are_kept_and_those_used_last(rows):
+    lists = ModelLists(max_models=2 * MODELS)
+    endpoint = Endpoint("own", "https://lab.example/v1", "")
+    first = lists.of(rows[0], endpoint)
+    lists.of(rows[1], endpoint)
+    assert lists.of(rows[0], endpoint) is first
+    lists.of(rows[2], endpoint)
+    assert lists.of(rows[0], endpoint) is first
+    assert sum(map(len, lists._kept.values())) == 2 * MODELS
+    assert own_model_lists.MAX_KEPT_MODELS < 50_000

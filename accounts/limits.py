@@ -140,6 +140,12 @@ def take_notice_of_locked_codes(person: User) -> bool:
     return True
 
 
+def take_refused_webhook(group: str) -> None:
+    """A call that is not Stripe's, of which a record is kept. Sync."""
+    take("LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", group)
+    take("LIMIT_REFUSED_WEBHOOKS_PER_HOUR_SITE", "site")
+
+
 def take_upload(person: User) -> None:
     """A file that is sent to be kept. Sync."""
     take("LIMIT_UPLOADS_PER_HOUR_USER", person.id.hex)

@@ -57,9 +57,7 @@ async def refuse_too_large(request: HttpRequest) -> HttpResponse:
 async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> HttpResponse:
     """Note it, unless somebody fills the log with such calls; and say what is wrong with it."""
     try:
-        await sync_to_async(limits.take)(
-            "LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", address_group(address)
-        )
+        await sync_to_async(limits.take_refused_webhook)(address_group(address))
     except LimitReached as limit:
         return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers=limit.headers)
     try:

@@ -74,9 +74,9 @@ class Caller:
         body, headers = self.fake.signed(event, **signing)
         return self.post(body, headers.get("Stripe-Signature"))
 
-    def post(self, body, signature, path=WEBHOOK):
+    def post(self, body, signature, path=WEBHOOK, address="127.0.0.1"):
         headers = {} if signature is None else {"Stripe-Signature": signature}
-        client = Client(enforce_csrf_checks=True)
+        client = Client(enforce_csrf_checks=True, REMOTE_ADDR=address)
         return client.post(path, body, content_type="application/json", headers=headers)
 
 

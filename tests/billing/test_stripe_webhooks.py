@@ -443,6 +443,16 @@ def test_without_a_secret_nothing_is_accepted(caller, fake_stripe, payer, settin
     assert caller.call(event, secret="").status_code == HTTPStatus.BAD_REQUEST
 
 
+def test_forged_calls_from_many_addresses_are_held_up_together(caller, settings):
+    settings.LIMIT_REFUSED_WEBHOOKS_PER_HOUR_SITE = 2
+    statuses = []
+    for number in range(4):
+        answer = caller.post(b"{}", "t=1,v1=abc", address=f"192.0.2.{number}")
+        statuses.append(answer.status_code)
+    assert statuses == [400, 400, 429, 429]
+    assert len(logged()) == 2
+
+
 def test_who_fills_the_log_with_forged_calls_is_held_up(caller, fake_stripe, settings):
     settings.LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS = 2
     statuses = [caller.post(b"{}", "t=1,v1=abc").status_code for _ in range(4)]

@@ -1,0 +1,228 @@
+"""Guests with bad intentions, each of whom does one thing as often as it goes.
+
+    python tests/crash/attackers.py NAME URL SECONDS
+
+In a process of their own, with a low priority: what is measured is what they do to the server, not
+to the people's clients beside them. Each prints a line of JSON: how often it got its way, and how
+often it was refused.
+"""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import sys
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import httpx2
+import websockets
+from PIL import Image
+
+QUICK = "[[tokens=4]] Hello"
+MODEL = "openai/script/known"
+PARTS = 20_000
+CONTROL = "\x01"
+
+
+class Guest:
+    def __init__(self, url, done):
+        self.url, self.done = url, done
+        self.http = httpx2.AsyncClient(base_url=url, timeout=60, verify=False)
+
+    async def __aenter__(self):
+        await self.http.get("/")
+        return self
+
+    async def __aexit__(self, *_):
+        await self.http.aclose()
+
+    async def command(self, method, path, **content):
+        jar = self.http.cookies
+        headers = {"X-CSRFToken": jar.get("csrftoken", ""), "Origin": self.url}
+        try:
+            answer = await self.http.request(method, path, headers=headers, **content)
+        except httpx2.TransportError:
+            self.done["cut off"] += 1
+            return None
+        self.done["refused" if answer.status_code >= 400 else "done"] += 1
+        return answer
+
+    async def begin(self, text=QUICK, chat=None, parent=None):
+        chat, message = chat or str(uuid.uuid4()), str(uuid.uuid4())
+        body = {"id": message, "text": text, "model": MODEL, "parent": parent}
+        answer = await self.command("POST", f"/api/chats/{chat}/messages", json=body)
+        return chat, message, answer
+
+    def socket(self):
+        cookie = "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+        return websockets.connect(
+            self.url.replace("http", "ws", 1) + "/ws",
+            additional_headers={"Cookie": cookie},
+            origin=self.url,
+            max_size=None,
+            compression=None,
+            ping_interval=None,
+        )
+
+
+def times_up(until):
+    return time.monotonic() >= until
+
+
+async def sockets_that_never_read(guest, until):
+    """Drafts are told to every page of a person: here to 32 that take nothing."""
+    await guest.begin()
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(32):
+            with contextlib.suppress(OSError, websockets.WebSocketException):
+                socket = await stack.enter_async_context(guest.socket())
+                socket.transport.pause_reading()
+        while not times_up(until):
+            body = {"chat": None, "text": uuid.uuid4().hex * 6_000, "pastes": [], "age_ms": 0}
+            await guest.command("PUT", "/api/drafts", json=body)
+
+
+async def pings(guest, until):
+    await guest.begin()
+    while not times_up(until):
+        with contextlib.suppress(OSError, websockets.WebSocketException):
+            async with guest.socket() as socket:
+                while not times_up(until):
+                    for _ in range(200):
+                        await socket.send('{"type":"ping"}')
+                    guest.done["done"] += 200
+                    await asyncio.sleep(0)
+        guest.done["cut off"] += 1
+        await asyncio.sleep(0.1)
+
+
+async def acks_of_everything(guest, until):
+    """Says that all was read, and reads nothing, while a long answer is written."""
+    text = "[[tokens=20000]] Go on"
+    chat, _, _ = await guest.begin(text)
+    while not times_up(until):
+        with contextlib.suppress(OSError, websockets.WebSocketException):
+            async with guest.socket() as socket:
+                await socket.send(json.dumps({"type": "follow", "chat": chat, "after": None}))
+                socket.transport.pause_reading()
+                while not times_up(until):
+                    await socket.send('{"type":"ack","bytes":1152921504606846976}')
+                    await asyncio.sleep(0.01)
+        guest.done["cut off"] += 1
+        await asyncio.sleep(0.1)
+
+
+async def forms_of_many_parts(guest, until):
+    mark = "x"
+    part = f'--{mark}\r\nContent-Disposition: form-data; name=""\r\n\r\n\r\n'
+    body = (part * PARTS + f"--{mark}--\r\n").encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+    while not times_up(until):
+        with contextlib.suppress(httpx2.TransportError):
+            answer = await guest.http.post("/account/login/", content=body, headers=headers)
+            guest.done["refused" if answer.status_code >= 400 else "done"] += 1
+
+
+async def half_heads(guest, until):
+    """A thousand connections that each send half of a request."""
+    parts = urlsplit(guest.url)
+    held = []
+    while not times_up(until):
+        while len(held) < 1_000 and not times_up(until):
+            try:
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+                writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ")
+                held.append(writer)
+                guest.done["done"] += 1
+            except OSError:
+                guest.done["cut off"] += 1
+        await asyncio.sleep(0.5)
+        held = [writer for writer in held if not writer.transport.is_closing()]
+    for writer in held:
+        writer.close()
+
+
+async def branches_of_a_heavy_chat(guest, until):
+    """Characters that cost six bytes each, and branches over all of them."""
+    chat, parent, _ = await guest.begin()
+    messages = [parent]
+    while not times_up(until):
+        if len(messages) < 40:
+            text = QUICK + CONTROL * 190_000
+            _, message, answer = await guest.begin(text, chat, messages[-1])
+            if answer is not None and answer.status_code == 202:
+                messages.append(message)
+        choice = {"message": messages[len(messages) // 2]}
+        await guest.command("POST", f"/api/chats/{chat}/branch", json=choice)
+
+
+async def instructions(guest, until):
+    chat, _, _ = await guest.begin()
+    while not times_up(until):
+        body = {"instructions": uuid.uuid4().hex * 200}
+        await guest.command("PATCH", f"/api/chats/{chat}", json=body)
+
+
+async def pictures(guest, until):
+    """Small to send, large to decode."""
+    out = io.BytesIO()
+    Image.new("RGB", (8_000, 4_900)).save(out, "WEBP", lossless=True, method=0)
+    await guest.begin()
+    while not times_up(until):
+        files = {"picture": ("a.webp", out.getvalue(), "image/webp")}
+        await guest.command("POST", "/api/settings/picture", files=files)
+
+
+async def endless_answers(guest, until):
+    """As long as an answer may be, of one guest after another."""
+    while not times_up(until):
+        async with Guest(guest.url, guest.done) as another:
+            chat, _, answer = await another.begin("[[tokens=200000&per_chunk=50]] Go on")
+            await asyncio.sleep(1)
+            if answer is not None and answer.status_code == 202:
+                reply = answer.json()["reply"]
+                await another.command("POST", f"/api/chats/{chat}/replies/{reply}/stop", json={})
+
+
+ATTACKS = {
+    attack.__name__: attack
+    for attack in (
+        sockets_that_never_read,
+        pings,
+        acks_of_everything,
+        forms_of_many_parts,
+        half_heads,
+        branches_of_a_heavy_chat,
+        instructions,
+        pictures,
+        endless_answers,
+    )
+}
+
+
+async def main(name, url, seconds):
+    done = Counter()
+    until = time.monotonic() + seconds
+    async with Guest(url, done) as guest:
+        attack = asyncio.create_task(ATTACKS[name](guest, until))
+        await asyncio.wait({attack}, timeout=seconds + 1)
+        if attack.done() and attack.exception():
+            done[repr(attack.exception())] += 1
+        # At once, as attackers leave: no socket is closed in good order.
+        sys.stdout.write(json.dumps(done) + "\n")
+        sys.stdout.flush()
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))

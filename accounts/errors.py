@@ -2,6 +2,8 @@
 
 AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
+├── StorageFull       413  no more of this person's may be stored
+├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
 ├── SignInFirst       401  nobody is there whose it could be
@@ -22,8 +24,16 @@ AccountsError
 """
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.utils.translation import gettext, gettext_noop, ngettext
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Room comes back when something is erased, or an operator sees to it.
+BUSY_RETRY_AFTER_S = 30
 
 
 class AccountsError(Exception):
@@ -55,6 +65,40 @@ class LimitReached(AccountsError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class StorageFull(AccountsError):
+    """`person` is whose budget it is; None is a visitor, who would be a guest."""
+
+    code = "storage_full"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, person: "User | None" = None) -> None:
+        hours = {"time": spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))}
+        if person is None or person.is_guest:
+            said = gettext(
+                "You have stored as much as a guest can. Sign up for more room, or delete chats: "
+                "they make room after %(time)s."
+            )
+        else:
+            said = gettext(
+                "You have stored as much as an account can. Delete chats that you no longer need: "
+                "they make room after %(time)s."
+            )
+        super().__init__(said % hours)
+
+
+class StorageBusy(AccountsError):
+    code = "storage_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = gettext_noop(
+        "There is little room left on this site, so nothing new is taken right now. "
+        "Your text is not lost: try again later."
+    )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(BUSY_RETRY_AFTER_S)}
 
 
 class Suspended(AccountsError):

@@ -52,7 +52,7 @@ def take(limit: str, who: str) -> None:
 
 def forget(whos: Iterable[str]) -> None:
     """Drop what was counted for these; what could not be dropped goes with its window. Sync."""
-    limits = [name for name in dir(settings) if name.startswith("LIMIT_")]
+    limits = [name for name in dir(settings) if re.match(r"LIMIT_\w+_PER_", name)]
     try:
         for who in filter(None, whos):
             for limit in limits:  # One by one: in a cluster each is somewhere else.

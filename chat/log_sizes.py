@@ -6,9 +6,7 @@ is first asked for, and here, so that nobody has to wait for it: some people at 
 
 import uuid
 
-import redis.asyncio
 from asgiref.sync import sync_to_async
-from django.conf import settings
 
 from accounts.models import User
 from streams.log import get_log
@@ -33,19 +31,18 @@ class LogCount:
         """One step. Who was not counted to the end is gone on with in the next."""
         if self._after is None:
             return
-        async with redis.asyncio.from_url(settings.REDIS_URL) as client:
-            mark = f"{settings.STREAMS_PREFIX}:{{sizes}}:counted"
-            if self._after == FIRST and await client.exists(mark):
-                self._after = None
+        sizes = get_log().sizes
+        if self._after == FIRST and await sizes.are_whole():
+            self._after = None
+            return
+        people = await sync_to_async(_people_after)(self._after)
+        for person in people:
+            if not await sizes.count(person.stream, STEPS):
                 return
-            people = await sync_to_async(_people_after)(self._after)
-            for person in people:
-                if not await get_log().sizes.count(person.stream, STEPS):
-                    return
-                self._after = person.id
-            if not people:
-                await client.set(mark, 1)
-                self._after = None
+            self._after = person.id
+        if not people:
+            await sizes.note_all_whole()
+            self._after = None
 
 
 def _people_after(place: uuid.UUID) -> list[User]:

@@ -19,6 +19,7 @@ from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower, SkipChat
 from .keys import stream_keys, valid_cursor, valid_name
+from .memory import Memory
 from .pipe import Pipe, Script
 from .reader import PAGE, PAGE_ENTRIES, Reader
 from .sizes import COUNT, RESERVE, Sizes
@@ -65,6 +66,7 @@ class Log:
         self._writer = Writer(self._append_pipe, prefix=prefix)
         self._reader = Reader(self._read_pipe, prefix=prefix)
         self.sizes = Sizes(self._read_pipe, prefix=prefix)
+        self.memory = Memory(self._read_pipe)
         self._follower = Follower(
             url,
             self._live_pipe,

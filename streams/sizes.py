@@ -29,6 +29,7 @@ STEP_ENTRIES = 500
 STEP_BYTES = 500_000
 # Longer than an append is waited for.
 RESERVED_FOR_MS = 60_000
+ALL_WHOLE = "{sizes}:counted"
 
 Full = Literal["", "log", "chat"]
 
@@ -91,6 +92,14 @@ class Sizes:
             if steps is not None:
                 steps -= 1
         return False
+
+    async def are_whole(self) -> bool:
+        """Whether somebody has noted that every log is counted."""
+        found: int = await self._pipe.execute("EXISTS", f"{self._prefix}:{ALL_WHOLE}")
+        return found == 1
+
+    async def note_all_whole(self) -> None:
+        await self._pipe.execute("SET", f"{self._prefix}:{ALL_WHOLE}", 1)
 
     async def reserve(self, stream: str, claim: Claim, *, most: int, most_of_chat: int) -> Full:
         """Set the bytes aside; "" when they fit, else what is full: then nothing is set aside.

@@ -2,6 +2,7 @@
 
 AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
+│   └── LimitUnknown  503  what was counted cannot be read now
 ├── StorageFull       413  no more of this person's may be stored
 ├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
@@ -32,6 +33,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 if TYPE_CHECKING:
     from accounts.models import User
 
+RETRY_AFTER_S = 5
 # Room comes back when something is erased, or an operator sees to it.
 BUSY_RETRY_AFTER_S = 30
 
@@ -65,6 +67,19 @@ class LimitReached(AccountsError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class LimitUnknown(LimitReached):
+    """What costs money or room is refused while nobody can tell how often it was done."""
+
+    code = "limit_unknown"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        AccountsError.__init__(
+            self, gettext("This cannot be done right now. Try again in a moment.")
+        )
+        self.retry_after_s = RETRY_AFTER_S
 
 
 class StorageFull(AccountsError):

@@ -61,7 +61,7 @@ async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> 
             "LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", address_group(address)
         )
     except LimitReached as limit:
-        return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers=limit.headers)
+        return HttpResponse(status=limit.status, headers=limit.headers)
     try:
         await stripe_webhooks.note_refusal(refused, body, address)
     except StreamsError:

@@ -89,7 +89,6 @@ class StorageFull(AccountsError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
     def __init__(self, person: "User | None" = None) -> None:
-        hours = {"time": spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))}
         if person is None or person.is_guest:
             said = gettext(
                 "You have stored as much as a guest can. Sign up for more room, or delete chats: "
@@ -100,7 +99,7 @@ class StorageFull(AccountsError):
                 "You have stored as much as an account can. Delete chats that you no longer need: "
                 "they make room after %(time)s."
             )
-        super().__init__(said % hours)
+        super().__init__(said % {"time": room_after()})
 
 
 class StorageBusy(AccountsError):
@@ -231,6 +230,11 @@ class Leaving(AccountsError):
     code = "leaving"
     status = HTTPStatus.FORBIDDEN
     message = gettext_noop("This account is about to be deleted. Open Holdfast to keep it.")
+
+
+def room_after() -> str:
+    """How long after its deletion a chat makes room, in words."""
+    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))
 
 
 def spoken_time(seconds: int) -> str:

@@ -5,6 +5,7 @@ bound on new text, not on reading, deleting, signing in or exporting; an answer 
 written to its end.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,11 +14,14 @@ from django.conf import settings
 
 from accounts.errors import StorageBusy, StorageFull
 from accounts.models import User
+from streams.errors import StreamsError
 from streams.log import get_log
 
 # Calls of count.lua that one request waits for, where the log is an old one: half a second at most.
 # What is not counted by then is counted by a worker, and the person may write until it is.
 COUNT_STEPS = 100
+# A page that only tells how much is stored waits no longer for Redis.
+PAGE_WAITS_S = 1.0
 
 # Bytes of a person outside of their log. Sync.
 others: list[Callable[[User], int]] = []
@@ -41,8 +45,18 @@ def budget_of(person: User) -> int:
     return budget
 
 
+async def stored_for_page(person: User) -> Stored | None:
+    """None while it cannot be told."""
+    try:
+        async with asyncio.timeout(PAGE_WAITS_S):
+            await get_log().sizes.count(person.stream, COUNT_STEPS)
+            return await stored_by(person)
+    except (StreamsError, TimeoutError):
+        return None
+
+
 async def stored_by(person: User) -> Stored:
-    await get_log().sizes.count(person.stream, COUNT_STEPS)
+    """As far as it is counted."""
     size = await get_log().sizes.of(person.stream)
     return Stored(size.total + await sync_to_async(bytes_elsewhere)(person), budget_of(person))
 

@@ -1,6 +1,7 @@
 """What a person may store: refused before anything is written, and what goes on all the same."""
 
 import asyncio
+import re
 import uuid
 from http import HTTPStatus
 
@@ -14,7 +15,7 @@ from chat import events as ev
 from chat import storage as room
 from chat.models import Chat, Draft, Reply
 from streams.keys import stream_keys
-from streams.log import get_log
+from streams.log import close_log, get_log
 from streams.sizes import KNOWN_ID_BYTES, claim_for
 from tests.chat.conftest import MODEL, Person
 from tests.chat.test_drafts import put
@@ -205,6 +206,25 @@ async def test_drafts_count_as_they_are_stored(no_worker, alice, settings):
     assert (await storage.stored_by(user)).used == before
     assert (await Draft.objects.aget(chat=alice.chat)).size_bytes == 0
     assert (await send(alice)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_the_settings_say_how_much_is_stored_and_how_to_make_room(writer, settings):
+    await send(writer, body("x" * 100_000))
+    setattr(settings, writer.budget, 20 * 2**20)
+    page = (await writer.client.get("/settings")).content.decode()
+    [said] = re.findall(r"<p[^>]* data-stored>(.*?)</p>", page)
+    said = said.replace("\xa0", " ")
+    assert said.startswith("Stored: 198.") and " KB of 20.0 MB. " in said
+    assert "Chats that you delete make room after 24 hours." in said
+    assert ("Sign up</a> for more room." in said) == writer.budget.endswith("GUEST")
+
+
+async def test_the_settings_open_while_redis_is_away(no_worker, writer, settings):
+    await close_log()
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    page = await writer.client.get("/settings")
+    assert page.status_code == HTTPStatus.OK
+    assert b"data-stored" not in page.content
 
 
 # One chat

@@ -2,6 +2,9 @@
 
 AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
+│   └── LimitUnknown  503  what was counted cannot be read now
+├── StorageFull       413  no more of this person's may be stored
+├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
 ├── SignInFirst       401  nobody is there whose it could be
@@ -22,8 +25,17 @@ AccountsError
 """
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.utils.translation import gettext, gettext_noop, ngettext
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+RETRY_AFTER_S = 5
+# Room comes back when something is erased, or an operator sees to it.
+BUSY_RETRY_AFTER_S = 30
 
 
 class AccountsError(Exception):
@@ -55,6 +67,52 @@ class LimitReached(AccountsError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class LimitUnknown(LimitReached):
+    """What costs money or room is refused while nobody can tell how often it was done."""
+
+    code = "limit_unknown"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self) -> None:
+        AccountsError.__init__(
+            self, gettext("This cannot be done right now. Try again in a moment.")
+        )
+        self.retry_after_s = RETRY_AFTER_S
+
+
+class StorageFull(AccountsError):
+    """`person` is whose budget it is; None is a visitor, who would be a guest."""
+
+    code = "storage_full"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, person: "User | None" = None) -> None:
+        if person is None or person.is_guest:
+            said = gettext(
+                "You have stored as much as a guest can. Sign up for more room, or delete chats: "
+                "they make room after %(time)s."
+            )
+        else:
+            said = gettext(
+                "You have stored as much as an account can. Delete chats that you no longer need: "
+                "they make room after %(time)s."
+            )
+        super().__init__(said % {"time": room_after()})
+
+
+class StorageBusy(AccountsError):
+    code = "storage_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = gettext_noop(
+        "There is little room left on this site, so nothing new is taken right now. "
+        "Your text is not lost: try again later."
+    )
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(BUSY_RETRY_AFTER_S)}
 
 
 class Suspended(AccountsError):
@@ -172,6 +230,11 @@ class Leaving(AccountsError):
     code = "leaving"
     status = HTTPStatus.FORBIDDEN
     message = gettext_noop("This account is about to be deleted. Open Holdfast to keep it.")
+
+
+def room_after() -> str:
+    """How long after its deletion a chat makes room, in words."""
+    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))
 
 
 def spoken_time(seconds: int) -> str:

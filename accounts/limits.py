@@ -4,8 +4,8 @@ A limit is a setting that says all about itself: LIMIT_SENDS_PER_MINUTE_GUEST is
 guest has in any minute; 0 is no limit. The windows slide and are exact (lua/sliding_window.lua).
 Each is one key in Redis, at most as long as its limit, that is gone when its window has passed.
 
-While Redis is away nothing is limited: sends then fail at the log anyway, and a fault of ours
-must not lock people out.
+While Redis is away, or too full to count, what costs money or room is refused: LimitUnknown.
+Signing in and reading go on unlimited (OPEN): a fault of ours must not lock people out.
 """
 
 import functools
@@ -21,18 +21,28 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts.errors import LimitReached
+from accounts.errors import LimitReached, LimitUnknown
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
+# What may be done while it cannot be counted.
+OPEN = {
+    "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS",
+    "LIMIT_SIGN_INS_PER_HOUR_NAME",
+    "LIMIT_SEARCHES_PER_MINUTE_USER",
+    "LIMIT_SOCKETS_PER_MINUTE_ADDRESS",
+    "LIMIT_SOCKETS_PER_MINUTE_USER",
+    "LIMIT_POLLS_PER_MINUTE_USER",
+}
 WINDOWS_MS = {"MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 REDIS_TIMEOUT_S = 2.0
 SCRIPT = (Path(__file__).parent / "lua" / "sliding_window.lua").read_text(encoding="utf-8")
 
 
 def take(limit: str, who: str) -> None:
-    """Count one against the limit of that name. Raises LimitReached, and counts nothing then. Sync.
+    """Count one against the limit of that name. Raises LimitReached, and counts nothing then, or
+    LimitUnknown, which is one too. Sync.
 
     `who` is the group of an address or the id of a person; only its digest is kept.
     """
@@ -43,8 +53,11 @@ def take(limit: str, who: str) -> None:
     client = _client(settings.REDIS_URL)
     try:
         wait_ms = client.register_script(SCRIPT)(keys=[key], args=[allowed, window_ms(limit)])
-    except redis.RedisError:
-        logger.warning("Redis is away: %s is not applied", limit, exc_info=True)
+    except redis.RedisError as error:
+        if limit not in OPEN:
+            logger.warning("Redis does not count: what %s limits is refused", limit, exc_info=True)
+            raise LimitUnknown from error
+        logger.warning("Redis does not count: %s is not applied", limit, exc_info=True)
         return
     if wait_ms:
         raise LimitReached(math.ceil(int(wait_ms) / 1000))
@@ -52,7 +65,7 @@ def take(limit: str, who: str) -> None:
 
 def forget(whos: Iterable[str]) -> None:
     """Drop what was counted for these; what could not be dropped goes with its window. Sync."""
-    limits = [name for name in dir(settings) if name.startswith("LIMIT_")]
+    limits = [name for name in dir(settings) if re.match(r"LIMIT_\w+_PER_", name)]
     for who in filter(None, whos):
         for limit in limits:
             if not _forget(limit, who):

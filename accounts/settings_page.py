@@ -16,8 +16,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods
 
-from accounts import preferences, spanning
-from accounts.errors import AccountsError, PictureTooLarge, SettingsRefused
+from accounts import preferences, spanning, storage
+from accounts.errors import AccountsError, PictureTooLarge, SettingsRefused, room_after
 from accounts.models import Preferences, User
 from accounts.people import initials
 from accounts.settings_api import take_picture
@@ -93,6 +93,8 @@ async def _page(
         "max_name": preferences.MAX_NAME_CHARS,
         "max_instructions": preferences.MAX_INSTRUCTIONS_CHARS,
         "background_calls_possible": settings.BACKGROUND_CALLS,
+        "stored": await storage.stored_for_page(user),
+        "room_after": room_after(),
     }
     status = error.status if error else HTTPStatus.OK
     response = await sync_to_async(render)(

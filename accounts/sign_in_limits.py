@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -36,9 +35,7 @@ def limited_sign_in(view: View, name_field: str) -> View:
 
 
 def limit_page(request: HttpRequest, error: LimitReached) -> HttpResponse:
-    response = render(
-        request, "429.html", {"message": error.message}, status=HTTPStatus.TOO_MANY_REQUESTS
-    )
+    response = render(request, "429.html", {"message": error.message}, status=error.status)
     for name, value in error.headers.items():
         response[name] = value
     return response

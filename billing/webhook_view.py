@@ -59,7 +59,7 @@ async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> 
     try:
         await sync_to_async(limits.take_refused_webhook)(address_group(address))
     except LimitReached as limit:
-        return HttpResponse(status=HTTPStatus.TOO_MANY_REQUESTS, headers=limit.headers)
+        return HttpResponse(status=limit.status, headers=limit.headers)
     try:
         await stripe_webhooks.note_refusal(refused, body, address)
     except StreamsError:

@@ -7,7 +7,7 @@ class ChatConfig(AppConfig):
     verbose_name = _("Chats")
 
     def ready(self) -> None:
-        from accounts import spanning
+        from accounts import spanning, storage
         from accounts.suspension import on_suspended
         from billing import audit, chat_titles
         from chat import (
@@ -19,6 +19,7 @@ class ChatConfig(AppConfig):
         from chat.chats import titles_of
         from chat.model_choices import choices
         from chat.stops import stop_all_of, wake_for_join, wake_for_keys
+        from chat.storage import bytes_of_drafts
 
         if bills.check not in audit.checks:
             audit.checks.append(bills.check)
@@ -28,6 +29,8 @@ class ChatConfig(AppConfig):
         spanning.register(drafts.belongings)
         if choices not in spanning.model_lists:
             spanning.model_lists.append(choices)
+        if bytes_of_drafts not in storage.others:
+            storage.others.append(bytes_of_drafts)
         chat_titles.register(titles_of)
         if wake_for_join not in spanning.join_wakers:
             spanning.join_wakers.append(wake_for_join)

@@ -7,6 +7,7 @@ was lost) changes nothing that was asked after it, and the rows always agree wit
 was told.
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatNotFound, MessageNotFound
 from chat.models import Chat, Reply
+from chat.storage import is_full, room_for
 from chat.transcript import fold_entries, is_after
 from streams.log import get_log
 
@@ -57,11 +59,25 @@ async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeI
 async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
     """Tell the model what its owner wants in this chat, from the next answer on; "" for nothing.
 
-    The log alone holds it, so that every screen and every prompt read the same.
+    The log alone holds it, so that every screen and every prompt read the same. What it holds
+    already is not appended again; the row knows it by a digest, which is gone while a change is
+    under way, so that one that was cut off is made when it is asked for again.
     """
-    await sync_to_async(own_chat)(owner, chat_id)
+    digest = hashlib.sha256(instructions.encode()).hexdigest()
+    chat = await sync_to_async(own_chat)(owner, chat_id)
+    if chat.instructions_digest == digest:
+        return
+
+    def put(chat: Chat) -> list[str]:
+        chat.instructions_digest = digest
+        return ["instructions_digest"]
+
     event = ev.ChatInstructed(chat=str(chat_id), instructions=instructions)
-    await _append(owner, chat_id, event)
+    logged = ev.log_event(str(chat_id), event, str(uuid.uuid4()))
+    async with room_for(owner, chat_id, [logged]):
+        await Chat.objects.filter(id=chat_id).aupdate(instructions_digest="")
+        [entry] = await get_log().append(owner.stream, [logged])
+    await sync_to_async(_put)(owner, chat_id, "instructions", entry, put)
 
 
 async def pin(owner: User, chat_id: uuid.UUID, pinned: bool, change_id: ChangeId = None) -> None:
@@ -113,7 +129,8 @@ async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) ->
     It can be restored for CHAT_UNDO_HOURS.
     """
     chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
-    if change_id or chat.deleted_at is None:
+    # Each repetition under another id is an entry: of who has no room, the first alone.
+    if chat.deleted_at is None or (change_id and not await is_full(owner)):
         # Without an id: the deletion that follows the last restoring, however often it is asked.
         name = change_id or chat.set_by.get("deletion", "first")
         event_id = f"{chat_id}:deleted" if name == "first" else f"{chat_id}:deleted:{name}"
@@ -136,14 +153,17 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
 
     name = change_id or chat.set_by.get("deletion", "first")
     event = ev.ChatRestored(chat=str(chat_id))
-    entry = await _append(owner, chat_id, event, f"{chat_id}:restored:{name}")
+    entry = await _append_within(owner, chat_id, event, f"{chat_id}:restored:{name}")
     await sync_to_async(_put)(owner, chat_id, "deletion", entry, put)
 
 
 async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
-    """Note that the owner has seen what ended up to `until_ms`. Earlier marks change nothing."""
+    """Note that the owner has seen what ended up to `until_ms`. Earlier marks change nothing.
+
+    Where there is no room for the entry, other devices learn of it with their next page.
+    """
     seen_ms = await sync_to_async(_raise_read_mark)(owner, chat_id, until_ms)
-    if seen_ms is not None:
+    if seen_ms is not None and not await is_full(owner):
         event = ev.ChatRead(chat=str(chat_id), until_ms=seen_ms)
         await _append(owner, chat_id, event, f"{chat_id}:read:{seen_ms}")
 
@@ -158,15 +178,20 @@ async def _change(
 ) -> None:
     await sync_to_async(own_chat)(owner, chat_id)
     event_id = f"{chat_id}:{thing}:{change_id or uuid.uuid4()}"
-    entry = await _append(owner, chat_id, event, event_id)
+    entry = await _append_within(owner, chat_id, event, event_id)
     await sync_to_async(_put)(owner, chat_id, thing, entry, put)
 
 
-async def _append(
-    owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str | None = None
-) -> str:
+async def _append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
+    """As `_append`, if the owner has room for it. Raises StorageFull, StorageBusy."""
+    logged = ev.log_event(str(chat_id), event, event_id)
+    async with room_for(owner, chat_id, [logged], is_text=False):
+        return await _append(owner, chat_id, event, event_id)
+
+
+async def _append(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
     """The id of the entry: the first one's, when the event was appended before."""
-    logged = ev.log_event(str(chat_id), event, event_id or str(uuid.uuid4()))
+    logged = ev.log_event(str(chat_id), event, event_id)
     [entry] = await get_log().append(owner.stream, [logged])
     return entry
 

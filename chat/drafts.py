@@ -24,6 +24,7 @@ from accounts.sockets import group_of, tell_group
 from accounts.spanning import Belongings, ExportFile
 from chat.chats import own_chat
 from chat.models import Draft
+from chat.storage import require_room_for_draft
 
 # On a page; the ones written last. The others are asked for when their chats are opened.
 MAX_LISTED = 100
@@ -45,9 +46,18 @@ class Writing:
     tab: str
     seen_ms: int | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """As JSON, as its message would be stored."""
+        return len(orjson.dumps([self.text, self.pastes])) if self.text or self.pastes else 0
+
 
 async def write(owner: User, writing: Writing) -> dict[str, Any]:
-    """Keep it, unless a later one is kept; gives the one that is kept then. Raises ChatNotFound."""
+    """Keep it, unless a later one is kept; gives the one that is kept then.
+
+    Raises ChatNotFound and StorageFull.
+    """
+    await require_room_for_draft(owner, writing.chat, writing.size_bytes)
     kept, is_new = await sync_to_async(_keep)(owner, writing)
     said = draft_json(kept)
     if is_new:
@@ -108,7 +118,8 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
         if is_new:
             written_at = max(written_at, draft.written_at + timedelta(milliseconds=1))
             draft.text, draft.pastes, draft.written_at = writing.text, writing.pastes, written_at
-            draft.save(update_fields=["text", "pastes", "written_at"])
+            draft.size_bytes = writing.size_bytes
+            draft.save(update_fields=["text", "pastes", "size_bytes", "written_at"])
         mine.filter(text="", pastes=[], written_at__lt=now - EMPTY_KEPT).delete()
     return draft, is_new
 

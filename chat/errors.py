@@ -9,6 +9,7 @@ ChatError
 ├── NotPossibleNow        409  the answer is in a state that does not allow it
 ├── MessageTooLong        413
 ├── BodyTooLarge          413  more bytes than any request to this address has
+├── ChatFull              413  the chat is as long as one can be
 ├── ModelUnknown          422  the model is not in the catalogue
 ├── LogAway               503  the log cannot be written; what was placed is delivered later
 └── SearchTooSlow         503  the database took too long for it
@@ -78,6 +79,12 @@ class BodyTooLarge(ChatError):
     code = "body_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     message = gettext_noop("This is more than can be sent at once. Make it smaller and try again.")
+
+
+class ChatFull(ChatError):
+    code = "chat_full"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = gettext_noop("This chat is as long as one can be. Go on in a new chat.")
 
 
 class ModelUnknown(ChatError):

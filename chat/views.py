@@ -34,7 +34,7 @@ from accounts.models import User
 from accounts.people import person_json, require_person
 from accounts.preferences import settings_json
 from billing.statements import balance_json
-from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends
+from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends, storage
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
@@ -167,8 +167,10 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         parent=sends.read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
     )
-    user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
-    await outbox.deliver(reply, user.stream)
+    writer = await _writer(request)
+    async with storage.room_for_send(writer, chat_id, send.id, send.text):
+        user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
+        await outbox.deliver(reply, user.stream)
     accepted = {
         "chat": str(chat_id),
         "message": str(send.id),
@@ -189,6 +191,12 @@ async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
         guest = await sync_to_async(person_of_visitor)(request)
         if guest is None or str(guest.id) != person:
             raise NotSignedIn(_("You were signed out after this was written. Sign in to send it."))
+
+
+async def _writer(request: HttpRequest) -> User | None:
+    """Whose log it goes into, as `_place_for_visitor` finds them; None is a new guest."""
+    user = await request.auser()
+    return user if isinstance(user, User) else await sync_to_async(person_of_visitor)(request)
 
 
 def _place_for_visitor(request: HttpRequest, send: sends.Send, model: Model) -> tuple[User, Reply]:
@@ -235,8 +243,10 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     prompt_id = sends.read_uuid(body.get("parent"), "parent")
     model = await _known_model(user, body)
     await sync_to_async(_take_send)(request, user, reply_id)
-    reply = await sync_to_async(sends.place_regeneration)(user, chat_id, reply_id, prompt_id, model)
-    await outbox.deliver(reply, user.stream)
+    async with storage.room_for_regeneration(user, chat_id, reply_id):
+        place = sync_to_async(sends.place_regeneration)
+        reply = await place(user, chat_id, reply_id, prompt_id, model)
+        await outbox.deliver(reply, user.stream)
     return _accepted(reply)
 
 
@@ -245,8 +255,9 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
     """POST: go on with an answer that failed or was stopped, in the same message."""
     user = await signed_in(request)
     await sync_to_async(_take_send)(request, user, None)
-    reply = await sends.continue_answer(user, chat_id, reply_id)
-    await outbox.deliver(reply, user.stream)
+    async with storage.room_to_go_on(user, chat_id, reply_id):
+        reply = await sends.continue_answer(user, chat_id, reply_id)
+        await outbox.deliver(reply, user.stream)
     return _accepted(reply)
 
 

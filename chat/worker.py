@@ -27,6 +27,7 @@ from chat import bills, erasing, search_index, search_recut, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.ends import EndSweep, tell_end
 from chat.generation import Generation, Outcome
+from chat.log_sizes import LogCount
 from chat.models import Reply
 from chat.outbox import ANSWERS_QUEUE, deliver
 from chat.price_lists import note_prices
@@ -45,6 +46,7 @@ STOP_POLL_S = 1.0
 SWEEP_EVERY_S = 5.0
 EXPORT_POLL_S = 1.0
 ERASE_EVERY_S = 60.0
+COUNT_EVERY_S = 2.0
 SEARCHABLE_EVERY_S = 1.0
 BEAT_EVERY_S = 1.0
 HOLDS_EVERY_S = 30.0
@@ -86,6 +88,7 @@ class Worker:
         self._keys_wanted = asyncio.Event()
         self._holds_due_at = self._prices_due_at = 0.0
         self._ends = EndSweep(self._log)
+        self._log_count = LogCount()
         self._writing_thread = ThreadSensitiveContext() if own_threads else None
         self._ending_thread = ThreadSensitiveContext() if own_threads else None
 
@@ -112,6 +115,7 @@ class Worker:
                 (self._poll_stops, STOP_POLL_S),
                 (self._sweep, SWEEP_EVERY_S),
                 (self._sweep_ends, SWEEP_EVERY_S),
+                (self._count_logs, COUNT_EVERY_S),
                 (self._see_to_people, 0.0),
                 (accounts_chores.make_exports, EXPORT_POLL_S),
                 (erasing.erase_deleted_chats, ERASE_EVERY_S),
@@ -221,6 +225,10 @@ class Worker:
 
     async def _sweep_ends(self) -> None:
         await alone("ends", self._ends.run)
+
+    async def _count_logs(self) -> None:
+        if not self._log_count.is_done:
+            await alone("sizes", self._log_count.run)
 
     async def _see_to_people(self) -> None:
         """The chores of accounts: with every sweep, and at once when a guest joins an account."""

@@ -20,7 +20,7 @@ from chat.catalogue import get_catalogue, reset_catalogue
 from chat.endpoints import Endpoint, configured
 from chat.outbox import ANSWERS_QUEUE
 from config import data_folder, open_files
-from config.health import database_problem
+from config.health import database_problem, memory_problem
 from streams.checks import redis_messages
 from streams.inspect import RedisReport, inspect_redis
 from streams.queue import close_queues, get_queue
@@ -102,6 +102,12 @@ def _redis(report: RedisReport) -> list[Finding]:
             f"maxmemory-policy {report.eviction_policy or 'unknown'}; {used:.1f}{limit} MB held"
         )
         found.append(Finding("redis", "ok" if report.durable else "warning", text))
+    if problem := memory_problem(report.percent_used):
+        hint = (
+            "Give Redis more memory (HOLDFAST_REDIS_MAX_MEMORY_MB, or maxmemory of your own), "
+            "or lower what people may store (LIMIT_STORED_BYTES_...)."
+        )
+        found.append(Finding("redis", "warning", problem, hint))
     for message in redis_messages(report):
         level: Level = "problem" if message.is_serious() else "warning"
         found.append(Finding("redis", level, f"{message.msg} ({message.id})", str(message.hint)))

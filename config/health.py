@@ -14,7 +14,9 @@ from django.views.decorators.cache import never_cache
 
 from chat.outbox import ANSWERS_QUEUE
 from streams.checks import redis_messages
+from streams.errors import StreamsError
 from streams.inspect import ainspect_redis
+from streams.log import get_log
 from streams.queue import get_queue
 
 logger = logging.getLogger(__name__)
@@ -32,18 +34,42 @@ async def healthz(_request: HttpRequest) -> JsonResponse:
 
 @never_cache
 async def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 and "ready", or 503 and for each part what is wrong with it ("" = nothing)."""
+    """200 and "ready", or 503 and for each part what is wrong with it ("" = nothing).
+
+    "degraded" is 200 too: people can read, and restarting would mend nothing. `warnings` says why.
+    """
     reasons = await readiness()
-    ready = not any(reasons.values())
-    return JsonResponse(
-        {"status": "ready" if ready else "not ready", "reasons": reasons},
-        status=HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE,
-    )
+    if any(reasons.values()):
+        said = {"status": "not ready", "reasons": reasons}
+        return JsonResponse(said, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    if warnings := await _warnings():
+        return JsonResponse({"status": "degraded", "reasons": reasons, "warnings": warnings})
+    return JsonResponse({"status": "ready", "reasons": reasons})
 
 
 async def readiness() -> dict[str, str]:
     results = await asyncio.gather(*(_probe(name, probe) for name, probe in PROBES.items()))
     return dict(zip(PROBES, results, strict=True))
+
+
+async def _warnings() -> dict[str, str]:
+    try:
+        percent = await get_log().memory.percent()
+    except StreamsError:
+        return {}
+    problem = memory_problem(percent)
+    return {"redis": problem} if problem else {}
+
+
+def memory_problem(percent: float) -> str:
+    """What is refused while so much of Redis's maxmemory is used; "" = nothing."""
+    if percent >= settings.REDIS_PERCENT_FOR_ACCOUNTS:
+        refused = "new text is refused"
+    elif percent >= settings.REDIS_PERCENT_FOR_GUESTS:
+        refused = "new text of guests is refused"
+    else:
+        return ""
+    return f"{percent:.0f} % of its maxmemory is used: {refused}"
 
 
 async def _probe(name: str, probe: Probe) -> str:

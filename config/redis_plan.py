@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from django.conf import settings
 
 from config.child import Service
+from config.machine_memory import redis_max_bytes
 from streams.checks import redis_messages
 from streams.embedded import redis_command
 from streams.errors import EmbeddedRedisError
@@ -21,7 +22,8 @@ class RedisPlanError(Exception):
 def redis_service() -> Service:
     socket = unquote(settings.REDIS_URL.removeprefix("unix://"))
     try:
-        command = redis_command(settings.DATA_DIR, Path(socket))
+        max_bytes = redis_max_bytes(settings.REDIS_MAX_MEMORY_MB)
+        command = redis_command(settings.DATA_DIR, Path(socket), max_bytes)
     except EmbeddedRedisError as error:
         raise RedisPlanError(str(error)) from error
     return Service(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
+from environs import validate
 
 from config import languages
 from config.env import (
@@ -143,6 +144,15 @@ DATABASES = {"default": DATABASE}
 # --- Redis: REDIS_URL, else the embedded one, on a socket in the data folder ---
 REDIS_URL = env_secret(env, "REDIS_URL")
 EMBEDDED_REDIS = not REDIS_URL
+# `maxmemory` of the embedded one; 0 is a share of what this machine or container has.
+REDIS_MAX_MEMORY_MB = env.int(
+    "HOLDFAST_REDIS_MAX_MEMORY_MB", 0, validate=validate.Range(0, 100_000_000)
+)
+# Of `maxmemory`, from where on new text of guests is refused, and then of accounts. The rest is for
+# answers under way, sessions and queues.
+_PERCENT = validate.Range(1, 100)
+REDIS_PERCENT_FOR_GUESTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_GUESTS", 85, validate=_PERCENT)
+REDIS_PERCENT_FOR_ACCOUNTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_ACCOUNTS", 92, validate=_PERCENT)
 if EMBEDDED_REDIS:
     REDIS_URL = embedded_redis_url(DATA_DIR)
 CHANNEL_LAYERS = {

@@ -83,5 +83,12 @@ LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
     "LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", 20, validate=_COUNT
 )
 
+# --- What people may store, in bytes as they are stored; 0 is no bound (chat/storage.py) ---
+_BYTES = validate.Range(0, 2**50)
+LIMIT_STORED_BYTES_GUEST = env.int("LIMIT_STORED_BYTES_GUEST", 20 * 2**20, validate=_BYTES)
+LIMIT_STORED_BYTES_ACCOUNT = env.int("LIMIT_STORED_BYTES_ACCOUNT", 2**30, validate=_BYTES)
+# What has to be read to open a chat or to answer in it: its messages, without single tokens.
+LIMIT_CHAT_BYTES = env.int("LIMIT_CHAT_BYTES", 16 * 2**20, validate=_BYTES)
+
 # A check asks the provider: not a way to try out keys, or to look around on the network.
 LIMIT_KEY_CHECKS_PER_HOUR_USER = env.int("LIMIT_KEY_CHECKS_PER_HOUR_USER", 30, validate=_COUNT)

@@ -44,7 +44,8 @@ auto-aof-rewrite-percentage 100
 auto-aof-rewrite-min-size 64mb
 save ""
 
-# A log must not forget: a full Redis refuses writes.
+# A log must not forget: a full Redis refuses writes, and it is full before the machine is.
+maxmemory {max_bytes}
 maxmemory-policy noeviction
 """
 
@@ -70,8 +71,10 @@ def redis_url(data_dir: Path) -> str:
     return f"unix://{redis_socket(data_dir)}"
 
 
-def redis_command(data_dir: Path, socket: Path | None = None) -> list[str]:
+def redis_command(data_dir: Path, socket: Path | None = None, max_bytes: int = 0) -> list[str]:
     """The command that runs the embedded Redis on this data folder, in the foreground.
+
+    `max_bytes` is its `maxmemory`; 0 is none.
 
     Makes the folder (and that of `socket`, if it is elsewhere) and writes the configuration; starts
     nothing. The version is recorded before the server runs, so that even a first start that is cut
@@ -90,7 +93,7 @@ def redis_command(data_dir: Path, socket: Path | None = None) -> list[str]:
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
             private.chmod(0o700)  # also when it was made by something else
         config = folder / "redis.conf"
-        text = _CONFIG.format(socket=_quoted(socket), folder=_quoted(folder))
+        text = _CONFIG.format(socket=_quoted(socket), folder=_quoted(folder), max_bytes=max_bytes)
         config.write_text(text, encoding="ascii")
         if written_by is None or server.version > written_by:
             (folder / VERSION_FILE).write_text(dotted(server.version) + "\n")

@@ -9,6 +9,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from .memory import percent_of
+
 OLDEST_VERSION = (6, 2)
 TIMEOUT_S = 3.0
 
@@ -35,6 +37,11 @@ class RedisReport:
     used_memory_bytes: int | None = None
     max_memory_bytes: int | None = None
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def percent_used(self) -> float:
+        """Of maxmemory; 0 where there is none."""
+        return percent_of(self.used_memory_bytes or 0, self.max_memory_bytes or 0)
 
     @property
     def durable(self) -> bool:

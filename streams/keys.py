@@ -25,10 +25,13 @@ class StreamKeys:
     ids     event id -> entry id, for good, of events that are not parts
     told()  event id -> entry id of the chat's parts; goes when live() goes
     fences  name -> token
+    sizes   bytes stored: "total", of each chat "l:" (log) and "i:" (its index); "until" and "place"
+            while entries of an earlier release are not counted (sizes.py)
+    coming  bytes set aside for what is about to be appended; goes by itself
     wake    no key, but the pub/sub channel that is told of each append
     """
 
-    __slots__ = ("_tag", "fences", "ids", "log", "stream", "wake")
+    __slots__ = ("_tag", "coming", "fences", "ids", "log", "sizes", "stream", "wake")
 
     def __init__(self, prefix: str, stream: str) -> None:
         self._tag = f"{prefix}:{{{stream}}}"
@@ -36,6 +39,8 @@ class StreamKeys:
         self.log = f"{self._tag}:log"
         self.ids = f"{self._tag}:ids"
         self.fences = f"{self._tag}:fences"
+        self.sizes = f"{self._tag}:sizes"
+        self.coming = f"{self._tag}:coming"
         self.wake = f"{self._tag}:wake"
 
     def chat(self, chat: str) -> str:

@@ -19,8 +19,10 @@ from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower, SkipChat
 from .keys import stream_keys, valid_cursor, valid_name
+from .memory import Memory
 from .pipe import Pipe, Script
 from .reader import PAGE, PAGE_ENTRIES, Reader
+from .sizes import COUNT, RESERVE, Sizes
 from .writer import APPEND, RAISE_FENCE, Writer
 
 __all__ = [
@@ -56,12 +58,15 @@ class Log:
         timeout_ms: int = settings.STREAMS_APPEND_TIMEOUT_MS
         self._prefix = prefix
         # Three connections, so that neither a long replay nor a slow fsync holds up the live reads.
-        self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(APPEND, RAISE_FENCE))
-        self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=(PAGE, COMPACT, ERASE_CHAT))
+        writing, reading = (APPEND, RAISE_FENCE), (PAGE, COMPACT, ERASE_CHAT, COUNT, RESERVE)
+        self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=writing)
+        self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=reading)
         self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
         self._told_ms = max(MIN_TOLD_MS, 2 * timeout_ms)
         self._writer = Writer(self._append_pipe, prefix=prefix)
         self._reader = Reader(self._read_pipe, prefix=prefix)
+        self.sizes = Sizes(self._read_pipe, prefix=prefix)
+        self.memory = Memory(self._read_pipe)
         self._follower = Follower(
             url,
             self._live_pipe,
@@ -207,7 +212,7 @@ class Log:
         await self._read_pipe.execute("UNLINK", *of_chat)
         place: bytes | str | None = "-"
         while place is not None:
-            packed = ERASE_CHAT.call([names.log], chat, place, CHUNK_ENTRIES)
+            packed = ERASE_CHAT.call([names.log, names.sizes], chat, place, CHUNK_ENTRIES)
             place = await self._read_pipe.submit(packed)
 
     async def erase(self, stream: str) -> bool:
@@ -224,7 +229,7 @@ class Log:
         kinds = (names.chat, names.live, names.told)
         keys = [key(chat) for chat in chats for key in kinds]
         # The log goes last: if this is cut short, a second run still finds the chats.
-        keys += [names.ids, names.fences, names.log]
+        keys += [names.ids, names.fences, names.sizes, names.coming, names.log]
         removed = 0
         for start in range(0, len(keys), CHUNK_ENTRIES):
             some = keys[start : start + CHUNK_ENTRIES]

@@ -14,6 +14,7 @@ from .entries import Event, Fence
 from .errors import FencedError, InvalidNameError, StreamsError
 from .keys import stream_keys, valid_name
 from .pipe import Pipe, Script
+from .sizes import COSTS
 
 APPEND = Script("append")
 RAISE_FENCE = Script("raise_fence")
@@ -48,11 +49,12 @@ class Writer:
         if len(events) > MAX_EVENTS:
             raise ValueError(f"{len(events)} events in one append; {MAX_EVENTS} are allowed")
         names = stream_keys(self._prefix, stream)
-        keys = [names.log, names.fences]
+        keys = [names.log, names.fences, names.sizes]
         args: list[str | bytes | int] = [
             fence.name if fence else "",
             fence.token if fence else "",
             names.wake,
+            *COSTS,
         ]
         for event in events:
             chat = valid_name(event.chat)

@@ -1,15 +1,16 @@
 -- Appends events to one user's log. All or nothing: every refusal comes before the first write.
 --
--- KEYS: log, fences, then for each event its chat's index (chat: or live:) and the event ids that are
--- known there (ids, or those of the chat's parts)
--- ARGV: fence name ('' = none), fence token, wake channel, then six for each event:
+-- KEYS: log, fences, sizes, then for each event its chat's index (chat: or live:) and the event ids
+-- that are known there (ids, or those of the chat's parts)
+-- ARGV: fence name ('' = none), fence token, wake channel, bytes that an entry of the log, of an index
+--       and a known id cost besides their text, then six for each event:
 --       event id, chat, type, data, group ('' = not a part), whole ('' = the index stores data)
 -- Returns the entry id of each event. An event id that was appended before is not appended again;
 -- the id of its first entry is returned.
 --
 -- Nothing here asks what time it is. The ids of parts are dropped with the parts (compact.lua), which
 -- is after all who could repeat them have been told; the PERSIST undoes what that began.
-local log, fences = KEYS[1], KEYS[2]
+local log, fences, sizes = KEYS[1], KEYS[2], KEYS[3]
 
 if ARGV[1] ~= '' then
   local token = redis.call('HGET', fences, ARGV[1])
@@ -18,9 +19,15 @@ if ARGV[1] ~= '' then
   end
 end
 
-local entries, last, kept = {}, nil, nil
-for i = 3, #KEYS, 2 do
-  local a = 4 + (i - 3) * 3
+local entries, first, last, kept = {}, nil, nil, nil
+local grown, total = {}, 0
+local function count(field, bytes)
+  grown[field] = (grown[field] or 0) + bytes
+  total = total + bytes
+end
+
+for i = 4, #KEYS, 2 do
+  local a = 7 + (i - 4) * 3
   local index, ids = KEYS[i], KEYS[i + 1]
   local id, chat, kind, data, group, whole =
     ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
@@ -30,6 +37,8 @@ for i = 3, #KEYS, 2 do
       entry = redis.call('XADD', log, '*', 'c', chat, 't', kind, 'd', data)
       if whole == '' then whole = data end
       redis.call('XADD', index, entry, 't', kind, 'd', whole)
+      count('i:' .. chat, #whole + ARGV[5])
+      total = total + ARGV[6]
     else
       entry = redis.call('XADD', log, '*', 'c', chat, 't', kind, 'd', data, 'p', '')
       redis.call('XADD', index, entry, 't', kind, 'd', data, 'p', group)
@@ -38,15 +47,29 @@ for i = 3, #KEYS, 2 do
         kept = ids
       end
     end
+    count('l:' .. chat, #data + ARGV[4])
     redis.call('HSET', ids, id, entry)
-    last = entry
+    first, last = first or entry, entry
   end
   entries[#entries + 1] = entry
 end
 
+if not last then
+  return entries
+end
+
+for field, bytes in pairs(grown) do
+  redis.call('HINCRBY', sizes, field, bytes)
+end
+if redis.call('HINCRBY', sizes, 'total', total) == total then
+  -- The first count of this log. What an earlier release appended is counted later: count.lua.
+  local older = redis.call('XREVRANGE', log, '(' .. first, '-', 'COUNT', '1')[1]
+  if older then
+    redis.call('HSET', sizes, 'until', older[1])
+  end
+end
+
 -- The wake leaves Redis no earlier than the entries are safe: with appendfsync always, replies and
 -- pub/sub messages alike wait in output buffers until beforeSleep has written and synced the AOF.
-if last then
-  redis.call('PUBLISH', ARGV[3], last)
-end
+redis.call('PUBLISH', ARGV[3], last)
 return entries

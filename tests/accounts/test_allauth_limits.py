@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 import pytest
+import redis
 from django.core.cache import cache
 from django.test import Client
 
@@ -74,3 +75,21 @@ def test_one_address_makes_only_so_many_accounts_a_day(settings, mailbox):
         fields = {"email": f"somebody{number}@example.org", "password1": PASSWORD}
         statuses.append(Client().post("/account/signup/", fields).status_code)
     assert statuses == [HTTPStatus.FOUND, HTTPStatus.FOUND, HTTPStatus.TOO_MANY_REQUESTS]
+
+
+def test_signing_in_works_while_redis_is_full(alice, redis_url):
+    alice.emailaddress_set.create(email=alice.email, verified=True, primary=True)
+    client = Client()
+    with redis.Redis.from_url(redis_url) as full:
+        full.config_set("maxmemory", 1)
+        try:
+            assert client.get("/account/login/").status_code == HTTPStatus.OK
+            wrong = try_to_sign_in("198.51.100.1")
+            assert wrong.status_code == HTTPStatus.OK
+            fields = {"login": "alice@example.org", "password": "correct horse"}
+            signed_in = client.post("/account/login/", fields)
+            page = client.get("/settings/account")
+        finally:
+            full.config_set("maxmemory", 0)
+    assert signed_in.status_code == HTTPStatus.FOUND
+    assert page.status_code == HTTPStatus.OK

@@ -1,5 +1,6 @@
 """The limits, on real Redis."""
 
+import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import redis
 from django.test import Client
 
 from accounts import limits
-from accounts.errors import LimitReached, spoken_time
+from accounts.errors import LimitReached, LimitUnknown, spoken_time
 from accounts.models import User
 from config import settings as config_settings
 
@@ -102,16 +103,39 @@ def test_zero_is_no_limit(redis_url, settings):
     assert taken(times=50) == 50
 
 
-def test_while_redis_is_away_nobody_is_locked_out(settings):
-    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
+def test_while_redis_is_away_nobody_is_locked_out_and_nothing_that_costs_is_done(settings):
+    names = [name for name in dir(config_settings) if re.match(r"LIMIT_\w+_PER_", name)]
+    assert len(names) >= 10 and set(names) > limits.OPEN
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    assert taken(times=3) == 3
+    for name in names:
+        setattr(settings, name, 1)
+    for name in limits.OPEN:
+        limits.take(name, "somebody")
+        limits.take(name, "somebody")
+    for name in set(names) - limits.OPEN:
+        with pytest.raises(LimitUnknown) as refused:
+            limits.take(name, "somebody")
+        assert refused.value.status == HTTPStatus.SERVICE_UNAVAILABLE
+        assert refused.value.headers == {"Retry-After": "5"}
 
 
-def test_every_limit_says_its_window():
+def test_a_full_redis_counts_nothing_that_costs(redis_url, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = settings.LIMIT_SIGN_INS_PER_HOUR_NAME = 1
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(LimitUnknown):
+                limits.take(LIMIT, "somebody")
+            limits.take("LIMIT_SIGN_INS_PER_HOUR_NAME", "somebody")
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+def test_every_limit_says_its_window_or_its_unit():
     names = [name for name in dir(config_settings) if name.startswith("LIMIT_")]
-    assert len(names) >= 10
-    assert all(limits.window_ms(name) for name in names)
+    in_time = [name for name in names if "_BYTES" not in name]
+    assert len(in_time) >= 10
+    assert all(limits.window_ms(name) for name in in_time)
 
 
 @pytest.mark.parametrize(

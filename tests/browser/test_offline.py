@@ -215,6 +215,7 @@ REFUSALS = [
     (403, "suspended", "This account is suspended."),
     (409, "id_reused", "This id already names something else."),
     (413, "message_too_long", "This message is too long."),
+    (413, "storage_full", "You have stored as much as a guest can."),
     (429, "too_many_requests", "That was too often."),
 ]
 
@@ -248,6 +249,31 @@ def test_what_is_refused_later_stays_with_the_reason_and_a_way_out(
     expect(alice.answers).to_have_count(3)
     alice.ended()
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} 0", f"{QUICK} {mark} 1"]
+
+
+def test_a_chat_that_is_full_leads_to_a_new_one_with_the_text(stack, new_context, fake_model, shot):
+    alice = ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
+    alice.ask(f"{QUICK} Hello")
+    sentence = "This chat is as long as one can be. Go on in a new chat."
+    body = json.dumps({"error": {"code": "chat_full", "message": sentence}})
+    alice.page.route(
+        f"**/api/chats/{alice.page.url[-36:]}/messages",
+        lambda route: route.fulfill(status=413, body=body, content_type="application/json"),
+    )
+    mark = f"{QUICK} {uuid.uuid4()}"
+    alice.send(mark)
+    refused = alice.questions.nth(1)
+    expect(refused).to_contain_text(f"Not sent. {sentence}")
+    alice.page.reload()
+    expect(refused).to_contain_text(f"Not sent. {sentence}")
+    shot(alice.page, "chat-full")
+    refused.get_by_role("button", name="New chat").click()
+    expect(alice.page).to_have_url(alice.url + "/")
+    expect(alice.field).to_have_value(mark)
+    alice.ask(mark)
+    expect(alice.questions).to_have_count(1)
+    expect(alice.chats).to_have_count(2)
+    assert prompts_of(fake_model, mark) == [mark]
 
 
 def test_a_damaged_copy_is_read_again(alice):

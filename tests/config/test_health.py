@@ -1,12 +1,17 @@
 """/healthz and /readyz, in process: what each part being away makes of them."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
+import redis
 from django.core.checks import run_checks
 from django.test import AsyncClient
 
 from chat.outbox import ANSWERS_QUEUE
+from config import doctor
+from streams.inspect import inspect_redis
+from streams.log import close_log
 from streams.queue import close_queues, get_queue
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +45,28 @@ async def test_no_redis(worker, settings):
     status, why = await reasons()
     assert status == HTTPStatus.SERVICE_UNAVAILABLE
     assert "does not answer" in why["redis"]
+
+
+@pytest.mark.parametrize(
+    ("percent", "refused"), [(70, ""), (87, "new text of guests is"), (95, "new text is")]
+)
+async def test_a_redis_that_is_nearly_full_is_no_reason_to_be_replaced(
+    worker, redis_url, percent, refused
+):
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory", 100 * client.info("memory")["used_memory"] // percent)
+        try:
+            response = await AsyncClient().get("/readyz")
+            found = await asyncio.to_thread(doctor._redis, inspect_redis(redis_url))
+        finally:
+            client.config_set("maxmemory", 0)
+            await close_log()
+    assert response.status_code == HTTPStatus.OK
+    assert response.json()["status"] == ("degraded" if refused else "ready")
+    assert refused in response.json().get("warnings", {"redis": ""})["redis"]
+    warned = [one for one in found if "maxmemory is used" in one.text]
+    assert [one.level for one in warned] == (["warning"] if refused else [])
+    assert all(refused in one.text and "HOLDFAST_REDIS_MAX_MEMORY_MB" in one.hint for one in warned)
 
 
 async def test_the_process_itself_is_alive_all_the_same(settings):

@@ -244,6 +244,23 @@ test("taking one out of the line lets the next take its place", () => {
   assert.equal(ofChat(added(items, items[0]), "c").length, 1);
 });
 
+test("what there is no room for on the site waits and is sent again", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const answers = [{ error: { code: "storage_busy", retryAfterMs: 30_000 } }];
+  const { outbox, seen } = openTab(browser, answers);
+  outbox.add(message("hello"));
+  await rest();
+  assert.deepEqual(outbox.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "storage_busy"]]);
+  answers.push({ reply: "r1" });
+  mock.timers.tick(29_000);
+  await rest();
+  assert.equal(browser.state.requests.length, 1);
+  mock.timers.tick(31_000);
+  await rest();
+  assert.deepEqual(seen.sent, ["hello"]);
+});
+
 test("what waits for credit that is set aside goes out when there is some", async (t) => {
   setClock(t);
   const browser = setUpBrowser();

@@ -11,6 +11,12 @@ const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 const LIMIT_CODE = "too_many_requests";
 // There is credit, as soon as an answer that is being written has ended.
 export const CREDIT_HELD = "credit_held";
+// There is room again, when something was erased or the operator has seen to it.
+export const STORAGE_BUSY = "storage_busy";
+// The chat takes nothing more.
+export const CHAT_FULL = "chat_full";
+// Refusals after which a message that was written is sent again by itself.
+export const PASSING = new Set([CREDIT_HELD, STORAGE_BUSY]);
 
 /** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
 export class ApiError extends Error {
@@ -23,7 +29,7 @@ export class ApiError extends Error {
   }
 
   get isRetryable() {
-    if (this.code === LIMIT_CODE) return false;
+    if (this.code === LIMIT_CODE || this.code === STORAGE_BUSY) return false;
     return this.status === 0 || RETRYABLE_STATUSES.has(this.status);
   }
 }

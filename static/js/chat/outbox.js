@@ -2,7 +2,7 @@
 // again is the same send. They wait in the browser's store, which all tabs share and which outlives
 // them; within a chat they go out in order, from one tab at a time (a lock for each chat), and are
 // gone from the store once the server has them.
-import { CREDIT_HELD } from "./api.js";
+import { PASSING } from "./api.js";
 import { backoffMs } from "./backoff.js";
 import { uuid7 } from "./ids.js";
 import { added, chatsOf, nextOf, ofChat, refused, retried, settled, tried, withdrawn } from "./outbox_items.js";
@@ -168,7 +168,7 @@ export class Outbox {
       return true;
     } catch (error) {
       if (error.isRetryable === undefined) throw error;
-      const isForLater = error.isRetryable || error.code === CREDIT_HELD;
+      const isForLater = error.isRetryable || PASSING.has(error.code);
       await (isForLater ? this.#wait(item, error) : this.#refuse(item, error));
       return false;
     } finally {

@@ -1,5 +1,5 @@
 // Writing: the outbox and the drafts, and what happens to a text between them.
-import { api, CREDIT_HELD } from "./api.js";
+import { api, CHAT_FULL, PASSING } from "./api.js";
 import { Drafts } from "./drafts.js";
 import { uuid7 } from "./ids.js";
 import { Outbox } from "./outbox.js";
@@ -33,7 +33,7 @@ export class Sending {
       locks: navigator.locks ?? null,
       channel: globalThis.BroadcastChannel ? new BroadcastChannel(CHANNEL) : null,
       onSent: (item, response) => store.sent(item, response),
-      onWait: (error) => error.code !== CREDIT_HELD && store.connection.suspect(),
+      onWait: (error) => !PASSING.has(error.code) && store.connection.suspect(),
       onRefused: (item, error, isAlone) => this.#refused(item, error, isAlone),
     });
     effect(() => this.#showBegun(this.outbox.items.value));
@@ -49,6 +49,14 @@ export class Sending {
     const found = await this.outbox.withdraw(item.id);
     if (found) this.handBack(found.text);
     else this.#store.toasts.show(text.tooLate);
+  }
+
+  /** Take a message that its chat has no room for into a new chat. */
+  async moveToNewChat(item) {
+    const found = await this.outbox.withdraw(item.id);
+    if (!found) return this.#store.toasts.show(text.tooLate);
+    this.#store.openChat(null);
+    return this.handBack(found.text);
   }
 
   /** Take a message that is not sent yet away; it can be had back for a while. */
@@ -82,8 +90,10 @@ export class Sending {
 
   /** The text goes back to who has just written it; else it stays in its place, with the reason. */
   #refused(item, error, isAlone) {
-    this.#store.complain(error);
     const isHere = this.#store.chatId.peek() === item.chat;
+    // It stays in its place, which says why and leads on.
+    if (isHere && error.code === CHAT_FULL) return false;
+    this.#store.complain(error);
     const place = item.isNew ? null : item.chat;
     const written = this.drafts.get(item.chat);
     if (!isAlone || !isHere || joined(written) !== "" || joined(this.drafts.get(place)) !== "") return false;

@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal } from "../signals.js";
 import { addressOf, chatInAddress } from "./address.js";
 import { Answers } from "./answers.js";
-import { api, CREDIT_HELD, readWhole } from "./api.js";
+import { api, CHAT_FULL, CREDIT_HELD, readWhole } from "./api.js";
 import { ChatList, startTitle } from "./chat_list.js";
 import { keepTime } from "./clock.js";
 import { Commands } from "./commands.js";
@@ -166,9 +166,10 @@ export class Store {
     this.#dispatch(content, { edit: true, parent: message.parent });
   }
 
-  /** Say why something was refused: where credit is short, with the ways out of it. */
+  /** Say why something was refused: where credit is short, or the chat is full, with the ways out of it. */
   complain(error) {
-    if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true });
+    const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openChat(null) } : {};
+    if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true, ...way });
   }
 
   // What the outbox tells

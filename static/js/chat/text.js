@@ -113,6 +113,7 @@ const said = spoken("chat", {
   sending: "Sending…",
   notSentYet: "Not sent yet: waiting for the connection.",
   waitsForCredit: "Not sent yet: your credit is set aside for answers still being written.",
+  waitsForRoom: "Not sent yet: there is little room left on this site. It is sent when there is more.",
   heldBack: "Not sent yet: waits for the message before it.",
   notSent: "Not sent. {reason}",
   sendNow: "Try now",

@@ -1,0 +1,36 @@
+"""How much memory this machine, or the container it is, gives us; the standard library only."""
+
+import os
+from pathlib import Path
+
+# Of all that there is; the rest is for web, workers, the database, and the copy of what changes
+# while Redis writes its file anew.
+REDIS_SHARE = 0.6
+# Of a container or service; version 2 of control groups, then version 1.
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+
+
+def redis_max_bytes(setting_mb: int, groups: Path = CONTROL_GROUPS) -> int:
+    """`maxmemory` for the embedded Redis: what the operator set, else a share of what there is."""
+    if setting_mb:
+        return setting_mb * 1_000_000
+    return int(REDIS_SHARE * memory_bytes(groups))
+
+
+def memory_bytes(groups: Path = CONTROL_GROUPS) -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_limits(groups)])
+
+
+def _limits(groups: Path) -> list[int]:
+    """Those that are set: of a group without one, version 2 says "max", version 1 a huge number."""
+    found = []
+    for name in _LIMITS:
+        try:
+            text = (groups / name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit() and int(text) > 0:
+            found.append(int(text))
+    return found

@@ -1,0 +1,354 @@
+"""What a person may store: refused before anything is written, and what goes on all the same."""
+
+import asyncio
+import re
+import uuid
+from http import HTTPStatus
+
+import pytest
+import redis
+from asgiref.sync import sync_to_async
+
+from accounts import storage
+from accounts.models import User
+from chat import events as ev
+from chat import storage as room
+from chat.models import Chat, Draft, Reply
+from streams.keys import stream_keys
+from streams.log import close_log, get_log
+from streams.sizes import KNOWN_ID_BYTES, claim_for
+from tests.chat.conftest import MODEL, Person
+from tests.chat.test_drafts import put
+from tests.chat.test_instructions import instruct
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FULL = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def body(text="Hello", **fields):
+    return {"id": str(uuid.uuid4()), "text": text, "model": MODEL, "parent": None} | fields
+
+
+async def send(person, message=None, chat=None):
+    path = f"/api/chats/{chat or person.chat}/messages"
+    return await person.post(path, **(message or body()))
+
+
+async def size_of(person, chat=None):
+    return await get_log().sizes.of(person.stream, chat or person.chat)
+
+
+async def user_of(person):
+    return await User.objects.aget(id=person.user["id"])
+
+
+async def fill(person, settings, room=0):
+    """Leave so many bytes of the budget."""
+    size = await storage.stored_by(await user_of(person))
+    settings.LIMIT_STORED_BYTES_GUEST = size.used + room
+
+
+def code_of(response):
+    return response.status_code, response.json()["error"]["code"]
+
+
+async def stored():
+    return await Reply.objects.acount(), await Chat.objects.acount()
+
+
+@pytest.fixture(params=["guest", "account"])
+async def writer(request, no_worker, alice, settings):
+    """Somebody with one message, and the name of the setting that is their budget."""
+    await alice.send("Hello")
+    if request.param == "account":
+        await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False, email="a@x.org")
+    alice.budget = f"LIMIT_STORED_BYTES_{request.param.upper()}"
+    return alice
+
+
+async def test_a_message_fits_exactly_or_is_refused_before_anything_is_written(writer, settings):
+    before = (await size_of(writer)).total
+    assert (await send(writer, body("\x01" * 1_000))).status_code == HTTPStatus.ACCEPTED
+    # A control character takes six bytes, in the log and in the index.
+    cost = (await size_of(writer)).total - before
+    assert cost > 2 * 6_000
+    setattr(settings, writer.budget, (await size_of(writer)).total + cost)
+    assert (await send(writer, body("\x01" * 1_000))).status_code == HTTPStatus.ACCEPTED
+    known, again = await stored(), body("\x01" * 1_000)
+    refused = await send(writer, again)
+    assert code_of(refused) == (FULL, "storage_full")
+    assert ("Sign up" in refused.json()["error"]["message"]) == writer.budget.endswith("GUEST")
+    assert "24 hours" in refused.json()["error"]["message"]
+    assert await stored() == known
+    setattr(settings, writer.budget, 10**9)
+    assert (await send(writer, again)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_the_bound_is_met_to_the_byte(writer, settings):
+    message = body("x" * 1_000)
+    chat_id, message_id = uuid.UUID(writer.chat), uuid.UUID(message["id"])
+    reply_id = Reply.id_for_message(message_id)
+    said = ev.MessageCreated(message=message["id"], role="user", text=message["text"])
+    events = room._events(chat_id, reply_id, room._owed(reply_id), said)
+    exact = (await size_of(writer)).total + claim_for("m", writer.chat, events).total
+    setattr(settings, writer.budget, exact - 1)
+    assert code_of(await send(writer, message)) == (FULL, "storage_full")
+    setattr(settings, writer.budget, exact)
+    assert (await send(writer, message)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_a_send_that_was_placed_is_answered_however_full_it_is(writer, settings):
+    message = body()
+    await send(writer, message)
+    setattr(settings, writer.budget, 1)
+    assert (await send(writer, message)).status_code == HTTPStatus.ACCEPTED
+    assert code_of(await send(writer)) == (FULL, "storage_full")
+
+
+async def test_sends_at_the_same_time_pass_no_bound_together(no_worker, alice, settings):
+    await alice.send("Hello")
+    await fill(alice, settings, 3 * 22_500)
+    answers = await asyncio.gather(*(send(alice, body("x" * 10_000)) for _ in range(8)))
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes == [202] * 3 + [413] * 5
+    same = body("y")
+    settings.LIMIT_STORED_BYTES_GUEST += 3_000
+    answers = await asyncio.gather(*(send(alice, same) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [202] * 4
+
+
+async def test_who_is_full_can_read_delete_and_clear_and_nothing_else(no_worker, alice, settings):
+    message, reply = await alice.send("Hello")
+    other = str(uuid.uuid4())
+    await alice.send("Hello", chat=other)
+    await put(alice, "a draft", chat=alice.chat)
+    await fill(alice, settings)
+    path = f"/api/chats/{alice.chat}"
+    again = {"id": str(uuid.uuid4()), "parent": message, "model": MODEL}
+    client, json = alice.client, {"content_type": "application/json"}
+    refused = [
+        await send(alice),
+        await alice.post(f"{path}/replies", **again),
+        await alice.post(f"{path}/replies/{reply}/attempts"),
+        await alice.post(f"{path}/branch", message=message),
+        await client.patch(path, {"title": "New"}, **json),
+        await instruct(alice, "Be brief."),
+        await client.put(f"{path}/pin"),
+        await client.put(f"{path}/archive"),
+        await put(alice, "a longer draft", chat=alice.chat),
+        await put(alice, "another one"),
+    ]
+    assert [code_of(answer) for answer in refused] == [(FULL, "storage_full")] * len(refused)
+    size = await size_of(alice)
+    for _ in range(3):
+        read = await alice.post(f"{path}/read", until_ms=2**51)
+        assert read.status_code == HTTPStatus.NO_CONTENT
+    assert await size_of(alice) == size
+    assert (await put(alice, "draft", chat=alice.chat)).status_code == HTTPStatus.OK
+    assert (await client.get(path)).status_code == HTTPStatus.OK
+    assert (await client.get(f"{path}/events")).json()["entries"]
+    assert (await alice.post(f"{path}/replies/{reply}/stop")).status_code == HTTPStatus.ACCEPTED
+    for _ in range(3):  # The second and third are no entries.
+        gone = await client.delete(f"/api/chats/{other}?change={uuid.uuid4()}")
+        assert gone.status_code == HTTPStatus.NO_CONTENT
+    deleted = [entry for entry in await alice.entries(other) if entry.type == "chat.deleted"]
+    assert len(deleted) == 1
+    assert code_of(await alice.post(f"/api/chats/{other}/restore")) == (FULL, "storage_full")
+
+
+async def test_an_answer_under_way_ends_and_erasing_makes_room(worker, alice, settings):
+    _, reply = await alice.send("[[tokens=40&rate=40]] Hello")
+    await alice.until(reply, lambda message: message.text)
+    settings.LIMIT_STORED_BYTES_GUEST = 1
+    assert (await alice.settled(reply)).status == "done"
+    assert code_of(await send(alice)) == (FULL, "storage_full")
+    await get_log().erase_chat(alice.stream, alice.chat)
+    left = await size_of(alice)
+    # What stays are the names of what was said.
+    assert left.chat == 0 and left.total <= 6 * KNOWN_ID_BYTES
+    settings.LIMIT_STORED_BYTES_GUEST = left.total + 3_000
+    assert (await send(alice, chat=str(uuid.uuid4()))).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_a_log_that_an_earlier_release_wrote_is_counted_when_it_is_asked_for(
+    no_worker, alice, redis_url, settings
+):
+    await alice.send("x" * 50_000)
+    expected = await size_of(alice)
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(stream_keys("hf", alice.stream).sizes)
+    settings.LIMIT_STORED_BYTES_GUEST = 60_000
+    assert code_of(await send(alice)) == (FULL, "storage_full")
+    assert await size_of(alice) == expected
+
+
+async def test_a_visitor_stores_no_more_than_a_guest(no_worker, alice, settings):
+    settings.LIMIT_STORED_BYTES_GUEST = 10_000
+    assert code_of(await send(alice, body("x" * 10_000))) == (FULL, "storage_full")
+    assert await User.objects.acount() == 0
+    assert (await send(alice, body("x" * 1_000))).status_code == HTTPStatus.ACCEPTED
+    # Known by the visitor cookie alone, as after the loss of the session.
+    del alice.client.cookies["sessionid"]
+    assert code_of(await send(alice, body("x" * 10_000))) == (FULL, "storage_full")
+
+
+async def test_drafts_count_as_they_are_stored(no_worker, alice, settings):
+    await alice.send("Hello")
+    user = await user_of(alice)
+    before = (await storage.stored_by(user)).used
+    await put(alice, "\x01" * 1_000, chat=alice.chat, pastes=["p" * 500])
+    grown = (await storage.stored_by(user)).used - before
+    assert 6_500 < grown < 6_520
+    await fill(alice, settings)
+    assert code_of(await send(alice)) == (FULL, "storage_full")
+    await put(alice, "", chat=alice.chat)
+    assert (await storage.stored_by(user)).used == before
+    assert (await Draft.objects.aget(chat=alice.chat)).size_bytes == 0
+    assert (await send(alice)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_the_settings_say_how_much_is_stored_and_how_to_make_room(writer, settings):
+    await send(writer, body("x" * 100_000))
+    setattr(settings, writer.budget, 20 * 2**20)
+    page = (await writer.client.get("/settings")).content.decode()
+    [said] = re.findall(r"<p[^>]* data-stored>(.*?)</p>", page)
+    said = said.replace("\xa0", " ")
+    assert said.startswith("Stored: 198.") and " KB of 20.0 MB. " in said
+    assert "Chats that you delete make room after 24 hours." in said
+    assert ("Sign up</a> for more room." in said) == writer.budget.endswith("GUEST")
+
+
+async def test_the_settings_open_while_redis_is_away(no_worker, writer, settings):
+    await close_log()
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    page = await writer.client.get("/settings")
+    assert page.status_code == HTTPStatus.OK
+    assert b"data-stored" not in page.content
+
+
+# One chat
+
+
+async def test_a_full_chat_takes_nothing_that_makes_it_longer(no_worker, alice, settings):
+    message, reply = await alice.send("Hello")
+    settings.LIMIT_CHAT_BYTES = (await size_of(alice)).chat + 100
+    path = f"/api/chats/{alice.chat}"
+    again = {"id": str(uuid.uuid4()), "parent": message, "model": MODEL}
+    known = await stored()
+    refused = [
+        await send(alice),
+        await send(alice, body(edit=True)),
+        await alice.post(f"{path}/replies", **again),
+        await alice.post(f"{path}/replies/{reply}/attempts"),
+        await instruct(alice, "Be brief."),
+    ]
+    assert [code_of(answer) for answer in refused] == [(FULL, "chat_full")] * len(refused)
+    sentence = "This chat is as long as one can be. Go on in a new chat."
+    assert refused[0].json()["error"]["message"] == sentence
+    assert await stored() == known
+    renamed = await alice.client.patch(path, {"title": "Long"}, content_type="application/json")
+    assert renamed.status_code == HTTPStatus.OK
+    assert (await alice.client.put(f"{path}/pin")).status_code == HTTPStatus.OK
+    assert (await send(alice, chat=str(uuid.uuid4()))).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_a_chat_counts_what_is_read_of_it_and_no_single_tokens(worker, alice, settings):
+    _, reply = await alice.send("[[tokens=300]] Hello")
+    text = str((await alice.settled(reply)).text)
+    await alice.kept()
+    size = await size_of(alice)
+    assert len(text) < size.chat < len(text) + 3_000
+    assert size.total > 2 * size.chat
+
+
+# Instructions
+
+
+async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, alice):
+    await alice.send("Hello")
+
+    async def told():
+        entries = await alice.entries()
+        return [entry for entry in entries if entry.type == "chat.instructed"]
+
+    for _ in range(3):
+        assert (await instruct(alice, "Be brief.")).status_code == HTTPStatus.OK
+    assert len(await told()) == 1
+    await instruct(alice, "In verse.")
+    await instruct(alice, "Be brief.")
+    await instruct(alice, "Be brief.")
+    assert len(await told()) == 3
+    # A change that was cut off between the log and the row is made again.
+    await Chat.objects.filter(id=alice.chat).aupdate(instructions_digest="")
+    await instruct(alice, "Be brief.")
+    assert len(await told()) == 4
+    await asyncio.gather(*(instruct(alice, text) for text in ("a", "b", "c", "d")))
+    transcript = await alice.transcript()
+    written = len(await told())
+    await instruct(alice, transcript.instructions)
+    assert len(await told()) == written
+
+
+# A Redis that is nearly full
+
+
+@pytest.fixture
+def nearly_full(redis_url):
+    """Gives a function that sets `maxmemory` so that so many percent are used."""
+    with redis.Redis.from_url(redis_url) as client:
+
+        def set_percent(percent):
+            used = client.info("memory")["used_memory"]
+            client.config_set("maxmemory", 100 * used // percent)
+
+        yield set_percent
+        client.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def believed_for_no_time(monkeypatch):
+    monkeypatch.setattr("streams.memory.BELIEVED_S", 0.0)
+
+
+@pytest.mark.usefixtures("believed_for_no_time")
+async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
+    no_worker, alice, bob, nearly_full
+):
+    await alice.send("Hello")
+    await bob.send("Hello")
+    await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False, email="a@x.org")
+    for percent, of_account, of_guest in ((80, 202, 202), (88, 202, 503), (95, 503, 503)):
+        nearly_full(percent)
+        visitor = Person()
+        await visitor.visit()
+        statuses = [(await send(person)).status_code for person in (alice, bob, visitor)]
+        assert statuses == [of_account, of_guest, of_guest], percent
+    refused = await send(alice)
+    assert code_of(refused) == (503, "storage_busy")
+    assert refused["Retry-After"] == "30"
+    assert code_of(await instruct(alice, "Be brief.")) == (503, "storage_busy")
+    page = await alice.client.get(f"/c/{alice.chat}")
+    assert page.status_code == HTTPStatus.OK
+    deleted = await alice.client.delete(f"/api/chats/{alice.chat}")
+    assert deleted.status_code == HTTPStatus.NO_CONTENT
+
+
+@pytest.mark.usefixtures("believed_for_no_time")
+async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice, nearly_full):
+    _, reply = await alice.send("[[tokens=60&rate=60]] Hello")
+    await alice.until(reply, lambda message: message.text)
+    nearly_full(150)
+    pages = [await alice.client.get(path) for path in ("/", f"/c/{alice.chat}", "/settings")]
+    assert [page.status_code for page in pages] == [HTTPStatus.OK] * 3
+    assert code_of(await send(alice)) == (503, "storage_busy")
+    nearly_full(1)
+    message = await alice.settled(reply)
+    assert message.status == "done"
+    assert len(str(message.text).split()) >= 60
+
+
+async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, alice):
+    await alice.send("Hello")
+    assert await get_log().memory.percent() == 0.0
+    assert await sync_to_async(storage.bytes_elsewhere)(await user_of(alice)) == 0

@@ -1,26 +1,43 @@
-"""Pages of a log, or of one chat's index."""
+"""Pages of a log, or of one chat's index.
 
+Whoever reads much asks for many pages, one after the other; the others must not wait for all of
+them. So of each stream one page is read at a time, and of all streams a few.
+"""
+
+import asyncio
 import heapq
 import itertools
-from typing import Any
+import weakref
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from .entries import Raw, from_index, from_log
+from .errors import LogUnavailableError
 from .keys import StreamKeys, order, stream_keys, valid_name
 from .pipe import Pipe, Script
 
-PAGE = Script("page")
+PAGE = Script("page", prelude="walk")
+LAST = Script("last", prelude="walk")
 # A page of token batches is about 150 kB and keeps Redis busy for about two milliseconds.
 PAGE_ENTRIES = 1_000
 # What a page holds of data, about; a single entry may be larger.
 PAGE_BYTES = 1_000_000
+# Pages of different streams that one process asks for at once.
+PAGES_AT_ONCE = 4
 # Where an entry's data are among its fields: see entries.py.
 LOG_DATA, INDEX_DATA = 6, 4
 
 
 class Reader:
-    def __init__(self, pipe: Pipe, *, prefix: str) -> None:
+    """Belongs to one event loop."""
+
+    def __init__(self, pipe: Pipe, *, prefix: str, timeout_ms: int) -> None:
         self._pipe = pipe
         self._prefix = prefix
+        self._timeout_s = timeout_ms / 1000
+        self._reading = asyncio.Semaphore(PAGES_AT_ONCE)
+        # By stream; one that nobody holds or waits for is gone.
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def page(
         self,
@@ -30,35 +47,44 @@ class Reader:
         limit: int = PAGE_ENTRIES,
         parts: bool = True,
     ) -> tuple[list[Raw], str, bool]:
-        """At most `limit` entries after `after`, and of a chat, or without parts, PAGE_BYTES of
-        them; the id to go on from; whether there may be more.
+        """At most `limit` entries after `after`, and PAGE_BYTES of them or a single one that is
+        larger; the id to go on from; whether there may be more.
 
         When there is no more, nothing with an id up to the returned one is missing, and whatever
         is appended from now on has a higher one.
         """
         names = stream_keys(self._prefix, stream)
-        if chat is not None:
-            return await self._page_of_chat(names, chat, after, limit, parts)
-        if parts:
-            raws = from_log(await self._range(names.log, after, limit))
-            return raws, (raws[-1][0].decode() if raws else after), len(raws) == limit
-        packed = PAGE.call([names.log], after, limit, PAGE_BYTES, LOG_DATA, 1)
-        [(more, last, rows)] = await self._pipe.submit(packed)
-        return from_log(rows), last.decode(), more == 1
+        async with self._turn(stream):
+            if chat is not None:
+                return await self._page_of_chat(names, chat, after, limit, parts)
+            packed = PAGE.call([names.log], after, limit, PAGE_BYTES, LOG_DATA, 0 if parts else 1)
+            [(more, last, rows)] = await self._pipe.submit(packed)
+            return from_log(rows), last.decode(), more == 1
 
     async def tail(self, stream: str) -> str:
         key = stream_keys(self._prefix, stream).log
         rows = await self._pipe.execute("XREVRANGE", key, "+", "-", "COUNT", 1)
         return rows[0][0].decode() if rows else "0-0"
 
-    async def last(self, stream: str, chat: str, limit: int) -> list[Raw]:
-        """The last `limit` entries of a chat's index, oldest first; parts are not among them."""
+    async def last(self, stream: str, chat: str, limit: int, max_bytes: int) -> list[Raw]:
+        """The last entries of a chat's index, at most `limit` and `max_bytes` of data, oldest
+        first; parts are not among them."""
         key = stream_keys(self._prefix, stream).chat(valid_name(chat))
-        rows = await self._pipe.execute("XREVRANGE", key, "+", "-", "COUNT", limit)
+        async with self._turn(stream):
+            rows = await self._pipe.submit(LAST.call([key], limit, max_bytes, INDEX_DATA))
         return from_index(chat.encode(), rows[::-1])
 
-    async def _range(self, key: str, after: str, limit: int) -> Any:
-        return await self._pipe.execute("XRANGE", key, f"({after}", "+", "COUNT", limit)
+    @asynccontextmanager
+    async def _turn(self, stream: str) -> AsyncGenerator[None, None]:
+        lock = self._locks.setdefault(stream, asyncio.Lock())
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await held.enter_async_context(lock)
+                    await held.enter_async_context(self._reading)
+            except TimeoutError:
+                raise LogUnavailableError("Redis does not answer who asked before") from None
+            yield
 
     async def _page_of_chat(
         self, names: StreamKeys, chat: str, after: str, limit: int, parts: bool

@@ -22,6 +22,8 @@ from chat.tokens import TOKENS_PER_TURN, estimate_tokens
 ANSWER_TOKENS = 4096
 # After a provider found a prompt too long that we thought would fit: our count was this far off.
 SHRINK = 0.7
+# No estimate is so many times too high.
+FAR_OFF = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,10 @@ def _estimates_from(turns: Sequence[tuple[str, str]], room: int) -> list[int]:
 
 async def _count(turns: Sequence[tuple[str, str]], estimate: int, model: Model, room: int) -> int:
     """By the server's own tokenizer where it offers one and the estimate is not far on one side."""
+    if model.server != "llamacpp" or estimate > FAR_OFF * room:
+        return estimate
     size = sum(len(text.encode()) + TOKENS_PER_TURN for _, text in turns)
-    if model.server != "llamacpp" or size <= room:  # no token is less than a byte
+    if size <= room:  # no token is less than a byte
         return estimate
     messages = [{"role": role, "content": text} for role, text in turns]
     try:

@@ -230,7 +230,7 @@ class Pipe:
                 try:
                     reply = await read()
                 except ResponseError as error:
-                    refusal = error
+                    refusal = refusal or error  # The first says why.
             if request.future.done():
                 continue
             if refusal is None:

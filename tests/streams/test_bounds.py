@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 
 import pytest
+from redis.exceptions import ResponseError
 
 from streams import log as log_module
 from streams import reader
@@ -209,3 +210,41 @@ async def test_slices_are_short_and_others_go_on_between_them(log):
     # In one turn of the loop hardly ever more than one; pages may come in together.
     assert max(by_turn.values()) <= 2
     assert len(by_turn) >= len(given) * 0.8
+
+
+@pytest.mark.parametrize("limit", [1, 2, 500])
+async def test_a_chat_of_long_entries_and_parts_misses_nothing(log, monkeypatch, limit):
+    """Its next entries are read without a script: both streams still at one moment."""
+    monkeypatch.setattr(reader, "PAGE_BYTES", 1_000)
+    for n in range(40):
+        await log.append(STREAM, [large(n, size=400 + 40 * n), part(n)])
+        if n % 7 == 0:
+            await log.append(STREAM, [event(f"{n}-{m}") for m in range(30)])
+    expected = await log.read(STREAM)
+    found, more = [], True
+    commands = []
+    submit = log._read_pipe.submit
+    monkeypatch.setattr(
+        log._read_pipe,
+        "submit",
+        lambda packed, replies=1: (commands.append(replies), submit(packed, replies))[1],
+    )
+    while more:
+        page, more = await log.read_page(STREAM, "c1", found[-1].id if found else None, limit)
+        assert len(page) == 1 or sum(len(entry.data) for entry in page) <= 1_000
+        assert len(page) <= limit
+        found += page
+    assert found == expected
+    assert set(commands) == {1, 4}
+
+
+async def test_what_cannot_be_read_is_said(log, server):
+    await log.append(STREAM, [large(n, size=reader.PAGE_BYTES) for n in range(3)])
+    page, more = await log.read_page(STREAM, "c1", None)
+    assert (len(page), more) == (1, True)
+    with server.client() as client:
+        index = next(key for key in client.keys("*chat:c1"))
+        client.set(index, "no stream")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await log.read_page(STREAM, "c1", page[0].id)
+    assert await log.read(STREAM, limit=1)

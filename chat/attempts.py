@@ -15,6 +15,7 @@ from typing import Any
 from billing.prices import Used
 from chat import events as ev
 from chat.tokens import Usage, estimate_tokens
+from chat.transcript import Pieces
 from streams.log import Entry
 
 
@@ -101,47 +102,56 @@ def used_by_bill(bill: dict[str, Any]) -> Used | None:
     )
 
 
-def attempts_of(entries: Iterable[Entry], reply_id: str) -> list[Attempt]:
-    """All attempts at an answer that a chat's entries tell of, in order."""
-    name = reply_id.encode()
-    return attempts_by_reply(entry for entry in entries if name in entry.data).get(reply_id, [])
+class AttemptFold:
+    """The attempts at one answer, from the events of its chat in their order."""
 
+    def __init__(self, reply_id: str) -> None:
+        self._reply_id = reply_id
+        self._attempts: list[Attempt] = []
+        self._text = Pieces()
+        self._reasoning = Pieces()
 
-def attempts_by_reply(entries: Iterable[Entry]) -> dict[str, list[Attempt]]:
-    """The same of every answer in a chat, read once."""
-    events: dict[str, list[ev.AnyEvent]] = {}
-    for entry in entries:
-        event = ev.parse(entry.data)
-        if event is not None and (reply_id := getattr(event, "message", None)):
-            events.setdefault(reply_id, []).append(event)
-    return {reply_id: _attempts(told) for reply_id, told in events.items()}
-
-
-def _attempts(events: list[ev.AnyEvent]) -> list[Attempt]:
-    attempts: list[Attempt] = []
-    text, reasoning = "", ""
-    for event in events:
+    def feed(self, event: ev.AnyEvent | None) -> None:
+        if getattr(event, "message", None) != self._reply_id:
+            return
         match event:
             case ev.MessageStarted() | ev.MessageResumed():
                 if isinstance(event, ev.MessageResumed) and event.bill:
-                    _bill(attempts, event.bill)
-                attempts.append(_begun(event, reasoning))
+                    _bill(self._attempts, event.bill)
+                self._attempts.append(_begun(event, self._reasoning))
             case ev.MessageDelta():
-                text += event.text
+                self._text.add(event.text)
             case ev.MessageReasoning():
-                if event.text_length is not None and attempts:
-                    _settle_before(attempts, text, reasoning)
-                    attempts[-1].recast(event.text_length)
-                    text = text.encode()[: event.text_length].decode(errors="ignore")
-                reasoning += event.text
+                if event.text_length is not None and self._attempts:
+                    _settle_before(self._attempts, str(self._text), str(self._reasoning))
+                    self._attempts[-1].recast(event.text_length)
+                    self._text.cut(event.text_length)
+                self._reasoning.add(event.text)
             case ev.MessageCompleted() | ev.MessageError():
-                kept = event.text if isinstance(event, ev.MessageCompleted) else event.text_kept
-                if kept is not None:
-                    text, reasoning = kept, event.reasoning or ""
-                if event.bill is not None:
-                    _bill(attempts, event.bill)
-    _share_out(attempts, text.encode(), reasoning.encode())
-    return attempts
+                self._end(event)
+
+    def _end(self, event: ev.MessageCompleted | ev.MessageError) -> None:
+        kept = event.text if isinstance(event, ev.MessageCompleted) else event.text_kept
+        if kept is not None:
+            self._text.set(kept)
+            self._reasoning.set(event.reasoning or "")
+        if event.bill is not None:
+            _bill(self._attempts, event.bill)
+
+    def attempts(self) -> list[Attempt]:
+        """All of them, in order, with what each has delivered."""
+        _share_out(self._attempts, str(self._text).encode(), str(self._reasoning).encode())
+        return self._attempts
+
+
+def attempts_of(entries: Iterable[Entry], reply_id: str) -> list[Attempt]:
+    """All attempts at an answer that a chat's entries tell of, in order."""
+    name = reply_id.encode()
+    folded = AttemptFold(reply_id)
+    for entry in entries:
+        if name in entry.data:
+            folded.feed(ev.parse(entry.data))
+    return folded.attempts()
 
 
 def _settle_before(attempts: list[Attempt], text: str, reasoning: str) -> None:
@@ -151,7 +161,7 @@ def _settle_before(attempts: list[Attempt], text: str, reasoning: str) -> None:
         attempt.bill = attempt.bill or bill_of(attempt.number, attempt.used)
 
 
-def _begun(event: ev.MessageStarted | ev.MessageResumed, reasoning: str) -> Attempt:
+def _begun(event: ev.MessageStarted | ev.MessageResumed, reasoning: Pieces) -> Attempt:
     if isinstance(event, ev.MessageStarted):
         return Attempt(event.attempt, event.model, event.prompt_tokens or 0)
     thought = event.reasoning_length
@@ -160,7 +170,7 @@ def _begun(event: ev.MessageStarted | ev.MessageResumed, reasoning: str) -> Atte
         event.model or "",
         event.prompt_tokens or 0,
         event.length,
-        len(reasoning.encode()) if thought is None else thought,
+        len(str(reasoning).encode()) if thought is None else thought,
     )
 
 

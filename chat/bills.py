@@ -14,10 +14,12 @@ from billing import holds
 from billing.audit import Findings, used_of
 from billing.models import Hold, Usage
 from billing.prices import Used
-from chat.attempts import Attempt, attempts_by_reply, attempts_of
+from chat import events as ev
+from chat.attempts import Attempt, AttemptFold
+from chat.folding import fold_answer
 from chat.models import Chat, Reply
 from chat.settling import charge
-from streams.log import Entry, get_log
+from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +52,9 @@ async def _sweep(hold: Hold) -> None:
     if reply is None:
         await sync_to_async(holds.release)(hold.key)
         return
-    entries = await get_log().read(reply.chat.owner.stream, chat=str(reply.chat_id))
-    await sync_to_async(_settle)(reply, attempts_of(entries, str(reply.id)))
+    stream, chat_id = reply.chat.owner.stream, str(reply.chat_id)
+    told = await fold_answer(get_log(), stream, chat_id, str(reply.id))
+    await sync_to_async(_settle)(reply, told.attempts)
 
 
 async def check(findings: Findings) -> None:
@@ -75,16 +78,23 @@ async def _check_chat(chat_id: uuid.UUID) -> tuple[int, list[str]]:
     stream, replies = await sync_to_async(_ended)(chat_id)
     if not replies:
         return 0, []
-    entries = await get_log().read(stream, chat=str(chat_id))
+    told = {str(reply.id): AttemptFold(str(reply.id)) for reply, _ in replies}
+    async for entries in get_log().slices(stream, str(chat_id)):
+        for entry in entries:
+            event = ev.parse(entry.data) if entry.type != ev.MessageCreated.type else None
+            if answer := told.get(getattr(event, "message", "")):
+                answer.feed(event)
     # In a thread: a long chat takes seconds, in which this worker must go on renewing its leases.
-    return len(replies), await asyncio.to_thread(_compare_all, replies, entries)
+    return len(replies), await asyncio.to_thread(_compare_all, replies, told)
 
 
-def _compare_all(replies: list[tuple[Reply, dict[int, Usage]]], entries: list[Entry]) -> list[str]:
-    told = attempts_by_reply(entries)
+def _compare_all(
+    replies: list[tuple[Reply, dict[int, Usage]]], told: dict[str, AttemptFold]
+) -> list[str]:
     differences: list[str] = []
     for reply, usage in replies:
-        tried = [a for a in told.get(str(reply.id), []) if a.number <= reply.attempts]
+        attempts = told.pop(str(reply.id)).attempts()
+        tried = [attempt for attempt in attempts if attempt.number <= reply.attempts]
         differences += _compare(reply, tried, usage)
     return differences
 

@@ -22,8 +22,9 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatNotFound, MessageNotFound
 from chat.models import Chat, Reply
+from chat.outline import outline_of
 from chat.storage import is_full, room_for
-from chat.transcript import fold_entries, is_after
+from chat.transcript import is_after
 from streams.log import get_log
 
 # Changes a locked row and names the fields that are to be saved.
@@ -109,11 +110,12 @@ async def choose_branch(
 ) -> None:
     """Show this message among its siblings, on every device; the next send goes below it."""
     await sync_to_async(own_chat)(owner, chat_id)
-    transcript = fold_entries(await get_log().read(owner.stream, chat=str(chat_id)))
-    if str(message_id) not in transcript.messages:
+    outline = await outline_of(owner, chat_id)
+    if str(message_id) not in outline.messages:
         raise MessageNotFound
-    leaf = transcript.leaf_below(str(message_id))
-    tip = leaf.id if leaf.role == "assistant" else leaf.parent
+    leaf = outline.leaf_below(str(message_id))
+    role, above = outline.messages[leaf]
+    tip = leaf if role == "assistant" else above
 
     def put(chat: Chat) -> list[str]:
         chat.tip = chat.replies.filter(id=tip).first() if tip else None

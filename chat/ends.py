@@ -20,10 +20,11 @@ from chat import answer_events
 from chat import events as ev
 from chat.answer_errors import INTERNAL_ERROR, SENTENCES
 from chat.attempts import bill_of
+from chat.folding import fold_answer
 from chat.models import Reply
 from chat.outbox import enqueue
 from chat.providers import Finish
-from chat.transcript import Message, fold_entries
+from chat.transcript import Message
 from streams.log import Entry, Fence, Log
 from streams.queue import Job
 
@@ -36,7 +37,7 @@ OVERLAP = timedelta(seconds=5)
 BATCH = 100
 # In the end of a chat's index the end of its last answer is found without reading all of it.
 LAST_ENTRIES = 20
-LAST_BYTES = 2_000_000
+LAST_BYTES = 1_000_000
 BEGINNINGS = ("message.started", "message.resumed")
 ENDS = ("message.completed", "message.error")
 
@@ -76,8 +77,7 @@ async def tell_end(log: Log, job: Job) -> None:
     stream, chat = reply.chat.owner.stream, str(reply.chat_id)
     fence = Fence(name=str(reply.id), token=job.token)
     await log.raise_fence(stream, fence)
-    transcript = fold_entries(await log.read(stream, chat=chat))
-    message = transcript.messages.get(str(reply.id))
+    message = (await fold_answer(log, stream, chat, str(reply.id))).message
     if message is None or message.status in Reply.STATE_OF_STATUS:
         return
     event = await sync_to_async(_end_of)(reply, message)
@@ -101,12 +101,13 @@ async def _has_end(log: Log, reply: Reply) -> bool:
     last = await log.read_last(stream, chat, LAST_ENTRIES, LAST_BYTES)
     if (ended := _ends_in(last, reply)) is not None:
         return ended
-    entries = await log.read(stream, chat=chat)
-    if (ended := _ends_in(entries, reply)) is not None:
-        return ended
+    ended, is_known, name = None, False, str(reply.id).encode()
+    async for entries in log.slices(stream, chat):
+        told = _ends_in(entries, reply)
+        ended = ended if told is None else told
+        is_known = is_known or any(name in entry.data for entry in entries)
     # Of one that the log knows nothing of there is nothing to be shown.
-    name = str(reply.id).encode()
-    return not any(name in entry.data for entry in entries)
+    return not is_known if ended is None else ended
 
 
 def _ends_in(entries: Sequence[Entry], reply: Reply) -> bool | None:

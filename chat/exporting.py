@@ -13,12 +13,11 @@ from django.db.models import QuerySet
 from accounts.file_names import safe_name
 from accounts.models import User
 from accounts.spanning import ExportFile
+from chat.folding import fold_chat
 from chat.markdown_export import as_markdown
 from chat.models import Chat
-from chat.transcript import Transcript, fold_entries
 from streams.log import Entry, get_log
 
-PAGE_ENTRIES = 1_000
 CHATS_A_PAGE = 100
 
 
@@ -46,27 +45,16 @@ async def _chats(person: User) -> AsyncIterator[Chat]:
             yield chat
 
 
-async def _pages(person: User, chat: Chat) -> AsyncIterator[list[Entry]]:
-    after = None
-    while page := await get_log().read(
-        person.stream, chat=str(chat.id), after=after, limit=PAGE_ENTRIES
-    ):
-        yield page
-        after = page[-1].id
-
-
 async def _markdown(person: User, chat: Chat) -> AsyncIterator[bytes]:
-    transcript = Transcript()
-    async for page in _pages(person, chat):
-        # In a thread, as the worker is writing answers meanwhile.
-        await asyncio.to_thread(fold_entries, page, transcript)
+    transcript = await fold_chat(get_log(), person.stream, str(chat.id))
+    # In a thread, as the worker is writing answers meanwhile.
     for piece in await asyncio.to_thread(as_markdown, transcript, chat):
         yield piece.encode()
 
 
 async def _ndjson(person: User, chat: Chat) -> AsyncIterator[bytes]:
-    async for page in _pages(person, chat):
-        yield b"".join(map(_line, page))
+    async for entries in get_log().slices(person.stream, str(chat.id)):
+        yield b"".join(map(_line, entries))
 
 
 def _line(entry: Entry) -> bytes:

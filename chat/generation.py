@@ -23,9 +23,10 @@ from chat.answer_errors import (
     SENTENCES,
 )
 from chat.appender import PartAppender
-from chat.attempts import Attempt, attempts_of
+from chat.attempts import AttemptFold
 from chat.catalogue import Catalogue, Model, UnknownModelError
 from chat.finish_reasons import UNKNOWN, code_of_empty
+from chat.folding import fold_chat
 from chat.model_errors import ContextTooLong, ProviderError
 from chat.outbox import append_outbox
 from chat.outcomes import Clock, Interrupt
@@ -34,18 +35,16 @@ from chat.own_models import find_for_call
 from chat.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.providers import Finish, stream_answer
 from chat.tokens import MAX_CHARS_PER_TOKEN, Usage
-from chat.transcript import Message, Transcript, fold, fold_entries
+from chat.transcript import Message, Transcript, fold
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
-from streams.log import Entry, Fence, Log
+from streams.log import Fence, Log
 from streams.queue import Job
 
 logger = logging.getLogger(__name__)
 
 # Between attempts after a provider's fault: doubled each time, or what Retry-After says if longer.
 FIRST_RETRY_DELAY_S = 0.5
-# Entries of a chat; a thousand take about 10 ms.
-FOLD_IN_THREAD_FROM = 1_000
 STOPPED = Finish("stopped", None)  # by its owner
 # A job handed out so often kills its workers before they can announce an attempt.
 MAX_DELIVERIES = 30
@@ -134,11 +133,9 @@ class Generation:
             self._log.raise_fence(order.stream, self._fence),
             append_outbox(order.reply, order.stream),
         )
-        entries = await self._log.read(order.stream, chat=order.chat_id)
-        # A long chat takes a while, in which all other answers of this process would stand still.
-        in_thread = len(entries) > FOLD_IN_THREAD_FROM
-        folded = asyncio.to_thread(_fold_all, entries, order) if in_thread else None
-        self.transcript, self.bill.tried = await folded if folded else _fold_all(entries, order)
+        tried = AttemptFold(order.reply_id)
+        self.transcript = await fold_chat(self._log, order.stream, order.chat_id, tried.feed)
+        self.bill.tried = tried.attempts()
         self.message = self.transcript.messages.get(order.reply_id)
         return self.message
 
@@ -378,7 +375,3 @@ class Generation:
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         fold(self.transcript, event, entry_id)
         self.transcript.cursor = entry_id
-
-
-def _fold_all(entries: list[Entry], order: WorkOrder) -> tuple[Transcript, list[Attempt]]:
-    return fold_entries(entries), attempts_of(entries, order.reply_id)

@@ -16,7 +16,9 @@ The chat keeps its id, so its address stays. Deleted chats stay with the guest a
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,11 +31,13 @@ from django.utils import timezone
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
 from chat.models import Chat, MessageText, Reply
+from chat.transcript import is_after
 from streams.log import Entry, Event, Fence, get_log
 
 # Above every token that the queue will ever give.
 SEALED = 2**52
-BATCH = 200
+# Of one append.
+BATCH, BATCH_BYTES = 200, 500_000
 ENDS = {MessageCompleted.type, MessageError.type}
 
 
@@ -43,9 +47,9 @@ async def hand_over(guest: User, account: User, last: bool) -> None:
         await _move(chat_id, guest, account)
     if last:
         mine = await sync_to_async(_chats_of)(account)
-        for chat_id in await _chats_in_log(guest):
+        for chat_id in await get_log().chats(guest.stream):
             if chat_id in mine:
-                await _append(chat_id, await _entries(chat_id, guest), guest, account)
+                await _append(chat_id, await _survey(chat_id, guest), guest, account)
 
 
 def in_use(since: datetime) -> QuerySet[Any]:
@@ -56,10 +60,10 @@ def in_use(since: datetime) -> QuerySet[Any]:
 async def _move(chat_id: str, guest: User, account: User) -> None:
     sealed: set[str] = set()
     while True:
-        entries = await _entries(chat_id, guest)
-        unfinished = await sync_to_async(_unfinished)(chat_id) | _open_messages(entries)
+        survey = await _survey(chat_id, guest)
+        unfinished = await sync_to_async(_unfinished)(chat_id) | survey.unfinished
         if unfinished <= sealed:
-            await _append(chat_id, entries, guest, account)
+            await _append(chat_id, survey, guest, account)
             if await sync_to_async(_switch)(chat_id, guest, account, sealed):
                 return
         for reply_id in unfinished - sealed:
@@ -83,30 +87,68 @@ def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
         return True
 
 
-async def _append(chat_id: str, entries: list[Entry], guest: User, account: User) -> None:
-    events = list(_events(entries, f"joined:{guest.id.hex}"))
-    for start in range(0, len(events), BATCH):
-        await get_log().append(account.stream, events[start : start + BATCH])
+@dataclass(slots=True)
+class Survey:
+    """A chat up to the entry `until`: the last end of each message, by entry, and the messages with
+    tokens that no end follows."""
+
+    ends: dict[str, str] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    until: str = "0-0"
 
 
-def _events(entries: list[Entry], prefix: str) -> Iterator[Event]:
-    """The entries as events of another log. Their data is the whole one of the chat's own index."""
-    ended = {_message(entry): n for n, entry in enumerate(entries) if entry.type in ENDS}
+async def _survey(chat_id: str, guest: User) -> Survey:
+    found = Survey()
+    async for entries in get_log().slices(guest.stream, chat_id):
+        for entry in entries:
+            if _is_token(entry):
+                found.unfinished.add(_message(entry))
+            elif entry.type in ENDS:
+                found.ends[_message(entry)] = entry.id
+                found.unfinished.discard(_message(entry))
+        found.until = entries[-1].id
+    return found
+
+
+async def _append(chat_id: str, survey: Survey, guest: User, account: User) -> None:
+    batch: list[Event] = []
+    size_bytes = 0
+    async with aclosing(_events(chat_id, survey, guest)) as events:
+        async for event in events:
+            if batch and (len(batch) == BATCH or size_bytes + len(event.data) > BATCH_BYTES):
+                await get_log().append(account.stream, batch)
+                batch, size_bytes = [], 0
+            batch.append(event)
+            size_bytes += len(event.data)
+    await get_log().append(account.stream, batch)
+
+
+async def _events(chat_id: str, survey: Survey, guest: User) -> AsyncGenerator[Event, None]:
+    """The entries as events of another log. Their data is the whole one of the chat's own index.
+
+    What came after the survey is left out: tokens are joined up to where it looked, once and again.
+    """
+    prefix = f"joined:{guest.id.hex}"
     run: list[Entry] = []
-    for number, entry in enumerate(entries):
-        if _is_token(entry) and number < ended.get(_message(entry), -1):
-            continue  # The end that follows holds the text.
-        if run and not (_is_token(entry) and _kind(entry) == _kind(run[0])):
-            yield _joined(run, prefix)
-            run = []
-        if _is_token(entry):
-            run.append(entry)
-        else:
-            yield Event(
-                id=f"{prefix}:{entry.id}", chat=entry.chat, type=entry.type, data=entry.data
-            )
+    async for entries in get_log().slices(guest.stream, chat_id):
+        for entry in entries:
+            if is_after(entry.id, survey.until):
+                break
+            if _is_token(entry) and is_after(survey.ends.get(_message(entry), "0-0"), entry.id):
+                continue  # The end that follows holds the text.
+            if run and not (_is_token(entry) and _kind(entry) == _kind(run[0])):
+                yield _joined(run, prefix)
+                run = []
+            if _is_token(entry):
+                run.append(entry)
+            else:
+                yield _event(f"{prefix}:{entry.id}", entry)
     if run:
         yield _joined(run, prefix)
+
+
+def _event(event_id: str, entry: Entry) -> Event:
+    return Event(id=event_id, chat=entry.chat, type=entry.type, data=entry.data)
 
 
 def _joined(run: list[Entry], prefix: str) -> Event:
@@ -116,17 +158,6 @@ def _joined(run: list[Entry], prefix: str) -> Event:
     return Event(
         id=f"{prefix}:{first.id}", chat=first.chat, type=first.type, data=orjson.dumps(data)
     )
-
-
-def _open_messages(entries: Iterable[Entry]) -> set[str]:
-    """Messages with tokens that no end follows."""
-    found: set[str] = set()
-    for entry in entries:
-        if _is_token(entry):
-            found.add(_message(entry))
-        elif entry.type in ENDS:
-            found.discard(_message(entry))
-    return found
 
 
 def _is_token(entry: Entry) -> bool:
@@ -140,15 +171,6 @@ def _kind(entry: Entry) -> tuple[str, str]:
 def _message(entry: Entry) -> str:
     message: str = orjson.loads(entry.data)["message"]
     return message
-
-
-async def _entries(chat_id: str, guest: User) -> list[Entry]:
-    return await get_log().read(guest.stream, chat=chat_id)
-
-
-async def _chats_in_log(person: User) -> list[str]:
-    entries = await get_log().read(person.stream, parts=False)
-    return list(dict.fromkeys(entry.chat for entry in entries))
 
 
 def _chats_of(person: User) -> list[str]:

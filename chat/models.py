@@ -159,6 +159,22 @@ class Reply(models.Model):
         return uuid.uuid5(message_id, "reply")
 
 
+class ChatOutline(models.Model):
+    """Which messages a chat has, up to the entry `cursor` of the log `stream`: a cache of what
+    chat/outline.py folds, of chats of some length. No text is in it.
+    """
+
+    chat = models.OneToOneField(
+        Chat, primary_key=True, on_delete=models.CASCADE, related_name="outline"
+    )
+    stream = models.CharField(max_length=200)
+    cursor = models.CharField(max_length=40)
+    data = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"outline of {self.chat_id}"
+
+
 class ErasedChat(models.Model):
     """A deleted chat of which nothing is left but its id: see chat/erasing.py.
 

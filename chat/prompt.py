@@ -22,6 +22,8 @@ from chat.tokens import TOKENS_PER_TURN, estimate_tokens
 ANSWER_TOKENS = 4096
 # After a provider found a prompt too long that we thought would fit: our count was this far off.
 SHRINK = 0.7
+# No estimate is so many times too high; where nobody counts, it decides.
+FAR_OFF = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,11 @@ async def build_prompt(
     later = _estimates_from(said, room)
     starts = [n for n, (role, _) in enumerate(said) if role == "user"] or [0]
     # The last exchange begins with the last user message; nothing shorter makes sense.
-    low, high, best = 0, len(starts) - 1, None
+    first = _first_to_try([fixed + later[start] for start in starts], model, room)
+    low, high, best = first, len(starts) - 1, None
     while low <= high:
-        middle = 0 if best is None and low == 0 else (low + high) // 2  # mostly all of it fits
+        is_first = best is None and low == first  # mostly all of it fits
+        middle = first if is_first else (low + high) // 2
         kept = system + alternating(said[starts[middle] :])
         tokens = await _count(kept + extra, fixed + later[starts[middle]], model, room)
         if tokens <= room:
@@ -75,6 +79,13 @@ async def build_prompt(
     kept, left_out, tokens = best
     messages = tuple({"role": role, "content": text} for role, text in kept)
     return Prompt(messages, left_out, tokens)
+
+
+def _first_to_try(estimates: list[int], model: Model, room: int) -> int:
+    """What is too long by far is not even put together: a chat may be many times what fits."""
+    most = room * FAR_OFF if model.server == "llamacpp" else room
+    fitting = (number for number, tokens in enumerate(estimates) if tokens <= most)
+    return next(fitting, len(estimates) - 1)
 
 
 def _continuation(model: Model, partial: str) -> list[tuple[str, str]]:
@@ -118,8 +129,10 @@ def _estimates_from(turns: Sequence[tuple[str, str]], room: int) -> list[int]:
 
 async def _count(turns: Sequence[tuple[str, str]], estimate: int, model: Model, room: int) -> int:
     """By the server's own tokenizer where it offers one and the estimate is not far on one side."""
+    if model.server != "llamacpp":
+        return estimate
     size = sum(len(text.encode()) + TOKENS_PER_TURN for _, text in turns)
-    if model.server != "llamacpp" or size <= room:  # no token is less than a byte
+    if size <= room:  # no token is less than a byte
         return estimate
     messages = [{"role": role, "content": text} for role, text in turns]
     try:

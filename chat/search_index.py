@@ -24,6 +24,7 @@ from streams.log import Entry, get_log
 logger = logging.getLogger(__name__)
 
 CHATS_AT_A_TIME = 20
+# And no more than a page of the log holds in bytes.
 ENTRIES_AT_A_TIME = 200
 # A send is due a moment before its entries are in the log.
 DUE_FOR = timedelta(milliseconds=500)
@@ -55,18 +56,17 @@ async def _catch_up(chat: Chat) -> None:
     stream, after = chat.owner.stream, chat.searchable_to
     seen: set[uuid.UUID] = set()
     while True:
-        entries = await get_log().read(
-            stream, chat=str(chat.id), after=after, limit=ENTRIES_AT_A_TIME, parts=False
+        entries, more = await get_log().read_page(
+            stream, str(chat.id), after, ENTRIES_AT_A_TIME, parts=False
         )
         # Finding words takes a while in a long text; nothing else of this process waits for it.
         texts = await asyncio.to_thread(_texts, entries)
         seen.update(text.message_id for text in texts)
-        is_last = len(entries) < ENTRIES_AT_A_TIME
         to = entries[-1].id if entries else after
-        if not await sync_to_async(_store)(chat, texts, after, to, is_last):
+        if not await sync_to_async(_store)(chat, texts, after, to, not more):
             return
         after = to
-        if is_last:
+        if not more:
             break
     if chat.searchable_to == "0-0":
         await sync_to_async(_drop_others)(chat, seen)

@@ -22,14 +22,14 @@ from django.utils import timezone
 from accounts.models import User
 from chat import events as ev
 from chat import paying
-from chat.attempts import attempts_of
 from chat.branches import choices_for, parent_of_send
 from chat.endpoints import Model
 from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
+from chat.folding import fold_answer
 from chat.models import Chat, ErasedChat, Reply
 from chat.outbox import boxed, enqueue, outbox_of_send, owed_before
 from chat.settling import settle
-from chat.transcript import entry_ms, fold_entries
+from chat.transcript import entry_ms
 from chat.work_orders import load_order
 from streams.log import get_log
 
@@ -131,9 +131,8 @@ async def _model_of(owner: User, reply_id: uuid.UUID) -> Model | None:
 
 
 async def _settled_by_log(stream: str, reply: Reply) -> bool:
-    entries = await get_log().read(stream, chat=str(reply.chat_id))
-    transcript = fold_entries(entries)
-    message = transcript.messages.get(str(reply.id))
+    told = await fold_answer(get_log(), stream, str(reply.chat_id), str(reply.id))
+    message = told.message
     state = Reply.STATE_OF_STATUS.get(message.status) if message else None
     if message is None or state is None:
         return False
@@ -143,8 +142,8 @@ async def _settled_by_log(stream: str, reply: Reply) -> bool:
         return False  # That end is the one it was continued after.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
-        tried, ended_ms = attempts_of(entries, str(reply.id)), entry_ms(transcript.cursor)
-        for freed in await sync_to_async(settle)(order, state, tried, ended_ms=ended_ms):
+        ended_ms = entry_ms(told.cursor)
+        for freed in await sync_to_async(settle)(order, state, told.attempts, ended_ms=ended_ms):
             await enqueue(uuid.UUID(freed))
     return True
 

@@ -16,7 +16,10 @@ from .keys import order, stream_keys, valid_cursor, valid_name
 PAGE_ENTRIES = 50
 # A filter that hardly matches must not read the whole log for one page.
 MAX_SEARCHED = 5_000
-STEP_ENTRIES = 500
+MAX_SEARCHED_BYTES = 20_000_000
+# What Redis is asked for at first and at most; no more than fits into STEP_BYTES, if the next
+# entries are as long as those before.
+FIRST_ENTRIES, STEP_ENTRIES, STEP_BYTES = 16, 500, 1_000_000
 CHATS_SHOWN = 30
 
 
@@ -52,7 +55,7 @@ class LogPage:
 
     older, newer   ids to go on from, each "" where there is nothing more
     chats, types   what was met on this page, to filter by
-    searched_only  the search stopped after MAX_SEARCHED entries; going on continues it
+    searched_only  the search stopped after so many entries; going on continues it
     """
 
     entries: list[Entry]
@@ -101,21 +104,19 @@ def log_page(
     found: list[Entry] = []
     chats: dict[str, None] = {}
     types: dict[str, None] = {}
-    searched, more, position = 0, True, place if (after or before) else ""
-    while more and len(found) < PAGE_ENTRIES and searched < MAX_SEARCHED:
-        step = _step(client, key, position, forward, span)
-        more = len(step) == STEP_ENTRIES
-        for entry in step:
-            searched += 1
-            position = entry.id
-            if len(chats) < CHATS_SHOWN:
-                chats[entry.chat] = None
-            types[entry.type] = None
-            if chat in ("", entry.chat) and type in ("", entry.type) and needle in entry.data:
-                found.append(entry)
-                if len(found) == PAGE_ENTRIES:
-                    more = more or entry is not step[-1]
-                    break
+    searched, size_bytes, more, position = 0, 0, False, place if (after or before) else ""
+    for entry, is_more in _walk(client, key, position, forward, span):
+        more = is_more
+        searched, size_bytes, position = searched + 1, size_bytes + len(entry.data), entry.id
+        if len(chats) < CHATS_SHOWN:
+            chats[entry.chat] = None
+        types[entry.type] = None
+        if chat in ("", entry.chat) and type in ("", entry.type) and needle in entry.data:
+            found.append(entry)
+        if len(found) == PAGE_ENTRIES or searched == MAX_SEARCHED:
+            break
+        if size_bytes > MAX_SEARCHED_BYTES:
+            break
     page = found[::-1] if forward else found
     return LogPage(
         entries=page,
@@ -133,12 +134,8 @@ def entries_back(
 ) -> Iterator[Entry]:
     """All entries in `span`, newest first, read from Redis some at a time."""
     key = stream_keys(prefix, stream).log
-    position = ""
-    while step := _step(client, key, position, False, span):
-        yield from step
-        if len(step) < STEP_ENTRIES:
-            return
-        position = step[-1].id
+    for entry, _ in _walk(client, key, "", False, span):
+        yield entry
 
 
 def filled(client: "redis.Redis", prefix: str, stream: str, spans: list[Span]) -> list[Span]:
@@ -163,18 +160,38 @@ def ends(client: "redis.Redis", prefix: str, stream: str) -> tuple[datetime, dat
     return oldest, newest
 
 
-def _step(client: "redis.Redis", key: str, position: str, forward: bool, span: Span) -> list[Entry]:
+def _walk(
+    client: "redis.Redis", key: str, position: str, forward: bool, span: Span
+) -> Iterator[tuple[Entry, bool]]:
+    """The entries from `position`, itself not included, in one direction; with each, whether there
+    may be more."""
+    count, more = FIRST_ENTRIES, True
+    while more:
+        step = _step(client, key, position, forward, span, count)
+        more = len(step) == count
+        for entry in step:
+            yield entry, more or entry is not step[-1]
+        if more:
+            position = step[-1].id
+            size_bytes = sum(len(entry.data) for entry in step)
+            fitting = STEP_BYTES * len(step) // max(1, size_bytes)
+            count = max(1, min(2 * count, fitting, STEP_ENTRIES))
+
+
+def _step(
+    client: "redis.Redis", key: str, position: str, forward: bool, span: Span, count: int
+) -> list[Entry]:
     """The next entries from `position`, itself not included, in one direction."""
     lowest, highest = span.lowest, span.highest
     rows: Any
     if forward:
         if position and not span.starts_after(position):
             lowest = f"({position}"
-        rows = client.xrange(key, min=lowest, max=highest, count=STEP_ENTRIES)
+        rows = client.xrange(key, min=lowest, max=highest, count=count)
     else:
         if position and not span.ends_before(position):
             highest = f"({position}"
-        rows = client.xrevrange(key, max=highest, min=lowest, count=STEP_ENTRIES)
+        rows = client.xrevrange(key, max=highest, min=lowest, count=count)
     # redis-py makes a dict of an entry's fields, in their order.
     flat = [
         [entry_id, [word for pair in fields.items() for word in pair]] for entry_id, fields in rows

@@ -18,7 +18,7 @@ from .entries import Batch, Page, Raw, from_log
 from .errors import LogUnavailableError, StreamsError
 from .keys import order, stream_keys, valid_cursor, valid_name
 from .pipe import LOST, Pipe, backoff_s, connect, disconnect, pack
-from .reader import PAGE_ENTRIES, Reader
+from .reader import PAGE_BYTES, PAGE_ENTRIES, Reader
 from .subscriber import Focus as Focus
 from .subscriber import Followed, Subscriber
 from .subscriber import SkipChat as SkipChat
@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 # A subscription connection that is silent longer than three pings is dead.
 PING_INTERVAL_S = 5.0
 SILENCE_TIMEOUT_S = 15.0
+# What one read of the end of a stream asks for at first: a few long messages, or many tokens. While
+# there is more, each read asks for twice as many, unless that would be more than a page's bytes.
+LIVE_ENTRIES = 16
 
 
 class Follower:
@@ -114,7 +117,7 @@ class Follower:
         channel = keys.wake.encode()
         followed = self._followed.get(channel)
         if followed is None:
-            followed = self._followed[channel] = Followed(keys)
+            followed = self._followed[channel] = Followed(keys, LIVE_ENTRIES)
             if channel in self._confirmed:
                 self._mark(followed)
             else:
@@ -262,7 +265,11 @@ class Follower:
         page = Page(raws)
         for subscriber in followed.subscribers:
             subscriber.offer(page)
-        if len(raws) == PAGE_ENTRIES:
+        if len(raws) < followed.count:
+            followed.count = LIVE_ENTRIES
+        else:
+            fitting = PAGE_BYTES * len(raws) // page.size_bytes
+            followed.count = max(1, min(2 * followed.count, fitting, PAGE_ENTRIES))
             self._mark(followed)
 
     async def aclose(self) -> None:
@@ -300,4 +307,4 @@ def _next(followed: Followed) -> bytes:
         return pack("XREVRANGE", followed.keys.log, "+", "-", "COUNT", 1)
     # A plain bytes position: "(" makes it exclusive.
     after = b"(" + followed.position
-    return pack("XRANGE", followed.keys.log, after, "+", "COUNT", PAGE_ENTRIES)
+    return pack("XRANGE", followed.keys.log, after, "+", "COUNT", followed.count)

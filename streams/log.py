@@ -7,7 +7,7 @@ on from an entry id, give every later entry once, in order, and need no other cu
 
 import asyncio
 import weakref
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self, cast
@@ -18,10 +18,10 @@ from redis.exceptions import ResponseError
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower, SkipChat
-from .keys import stream_keys, valid_cursor, valid_name
+from .keys import START, stream_keys, valid_cursor, valid_name
 from .memory import Memory
 from .pipe import Pipe, Script
-from .reader import PAGE, PAGE_ENTRIES, Reader
+from .reader import LAST, PAGE, PAGE_ENTRIES, Reader
 from .sizes import COUNT, RESERVE, Sizes
 from .writer import APPEND, RAISE_FENCE, Writer
 
@@ -37,10 +37,12 @@ __all__ = [
     "get_log",
 ]
 
-COMPACT = Script("compact")
-ERASE_CHAT = Script("erase_chat")
-# Entries that one call of a chunked script looks at: well under a millisecond of Redis's time.
-CHUNK_ENTRIES = 500
+COMPACT = Script("compact", prelude="walk")
+ERASE_CHAT = Script("erase_chat", prelude="walk")
+# What one call of a chunked script looks at: a few milliseconds of Redis's time.
+CHUNK_ENTRIES, CHUNK_BYTES = 500, 1_000_000
+# A run of entries that may be decoded and folded in the event loop: a few milliseconds.
+SLICE_ENTRIES, SLICE_BYTES = 200, 256_000
 # The ids of parts are known for so long after the parts themselves are gone.
 MIN_TOLD_MS = 60_000
 
@@ -58,13 +60,15 @@ class Log:
         timeout_ms: int = settings.STREAMS_APPEND_TIMEOUT_MS
         self._prefix = prefix
         # Three connections, so that neither a long replay nor a slow fsync holds up the live reads.
-        writing, reading = (APPEND, RAISE_FENCE), (PAGE, COMPACT, ERASE_CHAT, COUNT, RESERVE)
+        writing, reading = (APPEND, RAISE_FENCE), (PAGE, LAST, COMPACT, ERASE_CHAT, COUNT, RESERVE)
         self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=writing)
         self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=reading)
         self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
+        # So that of all who go through slices one goes on in each turn of the loop.
+        self._slicing = asyncio.Lock()
         self._told_ms = max(MIN_TOLD_MS, 2 * timeout_ms)
         self._writer = Writer(self._append_pipe, prefix=prefix)
-        self._reader = Reader(self._read_pipe, prefix=prefix)
+        self._reader = Reader(self._read_pipe, prefix=prefix, timeout_ms=timeout_ms)
         self.sizes = Sizes(self._read_pipe, prefix=prefix)
         self.memory = Memory(self._read_pipe)
         self._follower = Follower(
@@ -130,23 +134,48 @@ class Log:
         return found if limit is None else found[:limit]
 
     async def read_page(
-        self, stream: str, chat: str, after: str | None, limit: int
+        self,
+        stream: str,
+        chat: str,
+        after: str | None,
+        limit: int = PAGE_ENTRIES,
+        *,
+        parts: bool = True,
     ) -> tuple[list[Entry], bool]:
         """The next entries of a chat as by read(), and whether there may be more: at most `limit`,
         and about a megabyte of data; an entry that is larger comes alone."""
-        raws, _, more = await self._reader.page(stream, chat, valid_cursor(after), limit)
+        raws, _, more = await self._reader.page(stream, chat, valid_cursor(after), limit, parts)
         return list(map(to_entry, raws)), more
+
+    async def slices(
+        self, stream: str, chat: str, after: str | None = None, *, parts: bool = True
+    ) -> AsyncGenerator[list[Entry], None]:
+        """All entries of a chat as by read(), in runs that an event loop has time for: at most
+        SLICE_ENTRIES, and SLICE_BYTES of data or a single larger entry. Between two of them the
+        other tasks of the loop go on, and no more than a page is in memory."""
+        more = True
+        while more:
+            page, more = await self.read_page(stream, chat, after, parts=parts)
+            for number, run in enumerate(_runs(page)):
+                if number > 0:
+                    async with self._slicing:
+                        await asyncio.sleep(0)
+                yield run
+                after = run[-1].id
 
     async def read_last(self, stream: str, chat: str, limit: int, most_bytes: int) -> list[Entry]:
         """The last entries of a chat's index, at most `limit` and together no longer than
         `most_bytes`, oldest first, without parts."""
-        last: list[Entry] = []
-        for raw in reversed(await self._reader.last(stream, chat, limit)):
-            most_bytes -= len(raw[3])
-            if most_bytes < 0:
-                break
-            last.append(to_entry(raw))
-        return last[::-1]
+        return list(map(to_entry, await self._reader.last(stream, chat, limit, most_bytes)))
+
+    async def chats(self, stream: str) -> list[str]:
+        """The chats that have entries in the log, in the order of their first ones."""
+        found: dict[str, None] = {}
+        position, more = START, True
+        while more:
+            raws, position, more = await self._reader.page(stream, None, position)
+            found |= dict.fromkeys(raw[1].decode() for raw in raws)
+        return list(found)
 
     async def tail(self, stream: str) -> str:
         """The id of the last entry; "0-0" when there is none."""
@@ -202,7 +231,7 @@ class Log:
         last = valid_cursor(until) if until is not None else "+"
         place: bytes | str | None = "-"
         while place is not None:
-            args = (valid_name(whole), place, CHUNK_ENTRIES, last, self._told_ms)
+            args = (valid_name(whole), place, CHUNK_ENTRIES, CHUNK_BYTES, last, self._told_ms)
             place = await self._read_pipe.submit(COMPACT.call(keys, *args))
 
     async def erase_chat(self, stream: str, chat: str) -> None:
@@ -212,7 +241,8 @@ class Log:
         await self._read_pipe.execute("UNLINK", *of_chat)
         place: bytes | str | None = "-"
         while place is not None:
-            packed = ERASE_CHAT.call([names.log, names.sizes], chat, place, CHUNK_ENTRIES)
+            keys, bounds = [names.log, names.sizes], (CHUNK_ENTRIES, CHUNK_BYTES)
+            packed = ERASE_CHAT.call(keys, chat, place, *bounds)
             place = await self._read_pipe.submit(packed)
 
     async def erase(self, stream: str) -> bool:
@@ -221,11 +251,7 @@ class Log:
         Its writers must have stopped.
         """
         names = stream_keys(self._prefix, stream)
-        chats: set[str] = set()
-        position, more = "0-0", True
-        while more:
-            raws, position, more = await self._reader.page(stream, None, position)
-            chats.update(raw[1].decode() for raw in raws)
+        chats = await self.chats(stream)
         kinds = (names.chat, names.live, names.told)
         keys = [key(chat) for chat in chats for key in kinds]
         # The log goes last: if this is cut short, a second run still finds the chats.
@@ -258,6 +284,19 @@ class Log:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _runs(entries: list[Entry]) -> Iterator[list[Entry]]:
+    run: list[Entry] = []
+    size_bytes = 0
+    for entry in entries:
+        size_bytes += len(entry.data)
+        if run and (size_bytes > SLICE_BYTES or len(run) == SLICE_ENTRIES):
+            yield run
+            run, size_bytes = [], len(entry.data)
+        run.append(entry)
+    if run:
+        yield run
 
 
 _logs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Log] = weakref.WeakKeyDictionary()

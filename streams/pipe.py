@@ -65,10 +65,12 @@ Reply = Any
 
 
 class Script:
-    """A Lua file beside this module, called by its digest."""
+    """A Lua file beside this module, called by its digest. `prelude`: another one put before it."""
 
-    def __init__(self, name: str) -> None:
-        self.source = (Path(__file__).parent / "lua" / f"{name}.lua").read_bytes()
+    def __init__(self, name: str, *, prelude: str = "") -> None:
+        folder = Path(__file__).parent / "lua"
+        names = [prelude, name] if prelude else [name]
+        self.source = b"".join((folder / f"{part}.lua").read_bytes() for part in names)
         # Redis names scripts by SHA-1; nothing here depends on its strength.
         self.digest = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
@@ -228,7 +230,7 @@ class Pipe:
                 try:
                     reply = await read()
                 except ResponseError as error:
-                    refusal = error
+                    refusal = refusal or error  # The first says why.
             if request.future.done():
                 continue
             if refusal is None:

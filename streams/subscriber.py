@@ -92,10 +92,12 @@ class Subscriber:
 class Followed:
     """A stream that somebody follows."""
 
-    __slots__ = ("doubtful", "keys", "position", "ready", "subscribers")
+    __slots__ = ("count", "doubtful", "keys", "position", "ready", "subscribers")
 
-    def __init__(self, keys: StreamKeys) -> None:
+    def __init__(self, keys: StreamKeys, count: int) -> None:
         self.keys = keys
+        # Entries that the next read asks for.
+        self.count = count
         self.subscribers: set[Subscriber] = set()
         # Everything up to here has been offered. Unknown until the first read after SUBSCRIBE.
         self.position: bytes | None = None

@@ -1,18 +1,22 @@
--- Removes one chat's entries from the log, a chunk at a time, and at the end what they counted.
--- KEYS: log, sizes. ARGV: chat, where to go on (an id, or '-'), entries looked at in one call.
+-- Removes one chat's entries from the log, a chunk at a time (walk.lua), and at the end what they
+-- counted.
+-- KEYS: log, sizes. ARGV: chat, where to go on (an id, or '-'), entries and bytes of data looked at
+-- in one call.
 -- Returns where to go on, or false when all is done.
-local page = redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', ARGV[3])
-local gone = {}
-for _, entry in ipairs(page) do
-  if entry[2][2] == ARGV[1] then
-    gone[#gone + 1] = entry[1]
-  end
-end
+local DATA = 6
+local last, gone = nil, {}
+local more = walk('XRANGE', KEYS[1], ARGV[2], '+', tonumber(ARGV[3]), tonumber(ARGV[4]), DATA, FEW,
+  function(entry)
+    last = entry[1]
+    if entry[2][2] == ARGV[1] then
+      gone[#gone + 1] = last
+    end
+  end)
 if #gone > 0 then
   redis.call('XDEL', KEYS[1], unpack(gone))
 end
-if #page == tonumber(ARGV[3]) then
-  return '(' .. page[#page][1]
+if more then
+  return '(' .. last
 end
 
 local sizes, fields = KEYS[2], {'l:' .. ARGV[1], 'i:' .. ARGV[1]}

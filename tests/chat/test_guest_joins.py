@@ -220,7 +220,7 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
 
     with monkeypatch.context() as patch:
         log = get_log()
-        for name in ("append", "read", "raise_fence", "erase"):
+        for name in ("append", "read_page", "chats", "raise_fence", "erase"):
             patch.setattr(log, name, counting(getattr(log, name)))
         try:
             await guest_joins.carry_on(join)

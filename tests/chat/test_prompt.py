@@ -142,3 +142,18 @@ async def test_what_is_far_beyond_the_window_is_not_counted(monkeypatch):
     monkeypatch.setattr(prompt, "estimate_tokens", lambda text: counted.append(text) or len(text))
     built = await prompt.build_prompt(turns(*[300] * 301), model(1000))
     assert (built.left_out, len(counted)) == (300, 3)
+
+
+@pytest.mark.parametrize("server", ["", "llamacpp"])
+async def test_what_is_many_times_too_long_is_not_put_together(monkeypatch, server):
+    sizes = []
+    together = prompt.alternating
+
+    def noting(said):
+        sizes.append(sum(len(text) for _, text in said))
+        return together(said)
+
+    monkeypatch.setattr(prompt, "alternating", noting)
+    built = await build_prompt(turns(*[1000] * 401), model(1000, server))
+    assert kept(built)[-1] == "4" and built.left_out > 390
+    assert max(sizes) <= 1000 * prompt.FAR_OFF * 4

@@ -1,9 +1,9 @@
 """Well-behaved people chat while one attacker after another does their worst.
 
 None of their answers is lost, broken or taken over, and every process stays within its memory,
-which comes back. 6 people and some seconds of each attack in the gate; with `manage.py test --full` 50
-people and a minute of each, and the delays of both are printed side by side: the budget is half a
-second more at the 99th percentile. (A timing is no assertion: machines are noisy.)
+which comes back. 6 people and some seconds of each attack in the gate; with `manage.py test --full`
+50 people and a minute of each, and the delays of both are printed side by side: the budget is half
+a second more at the 99th percentile. (A timing is no assertion: machines are noisy.)
 """
 
 import asyncio

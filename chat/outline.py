@@ -1,0 +1,106 @@
+"""The outline of a chat: which messages there are, in which order below which, and which branch is
+chosen at each fork; no text.
+
+It is folded from the log like a transcript, of the few events that matter for it. The database
+keeps it with the entry up to which it goes (`ChatOutline`), so that however long a chat is, only
+what has come since is read. That is a cache: without the row, all of the chat is read once more.
+"""
+
+import asyncio
+import uuid
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import IntegrityError
+
+from accounts.models import User
+from chat import events as ev
+from chat.models import ChatOutline
+from streams.log import Entry, get_log
+
+# Stored anew once more than this, and more than it takes itself, was read to have it.
+STORE_AFTER_BYTES = 100_000
+# About, of a message: two UUIDs as text.
+MESSAGE_BYTES = 90
+SHAPING = (ev.MessageCreated.type, ev.BranchChosen.type)
+
+
+@dataclass(slots=True)
+class Outline:
+    """`messages`: of each its role and the message above it, in the order of the log."""
+
+    messages: dict[str, tuple[ev.Role, str | None]] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    cursor: str = "0-0"
+
+    def leaf_below(self, message_id: str) -> str:
+        """The last shown message when this one is on the path: as in chat/transcript.py."""
+        current = message_id
+        while siblings := self.children.get(current):
+            current = self.chosen.get(current, siblings[-1])
+        return current
+
+    def add(self, entry: Entry) -> None:
+        event = ev.parse(entry.data) if entry.type in SHAPING else None
+        if isinstance(event, ev.MessageCreated):
+            self._create(event.message, event.role, event.parent)
+        elif isinstance(event, ev.BranchChosen) and event.message in self.messages:
+            self.chosen[self.messages[event.message][1] or ""] = event.message
+        self.cursor = entry.id
+
+    def _create(self, message: str, role: ev.Role, parent: str | None) -> None:
+        if message in self.messages or (parent is not None and parent not in self.messages):
+            return
+        self.messages[message] = role, parent
+        self.children.setdefault(parent or "", []).append(message)
+        self.chosen.pop(parent or "", None)
+
+    def to_dict(self) -> dict[str, Any]:
+        rows = [[message, role, parent] for message, (role, parent) in self.messages.items()]
+        return {"messages": rows, "chosen": self.chosen}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], cursor: str) -> "Outline":
+        outline = cls()
+        for message, role, parent in data["messages"]:
+            outline._create(message, role, parent)
+        outline.chosen, outline.cursor = data["chosen"], cursor
+        return outline
+
+
+# One at a time of each person; the others find what it has stored. By event loop, then person.
+_locks: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, weakref.WeakValueDictionary[uuid.UUID, asyncio.Lock]
+] = weakref.WeakKeyDictionary()
+
+
+async def outline_of(owner: User, chat_id: uuid.UUID) -> Outline:
+    """Of a chat of theirs, up to its last entry."""
+    locks = _locks.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
+    async with locks.setdefault(owner.id, asyncio.Lock()):
+        outline = await sync_to_async(_stored)(owner.stream, chat_id)
+        read_bytes = 0
+        log = get_log()
+        async for entries in log.slices(owner.stream, str(chat_id), outline.cursor, parts=False):
+            for entry in entries:
+                outline.add(entry)
+            read_bytes += sum(len(entry.data) for entry in entries)
+        if read_bytes > max(STORE_AFTER_BYTES, len(outline.messages) * MESSAGE_BYTES):
+            await sync_to_async(_store)(owner.stream, chat_id, outline)
+        return outline
+
+
+def _stored(stream: str, chat_id: uuid.UUID) -> Outline:
+    # That of another log is of no use: a guest's chat has other entries in the account's.
+    row = ChatOutline.objects.filter(chat_id=chat_id, stream=stream).first()
+    return Outline.from_dict(row.data, row.cursor) if row else Outline()
+
+
+def _store(stream: str, chat_id: uuid.UUID, outline: Outline) -> None:
+    known = {"stream": stream, "cursor": outline.cursor, "data": outline.to_dict()}
+    with suppress(IntegrityError):  # The chat was erased meanwhile.
+        ChatOutline.objects.update_or_create(chat_id=chat_id, defaults=known)

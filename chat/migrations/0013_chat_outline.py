@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0010_words_version'),
+        ('chat', '0012_sizes_of_drafts'),
     ]
 
     operations = [

@@ -3,7 +3,7 @@
 -- bytes that an entry of the log, of an index and a known id cost besides their text, then the chats
 -- of the indexes.
 -- Returns 0 when all is counted, 1 when there is more, or the chat whose index is needed to go on.
-local STEP = 8
+local STEP = 4
 local log, sizes = KEYS[1], KEYS[2]
 local limit, room = tonumber(ARGV[1]), tonumber(ARGV[2])
 

@@ -20,6 +20,7 @@ from streams.sizes import KNOWN_ID_BYTES, claim_for
 from tests.chat.conftest import MODEL, Person
 from tests.chat.test_drafts import put
 from tests.chat.test_instructions import instruct
+from tests.fake_model import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -290,6 +291,20 @@ async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, 
     assert len(await told()) == written
 
 
+async def test_instructions_fill_no_more_than_the_budget(no_worker, alice, redis_url, settings):
+    """The attack: each change was an entry for good, at no cost, 300 a minute."""
+    await alice.send("Hello")
+    settings.LIMIT_STORED_BYTES_GUEST = 400_000
+    answers = [await instruct(alice, chr(1) * 3_900 + str(number)) for number in range(20)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200] * statuses.count(200) + [413] * statuses.count(413)
+    assert 5 < statuses.count(200) < 10
+    with redis.Redis.from_url(redis_url) as client:
+        keys = client.keys(f"hf:{{{alice.stream}}}:*")
+        held = sum(client.memory_usage(key, samples=0) for key in keys)
+    assert held < 1.25 * settings.LIMIT_STORED_BYTES_GUEST
+
+
 # A Redis that is nearly full
 
 
@@ -336,7 +351,8 @@ async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
 
 @pytest.mark.usefixtures("believed_for_no_time")
 async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice, nearly_full):
-    _, reply = await alice.send("[[tokens=60&rate=60]] Hello")
+    prompt = "[[tokens=60&rate=60]] Hello"
+    _, reply = await alice.send(prompt)
     await alice.until(reply, lambda message: message.text)
     nearly_full(150)
     pages = [await alice.client.get(path) for path in ("/", f"/c/{alice.chat}", "/settings")]
@@ -344,8 +360,28 @@ async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice,
     assert code_of(await send(alice)) == (503, "storage_busy")
     nearly_full(1)
     message = await alice.settled(reply)
-    assert message.status == "done"
-    assert len(str(message.text).split()) >= 60
+    assert (message.status, str(message.text)) == ("done", text_of(prompt, 60))
+
+
+@pytest.fixture
+def impatient(settings):
+    """Appends are given up while the test looks on."""
+    settings.STREAMS_APPEND_TIMEOUT_MS = 500
+
+
+async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, alice, nearly_full):
+    prompt = "[[tokens=60&rate=60]] Hello"
+    _, reply = await alice.send(prompt)
+    await alice.until(reply, lambda message: message.text)
+    nearly_full(150)
+    async with asyncio.timeout(20):
+        while worker._running:
+            await asyncio.sleep(0.02)
+    shown = str((await alice.message(reply)).text)
+    nearly_full(1)
+    message = await alice.settled(reply)
+    assert (message.status, str(message.text)) == ("done", text_of(prompt, 60))
+    assert str(message.text).startswith(shown)
 
 
 async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, alice):

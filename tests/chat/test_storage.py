@@ -8,6 +8,9 @@ from http import HTTPStatus
 import pytest
 import redis
 from asgiref.sync import sync_to_async
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from accounts import storage
 from accounts.models import User
@@ -220,12 +223,31 @@ async def test_the_settings_say_how_much_is_stored_and_how_to_make_room(writer, 
     assert ("Sign up</a> for more room." in said) == writer.budget.endswith("GUEST")
 
 
-async def test_the_settings_open_while_redis_is_away(no_worker, writer, settings):
+async def test_the_settings_open_while_redis_is_away(no_worker, alice, settings):
+    await alice.send("Hello")
     await close_log()
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    page = await writer.client.get("/settings")
+    page = await alice.client.get("/settings")
     assert page.status_code == HTTPStatus.OK
     assert b"data-stored" not in page.content
+
+
+def test_drafts_of_an_earlier_release_are_measured(transactional_db):
+    before, after = ("chat", "0010_words_version"), ("chat", "0012_sizes_of_drafts")
+    person = User.objects.create(is_guest=True)
+    chat = Chat.objects.create(id=uuid.uuid4(), owner=person, updated_at=timezone.now())
+    try:
+        executor = MigrationExecutor(connection)
+        executor.migrate([before])
+        old = executor.loader.project_state([before]).apps.get_model("chat", "Draft").objects
+        old.create(owner_id=person.id, chat_id=chat.id, text="\x01" * 9, written_at=chat.updated_at)
+        old.create(owner_id=person.id, text="", pastes=[], written_at=chat.updated_at)
+        MigrationExecutor(connection).migrate([after])
+        assert sorted(Draft.objects.values_list("size_bytes", flat=True)) == [0, 9 * 6 + 7]
+        assert Chat.objects.get(id=chat.id).instructions_digest == ""
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 # One chat

@@ -85,9 +85,8 @@ async def require_memory(person: User | None) -> None:
 
     Guests give way first. What is then left is for answers under way, and for what is no text.
     """
-    is_guest = person is None or person.is_guest
-    most: int = (
-        settings.REDIS_PERCENT_FOR_GUESTS if is_guest else settings.REDIS_PERCENT_FOR_ACCOUNTS
-    )
+    most: int = settings.REDIS_PERCENT_FOR_ACCOUNTS
+    if person is None or person.is_guest:
+        most = min(most, settings.REDIS_PERCENT_FOR_GUESTS)
     if await get_log().memory.percent() >= most:
         raise StorageBusy

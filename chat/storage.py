@@ -112,8 +112,8 @@ def _events(chat_id: uuid.UUID, name: uuid.UUID, *events: ev.AnyEvent) -> list[E
 
 async def is_full(person: User) -> bool:
     """Whether nothing more may be stored, however small."""
-    used = await storage.stored_by(person)
-    return 0 < used.budget <= used.used
+    budget = storage.budget_of(person)
+    return budget > 0 and (await storage.stored_by(person)).used >= budget
 
 
 async def require_room_for_draft(person: User, chat_id: uuid.UUID | None, size: int) -> None:

@@ -7,12 +7,14 @@ in the log alone: their copies go with the end of the whole. What an earlier rel
 counted by count.lua in short steps, in any process and in several at once.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from .entries import Event
+from .errors import LogUnavailableError
 from .keys import stream_keys, valid_name
 from .pipe import Pipe, Script
 
@@ -29,6 +31,8 @@ STEP_ENTRIES = 500
 STEP_BYTES = 500_000
 # Longer than an append is waited for.
 RESERVED_FOR_MS = 60_000
+# Nobody is kept waiting for the end of what is forgotten anyway.
+RELEASE_TIMEOUT_S = 1.0
 ALL_WHOLE = "{sizes}:counted"
 
 Full = Literal["", "log", "chat"]
@@ -124,11 +128,13 @@ class Sizes:
     async def reserved(
         self, stream: str, claim: Claim, *, most: int, most_of_chat: int
     ) -> AsyncIterator[Full]:
-        """reserve(), and release() at the end. A process that dies in between leaves the bytes set
-        aside for as long as the same person goes on writing, and a minute."""
+        """reserve(), and release() at the end, unless Redis is away then. What is not released
+        stays set aside for as long as the same person goes on writing, and a minute."""
         full = await self.reserve(stream, claim, most=most, most_of_chat=most_of_chat)
         try:
             yield full
         finally:
             if not full:
-                await self.release(stream, claim)
+                with suppress(LogUnavailableError, TimeoutError):
+                    async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                        await self.release(stream, claim)

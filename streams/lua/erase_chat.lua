@@ -24,6 +24,6 @@ local counted = redis.call('HMGET', sizes, unpack(fields))
 local bytes = (counted[1] or 0) + (counted[2] or 0)
 -- The HDEL goes first: once a script has written, a full Redis refuses it nothing.
 if redis.call('HDEL', sizes, unpack(fields)) > 0 then
-  redis.call('HINCRBY', sizes, 'total', -bytes)
+  redis.call('HINCRBY', sizes, 'total', 0 - bytes)
 end
 return false

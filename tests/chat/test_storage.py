@@ -8,6 +8,9 @@ from http import HTTPStatus
 import pytest
 import redis
 from asgiref.sync import sync_to_async
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
 
 from accounts import storage
 from accounts.models import User
@@ -20,6 +23,7 @@ from streams.sizes import KNOWN_ID_BYTES, claim_for
 from tests.chat.conftest import MODEL, Person
 from tests.chat.test_drafts import put
 from tests.chat.test_instructions import instruct
+from tests.fake_model import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -219,12 +223,31 @@ async def test_the_settings_say_how_much_is_stored_and_how_to_make_room(writer, 
     assert ("Sign up</a> for more room." in said) == writer.budget.endswith("GUEST")
 
 
-async def test_the_settings_open_while_redis_is_away(no_worker, writer, settings):
+async def test_the_settings_open_while_redis_is_away(no_worker, alice, settings):
+    await alice.send("Hello")
     await close_log()
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    page = await writer.client.get("/settings")
+    page = await alice.client.get("/settings")
     assert page.status_code == HTTPStatus.OK
     assert b"data-stored" not in page.content
+
+
+def test_drafts_of_an_earlier_release_are_measured(transactional_db):
+    before, after = ("chat", "0010_words_version"), ("chat", "0012_sizes_of_drafts")
+    person = User.objects.create(is_guest=True)
+    chat = Chat.objects.create(id=uuid.uuid4(), owner=person, updated_at=timezone.now())
+    try:
+        executor = MigrationExecutor(connection)
+        executor.migrate([before])
+        old = executor.loader.project_state([before]).apps.get_model("chat", "Draft").objects
+        old.create(owner_id=person.id, chat_id=chat.id, text="\x01" * 9, written_at=chat.updated_at)
+        old.create(owner_id=person.id, text="", pastes=[], written_at=chat.updated_at)
+        MigrationExecutor(connection).migrate([after])
+        assert sorted(Draft.objects.values_list("size_bytes", flat=True)) == [0, 9 * 6 + 7]
+        assert Chat.objects.get(id=chat.id).instructions_digest == ""
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
 
 
 # One chat
@@ -290,6 +313,20 @@ async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, 
     assert len(await told()) == written
 
 
+async def test_instructions_fill_no_more_than_the_budget(no_worker, alice, redis_url, settings):
+    """The attack: each change was an entry for good, at no cost, 300 a minute."""
+    await alice.send("Hello")
+    settings.LIMIT_STORED_BYTES_GUEST = 400_000
+    answers = [await instruct(alice, chr(1) * 3_900 + str(number)) for number in range(20)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses == [200] * statuses.count(200) + [413] * statuses.count(413)
+    assert 5 < statuses.count(200) < 10
+    with redis.Redis.from_url(redis_url) as client:
+        keys = client.keys(f"hf:{{{alice.stream}}}:*")
+        held = sum(client.memory_usage(key, samples=0) for key in keys)
+    assert held < 1.25 * settings.LIMIT_STORED_BYTES_GUEST
+
+
 # A Redis that is nearly full
 
 
@@ -336,7 +373,8 @@ async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
 
 @pytest.mark.usefixtures("believed_for_no_time")
 async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice, nearly_full):
-    _, reply = await alice.send("[[tokens=60&rate=60]] Hello")
+    prompt = "[[tokens=60&rate=60]] Hello"
+    _, reply = await alice.send(prompt)
     await alice.until(reply, lambda message: message.text)
     nearly_full(150)
     pages = [await alice.client.get(path) for path in ("/", f"/c/{alice.chat}", "/settings")]
@@ -344,8 +382,28 @@ async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice,
     assert code_of(await send(alice)) == (503, "storage_busy")
     nearly_full(1)
     message = await alice.settled(reply)
-    assert message.status == "done"
-    assert len(str(message.text).split()) >= 60
+    assert (message.status, str(message.text)) == ("done", text_of(prompt, 60))
+
+
+@pytest.fixture
+def impatient(settings):
+    """Appends are given up while the test looks on."""
+    settings.STREAMS_APPEND_TIMEOUT_MS = 500
+
+
+async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, alice, nearly_full):
+    prompt = "[[tokens=60&rate=60]] Hello"
+    _, reply = await alice.send(prompt)
+    await alice.until(reply, lambda message: message.text)
+    nearly_full(150)
+    async with asyncio.timeout(20):
+        while worker._running:
+            await asyncio.sleep(0.02)
+    shown = str((await alice.message(reply)).text)
+    nearly_full(1)
+    message = await alice.settled(reply)
+    assert (message.status, str(message.text)) == ("done", text_of(prompt, 60))
+    assert str(message.text).startswith(shown)
 
 
 async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, alice):

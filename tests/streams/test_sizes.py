@@ -7,7 +7,7 @@ import pytest
 from streams import sizes
 from streams.entries import Event
 from streams.keys import stream_keys
-from streams.log import Fence, FencedError
+from streams.log import Fence, FencedError, Log
 from streams.sizes import INDEX_ENTRY_BYTES, KNOWN_ID_BYTES, LOG_ENTRY_BYTES, Claim, claim_for
 
 from .acts import STREAM, event, part
@@ -211,3 +211,12 @@ async def test_what_was_reserved_is_released_and_forgotten(log):
     await log.sizes.reserve(STREAM, claim, most=100, most_of_chat=0)
     left = await log._read_pipe.execute("PTTL", NAMES.coming)
     assert 0 < left <= sizes.RESERVED_FOR_MS
+
+
+async def test_nobody_waits_long_to_release_what_is_forgotten_anyway(make_server):
+    server = make_server()
+    async with Log() as log, asyncio.timeout(10):  # An append would be waited for for 30 s.
+        claim = Claim("m", "c1", 100, 50)
+        async with log.sizes.reserved(STREAM, claim, most=100, most_of_chat=0) as full:
+            assert full == ""
+            server.kill()

@@ -62,7 +62,7 @@ class Reader:
         is appended from now on has a higher one.
         """
         names = stream_keys(self._prefix, stream)
-        async with self._turn(stream):
+        async with self._locked(stream):
             if chat is not None:
                 return await self._page_of_chat(names, chat, after, limit, parts)
             packed = PAGE.call([names.log], after, limit, PAGE_BYTES, LOG_DATA, 0 if parts else 1)
@@ -78,12 +78,12 @@ class Reader:
         """The last entries of a chat's index, at most `limit` and `max_bytes` of data, oldest
         first; parts are not among them."""
         key = stream_keys(self._prefix, stream).chat(valid_name(chat))
-        async with self._turn(stream):
+        async with self._locked(stream):
             rows = await self._pipe.submit(LAST.call([key], limit, max_bytes, INDEX_DATA))
         return from_index(chat.encode(), rows[::-1])
 
     @asynccontextmanager
-    async def _turn(self, stream: str) -> AsyncGenerator[None, None]:
+    async def _locked(self, stream: str) -> AsyncGenerator[None, None]:
         lock = self._locks.setdefault(stream, asyncio.Lock())
         async with AsyncExitStack() as held:
             try:

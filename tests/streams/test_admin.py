@@ -180,6 +180,24 @@ def test_a_filter_that_hardly_matches_is_searched_in_steps(
     assert entry_ids(response) == appended
 
 
+def test_long_entries_are_searched_by_their_bytes(client, operator, alice, server, monkeypatch):
+    monkeypatch.setattr("streams.browse.MAX_SEARCHED_BYTES", 50_000)
+    monkeypatch.setattr("streams.browse.STEP_BYTES", 20_000)
+    appended = fill(alice, [note(0, "rare")])
+    fill(alice, [Event(f"l{n}", "c1", "note", b'"%s"' % (b"x" * 10_000)) for n in range(22)])
+    found, url = [], log_url(alice) + "?chat=rare"
+    for _ in range(5):
+        response = client.get(url)
+        content = response.content.decode()
+        found.append(re.findall(r"among the (\d+) looked at", content))
+        if entry_ids(response):
+            break
+        url = log_url(alice) + re.search(r'<a href="([^"]+)" rel="next"', content)[1].replace(
+            "&amp;", "&"
+        )
+    assert (entry_ids(response), found) == (appended, [["5"]] * 4 + [[]])
+
+
 def test_what_is_not_there(client, operator, alice, server):
     assert "No entries" in client.get(log_url(alice)).content.decode()
     nobody = reverse("admin:streams_userlog_change", args=["0" * 32])

@@ -1,5 +1,8 @@
 """What fits a window, what is left out, and that both are told."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +77,29 @@ async def test_it_counts_with_the_servers_own_tokenizer():
         assert prompt.prompt_tokens == (2700 + len("<user>\n")) // 4
         with pytest.raises(ContextTooLong):
             await build_prompt(turns(2700), model(1000))
+
+
+async def test_a_tokenizer_that_never_answers_holds_up_nothing_else(monkeypatch, settings):
+    settings.ALLOW_PRIVATE_MODEL_URLS = True
+    monkeypatch.setattr(prompt, "COUNT_LIMIT_S", 0.5)
+    asked, ended = [], asyncio.Event()
+
+    async def never(reader, writer):
+        asked.append(await reader.readuntil())
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(never, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        own = replace(model(2000, "llamacpp"), endpoint=Endpoint("own", url, "k", guarded=True))
+        counting = [asyncio.create_task(build_prompt(turns(2000), own)) for _ in range(20)]
+        while not asked:
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(lambda: "free") == "free"
+        assert not any(task.done() for task in counting)
+        built = await asyncio.gather(*counting)
+        ended.set()
+    assert {prompt.prompt_tokens for prompt in built} == {1004}  # half of its bytes
 
 
 async def test_a_refused_prompt_is_built_again_smaller():

@@ -20,6 +20,7 @@ from chat.model_errors import ProviderError
 from chat.reasoning import ThinkSplitter
 from chat.sse import EventSplitter, TooLongError, WebPageError
 from chat.tokens import Usage, estimated_usage, is_too_little
+from chat.transcript import Pieces
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
 PIECE_BYTES = 16 * 1024  # of a body, read between two turns of the event loop
@@ -95,8 +96,8 @@ class AnswerStream:
         self.loop = asyncio.get_running_loop()
         self.splitter, self.chunks = EventSplitter(), ChunkReader()
         self.think = think or ThinkSplitter()
-        self.text: list[str] = []  # of this call only: for an estimate, and to know of emptiness
-        self.reasoning: list[str] = []
+        self.text = Pieces()  # of this call only: for an estimate, and to know of emptiness
+        self.reasoning = Pieces()
         self.size = self._kept_bytes = kept_bytes  # as stored
         self._body_bytes = 0
         self._ahead, self._ahead_at = b"", 0  # of a large piece, what is still to be read
@@ -133,7 +134,7 @@ class AnswerStream:
     def finish(self) -> Finish:
         """After `deltas`. Raises where a stream ended without having said that it would, or where
         the provider says that it broke off."""
-        text, reasoning = "".join(self.text), "".join(self.reasoning)
+        text, reasoning = str(self.text), str(self.reasoning)
         reason = "length" if self.is_full else self._reason()
         has_text = bool(text.strip())
         if not self.is_full and (error := self._failure(reason, has_text, bool(reasoning))):
@@ -170,14 +171,14 @@ class AnswerStream:
         if self.chunks.finish or self.chunks.done:
             return self.chunks.finish or "stop"
         words = self.reasoning if self.think.is_assumed else self.text
-        if self.is_ended and _SENTENCE_END.search("".join(words[-20:])[-100:]):
+        if self.is_ended and _SENTENCE_END.search(str(words)[-100:]):
             return finish_reasons.UNKNOWN
         return None
 
     def _told_usage(self) -> Usage | None:
         """What the provider says it used, if that can be."""
         usage = self.chunks.usage
-        written = sum(map(len, self.text)) + sum(map(len, self.reasoning))
+        written = len(str(self.text)) + len(str(self.reasoning))
         return None if usage is None or is_too_little(usage, written) else usage
 
     def _take(self, piece: bytes) -> ProviderError | None:
@@ -283,14 +284,14 @@ class AnswerStream:
         rest, last = self.think.flush()
         is_over = self._reason() in ("stop", finish_reasons.UNKNOWN)
         if is_assumed and is_over and not self.think.has_fields:
-            rest = "".join(self.reasoning) + last
-            self.reasoning.clear()
+            rest = str(self.reasoning) + last
+            self.reasoning.set("")
         return rest, last
 
     def _recast(self, thought: str) -> tuple[int, str]:
         """What this call gave out as the answer was thinking; if it went on with the answer, that
         was as well. (bytes of the answer that stay, the thinking)."""
-        self.text.clear()
+        self.text.set("")
         if isinstance(self.seam, PrefillSeam):
             self.seam = None
             return 0, (self.partial + thought).strip()
@@ -303,10 +304,10 @@ class AnswerStream:
             if self.is_full and delta.text_kept is None:
                 return
             if delta.text:
-                self.text.append(delta.text)
+                self.text.add(delta.text)
                 self.size += stored_bytes(delta.text)
             if delta.reasoning:
-                self.reasoning.append(delta.reasoning)
+                self.reasoning.add(delta.reasoning)
                 self.size += stored_bytes(delta.reasoning)
             yield delta
 

@@ -37,6 +37,7 @@ from chat.think_marks import marks_for
 __all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
 
 MAX_CONNECTIONS = 2000
+LONG_BYTES = 64 * 1024
 # Of people's own keys: clients that are kept while nobody uses them, and for how long.
 MAX_IDLE_CLIENTS = 100
 CLIENT_IDLE_S = 120.0
@@ -222,7 +223,9 @@ class _Call:
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
                     yield delta
-        finish = stream.finish()
+        # What a long answer used takes a while to count, if nobody says it.
+        is_long = stream.size > LONG_BYTES
+        finish = await asyncio.to_thread(stream.finish) if is_long else stream.finish()
         self._remember_echo(seam)
         self._remember_thinking(think, finish)
         yield finish

@@ -5,6 +5,7 @@ import re
 from chat.harmony import ALOUD, ANALYSIS_ALOUD, FINAL_ALOUD, STARTS, HarmonySplitter
 from chat.mark_places import Said
 from chat.think_marks import Marks, Pattern, pattern
+from chat.transcript import Pieces
 
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
 # So many marks that turn out to be text, and no more are looked at.
@@ -55,7 +56,7 @@ class ThinkSplitter:
         self._opening = ""  # of the block that begins: some models write it twice
         self._has_block = False
         self._looks = 0
-        self._given: list[str] = []  # as the answer, until a block has come
+        self._given = Pieces()  # as the answer, until a block has come
         self._held = ""
         self._begun = False
         self._between = ""
@@ -168,7 +169,7 @@ class ThinkSplitter:
     def _note_block(self, opening: str) -> None:
         if not self._has_block:
             self._has_block = True
-            self._given.clear()
+            self._given.set("")
             self._said = Said(self._before)
         self._look_for(pattern(opening) if opening else None)
 
@@ -247,7 +248,7 @@ class ThinkSplitter:
     def _give(self, answer: str) -> None:
         self._said.add(answer)
         if not self._has_block:
-            self._given.append(answer)
+            self._given.add(answer)
 
     def _is_stray(self, mark: str) -> bool:
         """Whether a closing mark without an opening one ends what was thinking from the start."""
@@ -261,7 +262,7 @@ class ThinkSplitter:
     def _recast(self, mark: str, after: str) -> str:
         """All that was given out as the answer, which was thinking."""
         self.recast, self.closed_by = True, mark
-        thought = "".join(self._given)
+        thought = str(self._given)
         self._note_block(self._marks.opening_of(mark))
         self._state, self._held, self._close = _GAP, after, mark
         return thought

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import tracemalloc
 
 import orjson
 import psutil
@@ -20,6 +21,7 @@ from chat.prompt import Prompt
 from chat.providers import Delta, Finish, close_clients, stream_answer
 from chat.reasoning import ThinkSplitter
 from chat.sse import EventSplitter, TooLongError
+from chat.transcript import Pieces
 
 PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -281,6 +283,18 @@ def test_an_echo_is_compared_once(chars):
         assert "".join(given) == "" and seam.feed("c") == "c" and seam.echoed
         counts.append(Counted.examined)
     assert counts[1] < 5 * 8_000 and counts[1] < 3 * counts[0]
+
+
+def test_a_text_of_single_letters_takes_little_memory():
+    text = Pieces()
+    tracemalloc.start()
+    try:
+        for at in range(60_000):
+            text.add(f"{at % 7}é")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(str(text)) == 120_000 and taken < 500_000
 
 
 def test_lines_of_data_without_anything_take_their_place(monkeypatch):

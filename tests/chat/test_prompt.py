@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import prompt
+from chat import prompt, tokens
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ContextTooLong, ProviderError, classify
 from chat.prompt import answer_reserve, build_prompt, smaller_window
@@ -155,6 +155,16 @@ def test_estimates_err_on_the_safe_side():
 )
 def test_estimates_are_near_what_a_tokenizer_counts(text, tokens):
     assert 0.85 * tokens <= estimate_tokens(text) <= 2.4 * tokens
+
+
+@pytest.mark.parametrize(
+    "text", ["Some words, 123456 of them.\n", "as it is ", "漢字😀 ", "\x01", "\t\t  "]
+)
+def test_a_long_text_is_counted_in_slices_and_comes_to_the_same(text, monkeypatch):
+    long = text * (40_000 // len(text)) + "end"
+    in_slices = estimate_tokens(long)
+    monkeypatch.setattr(tokens, "SLICE", 10**9)
+    assert abs(in_slices - estimate_tokens(long)) <= ("," not in text) * 3
 
 
 def test_nothing_is_counted_as_no_tokens():

@@ -146,6 +146,11 @@ class MFAAdapter(DefaultMFAAdapter):
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     error_messages = {**DefaultSocialAccountAdapter.error_messages, **words.SERVICE_ERRORS}
 
+    def get_requests_session(self) -> Any:
+        from accounts.bounded_session import bound  # 8 MB of memory, for who signs in this way
+
+        return bound(super().get_requests_session())
+
     def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
         """A provider that is not configured has no pages; allauth would fail on them."""
         try:

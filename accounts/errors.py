@@ -17,6 +17,7 @@ AccountsError
     ├── PictureMissing         400
     ├── PictureTooLarge        413  more bytes than are taken
     ├── PictureTooManyPixels   413  it would fill the memory when it is opened
+    ├── PictureBusy            503  too many are being opened now
     ├── PictureKind            415  not a kind of picture that is known
     ├── PictureAnimated        422
     └── PictureDamaged         422
@@ -205,8 +206,15 @@ class PictureTooManyPixels(PictureRefused):
     code = "picture_too_many_pixels"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     message = gettext_noop(
-        "This picture has more than 40 million pixels. Make it smaller and try again."
+        "This picture has too many pixels: a JPEG may have 40 million, another picture 16 million. "
+        "Make it smaller and try again."
     )
+
+
+class PictureBusy(PictureRefused):
+    code = "picture_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = gettext_noop("Too many pictures came at once. Try again in a moment.")
 
 
 class PictureKind(PictureRefused):

@@ -14,7 +14,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.views.decorators.debug import sensitive_variables
 
 from accounts.key_providers import CUSTOM, PROVIDERS
-from accounts.model_documents import inside, trimmed
+from accounts.model_documents import inside, read_document, trimmed
 from accounts.models import ProviderKey
 from accounts.outbound import Answer, fetch
 from accounts.public_addresses import AddressRefusedError, UnreachableError
@@ -244,6 +244,6 @@ def judge(status: int, body: bytes) -> Status:
 
 def _json(answer: Answer) -> Any:
     try:
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
+        return read_document(answer.body)
+    except ValueError:
         return None

@@ -26,6 +26,8 @@ from accounts.public_addresses import (
 )
 
 MAX_BYTES = 5_000_000
+MAX_HEAD_BYTES = 64 * 1024  # with what comes before it (1xx)
+_PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def _ask_guarded(
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body=body, headers=headers)
         response = connection.getresponse()
-        content = response.read(max_bytes)
+        content = _read(response, ends, max_bytes)
         if connection.was_cut:
             raise TimeoutError
         return Answer(response.status, _lower(response.getheaders()), content)
@@ -101,8 +103,52 @@ def _ask_guarded(
         connection.close()
 
 
+def _read(response: Any, ends: float, max_bytes: int) -> bytes:
+    """The body, or its beginning. Raises TimeoutError where it is too slow."""
+    body = bytearray()
+    while len(body) < max_bytes:
+        piece = response.read1(min(_PIECE_BYTES, max_bytes - len(body)))
+        if not piece:
+            break
+        body += piece
+        if monotonic() > ends:
+            raise TimeoutError
+    return bytes(body)
+
+
+class _Head:
+    """The lines of a head; past the bound there are none."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self._left = MAX_HEAD_BYTES
+
+    def readline(self, size: int) -> bytes:
+        line: bytes = self.file.readline(min(size, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.LineTooLong("head")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class _Response(http.client.HTTPResponse):
+    def begin(self) -> None:
+        file = self.fp
+        self.fp = _Head(file)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:  # It is none where there is no body.
+                self.fp = file
+
+
 class _Connection(http.client.HTTPConnection):
     """To exactly the addresses that were judged; the name is for TLS and the Host header."""
+
+    response_class = _Response
 
     def __init__(
         self, host: str, port: int, addresses: list[str], secure: bool, ends: float
@@ -161,7 +207,8 @@ def _ask(
     except urllib.error.HTTPError as error:
         opened = error
     with opened as response:
-        return Answer(response.status, _lower(response.headers.items()), response.read(max_bytes))
+        content = _read(response, ends, max_bytes)
+        return Answer(response.status, _lower(response.headers.items()), content)
 
 
 def _lower(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

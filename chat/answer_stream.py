@@ -6,10 +6,11 @@ What one network read brought comes out as one Delta, however many chunks it hel
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import httpx2
+import orjson
 from django.conf import settings
 
 from chat import finish_reasons
@@ -19,9 +20,14 @@ from chat.model_errors import ProviderError
 from chat.reasoning import ThinkSplitter
 from chat.sse import EventSplitter, TooLongError, WebPageError
 from chat.tokens import Usage, estimated_usage, is_too_little
+from chat.transcript import Pieces
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
-MAX_ANSWER_CHARS = 4_000_000  # a model that never stops is stopped here, as by its own limit
+PIECE_BYTES = 16 * 1024  # of a body, read between two turns of the event loop
+# A body may have so many bytes in which there is no text, and more for each byte of the answer:
+# pings and chunks of single letters are far below.
+MAX_BARREN_BYTES = 16_000_000
+MAX_BYTES_PER_BYTE = 2_048
 # Comments (": OPENROUTER PROCESSING") show that the provider lives, but not for ever: the time
 # without a token may be so many times longer than without a sign of life.
 COMMENT_PATIENCE = 5
@@ -37,6 +43,7 @@ _SENTENCE_END = re.compile(
 _NOTHING = [("", "")]  # of `Chunks.take`
 
 Seam = PrefillSeam | AskSeam
+Pairs = list[tuple[str, str]]  # (thinking, content that came after it)
 
 
 @dataclass(slots=True)  # One is made for each read, and frozen ones take three times as long.
@@ -80,27 +87,36 @@ class AnswerStream:
         prompt_tokens: int,
         begun: float,
         think: ThinkSplitter | None = None,
+        kept_bytes: int = 0,
     ) -> None:
-        """`begun`: when the call began, by the event loop's clock."""
+        """`begun`: when the call began, by the event loop's clock. `kept_bytes`: as stored, of what
+        the answer has already, `partial` included."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
         self.splitter, self.chunks = EventSplitter(), ChunkReader()
         self.think = think or ThinkSplitter()
-        self.text: list[str] = []  # of this call only: for an estimate, and to know of emptiness
-        self.reasoning: list[str] = []
-        self.size = len(partial)
+        self.text = Pieces()  # of this call only: for an estimate, and to know of emptiness
+        self.reasoning = Pieces()
+        self.size = self._kept_bytes = kept_bytes  # as stored
+        self._body_bytes = 0
+        self._ahead, self._ahead_at = b"", 0  # of a large piece, what is still to be read
         self.last_token = begun
         self.finished_at: float | None = None
         self.is_ended = False  # the body came to its end
 
+    @property
+    def is_full(self) -> bool:
+        """A model that never stops is stopped here, as by its own limit."""
+        return self.size >= settings.MAX_ANSWER_BYTES
+
     async def deltas(self) -> AsyncGenerator[Delta]:
         pieces = self.response.aiter_bytes()
         try:
-            while not self.chunks.done and self.size < MAX_ANSWER_CHARS:
+            while not self.chunks.done and not self.is_full:
                 piece = await self._next(pieces)
                 failure = self._take(piece)
-                for delta in self._new():
+                async for delta in self._new():
                     yield delta
                 if failure is not None and not self.chunks.is_finished:
                     raise failure
@@ -109,8 +125,8 @@ class AnswerStream:
         except ProviderError as error:
             error.usage = self._told_usage()
             raise
-        if self._reason():  # what a cut leaves undecided comes once more
-            for delta in self._new(final=True):
+        if self._reason() and not self.is_full:  # what a cut leaves undecided comes once more
+            for delta in self._last():
                 yield delta
         if self.chunks.done:
             await _drain(pieces)
@@ -118,9 +134,10 @@ class AnswerStream:
     def finish(self) -> Finish:
         """After `deltas`. Raises where a stream ended without having said that it would, or where
         the provider says that it broke off."""
-        text, reasoning = "".join(self.text), "".join(self.reasoning)
-        reason = "length" if self.size >= MAX_ANSWER_CHARS else self._reason()
-        if (error := self._failure(reason, bool(text.strip()), bool(reasoning))) is not None:
+        text, reasoning = str(self.text), str(self.reasoning)
+        reason = "length" if self.is_full else self._reason()
+        has_text = bool(text.strip())
+        if not self.is_full and (error := self._failure(reason, has_text, bool(reasoning))):
             error.usage = self._told_usage()
             raise error
         assert reason is not None
@@ -154,14 +171,14 @@ class AnswerStream:
         if self.chunks.finish or self.chunks.done:
             return self.chunks.finish or "stop"
         words = self.reasoning if self.think.is_assumed else self.text
-        if self.is_ended and _SENTENCE_END.search("".join(words[-20:])[-100:]):
+        if self.is_ended and _SENTENCE_END.search(str(words)[-100:]):
             return finish_reasons.UNKNOWN
         return None
 
     def _told_usage(self) -> Usage | None:
         """What the provider says it used, if that can be."""
         usage = self.chunks.usage
-        written = sum(map(len, self.text)) + sum(map(len, self.reasoning))
+        written = len(str(self.text)) + len(str(self.reasoning))
         return None if usage is None or is_too_little(usage, written) else usage
 
     def _take(self, piece: bytes) -> ProviderError | None:
@@ -178,7 +195,24 @@ class AnswerStream:
         return None
 
     async def _next(self, pieces: AsyncIterator[bytes]) -> bytes:
-        """The next bytes; b"" at the end. A cut or silence after the finish reason is no loss."""
+        """The next bytes, no more than PIECE_BYTES; b"" at the end."""
+        if self._ahead_at < len(self._ahead):
+            await asyncio.sleep(0)
+        else:
+            self._ahead, self._ahead_at = await self._receive(pieces), 0
+            self._check_body(len(self._ahead))
+        begin, self._ahead_at = self._ahead_at, self._ahead_at + PIECE_BYTES
+        return self._ahead[begin : self._ahead_at]
+
+    def _check_body(self, size: int) -> None:
+        self._body_bytes += size
+        given_bytes = self.size - self._kept_bytes
+        if self._body_bytes > MAX_BARREN_BYTES + MAX_BYTES_PER_BYTE * given_bytes:
+            raise ProviderError("bad_stream", permanent=True)
+
+    async def _receive(self, pieces: AsyncIterator[bytes]) -> bytes:
+        """What the network brings; b"" at the end. A cut or silence after the finish reason is no
+        loss."""
         try:
             async with asyncio.timeout_at(self._deadline()):
                 if not (piece := await anext(pieces, b"")):
@@ -207,20 +241,30 @@ class AnswerStream:
         )
         return min(now + limit_ms / 1000, self.last_token + COMMENT_PATIENCE * limit_ms / 1000)
 
-    def _new(self, final: bool = False) -> list[Delta]:
-        pairs = self.chunks.take(final)
-        if pairs == _NOTHING and not final:
-            return []
+    async def _new(self) -> AsyncGenerator[Delta]:
+        pairs = self.chunks.take()
+        if pairs == _NOTHING:
+            return
         self.last_token = self.loop.time()
-        text, thought, kept = self._told_apart(pairs)
-        if final:
-            rest, last = self._rest()
-            text, thought = text + rest, thought + last
+        for place, batch in enumerate(_batches(pairs)):
+            if place:
+                await asyncio.sleep(0)
+            text, thought, kept = self._told_apart(batch)
+            if self.seam:
+                text = self.seam.feed(text)
+            for delta in self._deltas(text, thought, kept):
+                yield delta
+
+    def _last(self) -> Iterator[Delta]:
+        """What the end decides."""
+        text, thought, kept = self._told_apart(self.chunks.take(final=True))
+        rest, last = self._rest()
+        text, thought = text + rest, thought + last
         if self.seam:
-            text = self.seam.feed(text) + (self.seam.flush() if final else "")
+            text = self.seam.feed(text) + self.seam.flush()
         return self._deltas(text, thought, kept)
 
-    def _told_apart(self, pairs: list[tuple[str, str]]) -> tuple[str, str, int | None]:
+    def _told_apart(self, pairs: Pairs) -> tuple[str, str, int | None]:
         """(answer, thinking, bytes of the answer that stay where some of it turned out to be
         thinking). However many chunks came at once, the same as if each had come by itself."""
         answer, thinking, kept = "", "", None
@@ -235,41 +279,67 @@ class AnswerStream:
         return answer, thinking, kept
 
     def _rest(self) -> tuple[str, str]:
-        """What the end decides. A model that was known to think first and has not, has answered."""
+        """What was still held. A model that was known to think first and has not, has answered."""
         is_assumed = self.think.is_assumed
         rest, last = self.think.flush()
         is_over = self._reason() in ("stop", finish_reasons.UNKNOWN)
         if is_assumed and is_over and not self.think.has_fields:
-            rest = "".join(self.reasoning) + last
-            self.reasoning.clear()
+            rest = str(self.reasoning) + last
+            self.reasoning.set("")
         return rest, last
 
     def _recast(self, thought: str) -> tuple[int, str]:
         """What this call gave out as the answer was thinking; if it went on with the answer, that
         was as well. (bytes of the answer that stay, the thinking)."""
-        self.text.clear()
+        self.text.set("")
         if isinstance(self.seam, PrefillSeam):
             self.seam = None
             return 0, (self.partial + thought).strip()
         self.seam = AskSeam(self.partial) if self.seam else None
         return len(self.partial.encode()), thought
 
-    def _deltas(self, text: str, thought: str, kept: int | None) -> list[Delta]:
-        if text:
-            self.text.append(text)
-            if not thought and kept is None and len(text) <= MAX_DELTA_CHARS:
-                self.size += len(text)
-                return [Delta(text)]
-        if thought:
-            self.reasoning.append(thought)
-        elif not text and kept is None:
-            return []
-        self.size += len(text) + len(thought)
-        if len(text) <= MAX_DELTA_CHARS and len(thought) <= MAX_DELTA_CHARS:
-            return [Delta(text, thought, kept)]
-        first = [] if kept is None else [Delta(text_kept=kept)]
-        thoughts = [Delta(reasoning=part) for part in _parts(thought)]
-        return [*first, *thoughts, *(Delta(part) for part in _parts(text))]
+    def _deltas(self, text: str, thought: str, kept: int | None) -> Iterator[Delta]:
+        """As many as there is room for in the answer."""
+        for delta in _in_deltas(text, thought, kept):
+            if self.is_full and delta.text_kept is None:
+                return
+            if delta.text:
+                self.text.add(delta.text)
+                self.size += stored_bytes(delta.text)
+            if delta.reasoning:
+                self.reasoning.add(delta.reasoning)
+                self.size += stored_bytes(delta.reasoning)
+            yield delta
+
+
+def stored_bytes(text: str) -> int:
+    """What a text takes in the log, where a control character is six bytes and a line end two."""
+    return len(orjson.dumps(text)) - 2
+
+
+def _in_deltas(text: str, thought: str, kept: int | None) -> list[Delta]:
+    if len(text) <= MAX_DELTA_CHARS and len(thought) <= MAX_DELTA_CHARS:
+        return [Delta(text, thought, kept)] if text or thought or kept is not None else []
+    first = [] if kept is None else [Delta(text_kept=kept)]
+    thoughts = [Delta(reasoning=part) for part in _parts(thought)]
+    return [*first, *thoughts, *(Delta(part) for part in _parts(text))]
+
+
+def _batches(pairs: Pairs) -> Iterator[Pairs]:
+    """Cut so that each holds about MAX_DELTA_CHARS at most."""
+    batch: Pairs = []
+    chars = 0
+    for thought, content in pairs:
+        parts = [(thought, content)]
+        if len(thought) + len(content) > MAX_DELTA_CHARS:
+            parts = [*((part, "") for part in _parts(thought)), *(("", p) for p in _parts(content))]
+        for part in parts:
+            chars += len(part[0]) + len(part[1])
+            if batch and chars > MAX_DELTA_CHARS:
+                yield batch
+                batch, chars = [], len(part[0]) + len(part[1])
+            batch.append(part)
+    yield batch
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:

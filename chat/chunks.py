@@ -20,6 +20,10 @@ from chat.model_errors import ProviderError, classify
 from chat.sse import BOM
 from chat.tokens import Usage, read_usage
 
+# Commas and opening brackets of one event, which bound how many values it holds: as objects they
+# take twenty times the memory of their text.
+MAX_EVENT_VALUES = 200_000
+FEW_BYTES = 64 * 1024
 MAX_RUBBISH = 10_000  # events that say nothing; pings of a whole day are fewer
 _ENDS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
 _BESIDES = frozenset(("images", "image", "audio", "video", "tool_calls", "function_call", "files"))
@@ -63,6 +67,8 @@ class ChunkReader:
 
     def feed(self, events: list[bytes]) -> None:
         for event in events:
+            if len(event) > FEW_BYTES:
+                _check_values(event)
             try:
                 chunk = orjson.loads(event)
             except ValueError:
@@ -70,7 +76,10 @@ class ChunkReader:
             else:
                 if self._took_piece(chunk):
                     continue
-                self._read_value(chunk, event)
+                try:
+                    self._read_value(chunk, event)
+                except RecursionError:
+                    raise ProviderError("bad_stream") from None
             if self.done:
                 return
 
@@ -131,8 +140,11 @@ class ChunkReader:
             self._pass_over()
         else:
             self._odd = True
-            for chunk in _documents(bare.decode(errors="replace")):
-                self._read_value(chunk, bare)
+            try:
+                for chunk in _documents(bare.decode(errors="replace")):
+                    self._read_value(chunk, bare)
+            except RecursionError:
+                raise ProviderError("bad_stream") from None
 
     def _read_value(self, value: object, event: bytes) -> None:
         """One document; a list of chunks is read as if they had come one by one."""
@@ -273,6 +285,13 @@ class ChunkReader:
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", "thought")
 
 
+def _check_values(event: bytes) -> None:
+    """Raises ProviderError before so much is made of an event. Commas in its text count as well:
+    no text has so many."""
+    if event.count(b",") + event.count(b"{") + event.count(b"[") > MAX_EVENT_VALUES:
+        raise ProviderError("bad_stream")
+
+
 def _documents(text: str) -> list[object]:
     """All JSON documents in a text. Raises ProviderError where one is damaged."""
     decoder, found, at = json.JSONDecoder(), [], 0
@@ -282,7 +301,7 @@ def _documents(text: str) -> list[object]:
             found.append(document)
             while at < len(text) and (text[at].isspace() or text[at] == ","):
                 at += 1
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ProviderError("bad_stream") from None
     return found
 
@@ -292,7 +311,7 @@ def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
     try:
         chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
         exact = chunk["usage"]
-    except (ValueError, ArithmeticError, KeyError, TypeError):
+    except (ValueError, ArithmeticError, KeyError, TypeError, RecursionError):
         exact = None
     return exact if isinstance(exact, dict) else usage | {"cost": None}
 

@@ -37,14 +37,16 @@ class _Space:
 
     def __init__(self, space: str) -> None:
         self._space = space
+        self._at = 0  # so much of it has come
 
     def feed(self, text: str) -> str:
-        while self._space and text:
-            if text[0] == self._space[0]:
-                text, self._space = text[1:], self._space[1:]
-            else:
-                self._space = ""
-        return text
+        if self._at == len(self._space):
+            return text
+        size, most = 0, min(len(text), len(self._space) - self._at)
+        while size < most and text[size] == self._space[self._at + size]:
+            size += 1
+        self._at = self._at + size if size == len(text) else len(self._space)
+        return text[size:]
 
 
 class PrefillSeam:
@@ -59,24 +61,24 @@ class PrefillSeam:
         sent = partial.rstrip()
         self._space = _Space(partial[len(sent) :])
         self._echo = "" if echoes is False else sent
-        self._held = ""
+        self._at = 0  # so much of the echo has come, and is held
         self.echoed: bool | None = echoes
 
     def feed(self, text: str) -> str:
         if self._echo:
-            self._held += text
-            if self._held.startswith(self._echo):
-                text = self._held[len(self._echo) :]
-                self._echo, self.echoed = "", True
-            elif not self._echo.startswith(self._held):
-                text, self._echo, self.echoed = self._held, "", False
+            left = len(self._echo) - self._at
+            if not self._echo.startswith(text[:left], self._at):
+                text, self._echo, self.echoed = self._echo[: self._at] + text, "", False
+            elif len(text) >= left:
+                text, self._echo, self.echoed = text[left:], "", True
             else:
+                self._at += len(text)
                 return ""
         return self._space.feed(text)
 
     def flush(self) -> str:
         """What is still held when the answer has ended well; a known echo is never given out."""
-        held = "" if self.echoed or not self._echo else self._held
+        held = "" if self.echoed else self._echo[: self._at]
         self._echo = ""
         return self._space.feed(held)
 

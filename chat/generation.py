@@ -281,6 +281,7 @@ class Generation:
             partial=partial,
             max_tokens=most,
             person=self.order.owner_id.hex,
+            thought=str(message.reasoning),
             on_taken=self.bill.taken,
         )
         async with aclosing(answer) as stream:

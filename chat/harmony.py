@@ -5,7 +5,7 @@
 
 import re
 
-from chat.mark_places import place_of
+from chat.mark_places import Said
 
 _NAMES = ("start", "channel", "message", "constrain", "end", "return", "call")
 _MARK = re.compile(rf"<\|({'|'.join(_NAMES)})\|>")
@@ -16,6 +16,9 @@ STARTS = ("<|channel|>analysis", "<|channel|>commentary", "<|channel|>final", "<
 ANALYSIS_ALOUD, FINAL_ALOUD = "analysis", "assistantfinal"
 ALOUD = re.compile(r"analysis(?=[A-Z])")
 MAX_LOOKS = 64
+MAX_HEADER_CHARS = 1_000  # what is longer is no header
+# Of white space at the end of thinking, which is held back; what is longer is given out.
+MAX_SPACE_CHARS = 1_024
 
 
 class HarmonySplitter:
@@ -32,7 +35,7 @@ class HarmonySplitter:
         self._between = ""
         self._raw = ""  # all of it, until a channel has begun, at `_has_begun`
         self._has_begun = False
-        self._answer: list[str] = []
+        self._said = Said()  # the answer
         self._looks = 0
 
     def feed(self, text: str) -> tuple[str, str]:
@@ -43,12 +46,11 @@ class HarmonySplitter:
         given = {"answer": "", "thought": "", "": ""}
         at = 0
         for mark in _MARK.finditer(self._held):
-            if self._is_code(self._held[at : mark.start()]):
-                given["answer"] += self._take(self._held[at : mark.end()])
-                at = mark.end()
-                continue
             given[self._into] += self._take(self._held[at : mark.start()])
-            self._pass(mark[1])
+            if self._is_code():
+                given["answer"] += self._take(mark[0])
+            else:
+                self._pass(mark[1])
             at = mark.end()
         rest = self._held[at:]
         start = rest.rfind("<", -_LONGEST)
@@ -56,6 +58,8 @@ class HarmonySplitter:
             start = len(rest)
         self._held = rest[start:]
         given[self._into] += self._take(rest[:start])
+        if not self._has_begun and len(self._raw) > MAX_HEADER_CHARS:
+            return self._as_text(), ""
         return given["answer"], given["thought"]
 
     def flush(self) -> tuple[str, str]:
@@ -66,19 +70,28 @@ class HarmonySplitter:
             return self._raw, ""  # No channel has begun: the marks were what it is about.
         return (rest if self._into == "answer" else ""), (rest if self._into == "thought" else "")
 
-    def _is_code(self, before: str) -> bool:
-        """Whether a mark after this is in code of the answer, as when somebody asks about it."""
+    def _as_text(self) -> str:
+        """All of it, when no channel has begun within a header's length."""
+        text, self._raw, self._held = self._raw, "", ""
+        self._has_begun = self._begun = True
+        self._header, self._into = None, "answer"
+        self._said.add(text)
+        return text
+
+    def _is_code(self) -> bool:
+        """Whether a mark that comes now is in code of the answer, as where it is spoken about."""
         if self._into != "answer" or self._looks >= MAX_LOOKS:
             return False
         self._looks += 1
-        return place_of("".join([*self._answer, before])) == "code"
+        return self._said.place() == "code"
 
     def _take(self, text: str) -> str:
         if self._header is not None:
-            self._header += text
+            if len(self._header) <= MAX_HEADER_CHARS:
+                self._header += text
             return ""
         if self._into == "answer":
-            self._answer.append(text)
+            self._said.add(text)
         if not self._begun:
             text = text.lstrip()
             self._begun = bool(text)
@@ -88,6 +101,8 @@ class HarmonySplitter:
         if self._into == "thought":  # White space at its end belongs to neither side.
             text, self._space = self._space + text, ""
             body = text.rstrip()
+            if len(text) - len(body) > MAX_SPACE_CHARS:
+                body = text
             text, self._space = body, text[len(body) :]
         return text
 

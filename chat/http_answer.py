@@ -14,7 +14,9 @@ import httpx2
 
 MAX_HEAD_BYTES = 64 * 1024  # with what comes before it (1xx)
 MAX_HEADERS = 256
-MAX_BARREN_BYTES = 64 * 1024  # of chunk sizes, their extensions and trailers, without any body
+# Of chunk sizes, their extensions and trailers: so much, and more for each byte of the body.
+MAX_BARREN_BYTES = 64 * 1024
+MAX_BARREN_PER_BYTE = 16
 HEAD_END = re.compile(rb"\n\r?\n")
 CHUNKED_END = re.compile(rb"[^\r\n]\r\n\r\n\Z")
 VERSIONS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
@@ -140,14 +142,15 @@ class AnswerParser:
                 raise httpx2.RemoteProtocolError(f"broken: {error}") from None
             self._surplus = True
         if self._chunked:
-            self._check_chunks(data, len(self.pieces) > before)
+            self._check_chunks(data, sum(map(len, self.pieces[before:])))
 
-    def _check_chunks(self, data: bytes, had_body: bool) -> None:
+    def _check_chunks(self, data: bytes, body_bytes: int) -> None:
         self._tail = data[-5:] if len(data) >= 5 else (self._tail + data)[-5:]
         # The parser passes over line ends between two answers in silence.
         if self.complete and not CHUNKED_END.match(self._tail):
             self._surplus = True
-        self._barren_bytes = 0 if had_body else self._barren_bytes + len(data)
+        self._barren_bytes += len(data) - body_bytes - MAX_BARREN_PER_BYTE * body_bytes
+        self._barren_bytes = max(self._barren_bytes, 0)
         if self._barren_bytes > MAX_BARREN_BYTES:  # it gathers a trailer, however long
             raise httpx2.RemoteProtocolError("chunks without an end")
 
@@ -181,15 +184,15 @@ def _tidy(head: bytes) -> tuple[bytes, bool]:
     """
     text = head.replace(b"\r\n", b"\n")
     first, *lines = text.rstrip(b"\n").split(b"\n")
-    fields: list[bytes] = []
+    fields: list[list[bytes]] = []
     for line in lines:
         if line[:1] in (b" ", b"\t") and fields:
-            fields[-1] += b" " + line.strip(b" \t")
+            fields[-1].append(line.strip(b" \t"))
         else:
-            fields.append(line)
-    kept = [line for line in fields if line.partition(b":")[0].isascii()]
+            fields.append([line])
+    kept = [b" ".join(field) for field in fields if field[0].partition(b":")[0].isascii()]
     lengths = [line for line in kept if line.lower().startswith(b"content-length:")]
     if len(lengths) > 1 and len({line.partition(b":")[2].strip(b" \t") for line in lengths}) == 1:
-        kept = [line for line in kept if line not in lengths] + lengths[:1]
+        kept = [line for line in kept if line not in frozenset(lengths)] + lengths[:1]
     tidied = b"\r\n".join([first, *kept]) + b"\r\n\r\n"
     return tidied, tidied == head

@@ -14,7 +14,7 @@ import httpx2
 
 from chat.http_answer import AnswerParser, Headers
 
-HIGH_WATER_BYTES = 512 * 1024  # unread bytes at which the socket is left alone
+HIGH_WATER_BYTES = 128 * 1024  # unread bytes at which the socket is left alone
 
 
 class NotOwnerError(httpx2.StreamError):

@@ -62,6 +62,8 @@ PERMANENT = frozenset(
 )
 # A provider that asks for more patience than this is not retried by itself: the person decides.
 MAX_RETRY_AFTER_S = 60.0
+MAX_TEXT_CHARS = 8_000  # of an error, that are looked at
+MAX_DATE_CHARS = 64
 
 # Names of fields are compared in lower case.
 _STATUS_FIELDS = ("code", "status", "status_code", "statuscode", "error_code", "errorcode")
@@ -106,7 +108,10 @@ _TOO_LONG = re.compile(
 _BY_TEXT = [
     (code, re.compile(pattern, re.IGNORECASE))
     for code, pattern in (
-        ("provider_credit", r"insufficient (balance|quota|credit|funds)|exceeded your .*quota"),
+        (
+            "provider_credit",
+            r"insufficient (balance|quota|credit|funds)|exceeded your .{0,80}quota",
+        ),
         ("rate_limited", r"rate.?limit|too many requests"),
         (
             "provider_auth",
@@ -204,7 +209,8 @@ def lower_names(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_of(error: dict[str, Any]) -> str:
-    return next((str(error[key]) for key in _TEXT_FIELDS if error.get(key)), "")
+    found = (str(error[key])[:MAX_TEXT_CHARS] for key in _TEXT_FIELDS if error.get(key))
+    return next(found, "")
 
 
 def _code(status: int | None, words: set[str], text: str, error: dict[str, Any]) -> str:
@@ -253,13 +259,13 @@ def _limit(error: dict[str, Any], text: str) -> int | None:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait by a Retry-After header (seconds or an HTTP date), else None."""
     value = headers.get("retry-after", "").strip()
-    if not value:
+    if not value or len(value) > MAX_DATE_CHARS:
         return None
     try:
         seconds = float(value)
     except ValueError:
         try:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, OSError):
             return None
     return max(seconds, 0.0) if seconds == seconds else None  # NaN is no time

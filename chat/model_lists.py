@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from accounts.model_documents import listed_entries
+from accounts.model_documents import listed_entries, read_document
 from accounts.outbound import fetch
 from accounts.public_addresses import OutboundError
 from chat.endpoints import OPENAI_URL, Endpoint, Model
@@ -23,7 +23,7 @@ from chat.model_families import (
 )
 
 TIMEOUT_S = 5.0
-MAX_BYTES = 20_000_000
+MAX_BYTES = 5_000_000
 MAX_MODELS = 2_000
 MAX_OLLAMA_DETAILS = 30  # one request each
 
@@ -56,8 +56,8 @@ def fetch_json(
         )
         if answer.status >= 300:
             raise FetchError(answer.status)
-        return orjson.loads(answer.body)
-    except orjson.JSONDecodeError as e:
+        return read_document(answer.body)
+    except ValueError as e:
         raise FetchError(reason="the answer is not JSON") from e
     except OutboundError as e:
         raise FetchError from e

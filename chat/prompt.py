@@ -9,6 +9,7 @@ first is the user's (chat/prompt_roles.py); a message without a word is not sent
 import asyncio
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from chat.continuation import CONTINUE
@@ -24,6 +25,13 @@ ANSWER_TOKENS = 4096
 SHRINK = 0.7
 # No estimate is so many times too high; where nobody counts, it decides.
 FAR_OFF = 8
+COUNT_LIMIT_S = 12.0
+# Servers that never answer hold up no other work, and those of people's own keys nobody else's. By
+# whether the endpoint is a person's.
+_counters = {
+    False: ThreadPoolExecutor(4, "count"),
+    True: ThreadPoolExecutor(4, "count-own"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +144,8 @@ async def _count(turns: Sequence[tuple[str, str]], estimate: int, model: Model, 
         return estimate
     messages = [{"role": role, "content": text} for role, text in turns]
     try:
-        return await asyncio.to_thread(count_templated, model.endpoint, messages)
-    except FetchError:
+        async with asyncio.timeout(COUNT_LIMIT_S):
+            loop, counters = asyncio.get_running_loop(), _counters[model.endpoint.guarded]
+            return await loop.run_in_executor(counters, count_templated, model.endpoint, messages)
+    except (FetchError, TimeoutError):
         return max(estimate, math.ceil(size / 2))

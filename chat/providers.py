@@ -23,7 +23,8 @@ from django.conf import settings
 
 from accounts.public_addresses import AddressRefusedError, UnreachableError, normal_url, resolve
 from chat import learned
-from chat.answer_stream import AnswerStream, Delta, Finish, Seam
+from chat.answer_stream import AnswerStream, Delta, Finish, Seam, stored_bytes
+from chat.bounded_client import BoundedClient
 from chat.continuation import AskSeam, PrefillSeam
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError, classify
@@ -36,6 +37,7 @@ from chat.think_marks import marks_for
 __all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
 
 MAX_CONNECTIONS = 2000
+LONG_BYTES = 64 * 1024
 # Of people's own keys: clients that are kept while nobody uses them, and for how long.
 MAX_IDLE_CLIENTS = 100
 CLIENT_IDLE_S = 120.0
@@ -52,6 +54,7 @@ async def stream_answer(
     max_tokens: int | None = None,
     temperature: float | None = None,
     person: str = "",
+    thought: str = "",
     on_taken: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta | Finish]:
     """The answer, or with `partial` the rest of it, in pieces; a Finish comes last.
@@ -59,11 +62,17 @@ async def stream_answer(
     `person` is the id of whoever asks. What the text of their answers shows about a model is
     remembered for them alone, because they can have the model write anything.
 
+    `thought` is what the answer has of thinking: its length is bounded with that of the text.
+
     `on_taken` is called when the provider has taken the call, from when on it may charge for it.
     Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
     at once, which stops the model.
     """
-    call = _Call(model, prompt, partial, max_tokens, temperature, person, on_taken)
+    kept_bytes = stored_bytes(partial) + stored_bytes(thought)
+    if kept_bytes >= settings.MAX_ANSWER_BYTES:
+        yield Finish("length", None)
+        return
+    call = _Call(model, prompt, partial, max_tokens, temperature, person, on_taken, kept_bytes)
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -117,7 +126,7 @@ def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It would break the request's head.
         raise ProviderError("provider_auth")
     connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
-    http = httpx2.AsyncClient(
+    http = BoundedClient(
         transport=_transport(endpoint, connect_s),
         limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
         cookies=_no_cookies(),
@@ -183,7 +192,9 @@ class _Call:
         temperature: float | None,
         person: str,
         on_taken: Callable[[], None],
+        kept_bytes: int,
     ) -> None:
+        self.kept_bytes = kept_bytes
         self.model, self.prompt, self.partial = model, prompt, partial
         self.key = learned.key_of(model, person)
         self.max_tokens, self.temperature = max_tokens, temperature
@@ -205,13 +216,16 @@ class _Call:
             self.on_taken()
             seam = self._seam()
             think = self._think()
+            tokens = self.prompt.prompt_tokens
             stream = AnswerStream(
-                response, seam, self.partial, self.prompt.prompt_tokens, self.begun, think
+                response, seam, self.partial, tokens, self.begun, think, self.kept_bytes
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
                     yield delta
-        finish = stream.finish()
+        # What a long answer used takes a while to count, if nobody says it.
+        is_long = stream.size > LONG_BYTES
+        finish = await asyncio.to_thread(stream.finish) if is_long else stream.finish()
         self._remember_echo(seam)
         self._remember_thinking(think, finish)
         yield finish
@@ -231,10 +245,8 @@ class _Call:
                 body: httpx2.Response = response.http_response
                 return body
         except openai.APIStatusError as e:
-            if self.form.learn(e.status_code, e.body):
-                return None
-            # Without its cause, whose message quotes the provider.
-            raise classify(e.status_code, e.body, e.response.headers) from None
+            self._learn(e)
+            return None
         except (openai.APITimeoutError, TimeoutError) as e:
             raise ProviderError("provider_timeout") from e
         except (openai.APIConnectionError, UnreachableError) as e:
@@ -246,6 +258,17 @@ class _Call:
             raise ProviderError("provider_auth") from None
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
+
+    def _learn(self, refusal: openai.APIStatusError) -> None:
+        """Raises what cannot be mended: without its cause, whose message quotes the provider."""
+        status, body = refusal.status_code, refusal.body
+        try:
+            if self.form.learn(status, body):
+                return
+            error = classify(status, body, refusal.response.headers)
+        except RecursionError:  # so many lists in lists
+            error = classify(status, None, refusal.response.headers)
+        raise error from None
 
     def _seam(self) -> Seam | None:
         if self.form.means == "ask":

@@ -3,13 +3,17 @@
 import re
 
 from chat.harmony import ALOUD, ANALYSIS_ALOUD, FINAL_ALOUD, STARTS, HarmonySplitter
-from chat.mark_places import place_of
+from chat.mark_places import Said
 from chat.think_marks import Marks, Pattern, pattern
+from chat.transcript import Pieces
 
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
-# So many marks that turn out to be text, and no more are looked at: each costs a look at the whole.
+# So many marks that turn out to be text, and no more are looked at.
 MAX_LOOKS = 64
+# Of white space that is held back until it is known what it belongs to; longer is text itself.
+MAX_SPACE_CHARS = 1_024
 BETWEEN_BLOCKS = "\n\n"
+_SPACE = re.compile(r"\s*")
 
 
 class ThinkSplitter:
@@ -20,8 +24,9 @@ class ThinkSplitter:
     then the model's template has opened the block, `recast` is true after that `feed`, and its
     reasoning is all that was given out as the answer before. Marks in code, in quotes or within a
     sentence are text, as when somebody asks about them. Characters are held back only while they
-    may be part of a mark. White space around a block belongs to neither side. A block that never
-    ends is reasoning.
+    may be part of a mark, or white space around a block, which belongs to neither side. A block
+    that never ends is reasoning. Work and what is held grow with the longest piece, not with the
+    text, so pieces should be small.
 
     `before`: the answer that this text goes on with, in the middle of its last line (`is_glued`)
     or after thinking anew. `begins`: the closing mark of a model that thinks first without saying
@@ -44,12 +49,14 @@ class ThinkSplitter:
         self._close = "" if is_glued else self._marks.begins or begins
         pairs = self._marks.pairs
         self._opens = pattern(*(mark for mark, _ in pairs)) if pairs else None
+        self._said = Said(before, self._opens)  # the answer, or thinking that is only assumed
+        self._looked_to = 0  # of what is held, it is in `_said` already
         # What is looked for while answering: closing marks; after a block its opening mark.
         self._look_for(pattern(*(mark for _, mark in pairs)) if pairs else None)
         self._opening = ""  # of the block that begins: some models write it twice
         self._has_block = False
         self._looks = 0
-        self._given: list[str] = []
+        self._given = Pieces()  # as the answer, until a block has come
         self._held = ""
         self._begun = False
         self._between = ""
@@ -74,7 +81,7 @@ class ThinkSplitter:
                 if first in text:
                     break
             else:
-                self._given.append(text)
+                self._give(text)
                 return text, ""
         if self._state == _PLAIN:
             return text, ""
@@ -118,10 +125,11 @@ class ThinkSplitter:
 
     def _end_gap(self) -> None:
         """The answer begins after a block; a mark that closes the block twice is passed over."""
-        close, rest = pattern(self._close), self._held.lstrip()
-        while found := close.match(rest):
-            rest = rest[found.end() :].lstrip()
-        self._held = rest
+        close, held = pattern(self._close), self._held
+        at = _end_of_space(held, 0)
+        while found := close.match(held, at):
+            at = _end_of_space(held, found.end())
+        self._held = rest = held[at:]
         if rest and close.held(rest) < len(rest):
             self._state = _ANSWERING
 
@@ -129,14 +137,14 @@ class ThinkSplitter:
         """What the beginning is: a block, thinking without a mark, or an answer."""
         start = self._held.lstrip()
         found = self._opens.match(start) if self._opens else None
-        if found and (not self._is_glued or place_of(self._before) == "edge"):
+        if found and (not self._is_glued or self._said.place() == "edge"):
             self._begin(found[0], start[found.end() :])
         elif start.startswith(STARTS) and self._marks.has_harmony and not self._is_glued:
             self._state = _HARMONY
         elif ALOUD.match(start) and self._marks.has_harmony and not self._is_glued:
             self._state, self._close = _THINKING, FINAL_ALOUD
             self._held = start.removeprefix(ANALYSIS_ALOUD)
-        elif not start or self._may_begin(start):
+        elif self._may_begin(start) and len(self._held) - len(start) <= MAX_SPACE_CHARS:
             return
         elif self._close:
             self._state = _THINKING
@@ -144,6 +152,8 @@ class ThinkSplitter:
             self._state = _ANSWERING
 
     def _may_begin(self, start: str) -> bool:
+        if not start:
+            return True
         if self._opens and self._opens.held(start) == len(start):
             return True
         return self._marks.has_harmony and any(
@@ -157,7 +167,10 @@ class ThinkSplitter:
         self._opening = opening
 
     def _note_block(self, opening: str) -> None:
-        self._has_block = True
+        if not self._has_block:
+            self._has_block = True
+            self._given.set("")
+            self._said = Said(self._before)
         self._look_for(pattern(opening) if opening else None)
 
     def _look_for(self, marks: Pattern | None) -> None:
@@ -178,70 +191,84 @@ class ThinkSplitter:
             thought, self._held = self._held[: found.start()].rstrip(), self._held[found.end() :]
             self._state = _GAP
             if not self._has_block:
-                self._given.clear()
                 self.closed_by = self._close
                 self._note_block(self._marks.opening_of(self._close))
         else:
             cut = len(self._held) - close.held(self._held)
             thought = self._held[:cut].rstrip()
+            if cut - len(thought) > MAX_SPACE_CHARS:
+                thought = self._held[:cut]
             self._held = self._held[len(thought) :]
         if thought:
             if self.is_assumed:
-                self._given.append(thought)
+                self._said.add(thought[self._looked_to :])
+            self._looked_to = 0
             thought, self._between = self._between + thought, ""
         return thought
 
     def _closing(self, close: Pattern) -> re.Match[str] | None:
         """The mark that ends the block. Where the block is only assumed, as an answer is looked at:
         this time the model may have written one at once, about the mark."""
-        held = self._held
+        held, at = self._held, 0
         found = close.search(held)
-        while found and self.is_assumed and not self._is_stray(found[0], held[: found.start()]):
+        while found and self.is_assumed:
+            self._said.add(held[at : found.start()])
+            if self._is_stray(found[0]):
+                break
             self._looks += 1
+            at = found.start()
             found = close.search(held, found.end()) if self._looks < MAX_LOOKS else None
+        self._looked_to = at
         return found
 
     def _answer(self) -> str:
         """The answer up to a mark that begins or ends thinking, or to what may become one."""
-        held, at = self._held, 0
+        held, at, given = self._held, 0, 0
         marks = self._looked_for
         while marks and (found := marks.search(held, at)):
             self._looks += 1
             if self._looks > MAX_LOOKS:
                 self._state, marks = _PLAIN, None
                 break
-            before, after, at = held[: found.start()], held[found.end() :], found.end()
+            self._give(held[given : found.start()])
+            given, at = found.start(), found.end()
             if self._has_block:
-                if place_of("".join([self._before, *self._given, before])) == "edge":
-                    self._given.append(before)
-                    self._begin(found[0], after)
+                if self._said.place() == "edge":
+                    self._begin(found[0], held[at:])
                     self._between = BETWEEN_BLOCKS
-                    return before
-            elif self._is_stray(found[0], before):
-                return self._recast(found[0], before, after)
-        return self._give_out(held, at, marks)
-
-    def _give_out(self, held: str, at: int, marks: Pattern | None) -> str:
+                    return held[:given]
+            elif self._is_stray(found[0]):
+                return self._recast(found[0], held[at:])
         keep = marks.held(held[at:]) if marks else 0
-        answer, self._held = held[: len(held) - keep], held[len(held) - keep :]
-        self._given.append(answer)
-        return answer
+        end = len(held) - keep
+        self._give(held[given:end])
+        self._held = held[end:]
+        return held[:end]
 
-    def _is_stray(self, mark: str, before: str) -> bool:
+    def _give(self, answer: str) -> None:
+        self._said.add(answer)
+        if not self._has_block:
+            self._given.add(answer)
+
+    def _is_stray(self, mark: str) -> bool:
         """Whether a closing mark without an opening one ends what was thinking from the start."""
-        said = "".join([self._before, *self._given, before])
-        if self.has_fields and said.strip():
+        if self.has_fields and self._said.has_text:
             return False
         opening = self._marks.opening_of(mark)
-        if opening and pattern(opening).search(said):
+        if opening and self._said.holds(opening):
             return False
-        return place_of(said) in ("edge", "glued")
+        return self._said.place() in ("edge", "glued")
 
-    def _recast(self, mark: str, before: str, after: str) -> str:
+    def _recast(self, mark: str, after: str) -> str:
         """All that was given out as the answer, which was thinking."""
         self.recast, self.closed_by = True, mark
-        thought = "".join([*self._given, before])
-        self._given.clear()
+        thought = str(self._given)
         self._note_block(self._marks.opening_of(mark))
         self._state, self._held, self._close = _GAP, after, mark
         return thought
+
+
+def _end_of_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    assert found is not None
+    return found.end()

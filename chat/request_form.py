@@ -12,7 +12,7 @@ from chat import learned
 from chat.continuation import ask_turns, prefill_turns
 from chat.endpoints import OPENAI_URL, Model
 from chat.learned import Key, Learned, endpoint_key_of, key_of
-from chat.model_errors import classify
+from chat.model_errors import MAX_TEXT_CHARS, classify
 from chat.prompt import Prompt
 from chat.prompt_roles import has_system, without_system
 
@@ -82,7 +82,7 @@ class RequestForm:
         if status not in _TEMPLATE_MAY_FAIL:
             return False
         text, key = str(body).lower(), key_of(self.model)
-        if self._learn_system(key, named=bool(_ABOUT_SYSTEM.search(text))):
+        if self._learn_system(key, named=bool(_ABOUT_SYSTEM.search(text[:MAX_TEXT_CHARS]))):
             return True
         if status not in _MAY_TEACH:
             return False

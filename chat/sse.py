@@ -7,6 +7,7 @@ document over many lines, or a mixture. What comes out is the data of each event
 import orjson
 
 MAX_EVENT_BYTES = 4_000_000  # one event longer than this is no answer of a chat model
+MAX_NAME_BYTES = 64  # of an event; what is longer is no name we know
 # A longer document is looked at again only when it has doubled: else each line would cost all.
 MAX_OFTEN_BYTES = 16_384
 BOM = b"\xef\xbb\xbf"
@@ -118,7 +119,7 @@ class EventSplitter:
                 self._end(events)
                 self._data = []
             self._data.append(value)
-        self._size += len(value)
+        self._size += len(value) + 1  # an empty line of data takes its place as well
         self._check_size()
 
     def _read_odd(self, line: bytes, events: list[bytes]) -> None:
@@ -131,7 +132,7 @@ class EventSplitter:
         if name == b"data":
             self._add(value.strip(), events)
         elif name == b"event":
-            self._name = value.strip().lower()
+            self._name = value.strip()[:MAX_NAME_BYTES].lower()
         elif name == b"error":
             self._end(events)
             events.append(_error(value.strip()))

@@ -1,7 +1,7 @@
 """The marks by which models set their thinking apart inside the text of an answer."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -36,7 +36,7 @@ class Pattern:
         self._starts = frozenset(
             {mark[:size].lower() for mark in marks for size in range(1, len(mark))}
         )
-        self._longest = max(map(len, marks))
+        self.longest = max(map(len, marks))
 
     def search(self, text: str, at: int = 0) -> re.Match[str] | None:
         for first in self.firsts:
@@ -44,17 +44,20 @@ class Pattern:
                 return self._found.search(text, at)
         return None
 
-    def match(self, text: str) -> re.Match[str] | None:
-        return self._found.match(text)
+    def find_all(self, text: str) -> Iterator[re.Match[str]]:
+        return self._found.finditer(text)
+
+    def match(self, text: str, at: int = 0) -> re.Match[str] | None:
+        return self._found.match(text, at)
 
     def held(self, text: str) -> int:
         """How many characters at the end may become a mark with what comes next."""
         for first in self.firsts:
-            if first in text[-self._longest :]:
+            if first in text[-self.longest :]:
                 break
         else:
             return 0
-        for size in range(min(self._longest - 1, len(text)), 0, -1):
+        for size in range(min(self.longest - 1, len(text)), 0, -1):
             if text[-size:].lower() in self._starts:
                 return size
         return 0

@@ -125,7 +125,10 @@ THINKING_ALOUD = re.compile(
 BEFORE = re.compile(
     r"\s*(?:>+\s*|#{1,6}(?=\s)\s*|[-*+•‣▪–—]\s+|\(?\d{1,2}[.)、]\s*(?!\d)|\(?[a-e][.)]\s+)+"
 )
-EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|`+|~~)(?=\S)(.{1,200}?)(?<=\S)\1(?!\w|\.\w)")
+# A run of marks is tried at its beginning only, or a line of them would take hours.
+EMPHASIS = re.compile(
+    r"((?<!\*)\*{1,3}|(?<!\w)_{1,3}|(?<!`)`+|~~)(?=\S)(.{1,80}?)(?<=\S)\1(?!\w|\.\w)"
+)
 LINK = re.compile(r"!?\[([^\[\]]+)\]\([^()\s]*\)")
 TAG = re.compile(
     r"</?(?:b|i|u|p|em|strong|code|span|div|h[1-6]|title|answer|output|final)>", _FLAGS
@@ -140,7 +143,5 @@ QUOTES = (
     ("〈", "〉"), ("【", "】"),
     ("＂", "＂"), ("`", "`"), ("[", "]"), ("<", ">"), ("``", "''"),
 )  # fmt: skip
-QUOTED = re.compile(
-    r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«\s*([^«»]+?)\s*»|「([^「」]+)」|《([^《》]+)》'
-)
+QUOTED = re.compile(r'"([^"]+)"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|《([^《》]+)》')
 OPENED = re.compile(r"\*+|_{2,}|`+|~~")

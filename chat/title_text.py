@@ -42,11 +42,13 @@ from chat.title_phrases import (
 )
 
 TITLE_MAX_CHARS = 60
+LINE_MAX_CHARS = 300  # a longer line keeps its marks
+MAX_READ_CHARS = 1_500  # behind the thinking; what a title is looked for in
 
 
 def title_in(written: str) -> str:
     """One line, bare, of at most TITLE_MAX_CHARS; empty when there is no title in it."""
-    text = _without_thinking(_printable(written))
+    text = _without_thinking(_printable(written))[:MAX_READ_CHARS]
     text = html.unescape(SPECIAL_TOKEN.sub(" ", text)).strip()
     named = _named(text)
     title = _tidied(_from_lines(text) if named is None else named)
@@ -150,7 +152,7 @@ def _bare(line: str) -> str:
     line = LINK.sub(r"\1", line)
     if TAG.match(line) or "</" in line:  # "Using <div> and <span>" is about them.
         line = TAG.sub("", line)
-    for _ in range(3):  # **_x_**
+    for _ in range(3 if len(line) <= LINE_MAX_CHARS else 0):  # **_x_**
         line = EMPHASIS.sub(r"\2", line)
     if (marks := OPENED.match(line)) and marks[0] not in line[marks.end() :]:
         line = line[marks.end() :]  # broken off before its end
@@ -192,7 +194,7 @@ def _introduced(line: str) -> str:
 
 def _quoted(line: str) -> str:
     found = list(QUOTED.finditer(line))
-    return next(part for part in found[0].groups() if part) if len(found) == 1 else ""
+    return next(part.strip() for part in found[0].groups() if part) if len(found) == 1 else ""
 
 
 def _tidied(title: str) -> str:

@@ -19,17 +19,22 @@ from streams.log import Entry
 # As streams.keys has it: both numbers far below what Redis can hold.
 _CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 
+MAX_PIECES = 1_000
+
 Status = Literal["done", "queued", "running", "stopped", "error"]
 
 
 @dataclass(slots=True)
 class Pieces:
-    """A text that grows at its end in constant time."""
+    """A text that grows at its end. Pieces of a few letters, each of which takes fifty bytes, are
+    joined now and then."""
 
     parts: list[str] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         self.parts.append(text)
+        if len(self.parts) > MAX_PIECES:
+            self.parts = ["".join(self.parts)]
 
     def set(self, text: str) -> None:
         self.parts = [text] if text else []

@@ -49,6 +49,17 @@ def png_of(width, height, data=b""):
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def webp_bomb():
+    """40 million pixels without loss, all alike, in 34 bytes: decoding it takes 780 MB."""
+    return plain("WEBP", size=(6_300, 6_300), colour=(0, 0, 0), lossless=True, method=0)
+
+
+def jpeg_of(width, height):
+    """A JPEG that declares a size, and holds a smaller picture."""
+    whole = plain("JPEG", size=(64, 64))
+    return whole.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", height, width), 1)
+
+
 def text_bomb():
     """A PNG whose comment unpacks to 300 MB."""
     packer = zlib.compressobj(9)

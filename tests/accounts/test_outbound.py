@@ -1,13 +1,18 @@
 """A person's address must not lead into our own network, whatever it is written like."""
 
+import gzip
 import ipaddress
 import socket
 import threading
 from contextlib import contextmanager
 
+import psutil
 import pytest
+import requests
 
 from accounts import outbound, public_addresses
+from accounts.adapters import SocialAccountAdapter
+from accounts.model_documents import read_document
 from accounts.outbound import fetch
 from accounts.public_addresses import (
     AddressRefusedError,
@@ -346,6 +351,60 @@ def test_a_server_that_trickles_does_not_hold_us(settings, pieces):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with server(*pieces, pause_s=0.05) as url, pytest.raises(UnreachableError):
         fetch(url, headers={}, timeout_s=1, guarded=True)  # It would send for 150 s.
+
+
+def test_a_body_that_trickles_ends_on_any_way(settings):
+    pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", *[b"x"] * 3_000]
+    with server(*pieces, pause_s=0.05) as url, pytest.raises(UnreachableError):
+        fetch(url, headers={}, timeout_s=1, guarded=False)
+
+
+@pytest.mark.parametrize("line", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X-A: b\r\n", b"x"])
+def test_a_head_has_a_longest_length(settings, line):
+    settings.ALLOW_PRIVATE_MODEL_URLS = True
+    pieces = [line * (100_000 // len(line)), b"HTTP/1.1 200 OK\r\n\r\n"]
+    if not line.startswith(b"HTTP"):
+        pieces.insert(0, b"HTTP/1.1 200 OK\r\nX: ")
+    with server(*pieces) as url, pytest.raises(UnreachableError):
+        fetch(url, headers={}, timeout_s=10, guarded=True)
+    short = [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 60_000 + b"\r\n\r\n", b"y" * 90_000]
+    with server(*short) as url:
+        answer = fetch(url, headers={}, timeout_s=10, guarded=True)
+    assert (len(answer.headers["x"]), len(answer.body)) == (60_000, 90_000)
+
+
+PACKED = gzip.compress(bytes(200_000_000), 6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\r\n" + b"x" * 3_000_000,
+        b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
+    ],
+)
+def test_a_service_to_sign_in_with_has_a_longest_answer(body):
+    before = psutil.Process().memory_info().rss
+    with (
+        server(b"HTTP/1.1 200 OK\r\n" + body) as url,
+        SocialAccountAdapter().get_requests_session() as session,
+        pytest.raises(requests.RequestException),
+    ):
+        session.get(url)
+    assert psutil.Process().memory_info().rss - before < 30_000_000
+
+
+def test_a_service_to_sign_in_with_is_read(fake):
+    with SocialAccountAdapter().get_requests_session() as session:
+        answer = session.get(f"{fake.root}/v1/models")
+    assert answer.json()["object"] == "list" and answer.content
+
+
+def test_a_document_of_very_many_values_is_not_read():
+    assert read_document(b'{"data": [{"id": "a"}]}') == {"data": [{"id": "a"}]}
+    for data in (b"[" + b"{}," * 300_000 + b"{}]", b"[" * 400_000, b"nothing"):
+        with pytest.raises(ValueError):
+            read_document(data)
 
 
 def test_a_long_answer_is_cut(settings):

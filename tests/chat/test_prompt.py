@@ -1,10 +1,13 @@
 """What fits a window, what is left out, and that both are told."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import prompt
+from chat import prompt, tokens
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ContextTooLong, ProviderError, classify
 from chat.prompt import answer_reserve, build_prompt, smaller_window
@@ -76,6 +79,29 @@ async def test_it_counts_with_the_servers_own_tokenizer():
             await build_prompt(turns(2700), model(1000))
 
 
+async def test_a_tokenizer_that_never_answers_holds_up_nothing_else(monkeypatch, settings):
+    settings.ALLOW_PRIVATE_MODEL_URLS = True
+    monkeypatch.setattr(prompt, "COUNT_LIMIT_S", 0.5)
+    asked, ended = [], asyncio.Event()
+
+    async def never(reader, writer):
+        asked.append(await reader.readuntil())
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(never, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        own = replace(model(2000, "llamacpp"), endpoint=Endpoint("own", url, "k", guarded=True))
+        counting = [asyncio.create_task(build_prompt(turns(2000), own)) for _ in range(20)]
+        while not asked:
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(lambda: "free") == "free"
+        assert not any(task.done() for task in counting)
+        built = await asyncio.gather(*counting)
+        ended.set()
+    assert {prompt.prompt_tokens for prompt in built} == {1004}  # half of its bytes
+
+
 async def test_a_refused_prompt_is_built_again_smaller():
     with running_fake_model() as fake:
         tested = model(1000, url=fake.base_url)
@@ -129,6 +155,16 @@ def test_estimates_err_on_the_safe_side():
 )
 def test_estimates_are_near_what_a_tokenizer_counts(text, tokens):
     assert 0.85 * tokens <= estimate_tokens(text) <= 2.4 * tokens
+
+
+@pytest.mark.parametrize(
+    "text", ["Some words, 123456 of them.\n", "as it is ", "漢字😀 ", "\x01", "\t\t  "]
+)
+def test_a_long_text_is_counted_in_slices_and_comes_to_the_same(text, monkeypatch):
+    long = text * (40_000 // len(text)) + "end"
+    in_slices = estimate_tokens(long)
+    monkeypatch.setattr(tokens, "SLICE", 10**9)
+    assert abs(in_slices - estimate_tokens(long)) <= ("," not in text) * 3
 
 
 def test_nothing_is_counted_as_no_tokens():

@@ -168,6 +168,30 @@ def test_it_says_that_there_is_none(written):
     assert title_in(written) == ""
 
 
+HOSTILE = [
+    "_",
+    "`",
+    "*a ",
+    "«   ",
+    "« ",
+    "**",
+    "name: '",
+    "```",
+    "&amp;",
+    "[a](",
+    "a_",
+    "sure! ",
+    "\\text",
+]
+
+
+@pytest.mark.parametrize("repeated", HOSTILE)
+@pytest.mark.parametrize("before", ["", "title ", "Here is a title: ", "{"])
+def test_marks_without_end_take_no_time(before, repeated):
+    """They took hours, in which no answer of the worker went on."""
+    assert len(title_in(before + repeated * 5_000 + "x")) <= TITLE_MAX_CHARS
+
+
 @given(st.text(max_size=300))
 def test_it_is_one_line_and_short_whatever_is_written(written):
     title = title_in(written)

@@ -1,0 +1,39 @@
+"""Requests of sign-in through a service: no answer is longer than such a service has to give."""
+
+import io
+from time import monotonic
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+MAX_ANSWER_BYTES = 1_000_000  # unpacked
+ANSWER_WITHIN_S = 20.0
+_PIECE_BYTES = 64 * 1024
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Reads the body itself, whether it is asked to or not. Raises requests.ConnectionError for one
+    that is too long or too slow."""
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        ends = monotonic() + ANSWER_WITHIN_S
+        response = super().send(request, *args, **kwargs | {"stream": True})
+        body = bytearray()
+        try:
+            for piece in response.raw.stream(_PIECE_BYTES, decode_content=True):
+                body += piece
+                if len(body) > MAX_ANSWER_BYTES or monotonic() > ends:
+                    raise requests.ConnectionError("the answer has no end", request=request)
+        except (OSError, ValueError) as error:
+            raise requests.ConnectionError(error, request=request) from error
+        finally:
+            response.raw.close()
+        response.raw = io.BytesIO(body)
+        return response
+
+
+def bound(session: requests.Session) -> requests.Session:
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, BoundedAdapter())
+    return session

@@ -1,0 +1,337 @@
+"""Providers that mean harm: whatever one sends, what it costs a worker is bounded."""
+
+import asyncio
+import contextlib
+import gzip
+import tracemalloc
+
+import orjson
+import psutil
+import pytest
+
+from chat import answer_stream, mark_places, sse
+from chat.answer_stream import MAX_DELTA_CHARS, stored_bytes
+from chat.chunks import ChunkReader
+from chat.continuation import PrefillSeam
+from chat.endpoints import Endpoint, Model
+from chat.harmony import HarmonySplitter
+from chat.http_answer import AnswerParser
+from chat.model_errors import ProviderError, classify, retry_after_s
+from chat.prompt import Prompt
+from chat.providers import Delta, Finish, close_clients, stream_answer
+from chat.reasoning import ThinkSplitter
+from chat.sse import EventSplitter, TooLongError
+from chat.transcript import Pieces
+
+PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+MOST_SENT = 12_000_000  # what the buffers of two sockets hold, and what was read
+
+
+def event(text="", **delta):
+    choice = {"index": 0, "delta": {"content": text, **delta}, "finish_reason": None}
+    return b"data: " + orjson.dumps({"choices": [choice]}) + b"\n\n"
+
+
+class Endless:
+    """A provider that sends a beginning and then the same piece until it is cut off."""
+
+    def __init__(self, head, piece=b"", most=400_000_000):
+        self.head, self.piece, self.most = head, piece, most
+        self.sent = self.calls = 0
+
+    async def answer(self, reader, writer):
+        self.calls += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(self.head)
+            while self.piece and self.sent < self.most:
+                writer.write(self.piece)
+                await writer.drain()
+                self.sent += len(self.piece)
+        writer.close()
+
+    async def ask(self, partial="", thought=""):
+        """(what came, how it ended)"""
+        server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        endpoint = Endpoint("openai", f"http://127.0.0.1:{port}/v1", "none")
+        model = Model(f"openai/endless-{port}", "endless", endpoint, 8192)
+        got = Delta()
+        async with server:
+            try:
+                async for item in stream_answer(model, PROMPT, partial=partial, thought=thought):
+                    if isinstance(item, Finish):
+                        return got, item.reason
+                    got = item.after(got)
+            except ProviderError as error:
+                return got, (error.code, error.permanent)
+            finally:
+                await close_clients()
+        return got, None
+
+
+def piece_of(size, text):
+    return text * (size // len(text))
+
+
+REFUSALS = {
+    "500": (b"HTTP/1.1 500 No\r\n\r\n", b"x" * 65_536, "provider_down"),
+    "400": (
+        b"HTTP/1.1 400 No\r\nContent-Length: 999999999999\r\n\r\n",
+        b"{" * 65_536,
+        "bad_request",
+    ),
+    "redirect": (b"HTTP/1.1 302 No\r\nLocation: /v1\r\n\r\n", b" " * 65_536, "bad_stream"),
+    "packed": (
+        b"HTTP/1.1 429 No\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(300_000_000), 6),
+        b"",
+        "rate_limited",
+    ),
+    "wrongly packed": (
+        b"HTTP/1.1 401 No\r\nContent-Encoding: gzip\r\n\r\n",
+        b"x" * 65_536,
+        "provider_auth",
+    ),
+    "a slow alphabet": (
+        b"HTTP/1.1 404 No\r\nContent-Type: text/plain; charset=punycode\r\n\r\n",
+        b"a-" + b"9" * 65_534,
+        "model_not_found",
+    ),
+    "deep": (b"HTTP/1.1 403 No\r\n\r\n", b'{"error":' + b"[" * 65_000, "provider_auth"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_a_refusal_without_end_is_cut_off(name):
+    head, piece, code = REFUSALS[name]
+    provider = Endless(head, piece)
+    before = psutil.Process().memory_info().rss
+    got, (seen, _) = await provider.ask()
+    assert (got, seen) == (Delta(), code)
+    assert provider.sent < MOST_SENT * provider.calls
+    assert psutil.Process().memory_info().rss - before < 60_000_000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-A: b\r\n" * 8_000, b"X-A: b\r\n " * 8_000, b"x" * 65_536, b"HTTP/1.1 100 \r\n\r\n" * 9],
+)
+async def test_a_head_without_end_is_cut_off(piece):
+    provider = Endless(OK, piece)
+    assert (await provider.ask())[1] == ("provider_down", False)
+    assert provider.sent < MOST_SENT
+
+
+@pytest.mark.parametrize(
+    "piece", [b"1;" + b"x" * 5_000 + b"\r\n \r\n", b"0\r\n" + b"X-A: b\r\n" * 9_000]
+)
+async def test_chunks_of_nothing_are_cut_off(piece):
+    provider = Endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", piece)
+    _, seen = await provider.ask()
+    assert seen[0] in ("stream_cut", "empty_answer") and provider.sent < MOST_SENT
+
+
+CALLS_NOTHING = {
+    "comments": (b"", b": still here\n\n" * 1_000),
+    "pings": (b"", b"event: ping\ndata: {}\n\n" * 1_000),
+    "lines": (event("a"), b"rubbish\n" * 1_000),
+    "space after thinking": (event("<think>a</think>"), event(" " * 1_000)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS_NOTHING)
+async def test_a_body_that_says_nothing_ends(name, monkeypatch):
+    monkeypatch.setattr(answer_stream, "MAX_BARREN_BYTES", 300_000)
+    start, piece = CALLS_NOTHING[name]
+    provider = Endless(OK + b"\r\n" + start, piece)
+    got, seen = await provider.ask()
+    assert seen == ("bad_stream", True) and len(got.text) <= 1
+    assert provider.sent < MOST_SENT and provider.calls == 1
+
+
+WORDY = {
+    "space": (b"", " " * 1_000),
+    "lines": (b"", "\n" * 1_000),
+    "control characters": (b"", "\x01" * 1_000),
+    "words": (b"", "word " * 200),
+    "thinking": (event("<think>"), "word " * 200),
+    "space in thinking": (event("<think>a"), " " * 1_000),
+    "a harmony header": (event("<|start|>assistant"), " so" * 300),
+    "space in harmony": (event("<|channel|>analysis<|message|>a"), "\t" * 1_000),
+}
+
+
+@pytest.mark.parametrize("name", WORDY)
+async def test_an_answer_has_a_longest_length_as_it_is_stored(name, settings):
+    settings.MAX_ANSWER_BYTES = 200_000
+    start, text = WORDY[name]
+    provider = Endless(OK + b"\r\n" + start, event(text))
+    got, seen = await provider.ask()
+    assert seen == "length"
+    stored = stored_bytes(got.text) + stored_bytes(got.reasoning)
+    assert 200_000 <= stored < 200_000 + 6 * MAX_DELTA_CHARS
+    assert provider.sent < MOST_SENT
+
+
+async def test_an_answer_that_is_full_is_not_asked_for(settings):
+    settings.MAX_ANSWER_BYTES = 200
+    provider = Endless(OK + b"\r\n", event("more"))
+    assert await provider.ask(partial="\n" * 50, thought="\x01" * 17) == (Delta(), "length")
+    assert provider.calls == 0
+    _, seen = await provider.ask(partial="word\n" * 10, thought="so" * 17)
+    assert seen == "length" and provider.calls == 1
+
+
+async def test_others_have_their_turn_while_much_comes_at_once(settings):
+    """A packed body gives a megabyte with one read."""
+    settings.MAX_ANSWER_BYTES = 5_000_000
+    body = gzip.compress(event("a" * 1_000_000) + event("b") * 100_000, 6)
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    got, _ = await Endless(head + body).ask()
+    counting.cancel()
+    assert len(got.text) == 1_100_000
+    assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
+
+
+# The parts, at once and twice its size
+
+
+def held_chars(splitter):
+    """Of text that waits to be given out."""
+    parts = [value for name, value in vars(splitter).items() if name != "_given"]
+    inner = sum(held_chars(part) for part in parts if isinstance(part, HarmonySplitter))
+    return inner + sum(len(part) for part in parts if isinstance(part, str))
+
+
+STARTS = ["", "<think>", "<think>a", "<think>a</think>", "a", "<|start|>assistant", "analysisA"]
+STARTS += ["<|channel|>analysis<|message|>a", "<|channel|>final<|message|>", "<|channel|>final"]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("text", [" ", "\n", " x"])
+@pytest.mark.parametrize("begins", ["", "</think>"])
+def test_what_is_held_back_is_bounded(start, text, begins):
+    splitter = ThinkSplitter(begins=begins)
+    splitter.feed(start)
+    for _ in range(3_000):
+        splitter.feed(text * 2)
+    assert held_chars(splitter) < 4_000
+
+
+@pytest.mark.parametrize(
+    "marked", ["</think>x ", "a</think>.\n", "\n\n<think>x</think>", "`</think>` "]
+)
+@pytest.mark.parametrize("start", ["", "a <think> ", "<think>a</think>b "])
+def test_a_text_is_not_read_again_for_every_mark(monkeypatch, marked, start):
+    read = []
+
+    class Counting:
+        @staticmethod
+        def finditer(text):
+            read.append(len(text))
+            return fence.finditer(text)
+
+    fence = mark_places._FENCE
+    monkeypatch.setattr(mark_places, "_FENCE", Counting)
+    counts = []
+    for size in (60_000, 120_000):
+        read.clear()
+        splitter = ThinkSplitter()
+        splitter.feed(start)
+        for _ in range(size // 1_000):
+            splitter.feed("so it goes\n" * 100)
+        for _ in range(100):
+            splitter.feed(marked)
+        counts.append(sum(read))
+    assert counts[1] < 3 * 120_000 and counts[1] - counts[0] < 2 * 60_000
+
+
+class Counted(str):
+    """Counts the characters that were compared or copied."""
+
+    examined = 0
+
+    def startswith(self, prefix, *places):
+        Counted.examined += len(prefix)
+        return super().startswith(prefix, *places)
+
+    def __getitem__(self, place):
+        found = super().__getitem__(place)
+        Counted.examined += len(found)
+        return Counted(found)
+
+
+@pytest.mark.parametrize("chars", [1, 500])
+def test_an_echo_is_compared_once(chars):
+    counts = []
+    for size in (2_000, 4_000):
+        Counted.examined = 0
+        partial = "ab" * (size // 2) + " " * size
+        seam = PrefillSeam(partial, None)
+        seam._echo, seam._space._space = Counted(seam._echo), Counted(seam._space._space)
+        given = [seam.feed(partial[at : at + chars]) for at in range(0, len(partial), chars)]
+        assert "".join(given) == "" and seam.feed("c") == "c" and seam.echoed
+        counts.append(Counted.examined)
+    assert counts[1] < 5 * 8_000 and counts[1] < 3 * counts[0]
+
+
+def test_a_text_of_single_letters_takes_little_memory():
+    text = Pieces()
+    tracemalloc.start()
+    try:
+        for at in range(60_000):
+            text.add(f"{at % 7}é")
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(str(text)) == 120_000 and taken < 500_000
+
+
+def test_lines_of_data_without_anything_take_their_place(monkeypatch):
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 10_000)
+    splitter = EventSplitter()
+    with pytest.raises(TooLongError):
+        for _ in range(20):
+            splitter.feed(b"data:\n" * 1_000)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"choices":[{"delta":{"content":' + b"[" * 900 + b'"a"' + b"]" * 900 + b"}}]}",
+        b'{"choices":[{"delta":{"reasoning":' + b'{"text":' * 900 + b"1" + b"}" * 900 + b"}}]}",
+        b'{"choices":[{"delta":{"content":"\xff"}}],"x":' + b"[" * 90_000 + b"}",
+        b"[" + b"{}," * 150_000 + b"{}]",
+        b'{"error":{"message":' + b"[" * 1_000 + b"]" * 1_000 + b"}}",
+    ],
+    ids=["text", "thinking", "broken", "much", "error"],
+)
+def test_an_event_that_is_a_heap_is_no_answer(event):
+    with pytest.raises(ProviderError) as failed:
+        ChunkReader().feed([event])
+    assert failed.value.code in ("bad_stream", "provider_down")
+
+
+def test_a_long_error_is_not_read_to_its_end():
+    text = "exceeded your " * 5_000
+    assert classify(None, {"error": {"message": text}}).code == "provider_down"
+    assert classify(429, {"error": {"message": text}}).code == "rate_limited"
+    for value in ("9" * 60_000, "x" * 60_000, "Mon, 01 Jan 0001 00:00:00 +0000", "nan", "1e999"):
+        assert retry_after_s({"retry-after": value}) in (None, 0.0, float("inf"))
+
+
+def test_a_head_of_continued_lines_is_read_once():
+    parser = AnswerParser("POST")
+    head = b"HTTP/1.1 200 OK\r\nX-A: b\r\n" + b" c\r\n" * 15_000 + b"\r\n"
+    parser.feed(head)
+    assert parser.has_head and len(dict(parser.headers)[b"X-A"]) == 30_001

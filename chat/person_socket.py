@@ -26,6 +26,7 @@ from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
+from chat.socket_flow import Flow
 from chat.socket_tasks import AWAY, SocketTasks
 from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
 from streams.pipe import AWAY as REDIS_AWAY
@@ -56,6 +57,7 @@ class PersonSocket(SocketTasks):
     """`_user` is the person as last read from the database, with what they have set."""
 
     _user: User
+    _flow: Flow
     _groups: list[str]
     _in_group = False
     _unsure = 0
@@ -67,6 +69,7 @@ class PersonSocket(SocketTasks):
         # What has changed and was not yet told, each once, in order.
         self._news: dict[str, None] = {}
         self._news_came = asyncio.Event()
+        self._is_doubted = asyncio.Event()
 
     async def _admit(self) -> bool:
         """Join the person's group; then look whether they may (again) be here."""
@@ -182,7 +185,7 @@ class PersonSocket(SocketTasks):
 
     async def person_changed(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person who was suspended, or whose sessions were all ended."""
-        self._note("stay")
+        self._is_doubted.set()
 
     def _note(self, *kinds: str) -> None:
         self._news |= dict.fromkeys(kinds)
@@ -194,6 +197,8 @@ class PersonSocket(SocketTasks):
             self._news_came.clear()
             while self._news:
                 kind = next(iter(self._news))
+                # Until then there may be more of the same, which is told once.
+                await self._flow.room()
                 del self._news[kind]
                 try:
                     async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -202,10 +207,20 @@ class PersonSocket(SocketTasks):
                     self._note(kind)
                     await asyncio.sleep(TELL_AGAIN_S)
 
+    async def _mind_stay(self) -> None:
+        """Apart from the news: who may not stay is not asked to read them first."""
+        while True:
+            await self._is_doubted.wait()
+            self._is_doubted.clear()
+            try:
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self._may_stay()
+            except AWAY:
+                self._is_doubted.set()
+                await asyncio.sleep(TELL_AGAIN_S)
+
     async def _tell(self, kind: str) -> None:
         match kind:
-            case "stay":
-                await self._may_stay()
             case "who":
                 await self._tell_who()
             case "balance":
@@ -218,7 +233,7 @@ class PersonSocket(SocketTasks):
             return
         now = await database_sync_to_async(_person_now)(self._user.id)
         if now is None or not now.may_act:
-            await self.close(CLOSE_SIGN_IN)
+            self._is_doubted.set()
             return
         self._user = now
         await self._send_json({"type": "user"} | self._who())

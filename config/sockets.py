@@ -53,6 +53,7 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        self.flow.stopProducing()  # The transport told it only if it was still its producer.
         super().connectionLost(*reason)
 
     # What goes out

@@ -21,7 +21,7 @@ from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
 from accounts.device_locale import language_for_socket
 from accounts.errors import AccountsError, LimitReached, OriginNotAllowed, Suspended
-from accounts.models import User
+from accounts.models import GuestJoin, User
 from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
@@ -37,6 +37,7 @@ CLOSE_BAD_MESSAGE = 4400
 CLOSE_SIGN_IN = 4401
 CLOSE_ORIGIN = 4403
 CLOSE_TOO_SLOW = 4408
+CLOSE_CHANGED = 4409
 CLOSE_SUSPENDED = 4410
 CLOSE_TOO_MANY = 4429
 
@@ -100,6 +101,10 @@ class PersonSocket(SocketTasks):
     async def _may_stay(self) -> bool:
         """Whether person and session are still good; closes the socket if not."""
         now = await database_sync_to_async(_person_now)(self._user.id)
+        if self._user.is_guest and await database_sync_to_async(_has_become)(self._user, now):
+            await self.close(CLOSE_CHANGED)
+            await self._leave_group()
+            return False
         same = now is not None and now.may_act and now.session_epoch == self._user.session_epoch
         is_alive = database_sync_to_async(sessions.is_alive)
         if now is not None and same and await is_alive(self.scope["session"], now):
@@ -169,11 +174,16 @@ class PersonSocket(SocketTasks):
 
     async def session_ended(self, message: dict[str, Any]) -> None:
         """Sent to the sockets of a session that was signed out or revoked."""
-        await self.close(CLOSE_SIGN_IN)
+        await self._end(CLOSE_SIGN_IN)
 
-    async def session_became(self, message: dict[str, Any]) -> None:
-        """Sent to the sockets of a guest's session that is an account's now."""
-        self._note("who", "balance")
+    async def person_became(self, message: dict[str, Any]) -> None:
+        """Sent to all sockets of a guest who is an account now, or part of one."""
+        await self._end(CLOSE_CHANGED)
+
+    async def _end(self, code: int) -> None:
+        """Close, and send nothing more. Not called by a task of its own, which it would cancel."""
+        self._ended()
+        await self.close(code)
 
     async def balance_changed(self, message: dict[str, Any]) -> None:
         """Sent when something was booked or held; several in a row may be one answer's."""
@@ -232,7 +242,7 @@ class PersonSocket(SocketTasks):
         if not self._in_group:  # On its way out: nothing more is sent.
             return
         now = await database_sync_to_async(_person_now)(self._user.id)
-        if now is None or not now.may_act:
+        if now is None or not now.may_act or now.is_guest != self._user.is_guest:
             self._is_doubted.set()
             return
         self._user = now
@@ -278,3 +288,9 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
 
 def _person_now(user_id: uuid.UUID) -> User | None:
     return User.objects.select_related("preferences").filter(id=user_id).first()
+
+
+def _has_become(guest: User, now: User | None) -> bool:
+    """Whether somebody who was a guest is an account now, or part of one. Sync."""
+    is_account = now is not None and not now.is_guest
+    return is_account or GuestJoin.objects.filter(guest_id=guest.id).exists()

@@ -4,11 +4,14 @@ import asyncio
 import json
 from collections.abc import Iterator
 
+import httpx2
 import psutil
 import pytest
 
-from chat.person_socket import CLOSE_BAD_MESSAGE, CLOSE_TOO_MANY
+from chat.person_socket import CLOSE_BAD_MESSAGE, CLOSE_CHANGED, CLOSE_SIGN_IN, CLOSE_TOO_MANY
 from config.frame_rate import BURST_FRAMES
+from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
+from tests.accounts.people import PASSWORD
 from tests.client import Client
 from tests.config.test_sockets import socket_of
 from tests.fake_model import FakeModel
@@ -28,8 +31,15 @@ PING_TEXT = json.dumps({"type": "ping"})
 
 
 @pytest.fixture(scope="module")
-def bounded(fake_model: FakeModel) -> Iterator[Stack]:
-    with Stack(model_url=fake_model.base_url, workers=1, env=SETTINGS) as running:
+def mailbox() -> Iterator[Mailbox]:
+    with running_mailbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bounded(fake_model: FakeModel, mailbox: Mailbox) -> Iterator[Stack]:
+    env = SETTINGS | {"EMAIL_URL": f"smtp://127.0.0.1:{mailbox.port}"}
+    with Stack(model_url=fake_model.base_url, workers=1, env=env) as running:
         yield running
 
 
@@ -139,3 +149,62 @@ async def test_a_message_that_is_too_long_ends_the_socket(client, fragments):
             opcode = CONTINUED if number else TEXT
             socket.send(piece, opcode, fin=number == fragments - 1)
         assert socket.read_to_end() == CLOSE_BAD_MESSAGE
+
+
+# A guest becomes an account
+
+
+async def form(client: Client, path: str, **fields: str) -> httpx2.Response:
+    token = client.http.cookies.get("csrftoken", "")
+    headers = {"X-CSRFToken": token, "Origin": client.url, "Referer": client.url + "/"}
+    response = await client.http.post(path, data=fields, headers=headers)
+    assert response.status_code == 302, response.text
+    return response
+
+
+async def sign_up(client: Client, mailbox: Mailbox, email: str) -> None:
+    await form(client, "/account/signup/", email=email, password1=PASSWORD)
+    await form(client, "/account/confirm-email/", code=code_in(mailbox.to(email)))
+
+
+async def another_session(client: Client) -> Client:
+    """Of the same guest: somebody who has the visitor's cookie, and no other."""
+    other = Client(client.url)
+    other.http.cookies.set("hf_visitor", client.http.cookies["hf_visitor"])
+    await other.visit()
+    await other.send("[[tokens=2]] From another session")
+    await other.disconnect()
+    assert other.http.cookies["sessionid"] != client.http.cookies["sessionid"]
+    return other
+
+
+def user_of(socket: RawSocket) -> dict[str, object]:
+    wait_for(lambda: socket.read() or socket.texts())
+    welcome = json.loads(socket.texts()[0])
+    assert welcome["type"] == "welcome"
+    user: dict[str, object] = welcome["user"]
+    return user
+
+
+@pytest.mark.parametrize("how", ["becomes an account", "joins an account"])
+async def test_no_socket_of_a_guest_stays_with_the_account(client, bounded, mailbox, how):
+    email = f"{how.split()[0]}@example.org"
+    if how == "joins an account":
+        async with Client(bounded.url) as owner:
+            await sign_up(owner, mailbox, email)
+            await owner.send("[[tokens=2]] It has been used")
+    other = await another_session(client)
+    with RawSocket.of(client) as tab, RawSocket.of(other) as stranger:
+        guest = user_of(tab)
+        assert user_of(stranger)["id"] == guest["id"] and guest["is_guest"]
+        if how == "joins an account":
+            await form(client, "/account/login/", login=email, password=PASSWORD)
+        else:
+            await sign_up(client, mailbox, email)
+        # Far sooner than the heartbeat, which finds out too.
+        assert [tab.read_to_end(), stranger.read_to_end()] == [CLOSE_CHANGED, CLOSE_CHANGED]
+        assert email not in "".join(tab.texts() + stranger.texts())
+    with RawSocket.of(client) as tab, RawSocket.of(other) as stranger:
+        assert user_of(tab)["email"] == email
+        assert stranger.read_to_end() == CLOSE_SIGN_IN
+    await other.http.aclose()

@@ -20,6 +20,7 @@ import uuid
 from collections import Counter
 from contextlib import aclosing
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import orjson
 from channels.db import database_sync_to_async
@@ -66,6 +67,11 @@ FRAME_BYTES = 1_000_000
 # A watch cursor further back than this is not replayed: the client fetches the list instead.
 MAX_WATCH_REPLAY = 2_000
 MAX_WATCH_BYTES = 4_000_000
+
+# Pages of logs that a process reads at once, each of about 1 MB, which is there four times while it
+# becomes a frame: a thousand clients that come back together would else need gigabytes.
+READS_AT_ONCE = 8
+_readings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 # By person, and by group of addresses.
 _open_sockets: Counter[uuid.UUID | str] = Counter()
@@ -264,13 +270,14 @@ class ChatConsumer(PersonSocket):
         """Send what happened since `after`, deltas left out."""
         async with self._sending:
             await self._flow.room()
-            entries = await self._log.read(
-                self._stream,
-                after=after,
-                limit=MAX_WATCH_REPLAY + 1,
-                parts=False,
-                max_bytes=MAX_WATCH_BYTES,
-            )
+            async with _reading():
+                entries = await self._log.read(
+                    self._stream,
+                    after=after,
+                    limit=MAX_WATCH_REPLAY + 1,
+                    parts=False,
+                    max_bytes=MAX_WATCH_BYTES,
+                )
             size_bytes = sum(len(entry.data) for entry in entries)
             if len(entries) > MAX_WATCH_REPLAY or size_bytes > MAX_WATCH_BYTES:
                 await self._send_json({"type": "reset"})
@@ -302,12 +309,14 @@ class ChatConsumer(PersonSocket):
 
     async def _replay_page(self, chat_id: str, after: str) -> tuple[str, bool]:
         """The cursor behind the page that was sent, and whether there is more."""
+        await self._acknowledgement()
         await self._flow.room()
-        entries, more = await self._log.read_page(self._stream, chat_id, after, REPLAY_PAGE)
-        if not entries:
-            return after, more
-        cursor, text = entries[-1].id, frame(chat_id, entries)
-        del entries  # The text may have to wait.
+        async with _reading():
+            entries, more = await self._log.read_page(self._stream, chat_id, after, REPLAY_PAGE)
+            if not entries:
+                return after, more
+            cursor, text = entries[-1].id, frame(chat_id, entries)
+            del entries  # The text may have to wait.
         await self._send_frame(text)
         return cursor, more
 
@@ -341,6 +350,12 @@ class ChatConsumer(PersonSocket):
     @property
     def _outstanding(self) -> int:
         return self._sent_bytes - self._acked_bytes
+
+
+def _reading() -> asyncio.Semaphore:
+    """That of this event loop. Never held while a client is waited for."""
+    loop = asyncio.get_running_loop()
+    return _readings.setdefault(loop, asyncio.Semaphore(READS_AT_ONCE))
 
 
 def _last(entries: list[Any], otherwise: str) -> str:

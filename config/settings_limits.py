@@ -62,9 +62,9 @@ SOCKETS_AT_ONCE_ADDRESS = env.int("SOCKETS_AT_ONCE_ADDRESS", 512, validate=_COUN
 # What may wait in a web process for clients to read it, in all of their sockets together. Beyond
 # it the socket that holds the most is closed.
 _BYTES = validate.Range(0, 10**12)
-SOCKET_WAITING_BYTES_USER = env.int("SOCKET_WAITING_BYTES_USER", 16_000_000, validate=_BYTES)
-SOCKET_WAITING_BYTES_ADDRESS = env.int("SOCKET_WAITING_BYTES_ADDRESS", 32_000_000, validate=_BYTES)
-SOCKET_WAITING_BYTES = env.int("SOCKET_WAITING_BYTES", 64_000_000, validate=_BYTES)
+SOCKET_WAITING_BYTES_USER = env.int("SOCKET_WAITING_BYTES_USER", 12_000_000, validate=_BYTES)
+SOCKET_WAITING_BYTES_ADDRESS = env.int("SOCKET_WAITING_BYTES_ADDRESS", 24_000_000, validate=_BYTES)
+SOCKET_WAITING_BYTES = env.int("SOCKET_WAITING_BYTES", 32_000_000, validate=_BYTES)
 # A client that takes nothing of what waits for it is cut off after so long.
 SOCKET_STALL_TIMEOUT_MS = env.int(
     "SOCKET_STALL_TIMEOUT_MS", 30_000, validate=validate.Range(1_000, 600_000)

@@ -623,6 +623,29 @@ async def test_a_replay_of_large_entries_waits_for_the_client(online, monkeypatc
     assert sum(sizes) < consumers.WINDOW_BYTES + 1_100_000
 
 
+async def test_few_pages_are_read_at_once(online, monkeypatch):
+    monkeypatch.setattr(consumers, "READS_AT_ONCE", 2)
+    log, reading, most = get_log(), 0, 0
+    read_page = log.read_page
+
+    async def counted(*asked):
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0)  # Others may come in.
+        found = await read_page(*asked)
+        reading -= 1
+        return found
+
+    monkeypatch.setattr(log, "read_page", counted)
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(Socket(online)) for _ in range(8)]
+        for socket in sockets:
+            await socket.until_type("welcome")
+        await asyncio.gather(*(socket.follow(online.chat) for socket in sockets))
+    assert most == 2
+
+
 async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):
     async with Socket(online) as socket:
         await socket.follow(online.chat)

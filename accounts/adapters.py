@@ -1,5 +1,6 @@
 """Where allauth is told how things are done here."""
 
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,10 +18,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from accounts import guest_accounts, guest_joins, mail, sessions, words
+from accounts import guest_accounts, guest_joins, mail, sessions, sockets, words
 from accounts.client_address import UNKNOWN, client_address
 from accounts.guests import forget_visitor
 from accounts.middleware import guest_behind
@@ -42,7 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):
         if guest is not None and guest.pk != user.pk and not user.is_leaving:
             if guest_accounts.become(guest, user):
                 guest_accounts.keep_session(request, user)
-                sessions.tell_became(request.session)
+                transaction.on_commit(partial(sockets.tell_became, guest))
             else:
                 guest_joins.record(guest, user)
         super().login(request, user)

@@ -1,4 +1,4 @@
-"""A guest becomes an account: the same row, so the same chats, the same log, the same sockets.
+"""A guest becomes an account: the same row, so the same chats and the same log.
 
 Signing up makes a row of its own first, which is of no use until its address has been
 confirmed (or a provider has vouched for it): until then it opens nothing and takes nothing.
@@ -19,6 +19,7 @@ from django.http import HttpRequest
 
 from accounts.models import GuestJoin, SecurityEvent, User
 from accounts.security_events import record
+from accounts.sessions import SID
 
 # What hangs on the row that was made by signing up.
 IDENTITY = (EmailAddress, SocialAccount, Authenticator, UserSession)
@@ -49,8 +50,9 @@ def become(guest: User, account: User) -> bool:
 
 
 def keep_session(request: HttpRequest, account: User) -> None:
-    """The guest's session goes on as the account's, under a new key: whoever knew the old one,
-    from before the person had proved anything, has nothing."""
+    """The guest's session goes on as the account's, under a new key and a new name: whoever knew
+    the old ones, from before the person had proved anything, has nothing, and keeps no socket."""
+    request.session.pop(SID, None)
     request.session[HASH_SESSION_KEY] = account.get_session_auth_hash()
     request.session.cycle_key()
     record(account, SecurityEvent.Kind.SIGNED_UP, request, note="A guest became this account.")

@@ -45,7 +45,7 @@ def record(guest: User, account: User) -> bool:
 def _tell(guest: User) -> None:
     """Quick words that may get lost; the sweep and the sockets' heartbeat are the sure way."""
     tellers: list[Callable[[], None]] = [
-        partial(sockets.close_all_of, guest),
+        partial(sockets.tell_became, guest),
         *spanning.join_wakers,
     ]
     for tell in tellers:

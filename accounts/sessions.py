@@ -49,12 +49,6 @@ def is_alive(session: Any, person: User) -> bool:
     return bool(listed.exists())
 
 
-def tell_became(session: Any) -> None:
-    """The sockets of this session are an account's from now on. Sync."""
-    group = group_of(session)
-    transaction.on_commit(lambda: _send(group, "session.became"))
-
-
 def _tell_ended(group: str | None) -> None:
     _send(group, "session.ended")
 

@@ -26,6 +26,13 @@ def close_all_of(person: User) -> None:
     tell_all_of(person.id, {"type": "person.changed"})
 
 
+def tell_became(guest: User) -> None:
+    """Every socket of this guest ends at once, whichever session it was opened with: who they were
+    is an account now, or part of one, and nothing of it is for who only had the visitor's cookie.
+    Sync."""
+    tell_all_of(guest.id, {"type": "person.became"})
+
+
 def tell_settings(person: User) -> None:
     """Every socket of this person tells its page their name, picture and settings. Sync."""
     tell_all_of(person.id, {"type": "person.set"})

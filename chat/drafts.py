@@ -86,6 +86,12 @@ def draft_of(owner: User, chat: uuid.UUID | None) -> list[dict[str, Any]]:
     return [draft_json(draft) for draft in _written(owner).filter(chat=chat)]
 
 
+def draft_in(owner: User, chat: str | None) -> dict[str, Any] | None:
+    """The one of this chat, emptied ones too. Sync."""
+    draft = Draft.objects.filter(owner=owner, chat=uuid.UUID(chat) if chat else None).first()
+    return draft_json(draft) if draft else None
+
+
 def _written(owner: User) -> QuerySet[Draft]:
     """Those with something in them, the ones written last first; not those of deleted chats."""
     rows = Draft.objects.filter(Q(chat=None) | Q(chat__deleted_at=None), owner=owner)

@@ -21,11 +21,12 @@ from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
 from accounts.device_locale import language_for_socket
 from accounts.errors import AccountsError, LimitReached, OriginNotAllowed, Suspended
-from accounts.models import User
+from accounts.models import GuestJoin, User
 from accounts.people import person_json
 from accounts.preferences import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
+from chat.socket_flow import Flow
 from chat.socket_tasks import AWAY, SocketTasks
 from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
 from streams.pipe import AWAY as REDIS_AWAY
@@ -36,6 +37,7 @@ CLOSE_BAD_MESSAGE = 4400
 CLOSE_SIGN_IN = 4401
 CLOSE_ORIGIN = 4403
 CLOSE_TOO_SLOW = 4408
+CLOSE_CHANGED = 4409
 CLOSE_SUSPENDED = 4410
 CLOSE_TOO_MANY = 4429
 
@@ -56,6 +58,7 @@ class PersonSocket(SocketTasks):
     """`_user` is the person as last read from the database, with what they have set."""
 
     _user: User
+    _flow: Flow
     _groups: list[str]
     _in_group = False
     _unsure = 0
@@ -67,6 +70,7 @@ class PersonSocket(SocketTasks):
         # What has changed and was not yet told, each once, in order.
         self._news: dict[str, None] = {}
         self._news_came = asyncio.Event()
+        self._is_doubted = asyncio.Event()
 
     async def _admit(self) -> bool:
         """Join the person's group; then look whether they may (again) be here."""
@@ -97,6 +101,10 @@ class PersonSocket(SocketTasks):
     async def _may_stay(self) -> bool:
         """Whether person and session are still good; closes the socket if not."""
         now = await database_sync_to_async(_person_now)(self._user.id)
+        if self._user.is_guest and await database_sync_to_async(_has_become)(self._user, now):
+            await self.close(CLOSE_CHANGED)
+            await self._leave_group()
+            return False
         same = now is not None and now.may_act and now.session_epoch == self._user.session_epoch
         is_alive = database_sync_to_async(sessions.is_alive)
         if now is not None and same and await is_alive(self.scope["session"], now):
@@ -166,11 +174,16 @@ class PersonSocket(SocketTasks):
 
     async def session_ended(self, message: dict[str, Any]) -> None:
         """Sent to the sockets of a session that was signed out or revoked."""
-        await self.close(CLOSE_SIGN_IN)
+        await self._end(CLOSE_SIGN_IN)
 
-    async def session_became(self, message: dict[str, Any]) -> None:
-        """Sent to the sockets of a guest's session that is an account's now."""
-        self._note("who", "balance")
+    async def person_became(self, message: dict[str, Any]) -> None:
+        """Sent to all sockets of a guest who is an account now, or part of one."""
+        await self._end(CLOSE_CHANGED)
+
+    async def _end(self, code: int) -> None:
+        """Close, and send nothing more. Not called by a task of its own, which it would cancel."""
+        self._ended()
+        await self.close(code)
 
     async def balance_changed(self, message: dict[str, Any]) -> None:
         """Sent when something was booked or held; several in a row may be one answer's."""
@@ -182,7 +195,7 @@ class PersonSocket(SocketTasks):
 
     async def person_changed(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person who was suspended, or whose sessions were all ended."""
-        self._note("stay")
+        self._is_doubted.set()
 
     def _note(self, *kinds: str) -> None:
         self._news |= dict.fromkeys(kinds)
@@ -194,6 +207,8 @@ class PersonSocket(SocketTasks):
             self._news_came.clear()
             while self._news:
                 kind = next(iter(self._news))
+                # Until then there may be more of the same, which is told once.
+                await self._flow.room()
                 del self._news[kind]
                 try:
                     async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -202,10 +217,20 @@ class PersonSocket(SocketTasks):
                     self._note(kind)
                     await asyncio.sleep(TELL_AGAIN_S)
 
+    async def _mind_stay(self) -> None:
+        """Apart from the news: who may not stay is not asked to read them first."""
+        while True:
+            await self._is_doubted.wait()
+            self._is_doubted.clear()
+            try:
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    await self._may_stay()
+            except AWAY:
+                self._is_doubted.set()
+                await asyncio.sleep(TELL_AGAIN_S)
+
     async def _tell(self, kind: str) -> None:
         match kind:
-            case "stay":
-                await self._may_stay()
             case "who":
                 await self._tell_who()
             case "balance":
@@ -217,8 +242,8 @@ class PersonSocket(SocketTasks):
         if not self._in_group:  # On its way out: nothing more is sent.
             return
         now = await database_sync_to_async(_person_now)(self._user.id)
-        if now is None or not now.may_act:
-            await self.close(CLOSE_SIGN_IN)
+        if now is None or not now.may_act or now.is_guest != self._user.is_guest:
+            self._is_doubted.set()
             return
         self._user = now
         await self._send_json({"type": "user"} | self._who())
@@ -263,3 +288,9 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
 
 def _person_now(user_id: uuid.UUID) -> User | None:
     return User.objects.select_related("preferences").filter(id=user_id).first()
+
+
+def _has_become(guest: User, now: User | None) -> bool:
+    """Whether somebody who was a guest is an account now, or part of one. Sync."""
+    is_account = now is not None and not now.is_guest
+    return is_account or GuestJoin.objects.filter(guest_id=guest.id).exists()

@@ -26,13 +26,14 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from accounts.device_locale import language_for_socket
-from accounts.errors import LimitReached, MethodNotAllowed
+from accounts.errors import LimitReached, MethodNotAllowed, OtherPerson
 from accounts.limits import take_poll
 from accounts.models import Preferences
 from chat.commands import parse_command
 from chat.consumers import ChatConsumer
 from chat.errors import BadRequest, LogAway, NotSignedIn
 from chat.person_socket import (
+    CLOSE_CHANGED,
     CLOSE_ORIGIN,
     CLOSE_SIGN_IN,
     CLOSE_SUSPENDED,
@@ -176,7 +177,7 @@ class Poll:
     def _take(self, output: dict[str, Any]) -> None:
         if output["type"] == "websocket.close":
             self.closed = output.get("code") or CLOSE_TRY_AGAIN
-        elif output["type"] == "websocket.send":
+        elif output["type"] == "websocket.send" and self.closed is None:
             text = output["text"]
             self._taken_bytes += len(text)
             # Entries go on as they are; all else names its type first.
@@ -298,6 +299,8 @@ def _refused(code: int, poll: Poll) -> Answer:
     told = poll.errors[-1] if poll.errors else {}
     if code == CLOSE_SIGN_IN:
         return _refusal(NotSignedIn.status, NotSignedIn.code, NotSignedIn().message)
+    if code == CLOSE_CHANGED:
+        return _refusal(OtherPerson.status, OtherPerson.code, OtherPerson().message)
     if code in (CLOSE_ORIGIN, CLOSE_SUSPENDED):
         return _refusal(HTTPStatus.FORBIDDEN, told["code"], told["message"])
     if code == CLOSE_TOO_MANY:

@@ -63,6 +63,18 @@ ACCOUNT_RATE_LIMITS = {
 CONNECTIONS_AT_ONCE_ADDRESS = env.int("CONNECTIONS_AT_ONCE_ADDRESS", 1_000, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 600, validate=_COUNT)
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
+# What one address may have open at once: WebSockets, and requests that stand in for them.
+SOCKETS_AT_ONCE_ADDRESS = env.int("SOCKETS_AT_ONCE_ADDRESS", 512, validate=_COUNT)
+# What may wait in a web process for clients to read it, in all of their sockets together. Beyond
+# it the socket that holds the most is closed.
+_BYTES = validate.Range(0, 10**12)
+SOCKET_WAITING_BYTES_USER = env.int("SOCKET_WAITING_BYTES_USER", 12_000_000, validate=_BYTES)
+SOCKET_WAITING_BYTES_ADDRESS = env.int("SOCKET_WAITING_BYTES_ADDRESS", 24_000_000, validate=_BYTES)
+SOCKET_WAITING_BYTES = env.int("SOCKET_WAITING_BYTES", 32_000_000, validate=_BYTES)
+# A client that takes nothing of what waits for it is cut off after so long.
+SOCKET_STALL_TIMEOUT_MS = env.int(
+    "SOCKET_STALL_TIMEOUT_MS", 30_000, validate=validate.Range(1_000, 600_000)
+)
 # Where no WebSocket gets through: up to three a second for each page while an answer is written.
 LIMIT_POLLS_PER_MINUTE_USER = env.int("LIMIT_POLLS_PER_MINUTE_USER", 900, validate=_COUNT)
 LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)

@@ -22,6 +22,7 @@ from chat import events as ev
 from chat.commands import MAX_COMMAND_BYTES, parse_command
 from chat.models import Chat
 from chat.person_socket import is_own_page
+from chat.socket_flow import FreeFlow
 from chat.transcript import fold_entries
 from config.asgi import application
 from streams.log import Entry, get_log
@@ -279,6 +280,145 @@ async def test_too_many_sockets_of_one_person_are_refused(online, bob, monkeypat
     assert not consumers._open_sockets
 
 
+async def test_too_many_sockets_of_one_address_are_refused(online, bob, settings):
+    await bob.send("Hello")
+    settings.SOCKETS_AT_ONCE_ADDRESS = 2
+    async with Socket(online) as first, Socket(bob) as second:
+        for socket in (first, second):
+            assert (await socket.hear())["type"] == "welcome"
+        async with Socket(bob) as third:
+            assert (await third.hear())["retry_after_s"] == consumers.TOO_MANY_RETRY_S
+            assert await third.until_closed() == 4429
+        await first.wire.disconnect()
+        async with Socket(bob) as fourth:
+            assert (await fourth.hear())["type"] == "welcome"
+    assert not consumers._open_sockets
+
+
+# To clients that do not read
+
+
+class Unread(FreeFlow):
+    """What a socket knows of a client that reads nothing until `reads`."""
+
+    def __init__(self, socket):
+        self.is_full = False
+        self._read = asyncio.Event()
+        self.shared = {}
+        self.held_bytes = self.most_held_bytes = 0
+        socket.wire.scope["holdfast.flow"] = self
+
+    def fills(self):
+        self.is_full = True
+        self._read.clear()
+
+    def reads(self):
+        self.is_full = False
+        self._read.set()
+
+    async def room(self):
+        if self.is_full:
+            await self._read.wait()
+
+    def share(self, owner, most_bytes):
+        self.shared[owner] = most_bytes
+
+    @contextlib.contextmanager
+    def hold(self, count):
+        self.held_bytes += count
+        self.most_held_bytes = max(self.most_held_bytes, self.held_bytes)
+        yield
+        self.held_bytes -= count
+
+
+@pytest.fixture
+async def unread(online):
+    """(socket, flow) of Alice's, which is full by now."""
+    socket = Socket(online)
+    flow = Unread(socket)
+    async with socket:
+        await socket.until_type("welcome")
+        flow.fills()
+        yield socket, flow
+
+
+async def write_draft(person, text, chat=None):
+    body = {"chat": chat, "text": text, "pastes": [], "age_ms": 0, "tab": f"tab-{text}"}
+    response = await person.client.put(
+        "/api/drafts", json.dumps(body), content_type="application/json"
+    )
+    assert response.status_code == 200, response.content
+
+
+async def test_what_waits_is_shared_by_person_and_by_address(online, unread, settings):
+    _, flow = unread
+    assert flow.shared == {
+        f"user {online.user['id']}": settings.SOCKET_WAITING_BYTES_USER,
+        "address unknown": settings.SOCKET_WAITING_BYTES_ADDRESS,
+    }
+
+
+async def test_a_full_socket_is_told_the_last_draft_once_there_is_room(online, unread):
+    socket, flow = unread
+    for text in ("one", "two", ""):
+        await write_draft(online, text)
+    await write_draft(online, "three", online.chat)
+    assert await socket.wire.receive_nothing(0.3)
+    flow.reads()
+    drafts = [await socket.until_type("draft") for _ in range(2)]
+    assert {(draft["chat"], draft["text"], draft["tab"]) for draft in drafts} == {
+        (None, "", "tab-"),
+        (online.chat, "three", "tab-three"),
+    }
+    assert await socket.is_quiet()
+
+
+async def test_a_full_socket_with_drafts_of_many_chats_is_closed(online, unread, monkeypatch):
+    monkeypatch.setattr(consumers, "MAX_LATE_DRAFTS", 1)
+    socket, _ = unread
+    await write_draft(online, "one")
+    await write_draft(online, "two", online.chat)
+    assert await socket.until_closed() == 4408
+
+
+async def test_a_full_socket_is_owed_no_pong(unread):
+    socket, flow = unread
+    await socket.say(type="ping")
+    assert await socket.wire.receive_nothing(0.2)
+    flow.reads()
+    assert await socket.is_quiet()
+
+
+async def test_a_full_socket_is_told_its_news_once(online, unread):
+    socket, flow = unread
+    group = group_of(uuid.UUID(online.user["id"]))
+    for kind in ("balance.changed", "person.set") * 5:
+        await tell_group(group, {"type": kind})
+    assert await socket.wire.receive_nothing(0.3)
+    flow.reads()
+    assert [(await socket.hear())["type"] for _ in range(2)] == ["balance", "user"]
+    assert await socket.is_quiet()
+
+
+async def test_who_may_not_stay_is_closed_however_much_waits(online, unread):
+    socket, _ = unread
+    await tell_group(group_of(uuid.UUID(online.user["id"])), {"type": "balance.changed"})
+    await User.objects.aupdate(is_active=False)
+    await tell_group(group_of(uuid.UUID(online.user["id"])), {"type": "person.changed"})
+    assert await socket.until_closed() == 4401
+
+
+async def test_a_full_socket_reads_no_log_and_one_frame_is_counted(online, unread):
+    socket, flow = unread
+    await append(online, delta("x" * 400_000))
+    await socket.say(type="follow", chat=online.chat, after=None)
+    assert await socket.wire.receive_nothing(0.3)
+    assert flow.most_held_bytes == 0  # Nothing was read for it yet.
+    flow.reads()
+    await socket.until_type("live", chat=online.chat)
+    assert 400_000 < flow.most_held_bytes < 500_000 and flow.held_bytes == 0
+
+
 # Following
 
 
@@ -481,6 +621,29 @@ async def test_a_replay_of_large_entries_waits_for_the_client(online, monkeypatc
     assert output["code"] == 4408
     assert max(sizes) < 1_100_000
     assert sum(sizes) < consumers.WINDOW_BYTES + 1_100_000
+
+
+async def test_few_pages_are_read_at_once(online, monkeypatch):
+    monkeypatch.setattr(consumers, "READS_AT_ONCE", 2)
+    log, reading, most = get_log(), 0, 0
+    read_page = log.read_page
+
+    async def counted(*asked):
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0)  # Others may come in.
+        found = await read_page(*asked)
+        reading -= 1
+        return found
+
+    monkeypatch.setattr(log, "read_page", counted)
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(Socket(online)) for _ in range(8)]
+        for socket in sockets:
+            await socket.until_type("welcome")
+        await asyncio.gather(*(socket.follow(online.chat) for socket in sockets))
+    assert most == 2
 
 
 async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import close_all_of
+from accounts.sockets import close_all_of, tell_became
 from billing import ledger
 from chat import consumers, polling
 from chat.transcript import fold_entries
@@ -286,6 +286,19 @@ async def test_who_is_suspended_is_told_so(online):
     await sync_to_async(_suspend)(online)
     await found.answer()
     assert (found.status, found.code) == (403, "suspended")
+
+
+def _become(person):
+    rows = User.objects.filter(id=person.user["id"])
+    rows.update(is_guest=False, email="alice@example.org")
+    tell_became(rows.get())
+
+
+async def test_a_guest_who_becomes_an_account_ends_the_request(online):
+    found = await waiting(online)
+    await sync_to_async(_become)(online)
+    await found.answer()
+    assert (found.status, found.code) == (409, "other_person")
 
 
 # How it is refused

@@ -137,7 +137,7 @@ test("a request that is cut off for its silence is asked shorter", async (t) => 
 });
 
 test("a server that is away ends it", async (t) => {
-  for (const [status, code] of [[401, 4401], [403, 4403], [400, 4400], [429, 4429], [503, 4503], [404, 1006]]) {
+  for (const [status, code] of [[401, 4401], [403, 4403], [400, 4400], [409, 4409], [429, 4429], [503, 4503], [404, 1006]]) {
     mock.timers.reset();
     const { closed, go, say, refuse } = setUp(t);
     await go();

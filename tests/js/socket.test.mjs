@@ -130,6 +130,33 @@ test("too many connections: it comes back later", (t) => {
   assert.ok(connection.state.value.nextTryAt - Date.now() >= 20_000);
 });
 
+test("a guest has become an account: it comes back, and is not signed out while the new cookie is on its way", (t) => {
+  const { sockets, state, kind } = setUp(t);
+  sockets[0].open();
+  sockets[0].end(4409);
+  for (let tries = 1; tries <= 3; tries += 1) {
+    assert.equal(kind(), "offline");
+    mock.timers.tick(5_000);
+    assert.equal(sockets.length, tries + 1);
+    if (tries < 3) sockets.at(-1).end(4401);
+  }
+  sockets.at(-1).open();
+  sockets.at(-1).say({ ...WELCOME, user: { id: "the account" } });
+  assert.equal(state.isSomebodyElses, true);
+});
+
+test("whoever has no new cookie is signed out soon", (t) => {
+  const { sockets, kind } = setUp(t);
+  sockets[0].open();
+  sockets[0].end(4409);
+  for (let tries = 0; tries < 10 && kind() === "offline"; tries += 1) {
+    mock.timers.tick(5_000);
+    sockets.at(-1).end(4401);
+  }
+  assert.equal(kind(), "signed-out");
+  assert.ok(sockets.length < 6);
+});
+
 test("it notices a dead socket by itself", (t) => {
   const { sockets, kind } = setUp(t);
   sockets[0].open();

@@ -25,8 +25,8 @@ from streams.checks import ensure_durable_redis
 DRAIN_S = 5.0
 DRAIN_POLL_S = 0.05
 SERVICE_RESTART = 1012
-# What clients send is short: names, cursors, counts.
-WEBSOCKET_MESSAGE_BYTES = 65_536
+# What clients send is short: names, cursors, counts. A little more than `MAX_COMMAND_BYTES`.
+WEBSOCKET_MESSAGE_BYTES = 8_192
 
 
 class Command(BaseCommand):
@@ -52,9 +52,9 @@ class Command(BaseCommand):
 
 def serve(listening: socket.socket) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop on import.
-    from daphne.server import Server
+    from config.daphne_server import FlowingServer
 
-    server: Any = Server(
+    server: Any = FlowingServer(
         import_string(settings.ASGI_APPLICATION),
         endpoints=[listening],
         signal_handlers=False,

@@ -14,7 +14,7 @@ const SLACK_S = 15;
 // A request that was cut off after so long was cut for waiting.
 const CUT_FOR_WAITING_MS = 1_500;
 const LONGEST_PAUSE_S = 60;
-const CLOSE = { LOST: 1006, BAD_MESSAGE: 4400, SIGN_IN: 4401, ORIGIN: 4403, SUSPENDED: 4410, LATER: 4429, TRY_AGAIN: 4503 };
+const CLOSE = { LOST: 1006, BAD_MESSAGE: 4400, SIGN_IN: 4401, ORIGIN: 4403, CHANGED: 4409, SUSPENDED: 4410, LATER: 4429, TRY_AGAIN: 4503 };
 
 export class PollSocket {
   readyState = 0;
@@ -200,7 +200,7 @@ export class PollSocket {
     const isOurs = this.#hasWelcomed && this.#awaited.size === 0;
     if (status === 429 && isOurs) return 1000 * Math.min(LONGEST_PAUSE_S, Number(headers.get("Retry-After")) || 1);
     if (code === "suspended") this.#tell({ type: "error", code, message, chat: null });
-    const closes = { 400: CLOSE.BAD_MESSAGE, 401: CLOSE.SIGN_IN, 403: code === "suspended" ? CLOSE.SUSPENDED : CLOSE.ORIGIN, 429: CLOSE.LATER };
+    const closes = { 400: CLOSE.BAD_MESSAGE, 401: CLOSE.SIGN_IN, 403: code === "suspended" ? CLOSE.SUSPENDED : CLOSE.ORIGIN, 409: CLOSE.CHANGED, 429: CLOSE.LATER };
     return this.#end(closes[status] ?? CLOSE.LOST);
   }
 

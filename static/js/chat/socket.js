@@ -13,12 +13,15 @@ const HEARTBEAT_MS = 25_000; // until the server's welcome names its own
 const PONG_WITHIN_MS = 8_000;
 const AWAKE_PONG_WITHIN_MS = 3_000; // after sleep or a network change a dead socket is likely
 const LATER_MS = 20_000;
+// A guest has become an account, perhaps in another tab: until the answer that brings this browser's new cookie is here,
+// the old one is nobody's.
+const CHANGING_MS = 15_000;
 // A socket that has said nothing for so long after it was opened, or since, gets nothing through.
 const ANSWER_WITHIN_MS = 6_000;
 const POLL_ANSWER_WITHIN_MS = 20_000;
 const DOUBT_MS = 3_000;
 
-const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, LATER: 4429, DEAD: 4000 };
+const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, CHANGED: 4409, LATER: 4429, DEAD: 4000 };
 const FIRST_OF_OURS = 4000;
 
 /**
@@ -43,6 +46,7 @@ export class Connection {
   #since = null; // when it was last known to be connected
   #heartbeatMs = HEARTBEAT_MS;
   #heardAtMs = 0;
+  #changingUntilMs = 0;
   #awaited = new Set(); // replays not yet caught up: "" for the watch, else a chat id
   #acks = new Acks((bytes) => this.#send({ type: "ack", bytes }));
   #timers = new Timers();
@@ -292,7 +296,8 @@ export class Connection {
 
   #closed(code) {
     this.#choice.closed(code < FIRST_OF_OURS);
-    if (code === CLOSE.SIGN_IN) return this.#end({ kind: "signed-out" });
+    if (code === CLOSE.CHANGED) this.#changingUntilMs = Date.now() + CHANGING_MS;
+    if (code === CLOSE.SIGN_IN && Date.now() > this.#changingUntilMs) return this.#end({ kind: "signed-out" });
     if (code === CLOSE.SUSPENDED) return this.#end({ kind: "suspended" });
     if (CLOSE.STOP.includes(code)) return this.#end({ kind: "stopped", code });
     if (code === CLOSE.LATER) return this.#lost(LATER_MS + backoffMs(this.#attempt));

@@ -186,7 +186,7 @@ async def endless_answers(guest, until):
     """As long as an answer may be, of one guest after another."""
     while not times_up(until):
         async with Guest(guest.url, guest.done) as another:
-            chat, _, answer = await another.begin("[[tokens=200000&per_chunk=50]] Go on")
+            chat, _, answer = await another.begin("[[tokens=200000&rate=20000&per_chunk=50]] Go on")
             await asyncio.sleep(1)
             if answer is not None and answer.status_code == 202:
                 reply = answer.json()["reply"]

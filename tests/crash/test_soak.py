@@ -135,7 +135,7 @@ async def soak(make_stack, fake_model, number, seconds):
 
 
 async def test_people_chat_while_they_are_attacked(make_stack, fake_model):
-    await soak(make_stack, fake_model, 6, 4)
+    await soak(make_stack, fake_model, 6, 3)
 
 
 @pytest.mark.full

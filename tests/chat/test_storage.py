@@ -350,17 +350,24 @@ def believed_for_no_time(monkeypatch):
 
 @pytest.mark.usefixtures("believed_for_no_time")
 async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
-    no_worker, alice, bob, nearly_full
+    no_worker, alice, bob, nearly_full, settings
 ):
     await alice.send("Hello")
     await bob.send("Hello")
     await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False, email="a@x.org")
-    for percent, of_account, of_guest in ((80, 202, 202), (88, 202, 503), (95, 503, 503)):
-        nearly_full(percent)
+    assert (settings.REDIS_PERCENT_FOR_GUESTS, settings.REDIS_PERCENT_FOR_ACCOUNTS) == (85, 92)
+    nearly_full(50)  # An empty Redis breathes: far from the bounds it is the same each time.
+    for guests, accounts, of_account, of_guest in (
+        (90, 95, 202, 202),
+        (10, 95, 202, 503),
+        (10, 15, 503, 503),
+    ):
+        settings.REDIS_PERCENT_FOR_GUESTS = guests
+        settings.REDIS_PERCENT_FOR_ACCOUNTS = accounts
         visitor = Person()
         await visitor.visit()
         statuses = [(await send(person)).status_code for person in (alice, bob, visitor)]
-        assert statuses == [of_account, of_guest, of_guest], percent
+        assert statuses == [of_account, of_guest, of_guest], guests
     refused = await send(alice)
     assert code_of(refused) == (503, "storage_busy")
     assert refused["Retry-After"] == "30"

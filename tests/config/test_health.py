@@ -48,13 +48,15 @@ async def test_no_redis(worker, settings):
 
 
 @pytest.mark.parametrize(
-    ("percent", "refused"), [(70, ""), (87, "new text of guests is"), (95, "new text is")]
+    ("guests", "accounts", "refused"),
+    [(90, 95, ""), (10, 95, "new text of guests is"), (10, 15, "new text is")],
 )
 async def test_a_redis_that_is_nearly_full_is_no_reason_to_be_replaced(
-    worker, redis_url, percent, refused
+    worker, redis_url, settings, guests, accounts, refused
 ):
+    settings.REDIS_PERCENT_FOR_GUESTS, settings.REDIS_PERCENT_FOR_ACCOUNTS = guests, accounts
     with redis.Redis.from_url(redis_url) as client:
-        client.config_set("maxmemory", 100 * client.info("memory")["used_memory"] // percent)
+        client.config_set("maxmemory", 2 * client.info("memory")["used_memory"])
         try:
             response = await AsyncClient().get("/readyz")
             found = await asyncio.to_thread(doctor._redis, inspect_redis(redis_url))

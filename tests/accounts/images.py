@@ -51,7 +51,7 @@ def png_of(width, height, data=b""):
 
 def webp_bomb():
     """40 million pixels without loss, all alike, in 34 bytes: decoding it takes 780 MB."""
-    return plain("WEBP", size=(6_300, 6_300), colour=(0, 0, 0), lossless=True, method=0)
+    return bytes.fromhex("524946461a000000574542505650384c0e0000002f9bd82606071011fd0f4444ff03")
 
 
 def jpeg_of(width, height):

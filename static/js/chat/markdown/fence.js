@@ -2,6 +2,7 @@
 import { languageOf } from "./html.js";
 
 const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,}(?!~))([^\n]*)\n/;
+const MOST_CHARS = 20_000; // read in one step
 const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
 
 /** The fence that `source` opens with, once that line is whole: {language, length, closing, indent}. */
@@ -20,6 +21,7 @@ export function fenceAt(source) {
 export function readCode(source, from, fence, isDone) {
   const lines = [];
   for (let next = from; ; ) {
+    if (next - from > MOST_CHARS) return { code: lines.join(""), next, isClosed: false, openLine: "" };
     const end = source.indexOf("\n", next);
     const isWhole = end !== -1;
     const line = source.slice(next, isWhole ? end : source.length);

@@ -5,12 +5,13 @@ import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
 import { addressStart, url } from "./addresses.js";
 import { BoundedLexer } from "./bounded_lexer.js";
+import { hasRoomFor, linksWith } from "./links.js";
 import { pairsIn, pairsWithin } from "./emphasis.js";
 import { footnoteExtensions } from "./footnote_syntax.js";
 import { ENVIRONMENT } from "./math_environments.js";
 import { beforeFormula, lateStart } from "./math_blocks.js";
 import { mathExtensions } from "./math_syntax.js";
-import { beginsTable, withBarsEscaped } from "./table_math.js";
+import { beginsTable, fewRows, withBarsEscaped } from "./table_math.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
@@ -67,6 +68,7 @@ const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { na
   ...(extension.name === "footnote" && { childTokens: ["tokens"] }),
 }));
 const LONGEST_HEADING_CHARS = 1_000;
+const UNDERLINE = /\n {0,3}(?:=+|-+) *(?:\n|$)/g;
 const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
 // So many marks of quotes and lists on one line, or columns in a table, are no markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
@@ -79,10 +81,13 @@ const tokenizer = {
     const list = IS_ITEM.test(source) ? beforeFormula(this.lexer, source, { isList: true }) : source;
     return list === source ? false : Tokenizer.prototype.list.call(this, list);
   },
+  def(source) {
+    const token = Tokenizer.prototype.def.call(this, source);
+    return token && hasRoomFor(this.lexer.tokens.links, token.tag) ? token : undefined;
+  },
   table(source) {
-    if (TOO_WIDE.test(source)) return undefined;
-    if (!beginsTable(source)) return false;
-    const table = withBarsEscaped(beforeFormula(this.lexer, source, { isList: false }));
+    if (TOO_WIDE.test(source) || !beginsTable(source)) return undefined;
+    const table = withBarsEscaped(fewRows(beforeFormula(this.lexer, source, { isList: false })));
     const token = Tokenizer.prototype.table.call(this, table);
     if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
     return token;
@@ -90,6 +95,8 @@ const tokenizer = {
   // An underlined heading reaches back over lines: not over a block that only we know of, nor over
   // so many that to look for its end from each of them takes long.
   lheading(source) {
+    const underline = this.lexer.blockPlaces.next(UNDERLINE, source);
+    if (underline < 0 || underline > LONGEST_HEADING_CHARS) return undefined;
     const head = source.slice(0, LONGEST_HEADING_CHARS);
     const own = head.search(OWN_BLOCK);
     const lines = own < 0 ? head : head.slice(0, own + 1);
@@ -147,13 +154,9 @@ function hostOf(href) {
  * Split markdown into its top-level blocks: tokens with `raw`, which together give the source.
  * `growing`: see BoundedLexer.
  */
-export function blocksOf(source, links = {}, growing = "nothing") {
+export function blocksOf(source, links = linksWith(), growing = "nothing") {
   try {
-    const lexer = new BoundedLexer(marked.defaults, growing);
-    Object.assign(lexer.tokens.links, links);
-    const tokens = lexer.lex(source);
-    Object.assign(links, tokens.links);
-    return tokens;
+    return new BoundedLexer(marked.defaults, { links, growing }).lex(source);
   } catch {
     return [{ type: "plain", raw: source }];
   }
@@ -174,8 +177,7 @@ export function htmlOf(token, notes = null) {
 
 /** A token for a piece of a paragraph, formatted like the rest of it. */
 export function paragraphOf(raw, links) {
-  const lexer = new BoundedLexer(marked.defaults);
-  Object.assign(lexer.tokens.links, links);
+  const lexer = new BoundedLexer(marked.defaults, { links });
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
 

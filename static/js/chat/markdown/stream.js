@@ -5,11 +5,18 @@
 import { cutOf, PARAGRAPH_PREFIX, PIECE_CHARS } from "./cuts.js";
 import { fenceAt, readCode } from "./fence.js";
 import { blocksOf, paragraphOf } from "./html.js";
+import { linksWith } from "./links.js";
+import { readPlain } from "./too_large.js";
 
-const WINDOW_CHARS = 8_000;
-// What cannot be cut (one endless quote) is read anew only when it has grown by this much, or when a
+const WINDOW_CHARS = 6_000;
+// A block that is longer, and cannot be cut, is shown as it was written: to read it takes too long.
+const LARGEST_CHARS = 12_000;
+const MOST_FOOTNOTES = 300;
+const FENCE_GROWTH = 4;
+const FENCE_LINE = /(?:^|\n) {0,3}(?:`{3}|~{3})[^\n]*\n/;
+// What cannot be cut (a long quote) is read anew only when it has grown by this much, or when a
 // line at the margin after a blank one may have ended it.
-const LARGE_CHARS = 10_000;
+const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
 const MAY_END = /\n[ \t]*\n\S/;
 
@@ -22,7 +29,7 @@ const MAY_END = /\n[ \t]*\n\S/;
  */
 export class BlockStream {
   /** Addresses defined by name so far, as marked keeps them. */
-  links = {};
+  links = linksWith();
   /** What may still change: blocks, or the last line of an open code block. */
   open = [];
   openLine = "";
@@ -34,6 +41,8 @@ export class BlockStream {
   #offset = 0;
   #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
   #fence = null;
+  #isPlain = false; // within a block that is too large
+  #footnotes = 0;
   #readUpTo = 0; // up to where whole lines were looked at
   #openUpTo = 0; // up to where `open` goes
 
@@ -43,7 +52,8 @@ export class BlockStream {
     if (this.since) return [];
     this.open = [];
     this.openLine = "";
-    return this.#fence ? this.#readCode(source, isDone) : this.#readText(source, isDone);
+    if (this.#fence) return this.#readCode(source, isDone);
+    return this.#isPlain ? this.#readPlain(source, isDone) : this.#readText(source, isDone);
   }
 
   /** A block that was read before, read again with what has been defined since. */
@@ -62,7 +72,7 @@ export class BlockStream {
   }
 
   #readText(source, isDone) {
-    for (let size = WINDOW_CHARS; ; size *= 2) {
+    for (const size of this.#windowSizes(source)) {
       const window = source.slice(this.#offset, this.#offset + size);
       const isEnd = this.#offset + window.length === source.length;
       const parts = this.#readWindow(window, isEnd && isDone);
@@ -74,6 +84,30 @@ export class BlockStream {
         return [];
       }
     }
+    this.#isPlain = true;
+    return this.#readPlain(source, isDone);
+  }
+
+  /** Code is followed line by line: what comes after its first line is not to be read as text before. */
+  *#windowSizes(source) {
+    const fence = FENCE_LINE.exec(source.slice(this.#offset, this.#offset + WINDOW_CHARS));
+    if (fence) for (let size = fence.index + fence[0].length; size < WINDOW_CHARS; size *= FENCE_GROWTH) yield size;
+    for (let size = WINDOW_CHARS; size <= LARGEST_CHARS; size *= 2) yield size;
+  }
+
+  /** On in a block that is too large. */
+  #readPlain(source, isDone) {
+    const { pieces, end, isOver } = readPlain(source, this.#offset, isDone);
+    this.#isPlain = !isOver;
+    this.#offset = end;
+    this.#carry = null;
+    this.#readUpTo = 0;
+    this.isBehind = isOver ? end < source.length : pieces.length > 0;
+    if (!isOver && pieces.length === 0 && end < source.length) {
+      this.open = [plainBlock(source.slice(end))];
+      this.#openUpTo = source.length;
+    }
+    return pieces.map(plainBlock);
   }
 
   /**
@@ -128,12 +162,13 @@ export class BlockStream {
 
   #openBlocks(window) {
     const carry = this.#carry;
-    const tokens = blocksOf((carry?.prefix ?? "") + window, { ...this.links }, "everything");
+    const tokens = blocksOf((carry?.prefix ?? "") + window, linksWith(this.links), "everything");
     return tokens.flatMap((token, index) =>
       token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
   }
 
   #block(token, raw, carried) {
+    if (token.type === "footnote" && (this.#footnotes += 1) > MOST_FOOTNOTES) return plainBlock(raw);
     if (!carried) return { type: "block", token, raw, carried: null };
     if (carried.start) token.start = carried.start;
     const isParagraph = carried.kind === "paragraph" && token.type === "paragraph";
@@ -146,7 +181,7 @@ export class BlockStream {
     this.#offset = next;
     this.openLine = openLine;
     if (isClosed) this.#fence = null;
-    this.isBehind = isClosed && next < source.length;
+    this.isBehind = next < source.length && (isClosed || source.indexOf("\n", next) >= 0);
     return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
   }
 
@@ -157,6 +192,8 @@ export class BlockStream {
     this.#carry = carry;
   }
 }
+
+const plainBlock = (raw) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true }, raw, carried: null });
 
 function lastBlock(tokens) {
   let index = tokens.length - 1;

@@ -102,15 +102,15 @@ const times = (count, piece) => {
 const filling = (chars, piece) => times(Math.ceil(chars / Math.max(1, piece.length)), piece);
 
 function* ofConstruct(name, [open, middle, close], chars) {
-  yield [`${name}, repeated`, filling(chars, open + middle + close)];
-  yield [`${name}, a paragraph each`, filling(chars, `${open}${middle}${close}\n\n`)];
-  if (open.length > 1 || close) yield [`${name}, unclosed`, filling(chars, open)];
+  yield [`${name}, repeated`, () => filling(chars, open + middle + close)];
+  yield [`${name}, a paragraph each`, () => filling(chars, `${open}${middle}${close}\n\n`)];
+  if (open.length > 1 || close) yield [`${name}, unclosed`, () => filling(chars, open)];
   if (!close) return;
-  yield [`${name}, only closed`, filling(chars, close)];
+  yield [`${name}, only closed`, () => filling(chars, close)];
   const count = Math.ceil(chars / (open.length + close.length));
-  yield [`${name}, nested`, times(count, open) + middle + times(count, close)];
-  yield [`${name}, around a long text`, open + "word ".repeat(chars / 5) + close];
-  yield [`${name}, opened before a long text`, `${open + middle}\n${"some words here\n\n".repeat(chars / 17)}`];
+  yield [`${name}, nested`, () => times(count, open) + middle + times(count, close)];
+  yield [`${name}, around a long text`, () => open + "word ".repeat(chars / 5) + close];
+  yield [`${name}, opened before a long text`, () => `${open + middle}\n${"some words here\n\n".repeat(chars / 17)}`];
 }
 
 const WITHIN = {
@@ -124,14 +124,12 @@ const WITHIN = {
 };
 
 function* within(name, piece, chars) {
-  const text = filling(chars, piece);
   for (const [place, [first, more]] of Object.entries(WITHIN)) {
-    const content = more === null ? text.replaceAll("\n", " ") : text.replaceAll("\n", `\n${more}`);
-    yield [`${name}, ${place}`, first + content];
+    yield [`${name}, ${place}`, () => first + filling(chars, piece).replaceAll("\n", more === null ? " " : `\n${more}`)];
   }
 }
 
-/** [name, text of about `chars` characters] of every shape. */
+/** [name, a function that makes a text of about `chars` characters] of every shape. */
 export function* shapes(chars) {
   const entries = Object.entries(CONSTRUCTS);
   for (const [name, parts] of entries) yield* ofConstruct(name, parts, chars);
@@ -139,8 +137,8 @@ export function* shapes(chars) {
   for (const [index, [name, [open, middle, close]]] of entries.entries()) {
     for (const step of [1, 7, 19]) {
       const [other, [otherOpen, otherMiddle, otherClose]] = entries[(index + step) % entries.length];
-      yield [`${name} and ${other}, in turn`, filling(chars, open + middle + close + otherOpen + otherMiddle + otherClose)];
-      yield [`${name} across ${other}`, filling(chars, open + otherOpen + middle + close + otherClose)];
+      yield [`${name} and ${other}, in turn`, () => filling(chars, open + middle + close + otherOpen + otherMiddle + otherClose)];
+      yield [`${name} across ${other}`, () => filling(chars, open + otherOpen + middle + close + otherClose)];
     }
   }
   yield* known(chars);
@@ -149,17 +147,17 @@ export function* shapes(chars) {
 /** Those that held the page once, and their like. */
 function* known(chars) {
   const columns = "|a".repeat(100);
-  yield ["a table of a hundred columns", `${columns}|\n${"|-".repeat(100)}|\n${filling(chars, "|\n")}`];
-  yield ["a table of a hundred columns, filled", `${columns}|\n${"|-".repeat(100)}|\n${filling(chars, `${columns}|\n`)}`];
-  yield ["uses, then definitions", filling(chars / 2, "[a][r#]\n\n") + filling(chars / 2, "[r#]: https://e.com/#\n")];
-  yield ["uses, then footnotes", filling(chars / 2, "a[^#]\n\n") + filling(chars / 2, "[^#]: b\n")];
-  yield ["accents on accents", `$$\n${"\\hat{".repeat(chars / 6)}x${"}".repeat(chars / 6)}\n$$`];
-  yield ["groups in groups", `$${"{".repeat(1_900)}x${"}".repeat(1_900)}$ `.repeat(Math.ceil(chars / 3_803))];
-  yield ["fences of many lengths", Array.from({ length: Math.sqrt(chars) }, (_, index) => `${"`".repeat(index + 3)}\n`).join("")];
-  yield ["backticks of many lengths", Array.from({ length: Math.sqrt(2 * chars) }, (_, index) => "`".repeat(index + 1)).join(" ")];
+  yield ["a table of a hundred columns", () => `${columns}|\n${"|-".repeat(100)}|\n${filling(chars, "|\n")}`];
+  yield ["a table of a hundred columns, filled", () => `${columns}|\n${"|-".repeat(100)}|\n${filling(chars, `${columns}|\n`)}`];
+  yield ["uses, then definitions", () => filling(chars / 2, "[a][r#]\n\n") + filling(chars / 2, "[r#]: https://e.com/#\n")];
+  yield ["uses, then footnotes", () => filling(chars / 2, "a[^#]\n\n") + filling(chars / 2, "[^#]: b\n")];
+  yield ["accents on accents", () => `$$\n${"\\hat{".repeat(chars / 6)}x${"}".repeat(chars / 6)}\n$$`];
+  yield ["groups in groups", () => `$${"{".repeat(1_900)}x${"}".repeat(1_900)}$ `.repeat(Math.ceil(chars / 3_803))];
+  yield ["fences of many lengths", () => Array.from({ length: Math.sqrt(chars) }, (_, index) => `${"`".repeat(index + 3)}\n`).join("")];
+  yield ["backticks of many lengths", () => Array.from({ length: Math.sqrt(2 * chars) }, (_, index) => "`".repeat(index + 1)).join(" ")];
   for (const name of FENCED) {
     const piece = CONSTRUCTS[name].join("");
-    yield [`${name}, lines of code`, `\`\`\`js\n${filling(chars, `${piece}\n`)}`];
-    yield [`${name}, one line of code`, `\`\`\`js\n${filling(chars, piece.replaceAll("\n", ""))}`];
+    yield [`${name}, lines of code`, () => `\`\`\`js\n${filling(chars, `${piece}\n`)}`];
+    yield [`${name}, one line of code`, () => `\`\`\`js\n${filling(chars, piece.replaceAll("\n", ""))}`];
   }
 }

@@ -35,13 +35,13 @@ function cutList(token, source) {
 
 /**
  * After a row, when the next one is whole; the rest is read below the same head. A head that would be
- * most of each piece is not repeated: such a table stays in one.
+ * most of each piece is repeated only after as many rows as are drawn at once.
  */
 function cutTable(token) {
   const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
-  if (headEnd > LONGEST_HEAD_CHARS) return null;
   const manyRows = lineEnd(token.raw, headEnd, rowsAtOnce(token.raw.slice(0, token.raw.indexOf("\n"))));
-  const end = Math.min(manyRows, token.raw.indexOf("\n", PIECE_CHARS) + 1 || manyRows);
+  const manyChars = headEnd > LONGEST_HEAD_CHARS ? 0 : token.raw.indexOf("\n", PIECE_CHARS) + 1;
+  const end = Math.min(manyRows, manyChars || manyRows);
   if (end === 0 || token.raw.indexOf("\n", end) < 0 || !token.raw.slice(end).trim()) return null;
   return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
 }

@@ -17,6 +17,8 @@ export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
 const LINK_ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"';
 const LONGEST_HINT_CHARS = 80;
+/** At the end of a row; more of them are drawn as one. */
+const MOST_EMPTY_CELLS = 8;
 const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
 
 /** What the renderer asks while it works: the footnotes of the answer whose block this is. */
@@ -43,7 +45,13 @@ const renderer = {
     return `<pre data-language="${escapeHtml(languageOf(lang))}"><code>${escapeHtml(code)}</code></pre>`;
   },
   table(token) {
-    const row = (cells) => `<tr>${cells.map((cell) => this.tablecell(cell)).join("")}</tr>`;
+    const row = (cells) => {
+      const filled = cells.findLastIndex((cell) => cell.text) + 1;
+      const empty = cells.length - filled;
+      const drawn = empty > MOST_EMPTY_CELLS ? cells.slice(0, filled) : cells;
+      const rest = drawn === cells ? "" : `<td colspan="${empty}"></td>`;
+      return `<tr>${drawn.map((cell) => this.tablecell(cell)).join("")}${rest}</tr>`;
+    };
     const body = token.rows.map(row).join("");
     return `<div class="md-table"><table><thead>${row(token.header)}</thead><tbody>${body}</tbody></table></div>`;
   },
@@ -162,12 +170,16 @@ export function blocksOf(source, links = linksWith(), growing = "nothing") {
   }
 }
 
+/** So many tags of one block are more than can be drawn in a moment. */
+const MOST_MARKS = 4_000;
+
 /** The HTML of one block. `notes`: the footnotes of the answer, asked for their numbers. */
 export function htmlOf(token, notes = null) {
-  if (token.type === "plain") return plainHtml(token.raw);
+  if (token.type === "plain") return token.isTooLarge ? tooLargeHtml(token.raw, token.isFirst) : plainHtml(token.raw);
   current = notes;
   try {
-    return marked.parser([token]);
+    const html = marked.parser([token]);
+    return html.split("<", MOST_MARKS + 1).length > MOST_MARKS ? tooLargeHtml(token.raw, true) : html;
   } catch {
     return plainHtml(token.raw);
   } finally {
@@ -180,5 +192,8 @@ export function paragraphOf(raw, links) {
   const lexer = new BoundedLexer(marked.defaults, { links });
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
+
+/** `isFirst`: not a further piece of the same. */
+const tooLargeHtml = (raw, isFirst) => `${isFirst ? `<p class="md-too-large">${escapeHtml(text.tooLarge)}</p>` : ""}${plainHtml(raw)}`;
 
 const plainHtml = (raw) => `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;

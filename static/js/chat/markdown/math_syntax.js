@@ -96,6 +96,20 @@ function environment(head) {
 
 export const mathExtensions = [mathBlock, inlineMath];
 
+const DEEPEST_TEX = 40;
+const NESTS = /\\[^]|[{}]/g;
+
+/** Whether groups in `tex` are nested deeper than one can read, or a browser can lay out. */
+export function isTooDeep(tex) {
+  let depth = 0;
+  for (const [mark] of tex.matchAll(NESTS)) {
+    if (mark === "{") depth += 1;
+    else if (mark === "}") depth -= 1;
+    if (depth > DEEPEST_TEX) return true;
+  }
+  return false;
+}
+
 const DEFINES = /\\(?:[egx]?def|(?:re)?newcommand|providecommand|(?:future)?let)(?![A-Za-z])/;
 const LONGEST_DEFINING_TEX = 300;
 const MOST_EXPANSIONS = 300;

@@ -12,12 +12,14 @@ const WINDOW_CHARS = 6_000;
 // A block that is longer, and cannot be cut, is shown as it was written: to read it takes too long.
 const LARGEST_CHARS = 12_000;
 const MOST_FOOTNOTES = 300;
-const FENCE_GROWTH = 4;
+const LEAST_WINDOW_CHARS = 500;
+const WINDOW_GROWTH = 4;
 const FENCE_LINE = /(?:^|\n) {0,3}(?:`{3}|~{3})[^\n]*\n/;
 // What cannot be cut (a long quote) is read anew only when it has grown by this much, or when a
 // line at the margin after a blank one may have ended it.
 const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
+const ENDED = /\S[^]*\n[ \t]*\n$/;
 const MAY_END = /\n[ \t]*\n\S/;
 
 /**
@@ -42,6 +44,8 @@ export class BlockStream {
   #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
   #fence = null;
   #isPlain = false; // within a block that is too large
+  #isFirst = false; // at its start
+  #lastStepChars = WINDOW_CHARS; // how far the last step that gave something came
   #footnotes = 0;
   #readUpTo = 0; // up to where whole lines were looked at
   #openUpTo = 0; // up to where `open` goes
@@ -58,6 +62,7 @@ export class BlockStream {
 
   /** A block that was read before, read again with what has been defined since. */
   again({ raw, carried, token }) {
+    if (token.type === "plain") return token;
     if (carried === "paragraph") return paragraphOf(raw, this.links);
     const again = blocksOf(raw, this.links).find(({ type }) => type !== "space") ?? token;
     if (token.start !== undefined && again.type === "list") again.start = token.start;
@@ -72,26 +77,43 @@ export class BlockStream {
   }
 
   #readText(source, isDone) {
+    const from = this.#offset;
     for (const size of this.#windowSizes(source)) {
       const window = source.slice(this.#offset, this.#offset + size);
       const isEnd = this.#offset + window.length === source.length;
       const parts = this.#readWindow(window, isEnd && isDone);
       this.isBehind = parts.length > 0 && !(isEnd && isDone && this.#offset === source.length);
-      if (parts.length > 0) return parts;
+      if (parts.length > 0) {
+        this.#lastStepChars = this.#offset - from;
+        return parts;
+      }
       if (isEnd) {
         this.open = this.#openBlocks(window);
         this.#openUpTo = source.length;
         return [];
       }
     }
+    // Before an endless line there may be a block that has ended.
+    const window = source.slice(this.#offset, this.#offset + LARGEST_CHARS);
+    const lines = window.slice(0, window.lastIndexOf("\n") + 1);
+    const parts = ENDED.test(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
+    if (parts.length > 0) {
+      this.isBehind = true;
+      return parts;
+    }
     this.#isPlain = true;
+    this.#isFirst = true;
     return this.#readPlain(source, isDone);
   }
 
-  /** Code is followed line by line: what comes after its first line is not to be read as text before. */
+  /**
+   * Where blocks are short, or cut short, so are the windows: what a step leaves over is read again by
+   * the next. Code is followed line by line, and what comes after its first line is no text.
+   */
   *#windowSizes(source) {
     const fence = FENCE_LINE.exec(source.slice(this.#offset, this.#offset + WINDOW_CHARS));
-    if (fence) for (let size = fence.index + fence[0].length; size < WINDOW_CHARS; size *= FENCE_GROWTH) yield size;
+    const first = Math.max(LEAST_WINDOW_CHARS, WINDOW_GROWTH * this.#lastStepChars);
+    for (let size = fence ? fence.index + fence[0].length : first; size < WINDOW_CHARS; size *= WINDOW_GROWTH) yield size;
     for (let size = WINDOW_CHARS; size <= LARGEST_CHARS; size *= 2) yield size;
   }
 
@@ -103,11 +125,15 @@ export class BlockStream {
     this.#carry = null;
     this.#readUpTo = 0;
     this.isBehind = isOver ? end < source.length : pieces.length > 0;
-    if (!isOver && pieces.length === 0 && end < source.length) {
-      this.open = [plainBlock(source.slice(end))];
+    if (!isOver && pieces.length === 0 && isSeen(source.slice(end))) {
+      this.open = [plainBlock(source.slice(end), this.#isFirst)];
       this.#openUpTo = source.length;
     }
-    return pieces.map(plainBlock);
+    return pieces.filter(isSeen).map((raw) => {
+      const block = plainBlock(raw, this.#isFirst);
+      this.#isFirst = false;
+      return block;
+    });
   }
 
   /**
@@ -168,7 +194,7 @@ export class BlockStream {
   }
 
   #block(token, raw, carried) {
-    if (token.type === "footnote" && (this.#footnotes += 1) > MOST_FOOTNOTES) return plainBlock(raw);
+    if (token.type === "footnote" && (this.#footnotes += 1) > MOST_FOOTNOTES) return plainBlock(raw, this.#footnotes === MOST_FOOTNOTES + 1);
     if (!carried) return { type: "block", token, raw, carried: null };
     if (carried.start) token.start = carried.start;
     const isParagraph = carried.kind === "paragraph" && token.type === "paragraph";
@@ -177,11 +203,11 @@ export class BlockStream {
   }
 
   #readCode(source, isDone) {
-    const { code, next, isClosed, openLine } = readCode(source, this.#offset, this.#fence, isDone);
+    const { code, next, isClosed, openLine, hasMore = false } = readCode(source, this.#offset, this.#fence, isDone);
     this.#offset = next;
     this.openLine = openLine;
     if (isClosed) this.#fence = null;
-    this.isBehind = next < source.length && (isClosed || source.indexOf("\n", next) >= 0);
+    this.isBehind = hasMore || (isClosed && next < source.length);
     return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
   }
 
@@ -193,7 +219,9 @@ export class BlockStream {
   }
 }
 
-const plainBlock = (raw) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true }, raw, carried: null });
+const isSeen = (text) => text.trim() !== "";
+
+const plainBlock = (raw, isFirst) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true, isFirst }, raw, carried: null });
 
 function lastBlock(tokens) {
   let index = tokens.length - 1;

@@ -1,7 +1,7 @@
 // A formula in a row of a table may hold bars (`$|x|$`), which end no cell. Pure.
 import { mathAt } from "./math_syntax.js";
 
-const MOST_CELLS = 2_000;
+const MOST_CELLS = 500;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 

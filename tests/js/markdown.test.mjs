@@ -91,21 +91,21 @@ test("what is read again for a token does not grow with the text", () => {
 });
 
 test("what cannot be cut is read again only as it has grown by a quarter, until it may have ended", () => {
-  const source = `${"> said again\n".repeat(4_000)}\nafter\n`;
+  const source = `${"> said again\n".repeat(900)}\nafter\n`;
   const stream = new BlockStream();
   let readings = 0;
   for (let end = 50; end < source.length; end += 50) {
     const before = stream.open;
     stream.step(source.slice(0, end), false);
-    if (end > 10_100 && stream.open !== before) readings += 1;
+    if (end > 7_100 && stream.open !== before) readings += 1;
     assert.equal(stream.open.map(({ raw }) => raw).join("") + stream.since, source.slice(0, end));
   }
-  assert.ok(readings > 3 && readings < 20, String(readings));
+  assert.ok(readings > 1 && readings < 6, String(readings));
   assert.equal(stream.step(source, false)[0].raw.trim(), source.slice(0, -"\nafter\n".length).trim());
 });
 
 test("a table whose head is long is read in a few steps, and is whole", () => {
-  for (const source of [`${longTable(4_100, 2)}\nafter\n`, `|a|b|\n|${"-".repeat(4_100)}|-|\n|1|2|\n|3|4|\n`, longTable(3_900, 400), longTable(100_000, 2)]) {
+  for (const source of [`${longTable(4_100, 2)}\nafter\n`, `|a|b|\n|${"-".repeat(4_100)}|-|\n|1|2|\n|3|4|\n`, longTable(3_900, 400), longTable(11_000, 2)]) {
     const stream = new BlockStream();
     let cells = 0;
     let steps = 0;
@@ -143,7 +143,7 @@ test("in code nothing is too much to be read, wherever the code is", () => {
 test("what is too tangled, too long or too deep to be formatted stays as it was written, and nothing else does", () => {
   const plain = (text) => `<span class="md-raw">${text}</span>`;
   const html = (source) => whole(source).map((block) => bare(block.html)).join("");
-  for (const tangled of ["*a_".repeat(2_000), "a*b".repeat(1_100), "[[]".repeat(800), "x".repeat(17_000)]) {
+  for (const tangled of ["*a_".repeat(2_000), "a*b".repeat(1_100), "[[]".repeat(800), "x".repeat(11_000)]) {
     assert.equal(html(`# ${tangled}\n\n*after*`), bare(`<h1>${plain(tangled)}</h1><p><em>after</em></p>`));
     assert.equal(html(`> ${tangled}\n\n*after*`), bare(`<blockquote><p>${plain(tangled)}</p></blockquote><p><em>after</em></p>`));
     assert.equal(html(`- *before*\n- ${tangled}\n\nafter`), bare(`<ul><li><em>before</em></li><li>${plain(tangled)}</li></ul><p>after</p>`));

@@ -29,6 +29,15 @@ export function whenNear(element, scroller, callback) {
   };
 }
 
+/** Call now what waits within `root`: all of it is about to be printed. */
+export function allIsNear(root) {
+  for (const element of root.querySelectorAll("*")) {
+    const wait = waiting.get(element);
+    waiting.delete(element);
+    wait?.callback();
+  }
+}
+
 function observerOf(scroller) {
   let observer = observers.get(scroller);
   if (!observer) {

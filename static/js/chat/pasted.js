@@ -3,6 +3,8 @@
 
 const LONG_CHARS = 2_000;
 const LONG_LINES = 30;
+/** Folded one by one; what a message has more of is text. */
+const MOST_PASTES = 50;
 const OPENING = /(?:^|\n\n)(`{3,})pasted\n/g;
 const CLOSED = /\n\n|$/y;
 
@@ -29,7 +31,7 @@ export function taken(content) {
   const open = new Set(); // fences that nothing further down closes
   let end = 0;
   OPENING.lastIndex = 0;
-  for (let match = OPENING.exec(content); match; match = OPENING.exec(content)) {
+  for (let match = OPENING.exec(content); match && pastes.length < MOST_PASTES; match = OPENING.exec(content)) {
     const from = OPENING.lastIndex;
     const closing = `\n${match[1]}`;
     const to = open.has(closing) ? -1 : closingAt(content, closing, from);

@@ -17,8 +17,28 @@ const RULES = [
   [/\\([!-/:-@[-`{-~])/g, "$1"],
 ];
 
+// A message is read in one go: of a longer one the marks stay.
+const LONGEST_CHARS = 50_000;
+
 export function plainText(markdown) {
+  if (markdown.length > LONGEST_CHARS) return markdown;
   return RULES.reduce((text, [pattern, put]) => text.replace(pattern, put), markdown);
+}
+
+const PIECE_CHARS = 4_000;
+
+/** `text` in pieces that are laid out in a moment each; they end with a line, if one ends there. */
+export function piecesOf(text) {
+  const pieces = [];
+  for (let at = 0; at < text.length; ) {
+    const line = text.lastIndexOf("\n", at + 2 * PIECE_CHARS) + 1;
+    const cut = line > at + PIECE_CHARS ? line : at + 2 * PIECE_CHARS;
+    const isPair = /[\uDC00-\uDFFF]/.test(text[cut] ?? "");
+    const end = text.length - at <= 2 * PIECE_CHARS ? text.length : cut + (isPair ? 1 : 0);
+    pieces.push(text.slice(at, end));
+    at = end;
+  }
+  return pieces;
 }
 
 /** About how many pixels high a message will be, before it was ever drawn. */

@@ -164,6 +164,7 @@ const said = spoken("chat", {
   hiddenCharacters: "Hidden characters: {numbers}",
   showAllLines: { one: "Show {count} line", other: "Show all {count} lines" },
   table: "Table",
+  tooLarge: "Shown as plain text: too large to lay out.",
   taskDone: "Done",
   taskOpen: "Not done",
   footnote: "Footnote {number}",

@@ -26,20 +26,13 @@ export function addressAt(source) {
 }
 
 /** "www." after a script without spaces, where marked does not look for it. */
-const WWW = /[wW]{3}\./g;
-const ENDS_SPACELESS = new RegExp(`${SPACELESS}$`, "u");
+const SPACELESS_WWW = new RegExp(`(?<=${SPACELESS})[wW]{3}\\.`, "gu");
 
 export const addressStart = {
   name: "address",
   level: "inline",
   start(source) {
-    const { source: whole } = this.lexer.reading;
-    const from = whole.length - source.length;
-    WWW.lastIndex = from;
-    for (let match = WWW.exec(whole); match; match = WWW.exec(whole)) {
-      if (ENDS_SPACELESS.test(whole.slice(Math.max(0, match.index - 2), match.index))) return match.index - from;
-    }
-    return undefined;
+    return this.lexer.nextInLine(SPACELESS_WWW, source);
   },
   tokenizer: () => undefined,
 };

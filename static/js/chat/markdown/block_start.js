@@ -4,6 +4,14 @@
 export function blockStart(lexer, source, pattern) {
   // In a list marked reads line by line, and sees a block when it comes to it.
   if (!lexer.state.top) return undefined;
-  const index = source.search(pattern);
+  const index = upToBlankLine(lexer, source).search(pattern);
   return index < 0 ? undefined : index + 1;
+}
+
+const PARAGRAPH_END = /\n *(?=\n)/g;
+
+/** What of `source`, the end of the text that is read, may be one paragraph: up to a blank line. */
+export function upToBlankLine(lexer, source) {
+  const end = lexer.blockPlaces.next(PARAGRAPH_END, source);
+  return end < 0 ? source : source.slice(0, end + 1);
 }

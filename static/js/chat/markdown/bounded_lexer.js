@@ -3,10 +3,11 @@
 // on what stands around it, so it is the same however an answer came in, and code is never meant.
 import { Lexer, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { withBreaks } from "./line_breaks.js";
+import { Places } from "./places.js";
 
 const DEEPEST = 24;
 // A paragraph is cut before it is as long (./cuts.js); a heading, a quote or a cell is not.
-const LONGEST_INLINE_CHARS = 16_000;
+const LONGEST_INLINE_CHARS = 10_000;
 // What may open or close emphasis or a link. The time to pair them grows with their square.
 const MARK = /\*+|_+|~+|[[!]/g;
 const MOST_MARKS = 1_000;
@@ -14,15 +15,29 @@ const MAY_BE_EMPHASIS = /[*_~]/;
 
 export class BoundedLexer extends Lexer {
   /** The paragraph, cell or mark that is read, and the pairs of its marks once they were looked for. */
-  reading = { source: "", pairs: null };
+  reading = { source: "", pairs: null, places: new Places() };
+  /** What was found in the blocks that are read. */
+  blockPlaces = new Places();
   #depth = 0;
   #growing;
   #unmarked;
 
-  /** `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it. */
-  constructor(options, growing = "nothing") {
+  /**
+   * `links`: the addresses that were defined by name, to which those of this text are added.
+   * `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it.
+   */
+  constructor(options, { links, growing = "nothing" }) {
     super(options);
+    this.tokens.links = links;
     this.#growing = growing;
+  }
+
+  /** Where `pattern` is met in `rest`, the end of the inline text that is read: an index, or undefined. */
+  nextInLine(pattern, rest) {
+    const { source, places } = this.reading;
+    const from = source.length - rest.length;
+    const index = places.next(pattern, source, from);
+    return index < 0 ? undefined : index - from;
   }
 
   /** Whether a block that is not closed may still be closed. */
@@ -37,14 +52,20 @@ export class BoundedLexer extends Lexer {
 
   blockTokens(source, tokens = [], isAfterParagraph = false) {
     if (this.#depth >= DEEPEST) return plain(source, tokens);
-    return this.#deeper(() => super.blockTokens(source, tokens, isAfterParagraph));
+    const outer = this.blockPlaces;
+    this.blockPlaces = new Places();
+    try {
+      return this.#deeper(() => super.blockTokens(source, tokens, isAfterParagraph));
+    } finally {
+      this.blockPlaces = outer;
+    }
   }
 
   /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
   inlineTokens(source, tokens = [], pairs = null) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
     const { reading: outer, tokenizer } = this;
-    this.reading = { source, pairs };
+    this.reading = { source, pairs, places: new Places() };
     if (!MAY_BE_EMPHASIS.test(source)) this.tokenizer = this.#forUnmarked();
     try {
       this.#deeper(() => super.inlineTokens(source, tokens));

@@ -8,8 +8,17 @@ import { later } from "../slices.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
 import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";
+import { nodesIn } from "./node_budget.js";
 
 const LINES_PER_BOX = 40;
+const LONGEST_BOX_CHARS = 4_000;
+// Of long code each box holds more, so that there are not too many.
+const SMALL_BOXES = 100;
+const BOXES_LAID_OUT = 25;
+const LINES_PER_LARGE_BOX = 400;
+const LINE_REM = 1.4;
+/** In one box: more runs of colours are no code that somebody reads. */
+const MOST_RUNS = 2_000;
 const LONG_LINES = 48;
 const REPAINT_GROWTH = 1.3;
 
@@ -18,7 +27,9 @@ export class CodeBlock {
 
   #language;
   #code = document.createElement("code");
-  #boxes = []; // {element, text, lines, marks, painted}
+  #budget;
+  #isWithinLine = false;
+  #boxes = []; // {element, text, lines, marks, room for marks, painted, isFar: what is hidden in it has no marks yet}
   #openLine = null;
   #openText = "";
   #length = 0;
@@ -28,8 +39,10 @@ export class CodeBlock {
   #isFinished = false;
   #hasHidden = false;
 
-  constructor(language) {
+  /** `budget`: how many nodes may be made before the reader is near. */
+  constructor(language, budget) {
     this.#language = language;
+    this.#budget = budget;
     this.element.className = "code";
     this.element.dataset.language = language;
     const pre = document.createElement("pre");
@@ -82,20 +95,58 @@ export class CodeBlock {
   // Private
 
   #addLine(line) {
-    let box = this.#boxes.at(-1);
-    if (!box || box.lines >= LINES_PER_BOX) {
-      const element = document.createElement("span");
-      element.className = "code-lines";
-      this.#code.append(element);
-      box = { element, text: "", lines: 0, marks: 0, painted: "" };
-      this.#boxes.push(box);
+    for (let from = 0; from < line.length; from += LONGEST_BOX_CHARS) {
+      this.#addPiece(line.slice(from, from + LONGEST_BOX_CHARS));
+      this.#isWithinLine = true;
     }
-    const parts = shown(line, MOST_MARKS - box.marks);
-    for (const part of parts) box.element.append(part);
-    box.marks += marksIn(parts);
-    box.text += line;
-    box.lines += 1;
-    this.#lines += 1;
+    this.#isWithinLine = !line.endsWith("\n");
+    if (line.endsWith("\n")) {
+      this.#boxes.at(-1).lines += 1;
+      this.#lines += 1;
+    }
+  }
+
+  /** Of one line. */
+  #addPiece(piece) {
+    let box = this.#boxes.at(-1);
+    if (!box || this.#isFull(box, piece)) box = this.#addBox();
+    box.text += piece;
+    if (box.isFar) {
+      addText(box.element, piece);
+      return;
+    }
+    const parts = shown(piece, box.room - box.marks);
+    for (const part of parts) if (typeof part === "string") addText(box.element, part);
+    else box.element.append(part);
+    const marks = marksIn(parts);
+    box.marks += marks;
+    this.#budget.spend(2 * marks);
+  }
+
+  #isFull({ lines, text: code }, piece) {
+    const isSmall = this.#boxes.length <= SMALL_BOXES;
+    return lines >= (isSmall ? LINES_PER_BOX : LINES_PER_LARGE_BOX) || code.length + piece.length > LONGEST_BOX_CHARS;
+  }
+
+  #addBox() {
+    const element = document.createElement("span");
+    element.className = "code-lines";
+    this.#code.append(element);
+    this.#leaveOut(this.#boxes.at(-1));
+    // A long line is several boxes, of which the first has the marks.
+    const room = this.#isWithinLine ? 0 : MOST_MARKS;
+    const box = { element, text: "", lines: 0, marks: 0, room, painted: "", isFar: this.#budget.isSpent };
+    this.#boxes.push(box);
+    this.#budget.spend(2);
+    if (box.isFar) this.#budget.drawSoon(element, () => showMarks(box));
+    return box;
+  }
+
+  /** Out of sight the lines of a full box are not laid out. */
+  #leaveOut(box) {
+    if (!box || (this.#boxes.length < BOXES_LAID_OUT && box.text.length < LONGEST_BOX_CHARS / 2)) return;
+    box.element.classList.add("code-lines-far");
+    box.element.style.containIntrinsicSize = `auto none auto ${LINE_REM * Math.max(1, box.lines)}rem`;
   }
 
   #tellOfHidden() {
@@ -122,24 +173,47 @@ export class CodeBlock {
     return new Promise((done) => {
       later(() => {
         const box = boxes.shift();
-        if (box) colourBox(box, lists.shift());
+        if (box) this.#colourBox(box, lists.shift());
         if (boxes.length > 0) return true;
         done();
         return false;
       });
     });
   }
+
+  #colourBox(box, runs) {
+    if (runs.length > MOST_RUNS) return;
+    if (this.#budget.isSpent) this.#budget.drawSoon(box.element, () => colourBox(box, runs));
+    else this.#budget.spend(colourBox(box, runs));
+  }
 }
 
+/** Gives how many nodes that took. */
 function colourBox(box, runs) {
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);
   const isSame = runs.map(([, run]) => run).join("") === box.text.slice(0, length);
   // Colours would cut what is hidden into more marks than there is room for.
-  if (painted === box.painted || !isSame || box.marks >= MOST_MARKS) return;
+  if (painted === box.painted || !isSame || (box.marks > 0 && box.marks >= box.room)) return 0;
   box.painted = painted;
   const nodes = runs.flatMap(([name, run]) => (name ? span(name, run) : shown(run)));
+  box.isFar = false;
   fill(box.element, [...nodes, ...shown(box.text.slice(length))]);
+  return nodesIn(box.element);
+}
+
+function showMarks(box) {
+  if (!box.isFar) return 0;
+  box.isFar = false;
+  const parts = shown(box.text, box.room);
+  box.marks = marksIn(parts);
+  if (box.marks > 0) fill(box.element, parts);
+  return 2 * box.marks;
+}
+
+function addText(element, text) {
+  if (element.lastChild instanceof Text) element.lastChild.appendData(text);
+  else element.append(text);
 }
 
 function span(name, content) {

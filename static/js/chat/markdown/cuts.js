@@ -1,8 +1,9 @@
 // Where a long block may be cut in two, so that what is drawn again with each token stays short.
 // A cut depends only on the text before it and a little after it: it falls in the same place
 // however the text came. Pure.
+import { lineEnd, rowsAtOnce } from "./table_math.js";
 
-export const PIECE_CHARS = 4_000;
+export const PIECE_CHARS = 3_000;
 const LONGEST_HEAD_CHARS = PIECE_CHARS / 2;
 const SENTENCE_END = /[.!?:;]["')\]*_]*\s(?=\S)|\n(?=\S)/g;
 const WORD_END = /\s(?=\S)/g;
@@ -12,9 +13,9 @@ const WORD_END = /\s(?=\S)/g;
  * carry says how the rest is to be read: {kind, prefix, start}.
  */
 export function cutOf(token, source) {
+  if (token.type === "table") return cutTable(token);
   if (token.raw.length <= PIECE_CHARS) return null;
   if (token.type === "list") return cutList(token, source);
-  if (token.type === "table") return cutTable(token);
   if (token.type === "paragraph") return cutParagraph(token.raw);
   return null;
 }
@@ -34,12 +35,13 @@ function cutList(token, source) {
 
 /**
  * After a row, when the next one is whole; the rest is read below the same head. A head that would be
- * most of each piece is not repeated: such a table stays in one.
+ * most of each piece is repeated only after as many rows as are drawn at once.
  */
 function cutTable(token) {
   const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
-  if (headEnd > LONGEST_HEAD_CHARS) return null;
-  const end = token.raw.indexOf("\n", PIECE_CHARS) + 1;
+  const manyRows = lineEnd(token.raw, headEnd, rowsAtOnce(token.raw.slice(0, token.raw.indexOf("\n"))));
+  const manyChars = headEnd > LONGEST_HEAD_CHARS ? 0 : token.raw.indexOf("\n", PIECE_CHARS) + 1;
+  const end = Math.min(manyRows, manyChars || manyRows);
   if (end === 0 || token.raw.indexOf("\n", end) < 0 || !token.raw.slice(end).trim()) return null;
   return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
 }
@@ -76,4 +78,4 @@ function lineAt(raw, index) {
   return raw.slice(raw.lastIndexOf("\n", index - 1) + 1, end < 0 ? raw.length : end);
 }
 
-const wholeCharacter = (raw, index) => (/[\uDC00-\uDFFF]/.test(raw[index]) ? index + 1 : index);
+export const wholeCharacter = (raw, index) => (/[\uDC00-\uDFFF]/.test(raw[index]) ? index + 1 : index);

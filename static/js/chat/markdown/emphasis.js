@@ -6,7 +6,8 @@
 // - `~` is text, so is `~~` between digits (a range), and three or more.
 // The time is the square of the number of marks, of which there are at most a thousand
 // (./bounded_lexer.js). Pure.
-import { mathAt } from "./math_syntax.js";
+import { CLOSING, mathAt } from "./math_syntax.js";
+import { Places } from "./places.js";
 import { SPACELESS } from "./scripts.js";
 
 const RUN = /\*+|_+|~+/g;
@@ -43,12 +44,15 @@ export function pairsWithin(pairs, start, { end, size }) {
 /** Formulas are masked, too: the marks in them are none. */
 function withoutMath(source, masked) {
   const parts = [];
+  const places = new Places();
   let end = 0;
   MAY_BE_MATH.lastIndex = 0;
   for (let match = MAY_BE_MATH.exec(source); match; match = MAY_BE_MATH.exec(source)) {
     const { index } = match;
     const isText = source[index] === "$" ? masked[index] === "$" : masked[index] === "+" || masked[index] === "\\";
-    const math = isText ? mathAt(source.slice(index), source.slice(index - 1, index)) : undefined;
+    const closing = CLOSING[match[0]];
+    const mayClose = isText && (!closing || places.next(closing, source, index) >= 0);
+    const math = mayClose ? mathAt(source.slice(index), source.slice(index - 1, index)) : undefined;
     if (!math) continue;
     parts.push(masked.slice(end, index), "[", "a".repeat(math.raw.length - 2), "]");
     end = index + math.raw.length;

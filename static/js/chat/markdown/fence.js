@@ -2,6 +2,8 @@
 import { languageOf } from "./html.js";
 
 const OPENING = /^( {0,3})(`{3,}(?=[^`\n]*\n)|~{3,}(?!~))([^\n]*)\n/;
+const LONGEST_LINE_CHARS = 4_000;
+const MOST_CHARS = 20_000; // read in one step
 const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
 
 /** The fence that `source` opens with, once that line is whole: {language, length, closing, indent}. */
@@ -14,22 +16,29 @@ export function fenceAt(source) {
 }
 
 /**
- * The code in `source` from `from` on: {code, next, isClosed, openLine}. `openLine` is the last line
+ * The code in `source` from `from` on: {code, next, isClosed, openLine, hasMore}. `openLine` is the last line
  * while it is not whole, unless it may become the closing fence; `next` is where to go on reading.
  */
 export function readCode(source, from, fence, isDone) {
   const lines = [];
   for (let next = from; ; ) {
+    if (next - from > MOST_CHARS) return { code: lines.join(""), next, isClosed: false, openLine: "", hasMore: true };
     const end = source.indexOf("\n", next);
     const isWhole = end !== -1;
     const line = source.slice(next, isWhole ? end : source.length);
-    const code = dedented(line, fence.indent);
-    if ((isWhole || isDone) && fence.closing.test(line)) {
+    const code = fence.isWithinLine ? line : dedented(line, fence.indent);
+    if ((isWhole || isDone) && !fence.isWithinLine && fence.closing.test(line)) {
       return { code: lines.join(""), next: isWhole ? end + 1 : source.length, isClosed: true, openLine: "" };
     }
     if (!isWhole && isDone) return { code: lines.join("") + code, next: source.length, isClosed: true, openLine: "" };
-    if (!isWhole) return { code: lines.join(""), next, isClosed: false, openLine: MAY_CLOSE.test(line) ? "" : code };
+    if (!isWhole && line.length > LONGEST_LINE_CHARS && !fence.closing.test(line)) {
+      // An endless line would be shown anew with each token.
+      fence.isWithinLine = true;
+      return { code: lines.join("") + code, next: source.length, isClosed: false, openLine: "" };
+    }
+    if (!isWhole) return { code: lines.join(""), next, isClosed: false, openLine: MAY_CLOSE.test(line) && !fence.isWithinLine ? "" : code };
     lines.push(`${code}\n`);
+    fence.isWithinLine = false;
     next = end + 1;
   }
 }

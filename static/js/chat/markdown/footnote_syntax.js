@@ -26,9 +26,8 @@ const definition = {
 const reference = {
   name: "footnoteRef",
   level: "inline",
-  start: (source) => {
-    const index = source.indexOf("[^");
-    return index < 0 ? undefined : index;
+  start(source) {
+    return this.lexer.nextInLine("[^", source);
   },
   tokenizer(source) {
     const match = REFERENCE.exec(source);

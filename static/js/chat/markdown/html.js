@@ -5,17 +5,20 @@ import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
 import { addressStart, url } from "./addresses.js";
 import { BoundedLexer } from "./bounded_lexer.js";
+import { hasRoomFor, linksWith } from "./links.js";
 import { pairsIn, pairsWithin } from "./emphasis.js";
 import { footnoteExtensions } from "./footnote_syntax.js";
 import { ENVIRONMENT } from "./math_environments.js";
 import { beforeFormula, lateStart } from "./math_blocks.js";
 import { mathExtensions } from "./math_syntax.js";
-import { beginsTable, withBarsEscaped } from "./table_math.js";
+import { beginsTable, fewRows, withBarsEscaped } from "./table_math.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
 const LINK_ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"';
 const LONGEST_HINT_CHARS = 80;
+/** At the end of a row; more of them are drawn as one. */
+const MOST_EMPTY_CELLS = 8;
 const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
 
 /** What the renderer asks while it works: the footnotes of the answer whose block this is. */
@@ -42,7 +45,13 @@ const renderer = {
     return `<pre data-language="${escapeHtml(languageOf(lang))}"><code>${escapeHtml(code)}</code></pre>`;
   },
   table(token) {
-    const row = (cells) => `<tr>${cells.map((cell) => this.tablecell(cell)).join("")}</tr>`;
+    const row = (cells) => {
+      const filled = cells.findLastIndex((cell) => cell.text) + 1;
+      const empty = cells.length - filled;
+      const drawn = empty > MOST_EMPTY_CELLS ? cells.slice(0, filled) : cells;
+      const rest = drawn === cells ? "" : `<td colspan="${empty}"></td>`;
+      return `<tr>${drawn.map((cell) => this.tablecell(cell)).join("")}${rest}</tr>`;
+    };
     const body = token.rows.map(row).join("");
     return `<div class="md-table"><table><thead>${row(token.header)}</thead><tbody>${body}</tbody></table></div>`;
   },
@@ -67,6 +76,7 @@ const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { na
   ...(extension.name === "footnote" && { childTokens: ["tokens"] }),
 }));
 const LONGEST_HEADING_CHARS = 1_000;
+const UNDERLINE = /\n {0,3}(?:=+|-+) *(?:\n|$)/g;
 const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
 // So many marks of quotes and lists on one line, or columns in a table, are no markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
@@ -79,10 +89,13 @@ const tokenizer = {
     const list = IS_ITEM.test(source) ? beforeFormula(this.lexer, source, { isList: true }) : source;
     return list === source ? false : Tokenizer.prototype.list.call(this, list);
   },
+  def(source) {
+    const token = Tokenizer.prototype.def.call(this, source);
+    return token && hasRoomFor(this.lexer.tokens.links, token.tag) ? token : undefined;
+  },
   table(source) {
-    if (TOO_WIDE.test(source)) return undefined;
-    if (!beginsTable(source)) return false;
-    const table = withBarsEscaped(beforeFormula(this.lexer, source, { isList: false }));
+    if (TOO_WIDE.test(source) || !beginsTable(source)) return undefined;
+    const table = withBarsEscaped(fewRows(beforeFormula(this.lexer, source, { isList: false })));
     const token = Tokenizer.prototype.table.call(this, table);
     if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
     return token;
@@ -90,6 +103,8 @@ const tokenizer = {
   // An underlined heading reaches back over lines: not over a block that only we know of, nor over
   // so many that to look for its end from each of them takes long.
   lheading(source) {
+    const underline = this.lexer.blockPlaces.next(UNDERLINE, source);
+    if (underline < 0 || underline > LONGEST_HEADING_CHARS) return undefined;
     const head = source.slice(0, LONGEST_HEADING_CHARS);
     const own = head.search(OWN_BLOCK);
     const lines = own < 0 ? head : head.slice(0, own + 1);
@@ -147,24 +162,24 @@ function hostOf(href) {
  * Split markdown into its top-level blocks: tokens with `raw`, which together give the source.
  * `growing`: see BoundedLexer.
  */
-export function blocksOf(source, links = {}, growing = "nothing") {
+export function blocksOf(source, links = linksWith(), growing = "nothing") {
   try {
-    const lexer = new BoundedLexer(marked.defaults, growing);
-    Object.assign(lexer.tokens.links, links);
-    const tokens = lexer.lex(source);
-    Object.assign(links, tokens.links);
-    return tokens;
+    return new BoundedLexer(marked.defaults, { links, growing }).lex(source);
   } catch {
     return [{ type: "plain", raw: source }];
   }
 }
 
+/** So many tags of one block are more than can be drawn in a moment. */
+const MOST_MARKS = 4_000;
+
 /** The HTML of one block. `notes`: the footnotes of the answer, asked for their numbers. */
 export function htmlOf(token, notes = null) {
-  if (token.type === "plain") return plainHtml(token.raw);
+  if (token.type === "plain") return token.isTooLarge ? tooLargeHtml(token.raw, token.isFirst) : plainHtml(token.raw);
   current = notes;
   try {
-    return marked.parser([token]);
+    const html = marked.parser([token]);
+    return html.split("<", MOST_MARKS + 1).length > MOST_MARKS ? tooLargeHtml(token.raw, true) : html;
   } catch {
     return plainHtml(token.raw);
   } finally {
@@ -174,9 +189,11 @@ export function htmlOf(token, notes = null) {
 
 /** A token for a piece of a paragraph, formatted like the rest of it. */
 export function paragraphOf(raw, links) {
-  const lexer = new BoundedLexer(marked.defaults);
-  Object.assign(lexer.tokens.links, links);
+  const lexer = new BoundedLexer(marked.defaults, { links });
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
+
+/** `isFirst`: not a further piece of the same. */
+const tooLargeHtml = (raw, isFirst) => `${isFirst ? `<p class="md-too-large">${escapeHtml(text.tooLarge)}</p>` : ""}${plainHtml(raw)}`;
 
 const plainHtml = (raw) => `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;

@@ -1,40 +1,47 @@
 // Formulas are drawn by KaTeX, which is fetched when the first one is seen. It builds nodes and sets
 // their styles one by one, which the content security policy allows (inline style attributes it
 // does not). With `trust` off no command of TeX can make links, images or attributes.
-import { later } from "../slices.js";
 import { styled } from "../ui/late_styles.js";
 import { forKatex } from "./math_environments.js";
-import { expansionsFor } from "./math_syntax.js";
+import { nodesIn } from "./node_budget.js";
+import { expansionsFor, isTooDeep } from "./math_syntax.js";
 
 const REMEMBERED = 400;
+// A browser lays out what is nested far deeper only with a stack that it does not have.
+const DEEPEST_NODES = 300;
+const MOST_NODES = 6_000;
 const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxSize: 30, output: "htmlAndMathml" };
 
 let katex = null;
 let loading = null;
 const drawn = new Map(); // "d" or "i" + TeX -> element to clone, or null where it is no TeX
 
-/** Draw the TeX that `element` holds as text, now if it was drawn before, else soon. */
-export function typeset(element) {
+/** Draw the TeX that `element` holds as text, now if it was drawn before, else as soon as `budget` lets it. */
+export function typeset(element, budget) {
   const tex = element.textContent;
   const isDisplay = element.classList.contains("math-display");
   const key = (isDisplay ? "d" : "i") + tex;
-  if (drawn.has(key)) return show(element, drawn.get(key));
-  if (expansionsFor(tex) === 0) return undefined;
-  const drawLater = () => later(() => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay)));
+  if (drawn.has(key) && !budget.isSpent) {
+    budget.spend(show(element, drawn.get(key)));
+    return;
+  }
+  if (expansionsFor(tex) === 0 || isTooDeep(tex)) return;
+  const drawLater = () => budget.drawSoon(element, () => show(element, drawn.has(key) ? drawn.get(key) : draw(key, tex, isDisplay)));
   loading ??= load();
   if (katex) drawLater();
   else loading.then((isThere) => isThere && drawLater());
-  return undefined;
 }
 
+/** Gives how many nodes that took. */
 function show(element, formula) {
   if (!formula) {
     element.classList.add("math-wrong");
-    return;
+    return 1;
   }
   element.replaceChildren(formula.cloneNode(true));
   element.classList.add("math-drawn");
   if (element.classList.contains("math-display")) element.tabIndex = 0;
+  return nodesIn(element);
 }
 
 function draw(key, tex, displayMode) {
@@ -42,13 +49,34 @@ function draw(key, tex, displayMode) {
   let formula = null;
   try {
     katex.render(forKatex(tex), box, { ...OPTIONS, maxExpand: expansionsFor(tex), displayMode });
-    formula = box.firstElementChild;
+    formula = isLayable(box) ? box.firstElementChild : null;
   } catch {
     // No TeX, or too much of it: what was written stays.
   }
   drawn.set(key, formula);
   if (drawn.size > REMEMBERED) drawn.delete(drawn.keys().next().value);
   return formula;
+}
+
+function isLayable(box) {
+  const elements = box.getElementsByTagName("*");
+  if (elements.length > MOST_NODES) return false;
+  let depth = 0;
+  const walker = document.createTreeWalker(box, NodeFilter.SHOW_ELEMENT);
+  for (let node = walker.nextNode(); node; ) {
+    const below = walker.firstChild();
+    if (below) {
+      depth += 1;
+      if (depth > DEEPEST_NODES) return false;
+      node = below;
+      continue;
+    }
+    while (node && !(node = walker.nextSibling())) {
+      node = walker.parentNode();
+      depth -= 1;
+    }
+  }
+  return true;
 }
 
 async function load() {

@@ -1,11 +1,12 @@
 // Formulas on lines of their own: between `$$`, between `\[` and `\]`, and environments of LaTeX.
 // They may hold blank lines. Whether one that is not closed yet may still be closed is decided by
 // the text up to there: a line of prose after a blank one says that the mark was none. Pure.
+import { upToBlankLine } from "./block_start.js";
 import { ENVIRONMENT, environmentAt, environmentEnd } from "./math_environments.js";
 import { isProse } from "./prose.js";
 
 const OPENING = new RegExp(`^ {0,3}(\\$\\$|\\\\\\[|${ENVIRONMENT})`);
-const BLOCK_START = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
+const MARKS = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})|\\$\\$|\\\\[[\\]()]`, "g");
 const MARGIN_START = new RegExp(`\\n(?=\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
 const LATE_OPENING = /(\$\$|\\\[)[ \t]*\n/g;
 const CLOSING = { $$: "$$", "\\[": "\\]" };
@@ -18,8 +19,11 @@ export const mathBlock = {
   name: "mathBlock",
   level: "block",
   start(source) {
-    const own = ownStart(this.lexer, source);
-    const late = lateStart(this.lexer, source.slice(0, own), source);
+    // In a list marked reads line by line, and sees a block when it comes to it.
+    if (!this.lexer.state.top) return undefined;
+    const paragraph = upToBlankLine(this.lexer, source);
+    const own = ownStart(paragraph);
+    const late = lateStart(this.lexer, paragraph.slice(0, own), source);
     return late >= 0 ? late : own;
   },
   tokenizer(source) {
@@ -27,21 +31,19 @@ export const mathBlock = {
   },
 };
 
-/** Where a formula begins on a line of its own. What stands within a formula that is open is part of that one. */
-function ownStart(lexer, source) {
-  // In a list marked reads line by line, and sees a block when it comes to it.
-  if (!lexer.state.top) return undefined;
-  for (const { index, 0: mark } of source.matchAll(BLOCK_START)) {
-    if (mark.endsWith("\\[") || !isWithinFormula(source.slice(0, index))) return index + 1;
+/** Where in `paragraph` a formula begins on a line of its own. What stands within a formula that is open is part of that one. */
+function ownStart(paragraph) {
+  let isOpen = /^\$(?!\$)/.test(paragraph); // `paragraph` lacks its first character
+  const brackets = { "[": 0, "(": 0 };
+  for (const { index, 0: mark } of paragraph.matchAll(MARKS)) {
+    const isAtStart = mark[0] === "\n";
+    if (isAtStart && (mark.endsWith("\\[") || !(isOpen || brackets["["] > 0 || brackets["("] > 0))) return index + 1;
+    if (mark.endsWith("$$")) isOpen = !isOpen;
+    else if (mark.endsWith("[") || mark.endsWith("(")) brackets[mark.at(-1)] += 1;
+    else if (mark.endsWith("]")) brackets["["] -= 1;
+    else if (mark.endsWith(")")) brackets["("] -= 1;
   }
   return undefined;
-}
-
-/** `before` is a paragraph but for its first character. */
-function isWithinFormula(before) {
-  const count = (mark) => before.split(mark).length - 1;
-  const dollars = count("$$") + (/^\$(?!\$)/.test(before) ? 1 : 0);
-  return dollars % 2 === 1 || count("\\[") > count("\\]") || count("\\(") > count("\\)");
 }
 
 /**
@@ -62,6 +64,7 @@ export function lateStart(lexer, paragraph, source) {
  * row, or below an item at the margin and with blank lines in it, which would end the list within.
  */
 export function beforeFormula(lexer, source, { isList }) {
+  if (lexer.blockPlaces.next(MARGIN_START, source) < 0) return source;
   for (const { index, 0: lineEnd } of source.matchAll(MARGIN_START)) {
     const rest = source.slice(index + lineEnd.length);
     if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;

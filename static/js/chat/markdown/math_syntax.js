@@ -8,7 +8,7 @@ import { environmentAt, environmentEnd, needsLines } from "./math_environments.j
 import { SPACELESS } from "./scripts.js";
 
 const LONGEST_TEX = 4_000;
-const CLOSING = { "\\(": "\\)", "\\[": "\\]" };
+export const CLOSING = { "\\(": "\\)", "\\[": "\\]" };
 const DOLLARS = [
   { rule: /^\$\$((?:\\[^]|[^$\\])+)\$\$/, isDisplay: true },
   { rule: /^\$(?![\s$])((?:\\[^]|[^$\\\n]|\n(?![ \t]*\n))*?)(?<![\s\\])\$(?![\d$])/, isDisplay: false },
@@ -26,18 +26,21 @@ const ENDS_NAME = /^[A-Za-z_]\w+$|[^\p{L}\p{N})}\]|!]$/u;
 const LONGEST_HELD = 1_000;
 const LOOKS_LIKE_TEX = /^\$[^\s$][^$\n]*(?:\\[A-Za-z]{2}|[_^]\{|\^\d)[^$\n]*$/;
 
+const OPENING = /\$|\\(?:[([]|begin\{)/g;
+
 const inlineMath = {
   name: "math",
   level: "inline",
-  start: (source) => {
-    if (!source.includes("$") && !source.includes("\\")) return undefined;
-    const index = source.search(/\$|\\(?:[([]|begin\{)/);
-    return index < 0 ? undefined : index;
+  start(source) {
+    return this.lexer.nextInLine(OPENING, source);
   },
   tokenizer(source) {
     const { source: whole } = this.lexer.reading;
     const at = whole.length - source.length;
-    return mathAt(source, whole.slice(at - 1, at)) ?? (this.lexer.lineMayGrow() && isBegun(source) ? { type: "plain", raw: source } : undefined);
+    const closing = CLOSING[source.slice(0, 2)];
+    const mayClose = !closing || this.lexer.nextInLine(closing, source) !== undefined;
+    const math = mayClose ? mathAt(source, whole.slice(at - 1, at)) : undefined;
+    return math ?? (this.lexer.lineMayGrow() && isBegun(source) ? { type: "plain", raw: source } : undefined);
   },
 };
 
@@ -92,6 +95,20 @@ function environment(head) {
 }
 
 export const mathExtensions = [mathBlock, inlineMath];
+
+const DEEPEST_TEX = 40;
+const NESTS = /\\[^]|[{}]/g;
+
+/** Whether groups in `tex` are nested deeper than one can read, or a browser can lay out. */
+export function isTooDeep(tex) {
+  let depth = 0;
+  for (const [mark] of tex.matchAll(NESTS)) {
+    if (mark === "{") depth += 1;
+    else if (mark === "}") depth -= 1;
+    if (depth > DEEPEST_TEX) return true;
+  }
+  return false;
+}
 
 const DEFINES = /\\(?:[egx]?def|(?:re)?newcommand|providecommand|(?:future)?let)(?![A-Za-z])/;
 const LONGEST_DEFINING_TEX = 300;

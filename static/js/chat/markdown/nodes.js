@@ -7,14 +7,15 @@ import { htmlOf } from "./html.js";
 import { typeset } from "./math.js";
 import { sanitized } from "./sanitize.js";
 
-export function nodesOf(token, notes) {
+/** `budget`: how many nodes may be made at once. */
+export function nodesOf(token, notes, budget) {
   const fragment = sanitized(htmlOf(token, notes));
   // Neither has a part in the direction of the text around it.
   for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
   for (const code of fragment.querySelectorAll(":not(pre) > code")) showHidden(code);
-  for (const pre of fragment.querySelectorAll("pre")) dressCode(pre);
+  for (const pre of fragment.querySelectorAll("pre")) dressCode(pre, budget);
   for (const table of fragment.querySelectorAll(".md-table")) dressTable(table);
-  for (const formula of fragment.querySelectorAll(".math")) typeset(formula);
+  for (const formula of fragment.querySelectorAll(".math")) typeset(formula, budget);
   for (const box of fragment.querySelectorAll("input[type=checkbox]")) {
     box.disabled = true;
     box.setAttribute("aria-label", box.checked ? text.taskDone : text.taskOpen);
@@ -29,8 +30,8 @@ function showHidden(code) {
   if (hasHidden(code.textContent)) fill(code, shown(code.textContent));
 }
 
-function dressCode(pre) {
-  const block = new CodeBlock(pre.dataset.language ?? "");
+function dressCode(pre, budget) {
+  const block = new CodeBlock(pre.dataset.language ?? "", budget);
   const code = pre.textContent;
   block.append(code.endsWith("\n") ? code : `${code}\n`);
   block.finish();

@@ -21,6 +21,12 @@ export class Notes {
     return this.#numbers.get(label);
   }
 
+  /** Number what the block `token` refers to, before it is drawn. */
+  referAll(token) {
+    if (token.type === "footnoteRef") this.refer(token.label);
+    for (const part of partsOf(token)) this.referAll(part);
+  }
+
   /** The number of a definition, or null while nothing refers to it. */
   numberOf(label) {
     return this.#numbers.get(label) ?? null;
@@ -32,3 +38,5 @@ export class Notes {
     this.#numbers.clear();
   }
 }
+
+const partsOf = ({ tokens = [], items = [], header = [], rows = [] }) => [...tokens, ...items, ...header, ...rows.flat()];

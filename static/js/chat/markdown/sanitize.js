@@ -10,10 +10,10 @@ const OPTIONS = {
     "input", "ins", "kbd", "li", "mark", "ol", "p", "pre", "s", "small", "span", "strong", "sub", "sup",
     "table", "tbody", "td", "th", "thead", "tr", "u", "ul", "wbr",
   ],
-  ALLOWED_ATTR: ["href", "target", "rel", "title", "class", "type", "checked", "disabled", "align", "start", "tabindex", ...DATA],
+  ALLOWED_ATTR: ["href", "target", "rel", "title", "class", "type", "checked", "disabled", "align", "start", "tabindex", "colspan", ...DATA],
   ALLOWED_URI_REGEXP: SAFE_LINK,
   // DOMPurify holds every attribute that is not named here to the pattern for addresses.
-  ADD_URI_SAFE_ATTR: ["target", "rel", "type", "checked", "disabled", "align", "start", "tabindex", ...DATA],
+  ADD_URI_SAFE_ATTR: ["target", "rel", "type", "checked", "disabled", "align", "start", "tabindex", "colspan", ...DATA],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,

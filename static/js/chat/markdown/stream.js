@@ -5,12 +5,21 @@
 import { cutOf, PARAGRAPH_PREFIX, PIECE_CHARS } from "./cuts.js";
 import { fenceAt, readCode } from "./fence.js";
 import { blocksOf, paragraphOf } from "./html.js";
+import { linksWith } from "./links.js";
+import { readPlain } from "./too_large.js";
 
-const WINDOW_CHARS = 8_000;
-// What cannot be cut (one endless quote) is read anew only when it has grown by this much, or when a
+const WINDOW_CHARS = 6_000;
+// A block that is longer, and cannot be cut, is shown as it was written: to read it takes too long.
+const LARGEST_CHARS = 12_000;
+const MOST_FOOTNOTES = 300;
+const LEAST_WINDOW_CHARS = 500;
+const WINDOW_GROWTH = 4;
+const FENCE_LINE = /(?:^|\n) {0,3}(?:`{3}|~{3})[^\n]*\n/;
+// What cannot be cut (a long quote) is read anew only when it has grown by this much, or when a
 // line at the margin after a blank one may have ended it.
-const LARGE_CHARS = 10_000;
+const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
+const ENDED = /\S[^]*\n[ \t]*\n$/;
 const MAY_END = /\n[ \t]*\n\S/;
 
 /**
@@ -22,7 +31,7 @@ const MAY_END = /\n[ \t]*\n\S/;
  */
 export class BlockStream {
   /** Addresses defined by name so far, as marked keeps them. */
-  links = {};
+  links = linksWith();
   /** What may still change: blocks, or the last line of an open code block. */
   open = [];
   openLine = "";
@@ -34,6 +43,10 @@ export class BlockStream {
   #offset = 0;
   #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
   #fence = null;
+  #isPlain = false; // within a block that is too large
+  #isFirst = false; // at its start
+  #lastStepChars = WINDOW_CHARS; // how far the last step that gave something came
+  #footnotes = 0;
   #readUpTo = 0; // up to where whole lines were looked at
   #openUpTo = 0; // up to where `open` goes
 
@@ -43,11 +56,13 @@ export class BlockStream {
     if (this.since) return [];
     this.open = [];
     this.openLine = "";
-    return this.#fence ? this.#readCode(source, isDone) : this.#readText(source, isDone);
+    if (this.#fence) return this.#readCode(source, isDone);
+    return this.#isPlain ? this.#readPlain(source, isDone) : this.#readText(source, isDone);
   }
 
   /** A block that was read before, read again with what has been defined since. */
   again({ raw, carried, token }) {
+    if (token.type === "plain") return token;
     if (carried === "paragraph") return paragraphOf(raw, this.links);
     const again = blocksOf(raw, this.links).find(({ type }) => type !== "space") ?? token;
     if (token.start !== undefined && again.type === "list") again.start = token.start;
@@ -62,18 +77,63 @@ export class BlockStream {
   }
 
   #readText(source, isDone) {
-    for (let size = WINDOW_CHARS; ; size *= 2) {
+    const from = this.#offset;
+    for (const size of this.#windowSizes(source)) {
       const window = source.slice(this.#offset, this.#offset + size);
       const isEnd = this.#offset + window.length === source.length;
       const parts = this.#readWindow(window, isEnd && isDone);
       this.isBehind = parts.length > 0 && !(isEnd && isDone && this.#offset === source.length);
-      if (parts.length > 0) return parts;
+      if (parts.length > 0) {
+        this.#lastStepChars = this.#offset - from;
+        return parts;
+      }
       if (isEnd) {
         this.open = this.#openBlocks(window);
         this.#openUpTo = source.length;
         return [];
       }
     }
+    // Before an endless line there may be a block that has ended.
+    const window = source.slice(this.#offset, this.#offset + LARGEST_CHARS);
+    const lines = window.slice(0, window.lastIndexOf("\n") + 1);
+    const parts = ENDED.test(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
+    if (parts.length > 0) {
+      this.isBehind = true;
+      return parts;
+    }
+    this.#isPlain = true;
+    this.#isFirst = true;
+    return this.#readPlain(source, isDone);
+  }
+
+  /**
+   * Where blocks are short, or cut short, so are the windows: what a step leaves over is read again by
+   * the next. Code is followed line by line, and what comes after its first line is no text.
+   */
+  *#windowSizes(source) {
+    const fence = FENCE_LINE.exec(source.slice(this.#offset, this.#offset + WINDOW_CHARS));
+    const first = Math.max(LEAST_WINDOW_CHARS, WINDOW_GROWTH * this.#lastStepChars);
+    for (let size = fence ? fence.index + fence[0].length : first; size < WINDOW_CHARS; size *= WINDOW_GROWTH) yield size;
+    for (let size = WINDOW_CHARS; size <= LARGEST_CHARS; size *= 2) yield size;
+  }
+
+  /** On in a block that is too large. */
+  #readPlain(source, isDone) {
+    const { pieces, end, isOver } = readPlain(source, this.#offset, isDone);
+    this.#isPlain = !isOver;
+    this.#offset = end;
+    this.#carry = null;
+    this.#readUpTo = 0;
+    this.isBehind = isOver ? end < source.length : pieces.length > 0;
+    if (!isOver && pieces.length === 0 && isSeen(source.slice(end))) {
+      this.open = [plainBlock(source.slice(end), this.#isFirst)];
+      this.#openUpTo = source.length;
+    }
+    return pieces.filter(isSeen).map((raw) => {
+      const block = plainBlock(raw, this.#isFirst);
+      this.#isFirst = false;
+      return block;
+    });
   }
 
   /**
@@ -128,12 +188,13 @@ export class BlockStream {
 
   #openBlocks(window) {
     const carry = this.#carry;
-    const tokens = blocksOf((carry?.prefix ?? "") + window, { ...this.links }, "everything");
+    const tokens = blocksOf((carry?.prefix ?? "") + window, linksWith(this.links), "everything");
     return tokens.flatMap((token, index) =>
       token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
   }
 
   #block(token, raw, carried) {
+    if (token.type === "footnote" && (this.#footnotes += 1) > MOST_FOOTNOTES) return plainBlock(raw, this.#footnotes === MOST_FOOTNOTES + 1);
     if (!carried) return { type: "block", token, raw, carried: null };
     if (carried.start) token.start = carried.start;
     const isParagraph = carried.kind === "paragraph" && token.type === "paragraph";
@@ -142,11 +203,11 @@ export class BlockStream {
   }
 
   #readCode(source, isDone) {
-    const { code, next, isClosed, openLine } = readCode(source, this.#offset, this.#fence, isDone);
+    const { code, next, isClosed, openLine, hasMore = false } = readCode(source, this.#offset, this.#fence, isDone);
     this.#offset = next;
     this.openLine = openLine;
     if (isClosed) this.#fence = null;
-    this.isBehind = isClosed && next < source.length;
+    this.isBehind = hasMore || (isClosed && next < source.length);
     return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
   }
 
@@ -157,6 +218,10 @@ export class BlockStream {
     this.#carry = carry;
   }
 }
+
+const isSeen = (text) => text.trim() !== "";
+
+const plainBlock = (raw, isFirst) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true, isFirst }, raw, carried: null });
 
 function lastBlock(tokens) {
   let index = tokens.length - 1;

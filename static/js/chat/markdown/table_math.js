@@ -1,22 +1,48 @@
 // A formula in a row of a table may hold bars (`$|x|$`), which end no cell. Pure.
 import { mathAt } from "./math_syntax.js";
 
+const MOST_CELLS = 500;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
-const LONGEST_HEAD_CHARS = 4_000;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 
-/** Whether the second line of `source` is one of dashes, as below the head of a table. */
+/** Whether the second line of `source` is one of as many dashes as its first has cells: the head of a table. */
 export function beginsTable(source) {
-  const [head, delimiters] = source.slice(0, LONGEST_HEAD_CHARS).split("\n", 2);
-  return head.includes("|") && Boolean(delimiters) && DELIMITERS.test(delimiters);
+  const [head, delimiters] = source.split("\n", 2);
+  if (!head.includes("|") || !delimiters || !DELIMITERS.test(delimiters)) return false;
+  return cells(rowOf(head, cells(delimiters))) === cells(delimiters);
+}
+
+/**
+ * `source`, a table from its first line on, up to as many rows as are drawn at once (./cuts.js) and one
+ * more. A row has the cells of the head, however short it is.
+ */
+export function fewRows(source) {
+  const from = source.indexOf("\n") + 1;
+  const end = lineEnd(source, source.indexOf("\n", from) + 1, rowsAtOnce(source.slice(0, from)) + 1);
+  return source.slice(0, end);
 }
 
 /** `source`, a table from its first line on, with the bars of formulas escaped; the same lines. */
 export function withBarsEscaped(source) {
+  if (!source.includes("$") && !source.includes("\\")) return source;
   const end = source.search(/\n[ \t]*(?:\n|$)/);
   const lines = (end < 0 ? source : source.slice(0, end)).split("\n");
   const columns = cells(lines[1]);
   return lines.map((line) => rowOf(line, columns)).join("\n");
+}
+
+/** How many rows below the line `head` are drawn at once. */
+export const rowsAtOnce = (head) => Math.max(1, Math.floor(MOST_CELLS / cells(head)));
+
+/** Where the `count`th line from `from` on ends. */
+export function lineEnd(source, from, count) {
+  let end = from;
+  for (let left = count; left > 0; left--) {
+    const next = source.indexOf("\n", end);
+    if (next < 0) return source.length;
+    end = next + 1;
+  }
+  return end;
 }
 
 /** Only where there would be too many cells, and no longer are. */

@@ -1,17 +1,27 @@
 // A markdown text on screen that grows. What is final is drawn once and left alone; only the short
 // end that may still change is drawn again, and code is appended line by line: one more token
 // costs the same in a long answer as in a short one. When the text is whole, what was drawn before
-// an address or a footnote was defined is drawn again.
+// an address or a footnote was defined is drawn again. What would be too many nodes is drawn when the
+// reader comes near (./far_part.js).
 import { later } from "../slices.js";
 import { CodeBlock } from "./code_block.js";
+import { FarPart } from "./far_part.js";
+import { countOf } from "./links.js";
+import { NodeBudget, nodesIn } from "./node_budget.js";
 import { nodesOf } from "./nodes.js";
 import { Notes } from "./notes.js";
 import { BlockStream } from "./stream.js";
 import { joinTable, redrawTable } from "./tables.js";
 
 const BLOCKS_PER_PART = 32;
+const CHARS_PER_PART = 8_000;
 const SLICE_MS = 8;
 
+// What a block that may still change, and what is near the reader, may take at once.
+const NODES_OF_OPEN = 4_000;
+const NODES_OF_FAR = 3_000;
+// Longer code makes few nodes for its length, and by itself waits for the reader.
+const SHORT_CODE_CHARS = 4_000;
 const COMPARED = 64;
 
 /** Whether a text begins with the one before it, as far as its length and its last characters tell. */
@@ -27,14 +37,21 @@ export class MarkdownView {
   #isWorking = false;
   #stream = new BlockStream();
   #notes = new Notes();
-  #pieces = []; // of what is final: {part, element, knew}
-  #code = null; // the CodeBlock that is growing
+  #pieces = []; // of what is final: {part, element, knew}; no element while it is far from the reader
+  #code = null; // what is growing: {block: the CodeBlock, element around it, language, text: its start}
   #open = []; // elements of what may still change
   #tail = null; // the element that shows, as it was written, what came since they were read
   #grew = false;
+  #scroller;
+  #budget;
+  #partChars = 0;
+  #far = null; // the FarPart that blocks are added to
+  #ending = null; // the steps that follow on the last block
 
   constructor(root) {
     this.#root = root;
+    this.#scroller = root.closest(".scroller");
+    this.#budget = new NodeBudget(this.#scroller);
   }
 
   /** Show `source`, which starts with what was shown before unless an answer was begun anew. */
@@ -51,6 +68,7 @@ export class MarkdownView {
   dispose() {
     this.#isDone = true;
     this.#source = "";
+    this.#ending = [].values();
   }
 
   // Reading on
@@ -67,79 +85,136 @@ export class MarkdownView {
   /** Draw what there is to draw, for a short time; whether there is more. */
   #work() {
     const untilMs = performance.now() + SLICE_MS;
-    do {
+    while (!this.#ending) {
       const parts = this.#stream.step(this.#source, this.#isDone);
       if (parts.length > 0) this.#clearOpen();
       for (const part of parts) this.#add(part);
-      if (this.#stream.isBehind && performance.now() > untilMs) return true;
-    } while (this.#stream.isBehind);
-    if (this.#isDone) this.#finish();
-    else this.#drawOpen();
+      if (!this.#stream.isBehind) {
+        if (!this.#isDone) {
+          this.#drawOpen();
+          return false;
+        }
+        this.#ending = this.#end();
+      }
+      if (performance.now() > untilMs) return true;
+    }
+    while (!this.#ending.next().done) if (performance.now() > untilMs) return true;
     return false;
   }
 
   #add(part) {
     switch (part.type) {
       case "block":
-        if (part.token.type === "def") return;
-        if (part.token.type === "footnote") this.#notes.define(part.token.label);
-        this.#pieces.push({ part, element: this.#draw(part, true), knew: this.#known() });
+        if (part.token.type !== "def") this.#addBlock(part);
         break;
       case "code":
-        this.#code = new CodeBlock(part.language);
-        this.#place(blockElement("md-block", this.#code.element));
-        this.#pieces.push(null);
+        this.#beginCode(part.language);
         break;
       case "lines":
-        this.#code.append(part.text);
+        this.#code.block.append(part.text);
+        if (this.#code.text.length < SHORT_CODE_CHARS) this.#code.text += part.text;
         break;
       case "codeEnd":
-        this.#code.finish({ mayFold: !this.#grew });
-        this.#code = null;
+        this.#endCode();
         break;
     }
   }
 
-  /** How much was defined so far that a text may refer to. */
-  #known() {
-    return Object.keys(this.#stream.links).length;
+  #addBlock(part) {
+    const isNote = part.token.type === "footnote";
+    if (isNote) this.#notes.define(part.token.label);
+    const piece = { part, element: null, knew: countOf(this.#stream.links) };
+    this.#pieces.push(piece);
+    // A table is one, as long as it can be.
+    const isMoreOfTable = part.carried === "table" && this.#far === null && this.#budget.hasReserve;
+    if (!this.#budget.isSpent || isMoreOfTable) {
+      piece.element = this.#draw(part);
+      this.#budget.spend(nodesIn(piece.element));
+    } else if (isNote) {
+      // They are gathered at the end, whether the reader is near or not: as text they are few nodes.
+      part.token = plainNote(part);
+      piece.element = this.#draw(part);
+    } else this.#addFar(piece, part.raw);
+  }
+
+  #beginCode(language) {
+    const block = new CodeBlock(language, this.#budget);
+    const element = blockElement("md-block", block.element);
+    this.#place(element);
+    this.#budget.spend(nodesIn(element));
+    this.#code = { block, element, language, text: "" };
+  }
+
+  #endCode() {
+    const { block, element, language, text } = this.#code;
+    this.#code = null;
+    block.finish({ mayFold: !this.#grew });
+    if (!this.#budget.isSpent || text.length >= SHORT_CODE_CHARS) return;
+    const part = element.parentElement;
+    element.remove();
+    if (part.childElementCount === 0) part.remove();
+    this.#addFar({ language, text }, text);
+  }
+
+  // What is far
+
+  #addFar(one, raw) {
+    if (!this.#far || this.#far.isFull || this.#root.lastElementChild !== this.#far.element) {
+      const budget = new NodeBudget(this.#scroller, NODES_OF_FAR);
+      this.#far = new FarPart(this.#scroller, (each, element) => this.#drawFar(each, element, budget));
+      this.#root.append(this.#far.element);
+    }
+    this.#far.add(one, raw);
+  }
+
+  #drawFar(one, container, budget) {
+    if (one.part) {
+      one.element = this.#draw(one.part, { container, budget });
+      budget.spend(nodesIn(one.element));
+      return;
+    }
+    const block = new CodeBlock(one.language, budget);
+    block.append(one.text);
+    block.finish({ mayFold: !this.#grew });
+    container.append(blockElement("md-block", block.element));
   }
 
   // What is final
 
-  #draw(part, isFinal) {
-    const before = this.#lastElement();
-    const nodes = nodesOf(part.token, this.#notes);
+  /** Into `container`, or at the end. */
+  #draw(part, { container = null, budget = this.#budget } = {}) {
+    const around = !container || container === this.#root ? this.#root.lastElementChild : container;
+    const before = around?.lastElementChild;
+    const nodes = nodesOf(part.token, this.#notes, budget);
     if (part.carried === "table" && before?.querySelector(".md-table table")) {
       return joinTable(before.querySelector(".md-table"), nodes.querySelector("table"));
     }
     const name = part.carried === part.token.type ? "md-block md-goes-on" : `md-block${part.token.type === "heading" ? " md-heading" : ""}`;
     const element = blockElement(name, nodes);
-    if (isFinal) this.#place(element);
-    else this.#root.append(element);
+    if (container) container.append(element);
+    else this.#place(element);
     return element;
   }
 
   /** Final blocks live in parts: one more block is laid out beside a few parts, not beside them all. */
   #place(element) {
     let part = this.#root.lastElementChild;
-    if (!part || part.childElementCount >= BLOCKS_PER_PART) {
+    const isFull = part?.childElementCount >= BLOCKS_PER_PART || this.#partChars >= CHARS_PER_PART;
+    if (!part || part === this.#far?.element || isFull) {
       part = document.createElement("div");
       part.className = "md-part";
       this.#root.append(part);
+      this.#partChars = 0;
     }
+    this.#partChars += element.textContent.length;
     part.append(element);
-  }
-
-  #lastElement() {
-    return this.#root.lastElementChild?.lastElementChild ?? null;
   }
 
   // What may still change
 
   #drawOpen() {
     if (this.#code) {
-      this.#code.showOpenLine(this.#stream.openLine);
+      this.#code.block.showOpenLine(this.#stream.openLine);
       return;
     }
     const { open, since } = this.#stream;
@@ -148,7 +223,8 @@ export class MarkdownView {
       return;
     }
     this.#clearOpen();
-    for (const part of open) if (part.token.type !== "def") this.#open.push(this.#draw(part, false));
+    const budget = new NodeBudget(this.#scroller, NODES_OF_OPEN);
+    for (const part of open) if (part.token.type !== "def") this.#open.push(this.#draw(part, { container: this.#root, budget }));
   }
 
   #showTail(text) {
@@ -168,31 +244,42 @@ export class MarkdownView {
 
   // The end
 
-  #finish() {
+  /** In steps, each of them short. */
+  *#end() {
     this.#clearOpen();
-    this.#drawLateReferences();
+    yield* this.#drawLateReferences();
     this.#gatherNotes();
   }
 
   /** Addresses and footnotes may be defined after they were used, which also changes the numbers. */
-  #drawLateReferences() {
-    const known = this.#known();
+  *#drawLateReferences() {
+    const known = countOf(this.#stream.links);
     this.#notes.settle();
     const isNote = (piece) => piece.part.token.type === "footnote";
-    const late = this.#pieces.filter((piece) =>
-      piece && (piece.part.raw.includes("[^") || (piece.knew !== known && piece.part.raw.includes("["))));
+    const late = this.#pieces.filter(({ part, knew }) => part.raw.includes("[^") || (knew !== known && part.raw.includes("[")));
     // The text first: it gives the footnotes their numbers.
     for (const piece of [...late.filter((one) => !isNote(one)), ...late.filter(isNote)]) {
-      const nodes = nodesOf(this.#stream.again(piece.part), this.#notes);
-      const table = piece.part.token.type === "table" && nodes.querySelector("table");
-      if (table) {
-        redrawTable(piece.element, table);
-        continue;
-      }
-      const fresh = blockElement(piece.element.className, nodes);
-      piece.element.replaceWith(fresh);
-      piece.element = fresh;
+      this.#drawAgain(piece);
+      yield;
     }
+  }
+
+  #drawAgain(piece) {
+    const { part } = piece;
+    if (!part.token.isPlainNote) part.token = this.#stream.again(part);
+    if (!piece.element) {
+      this.#notes.referAll(part.token);
+      return;
+    }
+    const nodes = nodesOf(part.token, this.#notes, this.#budget);
+    const table = part.token.type === "table" && nodes.querySelector("table");
+    if (table) {
+      redrawTable(piece.element, table);
+      return;
+    }
+    const fresh = blockElement(piece.element.className, nodes);
+    piece.element.replaceWith(fresh);
+    piece.element = fresh;
   }
 
   /** Footnotes come last, by number; one that nothing refers to is not shown. */
@@ -217,8 +304,16 @@ export class MarkdownView {
     this.#code = null;
     this.#open = [];
     this.#tail = null;
+    this.#budget = new NodeBudget(this.#scroller);
+    this.#far = null;
+    this.#ending = null;
   }
 }
+
+/** A footnote whose text is shown as it was written. */
+const plainNote = ({ token, raw }) => ({
+  ...token, isPlainNote: true, tokens: [{ type: "plain", raw: raw.slice(raw.indexOf("]:") + 2).trim() }],
+});
 
 /** `dir` for each block: an answer may change its language. */
 function blockElement(name, ...nodes) {

@@ -2,6 +2,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact
 import { whenNear } from "../near_view.js";
 import { plainText, roughHeight } from "../plain_text.js";
 import { Answer } from "./answer.js";
+import { LongText } from "./long_text.js";
 import { UserMessage } from "./user_message.js";
 
 /**
@@ -36,6 +37,6 @@ export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
 function FarMessage({ message }) {
   const isUser = message.role === "user";
   return html`<article class=${isUser ? "message message-user" : "message message-answer"} id=${`m-${message.id}`}>
-    <div class=${isUser ? "bubble" : "far-text"} dir="auto">${isUser ? message.text : plainText(message.text)}</div>
+    <div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>
   </article>`;
 }

@@ -3,6 +3,7 @@ import { isComposing } from "../input_method.js";
 import { lineCount } from "../pasted.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
+import { LongText } from "./long_text.js";
 
 /** Long pasted texts above the field: each can be looked at, changed, removed or put into it. */
 export function PastedChips({ pastes, change, inline }) {
@@ -49,6 +50,6 @@ function PasteField({ content, write, close }) {
 export function PastedBlock({ content }) {
   return html`<details class="pasted-block">
     <summary><${Icon} name="paste" />${text.pasted(lineCount(content))}<${Icon} name="chevron" /></summary>
-    <pre dir="auto" tabindex="0">${content}</pre>
+    <pre dir="auto" tabindex="0"><${LongText} content=${content} /></pre>
   </details>`;
 }

@@ -8,6 +8,7 @@ import { copyFrom } from "./clipboard.js";
 import { CopyLink } from "./copy_link.js";
 import { Icon } from "./icons.js";
 import { BranchStepper } from "./branch_stepper.js";
+import { LongText } from "./long_text.js";
 import { PastedBlock } from "./pasted_chips.js";
 import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
 
@@ -42,8 +43,8 @@ export function UserMessage({ store, open, id }) {
 /** The text as it was written: what was pasted is folded. */
 export function Written({ content }) {
   const { text: own, pastes } = taken(content);
-  if (pastes.length === 0) return content;
-  return html`${own && html`<div>${own}</div>`}${pastes.map((paste) => html`<${PastedBlock} content=${paste} />`)}`;
+  if (pastes.length === 0) return html`<${LongText} content=${content} />`;
+  return html`${own && html`<div><${LongText} content=${own} /></div>`}${pastes.map((paste) => html`<${PastedBlock} content=${paste} />`)}`;
 }
 
 /** A message whose answer has not begun, because another one is being written. */

@@ -1,0 +1,56 @@
+// Blocks that are far from the reader, as their text, which the browser's search finds. They are
+// drawn, a few at a time, when the reader comes near.
+import { whenNear } from "../near_view.js";
+import { roughHeight } from "../plain_text.js";
+import { later } from "../slices.js";
+
+const LONGEST_CHARS = 4_000;
+const SLICE_MS = 8;
+
+export class FarPart {
+  element = document.createElement("div");
+
+  #text = document.createTextNode("");
+  #waiting = []; // what is not drawn yet
+  #chars = 0;
+  #draw;
+  #isNear = false;
+  #isDrawing = false;
+
+  /** `draw` is called with each thing that was added, and the element to draw it into. */
+  constructor(scroller, draw) {
+    this.#draw = draw;
+    this.element.className = "md-part md-far";
+    this.element.append(this.#text);
+    // Not before it is on the page.
+    later(() => whenNear(this.element, scroller, () => this.#drawNow()));
+  }
+
+  get isFull() {
+    return this.#chars >= LONGEST_CHARS;
+  }
+
+  add(one, raw) {
+    this.#waiting.push(one);
+    this.#chars += raw.length;
+    if (this.#isNear) this.#drawNow();
+    else {
+      this.#text.appendData(raw);
+      this.element.style.containIntrinsicSize = `auto none auto ${roughHeight(this.#text.data)}px`;
+    }
+  }
+
+  #drawNow() {
+    this.#isNear = true;
+    this.#text.remove();
+    this.element.classList.remove("md-far");
+    if (this.#isDrawing) return;
+    this.#isDrawing = true;
+    later(() => {
+      const untilMs = performance.now() + SLICE_MS;
+      while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(this.#waiting.shift(), this.element);
+      this.#isDrawing = this.#waiting.length > 0;
+      return this.#isDrawing;
+    });
+  }
+}

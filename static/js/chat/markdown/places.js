@@ -1,0 +1,24 @@
+// Where a pattern is met next in a text that is read from its start to its end. What was found is
+// kept until the reader has passed it: the text is looked through once, not from each place again. Pure.
+
+export class Places {
+  #left = new Map(); // pattern -> how many characters from the end of the text it is met next; -1: no more
+
+  /** The index in `text`, from `from` on, at which `pattern` (a string, or an expression with the flag "g") is met; or -1. */
+  next(pattern, text, from = 0) {
+    const left = this.#left.get(pattern);
+    if (left === -1) return -1;
+    if (left !== undefined && left <= text.length - from) return text.length - left;
+    const index = indexOf(pattern, text, from);
+    this.#left.set(pattern, index < 0 ? -1 : text.length - index);
+    return index;
+  }
+}
+
+function indexOf(pattern, text, from) {
+  if (typeof pattern === "string") return text.indexOf(pattern, from);
+  pattern.lastIndex = from;
+  const index = pattern.exec(text)?.index ?? -1;
+  pattern.lastIndex = 0;
+  return index;
+}

@@ -1,0 +1,32 @@
+// A block that is too large to be laid out, as pieces of mere text, up to a blank line before
+// something at the margin. Pure.
+import { PIECE_CHARS, wholeCharacter } from "./cuts.js";
+
+const END = /\n[ \t]*\n(?=\S)/g;
+const READ_AT_ONCE_CHARS = 64_000;
+
+/**
+ * The pieces of it in `source` from `from` on: {pieces, end, isOver}. A piece ends with a line, if there
+ * is one; what is left after `end` is too short for a piece yet.
+ */
+export function readPlain(source, from, isDone) {
+  const head = source.slice(from, from + READ_AT_ONCE_CHARS);
+  END.lastIndex = 0;
+  const blank = END.exec(head);
+  const isAll = isDone && from + head.length === source.length;
+  const length = blank ? blank.index + blank[0].length : head.length;
+  const pieces = [];
+  let at = 0;
+  while (length - at > 2 * PIECE_CHARS || (at < length && (blank || isAll))) {
+    const end = Math.min(length, pieceEnd(head, at));
+    pieces.push(head.slice(at, end));
+    at = end;
+  }
+  return { pieces, end: from + at, isOver: at === length && Boolean(blank || isAll) };
+}
+
+function pieceEnd(text, at) {
+  const line = text.indexOf("\n", at + PIECE_CHARS) + 1;
+  if (line > 0 && line <= at + 2 * PIECE_CHARS) return line;
+  return text.length <= at + 2 * PIECE_CHARS ? text.length : wholeCharacter(text, at + 2 * PIECE_CHARS);
+}

@@ -80,7 +80,7 @@ def without_models(route):
     """The page of a server that has no model."""
     response = route.fetch()
     models = re.sub(
-        r'"models": ?\[.*?\], ?"default_model"', '"models":[],"default_model"', response.text()
+        r'"models": ?\[.*?\], ?"models_more"', '"models":[],"models_more"', response.text()
     )
     route.fulfill(response=response, body=models)
 

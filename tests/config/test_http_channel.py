@@ -11,7 +11,7 @@ from config.http_channel import BODY_BYTES_PER_S, HEAD_WITHIN_S, Channel
 from config.requests import Request
 from tests.config.test_bodies import Wire
 
-HEAD = b"POST /nowhere HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"POST /api/nowhere HTTP/1.1\r\nHost: x\r\n"
 SIZED = HEAD + b"Content-Length: 100000\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
@@ -109,7 +109,7 @@ def test_a_body_at_the_least_rate_comes_through(meet):
     peer.say(SIZED)
     at_once = BODY_BYTES_PER_S + 8
     assert peer.trickle(b"x" * 100_000, every_s=1, bytes_at_once=at_once) is None
-    assert peer.asked == [(b"/nowhere", b"x" * 100_000)]
+    assert peer.asked == [(b"/api/nowhere", b"x" * 100_000)]
 
 
 def test_nothing_is_left_of_a_request_that_came_in_time(meet):
@@ -169,7 +169,7 @@ def test_what_can_be_read_in_two_ways_is_refused(meet, lines):
 def test_usual_chunks_are_taken(meet):
     peer = meet()
     peer.say(HEAD + b"Transfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-    assert peer.asked == [(b"/nowhere", b"abc")]
+    assert peer.asked == [(b"/api/nowhere", b"abc")]
 
 
 def test_the_server_uses_it(stack):

@@ -47,6 +47,7 @@ SWEEP_EVERY_S = 5.0
 EXPORT_POLL_S = 1.0
 ERASE_EVERY_S = 60.0
 COUNT_EVERY_S = 2.0
+CANCEL_AGAIN_S = 3.0
 SEARCHABLE_EVERY_S = 1.0
 BEAT_EVERY_S = 1.0
 HOLDS_EVERY_S = 30.0
@@ -134,10 +135,7 @@ class Worker:
             generation.hand_over()
         if self._answers:
             await asyncio.wait(self._answers, timeout=LEAVE_TIMEOUT_S)
-        rest = [*loops, *self._answers, *self._chores]
-        for task in rest:
-            task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await _end([*loops, *self._answers, *self._chores])
 
     def leave(self) -> None:
         self._leaving.set()
@@ -339,6 +337,17 @@ def _ask_database_in(thread: ThreadSensitiveContext | None) -> None:
     """What this task asks the database from now on, it asks in that thread."""
     if thread is not None:
         SyncToAsync.thread_sensitive_context.set(thread)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancels them, again if need be: redis 8.1 swallows a cancellation while it subscribes, and
+    what waits for messages then would wait for ever."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _drop_broken_connection() -> None:

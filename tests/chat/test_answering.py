@@ -1,10 +1,12 @@
 """An answer from the order to its end, with a real worker, Redis, database and HTTP model."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from chat import events as ev
+from chat import worker as worker_module
 from chat.catalogue import reset_catalogue
 from chat.models import Chat, Reply
 from tests.fake_model import reasoning_of, text_of
@@ -348,3 +350,23 @@ async def test_a_title_by_its_owner_is_left_alone(worker, alice, settings):
     await alice.settled(reply)
     await asyncio.sleep(0.3)
     assert (await alice.transcript()).title == "Kelp"
+
+
+async def test_a_loop_whose_cancellation_is_swallowed_ends_all_the_same(monkeypatch):
+    """redis 8.1 does so while it subscribes: a worker that was told to leave right after its start
+    then waited until it was killed."""
+    monkeypatch.setattr(worker_module, "CANCEL_AGAIN_S", 0.01)
+
+    async def stubborn():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def failing():
+        raise ValueError("a fault of its own")
+
+    tasks = [asyncio.create_task(step()) for step in (stubborn, failing)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await worker_module._end(tasks)
+    assert all(task.done() for task in tasks)

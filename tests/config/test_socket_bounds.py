@@ -38,7 +38,10 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="module")
 def bounded(fake_model: FakeModel, mailbox: Mailbox) -> Iterator[Stack]:
-    env = SETTINGS | {"EMAIL_URL": f"smtp://127.0.0.1:{mailbox.port}"}
+    env = SETTINGS | {
+        "HOLDFAST_MAX_ANSWER_BYTES": "5000000",
+        "EMAIL_URL": f"smtp://127.0.0.1:{mailbox.port}",
+    }
     with Stack(model_url=fake_model.base_url, workers=1, env=env) as running:
         yield running
 

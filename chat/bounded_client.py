@@ -8,9 +8,9 @@ MAX_REFUSAL_BYTES = 64 * 1024  # unpacked; a server that sends more is cut off
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """Of an answer that is no success, the beginning of its body is all there is, under a plain
-    label: its own could name a character set that takes long to read. A body that is a success is
-    left to its reader.
+    """Cuts the body of an unsuccessful answer to its beginning and replaces its content type: the
+    server's could name a character set that is slow to decode. Leaves the body of a successful
+    answer to its reader.
     """
 
     async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:

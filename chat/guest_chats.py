@@ -36,7 +36,7 @@ from streams.log import Entry, Event, Fence, get_log
 
 # Above every token that the queue will ever give.
 SEALED = 2**52
-# Of one append.
+# One append writes at most so many entries and bytes.
 BATCH, BATCH_BYTES = 200, 500_000
 ENDS = {MessageCompleted.type, MessageError.type}
 

@@ -17,7 +17,7 @@ ANALYSIS_ALOUD, FINAL_ALOUD = "analysis", "assistantfinal"
 ALOUD = re.compile(r"analysis(?=[A-Z])")
 MAX_LOOKS = 64
 MAX_HEADER_CHARS = 1_000  # what is longer is no header
-# Of white space at the end of thinking, which is held back; what is longer is given out.
+# White space at the end of thinking is held back up to this length; longer runs are given out.
 MAX_SPACE_CHARS = 1_024
 
 

@@ -14,7 +14,7 @@ import httpx2
 
 MAX_HEAD_BYTES = 64 * 1024  # with what comes before it (1xx)
 MAX_HEADERS = 256
-# Of chunk sizes, their extensions and trailers: so much, and more for each byte of the body.
+# Chunk sizes, extensions and trailers may take so many bytes, and more for each byte of the body.
 MAX_BARREN_BYTES = 64 * 1024
 MAX_BARREN_PER_BYTE = 16
 HEAD_END = re.compile(rb"\n\r?\n")

@@ -9,7 +9,7 @@ _OPEN_QUOTE = re.compile(r"(?:^|[\s(])[\"'(\[]$|[“‘«(\[]$")
 # The beginning of an item, an escape, a cell of a table.
 _NAMED = re.compile(r"^\s*(?:[-*+>]|\d{1,3}[.)])\s+$|\\$|^\s*\|(?:.*\|)?\s+$")
 _SENTENCE_ENDS = frozenset(".!?:;…。！？：；)]}”’»\"'*_>|`")
-# Of a longer line the middle is dropped; what was counted in it still counts.
+# The middle of a longer line is dropped; what was counted in it still counts.
 MAX_LINE_CHARS = 8_192
 _KEPT_CHARS = 2_048
 MAX_WAITING_CHARS = 16_384

@@ -38,7 +38,7 @@ class Chat(models.Model):
     # For each thing an owner can set ("title", "pin", ...) the entry of the log that set it last: a
     # request repeated late must not undo what was asked after it.
     set_by = models.JSONField(default=dict)
-    # Of the instructions that the log holds, SHA-256; "" while it is not known which those are.
+    # SHA-256 of the instructions in the log; "" while it is not known which those are.
     instructions_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
     # What search knows of the chat (chat/search_index.py): up to which entry, and, if something may
     # have come since, when that was noticed.
@@ -253,7 +253,7 @@ class Draft(models.Model):
     text = models.TextField(blank=True)
     # Long texts that were pasted, shown folded: a list of strings.
     pastes = models.JSONField(default=list, blank=True)
-    # Of text and pastes as JSON: what the draft counts of its owner's budget (chat/storage.py).
+    # Text and pastes as JSON, in bytes: the draft's part of its owner's budget (chat/storage.py).
     size_bytes = models.PositiveIntegerField(default=0, db_default=0)
     # When the person wrote it, by the server's clock; the later one wins.
     written_at = models.DateTimeField()

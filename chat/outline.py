@@ -79,7 +79,7 @@ _locks: weakref.WeakKeyDictionary[
 
 
 async def outline_of(owner: User, chat_id: uuid.UUID) -> Outline:
-    """Of a chat of theirs, up to its last entry."""
+    """The outline of one of the owner's chats, up to its last entry."""
     locks = _locks.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
     async with locks.setdefault(owner.id, asyncio.Lock()):
         outline = await sync_to_async(_stored)(owner.stream, chat_id)

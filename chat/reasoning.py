@@ -10,7 +10,7 @@ from chat.transcript import Pieces
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
 # So many marks that turn out to be text, and no more are looked at.
 MAX_LOOKS = 64
-# Of white space that is held back until it is known what it belongs to; longer is text itself.
+# White space is held back until it is known what it belongs to; a longer run counts as text.
 MAX_SPACE_CHARS = 1_024
 BETWEEN_BLOCKS = "\n\n"
 _SPACE = re.compile(r"\s*")

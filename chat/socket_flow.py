@@ -25,7 +25,7 @@ class Flow(Protocol):
 
 
 class FreeFlow:
-    """Of a socket whose messages are taken at once."""
+    """The flow of a socket whose messages are taken at once."""
 
     is_full = False
 

@@ -33,7 +33,7 @@ OTHER_BYTES = 1_000
 # A picture that is a little too large is told so by its own view, next to the field.
 PICTURE_BYTES = MAX_UPLOAD_BYTES * 2
 
-# Of a form with files. The settings, the largest of ours, have about forty.
+# A form with files may have so many parts. The largest of ours, the settings, has about forty.
 MAX_PARTS = 200
 
 

@@ -48,7 +48,7 @@ class Connections:
             connection_lost = transport.connectionLost
 
             def forget(reason: Any) -> None:
-                # Of the transport, not of its protocol: a WebSocket puts another in its place.
+                # The transport is counted, not its protocol: a WebSocket replaces the protocol.
                 transport.connectionLost = connection_lost
                 self._open[group] -= 1
                 if self._open[group] <= 0:

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-# Of all that there is; the rest is for web, workers, the database, and the copy of what changes
-# while Redis writes its file anew.
+# The share of all memory that Redis may take. The rest is for web, workers, the database, and the
+# pages that are copied while Redis rewrites its file.
 REDIS_SHARE = 0.6
-# Of a container or service; version 2 of control groups, then version 1.
+# The limit of a container or service: in version 2 of control groups, then in version 1.
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 

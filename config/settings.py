@@ -148,8 +148,8 @@ EMBEDDED_REDIS = not REDIS_URL
 REDIS_MAX_MEMORY_MB = env.int(
     "HOLDFAST_REDIS_MAX_MEMORY_MB", 0, validate=validate.Range(0, 100_000_000)
 )
-# Of `maxmemory`, from where on new text of guests is refused, and then of accounts. The rest is for
-# answers under way, sessions and queues.
+# From this percentage of `maxmemory` on new text of guests is refused, then that of accounts. The
+# rest is for answers under way, sessions and queues.
 _PERCENT = validate.Range(1, 100)
 REDIS_PERCENT_FOR_GUESTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_GUESTS", 85, validate=_PERCENT)
 REDIS_PERCENT_FOR_ACCOUNTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_ACCOUNTS", 92, validate=_PERCENT)

@@ -18,7 +18,7 @@ MAX_ATTEMPTS = 6
 MODEL_CONNECT_TIMEOUT_MS = env.int("MODEL_CONNECT_TIMEOUT_MS", 10_000)
 MODEL_FIRST_TOKEN_TIMEOUT_MS = env.int("MODEL_FIRST_TOKEN_TIMEOUT_MS", 60_000)
 MODEL_STALL_TIMEOUT_MS = env.int("MODEL_STALL_TIMEOUT_MS", 30_000)
-# Of one answer with its thinking, as it is stored: an escaped character takes up to six bytes.
+# The longest answer, thinking included, in stored bytes: an escaped character takes up to six.
 MAX_ANSWER_BYTES = env.int("HOLDFAST_MAX_ANSWER_BYTES", 1_000_000, validate=validate.Range(min=1))
 BACKGROUND_CALLS = env.bool("HOLDFAST_BACKGROUND_CALLS", True)
 DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "").strip()

@@ -40,7 +40,7 @@ class RedisReport:
 
     @property
     def percent_used(self) -> float:
-        """Of maxmemory; 0 where there is none."""
+        """The percentage of maxmemory in use; 0 where there is none."""
         return percent_of(self.used_memory_bytes or 0, self.max_memory_bytes or 0)
 
     @property

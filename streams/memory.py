@@ -19,7 +19,7 @@ class Memory:
         self._asked_at: float | None = None
 
     async def percent(self) -> float:
-        """Of `maxmemory` that is used; 0 where there is none, or where Redis does not say."""
+        """The percentage of `maxmemory` in use; 0 where there is none or Redis does not say."""
         now = time.monotonic()
         if self._asked_at is None or now - self._asked_at >= BELIEVED_S:
             self._percent = await self._ask()

@@ -12,7 +12,7 @@ import { nodesIn } from "./node_budget.js";
 
 const LINES_PER_BOX = 40;
 const LONGEST_BOX_CHARS = 4_000;
-// Of long code each box holds more, so that there are not too many.
+// Boxes of long code hold more lines, so that there are not too many boxes.
 const SMALL_BOXES = 100;
 const BOXES_LAID_OUT = 25;
 const LINES_PER_LARGE_BOX = 400;
@@ -106,7 +106,7 @@ export class CodeBlock {
     }
   }
 
-  /** Of one line. */
+  /** Appends a piece of one line. */
   #addPiece(piece) {
     let box = this.#boxes.at(-1);
     if (!box || this.#isFull(box, piece)) box = this.#addBox();

@@ -1,7 +1,7 @@
 """The model client's network: a small HTTP/1.1 transport made for many slow streams.
 
 Whatever one network read brought comes out as one piece, with no layer per chunk: the library's
-own transport costs three to four times the CPU (docs/architecture.md). It does only what calling a
+own transport costs four times the CPU (docs/decisions/models.md). It does only what calling a
 model needs: requests with a known body, keep-alive, chunked, sized or closed answers. Redirects are
 not followed. It is bound to the event loop that first uses it.
 

@@ -135,7 +135,7 @@ def found(url, *needles):
     ]
 
 
-# Where the bare number of a person stays: that they left, and amounts (docs/architecture.md).
+# Where the bare number of a person stays: that they left, and amounts (docs/decisions/accounts.md).
 KEPT = {
     "table accounts_securityevent",
     *(f"table billing_{name}" for name in ("purse", "ledgerentry", "hold", "usage", "topup")),

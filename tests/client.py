@@ -26,14 +26,20 @@ SETTLED = {"done", "stopped", "error"}
 
 
 class Client:
-    def __init__(self, url: str, model: str = "openai/script/known") -> None:
+    """`address` is the one of this machine's that it connects from, such as 127.0.1.7."""
+
+    def __init__(
+        self, url: str, model: str = "openai/script/known", address: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
+        self.address = address
         self.model = model
         self.chat = str(uuid.uuid4())
         self.transcript = Transcript()
         # Reading the certificates takes longer than an answer, for each of hundreds of clients.
         is_secure = self.url.startswith("https:")
-        self.http = httpx2.AsyncClient(base_url=self.url, timeout=30, verify=is_secure)
+        transport = httpx2.AsyncHTTPTransport(verify=is_secure, local_address=address)
+        self.http = httpx2.AsyncClient(base_url=self.url, timeout=30, transport=transport)
         self.frames = 0
         self.frame_bytes = 0
         self.connects = 0
@@ -128,6 +134,7 @@ class Client:
             compression=None,
             ping_interval=None,
             open_timeout=5,
+            local_addr=(self.address, 0) if self.address else None,
         ) as socket:
             self.connects += 1
             self.socket = socket

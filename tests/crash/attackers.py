@@ -1,8 +1,8 @@
 """Guests with bad intentions, each of whom does one thing as often as it goes.
 
-    python tests/crash/attackers.py NAME URL SECONDS
+    python tests/crash/attackers.py NAME URL SECONDS ADDRESS
 
-In a process of their own, with a low priority: what is measured is what they do to the server, not
+From ADDRESS, one of this machine's, such as 127.0.2.1. In a process of their own, with a low priority: what is measured is what they do to the server, not
 to the people's clients beside them. Each prints a line of JSON: how often it got its way, and how
 often it was refused.
 """
@@ -34,9 +34,10 @@ CONTROL = "\x01"
 
 
 class Guest:
-    def __init__(self, url, done):
-        self.url, self.done = url, done
-        self.http = httpx2.AsyncClient(base_url=url, timeout=60, verify=False)
+    def __init__(self, url, done, address):
+        self.url, self.done, self.address = url, done, address
+        transport = httpx2.AsyncHTTPTransport(verify=False, local_address=address)
+        self.http = httpx2.AsyncClient(base_url=url, timeout=60, transport=transport)
 
     async def __aenter__(self):
         await self.http.get("/")
@@ -71,6 +72,7 @@ class Guest:
             max_size=None,
             compression=None,
             ping_interval=None,
+            local_addr=(self.address, 0),
         )
 
 
@@ -139,7 +141,9 @@ async def half_heads(guest, until):
     while not times_up(until):
         while len(held) < 1_000 and not times_up(until):
             try:
-                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+                _, writer = await asyncio.open_connection(
+                    parts.hostname, parts.port, local_addr=(guest.address, 0)
+                )
                 writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ")
                 held.append(writer)
                 guest.done["done"] += 1
@@ -185,7 +189,7 @@ async def pictures(guest, until):
 async def endless_answers(guest, until):
     """As long as an answer may be, of one guest after another."""
     while not times_up(until):
-        async with Guest(guest.url, guest.done) as another:
+        async with Guest(guest.url, guest.done, guest.address) as another:
             chat, _, answer = await another.begin("[[tokens=200000&rate=20000&per_chunk=50]] Go on")
             await asyncio.sleep(1)
             if answer is not None and answer.status_code == 202:
@@ -209,10 +213,10 @@ ATTACKS = {
 }
 
 
-async def main(name, url, seconds):
+async def main(name, url, seconds, address):
     done = Counter()
     until = time.monotonic() + seconds
-    async with Guest(url, done) as guest:
+    async with Guest(url, done, address) as guest:
         attack = asyncio.create_task(ATTACKS[name](guest, until))
         await asyncio.wait({attack}, timeout=seconds + 1)
         if attack.done() and attack.exception():
@@ -225,4 +229,4 @@ async def main(name, url, seconds):
 
 if __name__ == "__main__":
     os.nice(10)
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]))

@@ -17,6 +17,7 @@ import { preferences, takePreferences } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./sending.js";
 import { Connection } from "./socket.js";
+import { text } from "./text.js";
 import { Toasts } from "./toasts.js";
 
 // Ends of a connection after which nothing of the person may stay in this browser.

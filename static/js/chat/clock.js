@@ -2,6 +2,7 @@
 import { signal } from "../signals.js";
 
 const SLACK_MS = 500;
+/** @param {number} daysAhead */
 const midnight = (daysAhead) => {
   const day = new Date();
   return new Date(day.getFullYear(), day.getMonth(), day.getDate() + daysAhead).getTime();
@@ -11,7 +12,8 @@ const midnight = (daysAhead) => {
 export const today = signal(midnight(0));
 
 export function keepTime(page = document) {
-  let timer = null;
+  /** @type {number | undefined} */
+  let timer;
   const look = () => {
     clearTimeout(timer);
     today.value = midnight(0);

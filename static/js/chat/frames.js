@@ -5,7 +5,10 @@ const HIDDEN_MS = 250; // a hidden page gets no animation frames
 const IDLE_PER_BUSY = 3;
 const CHEAP_MS = 4;
 
-/** Run `task` once in the next frame, however often it is asked for before. */
+/**
+ * Run `task` once in the next frame, however often it is asked for before.
+ * @param {() => void} task
+ */
 export function oncePerFrame(task) {
   let isAsked = false;
   let notBeforeMs = 0;
@@ -38,6 +41,7 @@ export function drawn() {
   });
 }
 
+/** @param {() => void} run */
 function schedule(run) {
   if (document.visibilityState === "hidden") setTimeout(run, HIDDEN_MS);
   else requestAnimationFrame(run);

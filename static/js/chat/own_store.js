@@ -35,7 +35,7 @@ export class OwnStore {
   async begin(page) {
     if (!page.shell) {
       this.#owner = page.user?.id ?? VISITOR;
-      this.#database.claim(this.#owner);
+      void this.#database.claim(this.#owner);
       return page;
     }
     this.#owner = await this.#database.claim();
@@ -48,7 +48,7 @@ export class OwnStore {
   adopt(user) {
     if (this.#owner !== VISITOR) return false;
     this.#owner = user.id;
-    this.#database.adopt(user.id);
+    void this.#database.adopt(user.id);
     return true;
   }
 

@@ -1,10 +1,14 @@
 // Work that can wait, done in short slices between which the page can draw and be used.
 
 const SLICE_MS = 8;
+/** @type {(() => unknown)[]} */
 const queue = [];
 let isScheduled = false;
 
-/** Run `task` soon; while it returns true there is more of it, and it is run again. */
+/**
+ * Run `task` soon; while it returns true there is more of it, and it is run again.
+ * @param {() => unknown} task
+ */
 export function later(task) {
   queue.push(task);
   schedule();
@@ -27,6 +31,7 @@ function run() {
   if (queue.length > 0) schedule();
 }
 
+/** @param {number} untilMs */
 function work(untilMs) {
   while (queue.length > 0 && performance.now() < untilMs) {
     const task = queue[0];

@@ -3,6 +3,7 @@
 
 const PREFIX = "holdfast:";
 
+/** @param {string} key */
 export function remembered(key) {
   try {
     return localStorage.getItem(PREFIX + key);
@@ -11,6 +12,10 @@ export function remembered(key) {
   }
 }
 
+/**
+ * @param {string} key
+ * @param {string | null | undefined} value
+ */
 export function remember(key, value) {
   try {
     if (value) localStorage.setItem(PREFIX + key, value);

@@ -54,7 +54,7 @@ export class Store {
     this.commands = new Commands(this.#wake, (error) => this.complain(error));
     this.user = signal(config.user);
     takePreferences(config.settings);
-    this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => this.finding.fetch(id));
+    this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => void this.finding.fetch(id));
     this.finding = new Finding(this);
     this.chatId.value = config.chat ?? chatInAddress();
     this.places.enter(this.chatId.peek());
@@ -109,7 +109,7 @@ export class Store {
     this.drafts.erase(this.#own.owner);
     if (!this.#config.isShell) this.drafts.load(this.#config.drafts ?? [], this.#config.drafts_more);
     if (this.user.peek()) this.connection.start();
-    this.outbox.start().then(() => this.connection.follow());
+    void this.outbox.start().then(() => this.connection.follow());
     this.#own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
@@ -118,7 +118,7 @@ export class Store {
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     keepTime();
-    if (this.models.peek().length === 0 || this.#config.models_more) this.#choice.load();
+    if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
   }
 
   /** Erase what this browser keeps of the person: they sign out, or were shut out. */
@@ -133,7 +133,7 @@ export class Store {
   wakeUp() {
     this.#wake.dispatchEvent(new Event("wake"));
     this.outbox.sendNow();
-    this.drafts.flush();
+    void this.drafts.flush();
   }
 
   // Actions: where one is
@@ -237,9 +237,9 @@ export class Store {
   #welcomed({ user, settings, balance }) {
     this.#became({ user: user ?? this.user.peek(), settings });
     if (balance !== undefined) this.credit.set(balance);
-    if (this.#config.isShell) this.#choice.load();
+    if (this.#config.isShell) void this.#choice.load();
     this.wakeUp();
-    if (this.#wasWelcomed || this.#config.isShell) this.drafts.missedSome(this.chatId.peek());
+    if (this.#wasWelcomed || this.#config.isShell) void this.drafts.missedSome(this.chatId.peek());
     this.#wasWelcomed = true;
   }
 
@@ -288,7 +288,7 @@ export class Store {
 
   #show(id) {
     this.chatId.value = id;
-    this.drafts.open(id);
+    void this.drafts.open(id);
     this.connection.follow();
   }
 
@@ -313,8 +313,8 @@ export class Store {
 
   #putAway() {
     this.places.leave(this.chatId.peek());
-    this.drafts.flush({ keepalive: true });
-    this.#opened.saveNow();
+    void this.drafts.flush({ keepalive: true });
+    void this.#opened.saveNow();
     this.#own.keepPageNow();
   }
 

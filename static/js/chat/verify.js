@@ -1,6 +1,9 @@
 // An answer's end brings the length and SHA-256 of its text: what was folded must match.
 
-/** Whether `message` (ended) holds the text that its end event described. */
+/**
+ * Whether `message` (ended) holds the text that its end event described.
+ * @param {{text: string, length: number | null, sha256: string | null}} message
+ */
 export async function matchesFingerprint({ text, length, sha256 }) {
   // Taken apart above, before the first await: the message may go on meanwhile.
   if (sha256 === null) return true;

@@ -24,6 +24,7 @@ export class LocalDatabase {
   onFull = () => {};
 
   #indexedDB;
+  /** @type {Promise<IDBDatabase | null> | null} */
   #opened = null;
   #claimed;
   #settleClaim;

@@ -15,22 +15,28 @@ export function creditNotice(store, notice) {
   const isUrgent = notice.kind !== "low";
   const isRefused = notice.kind === "refused";
   const message = notice.message ?? text.creditNotice(notice.kind, isGuest);
-  const free = isUrgent ? store.freeModel : null;
   return html`<section class=${isUrgent ? "credit-notice credit-notice-urgent" : "credit-notice"} aria-label=${text.creditWarning}>
     <div class="credit-notice-text" role="status">
       ${!isRefused && html`<p>${message}</p><${Prospect} balance=${balance} isUrgent=${isUrgent} />`}
     </div>
     ${isRefused && html`<div class="credit-notice-text" role="alert" key=${store.credit.refusals}><p>${message}</p><${Prospect} balance=${balance} isUrgent=${isUrgent} /></div>`}
-    <div class="credit-notice-ways">
-      ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}
-      ${balance?.can_top_up && html`<a class="button button-primary" href=${billingPath(store)}>${text.addCredit}</a>`}
-      ${free && html`<button type="button" class="button" onClick=${() => pickFree(store, free)}>${(free.own_key ? text.useOwnModel : text.useFreeModel)(free.name)}</button>`}
-      ${balance?.can_use_own_keys && isUrgent && html`<a class="link-button" href="/settings/keys">${text.useOwnKey}</a>`}
-      ${balance && html`<a class="link-button" href=${billingPath(store)}>${text.seeCredit}</a>`}
-    </div>
+    <${Ways} store=${store} isGuest=${isGuest} isUrgent=${isUrgent} />
     ${notice.kind !== "empty" && html`<button type="button" class="quiet-button credit-notice-close" aria-label=${text.dismiss} title=${text.dismiss}
       onClick=${() => dismiss(store)}><${Icon} name="close" /></button>`}
   </section>`;
+}
+
+/** The ways to go on: sign up, pay, or use a model that takes no credit. */
+function Ways({ store, isGuest, isUrgent }) {
+  const balance = store.credit.balance.value;
+  const free = isUrgent ? store.freeModel : null;
+  return html`<div class="credit-notice-ways">
+    ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}
+    ${balance?.can_top_up && html`<a class="button button-primary" href=${billingPath(store)}>${text.addCredit}</a>`}
+    ${free && html`<button type="button" class="button" onClick=${() => pickFree(store, free)}>${(free.own_key ? text.useOwnModel : text.useFreeModel)(free.name)}</button>`}
+    ${balance?.can_use_own_keys && isUrgent && html`<a class="link-button" href="/settings/keys">${text.useOwnKey}</a>`}
+    ${balance && html`<a class="link-button" href=${billingPath(store)}>${text.seeCredit}</a>`}
+  </div>`;
 }
 
 /** What comes without paying: the credit of an account, or the free credit. */

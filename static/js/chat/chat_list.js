@@ -22,13 +22,13 @@ import { entryTimeMs, isAfter } from "./ids.js";
 /** @typedef {[id: string, data: import("./fold.js").EventData]} Entry */
 
 const ANSWER_ENDS = new Set(["message.completed", "message.error"]);
-// The page says only that an answer runs, not which; its end is the next end that comes.
+// The page says only that an answer is being written, not which one: the next end counts as its end.
 const SOME_ANSWER = "?";
 // Frames of several chats read in one go come one after the other; a connection cut between them
 // would leave a gap. What is listed here may be told twice, so the watch resumes a little earlier.
 const OVERLAP_MS = 5_000;
 const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
-// What makes a chat worth asking for that is not in the list.
+// Events for which a chat that is not in the list is asked for.
 const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 const START_TITLE_CHARS = 60;
@@ -102,7 +102,7 @@ export class ChatList {
   }
 
   /**
-   * It was only here.
+   * Remove a chat that the server never had.
    * @param {string} id
    */
   drop(id) {
@@ -236,7 +236,7 @@ function applyMessageEvent(chat, ms, data) {
     return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
   if (!ANSWER_ENDS.has(data.type)) return chat;
   const answering = without(chat.answering, data.message);
-  // Cancelled while it waited: others are still written, and there is nothing to be read.
+  // It was cancelled while it waited: other answers are still written, and there is nothing to read.
   if (data.bill?.attempt === 0) return { ...chat, answering };
   answering.delete(SOME_ANSWER);
   return { ...chat, answering, ended_ms: Math.max(chat.ended_ms, ms) };

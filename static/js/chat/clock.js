@@ -1,4 +1,4 @@
-// What day it is here, so that lists regroup at midnight, also on a page that slept through it.
+// The current day, so that lists regroup at midnight, also on a page that was asleep then.
 import { signal } from "../signals.js";
 
 const SLACK_MS = 500;

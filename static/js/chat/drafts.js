@@ -1,6 +1,6 @@
-// What is in the composer, for each chat: kept here at once and at the server soon after, so that
-// it is there after a reload and on the person's other devices. The one written last wins; what
-// comes from elsewhere never changes a text that is being written here.
+// The draft of each chat: kept in this browser at once and at the server soon after, so that it is
+// there after a reload and on the person's other devices. The draft written last wins, but one from
+// another device never changes a text that is being written here.
 import { backoffMs } from "./backoff.js";
 import { signal } from "../signals.js";
 
@@ -72,7 +72,7 @@ export class Drafts {
   }
 
   /**
-   * The server's drafts as this page was made; what was written here and not stored yet stays. `more`: there are others.
+   * Take the drafts that the server put on the page; what was not stored yet stays. `more`: the server has others.
    * @param {Draft[]} drafts
    */
   load(drafts, more = false) {
@@ -89,7 +89,7 @@ export class Drafts {
   }
 
   /**
-   * The connection was away: what was written elsewhere meanwhile is asked for when its chat is opened, that of `chat` now.
+   * The connection was lost: ask for drafts again when their chats are opened, and for that of `chat` now.
    * @param {ChatId} chat
    */
   missedSome(chat) {
@@ -99,7 +99,7 @@ export class Drafts {
   }
 
   /**
-   * Its chat is opened: a draft that is not known here is asked for now.
+   * The chat is opened: ask for its draft if it is not known here.
    * @param {ChatId} chat
    */
   async open(chat) {
@@ -118,7 +118,7 @@ export class Drafts {
   }
 
   /**
-   * {text, pastes} for a chat; null is a new one.
+   * The draft of a chat; null is a new one.
    * @param {ChatId} chat
    */
   get(chat) {
@@ -136,7 +136,7 @@ export class Drafts {
   }
 
   /**
-   * Told by the server that it was written elsewhere.
+   * The server says that another device has written this draft.
    * @param {Draft} draft
    */
   receive(draft) {
@@ -147,7 +147,7 @@ export class Drafts {
   }
 
   /**
-   * The chat is gone, and what was begun in it.
+   * The chat is deleted: remove its draft.
    * @param {ChatId} chat
    */
   forget(chat) {
@@ -157,7 +157,7 @@ export class Drafts {
   }
 
   /**
-   * Store now what waits: the page is left, or the network is back.
+   * Store now all drafts that wait: the page is left, or the network is back.
    * @param {PutOptions} [options]
    */
   flush(options) {
@@ -165,7 +165,7 @@ export class Drafts {
   }
 
   /**
-   * The visitor has become somebody: what they wrote goes along.
+   * The visitor has become an account: move the drafts to it.
    * @param {string} before
    * @param {string} owner
    */
@@ -177,7 +177,7 @@ export class Drafts {
   }
 
   /**
-   * Drafts of everybody but `owner` go; without one, all of them.
+   * Erase the drafts of everybody but `owner`; without one, all of them.
    * @param {string | null} owner
    */
   erase(owner = null) {
@@ -196,7 +196,7 @@ export class Drafts {
     if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
-      // Looked at again when one has paused; if one has written on by then, this is the later one.
+      // Try again after a pause in writing. If the person has written more by then, the draft here is newer.
       setTimeout(() => this.#read(chat).atMs === here.atMs && this.#take(chat, draft), restMs);
       return;
     }
@@ -205,7 +205,7 @@ export class Drafts {
   }
 
   /**
-   * Whether what was asked for is older than what has been stored from here since.
+   * Whether `draft`, which was asked for, is older than what this page has stored since.
    * @param {ChatId} chat
    * @param {Kept} before
    * @param {Draft | undefined} draft
@@ -216,7 +216,7 @@ export class Drafts {
   }
 
   /**
-   * What was begun here while it was being asked for goes below it: neither takes the other's place.
+   * Text that was begun here while the draft was asked for is put below it, so that neither is lost.
    * @param {ChatId} chat
    * @param {Draft | undefined} draft
    */
@@ -239,7 +239,7 @@ export class Drafts {
   }
 
   /**
-   * One request at a time, so that none overtakes another; not when the page is left.
+   * One request at a time, so that none overtakes another; when the page is left, at once.
    * @param {ChatId} chat
    * @param {PutOptions} options
    */
@@ -300,7 +300,7 @@ export class Drafts {
     const now = this.#read(chat);
     if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
     this.#write(chat, { ...stored, isDirty: false });
-    // Written over it elsewhere before we heard that it is stored.
+    // Another device may have replaced it before this response came.
     const later = this.#waiting.get(chat);
     this.#waiting.delete(chat);
     const last = (later?.written_ms ?? 0) > (kept?.written_ms ?? 0) ? later : kept;
@@ -346,7 +346,7 @@ export class Drafts {
     const key = this.#key(chat);
     this.#memory.delete(key);
     try {
-      // One that was emptied stays until the server knows.
+      // An emptied draft stays until the server knows.
       if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);
       else this.#storage.setItem(key, JSON.stringify(draft));
     } catch {
@@ -377,7 +377,7 @@ function pick(draft) {
   return { text: draft?.text ?? "", pastes: draft?.pastes ?? [] };
 }
 
-/** Storage may be forbidden: then drafts live as long as the page. */
+/** If storage is forbidden, drafts live as long as the page. */
 function safeStorage() {
   try {
     return globalThis.localStorage ?? NOTHING;

@@ -1,4 +1,4 @@
-// What must be said below an answer that has ended in order, and may not be whole all the same.
+// Notes below an answer that has ended normally but may be incomplete.
 import { text } from "./text.js";
 
 /** @type {Record<string, string>} */

@@ -1,7 +1,7 @@
 // The fold: events in, transcript out. Pure, and the same as chat/transcript.py; both are driven
 // by tests/vectors/fold/*.json. One more token costs the same at the end of a long answer as at
 // its start: the state is changed in place and the text of one message is appended to (engines
-// keep `a += b` as a rope). Who shows it asks what changed, which `foldEntry` returns.
+// keep `a += b` as a rope). `foldEntry` returns what changed, so that a view need not compare.
 import { isAfter } from "./ids.js";
 
 /** @typedef {Record<string, any> & {type: string}} EventData an event of the log, as docs/protocol.md describes it */
@@ -47,9 +47,9 @@ import { isAfter } from "./ids.js";
 
 export const ROOT = "";
 
-// "chat.pinned", "chat.archived" and "chat.read" are of the list of chats (chat_list.js): no fold here.
+// "chat.pinned", "chat.archived" and "chat.read" concern the list of chats alone (chat_list.js).
 /**
- * What an event must bring; one that lacks a field is of a newer version and is skipped.
+ * The fields that an event must have. An event without one comes from a newer version and is skipped.
  * @type {Record<string, string[]>}
  */
 const REQUIRED = {
@@ -68,7 +68,7 @@ const REQUIRED = {
   "branch.chosen": ["message"],
 };
 
-/** What changed, so that a view need not compare: the whole chat, its shape, a status, or text. */
+/** What an entry changed: the whole chat, its shape, a status, or text. */
 export const Change = Object.freeze({ CHAT: "chat", SHAPE: "shape", STATUS: "status", TEXT: "text" });
 
 // Ids come from outside: a null prototype keeps "__proto__" an ordinary key.
@@ -151,7 +151,7 @@ function create(state, data, id) {
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
-  // What was just written is what is shown: a choice made earlier at this fork is over.
+  // The newest message is shown, so an earlier choice at this fork no longer counts.
   delete state.chosen[key];
   return { change: Change.SHAPE, message: data.message };
 }
@@ -240,18 +240,18 @@ function fail(message, data) {
 }
 
 /**
- * What was beyond so many bytes of UTF-8 was reasoning.
+ * The first `length` bytes of `text`, in UTF-8.
  * @param {string} text
  * @param {number} length
  */
 function firstBytes(text, length) {
   const bytes = new TextEncoder().encode(text).subarray(0, length);
-  // As Python does: what is left of a character that was cut is dropped.
+  // As in Python, the rest of a character that was cut is dropped.
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
 }
 
 /**
- * The chat's own index holds the whole text at an answer's end; it stands for all the pieces.
+ * In the chat's own index the end of an answer has the whole text, which replaces the deltas.
  * @param {Message} message
  * @param {string | null | undefined} text
  * @param {string | null | undefined} reasoning

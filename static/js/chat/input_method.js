@@ -1,4 +1,4 @@
-// Keys that belong to an input method (Japanese, Chinese, Korean, ...) are no commands of ours.
+// Tells keys that belong to an input method (Japanese, Chinese, Korean, ...), which are no shortcuts.
 
 /**
  * Whether an input method takes this key. Chrome and Firefox say `isComposing`. In Safari the

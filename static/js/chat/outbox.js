@@ -26,7 +26,7 @@ import { computed, signal } from "../signals.js";
  * @property {(item: Item, error: ApiError, isAlone: boolean) => boolean} onRefused true if the text was taken back from the outbox
  */
 
-// A tab that holds the lock and was frozen must not hold up the others for ever.
+// A frozen tab that holds the lock must not block the others for ever.
 const LOCK_WITHIN_MS = 30_000;
 
 export class Outbox {
@@ -34,7 +34,7 @@ export class Outbox {
    * that was refused), "refused", or "sent" (stored, not yet read back). */
   items = computed(() => this.#shown());
 
-  /** Whether it is known what earlier pages left. */
+  /** Whether the messages that earlier pages left have been read. */
   isLoaded = false;
 
   #kept = signal(/** @type {Item[]} */ ([]));
@@ -63,27 +63,27 @@ export class Outbox {
 
   // Lifecycle
 
-  /** What earlier pages left here goes out. */
+  /** Send the messages that earlier pages left. */
   async start() {
     await this.#change((items) => items);
     this.isLoaded = true;
     this.sendNow();
   }
 
-  /** Do not wait any longer: the network is back, or the person asked. */
+  /** Send now instead of waiting: the network is back, or the person asked. */
   sendNow() {
     for (const chat of chatsOf(this.#kept.peek())) void this.#flush(chat);
   }
 
   /**
-   * The same for those that wait for this.
+   * The same for the messages that wait because of `code`.
    * @param {string} code
    */
   sendWaitingFor(code) {
     for (const chat of chatsOf(this.#kept.peek())) if (nextOf(this.#kept.peek(), chat)?.waits === code) void this.#flush(chat);
   }
 
-  /** Who wrote these has signed out: nothing of them is tried again. What is written from now on is the server's to refuse. */
+  /** The author has signed out: forget the messages. The server refuses those that are written from now on. */
   forget() {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#kept.value = [];
@@ -111,7 +111,7 @@ export class Outbox {
   }
 
   /**
-   * Whether the chat is only here yet.
+   * Whether the server does not know the chat yet.
    * @param {string} chat
    */
   isBegunHere(chat) {
@@ -119,7 +119,7 @@ export class Outbox {
   }
 
   /**
-   * Queue a message; gives its id.
+   * Queue a message; returns its id.
    * @param {Omit<import("./outbox_items.js").Written, "id" | "createdMs">} written
    */
   add({ chat, text, model, edit, parent, isNew }) {
@@ -132,7 +132,7 @@ export class Outbox {
   }
 
   /**
-   * Take a message out, unless it is being sent right now. Gives it, or null.
+   * Take a message out unless it is being sent right now; returns it or null.
    * @param {string} id
    */
   async withdraw(id) {
@@ -162,7 +162,7 @@ export class Outbox {
    */
   confirm(messageId) {
     this.#stored.add(messageId);
-    // The answer to the send was lost. It is asked for again now: the chat it began is there.
+    // The response to the send was lost. Sending again gets it: the chat that the message began exists now.
     const unanswered = this.#kept.peek().find((item) => item.id === messageId && item.tries > 0);
     if (unanswered) void this.#flush(unanswered.chat);
     if (!this.#sent.peek().has(messageId)) return;
@@ -197,7 +197,7 @@ export class Outbox {
   }
 
   /**
-   * Whether the next one may go.
+   * Returns whether the next message may be sent.
    * @param {Item} item
    */
   async #send(item) {
@@ -240,7 +240,7 @@ export class Outbox {
   }
 
   /**
-   * Its text goes back to whoever has just written it; else it stays here, with the reason.
+   * Put the text back into the composer, or keep the message with the reason.
    * @param {Item} item
    * @param {ApiError} error
    */
@@ -300,7 +300,7 @@ export class Outbox {
     const kept = await this.#options.store.change((items) => items);
     if (!kept) return;
     this.#kept.value = kept;
-    // Should that tab be closed before it has sent, this one does.
+    // If that tab is closed before it has sent the message, this tab sends it.
     for (const chat of chatsOf(kept)) if (!this.#busy.has(chat) && !this.#attempts.has(chat)) this.#tryLater(chat);
   }
 

@@ -1,4 +1,4 @@
-// The outbox as a list, without a browser: what is in line, what a change does to the rest.
+// The outbox as a list of items, without a browser: each function returns the list after a change.
 
 /**
  * A message as it was written.
@@ -58,7 +58,7 @@ export function nextOf(items, chat) {
 }
 
 /**
- * It is stored; what follows it goes below its answer.
+ * The server has stored it: the item that follows it gets its answer as the parent.
  * @param {Item[]} items
  * @param {string} id
  * @param {string} reply
@@ -68,7 +68,7 @@ export function settled(items, id, reply) {
 }
 
 /**
- * Taken out of the line: what follows it takes its place.
+ * It is taken out: the item that follows it takes its place.
  * @param {Item[]} items
  * @param {string} id
  */
@@ -98,7 +98,7 @@ export const tried = (items, id, waits) =>
   items.map((item) => (item.id === id ? { ...item, tries: item.tries + 1, waits } : item));
 
 /**
- * Give what was refused another try.
+ * Let an item that was refused be sent again.
  * @param {Item[]} items
  * @param {string} id
  */

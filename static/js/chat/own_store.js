@@ -1,5 +1,5 @@
-// All that this browser keeps of a person, as one: whose it is, what a page needs to come back
-// without the network, and the end of it.
+// Everything that this browser keeps of a person: whose it is, what a page needs to open without
+// the network, and how it is erased.
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";

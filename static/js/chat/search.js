@@ -1,4 +1,4 @@
-// One search at a time: asked a moment after typing stopped, the one before called off.
+// One search at a time: it starts a moment after typing stops and cancels the one before.
 import { signal } from "../signals.js";
 
 /**
@@ -34,7 +34,7 @@ export class Search {
       this.state.value = { query: wanted, status: "idle", results: [], message: "" };
       return;
     }
-    // What was found before stays on screen until the answer is there.
+    // The last results stay on screen until the new ones are there.
     this.state.value = { ...this.state.peek(), query: wanted, status: "searching" };
     this.#timer = setTimeout(() => this.#call(query), AFTER_MS);
   }

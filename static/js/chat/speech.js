@@ -1,5 +1,5 @@
-// What a screen reader is told of an answer while it is written: whole sentences, once each; code,
-// tables and formulas only by name. Pure.
+// Text for a screen reader while an answer is written: whole sentences, once each; code, tables and
+// formulas only by name. Pure.
 import { environmentAt } from "./markdown/math_environments.js";
 import { isProse } from "./markdown/prose.js";
 import { plainText } from "./plain_text.js";

@@ -1,5 +1,5 @@
-// Small things this browser remembers. Storage may be full, or forbidden: then nothing is kept
-// and nothing breaks. What somebody writes or reads is not among them: drafts.js, local/.
+// Small settings of this browser. Storage may be full or forbidden; then nothing is kept and nothing
+// breaks. Texts that a person writes or reads are kept elsewhere: drafts.js, local/.
 
 const PREFIX = "holdfast:";
 

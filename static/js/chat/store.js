@@ -74,7 +74,7 @@ export class Store {
       },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
-      // What is shown here is not theirs.
+      // This page shows another person's chats.
       onSomebodyElse: () => location.reload(),
       person: () => this.user.peek()?.id,
       watchFrom: () => this.list.resumeFrom,
@@ -92,7 +92,7 @@ export class Store {
     return this.#choice.models;
   }
 
-  /** A model that takes no credit, for who has chosen another: first one that costs nothing at all. */
+  /** A model that takes no credit, if the chosen one does: preferably one that costs nothing at all. */
   get freeModel() {
     const free = this.models.value.filter((model) => model.free);
     return this.#choice.shown.value?.free ? undefined : free.find((model) => !model.own_key) ?? free[0];
@@ -149,7 +149,7 @@ export class Store {
 
   pickModel(id) {
     this.#choice.pick(id);
-    // Where it costs nothing, what was refused can be sent.
+    // With a model that costs nothing, a message that was refused for lack of credit can be sent.
     if (this.#choice.shown.peek()?.free) this.credit.refused.value = null;
   }
 
@@ -195,7 +195,7 @@ export class Store {
     open?.begin();
   }
 
-  /** It was taken back before it was sent. */
+  /** The message that began the chat was taken back before it was sent. */
   dropBegun(chat) {
     this.list.drop(chat);
     if (this.chatId.peek() === chat) this.openChat(null);
@@ -243,7 +243,7 @@ export class Store {
     this.#wasWelcomed = true;
   }
 
-  /** Who one is or what one has set, as it is now. */
+  /** Take the person and their settings as the server has them now. */
   #became({ user, settings }) {
     if (user && this.#own.adopt(user)) this.drafts.rename(VISITOR, user.id);
     batch(() => {

@@ -1,4 +1,4 @@
-// Short notices at the edge of the page, with at most one thing to do.
+// Short notices at the edge of the page, each with at most one button.
 import { signal } from "../signals.js";
 
 /**

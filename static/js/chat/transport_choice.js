@@ -1,4 +1,4 @@
-// Whether to connect by WebSocket or over HTTP, from how the tries so far have ended.
+// Chooses between WebSocket and HTTP from how earlier connections have ended.
 
 const FAILURES_BEFORE_HTTP = 2;
 // A socket that ends so soon is of no use, however often it can be opened.

@@ -8,7 +8,7 @@ export const BLOCK_MESSAGES = 64;
 const LONG_MESSAGES = 256;
 const GLIMPSE_MESSAGES = 12;
 const GLIMPSE_CHARS = 16_000;
-// What a message of this build looks like. What an older fold has kept is dropped and read again.
+// The fields that this build's messages have. Records of an older fold are dropped and read again.
 export const SHAPE = shapeOfMessages();
 
 function shapeOfMessages() {

@@ -188,7 +188,7 @@ export class CodeBlock {
   }
 }
 
-/** Gives how many nodes that took. */
+/** Returns how many nodes it made. */
 function colourBox(box, runs) {
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);

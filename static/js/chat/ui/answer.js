@@ -12,7 +12,7 @@ import { Icon } from "./icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "./model_menu.js";
 
-// Ends of an answer that more credit would have spared.
+// Errors that more credit would have prevented.
 const CREDIT_ERRORS = new Set(["out_of_credit"]);
 
 // A message is changed in place, and a component whose props are the same is not drawn again: what
@@ -82,7 +82,7 @@ function Progress({ message, waitsFor, isStopping }) {
   return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
 }
 
-/** How it ended, when that needs saying, with the way on. */
+/** A notice about how the answer ended, if that was not normal, with the way to go on. */
 function Outcome({ store, open, message }) {
   open.shape.value;
   const isLast = !open.isGlimpse && open.path().at(-1)?.id === message.id;

@@ -1,4 +1,4 @@
-// That credit comes to an end, or has: what is said above the composer, with the ways on.
+// The notice above the composer when credit runs low or is used up, with the ways to go on.
 import { html } from "../../preact.js";
 import { longDate } from "../format.js";
 import { dollars } from "../money.js";
@@ -39,7 +39,7 @@ function Ways({ store, isGuest, isUrgent }) {
   </div>`;
 }
 
-/** What comes without paying: the credit of an account, or the free credit. */
+/** Credit that comes without paying: for signing up, or the next free credit. */
 function Prospect({ balance, isUrgent }) {
   const freeAt = isUrgent && balance?.free_credit_at ? new Date(balance.free_credit_at) : null;
   if (freeAt) return html`<p class="credit-prospect">${text.freeCreditOn(longDate(freeAt))}</p>`;

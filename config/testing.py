@@ -97,6 +97,8 @@ def run_lint() -> bool:
         "mypy --strict": [sys.executable, "-m", "mypy", *paths],
         "ruff check": [sys.executable, "-m", "ruff", "check", "."],
         "ruff format --check": [sys.executable, "-m", "ruff", "format", "--check", "."],
+        "eslint": [sys.executable, "-m", "tests.js.lint", "eslint"],
+        "tsc": [sys.executable, "-m", "tests.js.lint", "tsc"],
         "makemigrations --check": [*manage, "makemigrations", "--check", "--dry-run"],
         "check": [*manage, "check", *warnings],
         # The other deployment checks ask a running Redis; `up` and `doctor` do that.

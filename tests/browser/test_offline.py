@@ -276,6 +276,22 @@ def test_a_chat_that_is_full_leads_to_a_new_one_with_the_text(stack, new_context
     assert prompts_of(fake_model, mark) == [mark]
 
 
+def test_another_answer_that_a_full_chat_refuses_leads_to_a_new_chat(stack, new_context):
+    alice = ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
+    alice.ask(f"{QUICK} Hello")
+    sentence = "This chat is as long as one can be. Go on in a new chat."
+    body = json.dumps({"error": {"code": "chat_full", "message": sentence}})
+    alice.page.route(
+        f"**/api/chats/{alice.page.url[-36:]}/replies",
+        lambda route: route.fulfill(status=413, body=body, content_type="application/json"),
+    )
+    alice.answers.last.get_by_role("button", name="Answer again", exact=True).click()
+    notice = alice.page.locator(".toast").filter(has_text=sentence)
+    expect(notice).to_be_visible()
+    notice.get_by_role("button", name="New chat").click()
+    expect(alice.page).to_have_url(alice.url + "/")
+
+
 def test_a_damaged_copy_is_read_again(alice):
     answer = alice.ask(f"{QUICK} Hello")
     text = alice.text_of(answer)

@@ -70,7 +70,7 @@ test("languages are called by their names, others as they are written", () => {
   const written = ["py", "JavaScript", "c++", "sh", "Dockerfile", "brainfog", "constructor", "", "txt"];
   assert.deepEqual(written.map(nameOf), ["Python", "JavaScript", "C++", "Shell", "Dockerfile", "brainfog", "constructor", "", ""]);
   const source = readFileSync(new URL("../../static/js/chat/highlight/languages.js", import.meta.url), "utf8");
-  const known = source.match(/(?<=^  )\w+(?=: \(\))/gm);
+  const known = source.match(/(?<=^ {2})\w+(?=: \(\))/gm);
   assert.ok(known.length > 40);
   assert.deepEqual(known.filter((name) => nameOf(name) === name && !["nginx"].includes(name)), []);
 });

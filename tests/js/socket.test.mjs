@@ -353,7 +353,7 @@ test("a list that is read anew is waited for no longer", (t) => {
 
 test("a page takes nothing of somebody else who has signed in meanwhile", async (t) => {
   const frame = { chat: "of-ben", watch: true, entries: [["9-1", { type: "chat.created" }]] };
-  for (const begin of [(t) => setUp(t), blocked]) {
+  for (const begin of [setUp, blocked]) {
     mock.timers.reset();
     const { sockets, polls, state, kind } = await begin(t);
     const socket = polls[0] ?? sockets[0];

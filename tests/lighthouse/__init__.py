@@ -1,15 +1,11 @@
 """Lighthouse, Google's audit of pages, on the Node of the tests.
 
-`npm ci` installs what `package-lock.json` names by content, once, into `.test/` (which git does
-not see). Pages are looked at in a Chromium that is there already, so with whoever is signed in
-there, or in one that Lighthouse starts.
+npm fetches it once (tests/npm.py). It looks at pages in a Chromium that is there already, with the
+person who is signed in there, or in one that it starts.
 """
 
-import fcntl
-import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -21,30 +17,17 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, BrowserType
 
+from tests import npm
 from tests.node import NODE
+from tests.npm import NotInstalledError
+
+__all__ = ["NotInstalledError", "audit", "browser_to_audit", "installed"]
 
 HERE = Path(__file__).parent
-CACHE = HERE.parent.parent / ".test"
-NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-INSTALL_S, AUDIT_S = 120, 240
-# By itself npm waits minutes for a registry that does not answer, or whose certificate is unknown
-# here, and asks each time after a longer pause.
-NPM_OPTIONS = [
-    "--ignore-scripts",
-    "--no-audit",
-    "--no-fund",
-    "--fetch-retries=1",
-    "--fetch-retry-mintimeout=1000",  # ms, as below
-    "--fetch-retry-maxtimeout=2000",
-    "--fetch-timeout=10000",
-]
+AUDIT_S = 240
 # The device it plays: a slow phone on a slow network, or a desktop.
 PHONE, DESKTOP = "phone", "desktop"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
-
-
-class NotInstalledError(Exception):
-    """Lighthouse is not here, and npm could not fetch it; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,45 +41,7 @@ class Report:
 
 def installed() -> Path:
     """Lighthouse's entry point, fetched when it is not there. Raises NotInstalledError."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = CACHE / f"lighthouse-{hashlib.sha256(lock).hexdigest()[:12]}"
-    entry = folder / "node_modules" / "lighthouse" / "cli" / "index.js"
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "lighthouse.lock").open("w") as held:  # Tests run in several processes.
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if not entry.exists():
-            _install(folder)
-    return entry
-
-
-def _install(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=CACHE) as place:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, place)
-        command = [str(NODE), str(NPM), "ci", "--prefix", place, *NPM_OPTIONS]
-        try:
-            done = subprocess.run(
-                command, cwd=place, capture_output=True, text=True, timeout=INSTALL_S
-            )
-        except subprocess.TimeoutExpired:
-            raise NotInstalledError("npm did not fetch Lighthouse in time") from None
-        if done.returncode:
-            raise NotInstalledError(f"npm could not fetch Lighthouse: {_reason(done.stderr)}")
-        shutil.rmtree(folder, ignore_errors=True)
-        Path(place, "node_modules").rename(_made(folder) / "node_modules")
-
-
-def _reason(output: str) -> str:
-    """The first sentence of npm about it, which comes after its codes."""
-    lines = output.splitlines()
-    errors = [line.removeprefix("npm error ") for line in lines if line.startswith("npm error ")]
-    sentences = [line for line in errors if not line.startswith(("code ", "errno ", "syscall "))]
-    return (sentences or errors or ["no reason given"])[0]
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
+    return npm.installed(HERE) / "lighthouse" / "cli" / "index.js"
 
 
 @contextmanager

@@ -13,6 +13,10 @@ export function messageInAddress({ hash } = location) {
   return hash.match(MESSAGE)?.[1] ?? null;
 }
 
+/**
+ * @param {string | null} chat
+ * @param {{isStored?: boolean, message?: string | null}} [options]
+ */
 export function addressOf(chat, { isStored = true, message = null } = {}) {
   if (!chat) return "/";
   if (!isStored) return `/#${chat}`;

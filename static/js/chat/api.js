@@ -4,6 +4,8 @@ import { backoffMs } from "./backoff.js";
 import { pageLanguage } from "./format.js";
 import { text } from "./text.js";
 
+/** @typedef {{keepalive?: boolean, signal?: AbortSignal | null}} CallOptions */
+
 const TIMEOUT_MS = 20_000;
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
@@ -20,6 +22,7 @@ export const PASSING = new Set([CREDIT_HELD, STORAGE_BUSY]);
 
 /** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
 export class ApiError extends Error {
+  /** @param {{status?: number, code?: string, message?: string, retryAfterMs?: number, fields?: Record<string, string[]>}} refusal */
   constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0, fields = {} }) {
     super(message);
     this.status = status;
@@ -41,7 +44,15 @@ const TOKEN_WITHOUT_HTTPS = /(?:^|; )csrftoken=([^;]+)/;
 
 export const csrfToken = () => (document.cookie.match(TOKEN) ?? document.cookie.match(TOKEN_WITHOUT_HTTPS))?.[1] ?? "";
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {CallOptions} [options]
+ * @returns {Promise<any>}
+ */
 async function call(method, path, body, { keepalive = false, signal = null } = {}) {
+  /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "Accept-Language": pageLanguage };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   const isForm = body instanceof FormData;
@@ -69,6 +80,7 @@ async function call(method, path, body, { keepalive = false, signal = null } = {
   }
 }
 
+/** @param {Response} response */
 async function refusal(response) {
   const retryAfterMs = 1000 * (Number(response.headers.get("Retry-After")) || 0);
   const body = await response.json().catch(() => ({}));
@@ -84,7 +96,10 @@ async function refusal(response) {
 
 /**
  * Call until the server has answered. Between tries `onWait(error, delayMs)` tells the page and
- * the wait ends early when `wake` (an EventTarget) fires "wake". `tries` bounds it (default: never).
+ * the wait ends early when `wake` fires "wake". `tries` bounds it (default: never).
+ * @template T
+ * @param {() => Promise<T>} order
+ * @param {{onWait?: (error: ApiError, delayMs: number) => void, wake?: EventTarget | null, tries?: number}} [options]
  */
 export async function repeatUntilAnswered(order, { onWait = () => {}, wake = null, tries = Infinity } = {}) {
   for (let attempt = 0; ; attempt++) {
@@ -99,8 +114,12 @@ export async function repeatUntilAnswered(order, { onWait = () => {}, wake = nul
   }
 }
 
+/**
+ * @param {number} ms
+ * @param {EventTarget | null} wake
+ */
 function sleep(ms, wake) {
-  return new Promise((resolve) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
       wake?.removeEventListener("wake", done);
@@ -108,46 +127,77 @@ function sleep(ms, wake) {
     };
     const timer = setTimeout(done, ms);
     wake?.addEventListener("wake", done);
-  });
+  }));
 }
 
+/** @param {Record<string, any>} fields */
 function queryString(fields) {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
+/** @param {string} chat */
 const chatPath = (chat) => `/api/chats/${chat}`;
+/**
+ * @param {string} chat
+ * @param {string} reply
+ */
 const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
 
 export const api = {
+  /** @param {string} chat @param {object} body */
   send: (chat, body) => call("POST", `${chatPath(chat)}/messages`, body),
+  /** @param {string} chat @param {object} body */
   regenerate: (chat, body) => call("POST", `${chatPath(chat)}/replies`, body),
+  /** @param {string} chat @param {string} reply */
   stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}),
+  /** @param {string} chat @param {string} reply */
   goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}),
   // `change` names a change, so that repeating it after a lost answer is recognised.
+  /** @param {string} chat @param {string} message @param {string} change */
   choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }),
+  /** @param {string} chat @param {string} title @param {string} change */
   rename: (chat, title, change) => call("PATCH", `${chatPath(chat)}?change=${change}`, { title }),
+  /** @param {string} chat @param {string} change */
   remove: (chat, change) => call("DELETE", `${chatPath(chat)}?change=${change}`, undefined, { keepalive: true }),
+  /** @param {string} chat @param {string} change */
   restore: (chat, change) => call("POST", `${chatPath(chat)}/restore?change=${change}`, {}),
+  /** @param {string} chat @param {boolean} isPinned @param {string} change */
   pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`),
+  /** @param {string} chat @param {boolean} isArchived @param {string} change */
   archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`),
+  /** @param {string} chat @param {number} untilMs */
   read: (chat, untilMs) => call("POST", `${chatPath(chat)}/read`, { until_ms: untilMs }),
+  /** @param {string} chat */
   chat: (chat) => call("GET", chatPath(chat)),
+  /** @param {Record<string, any>} [query] */
   chats: (query = {}) => call("GET", `/api/chats${queryString(query)}`),
+  /** @param {string} query @param {AbortSignal} signal */
   search: (query, signal) => call("GET", `/api/search${queryString({ q: query })}`, undefined, { signal }),
+  /** @param {string} chat @param {string} instructions */
   instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
   // `person`: whose settings the page shows. Somebody else may have signed in since.
+  /** @param {string} person @param {object} fields @param {CallOptions} [options] */
   saveSettings: (person, fields, options) => call("PATCH", `/api/settings${queryString({ person })}`, fields, options),
+  /** @param {string} person @param {FormData} form */
   savePicture: (person, form) => call("POST", `/api/settings/picture${queryString({ person })}`, form),
+  /** @param {string} person */
   removePicture: (person) => call("DELETE", `/api/settings/picture${queryString({ person })}`),
+  /** @param {string | null} chat */
   draft: (chat) => call("GET", `/api/drafts?chat=${chat ?? "new"}`),
+  /** @param {object} body @param {CallOptions} [options] */
   saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
   models: () => call("GET", "/api/models"),
+  /** @param {string} chat @param {string} [after] */
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),
 };
 
-/** The entries of a chat from its beginning, page by page. */
+/**
+ * The entries of a chat from its beginning, page by page.
+ * @param {string} chat
+ */
 export async function readWhole(chat) {
+  /** @type {[id: string, data: import("./fold.js").EventData][]} */
   const entries = [];
   for (let more = true; more; ) {
     const page = await api.events(chat, entries.at(-1)?.[0]);

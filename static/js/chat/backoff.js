@@ -4,7 +4,10 @@ const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
 const AT_ONCE_MS = { from: 30, to: 300 };
 
-/** Attempt 0, 1, 2, ...: half to all of 0.5 s, 1 s, 2 s, ... up to 30 s. */
+/**
+ * Attempt 0, 1, 2, ...: half to all of 0.5 s, 1 s, 2 s, ... up to 30 s.
+ * @param {number} attempt
+ */
 export function backoffMs(attempt, random = Math.random) {
   const ceiling = Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt);
   return Math.round(ceiling * (0.5 + random() / 2));

@@ -14,7 +14,7 @@ export function watchBuild(toasts, container = globalThis.navigator?.serviceWork
     hadWorker = true;
   });
   const register = () => container.register(SCRIPT).then(lookNowAndThen, () => {});
-  const whenIdle = () => (globalThis.requestIdleCallback ?? setTimeout)(register);
+  const whenIdle = () => (globalThis.requestIdleCallback ?? setTimeout)(() => void register());
   if (document.readyState === "complete") whenIdle();
   else window.addEventListener("load", whenIdle, { once: true });
 }

@@ -4,19 +4,39 @@
 import { computed, signal } from "../signals.js";
 import { entryTimeMs, isAfter } from "./ids.js";
 
+/**
+ * @typedef {object} Chat
+ * @property {string} id
+ * @property {string} title
+ * @property {string | null} model
+ * @property {number} updated_ms
+ * @property {Set<string>} answering ids of the answers that are being written
+ * @property {number | null} pinned_ms
+ * @property {number | null} archived_ms
+ * @property {number | null} deleted_ms
+ * @property {number} ended_ms when an answer ended last
+ * @property {number} read_ms until when it has been read
+ */
+
+/** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow as the server writes it */
+/** @typedef {[id: string, data: import("./fold.js").EventData]} Entry */
+
 const ANSWER_ENDS = new Set(["message.completed", "message.error"]);
-// The page says only that an answer runs, not which; its end is the next end that comes.
+// The page says only that an answer is being written, not which one: the next end counts as its end.
 const SOME_ANSWER = "?";
 // Frames of several chats read in one go come one after the other; a connection cut between them
 // would leave a gap. What is listed here may be told twice, so the watch resumes a little earlier.
 const OVERLAP_MS = 5_000;
 const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
-// What makes a chat worth asking for that is not in the list.
+// Events for which a chat that is not in the list is asked for.
 const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 const START_TITLE_CHARS = 60;
 
-/** The first words of a chat's first message, as the server shortens them (chat/sends.py). */
+/**
+ * The first words of a chat's first message, as the server shortens them (chat/sends.py).
+ * @param {string} content
+ */
 export function startTitle(content) {
   const line = content.trim().replace(/\s+/g, " ");
   const characters = Array.from(line);
@@ -27,23 +47,35 @@ export function startTitle(content) {
 }
 
 export class ChatList {
-  /** id -> {id, title, updated_ms, model, answering: Set of message ids, pinned_ms, archived_ms, deleted_ms, ended_ms, read_ms} */
-  chats = signal(new Map());
+  /** By id. */
+  chats = signal(/** @type {Map<string, Chat>} */ (new Map()));
   /** Those at hand, newest first. */
   sorted = computed(() => this.#view((chat) => !chat.deleted_ms && !chat.archived_ms, "updated_ms"));
-  archived = computed(() => this.#view((chat) => !chat.deleted_ms && chat.archived_ms, "updated_ms"));
-  deleted = computed(() => this.#view((chat) => chat.deleted_ms, "deleted_ms"));
+  archived = computed(() => this.#view((chat) => !chat.deleted_ms && Boolean(chat.archived_ms), "updated_ms"));
+  deleted = computed(() => this.#view((chat) => Boolean(chat.deleted_ms), "deleted_ms"));
   /** Where each view goes on: a place, null at its end, undefined before its first page. */
-  next = signal({ open: null, archived: undefined, deleted: undefined });
+  next = signal(/** @type {Record<string, string | null | undefined>} */ ({ open: null, archived: undefined, deleted: undefined }));
+  /** @type {string | null} */
   #cursor = null;
   #onUnknown;
 
+  /**
+   * @param {ChatRow[]} chats
+   * @param {string | null} cursor
+   * @param {string | null} next
+   * @param {(id: string) => void} onUnknown
+   */
   constructor(chats, cursor, next = null, onUnknown = () => {}) {
     this.#onUnknown = onUnknown;
     this.load(chats, cursor, next);
   }
 
-  /** The first page: what was known before and is not in it comes again with a later page. */
+  /**
+   * The first page: what was known before and is not in it comes again with a later page.
+   * @param {ChatRow[]} chats
+   * @param {string | null} cursor
+   * @param {string | null} [next]
+   */
   load(chats, cursor, next = null) {
     const known = this.chats.peek();
     this.chats.value = new Map(chats.map((chat) => [chat.id, listed(chat, known.get(chat.id))]));
@@ -51,28 +83,39 @@ export class ChatList {
     this.#cursor = cursor;
   }
 
-  /** A later page of a view. */
+  /**
+   * A later page of a view.
+   * @param {string} view
+   * @param {ChatRow[]} chats
+   * @param {string | null} next
+   */
   add(view, chats, next) {
     this.put(chats);
     this.next.value = { ...this.next.peek(), [view]: next };
   }
 
+  /** @param {ChatRow[]} chats */
   put(chats) {
     const all = new Map(this.chats.peek());
     for (const chat of chats) all.set(chat.id, listed(chat, all.get(chat.id)));
     this.chats.value = all;
   }
 
-  /** It was only here. */
+  /**
+   * Remove a chat that the server never had.
+   * @param {string} id
+   */
   drop(id) {
     const rest = new Map(this.chats.peek());
     if (rest.delete(id)) this.chats.value = rest;
   }
 
+  /** @param {string} id */
   get(id) {
     return this.chats.value.get(id) ?? null;
   }
 
+  /** @param {string} id */
   has(id) {
     return this.chats.peek().has(id);
   }
@@ -83,13 +126,17 @@ export class ChatList {
     return { chats, cursor: this.#cursor, chats_next: this.next.peek().open };
   }
 
-  /** Take in events; those about a message's text never come here or change nothing. */
+  /**
+   * Take in events; those about a message's text never come here or change nothing.
+   * @param {string} chatId
+   * @param {Entry[]} entries
+   */
   apply(chatId, entries) {
     const before = this.chats.peek().get(chatId) ?? null;
     let chat = before;
     for (const [id, data] of entries) chat = applyEvent(chat, chatId, id, data);
     if (!chat && entries.some(([, data]) => TELLING.has(data.type))) this.#onUnknown(chatId);
-    if (chat === before) return;
+    if (!chat || chat === before) return;
     this.chats.value = new Map(this.chats.peek()).set(chatId, chat);
   }
 
@@ -100,33 +147,57 @@ export class ChatList {
     return `${Math.max(0, Number(ms) - OVERLAP_MS)}-0`;
   }
 
-  /** The watch has been seen up to `cursor`. */
+  /**
+   * The watch has been seen up to `cursor`.
+   * @param {string} cursor
+   */
   advance(cursor) {
     if (isAfter(cursor, this.#cursor)) this.#cursor = cursor;
   }
 
-  /** Show a change before the log has confirmed it; gives a function that takes it back. */
+  /**
+   * Show a change before the log has confirmed it; gives a function that takes it back.
+   * @param {string} id
+   * @param {Partial<Chat>} change
+   */
   set(id, change) {
     const chat = this.chats.peek().get(id);
     if (!chat) return () => {};
-    const before = Object.fromEntries(Object.keys(change).map((name) => [name, chat[name]]));
+    const before = /** @type {Partial<Chat>} */ (Object.fromEntries(Object.keys(change).map((name) => [name, chat[/** @type {keyof Chat} */ (name)]])));
     this.chats.value = new Map(this.chats.peek()).set(id, { ...chat, ...change });
     return () => this.set(id, before);
   }
 
+  /**
+   * @param {(chat: Chat) => boolean} belongs
+   * @param {"updated_ms" | "deleted_ms"} order
+   */
   #view(belongs, order) {
-    return [...this.chats.value.values()].filter(belongs).sort((a, b) => b[order] - a[order]);
+    return [...this.chats.value.values()].filter(belongs).sort((a, b) => Number(b[order]) - Number(a[order]));
   }
 }
 
-/** An answer has ended since the owner last looked. */
+/**
+ * An answer has ended since the owner last looked.
+ * @param {Chat} chat
+ */
 export const isUnread = (chat) => chat.ended_ms > chat.read_ms;
 
+/**
+ * @param {ChatRow} chat
+ * @param {Chat | undefined} known
+ */
 function listed(chat, known) {
   const answering = chat.answering === undefined && known ? known.answering : new Set(chat.answering ? [SOME_ANSWER] : []);
   return { ...EMPTY_ROW, ...chat, answering };
 }
 
+/**
+ * @param {Chat | null} chat
+ * @param {string} chatId
+ * @param {string} id
+ * @param {import("./fold.js").EventData} data
+ */
 function applyEvent(chat, chatId, id, data) {
   const ms = entryTimeMs(id);
   if (data.type === "chat.created") {
@@ -146,24 +217,41 @@ function applyEvent(chat, chatId, id, data) {
       return chat.deleted_ms ? { ...chat, deleted_ms: null } : chat;
     case "chat.read":
       return data.until_ms > chat.read_ms ? { ...chat, read_ms: data.until_ms } : chat;
-    case "message.created": {
-      const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
-      return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, ms) };
-    }
-    case "message.started":
-    case "message.resumed":
-      return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
+    default:
+      return applyMessageEvent(chat, ms, data);
   }
+}
+
+/**
+ * @param {Chat} chat
+ * @param {number} ms
+ * @param {import("./fold.js").EventData} data
+ */
+function applyMessageEvent(chat, ms, data) {
+  if (data.type === "message.created") {
+    const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
+    return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, ms) };
+  }
+  if (data.type === "message.started" || data.type === "message.resumed")
+    return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
   if (!ANSWER_ENDS.has(data.type)) return chat;
   const answering = without(chat.answering, data.message);
-  // Cancelled while it waited: others are still written, and there is nothing to be read.
+  // It was cancelled while it waited: other answers are still written, and there is nothing to read.
   if (data.bill?.attempt === 0) return { ...chat, answering };
   answering.delete(SOME_ANSWER);
   return { ...chat, answering, ended_ms: Math.max(chat.ended_ms, ms) };
 }
 
+/**
+ * @param {Set<string>} set
+ * @param {string} id
+ */
 const with_ = (set, id) => new Set(set).add(id);
 
+/**
+ * @param {Set<string>} set
+ * @param {string} id
+ */
 function without(set, id) {
   const next = new Set(set);
   next.delete(id);

@@ -1,7 +1,8 @@
-// What day it is here, so that lists regroup at midnight, also on a page that slept through it.
+// The current day, so that lists regroup at midnight, also on a page that was asleep then.
 import { signal } from "../signals.js";
 
 const SLACK_MS = 500;
+/** @param {number} daysAhead */
 const midnight = (daysAhead) => {
   const day = new Date();
   return new Date(day.getFullYear(), day.getMonth(), day.getDate() + daysAhead).getTime();
@@ -11,7 +12,8 @@ const midnight = (daysAhead) => {
 export const today = signal(midnight(0));
 
 export function keepTime(page = document) {
-  let timer = null;
+  /** @type {number | undefined} */
+  let timer;
   const look = () => {
     clearTimeout(timer);
     today.value = midnight(0);

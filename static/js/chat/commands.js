@@ -1,4 +1,4 @@
-// Orders to the server other than a send: shown at once, and taken back when they fail for good.
+// Commands to the server other than a send: shown at once, and undone when they fail for good.
 import { repeatUntilAnswered } from "./api.js";
 
 const TRIES = 5;

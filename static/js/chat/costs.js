@@ -1,4 +1,4 @@
-// What the answers of a chat have cost, of all branches: what was written was paid for, shown or not.
+// The cost of all answers of a chat, in all branches: each was paid for, whether it is shown or not.
 
 // How the ids of models begin that are called with a key of one's own: the provider is paid, not we.
 const OWN = "my-";

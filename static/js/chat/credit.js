@@ -1,5 +1,5 @@
-// What the page knows of the person's credit: the balance as the server last said it, and whether
-// something was refused because of it.
+// The person's credit: the balance that the server sent last, and whether it refused something for
+// lack of credit.
 import { computed, signal } from "../signals.js";
 import { remember, remembered } from "./storage.js";
 

@@ -1,12 +1,22 @@
-// What must be said below an answer that has ended in order, and may not be whole all the same.
+// Notes below an answer that has ended normally but may be incomplete.
 import { text } from "./text.js";
 
-/** Sentences about how it ended and about what it held besides text; none for most. */
+/** @type {Record<string, string>} */
+const OMITTED = text.omitted;
+
+/**
+ * Sentences about how it ended and about what it held besides text; none for most.
+ * @param {import("./fold.js").Message} message
+ */
 export function endNotes(message) {
-  const notes = [endNote(message), ...(message.omitted ?? []).map((kind) => text.omitted[kind] ?? text.omitted.something)];
-  return [...new Set(notes.filter(Boolean))];
+  const notes = [endNote(message), ...(message.omitted ?? []).map((kind) => OMITTED[kind] ?? text.omitted.something)];
+  return [...new Set(notes.filter((note) => note !== null))];
 }
 
+/**
+ * @param {import("./fold.js").Message} message
+ * @returns {string | null}
+ */
 function endNote({ finish, text: answer }) {
   switch (finish) {
     case "length":

@@ -86,7 +86,7 @@ export class Finding {
 
   show(view) {
     this.view.value = view;
-    if (this.#list.next.peek()[view] === undefined) this.loadMore();
+    if (this.#list.next.peek()[view] === undefined) void this.loadMore();
   }
 
   async loadMore() {
@@ -122,7 +122,7 @@ export class Finding {
 
   /** Open a chat, at one message of it if given. */
   open(chat, message = null) {
-    if (!this.#list.has(chat)) this.fetch(chat);
+    if (!this.#list.has(chat)) void this.fetch(chat);
     this.#store.openChat(chat, message);
     if (message) this.target.value = { chat, message };
   }

@@ -1,13 +1,57 @@
 // The fold: events in, transcript out. Pure, and the same as chat/transcript.py; both are driven
 // by tests/vectors/fold/*.json. One more token costs the same at the end of a long answer as at
 // its start: the state is changed in place and the text of one message is appended to (engines
-// keep `a += b` as a rope). Who shows it asks what changed, which `foldEntry` returns.
+// keep `a += b` as a rope). `foldEntry` returns what changed, so that a view need not compare.
 import { isAfter } from "./ids.js";
+
+/** @typedef {Record<string, any> & {type: string}} EventData an event of the log, as docs/protocol.md describes it */
+
+/**
+ * @typedef {object} Message
+ * @property {string} id
+ * @property {"user" | "assistant"} role
+ * @property {string | null} parent
+ * @property {string} created an entry id, as `started` is
+ * @property {string | null} started
+ * @property {"queued" | "running" | "done" | "stopped" | "error"} status
+ * @property {string | null} model
+ * @property {string} text
+ * @property {string} reasoning
+ * @property {number} attempt
+ * @property {{at: string, reason: string, means: string, length: number}[]} seams
+ * @property {number} left_out messages that did not fit into the prompt
+ * @property {number | null} credit_limit_tokens
+ * @property {string | null} finish
+ * @property {Record<string, any> | null} usage
+ * @property {number | null} cost_micro_usd
+ * @property {number | null} duration_ms
+ * @property {number | null} reasoning_ms
+ * @property {number | null} length of `text`, in bytes of UTF-8
+ * @property {string | null} sha256 of `text`
+ * @property {{code: string, text: string, retryable: boolean} | null} error
+ * @property {string[] | null} omitted kinds of content besides text
+ */
+
+/**
+ * @typedef {object} Transcript
+ * @property {string} title
+ * @property {boolean} deleted
+ * @property {string} instructions
+ * @property {Record<string, Message>} messages
+ * @property {Record<string, string[]>} children the ids of the messages below each, ROOT for the first
+ * @property {Record<string, string>} chosen which child is shown, where that is not the newest
+ * @property {string} cursor the id of the last entry
+ */
+
+/** @typedef {{change: string, message: string | null}} Changed */
 
 export const ROOT = "";
 
-// "chat.pinned", "chat.archived" and "chat.read" are of the list of chats (chat_list.js): no fold here.
-/** What an event must bring; one that lacks a field is of a newer version and is skipped. */
+// "chat.pinned", "chat.archived" and "chat.read" concern the list of chats alone (chat_list.js).
+/**
+ * The fields that an event must have. An event without one comes from a newer version and is skipped.
+ * @type {Record<string, string[]>}
+ */
 const REQUIRED = {
   "chat.created": ["chat", "title", "model"],
   "chat.renamed": ["chat", "title", "by"],
@@ -24,12 +68,13 @@ const REQUIRED = {
   "branch.chosen": ["message"],
 };
 
-/** What changed, so that a view need not compare: the whole chat, its shape, a status, or text. */
+/** What an entry changed: the whole chat, its shape, a status, or text. */
 export const Change = Object.freeze({ CHAT: "chat", SHAPE: "shape", STATUS: "status", TEXT: "text" });
 
 // Ids come from outside: a null prototype keeps "__proto__" an ordinary key.
 const table = () => Object.create(null);
 
+/** @returns {Transcript} */
 export function emptyTranscript() {
   return { title: "", deleted: false, instructions: "", messages: table(), children: table(), chosen: table(), cursor: "0-0" };
 }
@@ -37,6 +82,10 @@ export function emptyTranscript() {
 /**
  * Fold one entry into `state`. An entry at or before the cursor, of an unknown type, or about a
  * message that is not there changes nothing and gives null; else {change, message}.
+ * @param {Transcript} state
+ * @param {string} id
+ * @param {EventData} data
+ * @returns {Changed | null}
  */
 export function foldEntry(state, id, data) {
   if (!isAfter(id, state.cursor)) return null;
@@ -66,6 +115,12 @@ export function foldEntry(state, id, data) {
   }
 }
 
+/**
+ * @param {Transcript} state
+ * @param {EventData} data
+ * @param {string} id
+ * @returns {Changed | null}
+ */
 function create(state, data, id) {
   const parent = data.parent ?? null;
   if (data.message in state.messages) return null;
@@ -96,11 +151,18 @@ function create(state, data, id) {
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
-  // What was just written is what is shown: a choice made earlier at this fork is over.
+  // The newest message is shown, so an earlier choice at this fork no longer counts.
   delete state.chosen[key];
   return { change: Change.SHAPE, message: data.message };
 }
 
+/**
+ * @param {Transcript} state
+ * @param {Message} message
+ * @param {EventData} data
+ * @param {string} id
+ * @returns {Changed}
+ */
 function changeMessage(state, message, data, id) {
   switch (data.type) {
     case "message.delta":
@@ -131,6 +193,10 @@ function changeMessage(state, message, data, id) {
   return { change: Change.STATUS, message: message.id };
 }
 
+/**
+ * @param {Message} message
+ * @param {EventData} data
+ */
 function begin(message, data) {
   message.status = "running";
   message.attempt = data.attempt;
@@ -140,6 +206,10 @@ function begin(message, data) {
   message.error = null;
 }
 
+/**
+ * @param {Message} message
+ * @param {EventData} data
+ */
 function complete(message, data) {
   replaceText(message, data.text, data.reasoning);
   message.status = data.finish === "stopped" ? "stopped" : "done";
@@ -155,6 +225,10 @@ function complete(message, data) {
   message.omitted = data.omitted ?? null;
 }
 
+/**
+ * @param {Message} message
+ * @param {EventData} data
+ */
 function fail(message, data) {
   replaceText(message, data.text_kept, data.reasoning);
   message.status = "error";
@@ -165,41 +239,66 @@ function fail(message, data) {
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
 }
 
-/** What was beyond so many bytes of UTF-8 was reasoning. */
+/**
+ * The first `length` bytes of `text`, in UTF-8.
+ * @param {string} text
+ * @param {number} length
+ */
 function firstBytes(text, length) {
   const bytes = new TextEncoder().encode(text).subarray(0, length);
-  // As Python does: what is left of a character that was cut is dropped.
+  // As in Python, the rest of a character that was cut is dropped.
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: true });
 }
 
-/** The chat's own index holds the whole text at an answer's end; it stands for all the pieces. */
+/**
+ * In the chat's own index the end of an answer has the whole text, which replaces the deltas.
+ * @param {Message} message
+ * @param {string | null | undefined} text
+ * @param {string | null | undefined} reasoning
+ */
 function replaceText(message, text, reasoning) {
   if (text === undefined || text === null) return;
   message.text = text;
   message.reasoning = reasoning ?? "";
 }
 
-/** The message shown among the children of `parent` (ROOT for the first), or null. */
+/**
+ * The message shown among the children of `parent` (ROOT for the first), or null.
+ * @param {Transcript} state
+ * @param {string} parent
+ * @returns {Message | null}
+ */
 export function shownChild(state, parent) {
   const siblings = state.children[parent];
-  return siblings ? state.messages[state.chosen[parent] ?? siblings.at(-1)] : null;
+  return siblings ? state.messages[state.chosen[parent] ?? siblings[siblings.length - 1]] : null;
 }
 
-/** The messages shown, first to last: at each fork the chosen child, else the newest. */
+/**
+ * The messages shown, first to last: at each fork the chosen child, else the newest.
+ * @param {Transcript} state
+ */
 export function shownPath(state) {
   const path = [];
   for (let next = shownChild(state, ROOT); next; next = shownChild(state, next.id)) path.push(next);
   return path;
 }
 
-/** The ids of all answers or edits at the place of `message`, oldest first, itself included. */
+/**
+ * The ids of all answers or edits at the place of `message`, oldest first, itself included.
+ * @param {Transcript} state
+ * @param {Message} message
+ */
 export function siblingsOf(state, message) {
   return state.children[message.parent ?? ROOT] ?? [];
 }
 
+/** @param {Message} message */
 export const isAnswering = (message) => message.status === "queued" || message.status === "running";
 
-/** The state as the shared test vectors write it. */
+/**
+ * The state as the shared test vectors write it.
+ * @param {Transcript} transcript
+ */
 export function transcriptToJson({ title, deleted, instructions, messages, children, chosen }) {
   return { title, deleted, instructions, messages, children, chosen };
 }

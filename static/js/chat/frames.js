@@ -1,11 +1,14 @@
-// Work that shows something runs at most once per animation frame, and leaves the page idle for
-// longer than it kept it busy: whatever the model sends, typing stays smooth.
+// Runs drawing at most once per animation frame, and leaves the page idle for longer than it was
+// busy, so that typing stays smooth whatever the model sends.
 
 const HIDDEN_MS = 250; // a hidden page gets no animation frames
 const IDLE_PER_BUSY = 3;
 const CHEAP_MS = 4;
 
-/** Run `task` once in the next frame, however often it is asked for before. */
+/**
+ * Returns a function that runs `task` in the next frame, once however often it is called before.
+ * @param {() => void} task
+ */
 export function oncePerFrame(task) {
   let isAsked = false;
   let notBeforeMs = 0;
@@ -38,6 +41,7 @@ export function drawn() {
   });
 }
 
+/** @param {() => void} run */
 function schedule(run) {
   if (document.visibilityState === "hidden") setTimeout(run, HIDDEN_MS);
   else requestAnimationFrame(run);

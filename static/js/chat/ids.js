@@ -12,7 +12,11 @@ export function uuid7(nowMs = Date.now()) {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
-/** Whether entry id `a` comes after `b`. Ids are `<ms>-<seq>`, compared as two numbers. */
+/**
+ * Whether entry id `a` comes after `b`. Ids are `<ms>-<seq>`, compared as two numbers.
+ * @param {string} a
+ * @param {string | null | undefined} b
+ */
 export function isAfter(a, b) {
   if (b === null || b === undefined) return true;
   const [aMs, aSeq = "0"] = a.split("-");
@@ -20,7 +24,10 @@ export function isAfter(a, b) {
   return Number(aMs) !== Number(bMs) ? Number(aMs) > Number(bMs) : Number(aSeq) > Number(bSeq);
 }
 
-/** The time of an entry, in ms since 1970. */
+/**
+ * The time of an entry, in ms since 1970.
+ * @param {string} id
+ */
 export function entryTimeMs(id) {
   return Number(id.split("-")[0]);
 }

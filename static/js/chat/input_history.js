@@ -5,12 +5,15 @@ export class InputHistory {
   #entries;
   #index = -1; // from the newest; -1: not looking back
 
-  /** @param entries () => texts, oldest first */
+  /** @param {() => string[]} entries texts, oldest first */
   constructor(entries) {
     this.#entries = entries;
   }
 
-  /** The text to show instead of `shown`, or null to leave it. */
+  /**
+   * The text to show instead of `shown`, or null to leave it.
+   * @param {string} shown
+   */
   up(shown) {
     const entries = this.#newestFirst();
     if (!this.#isAt(shown, entries)) {
@@ -22,6 +25,7 @@ export class InputHistory {
     return entries[this.#index];
   }
 
+  /** @param {string} shown */
   down(shown) {
     const entries = this.#newestFirst();
     if (!this.#isAt(shown, entries)) return null;
@@ -29,6 +33,10 @@ export class InputHistory {
     return this.#index < 0 ? "" : entries[this.#index];
   }
 
+  /**
+   * @param {string} shown
+   * @param {string[]} entries
+   */
   #isAt(shown, entries) {
     return this.#index >= 0 && entries[this.#index] === shown;
   }

@@ -9,7 +9,7 @@ import { Store } from "./store.js";
 import { text } from "./text.js";
 import { App } from "./ui/app.js";
 import { fetchPart } from "./ui/parts.js";
-import { within } from "./within.js";
+import { withTimeout } from "./within.js";
 
 const DRAWN_WITHIN_MS = 1_000;
 
@@ -19,7 +19,7 @@ const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
 // What the page shows already stays until it can be drawn in full, but not for long.
-if (config.glimpse?.length > 0) await within(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchPart)));
+if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchPart)));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

@@ -4,7 +4,10 @@
 const MICRO_PER_CENT = 10_000;
 const MICRO_PER_USD = 1_000_000;
 
-/** "$1.23"; below a dollar two digits that count ("$0.26", "$0.0012"), but always the cents. */
+/**
+ * "$1.23"; below a dollar two digits that count ("$0.26", "$0.0012"), but always the cents.
+ * @param {number} microUsd
+ */
 export function dollars(microUsd, { sign = false } = {}) {
   const amount = Math.abs(microUsd);
   const unit = amount >= MICRO_PER_USD ? MICRO_PER_CENT : 10 ** Math.max(0, String(amount).length - 2);
@@ -13,17 +16,25 @@ export function dollars(microUsd, { sign = false } = {}) {
   return mark(microUsd, sign) + write(rounded);
 }
 
-/** Whole cents, rounded down: a balance must not look like more than it is. */
+/**
+ * Whole cents, rounded down: a balance must not look like more than it is.
+ * @param {number} microUsd
+ */
 export function balanceDollars(microUsd) {
   const cents = Math.floor(microUsd / MICRO_PER_CENT);
   return mark(cents, false) + write(Math.abs(cents) * MICRO_PER_CENT);
 }
 
+/**
+ * @param {number} amount
+ * @param {boolean} sign
+ */
 function mark(amount, sign) {
   if (amount < 0) return "−";
   return sign && amount > 0 ? "+" : "";
 }
 
+/** @param {number} amount */
 function write(amount) {
   const whole = Math.floor(amount / MICRO_PER_USD);
   const digits = String(amount % MICRO_PER_USD).padStart(6, "0");

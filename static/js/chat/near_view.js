@@ -1,9 +1,9 @@
-// Tells when an element comes near what the reader sees, to draw it before it is seen. Not while the
-// browser's own search goes through the page: drawing anew what it has found would lose the place.
+// Tells when an element comes near the visible part of the page, so that it is drawn before the reader
+// sees it. Nothing is drawn during the browser's own search, because that would lose the place it has found.
 import { later } from "./slices.js";
 
 const MARGIN = "1200px 0px";
-// Faster than anybody reads: what passes is not drawn before the reader slows down.
+// Nobody reads at this speed, so elements that pass are drawn only when the reader slows down.
 const FAST_PX_A_MS = 4;
 const CALM_MS = 200;
 const BACK = ["focus", "pointerdown", "wheel", "touchstart", "keydown"];
@@ -11,7 +11,7 @@ const observers = new WeakMap(); // scroller -> IntersectionObserver
 const waiting = new WeakMap(); // element -> {callback, isNear, scroller}
 const moves = new WeakMap(); // scroller -> {top, atMs, isFast}
 const held = new Set(); // elements that came near meanwhile
-// Whoever types into the browser's search has left the page, and does nothing in it.
+// A reader who types into the browser's search has left the page: it gets no events.
 let isReaderAway = false;
 let isListening = false;
 let isPlaceKept = false;
@@ -29,7 +29,7 @@ export function whenNear(element, scroller, callback) {
   };
 }
 
-/** Call now what waits within `root`: all of it is about to be printed. */
+/** Call now all callbacks within `root`, because it is about to be printed. */
 export function allIsNear(root) {
   for (const element of root.querySelectorAll("*")) {
     const wait = waiting.get(element);
@@ -82,7 +82,7 @@ function isFlying(scroller) {
   return Boolean(last?.isFast) && performance.now() - last.atMs < CALM_MS;
 }
 
-/** Where what is in view is drawn anew, the message in the middle stays where it is. */
+/** Keep the message in the middle of the view where it is while `target` is drawn again. */
 function keepPlace(scroller, target) {
   const middle = isPlaceKept ? null : messageInMiddle(scroller);
   if (!middle || !target.contains(middle)) return;
@@ -90,11 +90,11 @@ function keepPlace(scroller, target) {
   const topOf = (element) => element.getBoundingClientRect().top;
   const before = topOf(middle);
   const { scrollTop } = scroller;
-  // The browser's own way would hold on to something that goes, and move the page once more.
+  // The browser's scroll anchoring would hold on to an element that is removed, and move the page again.
   scroller.style.overflowAnchor = "none";
   requestAnimationFrame(() => {
     const now = document.getElementById(middle.id);
-    // Whoever has scrolled meanwhile, a person or a link to a message, knows where to.
+    // If a person or a link to a message has scrolled meanwhile, that position is the wanted one.
     if (now && scroller.scrollTop === scrollTop) scroller.scrollTop += topOf(now) - before;
     requestAnimationFrame(() => {
       isPlaceKept = false;
@@ -132,7 +132,7 @@ function drawHeld() {
   }
 }
 
-/** What the search has found stays selected when it is closed. */
+/** The browser's search leaves its match selected when it is closed. */
 function hasSelection(element) {
   const selection = document.getSelection();
   return Boolean(selection && !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(element));

@@ -98,7 +98,7 @@ export class OpenChat {
     // What the page has brought along may be newer: it stays until the rest has come.
     if (this.#hasGlimpse(transcript)) this.#loaded();
     this.#redraw();
-    this.#audit();
+    void this.#audit();
     return true;
   }
 

@@ -55,7 +55,7 @@ export class OpenedChats {
     if (isNew) {
       open.begin();
     } else {
-      keeper.restore().finally(() => {
+      void keeper.restore().finally(() => {
         open.isReady.value = true;
         this.#onReady();
       });

@@ -1,5 +1,5 @@
-// All that this browser keeps of a person, as one: whose it is, what a page needs to come back
-// without the network, and the end of it.
+// Everything that this browser keeps of a person: whose it is, what a page needs to open without
+// the network, and how it is erased.
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
@@ -35,7 +35,7 @@ export class OwnStore {
   async begin(page) {
     if (!page.shell) {
       this.#owner = page.user?.id ?? VISITOR;
-      this.#database.claim(this.#owner);
+      void this.#database.claim(this.#owner);
       return page;
     }
     this.#owner = await this.#database.claim();
@@ -48,7 +48,7 @@ export class OwnStore {
   adopt(user) {
     if (this.#owner !== VISITOR) return false;
     this.#owner = user.id;
-    this.#database.adopt(user.id);
+    void this.#database.adopt(user.id);
     return true;
   }
 

@@ -8,23 +8,34 @@ const MOST_PASTES = 50;
 const OPENING = /(?:^|\n\n)(`{3,})pasted\n/g;
 const CLOSED = /\n\n|$/y;
 
+/** @param {string} text */
 export const lineCount = (text) => text.split("\n").length;
 
+/** @param {string} text */
 export function isLong(text) {
   return text.length > LONG_CHARS || lineCount(text) > LONG_LINES;
 }
 
-/** Without blank lines before it and blanks after it; the first line keeps its indentation. */
+/**
+ * Without blank lines before it and blanks after it; the first line keeps its indentation.
+ * @param {string} text
+ */
 export function trimmed(text) {
   return text.trimEnd().replace(/^(?:[^\S\n]*\n)+/, "");
 }
 
-/** The message as it is sent. */
+/**
+ * The message as it is sent.
+ * @param {{text: string, pastes: string[]}} written
+ */
 export function joined({ text, pastes }) {
   return [trimmed(text), ...pastes.map(fenced)].filter(Boolean).join("\n\n");
 }
 
-/** The message as it was written: the other way round. */
+/**
+ * The message as it was written: the other way round.
+ * @param {string} content
+ */
 export function taken(content) {
   const pastes = [];
   const between = [];
@@ -48,7 +59,12 @@ export function taken(content) {
   return { text: trimmed([...between, content.slice(end)].join("")), pastes };
 }
 
-/** Where from `from` on `closing` ends a block: a fence alone on its line, then a blank line or the end. */
+/**
+ * Where from `from` on `closing` ends a block: a fence alone on its line, then a blank line or the end.
+ * @param {string} content
+ * @param {string} closing
+ * @param {number} from
+ */
 function closingAt(content, closing, from) {
   for (let at = content.indexOf(closing, from); at >= 0; at = content.indexOf(closing, at + 1)) {
     CLOSED.lastIndex = at + closing.length;
@@ -57,7 +73,10 @@ function closingAt(content, closing, from) {
   return -1;
 }
 
-/** The fence is longer than any run of backticks inside, so that nothing inside can end it. */
+/**
+ * The fence is longer than any run of backticks inside, so that nothing inside can end it.
+ * @param {string} paste
+ */
 function fenced(paste) {
   const runs = paste.match(/`+/g) ?? [];
   const fence = "`".repeat(runs.reduce((longest, run) => Math.max(longest, run.length + 1), 3));

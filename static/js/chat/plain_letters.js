@@ -1,10 +1,12 @@
 // One spelling for what is typed in many, as search has it (chat/search_letters.py): without case,
 // accents and width. `starts` tells where each letter stands in the text; its last is the text's end.
 
+/** @type {Record<string, string>} */
 const LETTERS = { ø: "o", đ: "d", ð: "d", ħ: "h", ı: "i", ł: "l", ŋ: "n", ŧ: "t", ĸ: "k", þ: "th", æ: "ae", œ: "oe", ə: "e", ß: "ss" };
 const CLUSTER = /\P{M}[\p{M}\u1160-\u11ff\uff9e\uff9f]*|\p{M}+/gu;
 const ACCENTS = /[\u0300-\u036f]+/g;
 
+/** @param {string} text */
 export function folded(text) {
   let letters = "";
   const starts = [];
@@ -16,21 +18,33 @@ export function folded(text) {
   return { letters, starts: [...starts, text.length] };
 }
 
+/** @param {string} cluster */
 function foldedCluster(cluster) {
-  if (/^[\x00-\x7f]$/.test(cluster)) return cluster.toLowerCase();
+  if (/^\p{ASCII}$/u.test(cluster)) return cluster.toLowerCase();
   const decomposed = cluster.toLowerCase().normalize("NFKD").replace(ACCENTS, "").normalize("NFC");
   return [...decomposed].map((letter) => LETTERS[letter] ?? letter).join("");
 }
 
-/** The words of a query, to be looked for by `hasAll` and `marked`. */
+/**
+ * The words of a query, to be looked for by `hasAll` and `marked`.
+ * @param {string} query
+ */
 export const wordsOf = (query) => folded(query).letters.split(/\s+/).filter(Boolean);
 
+/**
+ * @param {string} text
+ * @param {string[]} words
+ */
 export function hasAll(text, words) {
   const { letters } = folded(text);
   return words.every((word) => letters.includes(word));
 }
 
-/** A label in parts, [text, whether it matched]: the first place of each word. */
+/**
+ * A label in parts, [text, whether it matched]: the first place of each word.
+ * @param {string} label
+ * @param {string[]} words
+ */
 export function marked(label, words) {
   const { letters, starts } = folded(label);
   const places = words
@@ -48,7 +62,11 @@ export function marked(label, words) {
   return [...parts, [label.slice(from), false]].filter(([part]) => part);
 }
 
-/** A letter that was made of the same one as the letter before belongs to it: ß is "ss". */
+/**
+ * A letter that was made of the same one as the letter before belongs to it: ß is "ss".
+ * @param {number[]} starts
+ * @param {number} at
+ */
 function endOf(starts, at) {
   while (at < starts.length - 1 && starts[at] === starts[at - 1]) at++;
   return starts[at];

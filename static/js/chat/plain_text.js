@@ -2,6 +2,7 @@
 // own search finds it), and what is read out. Rough but quick, also on what somebody makes up: no
 // rule goes back over more than a bounded part of a line. Pure. (The server: chat/plain_text.py.)
 
+/** @type {[RegExp, string][]} */
 const RULES = [
   [/^ {0,3}(?:`{3,}|~{3,})[^\n]*$/gm, ""],
   [/^ {0,3}\|?(?: *:?-{2,}:? *\|)+(?: *:?-{2,}:? *)?$/gm, ""],
@@ -20,6 +21,7 @@ const RULES = [
 // A message is read in one go: of a longer one the marks stay.
 const LONGEST_CHARS = 50_000;
 
+/** @param {string} markdown */
 export function plainText(markdown) {
   if (markdown.length > LONGEST_CHARS) return markdown;
   return RULES.reduce((text, [pattern, put]) => text.replace(pattern, put), markdown);
@@ -27,7 +29,10 @@ export function plainText(markdown) {
 
 const PIECE_CHARS = 4_000;
 
-/** `text` in pieces that are laid out in a moment each; they end with a line, if one ends there. */
+/**
+ * `text` in pieces that are laid out in a moment each; they end with a line, if one ends there.
+ * @param {string} text
+ */
 export function piecesOf(text) {
   const pieces = [];
   for (let at = 0; at < text.length; ) {
@@ -41,7 +46,10 @@ export function piecesOf(text) {
   return pieces;
 }
 
-/** About how many pixels high a message will be, before it was ever drawn. */
+/**
+ * About how many pixels high a message will be, before it was ever drawn.
+ * @param {string} markdown
+ */
 export function roughHeight(markdown, charsPerLine = 85) {
   let lines = 0;
   for (const line of markdown.split("\n")) lines += Math.max(line ? 1 : 0.4, Math.ceil(line.length / charsPerLine));

@@ -1,6 +1,6 @@
 // Where the reader was in each entry of this tab's history, so that Back, Forward and a reload lead
 // there again: by a message and how it stood, which a wider page or a longer chat does not change.
-// It is kept for the tab alone. Whoever was at the end is not in here, and follows the end.
+// It is kept for the tab alone. A reader who was at the end has no place here and follows the end.
 import { signal } from "../signals.js";
 import { uuid7 } from "./ids.js";
 

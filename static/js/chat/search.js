@@ -1,21 +1,31 @@
-// One search at a time: asked a moment after typing stopped, the one before called off.
+// One search at a time: it starts a moment after typing stops and cancels the one before.
 import { signal } from "../signals.js";
+
+/**
+ * @typedef {object} SearchState
+ * @property {string} query
+ * @property {"idle" | "searching" | "done" | "failed"} status
+ * @property {object[]} results
+ * @property {string} message
+ */
 
 const AFTER_MS = 160;
 const MIN_CHARS = 2;
 
 export class Search {
-  /** {query, status: "idle" | "searching" | "done" | "failed", results, message} */
-  state = signal({ query: "", status: "idle", results: [], message: "" });
+  state = signal(/** @type {SearchState} */ ({ query: "", status: "idle", results: [], message: "" }));
   #ask;
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
+  /** @type {AbortController | null} */
   #calling = null;
 
-  /** @param ask async (query, AbortSignal) => {results} */
+  /** @param {(query: string, signal: AbortSignal) => Promise<{results: object[]}>} ask */
   constructor(ask) {
     this.#ask = ask;
   }
 
+  /** @param {string} query */
   look(query) {
     clearTimeout(this.#timer);
     this.#calling?.abort();
@@ -24,11 +34,12 @@ export class Search {
       this.state.value = { query: wanted, status: "idle", results: [], message: "" };
       return;
     }
-    // What was found before stays on screen until the answer is there.
+    // The last results stay on screen until the new ones are there.
     this.state.value = { ...this.state.peek(), query: wanted, status: "searching" };
     this.#timer = setTimeout(() => this.#call(query), AFTER_MS);
   }
 
+  /** @param {string} query */
   async #call(query) {
     const wanted = query.trim();
     const calling = (this.#calling = new AbortController());
@@ -38,10 +49,13 @@ export class Search {
       this.state.value = { query: wanted, status: "done", results, message: "" };
     } catch (error) {
       if (calling.signal.aborted) return;
-      this.state.value = { query: wanted, status: "failed", results: [], message: error.message };
+      this.state.value = { query: wanted, status: "failed", results: [], message: error instanceof Error ? error.message : String(error) };
     }
   }
 }
 
-/** A single letter finds everything; a single character of Chinese is a word. */
+/**
+ * A single letter finds everything; a single character of Chinese is a word.
+ * @param {string} query
+ */
 const isWorthAsking = (query) => query.length >= MIN_CHARS || /[\u3040-\u9fff]/.test(query);

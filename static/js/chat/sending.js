@@ -82,13 +82,13 @@ export class Sending {
   }
 
   async #putDraft(body, options) {
-    // Of a visitor the server knows nothing, and a chat that is only here is not there.
+    // The server keeps no drafts for visitors, and does not know a chat that was only begun here.
     const person = this.#store.user.peek()?.id;
     if (!person || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
     return api.saveDraft({ ...body, person }, options);
   }
 
-  /** The text goes back to who has just written it; else it stays in its place, with the reason. */
+  /** Put the text back into the composer if it was just written there; else keep the message, with the reason. */
   #refused(item, error, isAlone) {
     const isHere = this.#store.chatId.peek() === item.chat;
     // It stays in its place, which says why and leads on.

@@ -3,15 +3,21 @@
 import { isComposing } from "./input_method.js";
 
 const IS_APPLE = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
+/** @type {Record<string, string>} */
 const NAMES = { ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Backspace: IS_APPLE ? "⌫" : "Backspace" };
 const MODIFIERS = IS_APPLE ? { mod: "⌘", shift: "⇧", alt: "⌥" } : { mod: "Ctrl", shift: "Shift", alt: "Alt" };
 
+/** @param {string} keys */
 function parse(keys) {
   const parts = keys.split("+");
-  return { key: parts.at(-1), mod: parts.includes("mod"), shift: parts.includes("shift"), alt: parts.includes("alt") };
+  return { key: parts.at(-1) ?? "", mod: parts.includes("mod"), shift: parts.includes("shift"), alt: parts.includes("alt") };
 }
 
-/** Whether a key press is this combination. A character ("?") is taken as it was typed. */
+/**
+ * Whether a key press is this combination. A character ("?") is taken as it was typed.
+ * @param {KeyboardEvent} event
+ * @param {string} keys
+ */
 export function isPressed(event, keys, isApple = IS_APPLE) {
   const { key, mod, shift, alt } = parse(keys);
   const hasMod = isApple ? event.metaKey && !event.ctrlKey : event.ctrlKey && !event.metaKey;
@@ -23,25 +29,37 @@ export function isPressed(event, keys, isApple = IS_APPLE) {
   return event.key.toLowerCase() === key.toLowerCase() || event.code === `Key${key.toUpperCase()}`;
 }
 
-/** A single character, which typing also makes: WCAG wants that these can be turned off. */
+/**
+ * A single character, which typing also makes: WCAG wants that these can be turned off.
+ * @param {string} keys
+ */
 export const isCharacter = (keys) => keys.length === 1;
 
-/** The names on the keys, for <kbd>. */
+/**
+ * The names on the keys, for <kbd>.
+ * @param {string} keys
+ */
 export function keyNames(keys) {
   const { key, mod, shift, alt } = parse(keys);
   const held = [mod && MODIFIERS.mod, alt && MODIFIERS.alt, shift && MODIFIERS.shift].filter(Boolean);
   return [...held, NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key)];
 }
 
-/** As aria-keyshortcuts wants it. */
+/**
+ * As aria-keyshortcuts wants it.
+ * @param {string} keys
+ */
 export function ariaKeys(keys) {
   const { key, mod, shift, alt } = parse(keys);
   return [mod && (IS_APPLE ? "Meta" : "Control"), alt && "Alt", shift && "Shift", key].filter(Boolean).join("+");
 }
 
-/** Whether what is pressed is somebody's text. */
+/**
+ * Whether what is pressed is somebody's text.
+ * @param {KeyboardEvent} event
+ */
 export function isTyping(event) {
   if (isComposing(event)) return true;
-  const target = event.composedPath?.()[0] ?? event.target;
+  const target = /** @type {Element | null} */ (event.composedPath?.()[0] ?? event.target);
   return Boolean(target?.closest?.("input, textarea, select, [contenteditable]:not([contenteditable='false'])"));
 }

@@ -1,10 +1,14 @@
-// Work that can wait, done in short slices between which the page can draw and be used.
+// Runs tasks that can wait in slices of a few milliseconds, so that the page can draw and react in between.
 
 const SLICE_MS = 8;
+/** @type {(() => unknown)[]} */
 const queue = [];
 let isScheduled = false;
 
-/** Run `task` soon; while it returns true there is more of it, and it is run again. */
+/**
+ * Run `task` soon, and again for as long as it returns true.
+ * @param {() => unknown} task
+ */
 export function later(task) {
   queue.push(task);
   schedule();
@@ -16,7 +20,7 @@ function schedule() {
   setTimeout(run);
 }
 
-/** Do now whatever there is, however long it takes: the page is about to be printed. */
+/** Run all queued tasks now, however long that takes, because the page is about to be printed. */
 export function finishNow() {
   work(Infinity);
 }
@@ -27,6 +31,7 @@ function run() {
   if (queue.length > 0) schedule();
 }
 
+/** @param {number} untilMs */
 function work(untilMs) {
   while (queue.length > 0 && performance.now() < untilMs) {
     const task = queue[0];

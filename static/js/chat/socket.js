@@ -122,7 +122,7 @@ export class Connection {
     const isFirst = this.#since === null;
     this.state.value = isFirst ? { kind: "connecting" } : { kind: "offline", since: this.#since, nextTryAt: Date.now() };
     this.#choice.begin();
-    if (this.#choice.isHttp) this.#connectOverHttp();
+    if (this.#choice.isHttp) void this.#connectOverHttp();
     else this.#use(new this.#WebSocket(this.#url));
     this.#awaitAnswer();
   }

@@ -1,5 +1,5 @@
-// What a screen reader is told of an answer while it is written: whole sentences, once each; code,
-// tables and formulas only by name. Pure.
+// Text for a screen reader while an answer is written: whole sentences, once each; code, tables and
+// formulas only by name. Pure.
 import { environmentAt } from "./markdown/math_environments.js";
 import { isProse } from "./markdown/prose.js";
 import { plainText } from "./plain_text.js";
@@ -7,18 +7,26 @@ import { text } from "./text.js";
 
 const SENTENCE = /[^]*?(?:[.!?…:。！？]["')\]»”*_]*(?=\s)|\n)/y;
 const MAY_BE_BLOCK = /^\s*(?:[`~|$]|\\\[|\\begin\{)/;
+/** @type {Record<string, string>} */
 const CLOSING = { $$: "$$", "\\[": "\\]" };
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 
 export class Speech {
   #offset = 0;
+  /** @type {string | null} */
   #fence = null;
   #isInTable = false;
-  #math = null; // the mark that closes the formula
+  /** @type {string | null} the mark that closes the formula */
+  #math = null;
   #isPastBlank = false; // in it
 
-  /** The sentences of `source` that are whole and were not given before; all that is left if `isDone`. */
+  /**
+   * The sentences of `source` that are whole and were not given before; all that is left if `isDone`.
+   * @param {string} source
+   * @param {boolean} isDone
+   */
   take(source, isDone) {
+    /** @type {string[]} */
     const sentences = [];
     while (this.#offset < source.length) {
       SENTENCE.lastIndex = this.#offset;
@@ -38,6 +46,7 @@ export class Speech {
     return sentences;
   }
 
+  /** @param {string} source */
   #line(source) {
     const end = source.indexOf("\n", this.#offset) + 1;
     const piece = source.slice(this.#offset, end);
@@ -45,11 +54,19 @@ export class Speech {
     return { piece, isLineStart: true };
   }
 
+  /**
+   * @param {string[]} sentences
+   * @param {{piece: string, isLineStart: boolean}} next
+   */
   #say(sentences, { piece, isLineStart }) {
     const words = this.#wordsOf(piece, isLineStart);
     if (words && /[\p{L}\p{N}]/u.test(words)) sentences.push(words);
   }
 
+  /**
+   * @param {string} piece
+   * @param {boolean} isLineStart
+   */
   #wordsOf(piece, isLineStart) {
     if (isLineStart) {
       const fence = FENCE.exec(piece)?.[1];
@@ -72,7 +89,11 @@ export class Speech {
     return plainText(piece).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
   }
 
-  /** What is said of a formula that `piece` belongs to; null if there is none. */
+  /**
+   * What is said of a formula that `piece` belongs to; null if there is none.
+   * @param {string} piece
+   * @param {boolean} isLineStart
+   */
   #formula(piece, isLineStart) {
     const line = piece.trim();
     if (this.#math) {

@@ -1,8 +1,9 @@
-// Small things this browser remembers. Storage may be full, or forbidden: then nothing is kept
-// and nothing breaks. What somebody writes or reads is not among them: drafts.js, local/.
+// Small settings of this browser. Storage may be full or forbidden; then nothing is kept and nothing
+// breaks. Texts that a person writes or reads are kept elsewhere: drafts.js, local/.
 
 const PREFIX = "holdfast:";
 
+/** @param {string} key */
 export function remembered(key) {
   try {
     return localStorage.getItem(PREFIX + key);
@@ -11,6 +12,10 @@ export function remembered(key) {
   }
 }
 
+/**
+ * @param {string} key
+ * @param {string | null | undefined} value
+ */
 export function remember(key, value) {
   try {
     if (value) localStorage.setItem(PREFIX + key, value);

@@ -17,6 +17,7 @@ import { preferences, takePreferences } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./sending.js";
 import { Connection } from "./socket.js";
+import { text } from "./text.js";
 import { Toasts } from "./toasts.js";
 
 // Ends of a connection after which nothing of the person may stay in this browser.
@@ -53,7 +54,7 @@ export class Store {
     this.commands = new Commands(this.#wake, (error) => this.complain(error));
     this.user = signal(config.user);
     takePreferences(config.settings);
-    this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => this.finding.fetch(id));
+    this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => void this.finding.fetch(id));
     this.finding = new Finding(this);
     this.chatId.value = config.chat ?? chatInAddress();
     this.places.enter(this.chatId.peek());
@@ -73,7 +74,7 @@ export class Store {
       },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
-      // What is shown here is not theirs.
+      // This page shows another person's chats.
       onSomebodyElse: () => location.reload(),
       person: () => this.user.peek()?.id,
       watchFrom: () => this.list.resumeFrom,
@@ -91,7 +92,7 @@ export class Store {
     return this.#choice.models;
   }
 
-  /** A model that takes no credit, for who has chosen another: first one that costs nothing at all. */
+  /** A model that takes no credit, if the chosen one does: preferably one that costs nothing at all. */
   get freeModel() {
     const free = this.models.value.filter((model) => model.free);
     return this.#choice.shown.value?.free ? undefined : free.find((model) => !model.own_key) ?? free[0];
@@ -108,7 +109,7 @@ export class Store {
     this.drafts.erase(this.#own.owner);
     if (!this.#config.isShell) this.drafts.load(this.#config.drafts ?? [], this.#config.drafts_more);
     if (this.user.peek()) this.connection.start();
-    this.outbox.start().then(() => this.connection.follow());
+    void this.outbox.start().then(() => this.connection.follow());
     this.#own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
@@ -117,7 +118,7 @@ export class Store {
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     keepTime();
-    if (this.models.peek().length === 0 || this.#config.models_more) this.#choice.load();
+    if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
   }
 
   /** Erase what this browser keeps of the person: they sign out, or were shut out. */
@@ -132,7 +133,7 @@ export class Store {
   wakeUp() {
     this.#wake.dispatchEvent(new Event("wake"));
     this.outbox.sendNow();
-    this.drafts.flush();
+    void this.drafts.flush();
   }
 
   // Actions: where one is
@@ -148,7 +149,7 @@ export class Store {
 
   pickModel(id) {
     this.#choice.pick(id);
-    // Where it costs nothing, what was refused can be sent.
+    // With a model that costs nothing, a message that was refused for lack of credit can be sent.
     if (this.#choice.shown.peek()?.free) this.credit.refused.value = null;
   }
 
@@ -194,7 +195,7 @@ export class Store {
     open?.begin();
   }
 
-  /** It was taken back before it was sent. */
+  /** The message that began the chat was taken back before it was sent. */
   dropBegun(chat) {
     this.list.drop(chat);
     if (this.chatId.peek() === chat) this.openChat(null);
@@ -236,13 +237,13 @@ export class Store {
   #welcomed({ user, settings, balance }) {
     this.#became({ user: user ?? this.user.peek(), settings });
     if (balance !== undefined) this.credit.set(balance);
-    if (this.#config.isShell) this.#choice.load();
+    if (this.#config.isShell) void this.#choice.load();
     this.wakeUp();
-    if (this.#wasWelcomed || this.#config.isShell) this.drafts.missedSome(this.chatId.peek());
+    if (this.#wasWelcomed || this.#config.isShell) void this.drafts.missedSome(this.chatId.peek());
     this.#wasWelcomed = true;
   }
 
-  /** Who one is or what one has set, as it is now. */
+  /** Take the person and their settings as the server has them now. */
   #became({ user, settings }) {
     if (user && this.#own.adopt(user)) this.drafts.rename(VISITOR, user.id);
     batch(() => {
@@ -287,7 +288,7 @@ export class Store {
 
   #show(id) {
     this.chatId.value = id;
-    this.drafts.open(id);
+    void this.drafts.open(id);
     this.connection.follow();
   }
 
@@ -312,8 +313,8 @@ export class Store {
 
   #putAway() {
     this.places.leave(this.chatId.peek());
-    this.drafts.flush({ keepalive: true });
-    this.#opened.saveNow();
+    void this.drafts.flush({ keepalive: true });
+    void this.#opened.saveNow();
     this.#own.keepPageNow();
   }
 

@@ -3,7 +3,7 @@
 // in the order of the English; one that depends on a number has the forms of English plurals.
 import { spoken } from "./format.js";
 
-const said = spoken("chat", {
+const sentences = spoken("chat", {
   product: "Holdfast",
   newChat: "New chat",
   chats: "Chats",
@@ -282,15 +282,36 @@ const said = spoken("chat", {
   refused: "The server refused this ({status}).",
 });
 
+// Looked up by words that come from the server.
+/** @type {Record<string, string>} */
+const CREDIT_NOTICES = sentences.creditNotice;
+/** @type {Record<string, string>} */
+const SEAM_REASONS = sentences.seamReasons;
+/** @type {Record<string, string>} */
+const SEAM_MEANS = sentences.seamMeans;
+
 /** Those that depend on more than what goes into their places. */
 export const text = {
-  ...said,
-  codeIn: (language) => (language ? said.codeIn(language) : said.codeAlone),
-  image: (description) => (description ? said.image(description) : said.imageAlone),
-  nextTryIn: (seconds) => (seconds > 0 ? said.nextTryIn(seconds) : said.tryingNow),
-  contextTokens: (count) => said.contextTokens(Math.round(count / 1000)),
-  creditNotice: (kind, isGuest) => said.creditNotice[isGuest ? `${kind}OfGuest` : kind],
-  answersAndTokens: (answers, tokens) => said.answersAndTokens(said.answers(answers), said.tokens(tokens)),
+  ...sentences,
+  /** @param {string | null | undefined} language */
+  codeIn: (language) => (language ? sentences.codeIn(language) : sentences.codeAlone),
+  /** @param {string | null | undefined} description */
+  image: (description) => (description ? sentences.image(description) : sentences.imageAlone),
+  /** @param {number} seconds */
+  nextTryIn: (seconds) => (seconds > 0 ? sentences.nextTryIn(seconds) : sentences.tryingNow),
+  /** @param {number} count */
+  contextTokens: (count) => sentences.contextTokens(Math.round(count / 1000)),
+  /**
+   * @param {string} kind
+   * @param {boolean} isGuest
+   */
+  creditNotice: (kind, isGuest) => CREDIT_NOTICES[isGuest ? `${kind}OfGuest` : kind],
+  /**
+   * @param {number} answers
+   * @param {number} tokens
+   */
+  answersAndTokens: (answers, tokens) => sentences.answersAndTokens(sentences.answers(answers), sentences.tokens(tokens)),
+  /** @param {{reason: string, means: string, length: number, time: string}} seam */
   seamDetail: ({ reason, means, length, time }) =>
-    said.seamDetail(time, said.seamReasons[reason] ?? said.seamReasons.unknown, said.seamMeans[means] ?? "", length ? said.seamKept(length) : ""),
+    sentences.seamDetail(time, SEAM_REASONS[reason] ?? sentences.seamReasons.unknown, SEAM_MEANS[means] ?? "", length ? sentences.seamKept(length) : ""),
 };

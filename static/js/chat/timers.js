@@ -1,12 +1,18 @@
-// What a connection is reminded of: its timers by name, and to say how much it has taken in.
+// The timers of a connection, by name, and the acknowledgements of what it has received.
 
 const ACK_EVERY_CHARS = 32_768;
 const ACK_WITHIN_MS = 1_000;
 
-/** Setting one again takes the place of what it was set to. */
+/** Timers by name; setting one again replaces it. */
 export class Timers {
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
   #running = new Map();
 
+  /**
+   * @param {string} name
+   * @param {number} ms
+   * @param {() => void} action
+   */
   after(name, ms, action) {
     this.clear(name);
     this.#running.set(name, setTimeout(() => {
@@ -15,10 +21,12 @@ export class Timers {
     }, ms));
   }
 
+  /** @param {string} name */
   has(name) {
     return this.#running.has(name);
   }
 
+  /** @param {string} name */
   clear(name) {
     clearTimeout(this.#running.get(name));
     this.#running.delete(name);
@@ -29,14 +37,14 @@ export class Timers {
   }
 }
 
-/** The server counts what a reader has taken in, and drops one that lags far behind. */
+/** Tells the server how much this page has received: it drops readers that lag far behind. */
 export class Acks {
   #send;
   #timers = new Timers();
   #received = 0;
   #acked = 0;
 
-  /** @param send (bytes) => tells the server how much was taken in, in all */
+  /** @param {(chars: number) => void} send tells the server how much was received in all */
   constructor(send) {
     this.#send = send;
   }
@@ -50,6 +58,7 @@ export class Acks {
     this.#timers.clearAll();
   }
 
+  /** @param {number} chars */
   take(chars) {
     this.#received += chars;
     if (this.#received - this.#acked >= ACK_EVERY_CHARS) this.#tell();

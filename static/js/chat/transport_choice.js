@@ -1,4 +1,4 @@
-// Whether to connect by WebSocket or over HTTP, from how the tries so far have ended.
+// Chooses between WebSocket and HTTP from how earlier connections have ended.
 
 const FAILURES_BEFORE_HTTP = 2;
 // A socket that ends so soon is of no use, however often it can be opened.
@@ -18,7 +18,7 @@ export class TransportChoice {
   #isProven = false; // what was asked for has come
   #probeMs = PROBE_MS.first;
 
-  /** @param hasHttp whether there is this other way */
+  /** @param {boolean} hasHttp whether there is this other way */
   constructor(hasHttp) {
     this.#hasHttp = hasHttp;
   }
@@ -67,7 +67,7 @@ export class TransportChoice {
     this.#failed(this.#isProven ? 1 : FAILURES_BEFORE_HTTP);
   }
 
-  /** @param isByNetwork whether the server did not say why */
+  /** @param {boolean} isByNetwork whether the server did not say why */
   closed(isByNetwork) {
     this.#failed(isByNetwork && (!this.#isProven || this.#isYoung) ? 1 : 0);
   }
@@ -85,6 +85,7 @@ export class TransportChoice {
     return inMs;
   }
 
+  /** @param {number} weight */
   #failed(weight) {
     if (!this.isHttp) this.#failures += weight;
     this.#hasHttpFailed = this.isHttp && !this.#isProven;

@@ -1,6 +1,12 @@
-// An end to waiting.
+// A promise with a time limit.
 
-/** What `promise` gives, or null when that takes longer. */
-export function within(ms, promise) {
+/**
+ * Resolves as `promise` does, or to null if that takes longer than `ms`.
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} promise
+ * @returns {Promise<T | null>}
+ */
+export function withTimeout(ms, promise) {
   return Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve(null), ms))]);
 }

@@ -24,7 +24,7 @@ export class PicturePanel {
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#removal.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#order(() => api.removePicture(this.#fields.owner));
+      void this.#order(() => api.removePicture(this.#fields.owner));
     });
   }
 

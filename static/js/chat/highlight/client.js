@@ -24,7 +24,7 @@ export function highlighted(code, language) {
   if (!name || code.length > LONGEST_CODE_CHARS || isSlow(code, name)) return Promise.resolve(null);
   return new Promise((done) => {
     waiting.push({ id: nextId++, code, language: name, done, limit: null });
-    serveNext();
+    void serveNext();
   });
 }
 
@@ -55,7 +55,7 @@ function finish(request, runs) {
   request.limit?.stop();
   current = null;
   request.done(runs);
-  serveNext();
+  void serveNext();
 }
 
 function heard({ id, hasBegun, runs }) {

@@ -1,5 +1,6 @@
 // How languages are called by people: a fence says "py", a head says "Python". Pure.
 
+/** @type {Record<string, string>} */
 const NAMES = {
   actionscript: "ActionScript", ada: "Ada", apache: "Apache", applescript: "AppleScript", asm: "Assembly",
   assembly: "Assembly", astro: "Astro", awk: "AWK", bash: "Bash", bat: "Batch", batch: "Batch", bibtex: "BibTeX",
@@ -34,7 +35,10 @@ const NAMES = {
 };
 const PLAIN = new Set(["plain", "plaintext", "text", "txt"]);
 
-/** What is shown for `language`, as a fence has it: its name if it is known, else what was written. "" is no language. */
+/**
+ * What is shown for `language`, as a fence has it: its name if it is known, else what was written. "" is no language.
+ * @param {string} language
+ */
 export function nameOf(language) {
   const name = language.toLowerCase();
   if (PLAIN.has(name)) return "";

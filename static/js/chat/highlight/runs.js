@@ -2,33 +2,50 @@
 // markup ever passes from the code to the page. Pure.
 
 const MARKUP = /<span class="([^"]*)">|<\/span>|&(?:amp|lt|gt|quot|#x27);|[^<&]+|[<&]/g;
+/** @typedef {[name: string, text: string]} Run */
+
+/** @type {Record<string, string>} */
 const CHARACTERS = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'" };
 const CLASS = /^[\w -]{1,80}$/;
 
-/** [[class or "", text], …] of highlight.js's markup. */
+/**
+ * [[class or "", text], …] of highlight.js's markup.
+ * @param {string} markup
+ */
 export function runsOf(markup) {
+  /** @type {Run[]} */
   const runs = [];
   const open = [""];
   for (const [part, name] of markup.matchAll(MARKUP)) {
-    if (name !== undefined) open.push(CLASS.test(name) ? name : open.at(-1));
+    if (name !== undefined) open.push(CLASS.test(name) ? name : open.at(-1) ?? "");
     else if (part === "</span>") open.pop();
     else add(runs, open.at(-1) ?? "", CHARACTERS[part] ?? part);
   }
   return runs;
 }
 
+/**
+ * @param {Run[]} runs
+ * @param {string} name
+ * @param {string} text
+ */
 function add(runs, name, text) {
   const last = runs.at(-1);
   if (last && last[0] === name) last[1] += text;
   else runs.push([name, text]);
 }
 
-/** Cut runs where the pieces of `lengths` characters end: one list of runs for each. */
+/**
+ * Cut runs where the pieces of `lengths` characters end: one list of runs for each.
+ * @param {Run[]} runs
+ * @param {number[]} lengths
+ */
 export function splitRuns(runs, lengths) {
   const lists = [];
   let index = 0;
   let used = 0;
   for (const length of lengths) {
+    /** @type {Run[]} */
     const list = [];
     for (let left = length; left > 0 && index < runs.length; ) {
       const [name, text] = runs[index];

@@ -6,7 +6,11 @@ const TICK_MS = 250;
 export class TimeLimit {
   #timer;
 
-  /** Calls `onEnd` after about `limitMs`, unless stopped before. */
+  /**
+   * Calls `onEnd` after about `limitMs`, unless stopped before.
+   * @param {number} limitMs
+   * @param {() => void} onEnd
+   */
   constructor(limitMs, onEnd) {
     let ticks = Math.ceil(limitMs / TICK_MS);
     this.#timer = setInterval(() => {

@@ -19,4 +19,4 @@ async function highlight({ id, code, language }) {
   }
 }
 
-if (typeof WorkerGlobalScope !== "undefined") addEventListener("message", ({ data }) => highlight(data));
+if (typeof WorkerGlobalScope !== "undefined") addEventListener("message", ({ data }) => void highlight(data));

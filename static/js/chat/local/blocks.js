@@ -8,7 +8,7 @@ export const BLOCK_MESSAGES = 64;
 const LONG_MESSAGES = 256;
 const GLIMPSE_MESSAGES = 12;
 const GLIMPSE_CHARS = 16_000;
-// What a message of this build looks like. What an older fold has kept is dropped and read again.
+// The fields that this build's messages have. Records of an older fold are dropped and read again.
 export const SHAPE = shapeOfMessages();
 
 function shapeOfMessages() {
@@ -17,9 +17,15 @@ function shapeOfMessages() {
   return `3:${Object.keys(state)}:${Object.keys(state.messages.m)}`;
 }
 
+/** @param {number} position */
 export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
 
-/** All of the transcript but its messages, small enough to be written each time. */
+/**
+ * All of the transcript but its messages, small enough to be written each time.
+ * @param {string} id
+ * @param {import("../fold.js").Transcript} transcript
+ * @param {{revision: number, chars: number, usedMs: number}} kept
+ */
 export function headOf(id, transcript, { revision, chars, usedMs }) {
   const { messages, children, chosen, ...own } = transcript;
   const { cursor } = own;
@@ -28,10 +34,14 @@ export function headOf(id, transcript, { revision, chars, usedMs }) {
   return { id, shape: SHAPE, own, chosen: { ...chosen }, cursor, count, glimpse, revision, chars, usedMs };
 }
 
-/** The messages shown last, none that is being written: as many as are short together. */
+/**
+ * The messages shown last, none that is being written: as many as are short together.
+ * @param {import("../fold.js").Message[]} path
+ */
 function glimpseOf(path) {
   const end = path.findIndex(isAnswering);
   const ended = end < 0 ? path : path.slice(0, end);
+  /** @type {import("../fold.js").Message[]} */
   const last = [];
   let chars = 0;
   for (const message of ended.slice(-GLIMPSE_MESSAGES).reverse()) {
@@ -42,7 +52,12 @@ function glimpseOf(path) {
   return last;
 }
 
-/** The transcript, or null if what was kept does not fit together. */
+/**
+ * The transcript, or null if what was kept does not fit together.
+ * @param {ReturnType<typeof headOf>} head
+ * @param {import("../fold.js").Message[][]} blocks
+ * @returns {import("../fold.js").Transcript | null}
+ */
 export function transcriptOf(head, blocks) {
   if (head.shape !== SHAPE) return null;
   const transcript = emptyTranscript();

@@ -3,7 +3,7 @@
 // tab that missed it, reads and writes nothing. Storage may be full, forbidden or taken away at any
 // time: then `run` gives undefined, and the page works without.
 
-import { within } from "../within.js";
+import { withTimeout } from "../within.js";
 
 const NAME = "holdfast";
 // Raised when what is kept changes its form: chats are dropped and read again from the server. The
@@ -24,6 +24,7 @@ export class LocalDatabase {
   onFull = () => {};
 
   #indexedDB;
+  /** @type {Promise<IDBDatabase | null> | null} */
   #opened = null;
   #claimed;
   #settleClaim;
@@ -114,7 +115,7 @@ export class LocalDatabase {
         resolve(database);
       };
     });
-    return within(OPEN_WITHIN_MS, opening.catch(() => null));
+    return withTimeout(OPEN_WITHIN_MS, opening.catch(() => null));
   }
 
   #lost() {

@@ -1,6 +1,6 @@
 // Addresses that stand in the text as they are. They end where a script without spaces goes on,
-// before punctuation of any script, and before what no address holds (quotes, `**`). Who means
-// more puts it between angle brackets. Pure.
+// before punctuation of any script, and before what no address holds (quotes, `**`). A longer address
+// can be written between angle brackets. Pure.
 import { SPACELESS } from "./scripts.js";
 
 const LONGEST_CHARS = 2_000;

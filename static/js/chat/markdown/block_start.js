@@ -1,6 +1,13 @@
 // Where a paragraph ends because a block of ours begins. Pure.
 
-/** Where `pattern`, a line break and what begins a block, is met in `source`: an index, or undefined. */
+/** @typedef {{state: {top: boolean}, blockPlaces: {next(pattern: RegExp, source: string): number}}} BlockLexer */
+
+/**
+ * Where `pattern`, a line break and what begins a block, is met in `source`: an index, or undefined.
+ * @param {BlockLexer} lexer
+ * @param {string} source
+ * @param {RegExp} pattern
+ */
 export function blockStart(lexer, source, pattern) {
   // In a list marked reads line by line, and sees a block when it comes to it.
   if (!lexer.state.top) return undefined;
@@ -10,7 +17,11 @@ export function blockStart(lexer, source, pattern) {
 
 const PARAGRAPH_END = /\n *(?=\n)/g;
 
-/** What of `source`, the end of the text that is read, may be one paragraph: up to a blank line. */
+/**
+ * What of `source`, the end of the text that is read, may be one paragraph: up to a blank line.
+ * @param {BlockLexer} lexer
+ * @param {string} source
+ */
 export function upToBlankLine(lexer, source) {
   const end = lexer.blockPlaces.next(PARAGRAPH_END, source);
   return end < 0 ? source : source.slice(0, end + 1);

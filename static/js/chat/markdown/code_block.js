@@ -62,7 +62,7 @@ export class CodeBlock {
     for (const line of lines.split(/(?<=\n)/)) this.#addLine(line);
     if (!this.#hasHidden && hasHidden(lines)) this.#tellOfHidden();
     this.#length += lines.length;
-    if (!this.#isAsking && this.#length > this.#askedAt * REPAINT_GROWTH) this.#paint();
+    if (!this.#isAsking && this.#length > this.#askedAt * REPAINT_GROWTH) void this.#paint();
   }
 
   /** The last line while it is being written; the next lines replace it. */
@@ -85,7 +85,7 @@ export class CodeBlock {
   finish({ mayFold = true } = {}) {
     this.showOpenLine("");
     this.#isFinished = true;
-    if (!this.#isAsking && this.#askedAt < this.#length) this.#paint();
+    if (!this.#isAsking && this.#askedAt < this.#length) void this.#paint();
     if (mayFold && this.#lines > LONG_LINES) {
       this.element.classList.add("code-folded");
       this.element.append(button("expand", text.showAllLines(this.#lines), { label: text.showAllLines(this.#lines), isWide: true }));
@@ -164,7 +164,7 @@ export class CodeBlock {
     const runs = await highlighted(code, this.#language);
     if (runs && runs.reduce((sum, [, run]) => sum + run.length, 0) === code.length) await this.#colour(runs);
     this.#isAsking = false;
-    if (runs && this.#isFinished && this.#askedAt < this.#length) this.#paint();
+    if (runs && this.#isFinished && this.#askedAt < this.#length) void this.#paint();
   }
 
   #colour(runs) {
@@ -188,7 +188,7 @@ export class CodeBlock {
   }
 }
 
-/** Gives how many nodes that took. */
+/** Returns how many nodes it made. */
 function colourBox(box, runs) {
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);
@@ -211,9 +211,9 @@ function showMarks(box) {
   return 2 * box.marks;
 }
 
-function addText(element, text) {
-  if (element.lastChild instanceof Text) element.lastChild.appendData(text);
-  else element.append(text);
+function addText(element, content) {
+  if (element.lastChild instanceof Text) element.lastChild.appendData(content);
+  else element.append(content);
 }
 
 function span(name, content) {

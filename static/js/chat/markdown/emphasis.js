@@ -37,8 +37,8 @@ export function pairsIn(source, masked) {
 /** Those of `pairs` that lie within the one at `start`, for the text between its marks. */
 export function pairsWithin(pairs, start, { end, size }) {
   const from = start + size;
-  const inner = [...pairs].filter(([opens, pair]) => opens >= from && pair.end <= end - size);
-  return new Map(inner.map(([opens, pair]) => [opens - from, { ...pair, end: pair.end - from }]));
+  const inner = [...pairs].filter(([opens, found]) => opens >= from && found.end <= end - size);
+  return new Map(inner.map(([opens, found]) => [opens - from, { ...found, end: found.end - from }]));
 }
 
 /** Formulas are masked, too: the marks in them are none. */

@@ -24,23 +24,27 @@ export function readCode(source, from, fence, isDone) {
   for (let next = from; ; ) {
     if (next - from > MOST_CHARS) return { code: lines.join(""), next, isClosed: false, openLine: "", hasMore: true };
     const end = source.indexOf("\n", next);
-    const isWhole = end !== -1;
-    const line = source.slice(next, isWhole ? end : source.length);
-    const code = fence.isWithinLine ? line : dedented(line, fence.indent);
-    if ((isWhole || isDone) && !fence.isWithinLine && fence.closing.test(line)) {
-      return { code: lines.join(""), next: isWhole ? end + 1 : source.length, isClosed: true, openLine: "" };
-    }
-    if (!isWhole && isDone) return { code: lines.join("") + code, next: source.length, isClosed: true, openLine: "" };
-    if (!isWhole && line.length > LONGEST_LINE_CHARS && !fence.closing.test(line)) {
-      // An endless line would be shown anew with each token.
-      fence.isWithinLine = true;
-      return { code: lines.join("") + code, next: source.length, isClosed: false, openLine: "" };
-    }
-    if (!isWhole) return { code: lines.join(""), next, isClosed: false, openLine: MAY_CLOSE.test(line) && !fence.isWithinLine ? "" : code };
-    lines.push(`${code}\n`);
+    if (end === -1) return withLastLine(lines.join(""), source, next, fence, isDone);
+    const line = source.slice(next, end);
+    if (!fence.isWithinLine && fence.closing.test(line)) return { code: lines.join(""), next: end + 1, isClosed: true, openLine: "" };
+    lines.push(`${fence.isWithinLine ? line : dedented(line, fence.indent)}\n`);
     fence.isWithinLine = false;
     next = end + 1;
   }
+}
+
+/** As `readCode`: after the lines of `code` comes one from `next` on that has no end yet. */
+function withLastLine(code, source, next, fence, isDone) {
+  const line = source.slice(next);
+  const own = fence.isWithinLine ? line : dedented(line, fence.indent);
+  const isClosing = fence.closing.test(line);
+  if (isDone) return { code: isClosing && !fence.isWithinLine ? code : code + own, next: source.length, isClosed: true, openLine: "" };
+  if (line.length > LONGEST_LINE_CHARS && !isClosing) {
+    // An endless line would be shown anew with each token.
+    fence.isWithinLine = true;
+    return { code: code + own, next: source.length, isClosed: false, openLine: "" };
+  }
+  return { code, next, isClosed: false, openLine: MAY_CLOSE.test(line) && !fence.isWithinLine ? "" : own };
 }
 
 /** A line without the spaces by which the fence itself was indented. */

@@ -38,8 +38,8 @@ export function shown(code, room = MOST_MARKS) {
     marks += 1;
     if (marks > room) {
       const rest = code.slice(index);
-      const end = rest.endsWith("\n") ? "\n" : "";
-      return [...parts, mark(rest.slice(0, rest.length - end.length)), end];
+      const newline = rest.endsWith("\n") ? "\n" : "";
+      return [...parts, mark(rest.slice(0, rest.length - newline.length)), newline];
     }
     parts.push(mark(run));
     end = index + run.length;

@@ -138,7 +138,7 @@ const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });
 
 export const languageOf = (info) => (info ?? "").trim().split(/[\s,{]/)[0].slice(0, 40);
 
-/** Where a link leads, for who points at it: that first, what the text says of it behind and short. */
+/** The title of a link: first its address, then a short form of the title in the text. */
 function hintOf(href, title) {
   const place = href.toLowerCase().startsWith("mailto:") ? href.slice(7).split("?")[0] : hostOf(href);
   const [where, said] = [place, title ?? ""].map((part) => part.replace(TURNS_OR_BREAKS, " ").trim());

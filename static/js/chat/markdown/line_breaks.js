@@ -1,15 +1,20 @@
 // A line that ends within a paragraph ends on the page, too: poems, addresses and letters keep
 // their lines. Pure.
 
+/** @typedef {{type: string, raw: string, text?: string}} InlineToken `text` is there if `type` is "text" */
+
 const LINE_END = /[ \t]*\n[ \t]*/;
 const BREAK_TAG = /^<br\s*\/?>$/i;
 
-/** The inline `tokens` of one paragraph, cell or mark, with a break for each line end between words. */
+/**
+ * The inline `tokens` of one paragraph, cell or mark, with a break for each line end between words.
+ * @param {InlineToken[]} tokens
+ */
 export function withBreaks(tokens) {
-  if (!tokens.some(({ type, text }) => type === "text" && text.includes("\n"))) return tokens;
+  if (!tokens.some(({ type, text }) => type === "text" && text?.includes("\n"))) return tokens;
   const broken = [];
   for (const [index, token] of tokens.entries()) {
-    if (token.type !== "text" || !token.text.includes("\n")) {
+    if (token.type !== "text" || !token.text?.includes("\n")) {
       broken.push(token);
       continue;
     }
@@ -23,5 +28,8 @@ export function withBreaks(tokens) {
   return broken;
 }
 
-/** What breaks the line by itself is not broken twice. */
-const isBreak = ({ type, raw }) => type === "br" || (type === "html" && BREAK_TAG.test(raw));
+/**
+ * What breaks the line by itself is not broken twice.
+ * @param {InlineToken | undefined} token
+ */
+const isBreak = (token) => token?.type === "br" || (token?.type === "html" && BREAK_TAG.test(token.raw));

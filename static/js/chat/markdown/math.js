@@ -32,7 +32,7 @@ export function typeset(element, budget) {
   else loading.then((isThere) => isThere && drawLater());
 }
 
-/** Gives how many nodes that took. */
+/** Returns how many nodes it made. */
 function show(element, formula) {
   if (!formula) {
     element.classList.add("math-wrong");

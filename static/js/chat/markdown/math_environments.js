@@ -8,10 +8,17 @@ const OPENING = new RegExp(`^\\\\begin\\{((?:${OF_LINES}|${WITHIN})\\*?)\\}`);
 export const ENVIRONMENT = `\\\\begin\\{(?:${OF_LINES}|${WITHIN})\\*?\\}`;
 const NEEDS_LINES = new RegExp(`\\\\begin\\{(?:${OF_LINES})\\*?\\}`);
 
-/** The name of the environment that `source` begins with, or undefined. */
+/**
+ * The name of the environment that `source` begins with, or undefined.
+ * @param {string} source
+ */
 export const environmentAt = (source) => OPENING.exec(source)?.[1];
 
-/** The index after the end of the environment `name`, which begins at `from`; -1 without an end. */
+/**
+ * The index after the end of the environment `name`, which begins at `from`; -1 without an end.
+ * @param {string} source
+ * @param {string} name
+ */
 export function environmentEnd(source, name, from = 0) {
   const mark = new RegExp(`\\\\(begin|end)\\{${name.replace("*", "\\*")}\\}`, "g");
   mark.lastIndex = from;
@@ -23,12 +30,16 @@ export function environmentEnd(source, name, from = 0) {
   return -1;
 }
 
-/** Whether TeX can only be drawn as a formula on lines of its own. */
+/**
+ * Whether TeX can only be drawn as a formula on lines of its own.
+ * @param {string} tex
+ */
 export const needsLines = (tex) => NEEDS_LINES.test(tex);
 
 // What KaTeX has another name for. Numbers are left out: those of a page of answers would be wrong.
 const [ALIGN, GATHER] = ["align*", "gather*"].map((name) => [`\\begin{${name}}`, `\\end{${name}}`]);
 const COLUMNS = ["\\begin{array}{rcl}", "\\end{array}"];
+/** @type {Record<string, string[]>} */
 const RENAMED = {
   equation: ["\\begin{equation*}", "\\end{equation*}"],
   align: ALIGN,
@@ -43,21 +54,29 @@ const RENAMED = {
   displaymath: ["{", "}"],
 };
 
-/** `tex` as KaTeX can draw it. */
+/**
+ * `tex` as KaTeX can draw it.
+ * @param {string} tex
+ */
 export function forKatex(tex) {
   return linesOf(tex)
     .replace(/\\label\s{0,9}\{[^{}]{0,200}\}/g, "")
     .replace(/\\(begin|end)\{([a-z]{1,20}\*?)\}/g, (mark, side, name) => RENAMED[name]?.[side === "begin" ? 0 : 1] ?? mark);
 }
 
-/** What stands between blank lines is drawn on lines of its own, if nothing goes on over them. */
+/**
+ * What stands between blank lines is drawn on lines of its own, if nothing goes on over them.
+ * @param {string} tex
+ */
 function linesOf(tex) {
   const lines = tex.split(/\n[ \t]*\n\s*/).map((line) => line.trim().replace(/\\\\$/, ""));
   if (lines.length < 2 || lines.some((line) => NEEDS_LINES.test(line) || !isWhole(line))) return tex;
   return `\\begin{gathered}${lines.join(" \\\\ ")}\\end{gathered}`;
 }
 
+/** @param {string} tex */
 function isWhole(tex) {
+  /** @param {string} mark */
   const count = (mark) => tex.split(mark).length - 1;
   const isPaired = [["{", "}"], ["\\begin", "\\end"], ["\\left", "\\right"]].every(([open, close]) => count(open) === count(close));
   return isPaired && (!tex.includes("&") || tex.includes("\\begin"));

@@ -1,8 +1,8 @@
-// All that draws answers, as one thing to fetch.
+// Everything that draws answers, in one module to fetch.
 import { codeToolClicked } from "./code_tools.js";
 import { footnoteClicked } from "./nodes.js";
 
 export { MarkdownView } from "./view.js";
 
-/** Clicks inside drawn markdown, which is plain nodes. */
+/** Handles clicks inside drawn markdown, whose nodes have no listeners of their own. */
 export const clicked = (event) => codeToolClicked(event) || footnoteClicked(event);

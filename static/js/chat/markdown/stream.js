@@ -144,10 +144,14 @@ export class BlockStream {
     const lines = isDone ? window : window.slice(0, window.lastIndexOf("\n") + 1);
     if (!isDone && lines.length === this.#readUpTo - this.#offset && lines.length < window.length) return this.#cutLine(window);
     this.#readUpTo = this.#offset + lines.length;
-    const carry = this.#carry;
-    const text = (carry?.prefix ?? "") + lines;
+    const text = this.#withPrefix(lines);
     const tokens = blocksOf(text, this.links, isDone ? "nothing" : "blocks");
-    const final = isDone ? tokens.length : lastBlock(tokens);
+    return this.#takeFinal(text, tokens, isDone ? tokens.length : lastBlock(tokens));
+  }
+
+  /** The parts that the first `final` of `tokens` make, which marked has read from `text`. */
+  #takeFinal(text, tokens, final) {
+    const carry = this.#carry;
     const parts = [];
     let at = 0; // in `text`
     for (const [index, token] of tokens.entries()) {
@@ -174,7 +178,7 @@ export class BlockStream {
   #cutLine(window) {
     if (window.length <= PIECE_CHARS) return [];
     const carry = this.#carry;
-    const text = (carry?.prefix ?? "") + window;
+    const text = this.#withPrefix(window);
     const [token] = blocksOf(text, this.links);
     const cut = token.type === "paragraph" ? cutOf(token, text) : null;
     return cut ? [this.#cutOff(text, cut, 0, carry)] : [];
@@ -186,9 +190,14 @@ export class BlockStream {
     return this.#block(blocksOf(raw, this.links)[0], raw, carried);
   }
 
+  /** `text` as marked reads it where it goes on with a block that was cut. */
+  #withPrefix(text) {
+    return (this.#carry?.prefix ?? "") + text;
+  }
+
   #openBlocks(window) {
     const carry = this.#carry;
-    const tokens = blocksOf((carry?.prefix ?? "") + window, linksWith(this.links), "everything");
+    const tokens = blocksOf(this.#withPrefix(window), linksWith(this.links), "everything");
     return tokens.flatMap((token, index) =>
       token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
   }

@@ -2,10 +2,24 @@
 // make the browser lay out all rows again, and those out of sight are not drawn. To a screen reader
 // they are one table. The first part decides how wide the columns are.
 
-const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TH: "columnheader", TD: "cell" };
-const wholes = new WeakMap(); // box -> {element around the parts, columns and width in pixels, rowHeight}
+/**
+ * @typedef {object} Whole
+ * @property {HTMLElement} element around the parts
+ * @property {number[]} columns their widths in pixels
+ * @property {number} width in pixels
+ * @property {number} rowHeight in pixels
+ */
 
-/** Put the rows of `more` below the table in `box`; gives the element that was added. */
+/** @type {Record<string, string>} */
+const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TH: "columnheader", TD: "cell" };
+/** @type {WeakMap<Element, Whole>} by box */
+const wholes = new WeakMap();
+
+/**
+ * Put the rows of `more` below the table in `box`; gives the element that was added.
+ * @param {Element} box
+ * @param {HTMLTableElement} more
+ */
 export function joinTable(box, more) {
   const whole = wholes.get(box) ?? begin(box);
   more.tHead?.remove();
@@ -14,18 +28,26 @@ export function joinTable(box, more) {
   return part;
 }
 
-/** Draw the rows in `element`, a table or a part of one, as they are in `fresh`. */
+/**
+ * Draw the rows in `element`, a table or a part of one, as they are in `fresh`.
+ * @param {Element} element
+ * @param {HTMLTableElement} fresh
+ */
 export function redrawTable(element, fresh) {
-  const table = element.querySelector("table");
+  const table = /** @type {HTMLTableElement} */ (element.querySelector("table"));
   const isPart = table.getAttribute("role") === "presentation";
   if (isPart) giveRoles(fresh);
   if (table.tHead && fresh.tHead) table.tHead.replaceWith(fresh.tHead);
   table.tBodies[0].replaceWith(fresh.tBodies[0]);
 }
 
-/** From now on the table of `box` is one of several. */
+/**
+ * From now on the table of `box` is one of several.
+ * @param {Element} box
+ */
 function begin(box) {
-  const first = box.querySelector("table");
+  const first = /** @type {HTMLTableElement} */ (box.querySelector("table"));
+  /** @param {Element} element */
   const sizeOf = (element) => element.getBoundingClientRect();
   const { width, height } = sizeOf(first);
   const columns = [...first.rows[0].cells].map((cell) => sizeOf(cell).width);
@@ -39,6 +61,10 @@ function begin(box) {
   return whole;
 }
 
+/**
+ * @param {HTMLTableElement} table
+ * @param {Whole} whole
+ */
 function partOf(table, { columns, width, rowHeight }) {
   const part = document.createElement("div");
   part.className = "md-table-part";
@@ -49,7 +75,11 @@ function partOf(table, { columns, width, rowHeight }) {
   return part;
 }
 
-/** All parts have columns of the same share, however wide the page is now. */
+/**
+ * All parts have columns of the same share, however wide the page is now.
+ * @param {number[]} widths
+ * @param {number} whole
+ */
 function columnsOf(widths, whole) {
   const columns = document.createElement("colgroup");
   for (const width of widths) {
@@ -60,6 +90,7 @@ function columnsOf(widths, whole) {
   return columns;
 }
 
+/** @param {Element} table */
 function giveRoles(table) {
   table.setAttribute("role", "presentation");
   for (const element of table.querySelectorAll("thead, tbody, tr, th, td")) element.setAttribute("role", ROLES[element.tagName]);

@@ -6,7 +6,7 @@ import { preferences } from "../preferences.js";
 import { text } from "../text.js";
 import { Icon } from "./icons.js";
 
-/** The foot of the sidebar: who one is here, and what can be done about that. */
+/** The foot of the sidebar: the account that is signed in, and its menu. */
 export function AccountMenu({ store }) {
   const user = store.user.value;
   // Read, so that the way back leads to the chat that is shown.

@@ -36,14 +36,11 @@ function announce(store, region) {
   };
   const stop = effect(() => {
     const open = store.current.value;
-    if (!open || !open.isLoaded.value) return;
-    open.shape.value;
-    const message = open.path().at(-1);
-    if (!message || message.role === "user") return;
-    open.tick(message.id).value;
+    const message = lastAnswer(open);
+    if (!message) return;
     const isRunning = isAnswering(message);
     const end = open.lastEnded.value;
-    // A short answer may begin and end between two looks.
+    // A short answer may begin and end between two runs of this effect.
     const hasJustEnded = !isRunning && end?.id === message.id && end !== ended;
     if ((isRunning || hasJustEnded) && spoken?.id !== message.id) spoken = { id: message.id, speech: new Speech() };
     if (spoken?.id !== message.id) return;
@@ -57,4 +54,14 @@ function announce(store, region) {
     stop();
     clearTimeout(timer);
   };
+}
+
+/** The last message of the chat, if it is an answer. An effect that calls this runs again with each of its tokens. */
+function lastAnswer(open) {
+  if (!open?.isLoaded.value) return null;
+  open.shape.value;
+  const message = open.path().at(-1);
+  if (!message || message.role === "user") return null;
+  open.tick(message.id).value;
+  return message;
 }

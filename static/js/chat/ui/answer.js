@@ -12,7 +12,7 @@ import { Icon } from "./icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "./model_menu.js";
 
-// Ends of an answer that more credit would have spared.
+// Errors that more credit would have prevented.
 const CREDIT_ERRORS = new Set(["out_of_credit"]);
 
 // A message is changed in place, and a component whose props are the same is not drawn again: what
@@ -82,19 +82,12 @@ function Progress({ message, waitsFor, isStopping }) {
   return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
 }
 
-/** How it ended, when that needs saying, with the way on. */
+/** A notice about how the answer ended, if that was not normal, with the way to go on. */
 function Outcome({ store, open, message }) {
   open.shape.value;
   const isLast = !open.isGlimpse && open.path().at(-1)?.id === message.id;
   if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
-  if (message.status === "error") {
-    return html`<div class="notice notice-problem" role="alert">
-      <p>${endReason(message.error)}</p>
-      ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
-      ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
-        <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
-    </div>`;
-  }
+  if (message.status === "error") return failure({ store, open, message, isLast });
   if (message.status === "stopped") {
     return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
       ${isLast && open.answering().length === 0 && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
@@ -104,6 +97,15 @@ function Outcome({ store, open, message }) {
   }
   const notes = message.status === "done" && message.role === "assistant" ? endNotes(message) : [];
   return notes.map((note) => html`<p class="notice">${note}</p>`);
+}
+
+function failure({ store, open, message, isLast }) {
+  return html`<div class="notice notice-problem" role="alert">
+    <p>${endReason(message.error)}</p>
+    ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
+    ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
+      <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
+  </div>`;
 }
 
 function AnswerFoot({ store, open, message }) {

@@ -1,4 +1,4 @@
-// What shows a chat, as one thing to fetch: the page of a new one does without.
+// Everything that shows a chat, in one module to fetch; the page of a new chat does without it.
 export { Announcer } from "./announcer.js";
 export { ChatCost } from "./chat_cost.js";
 export { Jump } from "./jump_to_message.js";

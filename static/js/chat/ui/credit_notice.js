@@ -1,4 +1,4 @@
-// That credit comes to an end, or has: what is said above the composer, with the ways on.
+// The notice above the composer when credit runs low or is used up, with the ways to go on.
 import { html } from "../../preact.js";
 import { longDate } from "../format.js";
 import { dollars } from "../money.js";
@@ -15,25 +15,31 @@ export function creditNotice(store, notice) {
   const isUrgent = notice.kind !== "low";
   const isRefused = notice.kind === "refused";
   const message = notice.message ?? text.creditNotice(notice.kind, isGuest);
-  const free = isUrgent ? store.freeModel : null;
   return html`<section class=${isUrgent ? "credit-notice credit-notice-urgent" : "credit-notice"} aria-label=${text.creditWarning}>
     <div class="credit-notice-text" role="status">
       ${!isRefused && html`<p>${message}</p><${Prospect} balance=${balance} isUrgent=${isUrgent} />`}
     </div>
     ${isRefused && html`<div class="credit-notice-text" role="alert" key=${store.credit.refusals}><p>${message}</p><${Prospect} balance=${balance} isUrgent=${isUrgent} /></div>`}
-    <div class="credit-notice-ways">
-      ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}
-      ${balance?.can_top_up && html`<a class="button button-primary" href=${billingPath(store)}>${text.addCredit}</a>`}
-      ${free && html`<button type="button" class="button" onClick=${() => pickFree(store, free)}>${(free.own_key ? text.useOwnModel : text.useFreeModel)(free.name)}</button>`}
-      ${balance?.can_use_own_keys && isUrgent && html`<a class="link-button" href="/settings/keys">${text.useOwnKey}</a>`}
-      ${balance && html`<a class="link-button" href=${billingPath(store)}>${text.seeCredit}</a>`}
-    </div>
+    <${Ways} store=${store} isGuest=${isGuest} isUrgent=${isUrgent} />
     ${notice.kind !== "empty" && html`<button type="button" class="quiet-button credit-notice-close" aria-label=${text.dismiss} title=${text.dismiss}
       onClick=${() => dismiss(store)}><${Icon} name="close" /></button>`}
   </section>`;
 }
 
-/** What comes without paying: the credit of an account, or the free credit. */
+/** The ways to go on: sign up, pay, or use a model that takes no credit. */
+function Ways({ store, isGuest, isUrgent }) {
+  const balance = store.credit.balance.value;
+  const free = isUrgent ? store.freeModel : null;
+  return html`<div class="credit-notice-ways">
+    ${isGuest && html`<a class="button button-primary" href=${`/account/signup/?next=${encodeURIComponent(pathOf(store))}`}>${text.signUpForCredit}</a>`}
+    ${balance?.can_top_up && html`<a class="button button-primary" href=${billingPath(store)}>${text.addCredit}</a>`}
+    ${free && html`<button type="button" class="button" onClick=${() => pickFree(store, free)}>${(free.own_key ? text.useOwnModel : text.useFreeModel)(free.name)}</button>`}
+    ${balance?.can_use_own_keys && isUrgent && html`<a class="link-button" href="/settings/keys">${text.useOwnKey}</a>`}
+    ${balance && html`<a class="link-button" href=${billingPath(store)}>${text.seeCredit}</a>`}
+  </div>`;
+}
+
+/** Credit that comes without paying: for signing up, or the next free credit. */
 function Prospect({ balance, isUrgent }) {
   const freeAt = isUrgent && balance?.free_credit_at ? new Date(balance.free_credit_at) : null;
   if (freeAt) return html`<p class="credit-prospect">${text.freeCreditOn(longDate(freeAt))}</p>`;

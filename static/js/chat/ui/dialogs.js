@@ -1,3 +1,3 @@
-// What opens over the page and is not needed to show it.
+// Dialogs, in one module to fetch: the first paint does without them.
 export { Palette } from "./palette.js";
 export { ShortcutSheet } from "./shortcut_sheet.js";

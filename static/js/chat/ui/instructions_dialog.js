@@ -54,7 +54,7 @@ export function InstructionsDialog({ store, chat, current, close }) {
   const onKeyDown = (event) => {
     // Escape closes this, and must not also stop an answer.
     event.stopPropagation();
-    if (event.key === "Enter" && !isComposing(event) && (event.ctrlKey || event.metaKey)) save(event);
+    if (event.key === "Enter" && !isComposing(event) && (event.ctrlKey || event.metaKey)) void save(event);
   };
   const onClick = (event) => event.target === dialog.current && field.current.value === shown.current && dialog.current.close();
   return html`<dialog class="dialog" ref=${dialog} aria-labelledby=${`${id}-title`} onClose=${close} onKeyDown=${onKeyDown} onClick=${onClick}>

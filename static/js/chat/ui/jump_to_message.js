@@ -14,6 +14,8 @@ const AT_END_PX = 40;
 // What this browser keeps of the chat is there; what came since may still be on its way.
 const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
 
+const NO_MOVE = { isMoved: false, isOfReader: false };
+
 let holding = null;
 
 /** Bring into view, once its chat is there, the message that a link or a search names, or that was read before. */
@@ -55,14 +57,14 @@ function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
       return void keeper.toEnd();
     }
     const go = () => keeper.goTo(place);
-    const show = (element) => {
+    const putBack = (element) => {
       keeper.letGo();
       go();
       hold(element.id, isBehind, go);
       store.places.arrived();
     };
     // Another branch may be shown by now.
-    return whenDrawn(place.id, show, () => (store.places.arrived(), keeper.toEnd()));
+    return whenDrawn(place.id, putBack, () => (store.places.arrived(), keeper.toEnd()));
   }, [place, hasTarget, open, isLoaded, wasBehind, keeper]);
 }
 
@@ -102,16 +104,22 @@ function hold(id, isBehind, place) {
     if (over.signal.aborted) return;
     // Found anew: what was only text may have been drawn.
     const element = document.getElementById(id);
-    const now = element && placeOf(element);
-    // At the end of what was drawn it may not have come to its place yet.
-    const isGrown = now && last?.isAtEnd && now.height !== last.height;
-    const isMoved = now && (!last || isGrown || Math.abs(now.top - last.top) > 1);
-    if (isMoved && last && !isGrown && isScrolled(now, last)) return void over.abort();
-    if (isMoved) place();
-    if (now) last = placeOf(element);
-    still = isMoved || isBehind() ? 0 : still + 1;
+    const move = element ? moveSince(last, placeOf(element)) : NO_MOVE;
+    if (move.isOfReader) return void over.abort();
+    if (move.isMoved) place();
+    if (element) last = placeOf(element);
+    still = move.isMoved || isBehind() ? 0 : still + 1;
     requestAnimationFrame(look);
   });
+}
+
+/** Whether it is no longer where it was `last` (null: never looked at), and whether a reader did that. */
+function moveSince(last, now) {
+  if (!last) return { isMoved: true, isOfReader: false };
+  // At the end of what was drawn it may not have come to its place yet.
+  const isGrown = last.isAtEnd && now.height !== last.height;
+  const isMoved = isGrown || Math.abs(now.top - last.top) > 1;
+  return { isMoved, isOfReader: isMoved && !isGrown && isScrolled(now, last) };
 }
 
 /** Where it stands in the window and within the content of its scroller, how high that is, and how far from its end. */

@@ -19,7 +19,6 @@ const MODELS = 5;
 const search = new Search((query, signal) => api.search(query, signal));
 
 export function Palette({ app, close }) {
-  const { finding } = app.store;
   const [query, setQuery] = useState("");
   const [active, setActive] = useState(0);
   const list = useRef(null);
@@ -102,7 +101,6 @@ function Status({ state, query, count }) {
 // What is offered
 
 function useSections(app, query) {
-  const { store } = app;
   const words = wordsOf(query);
   const sections = words.length === 0 ? atFirst(app) : matching(app, words, search.state.value);
   return sections.filter((section) => section.options.length > 0);

@@ -1,5 +1,5 @@
-// Parts of the page that its first paint does without. Each is fetched when it is needed; all of
-// them when the page is first used, or has been idle for a while, so that they are there offline.
+// Modules that the first paint does without. Each is fetched when it is needed. The rest is fetched when
+// the page is first used or after a while, so that all of them are there offline.
 import { signal } from "../../signals.js";
 
 const LATE_AFTER_MS = 4_000;
@@ -13,14 +13,14 @@ const loading = new Map(); // name -> promise of the module
 const needed = new Set();
 
 /**
- * Say how each part is fetched: {name: () => import(…)}. Not here, for parts import this module, and
- * files that are named by their content cannot import each other in a circle.
+ * Set how each part is fetched: {name: () => import(…)}. The caller does this because parts import this
+ * module, and files that are named by their content cannot import each other in a circle.
  */
 export function declareParts(found) {
   loaders = found;
 }
 
-/** Fetch a part; fails when it cannot be had now. Asking again tries again. */
+/** Fetch a part. Rejects if it cannot be fetched now; the next call tries again. */
 export function fetchPart(name) {
   if (!loading.has(name)) {
     const found = loaders[name]().then((module) => {
@@ -33,14 +33,14 @@ export function fetchPart(name) {
   return loading.get(name);
 }
 
-/** The part, or null while it is fetched; whoever reads this is drawn again when it is there. */
+/** The part, or null while it is fetched. A component that calls this is drawn again when it is there. */
 export function part(name) {
   const found = parts.value[name];
   if (!found) need(name);
   return found ?? null;
 }
 
-/** Fetch a part, however often it takes. */
+/** Fetch a part, and try again until that succeeds. */
 export function need(name) {
   if (needed.has(name)) return;
   needed.add(name);

@@ -1,4 +1,4 @@
-// What can be done with one chat of the list: a menu on the top layer, so that nothing cuts it off.
+// The menu of one chat of the list. It is on the top layer, so that nothing clips it.
 import { html, useEffect, useLayoutEffect, useRef } from "../../preact.js";
 import { isComposing } from "../input_method.js";
 import { text } from "../text.js";

@@ -2,7 +2,6 @@ import { html, useEffect, useMemo, useRef, useState } from "../../preact.js";
 import { isAnswering } from "../fold.js";
 import { makeRoomForKeyboard } from "../on_screen_keyboard.js";
 import { later } from "../slices.js";
-import { text } from "../text.js";
 import { MessageGroup } from "./message_group.js";
 import { PendingMessage } from "./pending_message.js";
 import { useWholeChat } from "./whole_chat.js";

@@ -14,7 +14,7 @@ from chat import paying, settling
 from chat.attempts import Attempt, bill_of, delivered, used_by_provider
 from chat.endpoints import Model
 from chat.prompt import Prompt
-from chat.tokens import Usage, estimate_tokens, estimated_usage
+from chat.tokens import Usage, estimate_tokens, estimated_usage, off_loop
 from chat.transcript import Message
 from chat.work_orders import WorkOrder
 
@@ -77,7 +77,7 @@ class AnswerBill:
         """The provider reads the prompt."""
         self._is_taken = True
 
-    def close(
+    async def close(
         self, message: Message, usage: Usage | None, *, is_stopped: bool = False
     ) -> dict[str, Any]:
         """What the last attempt is billed for; its first end counts. All of it must be stored.
@@ -86,6 +86,10 @@ class AnswerBill:
         """
         if not self.tried:
             return bill_of(0, None)
+        chars = len(str(message.text)) + len(str(message.reasoning))
+        return await off_loop(self._close, message, usage, is_stopped, chars=chars)
+
+    def _close(self, message: Message, usage: Usage | None, is_stopped: bool) -> dict[str, Any]:
         last = self.tried[-1]
         if last.bill is None:
             text, reasoning = str(message.text).encode(), str(message.reasoning).encode()
@@ -101,13 +105,15 @@ class AnswerBill:
                 last.bill = last.bill | {"earlier": earlier}
         return last.bill
 
-    def of_last(self) -> dict[str, Any] | None:
+    async def of_last(self) -> dict[str, Any] | None:
         """The bill of the attempt before the one that begins, where what is stored of it does not
         say the same."""
         if not self.tried or self.tried[-1].bill is None:
             return None
         last = self.tried[-1]
-        if last.used == delivered(last.prompt_tokens, last.text, last.reasoning):
+        stored = (last.prompt_tokens, last.text, last.reasoning)
+        chars = len(last.text) + len(last.reasoning)
+        if last.used == await off_loop(delivered, *stored, chars=chars):
             return None
         return last.bill
 
@@ -127,7 +133,7 @@ class AnswerBill:
             return paying.cost_to_show(self.model, usage.cost_micro_usd)
         return paid
 
-    def usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
+    async def usage_of(self, message: Message, usage: Usage | None) -> Usage | None:
         """What the answer as a whole used: providers tell it for a call that ended well, only.
 
         What earlier attempts wrote is estimated from the text that was kept.
@@ -135,17 +141,20 @@ class AnswerBill:
         if message.attempt == 0:
             return None
         if usage is None:
-            return estimated_usage(self._prompt_tokens, str(message.text), str(message.reasoning))
+            text, reasoning = str(message.text), str(message.reasoning)
+            told, chars = (self._prompt_tokens, text, reasoning), len(text) + len(reasoning)
+            return await off_loop(estimated_usage, *told, chars=chars)
         if not self._kept:
             return usage
-        whole = usage.completion_tokens + estimate_tokens(self._kept)
+        kept = await off_loop(estimate_tokens, self._kept, chars=len(self._kept))
+        whole = usage.completion_tokens + kept
         return dataclasses.replace(usage, completion_tokens=whole, estimated=True)
 
     async def _settle_tried(self, message: Message) -> None:
         """Before another attempt takes their hold: what the ones before it delivered."""
         if self._settled == len(self.tried):
             return
-        self.close(message, None)
+        await self.close(message, None)
         settle = sync_to_async(settling.charge_before_next)
         booked = await settle(self._order.reply, self.tried, self.model)
         for attempt in self.tried:

@@ -14,7 +14,7 @@ import orjson
 from django.conf import settings
 
 from chat import finish_reasons
-from chat.chunks import ChunkReader
+from chat.chunks import FEW_BYTES, ChunkReader
 from chat.continuation import AskSeam, PrefillSeam
 from chat.model_errors import ProviderError
 from chat.reasoning import ThinkSplitter
@@ -24,6 +24,7 @@ from chat.transcript import Pieces
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
 PIECE_BYTES = 16 * 1024  # of a body, read between two turns of the event loop
+EVENTS_AT_ONCE = 100  # of them, so many
 # A body may have so many bytes in which there is no text, and more for each byte of the answer:
 # pings and chunks of single letters are far below.
 MAX_BARREN_BYTES = 16_000_000
@@ -101,6 +102,7 @@ class AnswerStream:
         self.size = self._kept_bytes = kept_bytes  # as stored
         self._body_bytes = 0
         self._ahead, self._ahead_at = b"", 0  # of a large piece, what is still to be read
+        self._is_long = False  # an event that came since the last `take` was long
         self.last_token = begun
         self.finished_at: float | None = None
         self.is_ended = False  # the body came to its end
@@ -115,7 +117,7 @@ class AnswerStream:
         try:
             while not self.chunks.done and not self.is_full:
                 piece = await self._next(pieces)
-                failure = self._take(piece)
+                failure = await self._take(piece)
                 async for delta in self._new():
                     yield delta
                 if failure is not None and not self.chunks.is_finished:
@@ -181,10 +183,11 @@ class AnswerStream:
         written = len(str(self.text)) + len(str(self.reasoning))
         return None if usage is None or is_too_little(usage, written) else usage
 
-    def _take(self, piece: bytes) -> ProviderError | None:
+    async def _take(self, piece: bytes) -> ProviderError | None:
         """Takes in what came; b"" is the end. A fault is given back, as good chunks may precede."""
         try:
-            self.chunks.feed(self.splitter.feed(piece) if piece else self.splitter.flush())
+            events = self.splitter.feed(piece) if piece else self.splitter.flush()
+            await self._read(events)
         except WebPageError:
             return ProviderError("bad_stream", permanent=True)
         except TooLongError:
@@ -193,6 +196,20 @@ class AnswerStream:
             # Half a chunk at the end: the stream was cut there.
             return error if piece or error.code != "bad_stream" else None
         return None
+
+    async def _read(self, events: list[bytes]) -> None:
+        """Some events in each turn of the event loop, and long ones in a thread."""
+        for begin in range(0, len(events), EVENTS_AT_ONCE):
+            if begin:
+                await asyncio.sleep(0)
+            few = events[begin : begin + EVENTS_AT_ONCE]
+            if any(len(event) > FEW_BYTES for event in few):
+                self._is_long = True
+                await asyncio.to_thread(self.chunks.feed, few)
+            else:
+                self.chunks.feed(few)
+            if self.chunks.done:
+                return
 
     async def _next(self, pieces: AsyncIterator[bytes]) -> bytes:
         """The next bytes, no more than PIECE_BYTES; b"" at the end."""
@@ -242,7 +259,8 @@ class AnswerStream:
         return min(now + limit_ms / 1000, self.last_token + COMMENT_PATIENCE * limit_ms / 1000)
 
     async def _new(self) -> AsyncGenerator[Delta]:
-        pairs = self.chunks.take()
+        is_long, self._is_long = self._is_long, False
+        pairs = await asyncio.to_thread(self.chunks.take) if is_long else self.chunks.take()
         if pairs == _NOTHING:
             return
         self.last_token = self.loop.time()

@@ -16,6 +16,9 @@ from streams.log import Event, Fence, Log
 
 # While Redis is away the model is read no further than this ahead of the log.
 MAX_PENDING_CHARS = 256 * 1024
+# One event holds about so much, as every reader takes it in one step; one append some of them.
+MAX_EVENT_CHARS = 16 * 1024
+MAX_BATCH_CHARS = 64 * 1024
 
 
 class PartAppender:
@@ -67,7 +70,7 @@ class PartAppender:
     async def _drain(self) -> None:
         try:
             while self._pending:
-                batch, self._pending, self._pending_chars = self._pending, [], 0
+                batch = self._take_batch()
                 await self._log.append(self._order.stream, self._encode(batch), fence=self._fence)
         except Exception as error:  # noqa: BLE001 (kept for `push` and `flush`, which raise it)
             self._failure = error
@@ -75,15 +78,29 @@ class PartAppender:
         finally:
             self._draining = None
 
+    def _take_batch(self) -> list[ev.MessageDelta | ev.MessageReasoning]:
+        """All that is pending, or as much as is appended at once."""
+        chars = count = 0
+        while count < len(self._pending) and chars < MAX_BATCH_CHARS:
+            chars += len(self._pending[count].text)
+            count += 1
+        batch, self._pending = self._pending[:count], self._pending[count:]
+        self._pending_chars -= chars
+        return batch
+
     def _encode(self, batch: list[ev.MessageDelta | ev.MessageReasoning]) -> list[Event]:
-        """One event for each run of text or of reasoning."""
+        """One event for each run of text or of reasoning, several for a long one."""
         runs: list[tuple[ev.MessageDelta | ev.MessageReasoning, list[str]]] = []
+        chars = 0
         for piece in batch:
             is_recast = isinstance(piece, ev.MessageReasoning) and piece.text_length is not None
-            if runs and type(runs[-1][0]) is type(piece) and not is_recast:
+            chars += len(piece.text)
+            is_more = runs and type(runs[-1][0]) is type(piece) and not is_recast
+            if is_more and chars <= MAX_EVENT_CHARS:
                 runs[-1][1].append(piece.text)
             else:
                 runs.append((piece, [piece.text]))
+                chars = len(piece.text)
         return [self._log_event(replace(first, text="".join(texts))) for first, texts in runs]
 
     def _log_event(self, event: ev.MessageDelta | ev.MessageReasoning) -> Event:

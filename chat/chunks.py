@@ -1,6 +1,7 @@
 """What the JSON chunks of one stream say, added up over those that came together."""
 
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -22,11 +23,13 @@ from chat.tokens import Usage, read_usage
 
 # Commas and opening brackets of one event, which bound how many values it holds: as objects they
 # take twenty times the memory of their text.
-MAX_EVENT_VALUES = 200_000
+MAX_EVENT_VALUES = 100_000
 FEW_BYTES = 64 * 1024
 MAX_RUBBISH = 10_000  # events that say nothing; pings of a whole day are fewer
 _ENDS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
 _BESIDES = frozenset(("images", "image", "audio", "video", "tool_calls", "function_call", "files"))
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LONE_HALF = re.compile("[\ud800-\udfff]")
 _USUAL_KEYS = frozenset(("content", "role", "reasoning_content", "reasoning"))
 
 
@@ -321,4 +324,8 @@ def _join_halves(text: str, final: bool) -> tuple[str, str]:
     half = ""
     if text and not final and "\ud800" <= text[-1] <= "\udbff":
         text, half = text[:-1], text[-1]
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"), half
+    return _LONE_HALF.sub("\ufffd", _PAIR.sub(_joined_pair, text)), half
+
+
+def _joined_pair(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")

@@ -161,7 +161,7 @@ class Generation:
                 finish = await self._attempt(message, reason)
             except ProviderError as error:
                 if not self._is_as_whole_as_before(message, error):
-                    self.bill.close(message, error.usage)
+                    await self.bill.close(message, error.usage)
                     if not await self._may_try_again(message, error):
                         return await self._fail(message, error.code, error.message, error.usage)
                     reason = "provider"
@@ -266,7 +266,7 @@ class Generation:
         length, _ = ev.fingerprint(str(message.text))
         thought = len(str(message.reasoning).encode())
         limit = self.bill.credit_limit_tokens
-        lengths, bill = (length, thought), self.bill.of_last()
+        lengths, bill = (length, thought), await self.bill.of_last()
         event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill)
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
         self.bill.began(attempt, model, length, thought)
@@ -335,8 +335,8 @@ class Generation:
 
     async def _complete(self, message: Message, finish: Finish) -> Outcome:
         is_stopped = finish is STOPPED
-        bill = self.bill.close(message, finish.usage, is_stopped=is_stopped)
-        usage = self.bill.usage_of(message, finish.usage)
+        bill = await self.bill.close(message, finish.usage, is_stopped=is_stopped)
+        usage = await self.bill.usage_of(message, finish.usage)
         cost = await self.bill.cost(usage)
         event = answer_events.completed(
             message,
@@ -351,9 +351,9 @@ class Generation:
     async def _fail(
         self, message: Message, code: str, sentence: str, usage: Usage | None = None
     ) -> Outcome:
-        bill = self.bill.close(message, usage)
+        bill = await self.bill.close(message, usage)
         kept = str(message.text) or message.reasoning or usage
-        usage = self.bill.usage_of(message, usage) if kept else None
+        usage = await self.bill.usage_of(message, usage) if kept else None
         cost = await self.bill.cost(usage)
         account = answer_events.Account(usage, cost, bill)
         event = answer_events.failed(message, code, sentence, account)

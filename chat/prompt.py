@@ -17,7 +17,7 @@ from chat.endpoints import Model
 from chat.model_errors import ContextTooLong
 from chat.model_lists import FetchError, count_templated
 from chat.prompt_roles import alternating, tokens_after
-from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.tokens import TOKENS_PER_TURN, estimate_tokens, off_loop
 
 # Room kept for the answer: at most this, at most a quarter of the window.
 ANSWER_TOKENS = 4096
@@ -67,8 +67,10 @@ async def build_prompt(
     system = [turn for turn in worded if turn[0] == "system"]
     said = [turn for turn in worded if turn[0] != "system"]
     extra = _continuation(model, partial)
-    fixed = _estimate(system + extra)
-    later = _estimates_from(said, room)
+    chars = sum(len(text) for _, text in system + extra)
+    fixed = await off_loop(_estimate, system + extra, chars=chars)
+    chars = sum(len(text) for _, text in said)
+    later = await off_loop(_estimates_from, said, room, chars=chars)
     starts = [n for n, (role, _) in enumerate(said) if role == "user"] or [0]
     # The last exchange begins with the last user message; nothing shorter makes sense.
     first = _first_to_try([fixed + later[start] for start in starts], model, room)

@@ -6,10 +6,10 @@ document over many lines, or a mixture. What comes out is the data of each event
 
 import orjson
 
-MAX_EVENT_BYTES = 4_000_000  # one event longer than this is no answer of a chat model
+MAX_EVENT_BYTES = 2_000_000  # one event longer than this is no answer of a chat model
 MAX_NAME_BYTES = 64  # of an event; what is longer is no name we know
 # A longer document is looked at again only when it has doubled: else each line would cost all.
-MAX_OFTEN_BYTES = 16_384
+MAX_OFTEN_BYTES = 4_096
 BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
 _ENDS = frozenset((b"done", b"end", b"complete", b"completed", b"close"))

@@ -1,9 +1,11 @@
 """Counting tokens and what they cost, without floats where money is meant."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 # No tokenizer is downloaded: ASCII is cut about as they all do it, into the beginnings of words,
 # what is left of long ones, up to three digits, marks and ends of lines. Other scripts take about
@@ -27,6 +29,8 @@ MAX_TOKENS_SAID = 100_000_000
 MAX_CHARS_PER_TOKEN = 16
 # A line of dashes may be a single token.
 FEW_CHARS = 400
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,14 @@ def estimate_tokens(text: str) -> int:
     beyond = sum(len(_BEYOND_BASIC_PLANE.findall(text, at, at + SLICE)) for at in places)
     other_bytes = len(text.encode()) - len(plain) - 4 * beyond
     return tokens - (-other_bytes // OTHER_BYTES_PER_TOKEN) + beyond * TOKENS_BEYOND_BASIC_PLANE
+
+
+async def off_loop(count: Callable[..., T], *values: Any, chars: int) -> T:
+    """What `count` gives for texts of so many characters, in a thread where that takes longer than
+    the event loop may be held."""
+    if chars <= SLICE:
+        return count(*values)
+    return await asyncio.to_thread(count, *values)
 
 
 def _count_ascii(plain: bytes) -> int:

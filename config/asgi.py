@@ -6,10 +6,10 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, cast
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-django_application = get_asgi_application()  # Sets Django up: what follows may import models.
+django.setup(set_prefix=False)  # What follows may import models.
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -18,6 +18,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: 
 from django.urls import re_path  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
+from config.asgi_handler import FlowingHandler  # noqa: E402
 from config.bodies import BoundedBodies  # noqa: E402
 from config.headers import SecurityHeaders  # noqa: E402
 from config.socket_end import EndTogether  # noqa: E402
@@ -43,6 +44,7 @@ def _patterns(name: str) -> list[Any]:
     return patterns
 
 
+django_application = FlowingHandler()
 # A router copies the scope, in which BoundedBodies and Django share what came: it stands outside.
 _pages = BoundedBodies(_static(django_application))
 _served = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, _pages))])

@@ -44,12 +44,13 @@ class Connections:
         make_connection = protocol.makeConnection
 
         def counted(transport: Any) -> None:
+            del protocol.makeConnection
             self._open[group] += 1
             connection_lost = transport.connectionLost
 
             def forget(reason: Any) -> None:
                 # The transport is counted, not its protocol: a WebSocket replaces the protocol.
-                transport.connectionLost = connection_lost
+                del transport.connectionLost  # It would hold itself, and what it buffers.
                 self._open[group] -= 1
                 if self._open[group] <= 0:
                     del self._open[group]

@@ -1,25 +1,35 @@
-"""Daphne's server, in which whoever sends over a WebSocket waits for a client that reads slowly.
+"""Daphne's server, in which whoever sends waits for a client that reads slowly.
 
 Daphne hands all that an application sends to the network at once, whatever waits there. Servers
 with flow control let `send` wait, so an application needs to know nothing of it; ours may (it finds
-the socket's `Flow` in its scope).
+the `Flow` of its socket or of its answer in its scope).
 """
 
 from typing import Any
 
 from daphne.server import Server
+from django.conf import settings
 
-from config.socket_flow import FLOW
+from accounts.client_address import address_group, client_address_of_scope
+from config.requests import Request
+from config.socket_flow import FLOW, Flow
 from config.sockets import Socket
+
+WAITING = ("websocket.send", "http.response.body")
 
 
 class FlowingServer(Server):  # type: ignore[misc]
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         if isinstance(protocol, Socket):
             scope[FLOW] = protocol.flow
+        elif isinstance(protocol, Request):
+            scope[FLOW] = protocol.flow = protocol.channel.begin_response()
+            address = address_group(client_address_of_scope(scope))
+            protocol.flow.share(f"address {address}", settings.SOCKET_WAITING_BYTES_ADDRESS)
         return super().create_application(protocol, scope)
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
-        if isinstance(protocol, Socket) and message["type"] == "websocket.send":
-            await protocol.flow.room()
+        flow: Flow | None = getattr(protocol, "flow", None)
+        if flow is not None and message["type"] in WAITING:
+            await flow.room()
         await super().handle_reply(protocol, message)

@@ -11,7 +11,7 @@ in the next line, and more than one, or an unknown, Transfer-Encoding.
 
 from typing import Any
 
-from twisted.web import http
+from config.response_channel import ResponseChannel
 
 # A phone at the edge of its network needs a few seconds for a head of some kilobytes.
 HEAD_WITHIN_S = 20.0
@@ -23,10 +23,7 @@ LOOK_EVERY_S = 5.0
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
-
-
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(ResponseChannel):
     _deadline: Any = None  # an IDelayedCall
     _in_body = False
     _body_bytes = 0

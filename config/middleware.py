@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from csp import middleware as csp
+from django.conf import settings
 from django.contrib.auth import aget_user
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
@@ -22,6 +23,7 @@ from django.utils.decorators import sync_and_async_middleware
 
 from billing.webhook_view import refuse_too_large
 from chat.error_pages import body_too_large
+from chat.socket_flow import flow_of
 from config import health
 from config.bodies import TOO_LARGE, WEBHOOK
 
@@ -137,6 +139,15 @@ class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
     def process_request(self, request: Any) -> None:
         super().process_request(request)
         request.auser = functools.partial(_user_of, request)
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponse:
+        """What waits for a person is counted together, in sockets and in answers."""
+        response = await super().__acall__(request)
+        user = getattr(request, "_cached_user", None)
+        if user is not None and user.is_authenticated:
+            flow = flow_of(getattr(request, "scope", {}))
+            flow.share(f"user {user.id}", settings.SOCKET_WAITING_BYTES_USER)
+        return response
 
 
 async def _user_of(request: Any) -> Any:

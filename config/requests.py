@@ -12,6 +12,7 @@ from chat.errors import BodyTooLarge
 from config.bodies import largest_body
 from config.connections import Connections
 from config.http_channel import Channel
+from config.socket_flow import Flow
 
 # Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
 DROPPED_BYTES = 50_000_000
@@ -24,6 +25,7 @@ class Request(WebRequest):  # type: ignore[misc]
     in a few words, and cut off.
     """
 
+    flow: Flow | None = None  # of its answer, once there is an application to give one
     _is_cut = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,5 +1,7 @@
 """How much waits in all sockets of one owner together: a person, an address, the process.
 
+The answers of HTTP connections (config/response_channel.py) count as sockets.
+
 An owner with more than its bound loses the socket that has kept the most for the longest, and the
 next one, until the rest fits. Those that read are left alone: for a moment one of them may hold the
 most, when it is just being sent something.
@@ -61,3 +63,7 @@ class Totals:
                 heaviest = max(owner.members, key=lambda one: one.burden)
                 self.leave(heaviest)
                 heaviest.end_slow()
+
+
+# Of this process: WebSockets and the answers of HTTP connections.
+TOTALS = Totals()

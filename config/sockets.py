@@ -19,7 +19,7 @@ from twisted.internet.tcp import Connection
 from chat.person_socket import CLOSE_BAD_MESSAGE, CLOSE_TOO_MANY, CLOSE_TOO_SLOW
 from config.frame_rate import FrameRate
 from config.socket_flow import Flow
-from config.socket_totals import Totals
+from config.socket_totals import TOTALS
 
 WINDOW_BITS = 11
 MEMORY_LEVEL = 4
@@ -33,14 +33,11 @@ LOOK_EVERY_S = 1.0
 
 
 class Socket(WebSocketProtocol):  # type: ignore[misc]
-    """All sockets of a process share `totals`."""
-
-    totals = Totals()
     flow: Flow
     _looking: Any = None  # an IDelayedCall
 
     def connectionMade(self) -> None:
-        self.flow = Flow(self.transport, self.totals, lambda: self._end(CLOSE_TOO_SLOW))
+        self.flow = Flow(self.transport, TOTALS, lambda: self._end(CLOSE_TOO_SLOW))
         self.flow.share("process", settings.SOCKET_WAITING_BYTES)
         self._frames = FrameRate()
         self._has_asked = False

@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 import gzip
+import threading
 import tracemalloc
+from types import SimpleNamespace
 
 import orjson
 import psutil
 import pytest
 
-from chat import answer_stream, mark_places, sse
+from chat import answer_stream, appender, mark_places, sse
+from chat.answer_bill import AnswerBill
 from chat.answer_stream import MAX_DELTA_CHARS, stored_bytes
-from chat.chunks import ChunkReader
+from chat.appender import PartAppender
+from chat.attempts import Attempt
+from chat.chunks import FEW_BYTES, ChunkReader
 from chat.continuation import PrefillSeam
 from chat.endpoints import Endpoint, Model
 from chat.harmony import HarmonySplitter
@@ -21,7 +26,8 @@ from chat.prompt import Prompt
 from chat.providers import Delta, Finish, close_clients, stream_answer
 from chat.reasoning import ThinkSplitter
 from chat.sse import EventSplitter, TooLongError
-from chat.transcript import Pieces
+from chat.transcript import Message, Pieces
+from streams.log import Fence
 
 PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -335,3 +341,95 @@ def test_a_head_of_continued_lines_is_read_once():
     head = b"HTTP/1.1 200 OK\r\nX-A: b\r\n" + b" c\r\n" * 15_000 + b"\r\n"
     parser.feed(head)
     assert parser.has_head and len(dict(parser.headers)[b"X-A"]) == 30_001
+
+
+async def turns_during(doing):
+    """(what it gave, how often others had their turn meanwhile)"""
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    try:
+        return await doing, turns
+    finally:
+        counting.cancel()
+
+
+async def test_others_have_their_turn_between_tiny_events():
+    tiny, count = b'data:{"choices":[]}\n\n', 20_000
+    body = tiny * count + event("a") + b"data: [DONE]\n\n"
+    (got, _), turns = await turns_during(Endless(OK + b"\r\n" + body).ask())
+    assert got.text == "a"
+    assert (
+        turns >= count // answer_stream.EVENTS_AT_ONCE > 2 * len(body) // answer_stream.PIECE_BYTES
+    )
+
+
+async def test_a_long_event_is_read_in_a_thread(monkeypatch):
+    threads = []
+
+    class Noting(ChunkReader):
+        def feed(self, events):
+            threads.append((max(map(len, events), default=0), threading.current_thread()))
+            super().feed(events)
+
+    monkeypatch.setattr(answer_stream, "ChunkReader", Noting)
+    long = "so it goes " * 90_000
+    got, _ = await Endless(OK + b"\r\n" + event("a") + event(long) + b"data: [DONE]\n\n").ask()
+    assert got.text == "a" + long[: len(got.text) - 1] and len(got.text) > 900_000
+    assert max(threads, key=lambda one: one[0])[0] > 900_000
+    for size, thread in threads:
+        assert (thread is threading.main_thread()) == (size <= FEW_BYTES)
+
+
+async def test_what_an_answer_without_usage_held_is_counted_in_a_thread():
+    message = Message("m", "assistant", None, "1-0", "streaming")
+    message.text.add("so it goes " * 90_000)
+    bill = AnswerBill(None)
+    bill.tried = [Attempt(1, "m", 7)]
+    closed, turns = await turns_during(bill.close(message, None))
+    assert closed["completion_tokens"] > 200_000 and turns > 0
+    message.attempt = 1
+    usage, turns = await turns_during(bill.usage_of(message, None))
+    assert usage.completion_tokens == closed["completion_tokens"] and turns > 0
+
+
+async def test_halves_of_pairs_are_joined_and_lone_ones_replaced():
+    reader = ChunkReader()
+    for text in ("a\\ud83d", "\\ude00b\\ude00", "\\ud83d\\ud83d\\ude00c"):
+        reader.feed([b'{"choices":[{"delta":{"content":"%s"}}]}' % text.encode()])
+    assert reader.take() == [("", "a\U0001f600b\ufffd\ufffd\U0001f600c")]
+
+
+class Recorder:
+    """A log that takes a turn of the event loop for each append."""
+
+    def __init__(self):
+        self.appends = []
+
+    async def append(self, stream, events, fence):
+        await asyncio.sleep(0)
+        self.appends.append(events)
+
+
+@pytest.mark.parametrize("kind", ["text", "reasoning"])
+async def test_what_is_appended_at_once_is_bounded(kind):
+    log = Recorder()
+    order = SimpleNamespace(reply_id="r", stream="s", chat_id="c")
+    parts = PartAppender(log, order, Fence(name="r", token=1), on_failure=lambda: None)
+    sent = [chr(1 + at % 9) * size for at in range(90) for size in (1, 700, MAX_DELTA_CHARS)]
+    for text in sent:
+        await parts.push(Delta(**{kind: text}))
+    await parts.flush()
+    events = [one for append in log.appends for one in append]
+    assert "".join(orjson.loads(one.data)["text"] for one in events) == "".join(sent)
+    # A control character is stored as six bytes.
+    assert max(len(one.data) for one in events) < 6 * appender.MAX_EVENT_CHARS + 500
+    most = 6 * (appender.MAX_BATCH_CHARS + MAX_DELTA_CHARS) + 5_000
+    assert max(sum(len(one.data) for one in append) for append in log.appends) < most
+    assert len({one.id for one in events}) == len(events)

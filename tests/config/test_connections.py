@@ -1,6 +1,8 @@
 """Somebody who opens connections and leaves them open."""
 
+import gc
 import socket
+import weakref
 from ipaddress import ip_network
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -102,3 +104,18 @@ def test_a_quarter_of_what_the_process_may_open_is_the_most(settings, monkeypatc
     assert limit() == 256
     settings.CONNECTIONS_AT_ONCE_ADDRESS = 0
     assert limit() == 0
+
+
+def test_a_connection_that_is_lost_is_freed_at_once(build):
+    """Its buffers would wait until all of the garbage is collected."""
+    gc.collect()
+    gc.disable()
+    try:
+        protocol, transport = build(SimpleNamespace(host="192.0.2.1")), Transport()
+        protocol.makeConnection(transport)
+        transport.connectionLost(None)
+        left = [weakref.ref(protocol), weakref.ref(transport)]
+        del protocol, transport
+        assert [reference() for reference in left] == [None, None]
+    finally:
+        gc.enable()

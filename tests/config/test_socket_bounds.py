@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket as net
 from collections.abc import Iterator
 
 import httpx2
@@ -211,3 +212,45 @@ async def test_no_socket_of_a_guest_stays_with_the_account(client, bounded, mail
         assert user_of(tab)["email"] == email
         assert stranger.read_to_end() == CLOSE_SIGN_IN
     await other.http.aclose()
+
+
+class RawRequests:
+    """A connection that asks for the events of a chat, `count` times at once."""
+
+    def __init__(self, client: Client, count: int) -> None:
+        host, port = client.url.removeprefix("http://").split(":")
+        cookies = "; ".join(f"{name}={value}" for name, value in client.http.cookies.items())
+        self.wire = net.socket()
+        self.wire.setsockopt(net.SOL_SOCKET, net.SO_RCVBUF, 4_096)
+        self.wire.settimeout(20)
+        self.wire.connect((host, int(port)))
+        head = f"GET /api/chats/{client.chat}/events HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        self.wire.sendall(f"{head}Cookie: {cookies}\r\n\r\n".encode() * count)
+
+    def is_open(self, stack: Stack) -> bool:
+        port = self.wire.getsockname()[1]
+        connections = psutil.Process(stack.pid("web")).net_connections("tcp")
+        return any(one.raddr and one.raddr.port == port for one in connections)
+
+
+async def test_who_does_not_read_answers_is_cut_off_and_who_does_has_them_all(bounded, client):
+    """Ten answers of 500 kB are more than the buffers of two sockets take."""
+    await client.settled(await client.send("[[tokens=2]] " + "\x01" * 80_000))
+    await client.disconnect()
+    one = await client.http.get(f"/api/chats/{client.chat}/events")
+    assert one.status_code == 200 and len(one.content) > 480_000
+    unread = [RawRequests(client, 20) for _ in range(8)]
+    reader = RawRequests(client, 4)
+    try:
+        got = 0
+        while got < 4 * len(one.content):
+            piece = await asyncio.to_thread(reader.wire.recv, 1_000_000)
+            assert piece
+            got += len(piece)
+        await asyncio.to_thread(
+            wait_for, lambda: not any(one.is_open(bounded) for one in unread), 30
+        )
+        assert reader.is_open(bounded)
+    finally:
+        for asked in (*unread, reader):
+            asked.wire.close()

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 5
 # Room comes back when something is erased, or an operator sees to it.
 BUSY_RETRY_AFTER_S = 30
+# Without a time in which to bring chats back: what chat/erasing.py waits for, and its worker.
+ERASED_AFTER_S = 300
 
 
 class AccountsError(Exception):
@@ -242,7 +244,7 @@ class Leaving(AccountsError):
 
 def room_after() -> str:
     """How long after its deletion a chat makes room, in words."""
-    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))
+    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
 
 
 def spoken_time(seconds: int) -> str:

@@ -1,7 +1,7 @@
 """How many bytes a person's log holds, and setting some aside before something is appended.
 
-The hash `sizes` beside each log is kept by append.lua and erase_chat.lua, in the same step as the
-entries: bytes of data as they are stored (JSON, so a control character is six), in the log and in
+The hash `sizes` beside each log is kept by append.lua, forget_ids.lua and erase_chat.lua, in the
+same step as the entries: bytes of data as they are stored (JSON, so a control character is six), in the log and in
 the copy that the chat's index has, with what Redis needs besides for each entry. Parts are counted
 in the log alone: their copies go with the end of the whole. What an earlier release appended is
 counted by count.lua in short steps, in any process and in several at once.

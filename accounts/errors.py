@@ -4,6 +4,7 @@ AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
 │   └── LimitUnknown  503  what was counted cannot be read now
 ├── StorageFull       413  no more of this person's may be stored
+│   └── AddressFull   413  nor of guests at this address, today
 ├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
@@ -103,6 +104,25 @@ class StorageFull(AccountsError):
                 "they make room after %(time)s."
             )
         super().__init__(said % {"time": room_after()})
+
+
+class AddressFull(StorageFull):
+    """Guests of this address have stored as much as they may within a day."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        AccountsError.__init__(
+            self,
+            gettext(
+                "Guests on your network have stored as much as they can in a day. "
+                "Sign up to go on, or try again in %(time)s."
+            )
+            % {"time": spoken_time(retry_after_s)},
+        )
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class StorageBusy(AccountsError):

@@ -26,7 +26,7 @@ class StreamKeys:
     told()  event id -> entry id of the chat's parts; goes when live() goes
     fences  name -> token
     sizes   bytes stored: "total", of each chat "l:" (log) and "i:" (its index); "until" and "place"
-            while entries of an earlier release are not counted (sizes.py)
+            while entries of an earlier release are not counted; "noted": see sizes.py
     coming  bytes set aside for what is about to be appended; goes by itself
     wake    no key, but the pub/sub channel that is told of each append
     """

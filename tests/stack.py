@@ -28,7 +28,8 @@ import httpx2
 BASE_DIR = Path(__file__).resolve().parent.parent
 MANAGE = str(BASE_DIR / "manage.py")
 READY = re.compile(r"Holdfast is ready: (\S+)")
-START_S, STOP_S = 60.0, 40.0
+# Long enough for a tree whose static files are gathered anew on a busy machine.
+START_S, STOP_S = 120.0, 40.0
 DATABASE = "db.sqlite3"
 
 

@@ -6,7 +6,9 @@ HOLDFAST_TRUSTED_PROXIES says how far: over a number of proxies, or as long as t
 given networks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -20,6 +22,23 @@ MAX_HOPS = 20
 UNKNOWN = "unknown"
 
 Address = IPv4Address | IPv6Address
+
+_asking: ContextVar[str | None] = ContextVar("asking_group", default=None)
+
+
+@contextmanager
+def asked_from(request: HttpRequest) -> Iterator[None]:
+    """Within it `asking_group` is the group of this request's address."""
+    token = _asking.set(address_group(client_address(request)))
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+def asking_group() -> str | None:
+    """Who asks for what is being done now; None where no request does."""
+    return _asking.get()
 
 
 def client_address(request: HttpRequest) -> str:

@@ -93,6 +93,18 @@ def ask_for_export(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
+@require_POST
+def remove_export(request: HttpRequest) -> HttpResponse:
+    """Delete the archive that can be fetched: it counts among what its owner stores."""
+    person = request.user
+    if not isinstance(person, User):
+        return redirect_to_login(reverse("accounts:data"))
+    if export := exports.ready_export(person):
+        exports.remove(export)
+    return redirect("accounts:data")
+
+
+@never_cache
 @require_safe
 async def download(request: HttpRequest) -> HttpResponseBase:
     """The archive, to its owner, who has just proved who they are."""

@@ -4,6 +4,7 @@ AccountsError
 ├── LimitReached      429  too often within the time; `retry_after_s` says when again
 │   └── LimitUnknown  503  what was counted cannot be read now
 ├── StorageFull       413  no more of this person's may be stored
+│   └── AddressFull   413  nor of guests at this address, today
 ├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 5
 # Room comes back when something is erased, or an operator sees to it.
 BUSY_RETRY_AFTER_S = 30
+# Without a time in which to bring chats back: what chat/erasing.py waits for, and its worker.
+ERASED_AFTER_S = 300
 
 
 class AccountsError(Exception):
@@ -101,6 +104,25 @@ class StorageFull(AccountsError):
                 "they make room after %(time)s."
             )
         super().__init__(said % {"time": room_after()})
+
+
+class AddressFull(StorageFull):
+    """Guests of this address have stored as much as they may within a day."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        AccountsError.__init__(
+            self,
+            gettext(
+                "Guests on your network have stored as much as they can in a day. "
+                "Sign up to go on, or try again in %(time)s."
+            )
+            % {"time": spoken_time(retry_after_s)},
+        )
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
 
 
 class StorageBusy(AccountsError):
@@ -242,7 +264,7 @@ class Leaving(AccountsError):
 
 def room_after() -> str:
     """How long after its deletion a chat makes room, in words."""
-    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, 60))
+    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
 
 
 def spoken_time(seconds: int) -> str:

@@ -21,7 +21,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts.errors import LimitReached, LimitUnknown
+from accounts.errors import AddressFull, LimitReached, LimitUnknown
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,9 @@ OPEN = {
 }
 WINDOWS_MS = {"MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 REDIS_TIMEOUT_S = 2.0
-SCRIPT = (Path(__file__).parent / "lua" / "sliding_window.lua").read_text(encoding="utf-8")
+LUA = Path(__file__).parent / "lua"
+SCRIPT = (LUA / "sliding_window.lua").read_text(encoding="utf-8")
+BYTES_SCRIPT = (LUA / "sliding_bytes.lua").read_text(encoding="utf-8")
 
 
 def take(limit: str, who: str) -> None:
@@ -46,21 +48,25 @@ def take(limit: str, who: str) -> None:
 
     `who` is the group of an address or the id of a person; only its digest is kept.
     """
+    if wait_s := _count(limit, who, SCRIPT):
+        raise LimitReached(wait_s)
+
+
+def _count(limit: str, who: str, script: str, *args: int) -> int:
+    """Seconds to wait; 0 when it was counted, or need not be. Raises LimitUnknown."""
     allowed: int = getattr(settings, limit)
     if not allowed:
-        return
-    key = _key(limit, who)
-    client = _client(settings.REDIS_URL)
+        return 0
+    count = _client(settings.REDIS_URL).register_script(script)
     try:
-        wait_ms = client.register_script(SCRIPT)(keys=[key], args=[allowed, window_ms(limit)])
+        wait_ms = count(keys=[_key(limit, who)], args=[allowed, window_ms(limit), *args])
     except redis.RedisError as error:
         if limit not in OPEN:
             logger.warning("Redis does not count: what %s limits is refused", limit, exc_info=True)
             raise LimitUnknown from error
         logger.warning("Redis does not count: %s is not applied", limit, exc_info=True)
-        return
-    if wait_ms:
-        raise LimitReached(math.ceil(int(wait_ms) / 1000))
+        return 0
+    return math.ceil(int(wait_ms) / 1000)
 
 
 def forget(whos: Iterable[str]) -> None:
@@ -109,6 +115,12 @@ def take_guest(group: str) -> None:
     """A new guest from this address, who may have credit for nothing. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)
     take("LIMIT_GUESTS_PER_DAY_ADDRESS", group)
+
+
+def take_guest_bytes(group: str, size: int) -> None:
+    """So many bytes that guests of this address are about to store. Raises AddressFull. Sync."""
+    if wait_s := _count("LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", group, BYTES_SCRIPT, size):
+        raise AddressFull(wait_s)
 
 
 def take_sign_in(name: str, group: str) -> None:

@@ -117,6 +117,8 @@ class Preferences(models.Model):
     )
     # The name that the files of the picture go by (accounts/pictures.py); empty without one.
     picture = models.CharField(max_length=32, blank=True)
+    # Of those files; 0 where an earlier release wrote them.
+    picture_bytes = models.PositiveIntegerField(default=0, db_default=0)
     appearance = models.CharField(max_length=6, choices=Appearance, default=Appearance.SYSTEM)
     # A code of settings.LANGUAGES and an IANA name; empty: what the browser says.
     language = models.CharField(max_length=16, blank=True)

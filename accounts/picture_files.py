@@ -33,6 +33,10 @@ class Picture:
 
     files: dict[int, bytes]
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.files.values()))
+
 
 def save(person: User, picture: Picture) -> str:
     """The name that it goes by. Sync."""

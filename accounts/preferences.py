@@ -85,7 +85,8 @@ def change_picture(person: User, picture: Picture | None) -> User:
             now = _locked(person)
             before = preferences_of(now).picture
             if before != name:
-                _store(now, {"picture": name})
+                size_bytes = picture.size_bytes if picture else 0
+                _store(now, {"picture": name, "picture_bytes": size_bytes})
     except BaseException:
         picture_files.delete(person, name)
         raise

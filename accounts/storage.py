@@ -1,19 +1,25 @@
 """How much a person may store, and how much they do.
 
-It counts what their log holds (streams/sizes.py) and what upper apps register here. A budget is a
-bound on new text, not on reading, deleting, signing in or exporting; an answer that has begun is
-written to its end.
+It counts what their log holds (streams/sizes.py), their picture, their archive, and what upper apps
+register here. The copies that the database keeps of the log are not counted: they grow with it
+(docs/decisions/operations.md). A budget is a bound on new text, not on reading, deleting, signing
+in or exporting; an answer that has begun is written to its end.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
+from accounts import limits
+from accounts.client_address import asking_group
 from accounts.errors import StorageBusy, StorageFull
-from accounts.models import User
+from accounts.models import Export, Preferences, User
 from streams.errors import StreamsError
 from streams.log import get_log
 
@@ -23,16 +29,27 @@ COUNT_STEPS = 100
 # A page that only tells how much is stored waits no longer for Redis.
 PAGE_WAITS_S = 1.0
 
-# Bytes of a person outside of their log. Sync.
-others: list[Callable[[User], int]] = []
+
+def bytes_of(rows: QuerySet[Any, Any]) -> Coalesce:
+    """The number that these rows give of the person at hand (`OuterRef("pk")`), or 0."""
+    return Coalesce(Subquery(rows, output_field=BigIntegerField()), 0)
+
+
+_OF_PERSON = {"person": OuterRef("pk")}
+# Bytes of a person outside of their log, by what they are: read together, in one statement.
+elsewhere: dict[str, Coalesce] = {
+    "picture": bytes_of(Preferences.objects.filter(**_OF_PERSON).values("picture_bytes")),
+    "archive": bytes_of(Export.objects.filter(**_OF_PERSON).values("size_bytes")),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bytes; a budget of 0 is none."""
+    """Bytes; a budget of 0 is none. `archive` is a part of `used`."""
 
     used: int
     budget: int
+    archive: int = 0
 
 
 def budget_of(person: User) -> int:
@@ -58,11 +75,14 @@ async def stored_for_page(person: User) -> Stored | None:
 async def stored_by(person: User) -> Stored:
     """As far as it is counted."""
     size = await get_log().sizes.of(person.stream)
-    return Stored(size.total + await sync_to_async(bytes_elsewhere)(person), budget_of(person))
+    found = await sync_to_async(bytes_elsewhere)(person)
+    return Stored(size.total + sum(found.values()), budget_of(person), found["archive"])
 
 
-def bytes_elsewhere(person: User) -> int:
-    return sum(count(person) for count in others)
+def bytes_elsewhere(person: User) -> dict[str, int]:
+    """By what they are. One statement, for it is on the path of every send. Sync."""
+    found = User.objects.filter(id=person.id).values_list(*elsewhere.values()).first()
+    return dict(zip(elsewhere, found or repeat(0), strict=False))
 
 
 async def room_in_log(person: User) -> int:
@@ -74,10 +94,30 @@ async def room_in_log(person: User) -> int:
     if not budget:
         return 0
     await get_log().sizes.count(person.stream, COUNT_STEPS)
-    room = budget - await sync_to_async(bytes_elsewhere)(person)
+    room = budget - sum((await sync_to_async(bytes_elsewhere)(person)).values())
     if room <= 0:
         raise StorageFull(person)
     return room
+
+
+async def count_for_address(person: User | None, size: int, *, in_log: bool = True) -> None:
+    """Count what a guest is about to store among what guests of the same address store in a day.
+
+    With what goes into their log is counted what was appended since, such as answers. The first
+    message of a visitor (None), who has no log yet, is counted again with the second.
+    Raises AddressFull, and counts nothing then.
+    """
+    group = asking_group()
+    is_guest = person is None or person.is_guest
+    if group is None or not is_guest or not settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS:
+        return
+    if person is None or not in_log:
+        await sync_to_async(limits.take_guest_bytes)(group, size)
+        return
+    sizes = get_log().sizes
+    grown = size + max(0, await sizes.growth(person.stream))
+    await sync_to_async(limits.take_guest_bytes)(group, grown)
+    await sizes.note_growth(person.stream, grown)
 
 
 async def require_memory(person: User | None) -> None:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("settings/data", data_views.data, name="data"),
     path("settings/data/status", data_views.export_status, name="export-status"),
     path("settings/data/export", data_views.ask_for_export, name="ask-for-export"),
+    path("settings/data/export/remove", data_views.remove_export, name="remove-export"),
     path("settings/data/download", data_views.download, name="download"),
     path("settings/data/delete", data_views.delete, name="delete"),
     path("settings/leaving", data_views.keep, name="keep"),

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts import limits
+from accounts.client_address import asked_from
 from accounts.errors import AccountsError, MethodNotAllowed
 from accounts.models import User
 from accounts.preferences import checked_instructions
@@ -37,7 +38,8 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
             try:
                 if request.method not in methods:
                     raise MethodNotAllowed(methods)
-                return await view(request, *args, **kwargs)
+                with asked_from(request):
+                    return await view(request, *args, **kwargs)
             except (ChatError, AccountsError, BillingError) as error:
                 return refusal(error)
             except StreamsError:

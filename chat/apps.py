@@ -29,8 +29,7 @@ class ChatConfig(AppConfig):
         spanning.register(drafts.belongings)
         if choices not in spanning.model_lists:
             spanning.model_lists.append(choices)
-        if bytes_of_drafts not in storage.others:
-            storage.others.append(bytes_of_drafts)
+        storage.elsewhere["drafts"] = bytes_of_drafts()
         chat_titles.register(titles_of)
         if wake_for_join not in spanning.join_wakers:
             spanning.join_wakers.append(wake_for_join)

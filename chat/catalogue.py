@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 FRESH_S = 300.0
 RETRY_S = 15.0  # after a list could not be read
+# The embedded model starts together with whoever asks it: that it is not there yet says nothing
+# within this time. Two idle cores load it in 0.6 s; busy ones take longer.
+STARTING_S = 60.0
+STARTING_RETRY_S = 1.0
 RECENT_S = 5.0  # a list this new is not read again for a model that is not in it
 FIRST_WAIT_S = 1.5
 
@@ -112,6 +116,8 @@ class _Shelf:
         self._listed: list[Model] = []
         self.reading: Future[None] | None = None
         self._read_at = self._tried_at = float("-inf")
+        self._first_tried_at: float | None = None
+        self._told = ""
         self._lock = threading.Lock()
 
     @property
@@ -137,14 +143,24 @@ class _Shelf:
         return not self.models or not (self._listed or self.problem)
 
     @property
+    def is_starting(self) -> bool:
+        """Whether its model may not be there yet."""
+        first = self._first_tried_at
+        is_early = first is None or time.monotonic() - first < STARTING_S
+        return self.endpoint.is_embedded and self.age_s == float("inf") and is_early
+
+    @property
     def is_due(self) -> bool:
-        return self.age_s >= FRESH_S and time.monotonic() - self._tried_at >= RETRY_S
+        retry_s = STARTING_RETRY_S if self.is_starting else RETRY_S
+        return self.age_s >= FRESH_S and time.monotonic() - self._tried_at >= retry_s
 
     def refresh(self) -> Future[None]:
         """Starts reading in a thread, or joins a reading that is going on."""
         with self._lock:
             if self.reading is None:
                 self._tried_at = time.monotonic()
+                if self._first_tried_at is None:
+                    self._first_tried_at = self._tried_at
                 self.reading = Future()
                 name = f"models-{self.endpoint.name}"
                 args = (self.reading,)
@@ -163,11 +179,18 @@ class _Shelf:
             self._listed, self._read_at = models, time.monotonic()
             problem = "" if models else "its list has no chat model"
         finally:
-            if problem != self.problem and problem and not self.endpoint.optional:
-                logger.warning("%s: %s", self.endpoint.name, problem)  # once, not every time
             self.problem = problem
+            self._tell()
             self.reading = None
             reading.set_result(None)
+
+    def _tell(self) -> None:
+        """Log what is wrong: once, not every time, and not what passes with the start."""
+        if self.endpoint.optional or self.problem and self.is_starting:
+            return
+        if self.problem and self.problem != self._told:
+            logger.warning("%s: %s", self.endpoint.name, self.problem)
+        self._told = self.problem
 
 
 async def _wait(readings: "list[Future[None] | None]") -> None:

@@ -40,6 +40,11 @@ class Endpoint:
         return self.own_provider or self.name
 
     @property
+    def is_embedded(self) -> bool:
+        """Started by us, together with whoever asks it."""
+        return self.name == "local" and not self.owner
+
+    @property
     def root(self) -> str:
         """The address without its /v1, where a server's own API is."""
         return self.base_url.removesuffix("/").removesuffix("/v1")

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import OuterRef, Sum
+from django.db.models.functions import Coalesce
 
 from accounts import storage
 from accounts.errors import StorageFull
@@ -30,17 +31,19 @@ async def room_for(
 ) -> AsyncIterator[None]:
     """Within it the events may be appended to the person's log; None is a visitor, who has none.
 
-    Raises StorageBusy, StorageFull and, for what makes the chat longer, ChatFull.
+    Raises StorageBusy, StorageFull, AddressFull and, for what makes the chat longer, ChatFull.
     """
     await storage.require_memory(person)
     claim = claim_for(events[0].id, str(chat_id), events)
     if person is None:
         if 0 < settings.LIMIT_STORED_BYTES_GUEST < claim.total:
             raise StorageFull
+        await storage.count_for_address(None, claim.total)
         yield
         return
     most, most_of_chat = await storage.room_in_log(person), settings.LIMIT_CHAT_BYTES
     async with _reserved(person, claim, most, most_of_chat if is_text else 0):
+        await storage.count_for_address(person, claim.total)
         yield
 
 
@@ -117,13 +120,14 @@ async def is_full(person: User) -> bool:
 
 
 async def require_room_for_draft(person: User, chat_id: uuid.UUID | None, size: int) -> None:
-    """Raises StorageFull for a draft that is longer than the one it replaces and too long."""
-    budget = storage.budget_of(person)
-    if not budget:
-        return
+    """Raises StorageFull, AddressFull for a draft that is longer than the one it replaces."""
     before = await sync_to_async(_draft_bytes)(person, chat_id)
-    if size > before and (await storage.stored_by(person)).used - before + size > budget:
+    if size <= before:
+        return
+    budget = storage.budget_of(person)
+    if budget and (await storage.stored_by(person)).used - before + size > budget:
         raise StorageFull(person)
+    await storage.count_for_address(person, size - before, in_log=False)
 
 
 def _draft_bytes(person: User, chat_id: uuid.UUID | None) -> int:
@@ -131,7 +135,7 @@ def _draft_bytes(person: User, chat_id: uuid.UUID | None) -> int:
     return row.size_bytes if row else 0
 
 
-def bytes_of_drafts(person: User) -> int:
-    """Sync. For accounts/storage.py."""
-    found = Draft.objects.filter(owner=person).aggregate(total=Sum("size_bytes"))
-    return found["total"] or 0
+def bytes_of_drafts() -> Coalesce:
+    """For accounts/storage.py."""
+    drafts = Draft.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
+    return storage.bytes_of(drafts.annotate(total=Sum("size_bytes")).values("total"))

@@ -99,6 +99,10 @@ LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
 _BYTES = validate.Range(0, 2**50)
 LIMIT_STORED_BYTES_GUEST = env.int("LIMIT_STORED_BYTES_GUEST", 20 * 2**20, validate=_BYTES)
 LIMIT_STORED_BYTES_ACCOUNT = env.int("LIMIT_STORED_BYTES_ACCOUNT", 2**30, validate=_BYTES)
+# What guests of one address may store in a day, in all: each new one would else have a new budget.
+LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = env.int(
+    "LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", 100 * 2**20, validate=_BYTES
+)
 # What has to be read to open a chat or to answer in it: its messages, without single tokens.
 LIMIT_CHAT_BYTES = env.int("LIMIT_CHAT_BYTES", 16 * 2**20, validate=_BYTES)
 

@@ -22,11 +22,11 @@ class StreamKeys:
     log     every entry, for good: c (chat), t (type), d (data); a part has an empty `p` besides
     chat()  the chat's own index: a copy of its entries that are not parts, under the same ids
     live()  the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
-    ids     event id -> entry id, for good, of events that are not parts
+    ids     event id -> entry id of events that are not parts; until their chat is erased
     told()  event id -> entry id of the chat's parts; goes when live() goes
     fences  name -> token
     sizes   bytes stored: "total", of each chat "l:" (log) and "i:" (its index); "until" and "place"
-            while entries of an earlier release are not counted (sizes.py)
+            while entries of an earlier release are not counted; "noted": see sizes.py
     coming  bytes set aside for what is about to be appended; goes by itself
     wake    no key, but the pub/sub channel that is told of each append
     """

@@ -18,11 +18,11 @@ from redis.exceptions import ResponseError
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower, SkipChat
-from .keys import START, stream_keys, valid_cursor, valid_name
+from .keys import START, StreamKeys, stream_keys, valid_cursor, valid_name
 from .memory import Memory
 from .pipe import Pipe, Script
 from .reader import LAST, PAGE, PAGE_ENTRIES, Reader
-from .sizes import COUNT, RESERVE, Sizes
+from .sizes import COUNT, KNOWN_ID_BYTES, RESERVE, Sizes
 from .writer import APPEND, RAISE_FENCE, Writer
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
 
 COMPACT = Script("compact", prelude="walk")
 ERASE_CHAT = Script("erase_chat", prelude="walk")
+FORGET_IDS = Script("forget_ids")
 # What one call of a chunked script looks at: a few milliseconds of Redis's time.
 CHUNK_ENTRIES, CHUNK_BYTES = 500, 1_000_000
 # A run of entries that may be decoded and folded in the event loop: a few milliseconds.
@@ -60,7 +61,8 @@ class Log:
         timeout_ms: int = settings.STREAMS_APPEND_TIMEOUT_MS
         self._prefix = prefix
         # Three connections, so that neither a long replay nor a slow fsync holds up the live reads.
-        writing, reading = (APPEND, RAISE_FENCE), (PAGE, LAST, COMPACT, ERASE_CHAT, COUNT, RESERVE)
+        writing = (APPEND, RAISE_FENCE)
+        reading = (PAGE, LAST, COMPACT, ERASE_CHAT, FORGET_IDS, COUNT, RESERVE)
         self._append_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=writing)
         self._read_pipe = Pipe(url, timeout_ms=timeout_ms, scripts=reading)
         self._live_pipe = Pipe(url, timeout_ms=timeout_ms)
@@ -235,14 +237,28 @@ class Log:
             place = await self._read_pipe.submit(COMPACT.call(keys, *args))
 
     async def erase_chat(self, stream: str, chat: str) -> None:
-        """Remove all entries of a chat, whose writers must have stopped. Event ids stay known."""
+        """Remove all entries of a chat, and what they counted, whose writers must have stopped.
+
+        Event ids are forgotten too: a repeated event would be a new one. May be cut short anywhere
+        and done again.
+        """
         names = stream_keys(self._prefix, stream)
+        with suppress(LogUnavailableError):  # A full Redis does not count, and needs this the most.
+            await self.sizes.count(stream)
+        await self._forget_ids(names, valid_name(chat))
         of_chat = (names.chat(valid_name(chat)), names.live(chat), names.told(chat))
         await self._read_pipe.execute("UNLINK", *of_chat)
         place: bytes | str | None = "-"
         while place is not None:
             keys, bounds = [names.log, names.sizes], (CHUNK_ENTRIES, CHUNK_BYTES)
             packed = ERASE_CHAT.call(keys, chat, place, *bounds)
+            place = await self._read_pipe.submit(packed)
+
+    async def _forget_ids(self, names: StreamKeys, chat: str) -> None:
+        """While the index is there, which says which entries were the chat's."""
+        keys, place = [names.ids, names.sizes, names.chat(chat)], b"0"
+        while place is not None:
+            packed = FORGET_IDS.call(keys, place, CHUNK_ENTRIES, KNOWN_ID_BYTES)
             place = await self._read_pipe.submit(packed)
 
     async def erase(self, stream: str) -> bool:

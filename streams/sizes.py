@@ -1,10 +1,10 @@
 """How many bytes a person's log holds, and setting some aside before something is appended.
 
-The hash `sizes` beside each log is kept by append.lua and erase_chat.lua, in the same step as the
-entries: bytes of data as they are stored (JSON, so a control character is six), in the log and in
-the copy that the chat's index has, with what Redis needs besides for each entry. Parts are counted
-in the log alone: their copies go with the end of the whole. What an earlier release appended is
-counted by count.lua in short steps, in any process and in several at once.
+The hash `sizes` beside each log is kept by append.lua, forget_ids.lua and erase_chat.lua, in the
+same step as the entries: bytes of data as they are stored (JSON, so a control character is six), in
+the log and in the copy that the chat's index has, with what Redis needs besides for each entry.
+Parts are counted in the log alone: their copies go with the end of the whole. What an earlier
+release appended is counted by count.lua in short steps, in any process and in several at once.
 """
 
 import asyncio
@@ -78,6 +78,17 @@ class Sizes:
             total is not None or not await self._pipe.execute("EXISTS", names.log)
         )
         return Size(int(total or 0), int(index or 0), is_whole)
+
+    async def growth(self, stream: str) -> int:
+        """Bytes that were appended, or erased (below 0), beyond those that were noted."""
+        names = stream_keys(self._prefix, stream)
+        total, noted = await self._pipe.execute("HMGET", names.sizes, "total", "noted")
+        return int(total or 0) - int(noted or 0)
+
+    async def note_growth(self, stream: str, size: int) -> None:
+        """Somebody has counted so many bytes of it, or of what is about to be appended."""
+        names = stream_keys(self._prefix, stream)
+        await self._pipe.execute("HINCRBY", names.sizes, "noted", size)
 
     async def count(self, stream: str, steps: int | None = None) -> bool:
         """Count what an earlier release appended, in at most so many calls; True when all is."""

@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
@@ -11,7 +12,7 @@ import redis
 from django.test import Client
 
 from accounts import limits
-from accounts.errors import LimitReached, LimitUnknown, spoken_time
+from accounts.errors import AddressFull, LimitReached, LimitUnknown, spoken_time
 from accounts.models import User
 from config import settings as config_settings
 
@@ -89,6 +90,48 @@ def test_memory_is_bounded_and_given_back(redis_url, settings, window):
         settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
         time.sleep(0.45)
         assert not client.exists(key)
+
+
+BYTES = "LIMIT_GUEST_BYTES_PER_DAY_ADDRESS"
+
+
+def test_bytes_are_counted_to_the_byte_and_leave_the_window(redis_url, settings, window):
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 1_000
+    limits.take_guest_bytes("somewhere", 400)
+    limits.take_guest_bytes("somewhere", 600)
+    with pytest.raises(AddressFull) as refused:
+        limits.take_guest_bytes("somewhere", 1)
+    assert refused.value.headers == {"Retry-After": "1"}
+    limits.take_guest_bytes("elsewhere", 1_000)
+    time.sleep(0.45)
+    limits.take_guest_bytes("somewhere", 1_000)  # What was refused was not counted.
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.hlen(limits._key(BYTES, "somewhere")) == 1
+        time.sleep(0.45)
+        assert not client.exists(limits._key(BYTES, "somewhere"))
+
+
+def test_bytes_at_once_are_no_more_than_the_limit(redis_url, settings):
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 1_000
+
+    def takes(_):
+        with suppress(AddressFull):
+            limits.take_guest_bytes("somewhere", 90)
+            return 90
+        return 0
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(takes, range(100))) == 990
+
+
+def test_bytes_of_a_clock_that_was_ahead_leave_with_those_of_now(redis_url, settings, window):
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 1_000
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(limits._key(BYTES, "somewhere"), str(2**50), 900)
+        with pytest.raises(AddressFull):
+            limits.take_guest_bytes("somewhere", 101)
+    time.sleep(0.45)
+    limits.take_guest_bytes("somewhere", 1_000)
 
 
 def test_a_lowered_limit_holds_at_once(redis_url, settings):

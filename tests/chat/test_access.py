@@ -90,6 +90,7 @@ TABLE: dict[str, list[Row]] = {
     "accounts:export-status": [Row("/settings/data/status", (401, 200, 200, 401, 200, 200))],
     # Accounts are led on to prove who they are; guests have nothing to prove.
     "accounts:ask-for-export": [Row("/settings/data/export", (302,) * 6, "POST", {})],
+    "accounts:remove-export": [Row("/settings/data/export/remove", (302,) * 6, "POST", {})],
     "accounts:download": [Row("/settings/data/download", (302,) * 6)],
     "accounts:delete": [
         Row("/settings/data/delete", (302, 200, 302, 302, 302, 302)),

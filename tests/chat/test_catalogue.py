@@ -255,6 +255,32 @@ async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
     ]
 
 
+async def test_an_embedded_model_that_starts_is_worth_no_warning(spoken, monkeypatch, caplog):
+    monkeypatch.setattr("chat.catalogue.STARTING_RETRY_S", 0)
+    spoken.listing = (503, "application/json", b'{"error": {"message": "Loading model"}}')
+    catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
+    for _ in range(2):
+        assert await ids(catalogue) == []
+    spoken.lists({"data": [{"id": "a"}]})
+    assert await ids(catalogue) == ["local/a"]
+    assert caplog.records == []
+
+
+async def test_an_embedded_model_that_stays_away_is_logged_once(spoken, monkeypatch, caplog):
+    monkeypatch.setattr("chat.catalogue.RETRY_S", 0)
+    monkeypatch.setattr("chat.catalogue.STARTING_RETRY_S", 0)
+    spoken.listing = (503, "application/json", b"{}")
+    catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
+    await catalogue.models()
+    assert caplog.records == []
+    monkeypatch.setattr("chat.catalogue.STARTING_S", 0)
+    for _ in range(3):
+        await catalogue.models()
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "local: its list of models could not be read: status 503")
+    ]
+
+
 def test_names_by_hand_are_read_from_the_environment():
     assert named_models(
         ["openai/sonar-pro=200000", " openai/a ", "ollama/llama3:8b", "openai/a", ""]

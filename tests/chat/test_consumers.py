@@ -17,7 +17,7 @@ from accounts.models import Preferences, User
 from accounts.preferences import settings_json
 from accounts.sockets import group_of, tell_group
 from billing import ledger
-from chat import consumers
+from chat import consumers, log_socket, open_sockets, paced_socket
 from chat import events as ev
 from chat.commands import MAX_COMMAND_BYTES, parse_command
 from chat.models import Chat
@@ -266,7 +266,7 @@ def test_no_header_upsets_the_check_of_the_page(host, origin):
 
 async def test_too_many_sockets_of_one_person_are_refused(online, bob, monkeypatch):
     await bob.send("Hello")
-    monkeypatch.setattr(consumers, "MAX_SOCKETS_PER_USER", 2)
+    monkeypatch.setattr(open_sockets, "MAX_SOCKETS_PER_USER", 2)
     async with Socket(online) as first, Socket(online) as second:
         for socket in (first, second):
             assert (await socket.hear())["type"] == "welcome"
@@ -277,7 +277,7 @@ async def test_too_many_sockets_of_one_person_are_refused(online, bob, monkeypat
         await first.wire.disconnect()
         async with Socket(online) as fourth:
             assert (await fourth.hear())["type"] == "welcome"
-    assert not consumers._open_sockets
+    assert not open_sockets.counts
 
 
 async def test_too_many_sockets_of_one_address_are_refused(online, bob, settings):
@@ -292,7 +292,7 @@ async def test_too_many_sockets_of_one_address_are_refused(online, bob, settings
         await first.wire.disconnect()
         async with Socket(bob) as fourth:
             assert (await fourth.hear())["type"] == "welcome"
-    assert not consumers._open_sockets
+    assert not open_sockets.counts
 
 
 # To clients that do not read
@@ -578,7 +578,7 @@ async def test_a_chat_that_is_deleted_says_so_and_cannot_be_followed_again(onlin
 
 
 async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
-    monkeypatch.setattr(consumers, "REPLAY_PAGE", 7)
+    monkeypatch.setattr(log_socket, "REPLAY_PAGE", 7)
     await append(online, *(delta(f"{number} ") for number in range(50)))
     expected = [entry.id for entry in await online.entries()]
     async with Socket(online) as socket:
@@ -609,7 +609,7 @@ async def test_a_frame_of_a_replay_is_bounded_in_bytes(online):
 
 
 async def test_a_replay_of_large_entries_waits_for_the_client(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(paced_socket, "WINDOW_TIMEOUT_S", 0.3)
     for _ in range(20):  # 8 MB: twice the window, and fewer entries than a frame may have
         await append(online, delta("x" * 400_000))
     async with Socket(online) as socket:
@@ -620,11 +620,11 @@ async def test_a_replay_of_large_entries_waits_for_the_client(online, monkeypatc
             sizes.append(len(output["text"]))
     assert output["code"] == 4408
     assert max(sizes) < 1_100_000
-    assert sum(sizes) < consumers.WINDOW_BYTES + 1_100_000
+    assert sum(sizes) < paced_socket.WINDOW_BYTES + 1_100_000
 
 
 async def test_few_pages_are_read_at_once(online, monkeypatch):
-    monkeypatch.setattr(consumers, "READS_AT_ONCE", 2)
+    monkeypatch.setattr(log_socket, "READS_AT_ONCE", 2)
     log, reading, most = get_log(), 0, 0
     read_page = log.read_page
 
@@ -659,8 +659,8 @@ async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):
 
 async def test_what_is_appended_during_a_replay_comes_once(online, monkeypatch):
     """The replay reads it, and the pump, which had to wait for the replay, has it as well."""
-    monkeypatch.setattr(consumers, "REPLAY_PAGE", 1)
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 3_000)
+    monkeypatch.setattr(log_socket, "REPLAY_PAGE", 1)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 3_000)
     for number in range(4):
         await append(online, delta(f"{number}" + "x" * 2_000))
     async with Socket(online) as socket:
@@ -738,7 +738,7 @@ async def test_the_welcome_comes_before_all_else(online, monkeypatch):
 
 
 async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypatch):
-    monkeypatch.setattr(consumers, "MAX_WATCH_REPLAY", 3)
+    monkeypatch.setattr(log_socket, "MAX_WATCH_REPLAY", 3)
     for number in range(4):
         await append(online, renamed(online, str(number)))
     async with Socket(online) as socket:
@@ -911,7 +911,7 @@ def rejected(transactional_db, redis_url):
 
 
 async def test_a_flood_of_commands_ends_the_socket(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 500)  # The second replay waits for an ack.
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 500)  # The second replay waits for an ack.
     async with Socket(online) as socket:
         await socket.hear()
         for _ in range(consumers.MAX_COMMANDS_PENDING + 20):
@@ -935,7 +935,7 @@ async def test_pings_are_answered(online):
 
 
 async def test_a_flood_of_pings_that_reads_nothing_ends_the_socket(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 500)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 500)
     async with Socket(online) as socket:
         await socket.hear()
         for _ in range(100):
@@ -946,8 +946,8 @@ async def test_a_flood_of_pings_that_reads_nothing_ends_the_socket(online, monke
 async def test_a_client_that_acknowledges_nothing_is_paused_and_then_closed(
     online, monkeypatch, settings
 ):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
-    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(paced_socket, "WINDOW_TIMEOUT_S", 0.5)
     async with Socket(online) as deaf, Socket(online) as other:
         await deaf.follow(online.chat)
         await other.follow(online.chat)
@@ -965,7 +965,7 @@ async def test_a_client_that_acknowledges_nothing_is_paused_and_then_closed(
 
 
 async def test_a_paused_client_that_catches_up_has_missed_nothing(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 20_000)
     async with Socket(online) as socket:
         await socket.follow(online.chat)
         sent = []
@@ -978,9 +978,9 @@ async def test_a_paused_client_that_catches_up_has_missed_nothing(online, monkey
 
 
 async def test_a_replay_too_waits_for_the_client(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
-    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(consumers, "REPLAY_PAGE", 1)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(paced_socket, "WINDOW_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(log_socket, "REPLAY_PAGE", 1)
     for number in range(30):
         await append(online, delta(f"{number}:" + "x" * 5_000))
     async with Socket(online) as socket:
@@ -991,8 +991,8 @@ async def test_a_replay_too_waits_for_the_client(online, monkeypatch):
 
 
 async def test_acknowledging_more_than_was_sent_gains_nothing(online, monkeypatch):
-    monkeypatch.setattr(consumers, "WINDOW_BYTES", 20_000)
-    monkeypatch.setattr(consumers, "WINDOW_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(paced_socket, "WINDOW_TIMEOUT_S", 0.3)
     async with Socket(online) as socket:
         await socket.follow(online.chat)
         await socket.say(type="ack", bytes=10**15)
@@ -1037,9 +1037,9 @@ async def test_a_socket_that_goes_leaves_no_task_and_no_follower(online):
             await asyncio.sleep(0.01)
     left = {task for task in asyncio.all_tasks() if "streams" not in task.get_name()} - before
     assert not {task for task in left if "consumers" in str(task.get_coro())}
-    assert not consumers._open_sockets
+    assert not open_sockets.counts
 
 
 def test_the_constants_are_those_of_the_document():
     assert consumers.HEARTBEAT_MS < consumers.SILENT_AFTER_MS
-    assert consumers.WINDOW_BYTES > django_settings.STREAMS_FOLLOWER_BUFFER_BYTES
+    assert paced_socket.WINDOW_BYTES > django_settings.STREAMS_FOLLOWER_BUFFER_BYTES

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.sockets import close_all_of, tell_became
 from billing import ledger
-from chat import consumers, polling
+from chat import consumers, log_socket, open_sockets, polling
 from chat.transcript import fold_entries
 from config.asgi import application
 from streams.log import Entry, get_log
@@ -105,7 +105,7 @@ async def waiting(person, **asked):
 
 
 def _following(person):
-    return consumers._open_sockets[uuid.UUID(person.user["id"])]
+    return open_sockets.counts[uuid.UUID(person.user["id"])]
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ async def test_only_the_followed_chat_comes_with_its_tokens(online):
 
 async def test_a_long_chat_comes_in_pages(online, monkeypatch):
     monkeypatch.setattr(polling, "PAGE_BYTES", 40_000)
-    monkeypatch.setattr(consumers, "REPLAY_PAGE", 5)
+    monkeypatch.setattr(log_socket, "REPLAY_PAGE", 5)
     for _ in range(12):
         await append(online, *(delta("x" * 1_500) for _ in range(5)))
     kept, found, after, requests = await online.entries(), [], "0-0", 0
@@ -199,7 +199,7 @@ async def test_a_long_chat_comes_in_pages(online, monkeypatch):
 
 
 async def test_a_list_too_far_behind_is_told_to_begin_anew(online, monkeypatch):
-    monkeypatch.setattr(consumers, "MAX_WATCH_REPLAY", 3)
+    monkeypatch.setattr(log_socket, "MAX_WATCH_REPLAY", 3)
     await append(online, *(renamed(online, f"Title {n}") for n in range(6)))
     found = await poll(online)
     assert "reset" in found.types()
@@ -259,7 +259,7 @@ async def test_a_page_that_is_not_ours_is_turned_away(online, headers, status):
     assert found.status == status
     assert "messages" not in found.body or status == 200
     assert status == 200 or found.code == "origin_not_allowed"
-    assert consumers._open_sockets == {}
+    assert open_sockets.counts == {}
 
 
 async def test_the_end_of_a_session_ends_the_request(online):
@@ -367,7 +367,7 @@ async def test_too_often_is_refused_with_a_time(online, settings):
 
 
 async def test_too_many_at_once_are_refused(online, monkeypatch):
-    monkeypatch.setattr(consumers, "MAX_SOCKETS_PER_USER", 1)
+    monkeypatch.setattr(open_sockets, "MAX_SOCKETS_PER_USER", 1)
     first = await waiting(online)
     found = await poll(online)
     assert found.status == 429

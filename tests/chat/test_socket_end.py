@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from accounts.sockets import group_of
-from chat import consumers, person_socket, socket_tasks
+from chat import consumers, open_sockets, person_socket, socket_tasks
 from config.socket_end import EndTogether
 from tests.chat.test_consumers import Socket, append, renamed
 
@@ -65,7 +65,7 @@ async def test_a_client_that_goes_while_the_database_hangs(online):
             await socket.say(type="ping")
             await socket.until_type("pong")
             await vanish(socket)
-            assert not consumers._open_sockets and not own_tasks()
+            assert not open_sockets.counts and not own_tasks()
 
 
 @pytest.mark.parametrize("moment_s", [0, 0.05])
@@ -75,7 +75,7 @@ async def test_a_client_that_goes_while_it_is_let_in(online, moment_s):
         await socket.wire.send_input({"type": "websocket.connect"})
         await asyncio.sleep(moment_s)
         await vanish(socket)
-        assert not consumers._open_sockets and not own_tasks()
+        assert not open_sockets.counts and not own_tasks()
 
 
 async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
@@ -129,7 +129,7 @@ async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(onl
         await append(online, renamed(online, "x"))
         assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
         await vanish(socket)
-    assert not consumers._open_sockets
+    assert not open_sockets.counts
 
 
 # Around any application

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import uuid
+from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
@@ -10,16 +11,19 @@ import redis
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import storage
-from accounts.models import User
+from accounts import limits, preferences, storage
+from accounts.models import Export, User
+from accounts.picture_files import Picture
 from chat import events as ev
 from chat import storage as room
 from chat.models import Chat, Draft, Reply
 from streams.keys import stream_keys
 from streams.log import close_log, get_log
-from streams.sizes import KNOWN_ID_BYTES, claim_for
+from streams.sizes import claim_for
 from tests.chat.conftest import MODEL, Person
 from tests.chat.test_drafts import put
 from tests.chat.test_instructions import instruct
@@ -169,9 +173,8 @@ async def test_an_answer_under_way_ends_and_erasing_makes_room(worker, alice, se
     assert code_of(await send(alice)) == (FULL, "storage_full")
     await get_log().erase_chat(alice.stream, alice.chat)
     left = await size_of(alice)
-    # What stays are the names of what was said.
-    assert left.chat == 0 and left.total <= 6 * KNOWN_ID_BYTES
-    settings.LIMIT_STORED_BYTES_GUEST = left.total + 3_000
+    assert (left.chat, left.total) == (0, 0)
+    settings.LIMIT_STORED_BYTES_GUEST = 3_000
     assert (await send(alice, chat=str(uuid.uuid4()))).status_code == HTTPStatus.ACCEPTED
 
 
@@ -210,6 +213,42 @@ async def test_drafts_count_as_they_are_stored(no_worker, alice, settings):
     assert (await storage.stored_by(user)).used == before
     assert (await Draft.objects.aget(chat=alice.chat)).size_bytes == 0
     assert (await send(alice)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_a_picture_and_an_archive_count_until_they_are_removed(writer, settings):
+    user = await user_of(writer)
+    before = (await storage.stored_by(user)).used
+    size = 0
+    for number in range(2):  # The second takes the place of the first.
+        picture = Picture({256: bytes(5_000 + number), 64: bytes(700)})
+        size = picture.size_bytes
+        await sync_to_async(preferences.change_picture)(user, picture)
+    assert (await storage.stored_by(user)).used - before == size == 5_701
+    ready = {"state": Export.State.READY, "ready_at": timezone.now()}
+    until = timezone.now() + timedelta(days=1)
+    await Export.objects.acreate(person=user, size_bytes=2**20, expires_at=until, **ready)
+    assert (await storage.stored_by(user)).used - before == size + 2**20
+    setattr(settings, writer.budget, before + 2**20)
+    assert code_of(await send(writer)) == (FULL, "storage_full")
+    page = (await writer.client.get("/settings")).content.decode().replace("\xa0", " ")
+    assert 'Of this, 1.0 MB are <a href="/settings/data">your archive</a>.' in page
+    gone = await writer.client.post("/settings/data/export/remove")
+    assert gone.status_code == HTTPStatus.FOUND
+    await sync_to_async(preferences.change_picture)(user, None)
+    assert (await storage.stored_by(user)).used == before
+    assert (await send(writer)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_a_send_asks_the_database_once_for_what_is_stored(no_worker, alice):
+    await alice.send("Hello")
+    user = await user_of(alice)
+
+    def statements():
+        with CaptureQueriesContext(connection) as asked:
+            storage.bytes_elsewhere(user)
+        return len(asked)
+
+    assert await sync_to_async(statements)() == 1
 
 
 async def test_the_settings_say_how_much_is_stored_and_how_to_make_room(writer, settings):
@@ -327,6 +366,64 @@ async def test_instructions_fill_no_more_than_the_budget(no_worker, alice, redis
     assert held < 1.25 * settings.LIMIT_STORED_BYTES_GUEST
 
 
+# One address
+
+
+async def visitor_from(address):
+    person = Person()
+    person.client = AsyncClient(**{"x-forwarded-for": address})
+    await person.visit()
+    return person
+
+
+async def test_guests_of_one_address_store_only_so_much_in_a_day(no_worker, settings):
+    """The attack: each new guest had a budget of their own."""
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 60_000
+    settings.TRUST_PROXY, settings.TRUSTED_PROXIES = True, 1
+    people = [await visitor_from(f"2001:db8::{number}") for number in range(4)]
+    answers = [await send(person, body("x" * 10_000)) for person in people]
+    assert [answer.status_code for answer in answers] == [202, 202, 413, 413]
+    assert await User.objects.acount() == 2
+    refused = answers[2]
+    assert code_of(refused) == (FULL, "storage_full")
+    assert "Sign up to go on, or try again in 25 hours." in refused.json()["error"]["message"]
+    assert 86_000 < int(refused["Retry-After"]) <= 90_000
+    json = {"content_type": "application/json"}
+    first = people[0]
+    first.user = answers[0].json()["user"]
+    path = f"/api/chats/{first.chat}"
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 1
+    others = [
+        await put(first, "a draft", chat=first.chat),
+        await instruct(first, "Be brief."),
+        await first.client.patch(path, {"title": "New"}, **json),
+        await first.client.put(f"{path}/pin"),
+    ]
+    assert [code_of(answer) for answer in others] == [(FULL, "storage_full")] * 4
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 60_000
+    neighbour = await visitor_from("2001:db8:0:1::1")
+    answer = await send(neighbour, body("x" * 10_000))
+    assert answer.status_code == HTTPStatus.ACCEPTED, answer.content
+    await User.objects.filter(id=first.user["id"]).aupdate(is_guest=False, email="a@x.org")
+    assert (await send(first, body("x" * 10_000))).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_what_a_guest_was_answered_counts_for_their_address(worker, alice, settings):
+    settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 10**6
+    _, reply = await alice.send("[[tokens=400]] Hello")
+    await alice.settled(reply)
+    await alice.kept()
+    held = (await size_of(alice)).total
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        key = limits._key("LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", "127.0.0.1")
+        [before] = map(int, client.hvals(key))
+        assert before < 2_000 < held
+        for _ in range(2):
+            await instruct(alice, str(uuid.uuid4()))
+        # All that is in the log, and the first message once more.
+        assert sum(map(int, client.hvals(key))) == before + (await size_of(alice)).total
+
+
 # A Redis that is nearly full
 
 
@@ -416,4 +513,5 @@ async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, al
 async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, alice):
     await alice.send("Hello")
     assert await get_log().memory.percent() == 0.0
-    assert await sync_to_async(storage.bytes_elsewhere)(await user_of(alice)) == 0
+    elsewhere = await sync_to_async(storage.bytes_elsewhere)(await user_of(alice))
+    assert elsewhere == {"picture": 0, "archive": 0, "drafts": 0}

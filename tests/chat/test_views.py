@@ -40,6 +40,13 @@ async def rows():
     )
 
 
+async def row_settled(reply):
+    """The log has the end of an answer a moment before its row."""
+    async with asyncio.timeout(20):
+        while not (await Reply.objects.aget(id=reply)).is_final:
+            await asyncio.sleep(0.02)
+
+
 def send_body(**fields):
     return {"id": new_id(), "text": "[[tokens=2]] Hi", "model": MODEL, "parent": None} | fields
 
@@ -602,6 +609,7 @@ async def test_a_cursor_from_the_far_future_gives_nothing(no_worker, alice):
 async def test_the_list_holds_ones_own_chats_newest_first(worker, alice, bob):
     _, reply = await alice.send("[[tokens=2]] First")
     await alice.settled(reply)
+    await row_settled(reply)
     second = new_id()
     await alice.send("[[tokens=400&rate=50]] Second", chat=second)
     await bob.send("[[tokens=2]] Bob's")

@@ -9,12 +9,22 @@ from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
 from billing.errors import BillingError
-from chat import answer_errors, consumers, errors, model_errors, person_socket, routing
+from chat import (
+    answer_errors,
+    consumers,
+    errors,
+    log_socket,
+    model_errors,
+    paced_socket,
+    person_socket,
+    routing,
+)
 from chat.commands import parse_command
 from chat.error_pages import csrf_failure, not_found, server_error
 from chat.events import EVENT_TYPES
 
 PROTOCOL = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
+SOCKETS = consumers, log_socket, paced_socket, person_socket
 # Told by the protocol and not by us: the network, Daphne, the browser.
 CLOSE_CODES_OF_OTHERS = {1000, 1001, 1005, 1006, 1012}
 
@@ -151,7 +161,7 @@ def test_every_command_of_the_socket_is_documented():
         )
     }
     assert understood == documented == {"watch", "follow", "unfollow", "ack", "ping", "pong"}
-    source = "".join(Path(part.__file__).read_text() for part in (consumers, person_socket))
+    source = "".join(Path(part.__file__).read_text() for part in SOCKETS)
     sent = set(re.findall(r'"type": "(\w+)"', source))
     assert sent == set(re.findall(r'"type": "(\w+)"', to_client)) - {"ping", "pong"} | {
         kind for kind in ("ping", "pong") if f'"type": "{kind}"' in source
@@ -163,5 +173,5 @@ def test_the_limits_are_those_of_the_document():
 
     assert f"{views.MAX_MESSAGE_CHARS:,}" in PROTOCOL
     assert f"up to {views.EVENTS_PAGE}" in PROTOCOL
-    assert f"{consumers.WINDOW_BYTES:,}" in PROTOCOL
+    assert f"{paced_socket.WINDOW_BYTES:,}" in PROTOCOL
     assert f"{consumers.SILENT_AFTER_MS // 1000} s" in PROTOCOL

@@ -1,4 +1,4 @@
-"""A data folder that an earlier version wrote opens without a manual step, and nothing is missing."""
+"""A data folder that an earlier version wrote opens without a manual step, and is complete."""
 
 import asyncio
 import json

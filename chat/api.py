@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from accounts import limits
-from accounts.errors import AccountsError, MethodNotAllowed
+from accounts.errors import MethodNotAllowed
 from accounts.models import User
 from accounts.preferences import checked_instructions
-from billing.errors import BillingError
-from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
+from accounts.refusals import Refusal, refusal_response
+from chat.errors import BadRequest, LogAway, MessageTooLong, NotSignedIn
 from streams.errors import StreamsError
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
 def api(*methods: str) -> Callable[[ApiView], Any]:
-    """For a view of these methods: a refusal of chat, accounts or billing is answered with its
-    status and its code and sentence, and so is any other method, with `Allow`."""
+    """For a view of these methods: a Refusal is answered with its status, its code and its
+    sentence, and so is any other method, with `Allow`."""
 
     def decorate(view: ApiView) -> Any:
         @functools.wraps(view)
@@ -38,23 +38,15 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
                 if request.method not in methods:
                     raise MethodNotAllowed(methods)
                 return await view(request, *args, **kwargs)
-            except (ChatError, AccountsError, BillingError) as error:
-                return refusal(error)
+            except Refusal as error:
+                return refusal_response(error)
             except StreamsError:
                 logger.exception("the log is away")
-                return refusal(LogAway())
+                return refusal_response(LogAway())
 
         return wrapped
 
     return decorate
-
-
-def refusal(error: ChatError | AccountsError | BillingError) -> JsonResponse:
-    return JsonResponse(
-        {"error": {"code": error.code, "message": error.message}},
-        status=error.status,
-        headers=error.headers if isinstance(error, AccountsError) else None,
-    )
 
 
 async def signed_in(request: HttpRequest) -> User:

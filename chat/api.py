@@ -4,7 +4,6 @@ import functools
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from accounts.models import User
 from accounts.preferences import checked_instructions
 from accounts.refusals import Refusal, refusal_response
 from chat.errors import BadRequest, LogAway, MessageTooLong, NotSignedIn
+from chat.uuids import read_uuid
 from streams.errors import StreamsError
 
 logger = logging.getLogger(__name__)
@@ -106,9 +106,4 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
 def change_id(request: HttpRequest) -> uuid.UUID | None:
     """The id that the browser gave a change (?change=), so that repeating it is recognised."""
     given = request.GET.get("change")
-    if given is None:
-        return None
-    with suppress(ValueError):
-        if str(found := uuid.UUID(given)) == given:
-            return found
-    raise BadRequest("“change” must be a UUID in lower case.")
+    return None if given is None else read_uuid(given, "change")

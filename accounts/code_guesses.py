@@ -18,9 +18,9 @@ from allauth.mfa.adapter import get_adapter as get_second_factor_adapter
 from allauth.mfa.base import forms as second_factor_forms
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.forms import ActivateTOTPForm as BaseActivateTOTPForm
-from allauth.mfa.totp.internal.auth import TOTP
 
 from accounts import limits, mail
+from accounts.allauth_internals import mark_totp_code_used
 from accounts.errors import LimitReached
 from accounts.models import User
 
@@ -96,8 +96,7 @@ class ActivateTOTPForm(BaseActivateTOTPForm):  # type: ignore[misc]
     def clean_code(self) -> str:
         """The code counts as used: whoever saw it being typed cannot sign in with it."""
         code: str = super().clean_code()
-        app = TOTP(Authenticator(user=self.user, type=Authenticator.Type.TOTP))
-        app._mark_code_used(code)
+        mark_totp_code_used(self.user, code)
         return code
 
 

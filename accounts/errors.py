@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils.translation import gettext, gettext_noop, ngettext
 
+from accounts.refusals import Refusal
+
 if TYPE_CHECKING:
     from accounts.models import User
 
@@ -42,19 +44,8 @@ BUSY_RETRY_AFTER_S = 30
 ERASED_AFTER_S = 300
 
 
-class AccountsError(Exception):
+class AccountsError(Refusal):
     code = "accounts_error"
-    status = HTTPStatus.BAD_REQUEST
-    message = gettext_noop("This could not be done.")
-
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message or gettext(self.message)
-        super().__init__(self.message)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the answer carries besides its body."""
-        return {}
 
 
 class LimitReached(AccountsError):
@@ -202,6 +193,10 @@ class SettingsRefused(AccountsError):
         for name, sentence in self.fields.items():
             message = message or f"“{name}”: {sentence}"
         super().__init__(message)
+
+    @property
+    def details(self) -> dict[str, dict[str, str]]:
+        return {"fields": self.fields} if self.fields else {}
 
 
 class PictureRefused(AccountsError):

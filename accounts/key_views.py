@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from allauth.account.decorators import reauthentication_required
-from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -25,6 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import limits, provider_keys
+from accounts.allauth_internals import is_reauthentication_required
 from accounts.errors import LimitReached
 from accounts.key_check import SAVED_WITH_WARNING, Verdict, check, sentence
 from accounts.key_forms import OPEN_FIELDS, KeyForm

@@ -11,11 +11,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.decorators import sync_and_async_middleware
 
 from accounts.errors import Leaving
 from accounts.models import User
+from accounts.refusals import refusal_response
 
 PREFIX = "/account/"
 KEEP_PAGE = "/settings/leaving"
@@ -91,9 +92,7 @@ def _is_leaving(user: Any) -> bool:
 
 def _keep_or_go(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
-        error = Leaving()
-        body = {"error": {"code": error.code, "message": error.message}}
-        return JsonResponse(body, status=error.status)
+        return refusal_response(Leaving())
     return HttpResponseRedirect(KEEP_PAGE)
 
 

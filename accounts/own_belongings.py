@@ -16,6 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 
 from accounts import exports, limits
+from accounts.allauth_internals import rate_limit_keys
 from accounts.devices import device_name
 from accounts.models import Export, ProviderKey, SecurityEvent, Session, User
 from accounts.preferences import preferences_of, settings_json
@@ -53,21 +54,8 @@ def _erase(person: User) -> None:
     Export.objects.filter(person=person).update(state=Export.State.FAILED)
     addresses = EmailAddress.objects.filter(user=person).values_list("email", flat=True)
     limits.forget([person.id.hex, *(address.lower() for address in addresses), person.email or ""])
-    cache.delete_many(_allauth_keys(person))
+    cache.delete_many(rate_limit_keys(person))
     _clean_admin_log(person)
-
-
-def _allauth_keys(person: User) -> list[str]:
-    """What allauth counts for its limits under the id of a person."""
-    from allauth.account import app_settings
-    from allauth.core.internal.ratelimit import get_cache_key, parse_rates
-
-    return [
-        get_cache_key(None, app="allauth.account", action=action, rate=rate, user=person)
-        for action, rates in app_settings.RATE_LIMITS.items()
-        for rate in parse_rates(rates)
-        if rate.per == "user"
-    ]
 
 
 def _clean_admin_log(person: User) -> None:

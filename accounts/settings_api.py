@@ -20,6 +20,7 @@ from accounts.errors import (
 )
 from accounts.models import User
 from accounts.people import require_person
+from accounts.refusals import refusal_response
 from accounts.uploads import is_too_large
 
 # The longest settings, escaped at their worst.
@@ -40,10 +41,7 @@ def _api(*methods: str) -> Callable[[View], Any]:
                     raise MethodNotAllowed(methods)
                 return await view(request, *args, **kwargs)
             except AccountsError as error:
-                said: dict[str, Any] = {"code": error.code, "message": error.message}
-                if isinstance(error, SettingsRefused) and error.fields:
-                    said["fields"] = error.fields
-                return JsonResponse({"error": said}, status=error.status, headers=error.headers)
+                return refusal_response(error)
 
         return wrapped
 

@@ -11,17 +11,15 @@ KeyReused              a fault of ours: the same key for two different things
 
 from http import HTTPStatus
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
+
+from accounts.refusals import Refusal
 
 
-class BillingError(Exception):
+class BillingError(Refusal):
     code = "billing_error"
     status = HTTPStatus.PAYMENT_REQUIRED
     message = gettext_noop("This could not be paid for.")
-
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message or gettext(self.message)
-        super().__init__(self.message)
 
 
 class OutOfCredit(BillingError):

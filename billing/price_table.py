@@ -1,4 +1,4 @@
-"""The table of genai-prices, for providers whose own list says nothing of prices.
+"""The table of genai-prices, for providers whose own list says nothing of prices or windows.
 
 The only file that imports `genai_prices`, and not before it is asked: the table takes memory. It
 comes with the package and is never fetched: new prices come with a new version of the package.
@@ -48,12 +48,19 @@ def look_up(name: str, base_url: str) -> Rates | None:
     )
 
 
+def context_tokens(name: str, base_url: str = "") -> int | None:
+    """How many tokens the model `name` of the provider at this address takes; without an address,
+    that of its maker. None when the table does not say."""
+    model = _find(name.removeprefix("models/"), base_url)
+    return None if model is None else model.context_window
+
+
 @lru_cache(maxsize=2_048)
 def _find(name: str, base_url: str) -> Any:
     from genai_prices.data_snapshot import get_snapshot
 
     try:
-        return get_snapshot().find_provider_model(name, None, None, base_url)[1]
+        return get_snapshot().find_provider_model(name, None, None, base_url or None)[1]
     except LookupError:
         return None
 

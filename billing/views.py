@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -25,6 +25,7 @@ from accounts import limits
 from accounts.device_locale import zone_name
 from accounts.errors import LimitReached
 from accounts.models import User
+from accounts.refusals import refusal_response
 from billing import statements, stripe_api
 from billing import top_ups as orders
 from billing.csv_files import CSV_BATCH, csv_response, moment, usd, words
@@ -203,8 +204,7 @@ def _back(request: HttpRequest, message: str) -> HttpResponse:
 def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpResponse:
     """429: the page with a sentence, what was chosen still chosen; for a program the code."""
     if not request.accepts("text/html"):
-        said = {"error": {"code": limit.code, "message": limit.message}}
-        return JsonResponse(said, status=limit.status, headers=limit.headers)
+        return refusal_response(limit)
     messages.error(request, limit.message)
     response = _overview(request, person, limit.status)
     for name, value in limit.headers.items():

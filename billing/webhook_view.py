@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from accounts import limits
 from accounts.client_address import address_group, client_address
 from accounts.errors import LimitReached
+from accounts.refusals import error_response
 from billing import stripe_api, stripe_webhooks
 from billing.stripe_errors import PaymentError, WebhookRefused
 from streams.errors import StreamsError
@@ -65,5 +66,4 @@ async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> 
     except StreamsError:
         logger.exception("the log is away; a refused webhook is not in it")
     logger.warning("a webhook was refused: %s", refused.code)
-    said = {"error": {"code": refused.code, "message": refused.message}}
-    return JsonResponse(said, status=refused.status)
+    return error_response(refused.status, refused.code, refused.message)

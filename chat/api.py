@@ -4,20 +4,20 @@ import functools
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 
 from accounts import limits
 from accounts.client_address import asked_from
-from accounts.errors import AccountsError, MethodNotAllowed
+from accounts.errors import MethodNotAllowed
 from accounts.models import User
 from accounts.preferences import checked_instructions
-from billing.errors import BillingError
-from chat.errors import BadRequest, ChatError, LogAway, MessageTooLong, NotSignedIn
+from accounts.refusals import Refusal, refusal_response
+from chat.errors import BadRequest, LogAway, MessageTooLong, NotSignedIn
+from chat.uuids import read_uuid
 from streams.errors import StreamsError
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
 def api(*methods: str) -> Callable[[ApiView], Any]:
-    """For a view of these methods: a refusal of chat, accounts or billing is answered with its
-    status and its code and sentence, and so is any other method, with `Allow`."""
+    """For a view of these methods: a Refusal is answered with its status, its code and its
+    sentence, and so is any other method, with `Allow`."""
 
     def decorate(view: ApiView) -> Any:
         @functools.wraps(view)
@@ -40,23 +40,15 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
                     raise MethodNotAllowed(methods)
                 with asked_from(request):
                     return await view(request, *args, **kwargs)
-            except (ChatError, AccountsError, BillingError) as error:
-                return refusal(error)
+            except Refusal as error:
+                return refusal_response(error)
             except StreamsError:
                 logger.exception("the log is away")
-                return refusal(LogAway())
+                return refusal_response(LogAway())
 
         return wrapped
 
     return decorate
-
-
-def refusal(error: ChatError | AccountsError | BillingError) -> JsonResponse:
-    return JsonResponse(
-        {"error": {"code": error.code, "message": error.message}},
-        status=error.status,
-        headers=error.headers if isinstance(error, AccountsError) else None,
-    )
 
 
 async def signed_in(request: HttpRequest) -> User:
@@ -116,9 +108,4 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
 def change_id(request: HttpRequest) -> uuid.UUID | None:
     """The id that the browser gave a change (?change=), so that repeating it is recognised."""
     given = request.GET.get("change")
-    if given is None:
-        return None
-    with suppress(ValueError):
-        if str(found := uuid.UUID(given)) == given:
-            return found
-    raise BadRequest("“change” must be a UUID in lower case.")
+    return None if given is None else read_uuid(given, "change")

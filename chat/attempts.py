@@ -8,7 +8,6 @@ the call. What is not by what is stored, the log says: the end for the last atte
 before it the beginning of the next.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from billing.prices import Used
 from chat import events as ev
 from chat.tokens import Usage, estimate_tokens
 from chat.transcript import Pieces
-from streams.log import Entry
 
 
 @dataclass(slots=True)
@@ -142,16 +140,6 @@ class AttemptFold:
         """All of them, in order, with what each has delivered."""
         _share_out(self._attempts, str(self._text).encode(), str(self._reasoning).encode())
         return self._attempts
-
-
-def attempts_of(entries: Iterable[Entry], reply_id: str) -> list[Attempt]:
-    """All attempts at an answer that a chat's entries tell of, in order."""
-    name = reply_id.encode()
-    folded = AttemptFold(reply_id)
-    for entry in entries:
-        if name in entry.data:
-            folded.feed(ev.parse(entry.data))
-    return folded.attempts()
 
 
 def _settle_before(attempts: list[Attempt], text: str, reasoning: str) -> None:

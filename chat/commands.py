@@ -1,11 +1,11 @@
 """What a client may say over the WebSocket, checked before anything is done with it."""
 
-import uuid
 from typing import Any
 
 import orjson
 
 from chat.transcript import is_cursor
+from chat.uuids import canonical_uuid
 
 MAX_COMMAND_BYTES = 4_096
 
@@ -29,7 +29,9 @@ def parse_command(text: str | None) -> dict[str, Any] | None:
             after = command.get("after")
             return command if isinstance(after, str) and is_cursor(after) else None
         case "follow":
-            good = _is_uuid(command.get("chat")) and _is_cursor(command.get("after"))
+            good = canonical_uuid(command.get("chat")) is not None and _is_cursor(
+                command.get("after")
+            )
             return command if good else None
         case _:
             return None
@@ -41,12 +43,3 @@ def _is_count(value: object) -> bool:
 
 def _is_cursor(value: object) -> bool:
     return value is None or (isinstance(value, str) and is_cursor(value))
-
-
-def _is_uuid(value: object) -> bool:
-    if not isinstance(value, str) or len(value) != 36:
-        return False
-    try:
-        return str(uuid.UUID(value)) == value
-    except ValueError:
-        return False

@@ -12,7 +12,7 @@ from accounts.people import require_person
 from chat import drafts
 from chat.api import api, json_body, signed_in
 from chat.errors import BadRequest, MessageTooLong
-from chat.sends import read_uuid
+from chat.uuids import read_uuid
 from chat.views import MAX_MESSAGE_CHARS
 
 MAX_PASTES = 20

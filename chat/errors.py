@@ -19,17 +19,13 @@ ChatError
 
 from http import HTTPStatus
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_noop
+
+from accounts.refusals import Refusal
 
 
-class ChatError(Exception):
+class ChatError(Refusal):
     code = "chat_error"
-    status = HTTPStatus.BAD_REQUEST
-    message = gettext_noop("This could not be done.")
-
-    def __init__(self, message: str | None = None) -> None:
-        self.message = message or gettext(self.message)
-        super().__init__(self.message)
 
 
 class BadRequest(ChatError):

@@ -104,11 +104,6 @@ class Said:
         self._line = line[:_KEPT_CHARS] + line[end:]
 
 
-def place_of(said: str) -> str:
-    """Where a mark after this text stands; see `Said.place`."""
-    return Said(said).place()
-
-
 def _fence_after(fence: str, text: str) -> str:
     """The fence of the block of code that is open after these lines; empty when none is."""
     for found in _FENCE.finditer(text):

@@ -1,33 +1,46 @@
-"""What is known of model families by their names, where an endpoint does not tell.
+"""What is known of models by their names, where an endpoint does not tell.
 
-Only for what /models leaves out: OpenAI's list has neither windows nor kinds. Written down without
-access to the providers' pages, so a figure may be off: one that is too large is mended by the
-provider's refusal (chat.prompt.smaller_window), one that is too small only leaves out too much.
+Only for what /models leaves out: OpenAI's list has neither windows nor kinds. Windows are those of
+the table of genai-prices; the table has no longest answers, so these are written down here. A
+figure may be off: one that is too large is mended by the provider's refusal
+(chat.prompt.smaller_window), one that is too small only leaves out too much.
 """
 
 import re
+from typing import NamedTuple
+
+from billing import price_table
 
 DEFAULT_CONTEXT_TOKENS = 8_192  # unknown model: small enough for any that is in use
 OLLAMA_CONTEXT_TOKENS = 4_096  # Ollama's default num_ctx
 LOCAL_CONTEXT_TOKENS = 4_096  # the embedded model's cache is shared: two full windows fit in it
 
-# (pattern, what may be sent and answered together, longest answer), first match counts.
-_WINDOWS = (
-    (r"gpt-5.*chat|chatgpt", 128_000, 16_384),
-    (r"gpt-5", 272_000, 128_000),  # the limit of what is sent; the answer has its own
-    (r"gpt-4\.1", 1_047_576, 32_768),
-    (r"gpt-4o", 128_000, 16_384),
-    (r"o1-mini", 128_000, 65_536),
-    (r"o[134]\b", 200_000, 100_000),
-    (r"gpt-4-turbo|gpt-4-1106|gpt-4-0125", 128_000, 4_096),
-    (r"gpt-4-32k", 32_768, 4_096),
-    (r"gpt-4", 8_192, 4_096),
-    (r"gpt-3\.5", 16_385, 4_096),
-    (r"gpt-oss", 131_072, 131_072),
-    (r"claude", 200_000, 64_000),
-    (r"gemini", 1_048_576, 65_536),
-    (r"deepseek", 65_536, 8_192),
-    (r"grok", 131_072, 16_384),
+
+class Family(NamedTuple):
+    """`window`: where the table has none, or has it wrong (`is_known`). `answer_apart`: a share of
+    the window as long as the longest answer is kept for the answer, however short that is."""
+
+    pattern: str
+    longest_answer: int
+    window: int
+    is_known: bool = False
+    answer_apart: bool = False
+
+
+_FAMILIES = (  # The first match counts.
+    Family(r"gpt-5.*chat|chatgpt", 16_384, 128_000, is_known=True),
+    Family(r"gpt-[5-9]", 128_000, 400_000, answer_apart=True),
+    Family(r"gpt-4\.1", 32_768, 1_000_000),
+    Family(r"gpt-4o", 16_384, 128_000),
+    Family(r"o1-mini", 65_536, 128_000),
+    Family(r"o[134]\b", 100_000, 200_000),
+    Family(r"gpt-4", 4_096, 8_192),
+    Family(r"gpt-3\.5", 4_096, 16_385),
+    Family(r"gpt-oss", 131_072, 131_072),
+    Family(r"claude", 64_000, 200_000),
+    Family(r"gemini", 65_536, 1_048_576),
+    Family(r"deepseek", 8_192, 65_536),
+    Family(r"grok", 16_384, 131_072),
 )
 _NOT_CHAT = re.compile(
     r"embed|whisper|\btts\b|dall-e|moderation|transcribe|realtime|rerank|\bsora|\bbge-|\be5-"
@@ -61,13 +74,36 @@ def is_chat_model(name: str) -> bool:
     return not _NOT_CHAT.search(name)
 
 
-def known_window(name: str) -> tuple[int | None, int | None]:
-    """(context, longest answer) of a family, Nones when the name says nothing."""
-    last = name.rpartition("/")[2].lower()
-    for pattern, window, answer in _WINDOWS:
-        if re.match(pattern, last):
-            return window, answer
-    return None, None
+def longest_answer(name: str) -> int | None:
+    """In tokens; None when the name says nothing."""
+    family = _family(name)
+    return family.longest_answer if family else None
+
+
+def usual_window(name: str, base_url: str) -> int:
+    """How many tokens may be sent and answered together.
+
+    A provider that the table knows by its address has figures of its own there. Elsewhere a name of
+    a family is taken for its maker's model.
+    """
+    family = _family(name)
+    if family is None:
+        return price_table.context_tokens(name, base_url) or DEFAULT_CONTEXT_TOKENS
+    if family.is_known:
+        return family.window
+    window = price_table.context_tokens(name, base_url)
+    window = window or price_table.context_tokens(_last(name)) or family.window
+    return window - family.longest_answer if family.answer_apart else window
+
+
+def _family(name: str) -> Family | None:
+    last = _last(name)
+    return next((family for family in _FAMILIES if re.match(family.pattern, last)), None)
+
+
+def _last(name: str) -> str:
+    """ "openai/GPT-5" -> "gpt-5"."""
+    return name.rpartition("/")[2].lower()
 
 
 def pretty_name(name: str) -> str:

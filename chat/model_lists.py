@@ -14,12 +14,12 @@ from accounts.outbound import fetch
 from accounts.public_addresses import OutboundError
 from chat.endpoints import OPENAI_URL, Endpoint, Model
 from chat.model_families import (
-    DEFAULT_CONTEXT_TOKENS,
     LOCAL_CONTEXT_TOKENS,
     OLLAMA_CONTEXT_TOKENS,
     is_chat_model,
-    known_window,
+    longest_answer,
     pretty_name,
+    usual_window,
 )
 
 TIMEOUT_S = 5.0
@@ -83,16 +83,13 @@ def models_of(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[Model]:
 
 def model_named(endpoint: Endpoint, name: str, context_tokens: int | None = None) -> Model:
     """A model of which nothing but its name is known, unless somebody gave its window as well."""
-    window, most = known_window(name)
-    ollama = endpoint.name == "ollama"
-    usual = OLLAMA_CONTEXT_TOKENS if ollama else window or DEFAULT_CONTEXT_TOKENS
     return Model(
         id=f"{endpoint.name}/{name}",
         name=pretty_name(name),
         endpoint=endpoint,
-        context_tokens=context_tokens or usual,
-        max_output_tokens=most,
-        server="ollama" if ollama else "",
+        context_tokens=context_tokens or _usual_window(endpoint, name),
+        max_output_tokens=longest_answer(name),
+        server="ollama" if endpoint.name == "ollama" else "",
     )
 
 
@@ -106,13 +103,19 @@ def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
         raise FetchError from e
 
 
+def _usual_window(endpoint: Endpoint, name: str) -> int:
+    """Where the endpoint does not say."""
+    if endpoint.name == "ollama":
+        return OLLAMA_CONTEXT_TOKENS
+    return usual_window(name, endpoint.base_url)
+
+
 def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     name = entry["id"]
     outputs = _inside(entry, "architecture", "output_modalities")
     is_wanted = is_chat_model(name) or entry.get("by_hand") is True
     if not is_wanted or (isinstance(outputs, list) and "text" not in outputs):
         return None
-    window, most = known_window(name)
     found = (
         _inside(entry, "top_provider", "context_length"),
         _inside(entry, "meta", "n_ctx"),  # llama.cpp, per slot
@@ -120,13 +123,12 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         entry.get("context_length"),
         entry.get("context_window"),  # Groq
         entry.get("max_context_length"),  # Mistral
-        window,
-        DEFAULT_CONTEXT_TOKENS,
     )
-    output = _inside(entry, "top_provider", "max_completion_tokens") or most
+    output = _inside(entry, "top_provider", "max_completion_tokens") or longest_answer(name)
     owner = str(entry.get("owned_by", ""))
     server = owner if owner in ("llamacpp", "vllm") else ""
-    context = next(n for n in found if type(n) is int and n > 0)
+    told = next((n for n in found if type(n) is int and n > 0), None)
+    context = told or _usual_window(endpoint, name)
     return Model(
         id=f"{endpoint.name}/{name}",
         name=str(entry.get("name") or pretty_name(name))[:100],

@@ -16,7 +16,7 @@ from accounts.models import ProviderKey, User
 from chat.catalogue import Catalogue, UnknownModelError, get_catalogue
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError
-from chat.model_families import DEFAULT_CONTEXT_TOKENS, known_window, pretty_name
+from chat.model_families import longest_answer, pretty_name, usual_window
 from chat.model_lists import models_of
 from chat.own_model_lists import lists
 
@@ -99,9 +99,9 @@ def _own_model(owner_id: UUID, model_id: str) -> Model:
     for model in models_of(endpoint, row.model_list):
         if model.id == model_id:
             return model
-    window, most = known_window(provider_name)
-    shown = pretty_name(provider_name)
-    return Model(model_id, shown, endpoint, window or DEFAULT_CONTEXT_TOKENS, most)
+    window = usual_window(provider_name, endpoint.base_url)
+    most = longest_answer(provider_name)
+    return Model(model_id, pretty_name(provider_name), endpoint, window, most)
 
 
 def _endpoint(row: ProviderKey, *, api_key: str) -> Endpoint:

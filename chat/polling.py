@@ -29,6 +29,7 @@ from accounts.device_locale import language_for_socket
 from accounts.errors import LimitReached, MethodNotAllowed, OtherPerson
 from accounts.limits import take_poll
 from accounts.models import Preferences
+from accounts.refusals import error_frame
 from chat.commands import parse_command
 from chat.consumers import ChatConsumer
 from chat.errors import BadRequest, LogAway, NotSignedIn
@@ -311,7 +312,7 @@ def _refused(code: int, poll: Poll) -> Answer:
 
 
 def _refusal(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Answer:
-    body = orjson.dumps({"error": {"code": code, "message": message}})
+    body = orjson.dumps(error_frame(code, message))
     return status, body, headers or {}
 
 

@@ -55,14 +55,12 @@ async def build_prompt(
     model: Model,
     *,
     partial: str = "",
-    reserve_tokens: int | None = None,
 ) -> Prompt:
     """`turns`: (role, text) from the oldest; `partial`: an answer begun, which needs room as well.
 
     Raises ContextTooLong when not even the last message fits.
     """
-    reserve = answer_reserve(model) if reserve_tokens is None else reserve_tokens
-    room = model.context_tokens - reserve
+    room = model.context_tokens - answer_reserve(model)
     worded = [turn for turn in turns if turn[1].strip()]
     system = [turn for turn in worded if turn[0] == "system"]
     said = [turn for turn in worded if turn[0] != "system"]

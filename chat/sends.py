@@ -9,7 +9,6 @@ a key once, so nothing is doubled.
 
 import hashlib
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from chat import events as ev
 from chat import paying
 from chat.branches import choices_for, parent_of_send
 from chat.endpoints import Model
-from chat.errors import BadRequest, ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
+from chat.errors import ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.folding import fold_answer
 from chat.models import Chat, ErasedChat, Reply
 from chat.outbox import boxed, enqueue, outbox_of_send, owed_before
@@ -270,11 +269,3 @@ def _state_of(waits_for: Reply | None) -> Reply.State:
 
 def _digest(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps([str(part) for part in parts])).hexdigest()
-
-
-def read_uuid(value: object, name: str) -> uuid.UUID:
-    """A UUID from a request, in its usual form; anything else is a BadRequest that names it."""
-    with suppress(ValueError):
-        if isinstance(value, str) and str(found := uuid.UUID(value)) == value:
-            return found
-    raise BadRequest(f"“{name}” must be a UUID in lower case.")

@@ -43,6 +43,7 @@ from chat.models import Chat, Reply
 from chat.own_models import find_for, models_for
 from chat.stops import stop_answer, tell_workers
 from chat.transcript import is_cursor
+from chat.uuids import read_uuid
 from streams.log import get_log
 
 MAX_MESSAGE_CHARS = 200_000
@@ -160,11 +161,11 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         raise BadRequest("“edit” must be true or false.")
     model = await _known_model(await _person(request), body)
     send = sends.Send(
-        id=sends.read_uuid(body.get("id"), "id"),
+        id=read_uuid(body.get("id"), "id"),
         chat=chat_id,
         text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
         model=model.id,
-        parent=sends.read_uuid(parent, "parent") if parent is not None else None,
+        parent=read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
     )
     writer = await _writer(request)
@@ -239,8 +240,8 @@ def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | 
 async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: answer a message anew, as a branch beside the answers it has."""
     user, body = await signed_in(request), json_body(request)
-    reply_id = sends.read_uuid(body.get("id"), "id")
-    prompt_id = sends.read_uuid(body.get("parent"), "parent")
+    reply_id = read_uuid(body.get("id"), "id")
+    prompt_id = read_uuid(body.get("parent"), "parent")
     model = await _known_model(user, body)
     await sync_to_async(_take_send)(request, user, reply_id)
     async with storage.room_for_regeneration(user, chat_id, reply_id):
@@ -299,7 +300,7 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: show this message among its siblings."""
     user, body = await changing(request), json_body(request)
-    message_id = sends.read_uuid(body.get("message"), "message")
+    message_id = read_uuid(body.get("message"), "message")
     await chats.choose_branch(user, chat_id, message_id, change_id(request))
     return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from daphne.http_protocol import WebRequest
 
-from chat.api import refusal
+from accounts.refusals import refusal_response
 from chat.errors import BodyTooLarge
 from config.bodies import largest_body
 from config.connections import Connections
@@ -63,7 +63,7 @@ class Request(WebRequest):  # type: ignore[misc]
         self._is_cut = True
         kind, body = b"text/plain; charset=utf-8", f"{BodyTooLarge.message}\n".encode()
         if path.startswith("/api/"):
-            kind, body = b"application/json", refusal(BodyTooLarge()).content
+            kind, body = b"application/json", refusal_response(BodyTooLarge()).content
         lines = [
             b"HTTP/1.1 413 Content Too Large",
             b"Content-Type: " + kind,

@@ -67,10 +67,6 @@ def redis_socket(data_dir: Path) -> Path:
     return redis_folder(data_dir) / "redis.sock"
 
 
-def redis_url(data_dir: Path) -> str:
-    return f"unix://{redis_socket(data_dir)}"
-
-
 def redis_command(data_dir: Path, socket: Path | None = None, max_bytes: int = 0) -> list[str]:
     """The command that runs the embedded Redis on this data folder, in the foreground.
 

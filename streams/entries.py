@@ -78,14 +78,6 @@ class Batch:
         self._watch_frame: str | None = None
 
     @property
-    def first_id(self) -> str:
-        return self.raws[0][0].decode() if self.raws else self.cursor
-
-    @property
-    def last_id(self) -> str:
-        return self.raws[-1][0].decode() if self.raws else self.cursor
-
-    @property
     def size_bytes(self) -> int:
         return sum(len(raw[3]) for raw in self.raws) + len(self.raws) * ENTRY_BYTES
 

@@ -7,13 +7,12 @@ StreamsError
 ├── InvalidCursorError    an `after` that is not an entry id
 └── EmbeddedRedisError    the bundled Redis cannot be started; the sentence says what to do
 
-Each has a stable `code`, and `permanent`: trying the same again cannot help.
+Each has a stable `code`.
 """
 
 
 class StreamsError(Exception):
     code = "streams_error"
-    permanent = True
 
 
 class LogUnavailableError(StreamsError):
@@ -23,7 +22,6 @@ class LogUnavailableError(StreamsError):
     """
 
     code = "log_unavailable"
-    permanent = False
 
 
 class FencedError(StreamsError):

@@ -21,7 +21,6 @@ from .pipe import LOST, Pipe, backoff_s, connect, disconnect, pack
 from .reader import PAGE_BYTES, PAGE_ENTRIES, Reader
 from .subscriber import Focus as Focus
 from .subscriber import Followed, Subscriber
-from .subscriber import SkipChat as SkipChat
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,6 @@ class Follower:
         after: str | None,
         *,
         parts: bool,
-        skip: SkipChat,
         focus: Focus,
     ) -> AsyncGenerator[Batch, None]:
         position = valid_cursor(after)
@@ -82,8 +80,7 @@ class Follower:
                 while more:
                     raws, position, more = await self._replay(stream, chat, position, parts)
                     for batch in subscriber.cut(raws):
-                        if not _skipped(batch, skip):
-                            yield batch
+                        yield batch
                 if not announced and not subscriber.lagging:
                     announced = True
                     yield Batch("", [], position, live=True)
@@ -92,8 +89,7 @@ class Follower:
                     for batch in _younger(queued, reached):
                         position = batch.cursor
                         reached = order(position)
-                        if not _skipped(batch, skip):
-                            yield batch
+                        yield batch
         finally:
             self._leave(followed, subscriber)
 
@@ -288,12 +284,6 @@ async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             logger.exception("Following failed; going on")
         await asyncio.sleep(backoff_s(5))
-
-
-def _skipped(batch: Batch, skip: SkipChat) -> bool:
-    if skip is None:
-        return False
-    return batch.chat == (skip if isinstance(skip, str) else skip())
 
 
 def _younger(queued: tuple[Batch, ...], position: tuple[int, int]) -> Iterator[Batch]:

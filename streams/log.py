@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
-from .follow import Focus, Follower, SkipChat
+from .follow import Focus, Follower
 from .keys import START, StreamKeys, stream_keys, valid_cursor, valid_name
 from .memory import Memory
 from .pipe import Pipe, Script
@@ -202,13 +202,11 @@ class Log:
         after: str | None = None,
         *,
         parts: bool = True,
-        skip_chat: SkipChat = None,
         focus: Focus = None,
     ) -> AsyncGenerator[Batch, None]:
         """follow(), in batches of one chat whose frames are shared by all who follow.
 
         parts      False leaves parts out (what a socket wants of the chats it does not show)
-        skip_chat  a chat whose batches are left out, or a function asked for it at each batch
         focus      a function that names the chat whose parts are given too; those of all others
                    are left out. To change the focus without a gap, change it first, then read()
                    the chat and drop what comes twice.
@@ -218,7 +216,7 @@ class Log:
         again from its place. Outages of Redis are waited out, however long.
         Close the iterator (aclosing) or cancel the task to stop following.
         """
-        return self._follower.batches(stream, chat, after, parts=parts, skip=skip_chat, focus=focus)
+        return self._follower.batches(stream, chat, after, parts=parts, focus=focus)
 
     async def compact(self, stream: str, chat: str, whole: str, until: str | None = None) -> None:
         """Drop the parts of a finished whole from the chat's index; the user's log keeps them.

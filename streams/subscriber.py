@@ -8,7 +8,6 @@ from .entries import Batch, Page, Raw, batches
 from .errors import StreamsError
 from .keys import StreamKeys
 
-SkipChat = str | Callable[[], str | None] | None
 Focus = Callable[[], str | None] | None
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import redis
 
-from streams.embedded import redis_command, redis_url
+from config.env import embedded_redis_url
+from streams.embedded import redis_command
 
 START_TIMEOUT_S = 20.0
 
@@ -21,7 +22,7 @@ class RedisServer:
     def __init__(self, *options: str) -> None:
         # Not pytest's tmp_path: its names are too long for a unix socket.
         self.data_dir = Path(tempfile.mkdtemp(prefix="hf-"))
-        self.url = redis_url(self.data_dir)
+        self.url = embedded_redis_url(self.data_dir)
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 

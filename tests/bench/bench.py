@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.embedded import redis_url
+from config.env import embedded_redis_url
 from streams.log import Log
 from tests.bench.report import Row
 from tests.stack import Stack
@@ -38,7 +38,7 @@ class Bench:
 
     @property
     def redis_url(self) -> str:
-        return redis_url(self.stack.data)
+        return embedded_redis_url(self.stack.data)
 
     def log(self) -> Log:
         return Log(self.redis_url)

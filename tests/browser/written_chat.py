@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from chat import events as ev
-from streams.embedded import redis_url
+from config.env import embedded_redis_url
 from streams.log import Event, Log
 from tests.browser.chat_page import ChatPage
 from tests.stack import Stack
@@ -43,7 +43,7 @@ def write_events(alice: ChatPage, stack: Stack, events: list[ev.AnyEvent]) -> No
 
 
 async def _write(stack: Stack, stream: str, events: list[Event]) -> None:
-    async with Log(redis_url(stack.data)) as log:
+    async with Log(embedded_redis_url(stack.data)) as log:
         for start in range(0, len(events), BATCH):
             await log.append(stream, events[start : start + BATCH])
 

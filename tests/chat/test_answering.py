@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 
 import pytest
 
@@ -297,7 +298,7 @@ async def test_an_order_nobody_delivered_is_delivered_by_the_sweep(worker, alice
     owner = await User.objects.aget(id=alice.user["id"])
     chat = await Chat.objects.aget()
     order = sends.Send(
-        id=sends.read_uuid("0198c5a0-0000-7000-8000-000000000009", "id"),
+        id=uuid.UUID("0198c5a0-0000-7000-8000-000000000009"),
         chat=chat.id,
         text="[[tokens=2]] b",
         model="openai/script/known",

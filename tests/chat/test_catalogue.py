@@ -7,7 +7,13 @@ from django.core.exceptions import ImproperlyConfigured
 
 from chat.catalogue import Catalogue, UnknownModelError, get_catalogue, reset_catalogue
 from chat.endpoints import Endpoint, configured
-from chat.model_families import is_chat_model, known_window, pretty_name
+from chat.model_families import (
+    DEFAULT_CONTEXT_TOKENS,
+    is_chat_model,
+    longest_answer,
+    pretty_name,
+    usual_window,
+)
 from config.env_models import named_models
 from tests.fake_model import running_fake_model
 from tests.spoken_model import spoken_model
@@ -138,13 +144,33 @@ def test_names_are_for_people(name, pretty):
 
 
 def test_families():
-    assert known_window("gpt-4.1-nano") == (1_047_576, 32_768)
-    assert known_window("o3-mini")[0] == 200_000
-    assert known_window("xyz") == (None, None)
+    assert longest_answer("openai/gpt-4.1-nano") == 32_768
+    assert longest_answer("xyz") is None
     for name in ("tts-1", "dall-e-3", "omni-moderation-latest", "gpt-4o-realtime", "nomic-embed"):
         assert not is_chat_model(name)
     for name in ("gpt-4o", "Mistral-7B-Instruct", "o3", "qwen3:8b", "claude-sonnet-4.5"):
         assert is_chat_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "base_url", "tokens"),
+    [
+        ("o3-mini", "https://api.openai.com/v1", 200_000),
+        ("claude-haiku-4-5", "https://api.anthropic.com/v1", 200_000),
+        ("grok-4-fast-reasoning", "https://api.x.ai/v1", 2_000_000),
+        # Elsewhere it is the maker's, for names of a family.
+        ("azure/o3-mini", "https://gateway.example.org/v1", 200_000),
+        ("gemma-4-31b-it", "https://gateway.example.org/v1", DEFAULT_CONTEXT_TOKENS),
+        ("xyz", "https://api.openai.com/v1", DEFAULT_CONTEXT_TOKENS),
+        # 400,000, of which 128,000 are for the answer.
+        ("gpt-5-mini", "https://api.openai.com/v1", 272_000),
+        ("gpt-5-chat-latest", "https://api.openai.com/v1", 128_000),
+        # The table has it, without a window.
+        ("models/gemini-2.5-pro", "https://generativelanguage.googleapis.com/v1beta", 1_048_576),
+    ],
+)
+def test_windows_that_no_list_tells(name, base_url, tokens):
+    assert usual_window(name, base_url) == tokens
 
 
 # Services without a list

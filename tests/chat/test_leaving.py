@@ -248,7 +248,7 @@ STEPS = (
     (erasing, "_tell"),
     (erasing, "_finish"),
     (own_belongings, "_erase"),
-    (own_belongings, "_allauth_keys"),
+    (own_belongings, "rate_limit_keys"),
     (own_belongings, "_clean_admin_log"),
     (exports, "remove_files"),
     (limits, "forget"),

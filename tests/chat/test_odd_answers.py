@@ -11,14 +11,16 @@ from billing import audit
 from chat import events as ev
 from chat import learned, settling
 from chat.answer_bill import AnswerBill
-from chat.attempts import Attempt, attempts_of, bill_of, used_by_provider
+from chat.attempts import Attempt, bill_of, used_by_provider
 from chat.catalogue import reset_catalogue
 from chat.endpoints import Endpoint, Model
+from chat.folding import fold_answer
 from chat.models import Reply
 from chat.providers import close_clients
 from chat.tokens import Usage
 from chat.transcript import Message, fold_entries
 from chat.work_orders import load_order
+from streams.log import get_log
 from tests.chat.test_paying import balance, charges_of, ended, usage_of
 from tests.raw_provider import cases, running_raw_provider
 
@@ -249,8 +251,9 @@ async def test_thinking_over_two_attempts_is_moved_and_billed_once(ask, alice, s
     assert (await audit.run()).differences == []
     # Whoever reads its log later, without the pieces, finds the same.
     row = await Reply.objects.aget(id=reply)
-    tried = attempts_of(await alice.kept(), reply)
-    assert row.attempts == len(tried) == 2
+    await alice.kept()
+    answer = await fold_answer(get_log(), alice.stream, alice.chat, reply)
+    assert row.attempts == len(answer.attempts) == 2
     assert (await audit.run()).differences == []
 
 

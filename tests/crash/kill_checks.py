@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from chat.transcript import Message, Transcript, fold_entries
-from streams.embedded import redis_url
+from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
 from tests.crash.kill_people import Person, Said, Talk, Watcher
 from tests.fake_model import MARK
@@ -165,7 +165,7 @@ def check_log(stack: Stack, people: list[Person]) -> list[str]:
     """All that Redis holds of anybody, deleted chats too: pieces, in order, are the known text."""
     known = {r: said for one in people for talk in one.talks for r, said in talk.replies.items()}
     faults: list[str] = []
-    with redis.Redis.from_url(redis_url(stack.data)) as client:
+    with redis.Redis.from_url(embedded_redis_url(stack.data)) as client:
         for key in client.scan_iter("hf:*:log", count=1000):
             events = [json.loads(values[b"d"]) for _, values in client.xrange(key)]
             faults += [f"log {key.decode()}: {fault}" for fault in of_log(events, known)]

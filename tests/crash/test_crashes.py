@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from chat.transcript import fold_entries
-from streams.embedded import redis_url
+from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
 from tests.client import Client
 from tests.fake_model import text_of
@@ -166,7 +166,7 @@ async def ends_of(client: Client, reply: str) -> list[dict[str, Any]]:
 
 async def idle(stack: Stack) -> None:
     """Every worker says that it writes no answer, and no job is left."""
-    async with Redis.from_url(redis_url(stack.data)) as redis, asyncio.timeout(30):
+    async with Redis.from_url(embedded_redis_url(stack.data)) as redis, asyncio.timeout(30):
         while True:
             infos = await redis.hvals("hf:{q:answers}:infos")
             jobs = await redis.xlen("hf:{q:answers}:jobs")

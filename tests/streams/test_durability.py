@@ -109,10 +109,9 @@ async def test_a_redis_that_stays_away_is_reported_in_time(make_server, settings
         await log.append(STREAM, [event(1)])
         server.kill()
         started = asyncio.get_running_loop().time()
-        with pytest.raises(LogUnavailableError) as away:
+        with pytest.raises(LogUnavailableError):
             await log.append(STREAM, [event(2)])
         assert 0.3 < asyncio.get_running_loop().time() - started < 3
-        assert not away.value.permanent
         await asyncio.to_thread(server.start)
         await log.append(STREAM, [event(2)])
         assert [e.data for e in await log.read(STREAM)] == [event(1).data, event(2).data]

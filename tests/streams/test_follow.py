@@ -154,16 +154,6 @@ async def test_parts_can_be_left_out(log):
         assert [e.data for e in (await anext(found)).entries] == [event(6).data]
 
 
-@pytest.mark.parametrize("skip", ["c1", lambda: "c1"])
-async def test_a_chat_can_be_skipped(log, skip):
-    await log.append(STREAM, [event(1, "c1"), event(2, "c2")])
-    async with aclosing(log.follow_batches(STREAM, skip_chat=skip)) as found:
-        assert (await anext(found)).chat == "c2"
-        assert (await anext(found)).live
-        await log.append(STREAM, [event(3, "c1"), event(4, "c2")])
-        assert (await anext(found)).entries[0].data == event(4).data
-
-
 async def test_the_chat_in_focus_comes_with_its_parts_and_may_change(log):
     focus = "c1"
     async with aclosing(log.follow_batches(STREAM, focus=lambda: focus)) as found:

@@ -1,0 +1,39 @@
+"""All that is used of allauth beyond its public names, which a new version may move or change.
+
+Nobody else imports its `internal` modules (tests/accounts/test_allauth_internals.py).
+"""
+
+from allauth.account import app_settings
+from allauth.account.internal.flows.reauthentication import (
+    did_recently_reauthenticate,
+    get_reauthentication_flows,
+    is_reauthentication_required,
+)
+from allauth.core.internal.ratelimit import get_cache_key, parse_rates
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
+
+from accounts.models import User
+
+__all__ = [
+    "did_recently_reauthenticate",
+    "get_reauthentication_flows",
+    "is_reauthentication_required",
+    "mark_totp_code_used",
+    "rate_limit_keys",
+]
+
+
+def rate_limit_keys(person: User) -> list[str]:
+    """The keys of the cache under which allauth counts what this person does."""
+    return [
+        get_cache_key(None, app="allauth.account", action=action, rate=rate, user=person)
+        for action, rates in app_settings.RATE_LIMITS.items()
+        for rate in parse_rates(rates)
+        if rate.per == "user"
+    ]
+
+
+def mark_totp_code_used(person: User, code: str) -> None:
+    """From now on the code signs nobody in."""
+    TOTP(Authenticator(user=person, type=Authenticator.Type.TOTP))._mark_code_used(code)

@@ -1,10 +1,10 @@
-"""Guests with bad intentions, each of whom does one thing as often as it goes.
+"""Hostile guests: each repeats one attack as often as it can.
 
     python tests/crash/attackers.py NAME URL SECONDS ADDRESS
 
-From ADDRESS, one of this machine's, such as 127.0.2.1. In a process of their own, with a low priority: what is measured is what they do to the server, not
-to the people's clients beside them. Each prints a line of JSON: how often it got its way, and how
-often it was refused.
+ADDRESS is the loopback address to connect from, such as 127.0.2.1. The process has a low priority,
+so that the soak measures what an attacker does to the server and not to the people's clients.
+Prints one line of JSON: how many requests succeeded and how many were refused.
 """
 
 import asyncio

@@ -26,8 +26,6 @@ CHARS = 16_000
 FULL_CHARS = 100_000
 TOGETHER = 8  # in one chat
 MOST_NODES = 20_000
-# A window of a text may have a thousand: they are drawn a few at a time.
-MOST_BLOCKS_OF_TASK = 300
 # So far from the reader nothing is drawn; nearer, what is drawn may be many nodes.
 FAR_PX = 2_500
 TEXTS = """
@@ -37,18 +35,10 @@ const chosen = [...shapes(chars)].filter(
   ([name], index) => names.includes(name) || (every && index % every === 0));
 console.log(JSON.stringify(chosen.map(([name, make]) => [name, make()])));
 """
-# Before anything else runs: counts the blocks that are drawn in one task, and notes the longest.
 WATCH = """(() => {
-  window.seen = {mostBlocksOfTask: 0, longestMs: 0};
-  const blocksIn = (node) => node.nodeType === Node.ELEMENT_NODE
-    ? node.matches(".md-block") + node.querySelectorAll(".md-block").length : 0;
-  const nodesOf = (records) => records.flatMap(({addedNodes}) => [...addedNodes]);
-  new MutationObserver((records) => {
-    const blocks = nodesOf(records).reduce((sum, node) => sum + blocksIn(node), 0);
-    seen.mostBlocksOfTask = Math.max(seen.mostBlocksOfTask, blocks);
-  }).observe(document, {childList: true, subtree: true});
+  window.longestMs = 0;
   new PerformanceObserver((list) => {
-    for (const {duration} of list.getEntries()) seen.longestMs = Math.max(seen.longestMs, duration);
+    for (const {duration} of list.getEntries()) longestMs = Math.max(longestMs, duration);
   }).observe({type: "longtask", buffered: true});
 })()"""
 NODES = f"""() => {{
@@ -67,7 +57,7 @@ NODES = f"""() => {{
     const parts = [...message.querySelectorAll(".md-part, .long-piece")];
     return {{all: countOf(message), far: sum(parts.filter(isFar))}};
   }});
-  return {{texts, all: countOf(document.body), ...seen}};
+  return {{texts, all: countOf(document.body), longestMs}};
 }}"""
 
 
@@ -130,7 +120,6 @@ def counts_nodes(page: Page, name: str) -> int:
     print(name, counted)  # noqa: T201
     assert max(text["far"] for text in counted["texts"]) <= MOST_NODES, name
     assert max(text["all"] for text in counted["texts"]) <= 2 * MOST_NODES, name
-    assert counted["mostBlocksOfTask"] <= MOST_BLOCKS_OF_TASK, name
     return int(counted["all"])
 
 

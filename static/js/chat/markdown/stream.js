@@ -19,7 +19,6 @@ const FENCE_LINE = /(?:^|\n) {0,3}(?:`{3}|~{3})[^\n]*\n/;
 // line at the margin after a blank one may have ended it.
 const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
-const ENDED = /\S[^]*\n[ \t]*\n$/;
 const MAY_END = /\n[ \t]*\n\S/;
 
 /**
@@ -96,7 +95,7 @@ export class BlockStream {
     // Before an endless line there may be a block that has ended.
     const window = source.slice(this.#offset, this.#offset + LARGEST_CHARS);
     const lines = window.slice(0, window.lastIndexOf("\n") + 1);
-    const parts = ENDED.test(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
+    const parts = endsBlank(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
     if (parts.length > 0) {
       this.isBehind = true;
       return parts;
@@ -229,6 +228,12 @@ export class BlockStream {
 }
 
 const isSeen = (text) => text.trim() !== "";
+
+/** Whether a blank line is the last of these, below something. By hand: a pattern would begin at each character. */
+function endsBlank(lines) {
+  const seen = lines.trimEnd();
+  return seen !== "" && lines.indexOf("\n", seen.length) < lines.lastIndexOf("\n");
+}
 
 const plainBlock = (raw, isFirst) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true, isFirst }, raw, carried: null });
 

@@ -36,6 +36,7 @@ export class MarkdownView {
   #isDone = false;
   #isWorking = false;
   #stream = new BlockStream();
+  #parts = []; // what was read and is not drawn yet
   #notes = new Notes();
   #pieces = []; // of what is final: {part, element, knew}; no element while it is far from the reader
   #code = null; // what is growing: {block: the CodeBlock, element around it, language, text: its start}
@@ -86,10 +87,8 @@ export class MarkdownView {
   #work() {
     const untilMs = performance.now() + SLICE_MS;
     while (!this.#ending) {
-      const parts = this.#stream.step(this.#source, this.#isDone);
-      if (parts.length > 0) this.#clearOpen();
-      for (const part of parts) this.#add(part);
-      if (!this.#stream.isBehind) {
+      if (this.#parts.length > 0) this.#add(this.#parts.shift());
+      else if (!this.#readOn()) {
         if (!this.#isDone) {
           this.#drawOpen();
           return false;
@@ -100,6 +99,13 @@ export class MarkdownView {
     }
     while (!this.#ending.next().done) if (performance.now() > untilMs) return true;
     return false;
+  }
+
+  /** Whether there is more of the text. */
+  #readOn() {
+    this.#parts = this.#stream.step(this.#source, this.#isDone);
+    if (this.#parts.length > 0) this.#clearOpen();
+    return this.#parts.length > 0 || this.#stream.isBehind;
   }
 
   #add(part) {
@@ -299,6 +305,7 @@ export class MarkdownView {
   #restart() {
     this.#root.replaceChildren();
     this.#stream = new BlockStream();
+    this.#parts = [];
     this.#notes = new Notes();
     this.#pieces = [];
     this.#code = null;

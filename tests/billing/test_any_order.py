@@ -21,7 +21,7 @@ from billing.errors import KeyReused, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import Used
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 amounts = st.integers(1, 3_000_000)
 tokens = st.integers(0, 60_000)
 GIVES = ("top_up", "free_credit", "dispute_won", "adjustment")

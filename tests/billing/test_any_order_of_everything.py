@@ -35,7 +35,7 @@ from chat.work_orders import load_order
 from tests.billing.stripe_fixtures import ordered, posted
 from tests.billing.test_reconciliation import DEEDS, carry_out, expected
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 # $10 for a million tokens in, $20 for a million out.
 IN, OUT = 10, 20

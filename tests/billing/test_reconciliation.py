@@ -27,7 +27,7 @@ from billing.models import LedgerEntry, StripeReconciliation, TopUp
 from tests.billing.fake_stripe import LIVE_KEY
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 REFUSED = {"error": {"type": "invalid_request_error", "message": "no permission"}}

@@ -9,8 +9,8 @@
 3. pytest runs twice: all tests on SQLite, then on a real PostgreSQL (tests/settings.py starts it)
    those marked `both_databases`, or all that touch the database when single tests are named or with
    --full. The last line sums both up.
-4. Each run has several processes (pytest-xdist), because most tests wait for something: one more
-   than there are cores, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
+4. Each run has several processes (pytest-xdist), because most tests wait for something: two for
+   each core, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
 5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
    that passed then, and they are named: the machine was too busy, or the test is not yet right.
 6. With --full: everything that takes too long for the gate; CONTRIBUTING.md lists it.
@@ -81,7 +81,7 @@ def processes(everything: bool) -> str:
     """How many run the tests; 0 is pytest's own alone."""
     if not everything:
         return "0"
-    return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(cores() + 1, MOST_PROCESSES))
+    return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(2 * cores(), MOST_PROCESSES))
 
 
 @dataclass

@@ -47,7 +47,7 @@ NEVER_WAIT = ("up", "web", "work")
 
 def run() -> None:
     if sys.argv[1:2] == ["test"]:
-        from config.testing import main as test
+        from tests.runner.run import main as test
 
         sys.exit(test(sys.argv[2:]))
     if sys.argv[1:2] == ["supervise"]:  # What `up` becomes: it stays small, without Django.

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,19 @@ from django.db import connection
 from django.test import TransactionTestCase
 from xdist.workermanage import NodeManager
 
-from config.testing import find_browser
 from streams.embedded import redis_command
 from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
+from tests.runner.chromium import find_browser
 from tests.scheduling import Scheduling
 from tests.stack import Stack, wait_for
 
+# How many files and tests `manage.py test --durations` lists.
+SLOWEST = 30
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "postgresql: also part of the pass on PostgreSQL")
     # How long a process may take to stop its database and delete its files before it is killed.
     NodeManager.EXIT_TIMEOUT = 60
 
@@ -42,19 +44,23 @@ def pytest_keyboard_interrupt() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes too long for the gate waits for `manage.py test --full`; the second pass, on
-    PostgreSQL, is for what touches the database."""
+    """What takes too long for the gate waits for `manage.py test --full`. The second pass, on
+    PostgreSQL, is for what PostgreSQL can break; with --full, or when tests are named, it is for
+    all that touches the database."""
+    full = "HOLDFAST_TEST_FULL" in os.environ
     kept = items[:]
-    if "HOLDFAST_TEST_FULL" not in os.environ:
+    if not full:
         kept = [item for item in kept if not item.get_closest_marker("full")]
     if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql":
         kept = [item for item in kept if _touches_database(item)]
+        if not full and "HOLDFAST_TEST_NAMED" not in os.environ:
+            kept = [item for item in kept if item.get_closest_marker("both_databases")]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
 
 
 def _touches_database(item: pytest.Item) -> bool:
-    if item.get_closest_marker("django_db") or item.get_closest_marker("postgresql"):
+    if item.get_closest_marker("django_db"):
         return True
     return not DATABASE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
@@ -70,6 +76,24 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             "skipped": len(stats.get("skipped", [])),
         }
         Path(path).write_text(json.dumps(counts))
+    if "HOLDFAST_TEST_DURATIONS" in os.environ:
+        _list_the_slowest(terminalreporter)
+
+
+def _list_the_slowest(terminalreporter: Any) -> None:
+    """The files and the tests on which most time was spent, setting up and tearing down too."""
+    files: Counter[str] = Counter()
+    tests: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                files[report.nodeid.split("::")[0]] += report.duration
+                tests[report.nodeid] += report.duration
+    terminalreporter.section(f"slowest; {sum(tests.values()):.0f} s in all")
+    for counter in (files, tests):
+        for name, seconds in counter.most_common(SLOWEST):
+            terminalreporter.write_line(f"{seconds:8.1f} s  {name}")
+        terminalreporter.write_line("")
 
 
 @pytest.fixture(scope="session")

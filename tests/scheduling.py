@@ -7,16 +7,23 @@ of its own shares nothing with its file, so it goes wherever there is room.
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-# Folders and files whose tests each start processes, the longest first.
+# Folders and files whose tests each start processes, or take long, the longest first. After these
+# come the files with most tests (xdist's order). `manage.py test --durations` says which are slow.
 LONGEST = (
     "tests/crash/",
     "tests/bench/",
-    "tests/config/test_up.py",
+    "test_up.py",
     "tests/browser/",
+    "test_local_model.py",
+    "test_runner.py",
     "tests/config/",
-    "tests/chat/test_access.py",
+    "test_access.py",
+    "test_any_order.py",
+    "test_any_order_of_everything.py",
+    "test_key_leaks.py",
+    "test_leaving.py",
 )
-APART = ("tests/crash/", "tests/bench/", "tests/config/test_up.py")
+APART = ("tests/crash/", "tests/bench/", "test_up.py")
 
 
 class Scheduling(LoadScopeScheduling):
@@ -30,10 +37,16 @@ class Scheduling(LoadScopeScheduling):
 
 def unit_of(nodeid: str) -> str:
     """What is run by one process: a test or a file."""
-    return nodeid if nodeid.startswith(APART) else nodeid.split("::", 1)[0]
+    apart = any(_is_in(nodeid, name) for name in APART)
+    return nodeid if apart else nodeid.split("::", 1)[0]
 
 
 def rank_of(unit: str) -> int:
     """The lower, the earlier."""
-    ranks = (rank for rank, name in enumerate(LONGEST) if unit.startswith(name))
+    ranks = (rank for rank, name in enumerate(LONGEST) if _is_in(unit, name))
     return next(ranks, len(LONGEST))
+
+
+def _is_in(nodeid: str, name: str) -> bool:
+    """Whether the test or file is in this folder, or is this file in any folder."""
+    return f"/{name}" in "/" + nodeid.split("::", 1)[0]

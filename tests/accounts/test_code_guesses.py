@@ -15,7 +15,7 @@ from tests.accounts.people import PASSWORD, Visitor
 from tests.accounts.test_second_factor import ACTIVATE, AUTHENTICATE, clock, enrolled, wrong
 
 __all__ = ["clock", "enrolled"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 CONFIRM = "/account/login/code/confirm/"
 TRIES = 6
 

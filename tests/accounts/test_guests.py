@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from accounts import guests
 from accounts.models import User
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -326,8 +326,9 @@ def server(*pieces, pause_s=0.0):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     finally:
         ended.set()
-        listener.close()
+        listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread; closing alone does not.
         thread.join(5)
+        listener.close()
 
 
 @pytest.mark.parametrize("guarded", [True, False])

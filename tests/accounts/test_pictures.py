@@ -22,6 +22,7 @@ from accounts.pictures import read_picture
 from accounts.preferences import change_picture
 from accounts.uploads import MAX_UPLOAD_BYTES
 from tests.accounts import images
+from tests.examples import examples
 
 API = "/api/settings/picture"
 
@@ -113,7 +114,7 @@ WHOLE = [images.plain(kind, size=(40, 30)) for kind in ("PNG", "JPEG", "WEBP", "
     junk=st.binary(max_size=20),
     cut=st.booleans(),
 )
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(deadline=None, max_examples=examples(25))
 def test_a_broken_picture_is_read_or_refused_and_nothing_else(whole, at, junk, cut):
     here = int(at * len(whole))
     data = whole[:here] + junk + (b"" if cut else whole[here + len(junk) :])

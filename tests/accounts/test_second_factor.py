@@ -12,7 +12,7 @@ from tests.accounts.authenticator import totp
 from tests.accounts.mailbox import text_of
 from tests.accounts.people import PASSWORD
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ACTIVATE = "/account/2fa/totp/activate/"
 AUTHENTICATE = "/account/2fa/authenticate/"
 

@@ -16,7 +16,7 @@ from accounts.models import Preferences, SecurityEvent, User
 from accounts.security_events import record
 from accounts.suspension import suspend
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 Kind = SecurityEvent.Kind
 
 

@@ -18,7 +18,7 @@ from accounts.models import User
 from tests.accounts.mailbox import code_in, html_of, text_of
 from tests.accounts.people import PASSWORD, Visitor
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def signed_in_as(client):

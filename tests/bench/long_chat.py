@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from config.testing import find_browser
 from tests.bench.bench import Bench
 from tests.bench.opening import fill
 from tests.bench.page_watch import (
@@ -23,6 +22,7 @@ from tests.bench.page_watch import (
 )
 from tests.bench.people import Person
 from tests.bench.report import Row, percentile
+from tests.runner.chromium import find_browser
 
 MESSAGES, QUICK_MESSAGES = 10_000, 1_000
 OPENINGS = 3

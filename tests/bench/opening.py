@@ -15,7 +15,6 @@ from urllib.parse import urljoin
 from playwright.sync_api import sync_playwright
 
 from chat import events as ev
-from config.testing import find_browser
 from streams.log import Event, Log
 from tests import lighthouse
 from tests.bench.bench import Bench
@@ -24,6 +23,7 @@ from tests.bench.people import Person, crowd
 from tests.bench.report import Row, percentile
 from tests.bench.wire import Http
 from tests.browser.chat_page import ChatPage
+from tests.runner.chromium import find_browser
 
 # What compresses better than gzip, where it is installed: files are then served by it.
 brotli: Any = importlib.import_module("brotli") if find_spec("brotli") else None

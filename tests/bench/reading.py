@@ -5,10 +5,10 @@ from typing import Any
 
 from playwright.async_api import Page, async_playwright
 
-from config.testing import find_browser
 from tests.bench.bench import Bench
 from tests.bench.page_watch import ARGUMENTS, PHONE, WATCH_TASKS, WIDE, slowed
 from tests.bench.report import Row
+from tests.runner.chromium import find_browser
 
 TOKENS, QUICK_TOKENS = 20_000, 2_000
 TOKENS_PER_SECOND = 200

@@ -20,7 +20,7 @@ from billing.models import Hold, LedgerEntry, Price, TopUp, Usage
 from billing.prices import Used
 from tests.billing.test_admin import url
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")
 CHAT, REPLY = uuid.uuid4(), uuid.uuid4()
 

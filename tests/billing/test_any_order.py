@@ -20,8 +20,9 @@ from billing import audit, holds, ledger
 from billing.errors import KeyReused, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import Used
+from tests.examples import examples
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 amounts = st.integers(1, 3_000_000)
 tokens = st.integers(0, 60_000)
 GIVES = ("top_up", "free_credit", "dispute_won", "adjustment")
@@ -203,7 +204,7 @@ def test_any_order(transactional_db, monkeypatch):
     run_state_machine_as_test(
         Books,
         settings=settings(
-            max_examples=15,
+            max_examples=examples(8),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -34,8 +34,9 @@ from chat.tokens import TOKENS_PER_TURN, estimate_tokens
 from chat.work_orders import load_order
 from tests.billing.stripe_fixtures import ordered, posted
 from tests.billing.test_reconciliation import DEEDS, carry_out, expected
+from tests.examples import examples
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 # $10 for a million tokens in, $20 for a million out.
 IN, OUT = 10, 20
@@ -258,7 +259,7 @@ def test_any_order_of_everything(fake_stripe, caller, transactional_db, monkeypa
     run_state_machine_as_test(
         lambda: Everything(fake_stripe, caller),
         settings=settings(
-            max_examples=12,
+            max_examples=examples(6),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -18,7 +18,7 @@ from tests.billing import moments, test_concurrency
 from tests.billing.test_concurrency import CENT, MODEL, THREADS, alice, at_once
 
 __all__ = ["alice"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture

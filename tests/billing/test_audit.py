@@ -10,7 +10,7 @@ from billing.models import Hold, Price
 from billing.prices import Used
 from tests.chat.test_paying import spoil
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from django.utils import timezone
 from billing import audit, chores
 from billing.models import AuditRun
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 async def asked_anew(shared_database, redis_url, monkeypatch):

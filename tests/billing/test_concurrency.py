@@ -18,7 +18,7 @@ from chat.models import Reply
 from chat.paying import price_of
 from chat.sends import Send, place_send
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 THREADS = 8
 SENDS = 200
 CENT = 10_000

@@ -17,6 +17,8 @@ from billing.csv_files import CHUNK_CHARS
 from billing.models import Purse, Usage
 from billing.usage_views import usage_csv
 
+pytestmark = pytest.mark.both_databases
+
 ROWS = 50_000
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from billing import audit, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim, TopUp, Usage
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ALICE, BOB = uuid.uuid4(), uuid.uuid4()
 
 

@@ -16,7 +16,7 @@ from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
 from billing.prices import Used
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 UTC = dt.UTC
 
 

@@ -16,7 +16,7 @@ from tests.billing.test_grants import account, at_zero, balance, guest, needs_cr
 from tests.chat.test_paying import spoil
 
 __all__ = ["price"]
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 MONTH = dt.timedelta(days=31)
 
 

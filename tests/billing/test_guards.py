@@ -12,7 +12,7 @@ from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, TopUp, Usage
 from billing.prices import Used
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 guards = importlib.import_module("billing.migrations.0004_guards")
 
 

@@ -11,7 +11,7 @@ from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Usage
 from billing.prices import Rates, Used
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 BUDGET = 500_000
 
 

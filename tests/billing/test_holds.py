@@ -14,7 +14,7 @@ from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Purse, Usage
 from billing.prices import Rates, Used
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 IN, OUT = 10, 20
 # Of a prompt of 100 tokens: the shortest answer that is begun.
 LEAST = 100 * IN + holds.MIN_ANSWER_TOKENS * OUT

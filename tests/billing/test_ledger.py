@@ -9,7 +9,7 @@ from billing import ledger
 from billing.errors import KeyReused
 from billing.models import Hold, LedgerEntry, Price, Purse
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ALICE = uuid.UUID("0198c5a0-0000-7000-8000-00000000a11c")
 
 

@@ -26,8 +26,9 @@ from billing.belongings import belongings
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
 from tests.billing.fake_stripe import LIVE_KEY
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
+from tests.examples import examples
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 REFUSED = {"error": {"type": "invalid_request_error", "message": "no permission"}}
@@ -308,7 +309,7 @@ def carry_out(fake, session_id, deed):
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(20),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

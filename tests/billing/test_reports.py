@@ -19,7 +19,7 @@ from billing import charts, holds, ledger, reports, top_ups
 from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
 from billing.prices import Used
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)
 MODELS = ("openrouter/dear", "openrouter/cheap", "my/own")
 

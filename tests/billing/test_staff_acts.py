@@ -14,7 +14,7 @@ from billing.models import LedgerEntry, Purse
 from tests.billing.stripe_fixtures import ordered
 from tests.billing.test_admin import post_act, url
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 CREDIT = {"reason": "Sorry", "confirmed": "yes"}
 
 

@@ -16,7 +16,7 @@ from billing.stripe_errors import PaymentRefused, PaymentsAway
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 from tests.billing.test_reconciliation import expected
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 
 

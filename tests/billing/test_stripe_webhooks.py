@@ -22,7 +22,7 @@ from tests.billing.fake_stripe import WEBHOOK_SECRET
 from tests.billing.stripe_fixtures import WEBHOOK, at_once, balance, ordered, posted
 from tests.config.test_bodies import refused, scope_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 

@@ -21,7 +21,7 @@ from billing.models import TopUp, Usage
 from chat.models import Chat
 from tests.billing.stripe_fixtures import ordered
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def client_of(person):

@@ -36,7 +36,8 @@ EXPECTED_NOISE = (
 )
 # What is waited for comes in a moment; on a busy machine a moment is long.
 PATIENCE_MS = 30_000
-SHOTS = Path(os.environ.get("HOLDFAST_SCREENSHOTS", ".test/screenshots"))
+# A folder for screenshots; without it none are taken.
+SHOTS = os.environ.get("HOLDFAST_TEST_SCREENSHOTS", "")
 
 
 # Not for the session: while Playwright runs, its event loop is running too, and asynchronous tests
@@ -96,13 +97,14 @@ def echo_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def shot() -> Callable[[Page, str], None]:
-    """Keeps a screenshot as an artefact; it proves nothing, so a busy browser that cannot take one
-    fails no test."""
-    SHOTS.mkdir(parents=True, exist_ok=True)
+    """Keeps a screenshot for people to look at, when a folder is named for it. It proves nothing,
+    so a busy browser that cannot take one fails no test."""
 
     def keep(page: Page, name: str) -> None:
-        with contextlib.suppress(PlaywrightError):
-            page.screenshot(path=SHOTS / f"{name}.png")
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(PlaywrightError):
+                page.screenshot(path=Path(SHOTS, f"{name}.png"))
 
     return keep
 

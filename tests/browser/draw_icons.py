@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from config.testing import find_browser
+from tests.runner.chromium import find_browser
 
 FOLDER = Path(__file__).resolve().parents[2] / "static" / "img"
 # name: (pixels, part of the width that the drawing of the favicon takes, whether it is rounded)

@@ -26,6 +26,7 @@ from chat.socket_flow import FreeFlow
 from chat.transcript import fold_entries
 from config.asgi import application
 from streams.log import Entry, get_log
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -254,7 +255,7 @@ async def test_our_own_pages_are_let_in(online, settings, host, origin):
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=examples(50))
 def test_no_header_upsets_the_check_of_the_page(host, origin):
     headers = {
         b"host": host.encode("latin-1", "replace"),
@@ -842,7 +843,7 @@ commands = st.fixed_dictionaries(
 
 
 @given(commands.map(json.dumps) | st.text(max_size=60))
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=examples(100))
 def test_what_is_read_as_a_command_is_one(text):
     """Whatever passes can be carried out: nothing a client says raises further in."""
     command = parse_command(text)
@@ -862,7 +863,7 @@ def test_what_is_read_as_a_command_is_one(text):
 @given(st.lists(commands.map(json.dumps), max_size=6))
 @hypothesis_settings(
     deadline=None,
-    max_examples=25,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )

@@ -16,7 +16,7 @@ from chat.models import Chat, Draft, Reply
 from tests.chat.conftest import Person
 from tests.chat.test_consumers import Socket
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 async def put(writer, draft, **fields):

@@ -21,7 +21,7 @@ from tests.chat.test_consumers import Socket
 from tests.chat.test_sends import settled_row, working
 from tests.fake_model import text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 QUESTION = "[[tokens=30]] a"
 
 

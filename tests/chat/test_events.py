@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chat import events as ev
 from chat.transcript import fold_entries
 from streams.log import Entry
+from tests.examples import examples
 from tests.node import NODE
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -61,7 +62,7 @@ def made(kind):
 @pytest.mark.parametrize("kind", ev.EVENT_TYPES.values(), ids=ev.EVENT_TYPES.keys())
 def test_every_event_comes_back_as_it_was(kind):
     @given(made(kind))
-    @settings(deadline=None, max_examples=25)
+    @settings(deadline=None, max_examples=examples(25))
     def check(event):
         whole = orjson.dumps(event.to_dict(whole=True))
         assert ev.parse(whole) == event
@@ -223,7 +224,7 @@ def test_the_browser_reckons_the_same_fingerprint():
 
 
 @given(texts)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_the_fingerprint_is_that_of_the_bytes(text):
     data = text.encode()
     assert ev.fingerprint(text) == (len(data), hashlib.sha256(data).hexdigest())

@@ -33,6 +33,8 @@ from tests.chat.test_guest_joins import (  # noqa: F401 (fixtures)
 )
 from tests.chat.test_leaving import files, mail_to, prove  # noqa: F401 (fixtures)
 
+pytestmark = pytest.mark.both_databases
+
 DATA = "/settings/data"
 database = pytest.mark.django_db(transaction=True)
 

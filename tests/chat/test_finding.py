@@ -10,7 +10,7 @@ from chat.models import Chat
 from chat.transcript import fold_entries
 from tests.chat.test_consumers import Socket
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def change():

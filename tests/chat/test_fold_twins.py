@@ -4,11 +4,14 @@ from hypothesis import HealthCheck, given, settings
 
 from chat.transcript import fold_entries
 from tests.chat.random_logs import chat_logs, entries_of
+from tests.examples import examples
 
 
 @given(log=chat_logs())
 @settings(
-    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(120),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_the_browser_folds_as_the_server_does(javascript_fold, log):
     assert javascript_fold(log) == fold_entries(entries_of(log)).to_dict()
@@ -16,7 +19,9 @@ def test_the_browser_folds_as_the_server_does(javascript_fold, log):
 
 @given(log=chat_logs())
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(50),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_every_reconnect_gives_the_same_transcript_in_the_browser(javascript_fold, log):
     """What a reader has seen, and then everything again from any entry on."""

@@ -18,7 +18,7 @@ from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import Person
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture(scope="module")

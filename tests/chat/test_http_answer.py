@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chat.http_answer import MAX_BARREN_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, AnswerParser
 from tests.chat.http_answers import CASES, CHUNKED, HEAD, MILDER, REFUSED, SIZED, STRICTER, TAKEN
+from tests.examples import examples
 
 
 class Refused(Exception):
@@ -233,7 +234,7 @@ CUTS = st.lists(st.integers(0, 500), max_size=8)
 METHODS = st.sampled_from(["GET", "POST", "POST", "HEAD"])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(wires(), CUTS, METHODS, st.booleans())
 def test_it_reads_as_h11_does(wire, cuts, method, closed):
     mine, other = compare(wire, cuts, method, closed)
@@ -244,7 +245,7 @@ def test_it_reads_as_h11_does(wire, cuts, method, closed):
     assert other[4] or not mine[4], "never used again where h11 would not"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(damaged(), CUTS, METHODS, st.booleans())
 @example(SIZED.replace(b"4", b"\n4"), [], "GET", True)
 def test_it_reads_damaged_answers_as_h11_does_or_refuses_them(wire, cuts, method, closed):

@@ -24,7 +24,7 @@ from tests.chat.conftest import Person
 from tests.chat.test_consumers import Socket
 from tests.fake_model import running_fake_model
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 PAGE = "/settings/keys"
 # Everything that may stand in a header: the alphabet of a key is the provider's.

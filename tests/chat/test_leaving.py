@@ -41,7 +41,7 @@ from tests.chat.test_guest_joins import (  # noqa: F401 (fixtures)
     smtp,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 Kind = SecurityEvent.Kind
 MARK = "Qzxmark"
 DELETE = "/settings/data/delete"

@@ -11,7 +11,7 @@ from chat.models import Reply
 from tests.chat.conftest import MODEL, Person
 from tests.chat.test_consumers import Socket
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def body(**fields):

@@ -19,7 +19,7 @@ from streams import log as log_module
 from streams import reader
 from streams.log import Log, get_log
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 LONG_BYTES = 20_000
 

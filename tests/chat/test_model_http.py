@@ -24,6 +24,7 @@ from tests.chat.marking_server import (
     whole,
 )
 from tests.chat.test_providers import self_signed
+from tests.examples import examples
 
 # Modes after whose answer, read to its end, the connection is used again.
 KEPT = {
@@ -224,7 +225,7 @@ def test_cancelling_anywhere_leaves_nothing_behind(
 
 
 def test_many_at_once_each_get_their_own(run):
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=examples(15), deadline=None)
     @given(st.randoms(use_true_random=False))
     def everybody(random):
         run(crowd(random))

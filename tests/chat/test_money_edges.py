@@ -22,7 +22,7 @@ from streams.log import get_log
 from tests.chat.conftest import Person
 from tests.chat.test_paying import MODEL, charges_of, ended, send, spoil, table_cost, usage_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture

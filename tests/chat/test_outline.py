@@ -16,12 +16,13 @@ from chat.transcript import fold_entries
 from streams import reader
 from streams.log import get_log
 from tests.chat.random_logs import chat_logs, entries_of
+from tests.examples import examples
 
 LONG_BYTES = 20_000
 
 
 @given(log=chat_logs(), data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(80))
 def test_it_is_that_of_the_transcript_wherever_it_was_stored(log, data):
     entries = entries_of(log)
     cut = data.draw(st.integers(0, len(entries)))

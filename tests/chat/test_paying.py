@@ -23,7 +23,7 @@ from chat.models import Reply
 from chat.worker import Worker
 from tests.fake_model import text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 MODEL = "openrouter/script/known"
 GUEST = 500_000
 # As the fake's list has it: $10 for a million tokens in, $20 for a million out.

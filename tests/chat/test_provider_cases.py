@@ -16,6 +16,7 @@ from chat.model_errors import ProviderError
 from chat.prompt import Prompt
 from chat.providers import Delta, Finish, close_clients, stream_answer
 from chat.sse import EventSplitter
+from tests.examples import examples
 from tests.raw_provider import body_of, cases, running_raw_provider
 
 CASES = {case["name"]: case for case in cases()}
@@ -109,7 +110,7 @@ def in_pieces(body, cuts):
 
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case["name"])
 @given(cuts=st.lists(st.integers(0, 2_000), max_size=12))
-@tuned(max_examples=25, deadline=None)
+@tuned(max_examples=examples(25), deadline=None)
 def test_every_case_is_the_same_wherever_it_is_cut(case, cuts):
     body = b"".join(body_of(case))
     whole = asyncio.run(read_pieces([body] if body else []))
@@ -163,7 +164,7 @@ FRAMINGS = {
     reason="stop",
     cuts=[],
 )
-@tuned(max_examples=60, deadline=None)
+@tuned(max_examples=examples(30), deadline=None)
 def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in said]
     choices.append({"index": 0, "delta": {}, "finish_reason": reason})

@@ -24,7 +24,7 @@ from chat.search_words import VERSION, searchable
 from chat.worker import Worker
 from tests.fake_model import text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 async def look(person, query):

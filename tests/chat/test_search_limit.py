@@ -6,7 +6,7 @@ from django.db import connection
 from chat import search
 from chat.errors import SearchTooSlow
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def work():

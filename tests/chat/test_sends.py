@@ -27,7 +27,7 @@ from tests.fake_model import text_of
 # One attempt, which cost nothing.
 TRIED = [Attempt(1, MODEL, 0, bill={"attempt": 1})]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ from tests.chat.test_drafts import put
 from tests.chat.test_instructions import instruct
 from tests.fake_model import text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 FULL = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chat.transcript import Transcript, fold_entries, is_after, is_cursor
 from tests.chat.random_logs import chat_logs, entries_of
+from tests.examples import examples
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "fold"
 
@@ -26,7 +27,7 @@ def test_it_gives_the_transcript_of_the_vector(vector):
 
 
 @given(chat_logs(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_stopping_anywhere_and_going_on_changes_nothing(log, data):
     entries = entries_of(log)
     cut = data.draw(st.integers(0, len(entries)))
@@ -36,7 +37,7 @@ def test_stopping_anywhere_and_going_on_changes_nothing(log, data):
 
 
 @given(chat_logs())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_folding_an_entry_twice_changes_nothing(log):
     entries = entries_of(log)
     doubled = [entry for entry in entries for _ in range(2)]
@@ -44,7 +45,7 @@ def test_folding_an_entry_twice_changes_nothing(log):
 
 
 @given(chat_logs())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_shown_path_is_a_line_from_the_root(log):
     transcript = fold_entries(entries_of(log))
     parent = None

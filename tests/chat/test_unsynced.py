@@ -6,7 +6,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from chat.unsynced import without_sync
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ASKED = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
 WAITS = {"sqlite": 2, "postgresql": "on"}  # 2: FULL
 

@@ -16,7 +16,7 @@ from streams.log import get_log
 from tests.chat.conftest import MODEL, Person
 from tests.fake_model import text_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 def new_id():

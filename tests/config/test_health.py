@@ -14,7 +14,7 @@ from streams.inspect import inspect_redis
 from streams.log import close_log
 from streams.queue import close_queues, get_queue
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from django.test import AsyncClient, Client
 from django.urls import path
 from django.utils.module_loading import import_string
 
+pytestmark = pytest.mark.both_databases
+
 
 async def plain(request):
     return HttpResponse(str(threading.get_ident()))

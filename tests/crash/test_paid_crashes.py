@@ -27,7 +27,8 @@ MODEL = "openrouter/script/known"
 GUEST = 500_000
 # The hold of a title whose worker is killed lasts for minutes: tests/chat/test_paying.py.
 NO_TITLES = {"HOLDFAST_BACKGROUND_CALLS": "False"}
-ANSWERS = 200
+FULL = "HOLDFAST_TEST_FULL" in os.environ
+ANSWERS = 200 if FULL else 100
 # So that sends, answers and ends are all under way at every moment.
 AT_ONCE = 50
 VICTIMS = ("worker-1", "worker-2", "web", "redis")
@@ -47,7 +48,7 @@ class Sqlite:
     """The database that `up` makes; each worker and the web process has it open."""
 
     env: dict[str, str] = {}
-    victims = VICTIMS * 2
+    victims = VICTIMS * 2 if FULL else VICTIMS
 
     def rows(self, stack, query):
         with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as database:
@@ -64,7 +65,7 @@ class Sqlite:
 class Postgresql:
     """A server of the test's own, which may be killed."""
 
-    victims = (*VICTIMS * 2, *("postmaster",) * 3, *("backend",) * 5)
+    victims = (*Sqlite.victims, *("postmaster",) * (3 if FULL else 2), *("backend",) * 5)
 
     def __init__(self, server):
         self.server = server

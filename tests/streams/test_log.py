@@ -9,6 +9,7 @@ from streams import reader
 from streams.errors import InvalidCursorError, InvalidNameError
 from streams.keys import order, stream_keys
 from streams.log import Event, Fence, FencedError, Log, close_log, get_log
+from tests.examples import examples
 
 from .acts import STREAM, event, ids, part
 
@@ -278,7 +279,9 @@ step = st.one_of(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(step, max_size=40))
 def test_the_index_of_a_chat_is_the_log_filtered(server, steps):

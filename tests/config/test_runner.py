@@ -1,5 +1,7 @@
 """`manage.py test`: how many processes, what is counted and tried again, what is left: nothing."""
 
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config import contained, testing
+from tests.runner import contained, postgresql, run
 from tests.scheduling import APART, LONGEST, rank_of, unit_of
 from tests.stack import BASE_DIR, MANAGE, clean_environment, wait_for
 
@@ -93,11 +95,62 @@ TOO_LONG = """
 """
 
 
-def test_what_is_too_long_for_the_gate_is_run_when_all_is_asked_for(some_tests):
+def test_full_runs_what_is_too_long_for_the_gate_and_durations_are_listed(some_tests):
     path = some_tests(TOO_LONG)
     named = [f"{path}::test_for_the_gate", f"{path}::test_too_long_for_it"]
     assert manage_test(*named).stdout.splitlines()[-1] == "1 passed, 0 failed"
-    assert manage_test("--full", path).stdout.splitlines()[-1] == "2 passed, 0 failed"
+    output = manage_test("--full", "--durations", path).stdout
+    assert output.splitlines()[-1] == "2 passed, 0 failed"
+    # The slowest files and tests of each of the two runs.
+    assert output.count("slowest; ") == 2
+    for name in (r"\S+test_made\.py", r"\S+::test_too_long_for_it"):
+        assert re.search(rf"^ +\d+\.\d s  {name}$", output, re.MULTILINE)
+
+
+FOR_BOTH = """
+    import pytest
+
+    @pytest.mark.both_databases
+    def test_that_postgresql_can_break(db):
+        pass
+
+    def test_that_it_cannot_break(db):
+        pass
+
+    def test_without_a_database():
+        pass
+"""
+
+
+def test_the_gate_runs_what_is_marked_on_both_databases(some_tests):
+    def run_on_postgresql(**environment):
+        more = {"HOLDFAST_TEST_DATABASE": "postgresql", "HOLDFAST_TEST_DIRECTS": "1"} | environment
+        plugins = ["-p", "no:cacheprovider", "-p", "tests.conftest"]
+        collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", *plugins, path]
+        done = subprocess.run(
+            collect, env=clean_environment(**more), cwd=BASE_DIR, capture_output=True, text=True
+        )
+        return [line.split("::")[1] for line in done.stdout.splitlines() if "::" in line]
+
+    path = some_tests(FOR_BOTH)
+    marked, not_marked = "test_that_postgresql_can_break", "test_that_it_cannot_break"
+    assert run_on_postgresql() == [marked]
+    assert run_on_postgresql(HOLDFAST_TEST_NAMED="1") == [marked, not_marked]
+
+
+def test_programs_of_the_administrator_are_found_or_named(monkeypatch, folder):
+    """A service's PATH may leave /usr/sbin out, where `useradd` is."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(postgresql, "USER", "nobody-has-this-name")
+    monkeypatch.setattr(postgresql, "ADMINISTRATION", (str(folder),))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(postgresql.PostgresqlError, match="apt install passwd") as told:
+        postgresql.prepare()
+    assert "\n" not in str(told.value)
+    useradd = folder / "useradd"
+    useradd.touch(mode=0o755)
+    postgresql.prepare()
+    assert shutil.which("useradd") == str(useradd)
 
 
 def test_what_does_not_exist_is_a_failure():
@@ -107,13 +160,13 @@ def test_what_does_not_exist_is_a_failure():
 
 
 def test_how_many_processes(monkeypatch):
-    monkeypatch.setattr(testing, "cores", lambda: 2)
+    monkeypatch.setattr(run, "cores", lambda: 2)
     monkeypatch.delenv("HOLDFAST_TEST_PROCESSES", raising=False)
-    assert (testing.processes(everything=True), testing.processes(everything=False)) == ("3", "0")
-    monkeypatch.setattr(testing, "cores", lambda: 64)
-    assert testing.processes(everything=True) == str(testing.MOST_PROCESSES)
+    assert (run.processes(everything=True), run.processes(everything=False)) == ("4", "0")
+    monkeypatch.setattr(run, "cores", lambda: 64)
+    assert run.processes(everything=True) == str(run.MOST_PROCESSES)
     monkeypatch.setenv("HOLDFAST_TEST_PROCESSES", "5")
-    assert (testing.processes(everything=True), testing.processes(everything=False)) == ("5", "0")
+    assert (run.processes(everything=True), run.processes(everything=False)) == ("5", "0")
 
 
 def test_files_stay_together_and_the_longest_work_comes_first():
@@ -121,14 +174,15 @@ def test_files_stay_together_and_the_longest_work_comes_first():
     nodes = ["tests/chat/test_views.py::test_b[1]", "tests/chat/test_views.py::test_c", crash]
     units = sorted({unit_of(node) for node in nodes}, key=rank_of)
     assert units == [crash, "tests/chat/test_views.py"]
-    assert all((BASE_DIR / name).exists() for name in (*LONGEST, *APART))
+    files = [f"/{path.relative_to(BASE_DIR)}" for path in (BASE_DIR / "tests").rglob("*.py")]
+    assert all(any(f"/{name}" in file for file in files) for name in (*LONGEST, *APART))
 
 
 def test_a_second_try_keeps_the_options_and_selects_nothing():
     given = ["-x", "-k", "stop", "-m", "postgresql", "-p", "no:cacheprovider", "--maxfail=3"]
     kept = ["-x", "-p", "no:cacheprovider", "--maxfail=3"]
-    assert testing.options([*given, "tests/chat", "-kstop"]) == kept
-    assert testing.options(kept) == kept
+    assert run.options([*given, "tests/chat", "-kstop"]) == kept
+    assert run.options(kept) == kept
 
 
 LEAVES = """
@@ -145,7 +199,7 @@ LEAVES = """
 CONTAINS = """
     import os, sys
     from pathlib import Path
-    from config import contained
+    from tests.runner import contained
     contained.PATIENCE_S[0] = 0.1
     with contained.own_folder() as folder:
         command = [sys.executable, "-c", sys.argv[1]]

@@ -50,7 +50,7 @@ def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> int:
             process.send_signal(signal.SIGINT)
 
     with _handling(interrupt):
-        process = subprocess.Popen(command, cwd=cwd, env=env)  # noqa: S603  Our own tests.
+        process = subprocess.Popen(command, cwd=cwd, env=env)
         if interrupted:  # Before there was anybody to tell.
             process.send_signal(signal.SIGINT)
         status = _reap_until(process)

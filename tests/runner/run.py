@@ -1,0 +1,162 @@
+"""The tests, with all they need.
+
+    manage.py test [--lint] [--retry] [--full] [--durations] [--screenshots] [-n N]
+                   [arguments of pytest]
+
+1. With --lint: the linters, the type checker and Django's own checks, before the tests.
+2. A browser is found or installed, unless the arguments name single tests (those look for it when
+   they start).
+3. pytest runs twice: all tests on SQLite, then on a real PostgreSQL (tests/settings.py starts it)
+   those marked `both_databases`, or all that touch the database when single tests are named or with
+   --full. The last line sums both up.
+4. Each run has several processes (pytest-xdist), because most tests wait for something: two for
+   each core, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
+5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
+   that passed then, and they are named: the machine was too busy, or the test is not yet right.
+6. With --full: everything that takes too long for the gate; CONTRIBUTING.md lists it.
+7. With --durations: the slowest files and tests of each run. Pytest's own option takes a number.
+8. With --screenshots: the browser tests leave pictures of the pages in .test/screenshots.
+
+Whatever the tests leave, processes or files, is gone at the end (tests/runner/contained.py).
+"""
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import dataclass, field, replace
+
+from tests.runner import contained, postgresql
+from tests.runner.chromium import BrowserError, find_browser
+from tests.runner.lint import run_lint
+from tests.runner.machine import BASE_DIR, cores, say
+
+TESTS_FAILED, NO_TESTS_RAN = 1, 5
+FEW = 12
+MOST_PROCESSES = 8
+# Short options of pytest that are followed by a value; the first two select tests.
+WITH_VALUE = ("-k", "-m", "-p", "-c", "-o", "-W", "-r")
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 0 when every step and every test passed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--lint", action="store_true")
+    parser.add_argument("--retry", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--screenshots", action="store_true")
+    parser.add_argument("-n", "--numprocesses", default="")
+    # Not an option of the parser, which would refuse pytest's `--durations=30`.
+    if "--durations" in arguments:
+        os.environ["HOLDFAST_TEST_DURATIONS"] = "1"
+    arguments = [argument for argument in arguments if argument != "--durations"]
+    ours, arguments = parser.parse_known_args(arguments)
+    if ours.lint and not run_lint():
+        return 1
+    if ours.full:
+        os.environ["HOLDFAST_TEST_FULL"] = "1"
+    if ours.screenshots:
+        os.environ["HOLDFAST_TEST_SCREENSHOTS"] = str(BASE_DIR / ".test" / "screenshots")
+    everything = arguments == options(arguments)
+    if not everything:
+        os.environ["HOLDFAST_TEST_NAMED"] = "1"
+    if fault := missing(everything):
+        say(f"holdfast: {fault}")
+        return 1
+    return run_tests(arguments, ours.numprocesses or processes(everything), retry=ours.retry)
+
+
+def missing(everything: bool) -> str:
+    """One line: what this machine lacks and what to do, or nothing."""
+    try:
+        postgresql.prepare()
+        if everything:
+            find_browser()
+    except (postgresql.PostgresqlError, BrowserError) as error:
+        return str(error)
+    return ""
+
+
+def processes(everything: bool) -> str:
+    """How many run the tests; 0 is pytest's own alone."""
+    if not everything:
+        return "0"
+    return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(2 * cores(), MOST_PROCESSES))
+
+
+@dataclass
+class Counts:
+    """Of one run of pytest, or of several. `again` passed on the second try only."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: int = 0
+    again: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        text = f"{self.passed} passed, {len(self.failed)} failed"
+        text += f", {self.skipped} skipped" if self.skipped else ""
+        return text + (f", {len(self.again)} of them on the second try" if self.again else "")
+
+
+def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
+    total, statuses = Counts(), set()
+    several = [] if number == "0" else ["-n", number]
+    for database in ("sqlite", "postgresql"):
+        status, counts = _pytest(database, [*several, *arguments])
+        if retry and status == TESTS_FAILED and len(counts.failed) <= FEW:
+            status, counts = _again(database, arguments, counts)
+        total.passed += counts.passed
+        total.failed += counts.failed
+        total.skipped += counts.skipped
+        total.again += counts.again
+        statuses.add(status)
+        if status == contained.INTERRUPTED:
+            break
+    statuses -= {0}
+    if total.passed or total.failed:
+        statuses -= {NO_TESTS_RAN}  # No test of this selection touches the database.
+    for name in total.again:
+        say(f"passed on the second try only: {name}")
+    say(str(total))
+    return max(statuses, default=0)
+
+
+def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Counts]:
+    """Run the failed tests once more, and nothing else."""
+    status, second = _pytest(database, [*options(arguments), *first.failed])
+    again = [name for name in first.failed if name not in second.failed]
+    if status not in (0, TESTS_FAILED):
+        return status, first
+    counts = Counts(first.passed + len(again), second.failed, first.skipped, again)
+    return status, counts
+
+
+def options(arguments: list[str]) -> list[str]:
+    """The arguments without those that select tests."""
+    kept = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name = before if before in WITH_VALUE else argument
+        if name.startswith("-") and name[:2] not in ("-k", "-m"):
+            kept.append(argument)
+    return kept
+
+
+def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
+    say(f"Tests on {'SQLite' if database == 'sqlite' else 'PostgreSQL'}")
+    with contained.own_folder() as folder:
+        counts_path = folder / "counts"
+        environment = os.environ | {
+            "HOLDFAST_TEST_DATABASE": database,
+            "HOLDFAST_TEST_COUNTS": str(counts_path),
+            "TMPDIR": str(folder),
+        }
+        if "-n" in arguments:
+            environment["HOLDFAST_TEST_DIRECTS"] = "1"
+        command = [sys.executable, "-m", "pytest", f"--basetemp={folder / 't'}", *arguments]
+        status = contained.run(command, cwd=BASE_DIR, env=environment)
+        counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
+    if status not in (0, NO_TESTS_RAN) and not counts.failed:
+        # The pass itself: it broke off, or could not begin.
+        return max(status, 2), replace(counts, failed=["the whole pass"])
+    return status, counts

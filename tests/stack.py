@@ -69,7 +69,8 @@ def migrated() -> Path:
 
 
 class Stack:
-    """`model_url` is an OpenAI-compatible endpoint (".../v1"); more settings by `env`.
+    """`model_url` is an OpenAI-compatible endpoint (".../v1"); more settings by `env`. With
+    `unlimited` (the default) the limits on what one person or address may do are off.
 
     `processes()` names redis, web, worker-1, worker-2, ... and, without `model_url`, model. The
     data folder and the port stay the same over stop() and start(). Given `data` is left as it is,
@@ -83,13 +84,14 @@ class Stack:
         model_url: str = "",
         workers: int = 2,
         env: dict[str, str] | None = None,
+        unlimited: bool = True,
     ) -> None:
         self._own_data = data is None
         self.data = data or Path(tempfile.mkdtemp(prefix="hf-stack-"))
         if self._own_data:
             shutil.copy(migrated(), self.data)
         self.workers = workers
-        self.env = clean_environment(**UNLIMITED | (env or {}))
+        self.env = clean_environment(**(UNLIMITED if unlimited else {}) | (env or {}))
         if model_url:
             self.env |= {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "sk-test"}
         self.port = 0

@@ -24,7 +24,7 @@ from tests.bench.bench import played_model
 from tests.bench.report import percentile
 from tests.client import Client
 from tests.crash.attackers import ATTACKS
-from tests.stack import UNLIMITED, clean_environment
+from tests.stack import clean_environment
 
 MEGABYTE = 1_000_000
 # For one process, on top of what files and their pages take.
@@ -35,7 +35,6 @@ ENVIRONMENT = {
     "CREDIT_GUEST_MICRO_USD": "100000000",
     "HOLDFAST_BACKGROUND_CALLS": "False",
 }
-LIMITED = ENVIRONMENT | dict.fromkeys(UNLIMITED, "")
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,9 @@ async def run_phase(stack, name, seconds, people, habits, last):
     return phase
 
 
-async def soak(make_stack, number, seconds, habits, environment):
+async def soak(make_stack, number, seconds, habits, *, unlimited):
     with played_model() as (model_url, _):
-        stack = make_stack(model_url=model_url, env=environment).start()
+        stack = make_stack(model_url=model_url, env=ENVIRONMENT, unlimited=unlimited).start()
         people = [Client(stack.url, address=f"127.0.1.{1 + n}") for n in range(number)]
         phases: list[Phase] = []
         last: dict[Client, str] = {}  # the last answer of each
@@ -175,9 +174,9 @@ def attacks():
 
 
 async def test_people_chat_while_they_are_attacked(make_stack):
-    await soak(make_stack, 6, 3, HURRIED, ENVIRONMENT)
+    await soak(make_stack, 6, 3, HURRIED, unlimited=True)
 
 
 @pytest.mark.full
 async def test_people_chat_while_they_are_attacked_for_long(make_stack):
-    await soak(make_stack, 50, 60, IN_LIFE, LIMITED)
+    await soak(make_stack, 50, 60, IN_LIFE, unlimited=False)

@@ -6,7 +6,7 @@ from asgiref.sync import sync_to_async
 
 from accounts import erasing, exports, guest_joins, idle_guests
 from accounts.models import Session
-from streams.turns import alone
+from streams.lock import alone
 
 IDLE_EVERY_S = 3_600.0
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing import audit, grants, payment_chores
 from billing.models import AuditRun
-from streams.turns import alone
+from streams.lock import alone
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from chat.models import MessageText
 from chat.search_words import VERSION, searchable
-from streams.turns import alone
+from streams.lock import alone
 
 ROWS_AT_A_TIME = 200
 CHARS_AT_A_TIME = 100_000

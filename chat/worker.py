@@ -36,9 +36,9 @@ from chat.settling import settle
 from chat.stops import WORKERS_GROUP
 from chat.transcript import entry_ms
 from streams.errors import StreamsError
+from streams.lock import alone
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
-from streams.turns import alone
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What the configuration as a whole must have.
 
-The other checks are streams.* (streams/checks.py), accounts.* (accounts/key_checks.py) and
+The other checks are streams.* (streams/server/checks.py), accounts.* (accounts/key_checks.py) and
 chat.E001 (chat/model_checks.py).
 
 config.W001  DEBUG is on while others can reach this machine

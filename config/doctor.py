@@ -21,9 +21,9 @@ from chat.endpoints import Endpoint, configured
 from chat.outbox import ANSWERS_QUEUE
 from config import data_folder, open_files
 from config.health import database_problem, memory_problem
-from streams.checks import redis_messages
-from streams.inspect import RedisReport, inspect_redis
 from streams.queue import close_queues, get_queue
+from streams.server.checks import redis_messages
+from streams.server.inspect import RedisReport, inspect_redis
 
 Level = Literal["ok", "warning", "problem"]
 # The log grows by the size of what is said; less than this is soon full.

@@ -133,7 +133,7 @@ def data_path(value: str) -> Path:
 
 
 def embedded_redis_url(data_dir: Path) -> str:
-    """Where the Redis of this data folder listens; streams/embedded.py starts it there."""
+    """Where the Redis of this data folder listens; streams/server/embedded.py starts it there."""
     return f"unix://{quote(str(data_dir / 'redis' / 'redis.sock'))}"
 
 

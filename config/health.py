@@ -13,11 +13,11 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from chat.outbox import ANSWERS_QUEUE
-from streams.checks import redis_messages
 from streams.errors import StreamsError
-from streams.inspect import ainspect_redis
 from streams.log import get_log
 from streams.queue import get_queue
+from streams.server.checks import redis_messages
+from streams.server.inspect import ainspect_redis
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from django.conf import settings
 
 from config.child import Service
 from config.machine_memory import redis_max_bytes
-from streams.checks import redis_messages
-from streams.embedded import redis_command
 from streams.errors import EmbeddedRedisError
+from streams.server.checks import redis_messages
+from streams.server.embedded import redis_command
 
 # It has only to answer its clients and to sync what they wrote.
 STOP_S = 30.0

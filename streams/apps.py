@@ -8,6 +8,6 @@ class StreamsConfig(AppConfig):
     verbose_name = _("Log")
 
     def ready(self) -> None:
-        from .checks import TAG, check_redis
+        from streams.server.checks import TAG, check_redis
 
         register(check_redis, TAG, deploy=True)

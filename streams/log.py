@@ -15,11 +15,12 @@ from typing import Self, cast
 from django.conf import settings
 from redis.exceptions import ResponseError
 
+from streams.server.memory import Memory
+
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower
 from .keys import START, StreamKeys, stream_keys, valid_cursor, valid_name
-from .memory import Memory
 from .pipe import Pipe, Script
 from .reader import LAST, PAGE, PAGE_ENTRIES, Reader
 from .sizes import COUNT, KNOWN_ID_BYTES, RESERVE, Sizes

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 from xdist.workermanage import NodeManager
 
-from streams.embedded import redis_command
+from streams.server.embedded import redis_command
 from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
 from tests.runner.chromium import find_browser

@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from config.env import embedded_redis_url
-from streams.embedded import redis_command
+from streams.server.embedded import redis_command
 
 START_TIMEOUT_S = 20.0
 

@@ -13,7 +13,7 @@ import pytest
 
 from config import data_folder
 from config.data_folder import DataFolderError, claim, leftovers, read_run, running, stop_leftovers
-from streams.embedded import redis_command
+from streams.server.embedded import redis_command
 from tests.stack import wait_for
 
 SLEEP = [sys.executable, "-ISE", "-c", "import signal; print('up', flush=True); signal.pause()"]

@@ -10,9 +10,9 @@ from django.test import AsyncClient
 
 from chat.outbox import ANSWERS_QUEUE
 from config import doctor
-from streams.inspect import inspect_redis
 from streams.log import close_log
 from streams.queue import close_queues, get_queue
+from streams.server.inspect import inspect_redis
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

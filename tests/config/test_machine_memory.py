@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from config.machine_memory import memory_bytes, redis_max_bytes
-from streams.embedded import redis_command
+from streams.server.embedded import redis_command
 from tests.redis_server import RedisServer
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -275,7 +275,7 @@ def test_with_a_given_redis_none_is_started(make_stack, tmp_path, given_redis, f
 @pytest.fixture
 def given_redis(tmp_path):
     """Starts an operator's own Redis and returns its URL."""
-    from streams.embedded import find_redis_server
+    from streams.server.embedded import find_redis_server
 
     started = []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from streams.embedded import redis_command
+from streams.server.embedded import redis_command
 from tests.stack import BASE_DIR, MANAGE, clean_environment, wait_for
 
 DRIVER = Path(__file__).with_name("join_driver.py")

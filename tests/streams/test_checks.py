@@ -6,8 +6,8 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management.base import SystemCheckError
 
-from streams.checks import TAG, ensure_durable_redis, redis_messages
-from streams.inspect import ainspect_redis, inspect_redis
+from streams.server.checks import TAG, ensure_durable_redis, redis_messages
+from streams.server.inspect import ainspect_redis, inspect_redis
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from streams import turns
+from streams import lock
 from streams.keys import stream_keys
 from streams.leases import LeaseWatch
+from streams.lock import alone
 from streams.log import Fence
 from streams.queue import Queue
-from streams.turns import alone
 
 from .acts import STREAM, event, part, until
 
@@ -146,7 +146,7 @@ async def test_the_turn_of_a_dead_holder_comes_free_while_the_clock_is_behind(se
         assert not await free()
         await until(free, "the turn comes free")
         assert len(done) == 1
-        assert not client.exists(key) and not turns._taken
+        assert not client.exists(key) and not lock._taken
 
 
 async def test_a_turn_that_is_renewed_stays_its_holders_while_the_clock_is_behind(server):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded import (
+from streams.server.embedded import (
     VERSION_FILE,
     EmbeddedRedisError,
     find_redis_server,
@@ -41,7 +41,7 @@ def on_path(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nothing_bundled(monkeypatch):
-    monkeypatch.setattr("streams.embedded.find_spec", lambda name: None)
+    monkeypatch.setattr("streams.server.embedded.find_spec", lambda name: None)
 
 
 def test_the_bundled_server_is_found_and_new_enough(monkeypatch):

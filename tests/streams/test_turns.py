@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from streams.turns import alone
+from streams.lock import alone
 from tests.stack import BASE_DIR
 
 from .acts import PATIENCE_S, until
@@ -108,7 +108,7 @@ HOLDER = """
 import asyncio, sys
 from django.conf import settings
 settings.configure(REDIS_URL=sys.argv[1], STREAMS_PREFIX=sys.argv[2])
-from streams.turns import alone
+from streams.lock import alone
 async def work():
     print("begun", flush=True)
     await asyncio.sleep(600)

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from config import open_files, ready
 from config.checks import ensure_safe_door
 from config.listen import ListenError, listen
-from streams.checks import ensure_durable_redis
+from streams.server.checks import ensure_durable_redis
 
 # How long requests under way may take to finish once the process is told to end.
 DRAIN_S = 5.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from .errors import EmbeddedRedisError
+from streams.errors import EmbeddedRedisError
 
 OLDEST_VERSION = (6, 2, 0)
 # sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.

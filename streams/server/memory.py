@@ -5,7 +5,7 @@ import time
 
 from redis.exceptions import ResponseError
 
-from .pipe import Pipe
+from streams.pipe import Pipe
 
 # How long what Redis said is believed: far less than it takes to fill what is kept in reserve.
 BELIEVED_S = 1.0

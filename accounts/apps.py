@@ -9,11 +9,13 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from django.core.checks import register
 
-        from accounts import key_checks, picture_files, security_events, sessions, spanning
-        from accounts.own_belongings import belongings
+        from accounts import personal_data_registry, security_events, sessions
+        from accounts.personal_data.handlers import belongings
+        from accounts.preferences import picture_files
+        from accounts.provider_keys import checks as key_checks
 
         register(key_checks.check_keys, "accounts", deploy=True)
         security_events.connect()
         sessions.connect()
-        spanning.register(belongings)
-        spanning.register(picture_files.belongings)
+        personal_data_registry.register(belongings)
+        personal_data_registry.register(picture_files.belongings)

@@ -4,8 +4,11 @@ import time
 
 from asgiref.sync import sync_to_async
 
-from accounts import erasing, exports, guest_joins, idle_guests
+from accounts.guests import expire as idle_guests
+from accounts.guests import merge as guest_joins
 from accounts.models import Session
+from accounts.personal_data import erase as erasing
+from accounts.personal_data import export as exports
 from streams.lock import alone
 
 IDLE_EVERY_S = 3_600.0

@@ -41,7 +41,7 @@ def is_alive(session: Any, person: User) -> bool:
     """Whether nobody has ended the session; notes that it was seen. Sync."""
     now = timezone.now()
     before = now - timedelta(seconds=SEEN_EVERY_S)
-    if person.is_guest:  # Whether a guest comes back is what keeps them: accounts/idle_guests.py.
+    if person.is_guest:  # Whether a guest comes back is what keeps them: accounts/guests/expire.py.
         User.objects.filter(id=person.id, last_login__lt=before).update(last_login=now)
         return True
     listed = UserSession.objects.filter(user=person, data__sid=session.get(SID))

@@ -1,6 +1,11 @@
 from django.urls import path
 
-from accounts import data_views, key_views, picture_views, settings_api, settings_page, views
+from accounts import views
+from accounts.personal_data import views as data_views
+from accounts.preferences import api as settings_api
+from accounts.preferences import picture_views
+from accounts.preferences import views as settings_page
+from accounts.provider_keys import views as key_views
 
 app_name = "accounts"
 urlpatterns = [

@@ -14,9 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import sessions as account_sessions
-from accounts.device_locale import zone_name
 from accounts.devices import device_name
 from accounts.models import SecurityEvent, User
+from accounts.preferences.locale import zone_name
 from accounts.security_events import record
 
 EVENTS_A_PAGE = 50

@@ -25,8 +25,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
+from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
-from accounts.read_only_admin import ReadOnlyAdmin
 from billing.admin_search import FoundByAnything
 from billing.csv_files import csv_response, moment, usd, words
 from billing.money import MICRO_PER_CENT, dollars

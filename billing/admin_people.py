@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import UserAdmin
+from accounts.admin.people import UserAdmin
 from accounts.models import User
 from billing.admin_actions import change_credit
 from billing.admin_lists import MoneyAdmin, money, rows_of, short, side_by_side, when

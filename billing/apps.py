@@ -10,7 +10,7 @@ class BillingConfig(AppConfig):
         from django.contrib.auth.signals import user_logged_in
         from django.db.models.signals import post_migrate
 
-        from accounts import spanning
+        from accounts import personal_data_registry
         from billing import payment_checks  # noqa: F401 (registers its checks)
         from billing.balance_news import tell
         from billing.belongings import belongings
@@ -20,6 +20,6 @@ class BillingConfig(AppConfig):
 
         user_logged_in.connect(on_signed_in, dispatch_uid="billing.grants")
         post_migrate.connect(make_groups, sender=self)
-        spanning.register(belongings)
+        personal_data_registry.register(belongings)
         if tell not in on_change:
             on_change.append(tell)

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import User
-from accounts.spanning import Belongings, ExportFile
+from accounts.personal_data_registry import Belongings, ExportFile
 from billing import exports, grants, holds, ledger, payment_chores, stripe_api, top_ups
 from billing.models import Hold, LedgerEntry, Purse
 

@@ -15,8 +15,8 @@ from django.utils.formats import date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.device_locale import zone_name
 from accounts.models import User
+from accounts.preferences.locale import zone_name
 from billing import charts, chat_titles, statements
 from billing.csv_files import CSV_BATCH, csv_response, moment, usd, words
 from billing.models import Usage

@@ -22,9 +22,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import limits
-from accounts.device_locale import zone_name
 from accounts.errors import LimitReached
 from accounts.models import User
+from accounts.preferences.locale import zone_name
 from accounts.refusals import refusal_response
 from billing import statements, stripe_api
 from billing import top_ups as orders

@@ -3,9 +3,9 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import UserAdmin
+from accounts.admin.people import UserAdmin
+from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
-from accounts.read_only_admin import ReadOnlyAdmin
 from chat.models import Chat, Reply
 
 

@@ -14,7 +14,7 @@ from accounts import limits
 from accounts.client_address import asked_from
 from accounts.errors import MethodNotAllowed
 from accounts.models import User
-from accounts.preferences import checked_instructions
+from accounts.preferences.store import checked_instructions
 from accounts.refusals import Refusal, refusal_response
 from chat.errors import BadRequest, LogAway, MessageTooLong, NotSignedIn
 from chat.uuids import read_uuid

@@ -7,7 +7,7 @@ class ChatConfig(AppConfig):
     verbose_name = _("Chats")
 
     def ready(self) -> None:
-        from accounts import spanning, storage
+        from accounts import personal_data_registry, storage
         from accounts.suspension import on_suspended
         from billing import audit, chat_titles
         from chat import (
@@ -25,13 +25,13 @@ class ChatConfig(AppConfig):
             audit.checks.append(bills.check)
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
-        spanning.register(belongings)
-        spanning.register(drafts.belongings)
-        if choices not in spanning.model_lists:
-            spanning.model_lists.append(choices)
+        personal_data_registry.register(belongings)
+        personal_data_registry.register(drafts.belongings)
+        if choices not in personal_data_registry.model_lists:
+            personal_data_registry.model_lists.append(choices)
         storage.elsewhere["drafts"] = bytes_of_drafts()
         chat_titles.register(titles_of)
-        if wake_for_join not in spanning.join_wakers:
-            spanning.join_wakers.append(wake_for_join)
-        if wake_for_keys not in spanning.key_wakers:
-            spanning.key_wakers.append(wake_for_keys)
+        if wake_for_join not in personal_data_registry.join_wakers:
+            personal_data_registry.join_wakers.append(wake_for_join)
+        if wake_for_keys not in personal_data_registry.key_wakers:
+            personal_data_registry.key_wakers.append(wake_for_keys)

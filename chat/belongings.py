@@ -1,6 +1,6 @@
-"""What this app keeps of a person, as accounts/spanning.py wants to know it."""
+"""What this app keeps of a person, as accounts/personal_data_registry.py wants to know it."""
 
-from accounts.spanning import Belongings
+from accounts.personal_data_registry import Belongings
 from chat.erasing import erase_person
 from chat.exporting import export, export_parts
 from chat.guest_chats import hand_over, in_use

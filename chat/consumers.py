@@ -20,9 +20,9 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from accounts.client_address import address_group, client_address_of_scope
-from accounts.device_locale import language_for_socket
 from accounts.errors import LimitReached
 from accounts.models import Preferences, User
+from accounts.preferences.locale import language_for_socket
 from chat import open_sockets
 from chat.commands import parse_command
 from chat.drafts import draft_in

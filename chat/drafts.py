@@ -20,8 +20,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.personal_data_registry import Belongings, ExportFile
 from accounts.sockets import group_of, tell_group
-from accounts.spanning import Belongings, ExportFile
 from chat.chats import own_chat
 from chat.models import Draft
 from chat.storage import require_room_for_draft

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from django.db.models import QuerySet
 
-from accounts.file_names import safe_name
 from accounts.models import User
-from accounts.spanning import ExportFile
+from accounts.personal_data.file_names import safe_name
+from accounts.personal_data_registry import ExportFile
 from chat.folding import fold_chat
 from chat.markdown_export import as_markdown
 from chat.models import Chat

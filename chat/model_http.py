@@ -10,7 +10,7 @@ to it; when one breaks afterwards the server may be at work on the request alrea
 hears of it and decides (`Generation` counts another attempt).
 
 With `resolve` it connects only to the addresses that this gives for a host
-(accounts/public_addresses.py).
+(accounts/provider_keys/address_filter.py).
 """
 
 import asyncio

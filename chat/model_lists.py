@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from accounts.model_documents import listed_entries, read_document
-from accounts.outbound import fetch
-from accounts.public_addresses import OutboundError
+from accounts.provider_keys.address_filter import OutboundError
+from accounts.provider_keys.http import fetch
+from accounts.provider_keys.model_documents import listed_entries, read_document
 from chat.endpoints import OPENAI_URL, Endpoint, Model
 from chat.model_families import (
     LOCAL_CONTEXT_TOKENS,

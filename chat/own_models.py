@@ -9,10 +9,10 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
-from accounts import provider_keys
-from accounts.key_encryption import KeyEncryptionError
-from accounts.key_providers import CUSTOM
 from accounts.models import ProviderKey, User
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.encryption import KeyEncryptionError
+from accounts.provider_keys.providers import CUSTOM
 from chat.catalogue import Catalogue, UnknownModelError, get_catalogue
 from chat.endpoints import Endpoint, Model
 from chat.model_errors import ProviderError

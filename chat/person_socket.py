@@ -19,11 +19,11 @@ from django.http.request import split_domain_port, validate_host
 
 from accounts import limits, sessions
 from accounts.client_address import address_group, client_address_of_scope
-from accounts.device_locale import language_for_socket
 from accounts.errors import AccountsError, LimitReached, OriginNotAllowed, Suspended
 from accounts.models import GuestJoin, User
 from accounts.people import person_json
-from accounts.preferences import preferences_of, settings_json
+from accounts.preferences.locale import language_for_socket
+from accounts.preferences.store import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.statements import balance_json
 from chat.socket_flow import Flow

@@ -25,10 +25,10 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from accounts.device_locale import language_for_socket
 from accounts.errors import LimitReached, MethodNotAllowed, OtherPerson
 from accounts.limits import take_poll
 from accounts.models import Preferences
+from accounts.preferences.locale import language_for_socket
 from accounts.refusals import error_frame
 from chat.commands import parse_command
 from chat.consumers import ChatConsumer

@@ -21,7 +21,12 @@ import httpx2
 import openai
 from django.conf import settings
 
-from accounts.public_addresses import AddressRefusedError, UnreachableError, normal_url, resolve
+from accounts.provider_keys.address_filter import (
+    AddressRefusedError,
+    UnreachableError,
+    normal_url,
+    resolve,
+)
 from chat import learned
 from chat.answer_stream import AnswerStream, Delta, Finish, Seam, stored_bytes
 from chat.bounded_client import BoundedClient

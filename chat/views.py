@@ -18,11 +18,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from accounts import guest_joins, limits
+from accounts import limits
 from accounts.client_address import address_group, client_address
-from accounts.device_locale import preferences_of_page
 from accounts.errors import Suspended
-from accounts.guests import (
+from accounts.guests import merge as guest_joins
+from accounts.guests.visitor import (
     forget_visitor,
     guest_of_visitor,
     person_of_visitor,
@@ -32,7 +32,8 @@ from accounts.guests import (
 )
 from accounts.models import User
 from accounts.people import person_json, require_person
-from accounts.preferences import settings_json
+from accounts.preferences.locale import preferences_of_page
+from accounts.preferences.store import settings_json
 from billing.statements import balance_json
 from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends, storage
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field

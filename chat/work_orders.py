@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.preferences import preferences_of
+from accounts.preferences.store import preferences_of
 from chat.models import Reply
 
 # How old an unfinished step must be before the sweep takes it for abandoned.

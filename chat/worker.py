@@ -19,8 +19,8 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from accounts import chores as accounts_chores
-from accounts import key_upkeep
-from accounts.key_encryption import decryption_allowed
+from accounts.provider_keys import recheck as key_upkeep
+from accounts.provider_keys.encryption import decryption_allowed
 from billing import chores as billing_chores
 from billing import payment_chores
 from chat import bills, erasing, search_index, search_recut, titles, work_orders

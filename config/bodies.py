@@ -16,7 +16,7 @@ from typing import Any
 
 from django.utils.http import parse_header_parameters
 
-from accounts.uploads import MAX_UPLOAD_BYTES
+from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from billing import stripe_webhooks
 from chat import api
 from config.csp_reports import MAX_REPORT_BYTES

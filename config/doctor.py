@@ -14,8 +14,8 @@ from django.core.checks import ERROR, run_checks
 from django.db import connection
 from django.db.utils import Error as DatabaseProblem
 
-from accounts.key_checks import key_messages
-from accounts.provider_keys import versions_stored
+from accounts.provider_keys.checks import key_messages
+from accounts.provider_keys.store import versions_stored
 from chat.catalogue import get_catalogue, reset_catalogue
 from chat.endpoints import Endpoint, configured
 from chat.outbox import ANSWERS_QUEUE

@@ -76,10 +76,10 @@ MIDDLEWARE = [
     "config.middleware.CsrfViewMiddleware",
     "config.middleware.AuthenticationMiddleware",
     "config.middleware.MessageMiddleware",
-    "accounts.device_locale.preferences_of_request",
+    "accounts.preferences.locale.preferences_of_request",
     "accounts.middleware.guests_are_visitors",
     "accounts.middleware.leaving_people_wait",
-    "accounts.site_data.forget_in_browser",
+    "accounts.sign_in.site_data.forget_in_browser",
     "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -94,7 +94,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "accounts.device_locale.context",
+                "accounts.preferences.locale.context",
             ]
         },
     }
@@ -201,7 +201,7 @@ MEDIA_ROOT = DATA_DIR / "files"
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_HANDLERS = [
-    "accounts.uploads.BoundedUploadHandler",
+    "accounts.preferences.uploads.BoundedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]

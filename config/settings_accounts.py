@@ -11,8 +11,8 @@ from config.environment import HTTPS, env
 # --- Accounts (allauth): who may sign in, and how ---
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "accounts.adapters.AccountAdapter"
-SOCIALACCOUNT_ADAPTER = "accounts.adapters.SocialAccountAdapter"
+ACCOUNT_ADAPTER = "accounts.sign_in.adapters.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.sign_in.adapters.SocialAccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 # Without a password one signs in by code, passkey or provider.
@@ -27,13 +27,15 @@ ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 15 * 60
 ALLAUTH_USER_CODE_FORMAT = {"numeric": True, "dashed": False, "length": 6}
 ACCOUNT_FORMS = {
-    "confirm_login_code": "accounts.code_guesses.ConfirmLoginCodeForm",
-    "confirm_email_verification_code": "accounts.code_guesses.ConfirmEmailVerificationCodeForm",
+    "confirm_login_code": "accounts.sign_in.code_guesses.ConfirmLoginCodeForm",
+    "confirm_email_verification_code": (
+        "accounts.sign_in.code_guesses.ConfirmEmailVerificationCodeForm"
+    ),
 }
 MFA_FORMS = {
-    "authenticate": "accounts.code_guesses.AuthenticateForm",
-    "reauthenticate": "accounts.code_guesses.ReauthenticateForm",
-    "activate_totp": "accounts.code_guesses.ActivateTOTPForm",
+    "authenticate": "accounts.sign_in.code_guesses.AuthenticateForm",
+    "reauthenticate": "accounts.sign_in.code_guesses.ReauthenticateForm",
+    "activate_totp": "accounts.sign_in.code_guesses.ActivateTOTPForm",
 }
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -41,12 +43,12 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
 ACCOUNT_MAX_EMAIL_ADDRESSES = 5
-MFA_ADAPTER = "accounts.adapters.MFAAdapter"
+MFA_ADAPTER = "accounts.sign_in.adapters.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_PASSKEY_SIGNUP_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, which browsers trust too.
-USERSESSIONS_ADAPTER = "accounts.adapters.SessionsAdapter"
+USERSESSIONS_ADAPTER = "accounts.sign_in.adapters.SessionsAdapter"
 # Each provider is shown only when it is configured.
 SOCIALACCOUNT_EMAIL_VERIFICATION = "mandatory"
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {

@@ -32,7 +32,7 @@ OPENAI_PROJECT_ID = env_line(env, "OPENAI_PROJECT_ID")
 OPENROUTER_API_KEY = env_key(env, "OPENROUTER_API_KEY")
 OPENROUTER_BASE_URL = env_url(env, "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1")
 OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
-# Whether people's own keys may be for private networks: accounts/public_addresses.py.
+# Whether people's own keys may be for private networks: accounts/provider_keys/address_filter.py.
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
 # Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])

@@ -1,8 +1,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from accounts.admin_door import AdminSignInForm, password_change
-from accounts.sign_in_limits import limited_sign_in
+from accounts.admin.sign_in_form import AdminSignInForm, password_change
+from accounts.sign_in.limits import limited_sign_in
 from config import health
 from config.csp_reports import csp_reports
 
@@ -23,4 +23,4 @@ urlpatterns = [
 handler400 = "chat.error_pages.bad_request"
 handler404 = "chat.error_pages.not_found"
 handler500 = "chat.error_pages.server_error"
-handler429 = "accounts.sign_in_limits.too_many_requests"  # Asked for by allauth.
+handler429 = "accounts.sign_in.limits.too_many_requests"  # Asked for by allauth.

@@ -5,8 +5,8 @@ from django.forms import BoundField
 from django.forms.widgets import Input, Select, Textarea
 from django.utils.safestring import SafeString
 
-from accounts import words
 from accounts.devices import device_name as device_name_of
+from accounts.sign_in import allauth_messages
 
 register = template.Library()
 register.filter("device_name", device_name_of)
@@ -33,13 +33,13 @@ def styled(field: BoundField) -> SafeString:
 
 @register.filter
 def label_of(field: BoundField) -> str:
-    return str(words.LABELS.get(_name(field)) or field.label)
+    return str(allauth_messages.LABELS.get(_name(field)) or field.label)
 
 
 @register.filter
 def help_of(field: BoundField) -> str:
     """HTML where the form gives it."""
-    return str(words.HELP.get(_name(field)) or field.help_text)
+    return str(allauth_messages.HELP.get(_name(field)) or field.help_text)
 
 
 def _name(field: BoundField) -> tuple[str, str]:

@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from accounts import leaving
 from accounts.models import User
+from accounts.personal_data import deletion_request as leaving
 from accounts.suspension import restore, suspend
 
 pytestmark = pytest.mark.django_db(transaction=True)

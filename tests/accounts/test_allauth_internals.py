@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts import allauth_internals
+from accounts.sign_in import allauth_internals
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 IMPORTS = re.compile(r"^\s*(?:from|import) allauth[\w.]*\.internal\b", re.MULTILINE)

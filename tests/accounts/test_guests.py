@@ -9,7 +9,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import signing
 from django.http import HttpResponse
 
-from accounts import guests
+from accounts.guests import visitor as guests
 from accounts.models import User
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

@@ -12,9 +12,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from accounts import errors, image_process
-from accounts.image_process import ImageBusy, ImageRefused, Task, shrink
-from accounts.pictures import read_picture
+from accounts import errors
+from accounts.preferences import image_process
+from accounts.preferences.image_process import ImageBusy, ImageRefused, Task, shrink
+from accounts.preferences.pictures import read_picture
 from tests.accounts import images
 
 TASK = Task(sizes=(64,))

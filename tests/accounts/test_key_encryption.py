@@ -12,15 +12,23 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from accounts import key_checks, key_rotation, provider_keys
-from accounts.key_check import Verdict
-from accounts.key_encryption import (
+from accounts.models import ProviderKey, User
+from accounts.provider_keys import (
+    checks as key_checks,
+)
+from accounts.provider_keys import (
+    rotation as key_rotation,
+)
+from accounts.provider_keys import (
+    store as provider_keys,
+)
+from accounts.provider_keys.encryption import (
     DecryptionRefusedError,
     UnknownVersionError,
     UnreadableKeyError,
     decryption_allowed,
 )
-from accounts.models import ProviderKey, User
+from accounts.provider_keys.probe import Verdict
 from config.env import GENERATED_KEY_VERSION, key_encryption_keys
 from tests.stack import BASE_DIR, clean_environment
 
@@ -129,7 +137,8 @@ def test_a_process_of_the_web_may_not(tmp_path):
     """All that a web process loads, and nothing allows it."""
     code = (
         "import django; django.setup(); import config.asgi, config.urls; "
-        "from accounts import key_encryption as k; k.decrypt(k.encrypt('secret', b'x'), b'x')"
+        "from accounts.provider_keys import encryption as k; "
+        "k.decrypt(k.encrypt('secret', b'x'), b'x')"
     )
     env = clean_environment(HOLDFAST_DATA=str(tmp_path), DJANGO_SETTINGS_MODULE="config.settings")
     command = [sys.executable, "-c", code]

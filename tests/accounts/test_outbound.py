@@ -10,11 +10,9 @@ import psutil
 import pytest
 import requests
 
-from accounts import outbound, public_addresses
-from accounts.adapters import SocialAccountAdapter
-from accounts.model_documents import read_document
-from accounts.outbound import fetch
-from accounts.public_addresses import (
+from accounts.provider_keys import address_filter as public_addresses
+from accounts.provider_keys import http as outbound
+from accounts.provider_keys.address_filter import (
     AddressRefusedError,
     UnreachableError,
     is_allowed,
@@ -23,6 +21,9 @@ from accounts.public_addresses import (
     normal_url,
     resolve,
 )
+from accounts.provider_keys.http import fetch
+from accounts.provider_keys.model_documents import read_document
+from accounts.sign_in.adapters import SocialAccountAdapter
 from tests.fake_model import running_fake_model
 
 PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"

@@ -15,12 +15,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from accounts import errors, spanning
-from accounts.image_process import MAX_PIXELS
+from accounts import errors, personal_data_registry
 from accounts.models import Preferences, User
-from accounts.pictures import read_picture
-from accounts.preferences import change_picture
-from accounts.uploads import MAX_UPLOAD_BYTES
+from accounts.preferences.image_process import MAX_PIXELS
+from accounts.preferences.pictures import read_picture
+from accounts.preferences.store import change_picture
+from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from tests.accounts import images
 from tests.examples import examples
 
@@ -258,7 +258,7 @@ def test_who_leaves_takes_every_file_along(alice, guest, redis_url):
     change_picture(guest, picture)
     folder = Path(django_settings.MEDIA_ROOT) / "pictures" / guest.id.hex
     (folder / "left-by-a-crash-256.webp").write_bytes(b"x")
-    [pictures] = [kept for kept in spanning.belongings() if kept.name == "pictures"]
+    [pictures] = [kept for kept in personal_data_registry.belongings() if kept.name == "pictures"]
     for _ in range(2):
         async_to_sync(pictures.erase)(guest)
     assert not folder.exists()

@@ -13,9 +13,10 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone, translation
 
-from accounts import guest_accounts, preferences
+from accounts.guests import upgrade as guest_accounts
 from accounts.models import Preferences, SecurityEvent, User
 from accounts.people import initials
+from accounts.preferences import store as preferences
 from config.asgi import application
 from streams.log import close_log
 

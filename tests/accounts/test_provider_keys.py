@@ -12,11 +12,13 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from accounts import key_check, key_upkeep, provider_keys
-from accounts.key_check import Verdict, judge, trimmed
-from accounts.key_encryption import decryption_allowed
-from accounts.key_providers import PROVIDERS, shape_problem
 from accounts.models import ProviderKey, SecurityEvent, User
+from accounts.provider_keys import probe as key_check
+from accounts.provider_keys import recheck as key_upkeep
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.encryption import decryption_allowed
+from accounts.provider_keys.probe import Verdict, judge, trimmed
+from accounts.provider_keys.providers import PROVIDERS, shape_problem
 from tests.fake_model import running_fake_model
 from tests.spoken_model import spoken_model
 

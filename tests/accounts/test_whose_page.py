@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import AsyncRequestFactory, RequestFactory
 from django.utils import timezone, translation
 
-from accounts.device_locale import TIME_ZONE_COOKIE, preferences_of_request
+from accounts.preferences.locale import TIME_ZONE_COOKIE, preferences_of_request
 
 ZONES = ["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Pacific/Auckland"]
 

@@ -16,10 +16,10 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts import picture_files
 from accounts.models import User
-from accounts.picture_files import Picture
-from accounts.preferences import change_picture
+from accounts.preferences import picture_files
+from accounts.preferences.picture_files import Picture
+from accounts.preferences.store import change_picture
 from accounts.suspension import suspend
 from billing import top_ups
 from chat.models import Chat, Reply

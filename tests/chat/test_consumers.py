@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from accounts.models import Preferences, User
-from accounts.preferences import settings_json
+from accounts.preferences.store import settings_json
 from accounts.sockets import group_of, tell_group
 from billing import ledger
 from chat import consumers, log_socket, open_sockets, paced_socket

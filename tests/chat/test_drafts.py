@@ -9,7 +9,7 @@ import uuid
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts import guest_joins
+from accounts.guests import merge as guest_joins
 from accounts.models import User
 from chat import drafts
 from chat.models import Chat, Draft, Reply

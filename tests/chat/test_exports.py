@@ -14,11 +14,12 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts import exports, provider_keys
-from accounts.archive import Archive
-from accounts.file_names import safe_name
-from accounts.key_check import Verdict
 from accounts.models import Export, ProviderKey, User
+from accounts.personal_data import export as exports
+from accounts.personal_data.archive import Archive
+from accounts.personal_data.file_names import safe_name
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.probe import Verdict
 from chat.markdown_export import nested
 from chat.models import Chat
 from tests.accounts.mailbox import html_of, text_of

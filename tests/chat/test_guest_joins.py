@@ -7,7 +7,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
-from accounts import guest_accounts, guest_joins, idle_guests
+from accounts.guests import expire as idle_guests
+from accounts.guests import merge as guest_joins
+from accounts.guests import upgrade as guest_accounts
 from accounts.models import GuestJoin, User
 from chat import guest_chats
 from chat.models import Chat, Reply

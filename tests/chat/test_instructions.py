@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts import preferences
 from accounts.models import User
+from accounts.preferences import store as preferences
 from chat.catalogue import reset_catalogue
 from chat.models import Chat
 from chat.prompt import system_turns

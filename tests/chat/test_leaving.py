@@ -20,8 +20,20 @@ from django.db import connection
 from django.test import AsyncClient
 from django.utils import timezone
 
-from accounts import erasing, exports, leaving, limits, mail, own_belongings
+from accounts import limits, mail
 from accounts.models import Export, GuestJoin, SecurityEvent, Session, User
+from accounts.personal_data import (
+    deletion_request as leaving,
+)
+from accounts.personal_data import (
+    erase as erasing,
+)
+from accounts.personal_data import (
+    export as exports,
+)
+from accounts.personal_data import (
+    handlers as own_belongings,
+)
 from billing.grants import on_signed_in
 from billing.models import Purse
 from chat import erasing as chat_erasing
@@ -645,5 +657,5 @@ def test_every_relation_to_a_person_is_thought_of():
         "accounts.SecurityEvent.person",  # Removed with the row, but for DELETED.
         "accounts.SecurityEvent.operator_id",  # Whoever did it stays named, by a number.
         "accounts.GuestJoin.guest_id",  # Goes with its account.
-        "accounts.Session.person_id",  # accounts/own_belongings.py
+        "accounts.Session.person_id",  # accounts/personal_data/handlers.py
     } | {label for label in loose if label.startswith("billing.")}

@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from accounts import provider_keys
-from accounts.key_check import Verdict
 from accounts.models import ProviderKey, User
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.probe import Verdict
 from chat import own_model_lists
 from chat.endpoints import Endpoint
 from chat.own_model_lists import ModelLists

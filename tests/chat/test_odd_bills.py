@@ -8,9 +8,10 @@ import pytest
 from allauth.account.models import EmailAddress
 from asgiref.sync import sync_to_async
 
-from accounts import erasing, guest_joins
-from accounts.leaving import erase_guest
+from accounts.guests import merge as guest_joins
 from accounts.models import User
+from accounts.personal_data import erase as erasing
+from accounts.personal_data.deletion_request import erase_guest
 from accounts.suspension import end_everything, suspend
 from billing import audit, holds, ledger, prices
 from billing.holds import Call

@@ -7,11 +7,12 @@ from contextlib import aclosing
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts import provider_keys, public_addresses
-from accounts.key_check import Verdict
-from accounts.key_encryption import DecryptionRefusedError, decryption_allowed
-from accounts.key_providers import PROVIDERS
 from accounts.models import ProviderKey, User
+from accounts.provider_keys import address_filter as public_addresses
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.encryption import DecryptionRefusedError, decryption_allowed
+from accounts.provider_keys.probe import Verdict
+from accounts.provider_keys.providers import PROVIDERS
 from chat import own_models, providers
 from chat.catalogue import UnknownModelError, get_catalogue
 from chat.endpoints import Endpoint, Model

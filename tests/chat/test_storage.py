@@ -15,9 +15,10 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import limits, preferences, storage
+from accounts import limits, storage
 from accounts.models import Export, User
-from accounts.picture_files import Picture
+from accounts.preferences import store as preferences
+from accounts.preferences.picture_files import Picture
 from chat import events as ev
 from chat import storage as room
 from chat.models import Chat, Draft, Reply

@@ -13,8 +13,8 @@ from django.urls import reverse
 from twisted.internet.testing import StringTransport
 from twisted.web.http import HTTPChannel
 
-from accounts.settings_api import MAX_BODY_BYTES as SETTINGS_BYTES
-from accounts.uploads import MAX_UPLOAD_BYTES
+from accounts.preferences.api import MAX_BODY_BYTES as SETTINGS_BYTES
+from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from chat.api import MAX_BODY_BYTES
 from config.asgi import application
 from config.bodies import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body

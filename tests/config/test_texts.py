@@ -22,7 +22,7 @@ from django.utils.functional import Promise
 from accounts import errors
 from accounts.mail import html_of, send
 from accounts.models import Preferences, ProviderKey, SecurityEvent, User
-from accounts.preferences import change
+from accounts.preferences.store import change
 from accounts.suspension import suspend
 from billing import ledger
 from billing.models import AuditRun

@@ -20,7 +20,7 @@ django.setup()
 
 from asgiref.sync import sync_to_async  # noqa: E402
 
-from accounts import guest_joins  # noqa: E402
+from accounts.guests import merge as guest_joins  # noqa: E402
 from accounts.models import GuestJoin, User  # noqa: E402
 from chat import guest_chats  # noqa: E402
 from chat.transcript import fold_entries  # noqa: E402

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.key_encryption import current_version
-from accounts.key_rotation import ReadingFailedError, rotate
-from accounts.provider_keys import missing_versions, versions_stored
+from accounts.provider_keys.encryption import current_version
+from accounts.provider_keys.rotation import ReadingFailedError, rotate
+from accounts.provider_keys.store import missing_versions, versions_stored
 
 
 class Command(BaseCommand):

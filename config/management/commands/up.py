@@ -22,7 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
-from accounts.key_checks import key_messages
+from accounts.provider_keys.checks import key_messages
 from chat.model_checks import check_usable_model
 from config import bootstrap, bounded_output, data_folder, gomp, prepare
 from config.checks import LOOPBACK, check_door

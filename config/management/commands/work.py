@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseProblem
 from django.db import connection
 
-from accounts.key_checks import key_messages
+from accounts.provider_keys.checks import key_messages
 from chat.worker import work
 from config import open_files, ready
 from config.checks import ensure_safe_door

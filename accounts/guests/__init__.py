@@ -1,0 +1,1 @@
+"""Guests: visitors who chat, become accounts, join accounts, and expire."""

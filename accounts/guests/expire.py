@@ -1,0 +1,70 @@
+"""Removing guests who have not come back for GUEST_IDLE_DAYS, with their log.
+
+Also sign-ups whose address was never confirmed: nobody has proved that they are theirs.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts import personal_data_registry
+from accounts.models import GuestJoin, User
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+
+
+async def remove_idle_guests() -> int:
+    """How many were removed. A guest for whom an answer is running is never one of them."""
+    removed = 0
+    for guest in await sync_to_async(_idle)():
+        if await sync_to_async(_close)(guest):
+            for kept in personal_data_registry.belongings():
+                await kept.erase(guest)
+            await sync_to_async(guest.delete)()
+            removed += 1
+    if removed:
+        logger.info("removed %d idle guests", removed)
+    return removed
+
+
+def remove_unconfirmed() -> int:
+    """Sign-ups that never led to a sign-in. They own nothing."""
+    unconfirmed = User.objects.filter(
+        is_guest=False,
+        last_login=None,
+        is_staff=False,
+        created_at__lt=_cutoff(),
+        emailaddress__isnull=False,
+    ).exclude(emailaddress__verified=True)
+    return unconfirmed.delete()[1].get("accounts.User", 0)
+
+
+def _cutoff() -> datetime:
+    return timezone.now() - timedelta(days=settings.GUEST_IDLE_DAYS)
+
+
+def _idle() -> list[User]:
+    guests = _idle_guests().exclude(id__in=GuestJoin.objects.values("guest_id"))
+    return list(guests.order_by("created_at")[:BATCH])
+
+
+def _idle_guests() -> QuerySet[User]:
+    cutoff = _cutoff()
+    guests = User.objects.filter(is_guest=True, created_at__lt=cutoff, suspended_at=None)
+    guests = guests.filter(Q(last_login=None) | Q(last_login__lt=cutoff))
+    for kept in personal_data_registry.belongings():
+        guests = guests.exclude(id__in=kept.in_use(cutoff))
+    return guests
+
+
+def _close(guest: User) -> bool:
+    """From here on the guest can do nothing; False if they have come back in the meantime."""
+    return bool(
+        User.objects.filter(id__in=_idle_guests().filter(id=guest.id)).update(is_active=False)
+    )

@@ -1,0 +1,16 @@
+"""People and what hangs on them. Each model is imported from here."""
+
+from accounts.models.people import Export, GuestJoin, Preferences, Session, User, UserManager
+from accounts.models.provider_keys import ProviderKey
+from accounts.models.security_events import SecurityEvent
+
+__all__ = [
+    "Export",
+    "GuestJoin",
+    "Preferences",
+    "ProviderKey",
+    "SecurityEvent",
+    "Session",
+    "User",
+    "UserManager",
+]

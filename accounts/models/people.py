@@ -1,0 +1,221 @@
+import uuid
+from importlib import import_module
+from typing import ClassVar
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        if not email:
+            raise ValueError("An account needs an email.")
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, or a guest: someone who chats before they have said who they are.
+
+    A guest has no email and no usable password; signing up fills both in on the same row, so the
+    id, the chats and the log (`stream`) stay what they were.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # NULL for guests; case-insensitively unique by the constraint below.
+    email = models.EmailField(null=True, blank=True, unique=True)
+    name = models.CharField(max_length=120, blank=True)
+    is_guest = models.BooleanField(default=False)
+    is_staff = models.BooleanField(default=False)
+    # False while suspended. Django refuses the sessions and the sign-in of such a person.
+    is_active = models.BooleanField(default=True)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_reason = models.CharField(max_length=500, blank=True)
+    # Part of what every session is checked against: raising it ends all of them at once.
+    session_epoch = models.PositiveIntegerField(default=0)
+    # They asked to be deleted then; until then they can change their mind
+    # (accounts/personal_data/deletion_request.py).
+    deletion_due_at = models.DateTimeField(null=True, blank=True)
+    # From here on there is no way back (accounts/personal_data/erase.py).
+    deletion_begun_at = models.DateTimeField(null=True, blank=True)
+    deletion_told_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["deletion_due_at"],
+                condition=models.Q(deletion_due_at__isnull=False),
+                name="user_leaving",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique_when_present"),
+            models.CheckConstraint(
+                condition=models.Q(is_guest=True, email__isnull=True)
+                | models.Q(is_guest=False, email__isnull=False),
+                name="user_is_guest_or_has_email",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(suspended_at__isnull=True) | models.Q(is_active=False),
+                name="user_suspended_is_not_active",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email or gettext("guest %(id)s") % {"id": str(self.id)[:8]}
+
+    @property
+    def stream(self) -> str:
+        """The name of this person's log."""
+        return f"u:{self.id.hex}"
+
+    @property
+    def is_leaving(self) -> bool:
+        return self.deletion_due_at is not None
+
+    @property
+    def may_act(self) -> bool:
+        """Neither suspended nor on the way out."""
+        return self.is_active and not self.is_leaving
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        own: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{self.session_epoch}:{own}" if self.session_epoch else own
+
+
+class Preferences(models.Model):
+    """What a person has set. Without a row it is all as by default: `preferences_of` gives that.
+
+    Changed by accounts/preferences/store.py only, which also tells the person's devices.
+    """
+
+    class Appearance(models.TextChoices):
+        SYSTEM = "system", _("Same as this device")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
+
+    class SendKey(models.TextChoices):
+        ENTER = "enter", _("Enter")
+        CTRL_ENTER = "ctrl_enter", _("Ctrl + Enter")
+
+    person = models.OneToOneField(
+        User, on_delete=models.CASCADE, primary_key=True, related_name="preferences"
+    )
+    # The name that the files of the picture go by (accounts/preferences/pictures.py); empty without
+    # one.
+    picture = models.CharField(max_length=32, blank=True)
+    # Of those files; 0 where an earlier release wrote them.
+    picture_bytes = models.PositiveIntegerField(default=0, db_default=0)
+    appearance = models.CharField(max_length=6, choices=Appearance, default=Appearance.SYSTEM)
+    # A code of settings.LANGUAGES and an IANA name; empty: what the browser says.
+    language = models.CharField(max_length=16, blank=True)
+    time_zone = models.CharField(max_length=64, blank=True)
+    send_key = models.CharField(max_length=10, choices=SendKey, default=SendKey.ENTER)
+    # "endpoint/name", for new chats, as long as there is such a model.
+    default_model = models.CharField(max_length=200, blank=True)
+    # Sent to the model before every conversation.
+    instructions = models.TextField(blank=True)
+    # Model calls that nobody asked for, such as making titles.
+    background_calls = models.BooleanField(default=True)
+
+    class Meta:
+        verbose_name_plural = "preferences"
+
+    def __str__(self) -> str:
+        return f"preferences of {self.person_id}"
+
+
+class GuestJoin(models.Model):
+    """A guest whose things go to an account that was there before: see accounts/guests/merge.py.
+
+    The row is what makes it happen whatever crashes, and only once.
+    """
+
+    # Not a relation: the guest is removed in the end.
+    guest_id = models.UUIDField(unique=True, editable=False)
+    account = models.ForeignKey(User, on_delete=models.CASCADE, related_name="joined_guests")
+    created_at = models.DateTimeField(auto_now_add=True)
+    # When the guest's things were handed over, and when what was left of the guest was removed.
+    moved_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["account"],
+                condition=models.Q(finished_at__isnull=True),
+                name="guest_join_unfinished",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"guest {self.guest_id} -> {self.account_id}"
+
+
+class Session(AbstractBaseSession):
+    """Django's session with the person it belongs to: accounts/session_store.py."""
+
+    # Not a relation: a session outlives nothing, but is written by requests that come late.
+    person_id = models.UUIDField(null=True, db_index=True, editable=False)
+
+    class Meta(AbstractBaseSession.Meta):
+        abstract = False
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+        return store
+
+
+class Export(models.Model):
+    """Everything of one person as one archive, made in the background:
+    accounts/personal_data/export.py."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waits for a worker")
+        BUILDING = "building", _("being made")
+        READY = "ready", _("ready")
+        FAILED = "failed", _("could not be made")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # One at a time.
+    person = models.OneToOneField(User, on_delete=models.CASCADE, related_name="export")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    # Raised by each claim: what an earlier worker still says counts for nothing.
+    attempt = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    # Chats written, of how many.
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["state", "created_at"], name="export_state")]
+
+    def __str__(self) -> str:
+        return f"export {self.id} ({self.state})"
+
+    def file_name(self, attempt: int | None = None) -> str:
+        """Its name in storage. Each attempt has its own: a late writer spoils nobody's file."""
+        return f"exports/{self.id.hex}-{self.attempt if attempt is None else attempt}.zip"

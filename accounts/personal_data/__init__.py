@@ -1,0 +1,1 @@
+"""A person's data: exported, and erased with the account."""

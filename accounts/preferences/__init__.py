@@ -1,0 +1,1 @@
+"""What a person sets: language, appearance, name and picture."""

@@ -1,0 +1,1 @@
+"""People's own keys of model providers: stored, encrypted, probed, rotated."""

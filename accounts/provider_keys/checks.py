@@ -1,0 +1,56 @@
+"""System checks about people's provider keys.
+
+accounts.E001  keys are stored that no encryption key given decrypts
+accounts.W001  the encryption key is on this machine only, but the database is not
+
+Deployment checks, since they ask the database; `up`, `doctor` and the start of a worker call
+`key_messages` by themselves.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import DatabaseError
+
+from accounts.provider_keys.encryption import known_versions
+from accounts.provider_keys.store import missing_versions
+
+GENERATED = 0
+
+
+def check_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    return key_messages()
+
+
+def key_messages() -> list[CheckMessage]:
+    return [*_missing(), *_alone()]
+
+
+def _missing() -> list[CheckMessage]:
+    try:
+        missing = missing_versions()
+    except DatabaseError:  # Not there or not migrated yet: others say so.
+        return []
+    if not missing:
+        return []
+    said = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
+    hint = (
+        "Add these versions to HOLDFAST_KEY_ENCRYPTION_KEYS, behind the first one; version 0 is "
+        "the file key-encryption-key of the data folder they were made with."
+    )
+    message = f"Provider keys are stored with encryption keys that are not given: versions {said}."
+    return [Error(message, hint=hint, id="accounts.E001")]
+
+
+def _alone() -> list[CheckMessage]:
+    if not settings.DATABASE_URL or known_versions() != {GENERATED}:
+        return []
+    hint = (
+        "Set HOLDFAST_KEY_ENCRYPTION_KEYS: another machine on this database, or this one with "
+        "another data folder, could not read the provider keys of people."
+    )
+    message = "Provider keys are encrypted with a key that this data folder alone has."
+    return [Warning(message, hint=hint, id="accounts.W001")]

@@ -1,0 +1,1 @@
+"""Signing in with allauth: its adapters, limits, and what its forms say."""

@@ -1,0 +1,40 @@
+"""Whether somebody has just proved who they are, before what cannot be taken back."""
+
+import time
+from urllib.parse import urlencode
+
+from allauth.account import app_settings
+from allauth.account.authentication import get_authentication_records
+from allauth.core.exceptions import ReauthenticationRequired
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.sign_in.allauth_internals import (
+    did_recently_reauthenticate,
+    get_reauthentication_flows,
+)
+
+
+def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse | None:
+    """None when they have, else where they do; raises ReauthenticationRequired, which leads there.
+
+    Somebody with neither password nor second factor (who comes in by a code or a provider) signs in
+    again: allauth would take any session of theirs as proof. A guest has nothing to prove.
+    """
+    if person.is_guest:
+        return None
+    if get_reauthentication_flows(person):
+        if did_recently_reauthenticate(request):
+            return None
+        raise ReauthenticationRequired
+    records = get_authentication_records(request, person)
+    if records and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT:
+        return None
+    logout(request)
+    messages.info(request, _("Sign in once more, so that we know it is you."))
+    return redirect(f"{reverse('account_login')}?{urlencode({'next': back})}")

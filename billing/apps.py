@@ -11,11 +11,11 @@ class BillingConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from accounts import personal_data_registry
-        from billing import payment_checks  # noqa: F401 (registers its checks)
         from billing.balance_news import tell
-        from billing.belongings import belongings
         from billing.grants import on_signed_in
         from billing.ledger import on_change
+        from billing.payments import checks as payment_checks  # noqa: F401 (registers its checks)
+        from billing.personal_data.handlers import belongings
         from billing.staff_groups import make_groups
 
         user_logged_in.connect(on_signed_in, dispatch_uid="billing.grants")

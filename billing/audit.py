@@ -28,9 +28,10 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from billing import prices, top_up_audit
 from billing.models import AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
-from billing.prices import Used
+from billing.payments import top_up_audit
+from billing.prices import versions as prices
+from billing.prices.versions import Used
 
 Kind = LedgerEntry.Kind
 BATCH = 1_000

@@ -8,8 +8,9 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from billing import audit, grants, payment_chores
+from billing import audit, grants
 from billing.models import AuditRun
+from billing.payments import chores as payment_chores
 from streams.lock import alone
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import grants, ledger, prices
+from billing import grants, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Purse, Usage
-from billing.prices import Used
+from billing.prices import versions as prices
+from billing.prices.versions import Used
 
 # An answer that may not even be this long is not worth beginning.
 MIN_ANSWER_TOKENS = 200

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from billing import usage_views, views
-from billing.webhook_view import stripe_webhook
+from billing.pages import usage_views, views
+from billing.payments.webhook_view import stripe_webhook
 
 app_name = "billing"
 urlpatterns = [

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from billing import holds
 from billing.models import Price
-from billing.prices import Used
+from billing.prices.versions import Used
 from chat import paying, settling
 from chat.attempts import Attempt, bill_of, delivered, used_by_provider
 from chat.endpoints import Model

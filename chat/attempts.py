@@ -11,7 +11,7 @@ before it the beginning of the next.
 from dataclasses import dataclass
 from typing import Any
 
-from billing.prices import Used
+from billing.prices.versions import Used
 from chat import events as ev
 from chat.tokens import Usage, estimate_tokens
 from chat.transcript import Pieces

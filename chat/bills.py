@@ -13,7 +13,7 @@ from django.utils import timezone
 from billing import holds
 from billing.audit import Findings, used_of
 from billing.models import Hold, Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 from chat import events as ev
 from chat.attempts import Attempt, AttemptFold
 from chat.folding import fold_answer

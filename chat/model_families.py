@@ -9,7 +9,7 @@ figure may be off: one that is too large is mended by the provider's refusal
 import re
 from typing import NamedTuple
 
-from billing import price_table
+from billing.prices import genai as price_table
 
 DEFAULT_CONTEXT_TOKENS = 8_192  # unknown model: small enough for any that is in use
 OLLAMA_CONTEXT_TOKENS = 4_096  # Ollama's default num_ctx

@@ -16,12 +16,14 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
-from billing import holds, openrouter_prices, prices
+from billing import holds
 from billing.errors import NoPrice
 from billing.holds import Budget, Call
 from billing.models import Price, Usage
-from billing.price_table import look_up
-from billing.prices import BadPrice, Rates
+from billing.prices import openrouter as openrouter_prices
+from billing.prices import versions as prices
+from billing.prices.genai import look_up
+from billing.prices.versions import BadPrice, Rates
 from chat.catalogue import UnknownModelError
 from chat.endpoints import Model
 from chat.models import Chat, Reply

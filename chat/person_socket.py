@@ -25,7 +25,7 @@ from accounts.people import person_json
 from accounts.preferences.locale import language_for_socket
 from accounts.preferences.store import preferences_of, settings_json
 from accounts.sockets import group_of
-from billing.statements import balance_json
+from billing.pages.statements import balance_json
 from chat.socket_flow import Flow
 from chat.socket_tasks import AWAY, SocketTasks
 from chat.socket_tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN

@@ -4,8 +4,8 @@ import logging
 
 from asgiref.sync import sync_to_async
 
-from billing import prices
-from billing.prices import BadPrice
+from billing.prices import versions as prices
+from billing.prices.versions import BadPrice
 from chat import paying
 from chat.catalogue import get_catalogue
 from chat.endpoints import Model

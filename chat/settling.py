@@ -10,7 +10,7 @@ from django.utils import timezone
 from billing import holds
 from billing.audit import used_of
 from billing.models import Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 from chat import paying
 from chat.attempts import Attempt
 from chat.endpoints import Model

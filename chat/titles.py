@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from billing import holds
 from billing.errors import BillingError
 from billing.models import Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 from chat import events as ev
 from chat import paying
 from chat.attempts import delivered, used_by_provider

@@ -34,7 +34,7 @@ from accounts.models import User
 from accounts.people import person_json, require_person
 from accounts.preferences.locale import preferences_of_page
 from accounts.preferences.store import settings_json
-from billing.statements import balance_json
+from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, glimpse, outbox, paying, sends, storage
 from chat.api import api, change_id, changing, instructions_field, json_body, signed_in, text_field
 from chat.catalogue import UnknownModelError

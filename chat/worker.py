@@ -22,7 +22,7 @@ from accounts import chores as accounts_chores
 from accounts.provider_keys import recheck as key_upkeep
 from accounts.provider_keys.encryption import decryption_allowed
 from billing import chores as billing_chores
-from billing import payment_chores
+from billing.payments import chores as payment_chores
 from chat import bills, erasing, search_index, search_recut, titles, work_orders
 from chat.catalogue import get_catalogue
 from chat.ends import EndSweep, tell_end

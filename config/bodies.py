@@ -5,7 +5,7 @@ sends it. So the bound is kept twice: config/requests.py drops what is past it a
 `BoundedBodies`, for any ASGI server, counts what the header says and what comes, gives the
 application an empty body and marks the scope. The answer is then made by
 `config.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted, by
-billing/webhook_view.py.
+billing/payments/webhook_view.py.
 
 A form of many parts costs more than its bytes say: each is some objects and a dozen calls for
 Django, though it holds nothing, and Django bounds only those with a name. So the marks between them
@@ -17,7 +17,7 @@ from typing import Any
 from django.utils.http import parse_header_parameters
 
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
-from billing import stripe_webhooks
+from billing.payments import stripe_webhooks
 from chat import api
 from config.csp_reports import MAX_REPORT_BYTES
 

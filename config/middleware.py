@@ -21,7 +21,7 @@ from django.http.response import HttpResponse
 from django.middleware import clickjacking, common, csrf, security
 from django.utils.decorators import sync_and_async_middleware
 
-from billing.webhook_view import refuse_too_large
+from billing.payments.webhook_view import refuse_too_large
 from chat.error_pages import body_too_large
 from chat.socket_flow import flow_of
 from config import health

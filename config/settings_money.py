@@ -6,7 +6,7 @@ from config.env import env_secret, site_of
 from config.env_headers import env_key, env_url, header_value
 from config.environment import env
 
-# --- Payments by Stripe: offered when there is a key (billing/stripe_api.py) ---
+# --- Payments by Stripe: offered when there is a key (billing/payments/stripe_api.py) ---
 STRIPE_SECRET_KEY = env_key(env, "STRIPE_SECRET_KEY")
 # More than one while they are rotated, separated by commas.
 STRIPE_WEBHOOK_SECRETS = [

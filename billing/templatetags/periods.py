@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 from django.db.models import Max, Min
 
-from billing.periods import DAY, Period, period_of
+from billing.pages.periods import DAY, Period, period_of
 
 register = template.Library()
 PARTS = ("year", "month", "day")

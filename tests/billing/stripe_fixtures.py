@@ -10,8 +10,9 @@ from django.db import connection, connections
 from django.test import Client
 
 from accounts.models import User
-from billing import ledger, top_ups
+from billing import ledger
 from billing.models import LedgerEntry, TopUp
+from billing.payments import top_ups
 from tests.billing.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
 
 WEBHOOK = "/billing/stripe-webhook"

@@ -12,11 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from billing import ledger, prices, top_up_audit, top_ups
+from billing import ledger
+from billing.admin.staff import NotAllowed, adjust, given_lately_micro_usd, refund
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
-from billing.prices import Rates
-from billing.staff import NotAllowed, adjust, given_lately_micro_usd, refund
-from billing.stripe_errors import PaymentsAway
+from billing.payments import top_up_audit, top_ups
+from billing.payments.stripe_errors import PaymentsAway
+from billing.prices import versions as prices
+from billing.prices.versions import Rates
 from tests.billing.stripe_fixtures import at_once, ordered, posted
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import GuestJoin, Preferences, User
 from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, TopUp, Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 from tests.billing.test_admin import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

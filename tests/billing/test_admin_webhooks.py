@@ -15,8 +15,8 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from accounts.models import User
-from billing import stripe_webhooks, top_ups, webhook_calls
-from billing.stripe_errors import PaymentsAway, WebhookRefused
+from billing.payments import stripe_webhooks, top_ups, webhook_calls
+from billing.payments.stripe_errors import PaymentsAway, WebhookRefused
 from streams.browse import Span
 from streams.keys import stream_keys
 from tests.billing.stripe_fixtures import ordered

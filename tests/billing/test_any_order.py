@@ -19,7 +19,7 @@ from accounts.models import User
 from billing import audit, holds, ledger
 from billing.errors import KeyReused, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -19,11 +19,13 @@ from hypothesis.stateful import (
 )
 
 from accounts.models import User
-from billing import audit, holds, ledger, reconciliation, staff, top_ups
+from billing import audit, holds, ledger
+from billing.admin import staff
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, StripeReconciliation, TopUp, Usage
-from billing.prices import Used
-from billing.stripe_errors import PaymentError
+from billing.payments import reconciliation, top_ups
+from billing.payments.stripe_errors import PaymentError
+from billing.prices.versions import Used
 from chat import paying
 from chat.attempts import Attempt, bill_of
 from chat.endpoints import Endpoint, Model

@@ -9,10 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing import audit, grants, holds, ledger, prices
-from billing.belongings import _hand_over
+from billing import audit, grants, holds, ledger
 from billing.models import Hold, LedgerEntry, Price, Usage
-from billing.prices import Rates, Used
+from billing.personal_data.handlers import _hand_over
+from billing.prices import versions as prices
+from billing.prices.versions import Rates, Used
 from chat.paying import price_of
 from tests.billing import moments, test_concurrency
 from tests.billing.test_concurrency import CENT, MODEL, THREADS, alice, at_once

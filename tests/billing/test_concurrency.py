@@ -8,11 +8,12 @@ from asgiref.sync import async_to_sync
 from django.db import connections
 
 from accounts.models import User
-from billing import holds, ledger, prices
-from billing.belongings import belongings
+from billing import holds, ledger
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price
-from billing.prices import Rates, Used
+from billing.personal_data.handlers import belongings
+from billing.prices import versions as prices
+from billing.prices.versions import Rates, Used
 from chat.endpoints import Endpoint, Model
 from chat.models import Reply
 from chat.paying import price_of

@@ -12,10 +12,11 @@ from django.test import AsyncRequestFactory
 from django.urls import reverse
 
 from accounts.models import User
-from billing import admin_lists, views
-from billing.csv_files import CHUNK_CHARS
+from billing.admin import lists as admin_lists
 from billing.models import Purse, Usage
-from billing.usage_views import usage_csv
+from billing.pages import views
+from billing.pages.csv_files import CHUNK_CHARS
+from billing.pages.usage_views import usage_csv
 
 pytestmark = pytest.mark.both_databases
 

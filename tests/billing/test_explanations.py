@@ -12,11 +12,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
-from billing import exports, holds, ledger, prices
-from billing.explanations import exact_dollars, explain
+from billing import holds, ledger
 from billing.holds import Call
 from billing.models import LedgerEntry, Usage
-from billing.prices import Rates, Used
+from billing.pages.explanations import exact_dollars, explain
+from billing.personal_data import export as exports
+from billing.prices import versions as prices
+from billing.prices.versions import Rates, Used
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MODEL = "openrouter/maker/able"

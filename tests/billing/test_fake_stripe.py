@@ -6,7 +6,7 @@ import pytest
 import stripe
 from stripe.params.checkout import SessionCreateParams
 
-from billing import stripe_api, stripe_webhooks
+from billing.payments import stripe_api, stripe_webhooks
 from tests.billing import fake_stripe as fake
 from tests.billing.fake_stripe import FakeStripe
 

@@ -10,11 +10,12 @@ from allauth.account.models import EmailAddress
 from asgiref.sync import async_to_sync
 
 from accounts.models import GuestJoin, User
-from billing import exports, grants, holds, ledger, usage
-from billing.belongings import belongings
+from billing import grants, holds, ledger, usage
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
-from billing.prices import Used
+from billing.personal_data import export as exports
+from billing.personal_data.handlers import belongings
+from billing.prices.versions import Used
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 UTC = dt.UTC

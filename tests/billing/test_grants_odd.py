@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import chores, grants, holds, ledger
-from billing.belongings import belongings
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
+from billing.personal_data.handlers import belongings
 from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
 from tests.chat.test_paying import spoil
 

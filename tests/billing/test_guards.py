@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, TopUp, Usage
-from billing.prices import Used
+from billing.prices.versions import Used
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 guards = importlib.import_module("billing.migrations.0004_guards")

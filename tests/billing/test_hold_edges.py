@@ -6,10 +6,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import holds, ledger, prices
+from billing import holds, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Usage
-from billing.prices import Rates, Used
+from billing.prices import versions as prices
+from billing.prices.versions import Rates, Used
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 BUDGET = 500_000

@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from billing import audit, holds, ledger, prices
+from billing import audit, holds, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Purse, Usage
-from billing.prices import Rates, Used
+from billing.prices import versions as prices
+from billing.prices.versions import Rates, Used
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 IN, OUT = 10, 20

@@ -13,9 +13,12 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Preferences, User
-from billing import balance_news, ledger, payment_checks, receipts, statements, top_ups
-from billing.charts import chart, nice_top
+from billing import balance_news, ledger
 from billing.models import LedgerEntry, TopUp, Usage
+from billing.pages import statements
+from billing.pages.charts import chart, nice_top
+from billing.payments import checks as payment_checks
+from billing.payments import receipts, top_ups
 from chat.models import Chat
 from config.env import email_settings
 from tests.accounts.mailbox import running_mailbox

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing import prices
 from billing.models import Price
-from billing.prices import BadPrice, Rates, Used
+from billing.prices import versions as prices
+from billing.prices.versions import BadPrice, Rates, Used
 
 rates = st.integers(0, 10**9)
 maybe = st.none() | rates

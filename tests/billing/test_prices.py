@@ -8,9 +8,11 @@ from decimal import Decimal
 import pytest
 import time_machine
 
-from billing import openrouter_prices, price_table, prices
 from billing.models import Price
-from billing.prices import BadPrice, Rates, Used
+from billing.prices import genai as price_table
+from billing.prices import openrouter as openrouter_prices
+from billing.prices import versions as prices
+from billing.prices.versions import BadPrice, Rates, Used
 
 GOOD = {"prompt": "0.00000015", "completion": "0.0000006", "request": "0"}
 

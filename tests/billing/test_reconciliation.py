@@ -12,18 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from billing import (
-    audit,
-    ledger,
-    payment_chores,
-    reconciliation,
-    stripe_api,
-    stripe_webhooks,
-    top_up_audit,
-    top_ups,
-)
-from billing.belongings import belongings
+from billing import audit, ledger
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
+from billing.payments import chores as payment_chores
+from billing.payments import reconciliation, stripe_api, stripe_webhooks, top_up_audit, top_ups
+from billing.personal_data.handlers import belongings
 from tests.billing.fake_stripe import LIVE_KEY
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 from tests.examples import examples

@@ -15,9 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Preferences, User
-from billing import charts, holds, ledger, reports, top_ups
+from billing import holds, ledger
+from billing.admin import reports
 from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
-from billing.prices import Used
+from billing.pages import charts
+from billing.payments import top_ups
+from billing.prices.versions import Used
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)

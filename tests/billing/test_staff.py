@@ -5,9 +5,10 @@ import uuid
 import pytest
 
 from accounts.models import User
-from billing import staff, top_up_audit, top_ups
+from billing.admin import staff
+from billing.admin.staff import NotAllowed
 from billing.models import LedgerEntry
-from billing.staff import NotAllowed
+from billing.payments import top_up_audit, top_ups
 from tests.billing.stripe_fixtures import balance, ordered, posted
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from accounts.models import User
-from billing import ledger, top_ups
+from billing import ledger
 from billing.models import LedgerEntry, Purse
+from billing.payments import top_ups
 from tests.billing.stripe_fixtures import ordered
 from tests.billing.test_admin import post_act, url
 

@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import reconciliation, stripe_api, top_up_audit, top_ups
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
-from billing.stripe_errors import PaymentRefused, PaymentsAway
+from billing.payments import reconciliation, stripe_api, top_up_audit, top_ups
+from billing.payments.stripe_errors import PaymentRefused, PaymentsAway
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 from tests.billing.test_reconciliation import expected
 

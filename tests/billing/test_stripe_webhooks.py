@@ -14,8 +14,8 @@ from asgiref.testing import ApplicationCommunicator
 from django.db import IntegrityError, OperationalError, transaction
 
 from accounts.models import User
-from billing import stripe_api, stripe_webhooks, top_up_audit, top_ups
 from billing.models import LedgerEntry, TopUp
+from billing.payments import stripe_api, stripe_webhooks, top_up_audit, top_ups
 from config.asgi import application
 from streams.log import close_log, get_log
 from tests.billing.fake_stripe import WEBHOOK_SECRET

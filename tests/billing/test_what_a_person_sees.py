@@ -16,8 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import GuestJoin, Preferences, User
-from billing import ledger, statements, top_ups
+from billing import ledger
 from billing.models import TopUp, Usage
+from billing.pages import statements
+from billing.payments import top_ups
 from chat.models import Chat
 from tests.billing.stripe_fixtures import ordered
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-from billing import stripe_api
+from billing.payments import stripe_api
 
 
 def test_threads_at_once_get_the_session_they_asked_for(fake_stripe):

@@ -21,7 +21,7 @@ from accounts.preferences import picture_files
 from accounts.preferences.picture_files import Picture
 from accounts.preferences.store import change_picture
 from accounts.suspension import suspend
-from billing import top_ups
+from billing.payments import top_ups
 from chat.models import Chat, Reply
 from chat.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL

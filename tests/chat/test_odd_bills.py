@@ -13,10 +13,11 @@ from accounts.models import User
 from accounts.personal_data import erase as erasing
 from accounts.personal_data.deletion_request import erase_guest
 from accounts.suspension import end_everything, suspend
-from billing import audit, holds, ledger, prices
+from billing import audit, holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
-from billing.prices import Used
+from billing.prices import versions as prices
+from billing.prices.versions import Used
 from chat import bills, paying, titles
 from chat.catalogue import Model, reset_catalogue
 from chat.chunks import ChunkReader

@@ -13,9 +13,10 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from billing import audit, holds, ledger, prices
+from billing import audit, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Usage
-from billing.prices import Rates
+from billing.prices import versions as prices
+from billing.prices.versions import Rates
 from chat import bills
 from chat.attempts import delivered
 from chat.catalogue import reset_catalogue

@@ -7,9 +7,10 @@ import pytest
 import time_machine
 from asgiref.sync import sync_to_async
 
-from billing import audit, prices
+from billing import audit
 from billing.models import Hold, Price
-from billing.prices import Rates
+from billing.prices import versions as prices
+from billing.prices.versions import Rates
 from chat import generation, paying
 from chat.answer_bill import AnswerBill
 from chat.catalogue import get_catalogue, reset_catalogue

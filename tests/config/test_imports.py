@@ -18,7 +18,7 @@ MAY_IMPORT = {
 # Who may name a library: the module or app behind which it stays.
 STAYS_BEHIND = {
     "openai": ("chat.providers",),
-    "genai_prices": ("billing.price_table",),
+    "genai_prices": ("billing.prices.genai",),
     # `up` and `doctor` ask a Redis that is not ours yet; limits are counted beside the log.
     "redis": ("streams", "config", "accounts.limits"),
     "daphne": ("config",),

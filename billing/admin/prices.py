@@ -1,0 +1,163 @@
+"""Prices in the admin. A price is never changed: staff sets a new version, or follows the lists."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from billing.admin.lists import MoneyAdmin, money, when
+from billing.models import Price
+from billing.money import dollars
+from billing.prices import versions as prices
+from billing.prices.versions import Rates
+
+PER_MILLION = _("Micro-USD for a million tokens: 150000 is $0.15.")
+PER_PIECE = _("Micro-USD each: 10000 is a cent.")
+
+
+class PriceForm(forms.ModelForm[Price]):
+    """A new version."""
+
+    is_certain = forms.BooleanField(
+        label=_("The price is meant to change so much"),
+        help_text=_("Asked for when it becomes ten times what it was, or a tenth."),
+        required=False,
+    )
+
+    class Meta:
+        model = Price
+        fields = ["model", *Rates.__dataclass_fields__]
+        help_texts: ClassVar = {
+            "model": _("Its id, as people use it; the new version counts from the next answer on."),
+            "input_micro_usd": PER_MILLION,
+            "output_micro_usd": PER_MILLION,
+            "cached_input_micro_usd": _("The same; empty: as other input."),
+            "cache_write_micro_usd": _("The same; empty: as other input."),
+            "reasoning_micro_usd": _("The same; empty: as other output."),
+            "image_micro_usd": PER_PIECE,
+            "audio_micro_usd": PER_MILLION,
+            "per_request_micro_usd": PER_PIECE,
+            "prompt_limit_tokens": _("On credit, prompts may not be longer. Empty: any length."),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        for name in Rates.__dataclass_fields__:
+            rate = found.get(name)
+            most = prices.most_of(name)
+            if rate is not None and not 0 <= rate <= most:
+                self.add_error(
+                    name, gettext("Between 0 and %(most)s micro-USD.") % {"most": f"{most:,}"}
+                )
+        if not self.errors and not found["is_certain"]:
+            self._compare(found)
+        return found
+
+    def _compare(self, found: dict[str, Any]) -> None:
+        """A zero too many or too few is asked about, with the amounts as dollars."""
+        before = prices.current(found["model"])
+        jumps = prices.jumps_of(prices.rates_of(before), rates_in(found)) if before else []
+        for name in jumps:
+            said = gettext("It is %(was)s now and would be %(becomes)s. Confirm it below.") % {
+                "was": dollars(getattr(before, name)),
+                "becomes": dollars(found[name]),
+            }
+            self.add_error(name, said)
+
+
+def rates_in(fields: dict[str, Any]) -> Rates:
+    return Rates(**{name: fields[name] for name in Rates.__dataclass_fields__})
+
+
+@admin.action(description=_("Let the lists count again"), permissions=["set_price"])
+def follow_lists(
+    model_admin: admin.ModelAdmin[Price], request: HttpRequest, chosen: QuerySet[Price]
+) -> None:
+    for model in sorted(set(chosen.values_list("model", flat=True))):
+        if price := prices.follow_lists(model):
+            said = gettext("%(model)s: version %(version)d is what the list said last.") % {
+                "model": model,
+                "version": price.version,
+            }
+            model_admin.message_user(request, said, messages.SUCCESS)
+        else:
+            said = gettext("%(model)s: staff has set nothing, or no list knows it.") % {
+                "model": model
+            }
+            model_admin.message_user(request, said, messages.WARNING)
+
+
+@admin.register(Price)
+class PriceAdmin(MoneyAdmin):
+    form = PriceForm
+    list_display = [
+        "model",
+        "version",
+        money("input_micro_usd", _("input, 1M")),
+        money("cached_input_micro_usd", _("cached, 1M")),
+        money("output_micro_usd", _("output, 1M")),
+        money("reasoning_micro_usd", _("reasoning, 1M")),
+        money("per_request_micro_usd", _("a request")),
+        "source",
+        "jump",
+        when("valid_from", _("valid from")),
+    ]
+    list_filter = ["source", "valid_from"]
+    search_fields = ["model"]
+    date_hierarchy = "valid_from"
+    ordering = ["-valid_from", "model"]
+    actions = [follow_lists]
+    person_field = "staff_id"
+    csv_order = "id"
+    csv_fields = ["model", "version", "valid_from", "source", *Rates.__dataclass_fields__]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_set_price_permission(request)
+
+    def has_set_price_permission(self, request: HttpRequest) -> bool:
+        may: bool = request.user.has_perm("billing.set_price")
+        return may
+
+    def get_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        """What is asked while a price is set is no part of one that is."""
+        fields = super().get_fields(request, obj)
+        return [name for name in fields if obj is None or name != "is_certain"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Price]:
+        before = Price.objects.filter(model=OuterRef("model"), version=OuterRef("version") - 1)
+        rows: QuerySet[Price] = super().get_queryset(request)
+        return rows.annotate(
+            **{f"old_{name}": Subquery(before.values(name)[:1]) for name in prices.JUMPING}
+        )
+
+    @admin.display(description=_("jump"))
+    def jump(self, price: Price) -> str:
+        """What became ten times what it was in the version before, or a tenth: perhaps a mistake of
+        a list."""
+        old = {name: getattr(price, f"old_{name}") for name in prices.JUMPING}
+        if None in old.values():
+            return ""
+        now = prices.rates_of(price)
+        jumps = prices.jumps_of(replace(now, **old), now)
+        return ", ".join(f"{dollars(old[name])} → {dollars(getattr(now, name))}" for name in jumps)
+
+    def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
+        """Hands it to billing/prices/versions.py, and gives the admin what came of it."""
+        assert isinstance(request.user, User)
+        made = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
+        said = gettext(
+            "From the next call on %(model)s costs %(read)s for a million tokens read and "
+            "%(written)s for a million written, whatever the lists say."
+        ) % {
+            "model": made.model,
+            "read": dollars(made.input_micro_usd),
+            "written": dollars(made.output_micro_usd),
+        }
+        self.message_user(request, said)
+        obj.pk, obj.version = made.pk, made.version

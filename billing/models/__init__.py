@@ -1,0 +1,20 @@
+"""Money, prices and usage. Each model is imported from here."""
+
+from billing.models.ledger import AuditRun, Hold, LedgerEntry, Purse, SignUpClaim
+from billing.models.prices import Price
+from billing.models.staff import Books
+from billing.models.top_ups import StripeReconciliation, TopUp
+from billing.models.usage import Usage
+
+__all__ = [
+    "AuditRun",
+    "Books",
+    "Hold",
+    "LedgerEntry",
+    "Price",
+    "Purse",
+    "SignUpClaim",
+    "StripeReconciliation",
+    "TopUp",
+    "Usage",
+]

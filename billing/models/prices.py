@@ -1,0 +1,58 @@
+"""What models cost: versions that are only added (billing/prices/versions.py)."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Price(models.Model):
+    """What a model costs, from `valid_from` until the next version. Append-only.
+
+    Token rates are micro-USD for a million tokens; `image` and `per_request` micro-USD each. A rate
+    that is not given: what is read from a cache or written to it costs as input, reasoning as
+    output, the rest nothing.
+    """
+
+    class Source(models.TextChoices):
+        OPENROUTER = "openrouter", _("OpenRouter's list")
+        GENAI_PRICES = "genai-prices", _("the table of genai-prices")
+        STAFF = "staff", _("staff")
+
+    model = models.CharField(max_length=200)
+    version = models.PositiveIntegerField()
+    valid_from = models.DateTimeField()
+    source = models.CharField(max_length=16, choices=Source)
+    # Who set it, when staff did.
+    staff_id = models.UUIDField(null=True, blank=True)
+    input_micro_usd = models.BigIntegerField()
+    output_micro_usd = models.BigIntegerField()
+    cached_input_micro_usd = models.BigIntegerField(null=True, blank=True)
+    reasoning_micro_usd = models.BigIntegerField(null=True, blank=True)
+    image_micro_usd = models.BigIntegerField(null=True, blank=True)
+    audio_micro_usd = models.BigIntegerField(null=True, blank=True)
+    per_request_micro_usd = models.BigIntegerField(default=0)
+    # Input that the provider also stores, to be read from its cache next time. Checked by its type:
+    # SQLite would make the table anew for a constraint, and the triggers would be gone.
+    cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # With a longer prompt the provider charges more: on credit the model is used up to here.
+    prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["model", "version"], name="price_version_once"),
+            models.CheckConstraint(
+                condition=Q(input_micro_usd__gte=0)
+                & Q(output_micro_usd__gte=0)
+                & Q(per_request_micro_usd__gte=0)
+                & (Q(cached_input_micro_usd=None) | Q(cached_input_micro_usd__gte=0))
+                & (Q(reasoning_micro_usd=None) | Q(reasoning_micro_usd__gte=0))
+                & (Q(image_micro_usd=None) | Q(image_micro_usd__gte=0))
+                & (Q(audio_micro_usd=None) | Q(audio_micro_usd__gte=0)),
+                name="price_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} v{self.version}"

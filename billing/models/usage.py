@@ -1,0 +1,85 @@
+"""What one call of a model used and cost."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from billing.models.prices import Price
+
+
+class Usage(models.Model):
+    """What one call of a model used and cost: an attempt at an answer, or a background call.
+
+    Append-only. `cost_micro_usd` is what the call cost; `charged_micro_usd` what the person paid of
+    it: nothing when it was free, never more than was held.
+    """
+
+    class Free(models.TextChoices):
+        LOCAL = "local", _("a local model")
+        OWN_KEY = "own_key", _("the person's own key")
+        HOUSE = "house", _("the operator pays")
+
+    class Purpose(models.TextChoices):
+        ANSWER = "answer", _("an answer")
+        TITLE = "title", _("the title of a chat")
+
+    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same.
+    key = models.CharField(max_length=200, unique=True)
+    person_id = models.UUIDField()
+    purpose = models.CharField(max_length=8, choices=Purpose)
+    chat_id = models.UUIDField(null=True, blank=True)
+    reply_id = models.UUIDField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    model = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+    # In UTC.
+    day = models.DateField()
+    prompt_tokens = models.BigIntegerField()
+    completion_tokens = models.BigIntegerField()
+    # Parts of the two before.
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    # Of the prompt; None is 0. Without a default, so that SQLite need not make the table anew.
+    cache_write_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # The provider did not say; we counted what is stored.
+    estimated = models.BooleanField(default=False)
+    cost_micro_usd = models.BigIntegerField()
+    # The provider said what it cost; otherwise it follows from the tokens and the price.
+    cost_by_provider = models.BooleanField(default=False)
+    charged_micro_usd = models.BigIntegerField()
+    # Why it was not charged; empty when it was.
+    free = models.CharField(max_length=8, choices=Free, blank=True)
+    price = models.ForeignKey(
+        Price, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"
+    )
+
+    class Meta:
+        verbose_name_plural = "usage"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(prompt_tokens__gte=0)
+                & Q(completion_tokens__gte=0)
+                & Q(cached_tokens__gte=0)
+                & Q(reasoning_tokens__gte=0),
+                name="usage_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(charged_micro_usd__gte=0, charged_micro_usd__lte=F("cost_micro_usd")),
+                name="usage_charged_at_most_cost",
+            ),
+            models.CheckConstraint(
+                condition=Q(free="", price__isnull=False) | (~Q(free="") & Q(charged_micro_usd=0)),
+                name="usage_charged_or_free",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["person_id", "day"], name="usage_of_person"),
+            models.Index(fields=["chat_id"], name="usage_of_chat"),
+            models.Index(fields=["reply_id"], name="usage_of_reply"),
+            models.Index(fields=["day", "model"], name="usage_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

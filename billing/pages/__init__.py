@@ -1,0 +1,1 @@
+"""A person's pages about money and usage."""

@@ -1,0 +1,137 @@
+"""How the cost of a call adds up: tokens by kind times price, as staff and as whoever paid read it.
+
+Reads only; what it says follows from the record of the usage and from the price that it names.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.contrib.humanize.templatetags.humanize import intcomma
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from billing.audit import used_of
+from billing.models import Price, Usage
+from billing.money import MICRO_PER_USD
+from billing.prices import versions as prices
+
+KINDS = {
+    "input": _("read"),
+    "cached_input": _("read from the provider’s cache"),
+    "cache_write": _("read and put into the provider’s cache"),
+    "output": _("written"),
+    "reasoning": _("of reasoning"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of one kind: how many tokens, USD for a million of them, and exactly what they come to. What
+    is asked for the request has no tokens."""
+
+    kind: str
+    tokens: int
+    rate: str
+    amount: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`rows` are by the price, also where the provider's own figure counts; `sentences` say what
+    counted, and why what was paid may be less."""
+
+    rows: list[Row]
+    sentences: list[str]
+
+
+def explain(usage: Usage) -> Explanation:
+    """Of a free call, which names no price, there is nothing to explain but that."""
+    if usage.price is None:
+        reason = gettext("Not charged: %(reason)s.") % {"reason": usage.get_free_display()}
+        return Explanation([], [reason])
+    parts = [part for part in prices.parts_of(usage.price, used_of(usage)) if part.count]
+    rows = [
+        Row(
+            str(KINDS.get(part.kind, _("for the request"))),
+            part.count if part.kind in KINDS else 0,
+            exact_dollars(Decimal(part.rate_micro_usd)) if part.kind in KINDS else "",
+            exact_dollars(part.micro_usd),
+        )
+        for part in parts
+    ]
+    total = sum((part.micro_usd for part in parts), Decimal())
+    sentences = [*_what_counts(usage, total), *_what_was_paid(usage), _which_price(usage.price)]
+    return Explanation(rows, sentences)
+
+
+def lines_of(usages: Iterable[Usage]) -> dict[str, list[str]]:
+    """In plain words, by the key of the usage, which is that of its charge too."""
+    return {usage.key: _lines(usage) for usage in usages}
+
+
+def exact_dollars(micro_usd: Decimal) -> str:
+    """Every digit: "$0.00018515"; the cents always."""
+    whole, _dot, rest = f"{micro_usd / MICRO_PER_USD:.12f}".partition(".")
+    return f"${int(whole):,}.{rest[:2]}{rest[2:].rstrip('0')}"
+
+
+# Private
+
+
+def _lines(usage: Usage) -> list[str]:
+    explained = explain(usage)
+    told = usage.cost_by_provider
+    rows = [row for row in explained.rows if row.tokens or not told]
+    return [_line(row, told) for row in rows] + explained.sentences
+
+
+def _line(row: Row, by_provider: bool) -> str:
+    if not row.tokens:
+        return gettext("For the request: %(amount)s") % {"amount": row.amount}
+    values = {"tokens": intcomma(row.tokens), "kind": row.kind}
+    said = ngettext("%(tokens)s token %(kind)s", "%(tokens)s tokens %(kind)s", row.tokens) % values
+    if by_provider:
+        return said
+    price = {"said": said, "rate": row.rate, "amount": row.amount}
+    return gettext("%(said)s, at %(rate)s a million: %(amount)s") % price
+
+
+def _what_counts(usage: Usage, total: Decimal) -> list[str]:
+    cost = {"cost": exact_dollars(Decimal(usage.cost_micro_usd)), "total": exact_dollars(total)}
+    if usage.cost_by_provider:
+        said = gettext("The provider says that it cost %(cost)s, and that is what counts.")
+        return [said % cost]
+    said = (
+        gettext("Together %(cost)s.")
+        if total == usage.cost_micro_usd
+        else gettext("Together %(total)s, rounded up to %(cost)s.")
+    )
+    sentences = [said % cost]
+    if usage.estimated and usage.purpose == Usage.Purpose.ANSWER and not usage.completion_tokens:
+        sentences.append(gettext("It was stopped while the provider was reading, before any word."))
+    if usage.estimated:
+        why = gettext("We counted the tokens: the provider gave no count that can be used.")
+        sentences.append(why)
+    return sentences
+
+
+def _what_was_paid(usage: Usage) -> list[str]:
+    if usage.charged_micro_usd == usage.cost_micro_usd:
+        return []
+    if not usage.charged_micro_usd:
+        return [gettext("Nothing was set aside for it any more, so nothing was taken.")]
+    said = gettext("%(charged)s was set aside for it, and no more was taken.")
+    return [said % {"charged": exact_dollars(Decimal(usage.charged_micro_usd))}]
+
+
+def _which_price(price: Price) -> str:
+    values = {
+        "version": price.version,
+        "model": price.model,
+        "day": date_format(price.valid_from, "DATE_FORMAT"),
+        "source": price.get_source_display(),
+    }
+    said = gettext("Price version %(version)d of %(model)s, since %(day)s, by %(source)s.")
+    return said % values

@@ -1,0 +1,305 @@
+"""What a person's money did, in plain words: for pages and CSV. Reads only; sync."""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Min, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from billing import chat_titles, grants, usage
+from billing.models import LedgerEntry, Purse, TopUp, Usage
+from billing.pages import explanations
+from billing.payments import stripe_api
+
+Kind = LedgerEntry.Kind
+# Below this part of what was last put in, one is told that it comes to an end.
+LOW_PERCENT = 20
+UNTITLED = _("Untitled")
+# Kinds by which credit is put in: those entries of them that give.
+PUT_IN = (
+    Kind.SIGNUP_CREDIT,
+    Kind.GUEST_BUDGET,
+    Kind.FREE_CREDIT,
+    Kind.TOP_UP,
+    Kind.ADJUSTMENT,
+)
+# Models and chats that a page lists; what is left is one line more.
+MOST_ROWS = 25
+# Chats whose titles are looked up at a time.
+TITLES_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How much there is. `level`: ok, low (a fifth of what was last put in), or empty."""
+
+    balance_micro_usd: int
+    held_micro_usd: int
+    level: str
+    # When the free credit comes, if nothing else does; None when none is due.
+    free_credit_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "balance_micro_usd": self.balance_micro_usd,
+            "held_micro_usd": self.held_micro_usd,
+            "level": self.level,
+            "free_credit_at": self.free_credit_at and self.free_credit_at.isoformat(),
+        }
+
+
+def standing(person: User) -> Standing:
+    purse = Purse.objects.filter(person_id=person.id).first()
+    balance = purse.balance_micro_usd if purse else 0
+    # Shown from the first look on, booked with the first use.
+    balance += grants.promised_micro_usd(person)
+    level = "ok"
+    if balance < settings.CREDIT_ZERO_BELOW_MICRO_USD:
+        level = "empty"
+    elif balance * 100 <= _last_put_in(person.id) * LOW_PERCENT:
+        level = "low"
+    free_at = None if person.is_guest else grants.free_credit_due_at(person.id)
+    return Standing(balance, purse.held_micro_usd if purse else 0, level, free_at)
+
+
+def balance_json(person: User) -> dict[str, Any] | None:
+    """What the person's pages and sockets say of it; None where nobody pays for anything."""
+    if not settings.BILLING:
+        return None
+    ways = {
+        "can_top_up": stripe_api.enabled() and not person.is_guest,
+        # A call with a key of one's own costs no credit; guests have no keys.
+        "can_use_own_keys": not person.is_guest,
+        # What an account would bring.
+        "sign_up_micro_usd": settings.CREDIT_SIGN_UP_MICRO_USD if person.is_guest else 0,
+    }
+    return standing(person).to_dict() | ways
+
+
+def _last_put_in(person_id: uuid.UUID) -> int:
+    last = max(entries_put_in(person_id), default=None)
+    if last is None:
+        return 0
+    _number, kind, amount, top_up_id = last
+    if kind == Kind.TOP_UP and top_up_id:
+        return TopUp.objects.get(id=top_up_id).credit_micro_usd
+    return int(amount)
+
+
+def entries_put_in(person_id: uuid.UUID) -> QuerySet[LedgerEntry, tuple[Any, ...]]:
+    """(number, kind, amount, top_up_id) of each. In no order: to get them in one, a database would
+    rather read all of a person's charges than the index by kind."""
+    put_in = LedgerEntry.objects.filter(kind__in=PUT_IN, amount_micro_usd__gt=0)
+    columns = ("number", "kind", "amount_micro_usd", "top_up_id")
+    return put_in.filter(purse_id=person_id).values_list(*columns)
+
+
+# History
+
+# What entries are called, and what is said of them; `_words` adds what depends on the entry.
+SAID = {
+    Kind.SIGNUP_CREDIT: (_("Welcome credit"), _("For signing up")),
+    Kind.GUEST_BUDGET: (_("Guest credit"), _("To try things out")),
+    Kind.FREE_CREDIT: (_("Free credit"), ""),
+    Kind.TOP_UP: (_("You added credit"), _("Paid by you, fee included")),
+    Kind.FEE: (_("Processing fee"), _("Part of what you paid")),
+    Kind.REFUND: (
+        _("Refund"),
+        _("Paid back to you with its part of the fee, so it is no longer credit"),
+    ),
+    Kind.DISPUTE: (_("Payment disputed"), _("Your bank took the payment back")),
+    Kind.DISPUTE_WON: (_("Payment restored"), _("The dispute was settled")),
+    Kind.ADJUSTMENT: (_("Adjustment by the operator"), ""),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An entry of the ledger as its owner reads it. `url` leads to what it was for, `how` says how
+    a charge adds up."""
+
+    at: datetime
+    kind: str
+    title: str
+    detail: str
+    url: str
+    amount_micro_usd: int
+    balance_after_micro_usd: int
+    how: list[str]
+
+
+def history(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
+    """Newest first, with what the person did as a guest; `lines_of` makes Lines of a page of it."""
+    return usage.entries_of(person_id).select_related("hold", "price")
+
+
+def lines_of(
+    person_id: uuid.UUID, entries: Iterable[LedgerEntry], *, explained: bool = False
+) -> list[Line]:
+    entries = list(entries)
+    titles = chat_titles.titles_of(person_id, (entry.chat_id for entry in entries))
+    charges = [entry.key for entry in entries if explained and entry.kind == Kind.CHARGE]
+    how = explanations.lines_of(Usage.objects.filter(key__in=charges).select_related("price"))
+    return [_line(entry, titles, person_id, how.get(entry.key, [])) for entry in entries]
+
+
+def _line(
+    entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID, how: list[str]
+) -> Line:
+    title, detail, url = _words(entry, titles)
+    if entry.purse_id != person_id:
+        # Of a purse of its own, so that the balances of these lines are of that one.
+        detail = ", ".join(filter(None, [detail, gettext("as a guest")]))
+    return Line(
+        at=entry.at,
+        kind=entry.kind,
+        title=title,
+        detail=detail,
+        url=url,
+        amount_micro_usd=entry.amount_micro_usd,
+        balance_after_micro_usd=entry.balance_after_micro_usd,
+        how=how,
+    )
+
+
+def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+    """Title, detail and where it leads."""
+    if entry.kind == Kind.CHARGE:
+        return _words_of_charge(entry, titles)
+    title, detail = (str(said) for said in SAID[Kind(entry.kind)])
+    if entry.kind == Kind.FREE_CREDIT:
+        days = settings.CREDIT_FREE_AFTER_DAYS
+        said = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
+        detail = said % {"count": days}
+    elif entry.kind == Kind.ADJUSTMENT:
+        detail = entry.reason
+    elif entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
+        title, detail = gettext("Refund taken back"), gettext("It could not be paid out to you")
+    elif entry.kind == Kind.REFUND and entry.reason:
+        detail = gettext("Paid back to you: %(reason)s") % {"reason": entry.reason}
+    receipt = reverse("billing:top-up", args=[entry.top_up_id]) if entry.top_up_id else ""
+    return title, detail, receipt
+
+
+def _words_of_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+    title = titles.get(entry.chat_id) if entry.chat_id else None
+    name = entry.hold.model.split("/")[-1] if entry.hold else ""
+    if entry.price:
+        values = {"model": name, "version": entry.price.version}
+        detail = gettext("by %(model)s, price version %(version)d") % values
+    else:
+        detail = gettext("by %(model)s") % {"model": name}
+    url = ""
+    if title is not None:
+        anchor = f"#m-{entry.reply_id}" if entry.reply_id else ""
+        url = f"/c/{entry.chat_id}{anchor}"
+    return _what_for(bool(entry.reply_id), title), detail, url
+
+
+def _what_for(is_answer: bool, title: str | None) -> str:
+    """`title`: the chat's, "" without one; None: the chat is deleted."""
+    if title is None:
+        return (
+            gettext("Answer in a deleted chat") if is_answer else gettext("Title of a deleted chat")
+        )
+    said = gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of “%(chat)s”")
+    return said % {"chat": title or UNTITLED}
+
+
+# Usage: sums over calls (billing/usage.py), under the names that a person knows
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """`url` leads to a chat that is still there."""
+
+    name: str
+    url: str
+    total: usage.Total
+
+
+def by_day(calls: QuerySet[Usage], first: date, last: date) -> list[usage.Total]:
+    """Every day from first to last, those without use too."""
+    totals = {total.key: total for total in usage.totals_by_day(calls)}
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    return [totals.get(day) or usage.Total(day, 0, 0, 0, 0, 0) for day in days]
+
+
+def by_model(calls: QuerySet[Usage]) -> list[Named]:
+    totals = usage.dearest_first(usage.totals_of(calls, "model"))
+    return [Named(total.key, "", total) for total in totals]
+
+
+def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> Iterator[Named]:
+    """The dearest first. Titles are looked up as rows are taken: there may be any number."""
+    totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
+    for start in range(0, len(totals), TITLES_BATCH):
+        yield from _named_chats(totals[start : start + TITLES_BATCH], person_id)
+
+
+def top_models(calls: QuerySet[Usage]) -> list[Named]:
+    """As many as a page lists, and all others as one row."""
+    rows = by_model(calls)
+    others = [row.total for row in rows[MOST_ROWS:]]
+    said = ngettext("%(count)d other model", "%(count)d other models", len(others))
+    return rows[:MOST_ROWS] + _together(others, said)
+
+
+def top_chats(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
+    """As many as a page lists; the deleted ones among them, and all others, as one row each."""
+    totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
+    named, others = _named_chats(totals[:MOST_ROWS], person_id), totals[MOST_ROWS:]
+    deleted = [row for row in named if not row.url]
+    if len(deleted) > 1:
+        said = ngettext("%(count)d deleted chat", "%(count)d deleted chats", len(deleted))
+        deleted = _together([row.total for row in deleted], said)
+    said_of_others = ngettext("%(count)d other chat", "%(count)d other chats", len(others))
+    there = [row for row in named if row.url]
+    return there + deleted + _together(others, said_of_others)
+
+
+def _named_chats(totals: list[usage.Total], person_id: uuid.UUID) -> list[Named]:
+    titles = chat_titles.titles_of(person_id, (total.key for total in totals))
+    return [
+        Named(titles[total.key] or str(UNTITLED), f"/c/{total.key}", total)
+        if total.key in titles
+        else Named(gettext("A deleted chat"), "", total)
+        for total in totals
+    ]
+
+
+def _together(totals: list[usage.Total], said: str) -> list[Named]:
+    return [Named(said % {"count": len(totals)}, "", sum_of(totals))] if totals else []
+
+
+def of_titles(calls: QuerySet[Usage]) -> usage.Total | None:
+    """The titles among them, which the head of a chat does not count; None without any."""
+    totals = usage.totals_of(calls.filter(purpose=Usage.Purpose.TITLE), "purpose")
+    return totals[0] if totals else None
+
+
+def first_day(person_id: uuid.UUID, chat_id: uuid.UUID) -> date | None:
+    """Of the person's calls in that chat."""
+    calls = usage.of_person(person_id).filter(chat_id=chat_id)
+    at = calls.aggregate(at=Min("at"))["at"]
+    return timezone.localdate(at) if at else None
+
+
+def sum_of(totals: Iterable[usage.Total]) -> usage.Total:
+    totals = list(totals)
+    return usage.Total(
+        None,
+        sum(total.calls for total in totals),
+        sum(total.prompt_tokens for total in totals),
+        sum(total.completion_tokens for total in totals),
+        sum(total.cost_micro_usd for total in totals),
+        sum(total.charged_micro_usd for total in totals),
+    )

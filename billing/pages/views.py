@@ -1,0 +1,251 @@
+"""A person's pages about money: what there is, what it went for, and adding credit."""
+
+import logging
+import re
+import uuid
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import limits
+from accounts.errors import LimitReached
+from accounts.models import User
+from accounts.preferences.locale import zone_name
+from accounts.refusals import refusal_response
+from billing.models import LedgerEntry, TopUp
+from billing.pages import statements
+from billing.pages.csv_files import CSV_BATCH, csv_response, moment, usd, words
+from billing.pages.decorators import page_of_person
+from billing.payments import stripe_api
+from billing.payments import top_ups as orders
+from billing.payments.stripe_errors import PaymentError
+
+logger = logging.getLogger(__name__)
+
+LINES_A_PAGE = 50
+# The page after Checkout looks again by itself so often, then leaves it to its reader.
+LOOKS_BY_ITSELF = 15
+
+
+@never_cache
+@require_safe
+@page_of_person
+def overview(request: HttpRequest, person: User) -> HttpResponse:
+    """The balance, what can be added, and the history. A guest is told how to go on."""
+    return _overview(request, person)
+
+
+def _overview(
+    request: HttpRequest, person: User, status: HTTPStatus = HTTPStatus.OK
+) -> HttpResponse:
+    # First, for it may turn out to be paid.
+    left = _left_at_checkout(request, person)
+    page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "standing": statements.standing(person),
+        "lines": statements.lines_of(person.id, page.object_list, explained=True),
+        "page": page,
+        "quotes": orders.quotes() if _may_top_up(person) else [],
+        "sells": stripe_api.enabled(),
+        "left": left,
+        "chosen_cents": left.credit_cents if left else _chosen_cents(request),
+        "fee_percent": orders.FEE_PERCENT,
+        "new_id": uuid.uuid4(),
+        "next": _next(request),
+        "open_top_ups": _waiting(person),
+        "sign_up_credit": settings.CREDIT_SIGN_UP_MICRO_USD,
+        "free_credit": settings.CREDIT_FREE_MICRO_USD,
+        "time_zone": zone_name(),
+    }
+    return render(request, "billing/overview.html", context, status=status)
+
+
+@never_cache
+@require_POST
+@page_of_person
+def top_ups(request: HttpRequest, person: User) -> HttpResponse:
+    """Order credit: `id` (made with the page, so that a double click is one order), `credit` in
+    cents. Leads to where it is paid."""
+    if person.is_guest:
+        return redirect_to_login(reverse("billing:overview"))
+    if not _may_top_up(person):
+        raise Http404
+    asked = _asked(request)
+    if asked is None:
+        return _back(request, _("Choose one of the amounts."))
+    try:
+        limits.take("LIMIT_TOP_UPS_PER_HOUR_USER", person.id.hex)
+    except LimitReached as limit:
+        return _too_often(request, person, limit)
+    top_up = orders.order(person.id, *asked)
+    if top_up is None:
+        return _back(request, _("This page was out of date. Choose the amount again."))
+    return _to_checkout(request, person, top_up)
+
+
+def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpResponse:
+    page = reverse("billing:top-up", args=[top_up.id])
+    try:
+        url = orders.open_session(
+            top_up,
+            email=person.email or "",
+            success_url=_address(request, f"{page}?{_query('from=checkout', request)}"),
+            cancel_url=_address(
+                request, f"{reverse('billing:overview')}?{_query(f'left={top_up.id}', request)}"
+            ),
+        )
+    except PaymentError as error:
+        return _back(request, error.message)
+    # Paid or over already: its own page says which.
+    response = redirect(url or page)
+    response.status_code = HTTPStatus.SEE_OTHER
+    return response
+
+
+@never_cache
+@require_safe
+@page_of_person
+def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResponse:
+    """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
+    credit is booked if no webhook was quicker."""
+    found = _looked_at(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
+    context = {
+        "top_up": found,
+        "lines": orders.lines(found),
+        "email": person.email,
+        "waits": _waits(found, request),
+        "look_again": _look_again(found, request),
+        "standing": statements.standing(person),
+        "next": _next(request),
+    }
+    return render(request, "billing/top_up.html", context)
+
+
+def _looked_at(top_up: TopUp) -> TopUp:
+    """As Stripe has it now, if that can be had."""
+    if top_up.is_ended or not stripe_api.enabled():
+        return top_up
+    try:
+        return orders.look_if_stale(top_up)
+    except PaymentError:
+        logger.warning("top-up %s could not be looked at", top_up.id, exc_info=True)
+        return top_up
+
+
+def _waits(top_up: TopUp, request: HttpRequest) -> bool:
+    """Back from Checkout before Stripe says that it was paid: that takes seconds."""
+    return top_up.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"
+
+
+def _look_again(top_up: TopUp, request: HttpRequest) -> str:
+    """Where the page goes on by itself, "" if it does not."""
+    looks = request.GET.get("looks", "0")
+    count = int(looks) if re.fullmatch("[0-9]{1,2}", looks) else LOOKS_BY_ITSELF
+    if not _waits(top_up, request) or count >= LOOKS_BY_ITSELF:
+        return ""
+    return f"?{_query(f'from=checkout&looks={count + 1}', request)}"
+
+
+# Downloads
+
+
+@never_cache
+@require_safe
+@page_of_person
+def history_csv(request: HttpRequest, person: User) -> HttpResponseBase:
+    header = ["entry", "at", "kind", "what", "detail", "amount_usd", "balance_after_usd"]
+    rows = _history_rows(person.id, statements.history(person.id).order_by("id"))
+    return csv_response("holdfast-history", header, rows)
+
+
+def _history_rows(person_id: uuid.UUID, entries: QuerySet[LedgerEntry]) -> Iterator[list[object]]:
+    batch = list(entries[:CSV_BATCH])
+    while batch:
+        for entry, line in zip(batch, statements.lines_of(person_id, batch), strict=True):
+            amounts = [usd(line.amount_micro_usd), usd(line.balance_after_micro_usd)]
+            said = [words(line.title), words(line.detail)]
+            yield [entry.id, moment(line.at), line.kind, *said, *amounts]
+        batch = list(entries.filter(id__gt=batch[-1].id)[:CSV_BATCH])
+
+
+# Private
+
+
+def _may_top_up(person: User) -> bool:
+    return stripe_api.enabled() and not person.is_guest
+
+
+def _asked(request: HttpRequest) -> tuple[uuid.UUID, int] | None:
+    try:
+        top_up_id, cents = uuid.UUID(request.POST["id"]), int(request.POST["credit"])
+    except (KeyError, ValueError):
+        return None
+    return (top_up_id, cents) if cents in orders.CREDITS_CENTS else None
+
+
+def _back(request: HttpRequest, message: str) -> HttpResponse:
+    messages.error(request, message)
+    return redirect("billing:overview")
+
+
+def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpResponse:
+    """429: the page with a sentence, what was chosen still chosen; for a program the code."""
+    if not request.accepts("text/html"):
+        return refusal_response(limit)
+    messages.error(request, limit.message)
+    response = _overview(request, person, limit.status)
+    for name, value in limit.headers.items():
+        response[name] = value
+    return response
+
+
+def _chosen_cents(request: HttpRequest) -> int:
+    asked = _asked(request)
+    return asked[1] if asked else orders.CREDITS_CENTS[1]
+
+
+def _left_at_checkout(request: HttpRequest, person: User) -> TopUp | None:
+    """What somebody comes back from without having paid it."""
+    try:
+        top_up_id = uuid.UUID(request.GET.get("left", ""))
+    except ValueError:
+        return None
+    found = TopUp.objects.filter(id=top_up_id, person_id=person.id, state=TopUp.State.OPEN).first()
+    found = _looked_at(found) if found else None
+    return found if found and found.state == TopUp.State.OPEN else None
+
+
+def _next(request: HttpRequest) -> str:
+    """Where somebody came from, to go back to: a page of ours, else the start."""
+    sent = request.POST if request.method == "POST" else request.GET
+    path = sent.get("next", "")
+    is_ours = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if is_ours else "/"
+
+
+def _query(first: str, request: HttpRequest) -> str:
+    return "&".join(filter(None, [first, urlencode({"next": _next(request)})]))
+
+
+def _address(request: HttpRequest, path: str) -> str:
+    """As people see it: Stripe leads them back there."""
+    return settings.URL + path if settings.URL else request.build_absolute_uri(path)
+
+
+def _waiting(person: User) -> QuerySet[TopUp]:
+    """Paid, but the bank has not said yes yet."""
+    return TopUp.objects.filter(person_id=person.id, state=TopUp.State.PROCESSING)

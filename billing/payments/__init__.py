@@ -1,0 +1,1 @@
+"""Payments by Stripe: top-ups, webhooks, reconciliation and receipts."""

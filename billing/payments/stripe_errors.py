@@ -1,0 +1,53 @@
+"""What can go wrong with Stripe. Only billing/payments/stripe_api.py knows the library's own
+errors.
+
+PaymentError
+├── PaymentsAway      503  Stripe cannot be reached or has trouble: the same again later may work
+├── PaymentRefused    502  Stripe will not do it, now or later: a fault of ours or of the account's
+│   └── KeyRefused    502  our key may not do it, until somebody mends that
+└── WebhookRefused    400  a call to the webhook that is not one of Stripe's; `code` says why
+
+`code` is stable; `message` is a sentence for a person.
+"""
+
+from http import HTTPStatus
+
+from django.utils.translation import gettext, gettext_noop
+
+
+class PaymentError(Exception):
+    code = "payment_error"
+    status = HTTPStatus.BAD_GATEWAY
+    message = gettext_noop("The payment could not be carried out.")
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or gettext(self.message)
+        super().__init__(self.message)
+
+
+class PaymentsAway(PaymentError):
+    code = "payments_away"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = gettext_noop(
+        "Payments cannot be reached right now. Nothing was charged; try again in a minute."
+    )
+
+
+class PaymentRefused(PaymentError):
+    code = "payment_refused"
+    message = gettext_noop(
+        "The payment service refused this. Nothing was charged; "
+        "please write to the people who run this site."
+    )
+
+
+class KeyRefused(PaymentRefused):
+    pass
+
+
+class WebhookRefused(PaymentError):
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

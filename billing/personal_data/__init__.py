@@ -1,0 +1,1 @@
+"""Billing's part of exporting, merging and erasing a person."""

@@ -1,0 +1,88 @@
+"""What becomes of credit when a guest joins an account, and when somebody leaves.
+
+The ledger keeps what was booked, under the bare id of the person.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.db.models import Q, QuerySet, Sum
+
+from accounts.models import User
+from accounts.personal_data_registry import Belongings, ExportFile
+from billing import grants, holds, ledger
+from billing.models import Hold, LedgerEntry, Purse
+from billing.payments import chores as payment_chores
+from billing.payments import stripe_api, top_ups
+from billing.personal_data import export as exports
+
+Kind = LedgerEntry.Kind
+LINES_A_CHUNK = 1_000
+# Credit that was given, not paid for: it stays with the guest, or every guest would be $0.50 more.
+GIVEN = (Kind.GUEST_BUDGET, Kind.SIGNUP_CREDIT, Kind.FREE_CREDIT, Kind.CHARGE)
+
+
+async def hand_over(guest: User, account: User, last: bool) -> None:
+    """Give the guest's paid credit to the account; open holds are settled where they were placed.
+
+    With `last` once more: what was held the first time may have become free.
+    """
+    await sync_to_async(_hand_over)(guest.id, account.id, "last" if last else "first")
+
+
+async def erase(person: User) -> None:
+    await sync_to_async(_erase)(person)
+    if stripe_api.enabled() and await sync_to_async(top_ups.has_open)(person.id):
+        await payment_chores.apart(partial(top_ups.close_open, person.id))
+
+
+def in_use(since: datetime) -> QuerySet[Any]:
+    """Whoever has paid is not removed for being idle, nor anybody with an open hold."""
+    paid_or_held = Q(ledger__kind=Kind.TOP_UP) | Q(holds__state=Hold.State.OPEN)
+    return Purse.objects.filter(paid_or_held).values("person_id")
+
+
+async def export(person: User) -> AsyncIterator[ExportFile]:
+    yield ExportFile("usage.csv", _chunks(exports.usage_csv(person.id)))
+    yield ExportFile("payments.csv", _chunks(exports.payments_csv(person.id)))
+
+
+async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
+    def next_lines() -> str:
+        return "".join(islice(lines, LINES_A_CHUNK))
+
+    while text := await sync_to_async(next_lines)():
+        yield text.encode()
+
+
+belongings = Belongings("billing", hand_over, erase, in_use, export)
+
+
+def _hand_over(guest_id: uuid.UUID, account_id: uuid.UUID, part: str) -> None:
+    key = f"join:{guest_id}:{part}"
+    with transaction.atomic():
+        purses = ledger.lock_purses((guest_id, account_id))
+        guest, account = purses[guest_id], purses[account_id]
+        if LedgerEntry.objects.filter(key=f"{key}:out").exists():
+            return
+        paid = LedgerEntry.objects.filter(purse=guest).exclude(kind__in=GIVEN)
+        paid_for = paid.aggregate(total=Sum("amount_micro_usd"))["total"] or 0
+        # What was given is spent first.
+        amount = min(paid_for, guest.available_micro_usd)
+        if amount > 0:
+            reason = "Credit of a guest who joined this account."
+            ledger.append(guest, Kind.ADJUSTMENT, -amount, key=f"{key}:out", reason=reason)
+            ledger.append(account, Kind.ADJUSTMENT, amount, key=f"{key}:in", reason=reason)
+
+
+def _erase(person: User) -> None:
+    grants.remember_addresses(person)
+    open_holds = Hold.objects.filter(purse_id=person.id, state=Hold.State.OPEN)
+    for hold_key in list(open_holds.values_list("key", flat=True)):
+        holds.release(hold_key)

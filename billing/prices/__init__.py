@@ -1,0 +1,1 @@
+"""Prices of models: their versions, and the lists they come from."""

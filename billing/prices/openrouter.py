@@ -1,0 +1,65 @@
+"""Prices as OpenRouter's list of models says them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from billing.prices.versions import MILLION, BadPrice, Rates, usd_rate
+
+
+def read(pricing: Mapping[str, object]) -> Rates:
+    """From the `pricing` of a model: USD as text, for a token each. Raises BadPrice.
+
+    `overrides` (JSON) has what is asked instead for long prompts, or at some hours: the price goes
+    up to where long ones begin, and is that of the dearest hours, since it is what is held; what an
+    answer did cost, OpenRouter tells.
+    """
+    rates, limits = _read_flat(pricing), []
+    for override in _overrides(pricing):
+        least = override.get("min_prompt_tokens")
+        if least is None:
+            rates = _dearest(rates, _read_flat({**pricing, **override}))
+        elif type(least) is int and least > 0:
+            limits.append(least)
+        else:
+            raise BadPrice(f"a prompt of {least!r} tokens")
+    return replace(rates, prompt_limit_tokens=min(limits, default=None))
+
+
+def _read_flat(pricing: Mapping[str, object]) -> Rates:
+    if not {"prompt", "completion"} <= pricing.keys():
+        raise BadPrice("input or output is missing")
+    return Rates(
+        input_micro_usd=usd_rate(pricing["prompt"], MILLION),
+        output_micro_usd=usd_rate(pricing["completion"], MILLION),
+        cached_input_micro_usd=_optional(pricing.get("input_cache_read")),
+        reasoning_micro_usd=_optional(pricing.get("internal_reasoning")),
+        image_micro_usd=usd_rate(pricing.get("image") or "0", 1),
+        audio_micro_usd=usd_rate(pricing.get("audio") or "0", MILLION),
+        per_request_micro_usd=usd_rate(pricing.get("request") or "0", 1),
+        cache_write_micro_usd=_optional(pricing.get("input_cache_write")),
+    )
+
+
+def _overrides(pricing: Mapping[str, object]) -> list[dict[str, object]]:
+    try:
+        found = json.loads(str(pricing.get("overrides", "[]")))
+    except ValueError as error:
+        raise BadPrice("overrides cannot be read") from error
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise BadPrice("overrides cannot be read")
+    return found
+
+
+def _dearest(one: Rates, other: Rates) -> Rates:
+    rates: dict[str, Any] = {}
+    for name in Rates.__dataclass_fields__:
+        both = [getattr(one, name), getattr(other, name)]
+        rates[name] = max((rate for rate in both if rate is not None), default=None)
+    return Rates(**rates)
+
+
+def _optional(value: object) -> int | None:
+    """OpenRouter writes 0 for kinds that have no price of their own."""
+    return (usd_rate(value, MILLION) or None) if value is not None else None

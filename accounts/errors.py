@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 5
 # Room comes back when something is erased, or an operator sees to it.
 BUSY_RETRY_AFTER_S = 30
-# Without a time in which to bring chats back: what chat/erasing.py waits for, and its worker.
+# Without a time in which to bring chats back: what chat/personal_data/erase.py waits for, and its
+# worker.
 ERASED_AFTER_S = 300
 
 

@@ -10,19 +10,17 @@ class ChatConfig(AppConfig):
         from accounts import personal_data_registry, storage
         from accounts.suspension import on_suspended
         from billing import audit, chat_titles
-        from chat import (
-            bills,
-            drafts,
-            model_checks,  # noqa: F401 (registers its check)
-        )
-        from chat.belongings import belongings
+        from chat import drafts
+        from chat.charging import reconcile
         from chat.chats import titles_of
-        from chat.model_choices import choices
-        from chat.stops import stop_all_of, wake_for_join, wake_for_keys
+        from chat.llm import checks as model_checks  # noqa: F401 (registers its check)
+        from chat.llm.model_choices import choices
+        from chat.personal_data.handlers import belongings
+        from chat.sending.stops import stop_all_of, wake_for_join, wake_for_keys
         from chat.storage import bytes_of_drafts
 
-        if bills.check not in audit.checks:
-            audit.checks.append(bills.check)
+        if reconcile.check not in audit.checks:
+            audit.checks.append(reconcile.check)
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
         personal_data_registry.register(belongings)

@@ -181,8 +181,8 @@ class MessageCompleted(ChatEvent):
     """The end of an answer. The chat's own index also holds the full text and reasoning.
 
     `usage` and `cost_micro_usd` are of the answer as a whole; `bill` is what its last attempt used,
-    from which it is charged (chat/attempts.py). `omitted`: kinds of what the model sent besides
-    text, which is not kept: "image", "audio", "video", "file", "tool_call", "other".
+    from which it is charged (chat/charging/attempts.py). `omitted`: kinds of what the model sent
+    besides text, which is not kept: "image", "audio", "video", "file", "tool_call", "other".
     """
 
     type: ClassVar[str] = "message.completed"

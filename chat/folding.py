@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chat import events as ev
-from chat.attempts import Attempt, AttemptFold
+from chat.charging.attempts import Attempt, AttemptFold
 from chat.transcript import Message, Transcript, fold
 from streams.log import Log
 

@@ -40,8 +40,8 @@ class Chat(models.Model):
     set_by = models.JSONField(default=dict)
     # SHA-256 of the instructions in the log; "" while it is not known which those are.
     instructions_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
-    # What search knows of the chat (chat/search_index.py): up to which entry, and, if something may
-    # have come since, when that was noticed.
+    # What search knows of the chat (chat/search/indexer.py): up to which entry, and, if something
+    # may have come since, when that was noticed.
     searchable_to = models.CharField(max_length=40, default="0-0")
     search_due_at = models.DateTimeField(null=True, blank=True)
 
@@ -176,7 +176,7 @@ class ChatOutline(models.Model):
 
 
 class ErasedChat(models.Model):
-    """A deleted chat of which nothing is left but its id: see chat/erasing.py.
+    """A deleted chat of which nothing is left but its id: see chat/personal_data/erase.py.
 
     The row makes the erasing happen whatever crashes, and keeps a late repetition of a send (from
     a browser that was offline) from beginning the chat anew.
@@ -206,7 +206,7 @@ class ErasedChat(models.Model):
 class MessageText(models.Model):
     """What was said in one message, for search: a projection of the log, rebuilt by a command.
 
-    `words` is `text` as search sees it (chat/search_words.py). The database keeps its own index of
+    `words` is `text` as search sees it (chat/search/words.py). The database keeps its own index of
     it, made by the migration `message_text_index`: on PostgreSQL a generated column, on SQLite an
     FTS5 table that follows by triggers. A change that makes SQLite rebuild this table (AlterField,
     ...) must make the triggers again.
@@ -222,7 +222,7 @@ class MessageText(models.Model):
     text = models.TextField()
     words = models.TextField()
     said_at = models.DateTimeField()
-    # By which cut `words` was made: VERSION of chat/search_words.py. None is before that was noted,
+    # By which cut `words` was made: VERSION of chat/search/words.py. None is before that was noted,
     # and lets SQLite add the column without making the table, and losing its triggers, anew.
     words_version = models.SmallIntegerField(null=True)
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat import app_shell, draft_views, finding_views, views
+from chat.web import app_shell, draft_views, list_views, views
 
 app_name = "chat"
 urlpatterns = [
@@ -11,14 +11,14 @@ urlpatterns = [
     path("manifest.webmanifest", app_shell.manifest, name="manifest"),
     path("api/drafts", draft_views.draft_list, name="drafts"),
     path("api/models", views.models, name="models"),
-    path("api/chats", finding_views.chat_list, name="chats"),
+    path("api/chats", list_views.chat_list, name="chats"),
     path("api/chats/<uuid:chat_id>", views.chat, name="chat"),
     path("api/chats/<uuid:chat_id>/events", views.events, name="events"),
-    path("api/chats/<uuid:chat_id>/pin", finding_views.pin, name="pin"),
-    path("api/chats/<uuid:chat_id>/archive", finding_views.archive, name="archive"),
-    path("api/chats/<uuid:chat_id>/restore", finding_views.restore, name="restore"),
-    path("api/chats/<uuid:chat_id>/read", finding_views.read, name="read"),
-    path("api/search", finding_views.search, name="search"),
+    path("api/chats/<uuid:chat_id>/pin", list_views.pin, name="pin"),
+    path("api/chats/<uuid:chat_id>/archive", list_views.archive, name="archive"),
+    path("api/chats/<uuid:chat_id>/restore", list_views.restore, name="restore"),
+    path("api/chats/<uuid:chat_id>/read", list_views.read, name="read"),
+    path("api/search", list_views.search, name="search"),
     path("api/chats/<uuid:chat_id>/branch", views.branch, name="branch"),
     path("api/chats/<uuid:chat_id>/messages", views.messages, name="messages"),
     path("api/chats/<uuid:chat_id>/replies", views.replies, name="replies"),

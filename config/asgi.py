@@ -38,9 +38,9 @@ def _static(application: Any) -> Any:
 
 
 def _patterns(name: str) -> list[Any]:
-    if find_spec("chat.routing") is None:
+    if find_spec("chat.websocket.routing") is None:
         return []
-    patterns: list[Any] = getattr(import_module("chat.routing"), name)
+    patterns: list[Any] = getattr(import_module("chat.websocket.routing"), name)
     return patterns
 
 

@@ -7,7 +7,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from chat.socket_flow import FreeFlow, flow_of
+from chat.websocket.flow import FreeFlow, flow_of
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 

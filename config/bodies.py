@@ -18,7 +18,7 @@ from django.utils.http import parse_header_parameters
 
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from billing.payments import stripe_webhooks
-from chat import api
+from chat.web import api
 from config.csp_reports import MAX_REPORT_BYTES
 
 TOO_LARGE = "holdfast.body_too_large"  # In the scope of such a request.

@@ -1,7 +1,7 @@
 """What the configuration as a whole must have.
 
 The other checks are streams.* (streams/server/checks.py), accounts.*
-(accounts/provider_keys/checks.py) and chat.E001 (chat/model_checks.py).
+(accounts/provider_keys/checks.py) and chat.E001 (chat/llm/checks.py).
 
 config.W001  DEBUG is on while others can reach this machine
 config.E001  DEBUG is on behind an https address

@@ -16,9 +16,9 @@ from django.db.utils import Error as DatabaseProblem
 
 from accounts.provider_keys.checks import key_messages
 from accounts.provider_keys.store import versions_stored
-from chat.catalogue import get_catalogue, reset_catalogue
-from chat.endpoints import Endpoint, configured
-from chat.outbox import ANSWERS_QUEUE
+from chat.llm.catalogue import get_catalogue, reset_catalogue
+from chat.llm.endpoints import Endpoint, configured
+from chat.sending.outbox import ANSWERS_QUEUE
 from config import data_folder, open_files
 from config.health import database_problem, memory_problem
 from streams.queue import close_queues, get_queue

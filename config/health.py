@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from chat.outbox import ANSWERS_QUEUE
+from chat.sending.outbox import ANSWERS_QUEUE
 from streams.errors import StreamsError
 from streams.log import get_log
 from streams.queue import get_queue

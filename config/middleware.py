@@ -22,8 +22,8 @@ from django.middleware import clickjacking, common, csrf, security
 from django.utils.decorators import sync_and_async_middleware
 
 from billing.payments.webhook_view import refuse_too_large
-from chat.error_pages import body_too_large
-from chat.socket_flow import flow_of
+from chat.web.error_pages import body_too_large
+from chat.websocket.flow import flow_of
 from config import health
 from config.bodies import TOO_LARGE, WEBHOOK
 

@@ -16,7 +16,7 @@ from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.internet.tcp import Connection
 
-from chat.person_socket import CLOSE_BAD_MESSAGE, CLOSE_TOO_MANY, CLOSE_TOO_SLOW
+from chat.websocket.session_socket import CLOSE_BAD_MESSAGE, CLOSE_TOO_MANY, CLOSE_TOO_SLOW
 from config.frame_rate import FrameRate
 from config.socket_flow import Flow
 from config.socket_totals import TOTALS

@@ -23,7 +23,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation import templatize, to_locale
 
-from chat import answer_errors, model_errors
+from chat.generation import errors as answer_errors
+from chat.llm import errors as model_errors
 from config import model_names
 from config.languages import SOURCE
 from config.script_texts import Text, texts_of

@@ -20,7 +20,7 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("", include("chat.urls")),
 ]
-handler400 = "chat.error_pages.bad_request"
-handler404 = "chat.error_pages.not_found"
-handler500 = "chat.error_pages.server_error"
+handler400 = "chat.web.error_pages.bad_request"
+handler404 = "chat.web.error_pages.not_found"
+handler500 = "chat.web.error_pages.server_error"
 handler429 = "accounts.sign_in.limits.too_many_requests"  # Asked for by allauth.

@@ -2,8 +2,8 @@
 
 A host name is resolved once, every address it has is judged, and whoever asked connects to exactly
 those: a name server that changes its mind between the look and the call changes nothing. Web
-processes check keys by accounts/provider_keys/http.py, workers call models by chat/model_http.py;
-both connect to what `resolve` gives and nothing else.
+processes check keys by accounts/provider_keys/http.py, workers call models by
+chat/llm/http/transport.py; both connect to what `resolve` gives and nothing else.
 
 HOLDFAST_ALLOW_PRIVATE_MODEL_URLS lets private and loopback addresses, plain http, and any port
 through. Link-local addresses and others where clouds keep their secrets, multicast and the

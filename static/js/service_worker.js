@@ -1,4 +1,4 @@
-// The shell of the app without the network. `BUILD` is put before this by chat/app_shell.py, so the
+// The shell of the app without the network. `BUILD` is put before this by chat/web/app_shell.py, so the
 // worker differs with each build, and a new one takes over as soon as its files are here.
 //
 // A page always comes from the network when there is one: never a stale app. Files named by their

@@ -132,7 +132,7 @@ async def test_a_socket_opened_with_an_ended_session_is_refused(two):
 
 async def test_a_socket_whose_word_got_lost_closes_with_its_heartbeat(two, monkeypatch):
     from accounts import sessions
-    from chat import consumers
+    from chat.websocket import consumer as consumers
 
     first, other = two
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 200)

@@ -5,7 +5,7 @@ import time
 
 import httpx2
 
-from chat.model_http import StreamTransport
+from chat.llm.http.transport import StreamTransport
 from tests.bench.bench import Bench
 from tests.bench.report import Row
 

@@ -26,13 +26,14 @@ from billing.models import Hold, LedgerEntry, StripeReconciliation, TopUp, Usage
 from billing.payments import reconciliation, top_ups
 from billing.payments.stripe_errors import PaymentError
 from billing.prices.versions import Used
-from chat import paying
-from chat.attempts import Attempt, bill_of
-from chat.endpoints import Endpoint, Model
+from chat.charging import pricing
+from chat.charging.attempts import Attempt, bill_of
+from chat.charging.settle import charge, settle
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
 from chat.models import Reply
-from chat.sends import Send, place_continue, place_send
-from chat.settling import charge, settle
-from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.sending.send import Send
+from chat.sending.sends import place_continue, place_send
 from chat.work_orders import load_order
 from tests.billing.stripe_fixtures import ordered, posted
 from tests.billing.test_reconciliation import DEEDS, carry_out, expected
@@ -163,7 +164,7 @@ class Everything(RuleBasedStateMachine):
         number = tried[-1].number + 1 if tried else 1
         self.orders[reply] = order
         try:
-            budget = paying.reserve(order, number, MODEL, paying.price_of(MODEL), prompt)
+            budget = pricing.reserve(order, number, MODEL, pricing.price_of(MODEL), prompt)
         except OutOfCredit:
             self.finish(reply, Reply.State.FAILED)
             return

@@ -14,7 +14,7 @@ from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.personal_data.handlers import _hand_over
 from billing.prices import versions as prices
 from billing.prices.versions import Rates, Used
-from chat.paying import price_of
+from chat.charging.pricing import price_of
 from tests.billing import moments, test_concurrency
 from tests.billing.test_concurrency import CENT, MODEL, THREADS, alice, at_once
 

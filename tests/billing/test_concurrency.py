@@ -14,10 +14,11 @@ from billing.models import Hold, LedgerEntry, Price
 from billing.personal_data.handlers import belongings
 from billing.prices import versions as prices
 from billing.prices.versions import Rates, Used
-from chat.endpoints import Endpoint, Model
+from chat.charging.pricing import price_of
+from chat.llm.endpoints import Endpoint, Model
 from chat.models import Reply
-from chat.paying import price_of
-from chat.sends import Send, place_send
+from chat.sending.send import Send
+from chat.sending.sends import place_send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 THREADS = 8

@@ -11,10 +11,11 @@ from django.db import connections
 from django.test import AsyncClient
 
 from billing import chores
-from chat import idle_connections, learned
-from chat.catalogue import reset_catalogue
+from chat.generation.worker import Worker
+from chat.llm import learned
+from chat.llm.catalogue import reset_catalogue
+from chat.llm.http import idle_connections
 from chat.transcript import fold_entries
-from chat.worker import Worker
 from streams.log import close_log, get_log
 from streams.queue import close_queues
 from tests.fake_model import running_fake_model

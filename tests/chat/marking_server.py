@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from chat.model_http import StreamTransport
+from chat.llm.http.transport import StreamTransport
 
 # What a reader may do with an answer, and when.
 READERS = [

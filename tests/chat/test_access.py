@@ -23,7 +23,7 @@ from accounts.preferences.store import change_picture
 from accounts.suspension import suspend
 from billing.payments import top_ups
 from chat.models import Chat, Reply
-from chat.routing import websocket_urlpatterns
+from chat.websocket.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
 from tests.chat.test_consumers import Socket
 

@@ -7,9 +7,10 @@ import uuid
 import pytest
 
 from chat import events as ev
-from chat import worker as worker_module
-from chat.catalogue import reset_catalogue
+from chat.generation import worker as worker_module
+from chat.llm.catalogue import reset_catalogue
 from chat.models import Chat, Reply
+from chat.sending.send import Send
 from tests.fake_model import reasoning_of, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -193,7 +194,7 @@ async def test_a_stopped_answer_can_be_continued_in_the_same_message(worker, ali
 async def test_a_stop_before_the_answer_began(no_worker, alice, holdfast):
     _, reply = await alice.send("[[tokens=9]] a")
     await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
-    from chat.worker import Worker
+    from chat.generation.worker import Worker
 
     worker = Worker()
     running = asyncio.create_task(worker.run())
@@ -289,15 +290,16 @@ async def test_an_order_nobody_delivered_is_delivered_by_the_sweep(worker, alice
     from asgiref.sync import sync_to_async
 
     from accounts.models import User
-    from chat import sends, work_orders
+    from chat import work_orders
+    from chat.sending import sends
 
     monkeypatch.setattr(work_orders, "ABANDONED_AFTER_S", 0)
-    monkeypatch.setattr("chat.worker.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     _, first = await alice.send("[[tokens=2]] a")
     await alice.settled(first)
     owner = await User.objects.aget(id=alice.user["id"])
     chat = await Chat.objects.aget()
-    order = sends.Send(
+    order = Send(
         id=uuid.UUID("0198c5a0-0000-7000-8000-000000000009"),
         chat=chat.id,
         text="[[tokens=2]] b",
@@ -309,7 +311,7 @@ async def test_an_order_nobody_delivered_is_delivered_by_the_sweep(worker, alice
 
 
 async def test_a_worker_that_leaves_hands_over(worker, alice):
-    from chat.worker import Worker
+    from chat.generation.worker import Worker
 
     question = "[[tokens=150&rate=150]] a"
     _, reply = await alice.send(question)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from chat import app_shell
+from chat.web import app_shell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

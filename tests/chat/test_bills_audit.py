@@ -11,10 +11,10 @@ from django.utils import timezone
 from accounts.models import User
 from billing import audit, holds, ledger
 from billing.models import Hold, Price, Usage
-from chat import bills, paying
-from chat.catalogue import reset_catalogue
+from chat.charging import pricing, reconcile
+from chat.llm.catalogue import reset_catalogue
+from chat.llm.tokens import estimate_tokens
 from chat.models import Reply
-from chat.tokens import estimate_tokens
 from tests.chat.test_paying import (
     GUEST,
     IN,
@@ -110,12 +110,12 @@ async def test_a_hold_that_nobody_gave_back_is_named(worker, alice, monkeypatch)
 
     await sync_to_async(hold_again)()
     assert await differences() == []  # It was touched just now.
-    monkeypatch.setattr(bills, "OVERDUE_AFTER_S", -1)
+    monkeypatch.setattr(reconcile, "OVERDUE_AFTER_S", -1)
     assert await differences() == [f"hold answer:{reply}: left open"]
 
 
 async def test_the_audit_goes_through_all_chats(worker, alice, monkeypatch):
-    monkeypatch.setattr(bills, "BATCH", 2)
+    monkeypatch.setattr(reconcile, "BATCH", 2)
     for number in range(5):
         _, reply = await alice.send(f"[[tokens=2]] {number}", chat=str(uuid.uuid4()))
         await ended(reply)
@@ -137,7 +137,7 @@ def aged(**fields):
 async def test_the_hold_of_an_answer_that_runs_is_never_swept(no_worker, alice):
     _, reply = await send(alice, "[[tokens=5]] a")
     await sync_to_async(aged)()
-    assert await bills.sweep_holds() == 0
+    assert await reconcile.sweep_holds() == 0
     assert (await Hold.objects.aget()).state == "open"
 
 
@@ -145,9 +145,9 @@ async def test_the_hold_of_an_answer_that_has_just_ended_is_left_to_who_ended_it
     _, reply = await send(alice, "[[tokens=5]] a")
     await sync_to_async(aged)()
     await Reply.objects.aupdate(state="failed", finished_at=timezone.now())
-    assert await bills.sweep_holds() == 0
+    assert await reconcile.sweep_holds() == 0
     await sync_to_async(aged)()
-    assert await bills.sweep_holds() == 1
+    assert await reconcile.sweep_holds() == 1
     assert await balance(alice) == ledger.Balance(GUEST, 0, GUEST)
     assert await charges_of(reply) == []
 
@@ -155,25 +155,25 @@ async def test_the_hold_of_an_answer_that_has_just_ended_is_left_to_who_ended_it
 async def test_an_answer_that_goes_on_while_it_is_swept_keeps_its_hold(no_worker, alice):
     _, reply = await send(alice, "[[tokens=5]] a")
     hold = await Hold.objects.aget()
-    await bills._sweep(hold)
+    await reconcile._sweep(hold)
     assert (await Hold.objects.aget()).state == "open"
 
 
 async def test_a_hold_that_was_touched_lately_is_not_swept(no_worker, alice):
     _, reply = await send(alice, "[[tokens=5]] a")
     await Reply.objects.filter(id=reply).adelete()
-    assert await bills.sweep_holds() == 0
+    assert await reconcile.sweep_holds() == 0
 
 
 async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypatch):
     _, reply = await send(alice, "[[tokens=5]] a")
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     person = await User.objects.aget(id=alice.user["id"])
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
-    assert await bills.sweep_holds() == 0
+    assert await reconcile.sweep_holds() == 0
     await sync_to_async(aged)()
-    assert await bills.sweep_holds() == 1
+    assert await reconcile.sweep_holds() == 1
     assert (await Hold.objects.aget(key=f"title:{reply}")).state == "closed"
 
 
@@ -197,7 +197,7 @@ async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
 async def test_an_answer_longer_than_was_asked_for_is_cut_off(worker, alice, settings, monkeypatch):
     """The provider does not keep to `max_tokens`: what comes beyond is neither read nor paid."""
     settings.CREDIT_GUEST_MICRO_USD = 6_000
-    monkeypatch.setattr("chat.generation.MAX_CHARS_PER_TOKEN", 1)
+    monkeypatch.setattr("chat.generation.generation.MAX_CHARS_PER_TOKEN", 1)
     _, reply = await send(alice, "[[tokens=5000]] a")
     message = await alice.settled(reply)
     assert await ended(reply) == "failed"
@@ -208,14 +208,14 @@ async def test_an_answer_longer_than_was_asked_for_is_cut_off(worker, alice, set
 
 
 async def test_a_model_is_used_on_credit_up_to_where_it_gets_dearer(no_worker, alice):
-    model = await paying.model_of(await User.objects.afirst(), MODEL)
+    model = await pricing.model_of(await User.objects.afirst(), MODEL)
     price = Price(model=MODEL, version=1, prompt_limit_tokens=4_000)
     assert model.context_tokens == 8_192
-    assert paying.within_price(model, price).context_tokens == 4_000
+    assert pricing.within_price(model, price).context_tokens == 4_000
     price.prompt_limit_tokens = None
-    assert paying.within_price(model, price).context_tokens == 8_192
+    assert pricing.within_price(model, price).context_tokens == 8_192
     price.prompt_limit_tokens = 1_000_000
-    assert paying.within_price(model, price).context_tokens == 8_192
+    assert pricing.within_price(model, price).context_tokens == 8_192
 
 
 async def test_the_longer_the_question_the_more_is_held_for_it(no_worker, alice):

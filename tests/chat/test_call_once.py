@@ -36,7 +36,7 @@ class DyingProvider:
 
 @pytest.mark.parametrize("dies", [1, 1000])
 async def test_each_attempt_is_one_request(worker, alice, settings, monkeypatch, dies):
-    monkeypatch.setattr("chat.generation.FIRST_RETRY_DELAY_S", 0.01)
+    monkeypatch.setattr("chat.generation.generation.FIRST_RETRY_DELAY_S", 0.01)
     settings.MAX_ATTEMPTS = 3
     provider = DyingProvider(dies)
     async with serving(provider.serve) as url:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from chat.catalogue import Catalogue, UnknownModelError, get_catalogue, reset_catalogue
-from chat.endpoints import Endpoint, configured
-from chat.model_families import (
+from chat.llm.catalogue import Catalogue, UnknownModelError, get_catalogue, reset_catalogue
+from chat.llm.endpoints import Endpoint, configured
+from chat.llm.families import (
     DEFAULT_CONTEXT_TOKENS,
     is_chat_model,
     longest_answer,
@@ -68,8 +68,8 @@ async def test_a_list_is_read_once_and_kept_while_the_endpoint_is_down(fake, end
     assert await ids(catalogue) == await ids(catalogue) == ["openai/a"]
     assert fake.state.connections == 1
     catalogue._shelves["openai"].endpoint = DOWN
-    monkeypatch.setattr("chat.catalogue.FRESH_S", 0)
-    monkeypatch.setattr("chat.catalogue.RETRY_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.FRESH_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
     for _ in range(3):
         assert await ids(catalogue) == ["openai/a"]
 
@@ -84,7 +84,7 @@ async def test_a_hanging_endpoint_does_not_hold_the_page(fake, endpoint):
 
 
 async def test_it_finds_a_model_that_is_new(fake, endpoint, monkeypatch):
-    monkeypatch.setattr("chat.catalogue.RECENT_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.RECENT_S", 0)
     fake.list_models("a")
     catalogue = Catalogue([endpoint])
     await catalogue.models()
@@ -272,7 +272,7 @@ async def test_it_reads_lists_in_other_forms(spoken, document, found):
 
 
 async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
-    monkeypatch.setattr("chat.catalogue.RETRY_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
     catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k")])
     for _ in range(3):
         await catalogue.models()
@@ -282,7 +282,7 @@ async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
 
 
 async def test_an_embedded_model_that_starts_is_worth_no_warning(spoken, monkeypatch, caplog):
-    monkeypatch.setattr("chat.catalogue.STARTING_RETRY_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.STARTING_RETRY_S", 0)
     spoken.listing = (503, "application/json", b'{"error": {"message": "Loading model"}}')
     catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
     for _ in range(2):
@@ -293,13 +293,13 @@ async def test_an_embedded_model_that_starts_is_worth_no_warning(spoken, monkeyp
 
 
 async def test_an_embedded_model_that_stays_away_is_logged_once(spoken, monkeypatch, caplog):
-    monkeypatch.setattr("chat.catalogue.RETRY_S", 0)
-    monkeypatch.setattr("chat.catalogue.STARTING_RETRY_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.STARTING_RETRY_S", 0)
     spoken.listing = (503, "application/json", b"{}")
     catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
     await catalogue.models()
     assert caplog.records == []
-    monkeypatch.setattr("chat.catalogue.STARTING_S", 0)
+    monkeypatch.setattr("chat.llm.catalogue.STARTING_S", 0)
     for _ in range(3):
         await catalogue.models()
     assert [(record.levelname, record.message) for record in caplog.records] == [

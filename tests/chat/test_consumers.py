@@ -17,13 +17,14 @@ from accounts.models import Preferences, User
 from accounts.preferences.store import settings_json
 from accounts.sockets import group_of, tell_group
 from billing import ledger
-from chat import consumers, log_socket, open_sockets, paced_socket
 from chat import events as ev
-from chat.commands import MAX_COMMAND_BYTES, parse_command
 from chat.models import Chat
-from chat.person_socket import is_own_page
-from chat.socket_flow import FreeFlow
 from chat.transcript import fold_entries
+from chat.websocket import consumer as consumers
+from chat.websocket import log_socket, open_sockets, paced_socket
+from chat.websocket.commands import MAX_COMMAND_BYTES, parse_command
+from chat.websocket.flow import FreeFlow
+from chat.websocket.session_socket import is_own_page
 from config.asgi import application
 from streams.log import Entry, get_log
 from tests.examples import examples

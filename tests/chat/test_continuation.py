@@ -2,10 +2,10 @@
 
 import pytest
 
-from chat.continuation import CONTINUE, AskSeam, PrefillSeam
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import ProviderError
-from chat.providers import Delta, close_clients, means_for, stream_answer
+from chat.llm.client import Delta, close_clients, means_for, stream_answer
+from chat.llm.continuation import CONTINUE, AskSeam, PrefillSeam
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ProviderError
 from tests.chat.test_providers import ask
 from tests.fake_model import CONTINUE_MARK, rest_of, running_fake_model, text_of, tokens_of
 

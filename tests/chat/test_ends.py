@@ -11,9 +11,9 @@ from django.utils import timezone
 from redis.asyncio import Redis
 
 from billing import audit
-from chat import ends
+from chat.generation import ends
 from chat.models import Reply
-from chat.outbox import ANSWERS_QUEUE
+from chat.sending.outbox import ANSWERS_QUEUE
 from streams.keys import stream_keys
 from streams.log import get_log
 from streams.queue import get_queue
@@ -27,7 +27,7 @@ QUESTION = "[[tokens=30]] a"
 
 @pytest.fixture
 async def owner(no_worker, alice, monkeypatch):
-    monkeypatch.setattr("chat.worker.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     return alice
 
 

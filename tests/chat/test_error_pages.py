@@ -15,7 +15,7 @@ def broken(monkeypatch, client):
     async def fails(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("chat.finding_views.signed_in", fails)
+    monkeypatch.setattr("chat.web.list_views.signed_in", fails)
     client.raise_request_exception = False
     return client
 
@@ -31,7 +31,7 @@ def test_a_fault_in_the_api_is_said_in_json_and_told_to_the_log(broken, caplog):
 
 @pytest.mark.django_db
 def test_a_fault_in_a_page_is_a_page(broken, monkeypatch):
-    monkeypatch.setattr("chat.views._page_config", None)
+    monkeypatch.setattr("chat.web.views._page_config", None)
     response = broken.get("/")
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert "<h1>" in response.text and "TypeError" not in response.text

@@ -20,8 +20,8 @@ from accounts.personal_data.archive import Archive
 from accounts.personal_data.file_names import safe_name
 from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Verdict
-from chat.markdown_export import nested
 from chat.models import Chat
+from chat.personal_data.markdown_export import nested
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
 from tests.chat.test_guest_joins import (  # noqa: F401 (fixtures)

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from chat import glimpse
+from chat.web import preview
 from tests.chat.conftest import MODEL
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,12 +55,12 @@ async def test_there_is_none_where_another_branch_is_shown(worker, alice, monkey
     ids = [message["id"] for message in await last_of(alice, alice.chat)]
     assert ids in ([], [asked, reply])
     # What is looked at does not reach back to the branch that is shown.
-    monkeypatch.setattr(glimpse, "MOST_ENTRIES", 1)
+    monkeypatch.setattr(preview, "MOST_ENTRIES", 1)
     assert await last_of(alice, alice.chat) == []
 
 
 async def test_long_texts_do_not_make_the_page_long(worker, alice, monkeypatch):
-    monkeypatch.setattr(glimpse, "MOST_CHARS", 40)
+    monkeypatch.setattr(preview, "MOST_CHARS", 40)
     _, reply = await alice.send("a question of more than forty characters, in all")
     await alice.settled(reply)
     last = await last_of(alice, alice.chat)

@@ -11,21 +11,23 @@ import orjson
 import psutil
 import pytest
 
-from chat import answer_stream, appender, mark_places, sse
-from chat.answer_bill import AnswerBill
-from chat.answer_stream import MAX_DELTA_CHARS, stored_bytes
-from chat.appender import PartAppender
-from chat.attempts import Attempt
-from chat.chunks import FEW_BYTES, ChunkReader
-from chat.continuation import PrefillSeam
-from chat.endpoints import Endpoint, Model
-from chat.harmony import HarmonySplitter
-from chat.http_answer import AnswerParser
-from chat.model_errors import ProviderError, classify, retry_after_s
-from chat.prompt import Prompt
-from chat.providers import Delta, Finish, close_clients, stream_answer
-from chat.reasoning import ThinkSplitter
-from chat.sse import EventSplitter, TooLongError
+from chat.charging.answer_charge import AnswerBill
+from chat.charging.attempts import Attempt
+from chat.generation import appender
+from chat.generation.appender import PartAppender
+from chat.llm.client import Delta, Finish, close_clients, stream_answer
+from chat.llm.continuation import PrefillSeam
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ProviderError, classify, retry_after_s
+from chat.llm.http.response_parser import AnswerParser
+from chat.llm.prompt import Prompt
+from chat.llm.stream import body as answer_stream
+from chat.llm.stream import mark_places, sse
+from chat.llm.stream.body import MAX_DELTA_CHARS, stored_bytes
+from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
+from chat.llm.stream.harmony import HarmonySplitter
+from chat.llm.stream.sse import EventSplitter, TooLongError
+from chat.llm.stream.think_tags import ThinkSplitter
 from chat.transcript import Message, Pieces
 from streams.log import Fence
 

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chat.http_answer import MAX_BARREN_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, AnswerParser
+from chat.llm.http.response_parser import (
+    MAX_BARREN_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    AnswerParser,
+)
 from tests.chat.http_answers import CASES, CHUNKED, HEAD, MILDER, REFUSED, SIZED, STRICTER, TAKEN
 from tests.examples import examples
 

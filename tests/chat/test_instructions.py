@@ -7,9 +7,9 @@ from asgiref.sync import sync_to_async
 
 from accounts.models import User
 from accounts.preferences import store as preferences
-from chat.catalogue import reset_catalogue
+from chat.llm.catalogue import reset_catalogue
+from chat.llm.prompt import system_turns
 from chat.models import Chat
-from chat.prompt import system_turns
 from tests.chat.test_consumers import Socket
 from tests.fake_model import text_of
 

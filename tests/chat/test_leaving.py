@@ -36,8 +36,8 @@ from accounts.personal_data import (
 )
 from billing.grants import on_signed_in
 from billing.models import Purse
-from chat import erasing as chat_erasing
 from chat.models import Chat, ErasedChat, Reply
+from chat.personal_data import erase as chat_erasing
 from streams.log import get_log
 from tests.accounts.mailbox import code_in, html_of, text_of
 from tests.accounts.people import PASSWORD

@@ -13,14 +13,14 @@ import psutil
 import pytest
 from django.core.management import CommandError, call_command
 
-from chat import idle_connections
-from chat.catalogue import Catalogue
-from chat.endpoints import Endpoint
-from chat.local_model import is_installed
-from chat.model_checks import check_usable_model
-from chat.model_errors import ContextTooLong
-from chat.prompt import build_prompt
-from chat.providers import Finish, close_clients, stream_answer
+from chat.llm.catalogue import Catalogue
+from chat.llm.checks import check_usable_model
+from chat.llm.client import Finish, close_clients, stream_answer
+from chat.llm.embedded import is_installed
+from chat.llm.endpoints import Endpoint
+from chat.llm.errors import ContextTooLong
+from chat.llm.http import idle_connections
+from chat.llm.prompt import build_prompt
 from tests.fake_model import running_fake_model
 from tests.stack import clean_environment
 

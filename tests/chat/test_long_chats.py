@@ -9,11 +9,13 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.models import User
-from chat import bills, guest_chats, search_index
 from chat import events as ev
-from chat.ends import _has_end
-from chat.exporting import export
+from chat.charging import reconcile
+from chat.generation.ends import _has_end
 from chat.models import Chat, Reply
+from chat.personal_data import merge_guest
+from chat.personal_data.export import export
+from chat.search import indexer
 from chat.transcript import fold_entries
 from streams import log as log_module
 from streams import reader
@@ -107,7 +109,7 @@ async def test_audit_and_sweep_go_in_slices(worker, alice, heartbeat):
     await until_ended(reply)
     await choose(alice, first, 900)
     heartbeat.decoded.clear()
-    assert await bills._check_chat(uuid.UUID(alice.chat)) == (1, [])
+    assert await reconcile._check_chat(uuid.UUID(alice.chat)) == (1, [])
     assert heartbeat.total >= 900
     assert max(heartbeat.decoded.values()) <= log_module.SLICE_ENTRIES
     row = await Reply.objects.select_related("chat__owner").aget(id=reply)
@@ -127,14 +129,14 @@ async def test_an_archive_is_written_in_pieces(no_worker, alice):
 async def test_search_reads_a_page_at_a_time(no_worker, alice, monkeypatch):
     await alice.send("One")
     await write_long(alice, 120)
-    sizes, texts = [], search_index._texts
+    sizes, texts = [], indexer._texts
 
     def noting(entries):
         sizes.append(sum(len(entry.data) for entry in entries))
         return texts(entries)
 
-    monkeypatch.setattr(search_index, "_texts", noting)
-    await search_index._catch_up(await Chat.objects.select_related("owner").aget(id=alice.chat))
+    monkeypatch.setattr(indexer, "_texts", noting)
+    await indexer._catch_up(await Chat.objects.select_related("owner").aget(id=alice.chat))
     assert sum(sizes) > 120 * LONG_BYTES
     assert max(sizes) <= reader.PAGE_BYTES
     chat = await Chat.objects.aget(id=alice.chat)
@@ -154,9 +156,9 @@ async def test_a_guests_chat_is_handed_over_in_pieces(no_worker, alice, monkeypa
         return await append(self, stream, events, fence)
 
     monkeypatch.setattr(Log, "append", noting)
-    await guest_chats.hand_over(guest, account, last=True)
+    await merge_guest.hand_over(guest, account, last=True)
     assert sum(sizes) > 60 * LONG_BYTES
-    assert max(sizes) <= guest_chats.BATCH_BYTES
+    assert max(sizes) <= merge_guest.BATCH_BYTES
     log = get_log()
     moved = fold_entries(await log.read(account.stream, alice.chat)).to_dict()["messages"]
     assert {m: (said["role"], said["text"]) for m, said in moved.items()} == {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat import idle_connections
-from chat.model_connection import Connection, Exchange, NotOwnerError, request_bytes
+from chat.llm.http import idle_connections
+from chat.llm.http.connection import Connection, Exchange, NotOwnerError, request_bytes
 from tests.chat.marking_server import (
     MODES,
     READERS,

@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import ProviderKey, User
 from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Verdict
-from chat import own_model_lists
-from chat.endpoints import Endpoint
-from chat.own_model_lists import ModelLists
-from chat.views import MAX_INLINED_MODELS
+from chat.llm import user_model_lists as own_model_lists
+from chat.llm.endpoints import Endpoint
+from chat.llm.user_model_lists import ModelLists
+from chat.web.views import MAX_INLINED_MODELS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 KEYS, MODELS = 5, 100

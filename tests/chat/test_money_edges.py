@@ -12,12 +12,12 @@ from django.db import OperationalError, connection, connections, transaction
 from accounts.models import User
 from billing import audit, holds
 from billing.models import Hold, LedgerEntry, Price, Usage
-from chat import bills, paying
 from chat import events as ev
-from chat.endpoints import Model
+from chat.charging import pricing, reconcile
+from chat.generation.worker import Worker
+from chat.llm.endpoints import Model
 from chat.models import Chat
 from chat.work_orders import load_order
-from chat.worker import Worker
 from streams.log import get_log
 from tests.chat.conftest import Person
 from tests.chat.test_paying import MODEL, charges_of, ended, send, spoil, table_cost, usage_of
@@ -79,9 +79,9 @@ async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
 
 def test_who_pays_can_be_told_by_the_name_of_a_model(settings):
     names = ("local/a", "ollama/b:7b", "openrouter/c", "openai/d")
-    assert [paying.free_by_name(name) for name in names] == ["local", "local", "", ""]
+    assert [pricing.free_by_name(name) for name in names] == ["local", "local", "", ""]
     settings.BILLING = False
-    assert [paying.free_by_name(name) for name in names] == ["local", "local", "house", "house"]
+    assert [pricing.free_by_name(name) for name in names] == ["local", "local", "house", "house"]
 
 
 # Workers
@@ -113,7 +113,7 @@ async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, a
 
     def raise_it():
         price = Price.objects.get(model=MODEL)
-        return paying.reserve(load_order(reply), 1, Model(MODEL, "A", None, 8_192), price, 10)
+        return pricing.reserve(load_order(reply), 1, Model(MODEL, "A", None, 8_192), price, 10)
 
     monkeypatch.setattr(holds, "reserve", reserve)
     budget = await sync_to_async(raise_it)()
@@ -157,7 +157,7 @@ async def test_a_sweep_that_reads_a_log_which_has_gone_elsewhere_settles_nothing
 ):
     """The guest has joined an account, and the log was erased before it was read."""
     with monkeypatch.context() as patch:
-        patch.setattr("chat.settling.charge", lambda *_arguments, **_options: None)
+        patch.setattr("chat.charging.settle.charge", lambda *_arguments, **_options: None)
         reply = await answered(alice, "[[tokens=5]] a")
     account = await sync_to_async(User.objects.create_user)("account@example.org")
     entries = await alice.entries()
@@ -168,12 +168,12 @@ async def test_a_sweep_that_reads_a_log_which_has_gone_elsewhere_settles_nothing
             if stream != alice.stream:
                 yield entries
 
-    monkeypatch.setattr(bills, "get_log", Log)
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
-    await bills.sweep_holds()
+    monkeypatch.setattr(reconcile, "get_log", Log)
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
+    await reconcile.sweep_holds()
     assert await charges_of(reply) == []
     assert (await Hold.objects.aget()).state == "open"
-    await bills.sweep_holds()
+    await reconcile.sweep_holds()
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
     assert (await Hold.objects.aget()).state == "closed"
@@ -205,9 +205,9 @@ async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
         decoded.append(data)
         return ev.parse(data)
 
-    monkeypatch.setattr(bills, "ev", types.SimpleNamespace(**{**vars(ev), "parse": parse}))
+    monkeypatch.setattr(reconcile, "ev", types.SimpleNamespace(**{**vars(ev), "parse": parse}))
     findings = audit.Findings()
-    await bills.check(findings)
+    await reconcile.check(findings)
     assert (findings.checked["answers"], findings.differences) == (4, [])
     assert 0 < len(decoded) == len(set(decoded)) <= len(await alice.kept())
 

@@ -9,15 +9,16 @@ from asgiref.sync import sync_to_async
 
 from billing import audit
 from chat import events as ev
-from chat import learned, settling
-from chat.answer_bill import AnswerBill
-from chat.attempts import Attempt, bill_of, used_by_provider
-from chat.catalogue import reset_catalogue
-from chat.endpoints import Endpoint, Model
+from chat.charging import settle as settling
+from chat.charging.answer_charge import AnswerBill
+from chat.charging.attempts import Attempt, bill_of, used_by_provider
 from chat.folding import fold_answer
+from chat.llm import learned
+from chat.llm.catalogue import reset_catalogue
+from chat.llm.client import close_clients
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.tokens import Usage
 from chat.models import Reply
-from chat.providers import close_clients
-from chat.tokens import Usage
 from chat.transcript import Message, fold_entries
 from chat.work_orders import load_order
 from streams.log import get_log
@@ -36,7 +37,7 @@ COST = '{"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 9, "
 @pytest.fixture
 async def moss(worker, settings, monkeypatch):
     """A provider whose models are told as they come; free for whoever asks, or on credit."""
-    monkeypatch.setattr("chat.generation.FIRST_RETRY_DELAY_S", 0.01)
+    monkeypatch.setattr("chat.generation.generation.FIRST_RETRY_DELAY_S", 0.01)
     async with running_raw_provider() as provider:
         settings.OPENAI_BASE_URL = provider.base_url
         settings.OPENROUTER_API_KEY = "sk-or"

@@ -18,11 +18,12 @@ from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
 from billing.prices.versions import Used
-from chat import bills, paying, titles
-from chat.catalogue import Model, reset_catalogue
-from chat.chunks import ChunkReader
+from chat.charging import pricing, reconcile
+from chat.generation import titles
+from chat.llm.catalogue import Model, reset_catalogue
+from chat.llm.stream.chunks import ChunkReader
+from chat.llm.tokens import MAX_TOKENS_SAID, micro_usd, read_usage
 from chat.models import Chat, Reply
-from chat.tokens import MAX_TOKENS_SAID, micro_usd, read_usage
 from chat.work_orders import load_order
 from streams.errors import FencedError
 from tests.chat.test_paying import (
@@ -156,7 +157,7 @@ async def test_a_worker_whose_chat_has_gone_elsewhere_touches_no_hold(ordered, h
         before = list(Hold.objects.values_list("purse_id", "amount_micro_usd", "state"))
         model = Model(MODEL, "A", None, 8_192)
         with pytest.raises(FencedError):
-            paying.reserve(order, 1, model, price, 10)
+            pricing.reserve(order, 1, model, price, 10)
         assert list(Hold.objects.values_list("purse_id", "amount_micro_usd", "state")) == before
 
     await sync_to_async(race)()
@@ -175,12 +176,12 @@ async def test_one_hold_that_cannot_be_settled_keeps_no_other_open(
             raise RuntimeError
         release(key)
 
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     with monkeypatch.context() as patch:
         patch.setattr(holds, "release", broken)
-        assert await bills.sweep_holds() == 1
+        assert await reconcile.sweep_holds() == 1
     assert [hold.key async for hold in Hold.objects.filter(state="open")] == [first.key]
-    assert await bills.sweep_holds() == 1
+    assert await reconcile.sweep_holds() == 1
 
 
 async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
@@ -188,7 +189,7 @@ async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
 ):
     _, reply = await send(alice, "[[tokens=5]] a")
     await ended(reply)
-    real, looks = bills._ended, []
+    real, looks = reconcile._ended, []
 
     def as_it_was(chat_id):
         """The first look is at a log that lacks what the books have."""
@@ -199,7 +200,7 @@ async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
         looks.append(chat_id)
         return stream, replies
 
-    monkeypatch.setattr(bills, "_ended", as_it_was)
+    monkeypatch.setattr(reconcile, "_ended", as_it_was)
     assert (await audit.run()).differences == []
     assert len(looks) == 2
 
@@ -217,7 +218,7 @@ async def no_hold_is_left(but_after_s=20):
     async with asyncio.timeout(but_after_s):
         while await Hold.objects.filter(state="open").aexists():
             await asyncio.sleep(0.05)
-            await bills.sweep_holds()
+            await reconcile.sweep_holds()
     assert (await audit.run()).differences == []
 
 
@@ -241,7 +242,7 @@ async def test_whoever_ends_it_what_was_delivered_is_charged_once(worker, alice,
 
 
 async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, alice, monkeypatch):
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     monkeypatch.setattr(erasing, "LATE_S", 1)
     await running(alice)
     person = await User.objects.aget(id=alice.user["id"])

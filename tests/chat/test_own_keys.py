@@ -13,14 +13,15 @@ from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.encryption import DecryptionRefusedError, decryption_allowed
 from accounts.provider_keys.probe import Verdict
 from accounts.provider_keys.providers import PROVIDERS
-from chat import own_models, providers
-from chat.catalogue import UnknownModelError, get_catalogue
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import SENTENCES, ProviderError
+from chat.llm import client as providers
+from chat.llm import user_models
+from chat.llm.catalogue import UnknownModelError, get_catalogue
+from chat.llm.client import stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import SENTENCES, ProviderError
+from chat.llm.prompt import Prompt
+from chat.llm.user_models import find_for, find_for_call, models_for
 from chat.models import Chat
-from chat.own_models import find_for, find_for_call, models_for
-from chat.prompt import Prompt
-from chat.providers import stream_answer
 from tests.chat.conftest import MODEL, Person, close_loop
 from tests.fake_model import running_fake_model, text_of
 
@@ -98,7 +99,7 @@ async def test_a_site_without_models_starts_with_ones_own(alice, own, no_worker,
     settings.OLLAMA_HOST = "off"
     row = await save(alice, own)
     assert await models_for(alice.account) == (
-        await sync_to_async(own_models._listed)(alice.account),
+        await sync_to_async(user_models._listed)(alice.account),
         id_of(row),
     )
     assert await models_for(None) == ([], None)
@@ -221,7 +222,7 @@ async def test_a_removed_key_is_never_used_again(alice, own, worker):
 
 
 async def test_an_answer_whose_key_is_removed_meanwhile_ends_with_a_sentence(alice, own, no_worker):
-    from chat.worker import Worker
+    from chat.generation.worker import Worker
 
     row = await save(alice, own, KEY)
     _, reply = await alice.send("[[tokens=3]] One", model=id_of(row))

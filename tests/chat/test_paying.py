@@ -17,11 +17,11 @@ from billing import audit, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
-from chat import bills
-from chat.attempts import delivered
-from chat.catalogue import reset_catalogue
+from chat.charging import reconcile
+from chat.charging.attempts import delivered
+from chat.generation.worker import Worker
+from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
-from chat.worker import Worker
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -438,10 +438,10 @@ async def test_a_hold_whose_answer_is_gone_is_swept_up(no_worker, alice, monkeyp
     _, reply = await send(alice, "[[tokens=5]] a")
     assert (await balance(alice)).held_micro_usd > 0
     await Reply.objects.filter(id=reply).adelete()
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
-    assert await bills.sweep_holds() == 1
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
+    assert await reconcile.sweep_holds() == 1
     assert await balance(alice) == ledger.Balance(GUEST, 0, GUEST)
-    assert await bills.sweep_holds() == 0
+    assert await reconcile.sweep_holds() == 0
 
 
 async def test_a_hold_of_before_the_clock_was_set_back_is_swept_up(no_worker, alice):
@@ -449,7 +449,7 @@ async def test_a_hold_of_before_the_clock_was_set_back_is_swept_up(no_worker, al
     await Reply.objects.filter(id=reply).adelete()
     ahead = timezone.now() + timedelta(hours=1)
     await Hold.objects.filter(reply_id=reply).aupdate(updated_at=ahead)
-    assert await bills.sweep_holds() == 1
+    assert await reconcile.sweep_holds() == 1
     assert (await balance(alice)).held_micro_usd == 0
 
 
@@ -462,14 +462,14 @@ async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(
         return None
 
     with monkeypatch.context() as patch:
-        patch.setattr("chat.settling.charge", without_charge)
+        patch.setattr("chat.charging.settle.charge", without_charge)
         _, reply = await send(alice, "[[tokens=5]] a")
         await ended(reply)
         assert (await balance(alice)).held_micro_usd > 0
-        monkeypatch.setattr(bills, "OVERDUE_AFTER_S", -1)
+        monkeypatch.setattr(reconcile, "OVERDUE_AFTER_S", -1)
         assert (await audit.run()).differences
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
-    assert await bills.sweep_holds() == 1
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
+    assert await reconcile.sweep_holds() == 1
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
     assert (await balance(alice)).held_micro_usd == 0
@@ -498,8 +498,8 @@ async def test_the_hold_of_a_title_that_was_lost_is_given_back(worker, alice, mo
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
     assert (await balance(alice)).held_micro_usd > 0
-    assert await bills.sweep_holds() == 0
-    monkeypatch.setattr(bills, "STUCK_AFTER_S", -1)
-    monkeypatch.setattr(bills, "TITLE_GONE_AFTER_S", -1)
-    assert await bills.sweep_holds() == 1
+    assert await reconcile.sweep_holds() == 0
+    monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
+    monkeypatch.setattr(reconcile, "TITLE_GONE_AFTER_S", -1)
+    assert await reconcile.sweep_holds() == 1
     assert await balance(alice) == before

@@ -11,13 +11,14 @@ from billing import audit
 from billing.models import Hold, Price
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
-from chat import generation, paying
-from chat.answer_bill import AnswerBill
-from chat.catalogue import get_catalogue, reset_catalogue
-from chat.endpoints import Endpoint, Model
-from chat.generation import Generation
-from chat.paying import price_of, within_price
-from chat.price_lists import note_prices
+from chat.charging import pricing as paying
+from chat.charging.answer_charge import AnswerBill
+from chat.charging.price_refresh import note_prices
+from chat.charging.pricing import price_of, within_price
+from chat.generation import generation
+from chat.generation.generation import Generation
+from chat.llm.catalogue import get_catalogue, reset_catalogue
+from chat.llm.endpoints import Endpoint, Model
 from tests.chat.test_paying import (
     IN,
     MODEL,

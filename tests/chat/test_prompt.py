@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat import prompt, tokens
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import ContextTooLong, ProviderError, classify
-from chat.prompt import answer_reserve, build_prompt, smaller_window
-from chat.providers import Finish, close_clients, stream_answer
-from chat.tokens import estimate_tokens
+from chat.llm import prompt, tokens
+from chat.llm.client import Finish, close_clients, stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ContextTooLong, ProviderError, classify
+from chat.llm.prompt import answer_reserve, build_prompt, smaller_window
+from chat.llm.tokens import estimate_tokens
 from tests.fake_model import running_fake_model
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat.catalogue import reset_catalogue
+from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
 from tests.fake_model import text_of
 

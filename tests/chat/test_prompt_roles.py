@@ -6,15 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat import learned
-from chat.catalogue import reset_catalogue
-from chat.continuation import CONTINUE
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import ContextTooLong, ProviderError
-from chat.prompt import Prompt, build_prompt
-from chat.prompt_roles import NO_ANSWER, without_system
-from chat.providers import Delta, close_clients, stream_answer
-from chat.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.llm import learned
+from chat.llm.catalogue import reset_catalogue
+from chat.llm.client import Delta, close_clients, stream_answer
+from chat.llm.continuation import CONTINUE
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ContextTooLong, ProviderError
+from chat.llm.prompt import Prompt, build_prompt
+from chat.llm.prompt_roles import NO_ANSWER, without_system
+from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
 from tests.spoken_model import spoken_model
 
 ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."

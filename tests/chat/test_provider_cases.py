@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
-from chat.answer_stream import AnswerStream
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import ProviderError
-from chat.prompt import Prompt
-from chat.providers import Delta, Finish, close_clients, stream_answer
-from chat.sse import EventSplitter
+from chat.llm.client import Delta, Finish, close_clients, stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ProviderError
+from chat.llm.prompt import Prompt
+from chat.llm.stream.body import AnswerStream
+from chat.llm.stream.sse import EventSplitter
 from tests.examples import examples
 from tests.raw_provider import body_of, cases, running_raw_provider
 
@@ -192,7 +192,7 @@ def test_a_document_without_end_is_not_parsed_again_for_every_line(monkeypatch, 
             parsed.append(len(data))
             return orjson.loads(data)
 
-    monkeypatch.setattr("chat.sse.orjson", Counting)
+    monkeypatch.setattr("chat.llm.stream.sse.orjson", Counting)
     splitter = EventSplitter()
     for piece in pieces:
         splitter.feed(piece)

@@ -13,10 +13,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import SENTENCES, ContextTooLong, ProviderError
-from chat.prompt import Prompt
-from chat.providers import Delta, Finish, close_clients, stream_answer
+from chat.llm.client import Delta, Finish, close_clients, stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import SENTENCES, ContextTooLong, ProviderError
+from chat.llm.prompt import Prompt
 from tests.fake_model import reasoning_of, running_fake_model, text_of
 
 
@@ -351,7 +351,7 @@ async def test_only_one_file_imports_the_library():
         for path in (root / folder).rglob("*.py")
         if re.search(r"^\s*(import|from) openai", path.read_text(), re.MULTILINE)
     }
-    assert found == {"providers.py"}
+    assert found == {"client.py"}
 
 
 @pytest.mark.parametrize("key", ["sk-abc\u2026def", "sk-abc\r\nX-Evil: 1", "sk abc", "", "sk-\x00"])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.reasoning import MAX_LOOKS, ThinkSplitter
-from chat.think_marks import KNOWN, Marks
+from chat.llm.stream.think_marks import KNOWN, Marks
+from chat.llm.stream.think_tags import MAX_LOOKS, ThinkSplitter
 
 
 def recasting(pieces, **options):

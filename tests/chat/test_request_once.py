@@ -8,8 +8,9 @@ import time
 import httpx2
 import pytest
 
-from chat import idle_connections, model_connection
-from chat.model_http import StreamTransport
+from chat.llm.http import connection as model_connection
+from chat.llm.http import idle_connections
+from chat.llm.http.transport import StreamTransport
 from tests.chat.marking_server import ask, lines, serving, settle, talking
 
 

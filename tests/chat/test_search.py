@@ -16,12 +16,13 @@ from django.utils import timezone
 from redis.asyncio import Redis
 
 from accounts.models import User
-from chat import guest_chats, search_index, search_recut
 from chat.errors import SearchTooSlow
+from chat.generation.worker import Worker
 from chat.models import Chat, MessageText
-from chat.search import _time_limit, search
-from chat.search_words import VERSION, searchable
-from chat.worker import Worker
+from chat.personal_data import merge_guest
+from chat.search import indexer, recut
+from chat.search.search import _time_limit, search
+from chat.search.words import VERSION, searchable
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -46,7 +47,7 @@ async def until_found(person, query, message):
 
 async def nothing_due():
     async with asyncio.timeout(30):
-        while await sync_to_async(search_index.due_count)():
+        while await sync_to_async(indexer.due_count)():
             await asyncio.sleep(0.05)
 
 
@@ -122,7 +123,7 @@ async def test_a_rebuild_gives_the_same_and_drops_what_the_log_does_not_hold(wor
         said_at=timezone.now(),
     )
     await MessageText.objects.filter(message_id=reply).aupdate(text="spoiled", words="spoiled")
-    await sync_to_async(search_index.start_over)()
+    await sync_to_async(indexer.start_over)()
     await nothing_due()
     again = [row async for row in MessageText.objects.order_by("message_id").values()]
     assert again == rows
@@ -133,7 +134,7 @@ async def test_the_command_reads_everything_and_may_be_cut_short(no_worker, alic
     chats = [str(uuid.uuid4()) for _ in range(4)]
     for number, chat in enumerate(chats):
         await alice.send(f"animal number{number}", chat=chat)
-    real, calls = search_index._catch_up, []
+    real, calls = indexer._catch_up, []
 
     async def dies_after_two(chat):
         calls.append(chat)
@@ -141,20 +142,20 @@ async def test_the_command_reads_everything_and_may_be_cut_short(no_worker, alic
             raise KeyboardInterrupt
         await real(chat)
 
-    monkeypatch.setattr(search_index, "_catch_up", dies_after_two)
+    monkeypatch.setattr(indexer, "_catch_up", dies_after_two)
     with pytest.raises(KeyboardInterrupt):
         await asyncio.to_thread(call_command, "rebuild_search")
-    monkeypatch.setattr(search_index, "_catch_up", real)
+    monkeypatch.setattr(indexer, "_catch_up", real)
     assert await MessageText.objects.acount() == 2
     await asyncio.to_thread(call_command, "rebuild_search", "--resume")
     assert len(await look(alice, "animal")) == 4
-    assert await sync_to_async(search_index.due_count)() == 0
+    assert await sync_to_async(indexer.due_count)() == 0
 
 
 async def test_two_at_once_and_a_send_in_between_lose_nothing(no_worker, alice):
     await alice.send("elephant")
-    await asyncio.sleep(search_index.DUE_FOR.total_seconds())
-    real = search_index._store
+    await asyncio.sleep(indexer.DUE_FOR.total_seconds())
+    real = indexer._store
     done = []
 
     def a_send_comes(*args):
@@ -163,29 +164,29 @@ async def test_two_at_once_and_a_send_in_between_lose_nothing(no_worker, alice):
             Chat.objects.filter(id=alice.chat).update(search_due_at=timezone.now())
         return real(*args)
 
-    search_index._store = a_send_comes
+    indexer._store = a_send_comes
     try:
-        await asyncio.gather(search_index.catch_up(), search_index.catch_up())
+        await asyncio.gather(indexer.catch_up(), indexer.catch_up())
     finally:
-        search_index._store = real
+        indexer._store = real
     assert len(await found(alice, "elephant")) == 1
-    assert await sync_to_async(search_index.due_count)() == 1
+    assert await sync_to_async(indexer.due_count)() == 1
 
 
 async def test_a_guests_words_follow_them_into_their_account(no_worker, alice):
     message, _ = await alice.send("salamander")
-    await asyncio.sleep(search_index.DUE_FOR.total_seconds())
-    await search_index.catch_up()
+    await asyncio.sleep(indexer.DUE_FOR.total_seconds())
+    await indexer.catch_up()
     guest = await User.objects.aget(id=alice.user["id"])
     account = await sync_to_async(User.objects.create_user)("a@example.org", "x")
-    await guest_chats.hand_over(guest, account, last=False)
+    await merge_guest.hand_over(guest, account, last=False)
     for _ in range(2):
         assert await sync_to_async(search)(guest, "salamander") == []
         [result] = await sync_to_async(search)(account, "salamander")
         assert [one["id"] for one in result["messages"]] == [message]
-        await asyncio.sleep(search_index.DUE_FOR.total_seconds())
-        await search_index.catch_up()
-    assert await sync_to_async(search_index.due_count)() == 0
+        await asyncio.sleep(indexer.DUE_FOR.total_seconds())
+        await indexer.catch_up()
+    assert await sync_to_async(indexer.due_count)() == 0
     await sync_to_async(account.delete)()
     assert await MessageText.objects.acount() == 0
 
@@ -316,7 +317,7 @@ def test_a_message_too_long_to_be_searched_whole_is_searched_as_far_as_it_goes(o
 
 def test_snippets_without_time_left_are_the_beginning(owner, monkeypatch):
     make_texts(owner, "first words, then a whale")
-    monkeypatch.setattr("chat.search.SNIPPETS_WITHIN_S", -1)
+    monkeypatch.setattr("chat.search.search.SNIPPETS_WITHIN_S", -1)
     [result] = search(owner, "whale")
     assert result["messages"][0]["snippet"] == [["first words, then a whale", False]]
 
@@ -381,35 +382,35 @@ def as_before(rows):
 
 
 def test_texts_are_cut_anew_in_bounded_steps(owner, monkeypatch):
-    monkeypatch.setattr(search_recut, "ROWS_AT_A_TIME", 3)
+    monkeypatch.setattr(recut, "ROWS_AT_A_TIME", 3)
     rows = make_texts(owner, *(f"학교에서 {number}" for number in range(7)))
     as_before(rows)
     assert texts_found(owner, "교에서") == []
     steps = []
-    while done := async_to_sync(search_recut.step)():
+    while done := async_to_sync(recut.step)():
         steps.append(done)
     assert steps == [3, 3, 1]
     assert len(texts_found(owner, "교에서")) == 3  # of one chat
     assert set(MessageText.objects.values_list("words_version", flat=True)) == {VERSION}
-    monkeypatch.setattr(search_recut, "ROWS_AT_A_TIME", 100)
-    monkeypatch.setattr(search_recut, "CHARS_AT_A_TIME", 10)
+    monkeypatch.setattr(recut, "ROWS_AT_A_TIME", 100)
+    monkeypatch.setattr(recut, "CHARS_AT_A_TIME", 10)
     MessageText.objects.update(words_version=VERSION - 1)
-    assert async_to_sync(search_recut.step)() == 2
+    assert async_to_sync(recut.step)() == 2
 
 
 def test_a_text_that_becomes_another_one_meanwhile_keeps_its_words(owner):
     [row] = make_texts(owner, "old text")
     as_before([row])
     MessageText.objects.filter(id=row.id).update(text="new text", words="new text")
-    search_recut._store(row.id, "old text", "old text")
+    recut._store(row.id, "old text", "old text")
     row.refresh_from_db()
     assert (row.words, row.words_version) == ("new text", None)
 
 
 async def test_a_worker_catches_up_with_what_an_older_release_left(no_worker, alice, monkeypatch):
-    monkeypatch.setattr(search_recut, "_look_at", 0.0)
+    monkeypatch.setattr(recut, "_look_at", 0.0)
     await alice.send("학교에서")
-    await search_index.catch_up()
+    await indexer.catch_up()
     await sync_to_async(lambda: as_before(list(MessageText.objects.all())))()
     assert [result["messages"] for result in await look(alice, "학교에")] == [[]]  # its title
     running = Worker()
@@ -425,12 +426,12 @@ async def test_who_has_nothing_to_cut_anew_opens_no_connection_for_it(
     no_worker, settings, monkeypatch
 ):
     """Every worker is here once a second."""
-    monkeypatch.setattr(search_recut, "_look_at", 0.0)
-    await search_recut.step_when_due()
+    monkeypatch.setattr(recut, "_look_at", 0.0)
+    await recut.step_when_due()
     async with Redis.from_url(settings.REDIS_URL) as client:
         before = (await client.info("stats"))["total_connections_received"]
         for _ in range(5):
-            await search_recut.step_when_due()
+            await recut.step_when_due()
         assert (await client.info("stats"))["total_connections_received"] == before
 
 

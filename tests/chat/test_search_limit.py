@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection
 
-from chat import search
 from chat.errors import SearchTooSlow
+from chat.search import search
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.search_query import _fts5, _tsquery
-from chat.search_words import (
+from chat.search.query import _fts5, _tsquery
+from chat.search.snippets import (
+    GLANCED_AT_CHARS,
+    LOOKED_AT_CHARS,
+    SNIPPET_CHARS,
+    highlighted,
+    snippet,
+)
+from chat.search.words import (
     MAX_TERMS,
     Term,
     read_query,
@@ -17,13 +24,6 @@ from chat.search_words import (
     searchable,
     word_spans,
     words_of,
-)
-from chat.snippets import (
-    GLANCED_AT_CHARS,
-    LOOKED_AT_CHARS,
-    SNIPPET_CHARS,
-    highlighted,
-    snippet,
 )
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "search" / "words.json"
@@ -140,7 +140,7 @@ def test_no_more_of_a_long_message_is_cut_into_words_than_is_needed(monkeypatch)
         looked_at.append(len(text))
         return word_spans(text)
 
-    monkeypatch.setattr("chat.snippets.word_spans", counting)
+    monkeypatch.setattr("chat.search.snippets.word_spans", counting)
     long = "\u6f6e" * 200_000
     assert hits(snippet("whale " + long, read_query("whale"))) == ["whale"]
     assert sum(looked_at) <= GLANCED_AT_CHARS

@@ -12,13 +12,15 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat import events as ev
-from chat import outbox, sends, stops, work_orders
-from chat.attempts import Attempt
-from chat.catalogue import get_catalogue
-from chat.generation import Generation, Outcome
+from chat import work_orders
+from chat.charging.attempts import Attempt
+from chat.charging.settle import settle
+from chat.generation.generation import Generation, Outcome
+from chat.generation.worker import Worker
+from chat.llm.catalogue import get_catalogue
 from chat.models import Chat, Reply
-from chat.settling import settle
-from chat.worker import Worker
+from chat.sending import outbox, sends, stops
+from chat.sending.send import Send
 from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.conftest import MODEL
@@ -34,7 +36,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 def impatient(monkeypatch, settings):
     """What was abandoned is found at once."""
     monkeypatch.setattr(work_orders, "ABANDONED_AFTER_S", 0)
-    monkeypatch.setattr("chat.worker.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     settings.WORK_LEASE_MS, settings.WORK_RENEW_MS, settings.WORK_POLL_MS = 300, 80, 40
 
 
@@ -77,7 +79,7 @@ def send_of(person, text, **fields):
     ids = {
         name: uuid.UUID(given[name]) if given[name] else None for name in ("id", "chat", "parent")
     }
-    return sends.Send(text=text, model=MODEL, edit=given["edit"], **ids)
+    return Send(text=text, model=MODEL, edit=given["edit"], **ids)
 
 
 async def place(person, send):
@@ -749,7 +751,7 @@ async def test_a_worker_outlives_its_connection_to_the_database(owner):
 
 async def test_an_answer_that_kills_whoever_takes_it_is_given_up(owner, holdfast, monkeypatch):
     """Each worker dies before it can even announce its attempt: the lease just lapses."""
-    monkeypatch.setattr("chat.generation.MAX_DELIVERIES", 2)
+    monkeypatch.setattr("chat.generation.generation.MAX_DELIVERIES", 2)
     question = "[[tokens=5]] a"
     _, reply = await owner.send(question, parent=owner.first)
     queue = get_queue(outbox.ANSWERS_QUEUE)

@@ -10,7 +10,16 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from accounts.sockets import group_of
-from chat import consumers, open_sockets, person_socket, socket_tasks
+from chat.websocket import (
+    consumer as consumers,
+)
+from chat.websocket import open_sockets
+from chat.websocket import (
+    session_socket as person_socket,
+)
+from chat.websocket import (
+    tasks as socket_tasks,
+)
 from config.socket_end import EndTogether
 from tests.chat.test_consumers import Socket, append, renamed
 

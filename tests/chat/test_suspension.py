@@ -80,7 +80,7 @@ async def test_a_session_from_before_stays_ended_after_they_are_restored(no_work
 async def test_a_word_that_was_lost_is_made_up_for_with_the_heartbeat(
     no_worker, alice, operator, monkeypatch
 ):
-    monkeypatch.setattr("chat.consumers.HEARTBEAT_MS", 200)
+    monkeypatch.setattr("chat.websocket.consumer.HEARTBEAT_MS", 200)
     monkeypatch.setattr("accounts.sockets.group_of", lambda _: "nobody-listens")
     await alice.send("Hello")
     async with Socket(alice) as socket:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.catalogue import reset_catalogue
+from chat.generation.title_text import TITLE_MAX_CHARS, title_in
+from chat.llm.catalogue import reset_catalogue
 from chat.models import Chat
-from chat.title_text import TITLE_MAX_CHARS, title_in
 from tests.spoken_model import spoken_model
 
 BREAD = "Baking sourdough bread"

@@ -8,8 +8,8 @@ from asgiref.sync import sync_to_async
 
 from accounts import sessions, sockets
 from accounts.models import User
-from chat import stops
 from chat.models import Chat, Draft, Reply
+from chat.sending import stops
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

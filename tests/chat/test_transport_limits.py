@@ -6,8 +6,8 @@ import gzip
 import httpx2
 import pytest
 
-from chat import model_connection
-from chat.model_http import StreamTransport
+from chat.llm.http import connection as model_connection
+from chat.llm.http.transport import StreamTransport
 from tests.chat.marking_server import LINES, MODES, ask, lines, serving, talking
 from tests.chat.test_providers import self_signed
 

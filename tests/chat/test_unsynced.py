@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat.unsynced import without_sync
+from chat.sending.relaxed_commit import without_sync
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ASKED = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}

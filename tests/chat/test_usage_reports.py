@@ -5,9 +5,9 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from chat.attempts import bill_of, used_by_bill, used_by_provider
-from chat.chunks import ChunkReader
-from chat.tokens import is_too_little, read_usage
+from chat.charging.attempts import bill_of, used_by_bill, used_by_provider
+from chat.llm.stream.chunks import ChunkReader
+from chat.llm.tokens import is_too_little, read_usage
 
 PLAIN = {"prompt_tokens": 100, "completion_tokens": 40}
 

@@ -11,7 +11,7 @@ from django.test import AsyncClient
 from accounts.models import Session, User
 from chat import events as ev
 from chat.models import Chat, Reply
-from chat.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
+from chat.web.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
 from streams.log import get_log
 from tests.chat.conftest import MODEL, Person
 from tests.fake_model import text_of

@@ -7,11 +7,12 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from chat import answer_stream, learned
-from chat.endpoints import Endpoint, Model
-from chat.model_errors import ProviderError
-from chat.prompt import Prompt
-from chat.providers import Delta, close_clients, means_for, stream_answer
+from chat.llm import learned
+from chat.llm.client import Delta, close_clients, means_for, stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import ProviderError
+from chat.llm.prompt import Prompt
+from chat.llm.stream import body as answer_stream
 from tests.chat.marking_server import chunk, serving
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"

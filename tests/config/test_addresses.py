@@ -155,7 +155,7 @@ def test_a_page_that_is_only_old_is_told_so():
     ],
 )
 async def test_a_socket_of_another_address_names_the_settings(redis_url, headers, caplog):
-    caplog.set_level(logging.WARNING, logger="chat.person_socket")
+    caplog.set_level(logging.WARNING, logger="chat.websocket.session_socket")
     socket = WebsocketCommunicator(application, "/ws", headers=headers)
     assert (await socket.connect())[0]
     said = await socket.receive_json_from()

@@ -15,7 +15,7 @@ from twisted.web.http import HTTPChannel
 
 from accounts.preferences.api import MAX_BODY_BYTES as SETTINGS_BYTES
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
-from chat.api import MAX_BODY_BYTES
+from chat.web.api import MAX_BODY_BYTES
 from config.asgi import application
 from config.bodies import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
 from config.requests import DROPPED_BYTES, Request

@@ -9,19 +9,15 @@ from django.urls import URLPattern, get_resolver
 
 from accounts.errors import AccountsError
 from billing.errors import BillingError
-from chat import (
-    answer_errors,
-    consumers,
-    errors,
-    log_socket,
-    model_errors,
-    paced_socket,
-    person_socket,
-    routing,
-)
-from chat.commands import parse_command
-from chat.error_pages import csrf_failure, not_found, server_error
+from chat import errors
 from chat.events import EVENT_TYPES
+from chat.generation import errors as answer_errors
+from chat.llm import errors as model_errors
+from chat.web.error_pages import csrf_failure, not_found, server_error
+from chat.websocket import consumer as consumers
+from chat.websocket import log_socket, paced_socket, routing
+from chat.websocket import session_socket as person_socket
+from chat.websocket.commands import parse_command
 
 PROTOCOL = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
 SOCKETS = consumers, log_socket, paced_socket, person_socket
@@ -169,7 +165,7 @@ def test_every_command_of_the_socket_is_documented():
 
 
 def test_the_limits_are_those_of_the_document():
-    from chat import views
+    from chat.web import views
 
     assert f"{views.MAX_MESSAGE_CHARS:,}" in PROTOCOL
     assert f"up to {views.EVENTS_PAGE}" in PROTOCOL

@@ -8,7 +8,7 @@ import redis
 from django.core.checks import run_checks
 from django.test import AsyncClient
 
-from chat.outbox import ANSWERS_QUEUE
+from chat.sending.outbox import ANSWERS_QUEUE
 from config import doctor
 from streams.log import close_log
 from streams.queue import close_queues, get_queue

@@ -11,7 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from chat.think_marks import Marks, marks_for
+from chat.llm.stream.think_marks import Marks, marks_for
 from config.env import data_path, embedded_redis_url, env_secret, generated_secret, think_marks
 from tests.stack import clean_environment
 

@@ -9,7 +9,12 @@ import httpx2
 import psutil
 import pytest
 
-from chat.person_socket import CLOSE_BAD_MESSAGE, CLOSE_CHANGED, CLOSE_SIGN_IN, CLOSE_TOO_MANY
+from chat.websocket.session_socket import (
+    CLOSE_BAD_MESSAGE,
+    CLOSE_CHANGED,
+    CLOSE_SIGN_IN,
+    CLOSE_TOO_MANY,
+)
 from config.frame_rate import BURST_FRAMES
 from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
 from tests.accounts.people import PASSWORD

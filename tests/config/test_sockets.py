@@ -5,7 +5,7 @@ from typing import Any
 
 import websockets
 
-from chat.person_socket import CLOSE_BAD_MESSAGE
+from chat.websocket.session_socket import CLOSE_BAD_MESSAGE
 from tests.client import Client
 
 LONG = "[[tokens=3&huge=200000]] A long one"

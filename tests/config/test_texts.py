@@ -26,8 +26,8 @@ from accounts.preferences.store import change
 from accounts.suspension import suspend
 from billing import ledger
 from billing.models import AuditRun
-from chat.error_pages import body_too_large
 from chat.models import Chat
+from chat.web.error_pages import body_too_large
 from config import languages, model_names, texts
 from config.script_texts import UnreadableTextsError, texts_of
 from tests.accounts.people import PASSWORD

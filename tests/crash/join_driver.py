@@ -22,7 +22,7 @@ from asgiref.sync import sync_to_async  # noqa: E402
 
 from accounts.guests import merge as guest_joins  # noqa: E402
 from accounts.models import GuestJoin, User  # noqa: E402
-from chat import guest_chats  # noqa: E402
+from chat.personal_data import merge_guest  # noqa: E402
 from chat.transcript import fold_entries  # noqa: E402
 from streams.log import close_log, get_log  # noqa: E402
 from tests.chat.test_guest_joins import _written_chat, shown  # noqa: E402
@@ -84,7 +84,7 @@ def kill_at(step: int) -> None:
     log = get_log()
     for name in ("append", "raise_fence", "erase"):
         setattr(log, name, asynchronous(getattr(log, name)))
-    guest_chats._switch = sync(guest_chats._switch)
+    merge_guest._switch = sync(merge_guest._switch)
     guest_joins._finish = sync(guest_joins._finish)
 
 

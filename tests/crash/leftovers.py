@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import psutil
 import websockets
 
-from chat.open_sockets import MAX_SOCKETS_PER_USER
+from chat.websocket.open_sockets import MAX_SOCKETS_PER_USER
 from tests.crash.kill_people import Person
 from tests.stack import Stack
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import websockets
 
-from chat.open_sockets import MAX_SOCKETS_PER_USER
+from chat.websocket.open_sockets import MAX_SOCKETS_PER_USER
 from tests.client import Client
 from tests.config.test_sockets import socket_of
 from tests.fake_model import text_of

@@ -6,11 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.local_model import LocalModelError, check
+from chat.llm.embedded import LocalModelError, check
 
 
 class Command(BaseCommand):
-    """Turns into `python -m chat.local_model`: the same process, without Django's memory."""
+    """Turns into `python -m chat.llm.embedded`: the same process, without Django's memory."""
 
     help = "Serve the embedded model on loopback until SIGTERM. `up` does this by itself."
     requires_system_checks: list[str] = []
@@ -24,5 +24,5 @@ class Command(BaseCommand):
         except LocalModelError as e:
             raise CommandError(str(e)) from e
         os.chdir(settings.BASE_DIR)
-        argv = [sys.executable, "-m", "chat.local_model", "--port", str(port)]
+        argv = [sys.executable, "-m", "chat.llm.embedded", "--port", str(port)]
         os.execv(argv[0], argv)  # noqa: S606  ourselves, no shell

@@ -3,7 +3,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandParser
 
-from chat import search_index
+from chat.search import indexer
 from streams.log import close_log
 
 CHATS_AT_A_TIME = 50
@@ -22,15 +22,15 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["resume"]:
-            search_index.start_over()
-        self.stdout.write(f"{search_index.due_count()} chats to read.")
+            indexer.start_over()
+        self.stdout.write(f"{indexer.due_count()} chats to read.")
         chats = async_to_sync(self._read_all)()
         self.stdout.write(self.style.SUCCESS(f"Search is up to date; {chats} chats read."))
 
     async def _read_all(self) -> int:
         chats = 0
         try:
-            while found := await search_index.catch_up(CHATS_AT_A_TIME):
+            while found := await indexer.catch_up(CHATS_AT_A_TIME):
                 chats += found
         finally:
             await close_log()

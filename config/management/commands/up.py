@@ -23,7 +23,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 
 from accounts.provider_keys.checks import key_messages
-from chat.model_checks import check_usable_model
+from chat.llm.checks import check_usable_model
 from config import bootstrap, bounded_output, data_folder, gomp, prepare
 from config.checks import LOOPBACK, check_door
 from config.child import Service

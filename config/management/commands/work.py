@@ -8,7 +8,7 @@ from django.db import Error as DatabaseProblem
 from django.db import connection
 
 from accounts.provider_keys.checks import key_messages
-from chat.worker import work
+from chat.generation.worker import work
 from config import open_files, ready
 from config.checks import ensure_safe_door
 

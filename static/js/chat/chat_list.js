@@ -34,7 +34,7 @@ const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.r
 const START_TITLE_CHARS = 60;
 
 /**
- * The first words of a chat's first message, as the server shortens them (chat/sends.py).
+ * The first words of a chat's first message, as the server shortens them (chat/sending/sends.py).
  * @param {string} content
  */
 export function startTitle(content) {

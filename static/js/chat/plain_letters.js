@@ -1,4 +1,4 @@
-// One spelling for what is typed in many, as search has it (chat/search_letters.py): without case,
+// One spelling for what is typed in many, as search has it (chat/search/letters.py): without case,
 // accents and width. `starts` tells where each letter stands in the text; its last is the text's end.
 
 /** @type {Record<string, string>} */

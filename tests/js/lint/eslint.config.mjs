@@ -41,7 +41,7 @@ export default defineConfig(
   },
   {
     files: ["static/js/service_worker.js"],
-    languageOptions: { globals: { ...globals.serviceworker, BUILD: "readonly" } }, // chat/app_shell.py sets BUILD.
+    languageOptions: { globals: { ...globals.serviceworker, BUILD: "readonly" } }, // chat/web/app_shell.py sets BUILD.
   },
   { files: ["tests/js/**/*.mjs"], languageOptions: { globals: globals.nodeBuiltin } },
   { ignores: ["static/vendor/**", "**/node_modules/**"] },

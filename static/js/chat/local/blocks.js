@@ -4,7 +4,7 @@ import { emptyTranscript, foldEntry, isAnswering, ROOT, shownPath } from "../fol
 
 export const BLOCK_MESSAGES = 64;
 // The head of a chat as long as this has its last messages, to be shown while the rest is read; as
-// a page has them that the server made (chat/glimpse.py).
+// a page has them that the server made (chat/web/preview.py).
 const LONG_MESSAGES = 256;
 const GLIMPSE_MESSAGES = 12;
 const GLIMPSE_CHARS = 16_000;

@@ -1,0 +1,105 @@
+"""The events of an answer's attempts, made from the message as it stands: beginning, seam, end."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from chat import events as ev
+from chat.generation.errors import NOT_RETRYABLE
+from chat.llm.client import Finish, means_for
+from chat.llm.endpoints import Model
+from chat.llm.prompt import Prompt
+from chat.llm.tokens import Usage
+from chat.transcript import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an answer used and cost as a whole, and what its last attempt is billed for."""
+
+    usage: Usage | None
+    cost_micro_usd: int | None
+    bill: dict[str, Any]
+
+
+def begun(
+    message: Message,
+    model: Model,
+    prompt: Prompt,
+    reason: ev.ResumeReason,
+    lengths: tuple[int, int],
+    credit_limit_tokens: int | None,
+    bill_before: dict[str, Any] | None = None,
+) -> ev.MessageStarted | ev.MessageResumed:
+    """The next attempt begins. `lengths`: bytes of the text and reasoning that are there.
+    `bill_before`: of the attempt before it, where it must be told."""
+    attempt = message.attempt + 1
+    if message.attempt == 0:
+        return ev.MessageStarted(
+            message=message.id,
+            attempt=attempt,
+            model=model.id,
+            left_out=prompt.left_out,
+            prompt_tokens=prompt.prompt_tokens,
+            credit_limit_tokens=credit_limit_tokens,
+        )
+    return ev.MessageResumed(
+        message=message.id,
+        attempt=attempt,
+        reason=reason,
+        means=means_for(model, str(message.text)),
+        length=lengths[0],
+        model=model.id,
+        left_out=prompt.left_out,
+        reasoning_length=lengths[1],
+        prompt_tokens=prompt.prompt_tokens,
+        credit_limit_tokens=credit_limit_tokens,
+        bill=bill_before,
+    )
+
+
+def completed(
+    message: Message, model: str, finish: Finish, account: Account, reasoning_ms: int | None
+) -> ev.MessageCompleted:
+    text = str(message.text)
+    length, sha256 = ev.fingerprint(text)
+    return ev.MessageCompleted(
+        message=message.id,
+        finish=finish.reason,
+        model=model,
+        length=length,
+        sha256=sha256,
+        duration_ms=_duration_ms(message),
+        reasoning_ms=reasoning_ms,
+        usage=account.usage.to_dict() if account.usage else None,
+        cost_micro_usd=account.cost_micro_usd,
+        bill=account.bill,
+        text=text,
+        reasoning=str(message.reasoning),
+        omitted=list(finish.omitted) or None,
+    )
+
+
+def failed(message: Message, code: str, sentence: str, account: Account) -> ev.MessageError:
+    kept = str(message.text)
+    length, sha256 = ev.fingerprint(kept)
+    return ev.MessageError(
+        message=message.id,
+        code=code,
+        text=sentence,
+        retryable=code not in NOT_RETRYABLE,
+        length=length,
+        sha256=sha256,
+        usage=account.usage.to_dict() if account.usage else None,
+        cost_micro_usd=account.cost_micro_usd,
+        bill=account.bill,
+        text_kept=kept,
+        reasoning=str(message.reasoning),
+    )
+
+
+def _duration_ms(message: Message) -> int:
+    """Since the first attempt began, interruptions included."""
+    if message.started is None:
+        return 0
+    return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))

@@ -1,0 +1,139 @@
+"""A title for a chat, made by the model from the first exchange.
+
+A background call: it is not awaited by anybody; when it fails or credit is short the first words of
+the chat stay its title. HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
+themselves.
+"""
+
+import asyncio
+import logging
+import uuid
+from contextlib import aclosing
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError
+
+from billing import holds
+from billing.errors import BillingError
+from billing.models import Usage
+from billing.prices.versions import Used
+from chat import events as ev
+from chat.charging import pricing
+from chat.charging.attempts import delivered, used_by_provider
+from chat.generation.title_text import title_in
+from chat.llm.catalogue import Catalogue, Model, UnknownModelError
+from chat.llm.client import Delta, Finish, stream_answer
+from chat.llm.errors import ProviderError
+from chat.llm.prompt import Prompt, build_prompt
+from chat.llm.user_models import find_for_call
+from chat.models import Chat
+from chat.transcript import Transcript
+from chat.work_orders import WorkOrder
+from streams.errors import StreamsError
+from streams.log import get_log
+
+logger = logging.getLogger(__name__)
+
+# What of the exchange the model is shown, and how much it may write before it is cut off: some mark
+# only the end of what they think, and all of it comes as text until then.
+EXCERPT_CHARS = 600
+ANSWER_MAX_CHARS = 4_000
+ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
+# Of a model that thinks without end, whatever it was told. Below chat/charging/reconcile.py:
+# TITLE_GONE_AFTER_S.
+THOUGHT_MAX_CHARS = 16_000
+ASK_LIMIT_S = 120.0
+INSTRUCTION = (
+    "Write a title of two to six words for the conversation below. "
+    "Reply with the title alone: no quotes, no full stop.\n\n"
+)
+
+
+async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
+    """Replace the first words by a title, once, after the first answer of a chat."""
+    if not (settings.BACKGROUND_CALLS and order.background_calls):
+        return
+    if len(transcript.ancestry(order.reply_id)) != 2:
+        return
+    if not await sync_to_async(_has_start_title)(order):
+        return
+    try:
+        title = await _ask(order, transcript, catalogue)
+        if title and await sync_to_async(_set_title)(order, title):
+            event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
+            logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
+            await get_log().append(order.stream, [logged])
+    except (ProviderError, UnknownModelError, StreamsError, BillingError, DatabaseError) as error:
+        logger.info("no title for chat %s: %s", order.chat_id, error)
+    except TimeoutError:
+        logger.info("no title for chat %s: it took too long", order.chat_id)
+
+
+async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
+    model = await find_for_call(order.owner_id, order.model, catalogue)
+    question, answer = (
+        str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
+    )
+    asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
+    prompt = await build_prompt([("user", asked)], model)
+    most = await sync_to_async(_hold)(order, model, prompt)
+    got, used = Delta(), None
+    try:
+        async with (
+            asyncio.timeout(ASK_LIMIT_S),
+            aclosing(stream_answer(model, prompt, max_tokens=most)) as stream,
+        ):
+            async for item in stream:
+                if isinstance(item, Finish):
+                    used = used_by_provider(item.usage) if item.usage else None
+                    continue
+                got = item.after(got)
+                if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
+                    break
+    finally:
+        used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
+        await sync_to_async(_settle)(order, model, used)
+    return title_in(got.text)
+
+
+def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
+    """How many tokens the model may write, None where nobody pays. Raises OutOfCredit, NoPrice."""
+    if pricing.free_reason(model):
+        return None
+    owner, chat_id = order.reply.chat.owner, order.reply.chat_id
+    price, tokens = pricing.price_of(model), prompt.prompt_tokens
+    key = _key(order)
+    holds.place(owner, key, price, tokens, chat_id=chat_id, answer_tokens=ANSWER_MAX_TOKENS)
+    return ANSWER_MAX_TOKENS
+
+
+def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
+    call = holds.Call(
+        hold_key=_key(order),
+        key=_key(order),
+        purpose=Usage.Purpose.TITLE,
+        person_id=order.reply.chat.owner_id,
+        model=model.id,
+        chat_id=order.reply.chat_id,
+        free=pricing.free_reason(model),
+    )
+    holds.settle(call, used, last=True)
+
+
+def _key(order: WorkOrder) -> str:
+    return f"title:{order.reply_id}"
+
+
+def _has_start_title(order: WorkOrder) -> bool:
+    return Chat.objects.filter(
+        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+    ).exists()
+
+
+def _set_title(order: WorkOrder, title: str) -> bool:
+    """False when the owner named the chat in the meantime."""
+    changed = Chat.objects.filter(
+        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+    ).update(title=title, title_by=Chat.TitleBy.MODEL)
+    return changed == 1

@@ -1,0 +1,130 @@
+"""The model client's network: a small HTTP/1.1 transport made for many slow streams.
+
+Whatever one network read brought comes out as one piece, with no layer per chunk: the library's
+own transport costs four times the CPU (docs/decisions/models.md). It does only what calling a
+model needs: requests with a known body, keep-alive, chunked, sized or closed answers. Redirects are
+not followed. It is bound to the event loop that first uses it.
+
+No request is ever sent twice. A connection that had gone stale is found before anything is written
+to it; when one breaks afterwards the server may be at work on the request already, so the caller
+hears of it and decides (`Generation` counts another attempt).
+
+With `resolve` it connects only to the addresses that this gives for a host
+(accounts/provider_keys/address_filter.py).
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+
+from chat.llm.http.connection import Connection, Exchange, request_bytes
+from chat.llm.http.idle_connections import IdleConnections, Origin
+
+# Threads of their own: name servers that never answer must not hold up what else has threads.
+_resolvers = ThreadPoolExecutor(16, "resolve")
+
+
+class StreamTransport(httpx2.AsyncBaseTransport):
+    """Connections by origin; as many at once as there are requests, idle ones are used again."""
+
+    def __init__(
+        self,
+        connect_timeout_s: float,
+        resolve: Callable[[str, int], list[str]] | None = None,
+        only_headers: frozenset[bytes] | None = None,
+    ) -> None:
+        """`resolve` blocks. `only_headers`: all that is passed on of an answer's headers."""
+        self._connect_timeout_s = connect_timeout_s
+        self._resolve = resolve
+        self._only_headers = only_headers
+        self._idle = IdleConnections()
+        self._tls: ssl.SSLContext | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        host = request.url.raw_host.decode("ascii")
+        origin = (request.url.scheme == "https", host, request.url.port or 0)
+        asked = request_bytes(request)
+        connection = self._idle.take(origin) or await self._connect(origin)
+        exchange = Exchange(connection, request.method, asked)
+        try:
+            status, headers = await exchange.head()
+        except BaseException:
+            exchange.cut()
+            raise
+        body = Body(exchange, self._idle, origin)
+        if self._only_headers is not None:
+            headers = [pair for pair in headers if pair[0].lower() in self._only_headers]
+        return httpx2.Response(status, headers=headers, stream=body)
+
+    async def _connect(self, origin: Origin) -> Connection:
+        secure, host, port = origin
+        port = port or (443 if secure else 80)
+        if secure and self._tls is None:
+            self._tls = await asyncio.to_thread(httpx2.create_ssl_context)
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                if self._resolve is None:
+                    return await self._open(host, port, host if secure else None)
+                resolving = asyncio.get_running_loop().run_in_executor(
+                    _resolvers, self._resolve, host, port
+                )
+                addresses = await resolving
+                return await self._open_first(addresses, port, host if secure else None)
+        except TimeoutError as e:
+            raise httpx2.ConnectTimeout("no connection in time") from e
+        except (OSError, ssl.SSLError) as e:
+            raise httpx2.ConnectError("no connection") from e
+
+    async def _open_first(
+        self, addresses: list[str], port: int, tls_name: str | None
+    ) -> Connection:
+        failure: OSError = ConnectionError()
+        for address in addresses:
+            try:
+                return await self._open(address, port, tls_name)
+            except OSError as error:
+                failure = error
+        raise failure
+
+    async def _open(self, address: str, port: int, tls_name: str | None) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection,
+            address,
+            port,
+            ssl=self._tls if tls_name else None,
+            server_hostname=tls_name,
+        )
+        return connection
+
+    async def aclose(self) -> None:
+        self._idle.close()
+
+
+class Body(httpx2.AsyncByteStream):
+    """The answer's bytes, read once and by one reader.
+
+    Closed before they were read to their end, it cuts the connection: that stops the model. Closed
+    again, or read after that, it reaches no connection, whoever has it now.
+    """
+
+    def __init__(self, exchange: Exchange, idle: IdleConnections, origin: Origin) -> None:
+        self._exchange, self._idle, self._origin = exchange, idle, origin
+        self._is_begun = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._is_begun:
+            raise httpx2.StreamConsumed
+        self._is_begun = True
+        try:
+            while piece := await self._exchange.read():
+                yield piece
+        except BaseException:  # also when the reader breaks off
+            self._exchange.cut()
+            raise
+
+    async def aclose(self) -> None:
+        if connection := self._exchange.close():
+            self._idle.put(self._origin, connection)

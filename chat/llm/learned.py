@@ -1,0 +1,60 @@
+"""What was learned about providers by asking them; per process, forgotten with it.
+
+By whose key it was: a person's own account or address teaches nothing about anybody else's. What a
+refusal seemed to say is kept only if the next request helped (`chat/llm/request_form.py`), for a
+refusal may quote what somebody wrote, and that may say anything.
+"""
+
+from typing import Generic, TypeVar
+
+from chat.llm.endpoints import Model
+
+Key = tuple[str, str, str]
+Value = TypeVar("Value")
+MAX_LEARNED = 10_000
+
+
+class Learned(Generic[Value]):
+    """A value for each of the latest MAX_LEARNED keys."""
+
+    def __init__(self) -> None:
+        self._values: dict[Key, Value] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Key) -> Value | None:
+        return self._values.get(key)
+
+    def add(self, key: Key, value: Value) -> None:
+        self._values.pop(key, None)
+        self._values[key] = value
+        if len(self._values) > MAX_LEARNED:
+            del self._values[next(iter(self._values))]
+
+    def drop(self, key: Key) -> None:
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+
+refuses_prefill: Learned[bool] = Learned()
+refuses_stream_options: Learned[bool] = Learned()  # by endpoint
+renamed_limit: Learned[bool] = Learned()
+refuses_system: Learned[bool] = Learned()
+echoes_prefill: Learned[bool] = Learned()  # by person
+# Models whose template opens their thinking, with the mark that closes it; by person.
+thinks_first: Learned[str] = Learned()
+
+
+def key_of(model: Model, person: str = "") -> Key:
+    """`person`: the id of whoever asked, for what only the text of their answers showed."""
+    return person or model.endpoint.owner, model.endpoint.base_url, model.id
+
+
+def endpoint_key_of(model: Model) -> Key:
+    return model.endpoint.owner, model.endpoint.base_url, ""

@@ -1,0 +1,1 @@
+"""Reading a model's streamed response: from bytes to text and reasoning."""

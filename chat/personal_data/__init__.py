@@ -1,0 +1,1 @@
+"""The chat app's part of exporting, merging and erasing a person."""

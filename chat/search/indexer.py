@@ -1,0 +1,155 @@
+"""What was said, copied from the log to the database for search, a second or so behind.
+
+A chat that something was said in is due (`search_due_at`, set in the transactions that place and
+settle answers). `catch_up` reads its entries after the last one it knows and writes their texts;
+whoever dies on the way leaves the chat due, and reading again writes the same. The log is the
+truth: `start_over` makes every chat due from its first entry.
+"""
+
+import asyncio
+import logging
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import DataError, connection, transaction
+from django.utils import timezone
+
+from chat.events import MessageCompleted, MessageCreated, MessageError
+from chat.models import Chat, MessageText
+from chat.search.words import VERSION, searchable
+from streams.log import Entry, get_log
+
+logger = logging.getLogger(__name__)
+
+CHATS_AT_A_TIME = 20
+# And no more than a page of the log holds in bytes.
+ENTRIES_AT_A_TIME = 200
+# A send is due a moment before its entries are in the log.
+DUE_FOR = timedelta(milliseconds=500)
+
+
+async def catch_up(limit: int = CHATS_AT_A_TIME) -> int:
+    """Bring chats that are due up to date; how many there were. Two may do it at once."""
+    due = await sync_to_async(_due)(limit)
+    for chat in due:
+        try:
+            await _catch_up(chat)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, DataError):
+            # One that cannot be read must not keep the others from being found.
+            logger.exception("chat %s cannot be made searchable", chat.id)
+            await sync_to_async(_put_off)(chat)
+    return len(due)
+
+
+def start_over() -> int:
+    """Make every chat due from its start; how many. What is found meanwhile stays found. Sync."""
+    return Chat.objects.update(searchable_to="0-0", search_due_at=timezone.now() - DUE_FOR)
+
+
+def due_count() -> int:
+    return Chat.objects.filter(search_due_at__isnull=False).count()
+
+
+async def _catch_up(chat: Chat) -> None:
+    stream, after = chat.owner.stream, chat.searchable_to
+    seen: set[uuid.UUID] = set()
+    while True:
+        entries, more = await get_log().read_page(
+            stream, str(chat.id), after, ENTRIES_AT_A_TIME, parts=False
+        )
+        # Finding words takes a while in a long text; nothing else of this process waits for it.
+        texts = await asyncio.to_thread(_texts, entries)
+        seen.update(text.message_id for text in texts)
+        to = entries[-1].id if entries else after
+        if not await sync_to_async(_store)(chat, texts, after, to, not more):
+            return
+        after = to
+        if not more:
+            break
+    if chat.searchable_to == "0-0":
+        await sync_to_async(_drop_others)(chat, seen)
+
+
+def _due(limit: int) -> list[Chat]:
+    due = Chat.objects.filter(search_due_at__lte=timezone.now() - DUE_FOR)
+    return list(due.select_related("owner").order_by("search_due_at")[:limit])
+
+
+def _texts(entries: list[Entry]) -> list[MessageText]:
+    """The texts that these entries complete; of a message that was gone on with, the last one."""
+    found: dict[str, MessageText] = {}
+    for entry in entries:
+        said = _said(entry)
+        if said is None or not said[2].strip():
+            continue
+        message, role, text = said
+        found[message] = MessageText(
+            message_id=uuid.UUID(message),
+            role=role,
+            text=text.replace("\x00", ""),  # PostgreSQL keeps no NUL.
+            words=searchable(text),
+            words_version=VERSION,
+            said_at=datetime.fromtimestamp(entry.ms / 1000, UTC),
+        )
+    return list(found.values())
+
+
+def _said(entry: Entry) -> tuple[str, str, str] | None:
+    """(message, role, text), of an entry that says all of a message."""
+    if entry.type not in (MessageCreated.type, MessageCompleted.type, MessageError.type):
+        return None
+    data = orjson.loads(entry.data)
+    match entry.type:
+        case MessageCreated.type:
+            text = data.get("text") if data.get("role") == "user" else None
+            return (data["message"], "user", text) if text else None
+        case MessageCompleted.type:
+            text = data.get("text")
+        case _:
+            text = data.get("text_kept")
+    return (data["message"], "assistant", text) if text else None
+
+
+def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:
+    """Write texts and how far they go; False if somebody else is at it, or the chat is gone."""
+    with transaction.atomic():
+        now = Chat.objects.select_for_update().filter(id=chat.id, owner=chat.owner).first()
+        if now is None or now.searchable_to != after:
+            return False
+        for text in texts:
+            text.chat, text.owner_id = now, now.owner_id
+        MessageText.objects.bulk_create(
+            texts,
+            batch_size=50,
+            update_conflicts=True,
+            unique_fields=["chat", "message_id"],
+            update_fields=["owner", "role", "text", "words", "words_version", "said_at"],
+        )
+        now.searchable_to = to
+        if is_last and now.search_due_at == chat.search_due_at:
+            now.search_due_at = None
+        now.save(update_fields=["searchable_to", "search_due_at"])
+        return True
+
+
+def _drop_others(chat: Chat, seen: set[uuid.UUID]) -> None:
+    """After reading a chat from its start: texts that its log does not hold."""
+    known = MessageText.objects.filter(chat_id=chat.id).values_list("id", "message_id")
+    gone = [pk for pk, message in known if message not in seen]
+    for start in range(0, len(gone), 500):
+        MessageText.objects.filter(id__in=gone[start : start + 500]).delete()
+
+
+def drop_traces() -> None:
+    """After texts were removed: their words too, which SQLite's index would keep for a while."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO chat_messagetext_words (chat_messagetext_words) VALUES ('optimize')"
+            )
+
+
+def _put_off(chat: Chat) -> None:
+    Chat.objects.filter(id=chat.id).update(search_due_at=None)

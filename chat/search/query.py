@@ -1,0 +1,87 @@
+"""The query of search in the words of each database. Terms hold letters and digits only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from accounts.models import User
+from chat.search.words import Term
+
+MAX_CANDIDATES = 200
+# An old message counts half as much as a new one of the same relevance.
+HALF_AFTER_DAYS = 90.0
+
+POSTGRESQL = """
+    SELECT m.id, m.chat_id,
+           ts_rank_cd(m.word_index, q, 1)
+             / (1 + EXTRACT(EPOCH FROM now() - m.said_at) / 86400 / %s) AS score
+    FROM chat_messagetext m
+    JOIN chat_chat c ON c.id = m.chat_id AND c.deleted_at IS NULL AND c.owner_id = m.owner_id,
+         to_tsquery('simple', %s) q
+    WHERE m.owner_id = %s AND m.word_index @@ q
+    ORDER BY score DESC, m.id DESC LIMIT %s
+"""
+# bm25 is better the lower it is. The owner is a word of the index, so that the words of others cost
+# nothing; the column decides.
+SQLITE = """
+    SELECT m.id, m.chat_id,
+           -bm25(chat_messagetext_words, 0.0, 1.0)
+             / (1 + max(0, julianday('now') - julianday(m.said_at)) / %s) AS score
+    FROM chat_messagetext_words
+    JOIN chat_messagetext m ON m.id = chat_messagetext_words.rowid
+    JOIN chat_chat c ON c.id = m.chat_id AND c.deleted_at IS NULL AND c.owner_id = m.owner_id
+    WHERE chat_messagetext_words MATCH %s AND m.owner_id = %s
+    ORDER BY score DESC, m.id DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    id: int
+    chat_id: UUID
+    score: float  # From 0 to 1, about, on both databases.
+
+
+def candidates(owner: User, terms: list[Term]) -> list[Candidate]:
+    """The best messages of this person's chats, deleted ones left out. Sync."""
+    if connection.vendor == "postgresql":
+        rows = _rows(POSTGRESQL, [HALF_AFTER_DAYS, _tsquery(terms), owner.id, MAX_CANDIDATES])
+    else:
+        match = f"owner_id : {owner.id.hex} AND words : ({_fts5(terms)})"
+        rows = _rows(SQLITE, [HALF_AFTER_DAYS, match, owner.id.hex, MAX_CANDIDATES])
+    top = max((score for _, _, score in rows), default=0) or 1
+    return [Candidate(pk, _uuid(chat), score / top) for pk, chat, score in rows]
+
+
+def _rows(sql: str, parameters: list[Any]) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[Any] = cursor.fetchall()
+        return rows
+
+
+def _tsquery(terms: list[Term]) -> str:
+    def one(term: Term) -> str:
+        *head, last = (f"'{word}'" for word in term.words)
+        return "(" + " <-> ".join([*head, last + (":*" if term.is_prefix else "")]) + ")"
+
+    return _joined(terms, one, " & ", " & !")
+
+
+def _fts5(terms: list[Term]) -> str:
+    def one(term: Term) -> str:
+        return f'"{" ".join(term.words)}"' + (" *" if term.is_prefix else "")
+
+    return _joined(terms, one, " AND ", " NOT ")
+
+
+def _joined(terms: list[Term], one: Callable[[Term], str], both: str, without: str) -> str:
+    wanted = both.join(one(term) for term in terms if not term.is_excluded)
+    return wanted + "".join(without + one(term) for term in terms if term.is_excluded)
+
+
+def _uuid(value: UUID | str) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)

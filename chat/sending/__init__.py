@@ -1,0 +1,1 @@
+"""Orders: messages, regenerations, stops, and the outbox that tells the log."""

@@ -1,0 +1,128 @@
+"""What makes the page an app: a shell that opens without the network, the service worker that
+keeps it, and the manifest.
+
+The shell is the chat page with nothing of anybody in it. What it shows comes from the browser's
+own store, so one copy serves whoever uses the browser and tells nothing of them.
+"""
+
+import functools
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+WORKER = STATIC / "js" / "service_worker.js"
+ISLAND = STATIC / "js" / "chat" / "main.js"
+# import x from "./y.js"; export * from "./y.js"; import("./y.js")
+IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.{1,2}/[^"']+\.js)["']""")
+# There are many, and a person needs few: kept when they are first used.
+NOT_AHEAD = "/highlight-11.12.0/languages/", "/katex-0.19.1/"
+ASSET = re.compile(r'(?:href|src|content)="([^"]+\.(?:js|css|svg|png|woff2|json))"')
+BACKGROUND, THEME = "#fbfcfc", "#0f5f63"
+
+
+@require_safe
+async def shell(request: HttpRequest) -> HttpResponse:
+    """The page of nobody: the service worker keeps it for when the network is away."""
+    response = HttpResponse((await _build())[1])
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+@require_safe
+async def service_worker(request: HttpRequest) -> HttpResponse:
+    """The worker, which differs with each build: browsers notice by comparing its bytes."""
+    response = HttpResponse((await _build())[0], content_type="text/javascript; charset=utf-8")
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+@require_safe
+async def manifest(request: HttpRequest) -> HttpResponse:
+    body = orjson.dumps(await sync_to_async(_manifest)())
+    response = HttpResponse(body, content_type="application/manifest+json")
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+async def _build() -> tuple[str, str]:
+    """In the language of the page that asks."""
+    language = get_language() or settings.LANGUAGE_CODE
+    return await sync_to_async(_make_build if settings.DEBUG else _build_once)(language)
+
+
+def _make_build(language: str = "en") -> tuple[str, str]:
+    """The service worker and the shell of the static files as they are. Sync."""
+    with override(language):
+        page = render_to_string("chat/page.html", {"config": {"shell": True, "ws_path": "/ws"}})
+    # What the page names, in its order, then what it fetches later; each is named by its content.
+    assets = list(dict.fromkeys([*ASSET.findall(page), *map(static, _modules())]))
+    code = WORKER.read_text(encoding="utf-8")
+    digest = hashlib.sha256()
+    for part in (code, page, str(getattr(staticfiles_storage, "manifest_hash", ""))):
+        digest.update(part.encode())
+    build = {
+        "id": digest.hexdigest()[:16],
+        "static": settings.STATIC_URL,
+        "assets": assets,
+        # Files that are not named by their content may change under their names: not kept.
+        "keeps": not settings.DEBUG,
+    }
+    return f"const BUILD = {orjson.dumps(build).decode()};\n{code}", page
+
+
+def _modules() -> list[str]:
+    """The names of all modules that the page may import sooner or later."""
+    found, waiting = {ISLAND}, [ISLAND]
+    while waiting:
+        module = waiting.pop()
+        for path in IMPORT.findall(module.read_text(encoding="utf-8")):
+            imported = (module.parent / path).resolve()
+            is_late = any(part in imported.as_posix() for part in NOT_AHEAD)
+            if imported not in found and not is_late and imported.is_file():
+                found.add(imported)
+                waiting.append(imported)
+    return sorted(module.relative_to(STATIC).as_posix() for module in found)
+
+
+# For a process: a deploy starts others.
+_build_once = functools.cache(_make_build)
+
+
+def _manifest() -> dict[str, Any]:
+    icons = [
+        {"src": static(f"img/{name}"), "sizes": sizes, "type": kind, "purpose": purpose}
+        for name, sizes, kind, purpose in (
+            ("favicon.svg", "any", "image/svg+xml", "any"),
+            ("icon-192.png", "192x192", "image/png", "any"),
+            ("icon-512.png", "512x512", "image/png", "any"),
+            ("icon-maskable-512.png", "512x512", "image/png", "maskable"),
+        )
+    ]
+    return {
+        "id": "/",
+        "name": "Holdfast",
+        "short_name": "Holdfast",
+        "description": _("AI chat whose answers cannot be lost."),
+        "lang": get_language() or settings.LANGUAGE_CODE,
+        "start_url": "/",
+        "scope": "/",
+        "display": "standalone",
+        "background_color": BACKGROUND,
+        "theme_color": THEME,
+        "categories": ["productivity"],
+        "icons": icons,
+        "shortcuts": [{"name": _("New chat"), "url": "/", "icons": [icons[1]]}],
+    }

@@ -1,0 +1,393 @@
+"""The page and the JSON API. The bodies and every error are described in docs/protocol.md."""
+
+import hashlib
+import re
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.middleware.gzip import GZipMiddleware
+from django.shortcuts import render
+from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from accounts import limits
+from accounts.client_address import address_group, client_address
+from accounts.errors import Suspended
+from accounts.guests import merge as guest_joins
+from accounts.guests.visitor import (
+    forget_visitor,
+    guest_of_visitor,
+    person_of_visitor,
+    set_visitor_cookie,
+    sign_in_guest,
+    visitor_id,
+)
+from accounts.models import User
+from accounts.people import person_json, require_person
+from accounts.preferences.locale import preferences_of_page
+from accounts.preferences.store import settings_json
+from billing.pages.statements import balance_json
+from chat import chat_lists, chats, drafts, storage
+from chat.charging import pricing
+from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
+from chat.llm.catalogue import UnknownModelError
+from chat.llm.endpoints import Model
+from chat.llm.user_models import find_for, models_for
+from chat.models import Chat, Reply
+from chat.sending import outbox, sends
+from chat.sending.send import Send
+from chat.sending.stops import stop_answer, tell_workers
+from chat.transcript import is_cursor
+from chat.uuids import read_uuid
+from chat.web import preview
+from chat.web.api import (
+    api,
+    change_id,
+    changing,
+    instructions_field,
+    json_body,
+    signed_in,
+    text_field,
+)
+from streams.log import get_log
+
+MAX_MESSAGE_CHARS = 200_000
+MAX_TITLE_CHARS = 200
+EVENTS_PAGE = 1_000
+
+
+# The page
+
+
+# With a padding of random length: nothing on the page can be guessed by its size.
+COMPRESS = GZipMiddleware(lambda request: HttpResponse())
+LARGE_PAGE_BYTES = 100_000
+MAX_INLINED_MODELS = 200
+
+
+@never_cache
+@ensure_csrf_cookie
+@require_safe
+async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
+    """The chat page. Leaves nothing on the server for somebody who only looks."""
+    person = await _person(request)
+    if person is not None and not person.is_guest:
+        await guest_joins.arrive(person)
+    shown = await _own_chat(person, chat_id) if chat_id is not None else None
+    row = preferences_of_page(request) if person is not None else None
+    config = await _page_config(person, shown, row.default_model if row else None)
+    if person is not None and row is not None:
+        config["settings"] = settings_json(person, row)
+    context = {"config": config, "glimpse": preview.as_plain_text(config["glimpse"])}
+    response = await sync_to_async(render)(request, "chat/page.html", context)
+    await _compress(request, response)
+    if person is None:
+        await sync_to_async(set_visitor_cookie)(request, response)
+    elif not person.is_guest:
+        forget_visitor(response)
+    return response
+
+
+async def _compress(request: HttpRequest, response: HttpResponse) -> None:
+    """In place. A large page is packed in a thread: it would hold up all others here."""
+    if len(response.content) < LARGE_PAGE_BYTES:
+        COMPRESS.process_response(request, response)
+    else:
+        pack = sync_to_async(COMPRESS.process_response, thread_sensitive=False)
+        await pack(request, response)
+
+
+async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
+    if person is None:
+        raise Http404
+    try:
+        return await sync_to_async(chats.own_chat)(person, chat_id)
+    except ChatNotFound as error:
+        raise Http404 from error
+
+
+async def _page_config(
+    person: User | None, shown: Chat | None, chosen: str | None
+) -> dict[str, Any]:
+    chat_id = shown.id if shown else None
+    models, default = await _offered(person)
+    # The cursor is read first: what happens between the two reads is then watched, not missed.
+    cursor = await get_log().tail(person.stream) if person else "0-0"
+    return {
+        "user": person_json(person) if person else None,
+        "chat": str(chat_id) if chat_id else None,
+        **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
+        **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
+        "cursor": cursor,
+        "glimpse": await _glimpse(person, shown) if person and shown else [],
+        **_inlined(models, {default, shown.model if shown else None, chosen}),
+        "default_model": default,
+        "balance": await sync_to_async(balance_json)(person) if person else None,
+        "ws_path": "/ws",
+    }
+
+
+def _inlined(models: list[Model], needed: set[str | None]) -> dict[str, Any]:
+    """As many as a page may hold, and of the others those that are needed at once; the page asks
+    for all of them then."""
+    first = models[:MAX_INLINED_MODELS]
+    rest = [model for model in models[MAX_INLINED_MODELS:] if model.id in needed]
+    more = len(models) > MAX_INLINED_MODELS
+    return {"models": [pricing.model_json(m) for m in first + rest], "models_more": more}
+
+
+async def _glimpse(person: User, shown: Chat) -> list[dict[str, Any]]:
+    return await preview.last_messages(person.stream, shown.id, shown.tip_id)
+
+
+def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
+    """The first page of the list, and the chat that is shown, which may be further down."""
+    listed = chat_lists.chat_page(person)
+    if chat_id is not None and all(row["id"] != str(chat_id) for row in listed["chats"]):
+        listed["chats"].append(chat_lists.chat_row(person, chat_id) | {"is_alone": True})
+    return {"chats": listed["chats"], "chats_next": listed["next"]}
+
+
+def _listed_drafts(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
+    found, more = drafts.drafts_of(person, chat_id)
+    return {"drafts": found, "drafts_more": more}
+
+
+# Sending
+
+
+@api("POST")
+async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: send a message and have it answered. Sending it again gives the same answer."""
+    body = json_body(request)
+    parent = body.get("parent")
+    await _require_person(request, body)
+    if not isinstance(body.get("edit", False), bool):
+        raise BadRequest("“edit” must be true or false.")
+    model = await _known_model(await _person(request), body)
+    send = Send(
+        id=read_uuid(body.get("id"), "id"),
+        chat=chat_id,
+        text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
+        model=model.id,
+        parent=read_uuid(parent, "parent") if parent is not None else None,
+        edit=body.get("edit", False),
+    )
+    writer = await _writer(request)
+    async with storage.room_for_send(writer, chat_id, send.id, send.text):
+        user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
+        await outbox.deliver(reply, user.stream)
+    accepted = {
+        "chat": str(chat_id),
+        "message": str(send.id),
+        "reply": str(reply.id),
+        "user": person_json(user),
+    }
+    return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
+
+
+async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
+    """What somebody wrote waits in their browser; it must not go out as somebody else's, nor as
+    that of a new guest when they have signed out. A guest whose session got lost is known by the
+    visitor cookie."""
+    person, user = body.get("person"), await request.auser()
+    if isinstance(user, User):
+        require_person(user, person)
+    elif person is not None:
+        guest = await sync_to_async(person_of_visitor)(request)
+        if guest is None or str(guest.id) != person:
+            raise NotSignedIn(_("You were signed out after this was written. Sign in to send it."))
+
+
+async def _writer(request: HttpRequest) -> User | None:
+    """Whose log it goes into, as `_place_for_visitor` finds them; None is a new guest."""
+    user = await request.auser()
+    return user if isinstance(user, User) else await sync_to_async(person_of_visitor)(request)
+
+
+def _place_for_visitor(request: HttpRequest, send: Send, model: Model) -> tuple[User, Reply]:
+    """Place a send; a visitor becomes a guest by it, unless the send is refused."""
+    if isinstance(request.user, User):
+        if not request.user.is_active:
+            raise NotSignedIn
+        _take_send(request, request.user, Reply.id_for_message(send.id))
+        return request.user, sends.place_send(request.user, send, model)
+    _take_send_of_visitor(request, Reply.id_for_message(send.id))
+    with transaction.atomic():
+        guest = guest_of_visitor(request)
+        if guest is None:
+            raise NotSignedIn(_("Your browser did not keep our cookie. Allow cookies and reload."))
+        reply = sends.place_send(guest, send, model)
+    sign_in_guest(request, guest)
+    return guest, reply
+
+
+def _take_send_of_visitor(request: HttpRequest, reply_id: uuid.UUID) -> None:
+    """Before the transaction, which must not wait for Redis."""
+    person = person_of_visitor(request)
+    if person is None:
+        if visitor_id(request) is not None:
+            limits.take_guest(address_group(client_address(request)))
+            _take_send(request, None, reply_id)
+    elif person.suspended_at:
+        raise Suspended
+    else:
+        _take_send(request, person, reply_id)
+
+
+def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | None) -> None:
+    """Count a send. Repeating one that was placed is free, or its answer would be a lie."""
+    if reply_id is None or not Reply.objects.filter(id=reply_id).exists():
+        limits.take_send(person, address_group(client_address(request)))
+
+
+@api("POST")
+async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: answer a message anew, as a branch beside the answers it has."""
+    user, body = await signed_in(request), json_body(request)
+    reply_id = read_uuid(body.get("id"), "id")
+    prompt_id = read_uuid(body.get("parent"), "parent")
+    model = await _known_model(user, body)
+    await sync_to_async(_take_send)(request, user, reply_id)
+    async with storage.room_for_regeneration(user, chat_id, reply_id):
+        place = sync_to_async(sends.place_regeneration)
+        reply = await place(user, chat_id, reply_id, prompt_id, model)
+        await outbox.deliver(reply, user.stream)
+    return _accepted(reply)
+
+
+@api("POST")
+async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
+    """POST: go on with an answer that failed or was stopped, in the same message."""
+    user = await signed_in(request)
+    await sync_to_async(_take_send)(request, user, None)
+    async with storage.room_to_go_on(user, chat_id, reply_id):
+        reply = await sends.continue_answer(user, chat_id, reply_id)
+        await outbox.deliver(reply, user.stream)
+    return _accepted(reply)
+
+
+@api("POST")
+async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
+    """POST: end an answer where it is. What is there is kept."""
+    user = await signed_in(request)
+    await stop_answer(user, chat_id, reply_id)
+    return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
+
+
+# One chat
+
+
+@api("GET", "PATCH", "DELETE")
+async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """GET: as in the list. PATCH: rename, or instruct the model. DELETE: take off the list, and
+    stop what is being written."""
+    if request.method == "GET":
+        user = await signed_in(request)
+        return JsonResponse({"chat": await sync_to_async(chat_lists.chat_row)(user, chat_id)})
+    user = await changing(request)
+    if request.method == "DELETE":
+        await tell_workers(await chats.delete(user, chat_id, change_id(request)))
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    body = json_body(request)
+    done = {"chat": str(chat_id)}
+    if "instructions" in body:
+        done["instructions"] = instructions_field(body)
+    if "title" in body or "instructions" not in body:
+        done["title"] = " ".join(text_field(body, "title", max_chars=MAX_TITLE_CHARS).split())
+        await chats.rename(user, chat_id, done["title"], change_id(request))
+    if "instructions" in done:
+        await chats.instruct(user, chat_id, done["instructions"])
+    return JsonResponse(done)
+
+
+@api("POST")
+async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: show this message among its siblings."""
+    user, body = await changing(request), json_body(request)
+    message_id = read_uuid(body.get("message"), "message")
+    await chats.choose_branch(user, chat_id, message_id, change_id(request))
+    return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
+
+
+@api("GET")
+async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """GET: the chat's events after an entry, as the socket would send them."""
+    user = await signed_in(request)
+    await sync_to_async(chats.own_chat)(user, chat_id)
+    after, limit = request.GET.get("after"), request.GET.get("limit", str(EVENTS_PAGE))
+    if after is not None and not is_cursor(after):
+        raise BadRequest("“after” must be an entry id.")
+    if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
+        raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
+    # One more than is shown, to know whether there is one.
+    entries, has_more = await get_log().read_page(user.stream, str(chat_id), after, int(limit) + 1)
+    shown = entries[: int(limit)]
+    listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)
+    more = orjson.dumps(has_more)
+    return HttpResponse(
+        b'{"entries":[%s],"more":%s}' % (listed, more), content_type="application/json"
+    )
+
+
+# Lists
+
+
+@api("GET")
+async def models(request: HttpRequest) -> HttpResponse:
+    """All of them; 304 where the page has them. Ten keys have thousands: packed in a thread."""
+    offered, default = await _offered(await _person(request))
+    return await sync_to_async(_models_answer, thread_sensitive=False)(request, offered, default)
+
+
+def _models_answer(request: HttpRequest, offered: list[Model], default: str | None) -> HttpResponse:
+    shown = [pricing.model_json(model) for model in offered]
+    body = orjson.dumps({"models": shown, "default": default})
+    etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+    response = HttpResponse(body, content_type="application/json")
+    response["Cache-Control"] = "private, no-cache"
+    response["ETag"] = etag
+    answer = get_conditional_response(request, etag=etag, response=response)
+    assert isinstance(answer, HttpResponse)  # It is None for none alone.
+    COMPRESS.process_response(request, answer)  # In place.
+    return answer
+
+
+# Private
+
+
+async def _person(request: HttpRequest) -> User | None:
+    user = await request.auser()
+    return user if isinstance(user, User) and user.is_active else None
+
+
+async def _offered(person: User | None) -> tuple[list[Model], str | None]:
+    """The models that this person may use, and the one that is chosen when nobody has."""
+    found, default = await models_for(person)
+    models = await sync_to_async(pricing.offered)(found)
+    if models and default not in {model.id for model in models}:
+        default = models[0].id
+    return models, default if models else None
+
+
+async def _known_model(person: User | None, body: dict[str, Any]) -> Model:
+    name = text_field(body, "model", max_chars=MAX_TITLE_CHARS)
+    try:
+        return await find_for(person, name)
+    except UnknownModelError as error:
+        raise ModelUnknown from error
+
+
+def _accepted(reply: Reply) -> JsonResponse:
+    return JsonResponse(
+        {"chat": str(reply.chat_id), "message": str(reply.prompt_id), "reply": str(reply.id)},
+        status=HTTPStatus.ACCEPTED,
+    )

@@ -1,0 +1,134 @@
+"""A socket that reads its person's log and sends it on: one chat in full, the rest without deltas.
+
+What is appended is sent in the order of the log (`_serve_log`). A lock lets a replay finish before
+that goes on, and `_chat_cursor` keeps it from repeating what was replayed.
+"""
+
+import asyncio
+import uuid
+from contextlib import aclosing
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import orjson
+from channels.db import database_sync_to_async
+
+from chat.errors import ChatNotFound
+from chat.models import Chat
+from chat.websocket.paced_socket import PacedSocket
+from chat.websocket.session_socket import ASK_TIMEOUT_S
+from streams.entries import Batch, frame
+from streams.errors import LogUnavailableError
+from streams.keys import order
+from streams.log import Log
+
+# Entries of a frame at most. It is bounded in bytes too, for packing it holds up all others.
+REPLAY_PAGE = 500
+FRAME_BYTES = 1_000_000
+# A watch cursor further back than this is not replayed: the client fetches the list instead.
+MAX_WATCH_REPLAY = 2_000
+MAX_WATCH_BYTES = 4_000_000
+
+# Pages of logs that a process reads at once, each of about 1 MB, which is there four times while it
+# becomes a frame: a thousand clients that come back together would else need gigabytes.
+READS_AT_ONCE = 8
+_readings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+class LogSocket(PacedSocket):
+    _log: Log
+    _stream: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sending = asyncio.Lock()
+        self._chat: str | None = None
+        self._chat_cursor = "0-0"
+
+    async def _serve_log(self, after: str) -> None:
+        """Send what is appended from here on."""
+        following = self._log.follow_batches(self._stream, after=after, focus=lambda: self._chat)
+        async with aclosing(following) as batches:
+            async for batch in batches:
+                if not batch.live:
+                    await self._pass_on(batch)
+        raise LogUnavailableError("following ended")  # It never does by itself.
+
+    async def _pass_on(self, batch: Batch) -> None:
+        async with self._sending:
+            if batch.chat != self._chat:
+                for part in batch.slices(FRAME_BYTES):
+                    if part.watch_frame:
+                        await self._send_frame(part.watch_frame)
+            elif fresh := batch.after(order(self._chat_cursor)):
+                for part in fresh.slices(FRAME_BYTES):
+                    await self._send_frame(part.frame)
+                self._chat_cursor = fresh.cursor
+
+    async def _watch(self, after: str) -> None:
+        """Send what happened since `after`, deltas left out."""
+        async with self._sending:
+            await self._flow.room()
+            async with _reading():
+                entries = await self._log.read(
+                    self._stream,
+                    after=after,
+                    limit=MAX_WATCH_REPLAY + 1,
+                    parts=False,
+                    max_bytes=MAX_WATCH_BYTES,
+                )
+            size_bytes = sum(len(entry.data) for entry in entries)
+            if len(entries) > MAX_WATCH_REPLAY or size_bytes > MAX_WATCH_BYTES:
+                await self._send_json({"type": "reset"})
+                return
+            with self._flow.hold(size_bytes):
+                for entry in entries:
+                    await self._send_frame(frame(entry.chat, [entry], watch=True))
+            await self._send_json({"type": "live", "chat": None, "cursor": _last(entries, after)})
+
+    async def _follow(self, chat_id: str, after: str | None) -> None:
+        """Replay one chat from the last entry the client has, then let the pump go on with it."""
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            is_own = await database_sync_to_async(_owns_chat)(self._user.id, chat_id)
+        if not is_own:
+            with self._own_language(self._user):
+                error = ChatNotFound()
+            refused = {"type": "error", "code": error.code, "message": error.message}
+            await self._send_frame(orjson.dumps(refused | {"chat": chat_id}).decode())
+            return
+        async with self._sending:
+            cursor = after or "0-0"
+            # Before the replay is read: from here on the pump is given this chat's parts too.
+            self._chat, self._chat_cursor = chat_id, cursor
+            more = True
+            while more:
+                cursor, more = await self._replay_page(chat_id, cursor)
+            self._chat_cursor = cursor
+            await self._send_json({"type": "live", "chat": chat_id, "cursor": cursor})
+
+    async def _replay_page(self, chat_id: str, after: str) -> tuple[str, bool]:
+        """The cursor behind the page that was sent, and whether there is more."""
+        await self._acknowledgement()
+        await self._flow.room()
+        async with _reading():
+            entries, more = await self._log.read_page(self._stream, chat_id, after, REPLAY_PAGE)
+            if not entries:
+                return after, more
+            cursor, text = entries[-1].id, frame(chat_id, entries)
+            del entries  # The text may have to wait.
+        await self._send_frame(text)
+        return cursor, more
+
+
+def _reading() -> asyncio.Semaphore:
+    """That of this event loop. Never held while a client is waited for."""
+    loop = asyncio.get_running_loop()
+    return _readings.setdefault(loop, asyncio.Semaphore(READS_AT_ONCE))
+
+
+def _last(entries: list[Any], otherwise: str) -> str:
+    return entries[-1].id if entries else otherwise
+
+
+def _owns_chat(user_id: uuid.UUID, chat_id: str) -> bool:
+    return Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None).exists()

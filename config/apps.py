@@ -6,7 +6,8 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        from config import checks, model_names
+        from config import checks
+        from config.i18n import model_names
 
         model_names.make_translatable()
         register(checks.check_debug, "security")

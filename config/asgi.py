@@ -18,10 +18,10 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: 
 from django.urls import re_path  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
-from config.asgi_handler import FlowingHandler  # noqa: E402
-from config.bodies import BoundedBodies  # noqa: E402
-from config.headers import SecurityHeaders  # noqa: E402
-from config.socket_end import EndTogether  # noqa: E402
+from config.web.asgi_handler import FlowingHandler  # noqa: E402
+from config.web.body_limits import BoundedBodies  # noqa: E402
+from config.web.security_headers import SecurityHeaders  # noqa: E402
+from config.websocket.end import EndTogether  # noqa: E402
 
 
 def _static(application: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 import django_stubs_ext
 from environs import validate
 
-from config import languages
 from config.env import (
     email_settings,
     embedded_redis_url,
@@ -22,12 +21,13 @@ from config.env import (
 )
 from config.environment import *  # noqa: F403
 from config.environment import BASE_DIR, DATA_DIR, DEBUG, URL_HOST, env
-from config.log_records import one_short_line
+from config.i18n import languages
 from config.settings_accounts import *  # noqa: F403
 from config.settings_limits import *  # noqa: F403
 from config.settings_models import *  # noqa: F403
 from config.settings_money import *  # noqa: F403
 from config.settings_security import *  # noqa: F403
+from config.web.log_records import one_short_line
 
 django_stubs_ext.monkeypatch()  # Lets classes say `ModelAdmin[User]`.
 
@@ -64,18 +64,18 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
 ]
 # These are Django's own (and django-csp's), subclassed so that an async request passes them without
-# a hop to a thread for each: config/middleware.py.
+# a hop to a thread for each: config/web/middleware.py.
 MIDDLEWARE = [
-    "config.middleware.SecurityMiddleware",
-    "config.middleware.CSPMiddleware",
-    "config.middleware.XFrameOptionsMiddleware",
-    "config.middleware.answer_probes",
-    "config.middleware.SessionMiddleware",
-    "config.middleware.CommonMiddleware",
-    "config.middleware.refuse_large_bodies",
-    "config.middleware.CsrfViewMiddleware",
-    "config.middleware.AuthenticationMiddleware",
-    "config.middleware.MessageMiddleware",
+    "config.web.middleware.SecurityMiddleware",
+    "config.web.middleware.CSPMiddleware",
+    "config.web.middleware.XFrameOptionsMiddleware",
+    "config.web.middleware.answer_probes",
+    "config.web.middleware.SessionMiddleware",
+    "config.web.middleware.CommonMiddleware",
+    "config.web.middleware.refuse_large_bodies",
+    "config.web.middleware.CsrfViewMiddleware",
+    "config.web.middleware.AuthenticationMiddleware",
+    "config.web.middleware.MessageMiddleware",
     "accounts.preferences.locale.preferences_of_request",
     "accounts.middleware.guests_are_visitors",
     "accounts.middleware.leaving_people_wait",
@@ -169,7 +169,7 @@ CHANNEL_LAYERS = {
 CACHES = {
     # What allauth counts for its limits must be the same on every web process.
     "default": {
-        "BACKEND": "config.redis_cache.SharedRedisCache",
+        "BACKEND": "config.web.redis_cache.SharedRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "hf-cache",
     }
@@ -210,7 +210,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "config.static.HashedStaticFilesStorage"
+        else "config.web.static_files.HashedStaticFilesStorage"
     },
 }
 

@@ -3,8 +3,8 @@ from django.urls import include, path
 
 from accounts.admin.sign_in_form import AdminSignInForm, password_change
 from accounts.sign_in.limits import limited_sign_in
-from config import health
-from config.csp_reports import csp_reports
+from config.web import health
+from config.web.csp_reports import csp_reports
 
 admin.site.login_form = AdminSignInForm
 admin.site.password_change = password_change  # type: ignore[assignment, method-assign]

@@ -47,8 +47,8 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
 
 
 async def refuse_too_large(request: HttpRequest) -> HttpResponse:
-    """Instead of the view, for a body that was not let in (config/bodies.py): nobody has read it.
-    Noted like every other call."""
+    """Instead of the view, for a body that was not let in (config/web/body_limits.py): nobody has
+    read it. Noted like every other call."""
     if not stripe_api.enabled():
         raise Http404
     refused = WebhookRefused("too_large", "The body is larger than any of Stripe's.")

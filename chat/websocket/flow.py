@@ -1,6 +1,6 @@
 """What a socket knows of how much its client has yet to read.
 
-The server that carries the socket tells it (config/socket_flow.py). A socket without a network,
+The server that carries the socket tells it (config/websocket/flow.py). A socket without a network,
 such as one that stands behind a request (chat/websocket/polling.py), has a reader that takes all at
 once.
 """

@@ -319,7 +319,7 @@ def test_a_generated_key_beside_a_database_elsewhere_is_warned_of(settings):
 
 
 def test_the_doctor_tells(ten, settings):
-    from config.doctor import _keys
+    from config.supervise.doctor import _keys
 
     assert [(f.level, f.text) for f in _keys()] == [("ok", "10 keys of people, all readable")]
     settings.KEY_ENCRYPTION_KEYS = {2: TWO}

@@ -376,7 +376,7 @@ def test_every_refused_call_is_logged_without_what_it_said(caller, fake_stripe, 
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_huge_call_is_logged_also_where_its_body_is_not_let_in(caller, fake_stripe, declared):
-    """As a server passes it on: it never gets to the view (config/bodies.py)."""
+    """As a server passes it on: it never gets to the view (config/web/body_limits.py)."""
     headers = [(b"content-length", b"300000")] if declared else []
     status, _, body = async_to_sync(refused)(WEBHOOK, [b"x" * 300_000], *headers)
     assert (status, json.loads(body)["error"]["code"]) == (400, "too_large")

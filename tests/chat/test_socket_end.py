@@ -20,7 +20,7 @@ from chat.websocket import (
 from chat.websocket import (
     tasks as socket_tasks,
 )
-from config.socket_end import EndTogether
+from config.websocket.end import EndTogether
 from tests.chat.test_consumers import Socket, append, renamed
 
 pytestmark = pytest.mark.django_db(transaction=True)

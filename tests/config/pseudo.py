@@ -12,7 +12,7 @@ import django
 from babel.messages.pofile import read_po, write_po
 from django.apps import apps
 
-from config import texts
+from config.i18n import texts
 
 LANGUAGE = "mt"  # With many forms of plurals, and in no library: nothing else can be seen for it.
 BRACKETED = re.compile(r"⟦[^⟦⟧]*⟧")

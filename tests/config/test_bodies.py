@@ -17,8 +17,8 @@ from accounts.preferences.api import MAX_BODY_BYTES as SETTINGS_BYTES
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from chat.web.api import MAX_BODY_BYTES
 from config.asgi import application
-from config.bodies import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
-from config.requests import DROPPED_BYTES, Request
+from config.web.body_limits import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
+from config.web.body_limits_daphne import DROPPED_BYTES, Request
 
 FORM = "application/x-www-form-urlencoded"
 MEGABYTE = b"x" * 1_000_000

@@ -15,7 +15,7 @@ import pytest
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENTER = (
     "import sys; sys.path.insert(0, {folder!r})\n"
-    "from config import bootstrap\n"
+    "from config.supervise import bootstrap\n"
     "try: bootstrap.install(['run'])\n"
     "except bootstrap.BootstrapError as error: sys.exit('holdfast: %s' % error)"
 )
@@ -25,9 +25,10 @@ ENTER = (
 def fresh(tmp_path):
     """A copy of what runs first, with a lock file of one tiny package that pip finds offline."""
     folder = tmp_path / "holdfast"
-    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "supervise").mkdir(parents=True)
     (folder / "config" / "__init__.py").touch()
-    shutil.copy(BASE_DIR / "config" / "bootstrap.py", folder / "config")
+    (folder / "config" / "supervise" / "__init__.py").touch()
+    shutil.copy(BASE_DIR / "config" / "supervise" / "bootstrap.py", folder / "config" / "supervise")
     shutil.copy(BASE_DIR / "manage.py", folder)
     digest = _wheel(folder / "wheels")
     (folder / "requirements.lock").write_text(f"tinypack==1.0 --hash=sha256:{digest}\n")
@@ -153,7 +154,7 @@ def test_a_python_without_venv_is_told_what_to_install(fresh):
 def test_what_runs_first_is_readable_to_old_pythons():
     import ast
 
-    for name in ("manage.py", "config/bootstrap.py", "config/__init__.py"):
+    for name in ("manage.py", "config/supervise/bootstrap.py", "config/__init__.py"):
         ast.parse((BASE_DIR / name).read_text(), feature_version=(3, 6))
 
 

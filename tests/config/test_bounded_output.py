@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from config.bounded_output import BoundedWriter
+from config.supervise.bounded_output import BoundedWriter
 from tests.stack import BASE_DIR, MANAGE, clean_environment, wait_for
 
 
@@ -112,7 +112,7 @@ def test_many_threads_and_a_destructor_that_prints(pipe):
 
 PROGRAM = """
 import logging, os, sys, time, warnings
-from config import bounded_output
+from config.supervise import bounded_output
 bounded_output.install()
 logging.basicConfig(level="INFO")
 for number in range(20_000):
@@ -164,7 +164,7 @@ def test_all_of_it_is_there_when_it_is_read(tmp_path):
 
 def test_a_process_without_stdout_prints_into_no_file_of_its_own(tmp_path):
     program = (
-        "import os, sys; from config import bounded_output; bounded_output.install()\n"
+        "import os, sys; from config.supervise import bounded_output; bounded_output.install()\n"
         "file = open(sys.argv[1], 'w'); print('lost'); sys.stderr.write('lost too')\n"
         "assert file.fileno() > 2; file.write('kept')"
     )

@@ -9,8 +9,8 @@ import sys
 import psutil
 import pytest
 
-from config.child import Child, Service, until
-from config.spawn import TIED
+from config.supervise.child import Child, Service, until
+from config.supervise.spawn import TIED
 
 CODE = 'import os, signal; os.write(int(os.environ["HOLDFAST_READY_FD"]), b"r\\n"); signal.pause()'
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from twisted.internet.protocol import Protocol
 
-from config import open_files
-from config.connections import Connections, limit
+from config.supervise import open_files
+from config.web.connections import Connections, limit
 from tests.stack import wait_for
 
 MOST = 8

@@ -11,8 +11,15 @@ import time
 import psutil
 import pytest
 
-from config import data_folder
-from config.data_folder import DataFolderError, claim, leftovers, read_run, running, stop_leftovers
+from config.supervise import data_folder
+from config.supervise.data_folder import (
+    DataFolderError,
+    claim,
+    leftovers,
+    read_run,
+    running,
+    stop_leftovers,
+)
 from streams.server.embedded import redis_command
 from tests.stack import wait_for
 

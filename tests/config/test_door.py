@@ -14,7 +14,7 @@ from django.test import AsyncClient, Client
 from config import checks
 from config.asgi import application
 from config.env import trusted_proxies
-from config.headers import SecurityHeaders
+from config.web.security_headers import SecurityHeaders
 from tests.stack import MANAGE, clean_environment
 
 SECRET = "k3y-" + "abcdefghij0123456789" * 3
@@ -137,7 +137,7 @@ NEW = (
 
 @pytest.fixture
 def logged(caplog):
-    caplog.set_level("WARNING", logger="config.csp_reports")
+    caplog.set_level("WARNING", logger="config.web.csp_reports")
     return lambda: [entry.getMessage() for entry in caplog.records]
 
 

@@ -9,7 +9,7 @@ from django.core.checks import run_checks
 from django.test import AsyncClient
 
 from chat.sending.outbox import ANSWERS_QUEUE
-from config import doctor
+from config.supervise import doctor
 from streams.log import close_log
 from streams.queue import close_queues, get_queue
 from streams.server.inspect import inspect_redis

@@ -40,7 +40,7 @@ def server(request):
 
 def check(host, port):
     return subprocess.run(
-        [sys.executable, str(BASE_DIR / "config/healthcheck.py")],
+        [sys.executable, str(BASE_DIR / "config/web/healthcheck.py")],
         env=clean_environment(
             HOLDFAST_HOST=host, HOLDFAST_PORT=str(port), http_proxy="http://127.0.0.1:9"
         ),

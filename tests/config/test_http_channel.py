@@ -6,9 +6,9 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from config import http_channel
-from config.http_channel import BODY_BYTES_PER_S, HEAD_WITHIN_S, Channel
-from config.requests import Request
+from config.web import http_channel
+from config.web.body_limits_daphne import Request
+from config.web.http_channel import BODY_BYTES_PER_S, HEAD_WITHIN_S, Channel
 from tests.config.test_bodies import Wire
 
 HEAD = b"POST /api/nowhere HTTP/1.1\r\nHost: x\r\n"

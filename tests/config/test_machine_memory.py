@@ -5,7 +5,7 @@ import os
 import pytest
 import redis
 
-from config.machine_memory import memory_bytes, redis_max_bytes
+from config.supervise.machine_memory import memory_bytes, redis_max_bytes
 from streams.server.embedded import redis_command
 from tests.redis_server import RedisServer
 

@@ -7,12 +7,12 @@ from contextlib import closing
 
 import pytest
 
-from config import open_files
+from config.supervise import open_files
 from tests.stack import BASE_DIR, Stack, clean_environment
 
 ASK = """
 import resource
-from config import open_files
+from config.supervise import open_files
 open_files.ask_for_more()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 """

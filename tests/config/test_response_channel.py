@@ -9,11 +9,11 @@ from django.http import HttpResponse
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from config.asgi_handler import FlowingHandler
-from config.http_channel import Channel
-from config.requests import Request
-from config.socket_flow import FULL_BYTES, PAUSED_BYTES, Flow
-from config.socket_totals import TOTALS
+from config.web.asgi_handler import FlowingHandler
+from config.web.body_limits_daphne import Request
+from config.web.http_channel import Channel
+from config.websocket.flow import FULL_BYTES, PAUSED_BYTES, Flow
+from config.websocket.totals import TOTALS
 
 ASK = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

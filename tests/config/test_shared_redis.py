@@ -10,7 +10,7 @@ import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from accounts import limits
-from config.redis_cache import SharedRedisCache
+from config.web.redis_cache import SharedRedisCache
 from tests.late_redis import late_redis
 from tests.redis_server import RedisServer
 

@@ -15,7 +15,7 @@ from chat.websocket.session_socket import (
     CLOSE_SIGN_IN,
     CLOSE_TOO_MANY,
 )
-from config.frame_rate import BURST_FRAMES
+from config.websocket.frame_rate import BURST_FRAMES
 from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.client import Client

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from config.socket_flow import FULL_BYTES, PAUSED_BYTES, PIECE_BYTES, Flow
-from config.socket_totals import Totals
+from config.websocket.flow import FULL_BYTES, PAUSED_BYTES, PIECE_BYTES, Flow
+from config.websocket.totals import Totals
 
 
 class Network:

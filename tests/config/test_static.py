@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
 
-STORAGE = {"staticfiles": {"BACKEND": "config.static.HashedStaticFilesStorage"}}
+STORAGE = {"staticfiles": {"BACKEND": "config.web.static_files.HashedStaticFilesStorage"}}
 # import x from "./y.js"; export * from "./y.js"; import("./y.js"); import "./y.js"
 IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["'](\.{1,2}/[^"']+)["']""")
 COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*", re.DOTALL)
@@ -64,7 +64,7 @@ def test_they_are_served_compressed_and_for_good(stack):
 
 
 def test_collecting_again_is_skipped(tmp_path, settings):
-    from config import prepare
+    from config.supervise import prepare
 
     settings.STATIC_ROOT = tmp_path
     settings.STORAGES = settings.STORAGES | STORAGE

@@ -28,8 +28,8 @@ from billing import ledger
 from billing.models import AuditRun
 from chat.models import Chat
 from chat.web.error_pages import body_too_large
-from config import languages, model_names, texts
-from config.script_texts import UnreadableTextsError, texts_of
+from config.i18n import languages, model_names, texts
+from config.i18n.script_texts import UnreadableTextsError, texts_of
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import close_loop
 from tests.chat.test_access import routes

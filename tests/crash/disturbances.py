@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from config.data_folder import running
+from config.supervise.data_folder import running
 from tests.crash.kill_people import Person
 from tests.fake_model import FakeModel
 from tests.stack import Stack

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from config.doctor import Finding, examine
-from config.prepare import without_pool
+from config.supervise.doctor import Finding, examine
+from config.supervise.prepare import without_pool
 
 MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from config.prepare import PrepareError, collect_static
+from config.supervise.prepare import PrepareError, collect_static
 
 
 class Command(BaseCommand):

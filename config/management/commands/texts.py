@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import to_language
 
-from config.languages import SOURCE, is_known
+from config.i18n.languages import SOURCE, is_known
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, add: str | None, check: bool, **options: Any) -> None:
         try:
-            from config import texts
+            from config.i18n import texts
         except ImportError as error:
             raise CommandError("This needs Babel: install requirements-test.lock.") from error
         if check:

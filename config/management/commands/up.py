@@ -3,7 +3,7 @@
 1. Takes the data folder and the port, so that two starts cannot meet.
 2. Checks the configuration, migrates the database, collects the static files; each failure is one
    line that says what to do.
-3. Becomes the supervisor (config/supervisor.py), which starts and keeps the processes.
+3. Becomes the supervisor (config/supervise/supervisor.py), which starts and keeps the processes.
 """
 
 import json
@@ -24,12 +24,12 @@ from django.db import connection
 
 from accounts.provider_keys.checks import key_messages
 from chat.llm.checks import check_usable_model
-from config import bootstrap, bounded_output, data_folder, gomp, prepare
 from config.checks import LOOPBACK, check_door
-from config.child import Service
-from config.listen import ListenError, listen
-from config.redis_plan import RedisPlanError, check_given_redis, redis_service
-from config.supervisor import Plan
+from config.supervise import bootstrap, bounded_output, data_folder, embedded_libgomp, prepare
+from config.supervise.child import Service
+from config.supervise.listen import ListenError, listen
+from config.supervise.redis_plan import RedisPlanError, check_given_redis, redis_service
+from config.supervise.supervisor import Plan
 
 MANAGE = str(settings.BASE_DIR / "manage.py")
 WORKER_STOP_S = 15.0
@@ -40,7 +40,7 @@ MISTAKES = (
     bootstrap.BootstrapError,
     data_folder.DataFolderError,
     prepare.PrepareError,
-    gomp.GompError,
+    embedded_libgomp.GompError,
     ImproperlyConfigured,
     RedisPlanError,
     ListenError,
@@ -88,7 +88,7 @@ class Command(BaseCommand):
 
 
 def _with_locks(service: Service, locks: list[int]) -> Service:
-    """Each process holds the data folder as long as it lives: config/data_folder.py."""
+    """Each process holds the data folder as long as it lives: config/supervise/data_folder.py."""
     return replace(service, pass_fds=[*service.pass_fds, *locks])
 
 
@@ -148,7 +148,7 @@ def _model() -> Service:
         ready=["http", port, "/health"],
         stage=1,
         stop_within_s=MODEL_STOP_S,
-        env=gomp.environment(settings.DATA_DIR),
+        env=embedded_libgomp.environment(settings.DATA_DIR),
     )
 
 

@@ -16,9 +16,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
-from config import open_files, ready
 from config.checks import ensure_safe_door
-from config.listen import ListenError, listen
+from config.supervise import open_files, ready
+from config.supervise.listen import ListenError, listen
 from streams.server.checks import ensure_durable_redis
 
 # How long requests under way may take to finish once the process is told to end.
@@ -52,7 +52,7 @@ class Command(BaseCommand):
 
 def serve(listening: socket.socket) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop on import.
-    from config.daphne_server import FlowingServer
+    from config.websocket.daphne_server import FlowingServer
 
     server: Any = FlowingServer(
         import_string(settings.ASGI_APPLICATION),
@@ -75,7 +75,8 @@ def _begin(server: Any, listening: socket.socket) -> None:
     """Called by Daphne just before its loop runs."""
     from twisted.internet import reactor
 
-    from config import requests, sockets
+    from config.web import body_limits_daphne as requests
+    from config.websocket import protocol as sockets
 
     sockets.prepare(server.ws_factory)
     requests.prepare(server.http_factory)

@@ -9,8 +9,8 @@ from django.db import connection
 
 from accounts.provider_keys.checks import key_messages
 from chat.generation.worker import work
-from config import open_files, ready
 from config.checks import ensure_safe_door
+from config.supervise import open_files, ready
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ in the next line, and more than one, or an unknown, Transfer-Encoding.
 
 from typing import Any
 
-from config.response_channel import ResponseChannel
+from config.web.response_channel import ResponseChannel
 
 # A phone at the edge of its network needs a few seconds for a head of some kilobytes.
 HEAD_WITHIN_S = 20.0

@@ -4,8 +4,8 @@ Frames of one socket are much alike, so compressed with what went before them th
 fifth. What that costs is bounded: a window of 2 kB and small tables, 16 kB of memory for each
 socket, and 4 us a frame. What comes in is a few short commands, each compressed by itself.
 
-A client costs what it reads: all that is sent goes through a `Flow` (config/socket_flow.py), and a
-client that takes nothing of it is cut off. What it may send is bounded in number and in length.
+A client costs what it reads: all that is sent goes through a `Flow` (config/websocket/flow.py), and
+a client that takes nothing of it is cut off. What it may send is bounded in number and in length.
 """
 
 import struct
@@ -17,9 +17,9 @@ from django.conf import settings
 from twisted.internet.tcp import Connection
 
 from chat.websocket.session_socket import CLOSE_BAD_MESSAGE, CLOSE_TOO_MANY, CLOSE_TOO_SLOW
-from config.frame_rate import FrameRate
-from config.socket_flow import Flow
-from config.socket_totals import TOTALS
+from config.websocket.flow import Flow
+from config.websocket.frame_rate import FrameRate
+from config.websocket.totals import TOTALS
 
 WINDOW_BITS = 11
 MEMORY_LEVEL = 4

@@ -1,6 +1,6 @@
 """How much waits in all sockets of one owner together: a person, an address, the process.
 
-The answers of HTTP connections (config/response_channel.py) count as sockets.
+The answers of HTTP connections (config/web/response_channel.py) count as sockets.
 
 An owner with more than its bound loses the socket that has kept the most for the longest, and the
 next one, until the rest fits. Those that read are left alone: for a moment one of them may hold the

@@ -7,7 +7,7 @@ client says it has received plays no part in it.
 
 The application asks for `room` before it makes what is to be sent, and says whose the socket is
 (`share`), so that all sockets of a person or of an address can be bounded together
-(config/socket_totals.py). It finds the `Flow` in its scope.
+(config/websocket/totals.py). It finds the `Flow` in its scope.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from config.socket_totals import Totals
+from config.websocket.totals import Totals
 
 FLOW = "holdfast.flow"  # In the scope of a WebSocket.
 

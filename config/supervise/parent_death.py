@@ -1,4 +1,5 @@
-"""Runs a program that ends when its parent does: `tied.py PARENT SIGNAL PROGRAM ARGUMENTS...`
+"""Runs a program that ends when its parent does: `parent_death.py PARENT SIGNAL PROGRAM
+ARGUMENTS...`
 
 A program of its own rather than a `preexec_fn`, which is not safe beside threads. On Linux the
 kernel sends the signal. Elsewhere (HOLDFAST_LIFELINE is the number of a descriptor) a small process

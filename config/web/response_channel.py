@@ -2,10 +2,10 @@
 
 Twisted keeps whatever is written until the network has room, and answers the next request of a
 connection although nobody has read the answer before it. Here an answer goes through a `Flow`
-(config/socket_flow.py), as the messages of a WebSocket do, and is counted with them: by address, by
-person and for the process. The application that makes it waits for room (config/daphne_server.py).
-The next request of the connection is looked at once all of the answer is with the network, and a
-client that takes nothing of it is cut off.
+(config/websocket/flow.py), as the messages of a WebSocket do, and is counted with them: by address,
+by person and for the process. The application that makes it waits for room
+(config/websocket/daphne_server.py). The next request of the connection is looked at once all of the
+answer is with the network, and a client that takes nothing of it is cut off.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from django.conf import settings
 from twisted.web import http
 
-from config.socket_flow import Flow
-from config.socket_totals import TOTALS
+from config.websocket.flow import Flow
+from config.websocket.totals import TOTALS
 
 HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
 

@@ -24,8 +24,8 @@ from django.utils.decorators import sync_and_async_middleware
 from billing.payments.webhook_view import refuse_too_large
 from chat.web.error_pages import body_too_large
 from chat.websocket.flow import flow_of
-from config import health
-from config.bodies import TOO_LARGE, WEBHOOK
+from config.web import health
+from config.web.body_limits import TOO_LARGE, WEBHOOK
 
 
 class Inline:
@@ -53,7 +53,7 @@ class CSPMiddleware(Inline, csp.CSPMiddleware):
 
 @sync_and_async_middleware
 def refuse_large_bodies(get_response: Any) -> Any:
-    """Answers what `config.bodies.BoundedBodies` has marked. Nothing after it is asked."""
+    """Answers what `config.web.body_limits.BoundedBodies` has marked. Nothing after it is asked."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:

@@ -5,8 +5,8 @@ from urllib.parse import unquote
 
 from django.conf import settings
 
-from config.child import Service
-from config.machine_memory import redis_max_bytes
+from config.supervise.child import Service
+from config.supervise.machine_memory import redis_max_bytes
 from streams.errors import EmbeddedRedisError
 from streams.server.checks import redis_messages
 from streams.server.embedded import redis_command

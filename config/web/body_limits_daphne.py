@@ -1,6 +1,6 @@
 """What Daphne's HTTP requests lack: an end to what they store before anybody is asked.
 
-How much that is, and what is answered, is in config/bodies.py.
+How much that is, and what is answered, is in config/web/body_limits.py.
 """
 
 from typing import Any
@@ -9,10 +9,10 @@ from daphne.http_protocol import WebRequest
 
 from accounts.refusals import refusal_response
 from chat.errors import BodyTooLarge
-from config.bodies import largest_body
-from config.connections import Connections
-from config.http_channel import Channel
-from config.socket_flow import Flow
+from config.web.body_limits import largest_body
+from config.web.connections import Connections
+from config.web.http_channel import Channel
+from config.websocket.flow import Flow
 
 # Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
 DROPPED_BYTES = 50_000_000

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import IO, Dict, Iterator, List, Tuple
 
-BASE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BASE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VENV = os.path.abspath(os.environ.get("HOLDFAST_VENV") or os.path.join(BASE_DIR, ".venv"))
 PYTHON = os.path.join(VENV, "bin", "python")
 MARKER = os.path.join(VENV, "holdfast-install-unfinished")
@@ -241,9 +241,10 @@ def say(text: str, again: bool = False) -> None:
 
 
 def main() -> None:
-    """`python3 -m config.bootstrap run model`: installs these locks, for building images."""
+    """`python3 -m config.supervise.bootstrap run model`: installs these locks, for building
+    images."""
     try:
-        check_python(["-m", "config.bootstrap"] + sys.argv[1:])
+        check_python(["-m", "config.supervise.bootstrap"] + sys.argv[1:])
         install(sys.argv[1:])
     except BootstrapError as error:
         sys.exit(f"holdfast: {error}")

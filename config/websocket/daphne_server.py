@@ -11,9 +11,9 @@ from daphne.server import Server
 from django.conf import settings
 
 from accounts.client_address import address_group, client_address_of_scope
-from config.requests import Request
-from config.socket_flow import FLOW, Flow
-from config.sockets import Socket
+from config.web.body_limits_daphne import Request
+from config.websocket.flow import FLOW, Flow
+from config.websocket.protocol import Socket
 
 WAITING = ("websocket.send", "http.response.body")
 

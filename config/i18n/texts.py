@@ -25,11 +25,11 @@ from django.utils.translation import templatize, to_locale
 
 from chat.generation import errors as answer_errors
 from chat.llm import errors as model_errors
-from config import model_names
-from config.languages import SOURCE
-from config.script_texts import Text, texts_of
+from config.i18n import model_names
+from config.i18n.languages import SOURCE
+from config.i18n.script_texts import Text, texts_of
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parents[2]
 LOCALE, SCRIPTS = BASE_DIR / "locale", BASE_DIR / "static" / "js"
 COMPILED_SCRIPTS = SCRIPTS / "texts"
 APPS = "accounts", "billing", "chat", "config", "streams"

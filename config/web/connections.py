@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.client_address import address_group, is_proxy
-from config import open_files
+from config.supervise import open_files
 
 
 class Connections:

@@ -19,8 +19,8 @@ from accounts.provider_keys.store import versions_stored
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, configured
 from chat.sending.outbox import ANSWERS_QUEUE
-from config import data_folder, open_files
-from config.health import database_problem, memory_problem
+from config.supervise import data_folder, open_files
+from config.web.health import database_problem, memory_problem
 from streams.queue import close_queues, get_queue
 from streams.server.checks import redis_messages
 from streams.server.inspect import RedisReport, inspect_redis

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TIED = str(Path(__file__).with_name("tied.py"))
+TIED = str(Path(__file__).with_name("parent_death.py"))
 READ_BYTES = 65_536
 # A longer line is shown in parts.
 LINE_BYTES = 16_384

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config import bounded_output
-from config.child import NO_LIFELINE, Child, ReplaceError, Service, StartError, until
-from config.probes import http_get
+from config.supervise import bounded_output
+from config.supervise.child import NO_LIFELINE, Child, ReplaceError, Service, StartError, until
+from config.supervise.probes import http_get
 
 # Until a deploy that could not be finished is tried again; then twice as long.
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
@@ -45,8 +45,8 @@ class Plan:
 
 
 class Supervisor:
-    """`watched`: whether a process beside each child watches us (config/tied.py); on Linux, the
-    kernel does."""
+    """`watched`: whether a process beside each child watches us (config/supervise/parent_death.py);
+    on Linux, the kernel does."""
 
     def __init__(self, plan: Plan, *, watched: bool = sys.platform != "linux") -> None:
         self.plan = plan

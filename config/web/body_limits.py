@@ -1,11 +1,11 @@
 """How much a request may bring: no more than the largest that its address has a use for.
 
 Django stores a whole body before it asks any view, and Daphne does before it asks Django, whoever
-sends it. So the bound is kept twice: config/requests.py drops what is past it as it comes in, and
-`BoundedBodies`, for any ASGI server, counts what the header says and what comes, gives the
-application an empty body and marks the scope. The answer is then made by
-`config.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted, by
-billing/payments/webhook_view.py.
+sends it. So the bound is kept twice: config/web/body_limits_daphne.py drops what is past it as it
+comes in, and `BoundedBodies`, for any ASGI server, counts what the header says and what comes,
+gives the application an empty body and marks the scope. The answer is then made by
+`config.web.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted,
+by billing/payments/webhook_view.py.
 
 A form of many parts costs more than its bytes say: each is some objects and a dozen calls for
 Django, though it holds nothing, and Django bounds only those with a name. So the marks between them
@@ -19,7 +19,7 @@ from django.utils.http import parse_header_parameters
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from billing.payments import stripe_webhooks
 from chat.web import api
-from config.csp_reports import MAX_REPORT_BYTES
+from config.web.csp_reports import MAX_REPORT_BYTES
 
 TOO_LARGE = "holdfast.body_too_large"  # In the scope of such a request.
 WEBHOOK = "/billing/stripe-webhook"

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.probes import http_get, ping_redis
-from config.spawn import Spawned, spawn
+from config.supervise.probes import http_get, ping_redis
+from config.supervise.spawn import Spawned, spawn
 
 # A child that ran for this long was well: its next restart is immediate again.
 WELL_AFTER_S = 5.0
@@ -43,7 +43,8 @@ class ReplaceError(Exception):
 class Service:
     name: str
     argv: list[str]
-    # How to see that it works: ["redis", socket], ["http", port, path], ["pipe"] (config/ready.py).
+    # How to see that it works: ["redis", socket], ["http", port, path], ["pipe"]
+    # (config/supervise/ready.py).
     ready: list[Any]
     # Lower ones stop later.
     stage: int

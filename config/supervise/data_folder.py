@@ -24,7 +24,8 @@ import psutil
 # Raised when an older Holdfast could no longer read what this one writes.
 FORMAT = 1
 LOCK = "lock"
-# What a killed `up` leaves ends by itself (config/tied.py), usually within milliseconds.
+# What a killed `up` leaves ends by itself (config/supervise/parent_death.py), usually within
+# milliseconds.
 LEFTOVER_END_S = 5.0
 LEFTOVER_STOP_S = 10.0
 LOOK_EVERY_S = 0.05

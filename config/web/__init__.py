@@ -1,0 +1,1 @@
+"""The HTTP side of a web process: limits, headers, middleware, health."""

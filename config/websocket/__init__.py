@@ -1,0 +1,1 @@
+"""The WebSocket protocol as Daphne serves it: bounds and flow control."""

@@ -24,7 +24,7 @@ def require_person(user: User, named: object) -> None:
 
 def initials(user: User) -> str:
     """What stands where the picture would: of the first and the last name, else of the address;
-    empty for somebody who has told neither. The same as in static/js/chat/format.js."""
+    empty for somebody who has told neither. The same as in static/js/chat/lib/format.js."""
     words = user.name.split() or [user.email or ""]
     letters = [words[0][:1], words[-1][:1] if len(words) > 1 else ""]
     return "".join(letters).upper()

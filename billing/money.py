@@ -1,4 +1,5 @@
-"""Amounts as a person reads them. static/js/chat/money.js is the twin: tests/vectors/money.json.
+"""Amounts as a person reads them. static/js/chat/lib/money.js is the twin:
+tests/vectors/money.json.
 
 Money is a whole number of micro-USD (a millionth of a dollar) everywhere; cents only where Stripe
 is spoken to. Rounding here is for the eye: nothing is paid by what is shown.

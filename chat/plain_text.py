@@ -1,7 +1,7 @@
 """Markdown as plain text, for where a piece of a message is shown: rough, never markup, and quick
 on whatever somebody makes up (no rule goes back over more than a bounded part of a line).
 
-The page has the same rules in static/js/chat/plain_text.js.
+The page has the same rules in static/js/chat/lib/plain_text.js.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The fold: events in, transcript out. Pure, and the same as static/js/chat/fold.js.
+"""The fold: events in, transcript out. Pure, and the same as static/js/chat/log/fold.js.
 
 Both are driven by tests/vectors/fold/*.json and by a property test that compares them on random
 logs. A transcript depends on the events alone, so history, prompts, search and export built from

@@ -63,7 +63,7 @@ def test_what_is_not_there(new_context, stack, inspect):
     # One that has come since is found without a reload.
     expect(page.get_by_text("No model is available")).to_have_count(0)
     alice.visit()
-    for part in ("**/conversation*.js", "**/reading*.js"):
+    for part in ("**/conversation*.js", "**/lazy_markdown*.js"):
         page.route(part, lambda route: route.abort("internetdisconnected"))
     alice.send(f"{QUICK} Hello")
     expect(page.locator(".skeleton").first).to_be_visible()

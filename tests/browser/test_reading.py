@@ -241,7 +241,7 @@ def test_a_part_that_could_not_be_fetched_comes_when_the_network_does(bare):
 
 
 def test_a_chat_is_drawn_once_its_parts_can_be_fetched(bare):
-    for part in ("**/conversation*.js", "**/reading*.js"):
+    for part in ("**/conversation*.js", "**/lazy_markdown*.js"):
         bare.page.route(part, lambda route: route.abort("internetdisconnected"))
     bare.send("[[tokens=5]] Hello")
     expect(bare.page.locator(".skeleton").first).to_be_visible()

@@ -27,7 +27,12 @@ async def test_the_worker_may_rule_all_pages_and_is_asked_for_anew(no_worker, al
     build = json.loads(re.match(r"const BUILD = (.*);", answer.content.decode())[1])
     assert build["keeps"] and "/static/js/chat/main.js" in build["assets"]
     # What is fetched only when it is needed must be there offline too.
-    for late in ("ui/palette.js", "ui/shortcut_sheet.js", "markdown/view.js", "ui/transcript.js"):
+    for late in (
+        "ui/dialogs/palette.js",
+        "ui/dialogs/shortcut_sheet.js",
+        "markdown/view.js",
+        "ui/messages/transcript.js",
+    ):
         assert f"/static/js/chat/{late}" in build["assets"]
     assert len(set(build["assets"])) == len(build["assets"])
     assert "worker-src 'self'" in (await alice.visit())["Content-Security-Policy"]

@@ -20,7 +20,7 @@ from tests.examples import examples
 from tests.node import NODE
 
 FIXTURES = Path(__file__).parent / "fixtures"
-VERIFY = Path(__file__).resolve().parent.parent.parent / "static/js/chat/verify.js"
+VERIFY = Path(__file__).resolve().parent.parent.parent / "static/js/chat/log/verify.js"
 
 texts = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChatList, isUnread, startTitle } from "../../static/js/chat/chat_list.js";
+import { ChatList, isUnread, startTitle } from "../../static/js/chat/list/chat_list.js";
 
 const listed = (id, updated_ms, answering = false) => ({ id, title: id, updated_ms, model: "m", answering });
 const answering = (list, id) => list.get(id).answering.size > 0;

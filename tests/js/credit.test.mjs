@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { costsOf } from "../../static/js/chat/costs.js";
+import { costsOf } from "../../static/js/chat/log/costs.js";
 import { Credit } from "../../static/js/chat/credit.js";
 
 const balance = (amount, level) => ({ balance_micro_usd: amount, held_micro_usd: 0, level, free_credit_at: null, can_top_up: true });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Drafts } from "../../static/js/chat/drafts.js";
+import { Drafts } from "../../static/js/chat/compose/drafts.js";
 
 class Storage {
   #map = new Map();

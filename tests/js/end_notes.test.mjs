@@ -1,7 +1,7 @@
 // What is said below an answer that may not be whole.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { endNotes } from "../../static/js/chat/end_notes.js";
+import { endNotes } from "../../static/js/chat/log/end_notes.js";
 
 const notes = (message) => endNotes({ finish: "stop", text: "Half of", omitted: null, ...message });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Change, emptyTranscript, foldEntry, isAnswering, shownPath, siblingsOf, transcriptToJson } from "../../static/js/chat/fold.js";
+import { Change, emptyTranscript, foldEntry, isAnswering, shownPath, siblingsOf, transcriptToJson } from "../../static/js/chat/log/fold.js";
 
 const VECTORS = new URL("../vectors/fold/", import.meta.url);
 const plain = (state) => JSON.parse(JSON.stringify(transcriptToJson(state)));

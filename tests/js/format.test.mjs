@@ -1,7 +1,7 @@
 // Times as the person has set them, and the letters that stand for a person.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clockTime, fullTime, initials, longDate, number, recencyGroup, setLocale, shortTime } from "../../static/js/chat/format.js";
+import { clockTime, fullTime, initials, longDate, number, recencyGroup, setLocale, shortTime } from "../../static/js/chat/lib/format.js";
 
 const groups = { today: "today", yesterday: "yesterday", week: "week", month: "month" };
 const HOUR_MS = 3_600_000;

@@ -2,9 +2,9 @@
 // step, and tags of one block. With HOLDFAST_FULL all shapes are read, at full size.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BoundedLexer } from "../../static/js/chat/markdown/bounded_lexer.js";
+import { BoundedLexer } from "../../static/js/chat/markdown/syntax/bounded_lexer.js";
 import { htmlOf } from "../../static/js/chat/markdown/html.js";
-import { isTooDeep } from "../../static/js/chat/markdown/math_syntax.js";
+import { isTooDeep } from "../../static/js/chat/markdown/syntax/math_syntax.js";
 import { Notes } from "../../static/js/chat/markdown/notes.js";
 import { BlockStream } from "../../static/js/chat/markdown/stream.js";
 import { shapes } from "./hostile_shapes.mjs";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atOnceMs, backoffMs } from "../../static/js/chat/backoff.js";
-import { recencyGroup } from "../../static/js/chat/format.js";
-import { isAfter, uuid7 } from "../../static/js/chat/ids.js";
-import { matchesFingerprint } from "../../static/js/chat/verify.js";
+import { atOnceMs, backoffMs } from "../../static/js/chat/lib/backoff.js";
+import { recencyGroup } from "../../static/js/chat/lib/format.js";
+import { isAfter, uuid7 } from "../../static/js/chat/lib/ids.js";
+import { matchesFingerprint } from "../../static/js/chat/log/verify.js";
 
 test("ids are UUIDs of version 7 that sort by time", () => {
   const ids = [1, 2 ** 32, 1_700_000_000_000, 2 ** 47].map((ms) => uuid7(ms));

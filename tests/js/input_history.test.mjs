@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { InputHistory } from "../../static/js/chat/input_history.js";
+import { InputHistory } from "../../static/js/chat/compose/input_history.js";
 
 test("up goes back from an empty field, down comes forward to it again", () => {
   const history = new InputHistory(() => ["one", "two", "two"]);

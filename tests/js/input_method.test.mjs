@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isComposing } from "../../static/js/chat/input_method.js";
+import { isComposing } from "../../static/js/chat/lib/input_method.js";
 
 const ROOT = new URL("../../static/js", import.meta.url).pathname;
 // A key that an input method uses to choose and to end: whoever listens for one must ask.
 const COMMAND_KEY = /["']?\b(?:Enter|Escape|Arrow(?:Up|Down|Left|Right))\b["']?/;
 const HANDLER = /\(event\) => \{|function \w+\(event\) \{/g;
 // It only reads keys that are pressed outside of every field.
-const OUTSIDE_OF_FIELDS = new Set(["chat/scroll_keeper.js"]);
+const OUTSIDE_OF_FIELDS = new Set(["chat/lib/scroll_keeper.js"]);
 
 const files = readdirSync(ROOT, { recursive: true }).filter((name) => name.endsWith(".js"));
 
@@ -48,7 +48,7 @@ test("every handler of Enter, Escape or an arrow asks whether an input method ta
 
 test("nobody tells it in another way", () => {
   for (const name of files) {
-    if (name === "chat/input_method.js") continue;
+    if (name === "chat/lib/input_method.js") continue;
     assert.ok(!/\.isComposing\b|\b229\b/.test(readFileSync(join(ROOT, name), "utf-8")), name);
   }
 });

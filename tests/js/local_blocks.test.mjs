@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { emptyTranscript, foldEntry, shownPath, transcriptToJson } from "../../static/js/chat/fold.js";
+import { emptyTranscript, foldEntry, shownPath, transcriptToJson } from "../../static/js/chat/log/fold.js";
 import { BLOCK_MESSAGES, headOf, transcriptOf } from "../../static/js/chat/local/blocks.js";
 
 function longChat(count) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blocksOf, htmlOf } from "../../static/js/chat/markdown/html.js";
-import { expansionsFor } from "../../static/js/chat/markdown/math_syntax.js";
+import { expansionsFor } from "../../static/js/chat/markdown/syntax/math_syntax.js";
 import { Notes } from "../../static/js/chat/markdown/notes.js";
 import { BlockStream } from "../../static/js/chat/markdown/stream.js";
 import katex from "../../static/vendor/katex-0.19.1/katex.js";

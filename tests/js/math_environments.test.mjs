@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { environmentAt, environmentEnd, forKatex, needsLines } from "../../static/js/chat/markdown/math_environments.js";
+import { environmentAt, environmentEnd, forKatex, needsLines } from "../../static/js/chat/markdown/syntax/math_environments.js";
 import katex from "../../static/vendor/katex-0.19.1/katex.js";
 
 const drawn = (tex) => katex.renderToString(forKatex(tex), { throwOnError: true, strict: "ignore", displayMode: true });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { balanceDollars, dollars } from "../../static/js/chat/money.js";
+import { balanceDollars, dollars } from "../../static/js/chat/lib/money.js";
 
 const vectors = JSON.parse(readFileSync(new URL("../vectors/money.json", import.meta.url)));
 

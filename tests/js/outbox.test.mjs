@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { added, nextOf, ofChat, refused, settled, withdrawn } from "../../static/js/chat/outbox_items.js";
-import { Outbox } from "../../static/js/chat/outbox.js";
+import { added, nextOf, ofChat, refused, settled, withdrawn } from "../../static/js/chat/compose/send_queue_items.js";
+import { Outbox } from "../../static/js/chat/compose/send_queue.js";
 
 /** What the tabs of one browser share: a store that lasts, locks and a channel. */
 function setUpBrowser() {

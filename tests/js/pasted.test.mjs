@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isLong, joined, taken } from "../../static/js/chat/pasted.js";
+import { isLong, joined, taken } from "../../static/js/chat/compose/pasted.js";
 
 const CASES = [
   { text: "", pastes: ["one\ntwo"] },

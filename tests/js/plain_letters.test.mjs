@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { folded, hasAll, marked, wordsOf } from "../../static/js/chat/plain_letters.js";
+import { folded, hasAll, marked, wordsOf } from "../../static/js/chat/lib/plain_letters.js";
 
 const vectors = JSON.parse(readFileSync(new URL("../vectors/search/letters.json", import.meta.url)));
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { plainText } from "../../static/js/chat/plain_text.js";
+import { plainText } from "../../static/js/chat/lib/plain_text.js";
 
 const vectors = JSON.parse(readFileSync(new URL("../vectors/plain_text.json", import.meta.url)));
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { PollSocket } from "../../static/js/chat/poll_socket.js";
+import { PollSocket } from "../../static/js/chat/log/poll_socket.js";
 
 const settle = async () => {
   for (let round = 0; round < 20; round++) await Promise.resolve();

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { duration } from "../../static/js/chat/format.js";
+import { duration } from "../../static/js/chat/lib/format.js";
 import { knownLanguage } from "../../static/js/chat/highlight/languages.js";
 import { nameOf } from "../../static/js/chat/highlight/names.js";
 import { runsOf, splitRuns } from "../../static/js/chat/highlight/runs.js";
 import { hasHidden } from "../../static/js/chat/markdown/hidden.js";
-import { plainText } from "../../static/js/chat/plain_text.js";
+import { plainText } from "../../static/js/chat/lib/plain_text.js";
 import { Speech } from "../../static/js/chat/speech.js";
 import core from "../../static/vendor/highlight-11.12.0/core.js";
 import python from "../../static/vendor/highlight-11.12.0/languages/python.js";

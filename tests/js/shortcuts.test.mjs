@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { actions } from "../../static/js/chat/actions.js";
-import { recencyGroup } from "../../static/js/chat/format.js";
-import { isPressed, isTyping, keyNames } from "../../static/js/chat/shortcuts.js";
+import { recencyGroup } from "../../static/js/chat/lib/format.js";
+import { isPressed, isTyping, keyNames } from "../../static/js/chat/lib/shortcuts.js";
 
 const press = (key, held = {}) => ({ key, code: "", ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...held });
 

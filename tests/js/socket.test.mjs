@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Connection } from "../../static/js/chat/socket.js";
-import { probeWebSocket } from "../../static/js/chat/websocket_probe.js";
+import { Connection } from "../../static/js/chat/log/socket.js";
+import { probeWebSocket } from "../../static/js/chat/log/websocket_probe.js";
 
 /** A server's end of the sockets that the connection opens. */
 function setUp(t, { followed = null, hasHttp = false } = {}) {

@@ -52,7 +52,7 @@ export const available = (app) => actions.filter((action) => !action.when || act
 
 async function copyLastAnswer(app) {
   // Read with the first chat, as its buttons want it too.
-  const { copyText } = await import("./copying.js");
+  const { copyText } = await import("./lib/copying.js");
   const isCopied = await copyText(lastAnswer(app).text);
   app.store.toasts.show(isCopied ? text.copied : text.copyFailed, { isProblem: !isCopied });
 }

@@ -1,7 +1,7 @@
 // What a person can do with the answers of the chat on screen: stop them, have another one, go on
 // with one, choose among several.
 import { api } from "./api.js";
-import { uuid7 } from "./ids.js";
+import { uuid7 } from "./lib/ids.js";
 import { signal } from "../signals.js";
 
 export class Answers {

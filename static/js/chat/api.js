@@ -1,7 +1,7 @@
 // Commands go in over HTTP. Each names what it makes, so that repeating it after a lost answer is
 // safe; `repeatUntilAnswered` does so, and only a refusal from the server ends in an error.
-import { backoffMs } from "./backoff.js";
-import { pageLanguage } from "./format.js";
+import { backoffMs } from "./lib/backoff.js";
+import { pageLanguage } from "./lib/format.js";
 import { text } from "./text.js";
 
 /** @typedef {{keepalive?: boolean, signal?: AbortSignal | null}} CallOptions */
@@ -197,7 +197,7 @@ export const api = {
  * @param {string} chat
  */
 export async function readWhole(chat) {
-  /** @type {[id: string, data: import("./fold.js").EventData][]} */
+  /** @type {[id: string, data: import("./log/fold.js").EventData][]} */
   const entries = [];
   for (let more = true; more; ) {
     const page = await api.events(chat, entries.at(-1)?.[0]);

@@ -1,7 +1,7 @@
 // The person's credit: the balance that the server sent last, and whether it refused something for
 // lack of credit.
 import { computed, signal } from "../signals.js";
-import { remember, remembered } from "./storage.js";
+import { remember, remembered } from "./lib/storage.js";
 
 const CODES = new Set(["out_of_credit"]);
 const SEEN_LOW = "credit:low-seen";

@@ -2,14 +2,14 @@
 // the shell, which has nothing on it, shows what this browser keeps.
 import { html, render } from "../preact.js";
 import { watchBuild } from "./build.js";
-import { refuseFiles } from "./dropped_files.js";
+import { refuseFiles } from "./compose/dropped_files.js";
 import { OwnStore } from "./own_store.js";
 import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { text } from "./text.js";
 import { App } from "./ui/app.js";
-import { fetchPart } from "./ui/parts.js";
-import { withTimeout } from "./within.js";
+import { fetchPart } from "./ui/lazy_modules.js";
+import { withTimeout } from "./lib/with_timeout.js";
 
 const DRAWN_WITHIN_MS = 1_000;
 

@@ -3,9 +3,9 @@
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
-import { OutboxStore } from "./local/outbox_store.js";
+import { OutboxStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
-import { remember } from "./storage.js";
+import { remember } from "./lib/storage.js";
 
 const KEEP_AFTER_MS = 500;
 // Not part of what is kept of a page: these have places of their own, or are of one address.

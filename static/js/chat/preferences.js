@@ -1,7 +1,7 @@
 // What the person has set: on the page when it loads, then told by the socket whenever it changes,
 // here or on another device. Views read the signal; whatever follows it at once is done here.
 import { signal } from "../signals.js";
-import { setLocale } from "./format.js";
+import { setLocale } from "./lib/format.js";
 
 const BY_DEFAULT = {
   name: "",

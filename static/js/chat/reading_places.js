@@ -2,7 +2,7 @@
 // there again: by a message and how it stood, which a wider page or a longer chat does not change.
 // It is kept for the tab alone. A reader who was at the end has no place here and follows the end.
 import { signal } from "../signals.js";
-import { uuid7 } from "./ids.js";
+import { uuid7 } from "./lib/ids.js";
 
 const KEY = "holdfast:places";
 const MOST = 50;

@@ -1,8 +1,8 @@
 // Text for a screen reader while an answer is written: whole sentences, once each; code, tables and
 // formulas only by name. Pure.
-import { environmentAt } from "./markdown/math_environments.js";
-import { isProse } from "./markdown/prose.js";
-import { plainText } from "./plain_text.js";
+import { environmentAt } from "./markdown/syntax/math_environments.js";
+import { isProse } from "./markdown/syntax/prose.js";
+import { plainText } from "./lib/plain_text.js";
 import { text } from "./text.js";
 
 const SENTENCE = /[^]*?(?:[.!?…:。！？]["')\]»”*_]*(?=\s)|\n)/y;

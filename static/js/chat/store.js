@@ -4,21 +4,21 @@ import { batch, computed, effect, signal } from "../signals.js";
 import { addressOf, chatInAddress } from "./address.js";
 import { Answers } from "./answers.js";
 import { api, CHAT_FULL, CREDIT_HELD, readWhole } from "./api.js";
-import { ChatList, startTitle } from "./chat_list.js";
-import { keepTime } from "./clock.js";
+import { ChatList, startTitle } from "./list/chat_list.js";
+import { keepTime } from "./list/clock.js";
 import { Commands } from "./commands.js";
 import { Credit } from "./credit.js";
-import { Finding } from "./finding.js";
-import { uuid7 } from "./ids.js";
+import { Finding } from "./list/finding.js";
+import { uuid7 } from "./lib/ids.js";
 import { VISITOR } from "./local/database.js";
-import { ModelChoice } from "./model_choice.js";
-import { OpenedChats } from "./opened_chats.js";
+import { ModelChoice } from "./compose/model_choice.js";
+import { OpenedChats } from "./log/opened_chats.js";
 import { preferences, takePreferences } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
-import { Sending } from "./sending.js";
-import { Connection } from "./socket.js";
+import { Sending } from "./compose/sending.js";
+import { Connection } from "./log/socket.js";
 import { text } from "./text.js";
-import { Toasts } from "./toasts.js";
+import { Toasts } from "./lib/toasts.js";
 
 // Ends of a connection after which nothing of the person may stay in this browser.
 const SHUT_OUT = new Set(["signed-out", "suspended"]);
@@ -79,7 +79,7 @@ export class Store {
       person: () => this.user.peek()?.id,
       watchFrom: () => this.list.resumeFrom,
       followed: () => this.#followed(),
-    }, WebSocket, () => import("./poll_socket.js"));
+    }, WebSocket, () => import("./log/poll_socket.js"));
     this.sending = new Sending(this, own);
     this.outbox = this.sending.outbox;
     this.drafts = this.sending.drafts;

@@ -1,7 +1,7 @@
 // Every sentence the page shows, in one place, in English: what stands in `spoken` is what there is
 // to translate (docs/translating.md). A sentence with {places} becomes a function of what goes there,
 // in the order of the English; one that depends on a number has the forms of English plurals.
-import { spoken } from "./format.js";
+import { spoken } from "./lib/format.js";
 
 const sentences = spoken("chat", {
   product: "Holdfast",

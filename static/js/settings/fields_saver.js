@@ -1,7 +1,7 @@
 // Saves each field as it is changed, one after another, and keeps what could not be saved in its
 // field with the reason beside it.
 import { applyAppearance } from "../chat/preferences.js";
-import { clockTime, setLocale } from "../chat/format.js";
+import { clockTime, setLocale } from "../chat/lib/format.js";
 import { api, ApiError, repeatUntilAnswered } from "../chat/api.js";
 import { text } from "./text.js";
 

@@ -1,7 +1,7 @@
 // The page of the settings, saving what is changed as it is changed; without this the same forms
 // are sent by their buttons. What is changed on another device shows here too.
 import { noteTimeZone } from "../chat/preferences.js";
-import { Connection } from "../chat/socket.js";
+import { Connection } from "../chat/log/socket.js";
 import { FieldsSaver } from "./fields_saver.js";
 import { PicturePanel } from "./picture_panel.js";
 
@@ -34,6 +34,6 @@ const connection = new Connection(`${scheme}//${location.host}/ws`, {
   person: () => fields.owner,
   watchFrom: () => NO_REPLAY,
   followed: () => null,
-}, WebSocket, () => import("../chat/poll_socket.js"));
+}, WebSocket, () => import("../chat/log/poll_socket.js"));
 connection.start();
 noteTimeZone();

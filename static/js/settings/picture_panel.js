@@ -1,6 +1,6 @@
 // The picture: sent as soon as it is chosen, shown as soon as it is stored, here and elsewhere.
 import { api, ApiError } from "../chat/api.js";
-import { initials } from "../chat/format.js";
+import { initials } from "../chat/lib/format.js";
 import { text } from "./text.js";
 
 const MAX_BYTES = 10_000_000;

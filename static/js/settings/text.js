@@ -1,5 +1,5 @@
 // Every sentence that the page of the settings says by itself, in one place.
-import { spoken } from "../chat/format.js";
+import { spoken } from "../chat/lib/format.js";
 
 export const text = spoken("settings", {
   saved: "Saved",

@@ -1,6 +1,6 @@
 // A transcript as it is kept: a head and blocks of messages in the order they were made. What
 // changes in a long chat is at its end, so little is written; and few records are read quickly.
-import { emptyTranscript, foldEntry, isAnswering, ROOT, shownPath } from "../fold.js";
+import { emptyTranscript, foldEntry, isAnswering, ROOT, shownPath } from "../log/fold.js";
 
 export const BLOCK_MESSAGES = 64;
 // The head of a chat as long as this has its last messages, to be shown while the rest is read; as
@@ -23,7 +23,7 @@ export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
 /**
  * All of the transcript but its messages, small enough to be written each time.
  * @param {string} id
- * @param {import("../fold.js").Transcript} transcript
+ * @param {import("../log/fold.js").Transcript} transcript
  * @param {{revision: number, chars: number, usedMs: number}} kept
  */
 export function headOf(id, transcript, { revision, chars, usedMs }) {
@@ -36,12 +36,12 @@ export function headOf(id, transcript, { revision, chars, usedMs }) {
 
 /**
  * The messages shown last, none that is being written: as many as are short together.
- * @param {import("../fold.js").Message[]} path
+ * @param {import("../log/fold.js").Message[]} path
  */
 function glimpseOf(path) {
   const end = path.findIndex(isAnswering);
   const ended = end < 0 ? path : path.slice(0, end);
-  /** @type {import("../fold.js").Message[]} */
+  /** @type {import("../log/fold.js").Message[]} */
   const last = [];
   let chars = 0;
   for (const message of ended.slice(-GLIMPSE_MESSAGES).reverse()) {
@@ -55,8 +55,8 @@ function glimpseOf(path) {
 /**
  * The transcript, or null if what was kept does not fit together.
  * @param {ReturnType<typeof headOf>} head
- * @param {import("../fold.js").Message[][]} blocks
- * @returns {import("../fold.js").Transcript | null}
+ * @param {import("../log/fold.js").Message[][]} blocks
+ * @returns {import("../log/fold.js").Transcript | null}
  */
 export function transcriptOf(head, blocks) {
   if (head.shape !== SHAPE) return null;

@@ -1,6 +1,6 @@
 // Chats kept in this browser, the ones used last. A copy of what the server has, and nothing more:
 // whatever is missing or does not fit together is read again.
-import { isAfter, uuid7 } from "../ids.js";
+import { isAfter, uuid7 } from "../lib/ids.js";
 import { BLOCK_MESSAGES, blockOf, headOf, SHAPE, transcriptOf } from "./blocks.js";
 import { value } from "./database.js";
 

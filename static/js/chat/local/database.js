@@ -3,7 +3,7 @@
 // tab that missed it, reads and writes nothing. Storage may be full, forbidden or taken away at any
 // time: then `run` gives undefined, and the page works without.
 
-import { withTimeout } from "../within.js";
+import { withTimeout } from "../lib/with_timeout.js";
 
 const NAME = "holdfast";
 // Raised when what is kept changes its form: chats are dropped and read again from the server. The

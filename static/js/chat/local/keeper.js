@@ -1,6 +1,6 @@
 // Keeps one open chat in the local store while it changes: soon after, not with every token, and
 // only from a page that is looked at, so that tabs do not write over each other.
-import { drawn } from "../frames.js";
+import { drawn } from "../lib/frames.js";
 import { blockOf } from "./blocks.js";
 
 const SAVE_AFTER_MS = 1_000;

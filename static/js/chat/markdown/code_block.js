@@ -4,7 +4,7 @@
 import { highlighted } from "../highlight/client.js";
 import { nameOf } from "../highlight/names.js";
 import { splitRuns } from "../highlight/runs.js";
-import { later } from "../slices.js";
+import { later } from "../lib/idle_tasks.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
 import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";

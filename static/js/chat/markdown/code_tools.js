@@ -1,6 +1,6 @@
 // What can be done with a block of code. The blocks are plain nodes: one listener serves them all.
 import { text } from "../text.js";
-import { copyFrom } from "../ui/clipboard.js";
+import { copyFrom } from "../ui/messages/clipboard.js";
 import { ICON_PATHS } from "../ui/icons.js";
 
 const SVG = "http://www.w3.org/2000/svg";

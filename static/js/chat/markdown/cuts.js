@@ -1,7 +1,7 @@
 // Where a long block may be cut in two, so that what is drawn again with each token stays short.
 // A cut depends only on the text before it and a little after it: it falls in the same place
 // however the text came. Pure.
-import { lineEnd, rowsAtOnce } from "./table_math.js";
+import { lineEnd, rowsAtOnce } from "./syntax/table_math.js";
 
 export const PIECE_CHARS = 3_000;
 const LONGEST_HEAD_CHARS = PIECE_CHARS / 2;

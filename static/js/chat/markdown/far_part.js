@@ -1,8 +1,8 @@
 // Blocks that are far from the reader, as their text, which the browser's search finds. They are
 // drawn, a few at a time, when the reader comes near.
-import { whenNear } from "../near_view.js";
-import { roughHeight } from "../plain_text.js";
-import { later } from "../slices.js";
+import { whenNear } from "../lib/viewport_observer.js";
+import { roughHeight } from "../lib/plain_text.js";
+import { later } from "../lib/idle_tasks.js";
 
 const LONGEST_CHARS = 4_000;
 const SLICE_MS = 8;

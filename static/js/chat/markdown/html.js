@@ -3,15 +3,15 @@
 // what is being read). What is made here still has to pass ./sanitize.js. Pure.
 import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
-import { addressStart, url } from "./addresses.js";
-import { BoundedLexer } from "./bounded_lexer.js";
-import { hasRoomFor, linksWith } from "./links.js";
-import { pairsIn, pairsWithin } from "./emphasis.js";
-import { footnoteExtensions } from "./footnote_syntax.js";
-import { ENVIRONMENT } from "./math_environments.js";
-import { beforeFormula, lateStart } from "./math_blocks.js";
-import { mathExtensions } from "./math_syntax.js";
-import { beginsTable, fewRows, withBarsEscaped } from "./table_math.js";
+import { addressStart, url } from "./syntax/addresses.js";
+import { BoundedLexer } from "./syntax/bounded_lexer.js";
+import { hasRoomFor, linksWith } from "./syntax/links.js";
+import { pairsIn, pairsWithin } from "./syntax/emphasis.js";
+import { footnoteExtensions } from "./syntax/footnote_syntax.js";
+import { ENVIRONMENT } from "./syntax/math_environments.js";
+import { beforeFormula, lateStart } from "./syntax/math_blocks.js";
+import { mathExtensions } from "./syntax/math_syntax.js";
+import { beginsTable, fewRows, withBarsEscaped } from "./syntax/table_math.js";
 
 export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;

@@ -2,9 +2,9 @@
 // their styles one by one, which the content security policy allows (inline style attributes it
 // does not). With `trust` off no command of TeX can make links, images or attributes.
 import { styled } from "../ui/late_styles.js";
-import { forKatex } from "./math_environments.js";
+import { forKatex } from "./syntax/math_environments.js";
 import { nodesIn } from "./node_budget.js";
-import { expansionsFor, isTooDeep } from "./math_syntax.js";
+import { expansionsFor, isTooDeep } from "./syntax/math_syntax.js";
 
 const REMEMBERED = 400;
 // A browser lays out what is nested far deeper only with a stack that it does not have.

@@ -1,7 +1,7 @@
 // How many nodes a text may have before the reader comes near them. Once they are spent, what is
 // drawn further waits until it is nearly in view.
-import { whenNear } from "../near_view.js";
-import { later } from "../slices.js";
+import { whenNear } from "../lib/viewport_observer.js";
+import { later } from "../lib/idle_tasks.js";
 
 const MOST_NODES = 8_000;
 const RESERVE_NODES = 9_000;

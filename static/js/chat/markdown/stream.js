@@ -3,9 +3,9 @@
 // (./cuts.js), and a code block is followed line by line. The blocks are the same however the text
 // came in. Pure.
 import { cutOf, PARAGRAPH_PREFIX, PIECE_CHARS } from "./cuts.js";
-import { fenceAt, readCode } from "./fence.js";
+import { fenceAt, readCode } from "./syntax/fence.js";
 import { blocksOf, paragraphOf } from "./html.js";
-import { linksWith } from "./links.js";
+import { linksWith } from "./syntax/links.js";
 import { readPlain } from "./too_large.js";
 
 const WINDOW_CHARS = 6_000;

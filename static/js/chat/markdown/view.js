@@ -3,10 +3,10 @@
 // costs the same in a long answer as in a short one. When the text is whole, what was drawn before
 // an address or a footnote was defined is drawn again. What would be too many nodes is drawn when the
 // reader comes near (./far_part.js).
-import { later } from "../slices.js";
+import { later } from "../lib/idle_tasks.js";
 import { CodeBlock } from "./code_block.js";
 import { FarPart } from "./far_part.js";
-import { countOf } from "./links.js";
+import { countOf } from "./syntax/links.js";
 import { NodeBudget, nodesIn } from "./node_budget.js";
 import { nodesOf } from "./nodes.js";
 import { Notes } from "./notes.js";

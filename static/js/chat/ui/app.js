@@ -1,25 +1,25 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../../preact.js";
-import { isAnswering } from "../fold.js";
-import { ScrollKeeper } from "../scroll_keeper.js";
+import { isAnswering } from "../log/fold.js";
+import { ScrollKeeper } from "../lib/scroll_keeper.js";
 import { text } from "../text.js";
-import { Composer } from "./composer.js";
+import { Composer } from "./composer/composer.js";
 import { ConnectionState } from "./connection_state.js";
-import { CreditNotice } from "./credit.js";
+import { CreditNotice } from "./sidebar/credit.js";
 import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
 import { Icon } from "./icons.js";
-import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./parts.js";
+import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./lazy_modules.js";
 import { styled } from "./late_styles.js";
 import { useShortcuts } from "./shortcut_keys.js";
-import { Sidebar } from "./sidebar.js";
+import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
 
 declareParts({
-  conversation: () => styled(import("./conversation.js"), "pasted-styles"),
-  reading: () => styled(import("../markdown/reading.js"), "markdown-styles", "code-styles"),
+  conversation: () => styled(import("./messages/conversation.js"), "pasted-styles"),
+  reading: () => styled(import("../markdown/lazy_markdown.js"), "markdown-styles", "code-styles"),
   menus: () => import("./menus.js"),
-  credit: () => import("./credit_notice.js"),
-  pasted: () => styled(import("./pasted_chips.js"), "pasted-styles"),
-  dialogs: () => styled(import("./dialogs.js"), "palette-styles"),
+  credit: () => import("./composer/credit_notice.js"),
+  pasted: () => styled(import("./composer/pasted_chips.js"), "pasted-styles"),
+  dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
 });
 
 const WIDE = "(min-width: 60rem)";
@@ -117,7 +117,7 @@ function InstructionsButton({ store }) {
   const label = current ? text.instructionsSet : text.instructions;
   const show = async () => {
     try {
-      const { InstructionsDialog } = await import("./instructions_dialog.js");
+      const { InstructionsDialog } = await import("./composer/instructions_dialog.js");
       setDialog(() => InstructionsDialog);
     } catch {
       store.toasts.show(text.unreachable, { isProblem: true });

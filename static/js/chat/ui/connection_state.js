@@ -1,5 +1,5 @@
 import { html, useEffect, useRef, useState } from "../../preact.js";
-import { clockTime } from "../format.js";
+import { clockTime } from "../lib/format.js";
 import { text } from "../text.js";
 
 const CAUGHT_UP_MS = 2_500;

@@ -1,3 +1,3 @@
 // Menus, in one module to fetch: the first paint does without them.
-export { ModelList } from "./model_list.js";
-export { RowMenu, rowItems } from "./row_menu.js";
+export { ModelList } from "./composer/model_list.js";
+export { RowMenu, rowItems } from "./sidebar/row_menu.js";

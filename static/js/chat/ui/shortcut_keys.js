@@ -1,8 +1,8 @@
 import { html, useEffect } from "../../preact.js";
 import { actions, available } from "../actions.js";
-import { isComposing } from "../input_method.js";
-import { isCharacter, isPressed, isTyping, keyNames } from "../shortcuts.js";
-import { remember, remembered } from "../storage.js";
+import { isComposing } from "../lib/input_method.js";
+import { isCharacter, isPressed, isTyping, keyNames } from "../lib/shortcuts.js";
+import { remember, remembered } from "../lib/storage.js";
 
 const OFF = "single-keys-off";
 export const hasSingleKeys = () => !remembered(OFF);

@@ -1,0 +1,397 @@
+// The draft of each chat: kept in this browser at once and at the server soon after, so that it is
+// there after a reload and on the person's other devices. The draft written last wins, but one from
+// another device never changes a text that is being written here.
+import { backoffMs } from "../lib/backoff.js";
+import { signal } from "../../signals.js";
+
+/** @typedef {{text: string, pastes: string[]}} Content */
+/** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser keeps; dirty: not at the server yet */
+/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft as the server writes it */
+/** @typedef {string | null} ChatId null for the chat that is not begun yet */
+/** @typedef {{keepalive?: boolean}} PutOptions */
+
+const PREFIX = "holdfast:draft:";
+const STORE_AFTER_MS = 1_000;
+const STORE_WITHIN_MS = 5_000;
+const WRITING_MS = 4_000; // after the last key one is still writing
+const KEEPALIVE_BYTES = 60_000; // browsers let 64 kB outlive the page
+
+const EMPTY = Object.freeze({ text: "", pastes: [] });
+/** @param {Content} content */
+const isEmpty = ({ text, pastes }) => text === "" && pastes.length === 0;
+/**
+ * @param {Content} a
+ * @param {Content} b
+ */
+const isSame = (a, b) => a.text === b.text && JSON.stringify(a.pastes) === JSON.stringify(b.pastes);
+
+export class Drafts {
+  /** A draft came from another device. */
+  arrived = signal(/** @type {{chat: ChatId} | null} */ (null));
+
+  #owner;
+  #put;
+  #ask;
+  #storage;
+  #tab;
+  #now;
+  /** @type {Map<string, Kept>} by key, when the storage keeps nothing */
+  #memory = new Map();
+  /** @type {Map<ChatId, ReturnType<typeof setTimeout>>} */
+  #timers = new Map();
+  /** @type {Map<ChatId, number>} */
+  #firstMs = new Map();
+  /** @type {Map<ChatId, number>} which of the server's drafts this page knows */
+  #seenMs = new Map();
+  /** @type {Map<ChatId, boolean>} whether to store again after the request under way */
+  #storing = new Map();
+  /** @type {Map<ChatId, Content & {written_ms?: number}>} what came from elsewhere while something here was not stored yet */
+  #waiting = new Map();
+  /** @type {Map<ChatId, number>} how often in a row it could not be stored */
+  #failures = new Map();
+  #isWhole = true; // whether the server's are known here, all of them
+  /** @type {Set<ChatId>} else those that are, or are being asked for */
+  #known = new Set();
+
+  /**
+   * @param {object} options
+   * @param {() => string} options.owner whose drafts these are
+   * @param {(body: object, options: PutOptions) => Promise<{draft?: Draft} | null>} options.put
+   * @param {(chat: ChatId) => Promise<{drafts: Draft[]}>} options.ask
+   * @param {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} [options.storage]
+   * @param {string} options.tab a name for this page
+   * @param {() => number} [options.now] in ms
+   */
+  constructor({ owner, put, ask, storage = safeStorage(), tab, now = Date.now }) {
+    this.#owner = owner;
+    this.#put = put;
+    this.#ask = ask;
+    this.#storage = storage;
+    this.#tab = tab;
+    this.#now = now;
+  }
+
+  /**
+   * Take the drafts that the server put on the page; what was not stored yet stays. `more`: the server has others.
+   * @param {Draft[]} drafts
+   */
+  load(drafts, more = false) {
+    this.#isWhole = !more;
+    /** @type {Map<ChatId, Draft>} */
+    const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
+    this.#known = new Set(there.keys());
+    for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
+      const here = this.#read(chat);
+      this.#noteSeen(chat, there.get(chat));
+      if (here.isDirty) this.#schedule(chat);
+      else if (this.#isWhole || there.has(chat)) this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
+    }
+  }
+
+  /**
+   * The connection was lost: ask for drafts again when their chats are opened, and for that of `chat` now.
+   * @param {ChatId} chat
+   */
+  missedSome(chat) {
+    this.#isWhole = false;
+    this.#known.clear();
+    return this.open(chat);
+  }
+
+  /**
+   * The chat is opened: ask for its draft if it is not known here.
+   * @param {ChatId} chat
+   */
+  async open(chat) {
+    if (this.#isWhole || this.#known.has(chat)) return;
+    this.#known.add(chat);
+    const before = this.#read(chat);
+    try {
+      const { drafts } = await this.#ask(chat);
+      if (this.#isOvertaken(chat, before, drafts[0])) return;
+      this.#noteSeen(chat, drafts[0]);
+      const isJoined = isEmpty(before) && !before.isDirty && this.#joinBegun(chat, drafts[0]);
+      if (!isJoined) this.#take(chat, pick(drafts[0]));
+    } catch {
+      this.#known.delete(chat); // Asked for again when the chat is opened the next time.
+    }
+  }
+
+  /**
+   * The draft of a chat; null is a new one.
+   * @param {ChatId} chat
+   */
+  get(chat) {
+    return pick(this.#read(chat));
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {Content} draft
+   */
+  set(chat, draft) {
+    if (isSame(this.#read(chat), draft)) return;
+    this.#write(chat, { ...pick(draft), isDirty: true, atMs: this.#now() });
+    this.#schedule(chat);
+  }
+
+  /**
+   * The server says that another device has written this draft.
+   * @param {Draft} draft
+   */
+  receive(draft) {
+    if (draft.tab === this.#tab) return;
+    this.#known.add(draft.chat ?? null);
+    this.#noteSeen(draft.chat ?? null, draft);
+    this.#take(draft.chat ?? null, draft);
+  }
+
+  /**
+   * The chat is deleted: remove its draft.
+   * @param {ChatId} chat
+   */
+  forget(chat) {
+    clearTimeout(this.#timers.get(chat));
+    this.#memory.delete(this.#key(chat));
+    this.#storage.removeItem(this.#key(chat));
+  }
+
+  /**
+   * Store now all drafts that wait: the page is left, or the network is back.
+   * @param {PutOptions} [options]
+   */
+  flush(options) {
+    return Promise.all(this.#chatsHere().filter((chat) => this.#read(chat).isDirty).map((chat) => this.#store(chat, options)));
+  }
+
+  /**
+   * The visitor has become an account: move the drafts to it.
+   * @param {string} before
+   * @param {string} owner
+   */
+  rename(before, owner) {
+    for (const key of this.#keys(before)) {
+      this.#storage.setItem(key.replace(`:${before}:`, `:${owner}:`), this.#storage.getItem(key) ?? "");
+      this.#storage.removeItem(key);
+    }
+  }
+
+  /**
+   * Erase the drafts of everybody but `owner`; without one, all of them.
+   * @param {string | null} owner
+   */
+  erase(owner = null) {
+    for (const key of this.#keys()) if (!owner || !key.startsWith(`${PREFIX}${owner}:`)) this.#storage.removeItem(key);
+    if (owner) return;
+    this.#memory.clear();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {Content} draft
+   */
+  #take(chat, draft) {
+    const here = this.#read(chat);
+    if (here.isDirty) return void this.#waiting.set(chat, draft);
+    const restMs = here.atMs + WRITING_MS - this.#now();
+    if (restMs > 0) {
+      // Try again after a pause in writing. If the person has written more by then, the draft here is newer.
+      setTimeout(() => this.#read(chat).atMs === here.atMs && this.#take(chat, draft), restMs);
+      return;
+    }
+    this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });
+    this.arrived.value = { chat };
+  }
+
+  /**
+   * Whether `draft`, which was asked for, is older than what this page has stored since.
+   * @param {ChatId} chat
+   * @param {Kept} before
+   * @param {Draft | undefined} draft
+   */
+  #isOvertaken(chat, before, draft) {
+    if (draft) return draft.written_ms < (this.#seenMs.get(chat) ?? 0);
+    return before.isDirty || this.#read(chat).atMs !== before.atMs;
+  }
+
+  /**
+   * Text that was begun here while the draft was asked for is put below it, so that neither is lost.
+   * @param {ChatId} chat
+   * @param {Draft | undefined} draft
+   */
+  #joinBegun(chat, draft) {
+    const here = this.#read(chat);
+    if (!draft || isEmpty(here) || isSame(here, draft)) return false;
+    const text = [draft.text, here.text].filter(Boolean).join("\n\n");
+    this.set(chat, { text, pastes: [...draft.pastes, ...here.pastes] });
+    this.arrived.value = { chat };
+    return true;
+  }
+
+  /** @param {ChatId} chat */
+  #schedule(chat) {
+    const first = this.#firstMs.get(chat) ?? this.#now();
+    this.#firstMs.set(chat, first);
+    clearTimeout(this.#timers.get(chat));
+    const delayMs = Math.max(0, Math.min(STORE_AFTER_MS, first + STORE_WITHIN_MS - this.#now()));
+    this.#timers.set(chat, setTimeout(() => this.#store(chat), delayMs));
+  }
+
+  /**
+   * One request at a time, so that none overtakes another; when the page is left, at once.
+   * @param {ChatId} chat
+   * @param {PutOptions} options
+   */
+  async #store(chat, options = {}) {
+    if (this.#storing.has(chat) && !options.keepalive) return void this.#storing.set(chat, true);
+    this.#storing.set(chat, false);
+    try {
+      await this.#putAway(chat, options);
+    } finally {
+      const again = this.#storing.get(chat);
+      this.#storing.delete(chat);
+      if (again && this.#read(chat).isDirty) this.#schedule(chat);
+    }
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {PutOptions} options
+   */
+  async #putAway(chat, { keepalive = false }) {
+    clearTimeout(this.#timers.get(chat));
+    this.#firstMs.delete(chat);
+    const stored = this.#read(chat);
+    const size = stored.text.length + stored.pastes.join("").length;
+    const age_ms = Math.max(0, this.#now() - stored.atMs);
+    const body = { chat, ...pick(stored), age_ms, seen_ms: this.#seenMs.get(chat) ?? null, tab: this.#tab };
+    let response;
+    try {
+      response = await this.#put(body, { keepalive: keepalive && 3 * size < KEEPALIVE_BYTES });
+    } catch (error) {
+      this.#wasNotStored(chat, /** @type {import("../api.js").ApiError} */ (error));
+      return;
+    }
+    this.#wasStored(chat, stored, response?.draft);
+  }
+
+  /**
+   * The draft stays here and is stored later: soon if the server was in trouble, else with the next
+   * flush, because the server may not know the chat yet. A deleted chat keeps its draft until the
+   * page is left, and it is not sent again.
+   * @param {ChatId} chat
+   * @param {import("../api.js").ApiError} error
+   */
+  #wasNotStored(chat, error) {
+    if (error.code === "chat_not_found") this.#write(chat, { ...this.#read(chat), isDirty: false });
+    if (error.isRetryable) this.#tryLater(chat);
+  }
+
+  /**
+   * `kept` is the server's draft after the request: `stored`, or what another device wrote later.
+   * @param {ChatId} chat
+   * @param {Kept} stored
+   * @param {Draft | undefined} kept
+   */
+  #wasStored(chat, stored, kept) {
+    this.#failures.delete(chat);
+    this.#noteSeen(chat, kept);
+    const now = this.#read(chat);
+    if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
+    this.#write(chat, { ...stored, isDirty: false });
+    // Another device may have replaced it before this response came.
+    const later = this.#waiting.get(chat);
+    this.#waiting.delete(chat);
+    const last = (later?.written_ms ?? 0) > (kept?.written_ms ?? 0) ? later : kept;
+    if (last && !isSame(last, stored)) this.#take(chat, last);
+  }
+
+  /** @param {ChatId} chat */
+  #tryLater(chat) {
+    const failures = this.#failures.get(chat) ?? 0;
+    this.#failures.set(chat, failures + 1);
+    clearTimeout(this.#timers.get(chat));
+    this.#timers.set(chat, setTimeout(() => this.#read(chat).isDirty && this.#store(chat), backoffMs(failures)));
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {Draft | undefined} draft
+   */
+  #noteSeen(chat, draft) {
+    if (draft && draft.written_ms > (this.#seenMs.get(chat) ?? 0)) this.#seenMs.set(chat, draft.written_ms);
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @returns {Kept}
+   */
+  #read(chat) {
+    const key = this.#key(chat);
+    try {
+      const found = this.#storage.getItem(key);
+      if (found) return { ...EMPTY, ...JSON.parse(found) };
+    } catch {
+      // Not kept here: see below.
+    }
+    return this.#memory.get(key) ?? { ...EMPTY, isDirty: false, atMs: 0 };
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {Kept} draft
+   */
+  #write(chat, draft) {
+    const key = this.#key(chat);
+    this.#memory.delete(key);
+    try {
+      // An emptied draft stays until the server knows.
+      if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);
+      else this.#storage.setItem(key, JSON.stringify(draft));
+    } catch {
+      this.#memory.set(key, draft);
+    }
+  }
+
+  /** @param {ChatId} chat */
+  #key(chat) {
+    return `${PREFIX}${this.#owner()}:${chat ?? "new"}`;
+  }
+
+  /** @param {string | null} owner */
+  #keys(owner = null) {
+    const prefix = owner ? `${PREFIX}${owner}:` : PREFIX;
+    const keys = Array.from({ length: this.#storage.length }, (_, index) => this.#storage.key(index) ?? "");
+    return keys.filter((key) => key.startsWith(prefix));
+  }
+
+  #chatsHere() {
+    const keys = [...this.#keys(this.#owner()), ...this.#memory.keys()];
+    return [...new Set(keys)].map((key) => key.slice(key.lastIndexOf(":") + 1)).map((chat) => (chat === "new" ? null : chat));
+  }
+}
+
+/** @param {Content | undefined} draft */
+function pick(draft) {
+  return { text: draft?.text ?? "", pastes: draft?.pastes ?? [] };
+}
+
+/** If storage is forbidden, drafts live as long as the page. */
+function safeStorage() {
+  try {
+    return globalThis.localStorage ?? NOTHING;
+  } catch {
+    return NOTHING;
+  }
+}
+
+const NOTHING = {
+  length: 0,
+  key: () => null,
+  getItem: () => null,
+  setItem() {
+    throw new Error("nothing is kept");
+  },
+  removeItem() {},
+};

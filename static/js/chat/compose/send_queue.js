@@ -1,0 +1,342 @@
+// Messages on their way to the server. Each has its id from the moment it is written, so sending it
+// again is the same send. They wait in the browser's store, which all tabs share and which outlives
+// them; within a chat they go out in order, from one tab at a time (a lock for each chat), and are
+// gone from the store once the server has them.
+import { PASSING } from "../api.js";
+import { backoffMs } from "../lib/backoff.js";
+import { uuid7 } from "../lib/ids.js";
+import { added, chatsOf, nextOf, ofChat, refused, retried, settled, tried, withdrawn } from "./send_queue_items.js";
+import { computed, signal } from "../../signals.js";
+
+/**
+ * @typedef {import("./send_queue_items.js").Item} Item
+ * @typedef {import("../api.js").ApiError} ApiError
+ * @typedef {{reply: string}} Response
+ */
+
+/**
+ * @typedef {object} Options
+ * @property {{change(change: (items: Item[]) => Item[]): Promise<Item[] | undefined>}} store gives the items, or undefined when it keeps nothing
+ * @property {() => string} owner whose outbox it is: tabs of somebody else are not listened to
+ * @property {(item: Item) => Promise<Response>} post may fail with an ApiError
+ * @property {LockManager | null} locks
+ * @property {BroadcastChannel | null} channel
+ * @property {(item: Item, response: Response) => void} onSent
+ * @property {(error: ApiError) => void} onWait the item is tried again later
+ * @property {(item: Item, error: ApiError, isAlone: boolean) => boolean} onRefused true if the text was taken back from the outbox
+ */
+
+// A frozen tab that holds the lock must not block the others for ever.
+const LOCK_WITHIN_MS = 30_000;
+
+export class Outbox {
+  /** Items (send_queue_items.js), in order, with `status`: "sending", "waiting" (tried again by itself), "held" (behind one
+   * that was refused), "refused", or "sent" (stored, not yet read back). */
+  items = computed(() => this.#shown());
+
+  /** Whether the messages that earlier pages left have been read. */
+  isLoaded = false;
+
+  #kept = signal(/** @type {Item[]} */ ([]));
+  /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Map<string, Item>>} */
+  #sent = signal(new Map());
+  /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Set<string>>} */
+  #sending = signal(new Set());
+  /** @type {Set<string>} ids of messages that the server is known to have */
+  #stored = new Set();
+  /** @type {Set<string>} ids of messages that were written in this page */
+  #mine = new Set();
+  /** @type {Map<string, boolean>} by chat: whether to look again */
+  #busy = new Map();
+  /** @type {Map<string, number>} by chat */
+  #attempts = new Map();
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} by chat */
+  #timers = new Map();
+  #lastMs = 0;
+  #options;
+
+  /** @param {Options} options */
+  constructor(options) {
+    this.#options = options;
+    options.channel?.addEventListener("message", ({ data }) => void this.#heard(data));
+  }
+
+  // Lifecycle
+
+  /** Send the messages that earlier pages left. */
+  async start() {
+    await this.#change((items) => items);
+    this.isLoaded = true;
+    this.sendNow();
+  }
+
+  /** Send now instead of waiting: the network is back, or the person asked. */
+  sendNow() {
+    for (const chat of chatsOf(this.#kept.peek())) void this.#flush(chat);
+  }
+
+  /**
+   * The same for the messages that wait because of `code`.
+   * @param {string} code
+   */
+  sendWaitingFor(code) {
+    for (const chat of chatsOf(this.#kept.peek())) if (nextOf(this.#kept.peek(), chat)?.waits === code) void this.#flush(chat);
+  }
+
+  /** The author has signed out: forget the messages. The server refuses those that are written from now on. */
+  forget() {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#kept.value = [];
+    this.#sent.value = new Map();
+  }
+
+  // Actions
+
+  /** @param {string} chat */
+  of(chat) {
+    return this.items.value.filter((item) => item.chat === chat);
+  }
+
+  /** @param {string} chat */
+  has(chat) {
+    return this.#kept.peek().some((item) => item.chat === chat);
+  }
+
+  /**
+   * Whether this page has learnt that the server has the message.
+   * @param {string} id
+   */
+  wasStored(id) {
+    return this.#stored.has(id);
+  }
+
+  /**
+   * Whether the server does not know the chat yet.
+   * @param {string} chat
+   */
+  isBegunHere(chat) {
+    return this.#kept.peek().some((item) => item.chat === chat && item.isNew);
+  }
+
+  /**
+   * Queue a message; returns its id.
+   * @param {Omit<import("./send_queue_items.js").Written, "id" | "createdMs">} written
+   */
+  add({ chat, text, model, edit, parent, isNew }) {
+    this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
+    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, createdMs: this.#lastMs };
+    this.#mine.add(item.id);
+    this.#kept.value = added(this.#kept.peek(), item);
+    void this.#change((items) => added(items, item)).then(() => this.#flush(chat));
+    return item.id;
+  }
+
+  /**
+   * Take a message out unless it is being sent right now; returns it or null.
+   * @param {string} id
+   */
+  async withdraw(id) {
+    const item = this.#kept.peek().find((one) => one.id === id);
+    if (!item) return null;
+    return this.#locked(item.chat, { ifAvailable: true }, async (isFree) => {
+      if (!isFree) return null;
+      let taken = null;
+      await this.#change((items) => {
+        taken = items.find((one) => one.id === id) ?? null;
+        return withdrawn(items, id);
+      });
+      return taken;
+    }).finally(() => this.#flush(item.chat));
+  }
+
+  /** @param {string} id */
+  async retry(id) {
+    const items = await this.#change((all) => retried(all, id));
+    const chat = items.find((item) => item.id === id)?.chat;
+    if (chat) void this.#flush(chat);
+  }
+
+  /**
+   * The log holds this message now.
+   * @param {string} messageId
+   */
+  confirm(messageId) {
+    this.#stored.add(messageId);
+    // The response to the send was lost. Sending again gets it: the chat that the message began exists now.
+    const unanswered = this.#kept.peek().find((item) => item.id === messageId && item.tries > 0);
+    if (unanswered) void this.#flush(unanswered.chat);
+    if (!this.#sent.peek().has(messageId)) return;
+    const rest = new Map(this.#sent.peek());
+    rest.delete(messageId);
+    this.#sent.value = rest;
+  }
+
+  // Private: sending
+
+  /** @param {string} chat */
+  async #flush(chat) {
+    if (this.#busy.has(chat)) return void this.#busy.set(chat, true);
+    this.#busy.set(chat, false);
+    clearTimeout(this.#timers.get(chat));
+    try {
+      await this.#locked(chat, {}, () => this.#sendAll(chat));
+    } finally {
+      const again = this.#busy.get(chat);
+      this.#busy.delete(chat);
+      if (again) void this.#flush(chat);
+    }
+  }
+
+  /** @param {string} chat */
+  async #sendAll(chat) {
+    for (;;) {
+      // Read under the lock: another tab may have sent it in the meantime.
+      const item = nextOf(await this.#change((items) => items), chat);
+      if (!item || !(await this.#send(item))) return;
+    }
+  }
+
+  /**
+   * Returns whether the next message may be sent.
+   * @param {Item} item
+   */
+  async #send(item) {
+    this.#mark(item.id, true);
+    try {
+      const response = await this.#options.post(item);
+      this.#attempts.delete(item.chat);
+      this.#noteSent(item);
+      this.#tell({ type: "sent", item });
+      await this.#change((items) => settled(items, item.id, response.reply));
+      this.#options.onSent(item, response);
+      return true;
+    } catch (thrown) {
+      const error = /** @type {ApiError} */ (thrown);
+      if (error.isRetryable === undefined) throw error;
+      const isForLater = error.isRetryable || PASSING.has(error.code);
+      await (isForLater ? this.#wait(item, error) : this.#refuse(item, error));
+      return false;
+    } finally {
+      this.#mark(item.id, false);
+    }
+  }
+
+  /**
+   * @param {Item} item
+   * @param {ApiError} error
+   */
+  async #wait(item, error) {
+    await this.#change((items) => tried(items, item.id, error.code));
+    this.#tryLater(item.chat, error.retryAfterMs);
+    this.#options.onWait(error);
+  }
+
+  /** @param {string} chat */
+  #tryLater(chat, atLeastMs = 0) {
+    const attempt = this.#attempts.get(chat) ?? 0;
+    this.#attempts.set(chat, attempt + 1);
+    clearTimeout(this.#timers.get(chat));
+    this.#timers.set(chat, setTimeout(() => void this.#flush(chat), Math.max(atLeastMs, backoffMs(attempt))));
+  }
+
+  /**
+   * Put the text back into the composer, or keep the message with the reason.
+   * @param {Item} item
+   * @param {ApiError} error
+   */
+  async #refuse(item, error) {
+    const isAlone = ofChat(this.#kept.peek(), item.chat).length === 1;
+    const isTaken = this.#options.onRefused(item, error, isAlone && this.#mine.has(item.id));
+    await this.#change((items) => (isTaken ? withdrawn(items, item.id) : refused(items, item.id, error)));
+  }
+
+  /**
+   * @template T
+   * @param {string} chat
+   * @param {{ifAvailable?: boolean}} options
+   * @param {(isFree?: unknown) => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  #locked(chat, options, work) {
+    const { locks } = this.#options;
+    if (!locks) return work(!this.#sending.peek().size || !options.ifAvailable);
+    const name = `holdfast:outbox:${chat}`;
+    if (options.ifAvailable) return locks.request(name, options, work);
+    return locks.request(name, { signal: AbortSignal.timeout(LOCK_WITHIN_MS) }, work).catch((error) => {
+      // Sending twice is harmless, waiting for ever is not.
+      if (error?.name === "TimeoutError" || error?.name === "AbortError") return work();
+      throw error;
+    });
+  }
+
+  // Private: what is kept
+
+  /** @param {(items: Item[]) => Item[]} change */
+  async #change(change) {
+    let isChanged = false;
+    /** @param {Item[]} items */
+    const noting = (items) => {
+      const next = change(items);
+      isChanged = next !== items;
+      return next;
+    };
+    this.#kept.value = (await this.#options.store.change(noting)) ?? change(this.#kept.peek());
+    if (isChanged) this.#tell({ type: "changed" });
+    return this.#kept.peek();
+  }
+
+  /** @param {{type: string, item?: Item}} message */
+  #tell(message) {
+    this.#options.channel?.postMessage({ ...message, owner: this.#options.owner() });
+  }
+
+  /**
+   * Another tab has changed what is kept, or sent something.
+   * @param {{type: string, owner: string, item: Item}} data
+   */
+  async #heard(data) {
+    if (data.owner !== this.#options.owner()) return;
+    if (data.type === "sent") this.#noteSent(data.item);
+    const kept = await this.#options.store.change((items) => items);
+    if (!kept) return;
+    this.#kept.value = kept;
+    // If that tab is closed before it has sent the message, this tab sends it.
+    for (const chat of chatsOf(kept)) if (!this.#busy.has(chat) && !this.#attempts.has(chat)) this.#tryLater(chat);
+  }
+
+  /** @param {Item} item */
+  #noteSent(item) {
+    if (this.#stored.has(item.id)) return;
+    this.#stored.add(item.id);
+    this.#sent.value = new Map(this.#sent.peek()).set(item.id, item);
+  }
+
+  /**
+   * @param {string} id
+   * @param {boolean} isSending
+   */
+  #mark(id, isSending) {
+    const next = new Set(this.#sending.peek());
+    if (isSending) next.add(id);
+    else next.delete(id);
+    this.#sending.value = next;
+  }
+
+  #shown() {
+    const sent = this.#sent.value;
+    const kept = this.#kept.value.filter((item) => !sent.has(item.id));
+    const stuck = new Set(kept.filter((item) => item.error).map((item) => item.chat));
+    /** @param {Item} item */
+    const statusOf = (item) => {
+      if (item.error) return "refused";
+      if (this.#sending.value.has(item.id) && item.tries === 0) return "sending";
+      if (stuck.has(item.chat)) return "held";
+      const isFirst = ofChat(kept, item.chat)[0].id === item.id;
+      return isFirst && item.tries === 0 ? "sending" : "waiting";
+    };
+    return [
+      ...[...sent.values()].map((item) => ({ ...item, status: "sent" })),
+      ...kept.map((item) => ({ ...item, status: statusOf(item) })),
+    ];
+  }
+}

@@ -1,0 +1,119 @@
+// Writing: the outbox and the drafts, and what happens to a text between them.
+import { api, CHAT_FULL, PASSING } from "../api.js";
+import { Drafts } from "./drafts.js";
+import { uuid7 } from "../lib/ids.js";
+import { Outbox } from "./send_queue.js";
+import { joined, taken } from "./pasted.js";
+import { text } from "../text.js";
+import { effect, signal } from "../../signals.js";
+
+const CHANNEL = "holdfast:outbox";
+
+export class Sending {
+  outbox;
+  drafts;
+  /** A text put into the composer from elsewhere: {text, at}. */
+  handedBack = signal(null);
+
+  #store;
+  #begun = new Map(); // chats that are only here -> the message that begins them
+
+  constructor(store, own) {
+    this.#store = store;
+    this.drafts = new Drafts({
+      owner: () => own.owner,
+      put: (body, options) => this.#putDraft(body, options),
+      ask: (chat) => api.draft(chat),
+      tab: uuid7(),
+    });
+    this.outbox = new Outbox({
+      store: own.outbox,
+      owner: () => own.owner,
+      post: (item) => this.#post(item),
+      locks: navigator.locks ?? null,
+      channel: globalThis.BroadcastChannel ? new BroadcastChannel(CHANNEL) : null,
+      onSent: (item, response) => store.sent(item, response),
+      onWait: (error) => !PASSING.has(error.code) && store.connection.suspect(),
+      onRefused: (item, error, isAlone) => this.#refused(item, error, isAlone),
+    });
+    effect(() => this.#showBegun(this.outbox.items.value));
+  }
+
+  /** Offer a text for the composer: it is put before what is there. */
+  handBack(content) {
+    this.handedBack.value = { text: content, at: Date.now() };
+  }
+
+  /** Take a message that is not sent yet back into the composer. */
+  async edit(item) {
+    const found = await this.outbox.withdraw(item.id);
+    if (found) this.handBack(found.text);
+    else this.#store.toasts.show(text.tooLate);
+  }
+
+  /** Take a message that its chat has no room for into a new chat. */
+  async moveToNewChat(item) {
+    const found = await this.outbox.withdraw(item.id);
+    if (!found) return this.#store.toasts.show(text.tooLate);
+    this.#store.openChat(null);
+    return this.handBack(found.text);
+  }
+
+  /** Take a message that is not sent yet away; it can be had back for a while. */
+  async cancel(item) {
+    const found = await this.outbox.withdraw(item.id);
+    if (!found) return this.#store.toasts.show(text.tooLate);
+    const { chat, text: content, model, edit, parent, isNew } = found;
+    const run = () => {
+      this.outbox.add({ chat, text: content, model, edit, parent, isNew });
+      if (isNew) this.#store.openChat(chat);
+    };
+    return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
+  }
+
+  /** The same for a whole chat that is only here yet. */
+  async cancelChat(chat) {
+    for (const item of this.outbox.of(chat)) await this.cancel(item);
+  }
+
+  #post(item) {
+    const { id, text: content, model, parent, edit } = item;
+    return api.send(item.chat, { id, text: content, model, parent, edit, person: this.#store.user.peek()?.id ?? null });
+  }
+
+  async #putDraft(body, options) {
+    // The server keeps no drafts for visitors, and does not know a chat that was only begun here.
+    const person = this.#store.user.peek()?.id;
+    if (!person || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
+    return api.saveDraft({ ...body, person }, options);
+  }
+
+  /** Put the text back into the composer if it was just written there; else keep the message, with the reason. */
+  #refused(item, error, isAlone) {
+    const isHere = this.#store.chatId.peek() === item.chat;
+    // It stays in its place, which says why and leads on.
+    if (isHere && error.code === CHAT_FULL) return false;
+    this.#store.complain(error);
+    const place = item.isNew ? null : item.chat;
+    const written = this.drafts.get(item.chat);
+    if (!isAlone || !isHere || joined(written) !== "" || joined(this.drafts.get(place)) !== "") return false;
+    if (item.isNew) this.#store.openChat(null);
+    this.drafts.set(place, taken(item.text));
+    this.handBack(item.text);
+    return true;
+  }
+
+  /** A chat that is only here is in the list too, and has nothing to be read. */
+  #showBegun(items) {
+    const begun = new Map(items.filter((item) => item.isNew).map((item) => [item.chat, item]));
+    for (const [chat, item] of begun) {
+      if (!this.#begun.has(chat)) this.#store.showBegun(chat, item);
+      this.#begun.set(chat, item.id);
+    }
+    for (const [chat, id] of this.#begun) {
+      if (begun.has(chat)) continue;
+      this.#begun.delete(chat);
+      if (!this.outbox.wasStored(id)) this.#store.dropBegun(chat);
+    }
+  }
+}

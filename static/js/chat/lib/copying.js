@@ -1,0 +1,69 @@
+// Copying text, also where the browser has no clipboard for scripts: on plain http from another host.
+
+/**
+ * Puts `content` into the clipboard and keeps focus and selection. False if the browser does not let
+ * us: then the text is shown, selected, to be copied by hand.
+ */
+export async function copyText(content) {
+  if ((await copyByScript(content)) || copyBySelection(content)) return true;
+  import("../ui/dialogs/copy_by_hand.js").then(({ copyByHand }) => copyByHand(content)).catch(() => {});
+  return false;
+}
+
+async function copyByScript(content) {
+  try {
+    await navigator.clipboard.writeText(content);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The old way: the browser copies what is selected, and we say what that is. */
+function copyBySelection(content) {
+  const giveBack = placeOfReader();
+  const field = fieldWith(content);
+  let isCopied = false;
+  const onCopy = (event) => {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    event.clipboardData.setData("text/plain", content);
+    isCopied = true;
+  };
+  document.addEventListener("copy", onCopy, { capture: true });
+  try {
+    return document.execCommand("copy") && isCopied;
+  } catch {
+    return false;
+  } finally {
+    document.removeEventListener("copy", onCopy, { capture: true });
+    field.remove();
+    giveBack();
+  }
+}
+
+/** A selected text that nobody sees. What lies outside of an open dialog cannot be selected. */
+function fieldWith(content) {
+  const field = document.createElement("textarea");
+  field.className = "visually-hidden";
+  field.readOnly = true;
+  field.tabIndex = -1;
+  field.setAttribute("aria-hidden", "true");
+  field.value = content;
+  ([...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body).append(field);
+  field.focus({ preventScroll: true });
+  field.setSelectionRange(0, content.length);
+  return field;
+}
+
+/** What has the focus and what is selected now; gives a function that restores both. */
+function placeOfReader() {
+  const focused = document.activeElement;
+  const selection = document.getSelection();
+  const ranges = Array.from({ length: selection?.rangeCount ?? 0 }, (_, index) => selection.getRangeAt(index));
+  return () => {
+    selection?.removeAllRanges();
+    for (const range of ranges) selection?.addRange(range);
+    if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
+  };
+}

@@ -1,0 +1,185 @@
+// What a person does to find chats again: their places in the list, what is unread, search, and
+// the way to one message. Views read its signals and call its actions.
+import { computed, effect, signal, untracked } from "../../signals.js";
+import { addressOf, messageInAddress } from "../address.js";
+import { api, repeatUntilAnswered } from "../api.js";
+import { isUnread } from "./chat_list.js";
+import { uuid7 } from "../lib/ids.js";
+import { text } from "../text.js";
+
+const UNDO_MS = 10_000;
+const PAGE_TRIES = 3;
+
+export class Finding {
+  /** Which list the sidebar shows: "open", "archived" or "deleted". */
+  view = signal("open");
+  /** The message to bring into view: {chat, message} or null. */
+  target = signal(null);
+  /** The chat whose name is being changed, or null. */
+  renaming = signal(null);
+  isLoadingMore = signal(false);
+
+  #store;
+  #list;
+  #isVisible = signal(document.visibilityState === "visible");
+  #orders = new Map(); // chat -> the promise of its last change: they go out in order
+  #asked = new Set();
+
+  constructor(store) {
+    this.#store = store;
+    this.#list = store.list;
+  }
+
+  /** The chats of the shown view. */
+  shown = computed(() => ({ open: this.#list.sorted, archived: this.#list.archived, deleted: this.#list.deleted })[this.view.value].value);
+
+  hasMore = computed(() => this.#list.next.value[this.view.value] !== null);
+
+  // Lifecycle
+
+  start() {
+    document.addEventListener("visibilitychange", () => (this.#isVisible.value = document.visibilityState === "visible"));
+    window.addEventListener("hashchange", () => this.#readAddress());
+    this.#readAddress();
+    effect(() => {
+      const seen = this.#looksAt.value;
+      untracked(() => this.#markRead(seen));
+    });
+  }
+
+  // Actions: places in the list
+
+  rename(id, title) {
+    return this.#change(id, { title }, (change) => api.rename(id, title, change));
+  }
+
+  pin(id, isPinned) {
+    return this.#change(id, { pinned_ms: isPinned ? Date.now() : null }, (change) => api.pin(id, isPinned, change));
+  }
+
+  archive(id, isArchived) {
+    if (isArchived) {
+      this.#leave(id);
+      this.#store.toasts.show(text.archivedToast(this.#titleOf(id)), { label: text.undo, run: () => this.archive(id, false), forMs: UNDO_MS });
+    }
+    return this.#change(id, { archived_ms: isArchived ? Date.now() : null }, (change) => api.archive(id, isArchived, change));
+  }
+
+  /** Deleted at once; it can be taken back here for a moment, and from the deleted ones for longer. */
+  remove(id) {
+    if (this.#store.outbox.isBegunHere(id)) return this.#store.sending.cancelChat(id);
+    const wasOpen = this.#store.chatId.peek() === id;
+    this.#leave(id);
+    const undo = async () => {
+      await this.restore(id);
+      if (wasOpen && this.#store.chatId.peek() === null) this.#store.openChat(id);
+    };
+    this.#store.toasts.show(text.deleted(this.#titleOf(id)), { label: text.undo, run: undo, forMs: UNDO_MS });
+    return this.#change(id, { deleted_ms: Date.now() }, (change) => api.remove(id, change));
+  }
+
+  restore(id) {
+    return this.#change(id, { deleted_ms: null }, (change) => api.restore(id, change));
+  }
+
+  // Actions: pages
+
+  show(view) {
+    this.view.value = view;
+    if (this.#list.next.peek()[view] === undefined) void this.loadMore();
+  }
+
+  async loadMore() {
+    const view = this.view.peek();
+    const place = this.#list.next.peek()[view];
+    if (place === null || this.isLoadingMore.peek() || !this.#store.user.peek()) return;
+    this.isLoadingMore.value = true;
+    try {
+      const page = await repeatUntilAnswered(() => api.chats({ view, before: place }), { tries: PAGE_TRIES });
+      this.#list.add(view, page.chats, page.next ?? null);
+    } catch (error) {
+      this.#store.toasts.show(error.message, { isProblem: true });
+    } finally {
+      this.isLoadingMore.value = false;
+    }
+  }
+
+  /** Something happened in a chat that is not in the list: it is further down, or was away. */
+  async fetch(id) {
+    if (this.#asked.has(id)) return;
+    this.#asked.add(id);
+    try {
+      const { chat } = await repeatUntilAnswered(() => api.chat(id), { tries: PAGE_TRIES });
+      this.#list.put([chat]);
+    } catch {
+      // Deleted, or not to be reached: the next event or page brings it.
+    } finally {
+      this.#asked.delete(id);
+    }
+  }
+
+  // Actions: one message
+
+  /** Open a chat, at one message of it if given. */
+  open(chat, message = null) {
+    if (!this.#list.has(chat)) void this.fetch(chat);
+    this.#store.openChat(chat, message);
+    if (message) this.target.value = { chat, message };
+  }
+
+  linkTo(chat, message) {
+    return `${location.origin}${addressOf(chat, { message })}`;
+  }
+
+  arrived() {
+    this.target.value = null;
+  }
+
+  /** The chat beside the open one, as the list shows them: 1 is the next, -1 the one before. */
+  neighbour(step) {
+    const chats = this.#list.sorted.peek();
+    const ordered = [...chats.filter((chat) => chat.pinned_ms), ...chats.filter((chat) => !chat.pinned_ms)];
+    const at = ordered.findIndex((chat) => chat.id === this.#store.chatId.peek());
+    return (at < 0 ? ordered[0] : ordered[at + step])?.id ?? null;
+  }
+
+  // Private
+
+  /** The chat that is being looked at, once it has something unread: {id, until}. */
+  #looksAt = computed(() => {
+    const open = this.#store.current.value;
+    const chat = open && this.#list.get(open.id);
+    if (!chat || !open.isLoaded.value || !this.#isVisible.value || !isUnread(chat)) return null;
+    return { id: chat.id, until: chat.ended_ms };
+  });
+
+  #markRead(seen) {
+    if (!seen) return;
+    this.#list.set(seen.id, { read_ms: seen.until });
+    // When this fails the next device that looks says it.
+    repeatUntilAnswered(() => api.read(seen.id, seen.until), { tries: PAGE_TRIES }).catch(() => {});
+  }
+
+  #change(id, change, order) {
+    const takeBack = this.#list.set(id, change);
+    const changeId = uuid7();
+    const before = this.#orders.get(id) ?? Promise.resolve();
+    const turn = before.then(() => this.#store.commands.run(() => order(changeId), takeBack));
+    this.#orders.set(id, turn);
+    return turn;
+  }
+
+  #leave(id) {
+    if (this.#store.chatId.peek() === id) this.#store.openChat(null);
+  }
+
+  #titleOf(id) {
+    return this.#list.chats.peek().get(id)?.title || text.untitled;
+  }
+
+  #readAddress() {
+    const message = messageInAddress();
+    const chat = this.#store.chatId.peek();
+    if (message && chat) this.target.value = { chat, message };
+  }
+}

@@ -1,0 +1,65 @@
+// The chats this page has in memory, used last; each is shown at once from what the browser keeps.
+import { ChatKeeper } from "../local/keeper.js";
+import { OpenChat } from "./open_chat.js";
+
+const CHATS_IN_MEMORY = 12;
+
+export class OpenedChats {
+  #opened = new Map(); // chat id -> {open, keeper}, least recently used first
+  #local;
+  #reread;
+  #onReady;
+
+  /**
+   * @param local a LocalChats
+   * @param reread async (id) => the entries of the whole chat
+   * @param onReady (): what is kept of a chat has been looked up, or it was read again
+   */
+  constructor(local, reread, onReady) {
+    this.#local = local;
+    this.#reread = reread;
+    this.#onReady = onReady;
+  }
+
+  /** The chat if it is in memory. */
+  get(id) {
+    return this.#opened.get(id)?.open ?? null;
+  }
+
+  /** The chat, looked up in the browser's store if it is not in memory; `isNew`: nothing is there. */
+  open(id, { isNew = false } = {}) {
+    const opened = this.#opened.get(id) ?? this.#begin(id, isNew);
+    this.#opened.delete(id);
+    this.#opened.set(id, opened);
+    for (const [oldest, { keeper }] of this.#opened) {
+      if (this.#opened.size <= CHATS_IN_MEMORY) break;
+      keeper.saveNow();
+      this.#opened.delete(oldest);
+    }
+    return opened.open;
+  }
+
+  /** The page is being put away. */
+  saveNow() {
+    return Promise.all([...this.#opened.values()].map(({ keeper }) => keeper.saveNow()));
+  }
+
+  forget(id) {
+    return this.#local.remove(id);
+  }
+
+  #begin(id, isNew) {
+    const open = new OpenChat(id, () => this.#reread(id), () => this.#onReady());
+    const keeper = new ChatKeeper(this.#local, open);
+    open.onChanged = (ids) => keeper.changed(ids);
+    if (isNew) {
+      open.begin();
+    } else {
+      void keeper.restore().finally(() => {
+        open.isReady.value = true;
+        this.#onReady();
+      });
+    }
+    return { open, keeper };
+  }
+}

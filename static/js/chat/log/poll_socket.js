@@ -1,0 +1,220 @@
+// What a WebSocket would bring, over HTTP, for networks that let none through (docs/protocol.md). It
+// is used like a WebSocket: one request at a time asks for what came since the cursors that it keeps,
+// and waits at the server until something does.
+import { pageLanguage } from "../lib/format.js";
+export { probeWebSocket } from "./websocket_probe.js";
+
+const ADDRESS = "/api/follow";
+const WAIT_S = 20; // a proxy that cuts a silent request often does so after 30 s
+const SHORTEST_WAIT_S = 2;
+// A browser has six connections to a server for all of its tabs: one that is not looked at holds none.
+const UNFOCUSED_WAIT_S = 4;
+const HIDDEN_PAUSE_MS = 20_000;
+const SLACK_S = 15;
+// A request that was cut off after so long was cut for waiting.
+const CUT_FOR_WAITING_MS = 1_500;
+const LONGEST_PAUSE_S = 60;
+const CLOSE = { LOST: 1006, BAD_MESSAGE: 4400, SIGN_IN: 4401, ORIGIN: 4403, CHANGED: 4409, SUSPENDED: 4410, LATER: 4429, TRY_AGAIN: 4503 };
+
+export class PollSocket {
+  readyState = 0;
+  onopen = null;
+  onmessage = null;
+  onclose = null;
+
+  #fetch;
+  #page;
+  #watch = null; // cursor of the list of chats
+  #chat = null; // the one that is followed, and its cursor
+  #after = null;
+  #state = "";
+  #hasWelcomed = false;
+  #awaited = new Set(); // what was asked for and has not caught up: "" for the watch, else a chat
+  #isPinged = false;
+  #waitS = WAIT_S;
+  #calling = null; // aborts the request, or the pause, that is under way
+  #isRunning = false;
+
+  constructor(_url, { ask = (...request) => fetch(...request), page = globalThis.document } = {}) {
+    this.#fetch = ask;
+    this.#page = page;
+    setTimeout(() => {
+      if (this.readyState !== 0) return;
+      this.readyState = 1;
+      this.onopen?.();
+    });
+  }
+
+  // As of a WebSocket
+
+  send(raw) {
+    const message = JSON.parse(raw);
+    if (message.type === "watch") {
+      this.#watch = message.after;
+      this.#awaited.add("");
+    } else if (message.type === "follow" || message.type === "unfollow") {
+      for (const chat of this.#awaited) if (chat !== "") this.#awaited.delete(chat);
+      this.#chat = message.chat ?? null;
+      this.#after = message.after ?? null;
+      if (this.#chat) this.#awaited.add(this.#chat);
+    } else if (message.type === "ping") {
+      this.#isPinged = true;
+    } else {
+      return;
+    }
+    this.#askAnew();
+  }
+
+  close() {
+    this.readyState = 3;
+    this.#calling?.abort();
+  }
+
+  // Private
+
+  #askAnew() {
+    this.#calling?.abort();
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // In a moment: a watch and a follow that are said one after the other are one request.
+    setTimeout(() => this.#run());
+  }
+
+  async #run() {
+    while (this.readyState === 1) {
+      const calling = (this.#calling = new AbortController());
+      const pauseMs = await this.#once(calling.signal);
+      if (pauseMs > 0 && !calling.signal.aborted) await pause(pauseMs, calling.signal);
+    }
+  }
+
+  /** One request; gives how long to pause after it. */
+  async #once(signal) {
+    const waitS = this.#waitNow();
+    const beganMs = Date.now();
+    let response;
+    let body;
+    try {
+      response = await this.#fetch(this.#address(waitS), {
+        headers: { Accept: "application/json", "Accept-Language": pageLanguage },
+        cache: "no-store",
+        credentials: "same-origin",
+        signal: AbortSignal.any([signal, AbortSignal.timeout((waitS + SLACK_S) * 1000)]),
+      });
+      body = await response.json();
+    } catch {
+      if (signal.aborted) return 0;
+      return this.#cut(waitS, beganMs, response?.ok === false ? CLOSE.TRY_AGAIN : CLOSE.LOST);
+    }
+    if (signal.aborted) return 0;
+    if (response.ok && Array.isArray(body.messages)) return this.#take(body);
+    if (response.status >= 500) return this.#cut(waitS, beganMs, CLOSE.TRY_AGAIN);
+    return this.#refused(response, body.error ?? {});
+  }
+
+  #address(waitS) {
+    const asked = new URLSearchParams({ watch: this.#watch, wait: waitS, state: this.#state });
+    if (this.#chat) asked.set("chat", this.#chat);
+    if (this.#chat && this.#after) asked.set("after", this.#after);
+    return `${ADDRESS}?${asked}`;
+  }
+
+  #waitNow() {
+    if (this.#awaited.size > 0 || this.#isPinged || this.#isHidden) return 0;
+    const isFocused = this.#page?.hasFocus?.() ?? true;
+    return isFocused ? this.#waitS : Math.min(this.#waitS, UNFOCUSED_WAIT_S);
+  }
+
+  get #isHidden() {
+    return this.#page?.visibilityState === "hidden";
+  }
+
+  #take({ messages, state, cursor }) {
+    this.#state = state;
+    for (const message of messages) {
+      if (this.readyState !== 1) return 0;
+      this.#note(message, cursor);
+    }
+    this.#isPinged = false;
+    this.#tell({ type: "pong" }); // it is alive, whatever it has said
+    return this.#isHidden && this.#awaited.size === 0 ? HIDDEN_PAUSE_MS : 0;
+  }
+
+  #note(message, cursor) {
+    if (message.entries) {
+      const last = message.entries.at(-1)[0];
+      if (message.watch) this.#watch = last;
+      else if (message.chat === this.#chat) this.#after = last;
+      return this.#tell(message);
+    }
+    switch (message.type) {
+      case "live":
+        return this.#caughtUp(message);
+      case "welcome":
+        return this.#welcome(message);
+      case "reset":
+        // The list is read anew, and holds all up to here.
+        this.#watch = cursor;
+        this.#awaited.delete("");
+        return this.#tell(message);
+      case "error":
+        this.#awaited.delete(message.chat);
+        if (message.chat === this.#chat) this.#chat = null;
+        return this.#tell(message);
+      default:
+        return this.#tell(message);
+    }
+  }
+
+  /** The server says so with every answer; it is passed on when it was waited for. */
+  #caughtUp(message) {
+    if (message.chat === null) this.#watch = message.cursor;
+    else if (message.chat === this.#chat) this.#after = message.cursor;
+    if (this.#awaited.delete(message.chat ?? "")) this.#tell(message);
+  }
+
+  /** Later ones come when something in them has changed. */
+  #welcome(message) {
+    if (!this.#hasWelcomed) {
+      this.#hasWelcomed = true;
+      return this.#tell(message);
+    }
+    const { user, settings, balance } = message;
+    this.#tell({ type: "user", user, settings });
+    return this.#tell({ type: "balance", balance });
+  }
+
+  #tell(message) {
+    if (this.readyState === 1) this.onmessage?.({ data: message });
+  }
+
+  /** No answer came. A proxy may have cut the request for its silence: then shorter ones get through. */
+  #cut(waitS, beganMs, code) {
+    const isForWaiting = waitS > SHORTEST_WAIT_S && Date.now() - beganMs >= CUT_FOR_WAITING_MS;
+    if (!isForWaiting) return this.#end(code);
+    this.#waitS = Math.max(SHORTEST_WAIT_S, Math.floor(waitS / 2));
+    return 0;
+  }
+
+  #refused({ status, headers }, { code, message }) {
+    const isOurs = this.#hasWelcomed && this.#awaited.size === 0;
+    if (status === 429 && isOurs) return 1000 * Math.min(LONGEST_PAUSE_S, Number(headers.get("Retry-After")) || 1);
+    if (code === "suspended") this.#tell({ type: "error", code, message, chat: null });
+    const closes = { 400: CLOSE.BAD_MESSAGE, 401: CLOSE.SIGN_IN, 403: code === "suspended" ? CLOSE.SUSPENDED : CLOSE.ORIGIN, 409: CLOSE.CHANGED, 429: CLOSE.LATER };
+    return this.#end(closes[status] ?? CLOSE.LOST);
+  }
+
+  #end(code) {
+    if (this.readyState !== 1) return 0;
+    this.readyState = 3;
+    this.onclose?.({ code });
+    return 0;
+  }
+}
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}

@@ -1,0 +1,337 @@
+// One WebSocket per tab. It watches the person's stream (the sidebar) and follows the open chat;
+// both resume from the last entry seen, so reconnecting is reading. The state it shows is what it
+// knows: it says "live" only after the server has said that replay has caught up.
+//
+// Where no WebSocket gets through, or none lasts, the same comes over HTTP (poll_socket.js), and a
+// WebSocket is tried beside it now and then: it takes over once it has carried messages both ways.
+import { atOnceMs, backoffMs } from "../lib/backoff.js";
+import { signal } from "../../signals.js";
+import { Acks, Timers } from "./timers.js";
+import { TransportChoice } from "./transport_choice.js";
+
+const HEARTBEAT_MS = 25_000; // until the server's welcome names its own
+const PONG_WITHIN_MS = 8_000;
+const AWAKE_PONG_WITHIN_MS = 3_000; // after sleep or a network change a dead socket is likely
+const LATER_MS = 20_000;
+// A guest has become an account, perhaps in another tab: until the answer that brings this browser's new cookie is here,
+// the old one is nobody's.
+const CHANGING_MS = 15_000;
+// A socket that has said nothing for so long after it was opened, or since, gets nothing through.
+const ANSWER_WITHIN_MS = 6_000;
+const POLL_ANSWER_WITHIN_MS = 20_000;
+const DOUBT_MS = 3_000;
+
+const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, CHANGED: 4409, LATER: 4429, DEAD: 4000 };
+const FIRST_OF_OURS = 4000;
+
+/**
+ * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message), onDraft(draft),
+ *   onProblem(message), onSomebodyElse(), person() -> id of who the page is for | undefined, watchFrom() -> cursor,
+ *   followed() -> {chat, after} | null
+ */
+export class Connection {
+  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "suspended" | "stopped"};
+      `isOverHttp` of a live one: no WebSocket gets through */
+  state = signal({ kind: "idle" });
+
+  #url;
+  #handlers;
+  #WebSocket;
+  #loadPoll;
+  #http = null;
+  #socket = null;
+  #choice;
+  #stopProbe = () => {};
+  #attempt = 0;
+  #since = null; // when it was last known to be connected
+  #heartbeatMs = HEARTBEAT_MS;
+  #heardAtMs = 0;
+  #changingUntilMs = 0;
+  #awaited = new Set(); // replays not yet caught up: "" for the watch, else a chat id
+  #acks = new Acks((bytes) => this.#send({ type: "ack", bytes }));
+  #timers = new Timers();
+
+  /** @param loadPoll async () => what takes a WebSocket's place over HTTP (poll_socket.js) */
+  constructor(url, handlers, WebSocketClass = globalThis.WebSocket, loadPoll = null) {
+    this.#url = url;
+    this.#handlers = handlers;
+    this.#WebSocket = WebSocketClass;
+    this.#loadPoll = loadPoll;
+    this.#choice = new TransportChoice(loadPoll !== null);
+  }
+
+  // Lifecycle
+
+  start(page = globalThis.window) {
+    if (this.state.peek().kind !== "idle") return;
+    this.#connect();
+    page?.addEventListener("online", () => this.#networkChanged());
+    page?.addEventListener("offline", () => this.#checkAlive());
+    page?.addEventListener("pageshow", (event) => event.persisted && this.retryNow());
+    page?.document?.addEventListener("visibilitychange", () => {
+      if (page.document.visibilityState === "visible") this.#checkAlive();
+    });
+  }
+
+  stop() {
+    this.#timers.clearAll();
+    this.#drop(CLOSE.NORMAL);
+    this.state.value = { kind: "idle" };
+  }
+
+  // Actions
+
+  /** Follow what `handlers.followed()` names now; harmless when not connected. */
+  follow() {
+    if (this.#socket?.readyState !== 1) return;
+    const followed = this.#handlers.followed();
+    for (const chat of this.#awaited) if (chat !== "") this.#awaited.delete(chat);
+    if (followed) {
+      this.#awaited.add(followed.chat);
+      this.#send({ type: "follow", ...followed });
+    } else {
+      this.#send({ type: "unfollow" });
+    }
+    this.#showProgress();
+  }
+
+  /** Try at once: the network came back, or the person asked. */
+  retryNow() {
+    const { kind } = this.state.peek();
+    if (kind === "offline") this.#connect();
+    else if (kind === "live" || kind === "catching-up") this.suspect();
+  }
+
+  /** The network has changed: what did not get through may do so now. */
+  #networkChanged() {
+    this.retryNow();
+    this.#choice.networkChanged();
+    if (this.#choice.isHttp && this.#choice.isProven) this.#probeLater();
+  }
+
+  /** Something else found the server unreachable: see whether this socket is alive. */
+  suspect() {
+    if (this.#socket?.readyState === 1) this.#checkAlive();
+  }
+
+  // Private
+
+  #connect() {
+    this.#timers.clearAll();
+    this.#drop(CLOSE.DEAD);
+    const isFirst = this.#since === null;
+    this.state.value = isFirst ? { kind: "connecting" } : { kind: "offline", since: this.#since, nextTryAt: Date.now() };
+    this.#choice.begin();
+    if (this.#choice.isHttp) void this.#connectOverHttp();
+    else this.#use(new this.#WebSocket(this.#url));
+    this.#awaitAnswer();
+  }
+
+  async #connectOverHttp() {
+    const attempt = this.#attempt;
+    this.#http ??= await this.#loadPoll().catch(() => null);
+    if (this.#attempt !== attempt || this.#socket !== null || !this.#choice.isHttp) return;
+    if (this.#http) this.#use(new this.#http.PollSocket(this.#url));
+    else this.#closed(CLOSE.DEAD);
+  }
+
+  #use(socket) {
+    this.#socket = socket;
+    socket.onopen = () => this.#opened();
+    socket.onmessage = (event) => this.#heard(event.data);
+    socket.onclose = (event) => this.#closed(event.code);
+  }
+
+  /** Until what was asked for has come, the other end must not be silent. */
+  #awaitAnswer() {
+    const withinMs = this.#choice.isHttp ? POLL_ANSWER_WITHIN_MS : ANSWER_WITHIN_MS;
+    this.#timers.after("answer", withinMs, () => this.#fellSilent());
+  }
+
+  #opened() {
+    this.#choice.opened();
+    this.#acks.begin();
+    this.#heardAtMs = Date.now();
+    this.#awaited = new Set([""]);
+    this.#send({ type: "watch", after: this.#handlers.watchFrom() });
+    if (this.#handlers.followed()) this.follow();
+    this.#showProgress();
+    this.#scheduleHeartbeat();
+  }
+
+  #heard(raw) {
+    this.#heardAtMs = Date.now();
+    this.#timers.clear("pong");
+    this.#choice.heard();
+    if (!this.#choice.isProven) this.#awaitAnswer();
+    if (this.state.peek().kind === "checking") this.#showProgress();
+    const message = typeof raw === "string" ? JSON.parse(raw) : raw;
+    if (message.entries) this.#handlers.onFrame(message);
+    else this.#control(message);
+    this.#acks.take(raw.length ?? 0);
+  }
+
+  #control(message) {
+    if (this.#isSomebodyElses(message)) return this.#yield();
+    switch (message.type) {
+      case "welcome":
+        this.#heartbeatMs = message.heartbeat_ms ?? HEARTBEAT_MS;
+        this.#scheduleHeartbeat();
+        this.#handlers.onWelcome(message);
+        break;
+      case "live":
+        this.#awaited.delete(message.chat ?? "");
+        this.#handlers.onLive(message.chat ?? null, message.cursor);
+        this.#showProgress();
+        break;
+      case "user":
+        this.#handlers.onUser(message);
+        break;
+      case "balance":
+        this.#handlers.onBalance(message.balance);
+        break;
+      case "draft":
+        this.#handlers.onDraft(message);
+        break;
+      case "ping":
+        this.#send({ type: "pong" });
+        break;
+      case "reset":
+        // The list is read anew instead: nothing is awaited for it.
+        this.#awaited.delete("");
+        this.#handlers.onReset();
+        this.#showProgress();
+        break;
+      case "error":
+        // What was asked for will not come: nothing is awaited for it any more.
+        this.#awaited.delete(message.chat ?? this.#handlers.followed()?.chat);
+        this.#handlers.onProblem(message);
+        this.#showProgress();
+        break;
+    }
+  }
+
+  #isSomebodyElses({ user }) {
+    const person = this.#handlers.person();
+    return Boolean(user && person && user.id !== person);
+  }
+
+  /** Somebody else has signed in in another tab: nothing of theirs may come to this page. */
+  #yield() {
+    this.stop();
+    this.#handlers.onSomebodyElse();
+  }
+
+  #showProgress() {
+    if (this.#awaited.size > 0) {
+      this.state.value = { kind: "catching-up" };
+      return;
+    }
+    this.#attempt = 0;
+    this.#since = null;
+    if (!this.#choice.isProven) this.#proven();
+    this.state.value = this.#choice.isHttp && this.#choice.isBlocked ? { kind: "live", isOverHttp: true } : { kind: "live" };
+  }
+
+  #proven() {
+    this.#choice.proven();
+    this.#timers.clear("answer");
+    if (this.#choice.isHttp) this.#probeLater();
+    // After some that went dead: whether this one carries anything is better known soon.
+    else if (this.#choice.isDoubtful) this.#timers.after("doubt", DOUBT_MS, () => this.#ping(PONG_WITHIN_MS));
+  }
+
+  // Back from HTTP
+
+  #probeLater() {
+    this.#timers.after("probe", this.#choice.nextProbeMs(), () => {
+      const handlers = { onGood: (socket, welcome) => this.#takeOver(socket, welcome), onBad: () => this.#probeFailed() };
+      this.#stopProbe = this.#http.probeWebSocket(new this.#WebSocket(this.#url), handlers);
+    });
+  }
+
+  #probeFailed() {
+    this.#choice.isBlocked = true;
+    if (this.state.peek().kind === "live") this.#showProgress();
+    this.#probeLater();
+  }
+
+  /** Both go on from what was folded last, so nothing is lost or comes twice. */
+  #takeOver(socket, welcome) {
+    this.#timers.clearAll();
+    this.#drop(CLOSE.DEAD);
+    this.#choice.takeWebSocket();
+    this.#use(socket);
+    this.#opened();
+    this.#awaitAnswer();
+    this.#heard(welcome);
+  }
+
+  #scheduleHeartbeat() {
+    this.#timers.after("heartbeat", this.#heartbeatMs, () => {
+      if (Date.now() - this.#heardAtMs >= this.#heartbeatMs / 2) this.#ping(PONG_WITHIN_MS);
+      this.#scheduleHeartbeat();
+    });
+  }
+
+  #checkAlive() {
+    const { kind } = this.state.peek();
+    if (kind === "offline") this.#connect();
+    else if (kind !== "checking" && this.#socket?.readyState === 1) {
+      this.state.value = { kind: "checking" };
+      this.#ping(AWAKE_PONG_WITHIN_MS);
+    }
+  }
+
+  #ping(withinMs) {
+    this.#send({ type: "ping" });
+    this.#timers.after("pong", withinMs, () => this.#fellSilent());
+  }
+
+  #fellSilent() {
+    const { isProven } = this.#choice;
+    this.#choice.fellSilent();
+    this.#lost(isProven ? atOnceMs() : backoffMs(this.#attempt));
+  }
+
+  #closed(code) {
+    this.#choice.closed(code < FIRST_OF_OURS);
+    if (code === CLOSE.CHANGED) this.#changingUntilMs = Date.now() + CHANGING_MS;
+    if (code === CLOSE.SIGN_IN && Date.now() > this.#changingUntilMs) return this.#end({ kind: "signed-out" });
+    if (code === CLOSE.SUSPENDED) return this.#end({ kind: "suspended" });
+    if (CLOSE.STOP.includes(code)) return this.#end({ kind: "stopped", code });
+    if (code === CLOSE.LATER) return this.#lost(LATER_MS + backoffMs(this.#attempt));
+    return this.#lost(CLOSE.RESTARTS.includes(code) && this.#attempt === 0 ? atOnceMs() : backoffMs(this.#attempt));
+  }
+
+  #lost(afterMs) {
+    // What HTTP brings need not wait for what a WebSocket did not.
+    const delayMs = !this.#choice.isHttp && this.#choice.isNextHttp ? Math.min(afterMs, atOnceMs()) : afterMs;
+    this.#timers.clearAll();
+    this.#drop(CLOSE.DEAD);
+    this.#attempt += 1;
+    this.#since ??= Date.now();
+    this.state.value = { kind: "offline", since: this.#since, nextTryAt: Date.now() + delayMs };
+    this.#timers.after("retry", delayMs, () => this.#connect());
+  }
+
+  #end(state) {
+    this.#timers.clearAll();
+    this.#drop(CLOSE.NORMAL);
+    this.state.value = state;
+  }
+
+  #drop(code) {
+    this.#acks.end();
+    this.#stopProbe();
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    if (socket.readyState < 2) socket.close(code);
+  }
+
+  #send(message) {
+    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
+  }
+}

@@ -1,0 +1,102 @@
+// marked's lexer with an end: what is nested too deep, too long or too tangled to be formatted in a
+// moment stays the text it is, as a token of the type `plain`. That depends on this text alone, not
+// on what stands around it, so it is the same however an answer came in, and code is never meant.
+import { Lexer, Tokenizer } from "../../../../vendor/marked-18.2.1/marked.js";
+import { withBreaks } from "./line_breaks.js";
+import { Places } from "./places.js";
+
+const DEEPEST = 24;
+// A paragraph is cut before it is as long (./cuts.js); a heading, a quote or a cell is not.
+const LONGEST_INLINE_CHARS = 10_000;
+// What may open or close emphasis or a link. The time to pair them grows with their square.
+const MARK = /\*+|_+|~+|[[!]/g;
+const MOST_MARKS = 1_000;
+const MAY_BE_EMPHASIS = /[*_~]/;
+
+export class BoundedLexer extends Lexer {
+  /** The paragraph, cell or mark that is read, and the pairs of its marks once they were looked for. */
+  reading = { source: "", pairs: null, places: new Places() };
+  /** What was found in the blocks that are read. */
+  blockPlaces = new Places();
+  #depth = 0;
+  #growing;
+  #unmarked;
+
+  /**
+   * `links`: the addresses that were defined by name, to which those of this text are added.
+   * `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it.
+   */
+  constructor(options, { links, growing = "nothing" }) {
+    super(options);
+    this.tokens.links = links;
+    this.#growing = growing;
+  }
+
+  /** Where `pattern` is met in `rest`, the end of the inline text that is read: an index, or undefined. */
+  nextInLine(pattern, rest) {
+    const { source, places } = this.reading;
+    const from = source.length - rest.length;
+    const index = places.next(pattern, source, from);
+    return index < 0 ? undefined : index - from;
+  }
+
+  /** Whether a block that is not closed may still be closed. */
+  blockMayGrow() {
+    return this.#growing === "everything" || (this.#growing === "blocks" && this.#depth === 1);
+  }
+
+  /** The same of what stands within a paragraph. */
+  lineMayGrow() {
+    return this.#growing === "everything";
+  }
+
+  blockTokens(source, tokens = [], isAfterParagraph = false) {
+    if (this.#depth >= DEEPEST) return plain(source, tokens);
+    const outer = this.blockPlaces;
+    this.blockPlaces = new Places();
+    try {
+      return this.#deeper(() => super.blockTokens(source, tokens, isAfterParagraph));
+    } finally {
+      this.blockPlaces = outer;
+    }
+  }
+
+  /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
+  inlineTokens(source, tokens = [], pairs = null) {
+    if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
+    const { reading: outer, tokenizer } = this;
+    this.reading = { source, pairs, places: new Places() };
+    if (!MAY_BE_EMPHASIS.test(source)) this.tokenizer = this.#forUnmarked();
+    try {
+      this.#deeper(() => super.inlineTokens(source, tokens));
+      if (source.includes("\n")) tokens.splice(0, tokens.length, ...withBreaks(tokens));
+      return tokens;
+    } finally {
+      this.reading = outer;
+      this.tokenizer = tokenizer;
+    }
+  }
+
+  /** The tokenizer for text without marks of emphasis: with others than its own for them marked masks every text. */
+  #forUnmarked() {
+    const { emStrong, del } = Tokenizer.prototype;
+    this.#unmarked ??= Object.assign(Object.create(this.tokenizer), { emStrong, del });
+    return this.#unmarked;
+  }
+
+  #deeper(read) {
+    this.#depth += 1;
+    try {
+      return read();
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+}
+
+function plain(source, tokens) {
+  if (source) tokens.push({ type: "plain", raw: source });
+  return tokens;
+}
+
+const isTooMuch = (source) => source.length > LONGEST_INLINE_CHARS || (source.match(MARK)?.length ?? 0) > MOST_MARKS;

@@ -1,0 +1,150 @@
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
+import { shortModelName } from "../../lib/format.js";
+import { InputHistory } from "../../compose/input_history.js";
+import { isComposing } from "../../lib/input_method.js";
+import { isLong, joined, taken, trimmed } from "../../compose/pasted.js";
+import { preferences } from "../../preferences.js";
+import { text } from "../../text.js";
+import { Icon, StopIcon } from "../icons.js";
+import { ModelMenu } from "./model_menu.js";
+import { part } from "../lazy_modules.js";
+import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
+
+const MOST_PASTES = 20; // as the server takes in a draft
+
+export function Composer({ store, onSend }) {
+  const field = useRef(null);
+  const draft = useDraft(store, field);
+  const history = useRef(new InputHistory(() => writtenIn(store.current.peek())));
+  const isRunning = useIsAnswering(store);
+  const models = store.models.value;
+  const model = models.find((candidate) => candidate.id === store.model.value);
+  const sendKey = preferences.value.send_key;
+
+  const send = () => {
+    const content = joined({ text: field.current.value, pastes: draft.pastes });
+    if (!content || !model) return;
+    draft.put({ text: "", pastes: [] });
+    store.send(content);
+    onSend();
+    field.current.focus();
+  };
+  const recall = (content) => {
+    if (content === null) return false;
+    draft.put({ text: content, pastes: draft.pastes });
+    field.current.setSelectionRange(content.length, content.length);
+    return true;
+  };
+  const onKeyDown = (event) => {
+    if (isComposing(event)) return;
+    const isPlain = !(event.shiftKey || event.ctrlKey || event.metaKey || event.altKey);
+    const shown = field.current.value;
+    const isUp = event.key === "ArrowUp" && isPlain && recall(history.current.up(shown));
+    const isDown = event.key === "ArrowDown" && isPlain && recall(history.current.down(shown));
+    if (isUp || isDown) event.preventDefault();
+    if (!isSendKey(event)) return;
+    event.preventDefault();
+    // Held down, it sends once.
+    if (!event.repeat) send();
+  };
+  const onPaste = (event) => {
+    const pasted = event.clipboardData?.getData("text/plain") ?? "";
+    if (!isLong(pasted)) return;
+    if (draft.pastes.length >= MOST_PASTES) return void store.toasts.show(text.pastedTooMany);
+    event.preventDefault();
+    draft.put({ text: field.current.value, pastes: [...draft.pastes, pasted.replaceAll("\r\n", "\n")] });
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    send();
+  };
+  const isEmpty = draft.isEmpty;
+  const chips = draft.pastes.length > 0 && part("pasted");
+  return html`<form class="composer" onSubmit=${submit}>
+    ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
+    <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
+      title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
+      ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
+    <div class="composer-row">
+      <${ModelMenu} models=${models} selected=${model?.id} onPick=${(id) => store.pickModel(id)} label=${text.chooseModel}
+        triggerClass="model-button" trigger=${html`<span>${model?.name ?? shortModelName(model?.id ?? text.model)}</span><${Icon} name="chevron" />`} />
+      ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
+      <span class="spacer"></span>
+      ${isRunning && html`<button type="button" class="round-button round-button-stop" aria-label=${text.stop} title=${`${text.stop} (Esc)`}
+        onClick=${() => store.answers.stopAll()}><${StopIcon} /></button>`}
+      ${(!isRunning || !isEmpty) && html`<button type="submit" class="round-button" aria-label=${text.send} title=${isRunning ? text.sendNext : text.send}
+        disabled=${isEmpty || !model}><${Icon} name="send" /></button>`}
+    </div>
+  </form>`;
+}
+
+/** What is in the composer: the field's text, which the field itself holds, and the pasted texts. */
+function useDraft(store, field) {
+  const chatId = store.chatId.value;
+  const [pastes, setPastes] = useState([]);
+  const [hasText, setHasText] = useState(false);
+  const show = ({ text: content, pastes: long }) => {
+    field.current.value = content;
+    setHasText(Boolean(content.trim()));
+    setPastes(long);
+    growToFit(field.current);
+  };
+  const put = (draft) => {
+    show(draft);
+    store.drafts.set(chatId, draft);
+  };
+  useLayoutEffect(() => growWithWidth(field.current), []);
+  useLayoutEffect(() => {
+    show(store.drafts.get(chatId));
+    if (matchMedia("(hover: hover)").matches) field.current.focus();
+  }, [chatId]);
+
+  const arrived = store.drafts.arrived.value;
+  useEffect(() => {
+    if (!arrived || arrived.chat !== chatId) return;
+    const draft = store.drafts.get(chatId);
+    // Another tab of this browser may have stored it first. What is shown already keeps its caret.
+    if (draft.text !== field.current.value || draft.pastes.join() !== pastes.join()) show(draft);
+  }, [arrived]);
+
+  const handedBack = store.sending.handedBack.value;
+  useEffect(() => {
+    if (!handedBack || handedBack.isTaken) return;
+    handedBack.isTaken = true;
+    const rest = store.drafts.get(chatId);
+    const back = taken(handedBack.text);
+    const isThere = joined(rest) === joined(back);
+    const together = [back.text, trimmed(rest.text)].filter(Boolean).join("\n\n");
+    put(isThere ? back : { text: together, pastes: [...back.pastes, ...rest.pastes] });
+    field.current.focus();
+  }, [handedBack]);
+
+  const changePastes = (next) => put({ text: field.current.value, pastes: next });
+  return {
+    pastes,
+    isEmpty: !hasText && pastes.length === 0,
+    put,
+    changePastes,
+    typed: () => {
+      setHasText(Boolean(field.current.value.trim()));
+      growToFit(field.current);
+      store.drafts.set(chatId, { text: field.current.value, pastes });
+    },
+    inline: (index) => {
+      const content = [field.current.value.trimEnd(), pastes[index]].filter(Boolean).join("\n\n");
+      put({ text: content, pastes: pastes.filter((_, other) => other !== index) });
+      field.current.focus();
+    },
+  };
+}
+
+/** What the person has written in this chat, oldest first. */
+function writtenIn(open) {
+  return (open?.path() ?? []).filter((message) => message.role === "user").map((message) => message.text);
+}
+
+function useIsAnswering(store) {
+  const open = store.current.value;
+  open?.shape.value;
+  return (open?.answering().length ?? 0) > 0;
+}

@@ -1,0 +1,103 @@
+// A searchable list of models: a combobox with a listbox.
+import { html, useId, useLayoutEffect, useRef, useState } from "../../../preact.js";
+import { hasAll, wordsOf } from "../../lib/plain_letters.js";
+import { isComposing } from "../../lib/input_method.js";
+import { text } from "../../text.js";
+import { Icon } from "../icons.js";
+
+const SEARCH_FROM = 6;
+const MOST_SHOWN = 300; // of thousands: more are found by searching
+
+export function ModelList({ models, selected, pick, close }) {
+  const id = useId();
+  const [query, setQuery] = useState("");
+  const all = withinReach(models, selected);
+  const [active, setActive] = useState(Math.max(0, all.findIndex((model) => model.id === selected)));
+  const box = useRef(null);
+  const words = wordsOf(query);
+  const matching = all.filter((model) => hasAll(`${model.name} ${model.id} ${model.endpoint}`, words));
+  const found = matching.slice(0, MOST_SHOWN);
+  useLayoutEffect(() => {
+    keepInView(box.current);
+    box.current.querySelector("input, [role=listbox]").focus();
+  }, []);
+  useLayoutEffect(() => {
+    box.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  }, [active, query]);
+  const move = (to) => setActive((to + found.length) % Math.max(1, found.length));
+  const onKeyDown = (event) => {
+    const actions = {
+      ArrowDown: () => move(active + 1),
+      ArrowUp: () => move(active - 1),
+      Home: () => move(0),
+      End: () => move(found.length - 1),
+      Enter: () => found[active] && pick(found[active].id),
+      Escape: () => close(),
+      Tab: () => close(),
+    };
+    const action = actions[event.key];
+    if (!action || isComposing(event)) return;
+    if (event.key !== "Tab") event.preventDefault();
+    event.stopPropagation();
+    action();
+  };
+  const search = (event) => {
+    setQuery(event.currentTarget.value);
+    setActive(0);
+  };
+  const activeId = found[active] ? `${id}-${active}` : undefined;
+  const hasSearch = models.length >= SEARCH_FROM;
+  return html`<div class="menu-box" ref=${box} onKeyDown=${onKeyDown}>
+    ${hasSearch && html`<div class="menu-search"><${Icon} name="search" />
+      <input type="text" role="combobox" aria-expanded="true" aria-controls=${id} aria-activedescendant=${activeId}
+        aria-label=${text.searchModels} placeholder=${text.searchModels} autocomplete="off" spellcheck="false" value=${query} onInput=${search} /></div>`}
+    <div class="menu-list" id=${id} role="listbox" tabindex=${hasSearch ? -1 : 0} aria-label=${text.chooseModel} aria-activedescendant=${activeId}>
+      ${groupsOf(found).map((group) => {
+        const options = group.models.map(({ model, index }) => html`<div key=${model.id} id=${`${id}-${index}`} role="option" class="menu-option"
+          aria-selected=${index === active} onClick=${() => pick(model.id)} onPointerMove=${() => setActive(index)}>
+          <span class="menu-option-name">${model.name}</span>
+          <span class="meta">${describe(model, models)}</span>
+          ${model.id === selected && html`<${Icon} name="check" />`}
+        </div>`);
+        if (!group.label) return options;
+        return html`<div key=${group.label} role="group" aria-label=${group.label}>
+          <span class="menu-group" aria-hidden="true">${group.label}</span>${options}</div>`;
+      })}
+    </div>
+    ${matching.length > found.length && html`<p class="meta menu-none" role="status">${text.moreModels(matching.length - found.length)}</p>`}
+    ${found.length === 0 && html`<p class="meta menu-none" role="status">${text.noModelFound}</p>`}
+  </div>`;
+}
+
+/** With the chosen one among those that are shown. */
+function withinReach(models, selected) {
+  const place = models.findIndex((model) => model.id === selected);
+  return place < MOST_SHOWN ? models : [models[place], ...models.toSpliced(place, 1)];
+}
+
+/** The models as they come, those of a person's own key under its name. */
+function groupsOf(models) {
+  const groups = [];
+  models.forEach((model, index) => {
+    const label = model.own_key ? model.endpoint : "";
+    if (groups.at(-1)?.label !== label) groups.push({ label, models: [] });
+    groups.at(-1).models.push({ model, index });
+  });
+  return groups;
+}
+
+function describe(model, models) {
+  // Where all are, it need not be said.
+  const price = model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
+  const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
+  return [model.own_key ? "" : model.endpoint, context, price].filter(Boolean).join(" · ");
+}
+
+/** Open upwards where there is room, else downwards; never past the edge of the page. */
+function keepInView(box) {
+  const { top } = box.getBoundingClientRect();
+  if (top < 8) box.classList.add("menu-box-below");
+  const { right, left } = box.getBoundingClientRect();
+  const over = right - document.documentElement.clientWidth + 8;
+  if (over > 0) box.style.translate = `${-Math.min(over, left - 8)}px 0`;
+}

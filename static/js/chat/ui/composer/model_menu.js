@@ -1,0 +1,32 @@
+import { html, useEffect, useRef, useState } from "../../../preact.js";
+import { part } from "../lazy_modules.js";
+
+/** A button that opens the list of models, for the next message and for answering again. */
+export function ModelMenu({ models, selected, onPick, label, trigger, triggerClass }) {
+  const [isOpen, setOpen] = useState(false);
+  const root = useRef(null);
+  const close = ({ refocus = true } = {}) => {
+    setOpen(false);
+    if (refocus) root.current?.querySelector("button")?.focus();
+  };
+  useEffect(() => {
+    if (!isOpen) return undefined;
+    const outside = (event) => !root.current.contains(event.target) && close({ refocus: false });
+    document.addEventListener("pointerdown", outside);
+    document.addEventListener("focusin", outside);
+    return () => {
+      document.removeEventListener("pointerdown", outside);
+      document.removeEventListener("focusin", outside);
+    };
+  }, [isOpen]);
+  const pick = (id) => {
+    close();
+    onPick(id);
+  };
+  const menus = isOpen && part("menus");
+  return html`<div class="menu" ref=${root}>
+    <button type="button" class=${triggerClass} aria-haspopup="listbox" aria-expanded=${isOpen} aria-label=${label} title=${label}
+      disabled=${models.length === 0} onClick=${() => setOpen(!isOpen)}>${trigger}</button>
+    ${menus && html`<${menus.ModelList} models=${models} selected=${selected} pick=${pick} close=${close} />`}
+  </div>`;
+}

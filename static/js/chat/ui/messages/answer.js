@@ -1,0 +1,137 @@
+import { html, useEffect, useState } from "../../../preact.js";
+import { endNotes } from "../../log/end_notes.js";
+import { clockTime, duration, endReason, fullTime, shortModelName } from "../../lib/format.js";
+import { isAnswering } from "../../log/fold.js";
+import { entryTimeMs } from "../../lib/ids.js";
+import { dollars } from "../../lib/money.js";
+import { text } from "../../text.js";
+import { BranchStepper } from "./branch_stepper.js";
+import { copyFrom } from "./clipboard.js";
+import { CopyLink } from "./copy_link.js";
+import { Icon } from "../icons.js";
+import { Markdown } from "./markdown.js";
+import { ModelMenu } from "../composer/model_menu.js";
+
+// Errors that more credit would have prevented.
+const CREDIT_ERRORS = new Set(["out_of_credit"]);
+
+// A message is changed in place, and a component whose props are the same is not drawn again: what
+// shows a part of a message is given its tick too.
+export function Answer({ store, open, id, waitsFor }) {
+  const tick = open.tick(id).value;
+  const message = open.transcript.messages[id];
+  if (!message) return null;
+  const isOpen = isAnswering(message);
+  const name = modelName(store, message.model);
+  return html`<article class="message message-answer" aria-label=${`${text.assistant}, ${name}`} aria-busy=${isOpen} id=${`m-${id}`}>
+    <header class="answer-head"><span class="answer-model">${name}</span>
+      <${LeftOut} count=${message.left_out} />
+      ${message.credit_limit_tokens && isOpen && html`<span class="notice-inline">${text.creditLimit(message.credit_limit_tokens)}</span>`}
+    </header>
+    ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
+    ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
+    <${Progress} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
+    <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
+    ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
+  </article>`;
+}
+
+function modelName(store, id) {
+  if (!id) return text.assistant;
+  return store.models.value.find((model) => model.id === id)?.name ?? shortModelName(id);
+}
+
+function LeftOut({ count }) {
+  return count ? html`<span class="notice-inline">${text.leftOut(count)}</span>` : null;
+}
+
+/** What the model thought, folded away; drawn only when somebody looks. */
+function Reasoning({ message, isOpen }) {
+  const [isShown, setShown] = useState(false);
+  const isThinking = isOpen && !message.text;
+  return html`<details class="reasoning" onToggle=${(event) => setShown(event.currentTarget.open)}>
+    <summary><${Icon} name="chevron" /><${ReasoningLabel} message=${message} isThinking=${isThinking} /></summary>
+    ${isShown && html`<div class="reasoning-text"><${Markdown} source=${message.reasoning} isDone=${!isThinking} /></div>`}
+  </details>`;
+}
+
+function ReasoningLabel({ message, isThinking }) {
+  const seconds = useSecondsSince(isThinking && message.started ? entryTimeMs(message.started) : null);
+  if (isThinking) return html`<span class="shimmer">${seconds === null ? text.thinking : text.thinkingFor(duration(seconds * 1000, { isWhole: true }))}</span>`;
+  return message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
+}
+
+/** Whole seconds since `startMs`, counted on while it is shown; null for null. */
+function useSecondsSince(startMs) {
+  const [nowMs, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (startMs === null) return undefined;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    return () => clearInterval(timer);
+  }, [startMs]);
+  // The server's clock and ours may differ a little.
+  return startMs === null ? null : Math.max(0, Math.floor((nowMs - startMs) / 1000));
+}
+
+function Progress({ message, waitsFor, isStopping }) {
+  if (!isAnswering(message)) return null;
+  if (isStopping) return html`<p class="progress">${text.stopping}</p>`;
+  if (message.status === "queued" && waitsFor) return html`<p class="progress">${text.waitingForOther}</p>`;
+  if (message.text || message.reasoning) return null;
+  return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
+}
+
+/** A notice about how the answer ended, if that was not normal, with the way to go on. */
+function Outcome({ store, open, message }) {
+  open.shape.value;
+  const isLast = !open.isGlimpse && open.path().at(-1)?.id === message.id;
+  if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
+  if (message.status === "error") return failure({ store, open, message, isLast });
+  if (message.status === "stopped") {
+    return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
+      ${isLast && open.answering().length === 0 && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
+  }
+  if (message.finish === "length" && message.credit_limit_tokens) {
+    return html`<p class="notice">${text.creditLimitReached} <a class="link-button" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a></p>`;
+  }
+  const notes = message.status === "done" && message.role === "assistant" ? endNotes(message) : [];
+  return notes.map((note) => html`<p class="notice">${note}</p>`);
+}
+
+function failure({ store, open, message, isLast }) {
+  return html`<div class="notice notice-problem" role="alert">
+    <p>${endReason(message.error)}</p>
+    ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
+    ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
+      <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
+  </div>`;
+}
+
+function AnswerFoot({ store, open, message }) {
+  const time = entryTimeMs(message.created);
+  return html`<footer class="message-foot" inert=${open.isGlimpse}>
+    <${BranchStepper} store=${store} open=${open} message=${message} />
+    <span class="meta foot-facts">
+      <time title=${fullTime(time)}>${clockTime(time)}</time>
+      ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
+      ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
+      ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
+    </span>
+    <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>
+    <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
+      onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
+    <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
+      label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
+    <${CopyLink} store=${store} open=${open} id=${message.id} />
+    ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
+  </footer>`;
+}
+
+function Seams({ seams }) {
+  return html`<details class="seams">
+    <summary class="meta">${seams.some(({ length }) => length > 0) ? text.seam : text.seamBeforeText}</summary>
+    <ul>${seams.map((seam) => html`<li>${text.seamDetail({ ...seam, time: clockTime(entryTimeMs(seam.at)) })}</li>`)}</ul>
+  </details>`;
+}

@@ -1,0 +1,42 @@
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
+import { whenNear } from "../../lib/viewport_observer.js";
+import { plainText, roughHeight } from "../../lib/plain_text.js";
+import { Answer } from "./answer.js";
+import { LongText } from "./long_text.js";
+import { UserMessage } from "./user_message.js";
+
+/**
+ * A few messages that stand together. Far from the reader they are only their text, which the
+ * browser's own search finds; near, or with `isFull`, they are drawn whole and stay so. What is out of
+ * sight is not laid out (content-visibility in transcript.css) and remembers its height.
+ */
+export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
+  const element = useRef(null);
+  const [isNear, setNear] = useState(false);
+  const wasDrawn = useRef(false);
+  const isDrawn = (wasDrawn.current ||= isFull || isNear);
+  useEffect(() => {
+    if (isDrawn) return undefined;
+    return whenNear(element.current, element.current.closest(".scroller"), () => setNear(true));
+  }, [isDrawn]);
+  const messages = ids.split(" ").map((id) => open.transcript.messages[id]).filter(Boolean);
+  const first = useRef(messages);
+  useLayoutEffect(() => {
+    const height = first.current.reduce((sum, message) => sum + roughHeight(message.text), 0);
+    element.current.style.containIntrinsicSize = `auto none auto ${height}px`;
+  }, []);
+  return html`<div class="group" ref=${element}>
+    ${messages.map((message) => {
+      if (!isDrawn) return html`<${FarMessage} key=${message.id} message=${message} />`;
+      if (message.role === "user") return html`<${UserMessage} key=${message.id} store=${store} open=${open} id=${message.id} />`;
+      return html`<${Answer} key=${message.id} store=${store} open=${open} id=${message.id} waitsFor=${waitsFor === message.id ? null : waitsFor} />`;
+    })}
+  </div>`;
+}
+
+function FarMessage({ message }) {
+  const isUser = message.role === "user";
+  return html`<article class=${isUser ? "message message-user" : "message message-answer"} id=${`m-${message.id}`}>
+    <div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>
+  </article>`;
+}

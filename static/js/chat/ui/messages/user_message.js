@@ -1,0 +1,94 @@
+import { html, useLayoutEffect, useRef, useState } from "../../../preact.js";
+import { clockTime, fullTime } from "../../lib/format.js";
+import { entryTimeMs } from "../../lib/ids.js";
+import { isComposing } from "../../lib/input_method.js";
+import { taken, trimmed } from "../../compose/pasted.js";
+import { text } from "../../text.js";
+import { copyFrom } from "./clipboard.js";
+import { CopyLink } from "./copy_link.js";
+import { Icon } from "../icons.js";
+import { BranchStepper } from "./branch_stepper.js";
+import { LongText } from "./long_text.js";
+import { PastedBlock } from "../composer/pasted_chips.js";
+import { growToFit, growWithWidth, isSendKey } from "../composer/text_field.js";
+
+export function UserMessage({ store, open, id }) {
+  open.tick(id).value;
+  const [isEditing, setEditing] = useState(false);
+  const message = open.transcript.messages[id];
+  if (!message) return null;
+  if (isEditing) {
+    const finish = (content) => {
+      setEditing(false);
+      if (content !== null) store.edit(message, content);
+    };
+    return html`<${Editor} content=${message.text} finish=${finish} />`;
+  }
+  const time = entryTimeMs(message.created);
+  return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
+    <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
+    <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
+    <footer class="message-foot" inert=${open.isGlimpse}>
+      <${BranchStepper} store=${store} open=${open} message=${message} />
+      <time class="meta" title=${fullTime(time)}>${clockTime(time)}</time>
+      <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
+        onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
+      <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit}
+        onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
+      <${CopyLink} store=${store} open=${open} id=${id} />
+    </footer>
+  </article>`;
+}
+
+/** The text as it was written: what was pasted is folded. */
+export function Written({ content }) {
+  const { text: own, pastes } = taken(content);
+  if (pastes.length === 0) return html`<${LongText} content=${content} />`;
+  return html`${own && html`<div><${LongText} content=${own} /></div>`}${pastes.map((paste) => html`<${PastedBlock} content=${paste} />`)}`;
+}
+
+/** A message whose answer has not begun, because another one is being written. */
+function Queued({ store, open, message }) {
+  const reply = open.replyTo(message);
+  if (reply?.status !== "queued" || open.answering()[0]?.id === reply.id) return null;
+  if (store.answers.stopping.value.has(reply.id)) return html`<p class="message-foot message-foot-shown meta">${text.cancelled}</p>`;
+  return html`<p class="message-foot message-foot-shown"><span class="meta">${text.nextInLine}</span>
+    <button type="button" class="link-button" onClick=${() => store.answers.stop(reply.id)}>${text.cancelQueued}</button></p>`;
+}
+
+function Editor({ content, finish }) {
+  const field = useRef(null);
+  useLayoutEffect(() => {
+    growToFit(field.current);
+    field.current.focus();
+    field.current.setSelectionRange(content.length, content.length);
+    return growWithWidth(field.current);
+  }, []);
+  const save = () => {
+    const value = trimmed(field.current.value);
+    finish(value && value !== content ? value : null);
+  };
+  const onKeyDown = (event) => {
+    if (isComposing(event)) return event.stopPropagation();
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      finish(null);
+    } else if (isSendKey(event)) {
+      event.preventDefault();
+      save();
+    }
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    save();
+  };
+  return html`<form class="message message-user message-editing" onSubmit=${submit}>
+    <textarea class="field" rows="2" dir="auto" aria-label=${text.editLabel} ref=${field}
+      onInput=${(event) => growToFit(event.currentTarget)} onKeyDown=${onKeyDown}>${content}</textarea>
+    <div class="form-row">
+      <span class="meta">${text.editNote}</span>
+      <button type="button" class="button" onClick=${() => finish(null)}>${text.cancel}</button>
+      <button type="submit" class="button button-primary">${text.saveAndSend}</button>
+    </div>
+  </form>`;
+}

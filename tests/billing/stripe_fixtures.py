@@ -13,7 +13,7 @@ from accounts.models import User
 from billing import ledger
 from billing.models import LedgerEntry, TopUp
 from billing.payments import top_ups
-from tests.billing.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
+from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
 
 WEBHOOK = "/billing/stripe-webhook"
 

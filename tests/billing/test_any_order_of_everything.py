@@ -35,8 +35,8 @@ from chat.models import Reply
 from chat.sending.send import Send
 from chat.sending.sends import place_continue, place_send
 from chat.work_orders import load_order
+from tests.billing.payments.test_reconciliation import DEEDS, carry_out, expected
 from tests.billing.stripe_fixtures import ordered, posted
-from tests.billing.test_reconciliation import DEEDS, carry_out, expected
 from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

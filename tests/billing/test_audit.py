@@ -8,7 +8,7 @@ import pytest
 from billing import audit, holds, ledger
 from billing.models import Hold, Price
 from billing.prices.versions import Used
-from tests.chat.test_paying import spoil
+from tests.chat.charging.test_pricing import spoil
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

@@ -13,7 +13,7 @@ from billing import chores, grants, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
 from billing.personal_data.handlers import belongings
 from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
-from tests.chat.test_paying import spoil
+from tests.chat.charging.test_pricing import spoil
 
 __all__ = ["price"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -1,4 +1,4 @@
-"""Amounts as a person reads them; tests/js/money.test.mjs reads the same vectors."""
+"""Amounts as a person reads them; tests/js/lib/money.test.mjs reads the same vectors."""
 
 import json
 from pathlib import Path

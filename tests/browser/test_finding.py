@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.test_offline import is_kept
+from tests.browser.connection.test_offline import is_kept
 
 QUICK = "[[tokens=6]]"
 SLOW = "[[rate=12&tokens=60]]"

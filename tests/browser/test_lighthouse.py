@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests import lighthouse
 from tests.accounts.people import PASSWORD
-from tests.billing.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
+from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
 from tests.browser.chat_page import ChatPage
 from tests.browser.echo_model import running_echo_model
 from tests.stack import Stack

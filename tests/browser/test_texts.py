@@ -6,8 +6,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.config import pseudo
-from tests.config.pseudo import LANGUAGE, bare
+from tests.config.i18n import pseudo
+from tests.config.i18n.pseudo import LANGUAGE, bare
 
 # What stands on the page for a person to see or hear, and is no text of a chat or name of a model.
 SEEN = """() => {
@@ -48,7 +48,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture
 def bracketed(new_context, stack, catalogue):
-    """The page as the server makes it in that language (tests/config/test_texts.py)."""
+    """The page as the server makes it in that language (tests/config/i18n/test_texts.py)."""
     context = new_context(service_workers="block")
     context.add_init_script(ROOT % LANGUAGE)
     context.route("**/pseudo.json", lambda route: route.fulfill(body=catalogue))

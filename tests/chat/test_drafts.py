@@ -14,7 +14,7 @@ from accounts.models import User
 from chat import drafts
 from chat.models import Chat, Draft, Reply
 from tests.chat.conftest import Person
-from tests.chat.test_consumers import Socket
+from tests.chat.websocket.test_consumers import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

@@ -25,7 +25,7 @@ def test_marks_of_code_go_and_the_code_stays():
     assert plain_text("a ``b`` `c` ```d``` `") == "a b c d `"
 
 
-# They also drive tests/js/plain_text.test.mjs.
+# They also drive tests/js/lib/plain_text.test.mjs.
 VECTORS = Path(__file__).parents[1] / "vectors" / "plain_text.json"
 
 

@@ -26,8 +26,8 @@ from streams.keys import stream_keys
 from streams.log import close_log, get_log
 from streams.sizes import claim_for
 from tests.chat.conftest import MODEL, Person
+from tests.chat.llm.test_instructions import instruct
 from tests.chat.test_drafts import put
-from tests.chat.test_instructions import instruct
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -8,8 +8,8 @@ from django.test import AsyncClient
 
 from accounts.models import SecurityEvent, User
 from accounts.suspension import restore, suspend
-from tests.chat.test_consumers import Socket
-from tests.chat.test_limits import send
+from tests.chat.web.test_limits import send
+from tests.chat.websocket.test_consumers import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

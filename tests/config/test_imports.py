@@ -1,7 +1,9 @@
-"""Imports point one way, libraries stop at one door, modules are named by what they do."""
+"""Imports point one way and in no circle, libraries stop at one door, folders stay small."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ STAYS_BEHIND = {
     "daphne": ("config",),
     "channels": ("chat", "config", "accounts.sessions", "accounts.sockets"),
 }
+MAX_FILES = 20
 NO_NAMES = {"utils", "helpers", "services", "misc", "common", "base", "tools", "actions"}
 
 
@@ -86,3 +89,37 @@ def test_every_module_can_be_found():
     assert {"chat.web.views", "streams.log", "accounts.guests.visitor", "config.settings"} <= set(
         MODULES
     )
+
+
+def test_modules_import_each_other_in_no_circle():
+    """Imports in functions and for type checking count. `CycleError` names the modules."""
+    graph = {name: set(modules_imported(name, tree)) - {name} for name, tree in MODULES.items()}
+    TopologicalSorter(graph).prepare()
+
+
+def modules_imported(module: str, tree: ast.Module) -> Iterator[str]:
+    """Our modules that it imports; `from package import module` counts as that module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            parents = module.split(".")[: -node.level] if node.level else []
+            package = ".".join([*parents, *([node.module] if node.module else [])])
+            names = [(f"{package}.{alias.name}", package) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [(alias.name,) for alias in node.names]
+        else:
+            continue
+        for options in names:
+            either = (form for name in options for form in (name, f"{name}.__init__"))
+            yield from [form for form in either if form in MODULES][:1]
+
+
+def test_no_folder_holds_more_files_of_code_than_one_can_survey():
+    files = [
+        path
+        for folder in (*APPS, "tests", "static/js")
+        for path in (BASE_DIR / folder).rglob("*")
+        if path.suffix in {".py", ".js", ".mjs"}
+        and not {"migrations", "node_modules"} & set(path.parts)
+    ]
+    counts = Counter(path.parent.relative_to(BASE_DIR).as_posix() for path in files)
+    assert {folder: count for folder, count in counts.items() if count > MAX_FILES} == {}

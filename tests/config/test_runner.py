@@ -171,9 +171,13 @@ def test_how_many_processes(monkeypatch):
 
 def test_files_stay_together_and_the_longest_work_comes_first():
     crash = "tests/crash/test_crashes.py::test_a[x::y]"
-    nodes = ["tests/chat/test_views.py::test_b[1]", "tests/chat/test_views.py::test_c", crash]
+    nodes = [
+        "tests/chat/web/test_views.py::test_b[1]",
+        "tests/chat/web/test_views.py::test_c",
+        crash,
+    ]
     units = sorted({unit_of(node) for node in nodes}, key=rank_of)
-    assert units == [crash, "tests/chat/test_views.py"]
+    assert units == [crash, "tests/chat/web/test_views.py"]
     files = [f"/{path.relative_to(BASE_DIR)}" for path in (BASE_DIR / "tests").rglob("*.py")]
     assert all(any(f"/{name}" in file for file in files) for name in (*LONGEST, *APART))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROW = re.compile(r"`(tests/[\w/]+\.py)(?:: (\w+))?`|`(test_\w+)`")
-IN_NODE = re.compile(r"`(tests/js/\w+\.test\.mjs)`: “([^”]+)”")
+IN_NODE = re.compile(r"`(tests/js/[\w/]+\.test\.mjs)`: “([^”]+)”")
 
 
 def test_every_test_that_is_named_is_there():

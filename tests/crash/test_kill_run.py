@@ -53,7 +53,8 @@ ENVIRONMENT = {
     "LIMIT_EXPORTS_PER_DAY_USER": "0",
     "LIMIT_CHANGES_PER_MINUTE_USER": "0",
     "LIMIT_SENDS_PER_MINUTE_ACCOUNT": "0",
-    # The hold of a title whose worker is killed lasts for minutes: tests/chat/test_paying.py.
+    # The hold of a title whose worker is killed lasts for minutes:
+    # tests/chat/charging/test_pricing.py.
     "HOLDFAST_BACKGROUND_CALLS": "False",
 }
 

@@ -25,7 +25,7 @@ from tests.stack import Stack, wait_for
 
 MODEL = "openrouter/script/known"
 GUEST = 500_000
-# The hold of a title whose worker is killed lasts for minutes: tests/chat/test_paying.py.
+# The hold of a title whose worker is killed lasts for minutes: tests/chat/charging/test_pricing.py.
 NO_TITLES = {"HOLDFAST_BACKGROUND_CALLS": "False"}
 FULL = "HOLDFAST_TEST_FULL" in os.environ
 ANSWERS = 200 if FULL else 100

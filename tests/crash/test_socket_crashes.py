@@ -11,7 +11,7 @@ import websockets
 
 from chat.websocket.open_sockets import MAX_SOCKETS_PER_USER
 from tests.client import Client
-from tests.config.test_sockets import socket_of
+from tests.config.websocket.test_sockets import socket_of
 from tests.fake_model import text_of
 from tests.stack import Stack
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from chat.transcript import Transcript
-from tests.accounts.images import plain
 from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
+from tests.accounts.preferences.images import plain
 from tests.client import SETTLED, Client
 from tests.fake_model import FakeModel, running_fake_model, text_of
 from tests.stack import DATABASE, Stack, wait_for

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { BlockStream } from "../../static/js/chat/markdown/stream.js";
 import { randomNumbers } from "./random_numbers.mjs";
-import { shownHtml, streamed, whole } from "./streamed.mjs";
+import { shownHtml, streamed, whole } from "./markdown/streamed.mjs";
 
 const FOLDER = new URL("../vectors/markdown/", import.meta.url);
 const vectors = Object.fromEntries(readdirSync(FOLDER).map((name) => [name, JSON.parse(readFileSync(new URL(name, FOLDER)))]));

@@ -9,7 +9,7 @@ import pytest
 from tests.node import NODE
 
 HERE = Path(__file__).parent
-FILES = sorted(HERE.glob("*.test.mjs"))
+FILES = sorted(HERE.rglob("*.test.mjs"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -19,7 +19,9 @@ def test_it_passes_in_node(path):
 
 @pytest.mark.full
 def test_every_hostile_shape_passes_at_full_size():
-    passes_in_node(HERE / "hostile_shapes.test.mjs", timeout_s=3_600, HOLDFAST_FULL="1")
+    passes_in_node(
+        HERE / "markdown" / "hostile_shapes.test.mjs", timeout_s=3_600, HOLDFAST_FULL="1"
+    )
 
 
 def passes_in_node(path, timeout_s=120, **environment):

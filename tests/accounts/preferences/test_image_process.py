@@ -1,0 +1,182 @@
+"""The process that decodes pictures: what it may cost, and what becomes of one that goes wrong."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from PIL import Image
+
+from accounts import errors
+from accounts.preferences import image_process
+from accounts.preferences.image_process import ImageBusy, ImageRefused, Task, shrink
+from accounts.preferences.pictures import read_picture
+from tests.accounts.preferences import images
+
+TASK = Task(sizes=(64,))
+
+
+def refused(data, task=TASK):
+    with pytest.raises(ImageRefused) as error:
+        shrink(data, task)
+    return error.value.reason
+
+
+def size_of(data):
+    return Image.open(io.BytesIO(data)).size
+
+
+@pytest.fixture
+def other_child(tmp_path, monkeypatch):
+    """Puts a program in the place of the one that decodes."""
+
+    def put(program):
+        path = tmp_path / "child.py"
+        path.write_text(program)
+        monkeypatch.setattr(image_process, "CHILD", path)
+
+    return put
+
+
+def test_the_whole_is_kept_where_no_square_is_wanted():
+    wide = images.plain("JPEG", size=(3_000, 1_000))
+    large, small = shrink(wide, Task(sizes=(1_024, 256), square=False))
+    assert (size_of(large), size_of(small)) == ((1_024, 341), (256, 85))
+    [as_it_is] = shrink(images.plain(size=(30, 10)), Task(sizes=(256,), square=False))
+    assert size_of(as_it_is) == (30, 10)
+    [upright] = shrink(images.rotated(), Task(sizes=(40,), square=False))
+    left, right = Image.open(io.BytesIO(upright)).convert("RGB").getpixel((5, 20)), (39, 20)
+    assert left[2] > 150 and Image.open(io.BytesIO(upright)).convert("RGB").getpixel(right)[0] > 150
+
+
+def test_this_process_does_not_grow(monkeypatch):
+    """Whatever is opened is opened elsewhere, within its memory."""
+    bomb, large = images.webp_bomb(), images.plain("JPEG", size=(3_000, 2_000))
+    before = psutil.Process().memory_info().rss
+    for data in (bomb, large):
+        try:
+            shrink(data, TASK)
+        except ImageRefused:
+            continue
+    # Where the bound by pixels would not hold, that of memory does.
+    assert refused(bomb, Task(sizes=(64,), max_pixels={"WEBP": 10**9})) == "pixels"
+    assert psutil.Process().memory_info().rss - before < 20_000_000
+
+
+def test_the_bound_by_pixels_is_that_of_the_format():
+    pixels = {"JPEG": 500, "PNG": 100}
+    task = Task(sizes=(64,), max_pixels=pixels)
+    assert shrink(images.plain("JPEG", size=(20, 20)), task)
+    assert refused(images.plain("PNG", size=(20, 20)), task) == "pixels"
+    assert refused(images.plain("GIF", size=(2, 2)), task) == "kind"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import os; os.kill(os.getpid(), 9)",
+        "raise SystemExit(1)",
+        "print('rubbish')",
+        "print('[' * 100_000)",
+        "print('{\"lengths\": [5]}\\nabcd', end='')",
+        "print('{\"lengths\": [-1]}')",
+        "print('{\"lengths\": [4]}\\nabcd', end='')",
+        "print('{\"lengths\": 1}')",
+        "print('{\"refused\": [1]}')",
+        'print(\'{"refused": "whatever"}\')',
+        "",
+        "import sys; sys.stdout.write('x' * 100_000_000)",
+    ],
+)
+def test_a_process_that_ends_otherwise_is_a_damaged_picture(other_child, program):
+    other_child(program)
+    with pytest.raises(errors.PictureDamaged):
+        read_picture(images.plain())
+
+
+def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
+    monkeypatch.setattr(image_process, "START_S", 0)
+    pid = tmp_path / "pid"
+    other_child(
+        f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    )
+    assert refused(images.plain(), Task(sizes=(64,), wall_s=2)) == "damaged"
+    assert not psutil.pid_exists(int(pid.read_text()))
+    other_child("while True: pass")
+    assert refused(images.plain(), Task(sizes=(64,), wall_s=1)) == "damaged"
+
+
+@pytest.mark.parametrize("limits", [{"wall_s": 1, "cpu_s": 100}, {"wall_s": 100, "cpu_s": 1}])
+def test_it_ends_by_itself_when_nobody_waits_for_it(limits):
+    """Its parent may have been killed; here it waits for a file that never comes to its end."""
+    task = image_process._said(Task(sizes=(64,), **limits))
+    argv = [sys.executable, "-I", image_process.CHILD, task]
+    if limits["wall_s"] == 1:
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
+            assert child.wait(60) == -signal.SIGALRM
+        return
+    with open("/dev/zero", "rb") as zeros:
+        done = subprocess.run(argv, stdin=zeros, stderr=subprocess.DEVNULL, timeout=60)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL, 1)  # or out of memory
+
+
+def test_it_knows_no_secrets(other_child, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "secret")
+    other_child(
+        "import os, sys\n"
+        "known = any('secret' in value for value in os.environ.values())\n"
+        "files = [n for n in os.listdir('/proc/self/fd') if int(n) > 3]\n"
+        "isolated = sys.flags.isolated and os.getcwd() == '/'\n"
+        "print('{\"refused\": \"%s\"}' % ('damaged' if known or files or not isolated else 'kind'))"
+    )
+    listening = os.open("/dev/null", os.O_RDONLY)
+    try:
+        assert refused(b"") == "kind"
+    finally:
+        os.close(listening)
+
+
+def test_it_imports_nothing_of_ours():
+    found = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys, runpy; runpy.run_path(sys.argv[1]);"
+         "print(*sys.modules)", image_process.CHILD],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    names = found.stdout.split()
+    assert "PIL.Image" in names
+    assert not [
+        n for n in names if n.partition(".")[0] in ("django", "accounts", "config", "asyncio")
+    ]
+
+
+def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
+    go_on = tmp_path / "go-on"
+    other_child(f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.02)")
+    monkeypatch.setattr(image_process, "WAIT_S", 0.1)
+    seen = []
+
+    def ask():
+        try:
+            shrink(b"", TASK)
+        except (ImageBusy, ImageRefused) as error:
+            seen.append(type(error))
+
+    first = threading.Thread(target=ask)
+    first.start()
+    while not image_process._one_at_a_time.locked():
+        time.sleep(0.01)
+    ask()  # Waited.
+    monkeypatch.setattr(image_process, "_places", threading.BoundedSemaphore(1))
+    image_process._places.acquire()
+    ask()  # There was no place to wait.
+    with pytest.raises(errors.PictureBusy) as busy:
+        read_picture(b"")
+    assert busy.value.status == 503
+    go_on.touch()
+    first.join()
+    assert seen == [ImageBusy, ImageBusy, ImageRefused]

@@ -1,0 +1,355 @@
+"""What no webhook told of is found; the order in which one hears changes nothing in the books."""
+
+import asyncio
+import uuid
+from datetime import timedelta
+
+import pytest
+import time_machine
+from asgiref.sync import async_to_sync, sync_to_async
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.models import User
+from billing import audit, ledger
+from billing.models import LedgerEntry, StripeReconciliation, TopUp
+from billing.payments import chores as payment_chores
+from billing.payments import reconciliation, stripe_api, stripe_webhooks, top_up_audit, top_ups
+from billing.personal_data.handlers import belongings
+from tests.billing.payments.fake_stripe import LIVE_KEY
+from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
+from tests.examples import examples
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
+REFUSED = {"error": {"type": "invalid_request_error", "message": "no permission"}}
+
+
+def test_a_payment_without_a_webhook_is_found(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    assert reconciliation.reconcile() == 1
+    assert posted(top_up) == CREDITED
+    assert reconciliation.reconcile() == 0
+
+
+def test_a_top_up_that_is_awaited_is_asked_after_even_without_an_event(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    fake_stripe.events.clear()
+    assert reconciliation.reconcile() == 0  # It is young: whoever pays is likely to come back.
+    assert reconciliation.reconcile(timezone.now() + timedelta(minutes=3)) == 1
+    assert posted(top_up) == CREDITED
+
+
+@pytest.mark.parametrize("how", ["refund", "dispute"])
+def test_money_taken_back_without_a_webhook_is_found(fake_stripe, payer, how):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    reconciliation.reconcile()
+    getattr(fake_stripe, how)(top_up.session_id)
+    assert reconciliation.reconcile() == 1
+    assert balance(payer) == 0
+
+
+def test_many_events_are_read_page_by_page(fake_stripe, payer, monkeypatch):
+    monkeypatch.setattr(stripe_api, "EVENTS_PAGE", 3)
+    many = [ordered(payer, 500) for _ in range(8)]
+    for top_up in many:
+        fake_stripe.pay(top_up.session_id)
+    assert reconciliation.reconcile() == 8
+    assert balance(payer) == 8 * 5_000_000
+
+
+def test_only_one_worker_takes_a_turn(fake_stripe, shared_database):
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    fake_stripe.pay(ordered(payer).session_id)
+    turns = at_once(*[reconciliation.reconcile_if_due] * 4)
+    assert sorted(turns, key=str) == [1, None, None, None]
+    assert balance(payer) == 20_000_000
+
+
+def test_a_turn_is_due_again_after_the_interval(fake_stripe, payer):
+    with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
+        assert reconciliation.reconcile_if_due() == 0
+        clock.shift(299)
+        assert reconciliation.reconcile_if_due() is None
+        clock.shift(2)
+        assert reconciliation.reconcile_if_due() == 0
+
+
+def test_an_outage_of_stripe_moves_nothing_forward(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
+    assert reconciliation.reconcile_if_due() is None
+    assert StripeReconciliation.objects.get().done_until is None
+    fake_stripe.trouble = None
+    assert reconciliation.reconcile() == 1
+    assert posted(top_up) == CREDITED
+
+
+def test_who_has_paid_is_found_by_a_key_that_may_not_read_events(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+    fake_stripe.trouble_at = {"/v1/events": (403, REFUSED)}
+    assert reconciliation.reconcile_if_due() is None
+    assert posted(top_up) == CREDITED
+    assert StripeReconciliation.objects.get().done_until is None
+
+
+def test_what_the_key_may_not_look_at_is_not_forgotten(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    reconciliation.reconcile()
+    before = StripeReconciliation.objects.get().done_until
+    fake_stripe.dispute(top_up.session_id)
+    fake_stripe.trouble_at = {"/v1/disputes": (403, REFUSED)}
+    assert reconciliation.reconcile() == 0
+    assert StripeReconciliation.objects.get().done_until == before
+    fake_stripe.trouble_at = {}
+    assert reconciliation.reconcile() == 1
+    assert balance(payer) == 0
+
+
+def test_top_ups_of_test_mode_are_not_asked_after_with_a_live_key(fake_stripe, payer, settings):
+    ordered(payer)
+    TopUp.objects.update(created_at=timezone.now() - timedelta(minutes=3))
+    settings.STRIPE_SECRET_KEY = LIVE_KEY
+    fake_stripe.requests.clear()
+    assert reconciliation.reconcile() == 0
+    assert [path for _, path, _ in fake_stripe.requests] == ["/v1/events"]
+
+
+def test_one_that_cannot_be_looked_at_keeps_no_other(fake_stripe, payer, monkeypatch):
+    bad, *good = sorted((ordered(payer) for _ in range(3)), key=lambda top_up: top_up.id)
+    for top_up in (bad, *good):
+        fake_stripe.pay(top_up.session_id)
+    real = top_ups._credit
+
+    def credit(top_up):
+        if top_up.id == bad.id:
+            raise ValueError("a fault of ours")
+        real(top_up)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(top_ups, "_credit", credit)
+        assert reconciliation.reconcile() == 2
+    assert [posted(top_up) for top_up in (bad, *good)] == [{}, CREDITED, CREDITED]
+    # It is not forgotten: what happened since is gone through again.
+    assert StripeReconciliation.objects.get().done_until is None
+    assert reconciliation.reconcile() == 1
+    assert posted(bad) == CREDITED
+
+
+def test_what_stripe_keeps_no_events_of_is_looked_at_one_by_one(fake_stripe, payer):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    reconciliation.reconcile()
+    fake_stripe.refund(top_up.session_id)
+    fake_stripe.events.clear()
+    assert reconciliation.reconcile() == 0
+    long_ago = timezone.now() - timedelta(days=31)
+    StripeReconciliation.objects.update(done_until=long_ago)
+    TopUp.objects.update(looked_at=long_ago)
+    assert reconciliation.reconcile() == 1
+    assert balance(payer) == 0
+
+
+def test_who_leaves_cannot_pay_any_more(fake_stripe, shared_database):
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    still_open, paid = ordered(payer), ordered(payer)
+    fake_stripe.pay(paid.session_id)
+    async_to_sync(belongings.erase)(payer)
+    states = [TopUp.objects.get(id=top_up.id).state for top_up in (still_open, paid)]
+    assert states == [TopUp.State.EXPIRED, TopUp.State.PAID]
+    assert fake_stripe.sessions[still_open.session_id]["status"] == "expired"
+    fake_stripe.requests.clear()
+    async_to_sync(belongings.erase)(payer)
+    assert fake_stripe.requests == []
+
+
+def test_stripe_need_not_be_there_for_somebody_to_leave(fake_stripe, shared_database):
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    top_up = ordered(payer)
+    fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
+    async_to_sync(belongings.erase)(payer)
+    assert TopUp.objects.get(id=top_up.id).state == TopUp.State.OPEN
+
+
+def test_money_of_somebody_who_has_left_is_told_of(fake_stripe, payer, caplog):
+    top_up = ordered(payer)
+    fake_stripe.pay(top_up.session_id)
+    payer.delete()
+    reconciliation.reconcile()
+    assert f"top-up {top_up.id} was paid for somebody who has left" in caplog.text
+    assert posted(top_up) == CREDITED
+
+
+def test_an_order_that_never_got_a_page_to_pay_at_ends(fake_stripe, payer):
+    top_up = top_ups.order(payer.id, uuid.uuid4(), 500)
+    TopUp.objects.filter(id=top_up.id).update(
+        created_at=timezone.now() - timedelta(days=1),
+        expires_at=timezone.now() - timedelta(hours=22),
+    )
+    reconciliation.reconcile()
+    top_up.refresh_from_db()
+    assert top_up.state == TopUp.State.EXPIRED
+
+
+def test_a_slow_stripe_does_not_hold_up_the_worker(fake_stripe, shared_database, monkeypatch):
+    """What the worker does with the database all goes through one thread: not this."""
+    payer = User.objects.create_user("alice@example.org", "correct horse")
+    fake_stripe.pay(ordered(payer).session_id)
+    fake_stripe.requests.clear()
+    monkeypatch.setattr(payment_chores, "_ask_at", 0.0)
+
+    async def work():
+        fake_stripe.gate.clear()
+        chores = asyncio.create_task(payment_chores.run())
+        async with asyncio.timeout(30):
+            while not fake_stripe.requests:
+                await asyncio.sleep(0.01)
+            assert await sync_to_async(User.objects.count)() == 1
+        assert not chores.done()
+        fake_stripe.gate.set()
+        await chores
+
+    try:
+        async_to_sync(work)()
+    finally:
+        fake_stripe.gate.set()
+    assert balance(payer) == 20_000_000
+
+
+def test_without_stripe_there_is_nothing_to_reconcile(fake_stripe, db, settings):
+    settings.STRIPE_SECRET_KEY = ""
+    assert reconciliation.reconcile_if_due() is None
+    assert not StripeReconciliation.objects.exists()
+
+
+# The audit
+
+
+def test_the_audit_finds_a_top_up_that_is_booked_otherwise(fake_stripe, payer):
+    paid, unpaid, refunded = (ordered(payer) for _ in range(3))
+    for top_up in (paid, refunded):
+        fake_stripe.pay(top_up.session_id)
+    fake_stripe.refund(refunded.session_id, 7)
+    reconciliation.reconcile()
+    assert list(top_up_audit.differences()) == []
+    ledger.post(payer.id, "refund", -1, key="a", top_up_id=paid.id)
+    ledger.post(payer.id, "top_up", 1, key="b", top_up_id=unpaid.id)
+    ledger.post(payer.id, "top_up", 1, key="c", top_up_id=uuid.uuid4())
+    TopUp.objects.filter(id=refunded.id).update(refunded_cents=8)
+    found = "\n".join(audit.books().differences)
+    for top_up in (paid, unpaid, refunded):
+        assert f"top-up {top_up.id}: should be booked as" in found
+    assert "does not exist, and was booked" in found
+
+
+# Any order, any repetition
+
+DEEDS = ("pay", "bank", "settle", "fail", "refund 333", "refund 1000", "refund", "staff 7")
+DEEDS += ("staff 333", "fail_refund", "fail_refund_unseen", "dispute", "dispute 500", "win")
+DEEDS += ("lose", "appeal", "expire")
+NOTE = {"staff": str(uuid.uuid4()), "reason": "Asked for"}
+HEARD = st.one_of(
+    st.just(("nothing", 0)),
+    st.tuples(st.just("webhook"), st.integers(0, 30)),
+    st.tuples(st.just("return"), st.just(0)),
+    st.tuples(st.just("reconcile"), st.just(0)),
+)
+
+
+def carry_out(fake, session_id, deed):
+    """What is not possible now is not done: Stripe refuses it."""
+    name, _, cents = deed.partition(" ")
+    amount = [int(cents)] if cents else []
+    calls = {
+        "pay": lambda: fake.pay(session_id),
+        "bank": lambda: fake.pay(session_id, "bank"),
+        "settle": lambda: fake.settle(session_id),
+        "fail": lambda: fake.settle(session_id, succeeds=False),
+        "refund": lambda: fake.refund(session_id, *amount),
+        "staff": lambda: fake.refund(session_id, *amount, NOTE),
+        "fail_refund": lambda: fake.fail_refund(session_id),
+        "dispute": lambda: fake.dispute(session_id, *amount),
+        "win": lambda: fake.close_dispute(session_id, won=True),
+        "lose": lambda: fake.close_dispute(session_id, won=False),
+        "appeal": lambda: fake.update_dispute(session_id, "appeal_needs_response", [-1]),
+        "fail_refund_unseen": lambda: fake.fail_refund(session_id, charge_follows=False),
+        "expire": lambda: fake.expire(session_id),
+    }
+    session = fake.sessions[session_id]
+    paid = session["payment_status"] == "paid"
+    processing = session["status"] == "complete" and not paid
+    possible = {"settle": processing, "fail": processing, "expire": session["status"] == "open"}
+    possible |= {"pay": session["status"] == "open", "bank": session["status"] == "open"}
+    has_dispute = paid and any(fake.disputes.values())
+    possible |= {"win": has_dispute, "lose": has_dispute, "dispute": paid and not has_dispute}
+    possible |= {"appeal": has_dispute}
+    standing = paid and fake._charge_of(session_id)["amount_refunded"]
+    left = paid and 2_200 - standing
+    possible |= dict.fromkeys(("refund", "staff"), paid and left >= (amount or [1])[0])
+    fails = bool(standing) and list(fake.refunds.values())[-1]["status"] != "failed"
+    possible |= {"fail_refund": fails, "fail_refund_unseen": fails}
+    if possible[name]:
+        calls[name]()
+
+
+@settings(
+    max_examples=examples(20),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    # Most begin with a payment: little can happen without.
+    first=st.sampled_from(("pay", "pay", "bank", "expire")),
+    steps=st.lists(st.tuples(st.sampled_from(DEEDS), HEARD), min_size=2, max_size=14),
+)
+def test_any_order_and_repetition_gives_the_same_books(fake_stripe, payer, first, steps):
+    """Whatever was heard of when: the books follow from how things stand at Stripe in the end."""
+    fake_stripe.clear()
+    StripeReconciliation.objects.update_or_create(
+        id=StripeReconciliation.SINGLE_ID, defaults={"done_until": timezone.now()}
+    )
+    TopUp.objects.exclude(state__in=TopUp.ENDED).update(state=TopUp.State.EXPIRED)
+    heard = ordered(payer)
+    for deed, (how, number) in ((first, ("nothing", 0)), *steps):
+        carry_out(fake_stripe, heard.session_id, deed)
+        if how == "webhook" and fake_stripe.events:
+            event = fake_stripe.events[number % len(fake_stripe.events)]
+            stripe_webhooks.act(stripe_api._event(event))
+        elif how == "return":
+            top_ups.look(heard.id)
+        elif how == "reconcile":
+            reconciliation.reconcile()
+    reconciliation.reconcile(timezone.now() + timedelta(minutes=5))
+    at_the_end = posted(heard)
+    assert at_the_end == expected(fake_stripe, heard)
+    assert list(top_up_audit.differences()) == []
+    entries = LedgerEntry.objects.filter(top_up_id=heard.id).count()
+    for event in [*fake_stripe.events, *reversed(fake_stripe.events)]:
+        stripe_webhooks.act(stripe_api._event(event))
+    assert posted(heard) == at_the_end
+    assert LedgerEntry.objects.filter(top_up_id=heard.id).count() == entries
+
+
+def expected(fake, top_up):
+    """What the books must say, worked out from how things stand at Stripe."""
+    session = fake.sessions[top_up.session_id]
+    if session["payment_status"] != "paid":
+        return {}
+    refunded = sum(one["amount"] for one in fake.refunds.values() if one["status"] == "succeeded")
+    lasting = ("needs_response", "lost", "appeal_needs_response")
+    disputed = sum(
+        dispute["amount"] for dispute in fake.disputes.values() if dispute["status"] in lasting
+    )
+    by_refunds = 20_000_000 * refunded // 2_200
+    by_both = 20_000_000 * min(2_200, refunded + disputed) // 2_200
+    sums = {"refund": -by_refunds, "dispute": by_refunds - by_both}
+    return CREDITED | {kind: amount for kind, amount in sums.items() if amount}

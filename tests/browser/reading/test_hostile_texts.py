@@ -1,0 +1,151 @@
+"""Texts that somebody makes up to keep the page busy (tests/js/markdown/hostile_shapes.mjs), as
+questions and as answers: as they come in, and whole. Nodes are asserted; the longest task is
+printed."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import PATIENCE_MS
+from tests.node import NODE
+
+SHAPES = Path(__file__).parents[2] / "js" / "markdown" / "hostile_shapes.mjs"
+SELECTED = (
+    "accents on accents",
+    "uses, then footnotes",
+    "a table of a hundred columns, filled",
+    "hidden, lines of code",
+    "comment, around a long text",
+    "fence, repeated",
+    "letters from the right, repeated",
+)
+CHARS = 16_000
+FULL_CHARS = 100_000
+TOGETHER = 8  # in one chat
+MOST_NODES = 20_000
+# So far from the reader nothing is drawn; nearer, what is drawn may be many nodes.
+FAR_PX = 2_500
+TEXTS = """
+const {shapes} = await import(process.argv[1]);
+const [chars, names, every] = JSON.parse(process.argv[2]);
+const chosen = [...shapes(chars)].filter(
+  ([name], index) => names.includes(name) || (every && index % every === 0));
+console.log(JSON.stringify(chosen.map(([name, make]) => [name, make()])));
+"""
+WATCH = """(() => {
+  window.longestMs = 0;
+  new PerformanceObserver((list) => {
+    for (const {duration} of list.getEntries()) longestMs = Math.max(longestMs, duration);
+  }).observe({type: "longtask", buffered: true});
+})()"""
+NODES = f"""() => {{
+  const isFar = (element) => {{
+    const {{top, bottom}} = element.getBoundingClientRect();
+    return bottom < -{FAR_PX} || top > innerHeight + {FAR_PX};
+  }};
+  const countOf = (node) => {{
+    let count = 0;
+    const walker = document.createTreeWalker(node, NodeFilter.SHOW_ALL);
+    while (walker.nextNode()) count += 1;
+    return count;
+  }};
+  const sum = (elements) => elements.reduce((total, element) => total + countOf(element), 0);
+  const texts = [...document.querySelectorAll(".message")].map((message) => {{
+    const parts = [...message.querySelectorAll(".md-part, .long-piece")];
+    return {{all: countOf(message), far: sum(parts.filter(isFar))}};
+  }});
+  return {{texts, all: countOf(document.body), longestMs}};
+}}"""
+
+
+PUT = """(field, text) => {
+  field.value = text;
+  field.dispatchEvent(new Event("input", {bubbles: true}));
+}"""
+
+
+def texts(chars: int, every: int = 0) -> list[tuple[str, str]]:
+    command = [str(NODE), "--input-type=module", "-e", TEXTS, str(SHAPES)]
+    chosen = json.dumps([chars, SELECTED, every])
+    run = subprocess.run([*command, chosen], capture_output=True, text=True, check=True)
+    return [(name, text) for name, text in json.loads(run.stdout)]
+
+
+@pytest.fixture
+def echo(echo_stack, new_context):
+    page = new_context().new_page()
+    page.add_init_script(WATCH)
+    return ChatPage(page, echo_stack.url)
+
+
+def test_a_page_is_not_held_by_what_is_asked_and_answered(echo):
+    are_borne(echo, texts(CHARS))
+
+
+@pytest.mark.full
+def test_a_page_is_not_held_by_texts_of_full_size(echo):
+    chosen = texts(FULL_CHARS, every=40)
+    for start in range(0, len(chosen), TOGETHER):
+        are_borne(echo, chosen[start : start + TOGETHER])
+
+
+def are_borne(echo: ChatPage, together: list[tuple[str, str]]) -> None:
+    """One after the other in a chat, and then all of them when it is opened."""
+    echo.visit("/")
+    for name, text in together:
+        ask(echo, f"SAY {text}")
+        counts_nodes(echo.page, f"{name}, as it came")
+    echo.page.reload()
+    expect(echo.answers.last).to_be_visible(timeout=PATIENCE_MS)
+    on_page = counts_nodes(echo.page, "all of them, whole")
+    assert on_page <= 2 * MOST_NODES
+
+
+def ask(echo: ChatPage, text: str) -> None:
+    """At once: to type many lines into a field takes the browser long."""
+    count = echo.answers.count()
+    echo.field.evaluate(PUT, text)
+    echo.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
+    expect(echo.answers).to_have_count(count + 1)
+    echo.ended()
+
+
+def counts_nodes(page: Page, name: str) -> int:
+    """Gives how many the page has in all."""
+    page.wait_for_timeout(300)
+    counted = page.evaluate(NODES)
+    print(name, counted)  # noqa: T201
+    assert max(text["far"] for text in counted["texts"]) <= MOST_NODES, name
+    assert max(text["all"] for text in counted["texts"]) <= 2 * MOST_NODES, name
+    return int(counted["all"])
+
+
+def test_what_is_too_large_is_shown_plain_and_says_so(echo, shot):
+    echo.visit("/")
+    echo.ask("SAY*2600 *Before.*\n\n¶\n> said")
+    answer = echo.answers.last
+    expect(answer.locator("em")).to_have_text("Before.")
+    note = answer.locator(".md-too-large")
+    expect(note).to_have_text("Shown as plain text: too large to lay out.")
+    expect(note).to_have_count(1)
+    expect(answer.locator("blockquote")).to_have_count(0)
+    note.scroll_into_view_if_needed()
+    for scheme in ("light", "dark"):
+        echo.page.emulate_media(color_scheme=scheme)
+        shot(echo.page, f"too-large-{scheme}")
+    echo.page.set_viewport_size({"width": 390, "height": 844})
+    shot(echo.page, "too-large-phone")
+
+
+def test_a_formula_that_is_nested_too_deep_stays_as_it_was_written(echo):
+    echo.visit("/")
+    deep = "\\hat{" * 150 + "x" + "}" * 150
+    echo.ask(f"SAY $$\n{deep}\n$$\n\nand $\\hat{{y}}$")
+    expect(echo.answers.last.locator(".math-drawn")).to_have_count(1)
+    expect(echo.answers.last.locator(".math-display")).to_have_text(deep)
+    echo.page.reload()
+    expect(echo.answers.last.locator(".math-drawn")).to_have_count(1)

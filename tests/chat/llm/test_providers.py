@@ -1,0 +1,386 @@
+"""Calling a model over real HTTP: answers, faults, cancelling. The model's part is scripted."""
+
+import asyncio
+import contextlib
+import datetime
+import ipaddress
+import re
+import ssl
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chat.llm.client import Delta, Finish, close_clients, stream_answer
+from chat.llm.endpoints import Endpoint, Model
+from chat.llm.errors import SENTENCES, ContextTooLong, ProviderError
+from chat.llm.prompt import Prompt
+from tests.fake_model import reasoning_of, running_fake_model, text_of
+
+
+@pytest.fixture(scope="module")
+def fake():
+    with running_fake_model() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def model(fake):
+    fake.reset()
+    endpoint = Endpoint("openai", fake.base_url, "sk-secret")
+    yield Model("openai/script/known", "Known", endpoint, 8192)
+    await close_clients()
+
+
+def ask(text):
+    return Prompt(({"role": "user", "content": text},), 0, 7)
+
+
+async def answer(model, text, partial=""):
+    """(text, reasoning, finish, deltas) of a whole answer."""
+    items = [item async for item in stream_answer(model, ask(text), partial=partial)]
+    assert isinstance(items[-1], Finish)
+    assert all(isinstance(item, Delta) and (item.text or item.reasoning) for item in items[:-1])
+    text = "".join(item.text for item in items[:-1])
+    text.encode()  # no lone surrogate
+    return text, "".join(item.reasoning for item in items[:-1]), items[-1], items[:-1]
+
+
+async def failure(model, text, partial=""):
+    """(the error, the text that came before it)."""
+    came = ""
+    with pytest.raises(ProviderError) as caught:
+        async for item in stream_answer(model, ask(text), partial=partial):
+            came += item.text if isinstance(item, Delta) else ""
+    assert str(caught.value) == SENTENCES[caught.value.code]
+    return caught.value, came
+
+
+@pytest.mark.parametrize("mode", ["words", "code", "unicode"])
+@pytest.mark.parametrize("wire", ["", "&split=1", "&split=7", "&gzip=1", "&per_chunk=5"])
+async def test_it_gives_the_answer_exactly(model, mode, wire):
+    size = 5 if "split" in wire else 40
+    question = f"[[mode={mode}&tokens={size}{wire}]] Hi"
+    text, reasoning, finish, _ = await answer(model, question)
+    assert (text, reasoning) == (text_of(question, size, mode), "")
+    assert finish.reason == "stop"
+    assert finish.usage.completion_tokens == size
+    assert not finish.usage.estimated
+
+
+async def test_it_gives_what_one_read_brought_as_one_delta(model):
+    text, _, _, deltas = await answer(model, "[[tokens=20000]] Quick")
+    assert text == text_of("[[tokens=20000]] Quick", 20000)
+    assert len(deltas) < 3000
+
+
+async def test_it_gives_the_first_token_at_once(model):
+    question = ask("[[stall_after=1&tokens=9]] a")
+    async with contextlib.aclosing(stream_answer(model, question)) as stream:
+        async with asyncio.timeout(10):
+            assert (await anext(stream)).text == text_of("[[stall_after=1&tokens=9]] a", 1)
+
+
+@pytest.mark.parametrize("style", ["reasoning", "reasoning_content", "think", "details"])
+@pytest.mark.parametrize("wire", ["", "&split=11"])
+async def test_it_tells_reasoning_from_text(model, style, wire):
+    question = f"[[reasoning=9&tokens=9&style={style}{wire}]] Why"
+    text, reasoning, finish, _ = await answer(model, question)
+    assert (text, reasoning) == (text_of(question, 9), reasoning_of(question, 9))
+    assert finish.usage.reasoning_tokens == 9
+
+
+async def test_it_joins_surrogates_and_replaces_lone_ones(model):
+    text, *_ = await answer(model, "[[surrogates=1&lone=1&tokens=0]] Hi")
+    assert text == "a😀ba\ufffdb"
+
+
+async def test_it_replaces_broken_utf8(model):
+    text, *_ = await answer(model, "[[bad_utf8_after=2&tokens=2]] Hi")
+    assert text.endswith("caf\ufffd")
+
+
+async def test_it_cuts_a_huge_chunk_into_deltas(model):
+    text, _, _, deltas = await answer(model, "[[huge=300000&tokens=0]] Hi")
+    assert text == "x" * 300_000
+    assert max(len(delta.text) for delta in deltas) <= 16_384
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "permanent", "text"),
+    [
+        ("status=400", "bad_request", True, ""),
+        ("status=401", "provider_auth", True, ""),
+        ("status=402", "provider_credit", True, ""),
+        ("status=403", "provider_auth", True, ""),
+        ("status=404", "model_not_found", True, ""),
+        ("status=408", "provider_timeout", False, ""),
+        ("status=429", "rate_limited", False, ""),
+        ("status=429&error_type=insufficient_quota", "provider_credit", True, ""),
+        ("status=500", "provider_down", False, ""),
+        ("status=502&html=1", "provider_down", False, ""),
+        ("status=529", "provider_down", False, ""),
+        ("redirect=http://localhost:1/", "bad_stream", True, ""),
+        ("html_200=1", "bad_stream", True, ""),
+        ("context=5", "context_too_long", True, ""),
+        ("die_after=0", "stream_cut", False, ""),
+        ("die_after=3", "stream_cut", False, "3"),
+        ("cut_after=3", "stream_cut", False, "3"),
+        ("cut_after=0", "empty_answer", False, ""),
+        ("reasoning=4&style=think&no_finish=1&no_done=1&tokens=3", "stream_cut", False, "3"),
+        ("no_finish=1&no_done=1&tokens=3", "stream_cut", False, "3"),
+        ("malformed_after=3", "bad_stream", False, "3"),
+        ("error_after=3", "provider_down", False, "3"),
+        ("error_after=0&error_code=429", "rate_limited", False, ""),
+        ("error_after=3&error_code=401", "provider_auth", True, "3"),
+        ("huge=5000000", "bad_stream", False, ""),
+    ],
+)
+async def test_it_names_every_fault(model, fake, script, code, permanent, text):
+    question = f"[[{script}]] Hi"
+    error, came = await failure(model, question)
+    assert (error.code, error.permanent) == (code, permanent)
+    if not code.startswith("stream_cut") or text:
+        assert came == text_of(question, int(text or 0))
+    assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "permanent"),
+    [("retry_after=7", 7, False), ("retry_date=9", 9, False), ("retry_after=900", 900, True),
+     ("retry_after=soon", None, False)],
+)  # fmt: skip
+async def test_it_passes_on_how_long_to_wait(model, script, seconds, permanent):
+    error, _ = await failure(model, f"[[status=429&{script}]] Hi")
+    assert error.retry_after_s == pytest.approx(seconds, abs=1.5)
+    assert error.permanent is permanent
+
+
+async def test_it_tells_an_unreachable_provider(model):
+    endpoint = Endpoint("openai", "http://127.0.0.1:9/v1", "none")
+    error, _ = await failure(Model("openai/x", "X", endpoint, 8192), "Hi")
+    assert (error.code, error.permanent) == ("provider_down", False)
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("headers_ms=5000", "provider_timeout"),
+        ("first_ms=5000", "provider_timeout"),
+        ("stall_after=2", "stream_stalled"),
+        ("first_ms=9000&comment_ms=50", "provider_timeout"),
+        ("stall_after=2&comment_ms=50", "stream_stalled"),
+    ],
+)
+async def test_it_gives_up_on_silence(model, settings, script, code):
+    settings.MODEL_FIRST_TOKEN_TIMEOUT_MS = 200
+    settings.MODEL_STALL_TIMEOUT_MS = 150
+    began = time.monotonic()
+    error, _ = await failure(model, f"[[{script}]] Hi")
+    assert error.code == code
+    # Signs of life win it some time, not all the time; an upper bound would time this machine.
+    assert time.monotonic() - began > (0.7 if "comment" in script else 0.14)
+
+
+async def test_comments_are_signs_of_life(model, settings):
+    settings.MODEL_FIRST_TOKEN_TIMEOUT_MS = 200
+    question = "[[first_ms=400&comment_ms=40&tokens=3]] Hi"
+    assert (await answer(model, question))[0] == text_of(question, 3)
+
+
+@pytest.mark.parametrize(
+    "script", ["no_done=1", "no_usage=1", "no_usage=1&no_done=1", "no_finish=1"]
+)
+async def test_a_finish_reason_is_enough(model, script):
+    question = f"[[tokens=5&{script}]] Hi"
+    text, _, finish, _ = await answer(model, question)
+    assert (text, finish.reason) == (text_of(question, 5), "stop")
+    assert finish.usage.estimated == ("no_usage" in script)
+    assert finish.usage.prompt_tokens > 0
+
+
+async def test_it_carries_other_finish_reasons(model):
+    assert (await answer(model, "[[finish=length&tokens=2]] Hi"))[2].reason == "length"
+    assert (await answer(model, "[[finish=max_tokens&tokens=2]] Hi"))[2].reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("cost", "micro_usd"),
+    [("0.00123", 1230), ("0.0000001", 1), ("1e-7", 1), ("0", 0), ("2", 2_000_000)],
+)
+async def test_it_carries_the_cost_rounded_up(model, cost, micro_usd):
+    finish = (await answer(model, f"[[cost={cost}&tokens=2]] Hi"))[2]
+    assert finish.usage.cost_micro_usd == micro_usd
+
+
+async def test_it_learns_which_endpoint_refuses_stream_options(model, fake):
+    for _ in range(2):
+        await answer(model, "[[usage_400=1&tokens=2]] Hi")
+    assert ["stream_options" in r["body"] for r in fake.requests] == [True, False, False]
+
+
+async def test_it_learns_which_model_has_another_name_for_its_limit(model, fake):
+    for _ in range(2):
+        prompt = ask("[[limit_400=1&tokens=9]] Hi")
+        items = [item async for item in stream_answer(model, prompt, max_tokens=5)]
+        assert items[-1].reason == "length"
+    asked = [
+        (r["body"].get("max_tokens"), r["body"].get("max_completion_tokens")) for r in fake.requests
+    ]
+    assert asked == [(5, None), (None, 5), (None, 5)]
+
+
+async def test_it_says_the_providers_limit_when_told(model):
+    with pytest.raises(ContextTooLong):
+        await answer(model, "[[context=1]] Hi")
+
+
+async def test_closing_cuts_the_call_at_once(model, fake):
+    stream = stream_answer(model, ask("[[rate=50&tokens=5000]] Long"))
+    await anext(stream)
+    await stream.aclose()
+    await disconnected(fake)
+
+
+@pytest.mark.parametrize("script", ["rate=50&tokens=5000", "headers_ms=60000", "first_ms=60000"])
+async def test_cancelling_cuts_the_call_at_once(model, fake, script):
+    task = asyncio.create_task(answer(model, f"[[{script}]] Long"))
+    async with asyncio.timeout(10):
+        while not fake.requests:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await disconnected(fake)
+
+
+async def disconnected(fake):
+    async with asyncio.timeout(10):
+        while not fake.report()["disconnects"]:
+            await asyncio.sleep(0.005)
+
+
+async def test_it_uses_connections_again_and_many_at_once(model, fake):
+    questions = [f"[[together=100&rate=100&tokens=20]] {n}" for n in range(100)]
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*(answer(model, question) for question in questions))
+    assert [text for text, *_ in answers] == [text_of(question, 20) for question in questions]
+    before = fake.state.connections
+    for n in range(5):
+        await answer(model, f"[[tokens=3]] again {n}")
+    assert fake.state.connections == before
+
+
+async def test_a_slow_reader_holds_the_model_back(model, fake):
+    async with contextlib.aclosing(stream_answer(model, ask("[[tokens=300000]] Much"))) as stream:
+        await anext(stream)
+        await asyncio.sleep(0.3)
+        assert fake.report()["requests"][0]["sent"] < 100_000
+
+
+async def test_it_goes_through_a_proxy_when_the_environment_names_one(fake, monkeypatch):
+    fake.reset()
+    monkeypatch.setenv("http_proxy", fake.root)
+    endpoint = Endpoint("openai", "http://model.invalid/v1", "sk-secret")
+    question = "[[tokens=40]] Hi"
+    text, *_ = await answer(Model("openai/script/known", "Known", endpoint, 8192), question)
+    assert text == text_of(question, 40)
+    await close_clients()
+
+
+async def test_it_speaks_tls_and_checks_the_certificate(model, monkeypatch, tmp_path):
+    certificate, context = self_signed(tmp_path)
+    with running_fake_model(tls=context) as secure:
+        endpoint = Endpoint("openai", secure.base_url.replace("http:", "https:"), "sk-secret")
+        other = Model("openai/script/known", "Known", endpoint, 8192)
+        assert (await failure(other, "[[tokens=3]] Hi"))[0].code == "provider_down"
+        await close_clients()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert (await answer(other, "[[tokens=3]] Hi"))[0] == text_of("[[tokens=3]] Hi", 3)
+        await close_clients()
+
+
+def self_signed(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(1))
+        .not_valid_after(now + datetime.timedelta(1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path = folder / "key.pem"
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path, key_path)
+    return path, context
+
+
+async def test_it_never_shows_the_key_or_the_providers_words(model, caplog):
+    caplog.set_level("DEBUG", logger="chat")
+    error, _ = await failure(model, "[[status=401]] Hi")
+    assert "secret" not in repr(error) + str(error) + repr(model) + caplog.text
+
+
+async def test_only_one_file_imports_the_library():
+    from pathlib import Path
+
+    root = Path(__file__).parents[3]
+    found = {
+        path.name
+        for folder in ("accounts", "chat", "config", "streams")
+        for path in (root / folder).rglob("*.py")
+        if re.search(r"^\s*(import|from) openai", path.read_text(), re.MULTILINE)
+    }
+    assert found == {"client.py"}
+
+
+@pytest.mark.parametrize("key", ["sk-abc\u2026def", "sk-abc\r\nX-Evil: 1", "sk abc", "", "sk-\x00"])
+async def test_a_key_that_no_header_carries_is_the_keys_fault_and_is_not_sent(fake, key):
+    fake.reset()
+    endpoint = Endpoint("openai", fake.base_url, key)
+    error, _ = await failure(Model("openai/script/known", "Known", endpoint, 8192), "Hi")
+    assert (error.code, error.permanent, fake.requests) == ("provider_auth", True, [])
+
+
+async def test_what_is_of_the_operators_account_goes_to_its_provider_alone(
+    fake, settings, monkeypatch
+):
+    settings.OPENAI_ORG_ID, settings.OPENAI_PROJECT_ID = "org-1", "proj-1"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gate: secret")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-environment")
+    fake.reset()
+    endpoints = [
+        Endpoint("openai", fake.base_url, "sk-a"),
+        Endpoint("openrouter", fake.openrouter_url, "sk-b"),
+        Endpoint("ollama", fake.base_url, "sk-c"),
+        Endpoint("my-openai", fake.base_url, "sk-d", owner="a" * 32, own_provider="openai"),
+    ]
+    for endpoint in endpoints:
+        await answer(Model(f"{endpoint.name}/script/known", "K", endpoint, 8192), "[[tokens=1]] a")
+    await close_clients()
+    told = [
+        [asked["headers"].get(name) for name in ("openai-organization", "openai-project", "x-gate")]
+        for asked in fake.requests
+    ]
+    assert told == [["org-1", "proj-1", "secret"]] + [[None] * 3] * 3
+    assert [asked["headers"].get("x-title") for asked in fake.requests][1] == "Holdfast"

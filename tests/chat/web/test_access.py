@@ -1,0 +1,398 @@
+"""Who may use what: every route and the WebSocket, tried as everybody.
+
+A route that is missing in TABLE (by its full name) and in GROUPS (by the beginning of its name)
+fails the test: say who may use it. To add the routes of a library, add a group. A row gives for
+each kind of person the status of the answer; `method` is what is tried, with a valid CSRF token,
+and every method that changes something is tried again without one.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import AsyncClient
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import User
+from accounts.preferences import picture_files
+from accounts.preferences.picture_files import Picture
+from accounts.preferences.store import change_picture
+from accounts.suspension import suspend
+from billing.payments import top_ups
+from chat.models import Chat, Reply
+from chat.websocket.routing import websocket_urlpatterns
+from tests.chat.conftest import MODEL
+from tests.chat.websocket.test_consumers import Socket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
+CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
+TOP_UP = uuid.UUID(int=4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Statuses: (nobody, guest, another user, suspended user, staff, owner of the chat)."""
+
+    path: str
+    statuses: tuple[int, int, int, int, int, int]
+    method: str = "GET"
+    body: dict | None = None
+    csrf: bool = True  # Refused without a token, if the method changes something.
+
+
+def own(path, method="GET", body=None, done=200):
+    """What is only its owner's: nobody is asked to sign in, all others see nothing there."""
+    return Row(f"/api/chats/{CHAT}{path}", (401, 404, 404, 401, 404, done), method, body)
+
+
+ANYBODY = (200,) * 6
+# A route with several methods has a row for each.
+TABLE: dict[str, list[Row]] = {
+    "healthz": [Row("/healthz", ANYBODY)],
+    "readyz": [Row("/readyz", (503,) * 6)],  # No worker runs in this test.
+    "csp-reports": [Row("/csp-reports", (204,) * 6, "POST", {}, csrf=False)],
+    "accounts:security-events": [Row("/settings/activity", (302, 302, 200, 302, 200, 200))],
+    "accounts:settings": [
+        Row("/settings", (302, 200, 200, 302, 200, 200)),
+        # No panel that there is: refused, but for those who are led to sign in.
+        Row("/settings", (302, 400, 400, 302, 400, 400), "POST", {}),
+    ],
+    "accounts:account": [Row("/settings/account", (302, 302, 200, 302, 200, 200))],
+    "accounts:api-settings": [
+        Row("/api/settings", (401, 200, 200, 401, 200, 200)),
+        Row("/api/settings", (401, 200, 200, 401, 200, 200), "PATCH", {"send_key": "enter"}),
+    ],
+    "accounts:api-picture": [
+        # No file in it: past the door, no further.
+        Row("/api/settings/picture", (401, 400, 400, 401, 400, 400), "POST", {}),
+        Row("/api/settings/picture", (401, 200, 200, 401, 200, 200), "DELETE"),
+    ],
+    "accounts:picture": [Row(f"/pictures/{'0' * 32}-64", (404, 404, 404, 404, 404, 200))],
+    "accounts:keys": [
+        Row("/settings/keys", (302, 302, 200, 302, 200, 200)),
+        Row("/settings/keys?add=openai", (302,) * 6),  # To sign in, or to prove who they are.
+        Row("/settings/keys", (302, 302, 404, 302, 404, 404), "POST", {}),
+    ],
+    "accounts:key": [  # Nobody has a key of this id.
+        Row(f"/settings/keys/{CHAT}", (302, 302, 404, 302, 404, 404), "POST", {"remove": "1"})
+    ],
+    "accounts:sessions": [
+        Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
+        # Nobody has a session of this number: nobody can end one of somebody else's.
+        Row("/settings/sessions", (302, 302, 404, 302, 404, 404), "POST", {"session": "999999"}),
+    ],
+    "accounts:data": [Row("/settings/data", (302, 200, 200, 302, 200, 200))],
+    "accounts:export-status": [Row("/settings/data/status", (401, 200, 200, 401, 200, 200))],
+    # Accounts are led on to prove who they are; guests have nothing to prove.
+    "accounts:ask-for-export": [Row("/settings/data/export", (302,) * 6, "POST", {})],
+    "accounts:remove-export": [Row("/settings/data/export/remove", (302,) * 6, "POST", {})],
+    "accounts:download": [Row("/settings/data/download", (302,) * 6)],
+    "accounts:delete": [
+        Row("/settings/data/delete", (302, 200, 302, 302, 302, 302)),
+        Row("/settings/data/delete", (302, 200, 302, 302, 302, 302), "POST", {}),
+    ],
+    # For who has asked to be deleted; all others are led away.
+    "accounts:keep": [
+        Row("/settings/leaving", (302,) * 6),
+        Row("/settings/leaving", (302,) * 6, "POST", {}),
+    ],
+    "billing:overview": [Row("/billing", (302, 200, 200, 302, 200, 200))],
+    "billing:history-csv": [Row("/billing/history.csv", (302, 200, 200, 302, 200, 200))],
+    "billing:usage": [Row("/billing/usage", (302, 200, 200, 302, 200, 200))],
+    "billing:usage-csv": [Row("/billing/usage.csv", (302, 200, 200, 302, 200, 200))],
+    # Without Stripe there is nothing to order, nor anybody to call.
+    "billing:top-ups": [Row("/billing/top-ups", (302, 302, 404, 302, 404, 404), "POST", {})],
+    "billing:top-up": [Row(f"/billing/top-ups/{TOP_UP}", (302, 404, 404, 302, 404, 200))],
+    "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
+    "chat:page": [Row("/", ANYBODY)],
+    "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
+    # The same for everybody, with nothing of anybody in them.
+    "chat:shell": [Row("/shell", ANYBODY)],
+    "chat:service-worker": [Row("/service-worker.js", ANYBODY)],
+    "chat:manifest": [Row("/manifest.webmanifest", ANYBODY)],
+    "chat:drafts": [
+        Row("/api/drafts", (401, 200, 200, 401, 200, 200)),
+        Row(
+            "/api/drafts",
+            (401, 404, 404, 401, 404, 200),
+            "PUT",
+            {"chat": str(CHAT), "text": "Half a thought", "age_ms": 0},
+        ),
+    ],
+    "chat:models": [Row("/api/models", ANYBODY)],
+    "chat:chats": [Row("/api/chats", (401, 200, 200, 401, 200, 200))],
+    "chat:search": [Row("/api/search?q=secret", (401, 200, 200, 401, 200, 200))],
+    "chat:pin": [own("/pin", "PUT"), own("/pin", "DELETE")],
+    "chat:archive": [own("/archive", "PUT"), own("/archive", "DELETE")],
+    "chat:restore": [own("/restore", "POST", {})],
+    "chat:read": [own("/read", "POST", {"until_ms": 1}, done=204)],
+    "chat:chat": [
+        own(""),
+        own("", "PATCH", {"title": "Mine"}),
+        own("", "DELETE", done=204),
+    ],
+    "chat:events": [own("/events")],
+    # The reply is not in the log of this test: the owner gets past the door, no further.
+    "chat:branch": [own("/branch", "POST", {"message": str(PROMPT)}, done=404)],
+    "chat:messages": [
+        # A suspended account is nobody any more; this one has no visitor's cookie either.
+        Row(
+            f"/api/chats/{CHAT}/messages",
+            (401, 404, 404, 401, 404, 202),
+            "POST",
+            {"id": str(uuid.UUID(int=9)), "text": "Hello", "model": MODEL, "parent": None},
+        )
+    ],
+    "chat:replies": [
+        own(
+            "/replies",
+            "POST",
+            {"id": str(uuid.UUID(int=8)), "parent": str(PROMPT), "model": MODEL},
+            done=202,
+        )
+    ],
+    "chat:stop": [own(f"/replies/{REPLY}/stop", "POST", {}, done=202)],
+    "chat:attempts": [own(f"/replies/{REPLY}/attempts", "POST", {}, done=202)],
+}
+PEOPLE = {"other", "staff", "owner"}
+# Routes of a library, by the beginning of their names: who may, tried by GET on those without
+# arguments. Who may not gets one of the statuses of `others`. What is `open` is everybody's (such
+# as the pages to sign in), and only must not fail.
+GROUPS: dict[str, dict] = {
+    # The admin: staff only, all others are led to its sign-in.
+    "admin:": {
+        "allowed": {"staff"},
+        "others": {302},
+        "open": {"admin:login", "admin:logout", "admin:jsi18n", "admin:password_change_done"},
+        # Nobody adds these by hand; the last one is only for fields that the admin knows.
+        "forbidden": {
+            "admin:accounts_user_add",
+            "admin:accounts_securityevent_add",
+            "admin:chat_chat_add",
+            "admin:chat_reply_add",
+            "admin:streams_userlog_add",
+            *(
+                f"admin:billing_{model}_add"
+                for model in ("purse", "ledgerentry", "hold", "usage", "topup", "auditrun")
+            ),
+            "admin:account_emailaddress_add",
+            "admin:mfa_authenticator_add",
+            "admin:socialaccount_socialaccount_add",
+            "admin:autocomplete",
+        },
+        "led_on": {"admin:password_change"},  # To the site's own page.
+    },
+    "account_": {
+        "allowed": PEOPLE,
+        "others": {302},
+        "open": {
+            "account_login",
+            "account_inactive",
+            "account_signup",
+            "account_signup_by_passkey",
+            "account_logout",
+            "account_email_verification_sent",
+            "account_reset_password",
+            "account_confirm_login_code",
+            "account_reset_password_from_key_done",
+            "account_reset_password_done",
+            "account_request_login_code",
+        },
+        # Led on to prove who they are first, or to the page for what they have.
+        "led_on": {"account_reauthenticate", "account_set_password"},
+    },
+    "mfa_": {
+        "allowed": PEOPLE,
+        "others": {302},
+        "open": {"mfa_authenticate", "mfa_login_webauthn", "mfa_signup_webauthn"},
+        "led_on": {
+            "mfa_reauthenticate",
+            "mfa_activate_totp",
+            "mfa_deactivate_totp",
+            "mfa_view_recovery_codes",
+            "mfa_generate_recovery_codes",
+            "mfa_download_recovery_codes",
+            "mfa_add_webauthn",
+            "mfa_reauthenticate_webauthn",
+        },
+    },
+    "socialaccount_": {
+        "allowed": PEOPLE,
+        "others": {302},
+        "open": {
+            "socialaccount_login_cancelled",
+            "socialaccount_login_error",
+            "socialaccount_signup",
+        },
+    },
+    "usersessions_": {"allowed": PEOPLE, "others": {302}, "open": set()},
+    # To be sent to a provider and to come back from one is open to all, where one is configured.
+    "github_": {"open": {"github_login", "github_callback"}},
+    "google_": {"open": {"google_login", "google_callback", "google_login_by_token"}},
+    "openid_connect_": {"open": set()},
+    # Old addresses of allauth that lead to the new ones.
+    "None": {"open": {"None"}},
+}
+# Code 1000 stands for "stays open".
+WEBSOCKETS = {"ws": (4401, 1000, 1000, 4401, 1000, 1000)}
+
+
+def routes(resolver=None, prefix="", path="/") -> Iterator[tuple[str, str, bool]]:
+    """Full name, path, and whether it has arguments, of everything in the URL conf."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        here = path + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            within = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
+            yield from routes(pattern, within, here)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield f"{prefix}{pattern.name}", here, "<" in here or "(" in here
+
+
+def group_of(name):
+    return next((group for group in GROUPS if name.startswith(group)), None)
+
+
+def test_every_route_says_who_may_use_it():
+    names = {name for name, _, _ in routes()}
+    unsaid = {name for name in names if name not in TABLE and group_of(name) is None}
+    assert not unsaid, f"say in TABLE or GROUPS who may use {sorted(unsaid)}"
+    assert set(TABLE) <= names, "rows of routes that are no more"
+    assert {str(pattern.pattern) for pattern in websocket_urlpatterns} == set(WEBSOCKETS)
+
+
+@pytest.fixture
+async def people(no_worker):
+    yield await sync_to_async(_make_people)()
+
+
+def _make_people():
+    """Each role as a client that has loaded the page, but for nobody's and the suspended's."""
+    made = {
+        "guest": User.objects.create(is_guest=True, password="!"),
+        "other": User.objects.create_user("bob@example.org", "x"),
+        "suspended": User.objects.create_user("mallory@example.org", "x"),
+        "staff": User.objects.create_superuser("operator@example.org", "x"),
+        "owner": User.objects.create_user("alice@example.org", "x"),
+    }
+    clients = {role: AsyncClient(enforce_csrf_checks=True) for role in ROLES}
+    for role, user in made.items():
+        clients[role].force_login(user)
+    picture = Picture({256: b"large", 64: b"small"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_files.uuid, "uuid4", lambda: uuid.UUID(int=0))
+        change_picture(made["owner"], picture)
+    suspend(made["suspended"], made["staff"], "Spam")
+    chat = Chat.objects.create(
+        id=CHAT, owner=made["owner"], title="Secret", updated_at=made["owner"].created_at
+    )
+    top_ups.order(made["owner"].id, TOP_UP, 500)
+    Reply.objects.create(
+        id=REPLY, chat=chat, prompt_id=PROMPT, model=MODEL, state=Reply.State.QUEUED
+    )
+    return clients
+
+
+async def ask(client, row, *, token):
+    headers = {}
+    if token:
+        client.cookies["csrftoken"] = "a" * 32
+        headers["x-csrftoken"] = "a" * 32
+    method = getattr(client, row.method.lower())
+    if row.method == "GET":
+        return await method(row.path)
+    return await method(row.path, row.body, content_type="application/json", headers=headers)
+
+
+CASES = [
+    pytest.param(name, row, id=f"{name}-{row.method}")
+    for name, rows in TABLE.items()
+    for row in rows
+]
+
+
+@pytest.mark.parametrize(("name", "row"), CASES)
+@pytest.mark.parametrize("role", ROLES)
+async def test_only_who_may_can(people, name, row, role):
+    answer = await ask(people[role], row, token=True)
+    assert answer.status_code == row.statuses[ROLES.index(role)], answer
+    if role != "owner" and answer.status_code != HTTPStatus.FOUND:
+        is_long = answer.streaming
+        parts = [part async for part in answer] if is_long else [answer.content]
+        assert b"Secret" not in b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "row"), [case for case in CASES if case.values[1].method != "GET"]
+)
+async def test_no_other_page_can_send_a_command(people, name, row):
+    answer = await ask(people["owner"], row, token=False)
+    if row.csrf:
+        assert answer.status_code == HTTPStatus.FORBIDDEN
+        if row.path.startswith("/api/"):
+            assert answer.json()["error"]["code"] == "csrf"
+        assert (await Chat.objects.aget(id=CHAT)).title == "Secret"
+    else:
+        assert answer.status_code == row.statuses[-1]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, rows in TABLE.items() if rows[0].path.startswith("/api/")]
+)
+async def test_a_method_that_there_is_not_is_said_as_data(people, name):
+    rows = TABLE[name]
+    for method in ("OPTIONS", "PUT", "GET", "POST"):
+        if method not in {row.method for row in rows}:
+            row = Row(rows[0].path, (405,) * 6, method)
+            answer = await ask(people["owner"], row, token=True)
+            assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+            assert answer.json()["error"]["code"] == "method_not_allowed"
+            assert set(answer["Allow"].split(", ")) == {row.method for row in rows}
+
+
+GROUP_ROUTES = [
+    (name, path)
+    for name, path, has_arguments in routes()
+    if name not in TABLE and group_of(name) and not has_arguments
+]
+
+
+@pytest.mark.parametrize(("name", "path"), GROUP_ROUTES)
+async def test_the_groups_are_for_whom_they_say(people, name, path):
+    said = GROUPS[group_of(name)]
+    for role in ROLES:
+        status = (await people[role].get(path)).status_code
+        if name in said["open"]:
+            assert status < 500 and status != 403, (role, status)
+        elif role not in said["allowed"]:
+            assert status in said["others"], (role, status)
+        elif name in said.get("forbidden", ()):
+            assert status == HTTPStatus.FORBIDDEN, (role, status)
+        elif name in said.get("led_on", ()):
+            assert status in (200, 302, 404), (role, status)
+        else:
+            assert status in (200, 405) or (status == 302 and name == "admin:index"), (role, status)
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_the_socket_is_for_whom_it_says(people, role):
+    cookies = "; ".join(f"{name}={m.value}" for name, m in people[role].cookies.items())
+    expected = WEBSOCKETS["ws"][ROLES.index(role)]
+    async with Socket(cookies=cookies) as socket:
+        if expected != 1000:
+            assert await socket.until_closed() == expected
+        else:
+            welcome = await socket.until_type("welcome")
+            session = await people[role].asession()
+            user = await session.aget("_auth_user_id")
+            assert welcome["user"]["id"] == user
+            await socket.say(type="follow", chat=str(CHAT), after=None)
+            if role == "owner":
+                await socket.until_type("live", chat=str(CHAT))
+            else:
+                await socket.until_type("error", code="chat_not_found")

@@ -1,0 +1,114 @@
+"""Limits as a client of the protocol meets them: over HTTP and over the WebSocket."""
+
+import json
+import uuid
+from http import HTTPStatus
+
+import pytest
+
+from accounts.models import User
+from chat.models import Reply
+from tests.chat.conftest import MODEL, Person
+from tests.chat.websocket.test_consumers import Socket
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+
+
+def body(**fields):
+    return {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None} | fields
+
+
+async def send(person, message=None):
+    return await person.post(f"/api/chats/{person.chat}/messages", **(message or body()))
+
+
+async def test_a_guest_who_sends_too_often_is_told_when_to_come_back(
+    no_worker, alice, bob, settings
+):
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
+    first = body()
+    # The first makes the guest, and is counted for the address only.
+    for message in (first, body(), body()):
+        assert (await send(alice, message)).status_code == HTTPStatus.ACCEPTED
+    stored = await Reply.objects.acount()
+    refused = await send(alice)
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    assert 0 < int(refused["Retry-After"]) <= 60
+    error = refused.json()["error"]
+    assert error["code"] == "too_many_requests"
+    assert error["message"].startswith("That was too often. Try again in ")
+    assert await Reply.objects.acount() == stored
+    # What was stored before may be asked for again, or its answer would be taken for lost.
+    assert (await send(alice, first)).status_code == HTTPStatus.ACCEPTED
+    assert (await send(bob)).status_code == HTTPStatus.ACCEPTED
+
+
+async def test_regenerating_and_continuing_count_as_sends(no_worker, alice, settings):
+    message, reply = await alice.send("Hello")
+    settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
+    path = f"/api/chats/{alice.chat}/replies"
+    again = {"id": str(uuid.uuid4()), "parent": message, "model": MODEL}
+    assert (await alice.post(path, **again)).status_code == HTTPStatus.ACCEPTED
+    assert (await alice.post(path, **again)).status_code == HTTPStatus.ACCEPTED
+    again["id"] = str(uuid.uuid4())
+    assert (await alice.post(path, **again)).status_code == HTTPStatus.TOO_MANY_REQUESTS
+    refused = await alice.post(f"{path}/{reply}/attempts")
+    assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
+
+
+async def test_one_address_makes_only_so_many_guests(no_worker, settings):
+    settings.LIMIT_GUESTS_PER_HOUR_ADDRESS = 2
+    statuses = []
+    for _ in range(3):
+        person = Person()
+        await person.visit()
+        statuses.append((await send(person)).status_code)
+    assert statuses == [202, 202, 429]
+    assert await User.objects.acount() == 2
+
+
+async def test_one_address_sends_only_so_much(no_worker, alice, bob, settings):
+    settings.LIMIT_SENDS_PER_MINUTE_ADDRESS = 2
+    assert [(await send(person)).status_code for person in (alice, bob, alice)] == [202, 202, 429]
+
+
+async def test_sockets_are_limited_by_person_with_the_same_answer(no_worker, alice, settings):
+    await alice.send("Hello")
+    settings.LIMIT_SOCKETS_PER_MINUTE_USER = 1
+    async with Socket(alice) as socket:
+        await socket.until_type("welcome")
+    async with Socket(alice) as socket:
+        said = json.loads((await socket.wire.receive_output(5))["text"])
+        assert said["type"] == "error" and said["code"] == "too_many_requests"
+        assert 0 < said["retry_after_s"] <= 60
+        assert await socket.until_closed() == 4429
+
+
+async def test_sockets_are_limited_by_address(no_worker, alice, bob, settings):
+    await alice.send("Hello")
+    await bob.send("Hello")
+    settings.LIMIT_SOCKETS_PER_MINUTE_ADDRESS = 1
+    async with Socket(alice) as socket:
+        await socket.until_type("welcome")
+    async with Socket(bob) as socket:
+        assert await socket.until_closed() == 4429
+
+
+async def test_changes_are_limited_but_not_looking(alice, no_worker, settings):
+    await alice.visit()
+    await alice.send("Hello")
+    settings.LIMIT_CHANGES_PER_MINUTE_USER = 2
+    chat = f"/api/chats/{alice.chat}"
+    tries = [
+        await alice.client.put(f"{chat}/pin"),
+        await alice.client.patch(chat, {"title": "Mine"}, content_type="application/json"),
+        await alice.client.delete(f"{chat}/archive"),
+        await alice.client.patch(
+            "/api/settings", {"name": "Alice"}, content_type="application/json"
+        ),
+    ]
+    assert [answer.status_code for answer in tries] == [200, 200, 429, 429]
+    for refused in tries[2:]:
+        assert refused.json()["error"]["code"] == "too_many_requests"
+        assert int(refused["Retry-After"]) > 0
+    assert (await alice.client.get(chat)).status_code == 200

@@ -1,0 +1,255 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { Drafts } from "../../../static/js/chat/compose/drafts.js";
+
+class Storage {
+  #map = new Map();
+  get length() {
+    return this.#map.size;
+  }
+  key(index) {
+    return [...this.#map.keys()][index];
+  }
+  getItem(key) {
+    return this.#map.get(key) ?? null;
+  }
+  setItem(key, value) {
+    this.#map.set(key, value);
+  }
+  removeItem(key) {
+    this.#map.delete(key);
+  }
+}
+
+function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {}) {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.after(() => mock.timers.reset());
+  const puts = [];
+  const state = { owner, answers };
+  const put = async (body) => {
+    puts.push(body);
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer ?? { draft: body };
+  };
+  const asked = [];
+  const ask = async (chat) => (asked.push(chat), state.there ?? { drafts: [] });
+  return { drafts: new Drafts({ owner: () => state.owner, put, ask, storage, tab: "here" }), puts, asked, storage, state };
+}
+
+const rest = async () => {
+  for (let turn = 0; turn < 20; turn++) await null;
+};
+const write = (text, pastes = []) => ({ text, pastes });
+
+test("it is kept at once and stored when one pauses, or after a while of writing on", async (t) => {
+  const { drafts, puts, storage } = setUp(t);
+  drafts.set("c", write("a"));
+  assert.equal(new Drafts({ owner: () => "alice", storage, tab: "b" }).get("c").text, "a");
+  mock.timers.tick(999);
+  assert.equal(puts.length, 0);
+  mock.timers.tick(1);
+  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, seen_ms: null, tab: "here" }]);
+  await rest();
+  for (let key = 0; key < 10; key++) {
+    drafts.set("c", write("b".repeat(key + 1)));
+    mock.timers.tick(600);
+    await rest();
+  }
+  assert.ok(puts.length >= 2);
+});
+
+test("what comes from another device is taken, but not while one is writing", async (t) => {
+  const { drafts } = setUp(t);
+  drafts.receive({ chat: "c", ...write("from there"), tab: "there" });
+  assert.equal(drafts.get("c").text, "from there");
+  assert.deepEqual(drafts.arrived.value, { chat: "c" });
+  drafts.set("c", write("mine"));
+  drafts.receive({ chat: "c", ...write("theirs"), tab: "there" });
+  assert.equal(drafts.get("c").text, "mine");
+  mock.timers.tick(1_000);
+  await rest();
+  drafts.receive({ chat: "c", ...write("theirs"), tab: "there" }); // Stored, but one is still at it.
+  assert.equal(drafts.get("c").text, "mine");
+  mock.timers.tick(5_000); // One has paused.
+  assert.equal(drafts.get("c").text, "theirs");
+  drafts.receive({ chat: "c", ...write("my own echo"), tab: "here" });
+  assert.equal(drafts.get("c").text, "theirs");
+});
+
+test("what is written over it elsewhere before we hear that it is stored is not lost", async (t) => {
+  const { drafts, state } = setUp(t);
+  let answer;
+  state.answers.push(new Promise((done) => (answer = done)));
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  drafts.receive({ chat: "c", ...write(""), written_ms: 20, tab: "there" });
+  answer({ draft: { chat: "c", ...write("mine"), written_ms: 10 } });
+  await rest();
+  assert.equal(drafts.get("c").text, "mine"); // One is still at it.
+  mock.timers.tick(5_000);
+  assert.equal(drafts.get("c").text, "");
+});
+
+test("offline it stays to be stored, and wins over what the page brings", async (t) => {
+  const away = new Error("away");
+  const { drafts, puts, storage } = setUp(t, { answers: [away, away] });
+  drafts.set(null, write("offline"));
+  mock.timers.tick(1_000);
+  await rest();
+  const next = setUpAgain(storage);
+  next.drafts.load([{ chat: null, ...write("older") }, { chat: "d", ...write("elsewhere") }]);
+  assert.equal(next.drafts.get(null).text, "offline");
+  assert.equal(next.drafts.get("d").text, "elsewhere");
+  await next.drafts.flush();
+  assert.equal(next.puts[0].text, "offline");
+  assert.equal(puts.length, 1);
+});
+
+function setUpAgain(storage) {
+  const puts = [];
+  const put = async (body) => (puts.push(body), { draft: body });
+  return { puts, drafts: new Drafts({ owner: () => "alice", put, storage, tab: "again" }) };
+}
+
+test("a draft that was emptied elsewhere is empty here", (t) => {
+  const { drafts, storage } = setUp(t);
+  drafts.load([{ chat: "c", ...write("there") }]);
+  drafts.load([]);
+  assert.equal(drafts.get("c").text, "");
+  assert.equal(storage.length, 0);
+});
+
+test("a later one from elsewhere comes back with the answer", async (t) => {
+  const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("later") } }] });
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  await rest();
+  assert.equal(drafts.get("c").text, "mine"); // Still writing: it is not pulled away.
+});
+
+test("drafts belong to one person", (t) => {
+  const { drafts, storage, state } = setUp(t, { owner: "visitor" });
+  drafts.set("c", write("before"));
+  drafts.rename("visitor", "bob");
+  state.owner = "bob";
+  assert.equal(drafts.get("c").text, "before");
+  state.owner = "alice";
+  assert.equal(drafts.get("c").text, "");
+  drafts.erase("alice");
+  assert.equal(storage.length, 0);
+});
+
+test("a text that is sent while it is being stored stays gone", async (t) => {
+  const answers = [];
+  const { drafts, puts } = setUp(t, { answers });
+  let answer;
+  answers.push(new Promise((resolve) => (answer = resolve)));
+  drafts.set(null, write("hello"));
+  drafts.flush();
+  drafts.set(null, write(""));
+  drafts.flush();
+  mock.timers.tick(2_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text }) => text), ["hello"]); // The next one waits for its answer.
+  answer({ draft: { chat: null, ...write("hello"), written_ms: 77 } });
+  await rest();
+  mock.timers.tick(2_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text, seen_ms }) => [text, seen_ms]), [["hello", null], ["", 77]]);
+  assert.equal(drafts.get(null).text, "");
+});
+
+test("a draft that the page came without stays, and is asked for when its chat is opened", async (t) => {
+  const { drafts, asked, storage, state } = setUp(t);
+  drafts.load([{ chat: "a", ...write("given") }, { chat: "b", ...write("left out") }]);
+  const next = setUpAgain(storage);
+  next.drafts.load([{ chat: "a", ...write("given"), written_ms: 5 }], true);
+  assert.equal(next.drafts.get("b").text, "left out");
+
+  drafts.load([{ chat: "a", ...write("given"), written_ms: 5 }], true);
+  state.there = { drafts: [{ chat: "b", ...write("newer"), written_ms: 7 }] };
+  await drafts.open("a");
+  await drafts.open("b");
+  await drafts.open("b");
+  assert.deepEqual(asked, ["b"]);
+  assert.equal(drafts.get("b").text, "newer");
+  assert.deepEqual(drafts.arrived.value, { chat: "b" });
+  state.there = { drafts: [] };
+  drafts.load([{ chat: "c", ...write("sent elsewhere") }]);
+  drafts.load([], true);
+  await drafts.open("c");
+  assert.equal(drafts.get("c").text, "");
+});
+
+test("what is begun while a draft is asked for goes below it", async (t) => {
+  const { drafts, puts, state } = setUp(t);
+  drafts.load([], true);
+  let answer;
+  state.there = new Promise((resolve) => (answer = resolve));
+  const opened = drafts.open("c");
+  drafts.set("c", write("mine"));
+  answer({ drafts: [{ chat: "c", ...write("theirs", ["long"]), written_ms: 7 }] });
+  await opened;
+  assert.deepEqual(drafts.get("c"), write("theirs\n\nmine", ["long"]));
+  mock.timers.tick(1_000);
+  await rest();
+  assert.deepEqual(puts.map(({ text, seen_ms }) => [text, seen_ms]), [["theirs\n\nmine", 7]]);
+});
+
+test("a page that came with all of them asks for none", async (t) => {
+  const { drafts, asked } = setUp(t);
+  drafts.load([{ chat: "a", ...write("given") }]);
+  await drafts.open("b");
+  assert.deepEqual(asked, []);
+});
+
+test("one that the server could not store is stored again soon, without another key", async (t) => {
+  const trouble = Object.assign(new Error("busy"), { isRetryable: true });
+  const { drafts, puts, storage } = setUp(t, { answers: [trouble, trouble] });
+  drafts.set("c", write("a"));
+  drafts.set("c", write(""));
+  for (const ms of [1_000, 500, 1_000]) {
+    mock.timers.tick(ms);
+    await rest();
+  }
+  assert.deepEqual(puts.map(({ text }) => text), ["", "", ""]);
+  mock.timers.tick(60_000);
+  await rest();
+  assert.equal(puts.length, 3);
+  assert.equal(storage.length, 0);
+});
+
+test("what was written elsewhere while the connection was away is asked for once", async (t) => {
+  const { drafts, asked, state } = setUp(t);
+  drafts.load([{ chat: "a", ...write("known"), written_ms: 5 }, { chat: "b", ...write("sent elsewhere"), written_ms: 5 }]);
+  state.there = { drafts: [{ chat: "a", ...write("missed"), written_ms: 7 }] };
+  await drafts.missedSome("a");
+  await drafts.open("a");
+  assert.equal(drafts.get("a").text, "missed");
+  state.there = { drafts: [] };
+  await drafts.open("b");
+  assert.equal(drafts.get("b").text, "");
+  assert.deepEqual(asked, ["a", "b"]);
+});
+
+test("what was changed here while it was asked for stays as it is", async (t) => {
+  for (const [there, mine] of [[[{ chat: "c", ...write("text"), written_ms: 5 }], ""], [[], "more"]]) {
+    const answers = [{ draft: { ...write("text"), written_ms: 5 } }, { draft: { ...write(mine), written_ms: 6 } }];
+    const { drafts, state } = setUp(t, { answers });
+    drafts.set("c", write("text"));
+    mock.timers.tick(1_000);
+    await rest();
+    let answer;
+    state.there = new Promise((resolve) => (answer = resolve));
+    const missed = drafts.missedSome("c");
+    drafts.set("c", write(mine));
+    mock.timers.tick(1_000);
+    await rest();
+    answer({ drafts: there });
+    await missed;
+    mock.timers.tick(10_000);
+    assert.equal(drafts.get("c").text, mine);
+    mock.timers.reset();
+  }
+});

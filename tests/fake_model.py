@@ -256,7 +256,7 @@ class Question:
     def tokens(self) -> Iterator[str]:
         total, mode = self.count("tokens", 40), self.script.get("mode", "words")
         if mode == "timestamps":
-            done = len(re.findall(r"\d{6}:\d{15} ", self.partial))
+            done = len(re.findall(r"\d{6}:\d{15}(?!\d)", self.partial))
             return (f"{n:06d}:{time.monotonic_ns():015d} " for n in range(done, total))
         rest = rest_of(tokens_of(self.prompt, total, mode), self.partial)
         if self.asked and (overlap := self.count("overlap")):

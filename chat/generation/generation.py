@@ -136,7 +136,7 @@ class Generation:
 
     def _already_ended(self, message: Message) -> Outcome | None:
         """The end that the log already holds, unless the owner asked to continue after it."""
-        continued = self.order.continued_after_attempt
+        continued = self.order.reply.continued_after_attempt
         if continued is not None and message.attempt <= continued:
             return None
         return {
@@ -146,7 +146,7 @@ class Generation:
         }.get(message.status)
 
     async def _write(self, message: Message) -> Outcome:
-        if self.order.stop_requested:
+        if self.order.reply.stop_requested_at is not None:
             return await self._complete(message, STOPPED)
         reason = self._resume_reason(message)
         while True:
@@ -205,7 +205,7 @@ class Generation:
 
         Handovers are ours, not the answer's, and do not count.
         """
-        before = self.order.continued_after_attempt or 0
+        before = self.order.reply.continued_after_attempt or 0
         # Every attempt but the first has a seam.
         seams = message.seams[max(before - 1, 0) :]
         handovers = sum(1 for seam in seams if seam["reason"] == "handover")
@@ -242,13 +242,15 @@ class Generation:
         if self._window is not None:
             return self._window
         try:
-            return await find_for_call(self.order.owner_id, self.order.model, self._catalogue)
+            return await find_for_call(
+                self.order.reply.chat.owner_id, self.order.reply.model, self._catalogue
+            )
         except UnknownModelError as error:
             raise ProviderError("model_not_found") from error
 
     async def _prompt(self, model: Model, partial: str) -> Prompt:
-        line = self.transcript.ancestry(self.order.prompt_id)
-        system = system_turns(self.order.instructions, self.transcript.instructions)
+        line = self.transcript.ancestry(str(self.order.reply.prompt_id))
+        system = system_turns(self.order.preferences.instructions, self.transcript.instructions)
         said = [(message.role, text) for message in line if (text := str(message.text))]
         turns = [*system, *said]
         return await build_prompt(turns, model, partial=partial)
@@ -275,7 +277,7 @@ class Generation:
             prompt,
             partial=partial,
             max_tokens=most,
-            person=self.order.owner_id.hex,
+            person=self.order.reply.chat.owner_id.hex,
             thought=str(message.reasoning),
             on_taken=self.bill.taken,
         )
@@ -335,7 +337,7 @@ class Generation:
         cost = await self.bill.cost(usage)
         event = answer_events.completed(
             message,
-            message.model or self.order.model,
+            message.model or self.order.reply.model,
             finish,
             answer_events.Account(usage, cost, bill),
             self._clock.reasoning_ms,

@@ -7,7 +7,6 @@ themselves.
 
 import asyncio
 import logging
-import uuid
 from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
@@ -52,7 +51,7 @@ INSTRUCTION = (
 
 async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
     """Replace the first words by a title, once, after the first answer of a chat."""
-    if not (settings.BACKGROUND_CALLS and order.background_calls):
+    if not (settings.BACKGROUND_CALLS and order.preferences.background_calls):
         return
     if len(transcript.ancestry(order.reply_id)) != 2:
         return
@@ -71,7 +70,7 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
 
 
 async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
-    model = await find_for_call(order.owner_id, order.model, catalogue)
+    model = await find_for_call(order.reply.chat.owner_id, order.reply.model, catalogue)
     question, answer = (
         str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
     )
@@ -127,13 +126,13 @@ def _key(order: WorkOrder) -> str:
 
 def _has_start_title(order: WorkOrder) -> bool:
     return Chat.objects.filter(
-        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).exists()
 
 
 def _set_title(order: WorkOrder, title: str) -> bool:
     """False when the owner named the chat in the meantime."""
     changed = Chat.objects.filter(
-        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).update(title=title, title_by=Chat.TitleBy.MODEL)
     return changed == 1

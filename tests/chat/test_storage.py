@@ -502,7 +502,7 @@ async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, al
     await alice.until(reply, lambda message: message.text)
     nearly_full(150)
     async with asyncio.timeout(20):
-        while worker._running:
+        while worker.jobs.reply_ids():
             await asyncio.sleep(0.02)
     shown = str((await alice.message(reply)).text)
     nearly_full(1)

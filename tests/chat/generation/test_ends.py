@@ -15,7 +15,6 @@ from chat.generation import ends
 from chat.models import Reply
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.keys import stream_keys
-from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.sending.test_sends import settled_row, working
 from tests.chat.websocket.test_consumers import Socket
@@ -27,7 +26,7 @@ QUESTION = "[[tokens=30]] a"
 
 @pytest.fixture
 async def owner(no_worker, alice, monkeypatch):
-    monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("chat.chores.ENDS_EVERY_S", 0.1)
     return alice
 
 
@@ -123,7 +122,7 @@ async def test_each_is_looked_at_once_and_after_a_jump_of_the_clock_too(owner, m
         return await has_end(log, row)
 
     monkeypatch.setattr(ends, "_has_end", note)
-    sweep = ends.EndSweep(get_log())
+    sweep = ends.EndSweep()
     for _ in range(3):  # Within what is looked at again.
         await sweep.run()
     assert looked == [reply]
@@ -137,7 +136,7 @@ async def test_each_is_looked_at_once_and_after_a_jump_of_the_clock_too(owner, m
 async def test_where_nothing_ends_it_never_looks_further_back(owner, monkeypatch):
     asked = []
     monkeypatch.setattr(ends, "_ended_after", lambda after: asked.append(after) or [])
-    sweep = ends.EndSweep(get_log())
+    sweep = ends.EndSweep()
     for _ in range(3):
         await sweep.run()
     assert asked == sorted(asked)

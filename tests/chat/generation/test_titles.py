@@ -259,7 +259,7 @@ async def test_the_first_words_stay_when_there_is_no_title(titled, worker, alice
     said["title"] = written
     await ask_and_wait(alice, model)
     async with asyncio.timeout(20):
-        while worker._chores:  # the title is one
+        while worker.jobs.title_tasks:  # the title is one
             await asyncio.sleep(0.02)
     chat = await Chat.objects.aget()
     assert (chat.title, chat.title_by) == (ASKED, "start")

@@ -1,4 +1,4 @@
-"""The events of an answer's attempts, made from the message as it stands: beginning, seam, end."""
+"""The events of a reply's attempts, made from its message: start, seam and end."""
 
 import time
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from chat.transcript import Message
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an answer used and cost as a whole, and what its last attempt is billed for."""
+    """Usage and cost of a reply as a whole, and the bill of its last attempt."""
 
     usage: Usage | None
     cost_micro_usd: int | None
@@ -31,8 +31,11 @@ def begun(
     credit_limit_tokens: int | None,
     bill_before: dict[str, Any] | None = None,
 ) -> ev.MessageStarted | ev.MessageResumed:
-    """The next attempt begins. `lengths`: bytes of the text and reasoning that are there.
-    `bill_before`: of the attempt before it, where it must be told."""
+    """The next attempt starts.
+
+    lengths      bytes of the text and of the reasoning that the message has
+    bill_before  bill of the attempt before, unless it follows from the log
+    """
     attempt = message.attempt + 1
     if message.attempt == 0:
         return ev.MessageStarted(
@@ -81,8 +84,8 @@ def completed(
 
 
 def failed(message: Message, code: str, sentence: str, account: Account) -> ev.MessageError:
-    kept = str(message.text)
-    length, sha256 = ev.fingerprint(kept)
+    text = str(message.text)
+    length, sha256 = ev.fingerprint(text)
     return ev.MessageError(
         message=message.id,
         code=code,
@@ -93,13 +96,13 @@ def failed(message: Message, code: str, sentence: str, account: Account) -> ev.M
         usage=account.usage.to_dict() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
-        text_kept=kept,
+        text_kept=text,
         reasoning=str(message.reasoning),
     )
 
 
 def _duration_ms(message: Message) -> int:
-    """Since the first attempt began, interruptions included."""
+    """Milliseconds since the first attempt started, interruptions included."""
     if message.started is None:
         return 0
     return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))

@@ -1,8 +1,8 @@
-"""A title for a chat, made by the model from the first exchange.
+"""A title for a chat, written by the model after the first reply.
 
-A background call: it is not awaited by anybody; when it fails or credit is short the first words of
-the chat stay its title. HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
-themselves.
+This is a background call: nothing waits for it. If it fails, or credit is short, the first words of
+the chat remain its title. HOLDFAST_BACKGROUND_CALLS=False turns it off for everybody; people can
+turn it off for themselves.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# What of the exchange the model is shown, and how much it may write before it is cut off: some mark
-# only the end of what they think, and all of it comes as text until then.
+# How much of each message the model is shown.
 EXCERPT_CHARS = 600
+# The call is cut off beyond these. Some models mark only the end of their reasoning, which arrives
+# as text until then.
 ANSWER_MAX_CHARS = 4_000
-ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
-# Of a model that thinks without end, whatever it was told. Below chat/charging/reconcile.py:
-# TITLE_GONE_AFTER_S.
+ANSWER_MAX_TOKENS = 1_000  # on credit; some models reason before they write
 THOUGHT_MAX_CHARS = 16_000
+# Less than chat/charging/reconcile.py: TITLE_GONE_AFTER_S.
 ASK_LIMIT_S = 120.0
 INSTRUCTION = (
     "Write a title of two to six words for the conversation below. "
@@ -50,7 +50,7 @@ INSTRUCTION = (
 
 
 async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
-    """Replace the first words by a title, once, after the first answer of a chat."""
+    """Replace the first words by a title, once, after the first reply of a chat."""
     if not (settings.BACKGROUND_CALLS and order.preferences.background_calls):
         return
     if len(transcript.ancestry(order.reply_id)) != 2:
@@ -58,7 +58,7 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
     if not await sync_to_async(_has_start_title)(order):
         return
     try:
-        title = await _ask(order, transcript, catalogue)
+        title = await _ask_model(order, transcript, catalogue)
         if title and await sync_to_async(_set_title)(order, title):
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
@@ -69,35 +69,42 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
         logger.info("no title for chat %s: it took too long", order.chat_id)
 
 
-async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
+async def _ask_model(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
     model = await find_for_call(order.reply.chat.owner_id, order.reply.model, catalogue)
     question, answer = (
         str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
     )
-    asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
-    prompt = await build_prompt([("user", asked)], model)
-    most = await sync_to_async(_hold)(order, model, prompt)
-    got, used = Delta(), None
+    text = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
+    prompt = await build_prompt([("user", text)], model)
+    max_tokens = await sync_to_async(_hold)(order, model, prompt)
+    written, used = Delta(), None
     try:
         async with (
             asyncio.timeout(ASK_LIMIT_S),
-            aclosing(stream_answer(model, prompt, max_tokens=most)) as stream,
+            aclosing(stream_answer(model, prompt, max_tokens=max_tokens)) as stream,
         ):
             async for item in stream:
                 if isinstance(item, Finish):
                     used = used_by_provider(item.usage) if item.usage else None
                     continue
-                got = item.after(got)
-                if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
+                written = item.after(written)
+                if _is_too_long(written):
                     break
     finally:
-        used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
+        used = used or delivered(prompt.prompt_tokens, written.text, written.reasoning)
         await sync_to_async(_settle)(order, model, used)
-    return title_in(got.text)
+    return title_in(written.text)
+
+
+def _is_too_long(written: Delta) -> bool:
+    return len(written.text) > ANSWER_MAX_CHARS or len(written.reasoning) > THOUGHT_MAX_CHARS
 
 
 def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
-    """How many tokens the model may write, None where nobody pays. Raises OutOfCredit, NoPrice."""
+    """Reserve credit. Gives how many tokens the model may write; None if the call is free.
+
+    Raises OutOfCredit, NoPrice.
+    """
     if pricing.free_reason(model):
         return None
     owner, chat_id = order.reply.chat.owner, order.reply.chat_id
@@ -131,7 +138,7 @@ def _has_start_title(order: WorkOrder) -> bool:
 
 
 def _set_title(order: WorkOrder, title: str) -> bool:
-    """False when the owner named the chat in the meantime."""
+    """False if the owner has named the chat meanwhile."""
     changed = Chat.objects.filter(
         id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).update(title=title, title_by=Chat.TitleBy.MODEL)

@@ -22,17 +22,18 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     def handle(self, *args: object, **options: Any) -> None:
-        found = asyncio.run(_run())
+        audit_run = asyncio.run(_run())
         if options["json"]:
-            said = {"checked": found.checked, "differences": found.differences}
-            self.stdout.write(json.dumps(said))
+            result = {"checked": audit_run.checked, "differences": audit_run.differences}
+            self.stdout.write(json.dumps(result))
         else:
-            for line in found.differences:
+            for line in audit_run.differences:
                 self.stdout.write(line)
-            counted = ", ".join(f"{count} {kind}" for kind, count in found.checked.items())
-            self.stdout.write(f"Looked at {counted}.")
-        if not found.is_clean:
-            raise CommandError(f"The books do not balance: {len(found.differences)} differences.")
+            counts = ", ".join(f"{count} {kind}" for kind, count in audit_run.checked.items())
+            self.stdout.write(f"Looked at {counts}.")
+        if not audit_run.is_clean:
+            count = len(audit_run.differences)
+            raise CommandError(f"The books do not balance: {count} differences.")
         if not options["json"]:
             self.stdout.write("The books balance.")
 

@@ -197,7 +197,7 @@ async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
 async def test_an_answer_longer_than_was_asked_for_is_cut_off(worker, alice, settings, monkeypatch):
     """The provider does not keep to `max_tokens`: what comes beyond is neither read nor paid."""
     settings.CREDIT_GUEST_MICRO_USD = 6_000
-    monkeypatch.setattr("chat.generation.generation.MAX_CHARS_PER_TOKEN", 1)
+    monkeypatch.setattr("chat.generation.model_caller.MAX_CHARS_PER_TOKEN", 1)
     _, reply = await send(alice, "[[tokens=5000]] a")
     message = await alice.settled(reply)
     assert await ended(reply) == "failed"

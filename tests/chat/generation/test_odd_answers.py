@@ -289,8 +289,8 @@ async def test_a_successor_tells_the_log_what_the_books_say(no_worker, alice, ho
     message.text.set("In the")
     model = Model("openai/script/known", "Known", Endpoint("openai", holdfast.base_url, "x"), 8192)
     await bill.price_in(message, model)
-    assert bill.of_last() == first.bill
+    assert await bill.of_last() == first.bill
     again = AnswerBill(order)
     again.tried = [Attempt(1, "openai/script/known", 30, bill=bill_of(1, None))]
     await again.price_in(message, model)
-    assert again.of_last() == first.bill
+    assert await again.of_last() == first.bill

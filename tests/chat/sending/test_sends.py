@@ -128,7 +128,7 @@ async def generation_of(reply, stream):
 
 async def fenced(reply, stream):
     _, _, generation = await generation_of(reply, stream)
-    await generation._take_over()
+    await generation.reply_log.take_over()
 
 
 async def answered(reply, stream):

@@ -64,6 +64,7 @@ def test_each_worker_has_chores_of_its_own():
     assert steps[0].__self__ is not steps[1].__self__
 
 
+@pytest.mark.django_db(transaction=True)  # After an error a worker checks its connection.
 async def test_a_chore_that_fails_is_retried_and_delays_no_other(monkeypatch):
     failing, other = Step(failures=2), Step()
     async with running(

@@ -22,18 +22,17 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     def handle(self, *args: object, **options: Any) -> None:
-        audit_run = asyncio.run(_run())
+        found = asyncio.run(_run())
         if options["json"]:
-            result = {"checked": audit_run.checked, "differences": audit_run.differences}
-            self.stdout.write(json.dumps(result))
+            said = {"checked": found.checked, "differences": found.differences}
+            self.stdout.write(json.dumps(said))
         else:
-            for line in audit_run.differences:
+            for line in found.differences:
                 self.stdout.write(line)
-            counts = ", ".join(f"{count} {kind}" for kind, count in audit_run.checked.items())
-            self.stdout.write(f"Looked at {counts}.")
-        if not audit_run.is_clean:
-            count = len(audit_run.differences)
-            raise CommandError(f"The books do not balance: {count} differences.")
+            counted = ", ".join(f"{count} {kind}" for kind, count in found.checked.items())
+            self.stdout.write(f"Looked at {counted}.")
+        if not found.is_clean:
+            raise CommandError(f"The books do not balance: {len(found.differences)} differences.")
         if not options["json"]:
             self.stdout.write("The books balance.")
 

@@ -10,7 +10,7 @@ from chat.llm.embedded import LocalModelError, check
 
 
 class Command(BaseCommand):
-    """Replaces this process with `python -m chat.llm.embedded`, to free the memory of Django."""
+    """Turns into `python -m chat.llm.embedded`: the same process, without Django's memory."""
 
     help = "Serve the embedded model on loopback until SIGTERM. `up` does this by itself."
     requires_system_checks: list[str] = []
@@ -25,4 +25,4 @@ class Command(BaseCommand):
             raise CommandError(str(e)) from e
         os.chdir(settings.BASE_DIR)
         argv = [sys.executable, "-m", "chat.llm.embedded", "--port", str(port)]
-        os.execv(argv[0], argv)  # noqa: S606 (our own program, without a shell)
+        os.execv(argv[0], argv)  # noqa: S606  ourselves, no shell

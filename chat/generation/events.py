@@ -4,12 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.generation.errors import NOT_RETRYABLE
 from chat.llm.client import Finish, means_for
 from chat.llm.endpoints import Model
 from chat.llm.prompt import Prompt
-from chat.llm.tokens import Usage
 from chat.transcript import Message
 
 
@@ -17,7 +17,7 @@ from chat.transcript import Message
 class Account:
     """What an answer used and cost as a whole, and what its last attempt is billed for."""
 
-    usage: Usage | None
+    usage: TokenUsage | None
     cost_micro_usd: int | None
     bill: dict[str, Any]
 
@@ -71,7 +71,7 @@ def completed(
         sha256=sha256,
         duration_ms=_duration_ms(message),
         reasoning_ms=reasoning_ms,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
         text=text,
@@ -90,7 +90,7 @@ def failed(message: Message, code: str, sentence: str, account: Account) -> ev.M
         retryable=code not in NOT_RETRYABLE,
         length=length,
         sha256=sha256,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
         text_kept=kept,

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from billing.errors import BillingError
+from billing.token_usage import TokenUsage
 from chat import events as ev
-from chat.charging.answer_charge import AnswerBill
+from chat.charging.answer_charge import AnswerCharge
 from chat.charging.attempts import AttemptFold
 from chat.folding import fold_chat
 from chat.generation import events as answer_events
@@ -27,7 +28,7 @@ from chat.llm.client import Finish, stream_answer
 from chat.llm.errors import ContextTooLong, ProviderError
 from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_turns
 from chat.llm.stream.finish_reasons import UNKNOWN, code_of_empty
-from chat.llm.tokens import MAX_CHARS_PER_TOKEN, Usage
+from chat.llm.tokens import MAX_CHARS_PER_TOKEN
 from chat.llm.user_models import find_for_call
 from chat.sending.outbox import append_outbox
 from chat.transcript import Message, Transcript, fold
@@ -65,7 +66,7 @@ class Generation:
         self._clock = Clock()
         # The model with the window it turned out to have, after it refused a prompt as too long.
         self._window: Model | None = None
-        self.bill = AnswerBill(order)
+        self.charge = AnswerCharge(order)
         # Attempts one after the other that brought no text.
         self._fruitless = 0
 
@@ -130,7 +131,7 @@ class Generation:
         )
         tried = AttemptFold(order.reply_id)
         self.transcript = await fold_chat(self._log, order.stream, order.chat_id, tried.feed)
-        self.bill.tried = tried.attempts()
+        self.charge.attempts = tried.attempts()
         self.message = self.transcript.messages.get(order.reply_id)
         return self.message
 
@@ -156,7 +157,7 @@ class Generation:
                 finish = await self._attempt(message, reason)
             except ProviderError as error:
                 if not self._is_as_whole_as_before(message, error):
-                    await self.bill.close(message, error.usage)
+                    await self.charge.close(message, error.usage)
                     if not await self._may_try_again(message, error):
                         return await self._fail(message, error.code, error.message, error.usage)
                     reason = "provider"
@@ -173,7 +174,7 @@ class Generation:
 
     async def _end(self, message: Message, finish: Finish) -> Outcome:
         """The provider has ended the answer in order."""
-        if finish.reason == "length" and self.bill.is_limited:
+        if finish.reason == "length" and self.charge.is_limited:
             return await self._fail(message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage)
         if str(message.text).strip():
             return await self._complete(message, finish)
@@ -187,7 +188,7 @@ class Generation:
 
     def _is_fruitless(self, message: Message) -> bool:
         """Whether the last attempt brought no text."""
-        return bool(self.bill.tried) and self.bill.tried[-1].text_from == len(
+        return bool(self.charge.attempts) and self.charge.attempts[-1].text_from == len(
             str(message.text).encode()
         )
 
@@ -215,9 +216,9 @@ class Generation:
         """One call of the model. None when it was interrupted."""
         if self._interrupted is not None:
             return None
-        model = await self.bill.price_in(message, await self._find_model())
+        model = await self.charge.price_attempt(message, await self._find_model())
         prompt = await self._prompt(model, partial=str(message.text))
-        await self.bill.reserve(message, model, prompt)
+        await self.charge.reserve(message, model, prompt)
         await self._announce(message, model, prompt, reason)
         if self._interrupted is not None:  # while there was no call yet that could be cancelled
             return None
@@ -260,15 +261,15 @@ class Generation:
         attempt = message.attempt + 1
         length, _ = ev.fingerprint(str(message.text))
         thought = len(str(message.reasoning).encode())
-        limit = self.bill.credit_limit_tokens
-        lengths, bill = (length, thought), await self.bill.of_last()
+        limit = self.charge.credit_limit_tokens
+        lengths, bill = (length, thought), await self.charge.bill_for_seam()
         event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill)
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:begin:{attempt}")
-        self.bill.began(attempt, model, length, thought)
+        self.charge.begin_attempt(attempt, model, length, thought)
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         partial = str(message.text)
-        most = self.bill.max_tokens
+        most = self.charge.max_tokens
         written = 0
         answer = stream_answer(
             model,
@@ -277,7 +278,7 @@ class Generation:
             max_tokens=most,
             person=self.order.owner_id.hex,
             thought=str(message.reasoning),
-            on_taken=self.bill.taken,
+            on_taken=self.charge.mark_accepted,
         )
         async with aclosing(answer) as stream:
             async for item in stream:
@@ -288,7 +289,7 @@ class Generation:
                 if item.text_kept is not None:
                     written -= len(item.reasoning)  # It was counted as text.
                     message.text.cut(item.text_kept)
-                    self.bill.recast(item.text_kept)
+                    self.charge.recast(item.text_kept)
                 message.text.add(item.text)
                 message.reasoning.add(item.reasoning)
                 await self._parts.push(item)
@@ -330,9 +331,9 @@ class Generation:
 
     async def _complete(self, message: Message, finish: Finish) -> Outcome:
         is_stopped = finish is STOPPED
-        bill = await self.bill.close(message, finish.usage, is_stopped=is_stopped)
-        usage = await self.bill.usage_of(message, finish.usage)
-        cost = await self.bill.cost(usage)
+        bill = await self.charge.close(message, finish.usage, is_stopped=is_stopped)
+        usage = await self.charge.total_usage(message, finish.usage)
+        cost = await self.charge.cost(usage)
         event = answer_events.completed(
             message,
             message.model or self.order.model,
@@ -344,12 +345,12 @@ class Generation:
         return Outcome.STOPPED if is_stopped else Outcome.DONE
 
     async def _fail(
-        self, message: Message, code: str, sentence: str, usage: Usage | None = None
+        self, message: Message, code: str, sentence: str, usage: TokenUsage | None = None
     ) -> Outcome:
-        bill = await self.bill.close(message, usage)
+        bill = await self.charge.close(message, usage)
         kept = str(message.text) or message.reasoning or usage
-        usage = await self.bill.usage_of(message, usage) if kept else None
-        cost = await self.bill.cost(usage)
+        usage = await self.charge.total_usage(message, usage) if kept else None
+        cost = await self.charge.cost(usage)
         account = answer_events.Account(usage, cost, bill)
         event = answer_events.failed(message, code, sentence, account)
         await self._append_and_fold(event, f"{message.id}:{self.job.token}:end:{message.attempt}")

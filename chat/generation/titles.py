@@ -17,10 +17,10 @@ from django.db import DatabaseError
 from billing import holds
 from billing.errors import BillingError
 from billing.models import Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.charging import pricing
-from chat.charging.attempts import delivered, used_by_provider
+from chat.charging.attempts import usage_of_stored
 from chat.generation.title_text import title_in
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
@@ -78,7 +78,7 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
     asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
     prompt = await build_prompt([("user", asked)], model)
     most = await sync_to_async(_hold)(order, model, prompt)
-    got, used = Delta(), None
+    got, usage = Delta(), None
     try:
         async with (
             asyncio.timeout(ASK_LIMIT_S),
@@ -86,14 +86,14 @@ async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -
         ):
             async for item in stream:
                 if isinstance(item, Finish):
-                    used = used_by_provider(item.usage) if item.usage else None
+                    usage = item.usage
                     continue
                 got = item.after(got)
                 if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
                     break
     finally:
-        used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
-        await sync_to_async(_settle)(order, model, used)
+        usage = usage or usage_of_stored(prompt.prompt_tokens, got.text, got.reasoning)
+        await sync_to_async(_settle)(order, model, usage)
     return title_in(got.text)
 
 
@@ -108,7 +108,7 @@ def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
     return ANSWER_MAX_TOKENS
 
 
-def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
+def _settle(order: WorkOrder, model: Model, usage: TokenUsage | None) -> None:
     call = holds.Call(
         hold_key=_key(order),
         key=_key(order),
@@ -118,7 +118,7 @@ def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
         chat_id=order.reply.chat_id,
         free=pricing.free_reason(model),
     )
-    holds.settle(call, used, last=True)
+    holds.charge(call, usage, last=True)
 
 
 def _key(order: WorkOrder) -> str:

@@ -327,7 +327,7 @@ class Worker:
         # The job goes first: once the row says that the answer has ended, its owner may order it
         # to go on, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        tried, model = generation.bill.tried, generation.bill.model
+        tried, model = generation.charge.attempts, generation.charge.model
         settled = await sync_to_async(settle)(
             order, STATES[outcome], tried, model, ended_ms=entry_ms(seen)
         )

@@ -17,7 +17,7 @@ from billing import audit, holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat.charging import pricing, reconcile
 from chat.generation import titles
 from chat.llm.catalogue import Model, reset_catalogue
@@ -137,10 +137,10 @@ async def test_a_worker_that_comes_late_does_not_spoil_the_bill_of_its_successor
         budget = holds.reserve(person, attempt(reply, person, 1), price, 10, 200)
         assert budget.max_tokens == 200
         assert (Hold.objects.get().attempt, Hold.objects.get().amount_micro_usd) == (2, held)
-        holds.settle(attempt(reply, person, 2), Used(100, 50), last=True)
+        holds.charge(attempt(reply, person, 2), TokenUsage(100, 50), last=True)
         return Usage.objects.get().charged_micro_usd
 
-    assert await sync_to_async(race)() == prices.cost_of(price, Used(100, 50))
+    assert await sync_to_async(race)() == prices.cost_of(price, TokenUsage(100, 50))
 
 
 @pytest.mark.parametrize("how", ["joined", "erased"])
@@ -189,7 +189,7 @@ async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
 ):
     _, reply = await send(alice, "[[tokens=5]] a")
     await ended(reply)
-    real, looks = reconcile._ended, []
+    real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
         """The first look is at a log that lacks what the books have."""
@@ -200,7 +200,7 @@ async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
         looks.append(chat_id)
         return stream, replies
 
-    monkeypatch.setattr(reconcile, "_ended", as_it_was)
+    monkeypatch.setattr(reconcile, "_ended_replies", as_it_was)
     assert (await audit.run()).differences == []
     assert len(looks) == 2
 

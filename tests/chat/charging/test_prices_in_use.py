@@ -12,7 +12,7 @@ from billing.models import Hold, Price
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from chat.charging import pricing as paying
-from chat.charging.answer_charge import AnswerBill
+from chat.charging.answer_charge import AnswerCharge
 from chat.charging.price_refresh import note_prices
 from chat.charging.pricing import price_of, within_price
 from chat.generation import generation
@@ -128,8 +128,10 @@ async def test_a_send_does_not_load_the_table_when_the_price_is_noted(
 def taken(monkeypatch):
     """The calls that the provider has taken."""
     calls = []
-    real = AnswerBill.taken
-    monkeypatch.setattr(AnswerBill, "taken", lambda bill: (real(bill), calls.append(bill)))
+    real = AnswerCharge.mark_accepted
+    monkeypatch.setattr(
+        AnswerCharge, "mark_accepted", lambda charge: (real(charge), calls.append(charge))
+    )
     return calls
 
 

@@ -24,7 +24,7 @@ from chat.errors import ChatNotFound, MessageNotFound
 from chat.models import Chat, Reply
 from chat.outline import outline_of
 from chat.storage import is_full, room_for
-from chat.transcript import is_after
+from streams.cursors import START, is_after
 from streams.log import get_log
 
 # Changes a locked row and names the fields that are to be saved.
@@ -204,7 +204,7 @@ def _put(owner: User, chat_id: uuid.UUID, thing: str, entry: str, put: Put) -> N
         chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
         if chat is None:
             raise ChatNotFound
-        if is_after(entry, chat.set_by.get(thing, "0-0")):
+        if is_after(entry, chat.set_by.get(thing, START)):
             chat.set_by[thing] = entry
             chat.save(update_fields=[*put(chat), "set_by"])
 

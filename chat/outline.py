@@ -19,6 +19,7 @@ from django.db import IntegrityError
 from accounts.models import User
 from chat import events as ev
 from chat.models import ChatOutline
+from streams.cursors import START
 from streams.log import Entry, get_log
 
 # Stored anew once more than this, and more than it takes itself, was read to have it.
@@ -35,7 +36,7 @@ class Outline:
     messages: dict[str, tuple[ev.Role, str | None]] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
-    cursor: str = "0-0"
+    cursor: str = START
 
     def leaf_below(self, message_id: str) -> str:
         """The last shown message when this one is on the path: as in chat/transcript.py."""

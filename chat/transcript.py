@@ -8,16 +8,13 @@ Text arrives in pieces, so a message keeps a list of pieces and joins it when as
 token costs the same at the start and at the end of an answer.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 from chat import events as ev
+from streams.cursors import START, is_after
 from streams.log import Entry
-
-# As streams.keys has it: both numbers far below what Redis can hold.
-_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 
 MAX_PIECES = 1_000
 
@@ -117,7 +114,7 @@ class Transcript:
     messages: dict[str, Message] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
-    cursor: str = "0-0"
+    cursor: str = START
 
     def path(self) -> list[Message]:
         """The messages shown, first to last: at each fork the chosen child, else the newest."""
@@ -166,23 +163,6 @@ def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Tr
                 fold(state, event, entry.id)
             state.cursor = entry.id
     return state
-
-
-def is_after(entry_id: str, other: str) -> bool:
-    """Whether an entry id comes later: ids are `<ms>-<seq>`, compared as two numbers."""
-    ms, _, seq = entry_id.partition("-")
-    other_ms, _, other_seq = other.partition("-")
-    return (int(ms), int(seq or 0)) > (int(other_ms), int(other_seq or 0))
-
-
-def entry_ms(entry_id: str) -> int:
-    """The time of an entry, in ms since 1970."""
-    return int(entry_id.partition("-")[0])
-
-
-def is_cursor(value: str) -> bool:
-    """Whether a text from outside has the form of an entry id."""
-    return _CURSOR.fullmatch(value) is not None
 
 
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:

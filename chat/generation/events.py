@@ -11,6 +11,7 @@ from chat.llm.client import Finish, means_for
 from chat.llm.endpoints import Model
 from chat.llm.prompt import Prompt
 from chat.transcript import Message
+from streams.cursors import entry_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +103,4 @@ def _duration_ms(message: Message) -> int:
     """Since the first attempt began, interruptions included."""
     if message.started is None:
         return 0
-    return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))
+    return max(0, round(time.time() * 1000) - entry_ms(message.started))

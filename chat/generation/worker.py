@@ -38,7 +38,7 @@ from chat.personal_data import erase as erasing
 from chat.search import indexer, recut
 from chat.sending.outbox import ANSWERS_QUEUE, deliver
 from chat.sending.stops import WORKERS_GROUP
-from chat.transcript import entry_ms
+from streams.cursors import entry_ms
 from streams.errors import StreamsError
 from streams.lock import alone
 from streams.log import close_log, get_log

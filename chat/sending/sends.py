@@ -28,8 +28,8 @@ from chat.models import Chat, ErasedChat, Reply
 from chat.sending.branches import choices_for, parent_of_send
 from chat.sending.outbox import boxed, enqueue, outbox_of_send, owed_before
 from chat.sending.send import Send
-from chat.transcript import entry_ms
 from chat.work_orders import load_order
+from streams.cursors import entry_ms
 from streams.log import get_log
 
 START_TITLE_CHARS = 60

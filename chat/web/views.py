@@ -45,7 +45,6 @@ from chat.models import Chat, Reply
 from chat.sending import outbox, sends
 from chat.sending.send import Send
 from chat.sending.stops import stop_answer, tell_workers
-from chat.transcript import is_cursor
 from chat.uuids import read_uuid
 from chat.web import preview
 from chat.web.api import (
@@ -57,6 +56,7 @@ from chat.web.api import (
     signed_in,
     text_field,
 )
+from streams.cursors import is_cursor
 from streams.log import get_log
 
 MAX_MESSAGE_CHARS = 200_000

@@ -84,7 +84,7 @@ async def room_for_regeneration(
 
 
 @asynccontextmanager
-async def room_to_go_on(
+async def room_to_continue(
     person: User, chat_id: uuid.UUID, reply_id: uuid.UUID
 ) -> AsyncIterator[None]:
     """Room to continue an answer."""

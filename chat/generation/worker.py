@@ -25,7 +25,7 @@ from billing import chores as billing_chores
 from billing.payments import chores as payment_chores
 from chat import work_orders
 from chat.charging import reconcile
-from chat.charging.price_refresh import note_prices
+from chat.charging.price_refresh import record_prices
 from chat.charging.settle import settle
 from chat.generation import titles
 from chat.generation.ends import EndSweep, tell_end
@@ -260,7 +260,7 @@ class Worker:
             await alone("holds", reconcile.sweep_holds)
             self._holds_due_at = time.monotonic() + HOLDS_EVERY_S
         if time.monotonic() >= self._prices_due_at:
-            await alone("prices", note_prices)
+            await alone("prices", record_prices)
             self._prices_due_at = time.monotonic() + PRICES_EVERY_S
         await billing_chores.run()
 

@@ -13,7 +13,7 @@ from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from chat.charging import pricing as paying
 from chat.charging.answer_charge import AnswerCharge
-from chat.charging.price_refresh import note_prices
+from chat.charging.price_refresh import record_prices
 from chat.charging.pricing import price_of, within_price
 from chat.generation import generation
 from chat.generation.generation import Generation
@@ -76,11 +76,11 @@ async def refused(alice):
 
 
 async def test_a_price_that_its_list_takes_back_holds_no_more(no_worker, alice, holdfast):
-    await note_prices()
+    await record_prices()
     assert await offered(alice) and not await refused(alice)
     holdfast.price("script/known", {"prompt": "-1", "completion": "-1"})
     await reset_catalogue()
-    await note_prices()
+    await record_prices()
     assert not await offered(alice) and await refused(alice)
     rates = Rates(input_micro_usd=IN * 10**6, output_micro_usd=OUT * 10**6)
     await sync_to_async(prices.set_by_staff)(MODEL, rates, uuid.uuid4())
@@ -91,7 +91,7 @@ async def test_a_model_of_openrouters_is_used_up_to_where_its_price_rises(no_wor
     overrides = [{"min_prompt_tokens": 2_000, "prompt": "0.00002"}]
     pricing = {"prompt": "0.00001", "completion": "0.00002", "overrides": overrides}
     holdfast.price("script/known", pricing)
-    await note_prices()
+    await record_prices()
     price = await Price.objects.aget(model=MODEL)
     model = await get_catalogue().find(MODEL)
     assert model.context_tokens > 2_000

@@ -25,7 +25,7 @@ from chat.generation.outcomes import Outcome as Outcome
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Finish, stream_answer
 from chat.llm.errors import ContextTooLong, ProviderError
-from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_turns
+from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_messages
 from chat.llm.stream.finish_reasons import UNKNOWN, code_of_empty
 from chat.llm.tokens import MAX_CHARS_PER_TOKEN, Usage
 from chat.llm.user_models import find_for_call
@@ -248,7 +248,7 @@ class Generation:
 
     async def _prompt(self, model: Model, partial: str) -> Prompt:
         line = self.transcript.ancestry(self.order.prompt_id)
-        system = system_turns(self.order.instructions, self.transcript.instructions)
+        system = system_messages(self.order.instructions, self.transcript.instructions)
         said = [(message.role, text) for message in line if (text := str(message.text))]
         turns = [*system, *said]
         return await build_prompt(turns, model, partial=partial)
@@ -277,7 +277,7 @@ class Generation:
             max_tokens=most,
             person=self.order.owner_id.hex,
             thought=str(message.reasoning),
-            on_taken=self.bill.taken,
+            on_accepted=self.bill.taken,
         )
         async with aclosing(answer) as stream:
             async for item in stream:

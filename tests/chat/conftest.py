@@ -160,8 +160,8 @@ async def bob(holdfast):
 def patient_connections(monkeypatch):
     """On a busy machine seconds may pass between two calls that should share a connection, and on
     an idle one none."""
-    monkeypatch.setattr(idle_connections, "IDLE_S", 120.0)
-    monkeypatch.setattr(idle_connections, "REST_S", 0.0)
+    monkeypatch.setattr(idle_connections, "MAX_IDLE_S", 120.0)
+    monkeypatch.setattr(idle_connections, "MIN_IDLE_S", 0.0)
 
 
 @pytest.fixture(params=LOOPS)

@@ -20,15 +20,23 @@ def part(number: int | str, chat: str = "c1", of: str = "r1") -> Event:
     return Event(f"p{number}", chat, "delta", f'{{"n":"{number}"}}'.encode(), part_of=of)
 
 
-async def collect(log: Log, count: int, *, chat: str | None = None, after: str | None = None):
-    """The first `count` entries that following gives."""
-    found: list[Entry] = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(STREAM, chat, after)) as entries:
-        async for entry in entries:
-            found.append(entry)
-            if len(found) == count:
+async def collect(
+    log: Log,
+    count: int,
+    *,
+    stream: str = STREAM,
+    chat: str | None = None,
+    after: str | None = None,
+) -> list[Entry]:
+    """The first `count` entries that a follower receives."""
+    entries: list[Entry] = []
+    following = log.follow_batches(stream, chat, after)
+    async with asyncio.timeout(PATIENCE_S), aclosing(following) as batches:
+        async for batch in batches:
+            entries += batch.entries
+            if len(entries) >= count:
                 break
-    return found
+    return entries[:count]
 
 
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:

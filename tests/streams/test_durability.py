@@ -190,7 +190,7 @@ async def test_the_keys_of_a_stream_share_a_slot_in_a_cluster(make_server, unuse
                 client.execute_command("CLUSTER", "KEYSLOT", key) for key in client.scan_iter()
             }
             assert len(slots) == 1
-            follower = log.follow(STREAM)
-            assert (await anext(follower)).data == event(1).data
+            follower = log.follow_batches(STREAM)
+            assert (await anext(follower)).entries[0].data == event(1).data
             await follower.aclose()
             await log.erase(STREAM)

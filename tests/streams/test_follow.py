@@ -276,8 +276,8 @@ async def test_leaving_and_coming_back_at_once_is_not_deaf(log, settings):
 
 async def test_a_cancelled_follower_leaves_nothing_behind(log):
     async def follow() -> None:
-        async with aclosing(log.follow(STREAM)) as entries:
-            async for _ in entries:
+        async with aclosing(log.follow_batches(STREAM)) as batches:
+            async for _ in batches:
                 pass
 
     tasks = [asyncio.create_task(follow()) for _ in range(20)]
@@ -314,7 +314,7 @@ async def test_what_cannot_be_read_ends_its_followers_and_nobody_elses(log, serv
     await log.append(STREAM, [event(0)])
     await log.append(other, [event(0)])
     broken = asyncio.create_task(collect(log, 9))
-    whole = asyncio.create_task(_collect_of(log, other, 2))
+    whole = asyncio.create_task(collect(log, 2, stream=other))
     await asyncio.sleep(0.1)
     with server.client() as client:
         client.xadd(stream_keys("hf", STREAM).log, {"not": "ours"})
@@ -338,15 +338,6 @@ async def test_the_end_of_who_left_is_not_the_end_of_who_comes(log):
     follower._fail(gone, "cannot be read")
     await log.append(STREAM, [event(1)])
     assert len(await asyncio.wait_for(following, PATIENCE_S)) == 2
-
-
-async def _collect_of(log, stream, count):
-    found = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(stream)) as entries:
-        async for entry in entries:
-            found.append(entry)
-            if len(found) == count:
-                return found
 
 
 async def test_a_log_that_was_put_back_ends_its_followers(log, server):

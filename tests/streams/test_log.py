@@ -136,13 +136,13 @@ async def test_ids_of_parts_go_when_the_parts_go_and_those_of_wholes_do_not(log,
     with server.client() as client:
         await log.append(STREAM, [event(1), part(1)])
         # As long as the parts are there nothing but an end of theirs drops the ids: no clock does.
-        assert client.ttl(names.ids) == client.ttl(names.told("c1")) == -1
+        assert client.ttl(names.ids) == client.ttl(names.part_ids("c1")) == -1
         await log.compact(STREAM, "c1", "r1")
         assert client.ttl(names.ids) == -1
-        assert 0 < client.pttl(names.told("c1")) <= 60_000
+        assert 0 < client.pttl(names.part_ids("c1")) <= 60_000
         # The next answer of the chat keeps them.
         await log.append(STREAM, [part(2)])
-        assert client.ttl(names.told("c1")) == -1
+        assert client.ttl(names.part_ids("c1")) == -1
 
 
 async def test_a_repeated_part_is_dropped_after_its_whole_is_compacted(log):
@@ -394,7 +394,7 @@ async def test_closing_leaves_no_task_behind(server):
     before = asyncio.all_tasks()
     async with Log() as log:
         await log.append(STREAM, [event(1)])
-        follower = log.follow(STREAM)
+        follower = log.follow_batches(STREAM)
         assert (await anext(follower)).chat == "c1"
         await follower.aclose()
         assert len(asyncio.all_tasks()) > len(before)

@@ -9,7 +9,7 @@ import pytest
 from streams import pipe as pipes
 from streams.errors import LogUnavailableError
 from streams.log import Event, Log
-from streams.pipe import Pipe
+from streams.pipe import PipelinedConnection
 from streams.queue import Queue
 from tests.late_redis import late_redis
 
@@ -35,7 +35,7 @@ async def cancelled_now_and_then(work, dice):
 
 async def test_replies_of_a_pipe_go_to_who_asked(late):
     dice, answered = random.Random(1), 0
-    pipe = Pipe(late.url, timeout_ms=5_000)
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
 
     async def person(number):
         nonlocal answered
@@ -52,7 +52,7 @@ async def test_replies_of_a_pipe_go_to_who_asked(late):
 
 
 async def test_a_command_with_several_replies_shifts_nobody(late):
-    pipe = Pipe(late.url, timeout_ms=5_000)
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
     several = pipes.pack("MULTI") + pipes.pack("ECHO", "both") + pipes.pack("EXEC")
     refused = pipes.pack("MULTI") + pipes.pack("NO-SUCH") + pipes.pack("EXEC")
 
@@ -76,7 +76,7 @@ async def test_a_command_with_several_replies_shifts_nobody(late):
 async def test_closing_a_pipe_at_any_moment_gives_nobody_a_wrong_reply(late):
     dice = random.Random(2)
     for round_number in range(30):
-        pipe = Pipe(late.url, timeout_ms=5_000)
+        pipe = PipelinedConnection(late.url, timeout_ms=5_000)
         marks = [f"{round_number}-{n}".encode() for n in range(20)]
         asked = [asyncio.ensure_future(pipe.execute("ECHO", mark)) for mark in marks]
         await asyncio.sleep(dice.random() * 0.05)
@@ -89,7 +89,7 @@ async def test_closing_a_pipe_at_any_moment_gives_nobody_a_wrong_reply(late):
 async def test_a_pipe_whose_task_is_cancelled_gives_nobody_a_wrong_reply(late):
     """As at the end of a loop, where others still write their last."""
     dice = random.Random(5)
-    pipe = Pipe(late.url, timeout_ms=5_000)
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
     async with asyncio.timeout(60):
         for turn in range(30):
             marks = [f"{turn}-{n}".encode() for n in range(20)]

@@ -21,7 +21,7 @@ from accounts.personal_data.file_names import safe_name
 from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Verdict
 from chat.models import Chat
-from chat.personal_data.markdown_export import nested
+from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
 from tests.chat.personal_data.test_guest_joins import account, form, mailbox, sign_in, sign_up, smtp  # noqa: F401 (fixtures)
@@ -383,4 +383,4 @@ async def test_names_that_some_systems_take_for_one_are_told_apart():
     ],
 )
 def test_no_message_has_a_heading_that_reads_like_the_files_own(text, shown):
-    assert nested(text, level=2) == shown
+    assert nest_headings(text, level=2) == shown

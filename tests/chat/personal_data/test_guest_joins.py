@@ -13,12 +13,12 @@ from accounts.guests import upgrade as guest_accounts
 from accounts.models import GuestJoin, User
 from chat.models import Chat, Reply
 from chat.personal_data import merge_guest
-from chat.transcript import fold_entries
 from config.env import email_settings
 from streams.log import get_log
 from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import Person
+from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -281,7 +281,7 @@ async def test_two_at_once_bring_it_over_once(alice, no_worker):
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chat = await _written_chat(guest, 0)
     before = shown(fold_entries(await get_log().read(guest.stream, chat=chat)))
-    await asyncio.gather(*(merge_guest.hand_over(guest, user, False) for _ in range(4)))
+    await asyncio.gather(*(merge_guest.move_chats(guest, user, False) for _ in range(4)))
     assert shown(fold_entries(await get_log().read(user.stream, chat=chat))) == before
     ids = [e.data for e in await get_log().read(user.stream)]
     assert len(ids) == len(set(ids))
@@ -293,10 +293,10 @@ async def test_what_came_late_comes_along_too(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chat = await _written_chat(guest, 0)
-    await merge_guest.hand_over(guest, user, False)
+    await merge_guest.move_chats(guest, user, False)
     late = ev.ChatRenamed(chat=chat, title="late", by="user")
     await get_log().append(guest.stream, [ev.log_event(chat, late, "late")])
-    await merge_guest.hand_over(guest, user, True)
+    await merge_guest.move_chats(guest, user, True)
     entries = await get_log().read(user.stream, chat=chat)
     assert b'"late"' in entries[-1].data
 
@@ -309,7 +309,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     await _written_chat(guest, 0)
     reply = await Reply.objects.aget()
-    await merge_guest.hand_over(guest, user, False)
+    await merge_guest.move_chats(guest, user, False)
     with pytest.raises(FencedError):
         await get_log().raise_fence(guest.stream, Fence(name=str(reply.id), token=10_000))
 

@@ -599,7 +599,7 @@ async def test_an_erased_chat_is_not_begun_anew_by_a_late_send(alice, no_worker,
 async def test_what_is_brought_back_in_the_last_moment_stays(no_worker, redis_url, monkeypatch):
     user = await account()
     chat = await deleted_chat(user, 1_000)
-    real = chat_erasing._forgotten
+    real = chat_erasing._expired_chats
     calls = []
 
     def brought_back():
@@ -608,7 +608,7 @@ async def test_what_is_brought_back_in_the_last_moment_stays(no_worker, redis_ur
             Chat.objects.filter(id=chat).update(deleted_at=None)
         return real()
 
-    monkeypatch.setattr(chat_erasing, "_forgotten", brought_back)
+    monkeypatch.setattr(chat_erasing, "_expired_chats", brought_back)
     await chat_erasing.erase_deleted_chats()
     assert await Chat.objects.filter(id=chat).aexists()
     assert await get_log().read(user.stream, chat=chat)
@@ -631,7 +631,7 @@ async def test_erasing_a_chat_killed_at_any_step_ends_the_same(
             raise Killed
 
         if dies == "rows":
-            patch.setattr(chat_erasing, "_taken_out", lambda: (_ for _ in ()).throw(Killed))
+            patch.setattr(chat_erasing, "_pending_erasures", lambda: (_ for _ in ()).throw(Killed))
         elif dies == "note":
             patch.setattr(type(ErasedChat.objects.all()), "aupdate", killed)
         else:

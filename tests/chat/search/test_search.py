@@ -179,7 +179,7 @@ async def test_a_guests_words_follow_them_into_their_account(no_worker, alice):
     await indexer.catch_up()
     guest = await User.objects.aget(id=alice.user["id"])
     account = await sync_to_async(User.objects.create_user)("a@example.org", "x")
-    await merge_guest.hand_over(guest, account, last=False)
+    await merge_guest.move_chats(guest, account, last=False)
     for _ in range(2):
         assert await sync_to_async(search)(guest, "salamander") == []
         [result] = await sync_to_async(search)(account, "salamander")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from chat.search.query import _fts5, _tsquery
 from chat.search.snippets import (
-    GLANCED_AT_CHARS,
-    LOOKED_AT_CHARS,
+    FIRST_SEARCH_CHARS,
+    MAX_SEARCH_CHARS,
     SNIPPET_CHARS,
     highlighted,
     snippet,
@@ -19,8 +19,8 @@ from chat.search.snippets import (
 from chat.search.words import (
     MAX_TERMS,
     Term,
+    interpretations,
     read_query,
-    readings,
     searchable,
     word_spans,
     words_of,
@@ -72,10 +72,10 @@ def test_what_a_query_asks_for_beyond_words(query, terms):
 
 def test_a_dash_may_be_an_option_or_leave_out():
     ls, la = Term(("ls",)), Term(("dashla",), is_prefix=True)
-    assert readings("ls -la") == [[ls, la], [ls, Term(("la",), is_excluded=True)]]
-    assert readings("-la") == [[la], [Term(("la",), is_prefix=True)]]
-    assert readings("a -b=c")[0][1] == Term(("dashb", "b", "c"), is_prefix=True)
-    assert readings("ls") == [[Term(("ls",), is_prefix=True)]]
+    assert interpretations("ls -la") == [[ls, la], [ls, Term(("la",), is_excluded=True)]]
+    assert interpretations("-la") == [[la], [Term(("la",), is_prefix=True)]]
+    assert interpretations("a -b=c")[0][1] == Term(("dashb", "b", "c"), is_prefix=True)
+    assert interpretations("ls") == [[Term(("ls",), is_prefix=True)]]
 
 
 @given(st.text(alphabet="a1e\u0301ßｶﾞ가각ᄒ\u1161\u11a8ก\u0e33์ー,.-+# x…™\u200b", max_size=40))
@@ -143,18 +143,18 @@ def test_no_more_of_a_long_message_is_cut_into_words_than_is_needed(monkeypatch)
     monkeypatch.setattr("chat.search.snippets.word_spans", counting)
     long = "\u6f6e" * 200_000
     assert hits(snippet("whale " + long, read_query("whale"))) == ["whale"]
-    assert sum(looked_at) <= GLANCED_AT_CHARS
+    assert sum(looked_at) <= FIRST_SEARCH_CHARS
     looked_at.clear()
     assert hits(snippet(long, read_query("whale"))) == []
-    assert max(looked_at) == LOOKED_AT_CHARS
-    assert sum(looked_at) <= 2 * (GLANCED_AT_CHARS + LOOKED_AT_CHARS)
+    assert max(looked_at) == MAX_SEARCH_CHARS
+    assert sum(looked_at) <= 2 * (FIRST_SEARCH_CHARS + MAX_SEARCH_CHARS)
 
 
 def test_what_stands_together_further_on_is_preferred_to_a_part_of_it_nearby():
     text = "moon " + "sand " * 1_000 + "moon and tide " + "sand " * 1_000
     assert hits(snippet(text, read_query("moon tide"))) == ["moon", "tide"]
     # At the edge of what is glanced at, what follows belongs to it.
-    edge = "s" * (GLANCED_AT_CHARS - 8) + " moon tides " + "sand " * 1_000
+    edge = "s" * (FIRST_SEARCH_CHARS - 8) + " moon tides " + "sand " * 1_000
     assert hits(snippet(edge, read_query("moon tide"))) == ["moon", "tides"]
 
 

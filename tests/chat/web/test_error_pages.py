@@ -15,7 +15,7 @@ def broken(monkeypatch, client):
     async def fails(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("chat.web.list_views.signed_in", fails)
+    monkeypatch.setattr("chat.web.list_views.require_user", fails)
     client.raise_request_exception = False
     return client
 

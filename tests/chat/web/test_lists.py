@@ -7,8 +7,8 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from chat.models import Chat
-from chat.transcript import fold_entries
 from tests.chat.websocket.test_consumers import Socket
+from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

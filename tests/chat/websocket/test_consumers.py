@@ -19,7 +19,6 @@ from accounts.sockets import group_of, tell_group
 from billing import ledger
 from chat import events as ev
 from chat.models import Chat
-from chat.transcript import fold_entries
 from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, paced_socket
 from chat.websocket.commands import MAX_COMMAND_BYTES, parse_command
@@ -28,6 +27,7 @@ from chat.websocket.session_socket import is_own_page
 from config.asgi import application
 from streams.log import Entry, get_log
 from tests.examples import examples
+from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,12 +14,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.sockets import close_all_of, tell_became
 from billing import ledger
-from chat.transcript import fold_entries
 from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, polling
 from config.asgi import application
 from streams.log import Entry, get_log
 from tests.chat.websocket.test_consumers import _cookies, append, delta, renamed
+from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,9 +13,9 @@ from accounts.sockets import group_of
 from chat.websocket import (
     consumer as consumers,
 )
-from chat.websocket import open_sockets
 from chat.websocket import (
-    session_socket as person_socket,
+    open_sockets,
+    session_socket,
 )
 from chat.websocket import (
     tasks as socket_tasks,
@@ -100,9 +100,9 @@ async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
 async def test_one_that_is_there_goes_on_while_the_database_hangs(online, monkeypatch):
     """Nobody is cut off from an answer by it, to come back all at once."""
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
-    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(person_socket, "TELL_AGAIN_S", 0.05)
-    monkeypatch.setattr(person_socket, "MAX_UNSURE", 1_000)
+    monkeypatch.setattr(session_socket, "ASK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(session_socket, "RETRY_CHANGES_S", 0.05)
+    monkeypatch.setattr(session_socket, "MAX_FAILED_CHECKS", 1_000)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         await socket.follow(online.chat)
@@ -119,11 +119,11 @@ async def test_one_that_is_there_goes_on_while_the_database_hangs(online, monkey
 async def test_but_not_for_ever(online, monkeypatch):
     """It cannot be known any more whether this person may still see it."""
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
-    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session_socket, "ASK_TIMEOUT_S", 0.1)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         async with hanging_database():
-            for _ in range(person_socket.MAX_UNSURE - 1):
+            for _ in range(session_socket.MAX_FAILED_CHECKS - 1):
                 await socket.until_type("ping")
             assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
 
@@ -132,7 +132,7 @@ async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(onl
     async def fails(_self, _batch):
         raise ValueError("a fault of ours")
 
-    monkeypatch.setattr(consumers.ChatConsumer, "_pass_on", fails)
+    monkeypatch.setattr(consumers.ChatConsumer, "_send_batch", fails)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         await append(online, renamed(online, "x"))

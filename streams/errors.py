@@ -16,7 +16,7 @@ class StreamsError(Exception):
 
 
 class LogUnavailableError(StreamsError):
-    """Redis was away, full or read-only for longer than STREAMS_APPEND_TIMEOUT_MS.
+    """Redis was unreachable, full or read-only for longer than STREAMS_APPEND_TIMEOUT_MS.
 
     The append may or may not be in the log. Appending the same event ids again is safe.
     """

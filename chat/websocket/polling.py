@@ -108,9 +108,9 @@ def _seconds(given: str) -> int:
 class Poll:
     """One request: its socket, the messages received from it, and when to respond."""
 
-    def __init__(self, asked: PollRequest) -> None:
-        self._asked = asked
-        self._awaited = set(asked.awaited)
+    def __init__(self, request: PollRequest) -> None:
+        self._request = request
+        self._awaited = set(request.awaited)
         self._to_socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._from_socket: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._taken_bytes = 0
@@ -146,7 +146,7 @@ class Poll:
         ended = {"type": "websocket.close", "code": CLOSE_TRY_AGAIN}
         serving.add_done_callback(lambda task: self._from_socket.put_nowait(ended))
         self._to_socket.put_nowait({"type": "websocket.connect"})
-        for command in self._asked.commands:
+        for command in self._request.commands:
             self._send_to_socket(command)
         try:
             await self._gather()
@@ -171,7 +171,7 @@ class Poll:
     def _deadline(self, began_at: float) -> float:
         if self._caught_up_at is None:
             return began_at + CATCH_UP_S
-        until = self._caught_up_at + self._asked.wait_s
+        until = self._caught_up_at + self._request.wait_s
         if self._news_at is None:
             return until
         return min(until, max(self._caught_up_at, self._news_at) + GATHER_S)
@@ -196,7 +196,7 @@ class Poll:
                 return
             case "welcome":
                 self.cursor, self.state = message["cursor"], state_hash(message)
-                if self.state == self._asked.state:
+                if self.state == self._request.state:
                     return
             case "live":
                 self._awaited.discard(message["chat"])
@@ -279,10 +279,10 @@ async def _poll(scope: Any) -> Answer:
         error = MethodNotAllowed(("GET",))
         return _error_response(error.status, error.code, error.message, error.headers)
     try:
-        asked = PollRequest(scope["query_string"])
+        request = PollRequest(scope["query_string"])
     except BadRequest as error:
         return _error_response(error.status, error.code, error.message)
-    poll = Poll(asked)
+    poll = Poll(request)
     await poll.run(scope)
     # Messages from before the close are delivered first; the next request gets the close.
     if poll.is_whole and (poll.closed is None or poll.has_news):

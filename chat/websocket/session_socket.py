@@ -124,14 +124,14 @@ class SessionSocket(SocketTasks):
         that not everybody is disconnected and reconnects at once."""
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                may_stay = await self._check_access()
+                has_access = await self._check_access()
         except TRANSIENT_ERRORS:
             self._failed_checks += 1
             if self._failed_checks >= MAX_FAILED_CHECKS:
                 raise
             return True
         self._failed_checks = 0
-        return may_stay
+        return has_access
 
     async def _refuse_page(self) -> None:
         """Close the socket of a foreign page, and log which settings would permit it."""
@@ -286,7 +286,7 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
         page = urlsplit(origin)
     except ValueError:  # not a URL
         return False
-    # With HTTPS, a page that was loaded without it is not ours, whatever its host.
+    # With HTTPS, a page that was loaded over HTTP is foreign, even with our host.
     is_safe = page.scheme == "https" or not settings.HTTPS
     return is_safe and page.netloc.lower() == host.lower()
 

@@ -1,4 +1,4 @@
-"""Short ways to say what the tests do over and over."""
+"""Helpers for the tests of the log and the queue."""
 
 import asyncio
 import time
@@ -40,10 +40,10 @@ async def collect(
 
 
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
-    """Wait for something that comes by itself, as fast as it comes."""
+    """Wait until `holds` returns a true value; fails after PATIENCE_S."""
     give_up = time.monotonic() + PATIENCE_S
     while not await holds():
-        assert time.monotonic() < give_up, f"{what} did not come about"
+        assert time.monotonic() < give_up, f"timed out waiting for {what}"
         await asyncio.sleep(0.005)
 
 

@@ -15,11 +15,11 @@ from chat.generation.worker import Worker
 from chat.llm import learned
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.http import idle_connections
-from chat.transcript import fold_entries
 from streams import chores as registry
 from streams.log import close_log, get_log
 from streams.queue import close_queues
 from tests.fake_model import running_fake_model
+from tests.folding import fold_entries
 from tests.node import browser_fold
 
 MODEL = "openai/script/known"

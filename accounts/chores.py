@@ -21,7 +21,7 @@ async def run() -> None:
     global _idle_due_at
     await guest_joins.carry_on_all()
     await erasing.carry_on_all()
-    await sync_to_async(exports.tell_ready)()
+    await sync_to_async(exports.notify_ready)()
     if time.monotonic() >= _idle_due_at:
         await alone("idle-guests", idle_guests.remove_idle_guests)
         await alone("clear-out", sync_to_async(_clear_out))

@@ -23,12 +23,12 @@ UNKNOWN = "unknown"
 
 Address = IPv4Address | IPv6Address
 
-_asking: ContextVar[str | None] = ContextVar("asking_group", default=None)
+_asking: ContextVar[str | None] = ContextVar("current_address_group", default=None)
 
 
 @contextmanager
-def asked_from(request: HttpRequest) -> Iterator[None]:
-    """Within it `asking_group` is the group of this request's address."""
+def address_context(request: HttpRequest) -> Iterator[None]:
+    """Within it `current_address_group` is the group of this request's address."""
     token = _asking.set(address_group(client_address(request)))
     try:
         yield
@@ -36,7 +36,7 @@ def asked_from(request: HttpRequest) -> Iterator[None]:
         _asking.reset(token)
 
 
-def asking_group() -> str | None:
+def current_address_group() -> str | None:
     """Who asks for what is being done now; None where no request does."""
     return _asking.get()
 

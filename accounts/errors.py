@@ -8,7 +8,7 @@ AccountsError
 ├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
-├── SignInFirst       401  nobody is there whose it could be
+├── NotSignedIn       401  nobody is there whose it could be
 ├── MethodNotAllowed  405  `Allow` says which methods there are
 ├── OtherPerson       409  somebody else has signed in since the page was made
 ├── HostNotAllowed    400  the address in the browser's bar is none that the operator has named
@@ -56,7 +56,7 @@ class LimitReached(AccountsError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(
             gettext("That was too often. Try again in %(time)s.")
-            % {"time": spoken_time(retry_after_s)}
+            % {"time": duration_text(retry_after_s)}
         )
         self.retry_after_s = retry_after_s
 
@@ -108,7 +108,7 @@ class AddressFull(StorageFull):
                 "Guests on your network have stored as much as they can in a day. "
                 "Sign up to go on, or try again in %(time)s."
             )
-            % {"time": spoken_time(retry_after_s)},
+            % {"time": duration_text(retry_after_s)},
         )
         self.retry_after_s = retry_after_s
 
@@ -156,7 +156,7 @@ class OriginNotAllowed(AccountsError):
     )
 
 
-class SignInFirst(AccountsError):
+class NotSignedIn(AccountsError):
     code = "sign_in"
     status = HTTPStatus.UNAUTHORIZED
     message = gettext_noop("Sign in, or send a first message to start as a guest.")
@@ -260,10 +260,10 @@ class Leaving(AccountsError):
 
 def room_after() -> str:
     """How long after its deletion a chat makes room, in words."""
-    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
+    return duration_text(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
 
 
-def spoken_time(seconds: int) -> str:
+def duration_text(seconds: int) -> str:
     if seconds > 3_600:
         count = -(-seconds // 3_600)
         return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}

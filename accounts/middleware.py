@@ -35,7 +35,7 @@ AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 @sync_and_async_middleware
-def guests_are_visitors(get_response: Any) -> Any:
+def treat_guests_as_visitors(get_response: Any) -> Any:
     # Never called in a thread of its own: the server is asynchronous, Django's test client is not.
     from asgiref.sync import iscoroutinefunction
 
@@ -59,7 +59,7 @@ def guests_are_visitors(get_response: Any) -> Any:
 
 
 @sync_and_async_middleware
-def leaving_people_wait(get_response: Any) -> Any:
+def redirect_leaving_people(get_response: Any) -> Any:
     from asgiref.sync import iscoroutinefunction
 
     if iscoroutinefunction(get_response):

@@ -25,7 +25,7 @@ class ExportFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Belongings:
+class PersonalData:
     """What one app keeps of a person. Everything here may be repeated after a crash.
 
     hand_over  (from, to, last) give all of it to another person; `last` asks for what came late,
@@ -45,18 +45,18 @@ class Belongings:
     export_parts: Callable[[User], Awaitable[int]] | None = None
 
 
-_registered: dict[str, Belongings] = {}
+_registered: dict[str, PersonalData] = {}
 # Gives the models that a person may choose from, as (id, name), best first.
-model_lists: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
+model_choices: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
 # Told that a guest is to be joined to an account: somebody should see to it at once.
-join_wakers: list[Callable[[], None]] = []
+on_guest_join: list[Callable[[], None]] = []
 # Told that a worker is to look at somebody's provider key: accounts/provider_keys/recheck.py.
-key_wakers: list[Callable[[], None]] = []
+on_key_check_wanted: list[Callable[[], None]] = []
 
 
-def register(belongings: Belongings) -> None:
-    _registered[belongings.name] = belongings
+def register(personal_data: PersonalData) -> None:
+    _registered[personal_data.name] = personal_data
 
 
-def belongings() -> list[Belongings]:
+def registered() -> list[PersonalData]:
     return list(_registered.values())

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import tell_group
+from accounts.sockets import send_to_group
 
 SID = "sid"
 # How exact "last seen" is.
@@ -55,7 +55,7 @@ def _tell_ended(group: str | None) -> None:
 
 def _send(group: str | None, kind: str) -> None:
     if group:
-        async_to_sync(tell_group)(group, {"type": kind})
+        async_to_sync(send_to_group)(group, {"type": kind})
 
 
 # Ending

@@ -21,29 +21,29 @@ def group_of(person_id: uuid.UUID) -> str:
     return f"user.{person_id.hex}"
 
 
-def close_all_of(person: User) -> None:
+def recheck_sockets(person: User) -> None:
     """Every socket of this person looks again whether it may stay open. Sync."""
-    tell_all_of(person.id, {"type": "person.changed"})
+    send_to_person(person.id, {"type": "person.changed"})
 
 
-def tell_became(guest: User) -> None:
+def close_guest_sockets(guest: User) -> None:
     """Every socket of this guest ends at once, whichever session it was opened with: who they were
     is an account now, or part of one, and nothing of it is for who only had the visitor's cookie.
     Sync."""
-    tell_all_of(guest.id, {"type": "person.became"})
+    send_to_person(guest.id, {"type": "person.became"})
 
 
-def tell_settings(person: User) -> None:
+def notify_settings_changed(person: User) -> None:
     """Every socket of this person tells its page their name, picture and settings. Sync."""
-    tell_all_of(person.id, {"type": "person.set"})
+    send_to_person(person.id, {"type": "person.set"})
 
 
-def tell_all_of(person_id: uuid.UUID, message: dict[str, Any]) -> None:
+def send_to_person(person_id: uuid.UUID, message: dict[str, Any]) -> None:
     """Give every socket of this person a message of the channel layer. Sync."""
-    async_to_sync(tell_group)(group_of(person_id), message)
+    async_to_sync(send_to_group)(group_of(person_id), message)
 
 
-async def tell_group(group: str, message: dict[str, Any]) -> None:
+async def send_to_group(group: str, message: dict[str, Any]) -> None:
     """Give every member of a group a message of the channel layer, which may be lost: what it tells
     of is done and stored, so nobody's request fails because Redis is away."""
     layer = get_channel_layer()

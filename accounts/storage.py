@@ -17,7 +17,7 @@ from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts import limits
-from accounts.client_address import asking_group
+from accounts.client_address import current_address_group
 from accounts.errors import StorageBusy, StorageFull
 from accounts.models import Export, Preferences, User
 from streams.errors import StreamsError
@@ -37,7 +37,7 @@ def bytes_of(rows: QuerySet[Any, Any]) -> Coalesce:
 
 _OF_PERSON = {"person": OuterRef("pk")}
 # Bytes of a person outside of their log, by what they are: read together, in one statement.
-elsewhere: dict[str, Coalesce] = {
+outside_log: dict[str, Coalesce] = {
     "picture": bytes_of(Preferences.objects.filter(**_OF_PERSON).values("picture_bytes")),
     "archive": bytes_of(Export.objects.filter(**_OF_PERSON).values("size_bytes")),
 }
@@ -75,18 +75,18 @@ async def stored_for_page(person: User) -> Stored | None:
 async def stored_by(person: User) -> Stored:
     """As far as it is counted."""
     size = await get_log().sizes.of(person.stream)
-    found = await sync_to_async(bytes_elsewhere)(person)
+    found = await sync_to_async(bytes_outside_log)(person)
     return Stored(size.total + sum(found.values()), budget_of(person), found["archive"])
 
 
-def bytes_elsewhere(person: User) -> dict[str, int]:
+def bytes_outside_log(person: User) -> dict[str, int]:
     """By what they are. One statement, for it is on the path of every send. Sync."""
-    found = User.objects.filter(id=person.id).values_list(*elsewhere.values()).first()
-    return dict(zip(elsewhere, found or repeat(0), strict=False))
+    found = User.objects.filter(id=person.id).values_list(*outside_log.values()).first()
+    return dict(zip(outside_log, found or repeat(0), strict=False))
 
 
 async def room_in_log(person: User) -> int:
-    """Bytes that the log of this person may hold beside what they store elsewhere; 0 is any number.
+    """Bytes that a person's log may hold beside what they store outside it; 0 is any number.
 
     Raises StorageFull when nothing is left for it.
     """
@@ -94,7 +94,7 @@ async def room_in_log(person: User) -> int:
     if not budget:
         return 0
     await get_log().sizes.count(person.stream, COUNT_STEPS)
-    room = budget - sum((await sync_to_async(bytes_elsewhere)(person)).values())
+    room = budget - sum((await sync_to_async(bytes_outside_log)(person)).values())
     if room <= 0:
         raise StorageFull(person)
     return room
@@ -107,7 +107,7 @@ async def count_for_address(person: User | None, size: int, *, in_log: bool = Tr
     message of a visitor (None), who has no log yet, is counted again with the second.
     Raises AddressFull, and counts nothing then.
     """
-    group = asking_group()
+    group = current_address_group()
     is_guest = person is None or person.is_guest
     if group is None or not is_guest or not settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS:
         return

@@ -55,7 +55,7 @@ def restore(person: User, operator: User, reason: str) -> bool:
 
 def end_everything(person: User) -> None:
     """Whatever is open or under way for somebody who may not act any more. Sync."""
-    for end in (sockets.close_all_of, *on_suspended):
+    for end in (sockets.recheck_sockets, *on_suspended):
         try:
             end(person)
         except Exception:

@@ -24,7 +24,7 @@ async def remove_idle_guests() -> int:
     removed = 0
     for guest in await sync_to_async(_idle)():
         if await sync_to_async(_close)(guest):
-            for kept in personal_data_registry.belongings():
+            for kept in personal_data_registry.registered():
                 await kept.erase(guest)
             await sync_to_async(guest.delete)()
             removed += 1
@@ -58,7 +58,7 @@ def _idle_guests() -> QuerySet[User]:
     cutoff = _cutoff()
     guests = User.objects.filter(is_guest=True, created_at__lt=cutoff, suspended_at=None)
     guests = guests.filter(Q(last_login=None) | Q(last_login__lt=cutoff))
-    for kept in personal_data_registry.belongings():
+    for kept in personal_data_registry.registered():
         guests = guests.exclude(id__in=kept.in_use(cutoff))
     return guests
 

@@ -45,8 +45,8 @@ def record(guest: User, account: User) -> bool:
 def _tell(guest: User) -> None:
     """Quick words that may get lost; the sweep and the sockets' heartbeat are the sure way."""
     tellers: list[Callable[[], None]] = [
-        partial(sockets.tell_became, guest),
-        *personal_data_registry.join_wakers,
+        partial(sockets.close_guest_sockets, guest),
+        *personal_data_registry.on_guest_join,
     ]
     for tell in tellers:
         try:
@@ -65,7 +65,7 @@ async def carry_on_all() -> None:
             logger.exception("guest %s could not be joined yet", join.guest_id)
 
 
-async def arrive(account: User) -> None:
+async def wait_for_joins(account: User) -> None:
     """Wait, a little, until what guests bring along is there."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PAGE_WAITS_S):
@@ -83,13 +83,13 @@ async def carry_on(join: GuestJoin) -> None:
         await GuestJoin.objects.filter(id=join.id, moved_at=None).aupdate(moved_at=timezone.now())
     elif join.moved_at < timezone.now() - timedelta(seconds=LATE_S):
         await _hand_over(guest, join, last=True)
-        for kept in personal_data_registry.belongings():
+        for kept in personal_data_registry.registered():
             await kept.erase(guest)
         await sync_to_async(_finish)(join)
 
 
 async def _hand_over(guest: User, join: GuestJoin, *, last: bool) -> None:
-    for kept in personal_data_registry.belongings():
+    for kept in personal_data_registry.registered():
         await kept.hand_over(guest, join.account, last)
 
 

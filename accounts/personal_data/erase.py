@@ -44,7 +44,7 @@ async def carry_on(person: User) -> None:
     """Bring somebody whose erasing has begun as far as it may go now."""
     assert person.deletion_begun_at is not None
     await sync_to_async(end_everything)(person)
-    await erase_belongings(person)
+    await erase_personal_data(person)
     if person.deletion_begun_at > timezone.now() - timedelta(seconds=LATE_S):
         return
     await sync_to_async(_tell)(person)
@@ -52,12 +52,12 @@ async def carry_on(person: User) -> None:
     logger.info("person %s was erased", person.id)
 
 
-async def erase_belongings(person: User) -> None:
+async def erase_personal_data(person: User) -> None:
     """All that the apps keep of this person, and of guests that were on their way to them."""
     for guest in await sync_to_async(_joining)(person):
-        for kept in personal_data_registry.belongings():
+        for kept in personal_data_registry.registered():
             await kept.erase(guest)
-    for kept in personal_data_registry.belongings():
+    for kept in personal_data_registry.registered():
         await kept.erase(person)
 
 

@@ -112,12 +112,12 @@ async def _build(export: Export) -> None:
     person = await User.objects.aget(id=export.person_id)
     await sync_to_async(remove_files)(export)
     total = 0
-    for kept in personal_data_registry.belongings():
+    for kept in personal_data_registry.registered():
         if kept.export_parts is not None:
             total += await kept.export_parts(person)
     await sync_to_async(_note)(export, total=total)
     async with Archive(f"holdfast-{timezone.now():%Y-%m-%d}") as archive:
-        for kept in personal_data_registry.belongings():
+        for kept in personal_data_registry.registered():
             if kept.export is None:
                 continue
             async for file in kept.export(person):
@@ -205,7 +205,7 @@ def _failed(export: Export) -> None:
 # Afterwards
 
 
-def tell_ready() -> None:
+def notify_ready() -> None:
     """Write to those whose archive is ready, once. Sync."""
     untold = Export.objects.filter(state=Export.State.READY, told_at=None).select_related("person")
     for export in untold.order_by("ready_at")[:BATCH]:

@@ -19,7 +19,7 @@ from accounts import limits
 from accounts.devices import device_name
 from accounts.models import Export, ProviderKey, SecurityEvent, Session, User
 from accounts.personal_data import export as exports
-from accounts.personal_data_registry import Belongings, ExportFile
+from accounts.personal_data_registry import ExportFile, PersonalData
 from accounts.preferences.store import preferences_of, settings_json
 from accounts.sign_in.allauth_internals import rate_limit_keys
 
@@ -43,7 +43,7 @@ async def export(person: User) -> AsyncIterator[ExportFile]:
     yield ExportFile("account.json", _account_json(person))
 
 
-belongings = Belongings("accounts", hand_over, erase, in_use, export)
+personal_data = PersonalData("accounts", hand_over, erase, in_use, export)
 
 
 def _erase(person: User) -> None:

@@ -13,10 +13,10 @@ from accounts import limits
 from accounts.errors import (
     AccountsError,
     MethodNotAllowed,
+    NotSignedIn,
     PictureMissing,
     PictureTooLarge,
     SettingsRefused,
-    SignInFirst,
 )
 from accounts.models import User
 from accounts.people import require_person
@@ -90,7 +90,7 @@ async def take_picture(request: HttpRequest, person: User) -> User:
 async def _person(request: HttpRequest) -> User:
     user = await request.auser()
     if not isinstance(user, User) or not user.is_active:
-        raise SignInFirst
+        raise NotSignedIn
     return user
 
 

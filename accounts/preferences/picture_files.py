@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Preferences, User
-from accounts.personal_data_registry import Belongings, ExportFile
+from accounts.personal_data_registry import ExportFile, PersonalData
 
 logger = logging.getLogger(__name__)
 
@@ -123,4 +123,4 @@ async def _whole(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-belongings = Belongings("pictures", _hand_over, _erase, _in_use, _export)
+personal_data = PersonalData("pictures", _hand_over, _erase, _in_use, _export)

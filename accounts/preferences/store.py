@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import sockets
-from accounts.errors import SettingsRefused, SignInFirst
+from accounts.errors import NotSignedIn, SettingsRefused
 from accounts.models import Preferences, User
 from accounts.preferences import picture_files
 from accounts.preferences.picture_files import Picture
@@ -58,7 +58,7 @@ def settings_json(person: User, row: Preferences) -> dict[str, Any]:
 def change(person: User, wanted: Mapping[str, object]) -> User:
     """Set what `wanted` names, all of it or nothing; gives the person as they are now. Sync.
 
-    Raises SettingsRefused, and SignInFirst when the person is no more. The same again changes
+    Raises SettingsRefused, and NotSignedIn when the person is no more. The same again changes
     nothing and tells nobody.
     """
     values = checked(wanted)
@@ -78,7 +78,7 @@ def change(person: User, wanted: Mapping[str, object]) -> User:
 def change_picture(person: User, picture: Picture | None) -> User:
     """Put a picture in place of the one there is; None: back to the initials. Sync.
 
-    Raises SignInFirst when the person is no more.
+    Raises NotSignedIn when the person is no more.
     """
     name = picture_files.save(person, picture) if picture else ""
     try:
@@ -99,7 +99,7 @@ def change_picture(person: User, picture: Picture | None) -> User:
 def _tell(person: User) -> None:
     """A quick word to the person's devices. One that missed it learns with its next connection."""
     try:
-        sockets.tell_settings(person)
+        sockets.notify_settings_changed(person)
     except Exception:
         logger.exception("the devices of %s could not be told of their settings", person.id)
 
@@ -135,7 +135,7 @@ def _locked(person: User) -> User:
     rows = User.objects.select_for_update().filter(id=person.id, is_active=True)
     now = rows.first()
     if now is None:
-        raise SignInFirst
+        raise NotSignedIn
     return now
 
 

@@ -109,7 +109,7 @@ async def _page(
 async def _models(user: User, chosen: str) -> list[tuple[str, str]]:
     """Those on offer, and the chosen one if it is not among them (any more)."""
     offered = [
-        model for listed in personal_data_registry.model_lists for model in await listed(user)
+        model for listed in personal_data_registry.model_choices for model in await listed(user)
     ]
     if chosen and chosen not in {model for model, _ in offered}:
         offered.append((chosen, gettext("%(model)s (not available now)") % {"model": chosen}))

@@ -222,7 +222,7 @@ def note_verdict(row: ProviderKey, verdict: Verdict) -> None:
 
 
 def _wake() -> None:
-    for wake in personal_data_registry.key_wakers:
+    for wake in personal_data_registry.on_key_check_wanted:
         try:
             wake()
         except Exception:  # The next sweep of a worker sees it all the same.

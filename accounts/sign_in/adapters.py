@@ -47,7 +47,7 @@ class AccountAdapter(DefaultAccountAdapter):
         if guest is not None and guest.pk != user.pk and not user.is_leaving:
             if guest_accounts.become(guest, user):
                 guest_accounts.keep_session(request, user)
-                transaction.on_commit(partial(sockets.tell_became, guest))
+                transaction.on_commit(partial(sockets.close_guest_sockets, guest))
             else:
                 guest_joins.record(guest, user)
         super().login(request, user)

@@ -14,7 +14,7 @@ AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 @sync_and_async_middleware
-def forget_in_browser(get_response: Any) -> Any:
+def clear_site_data(get_response: Any) -> Any:
     from asgiref.sync import iscoroutinefunction
 
     if iscoroutinefunction(get_response):

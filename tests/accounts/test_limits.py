@@ -12,7 +12,7 @@ import redis
 from django.test import Client
 
 from accounts import limits
-from accounts.errors import AddressFull, LimitReached, LimitUnknown, spoken_time
+from accounts.errors import AddressFull, LimitReached, LimitUnknown, duration_text
 from accounts.models import User
 from config import settings as config_settings
 
@@ -186,7 +186,7 @@ def test_every_limit_says_its_window_or_its_unit():
     [(1, "1 second"), (60, "60 seconds"), (61, "2 minutes"), (3_601, "2 hours")],
 )
 def test_times_are_said_in_words(seconds, said):
-    assert spoken_time(seconds) == said
+    assert duration_text(seconds) == said
 
 
 # Signing in to the admin

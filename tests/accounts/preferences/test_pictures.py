@@ -246,7 +246,7 @@ def test_no_more_than_the_limit(signed_in, redis_url, settings):
 def test_files_whose_picture_could_not_be_set_do_not_stay(alice, redis_url):
     picture = read_picture(images.plain())
     User.objects.filter(id=alice.id).update(is_active=False)
-    with pytest.raises(errors.SignInFirst):
+    with pytest.raises(errors.NotSignedIn):
         change_picture(alice, picture)
     assert stored() == [] and not Preferences.objects.exists()
 
@@ -258,7 +258,7 @@ def test_who_leaves_takes_every_file_along(alice, guest, redis_url):
     change_picture(guest, picture)
     folder = Path(django_settings.MEDIA_ROOT) / "pictures" / guest.id.hex
     (folder / "left-by-a-crash-256.webp").write_bytes(b"x")
-    [pictures] = [kept for kept in personal_data_registry.belongings() if kept.name == "pictures"]
+    [pictures] = [kept for kept in personal_data_registry.registered() if kept.name == "pictures"]
     for _ in range(2):
         async_to_sync(pictures.erase)(guest)
     assert not folder.exists()

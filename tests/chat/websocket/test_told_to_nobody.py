@@ -40,7 +40,7 @@ async def test_whoever_ends_sessions_or_wakes_workers_goes_on(no_worker, alice, 
     await alice.send("Hello")
     person = await User.objects.aget(id=uuid.UUID(alice.user["id"]))
     nobody_is_told()
-    for telling in (sockets.close_all_of, sockets.tell_settings, stops.stop_all_of):
+    for telling in (sockets.recheck_sockets, sockets.notify_settings_changed, stops.stop_all_of):
         await sync_to_async(telling)(person)
     for waking in (stops.wake_for_join, stops.wake_for_keys):
         await sync_to_async(waking)()

@@ -114,7 +114,7 @@ def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
 @pytest.mark.parametrize("limits", [{"wall_s": 1, "cpu_s": 100}, {"wall_s": 100, "cpu_s": 1}])
 def test_it_ends_by_itself_when_nobody_waits_for_it(limits):
     """Its parent may have been killed; here it waits for a file that never comes to its end."""
-    task = image_process._said(Task(sizes=(64,), **limits))
+    task = image_process._task_json(Task(sizes=(64,), **limits))
     argv = [sys.executable, "-I", image_process.CHILD, task]
     if limits["wall_s"] == 1:
         with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
@@ -168,7 +168,7 @@ def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
 
     first = threading.Thread(target=ask)
     first.start()
-    while not image_process._one_at_a_time.locked():
+    while not image_process._decoding.locked():
         time.sleep(0.01)
     ask()  # Waited.
     monkeypatch.setattr(image_process, "_places", threading.BoundedSemaphore(1))

@@ -257,7 +257,7 @@ async def mail_to(sink, email):
 STEPS = (
     (leaving, "begin"),
     (erasing, "end_everything"),
-    (erasing, "_tell"),
+    (erasing, "_send_mail"),
     (erasing, "_finish"),
     (account_handlers, "_erase"),
     (account_handlers, "rate_limit_keys"),

@@ -54,12 +54,12 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
     assert taken(times=3) == 3
     key = limits._key(LIMIT, "somebody")
     with redis.Redis.from_url(redis_url) as client:
-        # As a clock leaves it that was an hour ahead until just now.
+        # As left by a clock that was an hour ahead until now.
         times = [int(at) + 3_600_000 for at in client.lrange(key, 0, -1)]
         client.delete(key)
         client.rpush(key, *times)
         client.pexpire(key, 3_600_400)
-    assert taken(times=1) == 0  # They are counted still,
+    assert taken(times=1) == 0  # They are still counted,
     time.sleep(0.45)
     assert taken(times=5) == 3  # and no longer than they would have been.
 
@@ -205,7 +205,7 @@ def test_guessing_passwords_at_the_admin_ends(redis_url, settings, db):
     assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
     assert 0 < int(refused["Retry-After"]) <= 60
     assert b"too often" in refused.content
-    # Who claims another address is still the same, as long as no proxy is trusted.
+    # Claiming another address changes nothing while no proxy is trusted.
     spoofed = try_to_sign_in(client, headers={"x-forwarded-for": "198.51.100.1"})
     assert spoofed.status_code == HTTPStatus.TOO_MANY_REQUESTS
 

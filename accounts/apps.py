@@ -10,12 +10,12 @@ class AccountsConfig(AppConfig):
         from django.core.checks import register
 
         from accounts import personal_data_registry, security_events, sessions
-        from accounts.personal_data.handlers import belongings
+        from accounts.personal_data.handlers import personal_data
         from accounts.preferences import picture_files
         from accounts.provider_keys import checks as key_checks
 
         register(key_checks.check_keys, "accounts", deploy=True)
         security_events.connect()
         sessions.connect()
-        personal_data_registry.register(belongings)
-        personal_data_registry.register(picture_files.belongings)
+        personal_data_registry.register(personal_data)
+        personal_data_registry.register(picture_files.personal_data)

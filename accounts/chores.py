@@ -22,7 +22,7 @@ def chores() -> Iterable[Chore]:
         Chore("guest-joins", guest_joins.carry_on_all, SWEEP_EVERY_S, wake_on="join"),
         Chore("deletions", erasing.carry_on_all, SWEEP_EVERY_S, wake_on="join"),
         Chore("exports", _make_exports, EXPORT_EVERY_S),
-        Chore("export-mails", sync_to_async(exports.tell_ready), SWEEP_EVERY_S),
+        Chore("export-mails", sync_to_async(exports.notify_ready), SWEEP_EVERY_S),
         Chore("provider-keys", recheck.run, SWEEP_EVERY_S, wake_on="keys"),
         Chore("idle-guests", idle_guests.remove_idle_guests, CLEAN_UP_EVERY_S, lock="idle-guests"),
         Chore("clean-up", sync_to_async(_clean_up), CLEAN_UP_EVERY_S, lock="clear-out"),

@@ -1,9 +1,9 @@
-"""Where a request comes from: the address of the client, as far as it can be believed.
+"""The address that a request comes from.
 
-`X-Forwarded-For` is written by whoever sends the request; only what a proxy of ours appended to it
-is true. So it is read from its end, and only when HOLDFAST_TRUST_PROXY says that there is a proxy.
-HOLDFAST_TRUSTED_PROXIES says how far: over a number of proxies, or as long as the addresses lie in
-given networks.
+Anybody can send an `X-Forwarded-For` header; only the entries that our own proxies appended are
+true. The header is therefore read from its end, and only if HOLDFAST_TRUST_PROXY is set.
+HOLDFAST_TRUSTED_PROXIES says how many entries to trust: a number of proxies, or the networks that
+the proxies' addresses are in.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,47 +15,47 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-# What one customer is usually given: within it an address can be changed at will.
+# One customer usually gets a /64 network, and can change the address within it at will.
 IPV6_GROUP_BITS = 64
-# Of a header that is longer only the end is looked at: the rest was not written by our proxies.
+# Only the last entries of a longer header are read; our proxies did not write the others.
 MAX_HOPS = 20
 UNKNOWN = "unknown"
 
 Address = IPv4Address | IPv6Address
 
-_asking: ContextVar[str | None] = ContextVar("asking_group", default=None)
+_current_group: ContextVar[str | None] = ContextVar("current_address_group", default=None)
 
 
 @contextmanager
-def asked_from(request: HttpRequest) -> Iterator[None]:
-    """Within it `asking_group` is the group of this request's address."""
-    token = _asking.set(address_group(client_address(request)))
+def address_context(request: HttpRequest) -> Iterator[None]:
+    """Within the context `current_address_group` returns the group of this request's address."""
+    token = _current_group.set(address_group(client_address(request)))
     try:
         yield
     finally:
-        _asking.reset(token)
+        _current_group.reset(token)
 
 
-def asking_group() -> str | None:
-    """Who asks for what is being done now; None where no request does."""
-    return _asking.get()
+def current_address_group() -> str | None:
+    """The address group of the request being handled; None outside of a request."""
+    return _current_group.get()
 
 
 def client_address(request: HttpRequest) -> str:
-    """The client's address, or "unknown" (a Unix socket has none)."""
+    """The client's address, or "unknown" for a Unix socket, which has none."""
     peer = request.META.get("REMOTE_ADDR", "")
-    return _believed(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
+    return _trusted_address(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
 
 
 def client_address_of_scope(scope: Mapping[str, Any]) -> str:
-    """The same for a WebSocket."""
+    """Like `client_address`, for a WebSocket."""
     peer = (scope.get("client") or [""])[0]
     lines = [value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
-    return _believed(peer, b",".join(lines).decode("latin-1"))
+    return _trusted_address(peer, b",".join(lines).decode("latin-1"))
 
 
 def is_proxy(peer: str) -> bool:
-    """Whether a connection from this address is of a proxy that is trusted, and so anybody's."""
+    """Whether this is the address of a trusted proxy, whose connections may be anybody's."""
     if not settings.TRUST_PROXY:
         return False
     if isinstance(settings.TRUSTED_PROXIES, int):
@@ -64,43 +64,44 @@ def is_proxy(peer: str) -> bool:
 
 
 def address_group(address: str) -> str:
-    """What limits count by: an IPv4 address, or the /64 that an IPv6 address is in."""
-    found = _parse(address)
-    if isinstance(found, IPv6Address):
-        return str(IPv6Network((found, IPV6_GROUP_BITS), strict=False))
-    return address if found is None else str(found)
+    """What limits count by: an IPv4 address, or the /64 network of an IPv6 address."""
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, IPV6_GROUP_BITS), strict=False))
+    return address if parsed is None else str(parsed)
 
 
-def _believed(peer: str, forwarded: str) -> str:
+def _trusted_address(peer: str, forwarded: str) -> str:
     nearest = _parse(peer)
     if not settings.TRUST_PROXY or not forwarded:
         return str(nearest or UNKNOWN)
-    # Nearest last, as in the header. What is no address ends the walk: nothing before it is sure.
+    # The nearest hop is the last. An entry that is no address ends the walk, because the entries
+    # before it cannot be trusted.
     hops = [_parse(hop) for hop in forwarded.split(",")[-MAX_HOPS:]]
-    believed, proxies = nearest, settings.TRUSTED_PROXIES
+    trusted, proxies = nearest, settings.TRUSTED_PROXIES
     for passed, hop in enumerate(reversed(hops)):
-        if hop is None or not _is_proxy(believed, passed, proxies):
+        if hop is None or not _is_proxy(trusted, passed, proxies):
             break
-        believed = hop
-    return str(believed or UNKNOWN)
+        trusted = hop
+    return str(trusted or UNKNOWN)
 
 
 def _is_proxy(address: Address | None, passed: int, proxies: Any) -> bool:
-    """Whether what `address` says of the hop before it is believed, after `passed` other hops."""
+    """Whether `address`, after `passed` other hops, is trusted to name the hop before it."""
     if isinstance(proxies, int):
         return passed < proxies
     return address is not None and any(address in network for network in proxies)
 
 
 def _parse(text: str) -> Address | None:
-    """An address as proxies write it: perhaps with a port, in brackets, or mapped into IPv6."""
+    """Parse an address as proxies write it: with or without a port, brackets or IPv4 mapping."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
-        found = ip_address(text.partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

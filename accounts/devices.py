@@ -1,8 +1,8 @@
-"""What a browser says of itself, in words a person knows: "Firefox on Linux"."""
+"""Readable names for user agents: "Firefox on Linux"."""
 
 from django.utils.translation import gettext as _
 
-# The first that is found counts: each of them also claims to be those below it.
+# The first match counts, because most user agents also name browsers further down this list.
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),

@@ -1,25 +1,25 @@
-"""What a person can be refused for, whatever they ask for.
+"""Errors that refuse a request, whichever app it is for.
 
 AccountsError
-├── LimitReached      429  too often within the time; `retry_after_s` says when again
-│   └── LimitUnknown  503  what was counted cannot be read now
-├── StorageFull       413  no more of this person's may be stored
-│   └── AddressFull   413  nor of guests at this address, today
+├── LimitReached      429  too many requests; `retry_after_s` says when to try again
+│   └── LimitUnknown  503  the limit's count cannot be read now
+├── StorageFull       413  this person's storage is full
+│   └── AddressFull   413  guests at this address have stored their share for the day
 ├── StorageBusy       503  Redis is too full for new text
 ├── Suspended         403  an operator has suspended this person
 ├── Leaving           403  this person has asked for their account to be deleted
-├── SignInFirst       401  nobody is there whose it could be
-├── MethodNotAllowed  405  `Allow` says which methods there are
-├── OtherPerson       409  somebody else has signed in since the page was made
-├── HostNotAllowed    400  the address in the browser's bar is none that the operator has named
-├── OriginNotAllowed  403  the same, as far as the page says from where it was loaded
-├── SettingsRefused   400  a value cannot be; `fields` says of each field why
+├── NotSignedIn       401  nobody is signed in
+├── MethodNotAllowed  405  `Allow` lists the allowed methods
+├── OtherPerson       409  somebody else has signed in since the page was loaded
+├── HostNotAllowed    400  the operator has not configured the host in the browser's address bar
+├── OriginNotAllowed  403  the operator has not configured the origin of the page
+├── SettingsRefused   400  a value is not allowed; `fields` says why, by field
 └── PictureRefused    its subclasses say what is wrong with an uploaded picture
     ├── PictureMissing         400
-    ├── PictureTooLarge        413  more bytes than are taken
-    ├── PictureTooManyPixels   413  it would fill the memory when it is opened
-    ├── PictureBusy            503  too many are being opened now
-    ├── PictureKind            415  not a kind of picture that is known
+    ├── PictureTooLarge        413  too many bytes
+    ├── PictureTooManyPixels   413  decoding it would take too much memory
+    ├── PictureBusy            503  too many pictures are being decoded now
+    ├── PictureKind            415  unknown format
     ├── PictureAnimated        422
     └── PictureDamaged         422
 
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 RETRY_AFTER_S = 5
-# Room comes back when something is erased, or an operator sees to it.
+# Memory is freed only when something is erased or an operator adds some.
 BUSY_RETRY_AFTER_S = 30
-# Without a time in which to bring chats back: what chat/personal_data/erase.py waits for, and its
-# worker.
+# With CHAT_UNDO_HOURS = 0: how long chat/personal_data/erase.py and its worker take at most.
 ERASED_AFTER_S = 300
 
 
@@ -56,7 +55,7 @@ class LimitReached(AccountsError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(
             gettext("That was too often. Try again in %(time)s.")
-            % {"time": spoken_time(retry_after_s)}
+            % {"time": duration_text(retry_after_s)}
         )
         self.retry_after_s = retry_after_s
 
@@ -66,7 +65,7 @@ class LimitReached(AccountsError):
 
 
 class LimitUnknown(LimitReached):
-    """What costs money or room is refused while nobody can tell how often it was done."""
+    """Refuses actions that cost money or storage while their limits cannot be counted."""
 
     code = "limit_unknown"
     status = HTTPStatus.SERVICE_UNAVAILABLE
@@ -79,27 +78,27 @@ class LimitUnknown(LimitReached):
 
 
 class StorageFull(AccountsError):
-    """`person` is whose budget it is; None is a visitor, who would be a guest."""
+    """`person` owns the budget; None stands for a visitor, who would become a guest."""
 
     code = "storage_full"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
     def __init__(self, person: "User | None" = None) -> None:
         if person is None or person.is_guest:
-            said = gettext(
+            text = gettext(
                 "You have stored as much as a guest can. Sign up for more room, or delete chats: "
                 "they make room after %(time)s."
             )
         else:
-            said = gettext(
+            text = gettext(
                 "You have stored as much as an account can. Delete chats that you no longer need: "
                 "they make room after %(time)s."
             )
-        super().__init__(said % {"time": room_after()})
+        super().__init__(text % {"time": room_after()})
 
 
 class AddressFull(StorageFull):
-    """Guests of this address have stored as much as they may within a day."""
+    """Guests at this address have stored as much as they may in a day."""
 
     def __init__(self, retry_after_s: int) -> None:
         AccountsError.__init__(
@@ -108,7 +107,7 @@ class AddressFull(StorageFull):
                 "Guests on your network have stored as much as they can in a day. "
                 "Sign up to go on, or try again in %(time)s."
             )
-            % {"time": spoken_time(retry_after_s)},
+            % {"time": duration_text(retry_after_s)},
         )
         self.retry_after_s = retry_after_s
 
@@ -137,7 +136,7 @@ class Suspended(AccountsError):
 
 
 class HostNotAllowed(AccountsError):
-    """For the operator, who may be the one that reads it: it names settings, and echoes nothing."""
+    """The message names settings, for the operator. It never repeats the host that was sent."""
 
     code = "host_not_allowed"
     message = gettext_noop(
@@ -156,7 +155,7 @@ class OriginNotAllowed(AccountsError):
     )
 
 
-class SignInFirst(AccountsError):
+class NotSignedIn(AccountsError):
     code = "sign_in"
     status = HTTPStatus.UNAUTHORIZED
     message = gettext_noop("Sign in, or send a first message to start as a guest.")
@@ -184,7 +183,7 @@ class OtherPerson(AccountsError):
 
 
 class SettingsRefused(AccountsError):
-    """`fields`: of each field that cannot be so, a sentence. The message names the first."""
+    """`fields` maps each refused field to a sentence. The message quotes the first."""
 
     code = "bad_request"
     message = gettext_noop("The request is not in the expected form.")
@@ -245,7 +244,7 @@ class PictureKind(PictureRefused):
 
 class PictureAnimated(PictureRefused):
     code = "picture_animated"
-    message = gettext_noop("This picture moves. Choose one that stands still.")
+    message = gettext_noop("Animated pictures cannot be used here. Choose one that does not move.")
 
 
 class PictureDamaged(PictureRefused):
@@ -259,11 +258,12 @@ class Leaving(AccountsError):
 
 
 def room_after() -> str:
-    """How long after its deletion a chat makes room, in words."""
-    return spoken_time(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
+    """How long after a chat's deletion its storage is free again, as text."""
+    return duration_text(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
 
 
-def spoken_time(seconds: int) -> str:
+def duration_text(seconds: int) -> str:
+    """Such as "2 minutes", rounded up."""
     if seconds > 3_600:
         count = -(-seconds // 3_600)
         return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}

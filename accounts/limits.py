@@ -1,11 +1,13 @@
-"""Limits on what costs something: how often one address or one person may do it.
+"""Rate limits: how often one address or one person may do something.
 
-A limit is a setting that says all about itself: LIMIT_SENDS_PER_MINUTE_GUEST is how many sends a
-guest has in any minute; 0 is no limit. The windows slide and are exact (lua/sliding_window.lua).
-Each is one key in Redis, at most as long as its limit, that is gone when its window has passed.
+Each limit is a setting whose name says what it counts: LIMIT_SENDS_PER_MINUTE_GUEST is how many
+messages a guest may send in any minute; 0 is no limit. The windows are sliding and exact
+(lua/sliding_window.lua). Each window is one Redis key with at most as many entries as its limit,
+and expires with its window.
 
-While Redis is away, or too full to count, what costs money or room is refused: LimitUnknown.
-Signing in and reading go on unlimited (OPEN): a fault of ours must not lock people out.
+While Redis is unavailable, or too full to count, actions that cost money or storage are refused
+with LimitUnknown. Signing in and reading are then not limited (UNLIMITED_WITHOUT_REDIS), so that a
+fault of ours locks nobody out.
 """
 
 import functools
@@ -26,8 +28,8 @@ from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
-# What may be done while it cannot be counted.
-OPEN = {
+# Limits that are not applied while they cannot be counted.
+UNLIMITED_WITHOUT_REDIS = {
     "LIMIT_SIGN_INS_PER_MINUTE_ADDRESS",
     "LIMIT_SIGN_INS_PER_HOUR_NAME",
     "LIMIT_SEARCHES_PER_MINUTE_USER",
@@ -43,17 +45,17 @@ BYTES_SCRIPT = (LUA / "sliding_bytes.lua").read_text(encoding="utf-8")
 
 
 def take(limit: str, who: str) -> None:
-    """Count one against the limit of that name. Raises LimitReached, and counts nothing then, or
-    LimitUnknown, which is one too. Sync.
+    """Count one action against the limit of that name. Sync.
 
-    `who` is the group of an address or the id of a person; only its digest is kept.
+    `who` is an address group or a person's id; only its digest is stored. Raises LimitReached, and
+    does not count the action then, or its subclass LimitUnknown.
     """
     if wait_s := _count(limit, who, SCRIPT):
         raise LimitReached(wait_s)
 
 
 def _count(limit: str, who: str, script: str, *args: int) -> int:
-    """Seconds to wait; 0 when it was counted, or need not be. Raises LimitUnknown."""
+    """Seconds to wait; 0 if the action was counted or is not limited. Raises LimitUnknown."""
     allowed: int = getattr(settings, limit)
     if not allowed:
         return 0
@@ -61,29 +63,29 @@ def _count(limit: str, who: str, script: str, *args: int) -> int:
     try:
         wait_ms = count(keys=[_key(limit, who)], args=[allowed, window_ms(limit), *args])
     except redis.RedisError as error:
-        if limit not in OPEN:
-            logger.warning("Redis does not count: what %s limits is refused", limit, exc_info=True)
+        if limit not in UNLIMITED_WITHOUT_REDIS:
+            logger.warning("Redis cannot count: refusing what %s limits", limit, exc_info=True)
             raise LimitUnknown from error
-        logger.warning("Redis does not count: %s is not applied", limit, exc_info=True)
+        logger.warning("Redis cannot count: not applying %s", limit, exc_info=True)
         return 0
     return math.ceil(int(wait_ms) / 1000)
 
 
-def forget(whos: Iterable[str]) -> None:
-    """Drop what was counted for these; what could not be dropped goes with its window. Sync."""
+def forget(subjects: Iterable[str]) -> None:
+    """Delete all counts of these subjects; without Redis they expire with their windows. Sync."""
     limits = [name for name in dir(settings) if re.match(r"LIMIT_\w+_PER_", name)]
-    for who in filter(None, whos):
+    for who in filter(None, subjects):
         for limit in limits:
             if not _forget(limit, who):
                 return
 
 
 def _forget(limit: str, who: str) -> bool:
-    """Whether Redis was there."""
+    """False if Redis is unavailable."""
     try:
         _client(settings.REDIS_URL).unlink(_key(limit, who))
     except redis.RedisError:
-        logger.warning("Redis is away: counts are left to their windows", exc_info=True)
+        logger.warning("Redis is unavailable: counts expire with their windows", exc_info=True)
         return False
     return True
 
@@ -94,14 +96,14 @@ def _key(limit: str, who: str) -> str:
 
 
 def take_export(person: User) -> None:
-    """An archive of everything that is somebody's. Sync."""
+    """Count an order of an export. Sync."""
     take("LIMIT_EXPORTS_PER_DAY_USER", person.id.hex)
 
 
 def take_send(person: User | None, group: str) -> None:
-    """One message, another answer or a continue: each costs a model call. Sync.
+    """Count a message, a regeneration or a continuation; each costs a model call. Sync.
 
-    None is a visitor who becomes a guest by it.
+    None stands for a visitor, whom the message makes a guest.
     """
     take("LIMIT_SENDS_PER_MINUTE_ADDRESS", group)
     if person is None:
@@ -112,52 +114,52 @@ def take_send(person: User | None, group: str) -> None:
 
 
 def take_guest(group: str) -> None:
-    """A new guest from this address, who may have credit for nothing. Sync."""
+    """Count a new guest from this address, who may get free credit. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)
     take("LIMIT_GUESTS_PER_DAY_ADDRESS", group)
 
 
 def take_guest_bytes(group: str, size: int) -> None:
-    """So many bytes that guests of this address are about to store. Raises AddressFull. Sync."""
+    """Count bytes that guests at this address are about to store. Raises AddressFull. Sync."""
     if wait_s := _count("LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", group, BYTES_SCRIPT, size):
         raise AddressFull(wait_s)
 
 
 def take_sign_in(name: str, group: str) -> None:
-    """A try to sign in to the account of this name. Sync."""
+    """Count an attempt to sign in to the account of this name. Sync."""
     take("LIMIT_SIGN_INS_PER_MINUTE_ADDRESS", group)
     if name:
         take("LIMIT_SIGN_INS_PER_HOUR_NAME", name.strip().lower())
 
 
 def take_socket(person: User, group: str) -> None:
-    """A new WebSocket. Sync."""
+    """Count a new WebSocket. Sync."""
     take("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", group)
     take("LIMIT_SOCKETS_PER_MINUTE_USER", person.id.hex)
 
 
 def take_poll(person: User) -> None:
-    """One request of a page that gets by HTTP what a WebSocket would bring it. Sync."""
+    """Count a request of a page that polls because it has no WebSocket. Sync."""
     take("LIMIT_POLLS_PER_MINUTE_USER", person.id.hex)
 
 
 def take_change(person: User) -> None:
-    """A change that is stored and told to all devices, and costs little. Sync."""
+    """Count a cheap change that is stored and sent to all devices. Sync."""
     take("LIMIT_CHANGES_PER_MINUTE_USER", person.id.hex)
 
 
 def take_code_guess(who: str) -> None:
-    """A code that was typed in, of somebody who signs in. Sync."""
+    """Count a sign-in code that somebody typed in. Sync."""
     take("LIMIT_CODE_GUESSES_PER_DAY_ACCOUNT", who)
 
 
 def forget_code_guesses(who: str) -> None:
-    """It was right. Sync."""
+    """Clear the count after a correct code. Sync."""
     _forget("LIMIT_CODE_GUESSES_PER_DAY_ACCOUNT", who)
 
 
 def take_notice_of_locked_codes(person: User) -> bool:
-    """Whether the mail about them may be sent. Sync."""
+    """Count the mail about locked codes; False if it must not be sent again. Sync."""
     try:
         take("LIMIT_LOCKED_CODES_TOLD_PER_DAY_ACCOUNT", person.id.hex)
     except LimitReached:
@@ -166,27 +168,27 @@ def take_notice_of_locked_codes(person: User) -> bool:
 
 
 def take_refused_webhook(group: str) -> None:
-    """A call that is not Stripe's, of which a record is kept. Sync."""
+    """Count a webhook call that is not Stripe's and is recorded. Sync."""
     take("LIMIT_REFUSED_WEBHOOKS_PER_MINUTE_ADDRESS", group)
     take("LIMIT_REFUSED_WEBHOOKS_PER_HOUR_SITE", "site")
 
 
 def take_upload(person: User) -> None:
-    """A file that is sent to be kept. Sync."""
+    """Count an uploaded file. Sync."""
     take("LIMIT_UPLOADS_PER_HOUR_USER", person.id.hex)
 
 
 @functools.cache
 def window_ms(limit: str) -> int:
-    found = re.search(r"_PER_(MINUTE|HOUR|DAY)", limit)
-    assert found is not None, f"{limit} does not say its window"
-    return WINDOWS_MS[found.group(1)]
+    match = re.search(r"_PER_(MINUTE|HOUR|DAY)", limit)
+    assert match is not None, f"{limit} does not name its window"
+    return WINDOWS_MS[match.group(1)]
 
 
 @functools.cache
 def _client(url: str) -> redis.Redis:
     """Connects when first used; shared by the threads of this process."""
-    # Tried once more, for a connection that was closed while it was idle.
+    # One retry, because an idle connection may have been closed.
     return redis.Redis.from_url(
         url,
         socket_timeout=REDIS_TIMEOUT_S,

@@ -1,4 +1,4 @@
-"""Our own mail, and the HTML of every mail: made from its text, which is what people write."""
+"""Mail that we send ourselves, and the HTML part of every mail, which is made from its text."""
 
 import logging
 import re
@@ -21,9 +21,9 @@ ADDRESS = re.compile(r"https?://\S+")
 
 
 def send(person: User, template: str, context: dict[str, Any] | None = None) -> None:
-    """Send `<template>_subject.txt` and `<template>_message.txt` to somebody with an address. Sync.
+    """Send `<template>_subject.txt` and `<template>_message.txt`. Sync.
 
-    A mail that cannot be sent is logged and holds nothing up.
+    A guest has no address and gets no mail. A mail that cannot be sent is logged, not raised.
     """
     if not person.email:
         return
@@ -35,13 +35,13 @@ def send(person: User, template: str, context: dict[str, Any] | None = None) -> 
         message.attach_alternative(html_of(subject, text), "text/html")
     try:
         message.send()
-    except OSError:  # That of SMTP is one.
+    except OSError:  # SMTPException is a subclass.
         logger.exception("the mail “%s” could not be sent", template)
 
 
 def in_language_of(person_id: uuid.UUID) -> AbstractContextManager[None]:
-    """The language that the person has chosen; without one, that of the page they are on, or, by a
-    worker, the site's. A query, where there is something to choose."""
+    """Activate the language that the person has chosen, or else keep the current one: the page's in
+    a web process, the site's in a worker. Takes a query if the site has several languages."""
     chosen = ""
     if len(settings.LANGUAGES) > 1:
         rows = Preferences.objects.filter(person_id=person_id)
@@ -50,17 +50,17 @@ def in_language_of(person_id: uuid.UUID) -> AbstractContextManager[None]:
 
 
 def address_of(path: str) -> str:
-    """The whole address of a page, where there is no request to take it from."""
+    """The absolute URL of a path, without a request."""
     return (settings.URL or f"http://localhost:{settings.PORT}") + path
 
 
 def site_named() -> dict[str, Any]:
-    """What the last line of every mail asks for, as allauth gives it to its own."""
+    """The context of the footer, in the form that allauth gives to its own mails."""
     return {"current_site": {"domain": urlsplit(address_of("/")).netloc}}
 
 
 def html_of(subject: str, text: str) -> str:
-    """Paragraphs; a code or an address alone stands out, the last one (the foot) stands back."""
+    """Paragraph by paragraph: a lone code or URL is highlighted, the last one is the footer."""
     *paragraphs, foot = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text.strip()))
     blocks = [*map(_block, paragraphs), {"kind": "foot", "text": foot}]
     return render_to_string("mail/message.html", {"subject": subject, "blocks": blocks})

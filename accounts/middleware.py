@@ -1,14 +1,16 @@
-"""What is different for some people on every page.
+"""Middleware for people who see pages differently.
 
-On the pages about accounts a guest is a visitor: there is nothing of theirs to manage, and what
-they see is how to sign up and in. `request.guest` remembers who they are.
+On the pages under /account/ a guest is shown what a visitor sees, because guests have no account to
+manage; they can sign up or sign in there. `guest_behind` returns the guest.
 
-Who asked to be deleted finds one page wherever they go: keep the account, or sign out.
+People who have asked for their account to be deleted see one page wherever they go, where they can
+keep the account or sign out.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,10 +20,10 @@ from accounts.errors import Leaving
 from accounts.models import User
 from accounts.refusals import refusal_response
 
-PREFIX = "/account/"
+ACCOUNT_PAGES = "/account/"
 KEEP_PAGE = "/settings/leaving"
-# What is still theirs, or nobody's in particular.
-OPEN_TO_WHO_LEAVES = (
+# Paths that stay open to people who are leaving.
+OPEN_WHILE_LEAVING = (
     KEEP_PAGE,
     "/account/logout/",
     "/static/",
@@ -30,75 +32,45 @@ OPEN_TO_WHO_LEAVES = (
     "/csp-reports",
 )
 
-View = Callable[[HttpRequest], HttpResponse]
-AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
-
-
-@sync_and_async_middleware
-def guests_are_visitors(get_response: Any) -> Any:
-    # Never called in a thread of its own: the server is asynchronous, Django's test client is not.
-    from asgiref.sync import iscoroutinefunction
-
-    if iscoroutinefunction(get_response):
-
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
-            if request.path.startswith(PREFIX):
-                _hide_guest(request, await request.auser())
-            response: HttpResponse = await get_response(request)
-            return response
-
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(PREFIX):
-            _hide_guest(request, request.user)
-        response: HttpResponse = get_response(request)
-        return response
-
-    return synchronous
-
-
-@sync_and_async_middleware
-def leaving_people_wait(get_response: Any) -> Any:
-    from asgiref.sync import iscoroutinefunction
-
-    if iscoroutinefunction(get_response):
-
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
-            if _is_gated(request) and _is_leaving(await request.auser()):
-                return _keep_or_go(request)
-            response: HttpResponse = await get_response(request)
-            return response
-
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> HttpResponse:
-        if _is_gated(request) and _is_leaving(request.user):
-            return _keep_or_go(request)
-        response: HttpResponse = get_response(request)
-        return response
-
-    return synchronous
-
-
-def _is_gated(request: HttpRequest) -> bool:
-    has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
-    return has_session and not request.path.startswith(OPEN_TO_WHO_LEAVES)
-
-
-def _is_leaving(user: Any) -> bool:
-    return isinstance(user, User) and user.is_leaving
-
-
-def _keep_or_go(request: HttpRequest) -> HttpResponse:
-    if request.path.startswith("/api/"):
-        return refusal_response(Leaving())
-    return HttpResponseRedirect(KEEP_PAGE)
-
 
 def guest_behind(request: HttpRequest) -> User | None:
-    """The guest who is asking, on a page about accounts."""
+    """The guest whom `treat_guests_as_visitors` hid from this request."""
     return getattr(request, "guest", None)
+
+
+def _with_user(
+    applies_to: Callable[[HttpRequest], bool],
+    handle: Callable[[HttpRequest, Any], HttpResponse | None],
+) -> Any:
+    """A middleware that calls `handle` with the user of each request that it applies to. `handle`
+    returns a response to end the request, or None.
+
+    It runs without a hop to a thread, under an asynchronous server as with Django's test client.
+    """
+
+    @sync_and_async_middleware
+    def middleware(get_response: Any) -> Any:
+        if iscoroutinefunction(get_response):
+
+            async def asynchronous(request: Any) -> HttpResponse:
+                early = handle(request, await request.auser()) if applies_to(request) else None
+                response: HttpResponse = early or await get_response(request)
+                return response
+
+            return asynchronous
+
+        def synchronous(request: Any) -> HttpResponse:
+            early = handle(request, request.user) if applies_to(request) else None
+            response: HttpResponse = early or get_response(request)
+            return response
+
+        return synchronous
+
+    return middleware
+
+
+def _is_account_page(request: HttpRequest) -> bool:
+    return request.path.startswith(ACCOUNT_PAGES)
 
 
 def _hide_guest(request: Any, user: Any) -> None:
@@ -111,3 +83,20 @@ def _hide_guest(request: Any, user: Any) -> None:
         return visitor
 
     request.user, request.auser = visitor, auser
+
+
+def _is_closed_while_leaving(request: HttpRequest) -> bool:
+    has_session = settings.SESSION_COOKIE_NAME in request.COOKIES
+    return has_session and not request.path.startswith(OPEN_WHILE_LEAVING)
+
+
+def _lead_to_keep_page(request: HttpRequest, user: Any) -> HttpResponse | None:
+    if not isinstance(user, User) or not user.is_leaving:
+        return None
+    if request.path.startswith("/api/"):
+        return refusal_response(Leaving())
+    return HttpResponseRedirect(KEEP_PAGE)
+
+
+treat_guests_as_visitors = _with_user(_is_account_page, _hide_guest)
+redirect_leaving_people = _with_user(_is_closed_while_leaving, _lead_to_keep_page)

@@ -1,4 +1,4 @@
-"""What a person's own pages and sockets say of them."""
+"""A person as their own pages and sockets see them."""
 
 from typing import Any
 
@@ -16,15 +16,15 @@ def person_json(user: User) -> dict[str, Any]:
 
 
 def require_person(user: User, named: object) -> None:
-    """A page names whose it is, if it knows: what it sends must not become somebody else's, who has
-    signed in since in another tab. Raises OtherPerson."""
+    """Raises OtherPerson if a page was loaded by somebody else (`named`, an id or None): another
+    person may have signed in since, in another tab."""
     if named is not None and named != str(user.id):
         raise OtherPerson
 
 
 def initials(user: User) -> str:
-    """What stands where the picture would: of the first and the last name, else of the address;
-    empty for somebody who has told neither. The same as in static/js/chat/lib/format.js."""
+    """The placeholder for a picture: from the first and last name, or else from the email; empty
+    without either. Same as in static/js/chat/lib/format.js."""
     words = user.name.split() or [user.email or ""]
     letters = [words[0][:1], words[-1][:1] if len(words) > 1 else ""]
     return "".join(letters).upper()

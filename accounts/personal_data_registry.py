@@ -1,6 +1,7 @@
-"""What spans the apps: things the apps above keep of a person, which must be reached when the
-person joins an account or leaves. Each app registers itself when it starts; nothing is imported
-upwards.
+"""Where apps register the personal data they keep, and what they do on events of accounts.
+
+accounts imports no other app. So each app registers when it starts, and accounts calls it when a
+guest joins an account, when a person exports their data, and when they leave.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,8 +16,8 @@ from accounts.models import User
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """One file of somebody's archive. `path` is below the archive's folder, made of safe names
-    (accounts/personal_data/file_names.py); `parts` counts what of `export_parts` is complete with
+    """One file of an export. `path` is relative to the archive's folder and made of safe names
+    (accounts/personal_data/file_names.py); `parts` is how many of `export_parts` are complete with
     this file."""
 
     path: str
@@ -25,16 +26,16 @@ class ExportFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Belongings:
-    """What one app keeps of a person. Everything here may be repeated after a crash.
+class PersonalData:
+    """What one app does about the personal data it keeps. After a crash any call may be repeated.
 
-    hand_over  (from, to, last) give all of it to another person; `last` asks for what came late,
-               from requests that had begun before the first time
-    erase      (person) remove what the database does not remove with the row
-    in_use     (since) ids of people who used it since then, or for whom something is running now
-    export        (person) the files for the archive of everything that is theirs; each is read
-                  to its end before the next is asked for
-    export_parts  (person) how many parts that will be, for the progress
+    hand_over     (guest, account, last) moves everything to the account; the second call, with
+                  `last`, moves what requests added that had begun before the first
+    erase         (person) removes what the database does not remove with the person's row
+    in_use        (since) selects the ids of people who have used the app since then, or for whom
+                  something is running now
+    export        (person) yields the files of an export; each is read to its end before the next
+    export_parts  (person) counts the parts of an export, for the progress
     """
 
     name: str
@@ -45,18 +46,19 @@ class Belongings:
     export_parts: Callable[[User], Awaitable[int]] | None = None
 
 
-_registered: dict[str, Belongings] = {}
-# Gives the models that a person may choose from, as (id, name), best first.
-model_lists: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
-# Told that a guest is to be joined to an account: somebody should see to it at once.
-join_wakers: list[Callable[[], None]] = []
-# Told that a worker is to look at somebody's provider key: accounts/provider_keys/recheck.py.
-key_wakers: list[Callable[[], None]] = []
+_registered: dict[str, PersonalData] = {}
+# Each returns models that a person may choose, as (id, name), best first.
+model_choices: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
+# Called when a guest joins an account, to wake a worker that moves the guest's data.
+on_guest_join: list[Callable[[], None]] = []
+# Called to wake a worker that checks a provider key: accounts/provider_keys/recheck.py.
+on_key_check_wanted: list[Callable[[], None]] = []
 
 
-def register(belongings: Belongings) -> None:
-    _registered[belongings.name] = belongings
+def register(personal_data: PersonalData) -> None:
+    _registered[personal_data.name] = personal_data
 
 
-def belongings() -> list[Belongings]:
+def registered() -> list[PersonalData]:
+    """In the order in which the apps registered."""
     return list(_registered.values())

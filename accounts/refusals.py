@@ -1,4 +1,4 @@
-"""What a person is refused: the base of all errors that say so, and how JSON says it."""
+"""The base class of all errors that refuse a request, and their JSON."""
 
 from http import HTTPStatus
 from typing import Any
@@ -20,17 +20,17 @@ class Refusal(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the response carries besides its body."""
+        """Extra headers of the response."""
         return {}
 
     @property
     def details(self) -> dict[str, Any]:
-        """What the JSON says besides the code and the message."""
+        """Fields of the JSON besides code and message."""
         return {}
 
 
 def error_frame(code: str, message: str, **details: Any) -> dict[str, Any]:
-    """The body of every response of the API that refuses something."""
+    """The JSON body of every API response that refuses a request."""
     return {"error": {"code": code, "message": message, **details}}
 
 

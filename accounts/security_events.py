@@ -1,7 +1,7 @@
-"""Writing the record of what happened to an account (models.SecurityEvent).
+"""Recording what happens to accounts (models.SecurityEvent).
 
-The receivers are one line each: a signal of Django or allauth, and what it is called in the record.
-What guests do is not recorded; they have nothing to sign in to.
+Each receiver maps one signal of Django or allauth to a kind of event. Guests are not recorded,
+because they have nothing to sign in to.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def record(
     note: str = "",
     operator: User | None = None,
 ) -> SecurityEvent:
-    """Add an event. `request` is the person's own; an operator's says nothing about them. Sync."""
+    """Add an event. Address and user agent come from `request` unless an operator acted. Sync."""
     address = client_address(request) if request and not operator else ""
     user_agent = request.headers.get("User-Agent", "") if request and not operator else ""
     return SecurityEvent.objects.create(
@@ -154,7 +154,7 @@ def _record_account(
 
 
 def _record_failure(person: User | None, request: HttpRequest | None) -> None:
-    """Not each of a thousand tries: the record must not be filled by who guesses passwords."""
+    """Limited, so that somebody who guesses passwords cannot fill the record."""
     if person is None:
         return
     try:
@@ -165,7 +165,7 @@ def _record_failure(person: User | None, request: HttpRequest | None) -> None:
 
 
 def _person_of(credentials: dict[str, Any]) -> User | None:
-    """Whose account somebody tried to open. What names no account leaves no record."""
+    """The account that somebody tried to sign in to; None if the credentials name no account."""
     email = credentials.get("email") or credentials.get("username")
     if not isinstance(email, str) or not email or len(email) > 254 or "\x00" in email:
         return None

@@ -1,7 +1,7 @@
-"""Sessions in the database, each with the person it belongs to, so that all of a person's can go.
+"""Sessions in the database, with the id of their person, so that all of a person's can be deleted.
 
-What is kept for somebody who has not signed in (an address they typed, a code they wait for) lives
-for a day only.
+The session of somebody who has not signed in (it may hold an address they typed, or a code they
+wait for) lives for a day only.
 """
 
 import uuid
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Session
 
-NOBODYS_AGE = timedelta(days=1)
+ANONYMOUS_AGE = timedelta(days=1)
 
 
 class SessionStore(db.SessionStore):
@@ -23,15 +23,15 @@ class SessionStore(db.SessionStore):
         return Session
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
-        return _owned(super().create_model_instance(data), data)
+        return _with_person(super().create_model_instance(data), data)
 
     async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
-        return _owned(await super().acreate_model_instance(data), data)
+        return _with_person(await super().acreate_model_instance(data), data)
 
 
-def _owned(row: Any, data: dict[str, Any]) -> Session:
+def _with_person(row: Any, data: dict[str, Any]) -> Session:
     assert isinstance(row, Session)
     row.person_id = uuid.UUID(data[SESSION_KEY]) if SESSION_KEY in data else None
     if row.person_id is None:
-        row.expire_date = min(row.expire_date, timezone.now() + NOBODYS_AGE)
+        row.expire_date = min(row.expire_date, timezone.now() + ANONYMOUS_AGE)
     return row

@@ -1,8 +1,8 @@
-"""Sessions: listing them, ending them, and telling the sockets that were opened with them.
+"""Sessions: listing them, ending them, and closing the sockets that were opened with them.
 
-A session carries a random name of its own (`sid`) that stays when its key is changed; the sockets
-opened with it are a group of that name. The word to the group is fast and may be lost; the sure
-way is that a socket asks with its heartbeat whether its session is still there.
+A session has a random name (`sid`) that stays the same when its key changes. The sockets that were
+opened with it are a channel group named after it. A message to the group is fast but may be lost;
+therefore each socket also checks with its heartbeat that its session still exists.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import tell_group
+from accounts.sockets import send_to_group
 
 SID = "sid"
-# How exact "last seen" is.
+# "Last seen" is exact to this.
 SEEN_EVERY_S = 300
 
 
@@ -33,15 +33,15 @@ def group_of(session: Any) -> str | None:
 
 
 def _group(sid: str | None) -> str | None:
-    # Not the name itself: groups are seen by whoever looks into Redis.
+    # Hashed, because anybody who can read Redis sees the names of groups.
     return f"session.{hashlib.sha256(sid.encode()).hexdigest()[:40]}" if sid else None
 
 
 def is_alive(session: Any, person: User) -> bool:
-    """Whether nobody has ended the session; notes that it was seen. Sync."""
+    """Whether the session has not been ended; updates when it was last seen. Sync."""
     now = timezone.now()
     before = now - timedelta(seconds=SEEN_EVERY_S)
-    if person.is_guest:  # Whether a guest comes back is what keeps them: accounts/guests/expire.py.
+    if person.is_guest:  # accounts/guests/expire.py removes guests who were not seen for long.
         User.objects.filter(id=person.id, last_login__lt=before).update(last_login=now)
         return True
     listed = UserSession.objects.filter(user=person, data__sid=session.get(SID))
@@ -49,27 +49,27 @@ def is_alive(session: Any, person: User) -> bool:
     return bool(listed.exists())
 
 
-def _tell_ended(group: str | None) -> None:
+def _notify_ended(group: str | None) -> None:
     _send(group, "session.ended")
 
 
 def _send(group: str | None, kind: str) -> None:
     if group:
-        async_to_sync(tell_group)(group, {"type": kind})
+        async_to_sync(send_to_group)(group, {"type": kind})
 
 
 # Ending
 
 
 def end(session: UserSession) -> None:
-    """End one session, here and at its sockets. Sync."""
+    """End one session and close its sockets. Sync."""
     group = _group(session.data.get(SID))
     session.end()
-    transaction.on_commit(lambda: _tell_ended(group))
+    transaction.on_commit(lambda: _notify_ended(group))
 
 
 def end_others(request: HttpRequest, user: User) -> int:
-    """End every session of this person but the one that asks."""
+    """End all sessions of this person but the request's; returns how many. Sync."""
     others = UserSession.objects.filter(user=user).exclude(
         session_key=request.session.session_key or ""
     )
@@ -81,7 +81,7 @@ def end_others(request: HttpRequest, user: User) -> int:
 
 
 def sessions_of(user: User) -> list[UserSession]:
-    """Those that are still good, the ones seen last first."""
+    """The valid sessions, most recently seen first. Sync."""
     listed: list[UserSession] = UserSession.objects.purge_and_list(user)
     return sorted(listed, key=lambda session: session.last_seen_at, reverse=True)
 
@@ -92,14 +92,15 @@ def sessions_of(user: User) -> list[UserSession]:
 def on_signed_in(request: HttpRequest, user: Any, **_: Any) -> None:
     request.session.setdefault(SID, secrets.token_urlsafe(16))
     if isinstance(user, User) and not user.is_guest:
-        if not hasattr(request, "user"):  # Not come through the middleware: a test's force_login.
+        if not hasattr(request, "user"):  # A test's force_login bypasses the middleware.
             request.user = user
         note(request, user)
 
 
 def note(request: HttpRequest, user: User) -> None:
-    """Note the session under the key it has now."""
-    # Stored first: another sign-in of the same person drops the rows of sessions that are not.
+    """List the session under its current key. Sync."""
+    # The session is stored first: a sign-in of the same person at the same time removes listed
+    # sessions that are not stored.
     request.session.save()
     sid, key = request.session[SID], request.session.session_key
     UserSession.objects.create_from_request(request)
@@ -114,18 +115,18 @@ def on_signed_out(request: HttpRequest, user: Any, **_: Any) -> None:
     if user is not None and request.session.session_key:
         group = group_of(request.session)
         UserSession.objects.filter(session_key=request.session.session_key).delete()
-        transaction.on_commit(lambda: _tell_ended(group))
+        transaction.on_commit(lambda: _notify_ended(group))
 
 
 def on_password_changed(request: HttpRequest, user: User, **_: Any) -> None:
-    """The session that changed it goes on (with a new key); all others end."""
+    """Keep the session that changed the password, under a new key, and end all others."""
     request.session.setdefault(SID, secrets.token_urlsafe(16))
     note(request, user)
     end_others(request, user)
 
 
 def on_password_reset(request: HttpRequest, user: User, **_: Any) -> None:
-    """Nobody is signed in yet: every session there is may be a stranger's."""
+    """End all sessions: nobody is signed in yet, and each of them may be a stranger's."""
     for session in UserSession.objects.filter(user=user):
         end(session)
 

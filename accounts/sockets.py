@@ -1,8 +1,8 @@
-"""Telling the sockets of a person, on every web process: to close, or what has changed.
+"""Messages to all sockets of a person, on every web process.
 
-Each socket joins the group of its person. The message is fast and may be lost (Redis restarting);
-the sure way is that each socket asks the database with its heartbeat whether it may stay, and that
-whoever connects is told who they are and what they have set.
+Each socket joins the channel group of its person. Messages to the group are fast but may be lost,
+for example while Redis restarts. So each socket also checks with its heartbeat that it may stay
+open, and sends the person and their settings to the page when it connects.
 """
 
 import logging
@@ -21,35 +21,40 @@ def group_of(person_id: uuid.UUID) -> str:
     return f"user.{person_id.hex}"
 
 
-def close_all_of(person: User) -> None:
-    """Every socket of this person looks again whether it may stay open. Sync."""
-    tell_all_of(person.id, {"type": "person.changed"})
+def recheck_sockets(person: User) -> None:
+    """Every socket of this person checks again whether it may stay open. Sync."""
+    send_to_person(person.id, {"type": "person.changed"})
 
 
-def tell_became(guest: User) -> None:
-    """Every socket of this guest ends at once, whichever session it was opened with: who they were
-    is an account now, or part of one, and nothing of it is for who only had the visitor's cookie.
-    Sync."""
-    tell_all_of(guest.id, {"type": "person.became"})
+def close_guest_sockets(guest: User) -> None:
+    """Close every socket of this guest, whichever session opened it. Sync.
+
+    The guest has become an account or joined one, and a browser that only has the visitor's cookie
+    must see nothing of that account.
+    """
+    send_to_person(guest.id, {"type": "person.became"})
 
 
-def tell_settings(person: User) -> None:
-    """Every socket of this person tells its page their name, picture and settings. Sync."""
-    tell_all_of(person.id, {"type": "person.set"})
+def notify_settings_changed(person: User) -> None:
+    """Every socket of this person sends their name, picture and settings to its page. Sync."""
+    send_to_person(person.id, {"type": "person.set"})
 
 
-def tell_all_of(person_id: uuid.UUID, message: dict[str, Any]) -> None:
-    """Give every socket of this person a message of the channel layer. Sync."""
-    async_to_sync(tell_group)(group_of(person_id), message)
+def send_to_person(person_id: uuid.UUID, message: dict[str, Any]) -> None:
+    """Send a channel message to every socket of this person. Sync."""
+    async_to_sync(send_to_group)(group_of(person_id), message)
 
 
-async def tell_group(group: str, message: dict[str, Any]) -> None:
-    """Give every member of a group a message of the channel layer, which may be lost: what it tells
-    of is done and stored, so nobody's request fails because Redis is away."""
+async def send_to_group(group: str, message: dict[str, Any]) -> None:
+    """Send a channel message to every member of a group.
+
+    Never raises: what the message is about is stored already, so no request may fail because Redis
+    is unavailable. The message is then lost.
+    """
     layer = get_channel_layer()
     assert layer is not None
     try:
         await layer.group_send(group, message)
     except Exception:
         # Broken connections raise more than Redis's own errors: AttributeError, for one.
-        logger.warning("%s was told to nobody", message["type"], exc_info=True)
+        logger.warning("%s could not be sent", message["type"], exc_info=True)

@@ -1,9 +1,9 @@
-"""How much a person may store, and how much they do.
+"""How much a person stores, and how much they may store.
 
-It counts what their log holds (streams/sizes.py), their picture, their archive, and what upper apps
-register here. The copies that the database keeps of the log are not counted: they grow with it
-(docs/decisions/operations.md). A budget is a bound on new text, not on reading, deleting, signing
-in or exporting; an answer that has begun is written to its end.
+The sum of their log (streams/sizes.py), their picture, their archive, and what the apps above
+register in `outside_log`. Copies of the log in the database are not counted, because they grow
+with it (docs/decisions/operations.md). A full budget refuses new text only: people can still read,
+delete, sign in and export, and an answer that has begun is completed.
 """
 
 import asyncio
@@ -17,27 +17,27 @@ from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts import limits
-from accounts.client_address import asking_group
+from accounts.client_address import current_address_group
 from accounts.errors import StorageBusy, StorageFull
 from accounts.models import Export, Preferences, User
 from streams.errors import StreamsError
 from streams.log import get_log
 
-# Calls of count.lua that one request waits for, where the log is an old one: half a second at most.
-# What is not counted by then is counted by a worker, and the person may write until it is.
+# How often a request calls count.lua for a log that was never counted: half a second at most.
+# A worker counts the rest, and the person may write until it is done.
 COUNT_STEPS = 100
-# A page that only tells how much is stored waits no longer for Redis.
+# A page that only shows the size waits no longer than this for Redis.
 PAGE_WAITS_S = 1.0
 
 
 def bytes_of(rows: QuerySet[Any, Any]) -> Coalesce:
-    """The number that these rows give of the person at hand (`OuterRef("pk")`), or 0."""
+    """The number that `rows` select for a person (`OuterRef("pk")`), or 0."""
     return Coalesce(Subquery(rows, output_field=BigIntegerField()), 0)
 
 
 _OF_PERSON = {"person": OuterRef("pk")}
-# Bytes of a person outside of their log, by what they are: read together, in one statement.
-elsewhere: dict[str, Coalesce] = {
+# Bytes that a person stores outside their log, by kind; one statement reads them all.
+outside_log: dict[str, Coalesce] = {
     "picture": bytes_of(Preferences.objects.filter(**_OF_PERSON).values("picture_bytes")),
     "archive": bytes_of(Export.objects.filter(**_OF_PERSON).values("size_bytes")),
 }
@@ -45,7 +45,7 @@ elsewhere: dict[str, Coalesce] = {
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Bytes; a budget of 0 is none. `archive` is a part of `used`."""
+    """All in bytes. A budget of 0 is unlimited; `archive` is included in `used`."""
 
     used: int
     budget: int
@@ -53,7 +53,7 @@ class Stored:
 
 
 def budget_of(person: User) -> int:
-    """Bytes that this person may store; 0 is any number."""
+    """Bytes that this person may store; 0 is unlimited."""
     budget: int = (
         settings.LIMIT_STORED_BYTES_GUEST
         if person.is_guest
@@ -63,7 +63,7 @@ def budget_of(person: User) -> int:
 
 
 async def stored_for_page(person: User) -> Stored | None:
-    """None while it cannot be told."""
+    """Like `stored_by`; None if Redis does not answer in time."""
     try:
         async with asyncio.timeout(PAGE_WAITS_S):
             await get_log().sizes.count(person.stream, COUNT_STEPS)
@@ -73,41 +73,41 @@ async def stored_for_page(person: User) -> Stored | None:
 
 
 async def stored_by(person: User) -> Stored:
-    """As far as it is counted."""
+    """What the person stores, as far as it has been counted."""
     size = await get_log().sizes.of(person.stream)
-    found = await sync_to_async(bytes_elsewhere)(person)
-    return Stored(size.total + sum(found.values()), budget_of(person), found["archive"])
+    outside = await sync_to_async(bytes_outside_log)(person)
+    return Stored(size.total + sum(outside.values()), budget_of(person), outside["archive"])
 
 
-def bytes_elsewhere(person: User) -> dict[str, int]:
-    """By what they are. One statement, for it is on the path of every send. Sync."""
-    found = User.objects.filter(id=person.id).values_list(*elsewhere.values()).first()
-    return dict(zip(elsewhere, found or repeat(0), strict=False))
+def bytes_outside_log(person: User) -> dict[str, int]:
+    """Bytes by kind, read in one statement, because every send needs them. Sync."""
+    sizes = User.objects.filter(id=person.id).values_list(*outside_log.values()).first()
+    return dict(zip(outside_log, sizes or repeat(0), strict=False))
 
 
 async def room_in_log(person: User) -> int:
-    """Bytes that the log of this person may hold beside what they store elsewhere; 0 is any number.
+    """Bytes that a person's log may hold beside what they store outside it; 0 is unlimited.
 
-    Raises StorageFull when nothing is left for it.
+    Raises StorageFull if nothing is left for the log.
     """
     budget = budget_of(person)
     if not budget:
         return 0
     await get_log().sizes.count(person.stream, COUNT_STEPS)
-    room = budget - sum((await sync_to_async(bytes_elsewhere)(person)).values())
+    room = budget - sum((await sync_to_async(bytes_outside_log)(person)).values())
     if room <= 0:
         raise StorageFull(person)
     return room
 
 
 async def count_for_address(person: User | None, size: int, *, in_log: bool = True) -> None:
-    """Count what a guest is about to store among what guests of the same address store in a day.
+    """Count `size` bytes against what guests at the same address may store in a day.
 
-    With what goes into their log is counted what was appended since, such as answers. The first
-    message of a visitor (None), who has no log yet, is counted again with the second.
-    Raises AddressFull, and counts nothing then.
+    With `in_log` it also counts what was appended to the guest's log since the last call, such as
+    answers. The first message of a visitor (None), who has no log yet, is counted again with the
+    second. Raises AddressFull, and counts nothing then.
     """
-    group = asking_group()
+    group = current_address_group()
     is_guest = person is None or person.is_guest
     if group is None or not is_guest or not settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS:
         return
@@ -123,7 +123,7 @@ async def count_for_address(person: User | None, size: int, *, in_log: bool = Tr
 async def require_memory(person: User | None) -> None:
     """Raises StorageBusy while Redis is too full for new text of this person; None is a visitor.
 
-    Guests give way first. What is then left is for answers under way, and for what is no text.
+    Guests are refused first. The rest is kept for answers under way and for data other than text.
     """
     most: int = settings.REDIS_PERCENT_FOR_ACCOUNTS
     if person is None or person.is_guest:

@@ -1,8 +1,8 @@
-"""Suspending a person: nothing they have open stays open, and nothing of theirs goes on.
+"""Suspending a person: their sessions and sockets end, and so does all work for them.
 
-1. The row says so and all sessions stop being valid, in one transaction with the record of it.
-2. After it has been committed: sockets are told to close (accounts/sockets.py), and each app ends
-   what it does for this person (`on_suspended`, filled by the apps above when they start).
+1. One transaction marks the row, invalidates all sessions and records the event.
+2. After the commit sockets are closed (accounts/sockets.py), and each app ends its work for this
+   person (`on_suspended`, filled by the apps above when they start).
 """
 
 import logging
@@ -19,12 +19,12 @@ from accounts.security_events import record
 
 logger = logging.getLogger(__name__)
 
-# Called after the commit, with the person. Must be harmless when called again.
+# Called with the person after the commit; a second call must be harmless.
 on_suspended: list[Callable[[User], None]] = []
 
 
 def suspend(person: User, operator: User, reason: str) -> bool:
-    """False if the person was suspended already. Sync."""
+    """Suspend a person; False if they were suspended already. Sync."""
     with transaction.atomic():
         changed = User.objects.filter(id=person.id, suspended_at=None).update(
             is_active=False,
@@ -40,8 +40,10 @@ def suspend(person: User, operator: User, reason: str) -> bool:
 
 
 def restore(person: User, operator: User, reason: str) -> bool:
-    """False if the person was not suspended, or is being erased. Sessions stay ended: they sign in
-    again. Sync."""
+    """Lift a suspension; False if the person was not suspended, or is being erased. Sync.
+
+    Their sessions stay ended, so they sign in again.
+    """
     with transaction.atomic():
         suspended = User.objects.filter(id=person.id, suspended_at__isnull=False)
         changed = suspended.filter(deletion_begun_at=None).update(
@@ -54,10 +56,10 @@ def restore(person: User, operator: User, reason: str) -> bool:
 
 
 def end_everything(person: User) -> None:
-    """Whatever is open or under way for somebody who may not act any more. Sync."""
-    for end in (sockets.close_all_of, *on_suspended):
+    """End all sockets and work of somebody who may no longer act. Sync."""
+    for end in (sockets.recheck_sockets, *on_suspended):
         try:
             end(person)
         except Exception:
-            # The others must still be ended. Sockets look for themselves with each heartbeat.
-            logger.exception("ending what %s has: %s failed", person.id, end.__name__)
+            # The others must still be called. Sockets also check with each heartbeat.
+            logger.exception("%s failed for person %s", end.__name__, person.id)

@@ -3,7 +3,6 @@
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -18,6 +17,7 @@ from accounts.devices import device_name
 from accounts.models import SecurityEvent, User
 from accounts.preferences.locale import zone_name
 from accounts.security_events import record
+from accounts.sign_in.decorators import account_required
 
 EVENTS_A_PAGE = 50
 
@@ -38,21 +38,17 @@ def security_events(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_safe
-def account(request: HttpRequest) -> HttpResponse:
-    """Where everything about signing in is."""
-    person = request.user
-    if not isinstance(person, User) or person.is_guest:
-        return redirect_to_login(request.get_full_path())
+@account_required()
+def account(request: HttpRequest, person: User) -> HttpResponse:
+    """Links to all pages about signing in."""
     return render(request, "accounts/account.html")
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def sessions(request: HttpRequest) -> HttpResponse:
-    """Where one is signed in. POST ends one session (`session`) or all others (`others`)."""
-    person = request.user
-    if not isinstance(person, User) or person.is_guest:
-        return redirect_to_login(request.get_full_path())
+@account_required()
+def sessions(request: HttpRequest, person: User) -> HttpResponse:
+    """The person's sessions. POST ends one (`session`, its number) or all others (`others`)."""
     if request.method == "POST":
         return _end_sessions(request, person)
     rows = [
@@ -66,7 +62,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/sessions.html", {"rows": rows})
 
 
-def _ended_words(count: int) -> str:
+def _ended_text(count: int) -> str:
     if count == 1:
         return _("Signed out there.")
     return ngettext("%(count)d session ended.", "%(count)d sessions ended.", count) % {
@@ -84,11 +80,11 @@ def _end_sessions(request: HttpRequest, person: User) -> HttpResponse:
         session = get_object_or_404(UserSession, pk=number, user=person)
         if session.session_key == request.session.session_key:
             return redirect("account_logout")
-        with translation.override(settings.LANGUAGE_CODE):  # What is recorded is in one language.
+        with translation.override(settings.LANGUAGE_CODE):  # The record is in one language.
             note = device_name(session.user_agent)
         account_sessions.end(session)
         ended = 1
     if ended:
         record(person, SecurityEvent.Kind.SESSION_REVOKED, request, note=note)
-        messages.success(request, _ended_words(ended))
+        messages.success(request, _ended_text(ended))
     return redirect("accounts:sessions")

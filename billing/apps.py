@@ -15,11 +15,11 @@ class BillingConfig(AppConfig):
         from billing.grants import on_signed_in
         from billing.ledger import on_change
         from billing.payments import checks as payment_checks  # noqa: F401 (registers its checks)
-        from billing.personal_data.handlers import belongings
+        from billing.personal_data.handlers import personal_data
         from billing.staff_groups import make_groups
 
         user_logged_in.connect(on_signed_in, dispatch_uid="billing.grants")
         post_migrate.connect(make_groups, sender=self)
-        personal_data_registry.register(belongings)
+        personal_data_registry.register(personal_data)
         if tell not in on_change:
             on_change.append(tell)

@@ -15,7 +15,7 @@ class ChatConfig(AppConfig):
         from chat.chats import titles_of
         from chat.llm import checks as model_checks  # noqa: F401 (registers its check)
         from chat.llm.model_choices import choices
-        from chat.personal_data.handlers import belongings
+        from chat.personal_data.handlers import personal_data
         from chat.sending.stops import stop_all_of, wake_for_join, wake_for_keys
         from chat.storage import bytes_of_drafts
 
@@ -23,13 +23,13 @@ class ChatConfig(AppConfig):
             audit.checks.append(reconcile.check)
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
-        personal_data_registry.register(belongings)
-        personal_data_registry.register(drafts.belongings)
-        if choices not in personal_data_registry.model_lists:
-            personal_data_registry.model_lists.append(choices)
-        storage.elsewhere["drafts"] = bytes_of_drafts()
+        personal_data_registry.register(personal_data)
+        personal_data_registry.register(drafts.personal_data)
+        if choices not in personal_data_registry.model_choices:
+            personal_data_registry.model_choices.append(choices)
+        storage.outside_log["drafts"] = bytes_of_drafts()
         chat_titles.register(titles_of)
-        if wake_for_join not in personal_data_registry.join_wakers:
-            personal_data_registry.join_wakers.append(wake_for_join)
-        if wake_for_keys not in personal_data_registry.key_wakers:
-            personal_data_registry.key_wakers.append(wake_for_keys)
+        if wake_for_join not in personal_data_registry.on_guest_join:
+            personal_data_registry.on_guest_join.append(wake_for_join)
+        if wake_for_keys not in personal_data_registry.on_key_check_wanted:
+            personal_data_registry.on_key_check_wanted.append(wake_for_keys)

@@ -20,8 +20,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.personal_data_registry import Belongings, ExportFile
-from accounts.sockets import group_of, tell_group
+from accounts.personal_data_registry import ExportFile, PersonalData
+from accounts.sockets import group_of, send_to_group
 from chat.chats import own_chat
 from chat.models import Draft
 from chat.storage import require_room_for_draft
@@ -62,7 +62,7 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
     draft = draft_json(kept)
     if is_new:
         message = {"type": "draft.written", "draft": draft | {"tab": writing.tab}}
-        await tell_group(group_of(owner.id), message)
+        await send_to_group(group_of(owner.id), message)
     return draft
 
 
@@ -194,4 +194,4 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-belongings = Belongings("drafts", hand_over, erase, in_use, export)
+personal_data = PersonalData("drafts", hand_over, erase, in_use, export)

@@ -2,7 +2,6 @@
 
 ChatError
 ├── BadRequest            400  the body is not what docs/protocol.md says
-├── NotSignedIn           401  there is no session whose person could own the chat
 ├── ChatNotFound          404  the person has no such chat
 ├── MessageNotFound       404  the chat has no such message
 ├── IdReused              409  the id names another message already
@@ -31,12 +30,6 @@ class ChatError(Refusal):
 class BadRequest(ChatError):
     code = "bad_request"
     message = gettext_noop("The request is not in the expected form.")
-
-
-class NotSignedIn(ChatError):
-    code = "sign_in"
-    status = HTTPStatus.UNAUTHORIZED
-    message = gettext_noop("Sign in, or send a first message to start as a guest.")
 
 
 class ChatNotFound(ChatError):

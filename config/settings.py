@@ -77,9 +77,9 @@ MIDDLEWARE = [
     "config.web.middleware.AuthenticationMiddleware",
     "config.web.middleware.MessageMiddleware",
     "accounts.preferences.locale.preferences_of_request",
-    "accounts.middleware.guests_are_visitors",
-    "accounts.middleware.leaving_people_wait",
-    "accounts.sign_in.site_data.forget_in_browser",
+    "accounts.middleware.treat_guests_as_visitors",
+    "accounts.middleware.redirect_leaving_people",
+    "accounts.sign_in.site_data.clear_site_data",
     "allauth.account.middleware.AccountMiddleware",
 ]
 ROOT_URLCONF = "config.urls"

@@ -21,9 +21,9 @@ from accounts.personal_data.deletion_request import cancel, hasten
 from accounts.suspension import restore, suspend
 
 MAX_REASON_CHARS = 500
-# More at once is likely a slip of the hand.
+# More at once is likely a mistake.
 MAX_PEOPLE_AT_ONCE = 100
-# What is done to people: (title, what it means for them, what was done: to how many of them).
+# By action: (title, what it means for the people, message with the number of people done).
 ACTS: dict[Any, tuple[StrOrPromise, StrOrPromise, StrOrPromise]] = {
     suspend: (
         _("Suspend people"),
@@ -93,7 +93,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     actions = ["suspend_people", "restore_people", "cancel_deletions", "hasten_deletions"]
     readonly_fields = [
         "id",
-        # Where mail goes and who may sign in hangs on it: people change it themselves, with proof.
+        # Mail goes to it and signing in depends on it, so only its owner changes it, with proof.
         "email",
         "stream",
         "is_guest",
@@ -115,7 +115,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         (_("Dates"), {"fields": ["created_at", "last_login", "last_seen"]}),
     ]
 
-    # What the apps above know of a person: see add_column.
+    # Filled by the apps above with add_column.
     more_columns: ClassVar[list[Callable[[User], Any]]] = []
     more_annotations: ClassVar[list[Callable[[QuerySet[User]], QuerySet[User]]]] = []
 
@@ -125,13 +125,13 @@ class UserAdmin(admin.ModelAdmin[User]):
         column: Callable[[User], Any],
         annotate: Callable[[QuerySet[User]], QuerySet[User]],
     ) -> None:
-        """For the apps above, when they start: a column, and what the rows need for it."""
+        """For the apps above: add a column, and the annotation of the rows that it needs."""
         cls.more_columns.append(column)
         cls.more_annotations.append(annotate)
 
     @classmethod
     def add_action(cls, action: Any, permission: str, may: Callable[[HttpRequest], bool]) -> None:
-        """For the apps above: something that may be done to people, by those who `may`."""
+        """For the apps above: add an action on people for operators for whom `may` is true."""
         cls.actions = [*cls.actions, action]
         setattr(cls, f"has_{permission}_permission", staticmethod(may))
 
@@ -145,7 +145,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         return people
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:
-        """Who may do what is for superusers to say: staff could give themselves everything."""
+        """Only superusers change permissions; other staff could grant themselves everything."""
         is_superuser = isinstance(request.user, User) and request.user.is_superuser
         return self.readonly_fields + ([] if is_superuser else ACCESS_FIELDS)
 
@@ -168,11 +168,11 @@ class UserAdmin(admin.ModelAdmin[User]):
         return person.suspended_at is not None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        # People make their own accounts; staff is made with `manage.py createsuperuser`.
+        # People sign up themselves; staff is made with `manage.py createsuperuser`.
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        # The row alone would leave their log, files and sessions behind:
+        # Deleting the row alone would leave log, files and sessions behind; people are erased by
         # accounts/personal_data/erase.py.
         return False
 
@@ -195,7 +195,7 @@ class UserAdmin(admin.ModelAdmin[User]):
     def _with_reason(
         self, request: HttpRequest, people: QuerySet[User], action: str, act: Any
     ) -> HttpResponse | None:
-        """Ask why and whether really, then do it to each."""
+        """Ask for a reason and a confirmation, then call `act` for each person."""
         operator = request.user
         assert isinstance(operator, User)
         chosen = list(people.order_by("created_at")[: MAX_PEOPLE_AT_ONCE + 1])
@@ -205,8 +205,8 @@ class UserAdmin(admin.ModelAdmin[User]):
         form = ReasonForm(request.POST if "confirmed" in request.POST else None)
         if form.is_valid():
             done = sum(act(person, operator, form.cleaned_data["reason"]) for person in chosen)
-            said = str(ACTS[act][2]) % {"done": done, "people": len(chosen)}
-            self.message_user(request, said, messages.SUCCESS)
+            text = str(ACTS[act][2]) % {"done": done, "people": len(chosen)}
+            self.message_user(request, text, messages.SUCCESS)
             return None
         context = {
             **self.admin_site.each_context(request),
@@ -222,7 +222,7 @@ class UserAdmin(admin.ModelAdmin[User]):
 
 
 def _with_last_seen(people: QuerySet[User]) -> QuerySet[User]:
-    """By their sessions; a guest has none that are listed, and is seen by `last_login`."""
+    """From their sessions; a guest's sessions are not listed, so theirs is `last_login`."""
     of_person = UserSession.objects.filter(user=OuterRef("pk")).order_by("-last_seen_at")
     newest = Subquery(of_person.values("last_seen_at")[:1])
     return people.annotate(seen_at=Coalesce(newest, F("last_login")))
@@ -240,7 +240,7 @@ def _refusal(act: Any, chosen: list[User], operator: User) -> str:
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnlyAdmin):
-    """To be read only: the database refuses changes too."""
+    """Read-only; triggers of the database refuse changes too."""
 
     list_display = ["at", "kind", "id_of_person", "email", "address", "note", "operator_id"]
     list_filter = ["kind", "at"]
@@ -249,7 +249,7 @@ class SecurityEventAdmin(ReadOnlyAdmin):
     ordering = ["-at", "-id"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SecurityEvent]:
-        # Left out of list_select_related: its inner join would hide who has been deleted.
+        # Not list_select_related: its inner join would hide events of people who were deleted.
         return super().get_queryset(request).prefetch_related("person")
 
     @admin.display(description=_("person id"), ordering="person_id")

@@ -1,4 +1,4 @@
-"""Admin pages of rows that nobody may change by hand."""
+"""The base of admin pages whose rows nobody may change."""
 
 from django.contrib import admin
 from django.http import HttpRequest

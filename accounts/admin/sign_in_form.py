@@ -1,4 +1,4 @@
-"""The sign-in of the admin: Django's own, which knows neither second factors nor our sessions."""
+"""Django's own sign-in of the admin, which knows neither second factors nor our sessions."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ SECOND_FACTOR = _(
 
 
 class AdminSignInForm(AdminAuthenticationForm):
-    """For who has no second factor: a password alone must not be a way around it."""
+    """Refuses people with a second factor: a password alone must not bypass it."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         super().confirm_login_allowed(user)
@@ -25,5 +25,5 @@ class AdminSignInForm(AdminAuthenticationForm):
 
 
 def password_change(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """On our own page, which ends the other sessions and their sockets, and records it."""
+    """Leads to our page, which also ends other sessions and their sockets and records the event."""
     return redirect("account_change_password")

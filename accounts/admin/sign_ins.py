@@ -1,20 +1,19 @@
-"""How people sign in, in the admin: to be looked at, and by superusers alone.
+"""Admin pages about how people sign in, read-only and for superusers.
 
-allauth's own pages would show the keys of sessions and the secrets of second factors, and let
-whoever may edit an address make it the verified one of somebody else's account. What is left is
-what helps somebody who is locked out: a superuser marks an address as verified, or removes a
-second factor that was lost.
+They replace allauth's own, which show session keys and the secrets of second factors, and let
+anybody who may edit addresses verify one for somebody else's account. Superusers can still help
+somebody who is locked out: they can mark an address as verified, or remove a lost second factor.
 """
 
 from typing import Any
 
-from allauth.account import admin as of_addresses
+from allauth.account import admin as addresses_admin
 from allauth.account.models import EmailAddress
-from allauth.mfa import admin as of_second_factors
+from allauth.mfa import admin as factors_admin
 from allauth.mfa.models import Authenticator
-from allauth.socialaccount import admin as of_services
+from allauth.socialaccount import admin as services_admin
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
-from allauth.usersessions import admin as of_sessions
+from allauth.usersessions import admin as sessions_admin
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -26,8 +25,8 @@ from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import SecurityEvent, User
 from accounts.security_events import record
 
-# They register when they are imported, which must have been before.
-REGISTERED = (of_addresses, of_second_factors, of_services, of_sessions)
+# Importing these modules registers their pages, which must happen before they are unregistered.
+REGISTERED = (addresses_admin, factors_admin, services_admin, sessions_admin)
 for model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
     admin.site.unregister(model)
 
@@ -51,10 +50,10 @@ class EmailAddressAdmin(SignInAdmin):
     @admin.action(description=_("Mark as verified"))
     def make_verified(self, request: HttpRequest, addresses: QuerySet[Any]) -> None:
         done = sum(address.set_verified() for address in addresses.filter(verified=False)[:100])
-        said = ngettext(
+        text = ngettext(
             "%(count)d address is verified now.", "%(count)d addresses are verified now.", done
         )
-        self.message_user(request, said % {"count": done})
+        self.message_user(request, text % {"count": done})
 
 
 @admin.register(Authenticator)

@@ -1,1 +1,1 @@
-"""Guests: visitors who chat, become accounts, join accounts, and expire."""
+"""Guests: how visitors become guests, and how guests become accounts, join accounts or expire."""

@@ -1,6 +1,6 @@
-"""Removing guests who have not come back for GUEST_IDLE_DAYS, with their log.
+"""Removes guests who have not come back for GUEST_IDLE_DAYS, with their log.
 
-Also sign-ups whose address was never confirmed: nobody has proved that they are theirs.
+Also removes sign-ups whose address nobody has confirmed.
 """
 
 import logging
@@ -20,12 +20,12 @@ BATCH = 100
 
 
 async def remove_idle_guests() -> int:
-    """How many were removed. A guest for whom an answer is running is never one of them."""
+    """Returns how many were removed. Never removes a guest for whom an answer is running."""
     removed = 0
     for guest in await sync_to_async(_idle)():
         if await sync_to_async(_close)(guest):
-            for kept in personal_data_registry.belongings():
-                await kept.erase(guest)
+            for personal_data in personal_data_registry.registered():
+                await personal_data.erase(guest)
             await sync_to_async(guest.delete)()
             removed += 1
     if removed:
@@ -34,7 +34,7 @@ async def remove_idle_guests() -> int:
 
 
 def remove_unconfirmed() -> int:
-    """Sign-ups that never led to a sign-in. They own nothing."""
+    """Remove sign-ups that never led to a sign-in, and so own nothing. Sync."""
     unconfirmed = User.objects.filter(
         is_guest=False,
         last_login=None,
@@ -58,13 +58,13 @@ def _idle_guests() -> QuerySet[User]:
     cutoff = _cutoff()
     guests = User.objects.filter(is_guest=True, created_at__lt=cutoff, suspended_at=None)
     guests = guests.filter(Q(last_login=None) | Q(last_login__lt=cutoff))
-    for kept in personal_data_registry.belongings():
-        guests = guests.exclude(id__in=kept.in_use(cutoff))
+    for personal_data in personal_data_registry.registered():
+        guests = guests.exclude(id__in=personal_data.in_use(cutoff))
     return guests
 
 
 def _close(guest: User) -> bool:
-    """From here on the guest can do nothing; False if they have come back in the meantime."""
+    """Deactivate the guest, unless they have come back in the meantime; False then."""
     return bool(
         User.objects.filter(id__in=_idle_guests().filter(id=guest.id)).update(is_active=False)
     )

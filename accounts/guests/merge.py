@@ -1,11 +1,11 @@
-"""A guest joins an account that was there before: what the guest has is brought along.
+"""A guest joins an existing account, which takes over the guest's data.
 
-1. `record`, with the sign-in, in one transaction: a GuestJoin row, and the guest can do nothing
-   more. From here on the guest's things go to the account whatever crashes.
-2. `carry_on`, by a worker (or by the page that is waiting for it): each app hands over what it
-   keeps. The apps make that repeatable; two may do it at once.
-3. Requests of the guest that had begun before 1 may still add something. So after LATE_S the apps
-   are asked once more, and only then the guest's log and row are removed.
+1. `record`, during the sign-in: one transaction adds a GuestJoin row and deactivates the guest.
+   From then on the data is moved whatever crashes.
+2. `carry_on`, in a worker or in the page that waits for it: each app moves the data it keeps. This
+   can be repeated, and two processes may do it at once.
+3. Requests of the guest that had begun before step 1 may still add something. So after LATE_S the
+   apps move data once more, and only then the guest's log and row are removed.
 """
 
 import asyncio
@@ -26,47 +26,47 @@ logger = logging.getLogger(__name__)
 
 # Longer than any request lives: an append gives up after 30 s.
 LATE_S = 60
-# How long a page waits for the chats that are on their way to it.
+# How long a page waits for the chats that are being moved.
 PAGE_WAITS_S = 5.0
 BATCH = 20
 
 
 def record(guest: User, account: User) -> bool:
-    """Note that the guest's things go to the account. False if they are on their way already."""
+    """Record that the guest joins the account. False if the guest is no longer active. Sync."""
     with transaction.atomic():
         left = User.objects.filter(id=guest.id, is_guest=True, is_active=True)
         if not left.update(is_active=False):
             return False
         GuestJoin.objects.create(guest_id=guest.id, account=account)
-        transaction.on_commit(partial(_tell, guest))
+        transaction.on_commit(partial(_notify, guest))
     return True
 
 
-def _tell(guest: User) -> None:
-    """Quick words that may get lost; the sweep and the sockets' heartbeat are the sure way."""
-    tellers: list[Callable[[], None]] = [
-        partial(sockets.tell_became, guest),
-        *personal_data_registry.join_wakers,
+def _notify(guest: User) -> None:
+    """Close sockets and wake a worker. If it fails, heartbeats and the sweep do it later."""
+    calls: list[Callable[[], None]] = [
+        partial(sockets.close_guest_sockets, guest),
+        *personal_data_registry.on_guest_join,
     ]
-    for tell in tellers:
+    for call in calls:
         try:
-            tell()
+            call()
         except Exception:
-            logger.exception("telling of a join failed; the sweep will find it")
+            logger.exception("nobody was notified of a join; the sweep will find it")
 
 
 async def carry_on_all() -> None:
-    """The next step of each join that is not finished. For the worker's sweep."""
+    """The next step of each unfinished join. For the worker's sweep."""
     for join in await sync_to_async(_unfinished)():
         try:
             await carry_on(join)
         except Exception:
-            # One that cannot go on must not hold up the others; it is tried again.
-            logger.exception("guest %s could not be joined yet", join.guest_id)
+            # A failure must not hold up the others; the next sweep tries again.
+            logger.exception("guest %s could not join yet", join.guest_id)
 
 
-async def arrive(account: User) -> None:
-    """Wait, a little, until what guests bring along is there."""
+async def wait_for_joins(account: User) -> None:
+    """Wait up to PAGE_WAITS_S until the data of joining guests has been moved."""
     with suppress(TimeoutError):
         async with asyncio.timeout(PAGE_WAITS_S):
             for join in await sync_to_async(_not_moved)(account):
@@ -74,7 +74,7 @@ async def arrive(account: User) -> None:
 
 
 async def carry_on(join: GuestJoin) -> None:
-    """Bring a join as far as it may go now."""
+    """Take all steps of a join that are possible now."""
     guest = await User.objects.filter(id=join.guest_id).afirst()
     if guest is None:
         await sync_to_async(_finish)(join)
@@ -83,14 +83,14 @@ async def carry_on(join: GuestJoin) -> None:
         await GuestJoin.objects.filter(id=join.id, moved_at=None).aupdate(moved_at=timezone.now())
     elif join.moved_at < timezone.now() - timedelta(seconds=LATE_S):
         await _hand_over(guest, join, last=True)
-        for kept in personal_data_registry.belongings():
-            await kept.erase(guest)
+        for personal_data in personal_data_registry.registered():
+            await personal_data.erase(guest)
         await sync_to_async(_finish)(join)
 
 
 async def _hand_over(guest: User, join: GuestJoin, *, last: bool) -> None:
-    for kept in personal_data_registry.belongings():
-        await kept.hand_over(guest, join.account, last)
+    for personal_data in personal_data_registry.registered():
+        await personal_data.hand_over(guest, join.account, last)
 
 
 def _unfinished() -> list[GuestJoin]:

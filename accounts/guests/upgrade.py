@@ -1,10 +1,9 @@
-"""A guest becomes an account: the same row, so the same chats and the same log.
+"""A guest becomes an account on the same row, and so keeps their chats and their log.
 
-Signing up makes a row of its own first, which is of no use until its address has been
-confirmed (or a provider has vouched for it): until then it opens nothing and takes nothing.
-With its first sign-in everything that says who the person is moves to the guest's row, and the new
-row goes. One transaction: a crash leaves either a guest with a confirmed account waiting for its
-first sign-in, or the account.
+Signing up first makes a separate row, which nobody can sign in to until its address has been
+confirmed or a provider has vouched for it. At its first sign-in one transaction moves everything
+about the identity to the guest's row, and deletes the separate row. A crash leaves either a guest
+and a confirmed account that was never signed in to, or the account.
 """
 
 import uuid
@@ -21,17 +20,18 @@ from accounts.models import GuestJoin, SecurityEvent, User
 from accounts.security_events import record
 from accounts.sessions import SID
 
-# What hangs on the row that was made by signing up.
+# Rows that refer to the row that signing up made.
 IDENTITY = (EmailAddress, SocialAccount, Authenticator, UserSession)
 
 
 def become(guest: User, account: User) -> bool:
-    """Turn the guest into the account; `account` is then the guest's row.
+    """Turn the guest into the account; `account` is the guest's row afterwards. Sync.
 
-    False, and nothing happens, if the account has been used before: it may have chats of its own.
+    Returns False and changes nothing if the account has been used before, since it may have chats
+    of its own, or if either row is gone or suspended.
     """
     with transaction.atomic():
-        # Always in the same order, lest two sign-ins wait for each other.
+        # Always locked in the same order, so that two sign-ins cannot deadlock.
         rows = {row.id: row for row in _locked([guest.id, account.id])}
         kept, made = rows.get(guest.id), rows.get(account.id)
         if kept is None or made is None or not _is_open_guest(kept) or not _is_unused(made):
@@ -40,7 +40,7 @@ def become(guest: User, account: User) -> bool:
             model.objects.filter(user=made).update(user=kept)
         email, password, name = made.email, made.password, made.name
         made.delete()
-        # A name that a provider told counts; else the one the guest has given themselves stays.
+        # A name from a provider takes precedence over the one that the guest chose.
         name = name or kept.name
         kept.email, kept.password, kept.name, kept.is_guest = email, password, name, False
         kept.save(update_fields=["email", "password", "name", "is_guest"])
@@ -50,8 +50,9 @@ def become(guest: User, account: User) -> bool:
 
 
 def keep_session(request: HttpRequest, account: User) -> None:
-    """The guest's session goes on as the account's, under a new key and a new name: whoever knew
-    the old ones, from before the person had proved anything, has nothing, and keeps no socket."""
+    """Continue the guest's session as the account's, under a new key and a new `sid`. Somebody who
+    knew the old ones, from before the person proved who they are, keeps neither session nor socket.
+    """
     request.session.pop(SID, None)
     request.session[HASH_SESSION_KEY] = account.get_session_auth_hash()
     request.session.cycle_key()

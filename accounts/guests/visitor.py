@@ -1,9 +1,9 @@
-"""Guests: people who chat before they say who they are.
+"""The visitor's cookie, and the guest that is made from it.
 
-A visit leaves nothing behind on the server: the page only sets a signed cookie with a random id.
-The first message makes the user row, with an id that follows from the cookie. So the first send
-may be repeated, even at the same instant and without the session cookie of an answer that got
-lost, and still makes one guest.
+A visit stores nothing on the server: the page only sets a signed cookie with a random id. The first
+message creates the guest's row, whose id is derived from the cookie. So a browser may repeat its
+first request, even concurrently or without the session cookie of a lost response, and there is
+still only one guest.
 """
 
 import secrets
@@ -22,8 +22,10 @@ GUEST_NAMESPACE = uuid.UUID("5f1d2c0a-6a53-4a57-9d52-0d5b7a4b3f10")
 
 
 def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
-    """Give a visitor an id who has none, or one whose guest is no guest any more. Writes nothing
-    to the database. Sync."""
+    """Set the cookie for visitors without one, or whose guest is no longer a guest. Sync.
+
+    Writes nothing to the database.
+    """
     if visitor_id(request) is None or _is_used_up(person_of_visitor(request)):
         response.set_signed_cookie(
             VISITOR_COOKIE,
@@ -37,12 +39,13 @@ def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def forget_visitor(response: HttpResponse) -> None:
-    """The cookie named the guest somebody was; a guest of this browser to come is another one."""
+    """Delete the cookie, so that the next guest of this browser is another one."""
     response.delete_cookie(VISITOR_COOKIE, samesite="Lax")
 
 
 def _is_used_up(person: User | None) -> bool:
-    """It became an account, joined one or was deleted. Who is shut out stays who they are."""
+    """Whether the guest became an account, joined one or was deleted. A suspended guest keeps the
+    cookie, and so stays suspended."""
     if person is None or person.suspended_at:
         return False
     gone = not person.is_guest or person.is_leaving
@@ -57,7 +60,7 @@ def visitor_id(request: HttpRequest) -> str | None:
 
 
 def person_of_visitor(request: HttpRequest) -> User | None:
-    """The guest of this visitor if there is one already, whatever has become of it."""
+    """The row made from this visitor's cookie, if any; it may be an account by now. Sync."""
     visitor = visitor_id(request)
     if visitor is None:
         return None
@@ -65,10 +68,10 @@ def person_of_visitor(request: HttpRequest) -> User | None:
 
 
 def guest_of_visitor(request: HttpRequest) -> User | None:
-    """Make the visitor's guest, or find it again.
+    """Get or create the visitor's guest. Sync.
 
-    None when there is no visitor cookie (a client that never loaded the page), or when its guest
-    has become an account: the cookie of a guest must not open that.
+    None if there is no visitor cookie (the client never loaded the page), or if the guest is
+    inactive or has become an account: the visitor's cookie must never open an account.
     """
     visitor = visitor_id(request)
     if visitor is None:
@@ -82,5 +85,5 @@ def guest_of_visitor(request: HttpRequest) -> User | None:
 
 
 def sign_in_guest(request: HttpRequest, guest: User) -> None:
-    """Sign a guest in on this session."""
+    """Sign the guest in to this session. Sync."""
     login(request, guest, backend="django.contrib.auth.backends.ModelBackend")

@@ -1,4 +1,4 @@
-"""People and what hangs on them. Each model is imported from here."""
+"""The models of people and their accounts. Import each model from here."""
 
 from accounts.models.people import Export, GuestJoin, Preferences, Session, User, UserManager
 from accounts.models.provider_keys import ProviderKey

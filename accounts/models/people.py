@@ -26,10 +26,10 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, or a guest: someone who chats before they have said who they are.
+    """An account, or a guest: somebody who chats without having signed up.
 
-    A guest has no email and no usable password; signing up fills both in on the same row, so the
-    id, the chats and the log (`stream`) stay what they were.
+    A guest has no email and no usable password. Signing up fills in both on the same row, so the
+    id, the chats and the log (`stream`) stay the same.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -38,16 +38,16 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=120, blank=True)
     is_guest = models.BooleanField(default=False)
     is_staff = models.BooleanField(default=False)
-    # False while suspended. Django refuses the sessions and the sign-in of such a person.
+    # False while suspended. Django then refuses sessions and sign-ins.
     is_active = models.BooleanField(default=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_reason = models.CharField(max_length=500, blank=True)
-    # Part of what every session is checked against: raising it ends all of them at once.
+    # Part of the hash that each session is checked against: raising it ends all sessions at once.
     session_epoch = models.PositiveIntegerField(default=0)
-    # They asked to be deleted then; until then they can change their mind
-    # (accounts/personal_data/deletion_request.py).
+    # When the account will be deleted, if its owner has asked for it; they can change their mind
+    # until then (accounts/personal_data/deletion_request.py).
     deletion_due_at = models.DateTimeField(null=True, blank=True)
-    # From here on there is no way back (accounts/personal_data/erase.py).
+    # When erasing began, which is irrevocable (accounts/personal_data/erase.py).
     deletion_begun_at = models.DateTimeField(null=True, blank=True)
     deletion_told_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -92,7 +92,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def may_act(self) -> bool:
-        """Neither suspended nor on the way out."""
+        """Neither suspended nor about to be deleted."""
         return self.is_active and not self.is_leaving
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
@@ -101,9 +101,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Preferences(models.Model):
-    """What a person has set. Without a row it is all as by default: `preferences_of` gives that.
+    """A person's settings. Without a row the defaults hold; `preferences_of` returns them.
 
-    Changed by accounts/preferences/store.py only, which also tells the person's devices.
+    Only accounts/preferences/store.py changes them, because it also notifies the person's devices.
     """
 
     class Appearance(models.TextChoices):
@@ -118,21 +118,21 @@ class Preferences(models.Model):
     person = models.OneToOneField(
         User, on_delete=models.CASCADE, primary_key=True, related_name="preferences"
     )
-    # The name that the files of the picture go by (accounts/preferences/pictures.py); empty without
-    # one.
+    # The name in the picture's file names (accounts/preferences/picture_files.py); empty without a
+    # picture.
     picture = models.CharField(max_length=32, blank=True)
-    # Of those files; 0 where an earlier release wrote them.
+    # The size of those files; 0 if an earlier release wrote them.
     picture_bytes = models.PositiveIntegerField(default=0, db_default=0)
     appearance = models.CharField(max_length=6, choices=Appearance, default=Appearance.SYSTEM)
-    # A code of settings.LANGUAGES and an IANA name; empty: what the browser says.
+    # A code of settings.LANGUAGES, and an IANA name; if empty, the browser's counts.
     language = models.CharField(max_length=16, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     send_key = models.CharField(max_length=10, choices=SendKey, default=SendKey.ENTER)
-    # "endpoint/name", for new chats, as long as there is such a model.
+    # "endpoint/name", used for new chats while such a model exists.
     default_model = models.CharField(max_length=200, blank=True)
-    # Sent to the model before every conversation.
+    # Sent to the model at the beginning of every conversation.
     instructions = models.TextField(blank=True)
-    # Model calls that nobody asked for, such as making titles.
+    # Allows model calls that the person did not ask for, such as those for titles.
     background_calls = models.BooleanField(default=True)
 
     class Meta:
@@ -143,16 +143,16 @@ class Preferences(models.Model):
 
 
 class GuestJoin(models.Model):
-    """A guest whose things go to an account that was there before: see accounts/guests/merge.py.
+    """A guest who joins an existing account: see accounts/guests/merge.py.
 
-    The row is what makes it happen whatever crashes, and only once.
+    The row makes sure that the guest's data is moved, and only once, whatever crashes.
     """
 
-    # Not a relation: the guest is removed in the end.
+    # No foreign key, because the guest's row is deleted at the end.
     guest_id = models.UUIDField(unique=True, editable=False)
     account = models.ForeignKey(User, on_delete=models.CASCADE, related_name="joined_guests")
     created_at = models.DateTimeField(auto_now_add=True)
-    # When the guest's things were handed over, and when what was left of the guest was removed.
+    # When the guest's data was moved, and when the guest was removed.
     moved_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -170,9 +170,9 @@ class GuestJoin(models.Model):
 
 
 class Session(AbstractBaseSession):
-    """Django's session with the person it belongs to: accounts/session_store.py."""
+    """Django's session with the id of its person: accounts/session_store.py."""
 
-    # Not a relation: a session outlives nothing, but is written by requests that come late.
+    # No foreign key, because a late request may write a session after its person was deleted.
     person_id = models.UUIDField(null=True, db_index=True, editable=False)
 
     class Meta(AbstractBaseSession.Meta):
@@ -185,7 +185,7 @@ class Session(AbstractBaseSession):
 
 
 class Export(models.Model):
-    """Everything of one person as one archive, made in the background:
+    """An archive of everything of one person, made in the background: see
     accounts/personal_data/export.py."""
 
     class State(models.TextChoices):
@@ -195,13 +195,13 @@ class Export(models.Model):
         FAILED = "failed", _("could not be made")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # One at a time.
+    # Each person has one at a time.
     person = models.OneToOneField(User, on_delete=models.CASCADE, related_name="export")
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
-    # Raised by each claim: what an earlier worker still says counts for nothing.
+    # Raised by each claim, so that updates by earlier workers are ignored.
     attempt = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
-    # Chats written, of how many.
+    # How many chats are written, and how many there are.
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     size_bytes = models.PositiveBigIntegerField(default=0)
@@ -217,5 +217,5 @@ class Export(models.Model):
         return f"export {self.id} ({self.state})"
 
     def file_name(self, attempt: int | None = None) -> str:
-        """Its name in storage. Each attempt has its own: a late writer spoils nobody's file."""
+        """The name in storage. Each attempt has its own, so a late writer overwrites nothing."""
         return f"exports/{self.id.hex}-{self.attempt if attempt is None else attempt}.zip"

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 class ProviderKey(models.Model):
     """A person's own key of a model provider, encrypted: see accounts/provider_keys/store.py.
 
-    The key itself is nowhere else, and of it nothing is shown but `last_four`.
+    The key is stored nowhere else, and only `last_four` of it is ever shown.
     """
 
     class Status(models.TextChoices):
@@ -36,19 +36,19 @@ class ProviderKey(models.Model):
         "accounts.User", on_delete=models.CASCADE, related_name="provider_keys"
     )
     provider = models.CharField(max_length=16)
-    # Both empty but for a custom provider, of which there may be several.
+    # Both are empty except for custom providers, of which a person may have several.
     label = models.CharField(max_length=60, blank=True)
     base_url = models.CharField(max_length=300, blank=True)
     last_four = models.CharField(max_length=4, blank=True)
     key_version = models.PositiveSmallIntegerField()
     nonce = models.BinaryField(max_length=12)
     ciphertext = models.BinaryField()
-    # What the provider said of its models, trimmed: accounts/provider_keys/probe.py.
+    # The provider's list of models, trimmed: accounts/provider_keys/model_documents.py.
     model_list = models.JSONField(default=list)
     model_list_read_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.OK)
     checked_at = models.DateTimeField(default=timezone.now)
-    # What a worker is to look at, and until when one has said that it does.
+    # The check that a worker is to make, and until when a worker has claimed it.
     check_wanted = models.CharField(max_length=4, choices=Check, default=Check.NONE, blank=True)
     check_claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

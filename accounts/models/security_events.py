@@ -1,4 +1,4 @@
-"""The record of what happened to people's accounts."""
+"""The record of security events of accounts."""
 
 from typing import ClassVar
 
@@ -7,11 +7,11 @@ from django.utils.translation import gettext_lazy as _
 
 
 class SecurityEvent(models.Model):
-    """What happened to somebody's account, for them and for operators to see. Append-only.
+    """Something that happened to an account, visible to its owner and to operators. Append-only.
 
-    Triggers of the database (migrations security_events_append_only and leaving) refuse to change
-    an event, to delete one as long as its person exists, and to delete one that says DELETED.
-    A change of this table that makes SQLite rebuild it (AlterField, ...) must make them again.
+    Database triggers (migrations security_events_append_only and leaving) refuse to update an
+    event, to delete one while its person exists, and to delete one of kind DELETED. A migration
+    that makes SQLite rebuild this table (AlterField, ...) must create the triggers again.
     """
 
     class Kind(models.TextChoices):
@@ -36,7 +36,7 @@ class SecurityEvent(models.Model):
         DELETION_CANCELLED = "deletion_cancelled", _("Deletion called off")
         DELETED = "deleted", _("Account deleted")
 
-    # No constraint: the record outlives the person.
+    # No constraint, because the record outlives the person.
     person = models.ForeignKey(
         "accounts.User",
         on_delete=models.DO_NOTHING,
@@ -45,12 +45,12 @@ class SecurityEvent(models.Model):
     )
     kind = models.CharField(max_length=24, choices=Kind)
     at = models.DateTimeField(auto_now_add=True)
-    # Empty when it was not done by a request of the person's own.
+    # Both are empty if the event was not caused by a request of the person.
     address = models.CharField(max_length=45, blank=True)
     user_agent = models.CharField(max_length=300, blank=True)
-    # A reason, the name of a service: never a secret, never an address of somebody else.
+    # Such as a reason or the name of a service; never a secret or somebody else's address.
     note = models.CharField(max_length=500, blank=True)
-    # The operator, when one did it.
+    # The operator who caused the event, if one did.
     operator_id = models.UUIDField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""A ZIP that is written piece by piece to a file that is gone when nobody holds it open."""
+"""A ZIP archive, written piece by piece to a temporary file without a name."""
 
 import asyncio
 import tempfile
@@ -12,18 +12,18 @@ from typing import IO, Self
 from django.conf import settings
 from django.utils import timezone
 
-# What is gathered before it is packed: packing has its own thread, and a hop costs something too.
+# Chunks are gathered to this size before a thread compresses them, because a hop has its cost.
 PIECE_BYTES = 256_000
 
 
 class Archive:
-    """Used as `async with`. Never holds more than a piece of a file in memory."""
+    """Use it with `async with`. It holds at most one piece of a file in memory."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._names: set[str] = set()
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Without a name: whatever kills this process, the kernel removes the file.
+        # It has no name, so the kernel removes it however this process ends.
         self.file: IO[bytes] = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115
         self._zip = zipfile.ZipFile(self.file, "w", zipfile.ZIP_DEFLATED)
 
@@ -58,21 +58,21 @@ class Archive:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._zip.fp = None  # Given up: it would write its end when it is collected.
+        self._zip.fp = None  # Otherwise ZipFile.__del__ writes the directory.
         self.file.close()
 
     def _free_name(self, path: str) -> str:
-        """Two names that some file system takes for one get a number."""
+        """The path in the archive, numbered if some file system would take it for another one."""
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts or "\\" in path or "\x00" in path:
             raise ValueError(f"{path!r} is not a path within the archive")
         name, number = str(parts), 1
-        while _same(name) in self._names:
+        while _comparable(name) in self._names:
             number += 1
             name = str(parts.with_name(f"{parts.stem} ({number}){parts.suffix}"))
-        self._names.add(_same(name))
+        self._names.add(_comparable(name))
         return f"{self._folder}/{name}"
 
 
-def _same(name: str) -> str:
+def _comparable(name: str) -> str:
     return unicodedata.normalize("NFKD", name).casefold()

@@ -1,9 +1,9 @@
-"""A person asks for their account to be deleted, and may change their mind for a while.
+"""Requests for an account to be deleted, with a grace period in which people can change their mind.
 
-From the moment they ask they are signed out everywhere, what is being answered for them is stopped,
-and nothing can be done in their name: signing in leads to one page (accounts/middleware.py). When
-the time is over accounts/personal_data/erase.py removes them. A guest, who could not sign in again,
-is removed at once.
+As soon as they ask they are signed out everywhere, answers under way are stopped, and signing in
+leads to a single page (accounts/middleware.py). After the grace period
+accounts/personal_data/erase.py erases them. Guests are erased at once, because they could not sign
+in again.
 """
 
 from datetime import timedelta
@@ -25,7 +25,8 @@ Kind = SecurityEvent.Kind
 
 
 def ask(person: User, request: HttpRequest) -> bool:
-    """Have the account deleted when the grace is over. False if it was asked for already. Sync."""
+    """Schedule the deletion for the end of the grace period. False if it is already scheduled, or
+    if this is no active account. Sync."""
     now = timezone.now()
     due_at = now + timedelta(days=settings.ACCOUNT_DELETION_GRACE_DAYS)
     with transaction.atomic():
@@ -42,17 +43,17 @@ def ask(person: User, request: HttpRequest) -> bool:
 
 
 def keep(person: User, request: HttpRequest) -> bool:
-    """They have changed their mind. False if it is too late. Sync."""
+    """Keep the account: its owner has changed their mind. False if it is too late. Sync."""
     return _call_off(person, request, None, "")
 
 
 def cancel(person: User, operator: User, reason: str) -> bool:
-    """An operator calls the deletion off. False if there is none, or it is too late. Sync."""
+    """An operator cancels the deletion. False if there is none, or it is too late. Sync."""
     return _call_off(person, None, operator, reason)
 
 
 def hasten(person: User, operator: User, reason: str) -> bool:
-    """An operator ends the grace. False if deletion was not asked for. Sync."""
+    """An operator ends the grace period. False if no deletion was requested. Sync."""
     with transaction.atomic():
         waiting = User.objects.filter(id=person.id, deletion_begun_at=None)
         changed = waiting.filter(deletion_due_at__isnull=False).update(
@@ -65,15 +66,16 @@ def hasten(person: User, operator: User, reason: str) -> bool:
 
 
 def erase_guest(guest: User) -> bool:
-    """Everything of a guest goes now, without a way back. False if it is going already. Sync."""
+    """Begin to erase a guest now, irrevocably. False if that has begun already. Sync."""
     return begin(User.objects.filter(id=guest.id, is_guest=True, is_active=True), guest)
 
 
-def begin(which: QuerySet[User], person: User) -> bool:
-    """Past this there is no way back. False if `which` does not hold (any more). Sync."""
+def begin(candidates: QuerySet[User], person: User) -> bool:
+    """Begin to erase the person, irrevocably. False if `candidates` does not select them (any
+    more), or if it has begun already. Sync."""
     now = timezone.now()
     with transaction.atomic():
-        if not which.filter(id=person.id, deletion_begun_at=None).update(
+        if not candidates.filter(id=person.id, deletion_begun_at=None).update(
             deletion_due_at=now,
             deletion_begun_at=now,
             is_active=False,
@@ -86,7 +88,7 @@ def begin(which: QuerySet[User], person: User) -> bool:
 
 
 def is_last_operator(person: User) -> bool:
-    """Whether nobody could run this site any more. Sync."""
+    """Whether the site would have no operator without this person. Sync."""
     others = User.objects.filter(is_superuser=True, is_active=True, deletion_due_at=None)
     return person.is_superuser and not others.exclude(id=person.id).exists()
 
@@ -106,7 +108,7 @@ def _call_off(
 
 
 def _close(person: User) -> None:
-    """Sign them out everywhere; within the transaction."""
+    """Sign the person out everywhere. Called within the transaction."""
     Session.objects.filter(person_id=person.id).delete()
     UserSession.objects.filter(user=person).delete()
     transaction.on_commit(partial(end_everything, person))

@@ -1,8 +1,8 @@
-"""Everything of one person as one archive, made by a worker.
+"""Exports: everything of one person in one archive, made by a worker.
 
-The row says how far it is. A worker claims it by a conditional update that raises `attempt`, and
-keeps it by renewing its lease; one that died or was paused has lost it to the next. Each attempt
-has a file name of its own, so whatever a killed one left is known and removed.
+The row holds the progress. A worker claims it by a conditional update that raises `attempt`, and
+keeps it by renewing its lease; a worker that died or was paused loses it to the next. Each attempt
+has its own file name, so the files that a killed worker left are known and removed.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 5.0
-# Those that a deploy cut short count too.
+# Attempts that a deployment interrupted count too.
 MAX_ATTEMPTS = 12
 BATCH = 20
 FOLDER = "exports"
-# Files that no row knows are removed when they are so old: their row is being written otherwise.
+# Files without a row are removed at this age; the row of a newer one may still be written.
 STRAY_AFTER = timedelta(hours=1)
 
 
@@ -43,7 +43,7 @@ class ClaimLost(Exception):
 
 
 def ask(person: User) -> Export:
-    """Order an archive; the one that is being made, if there is one. Sync."""
+    """Order an export, or return the one that is being made. Sync."""
     existing = Export.objects.filter(person=person).first()
     if existing is not None and existing.state in (Export.State.WAITING, Export.State.BUILDING):
         return existing
@@ -52,25 +52,25 @@ def ask(person: User) -> Export:
     try:
         with transaction.atomic():
             return Export.objects.create(person=person)
-    except IntegrityError:  # Asked for twice at once.
+    except IntegrityError:  # Two requests at once.
         return Export.objects.get(person=person)
 
 
 def ready_export(person: User) -> Export | None:
-    """The archive that can be fetched now. Sync."""
+    """The export that can be downloaded now. Sync."""
     return Export.objects.filter(
         person=person, state=Export.State.READY, expires_at__gt=timezone.now()
     ).first()
 
 
 def remove(export: Export) -> None:
-    """The files first: a row without its file is found, a file without its row hardly. Sync."""
+    """Files go first, because a row without a file is found again, but not the reverse. Sync."""
     remove_files(export)
     Export.objects.filter(id=export.id).delete()
 
 
 def remove_files(export: Export) -> None:
-    """Those of all its attempts. Sync."""
+    """Remove the files of all attempts. Sync."""
     for attempt in range(1, export.attempt + 1):
         default_storage.delete(export.file_name(attempt))
 
@@ -79,32 +79,32 @@ def remove_files(export: Export) -> None:
 
 
 async def make_next() -> bool:
-    """Make the archive that has waited longest. False when none waits."""
+    """Make the export that has waited longest. False if none is waiting."""
     export = await sync_to_async(_claim)()
     if export is None:
         return False
     building = asyncio.create_task(_build(export))
-    keeping = asyncio.create_task(_keep(export))
+    renewing = asyncio.create_task(_renew_lease(export))
     try:
-        await asyncio.wait({building, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({building, renewing}, return_when=asyncio.FIRST_COMPLETED)
         if not building.done():
             building.cancel()
         await building
     except ClaimLost:
-        logger.info("export %s was taken over or is not wanted any more", export.id)
+        logger.info("export %s was taken over or is no longer wanted", export.id)
     except asyncio.CancelledError:
         building.cancel()
         await asyncio.gather(building, return_exceptions=True)
-        if keeping.done():
+        if renewing.done():
             return True
         await asyncio.shield(sync_to_async(_give_back)(export))
         raise
     except Exception:
         logger.exception("export %s could not be made", export.id)
-        await sync_to_async(_failed)(export)
+        await sync_to_async(_note_failure)(export)
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
     return True
 
 
@@ -112,20 +112,20 @@ async def _build(export: Export) -> None:
     person = await User.objects.aget(id=export.person_id)
     await sync_to_async(remove_files)(export)
     total = 0
-    for kept in personal_data_registry.belongings():
-        if kept.export_parts is not None:
-            total += await kept.export_parts(person)
-    await sync_to_async(_note)(export, total=total)
+    for personal_data in personal_data_registry.registered():
+        if personal_data.export_parts is not None:
+            total += await personal_data.export_parts(person)
+    await sync_to_async(_note_progress)(export, total=total)
     async with Archive(f"holdfast-{timezone.now():%Y-%m-%d}") as archive:
-        for kept in personal_data_registry.belongings():
-            if kept.export is None:
+        for personal_data in personal_data_registry.registered():
+            if personal_data.export is None:
                 continue
-            async for file in kept.export(person):
+            async for file in personal_data.export(person):
                 await archive.add(file.path, file.chunks)
                 if file.parts:
-                    await sync_to_async(_note)(export, parts=file.parts)
+                    await sync_to_async(_note_progress)(export, parts=file.parts)
         size = await asyncio.to_thread(archive.finish)
-        await sync_to_async(_note)(export)  # Nothing is stored for somebody who has gone.
+        await sync_to_async(_note_progress)(export)  # Nothing is stored for erased people.
         saved = await asyncio.to_thread(
             default_storage.save, export.file_name(), File(archive.file)
         )
@@ -134,12 +134,12 @@ async def _build(export: Export) -> None:
         raise ClaimLost
 
 
-async def _keep(export: Export) -> None:
-    """Renew the lease, until it is lost."""
+async def _renew_lease(export: Export) -> None:
+    """Renew the lease until it is lost."""
     with suppress(ClaimLost):
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
-            await sync_to_async(_note)(export)
+            await sync_to_async(_note_progress)(export)
 
 
 def _claim() -> Export | None:
@@ -149,7 +149,7 @@ def _claim() -> Export | None:
     )
     for row in open_rows.order_by("created_at")[:BATCH]:
         if row.attempt >= MAX_ATTEMPTS:
-            _failed(row)
+            _note_failure(row)
             continue
         claimed = open_rows.filter(id=row.id, attempt=row.attempt).update(
             state=Export.State.BUILDING, attempt=F("attempt") + 1, lease_until=now + LEASE, done=0
@@ -160,23 +160,23 @@ def _claim() -> Export | None:
     return None
 
 
-def _own(export: Export) -> QuerySet[Export]:
+def _claimed(export: Export) -> QuerySet[Export]:
     return Export.objects.filter(id=export.id, attempt=export.attempt, state=Export.State.BUILDING)
 
 
-def _note(export: Export, *, parts: int = 0, total: int | None = None) -> None:
-    """Progress, which renews the lease. Raises ClaimLost."""
+def _note_progress(export: Export, *, parts: int = 0, total: int | None = None) -> None:
+    """Note the progress and renew the lease. Raises ClaimLost."""
     changes = {"lease_until": timezone.now() + LEASE, "done": F("done") + parts}
     if total is not None:
         changes["total"] = total
-    if not _own(export).update(**changes):
+    if not _claimed(export).update(**changes):
         raise ClaimLost
 
 
 def _finish(export: Export, size: int) -> bool:
     now = timezone.now()
     return bool(
-        _own(export).update(
+        _claimed(export).update(
             state=Export.State.READY,
             size_bytes=size,
             done=F("total"),
@@ -188,27 +188,27 @@ def _finish(export: Export, size: int) -> bool:
 
 
 def _give_back(export: Export) -> None:
-    """This worker leaves: another one begins anew at once."""
+    """Give the claim back when this worker stops, so that another one starts over at once."""
     remove_files(export)
-    _own(export).update(state=Export.State.WAITING, lease_until=None, done=0)
+    _claimed(export).update(state=Export.State.WAITING, lease_until=None, done=0)
 
 
-def _failed(export: Export) -> None:
+def _note_failure(export: Export) -> None:
     remove_files(export)
     if export.attempt >= MAX_ATTEMPTS:
         Export.objects.filter(id=export.id, attempt=export.attempt).update(
             state=Export.State.FAILED, lease_until=None
         )
-    # Else its lease runs out, and it is tried again.
+    # Otherwise the lease expires, and a worker tries again.
 
 
 # Afterwards
 
 
-def tell_ready() -> None:
-    """Write to those whose archive is ready, once. Sync."""
-    untold = Export.objects.filter(state=Export.State.READY, told_at=None).select_related("person")
-    for export in untold.order_by("ready_at")[:BATCH]:
+def notify_ready() -> None:
+    """Mail everybody whose export is ready, once. Sync."""
+    unsent = Export.objects.filter(state=Export.State.READY, told_at=None).select_related("person")
+    for export in unsent.order_by("ready_at")[:BATCH]:
         if Export.objects.filter(id=export.id, told_at=None).update(told_at=timezone.now()):
             path = reverse("accounts:data")
             mail.send(
@@ -219,13 +219,13 @@ def tell_ready() -> None:
 
 
 def remove_old() -> None:
-    """Archives whose time is over, and files that no row knows. Sync."""
+    """Remove expired exports. Sync."""
     for export in Export.objects.filter(expires_at__lte=timezone.now())[:BATCH]:
         remove(export)
 
 
 def remove_strays() -> None:
-    """Files left by a kill between storing one and noting it, when its person has gone. Sync."""
+    """Remove files of erased people that a worker left when it was killed after storing. Sync."""
     try:
         _, names = default_storage.listdir(FOLDER)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What this app keeps of a person besides their row and what hangs on it."""
+"""Personal data that accounts keeps besides the person's row and the rows that refer to it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from accounts import limits
 from accounts.devices import device_name
 from accounts.models import Export, ProviderKey, SecurityEvent, Session, User
 from accounts.personal_data import export as exports
-from accounts.personal_data_registry import Belongings, ExportFile
+from accounts.personal_data_registry import ExportFile, PersonalData
 from accounts.preferences.store import preferences_of, settings_json
 from accounts.sign_in.allauth_internals import rate_limit_keys
 
@@ -27,11 +27,11 @@ EVENTS_A_CHUNK = 500
 
 
 async def hand_over(guest: User, account: User, last: bool) -> None:
-    """A guest has nothing here that an account could use."""
+    """Does nothing: a guest has no data here that an account could use."""
 
 
 async def erase(person: User) -> None:
-    """Sessions, archives, what was counted, and what the admin's own record says of them."""
+    """Erase sessions, exports, counts of limits, and the person in the admin's log."""
     await sync_to_async(_erase)(person)
 
 
@@ -43,7 +43,7 @@ async def export(person: User) -> AsyncIterator[ExportFile]:
     yield ExportFile("account.json", _account_json(person))
 
 
-belongings = Belongings("accounts", hand_over, erase, in_use, export)
+personal_data = PersonalData("accounts", hand_over, erase, in_use, export)
 
 
 def _erase(person: User) -> None:
@@ -51,7 +51,7 @@ def _erase(person: User) -> None:
     UserSession.objects.filter(user=person).delete()
     for archive in Export.objects.filter(person=person):
         exports.remove_files(archive)
-    # Whoever makes one now finds that it is not wanted any more; the row tells its files later.
+    # Ends the claim of a worker that is making one. The row stays, so that its files are known.
     Export.objects.filter(person=person).update(state=Export.State.FAILED)
     addresses = EmailAddress.objects.filter(user=person).values_list("email", flat=True)
     limits.forget([person.id.hex, *(address.lower() for address in addresses), person.email or ""])
@@ -60,7 +60,7 @@ def _erase(person: User) -> None:
 
 
 def _clean_admin_log(person: User) -> None:
-    """Operators' entries stay, without whom they are about."""
+    """Entries of operators stay, without the person they are about."""
     about = apps.get_model("admin", "LogEntry").objects.filter(
         content_type__app_label="accounts", content_type__model="user", object_id=str(person.id)
     )
@@ -100,19 +100,19 @@ def _profile(person: User) -> dict[str, Any]:
         "last_login": person.last_login,
         "addresses": list(addresses.values("email", "verified", "primary")),
         "connected_services": list(services.values("provider", "uid", "date_joined")),
-        # Which there are; what they are is a secret, of which only the device has the other half.
+        # Without their secrets.
         "second_factors": list(factors.values("type", "created_at", "last_used_at")),
     }
 
 
 def _settings(person: User) -> dict[str, Any]:
-    """The picture is a file of its own: accounts/preferences/picture_files.py."""
-    said = settings_json(person, preferences_of(person))
-    return {name: value for name, value in said.items() if name != "picture"}
+    """Without the picture, which is a file of its own: accounts/preferences/picture_files.py."""
+    values = settings_json(person, preferences_of(person))
+    return {name: value for name, value in values.items() if name != "picture"}
 
 
 def _provider_keys(person: User) -> list[dict[str, Any]]:
-    """Which there are. The keys themselves are read by workers, for a call, and by nothing else."""
+    """Without the keys themselves, which only workers read, to call a model."""
     names = ("provider", "label", "base_url", "last_four", "status", "created_at")
     rows = ProviderKey.objects.filter(owner=person).order_by("created_at")
     return list(rows.values(*names))

@@ -1,4 +1,4 @@
-"""The pages about what is somebody's: take it along, or have it deleted."""
+"""The pages where people download their data or delete their account."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,8 +28,9 @@ from accounts import limits
 from accounts.errors import LimitReached
 from accounts.guests.visitor import forget_visitor
 from accounts.models import Export, User
-from accounts.personal_data import deletion_request as leaving
+from accounts.personal_data import deletion_request
 from accounts.personal_data import export as exports
+from accounts.sign_in.decorators import person_required
 from accounts.sign_in.limits import limit_page
 from accounts.sign_in.recent_proof import ask_for_proof
 
@@ -38,11 +39,9 @@ CHUNK_BYTES = 256_000
 
 @never_cache
 @require_safe
-def data(request: HttpRequest) -> HttpResponse:
-    """How far the archive is, and where deleting begins. Reloads itself while one is made."""
-    person = request.user
-    if not isinstance(person, User):
-        return redirect_to_login(request.get_full_path())
+@person_required()
+def data(request: HttpRequest, person: User) -> HttpResponse:
+    """The state of the export, and where to begin deleting. Reloads itself during an export."""
     export = Export.objects.filter(person=person).first()
     return render(
         request,
@@ -59,8 +58,10 @@ def data(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def export_status(request: HttpRequest) -> HttpResponse:
-    """The same for the script of that page: {state, done, total, said}; `state` is null without
-    one, `said` tells it to a person."""
+    """The state of the export for the page's script, as JSON: {state, done, total, said}.
+
+    `state` is null without an export; `said` is the progress as a sentence.
+    """
     person = request.user
     if not isinstance(person, User):
         return JsonResponse({"state": None}, status=401)
@@ -78,12 +79,10 @@ def export_status(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def ask_for_export(request: HttpRequest) -> HttpResponse:
-    person = request.user
-    if not isinstance(person, User):
-        return redirect_to_login(reverse("accounts:data"))
-    if elsewhere := ask_for_proof(request, person, reverse("accounts:data")):
-        return elsewhere
+@person_required(back="accounts:data")
+def ask_for_export(request: HttpRequest, person: User) -> HttpResponse:
+    if sign_in := ask_for_proof(request, person, reverse("accounts:data")):
+        return sign_in
     existing = Export.objects.filter(person=person).first()
     if existing is None or not _is_being_made(existing):
         try:
@@ -96,11 +95,9 @@ def ask_for_export(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-def remove_export(request: HttpRequest) -> HttpResponse:
-    """Delete the archive that can be fetched: it counts among what its owner stores."""
-    person = request.user
-    if not isinstance(person, User):
-        return redirect_to_login(reverse("accounts:data"))
+@person_required(back="accounts:data")
+def remove_export(request: HttpRequest, person: User) -> HttpResponse:
+    """Delete the finished export, because it counts towards its owner's storage."""
     if export := exports.ready_export(person):
         exports.remove(export)
     return redirect("accounts:data")
@@ -109,10 +106,10 @@ def remove_export(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 async def download(request: HttpRequest) -> HttpResponseBase:
-    """The archive, to its owner, who has just proved who they are."""
-    export, answer = await sync_to_async(_export_to_fetch)(request)
+    """The export, for its owner after a recent reauthentication."""
+    export, elsewhere = await sync_to_async(_export_to_download)(request)
     if export is None:
-        return answer
+        return elsewhere
     try:
         file = await asyncio.to_thread(default_storage.open, export.file_name())
     except FileNotFoundError:
@@ -129,19 +126,16 @@ async def download(request: HttpRequest) -> HttpResponseBase:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def delete(request: HttpRequest) -> HttpResponse:
-    """Says what goes and what stays; POST with the typed address asks for it."""
-    person = request.user
-    if not isinstance(person, User):
-        return redirect_to_login(request.get_full_path())
-    here = reverse("accounts:delete")
+@person_required()
+def delete(request: HttpRequest, person: User) -> HttpResponse:
+    """Lists what is deleted and what is kept; POST with the typed email requests the deletion."""
     if request.method == "POST" and person.is_guest:
         return _delete_guest(request, person)
-    if elsewhere := ask_for_proof(request, person, here):
-        return elsewhere
+    if sign_in := ask_for_proof(request, person, reverse("accounts:delete")):
+        return sign_in
     context: dict[str, Any] = {
         "grace_days": settings.ACCOUNT_DELETION_GRACE_DAYS,
-        "is_last_operator": leaving.is_last_operator(person),
+        "is_last_operator": deletion_request.is_last_operator(person),
     }
     if request.method == "POST" and not context["is_last_operator"]:
         if request.POST.get("confirmation", "").strip().lower() == person.email:
@@ -152,15 +146,13 @@ def delete(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def keep(request: HttpRequest) -> HttpResponse:
-    """For who has asked to be deleted: POST keeps the account."""
-    person = request.user
-    if not isinstance(person, User):
-        return redirect_to_login(request.get_full_path())
+@person_required()
+def keep(request: HttpRequest, person: User) -> HttpResponse:
+    """The page for people who have requested the deletion; POST keeps the account."""
     if not person.is_leaving:
         return redirect("accounts:settings")
     if request.method == "POST":
-        if leaving.keep(person, request):
+        if deletion_request.keep(person, request):
             messages.success(request, _("Your account stays. Everything is as it was."))
             return redirect("accounts:settings")
         return redirect("chat:page")
@@ -174,13 +166,13 @@ def _is_being_made(export: Export) -> bool:
     return export.state in (Export.State.WAITING, Export.State.BUILDING)
 
 
-def _export_to_fetch(request: HttpRequest) -> tuple[Export | None, HttpResponse]:
-    """The archive, or where to go instead."""
+def _export_to_download(request: HttpRequest) -> tuple[Export | None, HttpResponse]:
+    """The export that can be downloaded, or None and where to go instead."""
     person, back = request.user, reverse("accounts:data")
     if not isinstance(person, User):
         return None, redirect_to_login(back)
-    if elsewhere := ask_for_proof(request, person, reverse("accounts:download")):
-        return None, elsewhere
+    if sign_in := ask_for_proof(request, person, reverse("accounts:download")):
+        return None, sign_in
     export = exports.ready_export(person)
     if export is None:
         messages.error(request, _("There is no archive to download. Prepare one first."))
@@ -188,7 +180,7 @@ def _export_to_fetch(request: HttpRequest) -> tuple[Export | None, HttpResponse]
 
 
 async def _chunks(file: Any) -> AsyncIterator[bytes]:
-    # Not FileResponse: under ASGI Django would read all of it before sending any.
+    # Not FileResponse: under ASGI Django would read the whole file before sending any of it.
     try:
         while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             yield chunk
@@ -197,7 +189,7 @@ async def _chunks(file: Any) -> AsyncIterator[bytes]:
 
 
 def _delete_guest(request: HttpRequest, guest: User) -> HttpResponse:
-    leaving.erase_guest(guest)
+    deletion_request.erase_guest(guest)
     logout(request)
     response = render(request, "accounts/deleted.html", {"was_guest": True})
     forget_visitor(response)
@@ -205,9 +197,9 @@ def _delete_guest(request: HttpRequest, guest: User) -> HttpResponse:
 
 
 def _delete_account(request: HttpRequest, person: User) -> HttpResponse:
-    leaving.ask(person, request)
+    deletion_request.ask(person, request)
     due_at = person.deletion_due_at
-    # Their sessions are gone, this one too: it must not be saved again.
+    # All sessions were deleted, including this one, which must not be saved again.
     logout(request)
     grace_days = settings.ACCOUNT_DELETION_GRACE_DAYS
     return render(request, "accounts/deleted.html", {"due_at": due_at, "grace_days": grace_days})

@@ -1,1 +1,1 @@
-"""What a person sets: language, appearance, name and picture."""
+"""People's settings: name, picture, appearance, language and how they chat."""

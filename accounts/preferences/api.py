@@ -1,4 +1,4 @@
-"""The settings over HTTP, as JSON: described in docs/protocol.md."""
+"""The JSON API of the settings; docs/protocol.md describes it."""
 
 import asyncio
 import functools
@@ -13,10 +13,10 @@ from accounts import limits
 from accounts.errors import (
     AccountsError,
     MethodNotAllowed,
+    NotSignedIn,
     PictureMissing,
     PictureTooLarge,
     SettingsRefused,
-    SignInFirst,
 )
 from accounts.models import User
 from accounts.people import require_person
@@ -24,15 +24,15 @@ from accounts.preferences import store as preferences
 from accounts.preferences.uploads import is_too_large
 from accounts.refusals import refusal_response
 
-# The longest settings, escaped at their worst.
+# Enough for the longest settings with every character escaped.
 MAX_BODY_BYTES = 64_000
 
 View = Callable[..., Awaitable[HttpResponse]]
 
 
 def _api(*methods: str) -> Callable[[View], Any]:
-    """Answer an AccountsError with its status and {"error": {"code", "message", "fields"?}}; a
-    method that is none of these too."""
+    """For a view of these methods; others raise MethodNotAllowed. An AccountsError is answered
+    with its status and {"error": {"code", "message", "fields"?}}."""
 
     def decorate(view: View) -> Any:
         @functools.wraps(view)
@@ -51,30 +51,30 @@ def _api(*methods: str) -> Callable[[View], Any]:
 
 @_api("GET", "PATCH")
 async def settings_view(request: HttpRequest) -> HttpResponse:
-    """GET: all settings. PATCH: set those that are named, all or none of them."""
-    person = await _person(request)
+    """GET returns all settings. PATCH sets the ones in the body, all or none of them."""
+    person = await _signed_in(request)
     if request.method == "PATCH":
         require_person(person, request.GET.get("person"))
         wanted = _body(request)
         await sync_to_async(limits.take_change)(person)
         person = await sync_to_async(preferences.change)(person, wanted)
-    return await _answer(person)
+    return await _settings_response(person)
 
 
 @_api("POST", "DELETE")
 async def picture(request: HttpRequest) -> HttpResponse:
-    """POST: take the file `picture` of a form (multipart). DELETE: take the picture away."""
-    person = await _person(request)
+    """POST sets the picture to the file `picture` of a multipart form. DELETE removes it."""
+    person = await _signed_in(request)
     require_person(person, request.GET.get("person"))
     if request.method == "DELETE":
         person = await sync_to_async(preferences.change_picture)(person, None)
     else:
         person = await take_picture(request, person)
-    return await _answer(person)
+    return await _settings_response(person)
 
 
 async def take_picture(request: HttpRequest, person: User) -> User:
-    """The uploaded file becomes the picture. Raises PictureRefused and LimitReached."""
+    """Set the uploaded file as the picture. Raises PictureRefused and LimitReached."""
     if is_too_large(request):
         raise PictureTooLarge
     sent = request.FILES.get("picture")
@@ -87,14 +87,14 @@ async def take_picture(request: HttpRequest, person: User) -> User:
     return await sync_to_async(preferences.change_picture)(person, read)
 
 
-async def _person(request: HttpRequest) -> User:
+async def _signed_in(request: HttpRequest) -> User:
     user = await request.auser()
     if not isinstance(user, User) or not user.is_active:
-        raise SignInFirst
+        raise NotSignedIn
     return user
 
 
-async def _answer(person: User) -> JsonResponse:
+async def _settings_response(person: User) -> JsonResponse:
     row = await sync_to_async(preferences.preferences_of)(person)
     return JsonResponse({"settings": preferences.settings_json(person, row)})
 
@@ -102,7 +102,7 @@ async def _answer(person: User) -> JsonResponse:
 def _body(request: HttpRequest) -> dict[str, object]:
     if request.content_type != "application/json":
         raise SettingsRefused(message="Send JSON, with the content type application/json.")
-    # Not `request.body`: it trusts the header, and a chunked request has none.
+    # Not `request.body`, which trusts Content-Length; chunked requests have none.
     sent = request.read(MAX_BODY_BYTES + 1)
     if len(sent) > MAX_BODY_BYTES:
         raise SettingsRefused(message="The body is longer than any settings can be.")

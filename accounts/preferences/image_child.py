@@ -1,9 +1,9 @@
-"""A process that reads one picture and writes it small: `python -I image_child.py TASK`.
+"""A process that decodes one picture and scales it down: `python -I image_child.py TASK`.
 
-The file comes over stdin, the result goes to stdout: a line of JSON, then the pictures one after
-the other. The task is JSON as well: accounts/preferences/image_process.py says what is in it. This
-file imports nothing of Holdfast, for a hostile picture may make the library do anything: whatever
-it does here, it has no secrets, little memory, no file to write to and a few seconds.
+The file is read from stdin. The result goes to stdout: a line of JSON, then the pictures one after
+the other. The task is JSON too; accounts/preferences/image_process.py defines it. This file imports
+nothing of Holdfast, because a hostile picture may take over the decoder: this process has no
+secrets, little memory, no file to write to, and a few seconds.
 """
 
 import io
@@ -15,7 +15,7 @@ import sys
 import warnings
 from typing import Any
 
-if __name__ == "__main__":  # Before the library, whose import is limited as well.
+if __name__ == "__main__":  # Before the imports below, so that the limits hold for them too.
     task: dict[str, Any] = json.loads(sys.argv[1])
     for limit, most in (
         (resource.RLIMIT_AS, task["memory_bytes"]),
@@ -24,10 +24,10 @@ if __name__ == "__main__":  # Before the library, whose import is limited as wel
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (most, most))
-    signal.alarm(task["wall_s"])  # Also when nobody is left who waits for it.
+    signal.alarm(task["wall_s"])  # Also ends it when its parent is gone.
     os.nice(10)
 
-from PIL import GifImagePlugin as GifImagePlugin  # Named, or Pillow imports every format.
+from PIL import GifImagePlugin as GifImagePlugin  # Without these Pillow imports every format.
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import JpegImagePlugin as JpegImagePlugin
 from PIL import PngImagePlugin as PngImagePlugin
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 def read(data: bytes, task: dict[str, Any]) -> list[bytes]:
-    """The picture in each of the sizes, largest first. Raises Refused."""
+    """The picture as WebP in each size of the task, largest first. Raises Refused."""
     try:
         _check_header(data, task["max_pixels"])
         picture = _decoded(
@@ -52,16 +52,16 @@ def read(data: bytes, task: dict[str, Any]) -> list[bytes]:
         raise Refused("kind") from None
     except Refused:
         raise
-    except Exception:  # noqa: BLE001  Hostile files make decoders raise whatever they like.
+    except Exception:  # noqa: BLE001  Hostile files make decoders raise anything.
         raise Refused("damaged") from None
 
 
 def _check_header(data: bytes, max_pixels: dict[str, int]) -> None:
-    """By the header alone, and the checksums where the format has them."""
+    """Check the header, and checksums if the format has them. Raises Refused."""
     Image.MAX_IMAGE_PIXELS = max(max_pixels.values())
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     with Image.open(io.BytesIO(data), formats=list(max_pixels)) as image:
-        # Some cameras put a second picture behind the first (MPO); the first one is taken.
+        # Some cameras append a second picture (MPO); only the first is used.
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         if image.width * image.height > max_pixels[kind]:
             raise Refused("pixels")
@@ -71,9 +71,9 @@ def _check_header(data: bytes, max_pixels: dict[str, int]) -> None:
 
 
 def _decoded(data: bytes, formats: list[str], largest: int, *, square: bool) -> Image.Image:
-    """Upright, in the largest size: the middle of it as a square, or the whole."""
+    """The picture upright in the largest size: its middle as a square, or all of it."""
     with Image.open(io.BytesIO(data), formats=formats) as image:
-        # A JPEG is then decoded at a fraction of its size.
+        # Makes the JPEG decoder scale down while it decodes.
         image.draft("RGB", (2 * largest, 2 * largest))
         mode = "RGBA" if image.has_transparency_data else "RGB"
         plain = image if image.mode == mode else image.convert(mode)
@@ -85,7 +85,7 @@ def _decoded(data: bytes, formats: list[str], largest: int, *, square: bool) -> 
 
 
 def _webp(picture: Image.Image, size: int, quality: int) -> bytes:
-    # From the bare pixels: what hung on the image that was read stays behind.
+    # Copies the pixels only, without any metadata.
     bare = Image.frombytes(picture.mode, picture.size, picture.tobytes())
     if max(bare.size) > size:
         scale = size / max(bare.size)
@@ -99,10 +99,10 @@ def _webp(picture: Image.Image, size: int, quality: int) -> bytes:
 def main(task: dict[str, Any]) -> None:
     try:
         pictures = read(sys.stdin.buffer.read(), task)
-        said: dict[str, Any] = {"lengths": [len(picture) for picture in pictures]}
+        result: dict[str, Any] = {"lengths": [len(picture) for picture in pictures]}
     except Refused as refused:
-        pictures, said = [], {"refused": refused.args[0]}
-    sys.stdout.buffer.write(b"".join([json.dumps(said).encode(), b"\n", *pictures]))
+        pictures, result = [], {"refused": refused.args[0]}
+    sys.stdout.buffer.write(b"".join([json.dumps(result).encode(), b"\n", *pictures]))
 
 
 if __name__ == "__main__":

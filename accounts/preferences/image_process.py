@@ -1,8 +1,8 @@
-"""Pictures are decoded in a process of their own, with limits: accounts/preferences/image_child.py.
+"""Decodes pictures in a separate process with limits: accounts/preferences/image_child.py.
 
-A picture of two kilobytes may fill a gigabyte, and decoders written in C have had holes. So no
-process that has secrets, or other people's requests, decodes one. One at a time in each process of
-ours, and few wait.
+A picture of two kilobytes may decode to a gigabyte, and decoders written in C have had
+vulnerabilities. So no process that has secrets or serves other people decodes one. Each of our
+processes decodes one picture at a time, and few may wait.
 """
 
 import json
@@ -19,24 +19,24 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 CHILD = Path(__file__).with_name("image_child.py")
-# Decoding can shrink a JPEG, so it costs little. All else is decoded whole, at up to 20 bytes a
-# pixel; in 512 MB there is room for twice the pixels.
+# A JPEG is scaled down while it is decoded, which takes little memory. Other formats take up to 20
+# bytes a pixel; 512 MB would be enough for twice these pixels.
 MAX_PIXELS: Mapping[str, int] = {
     "JPEG": 40_000_000,
     "PNG": 16_000_000,
     "WEBP": 16_000_000,
     "GIF": 16_000_000,
 }
-MAX_WAITING = 3  # with the one that is decoded
+MAX_WAITING = 3  # including the one being decoded
 WAIT_S = 15.0
-START_S = 10.0  # for the start of the process on a busy machine, beyond its own time
+START_S = 10.0  # added to the process's own time limit, for its start on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to become of a picture: WebP in these sizes (pixels), the largest first.
+    """How to convert a picture: to WebP in these sizes (pixels), largest first.
 
-    `square`: the middle of it; else the whole, whose longer side has the size at most.
+    With `square` the middle is cut out; otherwise the longer side has at most the size.
     """
 
     sizes: tuple[int, ...]
@@ -58,47 +58,47 @@ class ImageRefused(Exception):
 
 
 class ImageBusy(Exception):
-    """Others are waiting already, or no process could be started."""
+    """Too many pictures are waiting, or no process could be started."""
 
 
 _places = threading.BoundedSemaphore(MAX_WAITING)
-_one_at_a_time = threading.Lock()
+_decoding = threading.Lock()
 
 
 def shrink(data: bytes, task: Task) -> list[bytes]:
-    """A picture in each of the task's sizes. Raises ImageRefused, ImageBusy.
+    """The picture in each of the task's sizes. Raises ImageRefused and ImageBusy.
 
-    Blocks for as long as a minute: never in the event loop.
+    Blocks for up to a minute, so never call it in the event loop.
     """
-    with _turn():
+    with _one_at_a_time():
         return _results(_run(data, task), task)
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
+def _one_at_a_time() -> Iterator[None]:
     if not _places.acquire(blocking=False):
         raise ImageBusy
     try:
-        if not _one_at_a_time.acquire(timeout=WAIT_S):
+        if not _decoding.acquire(timeout=WAIT_S):
             raise ImageBusy
         try:
             yield
         finally:
-            _one_at_a_time.release()
+            _decoding.release()
     finally:
         _places.release()
 
 
 def _run(data: bytes, task: Task) -> bytes:
-    """What the child says. Files take the place of pipes, as neither side then waits for the other,
-    and the kernel bounds what is written."""
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as result:
-        given.write(data)
-        given.seek(0)
+    """The child's output. It uses files instead of pipes, so that neither side waits for the other
+    and the kernel limits what the child writes."""
+    with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as result:
+        source.write(data)
+        source.seek(0)
         try:
             child = subprocess.Popen(  # noqa: S603  our own file
-                [sys.executable, "-I", str(CHILD), _said(task)],
-                stdin=given,
+                [sys.executable, "-I", str(CHILD), _task_json(task)],
+                stdin=source,
                 stdout=result,
                 stderr=subprocess.DEVNULL,
                 env={},
@@ -115,7 +115,7 @@ def _run(data: bytes, task: Task) -> bytes:
         return result.read(task.result_bytes + 1)
 
 
-def _said(task: Task) -> str:
+def _task_json(task: Task) -> str:
     return json.dumps({**asdict(task), "max_pixels": dict(task.max_pixels)})
 
 
@@ -130,18 +130,18 @@ def _wait(child: "subprocess.Popen[bytes]", task: Task) -> int:
             child.wait()
 
 
-def _results(said: bytes, task: Task) -> list[bytes]:
-    """The pictures. A child that a picture has taken over may say anything."""
-    head, _, rest = said.partition(b"\n")
+def _results(output: bytes, task: Task) -> list[bytes]:
+    """The pictures. Trusts nothing in the output, since a picture may have taken over the child."""
+    head, _, rest = output.partition(b"\n")
     try:
-        answer = json.loads(head)
-        reason, lengths = answer.get("refused"), answer.get("lengths")
+        result = json.loads(head)
+        reason, lengths = result.get("refused"), result.get("lengths")
     except (ValueError, AttributeError, RecursionError):
         raise ImageRefused("damaged") from None
     if reason in ("kind", "pixels", "animated"):
         raise ImageRefused(reason)
-    is_sound = isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
-    if not is_sound or len(lengths) != len(task.sizes) or sum(lengths) != len(rest):
+    is_valid = isinstance(lengths, list) and all(type(n) is int and n > 0 for n in lengths)
+    if not is_valid or len(lengths) != len(task.sizes) or sum(lengths) != len(rest):
         raise ImageRefused("damaged")
     pictures = []
     for length in lengths:

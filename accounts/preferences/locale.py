@@ -1,10 +1,10 @@
-"""Language, time zone and appearance of the page that is asked for.
+"""Language, time zone and appearance of the requested page.
 
-What the person has set counts; where they have set nothing it is what their device says: the
-`Accept-Language` header, and a cookie in which our pages note the time zone of the device. Only
-pages are asked about, and only when there is a session: whoever just looks pays nothing. The API
-answers in the language that its caller names: our scripts name that of their page. No script can
-name one for a WebSocket, so what is said there is in the language that a page would have.
+A person's settings take precedence. Otherwise the device decides: the `Accept-Language` header, and
+a cookie in which our pages store the device's time zone. Settings are only read for pages, and only
+if there is a session, so that visitors cost no query. The API answers in the language that the
+request names; our scripts send the language of their page. Scripts cannot set a header for a
+WebSocket, so texts sent there are in the language that a page would have.
 """
 
 from collections.abc import Mapping
@@ -23,17 +23,17 @@ from accounts.models import Preferences, User
 from accounts.preferences.store import time_zones
 
 TIME_ZONE_COOKIE = "hf_time_zone"
-# What is no page, or needs nobody's preferences.
-NO_PAGES = ("/api/", "/pictures/", "/healthz", "/readyz", "/csp-reports")
+# Paths that are no pages, or need no preferences.
+NOT_PAGES = ("/api/", "/pictures/", "/healthz", "/readyz", "/csp-reports")
 
 
 @sync_and_async_middleware
 def preferences_of_request(get_response: Any) -> Any:
-    """Sets `request.preferences` and activates language and time zone while a page is made."""
+    """Sets `request.preferences`, and activates language and time zone during a page request."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
-            if request.path.startswith(NO_PAGES):
+            if request.path.startswith(NOT_PAGES):
                 with _language_of_caller(request):
                     response: HttpResponse = await get_response(request)
                     return response
@@ -42,14 +42,14 @@ def preferences_of_request(get_response: Any) -> Any:
                 row = await Preferences.objects.filter(person=user).afirst()
             _activate(request, row)
             try:
-                return _labelled(await get_response(request))
+                return _with_language_headers(await get_response(request))
             finally:
                 _deactivate()
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(NO_PAGES):
+        if request.path.startswith(NOT_PAGES):
             with _language_of_caller(request):
                 response: HttpResponse = get_response(request)
                 return response
@@ -58,7 +58,7 @@ def preferences_of_request(get_response: Any) -> Any:
             row = Preferences.objects.filter(person=request.user).first()
         _activate(request, row)
         try:
-            return _labelled(get_response(request))
+            return _with_language_headers(get_response(request))
         finally:
             _deactivate()
 
@@ -66,35 +66,35 @@ def preferences_of_request(get_response: Any) -> Any:
 
 
 def preferences_of_page(request: HttpRequest) -> Preferences:
-    """The asking person's preferences, or those by default."""
+    """The preferences of the person who requests the page, or the defaults."""
     return getattr(request, "preferences", None) or Preferences()
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every template: what the root of the page says of its look."""
+    """Context processor: the appearance, for the root element of every page."""
     return {"appearance": preferences_of_page(request).appearance}
 
 
 def zone_name() -> str:
-    """The time zone in which this page shows times, as people read it."""
+    """The readable name of the time zone in which this page shows times."""
     return timezone.get_current_timezone_name().replace("_", " ")
 
 
 def language_for_socket(scope: Mapping[str, Any], row: Preferences) -> AbstractContextManager[None]:
-    """What is said within it is in the language of the person at the other end of a WebSocket."""
+    """Activate the language of the person at the other end of a WebSocket."""
     if len(settings.LANGUAGES) == 1:
         return nullcontext()
     return translation.override(
-        row.language or translation.get_language_from_request(_opening(scope))
+        row.language or translation.get_language_from_request(_opening_request(scope))
     )
 
 
-def _opening(scope: Mapping[str, Any]) -> HttpRequest:
-    """As much of the request that opened a WebSocket as tells the language of a browser."""
+def _opening_request(scope: Mapping[str, Any]) -> HttpRequest:
+    """The request that opened a WebSocket, with only what Django needs to choose a language."""
     request = HttpRequest()
     request.COOKIES = dict(scope.get("cookies", {}))
-    named = [value for name, value in scope["headers"] if name == b"accept-language"]
-    request.META["HTTP_ACCEPT_LANGUAGE"] = b",".join(named).decode("latin-1")
+    languages = [value for name, value in scope["headers"] if name == b"accept-language"]
+    request.META["HTTP_ACCEPT_LANGUAGE"] = b",".join(languages).decode("latin-1")
     return request
 
 
@@ -125,7 +125,7 @@ def _deactivate() -> None:
     translation.deactivate()
 
 
-def _labelled(response: HttpResponse) -> HttpResponse:
+def _with_language_headers(response: HttpResponse) -> HttpResponse:
     patch_vary_headers(response, ("Accept-Language",))
     response.headers.setdefault("Content-Language", translation.get_language() or "en")
     return response

@@ -1,8 +1,8 @@
-"""Where pictures are kept: two sizes in Django's default storage, in a folder of their person.
+"""The files of pictures: two sizes in Django's default storage, in one folder for each person.
 
-The name of a picture is random and never used again, so an address always gives the same bytes and
-nobody finds one by guessing. Files are written before anything points to them and removed once
-nothing does; what a crash leaves in between goes with the person.
+The name of a picture is random and never reused, so a URL always returns the same bytes, and nobody
+can guess one. Files are written before a row refers to them, and removed once none does. Files that
+a crash leaves behind are removed with the person.
 """
 
 import logging
@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from accounts.models import Preferences, User
-from accounts.personal_data_registry import Belongings, ExportFile
+from accounts.personal_data_registry import ExportFile, PersonalData
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ SIZES = (256, 64)  # pixels, square
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`files`: WebP by size in pixels."""
+    """`files` maps sizes (pixels) to WebP files."""
 
     files: dict[int, bytes]
 
@@ -39,7 +39,7 @@ class Picture:
 
 
 def save(person: User, picture: Picture) -> str:
-    """The name that it goes by. Sync."""
+    """Store the files; returns the new name of the picture. Sync."""
     name = uuid.uuid4().hex
     try:
         for size, data in picture.files.items():
@@ -51,7 +51,7 @@ def save(person: User, picture: Picture) -> str:
 
 
 def delete(person: User, name: str) -> None:
-    """Never fails: nothing points to the files, and they go with the person at the latest. Sync."""
+    """Delete the files. Never raises: remaining files are removed with the person. Sync."""
     if not name:
         return
     for size in SIZES:
@@ -62,7 +62,7 @@ def delete(person: User, name: str) -> None:
 
 
 def read(person: User, name: str, size: int) -> bytes | None:
-    """None when it is not there (any more). Sync."""
+    """The file of one size, or None if it does not exist (any more). Sync."""
     try:
         with default_storage.open(_path(person, name, size)) as file:
             data: bytes = file.read()
@@ -72,7 +72,7 @@ def read(person: User, name: str, size: int) -> bytes | None:
 
 
 def urls(name: str) -> dict[str, str] | None:
-    """{"256": address, "64": address}, by the size in pixels; None without a picture."""
+    """{"256": URL, "64": URL}, by size in pixels; None without a picture."""
     if not name:
         return None
     return {str(size): reverse("accounts:picture", args=[name, size]) for size in SIZES}
@@ -86,7 +86,7 @@ def _folder(person: User) -> str:
     return f"pictures/{person.id.hex}"
 
 
-# Leaving
+# Personal data
 
 
 def _erase_folder(person: User) -> None:
@@ -105,7 +105,7 @@ async def _erase(person: User) -> None:
 
 
 async def _hand_over(guest: User, account: User, last: bool) -> None:
-    """Nothing: an account keeps its own picture and settings."""
+    """Does nothing: an account keeps its own picture and settings."""
 
 
 def _in_use(since: datetime) -> QuerySet[Any]:
@@ -116,11 +116,11 @@ async def _export(person: User) -> AsyncIterator[ExportFile]:
     row = await Preferences.objects.filter(person=person).afirst()
     name = row.picture if row else ""
     if name and (data := await sync_to_async(read)(person, name, SIZES[0])) is not None:
-        yield ExportFile("picture.webp", _whole(data))
+        yield ExportFile("picture.webp", _one_chunk(data))
 
 
-async def _whole(data: bytes) -> AsyncIterator[bytes]:
+async def _one_chunk(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
-belongings = Belongings("pictures", _hand_over, _erase, _in_use, _export)
+personal_data = PersonalData("pictures", _hand_over, _erase, _in_use, _export)

@@ -1,4 +1,4 @@
-"""The door to a person's picture: for its owner only."""
+"""The view that serves a person's picture, to its owner only."""
 
 import re
 
@@ -10,13 +10,13 @@ from accounts.preferences import picture_files
 from accounts.preferences.store import preferences_of
 
 NAME = re.compile("[0-9a-f]{32}")
-# A name is never used again, so what it gives never changes.
+# A name is never reused, so a URL's content never changes.
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
 @require_safe
 def picture(request: HttpRequest, name: str, size: int) -> HttpResponse:
-    """The picture the asking person has now; anything else is not there."""
+    """The current picture of the person who requests it; 404 for anything else."""
     person = request.user
     if not isinstance(person, User) or size not in picture_files.SIZES:
         raise Http404

@@ -1,11 +1,9 @@
-"""A person's picture: what is uploaded is decoded, cut to a square, and written anew.
+"""Makes a person's picture from an upload: decodes it, cuts out a square and encodes it again.
 
-Only pixels survive: no metadata, no colour profile, nothing that was hidden in or behind the file.
-What would cost too much to open is refused before it is opened: by its bytes, by the number of
-pixels it declares, and when it moves. It is opened by another process
-(accounts/preferences/image_process.py).
-
-Where the result is kept is in accounts/preferences/picture_files.py.
+Only pixels are kept: no metadata, no colour profile, nothing hidden in or behind the file. Pictures
+that would cost too much to decode are refused first: those with too many bytes or pixels, and
+animations. Another process decodes them (accounts/preferences/image_process.py).
+accounts/preferences/picture_files.py stores the result.
 """
 
 from accounts.errors import (
@@ -31,7 +29,7 @@ _REFUSALS: dict[str, type[PictureRefused]] = {
 
 
 def read_picture(data: bytes) -> Picture:
-    """Decode and write anew. Raises a PictureRefused. Slow: never in the event loop."""
+    """Decode and encode again. Raises PictureRefused. Blocks: never call it in the event loop."""
     if len(data) > MAX_UPLOAD_BYTES:
         raise PictureTooLarge
     try:

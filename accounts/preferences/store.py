@@ -1,8 +1,8 @@
-"""What a person can set: checked, stored, and told to every device of theirs.
+"""People's settings: checking and storing them, and notifying the person's devices.
 
-One table (`CHECKS`) says of each setting what it may be; the API and the page without JavaScript
-both go through it. Guests have settings too. When a guest joins an account that was there before,
-the account's settings stay and the guest's go with the guest.
+One table (`CHECKS`) validates each setting, for the API and for the page without JavaScript. Guests
+have settings too. When a guest joins an existing account, the account keeps its settings, and the
+guest's are deleted.
 """
 
 import logging
@@ -17,15 +17,15 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import sockets
-from accounts.errors import SettingsRefused, SignInFirst
+from accounts.errors import NotSignedIn, SettingsRefused
 from accounts.models import Preferences, User
 from accounts.preferences import picture_files
 from accounts.preferences.picture_files import Picture
 
 logger = logging.getLogger(__name__)
 
-# What makes the text after it read the other way round: in a list of names, that of others.
-TURNS_TEXT = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Bidirectional controls: in a list of names they would also reorder the text after the name.
+BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 MAX_NAME_CHARS = 120
 MAX_MODEL_CHARS = 200
@@ -33,7 +33,7 @@ MAX_INSTRUCTIONS_CHARS = 4_000
 
 
 def preferences_of(person: User) -> Preferences:
-    """The person's row, or what holds without one (not stored). A query, unless it was joined."""
+    """The person's row, or unsaved defaults. Takes a query unless the row was joined. Sync."""
     try:
         return person.preferences
     except Preferences.DoesNotExist:
@@ -41,7 +41,7 @@ def preferences_of(person: User) -> Preferences:
 
 
 def settings_json(person: User, row: Preferences) -> dict[str, Any]:
-    """What the API, the pages and the sockets say of a person's settings."""
+    """A person's settings, as the API, the pages and the sockets send them."""
     return {
         "name": person.name,
         "picture": picture_files.urls(row.picture),
@@ -55,19 +55,19 @@ def settings_json(person: User, row: Preferences) -> dict[str, Any]:
     }
 
 
-def change(person: User, wanted: Mapping[str, object]) -> User:
-    """Set what `wanted` names, all of it or nothing; gives the person as they are now. Sync.
+def change(person: User, new_values: Mapping[str, object]) -> User:
+    """Set all of these settings or none; returns the person as stored now. Sync.
 
-    Raises SettingsRefused, and SignInFirst when the person is no more. The same again changes
-    nothing and tells nobody.
+    Setting the same values again changes nothing and notifies no device. Raises SettingsRefused,
+    and NotSignedIn if the person does not exist any more.
     """
-    values = checked(wanted)
+    values = checked(new_values)
     with transaction.atomic():
         now = _locked(person)
         if (name := values.pop("name", now.name)) != now.name:
             now.name = name
             now.save(update_fields=["name"])
-            transaction.on_commit(partial(_tell, now))
+            transaction.on_commit(partial(_notify_devices, now))
         row = preferences_of(now)
         changed = {key: value for key, value in values.items() if getattr(row, key) != value}
         if changed:
@@ -76,9 +76,9 @@ def change(person: User, wanted: Mapping[str, object]) -> User:
 
 
 def change_picture(person: User, picture: Picture | None) -> User:
-    """Put a picture in place of the one there is; None: back to the initials. Sync.
+    """Replace the person's picture; None removes it. Returns the person as stored now. Sync.
 
-    Raises SignInFirst when the person is no more.
+    Raises NotSignedIn if the person does not exist any more.
     """
     name = picture_files.save(person, picture) if picture else ""
     try:
@@ -96,18 +96,19 @@ def change_picture(person: User, picture: Picture | None) -> User:
     return now
 
 
-def _tell(person: User) -> None:
-    """A quick word to the person's devices. One that missed it learns with its next connection."""
+def _notify_devices(person: User) -> None:
+    """Devices that miss the message get the settings when they connect again."""
     try:
-        sockets.tell_settings(person)
+        sockets.notify_settings_changed(person)
     except Exception:
-        logger.exception("the devices of %s could not be told of their settings", person.id)
+        logger.exception("the devices of %s could not be notified", person.id)
 
 
-def checked(wanted: Mapping[str, object]) -> dict[str, Any]:
-    """The values as they are stored. Raises SettingsRefused, which names every field at fault."""
+def checked(new_values: Mapping[str, object]) -> dict[str, Any]:
+    """The values in the form in which they are stored. Raises SettingsRefused, which names every
+    refused field."""
     values, refused = {}, {}
-    for name, value in wanted.items():
+    for name, value in new_values.items():
         try:
             values[name] = CHECKS[name](value)
         except KeyError:
@@ -125,39 +126,39 @@ def time_zones() -> frozenset[str]:
 
 
 def _store(person: User, fields: dict[str, Any]) -> None:
-    """In a transaction that has locked the person's row; told when it is committed."""
+    """Called in a transaction that has locked the person's row. Devices are notified on commit."""
     row, _ = Preferences.objects.update_or_create(person=person, defaults=fields)
     person.preferences = row
-    transaction.on_commit(partial(_tell, person))
+    transaction.on_commit(partial(_notify_devices, person))
 
 
 def _locked(person: User) -> User:
     rows = User.objects.select_for_update().filter(id=person.id, is_active=True)
     now = rows.first()
     if now is None:
-        raise SignInFirst
+        raise NotSignedIn
     return now
 
 
-# What each setting may be: gives the value to store, or raises ValueError with a sentence.
+# Checks of settings: each returns the value to store, or raises ValueError with a sentence.
 
 
 def _name(value: object) -> str:
     name = " ".join(_text(value).split())
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise ValueError(_("A name cannot hold control characters."))
-    if any(character in TURNS_TEXT for character in name):
+    if any(character in BIDI_CONTROLS for character in name):
         raise ValueError(_("A name cannot hold characters that turn the direction of text."))
     return _at_most(name, MAX_NAME_CHARS)
 
 
 def _model(value: object) -> str:
-    # Whether it exists is not asked: lists of models come and go, and the choice outlives that.
+    # Not checked for existence: lists of models change, and the choice should outlive that.
     return _at_most(_text(value).strip(), MAX_MODEL_CHARS)
 
 
 def checked_instructions(value: object) -> str:
-    """Instructions to the model, of a person or for a chat. Raises ValueError."""
+    """Instructions to the model, from a person's settings or a chat's. Raises ValueError."""
     lines = _text(value).replace("\r\n", "\n").replace("\r", "\n")
     return _at_most(lines.strip(), MAX_INSTRUCTIONS_CHARS)
 

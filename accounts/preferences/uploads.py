@@ -1,18 +1,18 @@
-"""Files that are sent: no more of them is taken in than can be of use.
+"""A size limit for uploaded files.
 
-Django reads a form with files before any view is asked (its CSRF check looks into the form), so
-the bound is here, where the bytes come in.
+Django parses a form with files before it calls the view, because its CSRF check reads the form. So
+the limit is in an upload handler.
 """
 
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 
-# Of all files of one request.
+# For all files of one request together.
 MAX_UPLOAD_BYTES = 10_000_000
 
 
 class BoundedUploadHandler(FileUploadHandler):
-    """First in FILE_UPLOAD_HANDLERS. Past the bound the rest is skipped and no file is given."""
+    """The first of FILE_UPLOAD_HANDLERS. Past the limit it skips the rest and returns no file."""
 
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
@@ -30,6 +30,6 @@ class BoundedUploadHandler(FileUploadHandler):
 
 
 def is_too_large(request: HttpRequest) -> bool:
-    """Whether the request brought more than is taken. Reads the form."""
+    """Whether the request's files exceed the limit. Reads the form."""
     request.FILES  # noqa: B018
     return getattr(request, "upload_too_large", False)

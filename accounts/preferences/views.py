@@ -1,5 +1,5 @@
-"""The page of a person's settings. Every panel is a form that works without JavaScript; with it,
-static/js/settings/main.js saves what is changed as it is changed."""
+"""The page of a person's settings. Each panel is a form that works without JavaScript; with it,
+static/js/settings/main.js saves each change at once."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -24,35 +24,36 @@ from accounts.preferences import store as preferences
 from accounts.preferences.api import take_picture
 from accounts.preferences.uploads import is_too_large
 
-# What each panel sends. A box that is not ticked is not sent at all.
+# The fields of each panel. Browsers do not send a checkbox that is not ticked.
 PANELS: dict[str, tuple[str, ...]] = {
     "profile": ("name",),
     "look": ("appearance", "language", "time_zone"),
     "chat": ("send_key", "default_model", "instructions", "background_calls"),
 }
-BOXES = {"background_calls"}
+CHECKBOXES = {"background_calls"}
 
 
 @never_cache
 @ensure_csrf_cookie
 @require_http_methods(["GET", "HEAD", "POST"])
 async def settings_page(request: HttpRequest) -> HttpResponse:
-    """POST: one panel (`panel`), a picture (`panel=picture`), or its removal."""
+    """POST saves one panel (`panel`), sets the picture (`panel=picture`) or removes it
+    (`panel=no-picture`)."""
     user = await request.auser()
     if not isinstance(user, User):
         return redirect_to_login(request.get_full_path())
     if request.method != "POST":
         return await _page(request, user)
     try:
-        said = await _save(request, user)
+        message = await _save(request, user)
     except AccountsError as error:
         return await _page(request, user, error)
-    messages.success(request, said)
+    messages.success(request, message)
     return redirect("accounts:settings")
 
 
 async def _save(request: HttpRequest, user: User) -> str:
-    """Gives what to say of it."""
+    """Save what was sent; returns a message for the person. Raises AccountsError."""
     if is_too_large(request):
         raise PictureTooLarge
     panel = request.POST.get("panel", "")
@@ -64,13 +65,13 @@ async def _save(request: HttpRequest, user: User) -> str:
         return gettext("Your picture is gone.")
     if panel not in PANELS:
         raise SettingsRefused(message=gettext("This form is out of date. Reload the page."))
-    await sync_to_async(preferences.change)(user, _sent(request.POST, PANELS[panel]))
+    await sync_to_async(preferences.change)(user, _form_values(request.POST, PANELS[panel]))
     return gettext("Saved.")
 
 
-def _sent(form: Mapping[str, str], names: tuple[str, ...]) -> dict[str, object]:
-    boxes: dict[str, object] = {name: name in form for name in names if name in BOXES}
-    return boxes | {name: form[name] for name in names if name in form and name not in BOXES}
+def _form_values(form: Mapping[str, str], names: tuple[str, ...]) -> dict[str, object]:
+    boxes: dict[str, object] = {name: name in form for name in names if name in CHECKBOXES}
+    return boxes | {name: form[name] for name in names if name in form and name not in CHECKBOXES}
 
 
 async def _page(
@@ -78,8 +79,8 @@ async def _page(
 ) -> HttpResponse:
     row = await sync_to_async(preferences.preferences_of)(user)
     values: dict[str, Any] = preferences.settings_json(user, row)
-    if error is not None:  # What was written into the form is still there.
-        values |= _sent(request.POST, PANELS.get(request.POST.get("panel", ""), ()))
+    if error is not None:  # The form keeps what was entered.
+        values |= _form_values(request.POST, PANELS.get(request.POST.get("panel", ""), ()))
     context = {
         "values": values,
         "initials": initials(user),
@@ -107,9 +108,9 @@ async def _page(
 
 
 async def _models(user: User, chosen: str) -> list[tuple[str, str]]:
-    """Those on offer, and the chosen one if it is not among them (any more)."""
+    """(id, name) of the available models, and of the chosen one if it is not available now."""
     offered = [
-        model for listed in personal_data_registry.model_lists for model in await listed(user)
+        model for listed in personal_data_registry.model_choices for model in await listed(user)
     ]
     if chosen and chosen not in {model for model, _ in offered}:
         offered.append((chosen, gettext("%(model)s (not available now)") % {"model": chosen}))
@@ -117,7 +118,7 @@ async def _models(user: User, chosen: str) -> list[tuple[str, str]]:
 
 
 def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
-    """By continent: (continent, [(name, city)]). Old aliases are taken, but not offered."""
+    """[(continent, [(zone name, city)])]. Old aliases are accepted, but not offered."""
     continents: dict[str, list[tuple[str, str]]] = {}
     for name in sorted(preferences.time_zones()):
         continent, _, city = name.partition("/")

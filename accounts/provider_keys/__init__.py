@@ -1,1 +1,1 @@
-"""People's own keys of model providers: stored, encrypted, probed, rotated."""
+"""People's own keys of model providers: storing, encrypting, probing and rotating them."""

@@ -1,17 +1,17 @@
-"""Addresses that a person gave: which of them we may connect to.
+"""Which addresses given by people we may connect to (protection against SSRF).
 
-A host name is resolved once, every address it has is judged, and whoever asked connects to exactly
-those: a name server that changes its mind between the look and the call changes nothing. Web
-processes check keys by accounts/provider_keys/http.py, workers call models by
-chat/llm/http/transport.py; both connect to what `resolve` gives and nothing else.
+A host name is resolved once, all its addresses are checked, and the caller connects to exactly
+those. So it does not matter if a name server answers differently later (DNS rebinding). Web
+processes check keys with accounts/provider_keys/http.py, workers call models with
+chat/llm/http/transport.py; both only connect to addresses that `resolve` returns.
 
-HOLDFAST_ALLOW_PRIVATE_MODEL_URLS lets private and loopback addresses, plain http, and any port
-through. Link-local addresses and others where clouds keep their secrets, multicast and the
-unspecified address stay refused.
+HOLDFAST_ALLOW_PRIVATE_MODEL_URLS also allows private and loopback addresses, plain http, and any
+port. Link-local addresses, the metadata services of clouds, multicast and the unspecified address
+are always refused.
 
 OutboundError
 ├── AddressRefusedError  the address is not allowed; the message is a sentence that says why
-└── UnreachableError     no connection, no proper answer, or not in time
+└── UnreachableError     no connection, no valid response, or none in time
 """
 
 import ipaddress
@@ -32,30 +32,30 @@ Resolver = Callable[..., Sequence[tuple[Any, ...]]]
 
 MAX_URL_CHARS = 300
 LOWEST_FREE_PORT = 1_024
-# Above LOWEST_FREE_PORT, and certainly no model: databases, caches, queues, control planes.
+# Ports from LOWEST_FREE_PORT on that serve databases, caches, queues or control planes.
 OTHER_SERVICES = frozenset(
     (1080, 1433, 1434, 1521, 1723, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260, 3306, 3389)
     + (3632, 4045, 4369, 5060, 5061, 5432, 5672, 5900, 5984, 6000, 6379, 6443, 6566, 6665)
     + (6666, 6667, 6668, 6669, 6697, 7001, 7077, 8086, 8500, 9042, 9092, 9200, 9300, 10080)
     + (10250, 10255, 11211, 15672, 25565, 26379, 27017, 27018, 50070, 61616)
 )
-# Routable by the registry, but not on the public internet, or a way around what is.
+# `is_global` is true for some of these, but they are not on the public internet, or they tunnel.
 _REFUSED = tuple(
     ipaddress.ip_network(net)
     for net in (
         "0.0.0.0/8",
         "100.64.0.0/10",  # behind a carrier's NAT
-        "168.63.129.16/32",  # Azure's host, from within its machines
+        "168.63.129.16/32",  # the host of an Azure machine
         "192.0.0.0/24",
         "192.88.99.0/24",  # 6to4 relays
         "198.18.0.0/15",
-        "2001::/23",  # Teredo and other protocols' own
+        "2001::/23",  # Teredo and other protocols
         "2001:db8::/32",
-        "2002::/16",  # 6to4: an IPv4 address inside
+        "2002::/16",  # 6to4, which embeds an IPv4 address
         "3fff::/20",
     )
 )
-# Where clouds tell a machine its secrets, outside of what is link-local. Refused always.
+# Metadata services of clouds whose address is not link-local. Always refused.
 _METADATA = frozenset(
     ipaddress.ip_address(address)
     for address in (
@@ -84,21 +84,20 @@ class AddressRefusedError(OutboundError):
 
 
 class UnreachableError(OutboundError):
-    """`kind`: "name" (no such host), "tls" (its certificate is not good), "answer", "connection".
-
-    It never quotes the server."""
+    """`kind` is "name" (no such host), "tls" (bad certificate), "answer" (no valid response) or
+    "connection". The message never quotes the server."""
 
     def __init__(self, kind: str = "connection") -> None:
         super().__init__(f"not reachable ({kind})")
         self.kind = kind
 
 
-# Addresses as they are written
+# URLs and host names
 
 
 def normal_url(url: str) -> str:
-    """The URL in its one form, or AddressRefusedError: scheme, ASCII host, port, path; no slash
-    at the end. Says nothing about where its host leads."""
+    """The normal form of a URL: scheme, ASCII host, port if it is not the default, and path without
+    a trailing slash. Raises AddressRefusedError. Does not resolve the host."""
     if _FORBIDDEN.search(url) or len(url) > MAX_URL_CHARS:
         raise AddressRefusedError(_("This is not the address of a web service."))
     try:
@@ -131,10 +130,10 @@ def normal_url(url: str) -> str:
 
 
 def normal_host(host: str) -> str:
-    """A name in lower-case ASCII, or an IP address in its usual form. Raises AddressRefusedError.
+    """A name in lower-case ASCII, or an IP address in canonical form. Raises AddressRefusedError.
 
-    Names are turned to ASCII first and judged after, as a resolver would read them. Forms of an
-    address that only some programs take for one (127.1, 0x7f.1, 2130706433, 0177.0.0.1) are none.
+    Names are checked after their conversion to ASCII, which is what a resolver reads. Refuses
+    addresses that only some programs accept (127.1, 0x7f.1, 2130706433, 0177.0.0.1).
     """
     wrong = AddressRefusedError(_("The host of this address is not a proper name."))
     if "%" in host or host.endswith("."):
@@ -146,7 +145,7 @@ def normal_host(host: str) -> str:
         except UnicodeError as error:
             raise wrong from error
         if read_back != unicodedata.normalize("NFC", written.lower()):
-            raise wrong  # It was made another name on the way: “１２７” is 127, “ß” is ss.
+            raise wrong  # IDNA changed the name: “１２７” became 127, “ß” became ss.
     host = host.lower()
     with suppress(ValueError):
         return str(ipaddress.ip_address(host))
@@ -167,21 +166,21 @@ def _check_port(port: int) -> None:
         raise AddressRefusedError(_("This port is not one of a web service."))
 
 
-# Addresses as numbers
+# IP addresses
 
 
 def is_allowed(address: IPAddress) -> bool:
-    """Whether we may connect to it, by the settings."""
-    inside = _embedded(address)
-    if any(part.is_link_local or part.is_multicast or part.is_unspecified for part in inside):
+    """Whether the settings allow a connection to this address."""
+    addresses = _embedded(address)
+    if any(a.is_link_local or a.is_multicast or a.is_unspecified for a in addresses):
         return False
-    if not _METADATA.isdisjoint(inside):
+    if not _METADATA.isdisjoint(addresses):
         return False
     return settings.ALLOW_PRIVATE_MODEL_URLS or is_public(address)
 
 
 def is_public(address: IPAddress) -> bool:
-    """Globally routable, and not this machine."""
+    """Whether the address is globally routable and not one of this machine's."""
     if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
         return is_public(_embedded(address)[-1])
     if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_IPV6:
@@ -194,17 +193,17 @@ def is_public(address: IPAddress) -> bool:
 
 
 def _embedded(address: IPAddress) -> list[IPAddress]:
-    """The address, and the IPv4 address inside it."""
+    """The address and the IPv4 addresses that it embeds."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
-    found: list[IPAddress] = [address]
+    addresses: list[IPAddress] = [address]
     if address.ipv4_mapped or address in _NAT64 or int(address) >> 32 == 0 and int(address) > 1:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return found + [part for part in (address.sixtofour, *(address.teredo or ())) if part]
+        addresses.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return addresses + [part for part in (address.sixtofour, *(address.teredo or ())) if part]
 
 
 def _own_addresses() -> set[IPAddress]:
-    """What a firewall keeps others from may be open to this machine itself."""
+    """This machine's addresses: services behind its firewall may be open to itself."""
     own: set[IPAddress] = set()
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
@@ -214,18 +213,19 @@ def _own_addresses() -> set[IPAddress]:
 
 
 def resolve(host: str, port: int, resolver: Resolver | None = None) -> list[str]:
-    """The addresses to connect to, in order, each judged. Blocks. Raises OutboundError.
+    """The checked addresses to connect to, in order. Blocks. Raises OutboundError.
 
-    One that is not allowed refuses them all: who mixes them means no good.
+    A single forbidden address rejects the whole name, because mixing public and private addresses
+    is how rebinding works.
     """
     host = normal_host(host)
     _check_port(port)
     try:
-        found = (resolver or socket.getaddrinfo)(host, port, type=socket.SOCK_STREAM)
-        addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in found]
+        entries = (resolver or socket.getaddrinfo)(host, port, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in entries]
     except (OSError, UnicodeError) as error:
         raise UnreachableError("name") from error
-    except ValueError as error:  # A scope ("fe80::1%eth0") is of a local network.
+    except ValueError as error:  # Only local addresses have a scope ("fe80::1%eth0").
         raise AddressRefusedError(_("This host is not on the public internet.")) from error
     if not addresses:
         raise UnreachableError("name")

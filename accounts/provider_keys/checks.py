@@ -1,10 +1,10 @@
 """System checks about people's provider keys.
 
-accounts.E001  keys are stored that no encryption key given decrypts
-accounts.W001  the encryption key is on this machine only, but the database is not
+accounts.E001  none of the given encryption keys decrypts some stored provider keys
+accounts.W001  the encryption key is only on this machine, but the database is not
 
-Deployment checks, since they ask the database; `up`, `doctor` and the start of a worker call
-`key_messages` by themselves.
+They are deployment checks because they query the database. `up`, `doctor` and the start of a
+worker call `key_messages` directly.
 """
 
 from collections.abc import Sequence
@@ -26,26 +26,28 @@ def check_keys(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckM
 
 
 def key_messages() -> list[CheckMessage]:
-    return [*_missing(), *_alone()]
+    return [*_check_versions(), *_check_generated_key()]
 
 
-def _missing() -> list[CheckMessage]:
+def _check_versions() -> list[CheckMessage]:
     try:
         missing = missing_versions()
-    except DatabaseError:  # Not there or not migrated yet: others say so.
+    except DatabaseError:  # Unavailable or not migrated yet, which other checks report.
         return []
     if not missing:
         return []
-    said = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
+    versions = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
     hint = (
         "Add these versions to HOLDFAST_KEY_ENCRYPTION_KEYS, behind the first one; version 0 is "
         "the file key-encryption-key of the data folder they were made with."
     )
-    message = f"Provider keys are stored with encryption keys that are not given: versions {said}."
+    message = (
+        f"Provider keys are stored with encryption keys that are not given: versions {versions}."
+    )
     return [Error(message, hint=hint, id="accounts.E001")]
 
 
-def _alone() -> list[CheckMessage]:
+def _check_generated_key() -> list[CheckMessage]:
     if not settings.DATABASE_URL or known_versions() != {GENERATED}:
         return []
     hint = (

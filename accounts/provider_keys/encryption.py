@@ -1,8 +1,8 @@
-"""Encrypting people's provider keys: AES-256-GCM, a fresh nonce each, versions of the master key.
+"""Encryption of people's provider keys: AES-256-GCM, random nonces, versioned encryption keys.
 
-What a ciphertext belongs to is its associated data, so one that is moved to another person,
-provider, row or address does not decrypt. Web processes encrypt only: `decrypt` refuses unless the
-process has said that it is one that may (`decryption_allowed`: workers, and `rotate_keys`).
+The associated data names what a ciphertext belongs to, so a ciphertext that is moved to another
+person, provider, row or address does not decrypt. Web processes only encrypt: `decrypt` fails
+outside of `decryption_allowed`, which workers and `rotate_keys` use.
 """
 
 import secrets
@@ -22,11 +22,11 @@ class KeyEncryptionError(Exception):
 
 
 class DecryptionRefusedError(KeyEncryptionError):
-    """This process has no business with keys."""
+    """This process must not decrypt keys."""
 
 
 class UnknownVersionError(KeyEncryptionError):
-    """Encrypted with a version that the environment does not give any more."""
+    """KEY_ENCRYPTION_KEYS no longer has the version that the key was encrypted with."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"no encryption key of version {version}")
@@ -34,7 +34,7 @@ class UnknownVersionError(KeyEncryptionError):
 
 
 class UnreadableKeyError(KeyEncryptionError):
-    """It was changed, moved, or encrypted with another key of the same version."""
+    """The ciphertext was changed, moved, or encrypted with another key of the same version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ _allowed = 0
 
 @contextmanager
 def decryption_allowed() -> Iterator[None]:
-    """For the processes that call models with the keys, for as long as they run."""
+    """Allow `decrypt` in this process, within the context. For processes that call models."""
     global _allowed
     _allowed += 1
     try:
@@ -59,7 +59,7 @@ def decryption_allowed() -> Iterator[None]:
 
 
 def encrypt(plain: str, belongs_to: bytes) -> Encrypted:
-    """With the first of KEY_ENCRYPTION_KEYS."""
+    """Encrypt with the first of KEY_ENCRYPTION_KEYS."""
     version, key = next(iter(_keys().items()))
     nonce = secrets.token_bytes(NONCE_BYTES)
     return Encrypted(version, nonce, AESGCM(key).encrypt(nonce, plain.encode(), belongs_to))

@@ -1,4 +1,4 @@
-"""The form for a provider key. What was entered as the key is never sent back to the browser."""
+"""The form for a provider key. The entered key is never sent back to the browser."""
 
 import re
 import unicodedata
@@ -15,8 +15,8 @@ from accounts.provider_keys.model_documents import MAX_NAME_CHARS
 from accounts.provider_keys.providers import CUSTOM, MIN_KEY_CHARS, PROVIDERS, shape_problem
 
 MAX_LABEL_CHARS = 60
-MAX_NAMED = 50
-# Of a custom provider, and no secret: sent back to the browser as they were entered.
+MAX_NAMED_MODELS = 50
+# Fields for custom providers. They are no secrets, and are sent back to the browser as entered.
 OPEN_FIELDS = ("label", "base_url", "models")
 
 
@@ -62,10 +62,10 @@ class KeyForm(forms.Form):
 
     def clean_label(self) -> str:
         label: str = self.cleaned_data["label"]
-        kept = "".join(c for c in label if unicodedata.category(c)[0] != "C")
-        if not (kept := " ".join(kept.split())):
+        label = "".join(c for c in label if unicodedata.category(c)[0] != "C")
+        if not (label := " ".join(label.split())):
             raise forms.ValidationError(gettext("Enter a label."))
-        return kept
+        return label
 
     def clean_base_url(self) -> str:
         try:
@@ -78,9 +78,9 @@ class KeyForm(forms.Form):
         names = list(dict.fromkeys(name for name in names if name))
         if any(not name.isprintable() or len(name) > MAX_NAME_CHARS for name in names):
             raise forms.ValidationError(gettext("This is not the name of a model."))
-        if len(names) > MAX_NAMED:
+        if len(names) > MAX_NAMED_MODELS:
             raise forms.ValidationError(
-                gettext("These are too many: %(most)d at most.") % {"most": MAX_NAMED}
+                gettext("These are too many: %(most)d at most.") % {"most": MAX_NAMED_MODELS}
             )
         return names
 
@@ -93,7 +93,7 @@ class KeyForm(forms.Form):
 
     @sensitive_variables()
     def clean(self) -> dict[str, Any]:
-        """A key pasted into another field as well would be shown again with it."""
+        """Refuse other fields that contain the key, because they are shown again."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         key = self.data.get("key", "").strip()
         for name in OPEN_FIELDS:

@@ -1,7 +1,7 @@
-"""Requests to addresses that a person gave: never into this machine's own network.
+"""HTTP requests to addresses given by people, which never reach our own network.
 
-The connection is made to the addresses that accounts/provider_keys/address_filter.py has judged;
-TLS and the Host header carry the name. Redirects are not followed, proxies of the environment are
+Connections are made to the addresses that accounts/provider_keys/address_filter.py has checked; TLS
+and the Host header carry the name. Redirects are not followed, and proxies of the environment are
 not used.
 """
 
@@ -27,13 +27,14 @@ from accounts.provider_keys.address_filter import (
 )
 
 MAX_BYTES = 5_000_000
-MAX_HEAD_BYTES = 64 * 1024  # with what comes before it (1xx)
+MAX_HEAD_BYTES = 64 * 1024  # including 1xx responses
 _PIECE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`headers` have lower-case names. Neither is shown to anybody: it may quote a key."""
+    """A response. Header names are in lower case. Show headers and body to nobody: they may quote
+    the key."""
 
     status: int
     headers: dict[str, str] = field(repr=False)
@@ -51,10 +52,11 @@ def fetch(
     max_bytes: int = MAX_BYTES,
     resolver: Resolver | None = None,
 ) -> Answer:
-    """GET, or POST when there is a body; whatever the status is. Blocks. Raises OutboundError.
+    """GET, or POST if there is a body. Returns responses of any status. Blocks.
 
-    `guarded`: the URL is a person's. Else it is ours or the operator's, and goes the way that the
-    environment says, proxies included. Of a longer answer the first `max_bytes` are given.
+    Use `guarded` for URLs from people. Other URLs are ours or the operator's; they are not checked,
+    and the proxies of the environment apply. Only the first `max_bytes` of a body are returned.
+    Raises OutboundError.
     """
     ends = monotonic() + timeout_s
     url = normal_url(url) if guarded else url
@@ -86,7 +88,7 @@ def _ask_guarded(
     host = normal_host(parts.hostname or "")
     port = parts.port or (443 if secure else 80)
     connection = _Connection(host, port, resolve(host, port, resolver), secure, ends)
-    # The time limit of a socket starts anew with every byte; this one does not.
+    # A socket's timeout starts again with every byte. This timer limits the whole request.
     alarm = threading.Timer(max(ends - monotonic(), 0.0), connection.cut)
     alarm.daemon = True
     alarm.start()
@@ -105,7 +107,7 @@ def _ask_guarded(
 
 
 def _read(response: Any, ends: float, max_bytes: int) -> bytes:
-    """The body, or its beginning. Raises TimeoutError where it is too slow."""
+    """The first `max_bytes` of the body. Raises TimeoutError if it is too slow."""
     body = bytearray()
     while len(body) < max_bytes:
         piece = response.read1(min(_PIECE_BYTES, max_bytes - len(body)))
@@ -118,7 +120,7 @@ def _read(response: Any, ends: float, max_bytes: int) -> bytes:
 
 
 class _Head:
-    """The lines of a head; past the bound there are none."""
+    """Reads the lines of a response head, up to MAX_HEAD_BYTES in total."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -142,12 +144,12 @@ class _Response(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            if self.fp is not None:  # It is none where there is no body.
+            if self.fp is not None:  # None without a body.
                 self.fp = file
 
 
 class _Connection(http.client.HTTPConnection):
-    """To exactly the addresses that were judged; the name is for TLS and the Host header."""
+    """Connects to the checked addresses only; the name is for TLS and the Host header."""
 
     response_class = _Response
 
@@ -186,7 +188,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to wherever it leads."""
+    """Follows no redirect, because it would send the key to another address."""
 
     def redirect_request(self, *args: Any, **kwargs: Any) -> None:
         return None
@@ -202,7 +204,7 @@ def _ask(
     ends: float,
     max_bytes: int,
 ) -> Answer:
-    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  by settings
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310  from settings
     try:
         opened = _opener.open(request, timeout=max(ends - monotonic(), 0.1))
     except urllib.error.HTTPError as error:

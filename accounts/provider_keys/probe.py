@@ -1,7 +1,7 @@
-"""Asking a provider what it thinks of a key, and which models it has for it.
+"""Probing a key: asks the provider whether it accepts the key, and which models it offers for it.
 
-Blocks; not a word of the provider leaves this module but the fields that `trimmed` keeps, and those
-only where they do not hold the key.
+Blocks. Nothing that the provider says leaves this module, except the fields that `trimmed` keeps,
+and only if they do not contain the key.
 """
 
 import re
@@ -25,7 +25,7 @@ __all__ = ["SAVED_WITH_WARNING", "Verdict", "check", "judge", "sentence", "trimm
 
 TIMEOUT_S = 10.0
 ANTHROPIC_VERSION = "2023-06-01"
-# Saved with a warning when the person says so: it may be better tomorrow. The others never.
+# A key with one of these is saved if the person confirms, since it may work later; others never.
 SAVED_WITH_WARNING = frozenset({Status.OUT_OF_QUOTA, Status.BUSY, Status.UNREACHABLE})
 
 SENTENCES = {
@@ -64,7 +64,7 @@ NO_LIST = gettext_noop(
     "The service gives no list of its models. Enter the names of those that you want to use."
 )
 UNKNOWN_NAME = gettext_noop("The service does not know the model “%(name)s”. Check the name.")
-# Which of a provider's models is asked for a token, when all are listed: the cheapest known ones.
+# Models that are likely cheap: one of them is asked for a token.
 _CHEAP = re.compile(r"nano|mini|lite|flash|haiku|fast|small", re.IGNORECASE)
 _NOT_CHAT = re.compile(
     r"embed|whisper|tts|dall|image|audio|moderation|realtime|transcri|search|codex|instruct|sora"
@@ -88,8 +88,8 @@ _WRONG_KEY = re.compile(r"api[ _]key|api_key|x-api-key|authentication")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`models`: None when the list could not be read. `names_missing`: a sentence for the field of
-    the models' names, where the service answers and lists none."""
+    """The result of a probe. `models` is None if the list could not be read. `names_missing` is a
+    sentence for the form field with the models' names, for a service that lists none."""
 
     status: Status
     models: list[dict[str, Any]] | None = field(default=None, repr=False)
@@ -97,26 +97,28 @@ class Verdict:
 
 
 def sentence(status: str, provider: str) -> str:
-    """What is wrong and what to do; empty when nothing is."""
-    named = gettext("the provider") if provider == CUSTOM else PROVIDERS[provider].label
-    said = SENTENCES.get(Status(status))
-    if said is None:
+    """What is wrong and what to do about it; empty for a key that works."""
+    name = gettext("the provider") if provider == CUSTOM else PROVIDERS[provider].label
+    template = SENTENCES.get(Status(status))
+    if template is None:
         return ""
-    said = gettext(said).format(provider=named)
-    return said[:1].upper() + said[1:]
+    text = gettext(template).format(provider=name)
+    return text[:1].upper() + text[1:]
 
 
 @sensitive_variables()
 def check(
     provider: str, url: str, key: str, *, ask_model: bool, named: Sequence[str] = ()
 ) -> Verdict:
-    """`url`: the API's, which counts for a custom provider. `ask_model`: also ask for one token,
-    since most providers say only then that there is no credit left. `named`: models that the
-    person named, for a service that lists none.
+    """Probe a key. Blocks.
+
+    `url` is the API's address, used for custom providers only. With `ask_model` one token is
+    requested as well, since most providers only then report that no credit is left. `named` are
+    the models that the person entered, for a service that lists none.
     """
-    caller = _Caller(provider, url, key, named)
+    probe = _Probe(provider, url, key, named)
     try:
-        return caller.verdict(ask_model)
+        return probe.verdict(ask_model)
     except AddressRefusedError:
         return Verdict(Status.NOT_ALLOWED)
     except UnreachableError as error:
@@ -124,7 +126,7 @@ def check(
         return Verdict(Status.WRONG_URL if wrong else Status.UNREACHABLE)
 
 
-class _Caller:
+class _Probe:
     def __init__(self, provider: str, url: str, key: str, named: Sequence[str]) -> None:
         self._provider, self._key, self._named = provider, key, named
         self._is_custom = provider == CUSTOM
@@ -133,7 +135,7 @@ class _Caller:
     @sensitive_variables()
     def verdict(self, ask_model: bool) -> Verdict:
         spent = False
-        if self._provider == "openrouter":  # Its list of models is for everybody.
+        if self._provider == "openrouter":  # Its list of models needs no key.
             answer = self._get("/key")
             if (status := self._status(answer)) is not Status.OK:
                 return Verdict(status)
@@ -153,22 +155,22 @@ class _Caller:
         return Verdict(Status.OK, models)
 
     def _without_list(self, ask_model: bool) -> Verdict:
-        """Not every service lists its models: whether there is one is seen by asking a model."""
+        """For a service that lists no models: call one, to see whether there is an API at all."""
         if self._named and not ask_model:
             return Verdict(Status.OK)
         answer = self._ask_for_token(self._named[0] if self._named else "none")
         status = judge(answer.status, answer.body)
-        said = answer.body[:20_000].decode("utf-8", "replace").lower()
-        is_of_api = isinstance(_json(answer), dict) and (
-            answer.status not in (404, 405) or "model" in said
+        text = _lower_text(answer.body)
+        is_from_api = isinstance(_json(answer), dict) and (
+            answer.status not in (404, 405) or "model" in text
         )
-        if status is Status.WRONG_URL and not is_of_api:
+        if status is Status.WRONG_URL and not is_from_api:
             return Verdict(status)
         if status not in (Status.OK, Status.WRONG_URL, Status.BUSY, Status.OUT_OF_QUOTA):
             return Verdict(status)
         if not self._named:
             return Verdict(Status.WRONG_URL, names_missing=gettext(NO_LIST))
-        if status is Status.WRONG_URL and "model" in said:
+        if status is Status.WRONG_URL and "model" in text:
             return Verdict(status, names_missing=gettext(UNKNOWN_NAME) % {"name": self._named[0]})
         return Verdict(Status.OK if status is Status.WRONG_URL else status, [])
 
@@ -199,7 +201,7 @@ class _Caller:
         )
 
     def _is_spent(self, models: list[dict[str, Any]]) -> bool:
-        """Whether one token is refused for want of credit; any other refusal says nothing."""
+        """Whether a request for one token is refused because no credit is left."""
         names = [model["id"] for model in models if not _NOT_CHAT.search(model["id"])]
         if self._provider == "openrouter" or not names:
             return False
@@ -222,24 +224,28 @@ class _Caller:
 
 
 def judge(status: int, body: bytes) -> Status:
-    """What an answer's HTTP status and words say of the key."""
+    """The status of a key, from the HTTP status and the text of a response."""
     if status == 200:
         return Status.OK
-    said = body[:20_000].decode("utf-8", "replace").lower()
-    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(said)):
+    text = _lower_text(body)
+    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(text)):
         return Status.OUT_OF_QUOTA
     if status in (400, 401, 403):
-        if _BLOCKED.search(said):
+        if _BLOCKED.search(text):
             return Status.FORBIDDEN
-        if _REVOKED.search(said):
+        if _REVOKED.search(text):
             return Status.REVOKED
-        if status == 401 or _WRONG_KEY.search(said) and status == 400:
+        if status == 401 or _WRONG_KEY.search(text) and status == 400:
             return Status.INVALID
         if status == 403:
             return Status.FORBIDDEN
     if status == 429:
         return Status.BUSY
     return Status.UNREACHABLE if status >= 500 or status == 408 else Status.WRONG_URL
+
+
+def _lower_text(body: bytes) -> str:
+    return body[:20_000].decode("utf-8", "replace").lower()
 
 
 def _json(answer: Answer) -> Any:

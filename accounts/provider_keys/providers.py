@@ -1,4 +1,4 @@
-"""The providers that people can bring a key of, and what a key of each looks like."""
+"""The providers whose keys people can add, and the format of their keys."""
 
 import re
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ MIN_KEY_CHARS, MAX_KEY_CHARS = 8, 400
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """`url`: its OpenAI-compatible API. `shape`: of its keys, whole. `begins`: said of a key that
-    has another shape. `keys_url`: where its keys are made."""
+    """`url` is its OpenAI-compatible API, `shape` a regular expression that a whole key matches,
+    `begins` a prefix of keys for the error message, `keys_url` the page where keys are made."""
 
     name: str
     label: str
@@ -69,7 +69,7 @@ PROVIDERS = {
 
 
 def shape_problem(provider: Provider, key: str) -> str:
-    """What is wrong with the form of a key, as a sentence; empty when nothing is."""
+    """What is wrong with the format of a key, as a sentence; empty if nothing is."""
     if not key:
         return "Enter the key."
     if not re.fullmatch(r"[!-~]+", key):

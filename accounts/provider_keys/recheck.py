@@ -1,6 +1,6 @@
-"""What workers do about people's keys: the checks that were asked for, and lists grown old.
+"""Checks of provider keys by workers: those that people asked for, and those of outdated lists.
 
-The claim on a row lapses, so that a worker that dies with it holds nothing up.
+The claim on a row expires, so that a worker that dies with it holds nothing up.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from accounts.provider_keys.probe import Verdict, check
 
 CLAIM_S = 90
 AT_ONCE = 8
-# Of their own: providers that are slow to answer must not hold up what else is done in threads.
+# Separate threads, because slow providers must not hold up other work in threads.
 _threads = ThreadPoolExecutor(AT_ONCE, "keys")
 
 
 async def run() -> None:
-    """May be run by any number of workers at once."""
+    """Make the checks that are wanted. Any number of workers may run it at once."""
     rows = await sync_to_async(_claim)()
-    await asyncio.gather(*(_look_at(row) for row in rows))
+    await asyncio.gather(*(_check(row) for row in rows))
 
 
 def _claim() -> list[ProviderKey]:
@@ -35,13 +35,13 @@ def _claim() -> list[ProviderKey]:
     wanted = ProviderKey.objects.exclude(check_wanted=ProviderKey.Check.NONE).filter(free)
     claimed = []
     for row in wanted.filter(owner__is_active=True).order_by("checked_at")[:AT_ONCE]:
-        mine = ProviderKey.objects.filter(free, id=row.id)
-        if mine.update(check_claimed_until=now + timedelta(seconds=CLAIM_S)):
+        unclaimed = ProviderKey.objects.filter(free, id=row.id)
+        if unclaimed.update(check_claimed_until=now + timedelta(seconds=CLAIM_S)):
             claimed.append(row)
     return claimed
 
 
-async def _look_at(row: ProviderKey) -> None:
+async def _check(row: ProviderKey) -> None:
     verdict = await asyncio.get_running_loop().run_in_executor(_threads, _verdict, row)
     await sync_to_async(provider_keys.note_verdict)(row, verdict)
 
@@ -57,8 +57,8 @@ def _verdict(row: ProviderKey) -> Verdict:
     verdict = check(row.provider, url, key, ask_model=ask_model, named=named)
     if ask_model or verdict.status != ProviderKey.Status.OK:
         return verdict
-    if verdict.models is None:  # It has no list, which says nothing of the key.
+    if verdict.models is None:  # The service lists no models, so the status stays.
         return Verdict(ProviderKey.Status(row.status), [])
-    # The list alone does not say that there is credit again.
-    kept = row.status if row.status == ProviderKey.Status.OUT_OF_QUOTA else verdict.status
-    return Verdict(ProviderKey.Status(kept), verdict.models)
+    # The list alone does not show whether there is credit again.
+    status = row.status if row.status == ProviderKey.Status.OUT_OF_QUOTA else verdict.status
+    return Verdict(ProviderKey.Status(status), verdict.models)

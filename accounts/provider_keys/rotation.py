@@ -1,7 +1,7 @@
-"""Encrypting what is stored with the newest version of the encryption key.
+"""Re-encrypts stored provider keys with the newest version of the encryption key.
 
-Every row is a step of its own that is repeated or left out without harm: one that is replaced or
-removed meanwhile keeps what it became.
+Each row is updated by itself, only if it has not changed in the meantime. So a rotation can be
+interrupted, repeated, and run while keys are replaced or removed.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ BATCH = 200
 
 
 class ReadingFailedError(Exception):
-    """`rows`: the ids of the keys that do not decrypt; all others are done."""
+    """`rows` are the ids of the keys that do not decrypt; `done` is how many others did."""
 
     def __init__(self, done: int, rows: list[UUID]) -> None:
         listed = ", ".join(str(row) for row in rows[:20])
@@ -26,8 +26,11 @@ class ReadingFailedError(Exception):
         self.done, self.rows = done, rows
 
 
-def rotate(tell: Callable[[int], object] = lambda so_far: None) -> int:
-    """Gives how many were encrypted anew. Raises ReadingFailedError, at the end. Sync."""
+def rotate(on_progress: Callable[[int], object] = lambda done: None) -> int:
+    """Re-encrypt all outdated keys; returns how many. Sync.
+
+    `on_progress` is called with the number so far. Raises ReadingFailedError at the end.
+    """
     done, failed, after = 0, [], UUID(int=0)
     with decryption_allowed():
         while rows := _outdated(after):
@@ -37,7 +40,7 @@ def rotate(tell: Callable[[int], object] = lambda so_far: None) -> int:
                 except KeyEncryptionError:
                     failed.append(row.id)
             after = rows[-1].id
-            tell(done)
+            on_progress(done)
     if failed:
         raise ReadingFailedError(done, failed)
     return done
@@ -45,5 +48,5 @@ def rotate(tell: Callable[[int], object] = lambda so_far: None) -> int:
 
 def _outdated(after: UUID) -> list[ProviderKey]:
     outdated = ProviderKey.objects.filter(provider_keys.outdated(), id__gt=after)
-    # Not the lists, which are long.
+    # Without the lists of models, which are long.
     return list(outdated.defer("model_list").order_by("id")[:BATCH])

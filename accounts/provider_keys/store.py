@@ -1,7 +1,7 @@
-"""People's own provider keys: stored, replaced, removed, looked at again.
+"""People's own provider keys: storing, replacing, removing and rechecking them.
 
-Web processes encrypt and never decrypt; whoever calls a model with a key takes it from `reveal`,
-for one call, in a worker. A guest has none.
+Web processes encrypt and never decrypt. A worker gets a key from `reveal` for each call of a model.
+Guests have no keys.
 """
 
 import logging
@@ -33,7 +33,7 @@ from accounts.security_events import record
 logger = logging.getLogger(__name__)
 
 MAX_CUSTOM = 10
-# A key shorter than this would not be a secret any more without its last four characters.
+# Showing four characters of a key shorter than this would give away too much of it.
 MIN_CHARS_TO_SHOW_FOUR = 16
 LIST_FRESH_S = 24 * 3_600
 LIST_RETRY_S = 3_600
@@ -41,11 +41,11 @@ PREFIX = "my-"
 
 
 class TooManyKeysError(Exception):
-    """There is one already of this provider, or too many custom ones."""
+    """The person already has a key of this provider, or too many custom ones."""
 
 
 class KeyGoneError(Exception):
-    """The key that was to be replaced has been removed."""
+    """The key to be replaced has been removed."""
 
 
 @sensitive_variables()
@@ -61,8 +61,8 @@ def save(
     named: Sequence[str] = (),
     replaces: ProviderKey | None = None,
 ) -> ProviderKey:
-    """Store a key that was checked; the row of one that it replaces keeps its id. `named`: models
-    that its owner named by hand.
+    """Store a key that was checked. A key that `replaces` another takes over its row. `named` are
+    the models that the owner entered by hand.
 
     Raises TooManyKeysError or KeyGoneError. Sync.
     """
@@ -75,10 +75,10 @@ def save(
     if verdict.models is not None:
         row.model_list_read_at = row.checked_at
     row.check_wanted, row.check_claimed_until = ProviderKey.Check.NONE, None
-    _put(row, encrypt(key, belongs_to(row)))
+    _set_ciphertext(row, encrypt(key, belongs_to(row)))
     try:
         with transaction.atomic():
-            # The people's row orders what two tabs do at once.
+            # Locking the owner's row serialises what two tabs do at once.
             User.objects.select_for_update().get(id=owner.id)
             others = ProviderKey.objects.filter(owner=owner, provider=provider).exclude(id=row.id)
             if others.count() >= (MAX_CUSTOM if provider == CUSTOM else 1):
@@ -97,7 +97,7 @@ def save(
 
 
 def remove(row: ProviderKey, request: HttpRequest | None = None) -> None:
-    """Sync. What is being answered with it goes on; no further call is made."""
+    """Remove a key. Answers under way with it go on; no further call is made. Sync."""
     with transaction.atomic():
         deleted, _ = ProviderKey.objects.filter(id=row.id).delete()
         if deleted:
@@ -105,8 +105,10 @@ def remove(row: ProviderKey, request: HttpRequest | None = None) -> None:
 
 
 def keys_of(owner: User, *, lists: bool = True) -> list[ProviderKey]:
-    """In the order of PROVIDERS, the custom ones by age; without their lists of models if not
-    `lists`: those are read when they are asked for. Sync."""
+    """In the order of PROVIDERS, the custom ones by age. Sync.
+
+    Without `lists` the lists of models are deferred.
+    """
     rows = ProviderKey.objects.filter(owner=owner).order_by("created_at")
     rows = rows if lists else rows.defer("model_list")
     order = list(PROVIDERS)
@@ -114,8 +116,8 @@ def keys_of(owner: User, *, lists: bool = True) -> list[ProviderKey]:
 
 
 def endpoint_name(row: ProviderKey) -> str:
-    """What the ids of its models begin with. Whose it is, is not in it: it is looked up among the
-    keys of the person who asks."""
+    """The prefix of the ids of the key's models. It does not name the owner: it is only looked up
+    among the keys of the person who asks."""
     return PREFIX + (row.id.hex[:12] if row.provider == CUSTOM else row.provider)
 
 
@@ -129,7 +131,7 @@ def url_of(row: ProviderKey) -> str:
     return row.base_url if row.provider == CUSTOM else PROVIDERS[row.provider].url
 
 
-# Models named by hand, for a service that gives no list: they stay in the list whatever it says.
+# Models entered by hand, for services that list none. They stay whatever the service lists later.
 
 
 def named_models(row: ProviderKey) -> list[str]:
@@ -146,23 +148,23 @@ def _with_named(named: Sequence[str], listed: list[dict[str, Any]]) -> list[dict
 
 
 def belongs_to(row: ProviderKey) -> bytes:
-    """The associated data: a ciphertext is good in this row alone, for this person, provider and
-    address. Whoever changes the address in the database does not get the key sent there."""
+    """The associated data: a ciphertext decrypts only in this row, for this person, provider and
+    address. So somebody who changes the address in the database does not get the key."""
     parts = ("holdfast-key-1", row.owner_id.hex, row.provider, row.id.hex, row.base_url)
     return "\x00".join(parts).encode()
 
 
 def reveal(row: ProviderKey) -> str:
-    """The key. Raises KeyEncryptionError, everywhere but in a worker."""
+    """Decrypt the key. Raises KeyEncryptionError, and always does so outside of a worker."""
     encrypted = Encrypted(row.key_version, bytes(row.nonce), bytes(row.ciphertext))
     return decrypt(encrypted, belongs_to(row))
 
 
 def reencrypt(row: ProviderKey) -> bool:
-    """With the newest version. False when the row was changed or removed meanwhile. Raises
-    KeyEncryptionError. Sync."""
+    """Encrypt the key with the newest version. False if the row was changed or removed meanwhile.
+    Raises KeyEncryptionError. Sync."""
     old_nonce = bytes(row.nonce)
-    _put(row, encrypt(reveal(row), belongs_to(row)))
+    _set_ciphertext(row, encrypt(reveal(row), belongs_to(row)))
     changed = ProviderKey.objects.filter(id=row.id, nonce=old_nonce).update(
         key_version=row.key_version, nonce=row.nonce, ciphertext=row.ciphertext
     )
@@ -176,7 +178,7 @@ def versions_stored() -> dict[int, int]:
 
 
 def missing_versions() -> dict[int, int]:
-    """Of those, the ones that the environment does not give. Sync."""
+    """Like `versions_stored`, but only versions without an encryption key. Sync."""
     known = known_versions()
     return {v: number for v, number in sorted(versions_stored().items()) if v not in known}
 
@@ -185,16 +187,16 @@ def outdated() -> Q:
     return ~Q(key_version=current_version())
 
 
-def _put(row: ProviderKey, encrypted: Encrypted) -> None:
+def _set_ciphertext(row: ProviderKey, encrypted: Encrypted) -> None:
     row.key_version = encrypted.version
     row.nonce, row.ciphertext = encrypted.nonce, encrypted.ciphertext
 
 
-# Looking again
+# Checking again
 
 
 def want_check(row: ProviderKey, what: "ProviderKey.Check") -> None:
-    """Have a worker look at it, soon. Sync."""
+    """Have a worker check the key soon. Sync."""
     waiting = ProviderKey.objects.filter(id=row.id)
     if what == ProviderKey.Check.LIST:
         waiting = waiting.filter(check_wanted=ProviderKey.Check.NONE)
@@ -211,22 +213,22 @@ def is_list_stale(row: ProviderKey) -> bool:
 
 
 def note_verdict(row: ProviderKey, verdict: Verdict) -> None:
-    """What a worker found, unless the key was replaced meanwhile. Sync."""
+    """Store a worker's verdict, unless the key was replaced meanwhile. Sync."""
     now = timezone.now()
-    found: dict[str, Any] = {"status": verdict.status, "checked_at": now}
-    found |= {"check_wanted": ProviderKey.Check.NONE, "check_claimed_until": None}
+    changes: dict[str, Any] = {"status": verdict.status, "checked_at": now}
+    changes |= {"check_wanted": ProviderKey.Check.NONE, "check_claimed_until": None}
     if verdict.models is not None:
         models = _with_named(named_models(row), verdict.models)
-        found |= {"model_list": models, "model_list_read_at": now}
-    ProviderKey.objects.filter(id=row.id, nonce=bytes(row.nonce)).update(**found)
+        changes |= {"model_list": models, "model_list_read_at": now}
+    ProviderKey.objects.filter(id=row.id, nonce=bytes(row.nonce)).update(**changes)
 
 
 def _wake() -> None:
-    for wake in personal_data_registry.key_wakers:
+    for wake in personal_data_registry.on_key_check_wanted:
         try:
             wake()
-        except Exception:  # The next sweep of a worker sees it all the same.
-            logger.warning("workers were not told of a key to check", exc_info=True)
+        except Exception:  # The next sweep of a worker finds the key anyway.
+            logger.warning("no worker was woken to check a key", exc_info=True)
 
 
 def _record(row: ProviderKey, kind: "SecurityEvent.Kind", request: HttpRequest | None) -> None:

@@ -1,8 +1,8 @@
 """The page about a person's own provider keys.
 
-A key comes in by a form and never goes out again. Whoever adds or replaces one has proved who they
-are a short while ago; that is asked for before the form is shown, because a request that is put
-off (allauth keeps it in the session) would leave the key in clear there.
+A key is entered in a form and never shown again. Adding or replacing one needs a recent
+reauthentication, which is asked for before the form is shown: allauth stores a request that it
+interrupts in the session, and the key would be there in plain text.
 """
 
 import uuid
@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from allauth.account.decorators import reauthentication_required
 from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -31,6 +30,7 @@ from accounts.provider_keys.forms import OPEN_FIELDS, KeyForm
 from accounts.provider_keys.probe import SAVED_WITH_WARNING, Verdict, check, sentence
 from accounts.provider_keys.providers import CUSTOM, PROVIDERS
 from accounts.sign_in.allauth_internals import is_reauthentication_required
+from accounts.sign_in.decorators import account_required
 from accounts.sign_in.limits import limit_page
 
 Status = ProviderKey.Status
@@ -43,11 +43,9 @@ TOO_MANY = gettext_noop(
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
-def keys(request: HttpRequest) -> HttpResponse:
-    """GET: the list; with `add` or `replace` the form. POST: check a key, and save it."""
-    person = request.user
-    if not isinstance(person, User) or person.is_guest:
-        return redirect_to_login(reverse("accounts:keys"))
+@account_required(back="accounts:keys")
+def keys(request: HttpRequest, person: User) -> HttpResponse:
+    """GET: the list, or with `add` or `replace` the form. POST: check a key and save it."""
     if request.method == "POST":
         return _save(request, person)
     if "add" in request.GET or "replace" in request.GET:
@@ -55,17 +53,15 @@ def keys(request: HttpRequest) -> HttpResponse:
     rows = provider_keys.keys_of(person)
     have = {row.provider for row in rows}
     offered = [p for p in PROVIDERS.values() if p.name == CUSTOM or p.name not in have]
-    context = {"rows": [_shown(row) for row in rows], "offered": offered}
+    context = {"rows": [_row_context(row) for row in rows], "offered": offered}
     return render(request, "accounts/keys.html", context)
 
 
 @never_cache
 @require_POST
-def key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
-    """POST: `check` has a worker look at the key again, `remove` removes it."""
-    person = request.user
-    if not isinstance(person, User) or person.is_guest:
-        return redirect_to_login(reverse("accounts:keys"))
+@account_required(back="accounts:keys")
+def key(request: HttpRequest, person: User, key_id: uuid.UUID) -> HttpResponse:
+    """POST: `check` has a worker check the key again, `remove` removes it."""
     row = get_object_or_404(ProviderKey, id=key_id, owner=person)
     if "remove" in request.POST:
         removed: HttpResponse = _remove(request, row)
@@ -129,7 +125,7 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
     entered = form.cleaned_data
     url, named = entered.get("base_url", ""), entered.get("models", [])
     if not connection.in_atomic_block:
-        connection.close()  # Others want it while we wait for the provider.
+        connection.close()  # Free for others while this request waits for the provider.
     verdict = check(provider, url, entered["key"], ask_model=True, named=named)
     if not _may_save(request, verdict):
         _refuse(form, verdict, provider)
@@ -151,12 +147,12 @@ def _save(request: HttpRequest, person: User) -> HttpResponse:
         return _render_form(request, form, replaces)
     except provider_keys.KeyGoneError as error:
         raise Http404 from error
-    _tell_saved(request, row, verdict)
+    _add_saved_message(request, row, verdict)
     return redirect("accounts:keys")
 
 
 def _refuse(form: KeyForm, verdict: Verdict, provider: str) -> None:
-    """Says what is wrong at the field that it is about; a warning is said elsewhere."""
+    """Add the problem to the field that it is about; warnings are shown by `_render_form`."""
     if verdict.names_missing:
         form.add_error("models", verdict.names_missing)
     elif verdict.status not in SAVED_WITH_WARNING:
@@ -167,12 +163,12 @@ def _refuse(form: KeyForm, verdict: Verdict, provider: str) -> None:
 def _may_save(request: HttpRequest, verdict: Verdict) -> bool:
     if verdict.status == Status.OK:
         return True
-    # Said for this very warning, which the person has read.
+    # The person must have confirmed this very warning.
     confirmed = request.POST.get("save_anyway") == verdict.status
     return verdict.status in SAVED_WITH_WARNING and confirmed
 
 
-def _tell_saved(request: HttpRequest, row: ProviderKey, verdict: Verdict) -> None:
+def _add_saved_message(request: HttpRequest, row: ProviderKey, verdict: Verdict) -> None:
     name = provider_keys.display_name(row)
     if verdict.status == Status.OK:
         messages.success(
@@ -185,29 +181,29 @@ def _tell_saved(request: HttpRequest, row: ProviderKey, verdict: Verdict) -> Non
         )
 
 
-def _wanted(asked: QueryDict, person: User) -> tuple[str, ProviderKey | None]:
-    """The provider, and the key to be replaced. Raises Http404."""
-    if wanted := asked.get("replace"):
+def _wanted(query: QueryDict, person: User) -> tuple[str, ProviderKey | None]:
+    """The provider, and the key to replace, if any. Raises Http404."""
+    if wanted := query.get("replace"):
         try:
             replaces = ProviderKey.objects.get(id=uuid.UUID(wanted), owner=person)
         except (ValueError, ProviderKey.DoesNotExist) as error:
             raise Http404 from error
         return replaces.provider, replaces
-    provider = asked.get("add", "")
+    provider = query.get("add", "")
     if provider not in PROVIDERS:
         raise Http404
     return provider, None
 
 
 def _form_url(request: HttpRequest, provider: str, replaces: ProviderKey | None) -> str:
-    """The form again, with what is no secret."""
-    asked = {"replace": str(replaces.id)} if replaces else {"add": provider}
+    """The form's URL, with the entered values that are no secrets."""
+    query = {"replace": str(replaces.id)} if replaces else {"add": provider}
     entered_key = request.POST.get("key", "").strip()
     for name in OPEN_FIELDS:
         value = request.POST.get(name, "")[:300]
         if value and provider == CUSTOM and not (entered_key and entered_key in value):
-            asked[name] = value
-    return f"{reverse('accounts:keys')}?{urlencode(asked)}"
+            query[name] = value
+    return f"{reverse('accounts:keys')}?{urlencode(query)}"
 
 
 def _render_form(
@@ -226,7 +222,7 @@ def _render_form(
     return render(request, "accounts/key_form.html", context, status=status)
 
 
-def _shown(row: ProviderKey) -> dict[str, Any]:
+def _row_context(row: ProviderKey) -> dict[str, Any]:
     return {
         "key": row,
         "name": provider_keys.display_name(row),

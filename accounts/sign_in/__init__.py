@@ -1,1 +1,1 @@
-"""Signing in with allauth: its adapters, limits, and what its forms say."""
+"""Signing in with allauth: adapters, limits, texts of its forms, and views that need it."""

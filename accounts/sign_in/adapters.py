@@ -1,4 +1,4 @@
-"""Where allauth is told how things are done here."""
+"""Adapters that customise allauth."""
 
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ from accounts.middleware import guest_behind
 from accounts.models import User
 from accounts.sign_in import allauth_messages
 
-# An address is wanted for each session; a Unix socket has none.
+# allauth stores an address with each session, but a Unix socket has none.
 NO_ADDRESS = "::"
 
 
@@ -39,15 +39,15 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = {**DefaultAccountAdapter.error_messages, **allauth_messages.ACCOUNT_ERRORS}
 
     def login(self, request: HttpRequest, user: AbstractBaseUser) -> None:
-        """The last step of every sign-in, when all has been proved: here the guest comes along."""
+        """The last step of every sign-in: the guest, if any, becomes or joins the account."""
         assert isinstance(user, User)
         _drop_unproved_password(request, user)
         guest = guest_behind(request)
-        # What a guest has is not brought to an account that is about to go.
+        # A guest's data is not moved to an account that is about to be deleted.
         if guest is not None and guest.pk != user.pk and not user.is_leaving:
             if guest_accounts.become(guest, user):
                 guest_accounts.keep_session(request, user)
-                transaction.on_commit(partial(sockets.tell_became, guest))
+                transaction.on_commit(partial(sockets.close_guest_sockets, guest))
             else:
                 guest_joins.record(guest, user)
         super().login(request, user)
@@ -60,7 +60,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return response
 
     def send_account_already_exists_mail(self, email: str) -> None:
-        """A new account's password would be hashed now; that it is not must not be measured."""
+        """Hash the password as for a new account, so that timing does not reveal existing ones."""
         password = context.request.POST.get("password1", "")
         if password:
             make_password(password)
@@ -88,8 +88,8 @@ class AccountAdapter(DefaultAccountAdapter):
     def render_mail(
         self, template_prefix: str, email: Any, context: Any, headers: Any = None
     ) -> EmailMessage:
-        # Not the host that the request named: that is whatever who asked for the mail wrote there.
-        own = {name: _own_address(name, value) for name, value in context.items()}
+        # Links use the site's own URL: the request's Host header is chosen by whoever sent it.
+        own = {name: _own_url(name, value) for name, value in context.items()}
         if settings.URL:
             own["current_site"] = {"name": settings.URL_HOST, "domain": settings.URL_HOST}
         message: EmailMessage = super().render_mail(template_prefix, email, own, headers)
@@ -101,9 +101,11 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 def _drop_unproved_password(request: HttpRequest, user: User) -> None:
-    """Whoever signed up with this address chose a password, and need not be who reads its mail. The
-    first who proves to read it by a code, and not that they know the password, must not find a
-    stranger in their account later."""
+    """Remove the password at the first sign-in by a mailed code alone.
+
+    Somebody else may have signed up with this address and chosen the password, and could otherwise
+    sign in to the account of the address's owner later.
+    """
     if user.last_login is not None or user.is_staff or not user.has_usable_password():
         return
     proved = {record["method"] for record in get_authentication_records(request, user)}
@@ -115,8 +117,8 @@ def _drop_unproved_password(request: HttpRequest, user: User) -> None:
         )
 
 
-def _own_address(name: str, value: Any) -> Any:
-    """A link of allauth's to a page of ours, by the name that this site goes by."""
+def _own_url(name: str, value: Any) -> Any:
+    """A value of a mail's context; links of allauth to our pages get the site's own URL."""
     if not settings.URL or not name.endswith("_url") or not isinstance(value, str):
         return value
     parts = urlsplit(value)
@@ -144,7 +146,7 @@ class MFAAdapter(DefaultMFAAdapter):
         return entity | {"name": "Holdfast"}
 
     def get_public_key_credential_user_entity(self, user: AbstractBaseUser) -> dict[str, Any]:
-        """A passkey keeps the id of its account: with a sign-up that will be the guest's."""
+        """A passkey stores the id of its account: when a guest signs up, that is the guest's id."""
         assert isinstance(user, User)
         entity: dict[str, Any] = super().get_public_key_credential_user_entity(user)
         guest = guest_behind(context.request)
@@ -160,14 +162,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
     }
 
     def get_requests_session(self) -> Any:
-        from accounts.sign_in.bounded_session import (
-            bound,  # 8 MB of memory, for who signs in this way
-        )
+        # Imported here because it takes 8 MB of memory, and few people sign in this way.
+        from accounts.sign_in.bounded_session import bound
 
         return bound(super().get_requests_session())
 
     def get_app(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
-        """A provider that is not configured has no pages; allauth would fail on them."""
+        """Raises Http404 for a provider that is not configured; allauth would fail."""
         try:
             return super().get_app(request, provider, client_id=client_id)
         except (ObjectDoesNotExist, MultipleObjectsReturned) as error:

@@ -1,6 +1,6 @@
-"""All that is used of allauth beyond its public names, which a new version may move or change.
+"""All uses of allauth's internals, which a new version may move or change.
 
-Nobody else imports its `internal` modules (tests/accounts/sign_in/test_allauth_internals.py).
+No other module imports them (tests/accounts/sign_in/test_allauth_internals.py).
 """
 
 from allauth.account import app_settings
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def rate_limit_keys(person: User) -> list[str]:
-    """The keys of the cache under which allauth counts what this person does."""
+    """The cache keys under which allauth counts what this person does."""
     return [
         get_cache_key(None, app="allauth.account", action=action, rate=rate, user=person)
         for action, rates in app_settings.RATE_LIMITS.items()
@@ -35,5 +35,5 @@ def rate_limit_keys(person: User) -> list[str]:
 
 
 def mark_totp_code_used(person: User, code: str) -> None:
-    """From now on the code signs nobody in."""
+    """Mark the code as used, so that nobody can sign in with it."""
     TOTP(Authenticator(user=person, type=Authenticator.Type.TOTP))._mark_code_used(code)

@@ -1,4 +1,4 @@
-"""What allauth's forms and refusals are called on our pages: our words, in place of a library's."""
+"""Our texts in place of allauth's, for its errors, labels and help texts."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -49,7 +49,7 @@ WAYS_TO_PROVE = {
     "mfa_reauthenticate": _("Use a code"),
     "mfa_reauthenticate:webauthn": _("Use my passkey"),
 }
-# By form and field.
+# By (form class, field).
 LABELS = {
     ("ChangePasswordForm", "oldpassword"): _("Current password"),
     ("ChangePasswordForm", "password1"): _("New password"),

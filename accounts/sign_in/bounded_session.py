@@ -1,4 +1,4 @@
-"""Requests of sign-in through a service: no answer is longer than such a service has to give."""
+"""Limits the size and duration of responses from sign-in services."""
 
 import io
 from time import monotonic
@@ -7,14 +7,14 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-MAX_ANSWER_BYTES = 1_000_000  # unpacked
+MAX_ANSWER_BYTES = 1_000_000  # decompressed
 ANSWER_WITHIN_S = 20.0
 _PIECE_BYTES = 64 * 1024
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Reads the body itself, whether it is asked to or not. Raises requests.ConnectionError for one
-    that is too long or too slow."""
+    """Always reads the whole body in `send`. Raises requests.ConnectionError if it is too long or
+    too slow."""
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         ends = monotonic() + ANSWER_WITHIN_S
@@ -24,7 +24,9 @@ class BoundedAdapter(HTTPAdapter):
             for piece in response.raw.stream(_PIECE_BYTES, decode_content=True):
                 body += piece
                 if len(body) > MAX_ANSWER_BYTES or monotonic() > ends:
-                    raise requests.ConnectionError("the answer has no end", request=request)
+                    raise requests.ConnectionError(
+                        "the response is too long or too slow", request=request
+                    )
         except (OSError, ValueError) as error:
             raise requests.ConnectionError(error, request=request) from error
         finally:

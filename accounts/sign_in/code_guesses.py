@@ -1,11 +1,10 @@
-"""How often somebody may be wrong about the codes of an account, in any day.
+"""Limits how often wrong codes can be entered for an account in a day.
 
-allauth bounds the tries of one code and the codes of a minute, which still lets one address guess
-some ten thousand times a day. So every try is counted by whose code it is, before it is compared,
-and a right one clears the count. Past the limit no code of that kind is right until the day is
-over, and the owner of the account gets one mail. The other ways in stay open: the password for who
-signs in by mailed codes, passkeys and recovery codes for who uses an app. Recovery codes have a
-count of their own.
+allauth limits the attempts for one code and the codes per minute, which still allows some ten
+thousand guesses a day. So each attempt is counted for the code's owner before it is compared, and a
+correct code clears the count. Past the limit codes of that kind are refused for the rest of the
+day, and the owner gets one mail. Other ways to sign in stay open: the password instead of mailed
+codes, passkeys and recovery codes instead of an app. Recovery codes are counted separately.
 """
 
 from typing import Any
@@ -26,7 +25,7 @@ from accounts.sign_in.allauth_internals import mark_totp_code_used
 
 
 class ConfirmLoginCodeForm(account_forms.ConfirmLoginCodeForm):  # type: ignore[misc]
-    """The code that was mailed to somebody who signs in. There is none for an unknown address."""
+    """A mailed code to sign in. For an unknown address there is none, and nothing is counted."""
 
     def clean_code(self) -> str:
         stage = LoginStageController.enter(context.request, LoginByCodeStage.key)
@@ -42,8 +41,7 @@ class ConfirmLoginCodeForm(account_forms.ConfirmLoginCodeForm):  # type: ignore[
 
 
 class ConfirmEmailVerificationCodeForm(account_forms.ConfirmEmailVerificationCodeForm):  # type: ignore[misc]
-    """The code that shows that an address is one's own. Its owner may be somebody else, who has no
-    account here and gets no mail about it."""
+    """A code that confirms an address. Its owner may have no account here, so no mail is sent."""
 
     def clean_code(self) -> str:
         who = f"code to {str(self.email).lower()}"
@@ -54,7 +52,7 @@ class ConfirmEmailVerificationCodeForm(account_forms.ConfirmEmailVerificationCod
 
 
 class _SecondFactorForm(second_factor_forms.BaseAuthenticateForm):  # type: ignore[misc]
-    """The code of an app, or a recovery code."""
+    """A code from an app, or a recovery code."""
 
     def clean_code(self) -> str:
         who = f"second factor of {self.user.pk}"
@@ -67,19 +65,19 @@ class _SecondFactorForm(second_factor_forms.BaseAuthenticateForm):  # type: igno
         return code
 
     def _recovery_code(self) -> str:
-        """The only kind that is still taken."""
+        """Past the limit, accept a recovery code only."""
         adapter = get_second_factor_adapter()
         who = f"recovery code of {self.user.pk}"
-        _tell_once(self.user)
+        _mail_once(self.user)
         _count(who, None, adapter)
         code: str = self.cleaned_data["code"]
-        kept = Authenticator.objects.filter(
+        recovery_codes = Authenticator.objects.filter(
             user=self.user, type=Authenticator.Type.RECOVERY_CODES
         ).first()
-        if kept is None or not kept.wrap().validate_code(code):
+        if recovery_codes is None or not recovery_codes.wrap().validate_code(code):
             raise adapter.validation_error("codes_locked")
-        kept.user = self.user
-        self.authenticator = kept
+        recovery_codes.user = self.user
+        self.authenticator = recovery_codes
         limits.forget_code_guesses(who)
         return code
 
@@ -94,22 +92,22 @@ class ReauthenticateForm(_SecondFactorForm, second_factor_forms.ReauthenticateFo
 
 class ActivateTOTPForm(BaseActivateTOTPForm):  # type: ignore[misc]
     def clean_code(self) -> str:
-        """The code counts as used: whoever saw it being typed cannot sign in with it."""
+        """Mark the code as used, so that somebody who saw it cannot sign in with it."""
         code: str = super().clean_code()
         mark_totp_code_used(self.user, code)
         return code
 
 
 def _count(who: str, person: User | None, adapter: Any) -> None:
-    """One try. Raises allauth's ValidationError when there were too many."""
+    """Count one attempt. Raises allauth's ValidationError past the limit."""
     try:
         limits.take_code_guess(who)
     except LimitReached as error:
         if person is not None:
-            _tell_once(person)
+            _mail_once(person)
         raise adapter.validation_error("codes_locked") from error
 
 
-def _tell_once(person: User) -> None:
+def _mail_once(person: User) -> None:
     if limits.take_notice_of_locked_codes(person):
         mail.send(person, "account/email/codes_locked")

@@ -1,4 +1,4 @@
-"""Limits on trying passwords where allauth does not see to it: the sign-in of the admin."""
+"""Limits on sign-ins that bypass allauth (those of the admin), and the page of a reached limit."""
 
 import functools
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from accounts import limits
 from accounts.client_address import address_group, client_address
 from accounts.errors import LimitReached
 
-# allauth does not tell which of its limits was met, but what most of them need is a minute.
+# allauth does not say which of its limits was reached; most of them are per minute.
 ALLAUTH_RETRY_AFTER_S = 60
 
 View = Callable[..., HttpResponse]
 
 
 def limited_sign_in(view: View, name_field: str) -> View:
-    """Each POST counts, by address and by the account it names; past a limit it is 429."""
+    """Count each POST by address and by the account that it names; 429 past a limit."""
 
     @functools.wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -42,5 +42,5 @@ def limit_page(request: HttpRequest, error: LimitReached) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """What a limit of allauth answers."""
+    """The response to a limit of allauth."""
     return limit_page(request, LimitReached(ALLAUTH_RETRY_AFTER_S))

@@ -1,4 +1,4 @@
-"""Whether somebody has just proved who they are, before what cannot be taken back."""
+"""Reauthentication before actions that cannot be undone."""
 
 import time
 from urllib.parse import urlencode
@@ -21,10 +21,11 @@ from accounts.sign_in.allauth_internals import (
 
 
 def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse | None:
-    """None when they have, else where they do; raises ReauthenticationRequired, which leads there.
+    """None after a recent reauthentication, and for guests, who cannot reauthenticate.
 
-    Somebody with neither password nor second factor (who comes in by a code or a provider) signs in
-    again: allauth would take any session of theirs as proof. A guest has nothing to prove.
+    Otherwise raises ReauthenticationRequired, which leads to allauth's page. People with neither
+    password nor second factor (they sign in by a code or a provider) are signed out and led to sign
+    in again, because allauth would accept any session of theirs as proof.
     """
     if person.is_guest:
         return None

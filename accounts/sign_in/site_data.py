@@ -1,38 +1,34 @@
-"""What a browser keeps of a person (chats to read offline, drafts, an outbox) goes when they sign
-out. The page erases it itself before it asks to sign out; the header does it for a page without
-JavaScript, and for every other way out, such as deleting the account.
+"""Signing out clears what the browser has stored: offline chats, drafts, the send queue.
+
+The page clears its storage itself before it signs out. The header covers pages without JavaScript
+and every other way out, such as deleting the account.
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-View = Callable[[HttpRequest], HttpResponse]
-AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
-
 
 @sync_and_async_middleware
-def forget_in_browser(get_response: Any) -> Any:
-    from asgiref.sync import iscoroutinefunction
-
+def clear_site_data(get_response: Any) -> Any:
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponse:
             response: HttpResponse = await get_response(request)
-            return _forgetting(request, response)
+            return _with_header(request, response)
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponse:
-        return _forgetting(request, get_response(request))
+        return _with_header(request, get_response(request))
 
     return synchronous
 
 
-def _forgetting(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    # Noted by accounts/sessions.py: on_signed_out.
+def _with_header(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    # Set by accounts/sessions.py: on_signed_out.
     if getattr(request, "has_signed_out", False):
         response["Clear-Site-Data"] = '"storage"'
     return response

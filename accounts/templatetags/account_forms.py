@@ -1,4 +1,4 @@
-"""Fields of allauth's forms in our look and our words: they know nothing of either."""
+"""Rendering fields of allauth's forms with our styles and texts."""
 
 from django import template
 from django.forms import BoundField
@@ -14,19 +14,19 @@ register.filter("device_name", device_name_of)
 
 @register.simple_tag
 def styled(field: BoundField) -> SafeString:
-    """The field itself, tied to what is said of it."""
+    """The widget, with ARIA references to its errors and help text."""
     attrs: dict[str, str | bool] = (
         {"class": "field"} if isinstance(field.field.widget, Input | Select | Textarea) else {}
     )
-    said = [f"{field.auto_id}-errors"] if field.errors else []
-    said += [f"{field.auto_id}_helptext"] if help_of(field) else []
-    if said:
-        attrs["aria-describedby"] = " ".join(said)
+    described_by = [f"{field.auto_id}-errors"] if field.errors else []
+    described_by += [f"{field.auto_id}_helptext"] if help_of(field) else []
+    if described_by:
+        attrs["aria-describedby"] = " ".join(described_by)
     if field.errors:
         attrs["aria-invalid"] = "true"
     if field.html_name == "code":
         attrs |= {"inputmode": "numeric", "autocomplete": "one-time-code"}
-    # The label says it; a placeholder besides would only be in the way.
+    # A placeholder would only repeat the label.
     field.field.widget.attrs.pop("placeholder", None)
     return field.as_widget(attrs=attrs)
 
@@ -38,7 +38,7 @@ def label_of(field: BoundField) -> str:
 
 @register.filter
 def help_of(field: BoundField) -> str:
-    """HTML where the form gives it."""
+    """May be HTML, if the form's own help text is."""
     return str(allauth_messages.HELP.get(_name(field)) or field.help_text)
 
 

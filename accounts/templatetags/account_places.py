@@ -1,4 +1,4 @@
-"""Where one can go within the settings: one list, drawn as a column or behind a button."""
+"""The navigation of the settings: one list, shown as a column or behind a button."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,7 @@ register = template.Library()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`under`: what the paths of its other pages begin with, if it has any."""
+    """A link. `under` is the path prefix of further pages that belong to it, if there are any."""
 
     name: str
     url: str
@@ -32,15 +32,15 @@ class Group:
 
 @register.simple_tag(takes_context=True)
 def settings_places(context: dict[str, Any], has_billing: bool) -> dict[str, Any]:
-    """`groups` of places for the person who looks, and the name of the `current` place, or ""."""
+    """{"groups": the person's groups of places, "current": the name of the current place or ""}."""
     path = context["request"].path
-    listed = (_of_guests if context["user"].is_guest else _of_people)(has_billing)
+    listed = (_guest_groups if context["user"].is_guest else _account_groups)(has_billing)
     groups = [Group(name, [place.seen_from(path) for place in places]) for name, places in listed]
     current = [place.name for group in groups for place in group.places if place.is_current]
     return {"groups": groups, "current": current[0] if current else ""}
 
 
-def _of_guests(has_billing: bool) -> list[tuple[str, list[Place]]]:
+def _guest_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
     back = f"?next={reverse('accounts:settings')}"
     sign_up = Place(_("Sign up"), reverse("account_signup") + back)
     sign_in = Place(_("Sign in"), reverse("account_login") + back)
@@ -50,7 +50,7 @@ def _of_guests(has_billing: bool) -> list[tuple[str, list[Place]]]:
     ]
 
 
-def _of_people(has_billing: bool) -> list[tuple[str, list[Place]]]:
+def _account_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
     return [
         (_("You"), [_preferences(), Place(_("Account"), reverse("accounts:account")), _data()]),
         (
@@ -88,7 +88,7 @@ def _data() -> Place:
 
 
 def _credit(has_billing: bool) -> list[Place]:
-    """The page is that of an app above, known here by the name of its route alone."""
+    """Links to a page of the billing app, which is only known by the name of its route here."""
     if not has_billing:
         return []
     url = reverse("billing:overview")

@@ -1,4 +1,4 @@
-"""Where the scripts of a page find their sentences, unless they are those in the scripts."""
+"""Where the scripts of a page find their translated texts."""
 
 from django import template
 from django.conf import settings
@@ -10,6 +10,6 @@ register = template.Library()
 
 @register.simple_tag
 def script_texts() -> str:
-    """The address of the file for the page's language; "" for English, which needs none."""
+    """The URL of the texts in the page's language; "" for English, which the scripts contain."""
     language = get_language() or settings.LANGUAGE_CODE
     return "" if language == settings.LANGUAGE_CODE else static(f"js/texts/{language}.json")

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import User
-from accounts.personal_data_registry import Belongings, ExportFile
+from accounts.personal_data_registry import ExportFile, PersonalData
 from billing import grants, holds, ledger
 from billing.models import Hold, LedgerEntry, Purse
 from billing.payments import chores as payment_chores
@@ -61,7 +61,7 @@ async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
         yield text.encode()
 
 
-belongings = Belongings("billing", hand_over, erase, in_use, export)
+personal_data = PersonalData("billing", hand_over, erase, in_use, export)
 
 
 def _hand_over(guest_id: uuid.UUID, account_id: uuid.UUID, part: str) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import tell_group
+from accounts.sockets import send_to_group
 from chat.models import Reply
 from chat.sending.outbox import enqueue
 from chat.sending.sends import lock_own_chat, lock_reply
@@ -50,7 +50,7 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
 async def notify_workers(reply_ids: list[str]) -> None:
     """Ask the workers to stop now. If that is lost, they find the stop in the database."""
     for reply_id in reply_ids:
-        await tell_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
+        await send_to_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
 
 
 def stop_all_of(person: User) -> None:
@@ -72,4 +72,4 @@ def wake_for_keys() -> None:
 
 
 def _wake(kind: str) -> None:
-    async_to_sync(tell_group)(WORKERS_GROUP, {"type": kind})
+    async_to_sync(send_to_group)(WORKERS_GROUP, {"type": kind})

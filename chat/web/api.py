@@ -11,12 +11,12 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse
 
 from accounts import limits
-from accounts.client_address import asked_from
-from accounts.errors import MethodNotAllowed
+from accounts.client_address import address_context
+from accounts.errors import MethodNotAllowed, NotSignedIn
 from accounts.models import User
 from accounts.preferences.store import checked_instructions
 from accounts.refusals import Refusal, refusal_response
-from chat.errors import BadRequest, LogAway, MessageTooLong, NotSignedIn
+from chat.errors import BadRequest, LogAway, MessageTooLong
 from chat.uuids import read_uuid
 from streams.errors import StreamsError
 
@@ -40,7 +40,7 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
             try:
                 if request.method not in methods:
                     raise MethodNotAllowed(methods)
-                with asked_from(request):
+                with address_context(request):
                     return await view(request, *args, **kwargs)
             except Refusal as error:
                 return refusal_response(error)

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import limits
 from accounts.client_address import address_group, client_address
-from accounts.errors import Suspended
+from accounts.errors import NotSignedIn, Suspended
 from accounts.guests import merge as guest_joins
 from accounts.guests.visitor import (
     forget_visitor,
@@ -37,7 +37,7 @@ from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, storage
 from chat.charging import pricing
-from chat.errors import BadRequest, ChatNotFound, ModelUnknown, NotSignedIn
+from chat.errors import BadRequest, ChatNotFound, ModelUnknown
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
 from chat.llm.user_models import find_for, models_for
@@ -80,7 +80,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     """The chat page. Stores nothing on the server for a visitor who sends no message."""
     person = await _person(request)
     if person is not None and not person.is_guest:
-        await guest_joins.arrive(person)
+        await guest_joins.wait_for_joins(person)
     shown = await _own_chat(person, chat_id) if chat_id is not None else None
     row = preferences_of_page(request) if person is not None else None
     config = await _page_config(person, shown, row.default_model if row else None)

@@ -25,12 +25,12 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from accounts.errors import LimitReached, MethodNotAllowed, OtherPerson
+from accounts.errors import LimitReached, MethodNotAllowed, NotSignedIn, OtherPerson
 from accounts.limits import take_poll
 from accounts.models import Preferences
 from accounts.preferences.locale import language_for_socket
 from accounts.refusals import error_frame
-from chat.errors import BadRequest, LogAway, NotSignedIn
+from chat.errors import BadRequest, LogAway
 from chat.websocket.commands import parse_command
 from chat.websocket.consumer import ChatConsumer
 from chat.websocket.session_socket import (

@@ -29,7 +29,7 @@ def smtp():
 
 @pytest.fixture
 def mailbox(smtp, settings, redis_url):
-    """Mail goes out by SMTP, and comes in here."""
+    """Receives all mail over SMTP."""
     for name, value in email_settings(f"smtp://127.0.0.1:{smtp.port}").items():
         setattr(settings, name, value)
     smtp.mails.clear()

@@ -1,4 +1,4 @@
-"""A real SMTP server that keeps what it is given."""
+"""A real SMTP server that keeps the mails it receives."""
 
 import contextlib
 import email
@@ -26,7 +26,7 @@ class Mailbox:
         return "250 OK"
 
     def to(self, address, timeout_s=10):
-        """The newest mail to an address; waits for one. It is taken out."""
+        """Wait for mail to an address; removes and returns the newest."""
         deadline = time.monotonic() + timeout_s
         with self._arrived:
             while True:

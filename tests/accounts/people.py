@@ -1,4 +1,4 @@
-"""Somebody who signs up and in as a browser does, by the forms of the pages."""
+"""A visitor who signs up and in with the forms of the pages, as a browser does."""
 
 import re
 
@@ -18,7 +18,7 @@ class Visitor:
         return self.client.post(path, fields)
 
     def sign_up(self, password=PASSWORD, **fields):
-        """As far as the code that was sent."""
+        """Up to the mail with the code."""
         response = self.post("/account/signup/", email=self.email, password1=password, **fields)
         assert response.status_code == 302, response.content.decode()
         return response

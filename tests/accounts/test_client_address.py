@@ -1,4 +1,4 @@
-"""Whose address counts: the nearest one that no proxy of ours vouches away."""
+"""The client's address: the nearest one that is not a trusted proxy's."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -12,7 +12,7 @@ import redis
 from django.test import Client
 
 from accounts import limits
-from accounts.errors import AddressFull, LimitReached, LimitUnknown, spoken_time
+from accounts.errors import AddressFull, LimitReached, LimitUnknown, duration_text
 from accounts.models import User
 from config import settings as config_settings
 
@@ -54,12 +54,12 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
     assert taken(times=3) == 3
     key = limits._key(LIMIT, "somebody")
     with redis.Redis.from_url(redis_url) as client:
-        # As a clock leaves it that was an hour ahead until just now.
+        # As left by a clock that was an hour ahead until now.
         times = [int(at) + 3_600_000 for at in client.lrange(key, 0, -1)]
         client.delete(key)
         client.rpush(key, *times)
         client.pexpire(key, 3_600_400)
-    assert taken(times=1) == 0  # They are counted still,
+    assert taken(times=1) == 0  # They are still counted,
     time.sleep(0.45)
     assert taken(times=5) == 3  # and no longer than they would have been.
 
@@ -148,14 +148,14 @@ def test_zero_is_no_limit(redis_url, settings):
 
 def test_while_redis_is_away_nobody_is_locked_out_and_nothing_that_costs_is_done(settings):
     names = [name for name in dir(config_settings) if re.match(r"LIMIT_\w+_PER_", name)]
-    assert len(names) >= 10 and set(names) > limits.OPEN
+    assert len(names) >= 10 and set(names) > limits.UNLIMITED_WITHOUT_REDIS
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     for name in names:
         setattr(settings, name, 1)
-    for name in limits.OPEN:
+    for name in limits.UNLIMITED_WITHOUT_REDIS:
         limits.take(name, "somebody")
         limits.take(name, "somebody")
-    for name in set(names) - limits.OPEN:
+    for name in set(names) - limits.UNLIMITED_WITHOUT_REDIS:
         with pytest.raises(LimitUnknown) as refused:
             limits.take(name, "somebody")
         assert refused.value.status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -186,7 +186,7 @@ def test_every_limit_says_its_window_or_its_unit():
     [(1, "1 second"), (60, "60 seconds"), (61, "2 minutes"), (3_601, "2 hours")],
 )
 def test_times_are_said_in_words(seconds, said):
-    assert spoken_time(seconds) == said
+    assert duration_text(seconds) == said
 
 
 # Signing in to the admin
@@ -205,7 +205,7 @@ def test_guessing_passwords_at_the_admin_ends(redis_url, settings, db):
     assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
     assert 0 < int(refused["Retry-After"]) <= 60
     assert b"too often" in refused.content
-    # Who claims another address is still the same, as long as no proxy is trusted.
+    # Claiming another address changes nothing while no proxy is trusted.
     spoofed = try_to_sign_in(client, headers={"x-forwarded-for": "198.51.100.1"})
     assert spoofed.status_code == HTTPStatus.TOO_MANY_REQUESTS
 

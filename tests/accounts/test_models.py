@@ -1,4 +1,4 @@
-"""People and guests: what the database itself insists on."""
+"""People and guests: constraints of the database."""
 
 import uuid
 

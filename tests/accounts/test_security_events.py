@@ -1,4 +1,4 @@
-"""The record of what happened to an account: who writes it, who sees it, and that it stays."""
+"""The record of security events: who writes it, who sees it, and that nobody can change it."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def refused(change):
         change()
 
 
-def test_an_event_cannot_be_changed_or_deleted_by_any_way(alice):
+def test_an_event_cannot_be_changed_or_deleted_in_any_way(alice):
     event = record(alice, Kind.PASSWORD_CHANGED)
     events = SecurityEvent.objects.filter(id=event.id)
     refused(lambda: events.update(kind=Kind.SIGNED_IN))
@@ -53,8 +53,8 @@ def test_the_record_outlives_the_person_until_it_is_erased(alice):
     assert not SecurityEvent.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)  # Rolling back would not show what a flush meets.
-def test_that_an_account_was_deleted_is_never_erased(alice):
+@pytest.mark.django_db(transaction=True)  # A rollback would not run the triggers that a flush does.
+def test_the_event_of_a_deletion_is_never_erased(alice):
     event = record(alice, Kind.DELETED)
     refused(event.delete)
     alice.delete()
@@ -62,7 +62,7 @@ def test_that_an_account_was_deleted_is_never_erased(alice):
     assert SecurityEvent.objects.get().kind == Kind.DELETED
 
 
-def test_signing_in_and_out_is_recorded_with_where_from(redis_url, operator):
+def test_signing_in_and_out_is_recorded_with_address_and_browser(redis_url, operator):
     client = Client(headers={"user-agent": "Test\r\nInjected: 1 " + "x" * 1_000})
     fields = {"username": operator.email, "password": "correct horse"}
     client.post("/admin/login/", fields | {"password": "wrong"})
@@ -118,7 +118,7 @@ def test_it_has_pages(client, alice):
     assert client.get("/settings/activity?page=x'").status_code == HTTPStatus.OK
 
 
-def test_who_has_no_account_is_led_to_the_chats(client, guest):
+def test_people_without_an_account_are_led_to_the_chats(client, guest):
     assert client.get("/settings/activity").headers["Location"] == "/"
     client.force_login(guest)
     assert client.get("/settings/activity").headers["Location"] == "/"
@@ -180,7 +180,7 @@ def test_suspending_in_the_admin_asks_first_and_for_a_reason(
     assert kinds(alice) == ["suspended", "restored"]
 
 
-def test_nobody_suspends_themselves_or_who_is_above_them(client, alice, operator):
+def test_staff_cannot_suspend_themselves_or_superusers(client, alice, operator):
     client.force_login(operator)
     act(client, "suspend_people", operator, confirmed="yes", reason="x")
     staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
@@ -205,7 +205,7 @@ def test_the_list_of_people_tells_guests_apart_and_is_searched(client, alice, gu
     assert "number_of_chats" in client.get(base).content.decode()
 
 
-def test_who_is_suspended_cannot_sign_in(redis_url, alice, operator):
+def test_suspended_people_cannot_sign_in(redis_url, alice, operator):
     suspend(alice, operator, "Spam")
     assert authenticate(None, username=alice.email, password="correct horse") is None
 

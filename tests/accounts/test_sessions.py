@@ -130,7 +130,7 @@ async def test_a_socket_opened_with_an_ended_session_is_refused(two):
     assert await _close_code(wire) == 4401
 
 
-async def test_a_socket_whose_word_got_lost_closes_with_its_heartbeat(two, monkeypatch):
+async def test_a_socket_that_missed_the_message_closes_with_its_heartbeat(two, monkeypatch):
     from accounts import sessions
     from chat.websocket import consumer as consumers
 

@@ -33,7 +33,7 @@ def wanted(number):
     return f"{('en', 'de')[number % 2]} {ZONES[number % 4]}"
 
 
-async def test_requests_at_once_keep_theirs(two_languages):
+async def test_concurrent_requests_keep_their_own(two_languages):
     async def page(request):
         seen = []
         for _ in range(5):

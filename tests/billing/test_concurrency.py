@@ -11,7 +11,7 @@ from accounts.models import User
 from billing import holds, ledger
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price
-from billing.personal_data.handlers import belongings
+from billing.personal_data.handlers import personal_data
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from billing.token_usage import TokenUsage
@@ -128,7 +128,7 @@ def test_guests_who_join_while_their_answers_are_brought_along_block_nobody(alic
     def one(number):
         guest, call = guests[number // 2], calls[number // 2]
         if number % 2:
-            return async_to_sync(belongings.hand_over)(guest, alice, False)
+            return async_to_sync(personal_data.hand_over)(guest, alice, False)
         return holds.reserve(alice, call, price, 20, 300).max_tokens
 
     results = at_once(one, 2 * len(guests))

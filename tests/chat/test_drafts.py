@@ -141,7 +141,7 @@ async def test_drafts_go_along_when_a_guest_joins_an_account(no_worker, alice):
     account = await sync_to_async(User.objects.create_user)("alice@example.org", "x")
     await drafts.write(account, drafts.Writing(None, "older", [], 60_000, ""))
     assert await sync_to_async(guest_joins.record)(guest, account)
-    await guest_joins.arrive(account)
+    await guest_joins.wait_for_joins(account)
     found, _ = await sync_to_async(drafts.drafts_of)(account)
     kept = {draft["chat"]: draft["text"] for draft in found}
     assert kept == {alice.chat: "in the chat", None: "newer"}

@@ -246,7 +246,7 @@ async def test_a_send_asks_the_database_once_for_what_is_stored(no_worker, alice
 
     def statements():
         with CaptureQueriesContext(connection) as asked:
-            storage.bytes_elsewhere(user)
+            storage.bytes_outside_log(user)
         return len(asked)
 
     assert await sync_to_async(statements)() == 1
@@ -514,5 +514,5 @@ async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, al
 async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, alice):
     await alice.send("Hello")
     assert await get_log().memory.percent() == 0.0
-    elsewhere = await sync_to_async(storage.bytes_elsewhere)(await user_of(alice))
+    elsewhere = await sync_to_async(storage.bytes_outside_log)(await user_of(alice))
     assert elsewhere == {"picture": 0, "archive": 0, "drafts": 0}

@@ -42,8 +42,8 @@ class Command(BaseCommand):
 
     def _refuse_missing(self) -> None:
         if missing := missing_versions():
-            said = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
+            listed = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
             raise CommandError(
-                f"HOLDFAST_KEY_ENCRYPTION_KEYS lacks versions that keys are encrypted with: {said}."
-                " Add them behind the first; nothing was changed."
+                "HOLDFAST_KEY_ENCRYPTION_KEYS lacks versions that keys are encrypted with: "
+                f"{listed}. Add them behind the first; nothing was changed."
             )

@@ -1,4 +1,4 @@
-"""The admin from below: what staff, or who has a password of theirs, must not get out of it."""
+"""What staff, or somebody with their password, must not be able to do in the admin."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ SECRET = "JBSWY3DPEHPK3PXP"
 
 @pytest.fixture
 def staff(db):
-    """With every permission there is, but no superuser."""
+    """A member of staff with every permission, but no superuser."""
     made = User.objects.create_user("staff@example.org", "correct horse", is_staff=True)
     made.user_permissions.set(Permission.objects.all())
     return made
@@ -53,7 +53,7 @@ def test_staff_cannot_give_itself_everything(desk, staff, alice):
     assert staff.user_permissions.exists()
 
 
-def test_staff_cannot_change_who_is_above_it(desk, operator):
+def test_staff_cannot_change_superusers(desk, operator):
     sent = fields(operator, email="staff@evil.example", name="Renamed")
     assert desk.post(f"{PEOPLE}{operator.id}/change/", sent).status_code == 403
     operator.refresh_from_db()
@@ -78,7 +78,7 @@ SIGN_INS = (
 
 
 @pytest.mark.parametrize("page", SIGN_INS)
-def test_how_people_sign_in_is_not_for_staff(desk, page):
+def test_pages_about_sign_ins_are_not_for_staff(desk, page):
     assert desk.get(f"/admin/{page}/").status_code in (403, 404)
 
 
@@ -105,7 +105,7 @@ def test_a_superuser_helps_somebody_who_is_locked_out(client, alice, operator, r
     assert event.operator_id == operator.id
 
 
-def test_the_admin_is_no_way_around_the_second_factor(operator, redis_url, settings):
+def test_the_admin_does_not_bypass_the_second_factor(operator, redis_url, settings):
     with_second_factor(operator)
     client = Client()
     sent = {"username": operator.email, "password": "correct horse", "next": "/admin/"}
@@ -136,7 +136,7 @@ def test_people_are_listed_with_when_they_were_seen(client, alice, guest, operat
     assert places == sorted(places)
 
 
-def test_who_is_being_erased_is_not_brought_back(alice, operator, redis_url):
+def test_people_being_erased_cannot_be_restored(alice, operator, redis_url):
     suspend(alice, operator, "Spam")
     User.objects.filter(id=alice.id).update(deletion_due_at=timezone.now())
     assert leaving.begin(User.objects.all(), alice)

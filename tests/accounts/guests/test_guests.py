@@ -1,4 +1,4 @@
-"""Guests: the visitor's cookie, and what it opens and does not open."""
+"""Guests: the visitor's cookie, and what it gives access to."""
 
 import json
 import uuid
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 @pytest.fixture
 def visit(rf):
-    """Requests of one browser: its cookies go with each and are kept from each answer."""
+    """Requests of one browser, which keeps its cookies."""
     jar = {}
 
     def request(cookies=None):
@@ -42,7 +42,7 @@ def signed(value, **signing_options):
     return signing.get_cookie_signer(salt=salt).sign(value)
 
 
-def test_a_visit_gives_an_id_once_and_makes_nobody(visit):
+def test_a_visit_gives_an_id_once_and_creates_no_row(visit):
     cookie = visit.page().cookies[guests.VISITOR_COOKIE]
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
     assert cookie["max-age"] == guests.VISITOR_COOKIE_MAX_AGE_S
@@ -67,7 +67,7 @@ def test_the_same_visitor_is_the_same_guest(visit):
 
 
 def test_the_id_of_a_guest_does_not_tell_the_cookie(visit):
-    """Ids are shown to others, so nothing that opens a session may follow from one."""
+    """Ids are shown to others, so no session may be opened with one."""
     visit.page()
     guest = guests.guest_of_visitor(visit())
     for made_up in (str(guest.id), guest.id.hex, f"{guest.id}:x:y"):
@@ -100,7 +100,7 @@ def test_a_cookie_that_is_not_ours_opens_nothing(visit, number):
     assert guests.visitor_id(request) is None
     assert guests.guest_of_visitor(request) is None
     assert not User.objects.exists()
-    response = HttpResponse()  # And the next page mends it.
+    response = HttpResponse()  # The next page replaces it.
     guests.set_visitor_cookie(request, response)
     assert guests.VISITOR_COOKIE in response.cookies
 
@@ -125,7 +125,7 @@ def test_signing_in_opens_a_session(visit):
     [{"is_guest": False, "email": "alice@example.org"}, {"is_active": False}],
     ids=["became an account", "was shut out"],
 )
-def test_the_cookie_of_a_guest_does_not_open_what_it_became(visit, changes):
+def test_the_cookie_of_a_guest_does_not_open_their_account(visit, changes):
     visit.page()
     guest = guests.guest_of_visitor(visit())
     User.objects.filter(id=guest.id).update(**changes)
@@ -138,7 +138,7 @@ def test_the_cookie_of_a_guest_does_not_open_what_it_became(visit, changes):
     [{"is_guest": False, "email": "alice@example.org"}, {"is_active": False}],
     ids=["became an account", "was shut out"],
 )
-def test_nor_does_it_through_the_whole_application(client, redis_url, settings, changes):
+def test_the_cookie_does_not_open_their_account_over_http(client, redis_url, settings, changes):
     client.get("/")
     visitor = client.cookies[guests.VISITOR_COOKIE].value.split(":")[0]
     id_ = uuid.uuid5(guests.GUEST_NAMESPACE, visitor)

@@ -1,4 +1,4 @@
-"""Pictures as people and attackers send them, made here."""
+"""Makes pictures as people and attackers upload them."""
 
 import io
 import struct
@@ -25,9 +25,9 @@ def halves(kind="JPEG", **options):
 
 
 def rotated():
-    """A camera held on its side: the pixels lie, EXIF says how; and where it was taken."""
+    """From a camera held on its side: EXIF has the rotation, and the place where it was taken."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # To be turned a quarter to the right.
+    exif[0x0112] = 6  # Rotate 90° clockwise.
     exif[0x010F] = "Secret camera"
     exif.get_ifd(0x8825)[1] = "N"
     return halves(exif=exif)
@@ -43,25 +43,25 @@ def _chunk(kind, data):
 
 
 def png_of(width, height, data=b""):
-    """A PNG that declares a size, whatever it holds."""
+    """A PNG that declares this size, with any data."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(data)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def webp_bomb():
-    """40 million pixels without loss, all alike, in 34 bytes: decoding it takes 780 MB."""
+    """40 million equal pixels, lossless, in 34 bytes: decoding it takes 780 MB."""
     return bytes.fromhex("524946461a000000574542505650384c0e0000002f9bd82606071011fd0f4444ff03")
 
 
 def jpeg_of(width, height):
-    """A JPEG that declares a size, and holds a smaller picture."""
+    """A JPEG that declares this size, but holds a smaller picture."""
     whole = plain("JPEG", size=(64, 64))
     return whole.replace(struct.pack(">HH", 64, 64), struct.pack(">HH", height, width), 1)
 
 
 def text_bomb():
-    """A PNG whose comment unpacks to 300 MB."""
+    """A PNG whose comment decompresses to 300 MB."""
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(b"\0" * 1_000_000) for _ in range(300)) + packer.flush()
     whole = plain()
@@ -70,7 +70,7 @@ def text_bomb():
 
 
 def polyglot():
-    """A GIF that is also a page with a script, and has an archive behind it."""
+    """A GIF that is also an HTML page with a script, with an archive appended."""
     return plain("GIF") + b"<html><script>alert(1)</script></html>PK\x03\x04secret"
 
 

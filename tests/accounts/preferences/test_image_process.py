@@ -1,4 +1,4 @@
-"""The process that decodes pictures: what it may cost, and what becomes of one that goes wrong."""
+"""The process that decodes pictures: its limits, and what happens when it fails."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def size_of(data):
 
 @pytest.fixture
 def other_child(tmp_path, monkeypatch):
-    """Puts a program in the place of the one that decodes."""
+    """Replaces the program that decodes pictures."""
 
     def put(program):
         path = tmp_path / "child.py"
@@ -55,7 +55,7 @@ def test_the_whole_is_kept_where_no_square_is_wanted():
 
 
 def test_this_process_does_not_grow(monkeypatch):
-    """Whatever is opened is opened elsewhere, within its memory."""
+    """Pictures are only decoded in the other process, within its memory limit."""
     bomb, large = images.webp_bomb(), images.plain("JPEG", size=(3_000, 2_000))
     before = psutil.Process().memory_info().rss
     for data in (bomb, large):
@@ -63,7 +63,7 @@ def test_this_process_does_not_grow(monkeypatch):
             shrink(data, TASK)
         except ImageRefused:
             continue
-    # Where the bound by pixels would not hold, that of memory does.
+    # Without the limit on pixels that on memory still holds.
     assert refused(bomb, Task(sizes=(64,), max_pixels={"WEBP": 10**9})) == "pixels"
     assert psutil.Process().memory_info().rss - before < 20_000_000
 
@@ -113,8 +113,8 @@ def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("limits", [{"wall_s": 1, "cpu_s": 100}, {"wall_s": 100, "cpu_s": 1}])
 def test_it_ends_by_itself_when_nobody_waits_for_it(limits):
-    """Its parent may have been killed; here it waits for a file that never comes to its end."""
-    task = image_process._said(Task(sizes=(64,), **limits))
+    """Its parent may have been killed. Here it waits for a file that never ends."""
+    task = image_process._task_json(Task(sizes=(64,), **limits))
     argv = [sys.executable, "-I", image_process.CHILD, task]
     if limits["wall_s"] == 1:
         with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
@@ -168,12 +168,12 @@ def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
 
     first = threading.Thread(target=ask)
     first.start()
-    while not image_process._one_at_a_time.locked():
+    while not image_process._decoding.locked():
         time.sleep(0.01)
     ask()  # Waited.
     monkeypatch.setattr(image_process, "_places", threading.BoundedSemaphore(1))
     image_process._places.acquire()
-    ask()  # There was no place to wait.
+    ask()  # Too many were waiting.
     with pytest.raises(errors.PictureBusy) as busy:
         read_picture(b"")
     assert busy.value.status == 503

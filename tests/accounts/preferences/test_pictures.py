@@ -1,4 +1,4 @@
-"""Pictures: what is made of an upload, what is refused, who sees it, and that it goes."""
+"""Pictures: decoding uploads, refusing them, access, and deletion."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ from tests.examples import examples
 API = "/api/settings/picture"
 
 
-# What is made of it
+# Decoding
 
 
 def opened(picture, size=256):
@@ -70,7 +70,7 @@ def test_every_way_to_write_colours_is_read(mode):
     assert opened(read_picture(images.saved(Image.new(mode, (20, 30)), kind))).size == (256, 256)
 
 
-# What is refused
+# Refusals
 
 CUT = images.plain("JPEG", size=(600, 600))
 MOST = MAX_PIXELS["PNG"]
@@ -122,7 +122,7 @@ def test_a_broken_picture_is_read_or_refused_and_nothing_else(whole, at, junk, c
         assert opened(read_picture(data)).size == (256, 256)
 
 
-# The address it is sent to
+# The API
 
 
 @pytest.fixture
@@ -246,19 +246,19 @@ def test_no_more_than_the_limit(signed_in, redis_url, settings):
 def test_files_whose_picture_could_not_be_set_do_not_stay(alice, redis_url):
     picture = read_picture(images.plain())
     User.objects.filter(id=alice.id).update(is_active=False)
-    with pytest.raises(errors.SignInFirst):
+    with pytest.raises(errors.NotSignedIn):
         change_picture(alice, picture)
     assert stored() == [] and not Preferences.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_leaves_takes_every_file_along(alice, guest, redis_url):
+def test_erasing_a_person_deletes_every_file(alice, guest, redis_url):
     picture = read_picture(images.plain())
     change_picture(alice, picture)
     change_picture(guest, picture)
     folder = Path(django_settings.MEDIA_ROOT) / "pictures" / guest.id.hex
     (folder / "left-by-a-crash-256.webp").write_bytes(b"x")
-    [pictures] = [kept for kept in personal_data_registry.belongings() if kept.name == "pictures"]
+    [pictures] = [data for data in personal_data_registry.registered() if data.name == "pictures"]
     for _ in range(2):
         async_to_sync(pictures.erase)(guest)
     assert not folder.exists()

@@ -1,4 +1,4 @@
-"""Settings: what may be set, by whom, how pages follow it, and that every device is told."""
+"""Settings: validation, storage, their effects on pages, and notifying devices."""
 
 import contextlib
 import re
@@ -159,7 +159,7 @@ def test_two_at_once_keep_both(signed_in, alice):
     def set_one(pair):
         try:
             while True:
-                # SQLite in memory refuses at once where a file would let it wait.
+                # SQLite in memory fails at once, where a file would wait for the lock.
                 with contextlib.suppress(OperationalError):
                     return preferences.change(alice, dict([pair]))
         finally:
@@ -211,7 +211,7 @@ def test_a_language_is_only_asked_for_when_there_are_several(signed_in, settings
     assert 'name="language"' in signed_in.get("/settings").content.decode()
 
 
-# What follows from it
+# Effects on pages
 
 
 def test_the_first_paint_has_the_right_look(signed_in):
@@ -253,7 +253,7 @@ def test_times_are_in_the_chosen_zone_or_the_devices(signed_in, alice):
         patch(signed_in, time_zone="")
         signed_in.cookies["hf_time_zone"] = nonsense
         assert is_shown_in("UTC")
-    # Nothing of it is left for the next request in this thread.
+    # The next request in this thread is not affected.
     assert timezone.get_current_timezone_name() == "UTC"
 
 
@@ -330,14 +330,14 @@ async def test_every_device_is_told_and_nobody_elses(alice, guest):
         assert first.welcome["settings"] == BY_DEFAULT
         await sync_to_async(patch)(mine, name="Ada", appearance="dark")
         for device in (first, second):
-            # Name and settings are two tables: the last word has both.
+            # Name and settings are in two tables: the last message has both.
             told = await device.hear()
             while told["settings"]["appearance"] != "dark":
                 told = await device.hear()
             assert told["type"] == "user"
             assert told["settings"] == BY_DEFAULT | {"name": "Ada", "appearance": "dark"}
             assert told["user"]["name"] == "Ada"
-        await sync_to_async(patch)(mine, appearance="dark")  # Nothing new: nobody is told.
+        await sync_to_async(patch)(mine, appearance="dark")  # No change, no message.
         await stranger.wire.send_json_to({"type": "ping"})
         assert await stranger.hear() == {"type": "pong"}
     async with Device(mine) as later:

@@ -59,11 +59,11 @@ def read(row):
 
 
 def move(row, **changes):
-    """As somebody with the database does it."""
+    """As somebody with access to the database could."""
     ProviderKey.objects.filter(id=row.id).update(**changes)
 
 
-# What it is bound to
+# Associated data
 
 
 def test_it_comes_back_as_it_was(alice):
@@ -112,7 +112,7 @@ def test_moved_or_changed_it_does_not_decrypt(alice, bob, settings, what):
         read(row)
 
 
-def test_between_people_even_with_everything_else_the_same(alice, bob):
+def test_a_ciphertext_of_another_person_does_not_decrypt(alice, bob):
     mine, theirs = saved(alice), saved(bob)
     taken = ProviderKey.objects.get(id=mine.id)
     move(theirs, nonce=bytes(taken.nonce), ciphertext=bytes(taken.ciphertext))
@@ -120,10 +120,10 @@ def test_between_people_even_with_everything_else_the_same(alice, bob):
         read(theirs)
 
 
-# Who may
+# Permission to decrypt
 
 
-def test_only_who_said_so_may_decrypt(alice):
+def test_decryption_must_be_allowed_first(alice):
     row = saved(alice)
     with pytest.raises(DecryptionRefusedError):
         provider_keys.reveal(row)
@@ -133,8 +133,8 @@ def test_only_who_said_so_may_decrypt(alice):
         provider_keys.reveal(row)
 
 
-def test_a_process_of_the_web_may_not(tmp_path):
-    """All that a web process loads, and nothing allows it."""
+def test_a_web_process_may_not_decrypt(tmp_path):
+    """Nothing that a web process imports allows decryption."""
     code = (
         "import django; django.setup(); import config.asgi, config.urls; "
         "from accounts.provider_keys import encryption as k; "
@@ -146,7 +146,7 @@ def test_a_process_of_the_web_may_not(tmp_path):
     assert "DecryptionRefusedError" in done.stderr
 
 
-# Where the encryption keys come from
+# Reading the encryption keys
 
 
 def test_they_are_read_in_their_order(tmp_path):
@@ -158,7 +158,7 @@ def test_they_are_read_in_their_order(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_any_one_is_made_and_goes_on_decrypting(tmp_path):
+def test_without_any_a_key_is_generated_and_kept(tmp_path):
     path = tmp_path / "key-encryption-key"
     made = key_encryption_keys("", path)
     assert list(made) == [GENERATED_KEY_VERSION] == [0]
@@ -174,7 +174,7 @@ def test_without_any_one_is_made_and_goes_on_decrypting(tmp_path):
     ",".join(["1:" + base64.b64encode(ONE).decode()] * 2),
     "1:" + base64.b64encode(ONE * 2).decode(),
 ])  # fmt: skip
-def test_what_is_wrong_with_them_is_said_without_them(tmp_path, value):
+def test_errors_about_encryption_keys_do_not_quote_them(tmp_path, value):
     with pytest.raises(ImproperlyConfigured) as error:
         key_encryption_keys(value, tmp_path / "none")
     assert "HOLDFAST_KEY_ENCRYPTION_KEYS" in str(error.value)
@@ -289,7 +289,7 @@ def test_a_missing_version_is_said_before_anything_is_done(ten, settings, argume
         read(ten[0])
 
 
-def test_one_that_cannot_be_read_holds_up_no_other(ten, settings):
+def test_an_unreadable_key_holds_up_no_other(ten, settings):
     settings.KEY_ENCRYPTION_KEYS = {2: TWO, 1: ONE}
     move(ten[4], nonce=b"x" * 12)
     with pytest.raises(CommandError, match=f"9 keys were .*1 cannot be read.*{ten[4].id}"):
@@ -318,7 +318,7 @@ def test_a_generated_key_beside_a_database_elsewhere_is_warned_of(settings):
     assert key_checks.key_messages() == []
 
 
-def test_the_doctor_tells(ten, settings):
+def test_the_doctor_reports_unreadable_keys(ten, settings):
     from config.supervise.doctor import _keys
 
     assert [(f.level, f.text) for f in _keys()] == [("ok", "10 keys of people, all readable")]
@@ -327,6 +327,6 @@ def test_the_doctor_tells(ten, settings):
     assert found.level == "problem" and "accounts.E001" in found.text
 
 
-def test_an_id_of_a_row_is_part_of_it():
+def test_the_id_of_the_row_is_part_of_the_associated_data():
     row = ProviderKey(id=uuid.uuid4(), owner=User(), provider="openai")
     assert row.id.hex.encode() in provider_keys.belongs_to(row)

@@ -1,4 +1,4 @@
-"""A person's address must not lead into our own network, whatever it is written like."""
+"""URLs from people must not lead into our own network, however they are written."""
 
 import gzip
 import ipaddress
@@ -43,7 +43,7 @@ def answering(*addresses):
     return resolver
 
 
-# What is written
+# URLs
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def answering(*addresses):
         "https://%31%32%37.0.0.1/v1",
         "https://127%2e0%2e0%2e1/v1",
         "https://127.0.0.256/v1",
-        # Names that are no proper ones, or of no public host
+        # Invalid names, and names of no public host
         "https://localhost/v1",
         "https://localhost./v1",
         "https://metadata/v1",
@@ -100,7 +100,7 @@ def answering(*addresses):
         "https://llm_x.example.org/v1",
         "https://[::1%25eth0]/v1",
         "https://[fe80::1%eth0]/v1",
-        # Letters that are made others on the way
+        # Characters that IDNA changes
         "https://１２７.０.０.１/v1",
         "https://127。0。0。1/v1",
         "https://①②⑦.⓪.⓪.①/v1",
@@ -111,7 +111,7 @@ def answering(*addresses):
         "https://\u202ellm.example.org/v1",
     ],
 )
-def test_what_is_no_address_of_a_public_service_is_refused(url):
+def test_urls_of_no_public_service_are_refused(url):
     with pytest.raises(AddressRefusedError) as refused:
         normal_url(url)
     assert str(refused.value).endswith(".")
@@ -129,7 +129,7 @@ def test_what_is_no_address_of_a_public_service_is_refused(url):
         (f"https://[{PUBLIC_6}]:8443/v1", f"https://[{PUBLIC_6}]:8443/v1"),
     ],
 )
-def test_others_come_into_one_form(url, normal):
+def test_allowed_urls_are_normalised(url, normal):
     assert normal_url(url) == normal_url(normal) == normal
 
 
@@ -141,7 +141,7 @@ def test_the_operator_may_allow_plain_http_and_single_names(settings):
             normal_url(still)
 
 
-# Where it leads
+# Resolved addresses
 
 PRIVATE = [
     "127.0.0.1", "127.255.255.254", "10.0.0.1", "172.16.0.1", "172.31.255.254", "192.168.1.1",
@@ -178,7 +178,7 @@ def test_addresses_that_are_not_public(address):
 
 
 @pytest.mark.parametrize("address", [PUBLIC, PUBLIC_6, "8.8.8.8", "64:ff9b::808:808"])
-def test_addresses_that_are(address):
+def test_public_addresses(address):
     assert is_public(ipaddress.ip_address(address))
     assert resolve("llm.example.org", 443, answering(address)) == [
         str(ipaddress.ip_address(address))
@@ -186,7 +186,7 @@ def test_addresses_that_are(address):
 
 
 @pytest.mark.parametrize("address", NEVER)
-def test_what_not_even_the_operator_allows(settings, address):
+def test_addresses_that_even_the_operator_cannot_allow(settings, address):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     assert not is_allowed(ipaddress.ip_address(address))
     assert is_allowed(ipaddress.ip_address("127.0.0.1"))
@@ -215,7 +215,7 @@ def test_a_scoped_address_is_refused():
 
 
 @pytest.mark.parametrize("failure", [socket.gaierror("no"), OSError("no")])
-def test_a_name_that_is_none_is_unreachable(failure):
+def test_an_unknown_name_is_unreachable(failure):
     def failing(*_, **__):
         raise failure
 
@@ -226,27 +226,27 @@ def test_a_name_that_is_none_is_unreachable(failure):
         resolve("llm.example.org", 443, answering())
 
 
-def test_a_port_is_judged_where_it_connects_as_well():
+def test_ports_are_checked_before_connecting_too():
     with pytest.raises(AddressRefusedError):
         resolve("llm.example.org", 6379, answering(PUBLIC))
 
 
-def test_hosts_of_any_form_come_out_ascii_or_not_at_all():
+def test_a_normal_host_is_always_ascii():
     assert normal_host("::FFFF:7f00:1") == "::ffff:7f00:1"
     assert normal_host("XN--BCHER-KVA.example") == "xn--bcher-kva.example"
 
 
-# The call
+# Requests
 
 
 @contextmanager
 def changing(monkeypatch, *answers):
-    """The system's resolver gives these answers, one after the other, then the last for ever."""
+    """The system's resolver returns these addresses in turn, then the last one for ever."""
     asked, left, real = [], list(answers), socket.getaddrinfo
 
     def resolver(host, port, *args, **kwargs):
         if host.replace(".", "").isdigit() or ":" in str(host):
-            return real(host, port, *args, **kwargs)  # A number needs no name server.
+            return real(host, port, *args, **kwargs)  # An IP address needs no name server.
         asked.append(host)
         address = left.pop(0) if len(left) > 1 else left[0]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
@@ -255,8 +255,8 @@ def changing(monkeypatch, *answers):
     yield asked
 
 
-def test_a_name_server_that_changes_its_mind_changes_nothing(monkeypatch):
-    """Public when it is judged, loopback for whoever asks again."""
+def test_dns_rebinding_changes_nothing(monkeypatch):
+    """The name is public when it is checked, and loopback afterwards."""
     connected = []
 
     def connect(address, *_, **__):
@@ -281,7 +281,7 @@ def fake(settings):
 
 
 def test_the_connection_goes_to_the_judged_address_and_carries_the_name(fake):
-    """`pinned.example.org` is known to this resolver alone."""
+    """Only this resolver knows `pinned.example.org`."""
     url = f"http://pinned.example.org:{fake.port}/v1/chat/completions"
     body = b'{"model": "x", "messages": [{"role": "user", "content": "Hi"}]}'
     resolver = answering("127.0.0.1")
@@ -302,7 +302,7 @@ def test_proxies_of_the_environment_do_not_undo_it(fake, monkeypatch):
 
 @contextmanager
 def server(*pieces, pause_s=0.0):
-    """Says this to whoever connects, whatever they ask, with pauses."""
+    """A server that sends these pieces on every connection, with pauses between them."""
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 
@@ -327,7 +327,7 @@ def server(*pieces, pause_s=0.0):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     finally:
         ended.set()
-        listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread; closing alone does not.
+        listener.shutdown(socket.SHUT_RDWR)  # Wakes the thread, which closing does not.
         thread.join(5)
         listener.close()
 
@@ -349,20 +349,20 @@ def test_a_redirect_is_not_followed(fake, guarded):
         [b"HTTP/1.1 200 OK\r\n", *[b"X"] * 3_000],
     ],
 )
-def test_a_server_that_trickles_does_not_hold_us(settings, pieces):
+def test_a_slow_server_does_not_hold_us_up(settings, pieces):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with server(*pieces, pause_s=0.05) as url, pytest.raises(UnreachableError):
         fetch(url, headers={}, timeout_s=1, guarded=True)  # It would send for 150 s.
 
 
-def test_a_body_that_trickles_ends_on_any_way(settings):
+def test_a_slow_body_is_cut_off_without_the_guard_too(settings):
     pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", *[b"x"] * 3_000]
     with server(*pieces, pause_s=0.05) as url, pytest.raises(UnreachableError):
         fetch(url, headers={}, timeout_s=1, guarded=False)
 
 
 @pytest.mark.parametrize("line", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X-A: b\r\n", b"x"])
-def test_a_head_has_a_longest_length(settings, line):
+def test_response_heads_are_limited(settings, line):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     pieces = [line * (100_000 // len(line)), b"HTTP/1.1 200 OK\r\n\r\n"]
     if not line.startswith(b"HTTP"):
@@ -385,7 +385,7 @@ PACKED = gzip.compress(bytes(200_000_000), 6)
         b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED) + PACKED,
     ],
 )
-def test_a_service_to_sign_in_with_has_a_longest_answer(body):
+def test_responses_of_sign_in_services_are_limited(body):
     before = psutil.Process().memory_info().rss
     with (
         server(b"HTTP/1.1 200 OK\r\n" + body) as url,
@@ -396,7 +396,7 @@ def test_a_service_to_sign_in_with_has_a_longest_answer(body):
     assert psutil.Process().memory_info().rss - before < 30_000_000
 
 
-def test_a_service_to_sign_in_with_is_read(fake):
+def test_responses_of_sign_in_services_are_read(fake):
     with SocialAccountAdapter().get_requests_session() as session:
         answer = session.get(f"{fake.root}/v1/models")
     assert answer.json()["object"] == "list" and answer.content
@@ -425,7 +425,7 @@ def test_what_is_not_http_is_unreachable(settings, said):
 
 @pytest.mark.parametrize("guarded", [True, False])
 def test_every_request_has_a_connection_of_its_own(fake, guarded):
-    """So nothing that one person's request left unread can be in another's answer."""
+    """So unread bytes of one person's response cannot be in another's."""
     before = fake.state.connections
     for number in range(1, 4):
         url = f"http://127.0.0.1:{fake.port}/v1/models"

@@ -1,4 +1,4 @@
-"""The page of provider keys: what is asked of a provider, what is saved, what is shown."""
+"""The page of provider keys: requests to the provider, what is saved, and what is shown."""
 
 import asyncio
 import dataclasses
@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import ProviderKey, SecurityEvent, User
-from accounts.provider_keys import probe as key_check
+from accounts.provider_keys import probe
 from accounts.provider_keys import recheck as key_upkeep
 from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.encryption import decryption_allowed
@@ -40,7 +40,7 @@ PATHS = {"anthropic": "/anthropic/v1", "openrouter": "/openrouter/v1"}
 
 @pytest.fixture
 def fake(settings, monkeypatch):
-    """Every provider is here, and accepts the keys of KEYS."""
+    """All providers are this server, which accepts the keys of KEYS."""
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with running_fake_model() as running:
         for name, provider in list(PROVIDERS.items()):
@@ -159,7 +159,7 @@ def test_one_token_is_asked_of_a_model_that_chats(me, fake):
     ],
 )
 @pytest.mark.parametrize("insist", [False, True])
-def test_a_key_that_is_not_good_is_never_saved(me, fake, state, provider, said, insist):
+def test_a_refused_key_is_never_saved(me, fake, state, provider, said, insist):
     fake.accept_keys({KEYS[provider]: state})
     fields = custom(fake) if provider == "custom" else {}
     if insist:
@@ -179,14 +179,14 @@ def test_a_key_that_is_not_good_is_never_saved(me, fake, state, provider, said, 
         ("broken", "openai", "unreachable", "cannot be reached"),
     ],
 )
-def test_one_that_may_become_good_is_saved_when_asked_twice(
+def test_a_key_that_may_work_later_is_saved_after_a_confirmation(
     me, fake, state, provider, status, said
 ):
     fake.accept_keys({KEYS[provider]: state})
     shown = text_of(add(me, provider))
     assert said in shown and f'value="{status}"' in shown and not ProviderKey.objects.exists()
     assert KEYS[provider] not in shown
-    # Of another warning than the one that was shown, nothing was confirmed.
+    # Confirming another warning than the one shown does not count.
     add(me, provider, save_anyway="something_else")
     assert not ProviderKey.objects.exists()
     shown = text_of(add(me, provider, save_anyway=status))
@@ -229,7 +229,7 @@ def test_a_key_in_another_field_is_not_sent_back(me, fake):
         value = f"https://llm.example.org/{KEYS['custom']}/v1"
         shown = text_of(add(me, "custom", **custom(fake, **{field: value})))
         assert "must not hold the key" in shown and KEYS["custom"] not in shown
-    # Nor in the address of the form, where one is led to prove who one is.
+    # Nor is it in the form's URL after a reauthentication.
     stranger = Client()
     stranger.force_login(User.objects.get())
     body = {"add": "custom", "key": KEYS["custom"], "label": f"x {KEYS['custom']}"}
@@ -252,7 +252,7 @@ def test_a_label_is_text_and_nothing_else(me, fake):
     assert "<b>x</b>" not in shown and "&lt;b&gt;x&lt;/b&gt; y" in shown
 
 
-# Replacing, removing, looking again
+# Replacing, removing, checking again
 
 
 def test_a_key_is_replaced_in_its_row(me, fake):
@@ -288,21 +288,21 @@ def test_a_key_is_removed(me, fake):
     assert events("key_removed") == [("key_removed", "OpenAI")]
 
 
-def test_a_worker_looks_again(me, fake):
+def test_a_worker_checks_again(me, fake):
     add(me)
     row = ProviderKey.objects.get()
     fake.accept_keys({KEYS["openai"]: "revoked"})
     shown = text_of(me.post(f"{PAGE}/{row.id}", {"check": "1"}, follow=True))
     assert "Being checked" in shown
     assert ProviderKey.objects.get().status == Status.OK, "the page itself cannot"
-    look_again()
+    check_again()
     row.refresh_from_db()
     assert (row.status, row.check_wanted) == (Status.REVOKED, "")
     assert "was revoked" in text_of(me.get(PAGE))
 
 
 @async_to_sync
-async def look_again():
+async def check_again():
     with decryption_allowed():
         await asyncio.gather(key_upkeep.run(), key_upkeep.run())
 
@@ -311,12 +311,12 @@ def test_two_workers_ask_once(me, fake):
     add(me)
     fake.reset()
     me.post(f"{PAGE}/{ProviderKey.objects.get().id}", {"check": "1"})
-    look_again()
-    look_again()
+    check_again()
+    check_again()
     assert len(fake.requests) == 1
 
 
-def test_what_a_dead_worker_claimed_is_looked_at_by_another(me, fake):
+def test_a_key_claimed_by_a_dead_worker_is_checked_by_another(me, fake):
     add(me)
     row = ProviderKey.objects.get()
     provider_keys.want_check(row, ProviderKey.Check.FULL)
@@ -341,7 +341,7 @@ def test_a_verdict_on_a_key_that_was_replaced_is_dropped(me, alice, fake):
 def test_a_key_that_cannot_be_read_says_so(me, fake):
     add(me)
     ProviderKey.objects.update(nonce=b"x" * 12, check_wanted="full")
-    look_again()
+    check_again()
     assert ProviderKey.objects.get().status == Status.UNREADABLE
     assert "Enter it again" in text_of(me.get(PAGE))
 
@@ -357,10 +357,10 @@ def test_checks_are_limited(me, fake, settings):
     assert fake.state.connections == asked
 
 
-# Who
+# Access
 
 
-def test_whoever_has_not_proved_who_they_are_types_no_key(alice, fake, redis_url):
+def test_the_form_needs_a_recent_reauthentication(alice, fake, redis_url):
     client = Client()
     client.force_login(alice)
     assert client.get(PAGE).status_code == 200
@@ -376,7 +376,7 @@ def test_whoever_has_not_proved_who_they_are_types_no_key(alice, fake, redis_url
     assert ProviderKey.objects.exists()
 
 
-def test_what_is_no_secret_is_kept_while_one_proves_who_one_is(alice, fake, redis_url):
+def test_other_fields_are_kept_during_a_reauthentication(alice, fake, redis_url):
     client = Client()
     client.force_login(alice)
     body = {"add": "custom", "key": KEYS["custom"]} | custom(fake)
@@ -387,7 +387,7 @@ def test_what_is_no_secret_is_kept_while_one_proves_who_one_is(alice, fake, redi
     assert "Lab server" in shown and fake.base_url in shown
 
 
-def test_removing_needs_it_too(me, alice, fake):
+def test_removing_needs_a_recent_reauthentication_too(me, alice, fake):
     add(me)
     row = ProviderKey.objects.get()
     stranger = Client()
@@ -411,7 +411,7 @@ def test_keys_of_others_are_not_there(me, fake, act):
     assert row.check_wanted == ""
 
 
-def test_a_guest_has_none(guest, client, fake):
+def test_a_guest_has_no_keys(guest, client, fake):
     client.force_login(guest)
     for response in (
         client.get(PAGE),
@@ -423,13 +423,13 @@ def test_a_guest_has_none(guest, client, fake):
     assert not ProviderKey.objects.exists()
 
 
-def test_they_go_with_the_account(me, alice, fake):
+def test_keys_are_deleted_with_the_account(me, alice, fake):
     add(me)
     alice.delete()
     assert not ProviderKey.objects.exists()
 
 
-# What providers say
+# Verdicts
 
 
 @pytest.mark.parametrize(
@@ -459,18 +459,18 @@ def test_they_go_with_the_account(me, alice, fake):
         (400, "What is this?", "wrong_url"),
     ],
 )  # fmt: skip
-def test_it_is_read_from_status_and_words(status, body, verdict):
+def test_verdicts_come_from_status_and_text(status, body, verdict):
     assert judge(status, body.encode()) == verdict
 
 
 def test_every_verdict_has_a_sentence_that_says_what_is():
     for status in Status:
-        said = key_check.sentence(status, "openai")
+        said = probe.sentence(status, "openai")
         assert said.endswith(".") or status == Status.OK
         assert "{" not in said
 
 
-def test_of_a_list_only_what_we_know_is_kept():
+def test_only_known_fields_of_a_list_are_kept():
     key = KEYS["openai"]
     entries = [
         {"id": "a", "created": 1, "secret": "x", "name": "A\x00", "context_length": "many"},
@@ -493,7 +493,7 @@ def test_of_a_list_only_what_we_know_is_kept():
 
 @pytest.fixture
 def unlisted(fake):
-    """A service that answers one model, and lists none."""
+    """A service that offers one model, and lists none."""
 
     def refuses(asked):
         if asked["model"] == "sonar-pro":
@@ -523,26 +523,26 @@ def test_a_service_without_a_list_is_used_by_names_entered_by_hand(me, unlisted,
     assert 'value="sonar-pro, sonar"' in me.get(f"{PAGE}?replace={row.id}").content.decode()
 
 
-def test_names_entered_by_hand_outlive_every_look(me, unlisted):
+def test_names_entered_by_hand_outlive_every_check(me, unlisted):
     add(me, "custom", **custom(unlisted, models="sonar-pro"))
     row = ProviderKey.objects.get()
     for wanted in (ProviderKey.Check.LIST, ProviderKey.Check.FULL):
         provider_keys.want_check(row, wanted)
-        look_again()
+        check_again()
         row.refresh_from_db()
         assert (row.status, row.check_wanted) == (Status.OK, "")
         assert [entry["id"] for entry in row.model_list] == ["sonar-pro"]
     unlisted.lists({"data": [{"id": "a"}, {"id": "sonar-pro", "context_length": 9000}]})
     provider_keys.want_check(row, ProviderKey.Check.LIST)
-    look_again()
+    check_again()
     row.refresh_from_db()
     assert [entry["id"] for entry in row.model_list] == ["sonar-pro", "a"]
     assert row.model_list[0]["context_length"] == 9000
-    # Its list says nothing of a key that was refused.
+    # A key that was refused has no list.
     unlisted.listing = None
     ProviderKey.objects.update(status=Status.INVALID)
     provider_keys.want_check(row, ProviderKey.Check.LIST)
-    look_again()
+    check_again()
     row.refresh_from_db()
     assert row.status == Status.INVALID
 
@@ -555,7 +555,7 @@ def test_a_refused_key_is_told_where_there_is_no_list(me, unlisted):
 
 
 @pytest.mark.parametrize("models", ["a" * 201, ",".join(map(str, range(51))), "a\u202eb"])
-def test_names_that_cannot_be_are_refused(me, fake, models):
+def test_invalid_model_names_are_refused(me, fake, models):
     shown = text_of(add(me, "custom", **custom(fake, models=models)))
     assert "name of a model" in shown or "too many" in shown
     assert not ProviderKey.objects.exists() and fake.state.connections == 0

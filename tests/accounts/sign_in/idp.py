@@ -31,7 +31,7 @@ users:
 
 @contextlib.contextmanager
 def running_idp() -> Iterator[str]:
-    """Gives the issuer."""
+    """Yields the issuer's URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""One module uses allauth beyond its public names, and finds there what it expects."""
+"""Only one module uses allauth's internals, and they are as it expects."""
 
 import inspect
 import re

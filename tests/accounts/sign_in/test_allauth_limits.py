@@ -1,4 +1,4 @@
-"""allauth's own limits count by the address that we believe, and answer as all limits do."""
+"""allauth's own limits count by the trusted client address, and respond like all limits."""
 
 from http import HTTPStatus
 
@@ -19,15 +19,15 @@ def shared_cache(redis_url):
 
 
 def try_to_sign_in(forwarded, number=0):
-    # Another name each time: what is counted is the address.
+    # Another name each time, because the address is counted.
     fields = {"login": f"nobody{number}@example.org", "password": "wrong"}
     return Client().post("/account/login/", fields, headers={"x-forwarded-for": forwarded})
 
 
-def test_a_claimed_address_does_not_help_who_guesses(alice):
+def test_claiming_another_address_does_not_help_guessing(alice):
     statuses = [try_to_sign_in(f"198.51.100.{n}", n).status_code for n in range(12)]
     assert statuses[0] == HTTPStatus.OK
-    # Past the limit of failed sign-ins allauth says so in the form, past that of all 429.
+    # Past the limit of failed sign-ins allauth shows an error in the form; past that of all, 429.
     last = try_to_sign_in("198.51.100.99", 99)
     assert last.status_code == HTTPStatus.TOO_MANY_REQUESTS or b"Too many" in last.content
 
@@ -67,7 +67,7 @@ def test_past_a_limit_it_is_429_with_when_to_come_back(alice, settings):
 
 
 def test_one_address_makes_only_so_many_accounts_a_day(settings, mailbox):
-    """Each may have credit for nothing."""
+    """Each account may get free credit."""
     assert settings.ACCOUNT_RATE_LIMITS["signup"] == "20/m/ip,100/d/ip"
     settings.ACCOUNT_RATE_LIMITS = {"signup": allauth_rates((0, "m/ip"), (2, "d/ip"))}
     statuses = []

@@ -1,4 +1,4 @@
-"""Whoever guesses codes: how often in a day, and what is left to the owner of the account."""
+"""Limits on guessing codes, and the ways to sign in that stay open to the owner."""
 
 import re
 
@@ -44,7 +44,7 @@ def mails_about_it(person):
 
 
 def guess(person, times):
-    """From another browser each time, as somebody does who knows how limits are made."""
+    """From another browser each time, as somebody who knows about the limits would."""
     while times:
         stranger = Visitor(Client(), person.mailbox, person.email)
         stranger.post("/account/login/code/", email=person.email)
@@ -104,7 +104,7 @@ def test_recovery_codes_have_a_count_of_their_own(enrolled):
 
 
 def test_codes_that_confirm_an_address_can_be_guessed_so_often_a_day(visitor):
-    """Whoever guesses one has an account with the address of somebody else."""
+    """Guessing one would give an account with the address of somebody else."""
     visitor.sign_up()
     for _ in range(TRIES):
         code = code_in(visitor.mailbox.to(visitor.email))

@@ -1,4 +1,4 @@
-"""Signing in with an OpenID provider that takes the protocol at its word."""
+"""Signing in with an OpenID provider that enforces the protocol strictly."""
 
 import json
 from urllib.parse import urlsplit
@@ -39,7 +39,7 @@ def provider(issuer, settings, mailbox):
 
 
 def come_back(client, **fields):
-    """Sign in at the provider; gives the address it sends the browser back to."""
+    """Sign in at the provider; returns the URL that it redirects the browser to."""
     away = client.post(LOGIN, fields)
     assert away.status_code == 302, away.content.decode()
     with httpx2.Client() as browser:

@@ -1,4 +1,4 @@
-"""GitHub and Google, end to end against a server that speaks their protocol as they document it."""
+"""GitHub and Google, end to end against a server that implements their documented protocols."""
 
 import contextlib
 import json
@@ -120,7 +120,7 @@ def provider(request, settings, mailbox, monkeypatch):
 
 
 def come_back(client, provider, **fields):
-    """To the provider and back; gives the address the browser is sent back to."""
+    """To the provider and back; returns the URL that the browser ends at."""
     away = client.post(f"/account/{provider.name}/login/", fields)
     assert away.status_code == 302, away.content.decode()
     back = httpx2.get(away["Location"])

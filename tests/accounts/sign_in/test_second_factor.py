@@ -1,4 +1,4 @@
-"""Codes as a real authenticator app computes them, and those for when the app is lost."""
+"""Second factors: codes of a real authenticator app, and recovery codes."""
 
 import time
 
@@ -23,7 +23,7 @@ def wrong(code):
 
 @pytest.fixture
 def clock():
-    """Stands still, so that no code runs out between being computed and being asked for."""
+    """A stopped clock, so that no code expires before it is used."""
     with time_machine.travel(time.time(), tick=False) as clock:
         yield clock
 

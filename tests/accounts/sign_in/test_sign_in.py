@@ -1,4 +1,4 @@
-"""Signing up and in by mail and password: real forms, real mail, nothing told to strangers."""
+"""Signing up and in by mail and password: real forms, real mail, nothing revealed to strangers."""
 
 import re
 from http import HTTPStatus
@@ -36,14 +36,14 @@ def test_an_address_is_confirmed_by_a_code_before_it_opens_anything(visitor):
 
 
 @pytest.mark.parametrize("is_signed_out", [True, False])
-def test_no_notice_is_left_for_who_uses_the_browser_next(visitor, is_signed_out):
+def test_no_notice_is_left_for_the_next_user_of_the_browser(visitor, is_signed_out):
     visitor.sign_up()
     visitor.confirm()
     assert "messages" not in visitor.client.cookies
     visitor.client.get("/")  # The chat shows no notices.
     if is_signed_out:
         visitor.client.post("/account/logout/")
-    else:  # Elsewhere, or by time.
+    else:  # Ended elsewhere, or expired.
         user = User.objects.get(email="alice@example.org")
         for session in UserSession.objects.filter(user=user):
             session.end()
@@ -120,7 +120,7 @@ def test_a_forgotten_password_is_set_anew_and_all_sessions_end(visitor):
     assert signed_in_as(other.client)
 
 
-# Nothing is told to who asks
+# Nothing is revealed to strangers
 
 
 def test_signing_up_looks_the_same_whether_the_address_is_known(visitor):
@@ -201,7 +201,7 @@ def test_a_wrong_password_says_the_same_as_an_unknown_address(visitor):
 
 
 def forget_limits():
-    """As after the minute in which one address gets one mail."""
+    """As after the minute in which an address gets at most one mail."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         for key in client.scan_iter("hf-cache*"):
             client.delete(key)
@@ -217,7 +217,7 @@ def _bare(html, email):
     return html.replace(email, "EMAIL")
 
 
-# Tries
+# Attacks
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_every_page_is_in_the_products_look(visitor, name):
     assert re.findall(r"<script(?![^>]*(?:src=|application/json))", html) == []
 
 
-def test_sensitive_acts_ask_who_is_there(visitor, settings):
+def test_sensitive_actions_need_a_reauthentication(visitor, settings):
     visitor.sign_up()
     visitor.confirm()
     settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0
@@ -312,7 +312,7 @@ def test_providers_are_shown_only_when_configured(visitor, settings):
 
 
 def test_a_password_set_before_the_address_was_proved_opens_nothing_later(visitor):
-    """Somebody signs up with the address of somebody else, and waits for them to come."""
+    """A stranger signs up with somebody else's address, and waits until they sign in."""
     visitor.sign_up(password="the-Strangers-choice-1")
     forget_limits()
     owner = Visitor(Client(), visitor.mailbox)
@@ -322,6 +322,6 @@ def test_a_password_set_before_the_address_was_proved_opens_nothing_later(visito
     stranger = Visitor(Client(), visitor.mailbox)
     stranger.sign_in(password="the-Strangers-choice-1")
     assert signed_in_as(stranger.client) is None
-    # And what the stranger had begun leads nowhere either.
+    # Nor can the stranger continue what they began.
     visitor.client.get("/account/confirm-email/")
     assert signed_in_as(visitor.client) is None

@@ -1,4 +1,4 @@
-"""What somebody with bad intentions tries: led astray, planted sessions, framed pages."""
+"""Attacks on signing in: open redirects, session fixation, framed pages."""
 
 import pytest
 from allauth.usersessions.models import UserSession
@@ -37,7 +37,7 @@ ASTRAY = [
 
 
 def leads_here(location):
-    """As a browser takes it: relative to a page of ours."""
+    """Whether a browser, on a page of ours, would stay on this site."""
     from urllib.parse import urljoin, urlsplit
 
     as_browsers_do = location.replace("\\", "/").translate({9: None, 10: None, 13: None}).strip()
@@ -62,7 +62,7 @@ def test_no_way_in_or_out_leads_to_another_site(visitor, astray):
 
 
 def planted(client):
-    """A session that somebody else knows, in this browser."""
+    """A session that somebody else knows, planted in this browser."""
     session = client.session
     session["planted"] = True
     session.save()
@@ -90,7 +90,7 @@ def test_a_planted_session_is_worth_nothing_after_any_way_in(visitor):
     assert SESSION_KEY in visitor.client.session and worth_nothing(key)
 
 
-def test_somebody_elses_session_is_not_gone_on_with(visitor):
+def test_a_session_of_somebody_else_is_not_continued(visitor):
     visitor.sign_up()
     visitor.confirm()
     key = visitor.client.session.session_key
@@ -116,14 +116,14 @@ def test_no_page_can_be_framed(client, redis_url, who):
         assert answer.get("X-Frame-Options") == "DENY", name
         assert "frame-ancestors 'none'" in answer["Content-Security-Policy"], name
         assert answer["X-Content-Type-Options"] == "nosniff", name
-        if "logout" in name:  # Signed out by it? Then the rest is a visitor's.
+        if "logout" in name:  # It signs out, so the rest is seen by a visitor.
             assert client.get("/settings").status_code in (200, 302)
     assert client.get("/nowhere")["X-Frame-Options"] == "DENY"
     assert client.post("/account/login/", {"login": ""})["X-Frame-Options"] == "DENY"
 
 
 def test_signing_in_with_two_browsers_at_once_keeps_both_sessions(visitor):
-    """The second signs in when the first is almost there: known, and its session not yet stored."""
+    """The second signs in while the session of the first is listed, but not yet stored."""
     visitor.sign_up()
     visitor.confirm()
     visitor.post("/account/logout/")
@@ -143,7 +143,7 @@ def test_signing_in_with_two_browsers_at_once_keeps_both_sessions(visitor):
     keys = {browser.client.session.session_key for browser in (visitor, other)}
     assert begun and len(keys) == 2
     assert set(UserSession.objects.values_list("session_key", flat=True)) == keys
-    for browser in (visitor, other):  # By this name its sockets are found.
+    for browser in (visitor, other):  # Sockets are found by this name.
         row = UserSession.objects.get(session_key=browser.client.session.session_key)
         assert row.data["sid"] == browser.client.session["sid"]
     html = visitor.client.get("/settings/sessions").content.decode()

@@ -393,7 +393,7 @@ def test_it_says_when_the_free_credit_comes(signed_in, payer):
 def test_a_new_balance_is_told_to_the_pages_of_that_person_only(payer, monkeypatch):
     told = []
     monkeypatch.setattr(
-        balance_news, "tell_all_of", lambda person, message: told.append((person, message))
+        balance_news, "send_to_person", lambda person, message: told.append((person, message))
     )
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
     assert told == [(payer.id, {"type": "balance.changed"})]
@@ -403,7 +403,7 @@ def test_who_cannot_be_told_does_not_stop_the_booking(payer, monkeypatch):
     def fail(*_):
         raise ConnectionError
 
-    monkeypatch.setattr(balance_news, "tell_all_of", fail)
+    monkeypatch.setattr(balance_news, "send_to_person", fail)
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
     assert balance(payer) == 1_000_000
 

@@ -16,7 +16,7 @@ from billing import audit, ledger
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
 from billing.payments import chores as payment_chores
 from billing.payments import reconciliation, stripe_api, stripe_webhooks, top_up_audit, top_ups
-from billing.personal_data.handlers import belongings
+from billing.personal_data.handlers import personal_data
 from tests.billing.payments.fake_stripe import LIVE_KEY
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 from tests.examples import examples
@@ -163,12 +163,12 @@ def test_who_leaves_cannot_pay_any_more(fake_stripe, shared_database):
     payer = User.objects.create_user("alice@example.org", "correct horse")
     still_open, paid = ordered(payer), ordered(payer)
     fake_stripe.pay(paid.session_id)
-    async_to_sync(belongings.erase)(payer)
+    async_to_sync(personal_data.erase)(payer)
     states = [TopUp.objects.get(id=top_up.id).state for top_up in (still_open, paid)]
     assert states == [TopUp.State.EXPIRED, TopUp.State.PAID]
     assert fake_stripe.sessions[still_open.session_id]["status"] == "expired"
     fake_stripe.requests.clear()
-    async_to_sync(belongings.erase)(payer)
+    async_to_sync(personal_data.erase)(payer)
     assert fake_stripe.requests == []
 
 
@@ -176,7 +176,7 @@ def test_stripe_need_not_be_there_for_somebody_to_leave(fake_stripe, shared_data
     payer = User.objects.create_user("alice@example.org", "correct horse")
     top_up = ordered(payer)
     fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
-    async_to_sync(belongings.erase)(payer)
+    async_to_sync(personal_data.erase)(payer)
     assert TopUp.objects.get(id=top_up.id).state == TopUp.State.OPEN
 
 

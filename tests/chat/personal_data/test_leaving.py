@@ -32,7 +32,7 @@ from accounts.personal_data import (
     export as exports,
 )
 from accounts.personal_data import (
-    handlers as own_belongings,
+    handlers as account_handlers,
 )
 from billing.grants import on_signed_in
 from billing.models import Purse
@@ -257,11 +257,11 @@ async def mail_to(sink, email):
 STEPS = (
     (leaving, "begin"),
     (erasing, "end_everything"),
-    (erasing, "_tell"),
+    (erasing, "_send_mail"),
     (erasing, "_finish"),
-    (own_belongings, "_erase"),
-    (own_belongings, "rate_limit_keys"),
-    (own_belongings, "_clean_admin_log"),
+    (account_handlers, "_erase"),
+    (account_handlers, "rate_limit_keys"),
+    (account_handlers, "_clean_admin_log"),
     (exports, "remove_files"),
     (limits, "forget"),
     (mail, "send"),

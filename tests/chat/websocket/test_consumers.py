@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accounts.models import Preferences, User
 from accounts.preferences.store import settings_json
-from accounts.sockets import group_of, tell_group
+from accounts.sockets import group_of, send_to_group
 from billing import ledger
 from chat import events as ev
 from chat.models import Chat
@@ -395,7 +395,7 @@ async def test_a_full_socket_gets_each_change_once(online, unread):
     socket, flow = unread
     group = group_of(uuid.UUID(online.user["id"]))
     for kind in ("balance.changed", "person.set") * 5:
-        await tell_group(group, {"type": kind})
+        await send_to_group(group, {"type": kind})
     assert await socket.wire.receive_nothing(0.3)
     flow.reads()
     assert [(await socket.hear())["type"] for _ in range(2)] == ["balance", "user"]
@@ -404,9 +404,9 @@ async def test_a_full_socket_gets_each_change_once(online, unread):
 
 async def test_a_full_socket_of_a_suspended_person_is_closed(online, unread):
     socket, _ = unread
-    await tell_group(group_of(uuid.UUID(online.user["id"])), {"type": "balance.changed"})
+    await send_to_group(group_of(uuid.UUID(online.user["id"])), {"type": "balance.changed"})
     await User.objects.aupdate(is_active=False)
-    await tell_group(group_of(uuid.UUID(online.user["id"])), {"type": "person.changed"})
+    await send_to_group(group_of(uuid.UUID(online.user["id"])), {"type": "person.changed"})
     assert await socket.until_closed() == 4401
 
 
@@ -735,8 +735,10 @@ async def test_the_welcome_is_the_first_message(online, monkeypatch):
     async with Socket(online) as socket:
         group = group_of(uuid.UUID(online.user["id"]))
         await asyncio.wait_for(is_asked.wait(), 10)
-        await tell_group(group, {"type": "draft.written", "draft": {"chat": None, "text": "mine"}})
-        await tell_group(group, {"type": "person.set"})
+        await send_to_group(
+            group, {"type": "draft.written", "draft": {"chat": None, "text": "mine"}}
+        )
+        await send_to_group(group, {"type": "person.set"})
         assert await socket.wire.receive_nothing(0.3)
         may_answer.set()
         assert (await socket.hear())["type"] == "welcome"

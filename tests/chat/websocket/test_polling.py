@@ -12,7 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import close_all_of, tell_became
+from accounts.sockets import close_guest_sockets, recheck_sockets
 from billing import ledger
 from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, polling
@@ -274,12 +274,12 @@ async def test_the_end_of_a_session_ends_the_request(online):
 def _suspend(person):
     rows = User.objects.filter(id=person.user["id"])
     rows.update(suspended_at=timezone.now(), is_active=False)
-    close_all_of(rows.get())
+    recheck_sockets(rows.get())
 
 
 def _end_sessions(person):
     User.objects.filter(id=person.user["id"]).update(session_epoch=F("session_epoch") + 1)
-    close_all_of(User.objects.get(id=person.user["id"]))
+    recheck_sockets(User.objects.get(id=person.user["id"]))
 
 
 async def test_a_suspended_person_is_refused(online):
@@ -292,7 +292,7 @@ async def test_a_suspended_person_is_refused(online):
 def _become(person):
     rows = User.objects.filter(id=person.user["id"])
     rows.update(is_guest=False, email="alice@example.org")
-    tell_became(rows.get())
+    close_guest_sockets(rows.get())
 
 
 async def test_a_guest_who_becomes_an_account_ends_the_request(online):

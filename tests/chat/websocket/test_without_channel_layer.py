@@ -42,7 +42,7 @@ async def test_notifications_do_not_fail_without_the_channel_layer(
     await alice.send("Hello")
     person = await User.objects.aget(id=uuid.UUID(alice.user["id"]))
     break_channel_layer()
-    for notify in (sockets.close_all_of, sockets.tell_settings, stops.stop_all_of):
+    for notify in (sockets.recheck_sockets, sockets.notify_settings_changed, stops.stop_all_of):
         await sync_to_async(notify)(person)
     for wake in (stops.wake_for_join, stops.wake_for_keys):
         await sync_to_async(wake)()

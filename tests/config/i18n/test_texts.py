@@ -346,9 +346,9 @@ def test_a_body_that_is_too_large_is_refused_in_the_language_of_the_browser(brac
 
 
 def test_numbers_are_told_by_the_forms_of_the_language(bracketed):
-    assert errors.spoken_time(1) == "1 second" and errors.spoken_time(3_700) == "2 hours"
+    assert errors.duration_text(1) == "1 second" and errors.duration_text(3_700) == "2 hours"
     with translation.override(LANGUAGE):
-        assert errors.spoken_time(61) == "⟦2 minutes⟧"
+        assert errors.duration_text(61) == "⟦2 minutes⟧"
 
 
 def test_what_is_recorded_is_in_one_language(bracketed, people):

@@ -1,10 +1,10 @@
-"""What money can be refused for.
+"""Errors of billing.
 
 BillingError
-├── OutOfCredit   402  what is left does not pay for this; nothing was stored
-│   └── CreditHeld     it would, once the answers that are being written have ended
-└── NoPrice       422  it is not known what this model costs, so it cannot be used on credit
-KeyReused              a fault of ours: the same key for two different things
+├── OutOfCredit   402  the available credit does not cover this; nothing was stored
+│   └── CreditHeld     it will, once the answers that are being written have ended
+└── NoPrice       422  the model has no price, so it cannot be used on credit
+KeyReused              a bug: one idempotency key for two different bookings
 
 `code` is stable and documented in docs/protocol.md; `message` is a sentence for a person.
 """
@@ -46,4 +46,4 @@ class NoPrice(BillingError):
 
 
 class KeyReused(Exception):
-    """An idempotency key that names something else already."""
+    """The idempotency key belongs to an entry with another person, kind or amount."""

@@ -14,7 +14,7 @@ from billing import grants, holds, ledger, usage
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
 from billing.personal_data import export as exports
-from billing.personal_data.handlers import belongings
+from billing.personal_data.handlers import personal_data
 from billing.prices.versions import Used
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -93,7 +93,7 @@ def test_leaving_and_coming_back_brings_no_second_credit(first, again):
     alice = account(first)
     alice_id = alice.id
     grants.on_signed_in(user=alice)
-    async_to_sync(belongings.erase)(alice)
+    async_to_sync(personal_data.erase)(alice)
     alice.delete()
     back = account(again)
     grants.on_signed_in(user=back)
@@ -106,7 +106,7 @@ def test_a_second_address_of_somebody_who_left_brings_none_either():
     alice = account("alice@example.org")
     grants.on_signed_in(user=alice)
     EmailAddress.objects.create(user=alice, email="other@example.org", verified=True)
-    async_to_sync(belongings.erase)(alice)
+    async_to_sync(personal_data.erase)(alice)
     alice.delete()
     back = account("other@example.org")
     grants.on_signed_in(user=back)
@@ -191,11 +191,11 @@ def test_joining_an_account_brings_history_and_paid_credit_but_no_budget(price):
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
     holds.reserve(person, call, price, 10, 1_000)
     GuestJoin.objects.create(guest_id=person.id, account=alice)
-    async_to_sync(belongings.hand_over)(person, alice, False)
+    async_to_sync(personal_data.hand_over)(person, alice, False)
     assert balance(alice) == 1_000_000
     holds.settle(call, Used(10, 100), last=True)
     for last in (False, True, True):
-        async_to_sync(belongings.hand_over)(person, alice, last)
+        async_to_sync(personal_data.hand_over)(person, alice, last)
     assert balance(alice) == 1_000_000
     assert balance(person) == 500_000 - 2_100
     assert [
@@ -215,7 +215,7 @@ def test_spent_gifts_do_not_take_paid_credit_along(price):
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
     holds.reserve(person, call, price, 10, 40_000)
     holds.settle(call, Used(10, 1, cost_micro_usd=700_000), last=True)
-    async_to_sync(belongings.hand_over)(person, alice, True)
+    async_to_sync(personal_data.hand_over)(person, alice, True)
     assert (balance(person), balance(alice)) == (0, 800_000)
 
 
@@ -246,7 +246,7 @@ def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
 def test_leaving_frees_what_is_held_and_keeps_the_books(price):
     person = guest()
     key, reply = needs_credit(person, price)
-    async_to_sync(belongings.erase)(person)
+    async_to_sync(personal_data.erase)(person)
     person_id = person.id
     person.delete()
     assert ledger.balance(person_id) == ledger.Balance(500_000, 0, 500_000)

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import ledger
-from billing.admin.staff import NotAllowed, adjust, given_lately_micro_usd, refund
+from billing.admin.staff import StaffActionRefused, adjust, given_lately_micro_usd, refund
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
 from billing.payments import top_up_audit, top_ups
-from billing.payments.stripe_errors import PaymentsAway
+from billing.payments.stripe_errors import PaymentsUnavailable
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from tests.billing.stripe_fixtures import at_once, ordered, posted
@@ -203,14 +203,14 @@ def test_acts_at_the_same_moment_keep_to_the_limit_of_the_day(shared_database, s
         adjust(
             person_id,
             20_000_000,
-            act_id=uuid.uuid4(),
+            action_id=uuid.uuid4(),
             reason="Sorry",
             staff_id=staff.id,
             limited=True,
         )
 
     results = at_once(*(partial(give, person_id) for person_id in people))
-    assert [type(error) for error in results if error] == [NotAllowed] * 6
+    assert [type(error) for error in results if error] == [StaffActionRefused] * 6
     assert given_lately_micro_usd(staff.id) == 40_000_000
 
 
@@ -267,7 +267,7 @@ def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
     staff = sign_in("Finance")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fields = {
         "act": str(uuid.uuid4()),
         "amount": "11.00",
@@ -292,11 +292,11 @@ def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
 def test_what_was_refunded_at_stripe_is_known_before_more_is(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fake_stripe.refund(top_up.session_id, 2_000)
-    with pytest.raises(NotAllowed, match="not so much left"):
-        act_id, by = uuid.uuid4(), uuid.uuid4()
-        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
+    with pytest.raises(StaffActionRefused, match="not so much left"):
+        action_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
     assert len(fake_stripe.refunds) == 1
     assert posted(top_up)["refund"] == -top_up.share_micro_usd(2_000)
 
@@ -305,11 +305,11 @@ def test_what_was_refunded_at_stripe_is_known_before_more_is(fake_stripe, payer)
 def test_a_refund_that_stripe_did_not_answer_is_told_as_one_that_may_be_made(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fake_stripe.mute_at = {"/v1/refunds"}
-    with pytest.raises(PaymentsAway, match="may have refunded it"):
-        act_id, by = uuid.uuid4(), uuid.uuid4()
-        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
+    with pytest.raises(PaymentsUnavailable, match="may have refunded it"):
+        action_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
     # Tried again by the library, and made once.
     assert [made["amount"] for made in fake_stripe.refunds.values()] == [1_100]
 
@@ -320,12 +320,12 @@ def test_refunds_that_are_seen_together_keep_their_reasons(client, sign_in, fake
     staff = sign_in("Finance")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     for cents, reason in ((333, "First"), (None, ""), (1, "Second")):
         note = {"staff": str(staff.id), "reason": reason} if cents else {}
         fake_stripe.refund(top_up.session_id, cents or 700, note)
     for _ in range(2):
-        top_up = top_ups.look(top_up.id)
+        top_up = top_ups.refresh(top_up.id)
     rows = LedgerEntry.objects.filter(kind="refund").order_by("number")
     assert [(row.reason, row.staff_id) for row in rows] == [
         ("First", staff.id),
@@ -336,7 +336,7 @@ def test_refunds_that_are_seen_together_keep_their_reasons(client, sign_in, fake
     assert sum(row.amount_micro_usd for row in rows) == -top_up.share_micro_usd(1_034)
     assert list(top_up_audit.differences()) == []
     fake_stripe.fail_refund(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert list(top_up_audit.differences()) == []
 
 

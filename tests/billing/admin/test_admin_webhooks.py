@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.payments import stripe_webhooks, top_ups, webhook_calls
-from billing.payments.stripe_errors import PaymentsAway, WebhookRefused
+from billing.payments.stripe_errors import PaymentsUnavailable, WebhookRefused
 from streams.browse import Span
 from streams.keys import stream_keys
 from tests.billing.stripe_fixtures import ordered
@@ -187,7 +187,7 @@ def test_real_calls_are_added_up_with_the_money_they_booked(
     first, second = ordered(payer), ordered(payer)
     for top_up in (first, second):
         fake_stripe.pay(top_up.session_id)
-    top_ups.look(second.id)  # Its payer's return was quicker than the webhook.
+    top_ups.refresh(second.id)  # Its payer's return was quicker than the webhook.
     for event in [e for e in fake_stripe.events if e["type"] == PAID] * 2:
         caller.call(event)
     caller.call(fake_stripe.refund(first.session_id, 1_100))
@@ -205,14 +205,14 @@ def test_real_calls_are_added_up_with_the_money_they_booked(
 
 def test_a_failed_call_is_counted_as_one(client, finance, redis_url, monkeypatch):
     def away(event):
-        raise PaymentsAway
+        raise PaymentsUnavailable
 
-    monkeypatch.setattr(stripe_webhooks, "act", away)
+    monkeypatch.setattr(stripe_webhooks, "handle", away)
     event = stripe_webhooks.Event("evt_1", PAID, False, 1, "cs_1", "checkout.session", "", "")
-    with pytest.raises(PaymentsAway):
+    with pytest.raises(PaymentsUnavailable):
         async_to_sync(stripe_webhooks.receive)(event, b"{}", "192.0.2.1")
     refused = WebhookRefused("no_signature", "The header is missing.")
-    async_to_sync(stripe_webhooks.note_refusal)(refused, b"{}", "192.0.2.1")
+    async_to_sync(stripe_webhooks.log_refusal)(refused, b"{}", "192.0.2.1")
     totals = client.get(URL).context["totals"]
     assert (totals.count("webhook.failed"), totals.count("webhook.refused")) == (1, 1)
 

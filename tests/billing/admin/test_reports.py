@@ -142,7 +142,7 @@ def cents(amount):
 def test_reports_and_lists_are_what_the_rows_add_up_to(client, finance, people, dear, seed):
     life = Life(people, dear, seed)
     life.go_on(120)
-    found = reports.report(FIRST, LAST)
+    found = reports.make_report(FIRST, LAST)
     assert [day.day for day in found.days] == [FIRST + timedelta(days=n) for n in range(14)]
     entries, calls = list(LedgerEntry.objects.all()), list(Usage.objects.all())
     for day in found.days:
@@ -165,7 +165,7 @@ def test_reports_and_lists_are_what_the_rows_add_up_to(client, finance, people, 
     for name in ("spend", "cost", "tokens", "calls"):
         assert getattr(found.total, name) == sum(getattr(one, name) for one in found.models)
     for model in found.models:
-        of_one = reports.report(FIRST, LAST, model.model).total
+        of_one = reports.make_report(FIRST, LAST, model.model).total
         for name in ("spend", "cost", "tokens", "calls", "people", "margin"):
             assert getattr(of_one, name) == getattr(model, name)
     # The lists of a day say the same, though it is another day where the reader is.
@@ -185,7 +185,7 @@ def test_all_of_a_payment_that_is_refunded_is_no_revenue_and_no_fee(people):
     top_up.save()
     top_ups._credit(top_up)
     top_ups._post_change(top_up, "refund", "refund", -top_up.share_micro_usd(2_200))
-    total = reports.report(timezone.now().date(), timezone.now().date()).total
+    total = reports.make_report(timezone.now().date(), timezone.now().date()).total
     assert (total.revenue, total.fees) == (0, 0)
 
 
@@ -202,7 +202,7 @@ def test_each_number_of_cents_is_found_again_from_the_credit_it_took(paid):
 def test_no_charge_and_no_other_day_is_read_for_a_report(people):
     """SQLite asks Python for the day of each row it meets, and nothing else runs meanwhile."""
     with CaptureQueriesContext(connection) as queries:
-        reports.report(FIRST, LAST)
+        reports.make_report(FIRST, LAST)
     asked = [one["sql"] for one in queries if 'FROM "billing_ledgerentry"' in one["sql"]]
     assert len(asked) == 2 and len(queries) == 5
     for sql in asked:

@@ -267,7 +267,7 @@ def test_a_receipt_is_mailed_once_with_text_and_html(fake_stripe, payer, setting
     settings.URL = "https://chat.example.org"
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     with running_mailbox() as mailbox:
         for name, value in email_settings(f"smtp://127.0.0.1:{mailbox.port}").items():
             setattr(settings, name, value)
@@ -287,7 +287,7 @@ def test_a_receipt_that_cannot_be_sent_is_tried_again(fake_stripe, payer, settin
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", 1, 2
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert receipts.mail_owed() == 0
     assert TopUp.objects.get().receipt_mailed_at is None
 
@@ -366,7 +366,7 @@ def test_usage_comes_as_csv(signed_in, payer, by):
 def test_a_fifth_of_what_was_put_in_is_low_and_nothing_is_empty(payer, fake_stripe):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
 
     def level_after(left):
         now = balance(payer)

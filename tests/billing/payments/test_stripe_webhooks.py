@@ -84,8 +84,8 @@ def test_two_webhooks_and_the_return_at_once_credit_once(fake_stripe, shared_dat
     payer = User.objects.create_user("alice@example.org", "correct horse")
     top_up = ordered(payer)
     event = stripe_api._event(completed(fake_stripe, top_up))
-    webhook = [lambda: stripe_webhooks.act(event).name] * 4
-    returns = [lambda: str(top_ups.look(top_up.id).state)] * 2
+    webhook = [lambda: stripe_webhooks.handle(event).name] * 4
+    returns = [lambda: str(top_ups.refresh(top_up.id).state)] * 2
     assert at_once(*webhook, *returns) == ["paid"] * 6
     assert posted(top_up) == CREDITED
     assert LedgerEntry.objects.filter(top_up_id=top_up.id).count() == 2
@@ -209,7 +209,7 @@ def test_what_a_dispute_takes_is_counted_in_the_money_that_was_paid(caller, fake
     fake_stripe.dispute(top_up.session_id, 1_100)
     for dispute in fake_stripe.disputes.values():
         dispute["balance_transactions"][0] |= {"currency": "jpy", "amount": -165_000}
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert balance(payer) == 10_000_000
 
 
@@ -238,11 +238,11 @@ def test_an_old_look_does_not_overwrite_a_newer_one(caller, fake_stripe, payer, 
         if len(calls) == 1:
             # While this answer is under way, the refund is made, told of and booked.
             fake_stripe.refund(session_id)
-            top_ups.look(top_up.id)
+            top_ups.refresh(top_up.id)
         return found
 
     monkeypatch.setattr(stripe_api, "get_session", slow)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert len(calls) == 3
     assert posted(top_up) == CREDITED | {"refund": -20_000_000}
 
@@ -334,7 +334,7 @@ def test_a_session_of_somebody_else_does_not_pay_for_mine(caller, fake_stripe, p
 def test_the_database_keeps_what_was_ordered_and_paid(fake_stripe, payer, change):
     top_up = ordered(payer)
     completed(fake_stripe, top_up)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     mine = TopUp.objects.filter(id=top_up.id)
     with pytest.raises(IntegrityError), transaction.atomic():
         mine.update(**change)
@@ -478,7 +478,7 @@ def test_a_call_is_in_the_log_before_it_is_acted_on(caller, fake_stripe, payer, 
         seen.extend(logged())
         return stripe_webhooks.Outcome("paid")
 
-    monkeypatch.setattr(stripe_webhooks, "act", act)
+    monkeypatch.setattr(stripe_webhooks, "handle", act)
     event = completed(fake_stripe, ordered(payer))
     caller.call(event)
     assert [entry["type"] for entry in seen] == ["webhook.received"]
@@ -542,7 +542,7 @@ def test_when_the_database_fails_in_between_the_outcome_is_logged(
 
 def test_a_slow_stripe_is_not_waited_for(fake_stripe, shared_database, redis_url, monkeypatch):
     """It is answered while Stripe is silent; what had begun goes on, and comes to the same."""
-    monkeypatch.setattr(stripe_webhooks, "ACT_WITHIN_S", 0.2)
+    monkeypatch.setattr(stripe_webhooks, "HANDLE_TIMEOUT_S", 0.2)
     top_up = ordered(User.objects.create_user("alice@example.org", "correct horse"))
     body, headers = fake_stripe.signed(completed(fake_stripe, top_up))
     signature = (b"stripe-signature", headers["Stripe-Signature"].encode())
@@ -563,7 +563,7 @@ def test_a_slow_stripe_is_not_waited_for(fake_stripe, shared_database, redis_url
     assert async_to_sync(call)() == HTTPStatus.SERVICE_UNAVAILABLE
     assert [entry["type"] for entry in logged()] == ["webhook.received", "webhook.failed"]
     assert logged()[1]["code"] == "payments_away"
-    assert top_ups.look(top_up.id).state == TopUp.State.PAID
+    assert top_ups.refresh(top_up.id).state == TopUp.State.PAID
     assert posted(top_up) == CREDITED
 
 

@@ -172,7 +172,7 @@ def refund(client, top_up, **fields):
 def paid(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    return top_ups.look(top_up.id)
+    return top_ups.refresh(top_up.id)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import chores, grants, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
-from billing.personal_data.handlers import belongings
+from billing.personal_data.handlers import personal_data
 from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
 from tests.chat.charging.test_pricing import spoil
 
@@ -28,13 +28,13 @@ def nobody_is_told(monkeypatch):
 def test_one_new_address_beside_one_that_had_it_brings_none():
     first = account("alice@example.org")
     grants.on_signed_in(user=first)
-    async_to_sync(belongings.erase)(first)
+    async_to_sync(personal_data.erase)(first)
     first.delete()
     back = account("fresh@example.org", "alice@example.org")
     grants.on_signed_in(user=back)
     assert balance(back) == 0
     # Nor does the new one later, alone.
-    async_to_sync(belongings.erase)(back)
+    async_to_sync(personal_data.erase)(back)
     back.delete()
     again = account("fresh@example.org")
     grants.on_signed_in(user=again)
@@ -62,7 +62,7 @@ def test_who_signs_up_while_nothing_is_given_has_had_their_turn(settings, caplog
 def test_leaving_twice_is_leaving_once():
     alice = account("alice@example.org")
     for _ in range(2):
-        async_to_sync(belongings.erase)(alice)
+        async_to_sync(personal_data.erase)(alice)
     assert SignUpClaim.objects.count() == 1
 
 
@@ -79,7 +79,7 @@ def test_a_budget_that_is_changed_later_is_not_given_again(settings, price):
     settings.CREDIT_GUEST_MICRO_USD = 700_000
     holds.release(needs_credit(person, price)[0])
     with transaction.atomic():
-        grants.give_first(ledger.lock_purse(person.id), person)
+        grants.give_initial_credit(ledger.lock_purse(person.id), person)
     assert balance(person) == 500_000
     assert grants.promised_micro_usd(person) == 0
 
@@ -194,7 +194,7 @@ def test_what_is_held_for_an_answer_stays_with_the_guest_who_joins(price):
     alice, person = account("alice@example.org"), guest()
     ledger.post(person.id, "top_up", 1_000_000, key="t")
     held = holding(person, price, 35_000)
-    async_to_sync(belongings.hand_over)(person, alice, False)
+    async_to_sync(personal_data.hand_over)(person, alice, False)
     assert balance(alice) == 1_000_000 - held > 0
     assert ledger.balance(person.id) == ledger.Balance(held, held, 0)
 
@@ -204,7 +204,7 @@ def test_what_a_guest_owes_does_not_come_along(price):
     holds.release(needs_credit(person, price)[0])
     ledger.post(person.id, "adjustment", -200_000, key="a", reason="Taken back")
     for last in (False, True):
-        async_to_sync(belongings.hand_over)(person, alice, last)
+        async_to_sync(personal_data.hand_over)(person, alice, last)
     assert (balance(person), balance(alice)) == (300_000, 0)
 
 
@@ -213,7 +213,7 @@ def test_who_has_paid_or_waits_for_an_answer_is_not_removed_for_being_idle(price
     ledger.post(payer.id, "top_up", 5, key="t")
     needs_credit(waits, price)
     holds.release(needs_credit(idle, price)[0])
-    kept = set(belongings.in_use(timezone.now()).values_list("person_id", flat=True))
+    kept = set(personal_data.in_use(timezone.now()).values_list("person_id", flat=True))
     assert kept == {payer.id, waits.id}
 
 

@@ -97,7 +97,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule()
     def comes_back(self):
-        top_ups.look(self.top_up.id)
+        top_ups.refresh(self.top_up.id)
         self.has_looked()
 
     @rule()
@@ -109,19 +109,19 @@ class Everything(RuleBasedStateMachine):
     def refunded_by_staff(self, cents, again):
         if not (again and self.acts):
             self.acts.append((cents, uuid.uuid4()))
-        cents, act_id = self.acts[-1]
+        cents, action_id = self.acts[-1]
         self.top_up.refresh_from_db()
-        said = {"act_id": act_id, "reason": "Sorry", "staff_id": self.staff.id}
-        with suppress(staff.NotAllowed, PaymentError):
+        said = {"action_id": action_id, "reason": "Sorry", "staff_id": self.staff.id}
+        with suppress(staff.StaffActionRefused, PaymentError):
             staff.refund(self.top_up, cents, **said)
         self.comes_back()
 
     @rule(amount=st.integers(-3_000_000, 3_000_000).filter(bool))
     def adjusted_by_staff(self, amount):
         said = {"reason": "Sorry", "staff_id": self.staff.id, "limited": False}
-        act_id = uuid.uuid4()
+        action_id = uuid.uuid4()
         for _ in range(2):
-            staff.adjust(self.person.id, amount, act_id=act_id, **said)
+            staff.adjust(self.person.id, amount, action_id=action_id, **said)
         self.adjusted += amount
 
     def has_looked(self):

@@ -269,7 +269,7 @@ def test_what_was_put_in_last_is_found_without_reading_every_charge(payer):
     for number in range(300):
         ledger.post(payer.id, "fee", -1, key=str(number))
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
-    plan = statements.entries_put_in(payer.id).explain()
+    plan = statements.incoming_entries(payer.id).explain()
     if connection.vendor == "sqlite":  # PostgreSQL goes by its statistics.
         assert "ledger_of_kind (person_id=? AND kind=?)" in plan
 
@@ -328,15 +328,15 @@ def test_the_page_after_checkout_stops_looking_by_itself(signed_in, fake_stripe,
 def test_a_receipt_says_what_was_paid_back(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     receipt = f"/billing/top-ups/{top_up.id}"
     assert "Thank you. $20.00 of credit was added" in text_of(signed_in.get(receipt))
     fake_stripe.refund(top_up.session_id, 1_100)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     text = text_of(signed_in.get(receipt))
     assert "$11.00 of this payment was paid back to you" in text and "Thank you" not in text
     fake_stripe.refund(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert "All of this payment was paid back to you" in text_of(signed_in.get(receipt))
 
 
@@ -344,9 +344,9 @@ def test_a_receipt_says_that_the_bank_took_the_payment(signed_in, fake_stripe, p
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     fake_stripe.dispute(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     text = text_of(signed_in.get(f"/billing/top-ups/{top_up.id}"))
     assert "Your bank has taken this payment back" in text and "Thank you" not in text
     fake_stripe.close_dispute(top_up.session_id, won=True)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert "Thank you" in text_of(signed_in.get(f"/billing/top-ups/{top_up.id}"))

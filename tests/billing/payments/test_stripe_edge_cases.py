@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
 from billing.payments import reconciliation, stripe_api, top_up_audit, top_ups
-from billing.payments.stripe_errors import PaymentRefused, PaymentsAway
+from billing.payments.stripe_errors import PaymentRefused, PaymentsUnavailable
 from tests.billing.payments.test_reconciliation import expected
 from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
 
@@ -129,10 +129,10 @@ def test_a_bank_payment_that_will_not_come_has_failed(fake_stripe, payer, status
     fake_stripe.pay(top_up.session_id, "bank")
     [intent] = fake_stripe.intents.values()
     intent["status"] = status
-    assert top_ups.look(top_up.id).state == TopUp.State.FAILED
+    assert top_ups.refresh(top_up.id).state == TopUp.State.FAILED
     # Money that comes all the same is credited.
     fake_stripe.settle(top_up.session_id)
-    assert top_ups.look(top_up.id).state == TopUp.State.PAID
+    assert top_ups.refresh(top_up.id).state == TopUp.State.PAID
     assert posted(top_up) == CREDITED
 
 
@@ -156,9 +156,9 @@ def test_an_id_that_names_another_order_is_not_taken_for_mine(fake_stripe, payer
 
 def test_an_order_without_a_page_to_pay_at_waits_until_its_time_is_over(fake_stripe, payer):
     top_up = top_ups.order(payer.id, uuid.uuid4(), 500)
-    assert top_ups.look(top_up.id).state == TopUp.State.CREATED
+    assert top_ups.refresh(top_up.id).state == TopUp.State.CREATED
     TopUp.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     assert top_up.state == TopUp.State.EXPIRED
     made = {"email": payer.email, "success_url": "https://a/", "cancel_url": "https://a/"}
     assert top_ups.open_session(top_up, **made) == ""
@@ -169,7 +169,7 @@ def test_an_order_without_a_page_to_pay_at_waits_until_its_time_is_over(fake_str
 def test_what_is_paid_or_over_leads_to_no_page_to_pay_at(fake_stripe, payer, how):
     top_up = ordered(payer)
     getattr(fake_stripe, how)(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     made = {"email": payer.email, "success_url": "https://a/", "cancel_url": "https://a/"}
     assert top_ups.open_session(top_up, **made) == ""
     assert len(fake_stripe.sessions) == 1
@@ -181,11 +181,11 @@ def test_what_is_paid_or_over_leads_to_no_page_to_pay_at(fake_stripe, payer, how
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (0, PaymentsAway),
-        (409, PaymentsAway),
-        (429, PaymentsAway),
-        (500, PaymentsAway),
-        (503, PaymentsAway),
+        (0, PaymentsUnavailable),
+        (409, PaymentsUnavailable),
+        (429, PaymentsUnavailable),
+        (500, PaymentsUnavailable),
+        (503, PaymentsUnavailable),
         (400, PaymentRefused),
         (401, PaymentRefused),
         (403, PaymentRefused),
@@ -195,7 +195,7 @@ def test_what_is_paid_or_over_leads_to_no_page_to_pay_at(fake_stripe, payer, how
 def test_what_may_pass_is_told_from_what_will_not(impatient, fake_stripe, paid, status, error):
     fake_stripe.trouble = (status, {"error": {"type": "api_error", "message": "no"}})
     with pytest.raises(error):
-        top_ups.look(paid.id)
+        top_ups.refresh(paid.id)
     assert posted(paid) == {}
 
 
@@ -234,17 +234,17 @@ def test_one_that_stripe_refuses_to_tell_of_keeps_no_other_waiting(
     del fake_stripe.sessions[unknown.session_id]
     assert reconciliation.reconcile(timezone.now() + timedelta(minutes=5)) == 1
     assert posted(paid) == CREDITED
-    assert f"top-up {unknown.id} could not be looked at" in caplog.text
+    assert f"could not refresh top-up {unknown.id}" in caplog.text
     assert "1 top-ups had changed without a webhook" in caplog.text
 
 
 def test_a_turn_that_is_broken_off_is_not_done(fake_stripe, payer, paid, monkeypatch):
     def away(_top_up_id):
-        raise PaymentsAway
+        raise PaymentsUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(top_ups, "look", away)
-        with pytest.raises(PaymentsAway):
+        patch.setattr(top_ups, "refresh", away)
+        with pytest.raises(PaymentsUnavailable):
             reconciliation.reconcile()
     assert StripeReconciliation.objects.get().done_until is None
 
@@ -256,17 +256,17 @@ def test_looks_at_once_while_money_goes_back_and_forth(fake_stripe, shared_datab
     payer = User.objects.create_user("alice@example.org", "correct horse")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
 
     def refund_and_look():
         fake_stripe.refund(top_up.session_id, 101)
-        return top_ups.look(top_up.id).state
+        return top_ups.refresh(top_up.id).state
 
     def look():
-        return top_ups.look(top_up.id).state
+        return top_ups.refresh(top_up.id).state
 
     assert set(at_once(*[refund_and_look, look] * 4)) == {TopUp.State.PAID}
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert posted(top_up) == expected(fake_stripe, top_up)
     assert list(top_up_audit.differences()) == []
     assert balance(payer) == 20_000_000 - 20_000_000 * 404 // 2_200
@@ -279,13 +279,13 @@ def test_an_old_answer_that_comes_with_a_newer_one_books_nothing_twice(
     payer = User.objects.create_user("alice@example.org", "correct horse")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     for _ in range(4):
         seen, old = TopUp.objects.get(id=top_up.id), stripe_api.get_session(top_up.session_id)
         fake_stripe.refund(top_up.session_id, 101)
         new = stripe_api.get_session(top_up.session_id)
         written = at_once(*(partial(top_ups._apply, seen, session) for session in (old, new)))
         assert written.count(None) == 1
-        top_ups.look(top_up.id)
+        top_ups.refresh(top_up.id)
         assert posted(top_up) == expected(fake_stripe, top_up)
         assert list(top_up_audit.differences()) == []

@@ -1,4 +1,4 @@
-"""What workers do about money now and then: one of them at a time."""
+"""Chores of billing, which one worker at a time does."""
 
 import asyncio
 
@@ -15,24 +15,24 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture
 async def asked_anew(shared_database, redis_url, monkeypatch):
-    """As if each call came from another worker, whose time to ask has come."""
+    """Makes each call behave like that of another worker whose interval is over."""
     monkeypatch.setattr(chores, "ASK_EVERY_S", 0.0)
     monkeypatch.setattr(chores, "_ask_at", 0.0)
-    # The thread of the database lives longer than a test, and its connection with it.
+    # The database thread and its connection outlive a test.
     await sync_to_async(connections.close_all)()
     yield
     await sync_to_async(connections.close_all)()
 
 
-async def test_of_several_workers_one_audits(asked_anew):
+async def test_one_of_several_workers_audits(asked_anew):
     await asyncio.gather(*(chores.run() for _ in range(5)))
     assert await AuditRun.objects.acount() == 1
-    # And nobody again before its time.
+    # No worker audits again before it is due.
     await chores.run()
     assert await AuditRun.objects.acount() == 1
 
 
-async def test_an_audit_that_was_broken_off_is_made_by_the_next(asked_anew, monkeypatch):
+async def test_an_interrupted_audit_is_repeated_by_the_next_worker(asked_anew, monkeypatch):
     begun = asyncio.Event()
 
     async def hang():
@@ -44,7 +44,7 @@ async def test_an_audit_that_was_broken_off_is_made_by_the_next(asked_anew, monk
         first = asyncio.create_task(chores.run())
         async with asyncio.timeout(60):
             await begun.wait()
-    await chores.run()  # The first is still at it.
+    await chores.run()  # The first worker is still auditing.
     assert not await AuditRun.objects.aexists()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)

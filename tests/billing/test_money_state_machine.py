@@ -1,5 +1,7 @@
-"""Sends, stops, crashes, payments, webhooks, refunds and disputes, in any order and repeated at
-will: after every step the books add up, and are those that follow from what has happened."""
+"""Sends, stops, crashes, payments, webhooks, refunds and disputes, in any order and repeated.
+
+After every step the books balance and equal those of a model.
+"""
 
 import uuid
 from contextlib import suppress
@@ -41,7 +43,7 @@ from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-# $10 for a million tokens in, $20 for a million out.
+# $10 per million input tokens, $20 per million output tokens.
 IN, OUT = 10, 20
 MODEL = Model(
     "openrouter/a/b",
@@ -57,7 +59,7 @@ TEXT = "What an attempt has written before it was cut short. "
 
 
 class Everything(RuleBasedStateMachine):
-    """Beside the books: what Stripe had said when it was last asked, and each charge by itself."""
+    """The model: Stripe's last known answers, and each charge by itself."""
 
     replies = Bundle("replies")
 
@@ -75,7 +77,7 @@ class Everything(RuleBasedStateMachine):
         self.sends, self.orders, self.tried, self.acts = {}, {}, {}, []
         self.running = set()
 
-    # Money comes and goes
+    # Payments
 
     @rule(deed=st.sampled_from(DEEDS))
     def at_stripe(self, deed):
@@ -127,7 +129,7 @@ class Everything(RuleBasedStateMachine):
     def has_looked(self):
         self.heard = expected(self.fake, self.top_up)
 
-    # Sends, and what becomes of them
+    # Sends
 
     @rule(target=replies, length=st.integers(1, 20_000))
     def send(self, length):
@@ -152,7 +154,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies, prompt=tokens, text=st.sampled_from(["", TEXT, TEXT * 40]))
     def begin(self, reply, prompt, text):
-        """By a worker; if another one was at it, that was killed after it had written `text`."""
+        """By a worker; one that had it before was killed after writing `text`."""
         if (order := load_order(str(reply))) is None:
             return
         tried = self.tried[reply]
@@ -195,7 +197,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies)
     def ended_again(self, reply):
-        """By a second worker, or one that slept."""
+        """By a second or a frozen worker."""
         before = self.balance()
         if reply in self.orders and load_order(str(reply)) is None:
             self.finish(reply, Reply.State.DONE)
@@ -212,7 +214,7 @@ class Everything(RuleBasedStateMachine):
             except OutOfCredit:
                 assert Reply.objects.get(id=reply).is_final
 
-    # What must be
+    # Invariants
 
     @invariant()
     def the_books_add_up(self):
@@ -238,11 +240,11 @@ class Everything(RuleBasedStateMachine):
         return ledger.balance(self.person.id)
 
     def under_way(self, reply):
-        """The attempt that a worker is at, if one is."""
+        """The attempt in progress, if any."""
         return self.tried[reply][-1] if reply in self.running else None
 
     def expect(self, reply, attempt):
-        """What this attempt is charged, by the rules of docs/billing.md."""
+        """The charge of this attempt, by the rules of docs/billing.md."""
         key, used = f"{holds.answer_key(reply)}:{attempt.number}", attempt.used
         hold = Hold.objects.filter(key=holds.answer_key(reply), state="open").first()
         if used is None or key in self.charged or hold is None:
@@ -257,7 +259,7 @@ class Everything(RuleBasedStateMachine):
         settle(self.orders[reply], state, self.tried[reply], MODEL)
 
 
-def test_any_order_of_everything(fake_stripe, caller, transactional_db, monkeypatch):
+def test_money_state_machine(fake_stripe, caller, transactional_db, monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
     run_state_machine_as_test(
         lambda: Everything(fake_stripe, caller),

@@ -1,4 +1,4 @@
-"""Ways to have an answer for nothing, and wrong books that an audit must see."""
+"""Attempts to get answers for free, and faults that the audit must find."""
 
 import asyncio
 import threading
@@ -51,11 +51,11 @@ async def differences():
     return "\n".join((await audit.run()).differences)
 
 
-# Ids that were used before
+# Reused ids
 
 
-async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
-    """The charge of an attempt is booked once for its id; whoever had erased it used it again."""
+async def test_the_charge_of_an_erased_answer_does_not_pay_for_a_reused_id(worker, alice, bob):
+    """A charge is booked once per attempt id, so an erased answer must not free its id."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
     [usage] = await usage_of(reply)
@@ -72,7 +72,7 @@ async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice
     assert await usage_of(reply) == [usage]
 
 
-async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
+async def test_an_address_can_create_a_limited_number_of_guests_a_day(no_worker, settings):
     settings.LIMIT_GUESTS_PER_DAY_ADDRESS = 2
     statuses = []
     for _ in range(3):
@@ -85,7 +85,7 @@ async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
     assert await User.objects.acount() == await Hold.objects.acount() == 2
 
 
-def test_who_pays_can_be_told_by_the_name_of_a_model(settings):
+def test_a_models_id_tells_who_pays(settings):
     names = ("local/a", "ollama/b:7b", "openrouter/c", "openai/d")
     assert [pricing.free_by_name(name) for name in names] == ["local", "local", "", ""]
     settings.BILLING = False
@@ -95,9 +95,9 @@ def test_who_pays_can_be_told_by_the_name_of_a_model(settings):
 # Workers
 
 
-async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, alice, monkeypatch):
-    """Or a worker that was frozen in between would hold for whom the chat has left, and free what
-    its new owner has held."""
+async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monkeypatch):
+    """Otherwise a frozen worker would hold the former owner's credit, and release the hold of the
+    new owner."""
     _, reply = await send(alice, "[[tokens=5]] a")
     real, found = holds.reserve, []
 
@@ -130,9 +130,7 @@ async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, a
     assert (await Hold.objects.aget()).attempt == 1
 
 
-async def test_an_answer_that_is_stopped_again_before_it_went_on_still_says_what_it_cost(
-    no_worker, alice
-):
+async def test_an_answer_stopped_again_before_continuing_keeps_its_cost(no_worker, alice):
     async def with_a_worker(until):
         worker = Worker()
         running = asyncio.create_task(worker.run())
@@ -160,10 +158,8 @@ async def test_an_answer_that_is_stopped_again_before_it_went_on_still_says_what
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-async def test_a_sweep_that_reads_a_log_which_has_gone_elsewhere_settles_nothing(
-    worker, alice, monkeypatch
-):
-    """The guest has joined an account, and the log was erased before it was read."""
+async def test_a_sweep_settles_nothing_when_the_log_has_moved(worker, alice, monkeypatch):
+    """The guest joined an account, and the log was erased before the sweep read it."""
     with monkeypatch.context() as patch:
         patch.setattr("chat.charging.settle.charge", lambda *_arguments, **_options: None)
         reply = await answered(alice, "[[tokens=5]] a")
@@ -187,9 +183,7 @@ async def test_a_sweep_that_reads_a_log_which_has_gone_elsewhere_settles_nothing
     assert (await Hold.objects.aget()).state == "closed"
 
 
-async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turned_off(
-    worker, alice, settings
-):
+async def test_held_answers_show_their_charge_after_billing_was_turned_off(worker, alice, settings):
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")
     await alice.until(reply, lambda message: bool(message.text))
     settings.BILLING = False
@@ -203,8 +197,8 @@ async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turn
 
 
 async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
-    """One of ten thousand messages would otherwise be decoded five thousand times. (In slices:
-    tests/streams/test_bounds.py.)"""
+    """Otherwise a chat of ten thousand messages would be decoded five thousand times. Slicing is
+    tested in tests/streams/test_bounds.py."""
     for number in range(4):
         await answered(alice, f"[[tokens=5]] Question {number}")
     decoded = []
@@ -220,7 +214,7 @@ async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
     assert 0 < len(decoded) == len(set(decoded)) <= len(await alice.kept())
 
 
-async def test_the_audit_sees_a_price_put_in_the_place_of_what_the_provider_said(worker, alice):
+async def test_the_audit_finds_a_cost_that_is_not_the_providers(worker, alice):
     reply = await answered(alice, "[[tokens=30&cost=0.0001234]] Tell me")
     [usage] = await usage_of(reply)
     assert await differences() == ""
@@ -231,7 +225,7 @@ async def test_the_audit_sees_a_price_put_in_the_place_of_what_the_provider_said
     assert f"answer {reply}, attempt 1: the log says" in await differences()
 
 
-async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alice):
+async def test_the_audit_finds_a_charge_without_usage(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     charge = await LedgerEntry.objects.aget(kind="charge")
     somebody = uuid.uuid4() if connection.vendor == "postgresql" else uuid.uuid4().hex
@@ -240,7 +234,7 @@ async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alic
     assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
 
 
-async def test_the_audit_sees_a_charge_of_which_the_log_says_nothing(worker, alice):
+async def test_the_audit_finds_a_charge_without_log_entries(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     _, free = await alice.send("[[tokens=5]] b", chat=str(uuid.uuid4()))
     await ended(free)

@@ -33,7 +33,8 @@ class OutOfCredit(BillingError):
 class CreditHeld(OutOfCredit):
     code = "credit_held"
     message = gettext_noop(
-        "Your credit is set aside for answers that are still being written. Wait for them."
+        "Your credit is set aside for answers that are still being written. "
+        "Wait for them to finish."
     )
 
 
@@ -41,7 +42,7 @@ class NoPrice(BillingError):
     code = "no_price"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     message = gettext_noop(
-        "It is not known what this model costs, so it cannot be used. Choose another one."
+        "This model has no known price, so it can't be used. Choose another one."
     )
 
 

@@ -110,7 +110,7 @@ class UtcAdmin(ReadOnlyAdmin):
         try:
             return super().response_action(request, queryset, *args)
         except ValidationError:
-            self.message_user(request, gettext("There are no such rows."), messages.ERROR)
+            self.message_user(request, gettext("These rows no longer exist."), messages.ERROR)
             return None
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:

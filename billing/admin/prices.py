@@ -17,7 +17,7 @@ from billing.money import dollars
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 
-PER_MILLION = _("Micro-USD for a million tokens: 150000 is $0.15.")
+PER_MILLION = _("Micro-USD per million tokens: 150000 is $0.15.")
 PER_PIECE = _("Micro-USD each: 10000 is a cent.")
 
 
@@ -25,8 +25,8 @@ class PriceForm(forms.ModelForm[Price]):
     """Adds a version of a price."""
 
     is_certain = forms.BooleanField(
-        label=_("The price is meant to change so much"),
-        help_text=_("Asked for when it becomes ten times what it was, or a tenth."),
+        label=_("This large change is intended"),
+        help_text=_("Required when a price changes tenfold."),
         required=False,
     )
 
@@ -34,16 +34,16 @@ class PriceForm(forms.ModelForm[Price]):
         model = Price
         fields = ["model", *Rates.__dataclass_fields__]
         help_texts: ClassVar = {
-            "model": _("Its id, as people use it; the new version counts from the next answer on."),
+            "model": _("The id that people use. The new version applies from the next answer on."),
             "input_micro_usd": PER_MILLION,
             "output_micro_usd": PER_MILLION,
-            "cached_input_micro_usd": _("The same; empty: as other input."),
-            "cache_write_micro_usd": _("The same; empty: as other input."),
-            "reasoning_micro_usd": _("The same; empty: as other output."),
+            "cached_input_micro_usd": _("As above. Empty: the price of input."),
+            "cache_write_micro_usd": _("As above. Empty: the price of input."),
+            "reasoning_micro_usd": _("As above. Empty: the price of output."),
             "image_micro_usd": PER_PIECE,
             "audio_micro_usd": PER_MILLION,
             "per_request_micro_usd": PER_PIECE,
-            "prompt_limit_tokens": _("On credit, prompts may not be longer. Empty: any length."),
+            "prompt_limit_tokens": _("The longest prompt allowed on credit. Empty: any length."),
         }
 
     def clean(self) -> dict[str, Any]:
@@ -75,19 +75,19 @@ def rates_in(fields: dict[str, Any]) -> Rates:
     return Rates(**{name: fields[name] for name in Rates.__dataclass_fields__})
 
 
-@admin.action(description=_("Let the lists count again"), permissions=["set_price"])
+@admin.action(description=_("Follow the lists again"), permissions=["set_price"])
 def follow_lists(
     model_admin: admin.ModelAdmin[Price], request: HttpRequest, chosen: QuerySet[Price]
 ) -> None:
     for model in sorted(set(chosen.values_list("model", flat=True))):
         if price := prices.follow_lists(model):
-            message = gettext("%(model)s: version %(version)d is what the list said last.") % {
+            message = gettext("%(model)s: version %(version)d is the last price of the list.") % {
                 "model": model,
                 "version": price.version,
             }
             model_admin.message_user(request, message, messages.SUCCESS)
         else:
-            message = gettext("%(model)s: staff has set nothing, or no list knows it.") % {
+            message = gettext("%(model)s: staff has not set a price, or no list has one.") % {
                 "model": model
             }
             model_admin.message_user(request, message, messages.WARNING)
@@ -151,8 +151,8 @@ class PriceAdmin(MoneyAdmin):
         assert isinstance(request.user, User)
         price = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
         message = gettext(
-            "From the next call on %(model)s costs %(read)s for a million tokens read and "
-            "%(written)s for a million written, whatever the lists say."
+            "From the next call on, %(model)s costs %(read)s per million tokens read and "
+            "%(written)s per million written, whatever the lists say."
         ) % {
             "model": price.model,
             "read": dollars(price.input_micro_usd),

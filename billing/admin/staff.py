@@ -51,7 +51,7 @@ def adjust(
     with transaction.atomic():
         person = _require_other(person_id, staff_id)
         if person is None and amount_micro_usd > 0:
-            raise StaffActionRefused(_("They are gone: nobody could use the credit."))
+            raise StaffActionRefused(_("This person has left, so nobody could use the credit."))
         if limited:
             _require_room(amount_micro_usd, person, staff_id, key)
         purse = ledger.lock_purse(person_id)
@@ -76,7 +76,7 @@ def _require_other(person_id: uuid.UUID, staff_id: uuid.UUID) -> User | None:
     """The person concerned; None if they are gone. Raises StaffActionRefused for oneself."""
     person = User.objects.filter(id=person_id).first()
     if person_id == staff_id and not (person and person.is_superuser):
-        raise StaffActionRefused(_("This is your own. Ask somebody else to do it."))
+        raise StaffActionRefused(_("You can't do this for yourself. Ask somebody else."))
     return person
 
 
@@ -103,19 +103,19 @@ def _require_room(
     so that their actions cannot exceed the limit concurrently."""
     if not 0 < amount_micro_usd <= settings.STAFF_GIVES_AT_MOST_MICRO_USD:
         raise StaffActionRefused(
-            _("You may give credit up to the limit for support, and take none.")
+            _("You can give credit up to the limit for support, and can't take any.")
         )
     if person and person.is_staff:
         raise StaffActionRefused(_("They are staff. Ask Finance to do it."))
     if not User.objects.select_for_update().filter(id=staff_id, is_active=True).exists():
-        raise StaffActionRefused(_("Your account is not active any more."))
+        raise StaffActionRefused(_("Your account is no longer active."))
     if ledger.is_booked(key):
         return
     left = settings.STAFF_GIVES_A_DAY_MICRO_USD - given_lately_micro_usd(staff_id)
     if amount_micro_usd > left:
         raise StaffActionRefused(
             _(
-                "You may give %(limit)s in 24 hours, and %(left)s of that is left. Ask Finance to "
+                "You can give %(limit)s in 24 hours, and %(left)s of that is left. Ask Finance to "
                 "give more."
             )
             % {
@@ -143,9 +143,7 @@ def refund(
     top_up = top_ups.refresh(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:
-        raise StaffActionRefused(
-            _("There is not so much left of this payment that could be refunded.")
-        )
+        raise StaffActionRefused(_("That is more than is left to refund of this payment."))
     metadata = {"staff": str(staff_id), "reason": reason}
     try:
         stripe_api.create_refund(
@@ -154,7 +152,7 @@ def refund(
     except PaymentsUnavailable as error:
         raise PaymentsUnavailable(
             _(
-                "Stripe did not answer, and may have refunded it all the same. Wait a minute, and "
+                "Stripe did not answer, but may have made the refund. Wait a minute, and "
                 "look at the payment before you try again."
             )
         ) from error

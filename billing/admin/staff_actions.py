@@ -87,10 +87,11 @@ class AdjustForm(StaffActionForm):
         amount: Decimal = self.cleaned_data["amount"]
         most = Decimal(settings.STAFF_GIVES_AT_MOST_MICRO_USD) / MICRO_PER_USD
         if not amount:
-            raise forms.ValidationError(gettext("Say how much."))
+            raise forms.ValidationError(gettext("Enter an amount."))
         if self.limited and not 0 < amount <= most:
             raise forms.ValidationError(
-                gettext("You may give up to %(most)s, and take nothing.") % {"most": f"${most:.2f}"}
+                gettext("You can give up to %(most)s, and can't take any.")
+                % {"most": f"${most:.2f}"}
             )
         return amount
 
@@ -100,8 +101,8 @@ class RefundForm(StaffActionForm):
         super().__init__(*args, **kwargs)
         self.left_cents = left_cents
         self.fields["amount"].help_text = gettext(
-            "Of each payment, fee included: at most %(most)s. "
-            "The credit it bought is taken back in its share."
+            "For each payment, fee included: at most %(most)s. "
+            "The same share of its credit is taken back."
         ) % {"most": dollars(left_cents * MICRO_PER_CENT)}
         self.fields["reason"].help_text = gettext(
             "Kept in the ledger and with Stripe, with your name; the person can read the reason."
@@ -111,7 +112,7 @@ class RefundForm(StaffActionForm):
         amount: Decimal = self.cleaned_data["amount"]
         if not 0 < amount * 100 <= self.left_cents:
             raise forms.ValidationError(
-                gettext("More than is left of one of these payments, or nothing.")
+                gettext("Enter more than zero, and no more than is left of each payment.")
             )
         return amount
 
@@ -220,7 +221,7 @@ def _confirm(
 ) -> TemplateResponse | None:
     """Show the form; then show it for confirmation; then act on each row and return None."""
     if not action.rows:
-        model_admin.message_user(request, gettext("There are no such rows."), messages.ERROR)
+        model_admin.message_user(request, gettext("These rows no longer exist."), messages.ERROR)
         return None
     if len(action.rows) > MAX_ROWS:
         error = gettext("Choose at most %(most)d at once.") % {"most": MAX_ROWS}

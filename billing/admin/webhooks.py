@@ -59,7 +59,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         for part in parts
     ]
     if context["asked"]["text"].startswith(STRIPE_ID_PREFIXES):
-        context["top_ups"] = rows_of("topup", context["asked"]["text"], gettext("Its top-up"))
+        context["top_ups"] = rows_of("topup", context["asked"]["text"], gettext("The top-up"))
     if period.name:
         context["wider"] = (_link(period.wider, filters), period.wider.title)
     return context

@@ -111,7 +111,11 @@ def _what_counts(usage: Usage, total: Decimal) -> list[str]:
     )
     sentences = [sentence % cost]
     if usage.estimated and usage.purpose == Usage.Purpose.ANSWER and not usage.completion_tokens:
-        sentences.append(gettext("It was stopped while the provider was reading, before any word."))
+        sentences.append(
+            gettext(
+                "It was stopped while the provider was still reading, before it wrote anything."
+            )
+        )
     if usage.estimated:
         why = gettext("We counted the tokens: the provider gave no count that can be used.")
         sentences.append(why)

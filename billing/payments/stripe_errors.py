@@ -36,7 +36,7 @@ class PaymentRefused(PaymentError):
     code = "payment_refused"
     message = gettext_noop(
         "The payment service refused this. Nothing was charged; "
-        "please write to the people who run this site."
+        "write to the people who run this site."
     )
 
 

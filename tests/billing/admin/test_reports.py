@@ -234,7 +234,7 @@ def test_a_chart_draws_losses_below_zero():
 
 def test_the_page_charts_losses_and_omits_empty_charts(client, finance, people, dear):
     page = reverse("admin:billing_books_changelist")
-    assert client.get(page).content.count(b"Nothing in these days.") == 6
+    assert client.get(page).content.count(b"Nothing on these days.") == 6
     ledger.post(people[0].id, "adjustment", 5_000_000, key="a", reason="Sorry")
     Life(people[:1], dear, 1).call()
     if not Usage.objects.filter(cost_micro_usd__gt=0).exists():

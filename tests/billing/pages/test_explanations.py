@@ -77,7 +77,8 @@ def test_the_rows_add_up_to_the_cost(person):
         (Used(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
         (
             Used(2_000, 0, estimated=True),
-            "It was stopped while the provider was reading, before any word. We counted",
+            "It was stopped while the provider was still reading, before it wrote anything. "
+            "We counted",
         ),
         (Used(10, 0, cost_micro_usd=900_000), "was set aside for it, and no more was taken."),
         (Used(2_000_000, 0), "Together $0.300007."),

@@ -122,13 +122,13 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
 def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResponse:
     """State of a top-up, and its receipt. Checkout returns here, and the view books the credit if
     no webhook was quicker."""
-    found = _refreshed(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
+    order = _refreshed(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
     context = {
-        "top_up": found,
-        "lines": orders.lines(found),
+        "top_up": order,
+        "lines": orders.lines(order),
         "email": person.email,
-        "waits": _waits(found, request),
-        "look_again": _look_again(found, request),
+        "waits": _waits(order, request),
+        "look_again": _look_again(order, request),
         "standing": statements.standing(person),
         "next": _next(request),
     }

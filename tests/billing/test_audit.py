@@ -46,9 +46,9 @@ def call_of(person, price, number):
 
 
 def test_correct_books_have_no_differences(books):
-    found = audit.books()
-    assert found.differences == []
-    assert found.checked == {"purses": 1, "entries": 2, "holds": 2, "usage": 1, "top-ups": 0}
+    findings = audit.books()
+    assert findings.differences == []
+    assert findings.checked == {"purses": 1, "entries": 2, "holds": 2, "usage": 1, "top-ups": 0}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_correct_books_have_no_differences(books):
 )
 def test_each_fault_has_its_line(books, table, change, line):
     spoil(f"UPDATE billing_{table} SET {change}", table)
-    [found] = audit.books().differences
-    assert line in found
+    [difference] = audit.books().differences
+    assert line in difference
 
 
 def test_a_missing_charge_is_reported(books):
@@ -89,8 +89,8 @@ def test_a_missing_charge_is_reported(books):
 
 def test_a_missing_usage_is_reported(books):
     spoil("DELETE FROM billing_usage", "usage")
-    [found] = audit.books().differences
-    assert "took 400, its usage says 0" in found
+    [difference] = audit.books().differences
+    assert "took 400, its usage says 0" in difference
 
 
 def test_holding_more_than_the_balance_is_reported_unless_money_was_taken_back(books):
@@ -98,8 +98,8 @@ def test_holding_more_than_the_balance_is_reported_unless_money_was_taken_back(b
         column = "amount_micro_usd" if table == "hold" else "held_micro_usd"
         where = " WHERE state = 'open'" if table == "hold" else ""
         spoil(f"UPDATE billing_{table} SET {column} = 999601{where}", table)
-    [found] = audit.books().differences
-    assert "999601 held of 999600, and nothing was taken back" in found
+    [difference] = audit.books().differences
+    assert "999601 held of 999600, and nothing was taken back" in difference
     ledger.post(books.id, "adjustment", -1, key="a", reason="Taken back")
     assert audit.books().differences == []
     assert Hold.objects.filter(state="open").count() == 1

@@ -49,5 +49,5 @@ async def test_an_interrupted_audit_is_repeated_by_the_next_worker(asked_anew, m
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     await chores.run()
-    found = await AuditRun.objects.aget()
-    assert found.is_clean and found.started_at <= timezone.now()
+    run = await AuditRun.objects.aget()
+    assert run.is_clean and run.started_at <= timezone.now()

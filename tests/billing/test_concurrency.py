@@ -254,13 +254,13 @@ def test_many_workers_give_the_free_credit_once(alice, monkeypatch):
 def test_transfers_in_both_directions_do_not_deadlock(shared_database, monkeypatch):
     """Purses are locked in one order, so no thread waits for ever, and no micro-dollar is lost."""
     monkeypatch.setattr(ledger, "on_change", [])
-    one, other = (User.objects.create_user(f"{n}@example.org").id for n in range(2))
-    for person_id in (one, other):
+    first, second = (User.objects.create_user(f"{n}@example.org").id for n in range(2))
+    for person_id in (first, second):
         ledger.post(person_id, "top_up", CENT, key=f"t:{person_id}")
-    pairs = [(one, other), (other, one)]
+    pairs = [(first, second), (second, first)]
     results = run_concurrently(lambda n: _hand_over(*pairs[n % 2], f"part{n}"), 40)
     assert set(results.values()) == {None}
-    left = [ledger.balance(person_id).balance_micro_usd for person_id in (one, other)]
+    left = [ledger.balance(person_id).balance_micro_usd for person_id in (first, second)]
     assert sum(left) == 2 * CENT
     assert audit.books().differences == []
 

@@ -64,8 +64,8 @@ def an_entry(purse, amount, key="c", kind="charge", **fields):
 def a_usage(**fields):
     tokens = {"prompt_tokens": 1, "completion_tokens": 1}
     costs = {"cost_micro_usd": 5, "charged_micro_usd": 0, "free": "house"}
-    said = {"purpose": "answer", "model": "m", "day": "2028-02-29", "key": "answer:1:1"}
-    return Usage.objects.create(person_id=ALICE, **{**said, **tokens, **costs, **fields})
+    defaults = {"purpose": "answer", "model": "m", "day": "2028-02-29", "key": "answer:1:1"}
+    return Usage.objects.create(person_id=ALICE, **{**defaults, **tokens, **costs, **fields})
 
 
 def a_top_up(**fields):
@@ -73,9 +73,9 @@ def a_top_up(**fields):
     return TopUp.objects.create(person_id=ALICE, expires_at=timezone.now(), **{**cents, **fields})
 
 
-def refused(deed, *arguments, **fields):
+def refused(change, *arguments, **fields):
     with pytest.raises(DatabaseError), transaction.atomic():
-        deed(*arguments, **fields)
+        change(*arguments, **fields)
 
 
 def execute(statement, *parameters):

@@ -231,6 +231,6 @@ def test_a_worker_logs_differences_and_audits_daily(redis_url, monkeypatch, capl
         return AuditRun.objects.count()
 
     assert [run_after(hours) for hours in (0, 23, 25, 26)] == [1, 1, 2, 2]
-    said = [record for record in caplog.records if "do not balance" in record.getMessage()]
-    assert [record.levelname for record in said] == ["ERROR"] * 2
-    assert f"purse {alice.id}: shows 6, its entries add up to 5" in said[0].getMessage()
+    records = [record for record in caplog.records if "do not balance" in record.getMessage()]
+    assert [record.levelname for record in records] == ["ERROR"] * 2
+    assert f"purse {alice.id}: shows 6, its entries add up to 5" in records[0].getMessage()

@@ -86,9 +86,9 @@ def test_credit_held_for_other_answers_is_reported_as_held(guest, price):
         holds.reserve(guest, attempt(guest), price, 10, 8_000)
     with pytest.raises(CreditHeld):
         holds.reserve(guest, call, price, 30_000, 1_000)
-    with pytest.raises(OutOfCredit) as told:
+    with pytest.raises(OutOfCredit) as refusal:
         holds.reserve(guest, call, price, 60_000, 1_000)
-    assert told.type is OutOfCredit
+    assert refusal.type is OutOfCredit
 
 
 @pytest.mark.parametrize("gift", [6_000, 60_000])

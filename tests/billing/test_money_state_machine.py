@@ -79,9 +79,9 @@ class Everything(RuleBasedStateMachine):
 
     # Payments
 
-    @rule(deed=st.sampled_from(DEEDS))
-    def at_stripe(self, deed):
-        carry_out(self.fake, self.top_up.session_id, deed)
+    @rule(action=st.sampled_from(DEEDS))
+    def at_stripe(self, action):
+        carry_out(self.fake, self.top_up.session_id, action)
 
     @rule(number=which, times=st.integers(1, 2))
     def webhook(self, number, times):
@@ -113,17 +113,17 @@ class Everything(RuleBasedStateMachine):
             self.acts.append((cents, uuid.uuid4()))
         cents, action_id = self.acts[-1]
         self.top_up.refresh_from_db()
-        said = {"action_id": action_id, "reason": "Sorry", "staff_id": self.staff.id}
+        fields = {"action_id": action_id, "reason": "Sorry", "staff_id": self.staff.id}
         with suppress(staff.StaffActionRefused, PaymentError):
-            staff.refund(self.top_up, cents, **said)
+            staff.refund(self.top_up, cents, **fields)
         self.comes_back()
 
     @rule(amount=st.integers(-3_000_000, 3_000_000).filter(bool))
     def adjusted_by_staff(self, amount):
-        said = {"reason": "Sorry", "staff_id": self.staff.id, "limited": False}
+        fields = {"reason": "Sorry", "staff_id": self.staff.id, "limited": False}
         action_id = uuid.uuid4()
         for _ in range(2):
-            staff.adjust(self.person.id, amount, action_id=action_id, **said)
+            staff.adjust(self.person.id, amount, action_id=action_id, **fields)
         self.adjusted += amount
 
     def has_looked(self):
@@ -220,10 +220,10 @@ class Everything(RuleBasedStateMachine):
     def the_books_add_up(self):
         assert audit.books().differences == []
         assert posted(self.top_up) == self.heard
-        found = LedgerEntry.objects.filter(purse_id=self.person.id)
-        entries = sum(found.values_list("amount_micro_usd", flat=True))
-        told = sum(self.heard.values()) + self.adjusted - sum(self.charged.values())
-        assert self.balance().balance_micro_usd == entries == told
+        rows = LedgerEntry.objects.filter(purse_id=self.person.id)
+        entries = sum(rows.values_list("amount_micro_usd", flat=True))
+        expected = sum(self.heard.values()) + self.adjusted - sum(self.charged.values())
+        assert self.balance().balance_micro_usd == entries == expected
 
     def teardown(self):
         self.fake.trouble = None

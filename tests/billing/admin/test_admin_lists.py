@@ -81,7 +81,7 @@ def paid(alice):
     return TopUp.objects.get(person_id=alice.id)
 
 
-def found(client, name, query):
+def search(client, name, query):
     return list(client.get(url(f"{name}_changelist"), {"q": query}).context["cl"].queryset)
 
 
@@ -112,7 +112,7 @@ def test_rows_are_found_by_any_search_term(client, finance, alice, paid, query, 
         "top-up": str(paid.id),
     }
     for name, number in numbers.items():
-        rows = found(client, name, known.get(query, query))
+        rows = search(client, name, known.get(query, query))
         assert len(rows) == number, name
 
 
@@ -121,7 +121,7 @@ def test_rows_of_the_former_guest_are_found_with_the_account(client, finance, al
     ledger.post(guest, "guest_budget", 500_000, key="a")
     GuestJoin.objects.create(guest_id=guest, account=alice)
     for query in ("alice@", str(alice.id)):
-        assert [row.purse_id for row in found(client, "ledgerentry", query)] == [guest]
+        assert [row.purse_id for row in search(client, "ledgerentry", query)] == [guest]
 
 
 def test_lists_link_people_to_answers_and_payments_to_the_ledger(client, finance, alice, paid):
@@ -159,11 +159,11 @@ def test_lists_use_utc_days_in_any_time_zone(client, finance, alice):
         ledger.post(alice.id, "adjustment", 5, key="a", reason="Sorry")
     with time_machine.travel(datetime(2026, 3, 15, 20, tzinfo=UTC), tick=False):
         ledger.post(alice.id, "adjustment", 6, key="b", reason="Sorry")
-    asked = {"at__year": "2026", "at__month": "3", "at__day": "14"}
-    page = client.get(url("ledgerentry_changelist"), asked)
+    day = {"at__year": "2026", "at__month": "3", "at__day": "14"}
+    page = client.get(url("ledgerentry_changelist"), day)
     assert [row.key for row in page.context["cl"].queryset] == ["a"]
     assert "2026-03-14 20:00" in page.content.decode()
-    answer = client.get(url("ledgerentry_csv"), asked)
+    answer = client.get(url("ledgerentry_csv"), day)
     assert [row["at"] for row in rows_of(answer)] == ["2026-03-14T20:00:00Z"]
     detail = client.get(url("ledgerentry_change", LedgerEntry.objects.get(key="a").pk))
     assert "14 March 2026, 20:00" in detail.content.decode()
@@ -174,8 +174,8 @@ def test_the_date_drill_down_spans_the_first_to_the_last_row(client, finance, al
         with time_machine.travel(datetime(*day, 23, tzinfo=UTC), tick=False):
             ledger.post(alice.id, "adjustment", 5, key=str(day), reason="Sorry")
 
-    def dates(**asked):
-        page = client.get(url("ledgerentry_changelist"), {"kind": "adjustment"} | asked)
+    def dates(**parameters):
+        page = client.get(url("ledgerentry_changelist"), {"kind": "adjustment"} | parameters)
         return [title for _, _, title in page.context["parts"]], page.context["back"]
 
     assert dates() == (["2025", "2026"], None)
@@ -194,12 +194,16 @@ def test_no_list_calls_python_for_each_row(client, finance, alice, paid, name):
     """SQLite's date functions are Python calls, which block everything else when rows are many."""
     with CaptureQueriesContext(connection) as queries:
         client.get(url(f"{name}_changelist"), {"q": "alice"})
-    asked = [
-        one["sql"].lower() for one in queries if f'from "billing_{name}"' in one["sql"].lower()
+    statements = [
+        query["sql"].lower()
+        for query in queries
+        if f'from "billing_{name}"' in query["sql"].lower()
     ]
-    assert asked and not [sql for sql in asked if "trunc" in sql or "cast" in sql.split("where")[0]]
+    assert statements and not [
+        sql for sql in statements if "trunc" in sql or "cast" in sql.split("where")[0]
+    ]
     # The page, its count, its totals, and its first and last date.
-    assert len(asked) <= 7
+    assert len(statements) <= 7
 
 
 # Hostile input

@@ -129,8 +129,8 @@ def test_totals_follow_the_filters_not_the_page(client, finance, week, asked, ca
 
 
 def test_the_date_drill_down_leads_in_and_out(client, finance, week):
-    def titles(**asked):
-        return [title for _, _, title in client.get(URL, asked).context["parts"]]
+    def titles(**parameters):
+        return [title for _, _, title in client.get(URL, parameters).context["parts"]]
 
     assert titles() == ["2025", "2026"]
     # A level with a single month is skipped.

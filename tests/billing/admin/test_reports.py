@@ -115,7 +115,7 @@ class Life:
         reply = uuid.uuid4()
         free = {"my/own": "own_key", "openrouter/cheap": "house"}.get(model, "")
         # The provider may report a higher cost than was held.
-        said = self.random.choice([None, self.random.randint(0, 20_000)])
+        reported_cost = self.random.choice([None, self.random.randint(0, 20_000)])
         call = holds.Call(
             holds.answer_key(reply),
             f"a:{reply}:1",
@@ -132,7 +132,7 @@ class Life:
                 holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
             except holds.OutOfCredit:
                 return
-        holds.settle(call, Used(*tokens, 0, 0, said, said is None), last=True)
+        holds.settle(call, Used(*tokens, 0, 0, reported_cost, reported_cost is None), last=True)
 
 
 def cents(amount):
@@ -144,39 +144,41 @@ def cents(amount):
 def test_reports_and_lists_equal_the_sums_of_the_rows(client, finance, people, dear, seed):
     life = Life(people, dear, seed)
     life.go_on(120)
-    found = reports.make_report(FIRST, LAST)
-    assert [day.day for day in found.days] == [FIRST + timedelta(days=n) for n in range(14)]
+    report = reports.make_report(FIRST, LAST)
+    assert [day.day for day in report.days] == [FIRST + timedelta(days=n) for n in range(14)]
     entries, calls = list(LedgerEntry.objects.all()), list(Usage.objects.all())
-    for day in found.days:
+    for day in report.days:
         booked = [entry for entry in entries if entry.at.astimezone(UTC).date() == day.day]
         used = [call for call in calls if call.day == day.day]
-        ours = [call for call in used if call.free in ("", "house")]
+        paid_calls = [call for call in used if call.free in ("", "house")]
         assert cents(day.revenue) == life.paid[day.day]
         assert day.given == sum(e.amount_micro_usd for e in booked if e.kind == "adjustment")
         assert day.spend == -sum(e.amount_micro_usd for e in booked if e.kind == "charge")
         # Everything booked is in the report, once.
         credited = day.revenue - day.fees + day.given - day.spend
         assert credited == sum(entry.amount_micro_usd for entry in booked)
-        assert day.cost == sum(call.cost_micro_usd for call in ours)
-        assert day.borne == sum(call.cost_micro_usd - call.charged_micro_usd for call in ours)
+        assert day.cost == sum(call.cost_micro_usd for call in paid_calls)
+        assert day.borne == sum(call.cost_micro_usd - call.charged_micro_usd for call in paid_calls)
         assert day.tokens == sum(call.prompt_tokens + call.completion_tokens for call in used)
         assert day.people == len({call.person_id for call in used})
         assert day.margin == day.revenue - day.cost
     for name in ("revenue", "fees", "given", "spend", "cost", "tokens", "calls"):
-        assert getattr(found.total, name) == sum(getattr(day, name) for day in found.days)
+        assert getattr(report.total, name) == sum(getattr(day, name) for day in report.days)
     for name in ("spend", "cost", "tokens", "calls"):
-        assert getattr(found.total, name) == sum(getattr(one, name) for one in found.models)
-    for model in found.models:
+        assert getattr(report.total, name) == sum(getattr(row, name) for row in report.models)
+    for model in report.models:
         of_one = reports.make_report(FIRST, LAST, model.model).total
         for name in ("spend", "cost", "tokens", "calls", "people", "margin"):
             assert getattr(of_one, name) == getattr(model, name)
     # A day's lists agree, although the reader's time zone has another day.
-    day = next(day for day in found.days if day.spend)
-    asked = {"at__year": day.day.year, "at__month": day.day.month, "at__day": day.day.day}
-    shown = client.get(reverse("admin:billing_usage_changelist"), asked).context["cl"].queryset
+    day = next(day for day in report.days if day.spend)
+    parameters = {"at__year": day.day.year, "at__month": day.day.month, "at__day": day.day.day}
+    shown = client.get(reverse("admin:billing_usage_changelist"), parameters).context["cl"].queryset
     assert sum(call.charged_micro_usd for call in shown) == day.spend
     shown = (
-        client.get(reverse("admin:billing_ledgerentry_changelist"), asked).context["cl"].queryset
+        client.get(reverse("admin:billing_ledgerentry_changelist"), parameters)
+        .context["cl"]
+        .queryset
     )
     assert sum(e.amount_micro_usd for e in shown) == day.revenue - day.fees + day.given - day.spend
 
@@ -205,9 +207,9 @@ def test_a_report_reads_no_charges_and_no_other_days(people):
     """SQLite calls Python for the day of each row it reads, which blocks everything else."""
     with CaptureQueriesContext(connection) as queries:
         reports.make_report(FIRST, LAST)
-    asked = [one["sql"] for one in queries if 'FROM "billing_ledgerentry"' in one["sql"]]
-    assert len(asked) == 2 and len(queries) == 5
-    for sql in asked:
+    statements = [query["sql"] for query in queries if 'FROM "billing_ledgerentry"' in query["sql"]]
+    assert len(statements) == 2 and len(queries) == 5
+    for sql in statements:
         condition = sql.partition(" WHERE ")[2].partition(" GROUP BY ")[0]
         assert '"at" >=' in condition and '"at" <' in condition and "charge" in condition
         assert "cast" not in condition.lower() and "AT TIME ZONE" not in condition
@@ -245,7 +247,7 @@ def test_the_page_charts_losses_and_omits_empty_charts(client, finance, people, 
         )  # fmt: skip
     shown = client.get(page)
     assert b"chart-bar chart-loss" in shown.content
-    margin = next(one for one in shown.context["charts"] if str(one["title"]) == "Margin")
+    margin = next(chart for chart in shown.context["charts"] if str(chart["title"]) == "Margin")
     assert margin["total"] < 0
 
 
@@ -257,10 +259,10 @@ def test_the_page_charts_losses_and_omits_empty_charts(client, finance, people, 
     [("9999-12-30", "9999-12-31"), ("0001-01-01", "0001-01-02"), ("2026-02-30",) * 2],
 )
 def test_hostile_dates_break_no_page_or_download(client, finance, first, last):
-    asked = {"first": first, "last": last}
-    page = client.get(reverse("admin:billing_books_changelist"), asked)
+    parameters = {"first": first, "last": last}
+    page = client.get(reverse("admin:billing_books_changelist"), parameters)
     assert page.status_code == HTTPStatus.OK and b"errorlist" in page.content
-    answer = client.get(reverse("admin:billing_books_csv"), asked, follow=True)
+    answer = client.get(reverse("admin:billing_books_csv"), parameters, follow=True)
     assert answer.status_code == HTTPStatus.OK and b"errorlist" in answer.content
 
 
@@ -270,8 +272,8 @@ def test_the_csv_by_model(client, finance, people):
         day=date(2026, 3, 1), prompt_tokens=1, completion_tokens=2,
         cost_micro_usd=5, charged_micro_usd=0,
     )  # fmt: skip
-    asked = {"first": "2026-03-01", "last": "2026-03-01", "by": "model"}
-    answer = client.get(reverse("admin:billing_books_csv"), asked)
+    parameters = {"first": "2026-03-01", "last": "2026-03-01", "by": "model"}
+    answer = client.get(reverse("admin:billing_books_csv"), parameters)
     assert answer.getvalue().decode("utf-8-sig").splitlines() == [
         "model,spend_usd,cost_usd,margin_usd,tokens,calls,people",
         "'=openrouter/x,0.000000,0.000005,-0.000005,3,1,1",

@@ -25,8 +25,8 @@ def helper(settings, transactional_db):
 @pytest.fixture
 def give(helper, payer):
     def give(dollars, *, action_id=None, by=helper, limited=True):
-        said = {"action_id": action_id or uuid.uuid4(), "reason": "Sorry", "staff_id": by.id}
-        return staff.adjust(payer.id, dollars * DOLLAR, limited=limited, **said)
+        fields = {"action_id": action_id or uuid.uuid4(), "reason": "Sorry", "staff_id": by.id}
+        return staff.adjust(payer.id, dollars * DOLLAR, limited=limited, **fields)
 
     return give
 
@@ -71,13 +71,13 @@ def test_suspended_staff_cannot_give_credit(give, helper, payer):
 @pytest.mark.parametrize("cents", [0, -1, 2_201])
 def test_a_refund_cannot_exceed_the_payment(fake_stripe, helper, payer, cents):
     top_up = ordered(payer)
-    said = {"action_id": uuid.uuid4(), "reason": "Sorry", "staff_id": helper.id}
+    fields = {"action_id": uuid.uuid4(), "reason": "Sorry", "staff_id": helper.id}
     with pytest.raises(StaffActionRefused):
-        staff.refund(top_up, 100, **said)  # It is not paid yet.
+        staff.refund(top_up, 100, **fields)  # It is not paid yet.
     fake_stripe.pay(top_up.session_id)
     top_up = top_ups.refresh(top_up.id)
     with pytest.raises(StaffActionRefused):
-        staff.refund(top_up, cents, **said)
+        staff.refund(top_up, cents, **fields)
     assert not fake_stripe.refunds
 
 
@@ -85,15 +85,15 @@ def test_a_repeated_refund_is_made_and_booked_once(fake_stripe, helper, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     top_up = top_ups.refresh(top_up.id)
-    said = {"action_id": uuid.uuid4(), "reason": "Sorry", "staff_id": helper.id}
+    fields = {"action_id": uuid.uuid4(), "reason": "Sorry", "staff_id": helper.id}
     for _ in range(3):
-        found = staff.refund(top_up, 1_100, **said)
-    assert found.refunded_cents == 1_100
+        refunded = staff.refund(top_up, 1_100, **fields)
+    assert refunded.refunded_cents == 1_100
     # A refund made at Stripe is an entry of its own, without staff.
     fake_stripe.refund(top_up.session_id, 550)
     top_ups.refresh(top_up.id)
     entries = LedgerEntry.objects.filter(kind="refund").order_by("number")
-    assert [(one.amount_micro_usd, one.staff_id) for one in entries] == [
+    assert [(entry.amount_micro_usd, entry.staff_id) for entry in entries] == [
         (-10_000_000, helper.id),
         (-5_000_000, None),
     ]
@@ -110,6 +110,6 @@ def test_a_repeated_staff_refund_is_not_confused_with_one_at_stripe(fake_stripe,
     fake_stripe.refund(top_up.session_id, 550)
     top_ups.refresh(top_up.id)
     entries = LedgerEntry.objects.filter(kind="refund").order_by("number")
-    assert [one.staff_id for one in entries] == [helper.id, None]
+    assert [entry.staff_id for entry in entries] == [helper.id, None]
     assert posted(top_up)["refund"] == -10_000_000
     assert list(top_up_audit.differences()) == []

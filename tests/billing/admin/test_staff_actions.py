@@ -68,8 +68,8 @@ def test_only_superusers_give_credit_to_themselves(client, sign_in, group, super
     staff = sign_in(group, is_superuser=superuser)
     give(client, purse_of(staff), amount="1")
     assert len(adjustments()) == done
-    said = messages(client)
-    assert len(said) == 1 and ("your own" in said[0]) == (not done)
+    shown = messages(client)
+    assert len(shown) == 1 and ("yourself" in shown[0]) == (not done)
 
 
 def test_finance_but_not_support_gives_credit_to_staff(client, sign_in, alice):
@@ -77,8 +77,8 @@ def test_finance_but_not_support_gives_credit_to_staff(client, sign_in, alice):
     sign_in("Support")
     give(client, purse_of(other), purse_of(alice), amount="1")
     assert adjustments() == [alice.id]
-    said = messages(client)
-    assert said == ["other@example.org: They are staff. Ask Finance to do it.", "Done for 1."]
+    shown = messages(client)
+    assert shown == ["other@example.org: They are staff. Ask Finance to do it.", "Done for 1."]
     sign_in("Finance")
     give(client, purse_of(other), amount="1")
     assert adjustments() == [alice.id, other.id]
@@ -208,7 +208,7 @@ def test_a_refund_shows_the_credit_after_it(client, sign_in, fake_stripe, paid, 
     unpaid = ordered(payer)
     page = post_act(client, url("topup_changelist"), "refund", [unpaid])
     assert page.status_code == HTTPStatus.FOUND
-    assert b"something is left to refund" in client.get(url("topup_changelist")).content
+    assert b"not been refunded in full" in client.get(url("topup_changelist")).content
 
 
 @pytest.mark.parametrize("chosen", [["nonsense"], ["\x00"], [str(uuid.uuid4())], ["9" * 400]])

@@ -57,8 +57,8 @@ class Fetched(list[int]):
     """The LIMIT of each query for a part of the file."""
 
     def __call__(self, execute, sql, params, many, context):
-        if found := re.search(r"FROM .?billing_usage\b.* LIMIT (\d+)$", sql, re.DOTALL):
-            self.append(int(found.group(1)))
+        if limit := re.search(r"FROM .?billing_usage\b.* LIMIT (\d+)$", sql, re.DOTALL):
+            self.append(int(limit.group(1)))
         return execute(sql, params, many, context)
 
 
@@ -102,13 +102,13 @@ def test_chunks_join_without_losing_or_repeating_a_row(client, monkeypatch):
     """Also for rows with the same time."""
     monkeypatch.setattr(admin_lists, "CSV_CHUNK_ROWS", 3)
     ids = [uuid.uuid4() for _ in range(10)]
-    Purse.objects.bulk_create([Purse(person_id=one) for one in ids])
+    Purse.objects.bulk_create([Purse(person_id=person_id) for person_id in ids])
     Purse.objects.update(created_at=datetime(2026, 2, 28, tzinfo=UTC))
     client.force_login(finance())
     for query in ("", "?o=1", "?o=-2.3"):
         answer = client.get(reverse("admin:billing_purse_csv") + query)
-        found = [line.split(",")[0] for line in answer.getvalue().decode().splitlines()[1:]]
-        assert len(found) == len(set(found)) == Purse.objects.count() >= len(ids)
+        rows = [line.split(",")[0] for line in answer.getvalue().decode().splitlines()[1:]]
+        assert len(rows) == len(set(rows)) == Purse.objects.count() >= len(ids)
 
 
 def finance():

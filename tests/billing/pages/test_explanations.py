@@ -72,7 +72,7 @@ def test_the_rows_add_up_to_the_cost(person):
 
 
 @pytest.mark.parametrize(
-    ("used", "said"),
+    ("used", "sentence"),
     [
         (Used(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
         (
@@ -84,8 +84,8 @@ def test_the_rows_add_up_to_the_cost(person):
         (Used(2_000_000, 0), "Together $0.300007."),
     ],
 )
-def test_it_says_which_cost_counted_and_why_less_was_charged(person, used, said):
-    assert said in " ".join(explain(paid(person, used)).sentences)
+def test_it_says_which_cost_counted_and_why_less_was_charged(person, used, sentence):
+    assert sentence in " ".join(explain(paid(person, used)).sentences)
 
 
 def test_a_free_call_says_why(person):

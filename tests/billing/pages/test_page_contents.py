@@ -192,8 +192,8 @@ def test_a_chats_usage_has_all_its_days(signed_in, payer):
         assert 'name="from" value="2026-01-02"' in page.content.decode()
         assert "Usage of “Tides & moons”" in text and "Calls 2 " in text
         # The links keep the days that are shown.
-        found = re.search(r'href="(/billing/usage\.csv\?by=call[^"]+)"', page.content.decode())
-        assert len(rows_of(signed_in.get(unescape(found[1])))) == 1 + 2
+        link = re.search(r'href="(/billing/usage\.csv\?by=call[^"]+)"', page.content.decode())
+        assert len(rows_of(signed_in.get(unescape(link[1])))) == 1 + 2
 
 
 def test_calls_for_titles_are_shown_separately(signed_in, payer):
@@ -309,13 +309,13 @@ def test_the_page_after_checkout_stops_reloading(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     path = f"/billing/top-ups/{top_up.id}?from=checkout&next=/c/abc"
     looks = 0
-    while found := re.search(
+    while link := re.search(
         r'refresh" content="4;url=([^"]+)"', signed_in.get(path).content.decode()
     ):
-        path = f"/billing/top-ups/{top_up.id}{unescape(found[1])}"
+        path = f"/billing/top-ups/{top_up.id}{unescape(link[1])}"
         looks += 1
     assert 1 < looks <= 20
-    assert "load it again to look" in text_of(signed_in.get(path)) and "next=%2Fc%2Fabc" in path
+    assert "Reload it to check" in text_of(signed_in.get(path)) and "next=%2Fc%2Fabc" in path
     for odd in ("-1", "x", "9" * 30):
         page = signed_in.get(f"/billing/top-ups/{top_up.id}", {"from": "checkout", "looks": odd})
         assert "refresh" not in page.content.decode()

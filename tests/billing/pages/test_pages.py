@@ -237,13 +237,13 @@ def test_bank_payments_are_read_from_stripe_rarely(signed_in, fake_stripe, payer
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id, "bank")
     with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
-        asked = []
+        requests = []
         for seconds in (0, 30, 31):
             clock.shift(seconds)
             fake_stripe.requests.clear()
             signed_in.get(f"/billing/top-ups/{top_up.id}")
-            asked.append(len(fake_stripe.requests))
-    assert asked == [1, 0, 1]
+            requests.append(len(fake_stripe.requests))
+    assert requests == [1, 0, 1]
 
 
 def test_only_the_payer_sees_the_receipt(signed_in, fake_stripe, payer):
@@ -320,11 +320,11 @@ def test_usage_is_summed_by_day_model_and_chat(signed_in, payer):
         used(payer, model="local/small", day=date(2026, 3, 4), chat=uuid.uuid4())
         used(payer, day=date(2026, 1, 1))
         text = text_of(signed_in.get("/billing/usage"))
-        one = text_of(signed_in.get(f"/billing/usage?chat={chat.id}"))
+        page = text_of(signed_in.get(f"/billing/usage?chat={chat.id}"))
         rows = signed_in.get("/billing/usage.csv?by=model").getvalue().decode("utf-8-sig")
     assert "Calls 3" in text and "Tokens read 3,000" in text
     assert "Tides &amp; moons" in text and "A deleted chat" in text and "local/small" in text
-    assert "Calls 2" in one and "A deleted chat" not in one
+    assert "Calls 2" in page and "A deleted chat" not in page
     assert "openai/gpt,2,2000,400,0.000000" in rows
 
 
@@ -387,12 +387,12 @@ def test_the_page_says_when_the_free_credit_is_due(signed_in, payer):
 
 
 def test_a_changed_balance_notifies_that_persons_pages_only(payer, monkeypatch):
-    told = []
+    notified = []
     monkeypatch.setattr(
-        balance_news, "tell_all_of", lambda person, message: told.append((person, message))
+        balance_news, "tell_all_of", lambda person, message: notified.append((person, message))
     )
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
-    assert told == [(payer.id, {"type": "balance.changed"})]
+    assert notified == [(payer.id, {"type": "balance.changed"})]
 
 
 def test_a_failed_notification_does_not_stop_the_booking(payer, monkeypatch):
@@ -443,12 +443,12 @@ def test_bars_stay_within_the_chart(highest):
 def test_settings_about_payments_are_checked(settings, key, secrets, https, ids):
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = key, secrets
     settings.HTTPS = https
-    found = payment_checks.check_payments(None)
-    assert [message.id for message in found] == ids
-    assert all(message.hint for message in found)
+    problems = payment_checks.check_payments(None)
+    assert [message.id for message in problems] == ids
+    assert all(message.hint for message in problems)
 
 
 def test_a_live_key_is_not_sent_in_the_clear(settings):
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_live_x", ["whsec_x"]
     settings.HTTPS, settings.STRIPE_API_BASE = True, "http://stripe-proxy.example.org"
-    assert [found.id for found in payment_checks.check_payments(None)] == ["billing.E004"]
+    assert [message.id for message in payment_checks.check_payments(None)] == ["billing.E004"]

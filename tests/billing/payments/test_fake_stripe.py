@@ -40,9 +40,9 @@ def test_its_objects_have_no_fields_that_stripes_have_not(everything):
     }
     for kind, objects in kinds.items():
         assert objects, kind
-        for one in objects:
-            assert one["object"] == kind.OBJECT_NAME
-            names = {name for name in one if not name.startswith("_")}
+        for item in objects:
+            assert item["object"] == kind.OBJECT_NAME
+            names = {name for name in item if not name.startswith("_")}
             # Stripe omits `livemode` where it is unknown; the fake never does.
             assert names - {"livemode"} <= kind.__annotations__.keys()
 

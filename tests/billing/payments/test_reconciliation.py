@@ -247,10 +247,10 @@ def test_the_audit_finds_a_top_up_that_is_booked_differently(fake_stripe, payer)
     ledger.post(payer.id, "top_up", 1, key="b", top_up_id=unpaid.id)
     ledger.post(payer.id, "top_up", 1, key="c", top_up_id=uuid.uuid4())
     TopUp.objects.filter(id=refunded.id).update(refunded_cents=8)
-    found = "\n".join(audit.books().differences)
+    differences = "\n".join(audit.books().differences)
     for top_up in (paid, unpaid, refunded):
-        assert f"top-up {top_up.id}: should be booked as" in found
-    assert "was booked, but does not exist" in found
+        assert f"top-up {top_up.id}: should be booked as" in differences
+    assert "was booked, but does not exist" in differences
 
 
 # Order and repetition
@@ -267,9 +267,9 @@ HEARD = st.one_of(
 )
 
 
-def carry_out(fake, session_id, deed):
+def carry_out(fake, session_id, action):
     """Perform a step if the payment's state allows it; Stripe refuses it otherwise."""
-    name, _, cents = deed.partition(" ")
+    name, _, cents = action.partition(" ")
     amount = [int(cents)] if cents else []
     calls = {
         "pay": lambda: fake.pay(session_id),
@@ -321,8 +321,8 @@ def test_events_in_any_order_and_repeated_give_the_same_ledger(fake_stripe, paye
     )
     TopUp.objects.exclude(state__in=TopUp.ENDED).update(state=TopUp.State.EXPIRED)
     heard = ordered(payer)
-    for deed, (how, number) in ((first, ("nothing", 0)), *steps):
-        carry_out(fake_stripe, heard.session_id, deed)
+    for action, (how, number) in ((first, ("nothing", 0)), *steps):
+        carry_out(fake_stripe, heard.session_id, action)
         if how == "webhook" and fake_stripe.events:
             event = fake_stripe.events[number % len(fake_stripe.events)]
             stripe_webhooks.handle(stripe_api._event(event))
@@ -346,7 +346,9 @@ def expected(fake, top_up):
     session = fake.sessions[top_up.session_id]
     if session["payment_status"] != "paid":
         return {}
-    refunded = sum(one["amount"] for one in fake.refunds.values() if one["status"] == "succeeded")
+    refunded = sum(
+        refund["amount"] for refund in fake.refunds.values() if refund["status"] == "succeeded"
+    )
     lasting = ("needs_response", "lost", "appeal_needs_response")
     disputed = sum(
         dispute["amount"] for dispute in fake.disputes.values() if dispute["status"] in lasting

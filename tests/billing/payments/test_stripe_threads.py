@@ -18,9 +18,9 @@ def test_concurrent_threads_get_their_own_sessions(fake_stripe):
             expires_at=stripe_api.expiry(),
         )
         for _ in range(5):
-            found = stripe_api.get_session(made.id)
-            assert found.id == made.id
-            assert found.amount_total == 500 + number
+            session = stripe_api.get_session(made.id)
+            assert session.id == made.id
+            assert session.amount_total == 500 + number
         return made.id
 
     with ThreadPoolExecutor(8) as threads:

@@ -233,13 +233,13 @@ def test_an_older_answer_does_not_overwrite_a_newer_one(caller, fake_stripe, pay
     real, calls = stripe_api.get_session, []
 
     def slow(session_id):
-        found = real(session_id)
+        session = real(session_id)
         calls.append(session_id)
         if len(calls) == 1:
             # While this answer is pending, the refund is made, announced and booked.
             fake_stripe.refund(session_id)
             top_ups.refresh(top_up.id)
-        return found
+        return session
 
     monkeypatch.setattr(stripe_api, "get_session", slow)
     top_ups.refresh(top_up.id)

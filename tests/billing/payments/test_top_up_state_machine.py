@@ -157,8 +157,8 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def the_books_add_up(self):
-        found = ledger.balance(self.person.id)
-        assert found.balance_micro_usd == self.balance
+        balance = ledger.balance(self.person.id)
+        assert balance.balance_micro_usd == self.balance
         assert audit.books().differences == []
 
     def teardown(self):
@@ -185,8 +185,8 @@ class Books(RuleBasedStateMachine):
 
     def budget(self):
         """The guest budget is granted once, when first needed."""
-        found = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
-        return sum(found.values_list("amount_micro_usd", flat=True))
+        entries = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
+        return sum(entries.values_list("amount_micro_usd", flat=True))
 
     def held_for(self, reply):
         hold = self.open_hold(reply)

@@ -53,8 +53,8 @@ def holdfast(holdfast, settings):
 @pytest.mark.parametrize("wrong", [-1, MAX_TOKENS_SAID + 1, 2**63, 10**30, True, None, "7", 1.5])
 @pytest.mark.parametrize("which", ["prompt_tokens", "completion_tokens"])
 def test_impossible_counts_are_ignored(which, wrong):
-    said = {"prompt_tokens": 5, "completion_tokens": 6} | {which: wrong}
-    assert read_usage(said) is None
+    usage = {"prompt_tokens": 5, "completion_tokens": 6} | {which: wrong}
+    assert read_usage(usage) is None
 
 
 @pytest.mark.parametrize("wrong", [-1, 2**64, True, "7"])

@@ -99,7 +99,7 @@ async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monke
     """Otherwise a frozen worker would hold the former owner's credit, and release the hold of the
     new owner."""
     _, reply = await send(alice, "[[tokens=5]] a")
-    real, found = holds.reserve, []
+    real, results = holds.reserve, []
 
     def taken_away():
         try:
@@ -114,7 +114,7 @@ async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monke
         return True
 
     def reserve(*arguments):
-        thread = threading.Thread(target=lambda: found.append(taken_away()))
+        thread = threading.Thread(target=lambda: results.append(taken_away()))
         thread.start()
         thread.join()
         return real(*arguments)
@@ -126,7 +126,7 @@ async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monke
     monkeypatch.setattr(holds, "reserve", reserve)
     budget = await sync_to_async(raise_it)()
     assert not budget.limited
-    assert found == [False]
+    assert results == [False]
     assert (await Hold.objects.aget()).attempt == 1
 
 
@@ -230,8 +230,8 @@ async def test_the_audit_finds_a_charge_without_usage(worker, alice):
     charge = await LedgerEntry.objects.aget(kind="charge")
     somebody = uuid.uuid4() if connection.vendor == "postgresql" else uuid.uuid4().hex
     await sync_to_async(spoil)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
-    found = await differences()
-    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
+    lines = await differences()
+    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in lines
 
 
 async def test_the_audit_finds_a_charge_without_log_entries(worker, alice):

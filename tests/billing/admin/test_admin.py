@@ -366,7 +366,7 @@ def test_a_large_price_change_needs_a_confirmation(client, sign_in, calls):
     assert b"It is $1.00 now and would be $0.000002." in page.content
     assert Price.objects.count() == 1
     page = client.post(url("price_add"), body | {"is_certain": "on"}, follow=True)
-    assert b"costs $0.000002 for a million tokens read and $1.00 for a million" in page.content
+    assert b"costs $0.000002 per million tokens read and $1.00 per million" in page.content
     assert Price.objects.get(version=2).input_micro_usd == 2
     assert "$1.00 → $0.000002" in client.get(url("price_changelist")).content.decode()
     page = client.get(url("price_change", Price.objects.get(version=2).pk))

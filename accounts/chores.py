@@ -1,6 +1,6 @@
-"""What must be done about people now and then. The worker calls these with every sweep."""
+"""The chores of accounts: guests, deletions, exports, provider keys."""
 
-import time
+from collections.abc import Iterable
 
 from asgiref.sync import sync_to_async
 
@@ -9,32 +9,33 @@ from accounts.guests import merge as guest_joins
 from accounts.models import Session
 from accounts.personal_data import erase as erasing
 from accounts.personal_data import export as exports
-from streams.lock import alone
+from accounts.provider_keys import recheck
+from streams.chores import SWEEP_EVERY_S, Chore, register
 
-IDLE_EVERY_S = 3_600.0
-
-_idle_due_at = 0.0
-
-
-async def run() -> None:
-    """Everything here may be repeated, and done by two workers at once."""
-    global _idle_due_at
-    await guest_joins.carry_on_all()
-    await erasing.carry_on_all()
-    await sync_to_async(exports.tell_ready)()
-    if time.monotonic() >= _idle_due_at:
-        await alone("idle-guests", idle_guests.remove_idle_guests)
-        await alone("clear-out", sync_to_async(_clear_out))
-        _idle_due_at = time.monotonic() + IDLE_EVERY_S
+EXPORT_EVERY_S = 1.0
+CLEAN_UP_EVERY_S = 3_600.0
 
 
-async def make_exports() -> None:
-    """All that wait. Of its own: one may take minutes."""
+@register
+def chores() -> Iterable[Chore]:
+    return (
+        Chore("guest-joins", guest_joins.carry_on_all, SWEEP_EVERY_S, wake_on="join"),
+        Chore("deletions", erasing.carry_on_all, SWEEP_EVERY_S, wake_on="join"),
+        Chore("exports", _make_exports, EXPORT_EVERY_S),
+        Chore("export-mails", sync_to_async(exports.tell_ready), SWEEP_EVERY_S),
+        Chore("provider-keys", recheck.run, SWEEP_EVERY_S, wake_on="keys"),
+        Chore("idle-guests", idle_guests.remove_idle_guests, CLEAN_UP_EVERY_S, lock="idle-guests"),
+        Chore("clean-up", sync_to_async(_clean_up), CLEAN_UP_EVERY_S, lock="clear-out"),
+    )
+
+
+async def _make_exports() -> None:
+    """Make every archive that waits. One may take minutes."""
     while await exports.make_next():
         pass
 
 
-def _clear_out() -> None:
+def _clean_up() -> None:
     idle_guests.remove_unconfirmed()
     exports.remove_old()
     exports.remove_strays()

@@ -1,7 +1,7 @@
-"""What must be done about money now and then. The worker calls `run` with every sweep."""
+"""The chores of billing: free credit, the audit, and those of payments."""
 
 import logging
-import time
+from collections.abc import Iterable
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async
@@ -11,33 +11,29 @@ from django.utils import timezone
 from billing import audit, grants
 from billing.models import AuditRun
 from billing.payments import chores as payment_chores
-from streams.lock import alone
+from streams.chores import Chore, register
 
 logger = logging.getLogger(__name__)
 
-ASK_EVERY_S = 300.0
-
-_ask_at = 0.0
+CHECK_EVERY_S = 300.0
 
 
-async def run() -> None:
-    """Everything here may be repeated; the free credit and the audit are one worker's at a time."""
-    global _ask_at
-    await payment_chores.run()
-    if time.monotonic() < _ask_at:
-        return
-    _ask_at = time.monotonic() + ASK_EVERY_S
-    await alone("free-credit", sync_to_async(grants.give_free_credit))
-    # Asked again when the turn is ours: another worker may just have ended its own.
-    if await sync_to_async(_audit_is_due)():
-        await alone("audit", _audit_if_due)
+@register
+def chores() -> Iterable[Chore]:
+    give_free_credit = sync_to_async(grants.give_free_credit)
+    return (
+        Chore("free-credit", give_free_credit, CHECK_EVERY_S, "free-credit", retry_s=CHECK_EVERY_S),
+        Chore("audit", _audit_if_due, CHECK_EVERY_S, lock="audit", retry_s=CHECK_EVERY_S),
+        *payment_chores.chores(),
+    )
 
 
 async def _audit_if_due() -> None:
+    """Called under the lock, so another worker's audit is stored when this one is checked."""
     if not await sync_to_async(_audit_is_due)():
         return
-    found = await audit.run()
-    for line in found.differences:
+    audit_run = await audit.run()
+    for line in audit_run.differences:
         logger.error("the books do not balance: %s", line)
 
 

@@ -1,11 +1,12 @@
-"""Turns at work that many processes could do and one should: `alone`.
+"""Locks for work that many processes could do and only one should: `run_exclusively`.
 
-A turn is a key in Redis with the holder's token, which lapses unless it is renewed; so a turn whose
-holder died is free again after LEASE_MS. Redis's clock may be set back, and then the key stays: so
-a holder's renewals are counted, and a count that stood still for a lease by the clock of somebody
-who wants the turn has lapsed as well. Who lost theirs (paused for longer, cut off from Redis)
-is cancelled. Work done in turns must still be harmless when it is done twice: a thread that was
-frozen in the middle of a statement cannot be called back.
+A lock is a key in Redis that holds its holder's token. It expires after LEASE_MS unless the holder
+renews it, so a dead holder's lock becomes free. Redis's clock may be set back, and then the key
+does not expire; therefore renewals are counted. A process that wants the lock and has seen the same
+count for a whole lease, by its own clock, takes the lock as well. A holder that lost its lock (it
+was paused for longer than a lease, or cut off from Redis) has its work cancelled. The work must
+still be harmless when two processes do it: a thread that is frozen in the middle of a statement
+cannot be cancelled.
 """
 
 import asyncio
@@ -24,52 +25,55 @@ from .pipe import Pipe, Script
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["alone"]
+__all__ = ["run_exclusively"]
 
 LEASE_MS = 15_000
-# Of a lease, until it is renewed: two renewals may fail.
-RENEW_PART = 3
-TAKE, DROP = Script("turn_take"), Script("turn_drop")
-AWAY = (LogUnavailableError, ResponseError)
-# Turns that this process found taken: what stood there, and since when by its own clock.
-_taken: dict[str, tuple[bytes, float]] = {}
+# The holder renews its lock this many times per lease, so two renewals in a row may fail.
+RENEWALS_PER_LEASE = 3
+TAKE, RELEASE = Script("lock_take"), Script("lock_release")
+REDIS_ERRORS = (LogUnavailableError, ResponseError)
+# Locks that another process holds, by key: the value seen in Redis, and since when by our clock.
+_seen: dict[str, tuple[bytes, float]] = {}
 
 
-async def alone(
+async def run_exclusively(
     name: str, work: Callable[[], Awaitable[object]], *, lease_ms: int = LEASE_MS
 ) -> bool:
-    """Do the work, unless somebody is at it or Redis is away; True when it was done to its end.
+    """Run `work` under the lock `name`. True if it ran to its end.
 
-    Raises what the work raises.
+    False if another process holds the lock, Redis cannot be reached, or the lock was lost before
+    the work ended. Raises whatever `work` raises.
     """
+    # Published: workers of two releases run side by side during a deploy.
     key = f"{settings.STREAMS_PREFIX}:{{turn:{valid_name(name)}}}"
-    pipe = Pipe(settings.REDIS_URL, timeout_ms=lease_ms // RENEW_PART, scripts=(TAKE, DROP))
-    turn = _Turn(pipe, key, lease_ms)
+    timeout_ms = lease_ms // RENEWALS_PER_LEASE
+    pipe = Pipe(settings.REDIS_URL, timeout_ms=timeout_ms, scripts=(TAKE, RELEASE))
+    lock = _Lock(pipe, key, lease_ms)
     try:
-        return await turn.take_first() and await _do(name, work, turn)
+        return await lock.acquire() and await _run_while_held(name, work, lock)
     finally:
-        # Whoever is cancelled here does not leave the connection open.
+        # Shielded, so that a cancellation here does not leave the connection open.
         await asyncio.shield(asyncio.ensure_future(pipe.aclose()))
 
 
-async def _do(name: str, work: Callable[[], Awaitable[object]], turn: "_Turn") -> bool:
+async def _run_while_held(name: str, work: Callable[[], Awaitable[object]], lock: "_Lock") -> bool:
     working = asyncio.ensure_future(work())
-    keeping = asyncio.create_task(turn.keep())
+    renewing = asyncio.create_task(lock.renew_until_lost())
     try:
-        await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, renewing}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
             return True
-        logger.warning("the turn at %s was lost; somebody else goes on", name)
+        logger.warning("lost the lock %s; another process may take over", name)
         return False
     finally:
-        for task in (working, keeping):
+        for task in (working, renewing):
             task.cancel()
-        await asyncio.gather(working, keeping, return_exceptions=True)
-        await turn.drop()
+        await asyncio.gather(working, renewing, return_exceptions=True)
+        await lock.release()
 
 
-class _Turn:
+class _Lock:
     def __init__(self, pipe: Pipe, key: str, lease_ms: int) -> None:
         self._pipe = pipe
         self._key = key
@@ -77,41 +81,42 @@ class _Turn:
         self._token = uuid.uuid4().hex
         self._renewals = 0
 
-    async def take(self) -> bool:
-        """Or renew it. False: somebody else has it."""
-        self._renewals += 1
-        args = (self._token, self._renewals, self._lease_ms, self._lapsed())
-        holder: bytes = await self._pipe.submit(TAKE.call([self._key], *args))
-        if holder and _taken.get(self._key, (b"",))[0] != holder:
-            _taken[self._key] = (holder, time.monotonic())
-        elif not holder:
-            _taken.pop(self._key, None)
-        return not holder
-
-    def _lapsed(self) -> bytes:
-        holder, since = _taken.get(self._key, (b"", 0.0))
-        return holder if time.monotonic() - since > self._lease_ms / 1000 else b""
-
-    async def take_first(self) -> bool:
-        """False as well when Redis is away: it is left for later."""
+    async def acquire(self) -> bool:
+        """False if another process holds the lock, or Redis cannot be reached."""
         try:
-            return await self.take()
-        except AWAY as error:
-            logger.warning("Redis is away, a turn is left for later: %s", error)
+            return await self._take_or_renew()
+        except REDIS_ERRORS as error:
+            logger.warning("Redis is unavailable; the lock is not taken: %s", error)
             return False
 
-    async def keep(self) -> None:
-        """Renew until it is lost, or might be."""
-        sure_until = time.monotonic() + self._lease_ms / 1000
-        while time.monotonic() < sure_until:
-            await asyncio.sleep(self._lease_ms / 1000 / RENEW_PART)
-            asked_at = time.monotonic()
-            with suppress(*AWAY):
-                if not await self.take():
+    async def renew_until_lost(self) -> None:
+        """Returns when the lock is lost, or may be."""
+        held_until = time.monotonic() + self._lease_ms / 1000
+        while time.monotonic() < held_until:
+            await asyncio.sleep(self._lease_ms / 1000 / RENEWALS_PER_LEASE)
+            renewed_at = time.monotonic()
+            with suppress(*REDIS_ERRORS):
+                if not await self._take_or_renew():
                     return
-                sure_until = asked_at + self._lease_ms / 1000
+                held_until = renewed_at + self._lease_ms / 1000
 
-    async def drop(self) -> None:
-        """If it cannot be dropped it lapses."""
-        with suppress(*AWAY):
-            await self._pipe.submit(DROP.call([self._key], self._token))
+    async def release(self) -> None:
+        """If the release fails, the lock expires."""
+        with suppress(*REDIS_ERRORS):
+            await self._pipe.submit(RELEASE.call([self._key], self._token))
+
+    async def _take_or_renew(self) -> bool:
+        """False if another process holds the lock."""
+        self._renewals += 1
+        args = (self._token, self._renewals, self._lease_ms, self._expired_value())
+        other: bytes = await self._pipe.submit(TAKE.call([self._key], *args))
+        if other and _seen.get(self._key, (b"",))[0] != other:
+            _seen[self._key] = (other, time.monotonic())
+        elif not other:
+            _seen.pop(self._key, None)
+        return not other
+
+    def _expired_value(self) -> bytes:
+        """The key's value that has not changed for a lease by our clock; empty if there is none."""
+        value, since = _seen.get(self._key, (b"", 0.0))
+        return value if time.monotonic() - since > self._lease_ms / 1000 else b""

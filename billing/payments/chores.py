@@ -1,38 +1,45 @@
-"""What must be done about payments now and then. The worker calls `run` with every sweep."""
+"""The chores of payments: receipts and the reconciliation with Stripe."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from asgiref.sync import sync_to_async
 from django.db import connections
 
 from billing.payments import receipts, reconciliation, stripe_api
+from streams.chores import SWEEP_EVERY_S, Chore
 
-# Asking whether the reconciliation is due is a write; often enough for an interval of minutes.
-ASK_EVERY_S = 15.0
-
-_ask_at = 0.0
+# Checking whether the reconciliation is due is a write; its own interval is minutes.
+RECONCILE_CHECK_EVERY_S = 15.0
 
 
-async def run() -> None:
-    """Everything here may be repeated, and done by two workers at once."""
-    global _ask_at
-    if not stripe_api.enabled():
-        return
+def chores() -> Iterable[Chore]:
+    """Two workers may do both at once. Neither runs where payments are off."""
+    is_due = stripe_api.enabled
+    return (
+        Chore("receipts", _mail_receipts, SWEEP_EVERY_S, is_due=is_due),
+        Chore("reconciliation", _reconcile, RECONCILE_CHECK_EVERY_S, is_due=is_due),
+    )
+
+
+async def _mail_receipts() -> None:
     await apart(receipts.mail_owed)
-    if time.monotonic() >= _ask_at:
-        _ask_at = time.monotonic() + ASK_EVERY_S
-        await apart(reconciliation.reconcile_if_due)
+
+
+async def _reconcile() -> None:
+    await apart(reconciliation.reconcile_if_due)
 
 
 async def apart(work: Callable[[], object]) -> None:
-    """In a thread of its own: Stripe and mail servers may take seconds, and the worker's other
-    business with the database all goes through one thread."""
+    """Run sync `work` in a thread of its own.
 
-    def done() -> None:
+    Stripe and mail servers may take seconds, and everything else that a worker does with the
+    database goes through one thread.
+    """
+
+    def work_and_close() -> None:
         try:
             work()
         finally:
             connections.close_all()
 
-    await sync_to_async(done, thread_sensitive=False)()
+    await sync_to_async(work_and_close, thread_sensitive=False)()

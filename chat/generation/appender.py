@@ -1,8 +1,8 @@
-"""Self-clocking appends of one answer's tokens.
+"""Appending one reply's deltas to the log, in batches that grow with the load.
 
-The first piece is appended at once. Pieces that arrive while an append is under way go together in
-the next one. So a lone answer is stored token by token, and under load the batches grow by
-themselves; there is no timer to tune.
+The first delta is appended at once. Deltas that arrive during an append go into the next one
+together. A single reply is thus stored token by token, and under load the batches grow by
+themselves, without a timer.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from chat.llm.client import Delta
 from chat.work_orders import WorkOrder
 from streams.log import Event, Fence, Log
 
-# While Redis is away the model is read no further than this ahead of the log.
+# While Redis is unavailable, the model is read no further ahead of the log than this.
 MAX_PENDING_CHARS = 256 * 1024
-# One event holds about so much, as every reader takes it in one step; one append some of them.
+# Readers decode an event in one step, so its size is bounded; an append takes several events.
 MAX_EVENT_CHARS = 16 * 1024
 MAX_BATCH_CHARS = 64 * 1024
 
 
 class PartAppender:
-    """Appends deltas of one message under its fence, in order, each once.
+    """Appends the deltas of one message under its fence, in order, each once.
 
-    `on_failure` is called when an append failed for good; `push` and `flush` then raise the reason
-    (FencedError or LogUnavailableError).
+    Calls `on_failure` when an append has failed for good; `push` and `flush` then raise the reason:
+    FencedError or LogUnavailableError.
     """
 
     def __init__(
@@ -42,29 +42,29 @@ class PartAppender:
         self._failure: Exception | None = None
 
     async def push(self, delta: Delta) -> None:
-        """Take a piece. Returns at once unless the log is far behind."""
+        """Append a delta soon. Waits only if the log is MAX_PENDING_CHARS behind."""
         if self._failure is not None:
             raise self._failure
-        self._gather(delta)
+        self._add(delta)
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         if self._pending_chars > MAX_PENDING_CHARS:
             await self.flush()
 
     async def flush(self) -> None:
-        """Wait until everything taken so far is durable."""
+        """Wait until everything pushed so far is durable."""
         if self._draining is not None:
             await asyncio.shield(self._draining)
         if self._failure is not None:
             raise self._failure
 
-    def _gather(self, delta: Delta) -> None:
-        message = self._order.reply_id
+    def _add(self, delta: Delta) -> None:
+        reply_id = self._order.reply_id
         if delta.reasoning or delta.text_kept is not None:
-            thought = ev.MessageReasoning(message, delta.reasoning, delta.text_kept)
-            self._pending.append(thought)
+            reasoning = ev.MessageReasoning(reply_id, delta.reasoning, delta.text_kept)
+            self._pending.append(reasoning)
         if delta.text:
-            self._pending.append(ev.MessageDelta(message=message, text=delta.text))
+            self._pending.append(ev.MessageDelta(message=reply_id, text=delta.text))
         self._pending_chars += len(delta.text) + len(delta.reasoning)
 
     async def _drain(self) -> None:
@@ -72,14 +72,14 @@ class PartAppender:
             while self._pending:
                 batch = self._take_batch()
                 await self._log.append(self._order.stream, self._encode(batch), fence=self._fence)
-        except Exception as error:  # noqa: BLE001 (kept for `push` and `flush`, which raise it)
+        except Exception as error:  # noqa: BLE001 (`push` and `flush` raise it)
             self._failure = error
             self._on_failure()
         finally:
             self._draining = None
 
     def _take_batch(self) -> list[ev.MessageDelta | ev.MessageReasoning]:
-        """All that is pending, or as much as is appended at once."""
+        """What is pending, up to about MAX_BATCH_CHARS."""
         chars = count = 0
         while count < len(self._pending) and chars < MAX_BATCH_CHARS:
             chars += len(self._pending[count].text)
@@ -89,18 +89,18 @@ class PartAppender:
         return batch
 
     def _encode(self, batch: list[ev.MessageDelta | ev.MessageReasoning]) -> list[Event]:
-        """One event for each run of text or of reasoning, several for a long one."""
+        """One event for each run of text or of reasoning; several for a long run."""
         runs: list[tuple[ev.MessageDelta | ev.MessageReasoning, list[str]]] = []
         chars = 0
-        for piece in batch:
-            is_recast = isinstance(piece, ev.MessageReasoning) and piece.text_length is not None
-            chars += len(piece.text)
-            is_more = runs and type(runs[-1][0]) is type(piece) and not is_recast
-            if is_more and chars <= MAX_EVENT_CHARS:
-                runs[-1][1].append(piece.text)
+        for event in batch:
+            cuts_text = isinstance(event, ev.MessageReasoning) and event.text_length is not None
+            chars += len(event.text)
+            continues_run = runs and type(runs[-1][0]) is type(event) and not cuts_text
+            if continues_run and chars <= MAX_EVENT_CHARS:
+                runs[-1][1].append(event.text)
             else:
-                runs.append((piece, [piece.text]))
-                chars = len(piece.text)
+                runs.append((event, [event.text]))
+                chars = len(event.text)
         return [self._log_event(replace(first, text="".join(texts))) for first, texts in runs]
 
     def _log_event(self, event: ev.MessageDelta | ev.MessageReasoning) -> Event:

@@ -1,4 +1,4 @@
-"""Why an answer could not go on, where that is not its provider's fault (chat/llm/errors.py)."""
+"""Errors that end a reply, other than the provider's own (chat/llm/errors.py)."""
 
 ATTEMPTS_SPENT = "attempts_spent"
 INTERNAL_ERROR = "internal_error"
@@ -20,5 +20,5 @@ SENTENCES = {
     NO_PRICE: "It is not known what this model costs, so it cannot be used. Choose another model.",
     INTERNAL_ERROR: "Something went wrong on our side. What was written is kept; try again.",
 }
-# After an error of these kinds the same request would fail again.
+# The same request would fail again after these errors.
 NOT_RETRYABLE = frozenset({"context_too_long", "bad_request", "refused"})

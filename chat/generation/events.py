@@ -1,23 +1,24 @@
-"""The events of an answer's attempts, made from the message as it stands: beginning, seam, end."""
+"""The events of a reply's attempts, made from its message: start, seam and end."""
 
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.generation.errors import NOT_RETRYABLE
 from chat.llm.client import Finish, means_for
 from chat.llm.endpoints import Model
 from chat.llm.prompt import Prompt
-from chat.llm.tokens import Usage
 from chat.transcript import Message
+from streams.cursors import entry_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an answer used and cost as a whole, and what its last attempt is billed for."""
+    """Usage and cost of a reply as a whole, and the bill of its last attempt."""
 
-    usage: Usage | None
+    usage: TokenUsage | None
     cost_micro_usd: int | None
     bill: dict[str, Any]
 
@@ -31,8 +32,11 @@ def begun(
     credit_limit_tokens: int | None,
     bill_before: dict[str, Any] | None = None,
 ) -> ev.MessageStarted | ev.MessageResumed:
-    """The next attempt begins. `lengths`: bytes of the text and reasoning that are there.
-    `bill_before`: of the attempt before it, where it must be told."""
+    """The next attempt starts.
+
+    lengths      bytes of the text and of the reasoning that the message has
+    bill_before  bill of the attempt before, unless it follows from the log
+    """
     attempt = message.attempt + 1
     if message.attempt == 0:
         return ev.MessageStarted(
@@ -71,7 +75,7 @@ def completed(
         sha256=sha256,
         duration_ms=_duration_ms(message),
         reasoning_ms=reasoning_ms,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
         text=text,
@@ -81,8 +85,8 @@ def completed(
 
 
 def failed(message: Message, code: str, sentence: str, account: Account) -> ev.MessageError:
-    kept = str(message.text)
-    length, sha256 = ev.fingerprint(kept)
+    text = str(message.text)
+    length, sha256 = ev.fingerprint(text)
     return ev.MessageError(
         message=message.id,
         code=code,
@@ -90,16 +94,16 @@ def failed(message: Message, code: str, sentence: str, account: Account) -> ev.M
         retryable=code not in NOT_RETRYABLE,
         length=length,
         sha256=sha256,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
-        text_kept=kept,
+        text_kept=text,
         reasoning=str(message.reasoning),
     )
 
 
 def _duration_ms(message: Message) -> int:
-    """Since the first attempt began, interruptions included."""
+    """Milliseconds since the first attempt started, interruptions included."""
     if message.started is None:
         return 0
-    return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))
+    return max(0, round(time.time() * 1000) - entry_ms(message.started))

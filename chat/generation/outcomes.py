@@ -1,17 +1,18 @@
-"""How a worker's try at an answer can end, and what may come between."""
+"""How one worker's generation of a reply can end, and what may interrupt it."""
 
+import asyncio
 import enum
-import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
-from chat.llm.client import Delta
+T = TypeVar("T")
 
 
 class Outcome(enum.Enum):
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
-    HANDED_OVER = "handed over"  # by this worker, on its way out
+    HANDED_OVER = "handed over"  # by this worker, when it leaves
     LOST = "lost"  # another worker holds the fence, or the log cannot be written
 
 
@@ -21,15 +22,26 @@ class Interrupt(enum.Enum):
     LOST = "lost"
 
 
-@dataclass(slots=True)
-class Clock:
-    """How long the model reasoned before it wrote, in this attempt."""
+class Interruption:
+    """Interrupts what a generation waits for. The first reason counts."""
 
-    reasoning_began: float | None = None
-    reasoning_ms: int | None = None
+    def __init__(self) -> None:
+        self.reason: Interrupt | None = None
+        self._task: asyncio.Task[Any] | None = None
 
-    def saw(self, delta: Delta) -> None:
-        if delta.reasoning and self.reasoning_began is None:
-            self.reasoning_began = time.monotonic()
-        if delta.text and self.reasoning_began is not None and self.reasoning_ms is None:
-            self.reasoning_ms = round((time.monotonic() - self.reasoning_began) * 1000)
+    def interrupt(self, reason: Interrupt) -> None:
+        self.reason = self.reason or reason
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self, work: Coroutine[None, None, T]) -> T | None:
+        """The result of `work`, or None if an interruption cancelled it."""
+        self._task = task = asyncio.create_task(work)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self.reason is None:
+                raise
+            return None
+        finally:
+            self._task = None

@@ -1,13 +1,13 @@
-"""The words and marks around a title: what models write before, after and in place of one.
+"""Patterns of what models write before, after and instead of a title.
 
-chat/generation/title_text.py says how they are read. A language that is missing here costs little:
-its titles are taken as they come.
+chat/generation/title_text.py uses them. If a language is missing here, its titles are taken as the
+model wrote them.
 """
 
 import re
 
 _FLAGS = re.IGNORECASE
-# Thinking that the stream did not tell from the answer, in the marks that are in use.
+# Marks of reasoning that the stream did not separate from the text.
 _MARKS = r"think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad|seed:think"
 CLOSING_MARK = re.compile(rf"</\s*(?:{_MARKS})\s*>|◁/think▷|\[/THINK\]", _FLAGS)
 OPENING_MARK = re.compile(rf"<\s*(?:{_MARKS})\b[^>]*>|◁think▷|\[THINK\]", _FLAGS)
@@ -19,7 +19,7 @@ SPECIAL_TOKEN = re.compile(
     r"<\|[^|<>]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</?s>|<(?:end|start)_of_turn>|\[/?INST\]|<(?:eos|bos"
     r"|pad)>"
 )
-# What may stand inside a key, a label or an introduction for "title".
+# Words for "title" in keys, labels and introductions.
 _TITLE = (
     r"titles?|titel|titre|t[íi]tulo|titolo|titlu|tytu[łl]|tittel|titulek|n[áa]zev|n[áa]zov|naslov"
     r"|c[íi]m|otsikko|ba[şs]l[ıi]k|ti[êe]u đ[ềe]|judul|τίτλος|заголовок|название|тема|назва"
@@ -46,7 +46,7 @@ TITLE_KEY = re.compile(
 )
 TITLE_TAG = re.compile(rf"<({_TITLE})>(.*?)(?:</\1>|$)", _FLAGS | re.DOTALL)
 BOXED = re.compile(r"\\(?:boxed|text\w*)\s*\{(?:\\text\w*\s*\{)?([^{}]+)\}")
-# "Sure!", alone or before what follows.
+# "Sure!", by itself or before the title.
 CONSENT = re.compile(
     r"(?:(?:sure(?: thing)?|certainly|of course|absolutely|ok|okay|alright|all right|got it|great"
     r"|no problem|definitely|happy to help|natürlich|gerne?|klar|selbstverständlich|bien sûr"
@@ -66,7 +66,7 @@ INTRODUCTION = re.compile(
     r"|oto|i̇?şte|işte|以下|这是|這是|这里是|根据|根據|我建议|我建議|建议|こちら|次の|다음은|여기)",
     _FLAGS,
 )
-# Where an introduction ends and the title begins, on the same line.
+# The end of an introduction that has the title on the same line.
 INTRODUCED = re.compile(
     r"(?:[:：]|\s[–—-]\s|\b(?:is|be|are|ist|wäre|est|serait|es|sería|é|seria|è|sarebbe)\b:?)\s*",
     _FLAGS,
@@ -125,7 +125,7 @@ THINKING_ALOUD = re.compile(
 BEFORE = re.compile(
     r"\s*(?:>+\s*|#{1,6}(?=\s)\s*|[-*+•‣▪–—]\s+|\(?\d{1,2}[.)、]\s*(?!\d)|\(?[a-e][.)]\s+)+"
 )
-# A run of marks is tried at its beginning only, or a line of them would take hours.
+# Matches only at the start of a run of marks; otherwise a line of them would take hours.
 EMPHASIS = re.compile(
     r"((?<!\*)\*{1,3}|(?<!\w)_{1,3}|(?<!`)`+|~~)(?=\S)(.{1,80}?)(?<=\S)\1(?!\w|\.\w)"
 )

@@ -1,8 +1,8 @@
-"""The title in what a model wrote when it was asked for one.
+"""Finding the title in what a model wrote when it was asked for one.
 
-Models answer with more than a title: thinking, an introduction, a label, quotes, Markdown, JSON, a
-list of suggestions, an explanation, an excuse. `title_in` finds the title in it, or says that there
-is none; then the first words of the chat stay its title.
+Models write more than the title: reasoning, an introduction, a label, quotes, Markdown, JSON, a
+list of suggestions, an explanation, an apology. `title_in` finds the title, or nothing; then the
+first words of the chat remain its title.
 """
 
 import html
@@ -42,12 +42,12 @@ from chat.generation.title_phrases import (
 )
 
 TITLE_MAX_CHARS = 60
-LINE_MAX_CHARS = 300  # a longer line keeps its marks
-MAX_READ_CHARS = 1_500  # behind the thinking; what a title is looked for in
+LINE_MAX_CHARS = 300  # longer lines keep their Markdown
+MAX_READ_CHARS = 1_500  # after the reasoning; the title is searched only here
 
 
 def title_in(written: str) -> str:
-    """One line, bare, of at most TITLE_MAX_CHARS; empty when there is no title in it."""
+    """The title: one line of plain text, at most TITLE_MAX_CHARS; empty if there is none."""
     text = _without_thinking(_printable(written))[:MAX_READ_CHARS]
     text = html.unescape(SPECIAL_TOKEN.sub(" ", text)).strip()
     named = _named(text)
@@ -56,8 +56,10 @@ def title_in(written: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters, marks of direction and what cannot be seen; joiners, which emoji
-    and some scripts need, stay."""
+    """Without control characters, direction marks and invisible characters.
+
+    Joiners stay, because emoji and some scripts need them.
+    """
     kept = (
         c if c in "\n\u200c\u200d" or unicodedata.category(c) not in _UNSEEN else " " for c in text
     )
@@ -68,21 +70,20 @@ _UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _without_thinking(text: str) -> str:
-    if found := list(FINAL_CHANNEL.finditer(text)):
-        return text[found[-1].end() :]
+    if marks := list(FINAL_CHANNEL.finditer(text)):
+        return text[marks[-1].end() :]
     if OTHER_CHANNEL.search(text):
         return ""
-    if found := list(CLOSING_MARK.finditer(text)):
-        text = text[found[-1].end() :]
+    if marks := list(CLOSING_MARK.finditer(text)):
+        text = text[marks[-1].end() :]
     opening = OPENING_MARK.match(text.lstrip())
     return "" if opening else text
 
 
 def _named(text: str) -> str | None:
-    """The title where the whole is a document that names it: JSON, XML, a box of TeX. None when it
-    is no such document."""
-    if found := re.search(r"```\w*\s*\n(.*?)(?:```|\Z)", text, re.DOTALL):
-        inside = found[1].strip()
+    """The title in JSON, an XML tag or a TeX box; None if the text is none of these."""
+    if fence := re.search(r"```\w*\s*\n(.*?)(?:```|\Z)", text, re.DOTALL):
+        inside = fence[1].strip()
         if inside[:1] in ("{", "["):
             text = inside
     if text[:1] in ("{", "["):
@@ -90,12 +91,12 @@ def _named(text: str) -> str | None:
             return _in_json(orjson.loads(text))
         except orjson.JSONDecodeError:
             pass
-    if "{" in text and (found := TITLE_KEY.search(text)):
-        return _unescaped(found[1] or found[2] or found[3])
-    if found := TITLE_TAG.search(text):
-        return found[2]
-    if found := BOXED.search(text):
-        return found[1]
+    if "{" in text and (key := TITLE_KEY.search(text)):
+        return _unescaped(key[1] or key[2] or key[3])
+    if tag := TITLE_TAG.search(text):
+        return tag[2]
+    if box := BOXED.search(text):
+        return box[1]
     return None
 
 
@@ -110,8 +111,8 @@ def _in_json(value: object, depth: int = 0) -> str:
         return ""
     for words in (HAS_TITLE_WORD, TOPIC_KEY):
         for key, inner in value.items():
-            if words.search(key.replace("_", " ")) and (found := _in_json(inner, depth + 1)):
-                return found
+            if words.search(key.replace("_", " ")) and (title := _in_json(inner, depth + 1)):
+                return title
     inner_values = [inner for inner in value.values() if isinstance(inner, str | list | dict)]
     return _in_json(inner_values[0], depth + 1) if len(inner_values) == 1 else ""
 
@@ -124,7 +125,7 @@ def _unescaped(text: str) -> str:
 
 
 def _from_lines(text: str) -> str:
-    """The first line that is a title; one that says so of itself comes before all others."""
+    """The first line with a label such as "Title:", otherwise the first that may be a title."""
     lines = [bare for line in text.splitlines() if (bare := _bare(line))]
     for place, line in enumerate(lines):
         if label := LABEL.match(line):
@@ -143,24 +144,24 @@ def _from_lines(text: str) -> str:
 
 
 def _bare(line: str) -> str:
-    """A line without the marks of Markdown. A fence or a rule is no line."""
+    """The line without Markdown; empty for a code fence or a rule."""
     line = line.strip()
     if re.fullmatch(r"(?:```|~~~)[\w+-]*|[-*_=]{3,}", line):
         return ""
     if marks := BEFORE.match(line):
         line = line[marks.end() :]
     line = LINK.sub(r"\1", line)
-    if TAG.match(line) or "</" in line:  # "Using <div> and <span>" is about them.
+    if TAG.match(line) or "</" in line:  # "Using <div> and <span>" is a title.
         line = TAG.sub("", line)
     for _ in range(3 if len(line) <= LINE_MAX_CHARS else 0):  # **_x_**
         line = EMPHASIS.sub(r"\2", line)
     if (marks := OPENED.match(line)) and marks[0] not in line[marks.end() :]:
-        line = line[marks.end() :]  # broken off before its end
+        line = line[marks.end() :]  # cut off before the closing mark
     return line.strip()
 
 
 def _without_introduction(line: str, is_last: bool) -> str:
-    """The line, or what comes after "Sure! Here is a title:"; empty when nothing does."""
+    """The line without "Sure! Here is a title:"; empty if nothing follows."""
     rest = line
     if consent := CONSENT.match(line):
         rest = line[consent.end() :]
@@ -183,18 +184,19 @@ def _without_introduction(line: str, is_last: bool) -> str:
 
 
 def _introduced(line: str) -> str:
-    """What "Here is a title for it" is followed by: quoted, or behind a colon."""
+    """The title after "Here is a title for it": in quotes, or after a colon."""
     if title := _quoted(line):
         return title
     word = HAS_TITLE_WORD.search(line)
     assert word is not None
-    found = INTRODUCED.search(line, word.end())
-    return line[found.end() :] if found else ""
+    introduction = INTRODUCED.search(line, word.end())
+    return line[introduction.end() :] if introduction else ""
 
 
 def _quoted(line: str) -> str:
-    found = list(QUOTED.finditer(line))
-    return next(part.strip() for part in found[0].groups() if part) if len(found) == 1 else ""
+    """The only quoted part of the line; empty if there is none, or several."""
+    quotes = list(QUOTED.finditer(line))
+    return next(part.strip() for part in quotes[0].groups() if part) if len(quotes) == 1 else ""
 
 
 def _tidied(title: str) -> str:
@@ -212,7 +214,7 @@ def _tidied(title: str) -> str:
 
 
 def _unquoted(title: str) -> str:
-    """Without the quotes around all of it, or one of a pair that was broken off."""
+    """Without quotes around the whole, or an opening quote whose pair was cut off."""
     for opening, closing in QUOTES:
         inner = title[len(opening) : -len(closing)]
         around = title.startswith(opening) and title.endswith(closing)

@@ -1,13 +1,12 @@
-"""A title for a chat, made by the model from the first exchange.
+"""A title for a chat, written by the model after the first reply.
 
-A background call: it is not awaited by anybody; when it fails or credit is short the first words of
-the chat stay its title. HOLDFAST_BACKGROUND_CALLS=False turns it off, as does each person for
-themselves.
+This is a background call: nothing waits for it. If it fails, or credit is short, the first words of
+the chat remain its title. HOLDFAST_BACKGROUND_CALLS=False turns it off for everybody; people can
+turn it off for themselves.
 """
 
 import asyncio
 import logging
-import uuid
 from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
@@ -17,10 +16,10 @@ from django.db import DatabaseError
 from billing import holds
 from billing.errors import BillingError
 from billing.models import Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.charging import pricing
-from chat.charging.attempts import delivered, used_by_provider
+from chat.charging.attempts import usage_of_stored
 from chat.generation.title_text import title_in
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
@@ -35,14 +34,14 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# What of the exchange the model is shown, and how much it may write before it is cut off: some mark
-# only the end of what they think, and all of it comes as text until then.
+# How much of each message the model is shown.
 EXCERPT_CHARS = 600
+# The call is cut off beyond these. Some models mark only the end of their reasoning, which arrives
+# as text until then.
 ANSWER_MAX_CHARS = 4_000
-ANSWER_MAX_TOKENS = 1_000  # on credit; some models think before they write
-# Of a model that thinks without end, whatever it was told. Below chat/charging/reconcile.py:
-# TITLE_GONE_AFTER_S.
+ANSWER_MAX_TOKENS = 1_000  # on credit; some models reason before they write
 THOUGHT_MAX_CHARS = 16_000
+# Less than chat/charging/reconcile.py: TITLE_GONE_AFTER_S.
 ASK_LIMIT_S = 120.0
 INSTRUCTION = (
     "Write a title of two to six words for the conversation below. "
@@ -51,15 +50,15 @@ INSTRUCTION = (
 
 
 async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
-    """Replace the first words by a title, once, after the first answer of a chat."""
-    if not (settings.BACKGROUND_CALLS and order.background_calls):
+    """Replace the first words by a title, once, after the first reply of a chat."""
+    if not (settings.BACKGROUND_CALLS and order.preferences.background_calls):
         return
     if len(transcript.ancestry(order.reply_id)) != 2:
         return
     if not await sync_to_async(_has_start_title)(order):
         return
     try:
-        title = await _ask(order, transcript, catalogue)
+        title = await _ask_model(order, transcript, catalogue)
         if title and await sync_to_async(_set_title)(order, title):
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
@@ -70,35 +69,42 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
         logger.info("no title for chat %s: it took too long", order.chat_id)
 
 
-async def _ask(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
-    model = await find_for_call(order.owner_id, order.model, catalogue)
+async def _ask_model(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
+    model = await find_for_call(order.reply.chat.owner_id, order.reply.model, catalogue)
     question, answer = (
         str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
     )
-    asked = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
-    prompt = await build_prompt([("user", asked)], model)
-    most = await sync_to_async(_hold)(order, model, prompt)
-    got, used = Delta(), None
+    text = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
+    prompt = await build_prompt([("user", text)], model)
+    max_tokens = await sync_to_async(_hold)(order, model, prompt)
+    written, usage = Delta(), None
     try:
         async with (
             asyncio.timeout(ASK_LIMIT_S),
-            aclosing(stream_answer(model, prompt, max_tokens=most)) as stream,
+            aclosing(stream_answer(model, prompt, max_tokens=max_tokens)) as stream,
         ):
             async for item in stream:
                 if isinstance(item, Finish):
-                    used = used_by_provider(item.usage) if item.usage else None
+                    usage = item.usage
                     continue
-                got = item.after(got)
-                if len(got.text) > ANSWER_MAX_CHARS or len(got.reasoning) > THOUGHT_MAX_CHARS:
+                written = item.after(written)
+                if _is_too_long(written):
                     break
     finally:
-        used = used or delivered(prompt.prompt_tokens, got.text, got.reasoning)
-        await sync_to_async(_settle)(order, model, used)
-    return title_in(got.text)
+        usage = usage or usage_of_stored(prompt.prompt_tokens, written.text, written.reasoning)
+        await sync_to_async(_settle)(order, model, usage)
+    return title_in(written.text)
+
+
+def _is_too_long(written: Delta) -> bool:
+    return len(written.text) > ANSWER_MAX_CHARS or len(written.reasoning) > THOUGHT_MAX_CHARS
 
 
 def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
-    """How many tokens the model may write, None where nobody pays. Raises OutOfCredit, NoPrice."""
+    """Reserve credit. Gives how many tokens the model may write; None if the call is free.
+
+    Raises OutOfCredit, NoPrice.
+    """
     if pricing.free_reason(model):
         return None
     owner, chat_id = order.reply.chat.owner, order.reply.chat_id
@@ -108,7 +114,7 @@ def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
     return ANSWER_MAX_TOKENS
 
 
-def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
+def _settle(order: WorkOrder, model: Model, usage: TokenUsage | None) -> None:
     call = holds.Call(
         hold_key=_key(order),
         key=_key(order),
@@ -118,7 +124,7 @@ def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
         chat_id=order.reply.chat_id,
         free=pricing.free_reason(model),
     )
-    holds.settle(call, used, last=True)
+    holds.charge(call, usage, last=True)
 
 
 def _key(order: WorkOrder) -> str:
@@ -127,13 +133,13 @@ def _key(order: WorkOrder) -> str:
 
 def _has_start_title(order: WorkOrder) -> bool:
     return Chat.objects.filter(
-        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).exists()
 
 
 def _set_title(order: WorkOrder, title: str) -> bool:
-    """False when the owner named the chat in the meantime."""
+    """False if the owner has named the chat meanwhile."""
     changed = Chat.objects.filter(
-        id=uuid.UUID(order.chat_id), title_by=Chat.TitleBy.START, deleted_at=None
+        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).update(title=title, title_by=Chat.TitleBy.MODEL)
     return changed == 1

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from chat.models import MessageText
 from chat.search.words import VERSION, searchable
-from streams.lock import alone
+from streams.lock import run_exclusively
 
 ROWS_AT_A_TIME = 200
 CHARS_AT_A_TIME = 100_000
@@ -26,7 +26,7 @@ _look_at = 0.0
 async def step_when_due() -> None:
     """One worker at a time; who is not due asks nobody for the turn."""
     if time.monotonic() >= _look_at:
-        await alone("recut", _step_or_pause)
+        await run_exclusively("recut", _step_or_pause)
 
 
 async def _step_or_pause() -> None:

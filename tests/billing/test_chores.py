@@ -1,4 +1,4 @@
-"""Chores of billing, which one worker at a time does."""
+"""The chores of billing: only one worker at a time runs each."""
 
 import asyncio
 
@@ -14,40 +14,43 @@ pytestmark = pytest.mark.both_databases
 
 
 @pytest.fixture
-async def asked_anew(shared_database, redis_url, monkeypatch):
-    """Makes each call behave like that of another worker whose interval is over."""
-    monkeypatch.setattr(chores, "ASK_EVERY_S", 0.0)
-    monkeypatch.setattr(chores, "_ask_at", 0.0)
-    # The database thread and its connection outlive a test.
+async def database(shared_database, redis_url):
+    # The database thread outlives a test, and so does its connection.
     await sync_to_async(connections.close_all)()
     yield
     await sync_to_async(connections.close_all)()
 
 
-async def test_one_of_several_workers_audits(asked_anew):
-    await asyncio.gather(*(chores.run() for _ in range(5)))
+async def run_chores():
+    """As one worker does, whose intervals have passed."""
+    for chore in chores.chores():
+        await chore.run()
+
+
+async def test_one_of_several_workers_audits(database):
+    await asyncio.gather(*(run_chores() for _ in range(5)))
     assert await AuditRun.objects.acount() == 1
-    # No worker audits again before it is due.
-    await chores.run()
+    # Not repeated before the interval has passed.
+    await run_chores()
     assert await AuditRun.objects.acount() == 1
 
 
-async def test_an_interrupted_audit_is_repeated_by_the_next_worker(asked_anew, monkeypatch):
-    begun = asyncio.Event()
+async def test_another_worker_repeats_an_audit_that_was_cancelled(database, monkeypatch):
+    started = asyncio.Event()
 
     async def hang():
-        begun.set()
+        started.set()
         await asyncio.sleep(600)
 
     with monkeypatch.context() as patch:
         patch.setattr(audit, "run", hang)
-        first = asyncio.create_task(chores.run())
+        first = asyncio.create_task(run_chores())
         async with asyncio.timeout(60):
-            await begun.wait()
-    await chores.run()  # The first worker is still auditing.
+            await started.wait()
+    await run_chores()  # The first is still running.
     assert not await AuditRun.objects.aexists()
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    await chores.run()
-    run = await AuditRun.objects.aget()
-    assert run.is_clean and run.started_at <= timezone.now()
+    await run_chores()
+    audit_run = await AuditRun.objects.aget()
+    assert audit_run.is_clean and audit_run.started_at <= timezone.now()

@@ -19,7 +19,8 @@ from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.personal_data.handlers import _hand_over, personal_data
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 from chat.charging.pricing import price_of
 from chat.llm.endpoints import Endpoint, Model
 from chat.models import Reply
@@ -121,7 +122,7 @@ def test_200_concurrent_calls_never_cost_more_than_the_balance(purse_minima, ali
         try:
             holds.reserve(alice, attempt, price, 20, 4_000)
         finally:
-            holds.settle(attempt, Used(20, 10, cost_micro_usd=900_000), last=True)
+            holds.charge(attempt, TokenUsage(20, 10, cost_micro_usd=900_000), last=True)
 
     results = run_concurrently(call, SENDS)
     failed = [e for e in results.values() if e is not None and not isinstance(e, OutOfCredit)]
@@ -198,7 +199,9 @@ def test_many_threads_settle_one_call_once(alice):
     holds.reserve(alice, call, price, 20, 200)
 
     def end(number):
-        return holds.settle(call, Used(20, 10), last=True) if number % 2 else holds.release(key)
+        return (
+            holds.charge(call, TokenUsage(20, 10), last=True) if number % 2 else holds.release(key)
+        )
 
     # The first thread decides: released unpaid, or settled.
     results = run_concurrently(end, 40)
@@ -216,7 +219,7 @@ def test_many_threads_count_a_call_without_a_hold_once(alice, free):
     reply, _ = uuid.uuid4(), price_of(MODEL)
     key = holds.answer_key(reply)
     call = holds.Call(key, f"{key}:1", "answer", alice.id, MODEL.id, None, reply, 1, free)
-    results = run_concurrently(lambda _: holds.settle(call, Used(20, 10), last=True), 40)
+    results = run_concurrently(lambda _: holds.charge(call, TokenUsage(20, 10), last=True), 40)
     assert set(results.values()) == {None}
     assert [usage.charged_micro_usd for usage in Usage.objects.all()] == [0]
 

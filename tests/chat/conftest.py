@@ -1,7 +1,6 @@
 """A worker, a model and a person, in one process: real Redis, real database, real HTTP."""
 
 import asyncio
-import math
 import uuid
 
 import pytest
@@ -10,12 +9,14 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
 
-from billing import chores
+from billing import chores as billing_chores
+from billing.payments import chores as payment_chores
 from chat.generation.worker import Worker
 from chat.llm import learned
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.http import idle_connections
 from chat.transcript import fold_entries
+from streams import chores as registry
 from streams.log import close_log, get_log
 from streams.queue import close_queues
 from tests.fake_model import running_fake_model
@@ -49,9 +50,9 @@ def fake_model():
 
 @pytest.fixture
 def holdfast(transactional_db, redis_url, fake_model, settings, monkeypatch):
-    """Settings that lead to the fake model, and nothing running yet. Workers do not audit: the
-    thread of its own in which they do shares no tables of an SQLite in memory."""
-    monkeypatch.setattr(chores, "_ask_at", math.inf)
+    """Settings that lead to the fake model; no worker runs yet. Workers neither audit, because the
+    audit's own thread has no access to an SQLite database in memory, nor give free credit."""
+    monkeypatch.setitem(registry.factories, billing_chores.__name__, payment_chores.chores)
     settings.OPENAI_API_KEY = "sk-test"
     settings.OPENAI_BASE_URL = fake_model.base_url
     settings.BACKGROUND_CALLS = False

@@ -99,7 +99,7 @@ async def test_the_bound_is_met_to_the_byte(writer, settings):
     chat_id, message_id = uuid.UUID(writer.chat), uuid.UUID(message["id"])
     reply_id = Reply.id_for_message(message_id)
     said = ev.MessageCreated(message=message["id"], role="user", text=message["text"])
-    events = room._events(chat_id, reply_id, room._owed(reply_id), said)
+    events = room._events(chat_id, reply_id, room._empty_reply(reply_id), said)
     exact = (await size_of(writer)).total + claim_for("m", writer.chat, events).total
     setattr(settings, writer.budget, exact - 1)
     assert code_of(await send(writer, message)) == (FULL, "storage_full")
@@ -502,7 +502,7 @@ async def test_an_answer_that_was_given_up_is_gone_on_with(impatient, worker, al
     await alice.until(reply, lambda message: message.text)
     nearly_full(150)
     async with asyncio.timeout(20):
-        while worker._running:
+        while worker.jobs.reply_ids():
             await asyncio.sleep(0.02)
     shown = str((await alice.message(reply)).text)
     nearly_full(1)

@@ -10,7 +10,7 @@ import pytest
 from streams import lock
 from streams.keys import stream_keys
 from streams.leases import LeaseWatch
-from streams.lock import alone
+from streams.lock import run_exclusively
 from streams.log import Fence
 from streams.queue import Queue
 
@@ -141,17 +141,17 @@ async def test_the_turn_of_a_dead_holder_comes_free_while_the_clock_is_behind(se
         client.set(key, "of-the-dead:7", px=HOUR_MS)
 
         async def free():
-            return await alone("chore", work, lease_ms=300)
+            return await run_exclusively("chore", work, lease_ms=300)
 
         assert not await free()
         await until(free, "the turn comes free")
         assert len(done) == 1
-        assert not client.exists(key) and not lock._taken
+        assert not client.exists(key) and key not in lock._seen
 
 
 async def test_a_turn_that_is_renewed_stays_its_holders_while_the_clock_is_behind(server):
     ended = asyncio.Event()
-    first = asyncio.create_task(alone("chore", ended.wait, lease_ms=300))
+    first = asyncio.create_task(run_exclusively("chore", ended.wait, lease_ms=300))
 
     async def other():
         raise AssertionError("two at it")
@@ -160,7 +160,7 @@ async def test_a_turn_that_is_renewed_stays_its_holders_while_the_clock_is_behin
         [key] = await held(client)
         for _ in range(10):
             client.pexpire(key, HOUR_MS)
-            assert not await alone("chore", other, lease_ms=300)
+            assert not await run_exclusively("chore", other, lease_ms=300)
             await asyncio.sleep(0.1)
     ended.set()
     assert await first

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from streams.lock import alone
+from streams.lock import run_exclusively
 from tests.stack import BASE_DIR
 from tests.streams.acts import PATIENCE_S, until
 
@@ -15,90 +15,90 @@ pytestmark = pytest.mark.usefixtures("server")
 
 
 class Work:
-    """Counts who is at it; goes on until `end` is set."""
+    """Counts its runs, also those at the same time; each lasts until `end` is set."""
 
     def __init__(self):
-        self.begun = self.now = self.most = self.cancelled = 0
+        self.started = self.running = self.most_running = self.cancelled = 0
         self.end = asyncio.Event()
 
     async def __call__(self):
-        self.begun += 1
-        self.now += 1
-        self.most = max(self.most, self.now)
+        self.started += 1
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
         try:
             await self.end.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
         finally:
-            self.now -= 1
+            self.running -= 1
 
 
-async def started(work):
-    async def has_begun():
-        return work.begun > 0
+async def until_started(work):
+    async def has_started():
+        return work.started > 0
 
-    await until(has_begun, "the work begins")
+    await until(has_started, "the work starts")
 
 
-async def test_one_of_ten_does_it_and_the_others_go_on_at_once():
+async def test_one_of_ten_runs_and_the_others_return_at_once():
     work = Work()
-    first = asyncio.create_task(alone("chore", work))
-    await started(work)
-    assert await asyncio.gather(*(alone("chore", work) for _ in range(9))) == [False] * 9
-    # Another chore is another turn.
+    first = asyncio.create_task(run_exclusively("chore", work))
+    await until_started(work)
+    assert await asyncio.gather(*(run_exclusively("chore", work) for _ in range(9))) == [False] * 9
+    # Another name is another lock.
     other = Work()
     other.end.set()
-    assert await alone("other", other)
+    assert await run_exclusively("other", other)
     work.end.set()
     assert await first
-    assert (work.begun, work.most) == (1, 1)
-    assert await alone("chore", work)
+    assert (work.started, work.most_running) == (1, 1)
+    assert await run_exclusively("chore", work)
 
 
-async def test_a_turn_lasts_as_long_as_the_work():
+async def test_the_lock_is_held_as_long_as_the_work_lasts():
     work = Work()
-    first = asyncio.create_task(alone("chore", work, lease_ms=300))
-    await started(work)
+    first = asyncio.create_task(run_exclusively("chore", work, lease_ms=300))
+    await until_started(work)
     for _ in range(8):
         await asyncio.sleep(0.1)
-        assert not await alone("chore", work, lease_ms=300)
+        assert not await run_exclusively("chore", work, lease_ms=300)
     work.end.set()
     assert await first
 
 
-async def test_an_error_ends_the_turn():
+async def test_an_error_releases_the_lock():
     async def fail():
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        await alone("chore", fail)
+        await run_exclusively("chore", fail)
     work = Work()
     work.end.set()
-    assert await alone("chore", work)
+    assert await run_exclusively("chore", work)
 
 
-async def test_who_is_cancelled_gives_the_turn_up():
+async def test_a_cancellation_releases_the_lock():
     work = Work()
-    first = asyncio.create_task(alone("chore", work))
-    await started(work)
+    first = asyncio.create_task(run_exclusively("chore", work))
+    await until_started(work)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     work.end.set()
-    assert work.cancelled == 1 and await alone("chore", work)
+    assert work.cancelled == 1 and await run_exclusively("chore", work)
 
 
-async def test_who_lost_the_turn_is_cancelled(server):
+async def test_work_that_lost_its_lock_is_cancelled(server):
     work = Work()
-    first = asyncio.create_task(alone("chore", work, lease_ms=300))
-    await started(work)
+    first = asyncio.create_task(run_exclusively("chore", work, lease_ms=300))
+    await until_started(work)
     with server.client() as client:
         [key] = client.keys("*{turn:chore}")
         client.set(key, "somebody else")
     assert await asyncio.wait_for(first, PATIENCE_S) is False
     assert work.cancelled == 1
-    # And does not take it from its successor.
+    # The loser does not release its successor's lock.
     with server.client() as client:
         assert client.get(key) == b"somebody else"
 
@@ -107,51 +107,51 @@ HOLDER = """
 import asyncio, sys
 from django.conf import settings
 settings.configure(REDIS_URL=sys.argv[1], STREAMS_PREFIX=sys.argv[2])
-from streams.lock import alone
+from streams.lock import run_exclusively
 async def work():
-    print("begun", flush=True)
+    print("started", flush=True)
     await asyncio.sleep(600)
-asyncio.run(alone("chore", work, lease_ms=1_500))
+asyncio.run(run_exclusively("chore", work, lease_ms=1_500))
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-async def test_the_turn_of_a_holder_that_was_killed_or_frozen_comes_free(number, server, settings):
+async def test_the_lock_of_a_killed_or_frozen_holder_expires(number, server, settings):
     command = [sys.executable, "-c", HOLDER, server.url, settings.STREAMS_PREFIX]
     holder = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=BASE_DIR)
     try:
-        assert await asyncio.to_thread(holder.stdout.readline) == b"begun\n"
+        assert await asyncio.to_thread(holder.stdout.readline) == b"started\n"
         work = Work()
         work.end.set()
-        assert not await alone("chore", work)
+        assert not await run_exclusively("chore", work)
         os.kill(holder.pid, number)
 
         async def free():
-            return await alone("chore", work)
+            return await run_exclusively("chore", work)
 
-        await until(free, "the turn comes free")
+        await until(free, "the lock is free")
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
 
 
-async def test_while_redis_is_away_nothing_is_done(settings):
+async def test_nothing_runs_while_redis_is_unavailable(settings):
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     work = Work()
-    assert not await alone("chore", work)
-    assert work.begun == 0
+    assert not await run_exclusively("chore", work)
+    assert work.started == 0
 
 
-async def test_a_cancellation_is_obeyed_at_any_moment_and_leaves_no_connection():
-    """What is left open is told by a ResourceWarning, which fails a test."""
+async def test_a_cancellation_at_any_moment_leaves_no_connection_open():
+    """An open connection causes a ResourceWarning, which fails the test."""
     chance = random.Random(7)
 
     async def brief():
         await asyncio.sleep(0.001)
 
     for _ in range(300):
-        task = asyncio.create_task(alone("brief", brief))
+        task = asyncio.create_task(run_exclusively("brief", brief))
         await asyncio.sleep(chance.random() * 0.003)
         if task.cancel():
             with pytest.raises(asyncio.CancelledError):

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from chat import events as ev
-from chat.generation import worker as worker_module
+from chat.generation import loops
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Chat, Reply
 from chat.sending.send import Send
@@ -23,7 +23,7 @@ async def state_of(reply_id):
     return reply.state
 
 
-async def test_it_answers_in_full(worker, alice):
+async def test_a_reply_is_complete(worker, alice):
     question = "[[tokens=60]] Tell me"
     _, reply = await alice.send(question)
     message = await alice.settled(reply)
@@ -33,7 +33,7 @@ async def test_it_answers_in_full(worker, alice):
     assert await state_of(reply) == "done"
 
 
-async def test_it_keeps_reasoning_apart(worker, alice):
+async def test_reasoning_is_kept_apart_from_the_text(worker, alice):
     question = "[[tokens=10&reasoning=12&style=think]] Think"
     _, reply = await alice.send(question)
     message = await alice.settled(reply)
@@ -65,7 +65,7 @@ async def test_it_sends_the_conversation_to_the_model(worker, alice, fake_model)
     ]
 
 
-async def test_the_index_holds_the_answer_once(worker, alice):
+async def test_the_index_has_the_reply_once(worker, alice):
     _, reply = await alice.send("[[tokens=50]] Go")
     await alice.settled(reply)
     assert await state_of(reply) == "done"
@@ -96,7 +96,7 @@ async def test_the_same_send_twenty_times_is_one_message_and_one_call(worker, al
     assert await Reply.objects.acount() == 1
 
 
-async def test_it_refuses_an_id_that_means_something_else(worker, alice):
+async def test_an_id_that_was_used_for_another_message_is_refused(worker, alice):
     ids = {"id": "0198c5a0-0000-7000-8000-000000000002"}
     await alice.send("One", **ids)
     body = {"text": "Two", "model": "openai/script/known", "parent": None} | ids
@@ -117,7 +117,7 @@ async def test_two_sends_at_once_are_both_answered_in_order(worker, alice, fake_
     assert fake_model.report()["max_active"] == 1
 
 
-async def test_a_send_from_a_stale_tab_goes_to_the_end(worker, alice):
+async def test_a_message_from_a_stale_tab_goes_to_the_end(worker, alice):
     _, first = await alice.send("[[tokens=2]] a")
     await alice.send("[[tokens=2]] b", parent=first)
     third, reply = await alice.send("[[tokens=2]] c", parent=first)
@@ -191,7 +191,7 @@ async def test_a_stopped_answer_can_be_continued_in_the_same_message(worker, ali
     assert [seam["reason"] for seam in message.seams] == ["user"]
 
 
-async def test_a_stop_before_the_answer_began(no_worker, alice, holdfast):
+async def test_a_stop_before_the_reply_starts(no_worker, alice, holdfast):
     _, reply = await alice.send("[[tokens=9]] a")
     await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
     from chat.generation.worker import Worker
@@ -228,7 +228,7 @@ async def test_deleting_a_chat_stops_its_answer(worker, alice):
         ("html_200=1", "bad_stream"),
     ],
 )
-async def test_a_lasting_fault_is_a_durable_error(worker, alice, fault, code):
+async def test_a_permanent_error_of_the_provider_is_stored(worker, alice, fault, code):
     _, reply = await alice.send(f"[[{fault}]] a")
     message = await alice.settled(reply)
     assert (message.status, message.error["code"]) == ("error", code)
@@ -247,7 +247,7 @@ async def test_a_lasting_fault_is_a_durable_error(worker, alice, fault, code):
         "error_after=5&times=1",
     ],
 )
-async def test_a_passing_fault_does_not_show_in_the_text(worker, alice, fault):
+async def test_a_temporary_error_of_the_provider_leaves_no_trace_in_the_text(worker, alice, fault):
     question = f"[[tokens=30&{fault}]] a"
     _, reply = await alice.send(question)
     message = await alice.settled(reply)
@@ -286,7 +286,7 @@ async def test_a_failed_answer_does_not_block_the_next(worker, alice):
 # Crashes between two steps
 
 
-async def test_an_order_nobody_delivered_is_delivered_by_the_sweep(worker, alice, monkeypatch):
+async def test_the_sweep_delivers_a_reply_that_its_sender_did_not(worker, alice, monkeypatch):
     from asgiref.sync import sync_to_async
 
     from accounts.models import User
@@ -310,7 +310,7 @@ async def test_an_order_nobody_delivered_is_delivered_by_the_sweep(worker, alice
     assert (await alice.settled(str(reply.id))).status == "done"
 
 
-async def test_a_worker_that_leaves_hands_over(worker, alice):
+async def test_a_leaving_worker_hands_its_replies_over(worker, alice):
     from chat.generation.worker import Worker
 
     question = "[[tokens=150&rate=150]] a"
@@ -343,7 +343,7 @@ async def test_the_first_answer_gives_the_chat_a_title(worker, alice, settings, 
     assert (await alice.transcript()).title == (await Chat.objects.aget()).title
 
 
-async def test_a_title_by_its_owner_is_left_alone(worker, alice, settings):
+async def test_a_title_set_by_the_owner_stays(worker, alice, settings):
     settings.BACKGROUND_CALLS = True
     _, reply = await alice.send("[[tokens=40&rate=100]] Where do kelp forests grow?")
     path = f"/api/chats/{alice.chat}"
@@ -355,10 +355,10 @@ async def test_a_title_by_its_owner_is_left_alone(worker, alice, settings):
     assert (await alice.transcript()).title == "Kelp"
 
 
-async def test_a_loop_whose_cancellation_is_swallowed_ends_all_the_same(monkeypatch):
-    """redis 8.1 does so while it subscribes: a worker that was told to leave right after its start
+async def test_a_loop_ends_although_a_library_swallows_its_cancellation(monkeypatch):
+    """redis 8.1 does so while it subscribes. A worker that was asked to leave right after its start
     then waited until it was killed."""
-    monkeypatch.setattr(worker_module, "CANCEL_AGAIN_S", 0.01)
+    monkeypatch.setattr(loops, "CANCEL_AGAIN_S", 0.01)
 
     async def stubborn():
         with contextlib.suppress(asyncio.CancelledError):
@@ -371,5 +371,5 @@ async def test_a_loop_whose_cancellation_is_swallowed_ends_all_the_same(monkeypa
     tasks = [asyncio.create_task(step()) for step in (stubborn, failing)]
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
-        await worker_module._end(tasks)
+        await loops.cancel_all(tasks)
     assert all(task.done() for task in tasks)

@@ -1,4 +1,4 @@
-"""What the row of an answer knows and the log does not, is told to the log."""
+"""Ends of replies that the database has and the log lacks are appended to the log."""
 
 import asyncio
 import uuid
@@ -15,7 +15,6 @@ from chat.generation import ends
 from chat.models import Reply
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.keys import stream_keys
-from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.sending.test_sends import settled_row, working
 from tests.chat.websocket.test_consumers import Socket
@@ -27,7 +26,7 @@ QUESTION = "[[tokens=30]] a"
 
 @pytest.fixture
 async def owner(no_worker, alice, monkeypatch):
-    monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
+    monkeypatch.setattr("chat.chores.ENDS_EVERY_S", 0.1)
     return alice
 
 
@@ -40,7 +39,7 @@ async def answered(owner):
 
 
 async def lose(owner, settings, *kinds):
-    """Entries of these types are gone from the log and from the chat's index."""
+    """Delete the entries of these types from the log and from the chat's index."""
     names = stream_keys("hf", owner.stream)
     async with Redis.from_url(settings.REDIS_URL) as client:
         for key in (names.log, names.chat(owner.chat)):
@@ -49,7 +48,7 @@ async def lose(owner, settings, *kinds):
                     await client.xdel(key, entry)
 
 
-async def told(owner, reply):
+async def until_ended(owner, reply):
     async with asyncio.timeout(20):
         while (await owner.transcript()).messages[reply].status in ("queued", "running"):
             await asyncio.sleep(0.05)
@@ -62,7 +61,7 @@ async def told(owner, reply):
 @pytest.mark.parametrize(
     ("state", "status"), [("done", "done"), ("stopped", "stopped"), ("failed", "error")]
 )
-async def test_an_end_that_the_log_lost_is_told_again(owner, settings, state, status):
+async def test_an_end_that_the_log_lost_is_appended_again(owner, settings, state, status):
     reply = await answered(owner)
     await lose(owner, settings, "message.completed")
     await Reply.objects.filter(id=reply).aupdate(state=state)
@@ -70,8 +69,8 @@ async def test_an_end_that_the_log_lost_is_told_again(owner, settings, state, st
     async with Socket(owner) as socket:
         await socket.follow(owner.chat)
         async with working():
-            message = await told(owner, reply)
-        # Whoever was looking sees it end, and is told once.
+            message = await until_ended(owner, reply)
+        # A connected browser receives the end, once.
         await socket.until(lambda _: socket.transcript(owner.chat).messages[reply].status == status)
     assert message.status == status
     kinds = [entry.type for entry in await owner.entries()]
@@ -80,14 +79,14 @@ async def test_an_end_that_the_log_lost_is_told_again(owner, settings, state, st
     assert not (await audit.run()).differences
 
 
-async def test_also_when_it_never_began_by_the_log(owner, settings):
+async def test_an_end_is_appended_although_the_log_lost_the_start_too(owner, settings):
     reply = await answered(owner)
     await lose(owner, settings, "message.completed", "message.started", "message.delta")
     async with working():
-        assert (await told(owner, reply)).status == "done"
+        assert (await until_ended(owner, reply)).status == "done"
 
 
-async def test_an_end_of_before_it_was_gone_on_with_is_not_its_end(owner, settings):
+async def test_the_end_before_a_continuation_does_not_count(owner, settings):
     async with working():
         _, reply = await owner.send("[[tokens=60&rate=30]] a")
         await owner.until(reply, lambda message: bool(message.text))
@@ -100,44 +99,44 @@ async def test_an_end_of_before_it_was_gone_on_with_is_not_its_end(owner, settin
         for key in (names.log, names.chat(owner.chat)):
             await client.xdel(key, last)
     async with working():
-        assert (await told(owner, reply)).status in ("done", "stopped")
+        assert (await until_ended(owner, reply)).status in ("done", "stopped")
 
 
-async def test_what_has_its_end_is_left_alone(owner):
+async def test_a_reply_whose_end_is_in_the_log_gets_no_second_one(owner):
     reply = await answered(owner)
     before = await owner.entries()
     await get_queue(ANSWERS_QUEUE).put(reply, b"")
     async with working():
-        await told(owner, reply)
+        await until_ended(owner, reply)
     assert await owner.entries() == before
     assert str((await owner.transcript()).messages[reply].text) == text_of(QUESTION, 30)
 
 
-async def test_each_is_looked_at_once_and_after_a_jump_of_the_clock_too(owner, monkeypatch):
+async def test_each_end_is_checked_once_even_after_the_clock_was_set_back(owner, monkeypatch):
     reply = await answered(owner)
-    looked = []
+    checked = []
     has_end = ends._has_end
 
     async def note(log, row):
-        looked.append(str(row.id))
+        checked.append(str(row.id))
         return await has_end(log, row)
 
     monkeypatch.setattr(ends, "_has_end", note)
-    sweep = ends.EndSweep(get_log())
-    for _ in range(3):  # Within what is looked at again.
+    sweep = ends.EndSweep()
+    for _ in range(3):  # All within OVERLAP.
         await sweep.run()
-    assert looked == [reply]
-    # As if the clock had been an hour ahead, and the next one ended when it was right again.
+    assert checked == [reply]
+    # The clock had been an hour ahead; the next reply ended after it was corrected.
     sweep._after = timezone.now() + timedelta(hours=1)
     await Reply.objects.filter(id=reply).aupdate(finished_at=timezone.now() + timedelta(minutes=1))
     await sweep.run()
-    assert looked == [reply, reply]
+    assert checked == [reply, reply]
 
 
-async def test_where_nothing_ends_it_never_looks_further_back(owner, monkeypatch):
+async def test_the_sweep_never_looks_further_back_while_nothing_ends(owner, monkeypatch):
     asked = []
     monkeypatch.setattr(ends, "_ended_after", lambda after: asked.append(after) or [])
-    sweep = ends.EndSweep(get_log())
+    sweep = ends.EndSweep()
     for _ in range(3):
         await sweep.run()
     assert asked == sorted(asked)

@@ -1,5 +1,5 @@
-"""Answers that are no whole text, from the order to the bill: how often a provider is asked, what
-the person is told, and what is charged."""
+"""Replies that are empty, cut off or mixed with reasoning: how often the provider is called, what
+the person sees, and what is charged."""
 
 import hashlib
 import json
@@ -8,16 +8,16 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from billing import audit
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.charging import settle as settling
-from chat.charging.answer_charge import AnswerBill
-from chat.charging.attempts import Attempt, bill_of, used_by_provider
+from chat.charging.answer_charge import AnswerCharge
+from chat.charging.attempts import Attempt, AttemptUsage
 from chat.folding import fold_answer
 from chat.llm import learned
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.client import close_clients
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.tokens import Usage
 from chat.models import Reply
 from chat.transcript import Message, fold_entries
 from chat.work_orders import load_order
@@ -36,7 +36,7 @@ COST = '{"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 9, "
 
 @pytest.fixture
 async def moss(worker, settings, monkeypatch):
-    """A provider whose models are told as they come; free for whoever asks, or on credit."""
+    """A provider whose models the test names: free, or charged."""
     monkeypatch.setattr("chat.generation.generation.FIRST_RETRY_DELAY_S", 0.01)
     async with running_raw_provider() as provider:
         settings.OPENAI_BASE_URL = provider.base_url
@@ -48,7 +48,7 @@ async def moss(worker, settings, monkeypatch):
 
 @pytest.fixture
 def ask(moss, alice):
-    """Ask a model that answers with these bodies, one call after the other, the last again."""
+    """Ask a model whose calls get these bodies in turn, and the last one from then on."""
 
     async def ask(*bodies, endpoint="openai", name="moss"):
         moss.serve(name, [body if isinstance(body, dict) else {"body": body} for body in bodies])
@@ -81,14 +81,14 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("name", "code"), EMPTY)
-async def test_an_answer_without_text_is_asked_for_once(ask, moss, name, code):
+async def test_a_reply_without_text_is_requested_once(ask, moss, name, code):
     _, message = await ask(CASES[name])
     assert (message.status, message.error["code"], str(message.text)) == ("error", code, "")
     assert len(moss.calls) == 1
 
 
 @pytest.mark.parametrize(("reason", "code"), ENDS)
-async def test_so_is_one_that_ends_at_once(ask, moss, reason, code):
+async def test_a_reply_that_ends_at_once_is_requested_once(ask, moss, reason, code):
     body = [{"delta": {"role": "assistant", "content": ""}}, {"delta": {}, "finish": reason}]
     _, message = await ask([*body, "[DONE]"])
     assert (message.status, message.error["code"]) == ("error", code)
@@ -96,13 +96,13 @@ async def test_so_is_one_that_ends_at_once(ask, moss, reason, code):
 
 
 @pytest.mark.parametrize("name", ["nothing at all", "nothing but [DONE]", "nothing but noise"])
-async def test_a_body_without_an_answer_is_asked_for_twice_at_most(ask, moss, name):
+async def test_a_response_without_a_reply_is_requested_twice_at_most(ask, moss, name):
     _, message = await ask(CASES[name])
     assert message.status == "error"
     assert len(moss.calls) == 2
 
 
-async def test_a_body_without_an_answer_may_be_one_that_passes(ask, moss):
+async def test_a_response_without_a_reply_may_be_temporary(ask, moss):
     _, message = await ask([], [{"text": "In the shade."}, STOP, "[DONE]"])
     assert (message.status, str(message.text)) == ("done", "In the shade.")
 
@@ -110,13 +110,13 @@ async def test_a_body_without_an_answer_may_be_one_that_passes(ask, moss):
 PICTURE = {"delta": {"content": "", "images": [{"type": "image_url"}]}}
 
 
-async def test_what_it_held_besides_text_is_said(ask):
+async def test_the_error_names_what_the_reply_had_besides_text(ask):
     _, message = await ask([{"text": "Look: "}, PICTURE, STOP, "[DONE]"])
     assert (message.status, message.finish, message.omitted) == ("done", "stop", ["image"])
 
 
 @pytest.mark.parametrize("told", [COST, USAGE, None])
-async def test_an_answer_without_text_is_charged(ask, alice, told):
+async def test_a_reply_without_text_is_charged(ask, alice, told):
     body = [PICTURE, STOP, *([told] if told else []), "[DONE]"]
     reply, message = await ask({"body": body, "pricing": PRICING}, endpoint="openrouter")
     assert message.status == "error"
@@ -128,7 +128,7 @@ async def test_an_answer_without_text_is_charged(ask, alice, told):
     assert (await audit.run()).differences == []
 
 
-async def test_what_a_provider_says_of_a_broken_attempt_is_charged_once(ask):
+async def test_the_usage_of_a_broken_attempt_is_charged_once(ask):
     broken = [{"text": "In the"}, USAGE, '{"error": {"code": 502}}']
     whole = [{"text": " shade, as always."}, STOP, USAGE, "[DONE]"]
     bodies = [{"body": body, "pricing": PRICING} for body in (broken, whole)]
@@ -141,7 +141,7 @@ async def test_what_a_provider_says_of_a_broken_attempt_is_charged_once(ask):
     assert (await audit.run()).differences == []
 
 
-async def test_an_error_before_the_first_token_costs_what_the_provider_says_or_nothing(ask):
+async def test_an_error_before_the_first_token_costs_the_reported_usage_or_nothing(ask):
     for told, charges in ((USAGE, [580]), ('{"choices": []}', [])):
         body = [told, '{"error": {"code": 401}}']
         reply, message = await ask(
@@ -152,7 +152,7 @@ async def test_an_error_before_the_first_token_costs_what_the_provider_says_or_n
     assert (await audit.run()).differences == []
 
 
-async def test_an_error_in_the_midst_is_gone_on_from(ask, moss):
+async def test_a_reply_is_continued_after_an_error_in_its_middle(ask, moss):
     error = '{"object": "error", "message": "engine died", "code": 500}'
     rest = [{"text": "shade of old trees."}, STOP, "[DONE]"]
     _, message = await ask([{"text": "In the "}, error, "[DONE]"], rest)
@@ -162,7 +162,7 @@ async def test_an_error_in_the_midst_is_gone_on_from(ask, moss):
 
 
 @pytest.mark.parametrize("reason", ["insufficient_system_resource", "network_error", "abort"])
-async def test_an_answer_that_the_provider_broke_off_is_never_whole(ask, moss, reason):
+async def test_a_reply_that_the_provider_cut_off_is_never_complete(ask, moss, reason):
     body = [{"text": "The first half of it"}, {"delta": {}, "finish": reason}, "[DONE]"]
     _, message = await ask(body)
     assert (message.status, message.error["code"]) == ("error", "stream_cut")
@@ -170,13 +170,13 @@ async def test_an_answer_that_the_provider_broke_off_is_never_whole(ask, moss, r
     assert 1 < len(moss.calls) < 6
 
 
-async def test_a_server_that_never_says_whether_it_is_whole_is_not_asked_for_ever(ask, moss):
+async def test_a_server_that_never_reports_an_end_is_not_called_for_ever(ask, moss):
     _, message = await ask([{"text": "Moss grows in the shade of"}])
     assert (message.status, message.finish) == ("done", "unknown")
     assert len(moss.calls) == 2
 
 
-async def test_a_context_that_is_too_long_is_no_success(ask, moss):
+async def test_a_prompt_that_is_too_long_is_an_error(ask, moss):
     error = 'error: {"code":400,"message":"the request exceeds the available context size"}\n\n'
     _, message = await ask([{"raw": error}])
     assert (message.status, message.error["code"]) == ("error", "context_too_long")
@@ -196,12 +196,12 @@ def closed(message, text="In the shade.", reasoning="They ask about moß."):
     assert message.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
-async def test_thinking_moves_to_the_reasoning_when_its_end_comes(ask, alice, moss):
+async def test_text_becomes_reasoning_when_its_closing_mark_arrives(ask, alice, moss):
     reply, message = await ask([*THOUGHT, *AFTER], name="template")
     closed(message)
 
 
-async def test_who_reads_along_sees_it_move(moss, alice):
+async def test_a_connected_browser_sees_text_become_reasoning(moss, alice):
     moss.serve("template", [{"body": [*THOUGHT, *AFTER]}])
     await reset_catalogue()
     _, reply = await alice.send("Where does moss grow?", model="openai/template")
@@ -212,14 +212,14 @@ async def test_who_reads_along_sees_it_move(moss, alice):
     entries = [json.loads(entry.data) for entry in await alice.entries()]
     moved = [entry for entry in entries if "text_length" in entry]
     assert all(entry["type"] == ev.MessageReasoning.type for entry in moved)
-    # The next answer of this model begins with thinking.
+    # This model's next reply starts with reasoning.
     _, reply = await alice.send("And fern?", model="openai/template", parent=reply)
     message = await alice.until(reply, lambda message: str(message.reasoning))
     assert str(message.text) == ""
     closed(await alice.settled(reply))
 
 
-async def test_a_model_that_for_once_does_not_think_has_answered(ask):
+async def test_a_model_that_skips_its_reasoning_has_replied(ask):
     _, message = await ask([*THOUGHT, *AFTER], name="template")
     closed(message)
     _, message = await ask([{"text": "In the shade."}, STOP, "[DONE]"], name="template")
@@ -227,8 +227,8 @@ async def test_a_model_that_for_once_does_not_think_has_answered(ask):
     assert not learned.thinks_first
 
 
-async def test_what_somebody_has_a_model_write_hides_no_answer_of_others(moss, alice, bob):
-    """Anybody can ask for a text with a mark in it: that says nothing of the model."""
+async def test_what_one_person_makes_a_model_write_hides_no_reply_of_others(moss, alice, bob):
+    """Anybody can ask for a text that contains a mark, so the mark proves nothing."""
     moss.serve(
         "template", [{"body": [*THOUGHT, *AFTER]}, {"body": [{"text": "Here."}, {"sleep": 9}]}]
     )
@@ -240,8 +240,8 @@ async def test_what_somebody_has_a_model_write_hides_no_answer_of_others(moss, a
     assert (str(message.text), str(message.reasoning)) == ("Here.", "")
 
 
-async def test_thinking_over_two_attempts_is_moved_and_billed_once(ask, alice, settings):
-    """The first attempt breaks off inside the thinking, the second goes on with it by prefill."""
+async def test_reasoning_over_two_attempts_is_moved_and_charged_once(ask, alice, settings):
+    """The first attempt ends in the reasoning; the second continues it by prefill."""
     settings.PREFILL_MODELS = ["openrouter/*"]
     bodies = [[*THOUGHT, {"cut": True}], [{"text": "So: shade."}, *AFTER]]
     reply, message = await ask(
@@ -250,7 +250,7 @@ async def test_thinking_over_two_attempts_is_moved_and_billed_once(ask, alice, s
     closed(message, reasoning="They ask about moß.\nSo: shade.")
     assert len(await usage_of(reply)) == 2
     assert (await audit.run()).differences == []
-    # Whoever reads its log later, without the pieces, finds the same.
+    # A later fold of the log, without the deltas, gives the same.
     row = await Reply.objects.aget(id=reply)
     await alice.kept()
     answer = await fold_answer(get_log(), alice.stream, alice.chat, reply)
@@ -258,15 +258,15 @@ async def test_thinking_over_two_attempts_is_moved_and_billed_once(ask, alice, s
     assert (await audit.run()).differences == []
 
 
-async def test_thinking_anew_takes_nothing_from_what_was_answered(ask):
-    """The second attempt is asked to go on, and its template opens the thinking again."""
+async def test_new_reasoning_removes_no_text(ask):
+    """The second attempt continues the text, and its template starts reasoning again."""
     first = [{"text": "Moss grows in the shade, and "}, {"cut": True}]
     second = [{"text": "I am to go on.\n</think>\n\n"}, {"text": "on stones."}, STOP, "[DONE]"]
     _, message = await ask(first, second)
     closed(message, "Moss grows in the shade, and on stones.", "I am to go on.")
 
 
-async def test_everybody_folds_it_alike_at_every_moment(ask, alice, javascript_fold):
+async def test_browser_and_server_fold_every_prefix_alike(ask, alice, javascript_fold):
     await ask([*THOUGHT, *AFTER], name="template")
     entries = await alice.entries()
     for end in range(len(entries) + 1):
@@ -275,22 +275,21 @@ async def test_everybody_folds_it_alike_at_every_moment(ask, alice, javascript_f
         assert javascript_fold(log) == fold_entries(part).to_dict()
 
 
-async def test_a_successor_tells_the_log_what_the_books_say(no_worker, alice, holdfast):
-    """A worker died after it had booked what the provider said, before the log was told of it."""
+async def test_a_successor_records_in_the_log_what_was_booked(no_worker, alice, holdfast):
+    """A worker died after it had booked the provider's usage but not yet logged it."""
     _, reply = await alice.send("Where does moss grow?")
     order = await sync_to_async(load_order)(reply)
-    told = Usage(40, 9)
-    bill_told = bill_of(1, used_by_provider(told))
-    first = Attempt(1, "openai/script/known", 30, text="In the", bill=bill_told)
+    booked = AttemptUsage(1, TokenUsage(40, 9))
+    first = Attempt(1, "openai/script/known", 30, text="In the", recorded=booked)
     await sync_to_async(settling.charge)(order.reply, [first], None)
-    bill = AnswerBill(order)
-    bill.tried = [Attempt(1, "openai/script/known", 30)]
+    charge = AnswerCharge(order)
+    charge.attempts = [Attempt(1, "openai/script/known", 30)]
     message = Message(reply, "assistant", None, "1-0", "running", attempt=1)
     message.text.set("In the")
     model = Model("openai/script/known", "Known", Endpoint("openai", holdfast.base_url, "x"), 8192)
-    await bill.price_in(message, model)
-    assert bill.of_last() == first.bill
-    again = AnswerBill(order)
-    again.tried = [Attempt(1, "openai/script/known", 30, bill=bill_of(1, None))]
-    await again.price_in(message, model)
-    assert again.of_last() == first.bill
+    await charge.price_attempt(message, model)
+    assert await charge.bill_for_seam() == booked.to_bill()
+    again = AnswerCharge(order)
+    again.attempts = [Attempt(1, "openai/script/known", 30, recorded=AttemptUsage(1, None))]
+    await again.price_attempt(message, model)
+    assert await again.bill_for_seam() == booked.to_bill()

@@ -187,8 +187,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("repeated", HOSTILE)
 @pytest.mark.parametrize("before", ["", "title ", "Here is a title: ", "{"])
-def test_marks_without_end_take_no_time(before, repeated):
-    """They took hours, in which no answer of the worker went on."""
+def test_a_long_run_of_marks_takes_no_time(before, repeated):
+    """It once took hours, during which the worker's replies stood still."""
     assert len(title_in(before + repeated * 5_000 + "x")) <= TITLE_MAX_CHARS
 
 
@@ -259,7 +259,7 @@ async def test_the_first_words_stay_when_there_is_no_title(titled, worker, alice
     said["title"] = written
     await ask_and_wait(alice, model)
     async with asyncio.timeout(20):
-        while worker._chores:  # the title is one
+        while worker.jobs.title_tasks:  # the title is one
             await asyncio.sleep(0.02)
     chat = await Chat.objects.aget()
     assert (chat.title, chat.title_by) == (ASKED, "start")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat import events as ev
 from chat import work_orders
-from chat.charging.attempts import Attempt
+from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import settle
 from chat.generation.generation import Generation, Outcome
 from chat.generation.worker import Worker
@@ -27,7 +27,7 @@ from tests.chat.conftest import MODEL
 from tests.fake_model import text_of
 
 # One attempt, which cost nothing.
-TRIED = [Attempt(1, MODEL, 0, bill={"attempt": 1})]
+TRIED = [Attempt(1, MODEL, 0, recorded=AttemptUsage(1, None))]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -128,7 +128,7 @@ async def generation_of(reply, stream):
 
 async def fenced(reply, stream):
     _, _, generation = await generation_of(reply, stream)
-    await generation._take_over()
+    await generation.reply_log.take_over()
 
 
 async def answered(reply, stream):
@@ -543,7 +543,7 @@ async def test_continue_in_the_moment_between_log_and_row_is_not_lost(owner):
     assert (await post(owner, reply, "attempts")).status_code == 202
     # Now the worker goes on where it was, and must neither end nor lose what has been ordered.
     async with working("-other") as other:
-        await other._finish(generation, Outcome.STOPPED)
+        await other.jobs.finish(generation, Outcome.STOPPED)
         message = await owner.until(reply, lambda message: message.status == "done")
         assert (await settled_row(reply)).state == "done"
     assert str(message.text) == text_of(question, 80)
@@ -559,7 +559,7 @@ async def test_a_worker_that_wakes_late_does_not_end_the_next_attempt(owner):
         await post(owner, reply, "attempts")
         begun = len(str((await owner.message(reply)).text))
         await owner.until(reply, lambda message: len(str(message.text)) > begun + 60)
-        await other._finish(generation, Outcome.STOPPED)  # The sleeper's, word for word.
+        await other.jobs.finish(generation, Outcome.STOPPED)  # The sleeper's, word for word.
         assert (await Reply.objects.aget(id=reply)).state == "queued"
         shown = str((await owner.message(reply)).text)
         assert len(shown) > begun + 60 and text_of(question, 200).startswith(shown)
@@ -670,7 +670,7 @@ async def test_a_worker_takes_no_more_than_it_may(owner, settings, holdfast):
     async with working() as worker:
         seen = 0
         while any([not (await Reply.objects.aget(id=reply)).is_final for reply in replies]):
-            seen = max(seen, len(worker._answers))
+            seen = max(seen, len(worker.jobs.tasks))
             await asyncio.sleep(0.01)
     assert seen == 3
     assert holdfast.report()["max_active"] == 3

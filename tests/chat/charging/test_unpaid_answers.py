@@ -1,4 +1,4 @@
-"""Attempts to get answers for free, and faults that the audit must find."""
+"""Attempts to get an answer without paying, and wrong books that the audit must find."""
 
 import asyncio
 import threading
@@ -51,11 +51,11 @@ async def differences():
     return "\n".join((await audit.run()).differences)
 
 
-# Reused ids
+# Ids that were used before
 
 
-async def test_the_charge_of_an_erased_answer_does_not_pay_for_a_reused_id(worker, alice, bob):
-    """A charge is booked once per attempt id, so an erased answer must not free its id."""
+async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
+    """The attack: an attempt is charged once for its id, so an erased id was used again."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
     [usage] = await usage_of(reply)
@@ -72,7 +72,7 @@ async def test_the_charge_of_an_erased_answer_does_not_pay_for_a_reused_id(worke
     assert await usage_of(reply) == [usage]
 
 
-async def test_an_address_can_create_a_limited_number_of_guests_a_day(no_worker, settings):
+async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
     settings.LIMIT_GUESTS_PER_DAY_ADDRESS = 2
     statuses = []
     for _ in range(3):
@@ -85,7 +85,7 @@ async def test_an_address_can_create_a_limited_number_of_guests_a_day(no_worker,
     assert await User.objects.acount() == await Hold.objects.acount() == 2
 
 
-def test_a_models_id_tells_who_pays(settings):
+def test_the_name_of_a_model_shows_who_pays(settings):
     names = ("local/a", "ollama/b:7b", "openrouter/c", "openai/d")
     assert [pricing.free_by_name(name) for name in names] == ["local", "local", "", ""]
     settings.BILLING = False
@@ -95,11 +95,11 @@ def test_a_models_id_tells_who_pays(settings):
 # Workers
 
 
-async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monkeypatch):
-    """Otherwise a frozen worker would hold the former owner's credit, and release the hold of the
-    new owner."""
+async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, alice, monkeypatch):
+    """Otherwise a worker that was frozen in between would hold credit of the former owner, and
+    release what the new owner has held."""
     _, reply = await send(alice, "[[tokens=5]] a")
-    real, results = holds.reserve, []
+    real, found = holds.reserve, []
 
     def taken_away():
         try:
@@ -114,7 +114,7 @@ async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monke
         return True
 
     def reserve(*arguments):
-        thread = threading.Thread(target=lambda: results.append(taken_away()))
+        thread = threading.Thread(target=lambda: found.append(taken_away()))
         thread.start()
         thread.join()
         return real(*arguments)
@@ -126,11 +126,13 @@ async def test_a_hold_is_raised_while_the_chat_is_locked(no_worker, alice, monke
     monkeypatch.setattr(holds, "reserve", reserve)
     budget = await sync_to_async(raise_it)()
     assert not budget.limited
-    assert results == [False]
+    assert found == [False]
     assert (await Hold.objects.aget()).attempt == 1
 
 
-async def test_an_answer_stopped_again_before_continuing_keeps_its_cost(no_worker, alice):
+async def test_an_answer_that_is_stopped_again_before_it_went_on_still_says_what_it_cost(
+    no_worker, alice
+):
     async def with_a_worker(until):
         worker = Worker()
         running = asyncio.create_task(worker.run())
@@ -158,8 +160,10 @@ async def test_an_answer_stopped_again_before_continuing_keeps_its_cost(no_worke
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-async def test_a_sweep_settles_nothing_when_the_log_has_moved(worker, alice, monkeypatch):
-    """The guest joined an account, and the log was erased before the sweep read it."""
+async def test_a_sweep_that_reads_the_log_of_a_moved_chat_charges_nothing(
+    worker, alice, monkeypatch
+):
+    """The guest joined an account, and the guest's log was erased before the sweep read it."""
     with monkeypatch.context() as patch:
         patch.setattr("chat.charging.settle.charge", lambda *_arguments, **_options: None)
         reply = await answered(alice, "[[tokens=5]] a")
@@ -183,7 +187,9 @@ async def test_a_sweep_settles_nothing_when_the_log_has_moved(worker, alice, mon
     assert (await Hold.objects.aget()).state == "closed"
 
 
-async def test_held_answers_show_their_charge_after_billing_was_turned_off(worker, alice, settings):
+async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turned_off(
+    worker, alice, settings
+):
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")
     await alice.until(reply, lambda message: bool(message.text))
     settings.BILLING = False
@@ -197,8 +203,8 @@ async def test_held_answers_show_their_charge_after_billing_was_turned_off(worke
 
 
 async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
-    """Otherwise a chat of ten thousand messages would be decoded five thousand times. Slicing is
-    tested in tests/streams/test_bounds.py."""
+    """Otherwise a chat of ten thousand messages would be decoded five thousand times. (In slices:
+    tests/streams/test_bounds.py.)"""
     for number in range(4):
         await answered(alice, f"[[tokens=5]] Question {number}")
     decoded = []
@@ -214,7 +220,7 @@ async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
     assert 0 < len(decoded) == len(set(decoded)) <= len(await alice.kept())
 
 
-async def test_the_audit_finds_a_cost_that_is_not_the_providers(worker, alice):
+async def test_the_audit_sees_a_price_put_in_the_place_of_what_the_provider_said(worker, alice):
     reply = await answered(alice, "[[tokens=30&cost=0.0001234]] Tell me")
     [usage] = await usage_of(reply)
     assert await differences() == ""
@@ -225,16 +231,16 @@ async def test_the_audit_finds_a_cost_that_is_not_the_providers(worker, alice):
     assert f"answer {reply}, attempt 1: the log says" in await differences()
 
 
-async def test_the_audit_finds_a_charge_without_usage(worker, alice):
+async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     charge = await LedgerEntry.objects.aget(kind="charge")
     somebody = uuid.uuid4() if connection.vendor == "postgresql" else uuid.uuid4().hex
     await sync_to_async(spoil)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
-    lines = await differences()
-    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in lines
+    found = await differences()
+    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
 
 
-async def test_the_audit_finds_a_charge_without_log_entries(worker, alice):
+async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     _, free = await alice.send("[[tokens=5]] b", chat=str(uuid.uuid4()))
     await ended(free)

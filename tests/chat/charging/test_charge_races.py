@@ -1,4 +1,5 @@
-"""Charges with impossible provider reports, late workers, changes of owner and endless titles."""
+"""Charges when a provider reports impossible usage, a worker is late, a person leaves during a
+reply, or a title does not end."""
 
 import asyncio
 import uuid
@@ -17,12 +18,12 @@ from billing import audit, holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat.charging import pricing, reconcile
 from chat.generation import titles
 from chat.llm.catalogue import Model, reset_catalogue
 from chat.llm.stream.chunks import ChunkReader
-from chat.llm.tokens import MAX_TOKENS_SAID, micro_usd, read_usage
+from chat.llm.tokens import MAX_REPORTED_TOKENS, micro_usd, read_usage
 from chat.models import Chat, Reply
 from chat.work_orders import load_order
 from streams.errors import FencedError
@@ -47,18 +48,20 @@ def holdfast(holdfast, settings):
     return holdfast
 
 
-# Reports of providers
+# Impossible reports
 
 
-@pytest.mark.parametrize("wrong", [-1, MAX_TOKENS_SAID + 1, 2**63, 10**30, True, None, "7", 1.5])
+@pytest.mark.parametrize(
+    "wrong", [-1, MAX_REPORTED_TOKENS + 1, 2**63, 10**30, True, None, "7", 1.5]
+)
 @pytest.mark.parametrize("which", ["prompt_tokens", "completion_tokens"])
-def test_impossible_counts_are_ignored(which, wrong):
-    usage = {"prompt_tokens": 5, "completion_tokens": 6} | {which: wrong}
-    assert read_usage(usage) is None
+def test_counts_that_cannot_be_are_not_believed(which, wrong):
+    said = {"prompt_tokens": 5, "completion_tokens": 6} | {which: wrong}
+    assert read_usage(said) is None
 
 
 @pytest.mark.parametrize("wrong", [-1, 2**64, True, "7"])
-def test_impossible_partial_counts_are_ignored(wrong):
+def test_parts_that_cannot_be_are_left_out(wrong):
     details = {"prompt_tokens_details": {"cached_tokens": wrong}}
     details |= {"completion_tokens_details": {"reasoning_tokens": wrong}}
     usage = read_usage({"prompt_tokens": 5, "completion_tokens": 6} | details)
@@ -68,7 +71,7 @@ def test_impossible_partial_counts_are_ignored(wrong):
 @pytest.mark.parametrize(
     "wrong", [Decimal("1E+999999"), Decimal("NaN"), Decimal("-1"), 10**4000, True, float("nan")]
 )
-def test_an_impossible_cost_is_ignored(wrong):
+def test_a_cost_that_cannot_be_is_none(wrong):
     assert micro_usd(wrong) is None
 
 
@@ -77,7 +80,7 @@ def test_a_tiny_cost_is_a_whole_micro_dollar():
 
 
 @pytest.mark.parametrize("cost", ["1e999999", "1e99999999999999999999", "9" * 100, "NaN", "-1"])
-def test_a_chunk_with_an_impossible_cost_keeps_its_token_counts(cost):
+def test_a_chunk_with_such_a_cost_still_tells_its_tokens(cost):
     reader = ChunkReader()
     usage = f'{{"prompt_tokens": 5, "completion_tokens": 6, "cost": {cost}}}'
     reader.feed([f'{{"choices": [], "usage": {usage}}}'.encode()])
@@ -85,7 +88,9 @@ def test_a_chunk_with_an_impossible_cost_keeps_its_token_counts(cost):
 
 
 @pytest.mark.parametrize("tokens", ["9223372036854775807", "1" + "0" * 30, "-5"])
-async def test_absurd_provider_counts_are_replaced_by_our_estimate(worker, alice, tokens):
+async def test_an_answer_whose_provider_counts_absurdly_ends_and_is_charged_by_our_count(
+    worker, alice, tokens
+):
     _, reply = await send(alice, f"[[tokens=30&says={tokens}]] Tell me")
     message = await alice.settled(reply)
     assert (message.status, await ended(reply)) == ("done", "done")
@@ -97,19 +102,19 @@ async def test_absurd_provider_counts_are_replaced_by_our_estimate(worker, alice
     assert (await audit.run()).differences == []
 
 
-async def test_a_page_shows_the_charge_not_the_providers_claim(worker, alice):
+async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, alice):
     _, reply = await send(alice, "[[tokens=30&cost=4.5]] Tell me")
     message = await alice.settled(reply)
     await ended(reply)
     assert [message.cost_micro_usd] == await charges_of(reply)
 
 
-# Late workers
+# Workers that come too late
 
 
 @pytest.fixture
 def ordered(no_worker, alice):
-    """A reply in the queue, its owner and its price."""
+    """A function that places a reply; it returns the reply, its owner and its price."""
 
     async def order():
         _, reply = await send(alice, "[[tokens=5]] a")
@@ -126,7 +131,7 @@ def attempt(reply, person, number):
     return Call(key, f"{key}:{number}", "answer", person.id, MODEL, chat, reply_id, number)
 
 
-async def test_a_late_worker_does_not_change_its_successors_charge(ordered):
+async def test_a_late_worker_does_not_change_the_charge_of_its_successor(ordered):
     reply, person, price = await ordered()
 
     def race():
@@ -135,14 +140,14 @@ async def test_a_late_worker_does_not_change_its_successors_charge(ordered):
         budget = holds.reserve(person, attempt(reply, person, 1), price, 10, 200)
         assert budget.max_tokens == 200
         assert (Hold.objects.get().attempt, Hold.objects.get().amount_micro_usd) == (2, held)
-        holds.settle(attempt(reply, person, 2), Used(100, 50), last=True)
+        holds.charge(attempt(reply, person, 2), TokenUsage(100, 50), last=True)
         return Usage.objects.get().charged_micro_usd
 
-    assert await sync_to_async(race)() == prices.cost_of(price, Used(100, 50))
+    assert await sync_to_async(race)() == prices.cost_of(price, TokenUsage(100, 50))
 
 
 @pytest.mark.parametrize("how", ["joined", "erased"])
-async def test_a_worker_whose_chat_moved_touches_no_hold(ordered, how):
+async def test_a_worker_whose_chat_has_moved_touches_no_hold(ordered, how):
     reply, person, price = await ordered()
 
     def race():
@@ -161,7 +166,9 @@ async def test_a_worker_whose_chat_moved_touches_no_hold(ordered, how):
     await sync_to_async(race)()
 
 
-async def test_a_hold_that_cannot_be_settled_blocks_no_other(no_worker, alice, bob, monkeypatch):
+async def test_one_hold_that_cannot_be_closed_keeps_no_other_open(
+    no_worker, alice, bob, monkeypatch
+):
     replies = [(await send(person, "[[tokens=5]] a"))[1] for person in (alice, bob)]
     await Reply.objects.filter(id__in=replies).adelete()
     first = await Hold.objects.order_by("updated_at").afirst()
@@ -180,13 +187,15 @@ async def test_a_hold_that_cannot_be_settled_blocks_no_other(no_worker, alice, b
     assert await reconcile.sweep_holds() == 1
 
 
-async def test_a_chat_moved_during_the_audit_is_not_a_difference(worker, alice, monkeypatch):
+async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
+    worker, alice, monkeypatch
+):
     _, reply = await send(alice, "[[tokens=5]] a")
     await ended(reply)
-    real, looks = reconcile._ended, []
+    real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
-        """First returns a log that lacks what the books have."""
+        """At the first look, the log lacks an attempt that is booked."""
         stream, replies = real(chat_id)
         if not looks:
             for _, usage in replies:
@@ -194,12 +203,12 @@ async def test_a_chat_moved_during_the_audit_is_not_a_difference(worker, alice, 
         looks.append(chat_id)
         return stream, replies
 
-    monkeypatch.setattr(reconcile, "_ended", as_it_was)
+    monkeypatch.setattr(reconcile, "_ended_replies", as_it_was)
     assert (await audit.run()).differences == []
     assert len(looks) == 2
 
 
-# Changes of the owner during a paid answer
+# What happens to a person while a paid answer is being written
 
 
 async def running(alice):
@@ -217,7 +226,7 @@ async def no_hold_is_left(but_after_s=20):
 
 
 @pytest.mark.parametrize("how", ["chat deleted", "suspended", "leaving"])
-async def test_delivered_text_is_charged_once_however_the_answer_ends(worker, alice, how):
+async def test_what_was_delivered_is_charged_once_however_the_reply_ends(worker, alice, how):
     reply = await running(alice)
     person = await User.objects.aget(id=alice.user["id"])
     match how:
@@ -235,7 +244,7 @@ async def test_delivered_text_is_charged_once_however_the_answer_ends(worker, al
     assert await charges_of(reply) == [usage.charged_micro_usd] == [table_cost(usage)]
 
 
-async def test_erasing_a_person_with_a_running_answer_leaves_no_hold(worker, alice, monkeypatch):
+async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, alice, monkeypatch):
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     monkeypatch.setattr(erasing, "LATE_S", 1)
     await running(alice)
@@ -247,7 +256,7 @@ async def test_erasing_a_person_with_a_running_answer_leaves_no_hold(worker, ali
     await no_hold_is_left()
 
 
-async def test_an_answer_during_a_join_is_charged_to_guest_and_account(worker, alice):
+async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_rest(worker, alice):
     reply = await running(alice)
     guest = await User.objects.aget(id=alice.user["id"])
     account = await sync_to_async(User.objects.create_user)("account@example.org", "x")
@@ -268,7 +277,7 @@ async def test_an_answer_during_a_join_is_charged_to_guest_and_account(worker, a
 
 
 async def first_answer(alice, holdfast, script):
-    """An ended reply whose model also writes the title and always behaves as scripted."""
+    """An ended reply of a model that also makes the title; both calls follow the script."""
     name = f"script/known?{script}"
     holdfast.list_models(name)
     await reset_catalogue()
@@ -281,7 +290,7 @@ async def first_answer(alice, holdfast, script):
     return reply
 
 
-async def test_endless_reasoning_for_a_title_is_cut_off_and_charged(
+async def test_a_title_whose_model_thinks_without_end_is_cut_off_and_charged(
     worker, alice, holdfast, settings, monkeypatch
 ):
     settings.BACKGROUND_CALLS = True
@@ -294,7 +303,7 @@ async def test_endless_reasoning_for_a_title_is_cut_off_and_charged(
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-async def test_a_slow_title_is_abandoned_and_its_hold_released(
+async def test_a_title_that_takes_too_long_is_given_up_and_its_hold_back(
     worker, alice, holdfast, settings, monkeypatch
 ):
     settings.BACKGROUND_CALLS = True
@@ -305,11 +314,13 @@ async def test_a_slow_title_is_abandoned_and_its_hold_released(
     assert await balance(alice) == ledger.Balance(GUEST - paid, 0, GUEST - paid)
 
 
-# Guest budget
+# The first credit
 
 
-async def test_a_guest_with_credit_from_staff_keeps_the_promised_budget(no_worker, alice):
-    _, reply = await alice.send("[[tokens=5]] a")  # A local model, so nothing is booked yet.
+async def test_a_guest_to_whom_staff_gave_credit_first_still_has_the_budget_that_is_shown(
+    no_worker, alice
+):
+    _, reply = await alice.send("[[tokens=5]] a")  # Of a local model: nothing is booked yet.
     person = uuid.UUID(alice.user["id"])
     await sync_to_async(ledger.post)(person, "adjustment", 1, key="a", reason="Sorry")
     await send(alice, "[[tokens=5]] b", chat=str(uuid.uuid4()))

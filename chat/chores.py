@@ -1,0 +1,41 @@
+"""The chores of chat: the log, search, erased chats, holds and prices."""
+
+from collections.abc import Iterable
+
+from chat.charging.price_refresh import note_prices
+from chat.charging.reconcile import sweep_holds
+from chat.generation.ends import EndSweep
+from chat.llm.client import drop_idle_clients
+from chat.log_sizes import LogCount
+from chat.personal_data.erase import erase_deleted_chats
+from chat.search import indexer, recut
+from streams.chores import SWEEP_EVERY_S, Chore, register
+
+ENDS_EVERY_S = 5.0
+COUNT_EVERY_S = 2.0
+ERASE_EVERY_S = 60.0
+SEARCH_EVERY_S = 1.0
+HOLDS_EVERY_S = 30.0
+PRICES_EVERY_S = 600.0
+
+
+@register
+def chores() -> Iterable[Chore]:
+    end_sweep, log_count = EndSweep(), LogCount()
+    return (
+        Chore("ends", end_sweep.run, ENDS_EVERY_S, lock="ends"),
+        Chore(
+            "log-sizes",
+            log_count.run,
+            COUNT_EVERY_S,
+            lock="sizes",
+            is_due=lambda: not log_count.is_done,
+        ),
+        Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
+        Chore("search-index", indexer.catch_up, SEARCH_EVERY_S),
+        # Takes its lock itself, and only when there may be something to do.
+        Chore("search-recut", recut.step_when_due, SEARCH_EVERY_S),
+        Chore("idle-clients", drop_idle_clients, SWEEP_EVERY_S, wake_on="keys"),
+        Chore("holds", sweep_holds, HOLDS_EVERY_S, lock="holds"),
+        Chore("prices", note_prices, PRICES_EVERY_S, lock="prices"),
+    )

@@ -1,0 +1,141 @@
+"""One attempt: a call of the model, from choosing the model to the last delta."""
+
+import time
+from contextlib import aclosing
+
+from chat import events as ev
+from chat.charging.answer_charge import AnswerBill
+from chat.generation import events as answer_events
+from chat.generation.outcomes import Interruption
+from chat.generation.reply_log import ReplyLog
+from chat.llm.catalogue import Catalogue, Model, UnknownModelError
+from chat.llm.client import Delta, Finish, stream_answer
+from chat.llm.errors import ContextTooLong, ProviderError
+from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_turns
+from chat.llm.tokens import MAX_CHARS_PER_TOKEN
+from chat.llm.user_models import find_for_call
+from chat.transcript import Message
+from chat.work_orders import WorkOrder
+
+
+class ModelCaller:
+    """Calls the model for one reply, once per attempt, and appends what it writes to the log."""
+
+    def __init__(
+        self,
+        order: WorkOrder,
+        reply_log: ReplyLog,
+        bill: AnswerBill,
+        catalogue: Catalogue,
+        interruption: Interruption,
+    ) -> None:
+        self._order = order
+        self._reply_log = reply_log
+        self._bill = bill
+        self._catalogue = catalogue
+        self._interruption = interruption
+        self._timer = ReasoningTimer()
+        # The model with the window that it turned out to have when it refused a prompt as too long.
+        self._smaller_model: Model | None = None
+
+    @property
+    def reasoning_ms(self) -> int | None:
+        """How long the model reasoned in the last attempt before it wrote text."""
+        return self._timer.reasoning_ms
+
+    async def attempt(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
+        """Call the model once and wait until all that it wrote is in the log.
+
+        None if it was interrupted. `reason`: why the reply is continued, if it is. Raises
+        ProviderError, BillingError, and what appending raises.
+        """
+        if self._interruption.reason is not None:
+            return None
+        model = await self._bill.price_in(message, await self._find_model())
+        prompt = await self._build_prompt(model, partial=str(message.text))
+        await self._bill.reserve(message, model, prompt)
+        await self._append_start(message, model, prompt, reason)
+        if self._interruption.reason is not None:  # There was no call yet that could be cancelled.
+            return None
+        self._timer = ReasoningTimer()
+        try:
+            return await self._interruption.run(self._consume(message, model, prompt))
+        except ContextTooLong as error:
+            # Our count was too low. The next attempt leaves more out, as long as that is possible.
+            self._smaller_model = smaller_window(model, prompt, error)
+            raise ProviderError("context_too_long", permanent=False) from error
+        finally:
+            await self._reply_log.parts.flush()
+
+    async def _find_model(self) -> Model:
+        if self._smaller_model is not None:
+            return self._smaller_model
+        reply = self._order.reply
+        try:
+            return await find_for_call(reply.chat.owner_id, reply.model, self._catalogue)
+        except UnknownModelError as error:
+            raise ProviderError("model_not_found") from error
+
+    async def _build_prompt(self, model: Model, partial: str) -> Prompt:
+        transcript, order = self._reply_log.transcript, self._order
+        ancestry = transcript.ancestry(str(order.reply.prompt_id))
+        system = system_turns(order.preferences.instructions, transcript.instructions)
+        messages = [(message.role, text) for message in ancestry if (text := str(message.text))]
+        return await build_prompt([*system, *messages], model, partial=partial)
+
+    async def _append_start(
+        self, message: Message, model: Model, prompt: Prompt, reason: ev.ResumeReason
+    ) -> None:
+        """Append the start of this attempt: the reply's first, or a seam."""
+        attempt = message.attempt + 1
+        text_bytes, _ = ev.fingerprint(str(message.text))
+        reasoning_bytes = len(str(message.reasoning).encode())
+        lengths, bill_before = (text_bytes, reasoning_bytes), await self._bill.of_last()
+        limit = self._bill.credit_limit_tokens
+        event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill_before)
+        await self._reply_log.append_start(event)
+        self._bill.began(attempt, model, text_bytes, reasoning_bytes)
+
+    async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
+        max_tokens = self._bill.max_tokens
+        written_chars = 0
+        answer = stream_answer(
+            model,
+            prompt,
+            partial=str(message.text),
+            max_tokens=max_tokens,
+            person=self._order.reply.chat.owner_id.hex,
+            thought=str(message.reasoning),
+            on_taken=self._bill.taken,
+        )
+        async with aclosing(answer) as stream:
+            async for item in stream:
+                if isinstance(item, Finish):
+                    return item
+                self._timer.note(item)
+                written_chars += len(item.text) + len(item.reasoning)
+                if item.text_kept is not None:
+                    written_chars -= len(item.reasoning)  # It was counted as text.
+                    message.text.cut(item.text_kept)
+                    self._bill.recast(item.text_kept)
+                message.text.add(item.text)
+                message.reasoning.add(item.reasoning)
+                await self._reply_log.parts.push(item)
+                if max_tokens is not None and written_chars > max_tokens * MAX_CHARS_PER_TOKEN:
+                    # The provider ignores `max_tokens`. The rest is neither read nor charged.
+                    return Finish("length", None)
+        raise ProviderError("stream_cut")
+
+
+class ReasoningTimer:
+    """Measures how long the model reasons before its first text, in one attempt."""
+
+    def __init__(self) -> None:
+        self.reasoning_ms: int | None = None
+        self._started_at: float | None = None
+
+    def note(self, delta: Delta) -> None:
+        if delta.reasoning and self._started_at is None:
+            self._started_at = time.monotonic()
+        if delta.text and self._started_at is not None and self.reasoning_ms is None:
+            self.reasoning_ms = round((time.monotonic() - self._started_at) * 1000)

@@ -1,0 +1,67 @@
+"""A reply in the log: taking it over, and appending its events, under its job's fence."""
+
+import asyncio
+from collections.abc import Callable
+
+from chat import events as ev
+from chat.charging.attempts import Attempt, AttemptFold
+from chat.folding import fold_chat
+from chat.generation.appender import PartAppender
+from chat.sending.outbox import append_outbox
+from chat.transcript import Message, Transcript, fold
+from chat.work_orders import WorkOrder
+from streams.log import Fence, Log
+from streams.queue import Job
+
+
+class ReplyLog:
+    """The log as one worker reads and writes it for one reply.
+
+    transcript  the fold of the chat: what the log held at the takeover, then what is appended here
+    message     the reply's message in it; None before the takeover, and if the log does not have it
+    parts       appends the deltas; `on_failure` is called when it cannot
+
+    All methods raise FencedError once another worker has taken over, and LogUnavailableError.
+    """
+
+    def __init__(
+        self, log: Log, order: WorkOrder, job: Job, on_failure: Callable[[], None]
+    ) -> None:
+        self.transcript = Transcript()
+        self.message: Message | None = None
+        self._log = log
+        self._order = order
+        self._fence = Fence(name=order.reply_id, token=job.token)
+        self.parts = PartAppender(log, order, self._fence, on_failure)
+
+    async def take_over(self) -> list[Attempt]:
+        """Raise the fence, then read the chat. Gives the reply's attempts so far.
+
+        After the fence is raised no other worker can append to the reply, so what is read is all
+        there will be. The log lacks the message if it was erased or restored to an earlier state.
+        """
+        order = self._order
+        # Both in one round trip, in this order.
+        await asyncio.gather(
+            self._log.raise_fence(order.stream, self._fence),
+            append_outbox(order.reply, order.stream),
+        )
+        attempts = AttemptFold(order.reply_id)
+        self.transcript = await fold_chat(self._log, order.stream, order.chat_id, attempts.feed)
+        self.message = self.transcript.messages.get(order.reply_id)
+        return attempts.attempts()
+
+    async def append_start(self, event: ev.MessageStarted | ev.MessageResumed) -> None:
+        await self._append(event, f"begin:{event.attempt}")
+
+    async def append_end(self, event: ev.MessageCompleted | ev.MessageError, attempt: int) -> None:
+        await self._append(event, f"end:{attempt}")
+
+    async def _append(self, event: ev.AnyEvent, step: str) -> None:
+        """`step` makes the event's id, so the log ignores a repetition."""
+        order = self._order
+        event_id = f"{order.reply_id}:{self._fence.token}:{step}"
+        logged = ev.log_event(order.chat_id, event, event_id)
+        [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
+        fold(self.transcript, event, entry_id)
+        self.transcript.cursor = entry_id

@@ -11,7 +11,7 @@ class BillingConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from accounts import personal_data_registry
-        from billing.balance_news import tell
+        from billing.balance_news import notify_person
         from billing.grants import on_signed_in
         from billing.ledger import on_change
         from billing.payments import checks as payment_checks  # noqa: F401 (registers its checks)
@@ -21,5 +21,5 @@ class BillingConfig(AppConfig):
         user_logged_in.connect(on_signed_in, dispatch_uid="billing.grants")
         post_migrate.connect(make_groups, sender=self)
         personal_data_registry.register(personal_data)
-        if tell not in on_change:
-            on_change.append(tell)
+        if notify_person not in on_change:
+            on_change.append(notify_person)

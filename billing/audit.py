@@ -1,9 +1,8 @@
-"""The audit: every sum of the books worked out anew, from what it is a sum of.
+"""The audit: recomputes every stored sum from the rows it is a sum of.
 
-`books` looks at the database alone. What can be told by the log too is compared by the checks of
-the apps above, which register themselves in `checks`. One line for each thing that is not right, be
-it by a millionth of a dollar. Each check is one statement or compares what is final, so it may run
-while people send.
+`books` compares the database with itself. Apps above register in `checks` what compares it with the
+log. Each difference, even of one micro-USD, becomes one line. A check is a single statement or
+compares rows that are final, so the audit may run while people send messages.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -35,15 +34,15 @@ from billing.token_usage import TokenUsage
 
 Kind = LedgerEntry.Kind
 BATCH = 1_000
-# A book that is wrong throughout says so in this many lines.
+# Bounds the report when everything is wrong.
 MAX_LINES = 1_000
-# What may leave less than nothing: money that was taken back after it was spent.
+# Kinds that may make a balance negative: money taken back after it was spent.
 TAKES_BACK = (Kind.REFUND, Kind.DISPUTE, Kind.ADJUSTMENT)
 
 
 @dataclass(slots=True)
 class Findings:
-    """How much of each kind was looked at, and what is not right."""
+    """`checked`: {kind of row: count}. `differences`: one sentence for each fault found."""
 
     checked: dict[str, int] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
@@ -55,14 +54,14 @@ class Findings:
                 self.differences.append(line)
 
 
-# Of the apps above: each adds what it finds.
+# Checks of the apps above; each adds its findings.
 checks: list[Callable[[Findings], Awaitable[None]]] = []
 
 
 async def run() -> AuditRun:
-    """The whole audit, written down."""
+    """Run the whole audit and store its result."""
     started_at = timezone.now()
-    findings = await sync_to_async(_books_apart, thread_sensitive=False)()
+    findings = await sync_to_async(_books_in_own_thread, thread_sensitive=False)()
     for check in checks:
         await check(findings)
     return await AuditRun.objects.acreate(
@@ -74,7 +73,7 @@ async def run() -> AuditRun:
 
 
 def books() -> Findings:
-    """What the database says of itself. Sync."""
+    """Compare the sums in the database with their rows. Sync."""
     findings = Findings()
     findings.add("purses", Purse.objects.count(), _purses())
     findings.add("entries", LedgerEntry.objects.count(), _entries())
@@ -84,8 +83,8 @@ def books() -> Findings:
     return findings
 
 
-def _books_apart() -> Findings:
-    """In a thread of its own: the worker's database thread is there for answers."""
+def _books_in_own_thread() -> Findings:
+    """Runs outside the worker's database thread, which serves the answers."""
     try:
         return books()
     finally:
@@ -178,7 +177,7 @@ def _usage() -> Iterator[str]:
 
 
 def _sum(rows: QuerySet[Any], column: str) -> Coalesce:
-    """Of the matching rows, 0 of none."""
+    """The sum over the matching rows; 0 if there are none."""
     total = rows.order_by().values(_one=Value(1)).annotate(total=Sum(column)).values("total")
     return Coalesce(Subquery(total, output_field=BigIntegerField()), 0)
 

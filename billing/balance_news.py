@@ -1,4 +1,4 @@
-"""A person's pages are told that their balance has changed; they are given the new one."""
+"""Notifies a person's open pages when their balance changes; the web process adds the balance."""
 
 import logging
 import uuid
@@ -8,10 +8,10 @@ from accounts.sockets import send_to_person
 logger = logging.getLogger(__name__)
 
 
-def tell(person_id: uuid.UUID) -> None:
-    """Called by the ledger after each commit. May be lost: pages are told when they connect too."""
+def notify_person(person_id: uuid.UUID) -> None:
+    """Listener of the ledger. May be lost: pages also get the balance when they connect."""
     try:
         send_to_person(person_id, {"type": "balance.changed"})
     except Exception:
-        # The money is booked; whoever did that must not fail because Redis is away.
-        logger.warning("nobody was told of a new balance", exc_info=True)
+        # The money is booked; the caller must not fail because Redis is unavailable.
+        logger.warning("could not notify pages of a changed balance", exc_info=True)

@@ -1,5 +1,7 @@
-"""What chats are called, for statements. The app that has the chats fills this in when it starts;
-nothing is imported upwards."""
+"""Registry of functions that look up chat titles, for statements.
+
+The chat app registers one when it starts, so that billing does not import it.
+"""
 
 import uuid
 from collections.abc import Callable, Iterable
@@ -10,14 +12,14 @@ _lookups: list[Lookup] = []
 
 
 def register(lookup: Lookup) -> None:
-    """`lookup` gives the titles of those of the chats that this person still has."""
+    """`lookup(person_id, chat_ids)` returns the titles of the chats that the person still has."""
     if lookup not in _lookups:
         _lookups.append(lookup)
 
 
 def titles_of(person_id: uuid.UUID, chats: Iterable[uuid.UUID | None]) -> dict[uuid.UUID, str]:
     wanted = {chat for chat in chats if chat is not None}
-    found: dict[uuid.UUID, str] = {}
+    titles: dict[uuid.UUID, str] = {}
     for lookup in _lookups:
-        found |= lookup(person_id, wanted) if wanted else {}
-    return found
+        titles |= lookup(person_id, wanted) if wanted else {}
+    return titles

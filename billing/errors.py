@@ -1,10 +1,10 @@
-"""What money can be refused for.
+"""Errors of billing.
 
 BillingError
-├── OutOfCredit   402  what is left does not pay for this; nothing was stored
-│   └── CreditHeld     it would, once the answers that are being written have ended
-└── NoPrice       422  it is not known what this model costs, so it cannot be used on credit
-KeyReused              a fault of ours: the same key for two different things
+├── OutOfCredit   402  the available credit does not cover this; nothing was stored
+│   └── CreditHeld     it will, once the answers that are being written have ended
+└── NoPrice       422  the model has no price, so it cannot be used on credit
+KeyReused              a bug: one idempotency key for two different bookings
 
 `code` is stable and documented in docs/protocol.md; `message` is a sentence for a person.
 """
@@ -33,7 +33,8 @@ class OutOfCredit(BillingError):
 class CreditHeld(OutOfCredit):
     code = "credit_held"
     message = gettext_noop(
-        "Your credit is set aside for answers that are still being written. Wait for them."
+        "Your credit is set aside for answers that are still being written. "
+        "Wait for them to finish."
     )
 
 
@@ -41,9 +42,9 @@ class NoPrice(BillingError):
     code = "no_price"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     message = gettext_noop(
-        "It is not known what this model costs, so it cannot be used. Choose another one."
+        "This model has no known price, so it can't be used. Choose another one."
     )
 
 
 class KeyReused(Exception):
-    """An idempotency key that names something else already."""
+    """The idempotency key belongs to an entry with another person, kind or amount."""

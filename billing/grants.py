@@ -1,12 +1,12 @@
-"""Credit that is given: the guest budget, the sign-up credit, the free credit.
+"""Grants: the guest budget, the sign-up credit and the free credit.
 
-guest budget    once for a guest, when they first need credit; stays theirs as an account
-sign-up credit  once for a person, with the first verified sign-in. Whoever deletes the account and
-                comes back with the same address gets none: a keyed hash of the address is kept
-free credit     for an account that has been at zero (less than CREDIT_ZERO_BELOW_MICRO_USD) for
-                CREDIT_FREE_AFTER_DAYS; once for each time it got there
+guest budget    once per guest, when they first need credit; kept when the guest becomes an account
+sign-up credit  once per person, with the first verified sign-in. It is not granted again after the
+                account was deleted, because a keyed hash of its address is kept
+free credit     for an account that has been at zero (below CREDIT_ZERO_BELOW_MICRO_USD) for
+                CREDIT_FREE_AFTER_DAYS days; once each time it reaches zero
 
-Each is an entry of the ledger with a key of its own, so giving it twice gives it once.
+Each grant is a ledger entry with its own idempotency key, so repeating a call grants nothing more.
 """
 
 import logging
@@ -35,8 +35,8 @@ GMAIL = ("gmail.com", "googlemail.com")
 FREE_BATCH = 200
 
 
-def give_first(purse: Purse, person: User) -> None:
-    """What somebody has coming who has not had it yet. `purse` is locked."""
+def give_initial_credit(purse: Purse, person: User) -> None:
+    """Grant the sign-up credit or the guest budget, unless granted before. `purse` is locked."""
     if not person.is_guest:
         _give_sign_up(purse, person)
     elif amount := promised_micro_usd(person):
@@ -44,14 +44,14 @@ def give_first(purse: Purse, person: User) -> None:
 
 
 def promised_micro_usd(person: User) -> int:
-    """What `give_first` would give a guest now: what to show before anything was booked."""
+    """Guest budget that `give_initial_credit` would book now; shown as part of the balance."""
     if person.is_guest and not LedgerEntry.objects.filter(key=_guest_key(person)).exists():
         return settings.CREDIT_GUEST_MICRO_USD
     return 0
 
 
 def on_signed_in(user: Any, **_: Any) -> None:
-    """With every sign-in; a fault here must not keep anybody out: it is tried again next time."""
+    """Signal handler of sign-ins. An error must not prevent one; the next sign-in tries again."""
     if not isinstance(user, User) or user.is_guest:
         return
     try:
@@ -63,13 +63,16 @@ def on_signed_in(user: Any, **_: Any) -> None:
 
 
 def remember_addresses(person: User) -> None:
-    """Note all verified addresses of somebody who leaves: none of them brings the credit again."""
+    """Store hashes of a leaver's verified addresses, so that none gets the sign-up credit again."""
     for digest in _hashes(person):
         SignUpClaim.objects.get_or_create(address_hash=digest)
 
 
 def give_free_credit(now: datetime | None = None) -> int:
-    """To all who have been at zero for long enough; how many they were. May be repeated."""
+    """Grant free credit to at most FREE_BATCH people who are due. Returns how many received it.
+
+    Idempotent.
+    """
     if not settings.CREDIT_FREE_MICRO_USD:
         return 0
     now = now or timezone.now()
@@ -80,16 +83,16 @@ def give_free_credit(now: datetime | None = None) -> int:
         held_micro_usd=0,
         person_id__in=User.objects.filter(is_guest=False, is_active=True).values("id"),
     )
-    had = LedgerEntry.objects.filter(
+    granted = LedgerEntry.objects.filter(
         purse=OuterRef("person_id"), kind=Kind.FREE_CREDIT, at__gt=OuterRef("zero_since")
     )
-    due = due.filter(~Exists(had)).order_by("zero_since")
+    due = due.filter(~Exists(granted)).order_by("zero_since")
     ids = list(due.values_list("person_id", flat=True)[:FREE_BATCH])
     return sum(_give_free(person_id, since) for person_id in ids)
 
 
 def free_credit_due_at(person_id: uuid.UUID) -> datetime | None:
-    """When the free credit comes if nothing else does; None while there is credit, or never."""
+    """When the free credit is due; None while there is credit, in debt, or where none is given."""
     purse = Purse.objects.filter(person_id=person_id).first()
     if purse is None or purse.zero_since is None or purse.balance_micro_usd < 0:
         return None
@@ -99,7 +102,7 @@ def free_credit_due_at(person_id: uuid.UUID) -> datetime | None:
 
 
 def normalised(address: str) -> str:
-    """An address as one person's: without case, +tags, and the dots that Gmail ignores."""
+    """Canonical form of an address: lower case, without +tags and the dots that Gmail ignores."""
     local, _, domain = unicodedata.normalize("NFKC", address).strip().lower().rpartition("@")
     local = local.partition("+")[0] or local
     with suppress(UnicodeError):
@@ -113,13 +116,13 @@ def normalised(address: str) -> str:
 
 
 def _give_sign_up(purse: Purse, person: User) -> None:
-    """Unless one of the person's addresses has had it. The purse is locked."""
+    """Grant it unless one of the person's addresses has had it. The purse is locked."""
     hashes = _hashes(person)
     if not hashes or LedgerEntry.objects.filter(key=_sign_up_key(person)).exists():
         return
     amount = settings.CREDIT_SIGN_UP_MICRO_USD
-    # Each is inserted before it is known whether all were new: the insert is what two sign-ups with
-    # one address wait for.
+    # All are inserted before the decision: concurrent sign-ups with one address serialise on the
+    # unique index.
     is_new = [SignUpClaim.objects.get_or_create(address_hash=digest)[1] for digest in hashes]
     if all(is_new) and amount:
         ledger.append(purse, Kind.SIGNUP_CREDIT, amount, key=_sign_up_key(person))
@@ -134,7 +137,7 @@ def _sign_up_key(person: User) -> str:
 
 
 def _hashes(person: User) -> list[str]:
-    """Of the verified addresses, in an order that is always the same."""
+    """Keyed hashes of the verified addresses, sorted so that concurrent inserts cannot deadlock."""
     verified = EmailAddress.objects.filter(user=person, verified=True)
     addresses = {normalised(email) for email in verified.values_list("email", flat=True)}
     return sorted(
@@ -148,8 +151,8 @@ def _give_free(person_id: uuid.UUID, since: datetime) -> int:
         if purse.zero_since is None or purse.zero_since > since or purse.held_micro_usd:
             return 0
         key = f"free:{person_id}:{purse.zero_since.isoformat()}"
-        # It was given before, and was so little that this is still the same zero; or money was
-        # taken back since the list was made.
+        # Either the credit was granted but is too small to leave zero, or money was taken back
+        # since the list was read.
         if LedgerEntry.objects.filter(key=key).exists() or purse.balance_micro_usd < 0:
             return 0
         ledger.append(purse, Kind.FREE_CREDIT, settings.CREDIT_FREE_MICRO_USD, key=key)

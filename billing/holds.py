@@ -123,7 +123,7 @@ def reserve(
         hold.amount_micro_usd, hold.attempt, hold.price = amount, call.attempt, price
         hold.model = price.model
         hold.save()
-        ledger.tell_of_change(purse.person_id)
+        ledger.notify_after_commit(purse.person_id)
     return _budget_of(hold, prompt_tokens, answer_tokens)
 
 
@@ -187,7 +187,7 @@ def _room(purse: Purse, person: User, wanted: int, held: int = 0) -> int:
     """How large a hold that has `held` may become. Credit that is due to the person is granted
     first, if there is less than `wanted`. The result is below `held` if money was taken back."""
     if purse.available_micro_usd + held < wanted:
-        grants.give_first(purse, person)
+        grants.give_initial_credit(purse, person)
     return max(purse.available_micro_usd + held, 0)
 
 
@@ -283,7 +283,7 @@ def _cost(price: Price, usage: TokenUsage) -> int:
 def _close(hold: Hold, purse: Purse) -> None:
     hold.amount_micro_usd, hold.state = 0, Hold.State.CLOSED
     hold.save(update_fields=["amount_micro_usd", "state", "updated_at"])
-    ledger.tell_of_change(purse.person_id)
+    ledger.notify_after_commit(purse.person_id)
 
 
 def most_answer_tokens(context_tokens: int, prompt_tokens: int, model_limit: int | None) -> int:

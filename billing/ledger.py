@@ -1,8 +1,8 @@
-"""The ledger: what was given to and taken from each person, in whole micro-USD.
+"""The ledger: all credit given to and taken from each person, in whole micro-USD.
 
-Every entry has a key that names what it books, so booking the same thing again, by a retry or by
-two processes at once, gives the entry that is there and changes nothing. Sync; each call is one
-transaction that locks the person's purse before anything else of it.
+The key of an entry is an idempotency key: booking the same thing again, in a retry or in another
+process at the same time, returns the existing entry and changes nothing. Sync; each call is one
+transaction that locks the person's purse first.
 """
 
 import uuid
@@ -19,13 +19,13 @@ from billing.errors import KeyReused
 from billing.models import Hold, LedgerEntry, Purse
 
 KINDS = tuple(kind.value for kind in LedgerEntry.Kind)
-# Called after the commit with the id of the person whose balance or held sum has changed.
+# Called after the commit with the id of each person whose balance or held sum has changed.
 on_change: list[Callable[[uuid.UUID], None]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """`available` is what is neither spent nor held: below zero when spent money was taken back."""
+    """`available` is balance less held; negative when money was taken back after it was spent."""
 
     balance_micro_usd: int
     held_micro_usd: int
@@ -33,7 +33,7 @@ class Balance:
 
 
 def balance(person_id: uuid.UUID) -> Balance:
-    """All zero for somebody who has never needed credit."""
+    """All zero for a person without a purse."""
     purse = Purse.objects.filter(person_id=person_id).first() or Purse(person_id=person_id)
     return Balance(purse.balance_micro_usd, purse.held_micro_usd, purse.available_micro_usd)
 
@@ -51,10 +51,11 @@ def post(
     price_id: int | None = None,
     top_up_id: uuid.UUID | None = None,
 ) -> LedgerEntry:
-    """Book an amount: above zero gives, below takes. The entry; an earlier one if the key has one.
+    """Book an amount: positive gives credit, negative takes it.
 
-    Raises KeyReused when that one is of another person, kind or amount. What is taken back
-    (refund, dispute, adjustment) may leave less than nothing; charges are made by billing/holds.py.
+    Returns the new entry, or the existing one with this key. Raises KeyReused if that entry has
+    another person, kind or amount, and ValueError for charges, which billing/holds.py makes.
+    Refunds, disputes and adjustments may leave a negative balance.
     """
     if kind not in KINDS or kind == LedgerEntry.Kind.CHARGE:
         raise ValueError(f"{kind} cannot be posted")
@@ -79,7 +80,7 @@ def is_booked(key: str) -> bool:
 
 
 def lock_purse(person_id: uuid.UUID) -> Purse:
-    """The person's purse, made if there is none, locked to the end of the transaction."""
+    """Get or create the person's purse, locked until the end of the transaction."""
     locked = Purse.objects.select_for_update()
     purse = locked.filter(person_id=person_id).first()
     if purse is None:
@@ -89,16 +90,18 @@ def lock_purse(person_id: uuid.UUID) -> Purse:
 
 
 def lock_purses(person_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Purse]:
-    """The same for several people: in one order, lest two who do so wait for each other."""
+    """Lock several purses, always in the same order, so that two callers cannot deadlock."""
     return {person_id: lock_purse(person_id) for person_id in sorted(person_ids)}
 
 
-def append(purse: Purse, kind: str, amount_micro_usd: int, *, key: str, **said: Any) -> LedgerEntry:
-    """Add an entry to a locked purse, whose row in memory is brought up to date."""
+def append(
+    purse: Purse, kind: str, amount_micro_usd: int, *, key: str, **fields: Any
+) -> LedgerEntry:
+    """Add an entry to a locked purse and update `purse` in memory. See `post` for the key."""
     existing = LedgerEntry.objects.filter(key=key).first()
     if existing is not None:
-        same = (existing.purse_id, existing.kind, existing.amount_micro_usd)
-        if same != (purse.person_id, kind, amount_micro_usd):
+        booked = (existing.purse_id, existing.kind, existing.amount_micro_usd)
+        if booked != (purse.person_id, kind, amount_micro_usd):
             raise KeyReused(key)
         return existing
     entry = LedgerEntry.objects.create(
@@ -108,19 +111,19 @@ def append(purse: Purse, kind: str, amount_micro_usd: int, *, key: str, **said: 
         amount_micro_usd=amount_micro_usd,
         balance_after_micro_usd=purse.balance_micro_usd + amount_micro_usd,
         key=key,
-        **said,
+        **fields,
     )
-    # As the database's trigger has just done.
+    # The database's trigger has done the same to the row.
     purse.entries, purse.balance_micro_usd = entry.number, entry.balance_after_micro_usd
     _note_zero(purse, entry.at)
-    tell_of_change(purse.person_id)
+    notify_after_commit(purse.person_id)
     return entry
 
 
 def charge(
     purse: Purse, hold: Hold, amount_micro_usd: int, *, key: str, price_id: int, reason: str
 ) -> LedgerEntry:
-    """Draw from a hold of a locked purse, which must hold as much; see billing/holds.py."""
+    """Draw from a hold of a locked purse; the hold must cover the amount. See billing/holds.py."""
     hold.amount_micro_usd -= amount_micro_usd
     hold.charged_micro_usd += amount_micro_usd
     hold.save(update_fields=["amount_micro_usd", "charged_micro_usd", "updated_at"])
@@ -139,7 +142,7 @@ def charge(
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
+class _Notification:
     person_id: uuid.UUID
 
     def __call__(self) -> None:
@@ -147,13 +150,13 @@ class _Telling:
             listener(self.person_id)
 
 
-def tell_of_change(person_id: uuid.UUID) -> None:
-    """After the commit; once for a transaction, however much it changes."""
-    telling = _Telling(person_id)
-    waiting = (getattr(asked[1], "__self__", None) for asked in connection.run_on_commit)
-    if on_change and telling not in waiting:
-        # A method: Django logs the `__qualname__` of what fails, which this object lacks.
-        transaction.on_commit(telling.__call__, robust=True)
+def notify_after_commit(person_id: uuid.UUID) -> None:
+    """Call the listeners after the commit, once per transaction and person."""
+    notification = _Notification(person_id)
+    pending = (getattr(callback[1], "__self__", None) for callback in connection.run_on_commit)
+    if on_change and notification not in pending:
+        # A bound method, because Django logs the `__qualname__` of a callback that fails.
+        transaction.on_commit(notification.__call__, robust=True)
 
 
 def _note_zero(purse: Purse, at: datetime) -> None:

@@ -1,8 +1,7 @@
-"""Amounts as a person reads them. static/js/chat/lib/money.js is the twin:
-tests/vectors/money.json.
+"""Formats amounts for people, as static/js/chat/lib/money.js does (tests/vectors/money.json).
 
-Money is a whole number of micro-USD (a millionth of a dollar) everywhere; cents only where Stripe
-is spoken to. Rounding here is for the eye: nothing is paid by what is shown.
+Money is a whole number of micro-USD (millionths of a dollar) everywhere; cents are used with Stripe
+only. Rounding here affects the display, never what is charged.
 """
 
 MICRO_PER_CENT = 10_000
@@ -10,9 +9,9 @@ MICRO_PER_USD = 1_000_000
 
 
 def dollars(micro_usd: int, *, sign: bool = False) -> str:
-    """ "$1.23"; below a dollar two digits that count ("$0.26", "$0.0012"), but always the cents.
+    """ "$1.23"; below a dollar two significant digits ("$0.26", "$0.0012"), but always the cents.
 
-    `sign` puts a plus before what is gained. Never in powers of ten.
+    `sign` puts a plus before positive amounts. Never uses exponents.
     """
     amount = abs(micro_usd)
     unit = MICRO_PER_CENT if amount >= MICRO_PER_USD else 10 ** max(0, len(str(amount)) - 2)
@@ -20,7 +19,7 @@ def dollars(micro_usd: int, *, sign: bool = False) -> str:
 
 
 def balance_dollars(micro_usd: int) -> str:
-    """Whole cents, rounded down: a balance must not look like more than it is."""
+    """Whole cents, rounded down, so that a balance never looks higher than it is."""
     cents = micro_usd // MICRO_PER_CENT
     return _mark(cents, sign=False) + _text(abs(cents) * MICRO_PER_CENT)
 

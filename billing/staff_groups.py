@@ -1,15 +1,15 @@
-"""The groups that staff is put into. Made once; what an operator changes afterwards stays."""
+"""The default staff groups. Created once; later changes by an operator are kept."""
 
 from typing import Any
 
 SUPPORT = "Support"
 FINANCE = "Finance"
 
-_LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price")
-_SEEN = {("accounts", "view_user"), *(("billing", f"view_{name}") for name in _LISTS)}
+_MODELS = ("purse", "ledgerentry", "hold", "usage", "topup", "price")
+_VIEW = {("accounts", "view_user"), *(("billing", f"view_{name}") for name in _MODELS)}
 PERMISSIONS = {
-    SUPPORT: _SEEN | {("accounts", "view_securityevent"), ("billing", "give_credit")},
-    FINANCE: _SEEN
+    SUPPORT: _VIEW | {("accounts", "view_securityevent"), ("billing", "give_credit")},
+    FINANCE: _VIEW
     | {
         ("billing", name)
         for name in (
@@ -26,15 +26,17 @@ PERMISSIONS = {
 
 
 def make_groups(using: str = "default", **_: Any) -> None:
-    """After a migration: the groups that are not there yet, with their permissions."""
+    """Create the missing groups with their permissions. Runs after each migration."""
     from django.contrib.auth.models import Group, Permission
 
     for name, wanted in PERMISSIONS.items():
         group, is_new = Group.objects.using(using).get_or_create(name=name)
         if is_new:
-            found = Permission.objects.using(using).select_related("content_type")
+            permissions = Permission.objects.using(using).select_related("content_type")
             group.permissions.set(
                 permission
-                for permission in found.filter(content_type__app_label__in=("accounts", "billing"))
+                for permission in permissions.filter(
+                    content_type__app_label__in=("accounts", "billing")
+                )
                 if (permission.content_type.app_label, permission.codename) in wanted
             )

@@ -18,8 +18,8 @@ LONGEST = (
     "test_runner.py",
     "tests/config/",
     "test_access.py",
-    "test_any_order.py",
-    "test_any_order_of_everything.py",
+    "test_top_up_state_machine.py",
+    "test_money_state_machine.py",
     "test_key_leaks.py",
     "test_leaving.py",
 )

@@ -1,4 +1,4 @@
-"""Billing in the admin: lists, reports and the actions of staff. Importing it registers it."""
+"""Billing in the admin: lists, reports and staff actions. Importing the package registers them."""
 
 from billing.admin import ledger, people, prices, reports_pages, top_ups
 

@@ -1,8 +1,8 @@
-"""Billing in the admin: lists to be read, and the acts of staff. See also
-billing/admin/reports_pages.py.
+"""Read-only lists of ledger entries, holds, usage and audits in the admin.
 
-Nothing is edited in place: the database refuses it. What may be done is an act with a reason. Each
-list leads to the others by what is in its rows: a person, an answer, a top-up, a payment.
+Rows are never edited; the database refuses it. Staff changes money with actions that need a reason
+(billing/admin/staff_actions.py). Rows link to the rows of other lists for the same person, answer,
+top-up or payment.
 """
 
 from typing import ClassVar
@@ -42,7 +42,7 @@ class LedgerEntryAdmin(MoneyAdmin):
     id_fields: ClassVar = ["reply_id", "chat_id", "top_up_id", "staff_id"]
     top_up_field = "top_up_id"
     date_hierarchy = "at"
-    # As they came, which is by `at` as well.
+    # Insertion order, which is also the order of `at`.
     ordering = ["-id"]
     list_select_related = ["price"]
     readonly_fields = ["how_it_adds_up"]
@@ -76,31 +76,31 @@ class LedgerEntryAdmin(MoneyAdmin):
     @admin.display(description=_("what for"))
     def what_for(self, entry: LedgerEntry) -> str:
         if entry.top_up_id:
-            said = gettext("top-up %(id)s") % {"id": short(entry.top_up_id)}
-            return rows_of("topup", entry.top_up_id, said)
+            text = gettext("top-up %(id)s") % {"id": short(entry.top_up_id)}
+            return rows_of("topup", entry.top_up_id, text)
         if entry.reply_id:
             model = entry.price.model if entry.price else ""
-            said = gettext("answer %(id)s") % {"id": short(entry.reply_id)}
-            return format_html("{} {}", rows_of("usage", entry.reply_id, said), model)
+            text = gettext("answer %(id)s") % {"id": short(entry.reply_id)}
+            return format_html("{} {}", rows_of("usage", entry.reply_id, text), model)
         return ""
 
     @admin.display(description=_("by"))
     def staff(self, entry: LedgerEntry) -> str:
-        """Their id, when they are not here any more."""
+        """Address of the member of staff, or the bare id if the account is gone."""
         name: str | None = entry.staff_email  # type: ignore[attr-defined]
         return name or str(entry.staff_id or "")
 
     @admin.display(description=_("how it adds up"))
     def how_it_adds_up(self, entry: LedgerEntry) -> str:
-        """Of a charge, whose usage has its key."""
+        """Explains a charge; its usage has the same key."""
         return _explanation(Usage.objects.select_related("price").filter(key=entry.key).first())
 
 
 def _explanation(call: Usage | None) -> str:
     if call is None:
         return ""
-    explained = explanations.explain(call)
-    return render_to_string("admin/billing/_explanation.html", {"explained": explained})
+    context = {"explanation": explanations.explain(call)}
+    return render_to_string("admin/billing/_explanation.html", context)
 
 
 @admin.register(Hold)
@@ -142,7 +142,7 @@ class HoldAdmin(MoneyAdmin):
 
     @admin.display(description=_("what for"), ordering="key")
     def what_for(self, hold: Hold) -> str:
-        """What has been drawn from it: its usage, in any attempt."""
+        """Links to the usage of all its attempts."""
         kind = hold.key.partition(":")[0]
         return (
             rows_of("usage", hold.reply_id, f"{kind} {short(hold.reply_id)}")
@@ -209,12 +209,12 @@ class UsageAdmin(MoneyAdmin):
 
     @admin.display(description=_("model and price"), ordering="model")
     def price_or_model(self, call: Usage) -> str:
-        """The name of a price begins with its model."""
+        """The price version, whose name begins with the model, or the bare model."""
         return str(call.price or call.model)
 
     @admin.display(description=_("more"))
     def links(self, call: Usage) -> str:
-        """The other calls of the answer and of the chat, and what the ledger has of the answer."""
+        """Links to the other calls of the answer and the chat, and to the answer's charges."""
         links = []
         if call.reply_id:
             links.append(rows_of("usage", call.reply_id, gettext("answer")))
@@ -226,19 +226,19 @@ class UsageAdmin(MoneyAdmin):
 
 @admin.register(AuditRun)
 class AuditRunAdmin(UtcAdmin):
-    list_display = [when("finished_at", _("finished")), "is_right", "looked_at"]
+    list_display = [when("finished_at", _("finished")), "is_right", "checked_rows"]
     date_hierarchy = "finished_at"
     ordering = ["-finished_at"]
-    fields: ClassVar = ["started_at", "finished_at", "is_right", "looked_at", "found"]
+    fields: ClassVar = ["started_at", "finished_at", "is_right", "checked_rows", "difference_lines"]
 
     @admin.display(description=_("balances"), boolean=True)
     def is_right(self, run: AuditRun) -> bool:
         return run.is_clean
 
     @admin.display(description=_("looked at"))
-    def looked_at(self, run: AuditRun) -> str:
+    def checked_rows(self, run: AuditRun) -> str:
         return ", ".join(f"{number:,} {name}" for name, number in run.checked.items())
 
     @admin.display(description=_("differences"))
-    def found(self, run: AuditRun) -> str:
+    def difference_lines(self, run: AuditRun) -> str:
         return "\n".join(map(str, run.differences)) or gettext("none")

@@ -1,8 +1,8 @@
-"""The frame of billing's lists in the admin: to be read, searched, added up and downloaded.
+"""Base classes of billing's lists in the admin: read-only, with search, totals and CSV downloads.
 
-Their times and days are those of UTC, as in the reports, wherever the reader is. What is asked of
-the database is bounded by what is on the page, or is one pass over the rows without a Python
-function in it: SQLite calls those (for dates) row by row, and nothing else runs meanwhile.
+Times and days are UTC, as in the reports. Each query is bounded by the rows of the page, or is a
+single pass that calls no Python function: on SQLite, date functions are Python calls for each row,
+during which nothing else runs.
 """
 
 import uuid
@@ -27,16 +27,16 @@ from django_stubs_ext import StrOrPromise
 
 from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
-from billing.admin.search import FoundByAnything
+from billing.admin.search import SearchableAdmin
 from billing.money import MICRO_PER_CENT, dollars
-from billing.pages.csv_files import csv_response, moment, usd, words
+from billing.pages.csv_files import csv_response, escape_formula, iso_time, usd
 
 CSV_CHUNK_ROWS = 2_000
 CENTS, MICRO_USD = "_cents", "_micro_usd"
 
 
 def money(field: str, label: StrOrPromise) -> Any:
-    """A column of the admin with an amount in micro-USD as dollars; of none it is empty."""
+    """A list column that shows micro-USD as dollars; empty for None."""
 
     @admin.display(description=label, ordering=field)
     def column(row: Model) -> str:
@@ -48,7 +48,7 @@ def money(field: str, label: StrOrPromise) -> Any:
 
 
 def when(field: str, label: StrOrPromise) -> Any:
-    """A column with a moment, in UTC, as short as one can read and sort it."""
+    """A list column that shows a time in UTC, to the minute."""
 
     @admin.display(description=label, ordering=field)
     def column(row: Model) -> str:
@@ -60,7 +60,7 @@ def when(field: str, label: StrOrPromise) -> Any:
 
 
 def _exactly(name: str, label: StrOrPromise) -> Any:
-    """An amount on the page of one row, to the micro-dollar."""
+    """A field of a row's own page that shows the exact amount in USD."""
 
     @admin.display(description=label)
     def field(row: Model) -> str:
@@ -74,7 +74,7 @@ def _exactly(name: str, label: StrOrPromise) -> Any:
 
 
 def rows_of(model: str, query: object, text: object) -> str:
-    """A link to the rows of another of billing's lists that a search finds."""
+    """A link to the list of `model`, searched for `query`."""
     url = reverse(f"admin:billing_{model}_changelist")
     return format_html('<a href="{}?{}">{}</a>', url, urlencode({"q": query}), text)
 
@@ -84,10 +84,10 @@ def side_by_side(links: Iterable[str]) -> str:
 
 
 class UtcAdmin(ReadOnlyAdmin):
-    """A list, and pages of its rows, with times in UTC."""
+    """A read-only list and row pages with times in UTC."""
 
     change_list_template = "admin/billing/change_list.html"
-    # How many rows each filter would leave is counted in one more pass for each of them.
+    # Facets would count rows in one more pass for each filter.
     show_facets = admin.ShowFacets.NEVER
 
     def changelist_view(
@@ -95,12 +95,13 @@ class UtcAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         with timezone.override(UTC):
             response = super().changelist_view(request, extra_context)
-            shown = getattr(response, "context_data", None)
-            if shown and "cl" in shown:
-                shown |= self.more_of_list(request, shown["cl"].queryset)
-            return _rendered(response)
+            context = getattr(response, "context_data", None)
+            if context and "cl" in context:
+                context |= self.list_context(request, context["cl"].queryset)
+            return _render(response)
 
-    def more_of_list(self, request: HttpRequest, rows: QuerySet[Any]) -> dict[str, Any]:
+    def list_context(self, request: HttpRequest, rows: QuerySet[Any]) -> dict[str, Any]:
+        """More template context for the list; `rows` are all that the filters leave."""
         return {}
 
     def response_action(
@@ -109,45 +110,45 @@ class UtcAdmin(ReadOnlyAdmin):
         try:
             return super().response_action(request, queryset, *args)
         except ValidationError:
-            self.message_user(request, gettext("There are no such rows."), messages.ERROR)
+            self.message_user(request, gettext("These rows no longer exist."), messages.ERROR)
             return None
 
     def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
         with timezone.override(UTC):
-            return _rendered(super().changeform_view(*args, **kwargs))
+            return _render(super().changeform_view(*args, **kwargs))
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         try:
             return super().get_changelist_instance(request)
-        except OverflowError as error:  # A date after which there is none.
+        except OverflowError as error:  # The date has no successor.
             raise IncorrectLookupParameters(error) from error
 
 
-def _rendered(response: HttpResponse) -> HttpResponse:
-    """Templates are rendered after the view otherwise, and times in them in another zone."""
+def _render(response: HttpResponse) -> HttpResponse:
+    """Render now; Django would render after the view, in the reader's time zone."""
     render = getattr(response, "render", None)
     return render() if render else response
 
 
-class MoneyAdmin(FoundByAnything, UtcAdmin):
-    """A list with the sums of what the filters leave, and the same rows as CSV."""
+class MoneyAdmin(SearchableAdmin, UtcAdmin):
+    """A list with totals of the filtered rows, and the same rows as CSV."""
 
-    # {label: a field in micro-USD, or of tokens}: summed up over all that the filters leave.
+    # {label: field in micro-USD or tokens}, summed over all filtered rows.
     totals: ClassVar[dict[StrOrPromise, str]] = {}
-    # The fields of the model that make a row of the CSV.
+    # Columns of the CSV.
     csv_fields: ClassVar[list[str]] = []
-    # The field that never changes by which the CSV is read, newest first.
+    # Immutable field by which the CSV is ordered, newest first.
     csv_order = "created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # No join: most of these tables outlive the person.
+        # A subquery rather than a join, because these rows outlive the person.
         person = User.objects.filter(pk=OuterRef(self.person_field))
         rows: QuerySet[Any] = super().get_queryset(request)
         rows = rows.annotate(email=Subquery(person.values("email")[:1]))
         return rows
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Of a row all there are: Django leaves out what no form may change, such as its time."""
+        """All fields on a row's page; Django leaves out uneditable ones, such as times."""
         if obj is None:
             return list(super().get_fields(request, obj))
         return [*map(self._shown, self.opts.concrete_fields), *self.readonly_fields]
@@ -161,9 +162,9 @@ class MoneyAdmin(FoundByAnything, UtcAdmin):
         person_id: uuid.UUID = getattr(row, self.person_field)
         return rows_of("purse", person_id, row.email or short(person_id))
 
-    # What is beside the rows
+    # Beside the rows
 
-    def more_of_list(self, request: HttpRequest, rows: QuerySet[Any]) -> dict[str, Any]:
+    def list_context(self, request: HttpRequest, rows: QuerySet[Any]) -> dict[str, Any]:
         csv_url = self._csv_url(request) if may_export(request) else ""
         return {"totals": self.totals_of(rows), "csv_url": csv_url}
 
@@ -190,14 +191,14 @@ class MoneyAdmin(FoundByAnything, UtcAdmin):
         return f"{reverse(f'admin:{self._url_name}_csv')}?{request.GET.urlencode()}"
 
     def csv_view(self, request: HttpRequest) -> HttpResponseBase:
-        """All rows that the list would show on all its pages."""
+        """Download the rows of all pages of the filtered list."""
         if not self.has_view_permission(request) or not may_export(request):
             raise PermissionDenied
         try:
             with timezone.override(UTC):
                 rows = self.get_changelist_instance(request).queryset
         except IncorrectLookupParameters:
-            # As the list does with what cannot be asked for.
+            # Invalid lookups are handled as in the list.
             page = reverse(f"admin:{self._url_name}_changelist")
             return HttpResponseRedirect(f"{page}?{ERROR_FLAG}=1")
         names = self.csv_fields
@@ -208,15 +209,15 @@ class MoneyAdmin(FoundByAnything, UtcAdmin):
         return csv_response(f"holdfast-{self.opts.model_name}", list(map(_header, names)), cells)
 
     def _csv_rows(self, rows: QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
-        """Newest first. Each chunk is a query of its own, which goes on from the last row: however
-        slowly it is downloaded, the database keeps nothing open for it."""
+        """Newest first. Each chunk is a query that continues after the last row, so that a slow
+        download keeps nothing open in the database."""
         name = self.csv_order
         rows = rows.order_by(f"-{name}", "-pk").values_list(name, "pk", *self.csv_fields)
         chunk = list(rows[:CSV_CHUNK_ROWS])
         while chunk:
             yield from (row[2:] for row in chunk)
             last, pk = chunk[-1][:2]
-            # The first half says the same once more, so that an index is gone into at this place.
+            # The first condition is redundant, but lets the database seek in the index.
             older = Q(**{f"{name}__lte": last}) & (Q(**{f"{name}__lt": last}) | Q(pk__lt=pk))
             chunk = list(rows.filter(older)[:CSV_CHUNK_ROWS])
 
@@ -230,12 +231,12 @@ def may_export(request: HttpRequest) -> bool:
     return may
 
 
-def _amount(field: str, sum_of_it: int) -> str:
-    return dollars(sum_of_it) if field.endswith(MICRO_USD) else f"{sum_of_it:,}"
+def _amount(field: str, total: int) -> str:
+    return dollars(total) if field.endswith(MICRO_USD) else f"{total:,}"
 
 
 def _header(name: str) -> str:
-    """All money is in USD with six decimals, which is exact."""
+    """Name of a CSV column; amounts are USD with six decimals, which is exact."""
     return name.replace(MICRO_USD, "_usd").replace(CENTS, "_usd").replace("__", "_")
 
 
@@ -252,7 +253,7 @@ def _cell(name: str, value: Any) -> object:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return moment(value)
+        return iso_time(value)
     if name.endswith((CENTS, MICRO_USD)):
         return _in_usd(name, value)
-    return words(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else value

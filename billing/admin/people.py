@@ -1,4 +1,4 @@
-"""Who has how much, in the admin: purses, and what the list of people says of credit."""
+"""The list of purses in the admin, and the columns about credit in the list of people."""
 
 from typing import ClassVar
 
@@ -36,7 +36,7 @@ class PurseAdmin(MoneyAdmin):
         when("zero_since", _("zero since")),
         when("created_at", _("created")),
     ]
-    # Not the first column, which is a link already.
+    # The first column is a link already.
     list_display_links = [BALANCE]
     list_filter = ["zero_since", "created_at"]
     search_fields = ["person_id"]
@@ -59,8 +59,8 @@ class PurseAdmin(MoneyAdmin):
 
     @admin.display(description=_("person"))
     def person(self, row: Purse) -> str:
-        """To the person, as far as they are there."""
-        if not row.is_there:  # type: ignore[attr-defined]
+        """Link to the person, unless they are gone."""
+        if not row.person_exists:  # type: ignore[attr-defined]
             return gettext("%(id)s (gone)") % {"id": short(row.person_id)}
         url = reverse("admin:accounts_user_change", args=[row.person_id])
         email: str = row.email  # type: ignore[attr-defined]
@@ -68,7 +68,7 @@ class PurseAdmin(MoneyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Purse]:
         rows: QuerySet[Purse] = super().get_queryset(request)
-        return rows.annotate(is_there=Exists(User.objects.filter(pk=OuterRef("person_id"))))
+        return rows.annotate(person_exists=Exists(User.objects.filter(pk=OuterRef("person_id"))))
 
     @admin.display(description=_("books"))
     def books(self, purse: Purse) -> str:
@@ -78,7 +78,7 @@ class PurseAdmin(MoneyAdmin):
             "hold": gettext("holds"),
             "topup": gettext("top-ups"),
         }
-        return side_by_side(rows_of(name, purse.person_id, said) for name, said in lists.items())
+        return side_by_side(rows_of(name, purse.person_id, text) for name, text in lists.items())
 
 
 @admin.display(description=_("credit"), ordering="credit")

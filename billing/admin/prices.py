@@ -1,4 +1,4 @@
-"""Prices in the admin. A price is never changed: staff sets a new version, or follows the lists."""
+"""Prices in the admin. Staff never edits a price: it adds a version, or follows the lists again."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -17,16 +17,16 @@ from billing.money import dollars
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 
-PER_MILLION = _("Micro-USD for a million tokens: 150000 is $0.15.")
+PER_MILLION = _("Micro-USD per million tokens: 150000 is $0.15.")
 PER_PIECE = _("Micro-USD each: 10000 is a cent.")
 
 
 class PriceForm(forms.ModelForm[Price]):
-    """A new version."""
+    """Adds a version of a price."""
 
     is_certain = forms.BooleanField(
-        label=_("The price is meant to change so much"),
-        help_text=_("Asked for when it becomes ten times what it was, or a tenth."),
+        label=_("This large change is intended"),
+        help_text=_("Required when a price changes tenfold."),
         required=False,
     )
 
@@ -34,63 +34,63 @@ class PriceForm(forms.ModelForm[Price]):
         model = Price
         fields = ["model", *Rates.__dataclass_fields__]
         help_texts: ClassVar = {
-            "model": _("Its id, as people use it; the new version counts from the next answer on."),
+            "model": _("The id that people use. The new version applies from the next answer on."),
             "input_micro_usd": PER_MILLION,
             "output_micro_usd": PER_MILLION,
-            "cached_input_micro_usd": _("The same; empty: as other input."),
-            "cache_write_micro_usd": _("The same; empty: as other input."),
-            "reasoning_micro_usd": _("The same; empty: as other output."),
+            "cached_input_micro_usd": _("As above. Empty: the price of input."),
+            "cache_write_micro_usd": _("As above. Empty: the price of input."),
+            "reasoning_micro_usd": _("As above. Empty: the price of output."),
             "image_micro_usd": PER_PIECE,
             "audio_micro_usd": PER_MILLION,
             "per_request_micro_usd": PER_PIECE,
-            "prompt_limit_tokens": _("On credit, prompts may not be longer. Empty: any length."),
+            "prompt_limit_tokens": _("The longest prompt allowed on credit. Empty: any length."),
         }
 
     def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
+        cleaned = super().clean() or {}
         for name in Rates.__dataclass_fields__:
-            rate = found.get(name)
+            rate = cleaned.get(name)
             most = prices.most_of(name)
             if rate is not None and not 0 <= rate <= most:
                 self.add_error(
                     name, gettext("Between 0 and %(most)s micro-USD.") % {"most": f"{most:,}"}
                 )
-        if not self.errors and not found["is_certain"]:
-            self._compare(found)
-        return found
+        if not self.errors and not cleaned["is_certain"]:
+            self._confirm_jumps(cleaned)
+        return cleaned
 
-    def _compare(self, found: dict[str, Any]) -> None:
-        """A zero too many or too few is asked about, with the amounts as dollars."""
-        before = prices.current(found["model"])
-        jumps = prices.jumps_of(prices.rates_of(before), rates_in(found)) if before else []
+    def _confirm_jumps(self, cleaned: dict[str, Any]) -> None:
+        """Ask for confirmation of large changes, which may be a zero too many or too few."""
+        before = prices.current(cleaned["model"])
+        jumps = prices.jumps_of(prices.rates_of(before), rates_in(cleaned)) if before else []
         for name in jumps:
-            said = gettext("It is %(was)s now and would be %(becomes)s. Confirm it below.") % {
+            error = gettext("It is %(was)s now and would be %(becomes)s. Confirm it below.") % {
                 "was": dollars(getattr(before, name)),
-                "becomes": dollars(found[name]),
+                "becomes": dollars(cleaned[name]),
             }
-            self.add_error(name, said)
+            self.add_error(name, error)
 
 
 def rates_in(fields: dict[str, Any]) -> Rates:
     return Rates(**{name: fields[name] for name in Rates.__dataclass_fields__})
 
 
-@admin.action(description=_("Let the lists count again"), permissions=["set_price"])
+@admin.action(description=_("Follow the lists again"), permissions=["set_price"])
 def follow_lists(
     model_admin: admin.ModelAdmin[Price], request: HttpRequest, chosen: QuerySet[Price]
 ) -> None:
     for model in sorted(set(chosen.values_list("model", flat=True))):
         if price := prices.follow_lists(model):
-            said = gettext("%(model)s: version %(version)d is what the list said last.") % {
+            message = gettext("%(model)s: version %(version)d is the last price of the list.") % {
                 "model": model,
                 "version": price.version,
             }
-            model_admin.message_user(request, said, messages.SUCCESS)
+            model_admin.message_user(request, message, messages.SUCCESS)
         else:
-            said = gettext("%(model)s: staff has set nothing, or no list knows it.") % {
+            message = gettext("%(model)s: staff has not set a price, or no list has one.") % {
                 "model": model
             }
-            model_admin.message_user(request, said, messages.WARNING)
+            model_admin.message_user(request, message, messages.WARNING)
 
 
 @admin.register(Price)
@@ -125,7 +125,7 @@ class PriceAdmin(MoneyAdmin):
         return may
 
     def get_fields(self, request: HttpRequest, obj: Price | None = None) -> Any:
-        """What is asked while a price is set is no part of one that is."""
+        """Leaves the confirmation out of the page of an existing price."""
         fields = super().get_fields(request, obj)
         return [name for name in fields if obj is None or name != "is_certain"]
 
@@ -138,8 +138,7 @@ class PriceAdmin(MoneyAdmin):
 
     @admin.display(description=_("jump"))
     def jump(self, price: Price) -> str:
-        """What became ten times what it was in the version before, or a tenth: perhaps a mistake of
-        a list."""
+        """Rates that changed tenfold since the version before, perhaps by a list's mistake."""
         old = {name: getattr(price, f"old_{name}") for name in prices.JUMPING}
         if None in old.values():
             return ""
@@ -148,16 +147,16 @@ class PriceAdmin(MoneyAdmin):
         return ", ".join(f"{dollars(old[name])} → {dollars(getattr(now, name))}" for name in jumps)
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
-        """Hands it to billing/prices/versions.py, and gives the admin what came of it."""
+        """Add the version, and give the admin the row that was stored."""
         assert isinstance(request.user, User)
-        made = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
-        said = gettext(
-            "From the next call on %(model)s costs %(read)s for a million tokens read and "
-            "%(written)s for a million written, whatever the lists say."
+        price = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
+        message = gettext(
+            "From the next call on, %(model)s costs %(read)s per million tokens read and "
+            "%(written)s per million written, whatever the lists say."
         ) % {
-            "model": made.model,
-            "read": dollars(made.input_micro_usd),
-            "written": dollars(made.output_micro_usd),
+            "model": price.model,
+            "read": dollars(price.input_micro_usd),
+            "written": dollars(price.output_micro_usd),
         }
-        self.message_user(request, said)
-        obj.pk, obj.version = made.pk, made.version
+        self.message_user(request, message)
+        obj.pk, obj.version = price.pk, price.version

@@ -1,7 +1,7 @@
-"""What operators want to know of a stretch of days: money in, what was spent, what calls cost.
+"""Reports over a range of days: revenue, spend and cost of calls.
 
-Days are UTC. Everything is summed in the database, but for money that went back: the ledger has the
-credit that it took, and what people were paid is worked out from that. Sync, read only.
+Days are UTC. Everything is summed in the database except refunds and disputes: the ledger has the
+credit that was taken back, from which the money returned is computed. Sync, read-only.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from billing.money import MICRO_PER_CENT
 
 Kind = LedgerEntry.Kind
 MONEY_BACK = (Kind.REFUND, Kind.DISPUTE, Kind.DISPUTE_WON)
-# Calls that cost the operator money: not those of local models and of people's own keys.
+# Excludes calls of local models and of people's own keys, which cost the operator nothing.
 PAID_BY_US = ~Q(free__in=(Usage.Free.LOCAL, Usage.Free.OWN_KEY))
 TOKENS = Sum(F("prompt_tokens") + F("completion_tokens"), default=0)
 COST = Sum("cost_micro_usd", filter=PAID_BY_US, default=0)
@@ -25,14 +25,13 @@ PEOPLE = Count("person_id", distinct=True)
 
 @dataclass(slots=True)
 class Sums:
-    """Of a day, or of all of them. Micro-USD.
+    """Sums of one day, or of all days. Amounts are micro-USD.
 
-    revenue  paid by people, fees included, less what was refunded or is disputed; of one model what
-             was spent on it
-    fees     what of it is no credit
-    given    credit given for nothing: at sign-up, to guests, after a month, by staff
+    revenue  payments with fees, less refunds and disputes; in the report of one model, its spend
+    fees     the part of the revenue that is not credit
+    given    credit granted for nothing: at sign-up, to guests, after a month, by staff
     spend    credit used up
-    cost     what the calls cost at their providers
+    cost     cost of the calls at their providers
     """
 
     day: date | None = None
@@ -51,12 +50,12 @@ class Sums:
 
     @property
     def borne(self) -> int:
-        """What calls cost and nobody's credit paid for."""
+        """Cost of calls that nobody's credit paid for."""
         return self.cost - self.spend
 
 
 @dataclass(frozen=True, slots=True)
-class OfModel:
+class ModelSums:
     model: str
     calls: int
     people: int
@@ -71,42 +70,42 @@ class OfModel:
 
 @dataclass(slots=True)
 class Report:
-    """`model`: of that one only; then nothing is known of what was paid and given."""
+    """With `model`, a report of that model only, without payments and grants."""
 
     first: date
     last: date
     model: str = ""
     days: list[Sums] = field(default_factory=list)
-    models: list[OfModel] = field(default_factory=list)
+    models: list[ModelSums] = field(default_factory=list)
     total: Sums = field(default_factory=Sums)
 
 
-def report(first: date, last: date, model: str = "") -> Report:
-    """Both days included."""
-    found = Report(first, last, model)
+def make_report(first: date, last: date, model: str = "") -> Report:
+    """The report from `first` to `last`, inclusive."""
+    report = Report(first, last, model)
     by_day = {
         first + timedelta(days=n): Sums(day=first + timedelta(days=n))
         for n in range((last - first).days + 1)
     }
     used = Usage.objects.filter(day__gte=first, day__lte=last).order_by()
-    found.models = _models(used)
+    report.models = _models(used)
     if model:
         used = used.filter(model=model)
     else:
         _add_ledger(by_day)
     _add_usage(by_day, used)
-    found.days = list(by_day.values())
+    report.days = list(by_day.values())
     if model:
-        for day in found.days:
+        for day in report.days:
             day.revenue = day.spend
-    found.total = _total(found.days)
-    found.total.people = used.aggregate(people=PEOPLE)["people"]
-    return found
+    report.total = _total(report.days)
+    report.total.people = used.aggregate(people=PEOPLE)["people"]
+    return report
 
 
 def _add_ledger(by_day: dict[date, Sums]) -> None:
-    """Charges are counted with the calls. Leaving them out first is what makes this quick: SQLite
-    asks Python for the day of each entry."""
+    """Add payments and grants. Charges are left out, because usage has them and because SQLite
+    calls Python for the day of each entry."""
     days = list(by_day)
     entries = (
         LedgerEntry.objects.filter(at__gte=_midnight(days[0]), at__lt=_midnight(days[-1], after=1))
@@ -136,8 +135,8 @@ def _add_ledger(by_day: dict[date, Sums]) -> None:
 
 
 def money_of(credit_micro_usd: int, paid_cents: int, credit_cents: int) -> int:
-    """What of a payment went back when so much of its credit did, in micro-USD: whole cents. The
-    inverse of TopUp.share_micro_usd, which loses less than a micro-dollar of a cent's share."""
+    """Money returned, in micro-USD but whole cents, when this much of a payment's credit was taken
+    back. Inverse of TopUp.share_micro_usd, whose rounding loses less than a micro-USD."""
     whole = credit_cents * MICRO_PER_CENT
     cents = (2 * abs(credit_micro_usd) * paid_cents + whole) // (2 * whole)
     return cents * MICRO_PER_CENT * (1 if credit_micro_usd > 0 else -1)
@@ -156,11 +155,11 @@ def _add_usage(by_day: dict[date, Sums], used: QuerySet[Usage]) -> None:
         sums.tokens, sums.calls, sums.people = row["tokens"], row["calls"], row["people"]
 
 
-def _models(used: QuerySet[Usage]) -> list[OfModel]:
+def _models(used: QuerySet[Usage]) -> list[ModelSums]:
     rows = used.values("model").annotate(
         calls=Count("id"), people=PEOPLE, tokens=TOKENS, spend=SPEND, cost=COST
     )
-    return [OfModel(**row) for row in rows.order_by("-spend", "-calls", "model")]
+    return [ModelSums(**row) for row in rows.order_by("-spend", "-calls", "model")]
 
 
 def _total(days: list[Sums]) -> Sums:

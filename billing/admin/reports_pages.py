@@ -1,4 +1,4 @@
-"""Two pages of the admin: reports with charts, and whether the books balance."""
+"""Admin pages with reports, audits and webhook calls."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,15 +21,15 @@ from billing.admin import webhooks as admin_webhooks
 from billing.admin.lists import may_export
 from billing.models import AuditRun, Books, Hold, Purse, TopUp
 from billing.pages import charts
-from billing.pages.csv_files import csv_response, usd, words
+from billing.pages.csv_files import csv_response, escape_formula, usd
 
 DEFAULT_DAYS = 30
 MAX_DAYS = 366
-# Nothing was booked outside of these years, and no date in them is too far for a database.
+# Accepted years: nothing was booked outside them, and databases support all their dates.
 YEARS = range(2000, 3000)
-# The audit runs every night: so long without one means that it does not.
+# The audit runs every night; after this long without one it is not running.
 LATE_AFTER = timedelta(hours=48)
-# Two beside each other: narrower than a person's one, so that its words are as large.
+# Two charts share a row, so each is narrower than on people's pages.
 CHART_WIDTH = 480
 # (field of reports.Sums, its name, whether it is money)
 CHARTS = (
@@ -40,7 +40,7 @@ CHARTS = (
     ("tokens", _("Tokens"), False),
     ("people", _("Active people"), False),
 )
-# Of these each model has a bar, as wide as its share of the highest.
+# Columns in which each model has a bar, relative to the highest value.
 BARS = ("people", "tokens", "spend", "cost", "margin")
 DAYS_HEADER = (
     *("day", "revenue_usd", "fees_usd", "given_usd", "spend_usd", "cost_usd", "borne_usd"),
@@ -52,24 +52,24 @@ MODELS_HEADER = ("model", "spend_usd", "cost_usd", "margin_usd", "tokens", "call
 class RangeForm(forms.Form):
     first = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
     last = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
-    # The id of a model, which need not be known any more; "" is all of them.
+    # Id of a model, possibly one that no longer exists; "" means all models.
     model = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
-        found = self.cleaned_data
-        if "first" in found and "last" in found:
-            days = (found["last"] - found["first"]).days
-            known = found["first"].year in YEARS and found["last"].year in YEARS
+        cleaned = self.cleaned_data
+        if "first" in cleaned and "last" in cleaned:
+            days = (cleaned["last"] - cleaned["first"]).days
+            known = cleaned["first"].year in YEARS and cleaned["last"].year in YEARS
             if not (known and 0 <= days < MAX_DAYS):
                 raise forms.ValidationError(
                     gettext("Choose up to %(most)d days, the first one first.") % {"most": MAX_DAYS}
                 )
-        return found
+        return cleaned
 
 
 @admin.register(Books)
 class BooksAdmin(admin.ModelAdmin[Books]):
-    """Its pages are our own; its table does not exist."""
+    """Serves pages of our own; the model has no table."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -96,40 +96,40 @@ class BooksAdmin(admin.ModelAdmin[Books]):
 
     def reports_view(self, request: HttpRequest) -> HttpResponse:
         self._require_permission(request)
-        form, found = _asked(request)
+        form, report = _requested_report(request)
         context = self._context(
             request, gettext("Reports"), form=form, may_export=may_export(request)
         )
-        if found is not None:
-            kept = {"first": found.first, "last": found.last}
+        if report is not None:
+            dates = {"first": report.first, "last": report.last}
             context |= {
-                "report": found,
-                "charts": _charts(found),
-                "models": _with_bars(found.models),
-                "query": urlencode(kept),
-                "csv_query": urlencode(kept | {"model": found.model} if found.model else kept),
+                "report": report,
+                "charts": _charts(report),
+                "models": _with_bars(report.models),
+                "query": urlencode(dates),
+                "csv_query": urlencode(dates | {"model": report.model} if report.model else dates),
             }
         return TemplateResponse(request, "admin/billing/reports.html", context)
 
     def csv_view(self, request: HttpRequest) -> HttpResponseBase:
-        """`by`: day or model."""
+        """CSV with a row per day or model (`by`)."""
         self._require_permission(request)
         if not may_export(request):
             raise PermissionDenied
-        _, found = _asked(request)
-        if found is None:
-            # The page says what is wrong with it.
+        _, report = _requested_report(request)
+        if report is None:
+            # The page shows the error.
             page = reverse("admin:billing_books_changelist")
             return HttpResponseRedirect(f"{page}?{request.GET.urlencode()}")
-        name = f"holdfast-{found.first}-{found.last}"
+        name = f"holdfast-{report.first}-{report.last}"
         if request.GET.get("by") == "model":
-            rows = ([_cell(one, name) for name in MODELS_HEADER] for one in found.models)
+            rows = ([_cell(model, column) for column in MODELS_HEADER] for model in report.models)
             return csv_response(f"{name}-by-model", list(MODELS_HEADER), rows)
-        rows = ([_cell(day, name) for name in DAYS_HEADER] for day in found.days)
+        rows = ([_cell(day, column) for column in DAYS_HEADER] for day in report.days)
         return csv_response(name, list(DAYS_HEADER), rows)
 
     def balance_view(self, request: HttpRequest) -> HttpResponse:
-        """What the last audits found, and how the books stand now."""
+        """Results of the last audits, and the current sums of all purses."""
         self._require_permission(request)
         runs = list(AuditRun.objects.order_by("-finished_at")[:30])
         late = datetime.now(UTC) - LATE_AFTER
@@ -138,14 +138,14 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             gettext("Do the books balance?"),
             runs=runs,
             is_late=not runs or runs[0].finished_at < late,
-            purses=_standing(),
+            purses=_purse_sums(),
             open_holds=Hold.objects.filter(state=Hold.State.OPEN).count(),
             problems=TopUp.objects.exclude(problem="").order_by("-created_at")[:20],
         )
         return TemplateResponse(request, "admin/billing/balance.html", context)
 
     def webhooks_view(self, request: HttpRequest) -> HttpResponse:
-        """Every call of Stripe's webhook, accepted or refused, and what came of it."""
+        """All calls of Stripe's webhook, accepted or refused, with their outcomes."""
         self._require_permission(request)
         context = self._context(request, gettext("Calls of Stripe's webhook"))
         context |= admin_webhooks.page(request)
@@ -170,43 +170,43 @@ class BooksAdmin(admin.ModelAdmin[Books]):
         }
 
 
-def _asked(request: HttpRequest) -> tuple[RangeForm, reports.Report | None]:
+def _requested_report(request: HttpRequest) -> tuple[RangeForm, reports.Report | None]:
     today = datetime.now(UTC).date()
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "first": today - timedelta(days=DEFAULT_DAYS - 1),
         "last": today,
         "model": "",
     }
-    form = RangeForm({name: request.GET.get(name) or value for name, value in usual.items()})
+    form = RangeForm({name: request.GET.get(name) or value for name, value in defaults.items()})
     if not form.is_valid():
         return form, None
-    return form, reports.report(**form.cleaned_data)
+    return form, reports.make_report(**form.cleaned_data)
 
 
-def _cell(row: reports.Sums | reports.OfModel, name: str) -> object:
+def _cell(row: reports.Sums | reports.ModelSums, name: str) -> object:
     value = getattr(row, name.removesuffix("_usd"))
     if name.endswith("_usd"):
         return usd(value)
-    return value if isinstance(value, int) else words(str(value))
+    return value if isinstance(value, int) else escape_formula(str(value))
 
 
-def _charts(found: reports.Report) -> list[dict[str, Any]]:
+def _charts(report: reports.Report) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
             "is_money": is_money,
-            "total": getattr(found.total, name),
+            "total": getattr(report.total, name),
             "chart": charts.chart(
-                [(f"{day.day:%-d %b}", getattr(day, name)) for day in found.days], CHART_WIDTH
+                [(f"{day.day:%-d %b}", getattr(day, name)) for day in report.days], CHART_WIDTH
             ),
         }
         for name, title, is_money in CHARTS
-        # Of one model, what was spent on it is its revenue.
-        if not (found.model and name == "revenue")
+        # The revenue of a single model is its spend.
+        if not (report.model and name == "revenue")
     ]
 
 
-def _with_bars(models: list[reports.OfModel]) -> list[tuple[reports.OfModel, dict[str, str]]]:
+def _with_bars(models: list[reports.ModelSums]) -> list[tuple[reports.ModelSums, dict[str, str]]]:
     highest = {
         name: max((abs(getattr(model, name)) for model in models), default=0) for name in BARS
     }
@@ -216,15 +216,15 @@ def _with_bars(models: list[reports.OfModel]) -> list[tuple[reports.OfModel, dic
     ]
 
 
-def _standing() -> dict[str, int]:
-    """What all purses hold together, in micro-USD: of people who are there, what some of them owe,
-    and what is left in the books of those who are gone and can spend it no more."""
+def _purse_sums() -> dict[str, int]:
+    """Sums over all purses in micro-USD: credit of existing people, what people owe, what is left
+    in the purses of deleted people, and what is held; and `people`, a count."""
     amount, people = "balance_micro_usd", User.objects.values("pk")
-    found: dict[str, int] = Purse.objects.aggregate(
+    sums: dict[str, int] = Purse.objects.aggregate(
         people=Count("pk", filter=Q(person_id__in=people)),
         credit=Sum(amount, filter=Q(person_id__in=people, balance_micro_usd__gt=0), default=0),
         owed=Sum(amount, filter=Q(person_id__in=people, balance_micro_usd__lt=0), default=0),
         left=Sum(amount, filter=~Q(person_id__in=people), default=0),
         held=Sum("held_micro_usd", default=0),
     )
-    return found
+    return sums

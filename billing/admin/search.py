@@ -1,4 +1,4 @@
-"""The search of billing's lists in the admin: by whatever one has in hand."""
+"""Search in billing's lists in the admin, by address, id, Stripe id or text."""
 
 import uuid
 from itertools import islice
@@ -13,66 +13,65 @@ from django_stubs_ext import StrOrPromise
 from accounts.models import GuestJoin, User
 from billing.models import TopUp
 
-# What begins so is one of Stripe's names, of a session, a payment or a charge.
-STRIPE_NAMES = ("cs_", "pi_", "ch_", "py_")
-# SQLite refuses a condition that is too deep.
+# Prefixes of Stripe's ids of sessions, payments and charges.
+STRIPE_ID_PREFIXES = ("cs_", "pi_", "ch_", "py_")
+# SQLite refuses conditions that are nested too deeply.
 MAX_WORDS = 10
 
 
-class FoundByAnything(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A list whose rows are found by a person, an id, a payment or words."""
+class SearchableAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A list that can be searched by person, id, payment or text."""
 
-    # The field that holds the id of the person, whose address is shown and searched.
+    # The field with the person's id, whose address is shown and searched.
     person_field = "person_id"
-    # What may be searched for. Django's own help would stand in for a label that can be seen.
+    # Shown below the search. Django's `search_help_text` would replace the visible label.
     search_hint: StrOrPromise = ""
-    # More fields with ids, which are looked for whole: by an index where there is one.
+    # More fields with ids, which are matched exactly.
     id_fields: ClassVar[list[str]] = []
-    # The one of these that names a top-up, if there is one.
+    # The one of `id_fields` with a top-up's id, if any.
     top_up_field = ""
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Every word (of the first MAX_WORDS) is found: an id (whole), an address of somebody or of
-        the account that a guest has joined, one of Stripe's names, or a part of one of the
-        `search_fields`."""
+        """Each of the first MAX_WORDS words must match: a whole id, part of an address (of the
+        person, or of the account that a guest joined), a Stripe id, or part of a search field."""
         for bit in islice(smart_split(search_term), MAX_WORDS):
             word = unescape_string_literal(bit) if bit[0] in "\"'" and bit[-1] == bit[0] else bit
-            queryset = queryset.filter(self._found_by(word))
+            queryset = queryset.filter(self._matching(word))
         return queryset, False
 
-    def _found_by(self, word: str) -> Q:
+    def _matching(self, word: str) -> Q:
         try:
             return self._of_id(uuid.UUID(word))
         except ValueError:
             pass
-        if word.startswith(STRIPE_NAMES):
+        if word.startswith(STRIPE_ID_PREFIXES):
             return self._of_payment(word)
         people = User.objects.filter(email__icontains=word)
         guests = GuestJoin.objects.filter(account__email__icontains=word)
-        found = self._of_people(people.values("pk"), guests.values("guest_id"))
+        condition = self._of_people(people.values("pk"), guests.values("guest_id"))
         for name in self.search_fields:
-            found |= Q(**{f"{name}__icontains": word})
-        return found
+            condition |= Q(**{f"{name}__icontains": word})
+        return condition
 
     def _of_id(self, wanted: uuid.UUID) -> Q:
         guests = GuestJoin.objects.filter(account_id=wanted)
-        found = self._of_people([wanted], list(guests.values_list("guest_id", flat=True)))
+        condition = self._of_people([wanted], list(guests.values_list("guest_id", flat=True)))
         for name in self.id_fields:
-            found |= Q(**{name: wanted})
-        return found
+            condition |= Q(**{name: wanted})
+        return condition
 
     def _of_people(self, *ids: Any) -> Q:
-        found = Q()
-        for some in ids:
-            found |= Q(**{f"{self.person_field}__in": some})
-        return found
+        condition = Q()
+        for person_ids in ids:
+            condition |= Q(**{f"{self.person_field}__in": person_ids})
+        return condition
 
-    def _of_payment(self, name: str) -> Q:
-        """Rows of the top-up that Stripe has under this name; of its payer where rows name none."""
+    def _of_payment(self, stripe_id: str) -> Q:
+        """Rows of the top-up with this Stripe id, or of its payer if rows have no top-up."""
         top_ups = TopUp.objects.filter(
-            Q(session_id=name) | Q(payment_intent_id=name) | Q(charge_id=name)
+            Q(session_id=stripe_id) | Q(payment_intent_id=stripe_id) | Q(charge_id=stripe_id)
         )
         if self.top_up_field:
             return Q(**{f"{self.top_up_field}__in": top_ups.values("pk")})

@@ -1,8 +1,8 @@
-"""What staff does about money: give and take credit, refund a payment. Sync.
+"""Staff actions on money: give or take credit, refund a payment. Sync.
 
-Each act has an id that the form brings along, so that a form sent twice acts once; it is booked
-with a reason and the name of whoever did it, and noted in the admin's own log. Nobody acts on
-themselves, but for a superuser, who may be alone.
+The form contains the id of the action, so that a form sent twice acts once. An action is booked
+with its reason and the member of staff, and recorded in the admin's log. Staff cannot act on
+themselves, except a superuser, who may be the only one.
 """
 
 import logging
@@ -21,7 +21,7 @@ from billing import ledger
 from billing.models import LedgerEntry, TopUp
 from billing.money import MICRO_PER_CENT, dollars
 from billing.payments import stripe_api, top_ups
-from billing.payments.stripe_errors import PaymentsAway
+from billing.payments.stripe_errors import PaymentsUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -29,29 +29,29 @@ MAX_REASON_CHARS = 300
 DAY = timedelta(hours=24)
 
 
-class NotAllowed(Exception):
-    """A sentence that says what the member of staff may not do."""
+class StaffActionRefused(Exception):
+    """The message says what the member of staff may not do."""
 
 
 def adjust(
     person_id: uuid.UUID,
     amount_micro_usd: int,
     *,
-    act_id: uuid.UUID,
+    action_id: uuid.UUID,
     reason: str,
     staff_id: uuid.UUID,
     limited: bool,
 ) -> LedgerEntry:
-    """Give (above zero) or take credit. `limited` staff may only give, so much at once and so much
-    in any 24 hours, all people together, and nothing to staff.
+    """Give (positive) or take (negative) credit. Idempotent for `action_id` and person.
 
-    Raises NotAllowed.
+    `limited` staff may only give, and not to staff: up to STAFF_GIVES_AT_MOST_MICRO_USD at once and
+    STAFF_GIVES_A_DAY_MICRO_USD in any 24 hours, to all people together. Raises StaffActionRefused.
     """
-    key = f"adjustment:{act_id}:{person_id}"
+    key = f"adjustment:{action_id}:{person_id}"
     with transaction.atomic():
         person = _require_other(person_id, staff_id)
         if person is None and amount_micro_usd > 0:
-            raise NotAllowed(_("They are gone: nobody could use the credit."))
+            raise StaffActionRefused(_("This person has left, so nobody could use the credit."))
         if limited:
             _require_room(amount_micro_usd, person, staff_id, key)
         purse = ledger.lock_purse(person_id)
@@ -65,7 +65,7 @@ def adjust(
             staff_id=staff_id,
         )
         if is_new:
-            _note(
+            _record(
                 staff_id, person or purse, f"Credit {dollars(amount_micro_usd, sign=True)}: {key}"
             )
     logger.info("staff %s adjusted %s by %d micro-USD", staff_id, person_id, amount_micro_usd)
@@ -73,20 +73,20 @@ def adjust(
 
 
 def _require_other(person_id: uuid.UUID, staff_id: uuid.UUID) -> User | None:
-    """Whom it is about; None if they are gone."""
+    """The person concerned; None if they are gone. Raises StaffActionRefused for oneself."""
     person = User.objects.filter(id=person_id).first()
     if person_id == staff_id and not (person and person.is_superuser):
-        raise NotAllowed(_("This is your own. Ask somebody else to do it."))
+        raise StaffActionRefused(_("You can't do this for yourself. Ask somebody else."))
     return person
 
 
-def _note(staff_id: uuid.UUID, about: Model, message: str) -> None:
-    """In the log of the admin; the reason is in the ledger alone, which names both."""
-    LogEntry.objects.log_actions(staff_id, [about], CHANGE, message, single_object=True)
+def _record(staff_id: uuid.UUID, target: Model, message: str) -> None:
+    """Add to the admin's log, without the reason, which only the ledger has."""
+    LogEntry.objects.log_actions(staff_id, [target], CHANGE, message, single_object=True)
 
 
 def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
-    """What this member of staff gave in the last 24 hours."""
+    """What the member of staff gave in the last 24 hours, in micro-USD."""
     gifts = LedgerEntry.objects.filter(
         kind=LedgerEntry.Kind.ADJUSTMENT,
         staff_id=staff_id,
@@ -99,21 +99,23 @@ def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
 def _require_room(
     amount_micro_usd: int, person: User | None, staff_id: uuid.UUID, key: str
 ) -> None:
-    """In a transaction. Acts of one member of staff come one after the other from here on: their
-    own row is locked, before any purse."""
+    """Check the limits, in a transaction. Locks the row of the member of staff, before any purse,
+    so that their actions cannot exceed the limit concurrently."""
     if not 0 < amount_micro_usd <= settings.STAFF_GIVES_AT_MOST_MICRO_USD:
-        raise NotAllowed(_("You may give credit up to the limit for support, and take none."))
+        raise StaffActionRefused(
+            _("You can give credit up to the limit for support, and can't take any.")
+        )
     if person and person.is_staff:
-        raise NotAllowed(_("They are staff. Ask Finance to do it."))
+        raise StaffActionRefused(_("They are staff. Ask Finance to do it."))
     if not User.objects.select_for_update().filter(id=staff_id, is_active=True).exists():
-        raise NotAllowed(_("Your account is not active any more."))
+        raise StaffActionRefused(_("Your account is no longer active."))
     if ledger.is_booked(key):
         return
     left = settings.STAFF_GIVES_A_DAY_MICRO_USD - given_lately_micro_usd(staff_id)
     if amount_micro_usd > left:
-        raise NotAllowed(
+        raise StaffActionRefused(
             _(
-                "You may give %(limit)s in 24 hours, and %(left)s of that is left. Ask Finance to "
+                "You can give %(limit)s in 24 hours, and %(left)s of that is left. Ask Finance to "
                 "give more."
             )
             % {
@@ -124,32 +126,36 @@ def _require_room(
 
 
 def refund(
-    top_up: TopUp, cents: int, *, act_id: uuid.UUID, reason: str, staff_id: uuid.UUID
+    top_up: TopUp, cents: int, *, action_id: uuid.UUID, reason: str, staff_id: uuid.UUID
 ) -> TopUp:
-    """Give money back by Stripe; the credit follows when Stripe says that it is done.
+    """Refund money through Stripe. The credit is taken back when Stripe reports the refund.
 
-    Raises NotAllowed, and PaymentError when Stripe refuses or is away.
+    Raises StaffActionRefused, and PaymentError when Stripe refuses or is unavailable.
     """
     _require_other(top_up.person_id, staff_id)
-    notes = LogEntry.objects.filter(object_id=str(top_up.id), change_message__endswith=str(act_id))
-    if notes.exists():
-        # Stripe knows a repetition for a day only; a form may be sent again after that.
-        return top_ups.look(top_up.id)
-    # It may have been refunded at Stripe, or by a try that was not answered.
-    top_up = top_ups.look(top_up.id)
+    records = LogEntry.objects.filter(
+        object_id=str(top_up.id), change_message__endswith=str(action_id)
+    )
+    if records.exists():
+        # Stripe keeps idempotency keys for a day; the form may be sent again later.
+        return top_ups.refresh(top_up.id)
+    # It may have been refunded at Stripe, or by a request whose answer was lost.
+    top_up = top_ups.refresh(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:
-        raise NotAllowed(_("There is not so much left of this payment that could be refunded."))
-    note = {"staff": str(staff_id), "reason": reason}
+        raise StaffActionRefused(_("That is more than is left to refund of this payment."))
+    metadata = {"staff": str(staff_id), "reason": reason}
     try:
-        stripe_api.create_refund(top_up.payment_intent_id, cents, act_id=act_id, note=note)
-    except PaymentsAway as error:
-        raise PaymentsAway(
+        stripe_api.create_refund(
+            top_up.payment_intent_id, cents, action_id=action_id, metadata=metadata
+        )
+    except PaymentsUnavailable as error:
+        raise PaymentsUnavailable(
             _(
-                "Stripe did not answer, and may have refunded it all the same. Wait a minute, and "
+                "Stripe did not answer, but may have made the refund. Wait a minute, and "
                 "look at the payment before you try again."
             )
         ) from error
-    _note(staff_id, top_up, f"Refund of {dollars(cents * MICRO_PER_CENT)}: {act_id}")
+    _record(staff_id, top_up, f"Refund of {dollars(cents * MICRO_PER_CENT)}: {action_id}")
     logger.info("staff %s refunded %d cents of top-up %s", staff_id, cents, top_up.id)
-    return top_ups.look(top_up.id)
+    return top_ups.refresh(top_up.id)

@@ -1,6 +1,6 @@
-"""Acts of staff in the admin: choose rows, say how much and why, look at it once more, do it.
+"""Staff actions in the admin: choose rows, enter amount and reason, confirm.
 
-Who is chosen, and what they have before and after, is shown the whole time.
+Each step shows the chosen people with their credit before and after.
 """
 
 import uuid
@@ -27,12 +27,12 @@ from billing.models import Purse, TopUp
 from billing.money import MICRO_PER_CENT, MICRO_PER_USD, dollars
 from billing.payments.stripe_errors import PaymentError
 
-# More at once is likely a slip of the hand.
+# A larger selection is probably a mistake.
 MAX_ROWS = 100
 
 
-class ActForm(forms.Form):
-    """`act` names this filling in of the form: sent twice, it is done once."""
+class StaffActionForm(forms.Form):
+    """`act` is the id of the action, so that a form sent twice acts once."""
 
     act = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     amount = forms.DecimalField(
@@ -50,13 +50,14 @@ class ActForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One kind of act on chosen rows. `action` is its name in the admin's list of actions.
+class StaffAction:
+    """An action on chosen rows. `action` is its name in the admin's list of actions.
 
-    head   names of the columns after the person: that say how it is, and what will be
-    cells  of a row: with the amount of each in micro-USD for all columns, else how it is
-    do     for a row, with the form filled in; raises NotAllowed, PaymentError or KeyReused
-    signed whether the amount may be given or taken
+    head   column names after the person: (current state, state after the action)
+    cells  (row, amount per row in micro-USD, or None for the current state only) -> cells of a row
+    build  (POST data or None) -> the form
+    do     (row, valid form) carries it out; raises StaffActionRefused, PaymentError or KeyReused
+    signed whether amounts are shown with a sign
     """
 
     action: str
@@ -64,12 +65,12 @@ class Act:
     rows: list[Any]
     head: tuple[list[str], list[str]]
     cells: Callable[[Any, int | None], list[str]]
-    build: Callable[[Any], ActForm]
-    do: Callable[[Any, ActForm], None]
+    build: Callable[[Any], StaffActionForm]
+    do: Callable[[Any, StaffActionForm], None]
     signed: bool = False
 
 
-class AdjustForm(ActForm):
+class AdjustForm(StaffActionForm):
     def __init__(self, *args: Any, limited: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.limited = limited
@@ -86,21 +87,22 @@ class AdjustForm(ActForm):
         amount: Decimal = self.cleaned_data["amount"]
         most = Decimal(settings.STAFF_GIVES_AT_MOST_MICRO_USD) / MICRO_PER_USD
         if not amount:
-            raise forms.ValidationError(gettext("Say how much."))
+            raise forms.ValidationError(gettext("Enter an amount."))
         if self.limited and not 0 < amount <= most:
             raise forms.ValidationError(
-                gettext("You may give up to %(most)s, and take nothing.") % {"most": f"${most:.2f}"}
+                gettext("You can give up to %(most)s, and can't take any.")
+                % {"most": f"${most:.2f}"}
             )
         return amount
 
 
-class RefundForm(ActForm):
+class RefundForm(StaffActionForm):
     def __init__(self, *args: Any, left_cents: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.left_cents = left_cents
         self.fields["amount"].help_text = gettext(
-            "Of each payment, fee included: at most %(most)s. "
-            "The credit it bought is taken back in its share."
+            "For each payment, fee included: at most %(most)s. "
+            "The same share of its credit is taken back."
         ) % {"most": dollars(left_cents * MICRO_PER_CENT)}
         self.fields["reason"].help_text = gettext(
             "Kept in the ledger and with Stripe, with your name; the person can read the reason."
@@ -110,7 +112,7 @@ class RefundForm(ActForm):
         amount: Decimal = self.cleaned_data["amount"]
         if not 0 < amount * 100 <= self.left_cents:
             raise forms.ValidationError(
-                gettext("More than is left of one of these payments, or nothing.")
+                gettext("Enter more than zero, and no more than is left of each payment.")
             )
         return amount
 
@@ -119,7 +121,7 @@ class RefundForm(ActForm):
 def change_credit(
     model_admin: Any, request: HttpRequest, chosen: QuerySet[Any]
 ) -> HttpResponseBase | None:
-    """Of purses or of people: either has the id of the person for its key, and their address."""
+    """Works on purses and on people: both have the person's id as key, and an address."""
     limited = not request.user.has_perm("billing.adjust_credit")
     rows = list(chosen[: MAX_ROWS + 1])
     purses = Purse.objects.filter(pk__in=[row.pk for row in rows])
@@ -130,17 +132,17 @@ def change_credit(
         after = [] if amount is None else [dollars(amount, sign=True), dollars(now + amount)]
         return [dollars(now), *after]
 
-    def do(row: Any, form: ActForm) -> None:
+    def do(row: Any, form: StaffActionForm) -> None:
         staff.adjust(
             row.pk,
             form.amount_micro_usd,
-            act_id=form.cleaned_data["act"],
+            action_id=form.cleaned_data["act"],
             reason=form.cleaned_data["reason"],
             staff_id=_staff_id(request),
             limited=limited,
         )
 
-    act = Act(
+    action = StaffAction(
         "change_credit",
         gettext("Give or take credit"),
         rows,
@@ -150,7 +152,7 @@ def change_credit(
         do,
         signed=True,
     )
-    return _ask(model_admin, request, act)
+    return _confirm(model_admin, request, action)
 
 
 @admin.action(description=_("Refund by Stripe…"), permissions=["refund_payment"])
@@ -160,8 +162,8 @@ def refund(
     rows = list(chosen[: MAX_ROWS + 1])
     left = min(map(_left_cents, rows), default=0)
     if left <= 0:
-        said = gettext("Choose payments of which something is left to refund.")
-        model_admin.message_user(request, said, messages.ERROR)
+        error = gettext("Choose payments that have not been refunded in full.")
+        model_admin.message_user(request, error, messages.ERROR)
         return None
     purses = Purse.objects.filter(pk__in=[row.person_id for row in rows])
     balances = dict(purses.values_list("pk", "balance_micro_usd"))
@@ -177,16 +179,16 @@ def refund(
         left = balances.get(row.person_id, 0) - taken
         return [*now, dollars(amount), dollars(-taken), dollars(left)]
 
-    def do(row: TopUp, form: ActForm) -> None:
+    def do(row: TopUp, form: StaffActionForm) -> None:
         staff.refund(
             row,
             form.amount_micro_usd // MICRO_PER_CENT,
-            act_id=uuid.uuid5(form.cleaned_data["act"], str(row.id)),
+            action_id=uuid.uuid5(form.cleaned_data["act"], str(row.id)),
             reason=form.cleaned_data["reason"],
             staff_id=_staff_id(request),
         )
 
-    act = Act(
+    action = StaffAction(
         "refund",
         gettext("Refund by Stripe"),
         rows,
@@ -198,7 +200,7 @@ def refund(
         lambda data: RefundForm(data, left_cents=left),
         do,
     )
-    return _ask(model_admin, request, act)
+    return _confirm(model_admin, request, action)
 
 
 def _person(row: Any) -> str:
@@ -214,56 +216,59 @@ def _staff_id(request: HttpRequest) -> uuid.UUID:
     return request.user.id
 
 
-def _ask(model_admin: Any, request: HttpRequest, act: Act) -> TemplateResponse | None:
-    """The form; then the same, filled in, to be confirmed; then the act for each row."""
-    if not act.rows:
-        model_admin.message_user(request, gettext("There are no such rows."), messages.ERROR)
+def _confirm(
+    model_admin: Any, request: HttpRequest, action: StaffAction
+) -> TemplateResponse | None:
+    """Show the form; then show it for confirmation; then act on each row and return None."""
+    if not action.rows:
+        model_admin.message_user(request, gettext("These rows no longer exist."), messages.ERROR)
         return None
-    if len(act.rows) > MAX_ROWS:
-        said = gettext("Choose at most %(most)d at once.") % {"most": MAX_ROWS}
-        model_admin.message_user(request, said, messages.ERROR)
+    if len(action.rows) > MAX_ROWS:
+        error = gettext("Choose at most %(most)d at once.") % {"most": MAX_ROWS}
+        model_admin.message_user(request, error, messages.ERROR)
         return None
-    form = act.build(request.POST if "asked" in request.POST else None)
+    form = action.build(request.POST if "asked" in request.POST else None)
     filled = form.is_valid() and "back" not in request.POST
     if filled and "confirmed" in request.POST:
-        _act_on_each(model_admin, request, act, form)
+        _apply_to_each(model_admin, request, action, form)
         return None
     amount = form.amount_micro_usd if filled else None
-    head = [*act.head[0], *(act.head[1] if filled else [])]
+    head = [*action.head[0], *(action.head[1] if filled else [])]
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": act.title,
+        "title": action.title,
         "head": head,
         "rows": [
-            (row.pk, _person(row), list(zip(head, act.cells(row, amount), strict=True)))
-            for row in act.rows
+            (row.pk, _person(row), list(zip(head, action.cells(row, amount), strict=True)))
+            for row in action.rows
         ],
         "form": form,
         "filled": filled,
-        "each": dollars(amount or 0, sign=act.signed),
-        "sum": dollars((amount or 0) * len(act.rows), sign=act.signed),
-        "action": act.action,
+        "each": dollars(amount or 0, sign=action.signed),
+        "sum": dollars((amount or 0) * len(action.rows), sign=action.signed),
+        "action": action.action,
         "checkbox": ACTION_CHECKBOX_NAME,
         "opts": model_admin.model._meta,
     }
-    return TemplateResponse(request, "admin/billing/act.html", context)
+    return TemplateResponse(request, "admin/billing/action.html", context)
 
 
-def _act_on_each(model_admin: Any, request: HttpRequest, act: Act, form: ActForm) -> None:
+def _apply_to_each(
+    model_admin: Any, request: HttpRequest, action: StaffAction, form: StaffActionForm
+) -> None:
     done = 0
-    for row in act.rows:
+    for row in action.rows:
         try:
-            act.do(row, form)
+            action.do(row, form)
             done += 1
-        except (staff.NotAllowed, PaymentError) as error:
-            said = f"{_person(row)}: {error}"
-            model_admin.message_user(request, said, messages.ERROR)
+        except (staff.StaffActionRefused, PaymentError) as error:
+            model_admin.message_user(request, f"{_person(row)}: {error}", messages.ERROR)
         except KeyReused:
-            # Gone back to in the browser, changed, and sent again.
-            said = gettext(
-                "%(row)s: this form was done before, with another amount. Begin a new one."
+            # The person went back in the browser, changed the amount, and sent the form again.
+            message = gettext(
+                "%(row)s: this form was used before, with another amount. Begin a new one."
             ) % {"row": _person(row)}
-            model_admin.message_user(request, said, messages.ERROR)
+            model_admin.message_user(request, message, messages.ERROR)
     if done:
-        said = gettext("Done for %(count)d.") % {"count": done}
-        model_admin.message_user(request, said, messages.SUCCESS)
+        message = gettext("Done for %(count)d.") % {"count": done}
+        model_admin.message_user(request, message, messages.SUCCESS)

@@ -1,4 +1,4 @@
-"""Top-ups in the admin: what was paid, where it is booked, and the refund."""
+"""The list of top-ups in the admin, with refunds."""
 
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -74,11 +74,11 @@ class TopUpAdmin(MoneyAdmin):
         return may and bool(settings.STRIPE_SECRET_KEY)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The calls of the webhook are for those who may see the books."""
+        """Adds links to webhook calls for staff who may see them."""
         may_see_calls = request.user.has_perm("billing.view_books")
-        shown = list(super().get_list_display(request))
-        shown[shown.index("books")] = self.books_and_calls if may_see_calls else self.books
-        return shown
+        columns = list(super().get_list_display(request))
+        columns[columns.index("books")] = self.books_and_calls if may_see_calls else self.books
+        return columns
 
     @admin.display(description=_("books"))
     def books(self, top_up: TopUp) -> str:
@@ -86,10 +86,10 @@ class TopUpAdmin(MoneyAdmin):
 
     @admin.display(description=_("books"))
     def books_and_calls(self, top_up: TopUp) -> str:
-        name = top_up.payment_intent_id or top_up.session_id
-        if not name:
+        stripe_id = top_up.payment_intent_id or top_up.session_id
+        if not stripe_id:
             return self.books(top_up)
-        url = reverse("admin:billing_books_webhooks") + "?" + urlencode({"text": name})
+        url = reverse("admin:billing_books_webhooks") + "?" + urlencode({"text": stripe_id})
         calls = format_html('<a href="{}">{}</a>', url, gettext("webhook calls"))
         return side_by_side([self.books(top_up), calls])
 
@@ -112,8 +112,8 @@ class TopUpAdmin(MoneyAdmin):
         labels = (_("Paid"), _("Fees"), _("Refunded"), _("Disputed"))
         cents = [total or 0 for total in sums.values()]
         return [
-            (str(label), dollars(of_label * MICRO_PER_CENT))
-            for label, of_label in zip(labels, cents, strict=True)
+            (str(label), dollars(total * MICRO_PER_CENT))
+            for label, total in zip(labels, cents, strict=True)
         ]
 
 

@@ -1,7 +1,7 @@
-"""The admin's page about the calls of Stripe's webhook: their log, by date, with totals, as CSV.
+"""The admin's page of Stripe's webhook calls: the log with filters, totals and a CSV download.
 
-What is asked for: `period` (a year, month or day of UTC: "2026", "2026-11", "2026-11-30"), `type`
-and `text`; the totals and the CSV are of all that these leave, whatever page is shown.
+Query parameters: `period` (a year, month or day of UTC: "2026", "2026-11", "2026-11-30"), `type`
+and `text`. Totals and CSV have all calls that pass these filters, not only those of the page.
 """
 
 import logging
@@ -15,8 +15,8 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from billing.admin.lists import may_export, rows_of
-from billing.admin.search import STRIPE_NAMES
-from billing.pages.csv_files import CsvResponse, csv_response, moment, usd, words
+from billing.admin.search import STRIPE_ID_PREFIXES
+from billing.pages.csv_files import CsvResponse, csv_response, escape_formula, iso_time, usd
 from billing.pages.periods import DAY, Period, period_of
 from billing.payments import webhook_calls
 from billing.payments.stripe_webhooks import STREAM
@@ -41,37 +41,37 @@ FACTS = (
 
 def page(request: HttpRequest) -> dict[str, Any]:
     period = period_of(request.GET.get("period", ""))
-    kept = {"period": period.name} if period.name else {}
-    shown = log_context(STREAM, request.GET, period.span, kept)
-    shown |= {"period": period, "may_export": may_export(request)}
-    if shown.get("unavailable"):
-        return shown
-    filters = {name: shown["asked"][name] for name in ("type", "text") if shown["asked"][name]}
+    period_query = {"period": period.name} if period.name else {}
+    context = log_context(STREAM, request.GET, period.span, period_query)
+    context |= {"period": period, "may_export": may_export(request)}
+    if context.get("unavailable"):
+        return context
+    filters = {name: context["asked"][name] for name in ("type", "text") if context["asked"][name]}
     try:
-        shown["totals"] = webhook_calls.totals(period.span, **filters)
+        context["totals"] = webhook_calls.totals(period.span, **filters)
         parts = _parts(period)
     except LogUnavailableError:
-        logger.exception("The calls of the webhook could not be added up")
-        return shown | {"unavailable": True}
-    shown["csv_url"] = _url("admin:billing_books_webhooks_csv", filters | kept)
-    shown["parts"] = [
+        logger.exception("could not sum up the webhook calls")
+        return context | {"unavailable": True}
+    context["csv_url"] = _url("admin:billing_books_webhooks_csv", filters | period_query)
+    context["parts"] = [
         (_link(part, filters), part.short if part.wider == period else part.title, part.title)
         for part in parts
     ]
-    if shown["asked"]["text"].startswith(STRIPE_NAMES):
-        shown["top_ups"] = rows_of("topup", shown["asked"]["text"], gettext("Its top-up"))
+    if context["asked"]["text"].startswith(STRIPE_ID_PREFIXES):
+        context["top_ups"] = rows_of("topup", context["asked"]["text"], gettext("The top-up"))
     if period.name:
-        shown["wider"] = (_link(period.wider, filters), period.wider.title)
-    return shown
+        context["wider"] = (_link(period.wider, filters), period.wider.title)
+    return context
 
 
 def csv(request: HttpRequest) -> CsvResponse:
     """A row for each call, newest first."""
     period = period_of(request.GET.get("period", ""))
-    found = _rows(period, request.GET.get("type", ""), request.GET.get("text", ""))
+    rows = _rows(period, request.GET.get("type", ""), request.GET.get("text", ""))
     name = "-".join(filter(None, ["holdfast-webhook-calls", period.name]))
     header = ["at", "outcome", "detail", "ended_at", "event_type", "booked_usd", *FACTS]
-    return csv_response(name, header, found)
+    return csv_response(name, header, rows)
 
 
 def _rows(period: Period, type: str, text: str) -> Iterator[list[object]]:
@@ -83,37 +83,37 @@ def _rows(period: Period, type: str, text: str) -> Iterator[list[object]]:
 
 def _row(call: Call) -> list[object]:
     return [
-        moment(call.at),
+        iso_time(call.at),
         call.kind.partition(".")[2],
-        words(call.detail),
-        moment(call.ended_at) if call.ended_at else "",
-        words(call.event_type),
+        escape_formula(call.detail),
+        iso_time(call.ended_at) if call.ended_at else "",
+        escape_formula(call.event_type),
         usd(call.booked_micro_usd),
         *(_cell(call.facts.get(name)) for name in FACTS),
     ]
 
 
 def _cell(value: object) -> object:
-    return words(value) if isinstance(value, str) else "" if value is None else value
+    return escape_formula(value) if isinstance(value, str) else "" if value is None else value
 
 
 def _parts(period: Period) -> list[Period]:
-    """The next smaller periods in which there were calls; where there is one, those in it."""
+    """The next smaller periods with calls. A single period is replaced by the parts of it."""
     with open_client() as client:
         written = time_range(client, settings.STREAMS_PREFIX, STREAM)
         if written is None:
             return []
         parts = period.parts(*written)
         spans = spans_with_entries(
-            client, settings.STREAMS_PREFIX, STREAM, [one.span for one in parts]
+            client, settings.STREAMS_PREFIX, STREAM, [part.span for part in parts]
         )
-    found = [one for one in parts if one.span in spans]
-    return _parts(found[0]) if len(found) == 1 and found[0].depth < DAY else found
+    parts = [part for part in parts if part.span in spans]
+    return _parts(parts[0]) if len(parts) == 1 and parts[0].depth < DAY else parts
 
 
 def _link(period: Period, filters: dict[str, str]) -> str:
-    kept = {"period": period.name} if period.name else {}
-    return _url("admin:billing_books_webhooks", filters | kept)
+    period_query = {"period": period.name} if period.name else {}
+    return _url("admin:billing_books_webhooks", filters | period_query)
 
 
 def _url(name: str, query: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The tables of the books, and the triggers by which the database itself keeps them right."""
+"""Creates billing's tables, and the triggers with which the database enforces their invariants."""
 
 import django.db.models.deletion
 import uuid
@@ -8,8 +8,8 @@ from django.db import migrations, models
 NEVER_CHANGED = ["ledgerentry", "price", "usage", "signupclaim", "auditrun"]
 NEVER_DELETED = [*NEVER_CHANGED, "hold", "purse"]
 
-# A condition that must not be true, when it is looked at, and what is then said. NEW and OLD are
-# the rows; the same SQL on both databases.
+# (name, event, condition that must not hold, error message). The conditions are the same SQL on both
+# databases; NEW and OLD are the rows.
 RULES = [
     (
         "purse_begins_empty",
@@ -89,7 +89,7 @@ RULES = [
         for table in NEVER_DELETED
     ),
 ]
-# What keeps the sums of a purse: a statement that follows.
+# (name, event, statement) of the triggers that maintain the sums of a purse.
 SUMS = [
     (
         "entry_changes_the_balance",
@@ -355,7 +355,7 @@ class Migration(migrations.Migration):
             model_name='usage',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('free', ''), ('price__isnull', False)), models.Q(models.Q(('free', ''), _negated=True), ('charged_micro_usd', 0)), _connector='OR'), name='usage_charged_or_free'),
         ),
-        # No table: what staff may do about money, as permissions.
+        # Has no table; carries the permissions of staff about money.
         migrations.CreateModel(
             name='Books',
             fields=[('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID'))],

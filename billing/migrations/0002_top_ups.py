@@ -6,7 +6,7 @@ import uuid
 from django.db import migrations, models
 
 
-# Conditions that must not be true, as in the migration before this one.
+# As in 0001: (name, event, condition that must not hold, error message).
 RULES = [
     (
         "topup_is_what_was_ordered",

@@ -2,8 +2,8 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    # Both nullable and without a default: SQLite then adds the column to the table that is there,
-    # and its triggers stay.
+    # Nullable and without defaults, so that SQLite adds the columns without rebuilding the tables
+    # and losing their triggers.
 
     dependencies = [
         ('billing', '0002_top_ups'),

@@ -1,7 +1,9 @@
-"""What the triggers of the first migration let through: a table emptied by TRUNCATE, which fires no
-trigger of rows, and on SQLite a row put in another's place by INSERT OR REPLACE, which deletes that
-one without its trigger. A kind of entry that nobody knows, to which no rule of signs would apply.
-And credit that is given once in a life is one entry of a person, whatever its key.
+"""Refuses what the triggers of 0001 let through.
+
+- TRUNCATE, which fires no row triggers
+- INSERT OR REPLACE on SQLite, which deletes the replaced row without firing its trigger
+- entries of an unknown kind, to which no rule about signs applies
+- a second sign-up credit or guest budget of a person, under any key
 """
 
 from django.db import migrations, models
@@ -18,7 +20,7 @@ KINDS = (
     "dispute_won",
     "adjustment",
 )
-# Of each table, when a new row is one that is there.
+# By table, the condition under which a new row would replace an existing one.
 SAME = {
     "auditrun": "id = NEW.id",
     "hold": "id = NEW.id OR (key = NEW.key AND state = 'open')",
@@ -82,7 +84,7 @@ def drop_triggers(apps, schema_editor):
         for name in ("entry_is_of_a_kind", *(f"{table}_is_not_replaced" for table in SAME)):
             schema_editor.execute(f"DROP TRIGGER IF EXISTS billing_{name}")
         return
-    # With the triggers that call them.
+    # Drops the triggers that call them as well.
     for name in ("entry_is_of_a_kind", "is_not_emptied"):
         schema_editor.execute(f"DROP FUNCTION IF EXISTS billing_{name}() CASCADE")
 

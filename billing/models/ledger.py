@@ -1,12 +1,15 @@
-"""Money and usage. Whole micro-USD everywhere: a millionth of a dollar, no fractions, no floats.
+"""Purses, holds and the ledger. All amounts are whole micro-USD; there are no fractions or floats.
 
-What makes the books right is in the database (migrations initial and guards), for whoever is
-connected to it: entries, prices and usage are never changed, deleted or put in another's place; an
-entry must follow from the one before it; a purse can show no balance but that of its last entry and
-no other held sum than that of its open holds; no hold is made or raised beyond the balance; a
-charge is drawn from a hold; what is given once in a life is one entry.
-A change of these tables that makes SQLite rebuild one (AlterField, ...) must make its triggers
-again.
+Triggers and constraints in the database (migrations 0001 and 0004) enforce the invariants for every
+client:
+- entries, prices and usage are never changed, deleted or replaced
+- an entry's balance follows from the entry before it
+- a purse's balance is that of its last entry, and its held sum is that of its open holds
+- no hold is created or raised beyond the balance
+- a charge is drawn from a hold
+- sign-up credit and guest budget are booked at most once per person
+A migration that makes SQLite rebuild one of these tables (AlterField, ...) must recreate its
+triggers.
 """
 
 import uuid
@@ -21,18 +24,18 @@ from billing.models.prices import Price
 
 
 class Purse(models.Model):
-    """One person's credit, and the row to lock before anything of it changes.
+    """One person's credit, and the row to lock before changing any of it.
 
-    `person_id` is no relation: what was booked outlives the person. Both sums are kept by triggers
-    of the database; nothing in Python writes them.
+    `person_id` is not a foreign key, because the ledger outlives the person. Database triggers
+    maintain both sums; Python code never writes them.
     """
 
     person_id = models.UUIDField(primary_key=True, editable=False)
     balance_micro_usd = models.BigIntegerField(default=0)
     held_micro_usd = models.BigIntegerField(default=0)
-    # How many entries there are: the number of the last one.
+    # The number of entries, which is the number of the last one.
     entries = models.PositiveBigIntegerField(default=0)
-    # Since when too little is left to be of use; None while there is more (billing/grants.py).
+    # Since when the balance counts as zero; None while it is higher (billing/grants.py).
     zero_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -55,14 +58,14 @@ class Purse(models.Model):
 
     @property
     def available_micro_usd(self) -> int:
-        """What a new hold may take; below zero when money that was spent was taken back."""
+        """What a new hold may take; negative when money was taken back after it was spent."""
         return self.balance_micro_usd - self.held_micro_usd
 
 
 class Hold(models.Model):
-    """Credit put aside for a call whose cost is not known yet. At most one is open for a key.
+    """Credit reserved for a call whose cost is not known yet. At most one per key is open.
 
-    Charges are drawn from it; at the end what is left goes back and it is closed for good.
+    Charges are drawn from it. Closing it frees the rest; a closed hold never opens again.
     """
 
     class State(models.TextChoices):
@@ -75,14 +78,14 @@ class Hold(models.Model):
         Purse, on_delete=models.PROTECT, db_column="person_id", related_name="holds"
     )
     amount_micro_usd = models.BigIntegerField()
-    # What was drawn from it so far.
+    # The sum of the charges drawn so far.
     charged_micro_usd = models.BigIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State, default=State.OPEN)
     model = models.CharField(max_length=200)
     price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="holds")
     reply_id = models.UUIDField(null=True, blank=True)
     chat_id = models.UUIDField(null=True, blank=True)
-    # The attempt it was last raised for; 0 from the order until a worker begins.
+    # The attempt it was last raised for; 0 until a worker begins.
     attempt = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -111,7 +114,7 @@ class Hold(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """One thing that happened to somebody's credit. Append-only; written by billing/ledger.py."""
+    """One change of a person's credit. Append-only; written by billing/ledger.py."""
 
     class Kind(models.TextChoices):
         SIGNUP_CREDIT = "signup_credit", _("Sign-up credit")
@@ -137,13 +140,13 @@ class LedgerEntry(models.Model):
     purse = models.ForeignKey(
         Purse, on_delete=models.PROTECT, db_column="person_id", related_name="ledger"
     )
-    # 1, 2, 3, ... of this person.
+    # 1, 2, 3, ... within the purse.
     number = models.PositiveBigIntegerField()
     kind = models.CharField(max_length=16, choices=Kind)
-    # What it gives (above zero) or takes, and what there was after it.
+    # Positive amounts give credit, negative ones take it.
     amount_micro_usd = models.BigIntegerField()
     balance_after_micro_usd = models.BigIntegerField()
-    # Names what is booked: the same thing again finds this entry.
+    # Idempotency key: booking the same thing again returns this entry.
     key = models.CharField(max_length=200, unique=True)
     at = models.DateTimeField(auto_now_add=True)
     reason = models.CharField(max_length=500, blank=True)
@@ -197,7 +200,7 @@ class LedgerEntry(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["reply_id"], name="ledger_of_reply"),
             models.Index(fields=["-at"], name="ledger_newest"),
-            # What was put in last is told with every answer: not by reading all charges.
+            # Every balance needs the last incoming entry, without reading all charges.
             models.Index(fields=["purse", "kind"], name="ledger_of_kind"),
         ]
 
@@ -206,7 +209,7 @@ class LedgerEntry(models.Model):
 
 
 class SignUpClaim(models.Model):
-    """An address that has had its sign-up credit, as a keyed hash: see billing/grants.py."""
+    """Keyed hash of an address that has had the sign-up credit (billing/grants.py)."""
 
     address_hash = models.CharField(max_length=64, unique=True)
     at = models.DateTimeField(auto_now_add=True)
@@ -216,12 +219,12 @@ class SignUpClaim(models.Model):
 
 
 class AuditRun(models.Model):
-    """One audit of the books (billing/audit.py), and what it found."""
+    """Result of one audit (billing/audit.py)."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
-    # How much of each kind was looked at, and one line for each thing that is not right.
+    # `checked`: {kind of row: count}; `differences`: a list of sentences.
     checked = models.JSONField()
     differences = models.JSONField()
 
@@ -230,8 +233,8 @@ class AuditRun(models.Model):
 
     def __str__(self) -> str:
         count = len(self.differences)
-        said = ngettext("%(count)d difference", "%(count)d differences", count) % {"count": count}
-        return f"{self.finished_at:%Y-%m-%d %H:%M}: {said}"
+        text = ngettext("%(count)d difference", "%(count)d differences", count) % {"count": count}
+        return f"{self.finished_at:%Y-%m-%d %H:%M}: {text}"
 
     @property
     def is_clean(self) -> bool:

@@ -1,4 +1,4 @@
-"""What models cost: versions that are only added (billing/prices/versions.py)."""
+"""Versioned prices of models (billing/prices/versions.py)."""
 
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 class Price(models.Model):
     """What a model costs, from `valid_from` until the next version. Append-only.
 
-    Token rates are micro-USD for a million tokens; `image` and `per_request` micro-USD each. A rate
-    that is not given: what is read from a cache or written to it costs as input, reasoning as
-    output, the rest nothing.
+    Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
+    Where a rate is NULL, cache reads and writes cost as much as input, reasoning as much as output,
+    and images and audio nothing.
     """
 
     class Source(models.TextChoices):
@@ -24,7 +24,7 @@ class Price(models.Model):
     version = models.PositiveIntegerField()
     valid_from = models.DateTimeField()
     source = models.CharField(max_length=16, choices=Source)
-    # Who set it, when staff did.
+    # The member of staff who set it; NULL when a list did.
     staff_id = models.UUIDField(null=True, blank=True)
     input_micro_usd = models.BigIntegerField()
     output_micro_usd = models.BigIntegerField()
@@ -33,10 +33,10 @@ class Price(models.Model):
     image_micro_usd = models.BigIntegerField(null=True, blank=True)
     audio_micro_usd = models.BigIntegerField(null=True, blank=True)
     per_request_micro_usd = models.BigIntegerField(default=0)
-    # Input that the provider also stores, to be read from its cache next time. Checked by its type:
-    # SQLite would make the table anew for a constraint, and the triggers would be gone.
+    # Input that the provider also writes to its cache. Its type checks its sign: for a constraint
+    # SQLite would rebuild the table and lose the triggers.
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
-    # With a longer prompt the provider charges more: on credit the model is used up to here.
+    # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What staff may do about money, as permissions: a table that does not exist has them."""
+"""Permissions of staff about money, attached to a model without a table."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Books(models.Model):
-    """Stands for all books together, on the admin's index and in its permissions."""
+    """Entry for reports on the admin's index; carries the permissions."""
 
     class Meta:
         managed = False

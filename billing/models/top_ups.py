@@ -1,4 +1,4 @@
-"""Top-ups: what somebody wants to pay, and what has become of it at Stripe."""
+"""Top-ups: orders of credit and the state of their payments at Stripe."""
 
 import uuid
 from datetime import timedelta
@@ -14,10 +14,10 @@ from billing.money import MICRO_PER_CENT
 
 
 class TopUp(models.Model):
-    """One order of credit. Amounts in cents, as Stripe counts; they never change.
+    """One order of credit. Amounts are cents, Stripe's unit; what was ordered never changes.
 
-    `look`ing at it (billing/payments/top_ups.py) is the only thing that changes it: what Stripe
-    says now is written here and into the ledger in one transaction.
+    Only `refresh` (billing/payments/top_ups.py) updates the payment: it asks Stripe for the current
+    state and writes it here and into the ledger in one transaction.
     """
 
     class State(models.TextChoices):
@@ -28,18 +28,18 @@ class TopUp(models.Model):
         FAILED = "failed", _("The payment failed")
         EXPIRED = "expired", _("Not paid in time")
 
-    # Of these nothing is awaited any more; money that comes all the same is still credited.
+    # Final states. Money that arrives later all the same is still credited.
     ENDED: ClassVar = (State.PAID, State.FAILED, State.EXPIRED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Not a relation: what was paid outlives the account.
+    # Not a foreign key, because payments outlive the account.
     person_id = models.UUIDField()
     credit_cents = models.PositiveIntegerField()
     fee_cents = models.PositiveIntegerField()
     total_cents = models.PositiveIntegerField()
     livemode = models.BooleanField(default=False)
     state = models.CharField(max_length=10, choices=State, default=State.CREATED)
-    # Stripe's names. NULL until its session was made.
+    # Stripe's ids. NULL until the session was created.
     session_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     session_url = models.TextField(blank=True)
     payment_intent_id = models.CharField(max_length=255, blank=True)
@@ -47,9 +47,9 @@ class TopUp(models.Model):
     receipt_url = models.TextField(blank=True)
     refunded_cents = models.PositiveIntegerField(default=0)
     disputed_cents = models.PositiveIntegerField(default=0)
-    # Why a payment was not credited, for operators: "" when nothing is wrong.
+    # For operators: why the payment was not credited; "" when nothing is wrong.
     problem = models.CharField(max_length=200, blank=True)
-    # Counts the looks taken at Stripe, so that an older look never overwrites a newer one.
+    # Counts refreshes, so that an older answer of Stripe never overwrites a newer one.
     looks = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -57,7 +57,7 @@ class TopUp(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True)
     receipt_mailed_at = models.DateTimeField(null=True, blank=True)
 
-    # What the look that gave this object has put into the ledger (below zero: taken). Not stored.
+    # What the refresh that returned this object booked (negative: taken back). Not stored.
     booked_micro_usd = 0
 
     class Meta:
@@ -122,23 +122,23 @@ class TopUp(models.Model):
         return self.state in self.ENDED
 
     def share_micro_usd(self, cents: int) -> int:
-        """How much of the credit goes back with so many cents of the total; all of it with all.
+        """Credit that belongs to `cents` of the total; all of it when all cents are returned.
 
-        Rounded down, so at most a micro-dollar in favour of the person, and none at the end.
+        Rounded down to whole micro-USD, in favour of the person.
         """
         return self.credit_micro_usd * min(cents, self.total_cents) // self.total_cents
 
 
 class StripeReconciliation(models.Model):
-    """How far what happened at Stripe has been gone through. One row."""
+    """Progress of the reconciliation with Stripe. Has one row."""
 
     SINGLE_ID = 1
     OVERLAP = timedelta(minutes=15)
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=SINGLE_ID)
-    # A worker has taken the turn that began then; the next one is due an interval later.
+    # When the last run began; the next one is due an interval later.
     begun_at = models.DateTimeField(null=True, blank=True)
-    # Everything at Stripe until then has been dealt with.
+    # Everything that happened at Stripe until then is accounted for.
     done_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What one call of a model used and cost."""
+"""Usage of models: tokens and cost of each call."""
 
 from typing import ClassVar
 
@@ -10,10 +10,10 @@ from billing.models.prices import Price
 
 
 class Usage(models.Model):
-    """What one call of a model used and cost: an attempt at an answer, or a background call.
+    """Tokens and cost of one call of a model: an attempt at an answer, or a background call.
 
-    Append-only. `cost_micro_usd` is what the call cost; `charged_micro_usd` what the person paid of
-    it: nothing when it was free, never more than was held.
+    Append-only. `cost_micro_usd` is the cost of the call; `charged_micro_usd` is what the person
+    paid of it: nothing for a free call, and never more than was held.
     """
 
     class Free(models.TextChoices):
@@ -38,15 +38,15 @@ class Usage(models.Model):
     day = models.DateField()
     prompt_tokens = models.BigIntegerField()
     completion_tokens = models.BigIntegerField()
-    # Parts of the two before.
+    # Parts of the prompt and of the completion.
     cached_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
-    # Of the prompt; None is 0. Without a default, so that SQLite need not make the table anew.
+    # Part of the prompt; NULL is 0. Has no default, so that SQLite need not rebuild the table.
     cache_write_tokens = models.PositiveBigIntegerField(null=True, blank=True)
-    # The provider did not say; we counted what is stored.
+    # The provider gave no usable count; the tokens are our estimate.
     estimated = models.BooleanField(default=False)
     cost_micro_usd = models.BigIntegerField()
-    # The provider said what it cost; otherwise it follows from the tokens and the price.
+    # Whether the cost is the provider's figure rather than tokens times price.
     cost_by_provider = models.BooleanField(default=False)
     charged_micro_usd = models.BigIntegerField()
     # Why it was not charged; empty when it was.

@@ -1,1 +1,1 @@
-"""A person's pages about money and usage."""
+"""The pages where a person sees their credit and usage."""

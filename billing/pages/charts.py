@@ -1,16 +1,16 @@
-"""Bars as numbers for an SVG: the templates draw them. Pure."""
+"""Computes bar charts as SVG coordinates, which templates draw. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 200
-# Room for the figures at the side, and for the days below.
+# Margins for the axis labels.
 LEFT, BOTTOM, TOP = 84, 34, 14
 GAP_PERCENT = 24
 MAX_LABELS = 8
-# A bar of something is never too low to be seen.
+# Keeps bars of small values visible.
 MIN_BAR = 1.5
-# Of few days each would be a wall.
+# Bars of short ranges would be too wide.
 MAX_BAR_WIDTH = 40
 
 
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A line across or a word below."""
+    """A label of the horizontal axis."""
 
     at: str
     text: str
@@ -47,31 +47,31 @@ class Chart:
 
 
 def chart(values: Sequence[tuple[str, int]], width: int = WIDTH) -> Chart:
-    """Bars of (label, value) in the order given; what is below zero hangs below its line."""
+    """Bars for (label, value) pairs, in their order. Negative bars extend below the zero line."""
     numbers = [value for _, value in values]
     high, low = max(numbers, default=0), min(numbers, default=0)
     step = nice_top(max(high, -low)) // 2
-    # How many lines there are above zero and below it.
+    # Numbers of grid lines above and below zero.
     above = max(2 if low >= 0 else 0, -(-high // step))
     below = 0 if low >= 0 else -(low // step)
-    tall = (HEIGHT - TOP - BOTTOM) / (above + below)
-    zero = TOP + tall * above
+    step_height = (HEIGHT - TOP - BOTTOM) / (above + below)
+    zero = TOP + step_height * above
     slot = (width - LEFT) / max(1, len(values))
-    wide = min(slot * (100 - GAP_PERCENT) / 100, MAX_BAR_WIDTH)
+    bar_width = min(slot * (100 - GAP_PERCENT) / 100, MAX_BAR_WIDTH)
     bars = []
     for n, (label, value) in enumerate(values):
-        height = max(MIN_BAR, abs(value) / step * tall) if value else 0
+        height = max(MIN_BAR, abs(value) / step * step_height) if value else 0
         bars.append(
             Bar(
-                x=_text(LEFT + n * slot + (slot - wide) / 2),
+                x=_text(LEFT + n * slot + (slot - bar_width) / 2),
                 y=_text(zero - height if value > 0 else zero),
-                width=_text(wide),
+                width=_text(bar_width),
                 height=_text(height),
                 label=label,
                 value=value,
             )
         )
-    lines = [(_text(zero - tall * part), step * part) for part in range(-below, above + 1)]
+    lines = [(_text(zero - step_height * part), step * part) for part in range(-below, above + 1)]
     every = max(1, -(-len(values) // MAX_LABELS))
     labels = [
         Mark(_text(LEFT + n * slot + slot / 2), values[n][0]) for n in range(0, len(values), every)
@@ -80,7 +80,7 @@ def chart(values: Sequence[tuple[str, int]], width: int = WIDTH) -> Chart:
 
 
 def nice_top(highest: int) -> int:
-    """The next of 1, 2, 5, 10, 20, 50, ... that is even, for the line in the middle."""
+    """Rounds up to the next round number (2, 5, 10, 20, 50, ...), the end of the axis."""
     if highest <= 2:
         return 2
     unit = int("1".ljust(len(str(highest)), "0"))
@@ -91,7 +91,7 @@ def nice_top(highest: int) -> int:
 
 
 def share(value: int, highest: int) -> str:
-    """How wide the bar of a row is, out of 100."""
+    """Width of a row's bar, in percent of the widest."""
     return _text(100 * value / highest if highest else 0)
 
 

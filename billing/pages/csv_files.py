@@ -1,4 +1,4 @@
-"""Tables for spreadsheets, of any length: made and sent some rows at a time."""
+"""CSV downloads of any length, built and sent in chunks."""
 
 import csv
 import io
@@ -11,18 +11,18 @@ from django.http import StreamingHttpResponse
 
 from billing.money import MICRO_PER_USD
 
-# A spreadsheet takes what begins so for a formula; and titles are anybody's words.
+# Spreadsheets read cells that begin like this as formulas, and anybody can choose a title.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-# What is put together before it is sent.
+# Rows are joined into chunks of this size.
 CHUNK_CHARS = 64 * 1024
 
-# Rows that are read from the database at a time.
+# Rows per database query.
 CSV_BATCH = 500
 
 
 class CsvResponse(StreamingHttpResponse):
-    """A download whose rows come from a sync iterator. Each chunk is made when it is asked for, on
-    the request's own thread: left to itself Django would gather them all first under ASGI."""
+    """A download from a sync iterator. Each chunk is built when needed, in the request's thread; by
+    default Django would collect the whole iterator first under ASGI."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunks = iter(self)
@@ -31,39 +31,39 @@ class CsvResponse(StreamingHttpResponse):
 
 
 def csv_response(name: str, header: list[str], rows: Iterable[list[object]]) -> CsvResponse:
-    """A download. The first rows are fetched here, so that what cannot be read is an error page
-    rather than half a file."""
+    """A download named `name`. Builds the first chunk immediately, so that an error becomes an
+    error page rather than half a file."""
     chunks = _chunks(csv_lines(header, rows))
-    response = CsvResponse(_begun(next(chunks), chunks), content_type="text/csv; charset=utf-8")
+    response = CsvResponse(_prepend(next(chunks), chunks), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
 
 
-def _begun(first: str, rest: Iterator[str]) -> Iterator[str]:
+def _prepend(first: str, rest: Iterator[str]) -> Iterator[str]:
     yield first
     yield from rest
 
 
 def _chunks(lines: Iterator[str]) -> Iterator[str]:
-    gathered: list[str] = []
+    buffer: list[str] = []
     chars = 0
     for line in lines:
-        gathered.append(line)
+        buffer.append(line)
         chars += len(line)
         if chars >= CHUNK_CHARS:
-            yield "".join(gathered)
-            gathered, chars = [], 0
-    if gathered:
-        yield "".join(gathered)
+            yield "".join(buffer)
+            buffer, chars = [], 0
+    if buffer:
+        yield "".join(buffer)
 
 
 def _next(chunks: Iterator[bytes]) -> bytes:
-    """b"" at the end: StopIteration cannot leave a thread."""
+    """The next chunk; b"" at the end, because StopIteration cannot cross threads."""
     return next(chunks, b"")
 
 
 def csv_lines(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
-    """Line by line, with a mark before the first that Excel looks for."""
+    """CSV lines. The first begins with a byte order mark, by which Excel recognises UTF-8."""
     line = io.StringIO()
     writer = csv.writer(line)
     line.write("\ufeff")
@@ -75,16 +75,16 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterat
 
 
 def usd(micro_usd: int) -> str:
-    """Dollars for a machine: "-1.234567", always six digits."""
+    """USD with exactly six decimals: "-1.234567"."""
     sign = "-" if micro_usd < 0 else ""
     whole, rest = divmod(abs(micro_usd), MICRO_PER_USD)
     return f"{sign}{whole}.{rest:06d}"
 
 
-def moment(at: datetime) -> str:
+def iso_time(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def words(text: str) -> str:
-    """What somebody wrote, so that it is no formula."""
+def escape_formula(text: str) -> str:
+    """Prefix an apostrophe to a text that a spreadsheet would read as a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,4 +1,4 @@
-"""The frame of a person's own pages about money: whose they are, and where nobody is sent."""
+"""Access to a person's own billing pages."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,12 +15,14 @@ from accounts.models import User
 P = ParamSpec("P")
 
 
-def page_of_person(
+def person_page(
     view: Callable[Concatenate[HttpRequest, User, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """The view is given who has the purse: an account or a guest. Who is neither is sent to the
-    sign-in, and comes back to the page, or to the overview from what was posted. Where nothing is
-    paid for there is no such page."""
+    """Passes the signed-in account or guest to the view.
+
+    Visitors are redirected to the sign-in, which leads back to the page, or to the overview after a
+    POST. Without billing the page is a 404.
+    """
 
     @wraps(view)
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
@@ -29,8 +31,8 @@ def page_of_person(
         person = request.user
         if isinstance(person, User) and person.is_active:
             return view(request, person, *args, **kwargs)
-        is_read = request.method in ("GET", "HEAD")
-        back = request.get_full_path() if is_read else reverse("billing:overview")
+        is_safe = request.method in ("GET", "HEAD")
+        back = request.get_full_path() if is_safe else reverse("billing:overview")
         return redirect_to_login(back)
 
     return page

@@ -1,6 +1,6 @@
-"""How the cost of a call adds up: tokens by kind times price, as staff and as whoever paid read it.
+"""Explains how the cost of a call adds up, for its payer and for staff: tokens by kind times price.
 
-Reads only; what it says follows from the record of the usage and from the price that it names.
+Read-only. Everything follows from the usage row and its price version.
 """
 
 from collections.abc import Iterable
@@ -28,8 +28,8 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Of one kind: how many tokens, USD for a million of them, and exactly what they come to. What
-    is asked for the request has no tokens."""
+    """One kind of token: their number, USD per million, and the exact amount in USD. The row of the
+    price per request has 0 tokens."""
 
     kind: str
     tokens: int
@@ -39,15 +39,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`rows` are by the price, also where the provider's own figure counts; `sentences` say what
-    counted, and why what was paid may be less."""
+    """`rows` follow the price, even when the provider's own figure counts. `sentences` say which
+    cost counted, and why less was charged, if it was."""
 
     rows: list[Row]
     sentences: list[str]
 
 
 def explain(usage: Usage) -> Explanation:
-    """Of a free call, which names no price, there is nothing to explain but that."""
+    """Explains a call; a free call has no rows, only the reason why it is free."""
     if usage.price is None:
         reason = gettext("Not charged: %(reason)s.") % {"reason": usage.get_free_display()}
         return Explanation([], [reason])
@@ -69,12 +69,12 @@ def explain(usage: Usage) -> Explanation:
 
 
 def lines_of(usages: Iterable[Usage]) -> dict[str, list[str]]:
-    """In plain words, by the key of the usage, which is that of its charge too."""
+    """{key: sentences}. The key is that of the usage and of its charge."""
     return {usage.key: _lines(usage) for usage in usages}
 
 
 def exact_dollars(micro_usd: Decimal) -> str:
-    """Every digit: "$0.00018515"; the cents always."""
+    """All digits, but at least the cents: "$0.00018515"."""
     whole, _dot, rest = f"{micro_usd / MICRO_PER_USD:.12f}".partition(".")
     return f"${int(whole):,}.{rest[:2]}{rest[2:].rstrip('0')}"
 
@@ -83,36 +83,41 @@ def exact_dollars(micro_usd: Decimal) -> str:
 
 
 def _lines(usage: Usage) -> list[str]:
-    explained = explain(usage)
-    told = usage.cost_by_provider
-    rows = [row for row in explained.rows if row.tokens or not told]
-    return [_line(row, told) for row in rows] + explained.sentences
+    explanation = explain(usage)
+    by_provider = usage.cost_by_provider
+    rows = [row for row in explanation.rows if row.tokens or not by_provider]
+    return [_line(row, by_provider) for row in rows] + explanation.sentences
 
 
 def _line(row: Row, by_provider: bool) -> str:
     if not row.tokens:
         return gettext("For the request: %(amount)s") % {"amount": row.amount}
     values = {"tokens": intcomma(row.tokens), "kind": row.kind}
-    said = ngettext("%(tokens)s token %(kind)s", "%(tokens)s tokens %(kind)s", row.tokens) % values
+    count = ngettext("%(tokens)s token %(kind)s", "%(tokens)s tokens %(kind)s", row.tokens)
+    tokens = count % values
     if by_provider:
-        return said
-    price = {"said": said, "rate": row.rate, "amount": row.amount}
+        return tokens
+    price = {"said": tokens, "rate": row.rate, "amount": row.amount}
     return gettext("%(said)s, at %(rate)s a million: %(amount)s") % price
 
 
 def _what_counts(usage: Usage, total: Decimal) -> list[str]:
     cost = {"cost": exact_dollars(Decimal(usage.cost_micro_usd)), "total": exact_dollars(total)}
     if usage.cost_by_provider:
-        said = gettext("The provider says that it cost %(cost)s, and that is what counts.")
-        return [said % cost]
-    said = (
+        sentence = gettext("The provider says that it cost %(cost)s, and that is what counts.")
+        return [sentence % cost]
+    sentence = (
         gettext("Together %(cost)s.")
         if total == usage.cost_micro_usd
         else gettext("Together %(total)s, rounded up to %(cost)s.")
     )
-    sentences = [said % cost]
+    sentences = [sentence % cost]
     if usage.estimated and usage.purpose == Usage.Purpose.ANSWER and not usage.completion_tokens:
-        sentences.append(gettext("It was stopped while the provider was reading, before any word."))
+        sentences.append(
+            gettext(
+                "It was stopped while the provider was still reading, before it wrote anything."
+            )
+        )
     if usage.estimated:
         why = gettext("We counted the tokens: the provider gave no count that can be used.")
         sentences.append(why)
@@ -124,8 +129,8 @@ def _what_was_paid(usage: Usage) -> list[str]:
         return []
     if not usage.charged_micro_usd:
         return [gettext("Nothing was set aside for it any more, so nothing was taken.")]
-    said = gettext("%(charged)s was set aside for it, and no more was taken.")
-    return [said % {"charged": exact_dollars(Decimal(usage.charged_micro_usd))}]
+    sentence = gettext("%(charged)s was set aside for it, and no more was taken.")
+    return [sentence % {"charged": exact_dollars(Decimal(usage.charged_micro_usd))}]
 
 
 def _which_price(price: Price) -> str:
@@ -135,5 +140,5 @@ def _which_price(price: Price) -> str:
         "day": date_format(price.valid_from, "DATE_FORMAT"),
         "source": price.get_source_display(),
     }
-    said = gettext("Price version %(version)d of %(model)s, since %(day)s, by %(source)s.")
-    return said % values
+    sentence = gettext("Price version %(version)d of %(model)s, since %(day)s, by %(source)s.")
+    return sentence % values

@@ -1,4 +1,7 @@
-"""Years, months and days of UTC, to go down into: "2026", "2026-11", "2026-11-30". Pure."""
+"""Periods for date drill-down: years, months and days of UTC. Pure.
+
+A period's name is "2026", "2026-11" or "2026-11-30".
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +11,7 @@ from django.utils.translation import gettext
 
 from streams.browse import ALWAYS, Span
 
-# How their names are written and read.
+# By depth: formats of the names, and of the titles for people.
 FORMATS = ("%Y", "%Y-%m", "%Y-%m-%d")
 TITLES = ("Y", "F Y", "j F Y")
 SHORT = ("Y", "F", "j")
@@ -17,7 +20,7 @@ DAY = len(FORMATS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A year, a month or a day, with its `depth` in FORMATS; -1 is all time."""
+    """A year, month or day. `depth` is its index in FORMATS; -1 is all time."""
 
     span: Span = ALWAYS
     depth: int = -1
@@ -36,7 +39,7 @@ class Period:
 
     @property
     def short(self) -> str:
-        """Its name among the others of the next wider one."""
+        """Title within the wider period: "November" within 2026."""
         return date_format(self.span.first, SHORT[self.depth]) if self.span.first else ""
 
     @property
@@ -44,31 +47,31 @@ class Period:
         return period_at(self.span.first, self.depth - 1) if self.span.first else self
 
     def parts(self, first: datetime, last: datetime) -> list["Period"]:
-        """The next smaller ones from the one with `first` to the one with `last`."""
+        """The next smaller periods, from the one containing `first` to that containing `last`."""
         if self.depth == DAY:
             return []
         first = max(first, self.span.first or first)
         last = min(last, self.span.end - timedelta.resolution if self.span.end else last)
-        part, found = period_at(first, self.depth + 1), []
+        part, parts = period_at(first, self.depth + 1), []
         while part.span.first and part.span.end and part.span.first <= last:
-            found.append(part)
+            parts.append(part)
             part = period_at(part.span.end, self.depth + 1)
-        return found
+        return parts
 
 
 def period_of(text: str) -> Period:
-    """What cannot be is all time, as no period is."""
+    """The period with this name; all time if there is none."""
     for depth, form in enumerate(FORMATS):
         try:
-            began = datetime.strptime(text, form).replace(tzinfo=UTC)
+            first = datetime.strptime(text, form).replace(tzinfo=UTC)
         except ValueError:
             continue
-        return period_at(began, depth) if 2000 <= began.year < 9999 else Period()
+        return period_at(first, depth) if 2000 <= first.year < 9999 else Period()
     return Period()
 
 
 def period_at(moment: datetime, depth: int) -> Period:
-    """The one that this moment is in."""
+    """The period of this depth that contains the moment."""
     if depth < 0:
         return Period()
     first = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -82,6 +85,6 @@ def period_at(moment: datetime, depth: int) -> Period:
 def _next(first: datetime, depth: int) -> datetime:
     if depth == DAY:
         return first + timedelta(days=1)
-    # Longer than any of them; brought back to the first of its month, or of January.
+    # Step past the end of the longest period, then go back to its first day.
     later = first + timedelta(days=32 if depth == 1 else 367)
     return later.replace(day=1) if depth == 1 else later.replace(month=1, day=1)

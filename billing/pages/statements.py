@@ -1,4 +1,4 @@
-"""What a person's money did, in plain words: for pages and CSV. Reads only; sync."""
+"""A person's balance, history and usage in plain words, for pages and CSV. Read-only; sync."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,31 +20,31 @@ from billing.pages import explanations
 from billing.payments import stripe_api
 
 Kind = LedgerEntry.Kind
-# Below this part of what was last put in, one is told that it comes to an end.
+# A balance at or below this percentage of the last incoming credit is low.
 LOW_PERCENT = 20
 UNTITLED = _("Untitled")
-# Kinds by which credit is put in: those entries of them that give.
-PUT_IN = (
+# Kinds whose positive entries are incoming credit.
+INCOMING_KINDS = (
     Kind.SIGNUP_CREDIT,
     Kind.GUEST_BUDGET,
     Kind.FREE_CREDIT,
     Kind.TOP_UP,
     Kind.ADJUSTMENT,
 )
-# Models and chats that a page lists; what is left is one line more.
+# Models or chats that a page lists; the others are summed in one more row.
 MOST_ROWS = 25
-# Chats whose titles are looked up at a time.
+# Chats per title lookup.
 TITLES_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How much there is. `level`: ok, low (a fifth of what was last put in), or empty."""
+    """Balance of a person. `level`: ok, low (see LOW_PERCENT) or empty."""
 
     balance_micro_usd: int
     held_micro_usd: int
     level: str
-    # When the free credit comes, if nothing else does; None when none is due.
+    # When free credit is due if none is added before; None if never.
     free_credit_at: datetime | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,33 +59,33 @@ class Standing:
 def standing(person: User) -> Standing:
     purse = Purse.objects.filter(person_id=person.id).first()
     balance = purse.balance_micro_usd if purse else 0
-    # Shown from the first look on, booked with the first use.
+    # The guest budget is shown from the start, and booked with the first use.
     balance += grants.promised_micro_usd(person)
     level = "ok"
     if balance < settings.CREDIT_ZERO_BELOW_MICRO_USD:
         level = "empty"
-    elif balance * 100 <= _last_put_in(person.id) * LOW_PERCENT:
+    elif balance * 100 <= _last_incoming(person.id) * LOW_PERCENT:
         level = "low"
     free_at = None if person.is_guest else grants.free_credit_due_at(person.id)
     return Standing(balance, purse.held_micro_usd if purse else 0, level, free_at)
 
 
 def balance_json(person: User) -> dict[str, Any] | None:
-    """What the person's pages and sockets say of it; None where nobody pays for anything."""
+    """The balance as JSON for pages and sockets; None without billing."""
     if not settings.BILLING:
         return None
-    ways = {
+    options = {
         "can_top_up": stripe_api.enabled() and not person.is_guest,
-        # A call with a key of one's own costs no credit; guests have no keys.
+        # Calls with own keys cost no credit; guests have no keys.
         "can_use_own_keys": not person.is_guest,
-        # What an account would bring.
+        # What a guest would get for signing up.
         "sign_up_micro_usd": settings.CREDIT_SIGN_UP_MICRO_USD if person.is_guest else 0,
     }
-    return standing(person).to_dict() | ways
+    return standing(person).to_dict() | options
 
 
-def _last_put_in(person_id: uuid.UUID) -> int:
-    last = max(entries_put_in(person_id), default=None)
+def _last_incoming(person_id: uuid.UUID) -> int:
+    last = max(incoming_entries(person_id), default=None)
     if last is None:
         return 0
     _number, kind, amount, top_up_id = last
@@ -94,18 +94,20 @@ def _last_put_in(person_id: uuid.UUID) -> int:
     return int(amount)
 
 
-def entries_put_in(person_id: uuid.UUID) -> QuerySet[LedgerEntry, tuple[Any, ...]]:
-    """(number, kind, amount, top_up_id) of each. In no order: to get them in one, a database would
-    rather read all of a person's charges than the index by kind."""
-    put_in = LedgerEntry.objects.filter(kind__in=PUT_IN, amount_micro_usd__gt=0)
+def incoming_entries(person_id: uuid.UUID) -> QuerySet[LedgerEntry, tuple[Any, ...]]:
+    """(number, kind, amount, top_up_id) of each incoming entry, unordered.
+
+    Ordering would make the database read all of a person's charges instead of the index by kind.
+    """
+    incoming = LedgerEntry.objects.filter(kind__in=INCOMING_KINDS, amount_micro_usd__gt=0)
     columns = ("number", "kind", "amount_micro_usd", "top_up_id")
-    return put_in.filter(purse_id=person_id).values_list(*columns)
+    return incoming.filter(purse_id=person_id).values_list(*columns)
 
 
 # History
 
-# What entries are called, and what is said of them; `_words` adds what depends on the entry.
-SAID = {
+# (title, detail) by kind; `_describe` adds what depends on the entry.
+DESCRIPTIONS = {
     Kind.SIGNUP_CREDIT: (_("Welcome credit"), _("For signing up")),
     Kind.GUEST_BUDGET: (_("Guest credit"), _("To try things out")),
     Kind.FREE_CREDIT: (_("Free credit"), ""),
@@ -123,8 +125,8 @@ SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An entry of the ledger as its owner reads it. `url` leads to what it was for, `how` says how
-    a charge adds up."""
+    """A ledger entry as its owner sees it. `url` links to the answer or receipt; `how` has
+    sentences that explain a charge."""
 
     at: datetime
     kind: str
@@ -137,7 +139,7 @@ class Line:
 
 
 def history(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
-    """Newest first, with what the person did as a guest; `lines_of` makes Lines of a page of it."""
+    """Entries, newest first, including those as a guest; `lines_of` converts them."""
     return usage.entries_of(person_id).select_related("hold", "price")
 
 
@@ -154,9 +156,9 @@ def lines_of(
 def _line(
     entry: LedgerEntry, titles: dict[uuid.UUID, str], person_id: uuid.UUID, how: list[str]
 ) -> Line:
-    title, detail, url = _words(entry, titles)
+    title, detail, url = _describe(entry, titles)
     if entry.purse_id != person_id:
-        # Of a purse of its own, so that the balances of these lines are of that one.
+        # The balance in this line is that of the guest's purse.
         detail = ", ".join(filter(None, [detail, gettext("as a guest")]))
     return Line(
         at=entry.at,
@@ -170,15 +172,15 @@ def _line(
     )
 
 
-def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
-    """Title, detail and where it leads."""
+def _describe(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+    """(title, detail, url)."""
     if entry.kind == Kind.CHARGE:
-        return _words_of_charge(entry, titles)
-    title, detail = (str(said) for said in SAID[Kind(entry.kind)])
+        return _describe_charge(entry, titles)
+    title, detail = map(str, DESCRIPTIONS[Kind(entry.kind)])
     if entry.kind == Kind.FREE_CREDIT:
         days = settings.CREDIT_FREE_AFTER_DAYS
-        said = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
-        detail = said % {"count": days}
+        text = ngettext("After %(count)d day without any", "After %(count)d days without any", days)
+        detail = text % {"count": days}
     elif entry.kind == Kind.ADJUSTMENT:
         detail = entry.reason
     elif entry.kind == Kind.REFUND and entry.amount_micro_usd > 0:
@@ -189,7 +191,7 @@ def _words(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, 
     return title, detail, receipt
 
 
-def _words_of_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
+def _describe_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[str, str, str]:
     title = titles.get(entry.chat_id) if entry.chat_id else None
     name = entry.hold.model.split("/")[-1] if entry.hold else ""
     if entry.price:
@@ -205,21 +207,21 @@ def _words_of_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[
 
 
 def _what_for(is_answer: bool, title: str | None) -> str:
-    """`title`: the chat's, "" without one; None: the chat is deleted."""
+    """`title` is the chat's, "" if it has none, None if the chat was deleted."""
     if title is None:
         return (
             gettext("Answer in a deleted chat") if is_answer else gettext("Title of a deleted chat")
         )
-    said = gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of “%(chat)s”")
-    return said % {"chat": title or UNTITLED}
+    text = gettext("Answer in “%(chat)s”") if is_answer else gettext("Title of “%(chat)s”")
+    return text % {"chat": title or UNTITLED}
 
 
-# Usage: sums over calls (billing/usage.py), under the names that a person knows
+# Usage: sums of calls (billing/usage.py) by names that a person knows
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """`url` leads to a chat that is still there."""
+    """The total of a model or chat. `url` links to the chat, unless it was deleted."""
 
     name: str
     url: str
@@ -227,7 +229,7 @@ class Named:
 
 
 def by_day(calls: QuerySet[Usage], first: date, last: date) -> list[usage.Total]:
-    """Every day from first to last, those without use too."""
+    """A total for each day from first to last, also for days without usage."""
     totals = {total.key: total for total in usage.totals_by_day(calls)}
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return [totals.get(day) or usage.Total(day, 0, 0, 0, 0, 0) for day in days]
@@ -239,31 +241,31 @@ def by_model(calls: QuerySet[Usage]) -> list[Named]:
 
 
 def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> Iterator[Named]:
-    """The dearest first. Titles are looked up as rows are taken: there may be any number."""
+    """Dearest first. Titles are looked up in batches while iterating."""
     totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
     for start in range(0, len(totals), TITLES_BATCH):
         yield from _named_chats(totals[start : start + TITLES_BATCH], person_id)
 
 
 def top_models(calls: QuerySet[Usage]) -> list[Named]:
-    """As many as a page lists, and all others as one row."""
+    """The dearest MOST_ROWS models, and all others as one row."""
     rows = by_model(calls)
     others = [row.total for row in rows[MOST_ROWS:]]
-    said = ngettext("%(count)d other model", "%(count)d other models", len(others))
-    return rows[:MOST_ROWS] + _together(others, said)
+    label = ngettext("%(count)d other model", "%(count)d other models", len(others))
+    return rows[:MOST_ROWS] + _sum_row(others, label)
 
 
 def top_chats(calls: QuerySet[Usage], person_id: uuid.UUID) -> list[Named]:
-    """As many as a page lists; the deleted ones among them, and all others, as one row each."""
+    """The dearest MOST_ROWS chats; those deleted, and all other chats, as one row each."""
     totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
     named, others = _named_chats(totals[:MOST_ROWS], person_id), totals[MOST_ROWS:]
     deleted = [row for row in named if not row.url]
     if len(deleted) > 1:
-        said = ngettext("%(count)d deleted chat", "%(count)d deleted chats", len(deleted))
-        deleted = _together([row.total for row in deleted], said)
-    said_of_others = ngettext("%(count)d other chat", "%(count)d other chats", len(others))
-    there = [row for row in named if row.url]
-    return there + deleted + _together(others, said_of_others)
+        label = ngettext("%(count)d deleted chat", "%(count)d deleted chats", len(deleted))
+        deleted = _sum_row([row.total for row in deleted], label)
+    label = ngettext("%(count)d other chat", "%(count)d other chats", len(others))
+    existing = [row for row in named if row.url]
+    return existing + deleted + _sum_row(others, label)
 
 
 def _named_chats(totals: list[usage.Total], person_id: uuid.UUID) -> list[Named]:
@@ -276,18 +278,19 @@ def _named_chats(totals: list[usage.Total], person_id: uuid.UUID) -> list[Named]
     ]
 
 
-def _together(totals: list[usage.Total], said: str) -> list[Named]:
-    return [Named(said % {"count": len(totals)}, "", sum_of(totals))] if totals else []
+def _sum_row(totals: list[usage.Total], label: str) -> list[Named]:
+    """One row for all totals; no row if there are none."""
+    return [Named(label % {"count": len(totals)}, "", sum_of(totals))] if totals else []
 
 
 def of_titles(calls: QuerySet[Usage]) -> usage.Total | None:
-    """The titles among them, which the head of a chat does not count; None without any."""
+    """The total of calls for titles, which a chat's header does not count; None without any."""
     totals = usage.totals_of(calls.filter(purpose=Usage.Purpose.TITLE), "purpose")
     return totals[0] if totals else None
 
 
 def first_day(person_id: uuid.UUID, chat_id: uuid.UUID) -> date | None:
-    """Of the person's calls in that chat."""
+    """Day of the person's first call in the chat."""
     calls = usage.of_person(person_id).filter(chat_id=chat_id)
     at = calls.aggregate(at=Min("at"))["at"]
     return timezone.localdate(at) if at else None

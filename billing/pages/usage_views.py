@@ -1,4 +1,4 @@
-"""A person's pages about usage: what was called, when, and what it cost."""
+"""A person's usage page and its CSV downloads."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -20,8 +20,8 @@ from accounts.preferences.locale import zone_name
 from billing import chat_titles
 from billing.models import Usage
 from billing.pages import charts, statements
-from billing.pages.csv_files import CSV_BATCH, csv_response, moment, usd, words
-from billing.pages.decorators import page_of_person
+from billing.pages.csv_files import CSV_BATCH, csv_response, escape_formula, iso_time, usd
+from billing.pages.decorators import person_page
 from billing.usage import of_person
 
 USAGE_DAYS = 30
@@ -30,27 +30,27 @@ MAX_USAGE_DAYS = 400
 
 @never_cache
 @require_safe
-@page_of_person
+@person_page
 def usage(request: HttpRequest, person: User) -> HttpResponse:
-    """By day, model and chat, in a range of days (`from`, `to`), of all chats or one (`chat`)."""
+    """Usage by day, model and chat from day `from` to `to`, of all chats or one (`chat`)."""
     first, last, chat_id = _range(request, person)
-    found = _calls(person, first, last, chat_id)
-    days = statements.by_day(found, first, last)
+    calls = _calls(person, first, last, chat_id)
+    days = statements.by_day(calls, first, last)
     total = statements.sum_of(days)
     measure = "charged_micro_usd" if total.charged_micro_usd else "tokens"
     context = {
         "first": first,
         "last": last,
         "chat_id": chat_id,
-        # None: deleted, or none at all.
+        # None if the chat was deleted, or none was chosen.
         "chat_title": chat_id and chat_titles.titles_of(person.id, [chat_id]).get(chat_id),
         "used_days": [day for day in days if day.calls],
         "is_free": measure == "tokens",
         "chart": charts.chart([(_short(day.key), getattr(day, measure)) for day in days]),
-        "models": _with_shares(statements.top_models(found), measure),
-        "chats": [] if chat_id else _with_shares(statements.top_chats(found, person.id), measure),
+        "models": _with_shares(statements.top_models(calls), measure),
+        "chats": [] if chat_id else _with_shares(statements.top_chats(calls, person.id), measure),
         "total": total,
-        "titles": statements.of_titles(found),
+        "titles": statements.of_titles(calls),
         "query": urlencode(_query(first, last, chat_id)),
         "time_zone": zone_name(),
     }
@@ -59,24 +59,24 @@ def usage(request: HttpRequest, person: User) -> HttpResponse:
 
 @never_cache
 @require_safe
-@page_of_person
+@person_page
 def usage_csv(request: HttpRequest, person: User) -> HttpResponseBase:
-    """`by`: day, model, chat or call (one row each)."""
+    """CSV with a row per day, model, chat or call (`by`)."""
     first, last, chat_id = _range(request, person)
-    found = _calls(person, first, last, chat_id)
+    calls = _calls(person, first, last, chat_id)
     by = request.GET.get("by", "call")
     name = f"holdfast-usage-{first}-{last}-by-{by}"
     if by == "call":
-        return csv_response(name, CALL_HEADER, _call_rows(found))
+        return csv_response(name, CALL_HEADER, _call_rows(calls))
     if by == "day":
-        days = statements.by_day(found, first, last)
+        days = statements.by_day(calls, first, last)
         rows: Iterable[statements.Named] = [
             statements.Named(day.key.isoformat(), "", day) for day in days
         ]
     elif by == "model":
-        rows = statements.by_model(found)
+        rows = statements.by_model(calls)
     elif by == "chat":
-        rows = statements.by_chat(found, person.id)
+        rows = statements.by_chat(calls, person.id)
     else:
         raise Http404
     header = [by, "calls", "prompt_tokens", "completion_tokens", "charged_usd"]
@@ -102,8 +102,10 @@ CALL_HEADER = [
 
 
 def _call_rows(calls: QuerySet[Usage]) -> Iterator[list[object]]:
-    """Each batch is a query of its own: nothing is kept open while somebody reads slowly. In the
-    order of the index by person and day, or each would sort all calls."""
+    """Reads in batches, each a query of its own, so that a slow download keeps nothing open.
+
+    Ordered like the index by person and day; otherwise each query would sort all calls.
+    """
     calls = calls.order_by("day", "id")
     batch = list(calls[:CSV_BATCH])
     while batch:
@@ -116,23 +118,25 @@ def _call_rows(calls: QuerySet[Usage]) -> Iterator[list[object]]:
 def _call_row(call: Usage) -> list[object]:
     read = [call.prompt_tokens, call.cached_tokens, call.cache_write_tokens or 0]
     tokens = [*read, call.completion_tokens, call.reasoning_tokens]
-    names = [call.purpose, call.chat_id or "", call.reply_id or "", words(call.model)]
+    names = [call.purpose, call.chat_id or "", call.reply_id or "", escape_formula(call.model)]
     money = [usd(call.cost_micro_usd), usd(call.charged_micro_usd)]
-    return [moment(call.at), *names, *tokens, call.estimated, *money, call.free]
+    return [iso_time(call.at), *names, *tokens, call.estimated, *money, call.free]
 
 
 def _named_row(row: statements.Named) -> list[object]:
     total = row.total
     tokens = [total.prompt_tokens, total.completion_tokens]
-    return [words(row.name), total.calls, *tokens, usd(total.charged_micro_usd)]
+    return [escape_formula(row.name), total.calls, *tokens, usd(total.charged_micro_usd)]
 
 
 # Private
 
 
 def _range(request: HttpRequest, person: User) -> tuple[date, date, uuid.UUID | None]:
-    """The days and the chat asked for; what cannot be is brought to what can. Without a first day
-    it is the last thirty, of one chat all that it has."""
+    """(first day, last day, chat id) of the request, clamped to valid values.
+
+    Without a first day, the range is the last USAGE_DAYS days, or all days of the chosen chat.
+    """
     chat_id = _uuid(request.GET.get("chat", ""))
     today = timezone.localdate()
     last = min(_day(request.GET.get("to")) or today, today)
@@ -151,7 +155,7 @@ def _uuid(text: str) -> uuid.UUID | None:
 
 
 def _query(first: date, last: date, chat_id: uuid.UUID | None) -> dict[str, str]:
-    """The range that is shown, for what leads from here: it may be another than was asked for."""
+    """Query parameters of the range shown, which may differ from the one requested."""
     shown = {"from": first.isoformat(), "to": last.isoformat()}
     return shown | ({"chat": str(chat_id)} if chat_id else {})
 
@@ -165,8 +169,8 @@ def _day(text: str | None) -> date | None:
 
 
 def _calls(person: User, first: date, last: date, chat_id: uuid.UUID | None) -> QuerySet[Usage]:
-    found = of_person(person.id, first, last)
-    return found.filter(chat_id=chat_id) if chat_id else found
+    calls = of_person(person.id, first, last)
+    return calls.filter(chat_id=chat_id) if chat_id else calls
 
 
 def _with_shares(rows: list[statements.Named], measure: str) -> list[dict[str, Any]]:
@@ -177,5 +181,5 @@ def _with_shares(rows: list[statements.Named], measure: str) -> list[dict[str, A
 
 
 def _short(day: date) -> str:
-    """A day below the chart, in the language of the page."""
+    """Label of a day below the chart, in the page's language."""
     return date_format(day, "j M")

@@ -1,4 +1,4 @@
-"""A person's pages about money: what there is, what it went for, and adding credit."""
+"""A person's pages about credit: balance, history and top-ups."""
 
 import logging
 import re
@@ -28,8 +28,8 @@ from accounts.preferences.locale import zone_name
 from accounts.refusals import refusal_response
 from billing.models import LedgerEntry, TopUp
 from billing.pages import statements
-from billing.pages.csv_files import CSV_BATCH, csv_response, moment, usd, words
-from billing.pages.decorators import page_of_person
+from billing.pages.csv_files import CSV_BATCH, csv_response, escape_formula, iso_time, usd
+from billing.pages.decorators import person_page
 from billing.payments import stripe_api
 from billing.payments import top_ups as orders
 from billing.payments.stripe_errors import PaymentError
@@ -37,22 +37,22 @@ from billing.payments.stripe_errors import PaymentError
 logger = logging.getLogger(__name__)
 
 LINES_A_PAGE = 50
-# The page after Checkout looks again by itself so often, then leaves it to its reader.
-LOOKS_BY_ITSELF = 15
+# How often the page after Checkout reloads itself.
+MAX_AUTO_RELOADS = 15
 
 
 @never_cache
 @require_safe
-@page_of_person
+@person_page
 def overview(request: HttpRequest, person: User) -> HttpResponse:
-    """The balance, what can be added, and the history. A guest is told how to go on."""
+    """Balance, amounts to add, and history; for guests, how to get more credit."""
     return _overview(request, person)
 
 
 def _overview(
     request: HttpRequest, person: User, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
-    # First, for it may turn out to be paid.
+    # Comes first, because this may find that it was paid.
     left = _left_at_checkout(request, person)
     page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -76,22 +76,22 @@ def _overview(
 
 @never_cache
 @require_POST
-@page_of_person
+@person_page
 def top_ups(request: HttpRequest, person: User) -> HttpResponse:
-    """Order credit: `id` (made with the page, so that a double click is one order), `credit` in
-    cents. Leads to where it is paid."""
+    """Order `credit` cents and redirect to Checkout. The page contains the order's `id`, so that a
+    double click makes one order."""
     if person.is_guest:
         return redirect_to_login(reverse("billing:overview"))
     if not _may_top_up(person):
         raise Http404
-    asked = _asked(request)
-    if asked is None:
+    requested = _requested_order(request)
+    if requested is None:
         return _back(request, _("Choose one of the amounts."))
     try:
         limits.take("LIMIT_TOP_UPS_PER_HOUR_USER", person.id.hex)
     except LimitReached as limit:
         return _too_often(request, person, limit)
-    top_up = orders.order(person.id, *asked)
+    top_up = orders.order(person.id, *requested)
     if top_up is None:
         return _back(request, _("This page was out of date. Choose the amount again."))
     return _to_checkout(request, person, top_up)
@@ -110,7 +110,7 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
         )
     except PaymentError as error:
         return _back(request, error.message)
-    # Paid or over already: its own page says which.
+    # Without a URL it is paid or expired, and its own page says which.
     response = redirect(url or page)
     response.status_code = HTTPStatus.SEE_OTHER
     return response
@@ -118,44 +118,44 @@ def _to_checkout(request: HttpRequest, person: User, top_up: TopUp) -> HttpRespo
 
 @never_cache
 @require_safe
-@page_of_person
+@person_page
 def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResponse:
-    """How a top-up stands, and its receipt. Whoever comes back from Checkout lands here, and the
-    credit is booked if no webhook was quicker."""
-    found = _looked_at(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
+    """State of a top-up, and its receipt. Checkout returns here, and the view books the credit if
+    no webhook was quicker."""
+    order = _refreshed(get_object_or_404(TopUp, id=top_up_id, person_id=person.id))
     context = {
-        "top_up": found,
-        "lines": orders.lines(found),
+        "top_up": order,
+        "lines": orders.lines(order),
         "email": person.email,
-        "waits": _waits(found, request),
-        "look_again": _look_again(found, request),
+        "waits": _waits(order, request),
+        "look_again": _look_again(order, request),
         "standing": statements.standing(person),
         "next": _next(request),
     }
     return render(request, "billing/top_up.html", context)
 
 
-def _looked_at(top_up: TopUp) -> TopUp:
-    """As Stripe has it now, if that can be had."""
+def _refreshed(top_up: TopUp) -> TopUp:
+    """The top-up in Stripe's current state; unchanged if Stripe is unavailable."""
     if top_up.is_ended or not stripe_api.enabled():
         return top_up
     try:
-        return orders.look_if_stale(top_up)
+        return orders.refresh_if_stale(top_up)
     except PaymentError:
-        logger.warning("top-up %s could not be looked at", top_up.id, exc_info=True)
+        logger.warning("could not refresh top-up %s", top_up.id, exc_info=True)
         return top_up
 
 
 def _waits(top_up: TopUp, request: HttpRequest) -> bool:
-    """Back from Checkout before Stripe says that it was paid: that takes seconds."""
+    """Whether the person returned from Checkout before Stripe reports the payment (seconds)."""
     return top_up.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"
 
 
 def _look_again(top_up: TopUp, request: HttpRequest) -> str:
-    """Where the page goes on by itself, "" if it does not."""
+    """URL to which the page reloads itself; "" if it does not."""
     looks = request.GET.get("looks", "0")
-    count = int(looks) if re.fullmatch("[0-9]{1,2}", looks) else LOOKS_BY_ITSELF
-    if not _waits(top_up, request) or count >= LOOKS_BY_ITSELF:
+    count = int(looks) if re.fullmatch("[0-9]{1,2}", looks) else MAX_AUTO_RELOADS
+    if not _waits(top_up, request) or count >= MAX_AUTO_RELOADS:
         return ""
     return f"?{_query(f'from=checkout&looks={count + 1}', request)}"
 
@@ -165,7 +165,7 @@ def _look_again(top_up: TopUp, request: HttpRequest) -> str:
 
 @never_cache
 @require_safe
-@page_of_person
+@person_page
 def history_csv(request: HttpRequest, person: User) -> HttpResponseBase:
     header = ["entry", "at", "kind", "what", "detail", "amount_usd", "balance_after_usd"]
     rows = _history_rows(person.id, statements.history(person.id).order_by("id"))
@@ -177,8 +177,8 @@ def _history_rows(person_id: uuid.UUID, entries: QuerySet[LedgerEntry]) -> Itera
     while batch:
         for entry, line in zip(batch, statements.lines_of(person_id, batch), strict=True):
             amounts = [usd(line.amount_micro_usd), usd(line.balance_after_micro_usd)]
-            said = [words(line.title), words(line.detail)]
-            yield [entry.id, moment(line.at), line.kind, *said, *amounts]
+            texts = [escape_formula(line.title), escape_formula(line.detail)]
+            yield [entry.id, iso_time(line.at), line.kind, *texts, *amounts]
         batch = list(entries.filter(id__gt=batch[-1].id)[:CSV_BATCH])
 
 
@@ -189,7 +189,7 @@ def _may_top_up(person: User) -> bool:
     return stripe_api.enabled() and not person.is_guest
 
 
-def _asked(request: HttpRequest) -> tuple[uuid.UUID, int] | None:
+def _requested_order(request: HttpRequest) -> tuple[uuid.UUID, int] | None:
     try:
         top_up_id, cents = uuid.UUID(request.POST["id"]), int(request.POST["credit"])
     except (KeyError, ValueError):
@@ -203,7 +203,7 @@ def _back(request: HttpRequest, message: str) -> HttpResponse:
 
 
 def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpResponse:
-    """429: the page with a sentence, what was chosen still chosen; for a program the code."""
+    """429: the page with a message, keeping the chosen amount; JSON for API clients."""
     if not request.accepts("text/html"):
         return refusal_response(limit)
     messages.error(request, limit.message)
@@ -214,25 +214,25 @@ def _too_often(request: HttpRequest, person: User, limit: LimitReached) -> HttpR
 
 
 def _chosen_cents(request: HttpRequest) -> int:
-    asked = _asked(request)
-    return asked[1] if asked else orders.CREDITS_CENTS[1]
+    requested = _requested_order(request)
+    return requested[1] if requested else orders.CREDITS_CENTS[1]
 
 
 def _left_at_checkout(request: HttpRequest, person: User) -> TopUp | None:
-    """What somebody comes back from without having paid it."""
+    """The unpaid order from whose Checkout page the person came back (`left`)."""
     try:
         top_up_id = uuid.UUID(request.GET.get("left", ""))
     except ValueError:
         return None
-    found = TopUp.objects.filter(id=top_up_id, person_id=person.id, state=TopUp.State.OPEN).first()
-    found = _looked_at(found) if found else None
-    return found if found and found.state == TopUp.State.OPEN else None
+    top_up = TopUp.objects.filter(id=top_up_id, person_id=person.id, state=TopUp.State.OPEN).first()
+    top_up = _refreshed(top_up) if top_up else None
+    return top_up if top_up and top_up.state == TopUp.State.OPEN else None
 
 
 def _next(request: HttpRequest) -> str:
-    """Where somebody came from, to go back to: a page of ours, else the start."""
-    sent = request.POST if request.method == "POST" else request.GET
-    path = sent.get("next", "")
+    """Path of the page to return to: `next` if it is ours, else "/"."""
+    parameters = request.POST if request.method == "POST" else request.GET
+    path = parameters.get("next", "")
     is_ours = path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None)
     return path if is_ours else "/"
 
@@ -242,10 +242,10 @@ def _query(first: str, request: HttpRequest) -> str:
 
 
 def _address(request: HttpRequest, path: str) -> str:
-    """As people see it: Stripe leads them back there."""
+    """Absolute URL, to which Stripe sends people back."""
     return settings.URL + path if settings.URL else request.build_absolute_uri(path)
 
 
 def _waiting(person: User) -> QuerySet[TopUp]:
-    """Paid, but the bank has not said yes yet."""
+    """Top-ups whose bank payment has not arrived yet."""
     return TopUp.objects.filter(person_id=person.id, state=TopUp.State.PROCESSING)

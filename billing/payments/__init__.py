@@ -1,1 +1,1 @@
-"""Payments by Stripe: top-ups, webhooks, reconciliation and receipts."""
+"""Payments with Stripe: top-ups, webhooks, reconciliation and receipts."""

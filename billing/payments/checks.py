@@ -1,4 +1,4 @@
-"""System checks of the settings about payments. `config` runs those of a site that others use."""
+"""System checks of the payment settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def check_payments(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Ch
 def _secret_without_key() -> list[CheckMessage]:
     if not settings.STRIPE_WEBHOOK_SECRETS:
         return []
-    hint = "Nothing can be paid without it: set it, or unset STRIPE_WEBHOOK_SECRET."
+    hint = "Payments need the key: set it, or unset STRIPE_WEBHOOK_SECRET."
     message = "STRIPE_WEBHOOK_SECRET is set, but STRIPE_SECRET_KEY is not."
     return [Warning(message, hint=hint, id="billing.W001")]
 
@@ -31,29 +31,29 @@ def _secret_without_key() -> list[CheckMessage]:
 def _key() -> list[CheckMessage]:
     if settings.STRIPE_SECRET_KEY.startswith(KEY_KINDS):
         return []
-    hint = "It begins with sk_ or rk_ (a restricted key); pk_ is the one for browsers."
-    return [Error("STRIPE_SECRET_KEY is no secret key.", hint=hint, id="billing.E001")]
+    hint = "It begins with sk_ or rk_ (a restricted key); pk_ keys are for browsers."
+    return [Error("STRIPE_SECRET_KEY is not a secret key.", hint=hint, id="billing.E001")]
 
 
 def _live_over_http() -> list[CheckMessage]:
     if not stripe_api.is_live():
         return []
-    found: list[CheckMessage] = []
+    problems: list[CheckMessage] = []
     if not settings.HTTPS:
-        hint = "People pay real money: set HOLDFAST_URL to an https address, or use a test key."
+        hint = "This key takes real money: set HOLDFAST_URL to an https address, or use a test key."
         message = "STRIPE_SECRET_KEY is a live key, and HOLDFAST_URL is not https."
-        found.append(Error(message, hint=hint, id="billing.E002"))
+        problems.append(Error(message, hint=hint, id="billing.E002"))
     if not settings.STRIPE_API_BASE.startswith("https://"):
         hint = "The key would be sent in the clear: unset it, or use a test key."
         message = "STRIPE_SECRET_KEY is a live key, and STRIPE_API_BASE is not https."
-        found.append(Error(message, hint=hint, id="billing.E004"))
-    return found
+        problems.append(Error(message, hint=hint, id="billing.E004"))
+    return problems
 
 
 def _test_for_everybody() -> list[CheckMessage]:
     if not settings.HTTPS or not settings.STRIPE_SECRET_KEY.startswith(("sk_test_", "rk_test_")):
         return []
-    hint = "Anybody gets credit with Stripe's test cards, and models cost you real money."
+    hint = "Anybody can get credit with Stripe's test cards, while models cost you real money."
     message = "STRIPE_SECRET_KEY is a test key on a site that others can reach."
     return [Warning(message, hint=hint, id="billing.W003")]
 
@@ -62,8 +62,8 @@ def _webhook_secret() -> list[CheckMessage]:
     if settings.STRIPE_WEBHOOK_SECRETS:
         return []
     hint = (
-        "Add an endpoint at Stripe for …/billing/stripe-webhook and set its whsec_…. Until then "
-        "credit comes when people return from Checkout, and by the reconciliation."
+        "Add an endpoint for …/billing/stripe-webhook at Stripe and set its whsec_…. Until then, "
+        "credit is booked when people return from Checkout and by the reconciliation."
     )
     return [Warning("STRIPE_WEBHOOK_SECRET is not set.", hint=hint, id="billing.W002")]
 
@@ -71,6 +71,6 @@ def _webhook_secret() -> list[CheckMessage]:
 def _secret_kind() -> list[CheckMessage]:
     if all(secret.startswith("whsec_") for secret in settings.STRIPE_WEBHOOK_SECRETS):
         return []
-    hint = "It begins with whsec_ and is shown at the endpoint, not among the API keys."
-    message = "STRIPE_WEBHOOK_SECRET is no signing secret."
+    hint = "It begins with whsec_. Stripe shows it on the endpoint's page, not with the API keys."
+    message = "STRIPE_WEBHOOK_SECRET is not a signing secret."
     return [Error(message, hint=hint, id="billing.E003")]

@@ -1,4 +1,4 @@
-"""Receipts by mail, sent by a worker: what the person paid is booked long before."""
+"""Mails receipts from a worker, after the payment was booked."""
 
 import logging
 from typing import Any
@@ -20,26 +20,26 @@ BATCH = 20
 
 
 def mail_owed() -> int:
-    """Send the receipts that are owed; gives how many went out. Sync; by any number of workers.
+    """Send at most BATCH unsent receipts. Returns how many were sent. Sync; safe in many workers.
 
-    One that cannot be sent is tried again with the next turn. A crash while it is being sent may
-    lose it: rather that than the same receipt twice, for its page stays.
+    A receipt that cannot be sent is retried with the next call. A crash while sending loses it,
+    which is better than sending it twice: the receipt's page stays.
     """
     owed = TopUp.objects.filter(state=TopUp.State.PAID, receipt_mailed_at=None).order_by("paid_at")
     return sum(_mail(top_up) for top_up in owed[:BATCH])
 
 
 def _mail(top_up: TopUp) -> bool:
-    mine = TopUp.objects.filter(id=top_up.id, receipt_mailed_at=None)
-    if not mine.update(receipt_mailed_at=timezone.now()):
+    unsent = TopUp.objects.filter(id=top_up.id, receipt_mailed_at=None)
+    if not unsent.update(receipt_mailed_at=timezone.now()):
         return False  # Another worker sends it.
     email = User.objects.filter(id=top_up.person_id).values_list("email", flat=True).first()
     if not email:
-        return False  # The account is gone; nobody is there to read it.
+        return False  # The account is gone.
     try:
         _message(top_up, email).send()
     except OSError:  # SMTPException is one too.
-        logger.warning("the receipt of %s could not be sent; it is tried again", top_up.id)
+        logger.warning("could not send the receipt of top-up %s; will retry", top_up.id)
         TopUp.objects.filter(id=top_up.id).update(receipt_mailed_at=None)
         return False
     return True

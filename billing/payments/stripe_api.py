@@ -1,10 +1,11 @@
-"""The door to Stripe: the only module that imports its library. Sync; every call may take seconds.
+"""Client of Stripe's API: the only module that imports its library. Sync; a call may take seconds.
 
-What goes out are plain frozen records, so that the rest knows nothing of Stripe's objects. Raises
-PaymentsAway and PaymentRefused (billing/payments/stripe_errors.py), never the library's errors.
+Returns plain frozen dataclasses, so no other module depends on Stripe's objects. Raises
+PaymentsUnavailable and PaymentRefused (billing/payments/stripe_errors.py), never the library's own
+errors.
 
-The library takes 30 MB in each process and half a second of its start, so it is imported when it is
-first needed: never, where there are no payments.
+Importing the library takes 30 MB of memory and half a second in each process, so it is imported on
+first use, and never on a site without payments.
 """
 
 import functools
@@ -19,33 +20,39 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 
-from billing.payments.stripe_errors import KeyRefused, PaymentRefused, PaymentsAway, WebhookRefused
+from billing.payments.stripe_errors import (
+    KeyRefused,
+    PaymentRefused,
+    PaymentsUnavailable,
+    WebhookRefused,
+)
 
 if TYPE_CHECKING:
     import stripe
 
 logger = logging.getLogger(__name__)
 
-# What we were written against. Stripe keeps old versions working; raise it with the tests.
+# The API version this code was written against. Stripe keeps old versions working.
 API_VERSION = "2026-10-28.endive"
-# Somebody may be waiting for it. Tried again also while the same is under way: a double click.
+# A person may be waiting. Stripe answers 409 while the same request is running (a double click),
+# which the library retries too.
 TIMEOUT_S = 8.0
 NETWORK_RETRIES = 2
-# How old a webhook may be: against calls that were recorded and are sent again.
+# Oldest accepted webhook signature, against replayed calls.
 WEBHOOK_TOLERANCE_S = 300
-# A session may be paid for so long; Stripe allows 30 minutes to 24 hours.
+# How long a session can be paid; Stripe allows 30 minutes to 24 hours.
 SESSION_LIFE_S = 2 * 3_600
 EVENTS_PAGE = 100
 
-# What Stripe keeps of a note, at most.
-NOTE_MAX_CHARS = 500
+# Stripe's limit for a metadata value.
+MAX_REASON_CHARS = 500
 # Refunds in these states move no money.
-GONE = frozenset({"failed", "canceled"})
+VOID_REFUND_STATES = frozenset({"failed", "canceled"})
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """A refund that stands or is under way. Who of staff made it, and why, if it was made here."""
+    """A complete or pending refund. `staff_id` and `reason` are set if staff made it here."""
 
     id: str
     cents: int
@@ -55,14 +62,14 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A Checkout Session, with what has become of its payment. Amounts in cents.
+    """A Checkout Session with the state of its payment. Amounts are cents.
 
     status           open, complete, expired
     payment_status   unpaid, paid, no_payment_required
-    payment_failed   the payment was tried and will not come (bank payments fail days later)
-    top_up           what its metadata and its reference name, when both name the same
-    refunds          of the charge, those that stand, oldest first
-    disputed_cents   of the charge, what disputes have taken from us for now or for good
+    payment_failed   the payment was tried and has failed (bank payments fail days later)
+    top_up           the id in its metadata and its reference, if both are the same, else ""
+    refunds          valid refunds of the charge, oldest first
+    disputed_cents   what disputes of the charge have withdrawn from us, for now or for good
     """
 
     id: str
@@ -88,7 +95,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A webhook's event. It is a hint what to look at: amounts are asked of Stripe, not of it."""
+    """An event of Stripe. It only says what to refresh; amounts are then read from the API."""
 
     id: str
     type: str
@@ -96,7 +103,7 @@ class Event:
     created: int
     object_id: str
     object_kind: str
-    # A top-up (by metadata or reference) and a payment intent, where the object names them.
+    # The ids of the top-up and the payment intent, "" where the object has none.
     top_up: str
     payment_intent: str
 
@@ -106,7 +113,7 @@ def enabled() -> bool:
 
 
 def is_live() -> bool:
-    """Whether the key moves real money."""
+    """Whether the key is a live key, which moves real money."""
     return "_live_" in settings.STRIPE_SECRET_KEY
 
 
@@ -119,14 +126,14 @@ def create_session(
     cancel_url: str,
     expires_at: datetime,
 ) -> Session:
-    """A page where this top-up can be paid. `lines`: (name, cents). Again: the same session."""
+    """Create the Checkout Session of a top-up. Idempotent. `lines`: (name, cents)."""
     reference = str(top_up_id)
     metadata = {"top_up": reference}
     params: dict[str, Any] = {
         "mode": "payment",
         "client_reference_id": reference,
         "metadata": metadata,
-        # Copied to the charge, so that refunds and disputes lead back here too.
+        # Stripe copies it to the charge, so that refunds and disputes name the top-up too.
         "payment_intent_data": {"metadata": metadata, "description": f"Top-up {reference}"},
         "customer_email": email,
         "line_items": [
@@ -140,14 +147,14 @@ def create_session(
             }
             for name, cents in lines
         ],
-        # Else Stripe shows other currencies, converted for a fee: not what we said it would be.
+        # Otherwise Stripe offers other currencies for a fee, and the price is not what we quoted.
         "adaptive_pricing": {"enabled": False},
         "submit_type": "pay",
         "expires_at": int(expires_at.timestamp()),
         "success_url": success_url,
         "cancel_url": cancel_url,
     }
-    with _translated():
+    with _translate_errors():
         made = _client().v1.checkout.sessions.create(
             cast(Any, params), {"idempotency_key": f"holdfast-top-up-{reference}"}
         )
@@ -155,12 +162,12 @@ def create_session(
 
 
 def get_session(session_id: str) -> Session:
-    """The session as it is now, with its charge, refunds and disputes."""
-    with _translated():
-        found = _client().v1.checkout.sessions.retrieve(
+    """The session's current state, with its charge, refunds and disputes."""
+    with _translate_errors():
+        session = _client().v1.checkout.sessions.retrieve(
             session_id, {"expand": ["payment_intent.latest_charge"]}
         )
-        raw = found.to_dict()
+        raw = session.to_dict()
         charge = _charge_of(raw)
         disputed = _disputed_cents(str(charge["id"])) if charge.get("disputed") else 0
         refunds = _refunds(str(charge["id"])) if charge.get("amount_refunded") else ()
@@ -168,32 +175,32 @@ def get_session(session_id: str) -> Session:
 
 
 def expire_session(session_id: str) -> None:
-    """Close a session that nobody is to pay any more. PaymentRefused when it is not open."""
-    with _translated():
+    """Close a session so that it cannot be paid. Raises PaymentRefused if it is not open."""
+    with _translate_errors():
         _client().v1.checkout.sessions.expire(session_id)
 
 
 def create_refund(
-    payment_intent: str, cents: int, *, act_id: uuid.UUID, note: dict[str, str]
+    payment_intent: str, cents: int, *, action_id: uuid.UUID, metadata: dict[str, str]
 ) -> None:
-    """Give so many cents of a payment back. The same act again changes nothing."""
+    """Refund `cents` of a payment. Idempotent while Stripe keeps the key made of `action_id`."""
     params: dict[str, Any] = {
         "payment_intent": payment_intent,
         "amount": cents,
         "reason": "requested_by_customer",
-        "metadata": note,
+        "metadata": metadata,
     }
-    with _translated():
+    with _translate_errors():
         _client().v1.refunds.create(
-            cast(Any, params), {"idempotency_key": f"holdfast-refund-{act_id}"}
+            cast(Any, params), {"idempotency_key": f"holdfast-refund-{action_id}"}
         )
 
 
 def top_up_of_payment(payment_intent: str) -> str:
-    """The top-up a payment intent was made for; "" when it is none of ours."""
-    with _translated():
-        found = _client().v1.payment_intents.retrieve(payment_intent).to_dict()
-    return str((found.get("metadata") or {}).get("top_up") or "")
+    """The id of the top-up that a payment intent pays for; "" if it is not one of ours."""
+    with _translate_errors():
+        intent = _client().v1.payment_intents.retrieve(payment_intent).to_dict()
+    return str((intent.get("metadata") or {}).get("top_up") or "")
 
 
 def events_since(when: datetime, types: list[str]) -> Iterator[Event]:
@@ -203,15 +210,15 @@ def events_since(when: datetime, types: list[str]) -> Iterator[Event]:
         "created": {"gte": int(when.timestamp())},
         "limit": EVENTS_PAGE,
     }
-    with _translated():
-        for found in _client().v1.events.list(cast(Any, params)).auto_paging_iter():
-            yield _event(found.to_dict())
+    with _translate_errors():
+        for event in _client().v1.events.list(cast(Any, params)).auto_paging_iter():
+            yield _event(event.to_dict())
 
 
 def verified_event(body: bytes, signature: str) -> Event:
-    """The event of a webhook. Raises WebhookRefused unless Stripe signed it lately.
+    """The event in a webhook's body. Raises WebhookRefused unless Stripe signed it recently.
 
-    While secrets are rotated any of them will do.
+    Any of the configured secrets is accepted, so that they can be rotated.
     """
     try:
         text = body.decode()
@@ -219,7 +226,7 @@ def verified_event(body: bytes, signature: str) -> Event:
         raise WebhookRefused("bad_body", "The body is not UTF-8.") from error
     if not signature:
         raise WebhookRefused("no_signature", "The header Stripe-Signature is missing.")
-    # The library takes no other characters.
+    # The library fails on other characters.
     if not signature.isascii() or not any(
         _is_signed(text, signature, secret, None) for secret in _secrets()
     ):
@@ -269,22 +276,26 @@ def _client_of(key: str, api_base: str) -> "stripe.StripeClient":
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     import stripe
 
     try:
         yield
     except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        logger.warning("Stripe is away: %s", type(error).__name__)
-        raise PaymentsAway from error
+        logger.warning("Stripe is unavailable: %s", type(error).__name__)
+        raise PaymentsUnavailable from error
     except stripe.StripeError as error:
-        # The library's text may quote what was sent; its names for it do not.
+        # The library's message may quote the request; the names below do not.
         status = error.http_status or 0
         logger.warning(
-            "Stripe said %s %s %s (%s)", status, type(error).__name__, error.code, error.request_id
+            "Stripe answered %s %s %s (%s)",
+            status,
+            type(error).__name__,
+            error.code,
+            error.request_id,
         )
         if status >= 500 or status == 409:
-            raise PaymentsAway from error
+            raise PaymentsUnavailable from error
         raise (KeyRefused if status in (401, 403) else PaymentRefused) from error
 
 
@@ -324,33 +335,40 @@ def _charge_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _disputed_cents(charge: str) -> int:
     listed = _client().v1.disputes.list({"charge": charge, "limit": 100})
-    return sum(_withdrawn_cents(one.to_dict()) for one in listed.auto_paging_iter())
+    return sum(_withdrawn_cents(dispute.to_dict()) for dispute in listed.auto_paging_iter())
 
 
 def _withdrawn_cents(dispute: Mapping[str, Any]) -> int:
-    """What a dispute keeps from us now. Its status does not tell (one that was lost goes on as
-    `appeal_…`, a `prevented` one may or may not have cost anything): the money that it moved does,
-    in the currency of the account at Stripe, so only whether it is gone is read from it. It may
-    come back at another rate of exchange: gone is what lacks half of what went at once."""
-    moves = [int(one["amount"]) for one in dispute["balance_transactions"]]
+    """What a dispute currently withholds from us.
+
+    Its status does not tell: a lost one may continue as `appeal_…`, and a `prevented` one may or
+    may not have cost anything. Its balance transactions do. They are in the account's currency and
+    may be reversed at another exchange rate, so they only decide whether the money is gone: when
+    more than half of the largest transaction is missing.
+    """
+    moves = [int(transaction["amount"]) for transaction in dispute["balance_transactions"]]
     is_gone = -sum(moves) * 2 > max(map(abs, moves), default=0)
     return int(dispute["amount"]) if is_gone else 0
 
 
 def _refunds(charge: str) -> tuple[Refund, ...]:
     listed = _client().v1.refunds.list({"charge": charge, "limit": 100})
-    stand = [one.to_dict() for one in listed.auto_paging_iter() if one.status not in GONE]
-    return tuple(_refund(raw) for raw in reversed(stand))
+    valid = [
+        refund.to_dict()
+        for refund in listed.auto_paging_iter()
+        if refund.status not in VOID_REFUND_STATES
+    ]
+    return tuple(_refund(raw) for raw in reversed(valid))
 
 
 def _refund(raw: Mapping[str, Any]) -> Refund:
-    note = raw.get("metadata") or {}
+    metadata = raw.get("metadata") or {}
     try:
-        staff_id = uuid.UUID(str(note.get("staff") or ""))
+        staff_id = uuid.UUID(str(metadata.get("staff") or ""))
     except ValueError:
         staff_id = None
-    reason = str(note.get("reason") or "")[:NOTE_MAX_CHARS]
-    return Refund(_name(raw["id"]), int(raw["amount"]), staff_id, reason)
+    reason = str(metadata.get("reason") or "")[:MAX_REASON_CHARS]
+    return Refund(_to_id(raw["id"]), int(raw["amount"]), staff_id, reason)
 
 
 def _event(raw: Mapping[str, Any]) -> Event:
@@ -361,23 +379,23 @@ def _event(raw: Mapping[str, Any]) -> Event:
     metadata = obj.get("metadata") or {}
     intent = obj.get("payment_intent")
     return Event(
-        id=_name(raw["id"]),
-        type=_name(raw["type"]),
+        id=_to_id(raw["id"]),
+        type=_to_id(raw["type"]),
         livemode=bool(raw["livemode"]),
         created=int(raw["created"]),
-        object_id=_name(obj.get("id") or ""),
+        object_id=_to_id(obj.get("id") or ""),
         object_kind=kind[:60],
-        top_up=_name(metadata.get("top_up") or ""),
-        payment_intent=_name(intent) if isinstance(intent, str) else "",
+        top_up=_to_id(metadata.get("top_up") or ""),
+        payment_intent=_to_id(intent) if isinstance(intent, str) else "",
     )
 
 
-def _name(value: object) -> str:
+def _to_id(value: object) -> str:
     if not isinstance(value, str) or len(value) > 255:
-        raise ValueError("not a name")
+        raise ValueError("not an id")
     return value
 
 
 def expiry() -> datetime:
-    """When a session made now ends."""
+    """When a session created now expires."""
     return datetime.fromtimestamp(datetime.now(UTC).timestamp() + SESSION_LIFE_S, UTC)

@@ -1,11 +1,10 @@
-"""What can go wrong with Stripe. Only billing/payments/stripe_api.py knows the library's own
-errors.
+"""Errors of payments. Only billing/payments/stripe_api.py handles the errors of Stripe's library.
 
 PaymentError
-├── PaymentsAway      503  Stripe cannot be reached or has trouble: the same again later may work
-├── PaymentRefused    502  Stripe will not do it, now or later: a fault of ours or of the account's
-│   └── KeyRefused    502  our key may not do it, until somebody mends that
-└── WebhookRefused    400  a call to the webhook that is not one of Stripe's; `code` says why
+├── PaymentsUnavailable  503  Stripe cannot be reached or fails; retrying later may work
+├── PaymentRefused       502  Stripe refuses the request for good: our fault, or our account's
+│   └── KeyRefused       502  our API key lacks a permission
+└── WebhookRefused       400  a webhook call that is not from Stripe; `code` names the reason
 
 `code` is stable; `message` is a sentence for a person.
 """
@@ -25,7 +24,7 @@ class PaymentError(Exception):
         super().__init__(self.message)
 
 
-class PaymentsAway(PaymentError):
+class PaymentsUnavailable(PaymentError):
     code = "payments_away"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     message = gettext_noop(
@@ -37,7 +36,7 @@ class PaymentRefused(PaymentError):
     code = "payment_refused"
     message = gettext_noop(
         "The payment service refused this. Nothing was charged; "
-        "please write to the people who run this site."
+        "write to the people who run this site."
     )
 
 

@@ -1,8 +1,8 @@
-"""What Stripe calls us for. Every call is written into a log of its own before anything is done
-about it, and what came of it after; accepted or refused, the first time or the tenth.
+"""Handles the calls of Stripe's webhook. Logs each call before handling it, and its outcome after.
 
-The log (streams/) keeps no secrets and no more of people than Stripe's ids: not the signature, and
-of the body only the names of things. A refused body is anybody's: its size and SHA-256 are kept.
+The log (a stream of its own, see streams/) has accepted, refused and repeated calls. It contains no
+secrets and no personal data but Stripe's ids: the signature is left out, and only ids and types are
+taken from the body. A refused body, which anybody may have sent, is logged as size and SHA-256.
 """
 
 import asyncio
@@ -18,24 +18,29 @@ from asgiref.sync import sync_to_async
 from billing.models.top_ups import TopUp
 from billing.payments import stripe_api, top_ups
 from billing.payments.stripe_api import Event
-from billing.payments.stripe_errors import KeyRefused, PaymentRefused, PaymentsAway, WebhookRefused
+from billing.payments.stripe_errors import (
+    KeyRefused,
+    PaymentRefused,
+    PaymentsUnavailable,
+    WebhookRefused,
+)
 from streams.entries import Event as LogEvent
 from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# Nothing else keeps a task.
-_under_way: set[asyncio.Task[str]] = set()
+# Keeps references to running tasks; the event loop's are weak.
+_tasks: set[asyncio.Task[str]] = set()
 
 STREAM = "stripe"
-# The one "chat" of the stream: everything in it is read together.
+# The only "chat" of the stream.
 CHAT = "webhooks"
-# Stripe's events are a few kB.
+# Stripe's events are a few kB long.
 MAX_BODY_BYTES = 256 * 1024
-# Stripe hangs up on who is slow to answer, and calls again.
-ACT_WITHIN_S = 8.0
+# Stripe hangs up on slow answers, and calls again.
+HANDLE_TIMEOUT_S = 8.0
 
-# What we look for. All lead to the same: a look at the top-up.
+# The event types we handle, all in the same way: by refreshing the top-up.
 TYPES = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
@@ -56,38 +61,38 @@ TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a call: see `act`. `booked_micro_usd` is what this call put into the ledger,
-    below zero what it took back; nothing when somebody else had seen to it before."""
+    """Outcome of a call; `handle` lists the names. `booked_micro_usd` is what this call booked:
+    negative when it took credit back, 0 when another caller had booked it before."""
 
     name: str
     top_up: str = ""
     booked_micro_usd: int = 0
 
 
-async def note_refusal(refused: WebhookRefused, body: bytes | None, address: str) -> None:
-    """`body` is None when it was too large. Raises StreamsError when the log cannot be written."""
+async def log_refusal(refused: WebhookRefused, body: bytes | None, address: str) -> None:
+    """Log a refused call. `body` is None if it was too large. Raises StreamsError."""
     facts = {"address": address, "code": refused.code} | _facts_of_body(body)
     await _append(str(uuid.uuid4()), "webhook.refused", facts)
 
 
 async def receive(event: Event, body: bytes, address: str) -> str:
-    """Deal with a call that is Stripe's; gives the outcome (see `act`).
+    """Log and handle a verified call. Returns the name of its outcome (see `handle`).
 
-    Raises PaymentError and StreamsError: Stripe is to call again; not everything was done.
+    Raises PaymentError and StreamsError if not everything was done, so Stripe must call again.
     """
-    # Seen to its end, and noted, also when the caller has hung up.
-    seen = asyncio.create_task(_see_to(event, body, address))
-    _under_way.add(seen)
-    seen.add_done_callback(_under_way.discard)
-    return await asyncio.shield(seen)
+    # Finishes, and logs the outcome, even when the caller hangs up.
+    task = asyncio.create_task(_log_and_handle(event, body, address))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return await asyncio.shield(task)
 
 
-async def _see_to(event: Event, body: bytes, address: str) -> str:
+async def _log_and_handle(event: Event, body: bytes, address: str) -> str:
     call = str(uuid.uuid4())
     facts = {"call": call, "address": address} | _facts_of_body(body) | _facts_of_event(event)
     await _append(call, "webhook.received", facts)
     try:
-        outcome = await _act_in_time(event)
+        outcome = await _handle_in_time(event)
     except Exception as error:
         failed = {"call": call, "code": getattr(error, "code", "internal_error")}
         await _append(f"{call}:outcome", "webhook.failed", failed)
@@ -102,57 +107,60 @@ async def _see_to(event: Event, body: bytes, address: str) -> str:
     return outcome.name
 
 
-async def _act_in_time(event: Event) -> Outcome:
-    """Raises PaymentsAway when Stripe is slow; what has begun goes on, and may still be booked."""
+async def _handle_in_time(event: Event) -> Outcome:
+    """Raises PaymentsUnavailable after HANDLE_TIMEOUT_S; the work goes on and may be booked yet."""
     try:
-        async with asyncio.timeout(ACT_WITHIN_S):
-            return await sync_to_async(act)(event)
+        async with asyncio.timeout(HANDLE_TIMEOUT_S):
+            return await sync_to_async(handle)(event)
     except TimeoutError as error:
-        raise PaymentsAway from error
+        raise PaymentsUnavailable from error
 
 
-def act(event: Event) -> Outcome:
-    """Look at what the event is about. Sync; may be repeated. The outcome's name is one of
+def handle(event: Event) -> Outcome:
+    """Refresh the top-up that the event is about. Sync; idempotent. The outcome's name is one of
 
-    unknown_type   an event we do nothing about
-    not_ours       of something else that this Stripe account is used for
-    mismatch       the payment is not the one we asked for: an operator must look into it
-    a state        of the top-up, as it is now
+    unknown_type       an event type that is not in TYPES
+    not_ours           the event belongs to another use of this Stripe account
+    mismatch           the payment differs from the order: an operator must look into it
+    a TopUp.State      the current state of the top-up
     """
     if event.type not in TYPES:
         return Outcome("unknown_type")
     top_up_id = top_up_of(event)
     if top_up_id is None:
         return Outcome("not_ours")
-    top_up = top_ups.look(top_up_id)
+    top_up = top_ups.refresh(top_up_id)
     name = "mismatch" if top_up.problem else str(top_up.state)
     return Outcome(name, str(top_up.id), top_up.booked_micro_usd)
 
 
 def top_up_of(event: Event) -> uuid.UUID | None:
-    """The top-up an event is about. It must exist here; whose it is does not matter, since nothing
-    that the event says is believed. Raises PaymentsAway and KeyRefused."""
+    """The id of the top-up that an event is about; None if it is not one of ours.
+
+    The event is only a hint: what it says about amounts and owners is never used.
+    Raises PaymentsUnavailable and KeyRefused.
+    """
     if event.object_kind == "checkout.session":
-        return _known(session_id=event.object_id)
-    if event.payment_intent and (found := _known(payment_intent_id=event.payment_intent)):
-        return found
-    named = event.top_up
-    if not named and event.payment_intent:
-        # Told of a refund or a dispute before we knew that it was paid.
+        return _find(session_id=event.object_id)
+    if event.payment_intent and (known := _find(payment_intent_id=event.payment_intent)):
+        return known
+    top_up = event.top_up
+    if not top_up and event.payment_intent:
+        # The event of a refund or dispute came before that of the payment.
         try:
-            named = stripe_api.top_up_of_payment(event.payment_intent)
+            top_up = stripe_api.top_up_of_payment(event.payment_intent)
         except KeyRefused:
             raise
         except PaymentRefused:
             return None
     try:
-        return _known(id=uuid.UUID(named))
+        return _find(id=uuid.UUID(top_up))
     except ValueError:
         return None
 
 
-def _known(**named: Any) -> uuid.UUID | None:
-    return TopUp.objects.filter(**named).values_list("id", flat=True).first()
+def _find(**fields: Any) -> uuid.UUID | None:
+    return TopUp.objects.filter(**fields).values_list("id", flat=True).first()
 
 
 # The log

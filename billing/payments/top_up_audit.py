@@ -1,4 +1,4 @@
-"""Whether the ledger has booked of every top-up what its row says, no more and no less. Sync."""
+"""Audits that the ledger booked exactly what each top-up's row says. Sync."""
 
 import uuid
 from collections import defaultdict
@@ -11,12 +11,12 @@ from billing.models import LedgerEntry, TopUp
 
 Kind = LedgerEntry.Kind
 BATCH = 1_000
-# A dispute and its end are told apart by their sign only: what counts is what they leave.
-SAME = {Kind.DISPUTE_WON: Kind.DISPUTE}
+# A dispute and its reversal are summed up under one kind.
+SUMMED_AS = {Kind.DISPUTE_WON: Kind.DISPUTE}
 
 
 def expected(top_up: TopUp) -> dict[str, int]:
-    """What must be booked, by kind, in micro-USD; what is nothing is left out."""
+    """Micro-USD that must be booked for a top-up, by kind; zeros are left out."""
     if top_up.state != TopUp.State.PAID:
         return {}
     by_refunds = top_up.share_micro_usd(top_up.refunded_cents)
@@ -31,15 +31,15 @@ def expected(top_up: TopUp) -> dict[str, int]:
 
 
 def differences() -> Iterator[str]:
-    """One line for each top-up that is booked otherwise, and for entries that name none."""
+    """One line for each top-up that is booked differently, or booked but missing."""
     sums = _booked(LedgerEntry.objects.exclude(top_up_id=None))
     for top_up in TopUp.objects.order_by("id").iterator(BATCH):
         if sums.pop(top_up.id, {}) != expected(top_up):
-            # It may have been paid between the two statements: looked at again, standing still.
+            # It may have been paid between the two queries, so compare it again under a lock.
             yield from _line(top_up.id)
     for unknown in sums:
         if not TopUp.objects.filter(id=unknown).exists():
-            yield f"top-up {unknown}: does not exist, and was booked"
+            yield f"top-up {unknown}: was booked, but does not exist"
 
 
 def _line(top_up_id: uuid.UUID) -> list[str]:
@@ -49,14 +49,14 @@ def _line(top_up_id: uuid.UUID) -> list[str]:
     wanted = expected(top_up)
     if booked == wanted:
         return []
-    return [f"top-up {top_up_id}: should be booked as {wanted}, and is as {booked}"]
+    return [f"top-up {top_up_id}: should be booked as {wanted}, is booked as {booked}"]
 
 
 def _booked(entries: QuerySet[LedgerEntry]) -> dict[uuid.UUID, dict[str, int]]:
     sums: dict[uuid.UUID, dict[str, int]] = defaultdict(dict)
     rows = entries.order_by().values_list("top_up_id", "kind").annotate(Sum("amount_micro_usd"))
     for top_up_id, kind, amount in rows:
-        name = str(SAME.get(Kind(kind), kind))
+        name = str(SUMMED_AS.get(Kind(kind), kind))
         sums[top_up_id][name] = sums[top_up_id].get(name, 0) + amount
     return {
         top_up_id: {kind: amount for kind, amount in by_kind.items() if amount}

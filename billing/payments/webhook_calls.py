@@ -1,8 +1,8 @@
-"""The calls of Stripe's webhook, put together from their log: each with what came of it. Sync.
+"""Reads the calls of Stripe's webhook, with their outcomes, from their log. Sync.
 
-A call is up to two entries, `webhook.received` and its outcome, or one, `webhook.refused`; see
-billing/payments/stripe_webhooks.py. The log is read backwards, so what is kept in memory meanwhile
-is the outcomes whose calls have not been met yet: those of calls that ran at the same time.
+A call has up to two entries, `webhook.received` and its outcome, or a single `webhook.refused`; see
+billing/payments/stripe_webhooks.py. The log is read backwards, so memory holds only the outcomes
+whose calls have not been read yet: those of calls that ran at the same time.
 """
 
 from collections import Counter
@@ -25,19 +25,18 @@ RECEIVED, REFUSED, DONE, FAILED = (
     "webhook.failed",
 )
 PENDING = "webhook.pending"
-# The entry of an outcome, what it says, and whether it passes the filter.
+# The entry of an outcome, its decoded data, and whether it passes the filter.
 Ended = tuple[Entry, dict[str, Any], bool]
-# No call takes longer until its outcome is written down; later ones are of another call's crash.
+# No outcome is written later than this after its call.
 LONGEST_CALL = timedelta(hours=1)
-# What is added up for one page, two entries to a call. 100,000 calls take a second or two.
+# Bounds the entries summed for one page, two per call. 100,000 calls take a second or two.
 MAX_ENTRIES = 250_000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`kind`: webhook.done, .failed, .refused or .pending (no outcome was written down, yet or at
-    all). `detail` is the outcome's name or the code of what went wrong. `facts` is what was noted
-    when it came in."""
+    """`kind`: webhook.done, .failed, .refused or .pending (without an outcome, yet or for good).
+    `detail` is the outcome's name or an error code. `facts` is the data of the first entry."""
 
     at: datetime
     kind: str
@@ -49,7 +48,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class OfType:
+class TypeTotals:
     event_type: str
     kinds: Counter[str] = field(default_factory=Counter)
     booked_micro_usd: int = 0
@@ -68,25 +67,25 @@ class OfType:
 
 @dataclass(slots=True)
 class Totals:
-    """`outcomes` counts (kind, detail). `cut_at` is set when the log was too long to be added up:
-    what is older than that is not in it."""
+    """`outcomes` counts (kind, detail). `cut_at` is set if the log was too long: entries of that
+    time and older ones are not counted."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    types: dict[str, OfType] = field(default_factory=dict)
+    types: dict[str, TypeTotals] = field(default_factory=dict)
     credited_micro_usd: int = 0
     taken_back_micro_usd: int = 0
     cut_at: datetime | None = None
 
     def add(self, call: Call) -> None:
         self.outcomes[call.kind, call.detail] += 1
-        of_type = self.types.setdefault(call.event_type, OfType(call.event_type))
+        of_type = self.types.setdefault(call.event_type, TypeTotals(call.event_type))
         of_type.kinds[call.kind] += 1
         of_type.booked_micro_usd += call.booked_micro_usd
         self.credited_micro_usd += max(0, call.booked_micro_usd)
         self.taken_back_micro_usd += max(0, -call.booked_micro_usd)
 
     def count(self, kind: str) -> int:
-        return sum(number for (of, _), number in self.outcomes.items() if of == kind)
+        return sum(number for (of_kind, _), number in self.outcomes.items() if of_kind == kind)
 
     @property
     def calls(self) -> int:
@@ -104,21 +103,21 @@ class Totals:
         return [(kind.partition(".")[2], detail, number) for (kind, detail), number in rows]
 
     @property
-    def by_type(self) -> list[OfType]:
-        return sorted(self.types.values(), key=lambda one: (-one.calls, one.event_type))
+    def by_type(self) -> list[TypeTotals]:
+        return sorted(self.types.values(), key=lambda row: (-row.calls, row.event_type))
 
 
 def totals(span: Span, type: str = "", text: str = "") -> Totals:
-    """Over the calls in `span`; with `type` and `text` those of which an entry passes this filter,
-    as on the page of entries. Raises LogUnavailableError."""
-    found = Totals()
+    """Totals of the calls in `span`. With `type` and `text`, only calls with an entry that passes
+    this filter, as on the page of entries. Raises LogUnavailableError."""
+    sums = Totals()
 
     def stop(at: datetime) -> None:
-        found.cut_at = at
+        sums.cut_at = at
 
     for call in calls(span, type, text, at_most=MAX_ENTRIES, on_cut=stop):
-        found.add(call)
-    return found
+        sums.add(call)
+    return sums
 
 
 def calls(
@@ -129,9 +128,9 @@ def calls(
     at_most: int | None = None,
     on_cut: Callable[[datetime], None] = lambda _: None,
 ) -> Iterator[Call]:
-    """The calls that came in `span`, newest first, as the log is read.
+    """Yields the calls received in `span`, newest first, while reading the log.
 
-    After `at_most` entries it ends, and `on_cut` is told the time of the last one.
+    Ends after `at_most` entries, and passes the time of the next one to `on_cut`.
     """
     needle = text.encode()
     outcomes: dict[str, Ended] = {}
@@ -153,20 +152,20 @@ def calls(
 
 
 def _entries(span: Span) -> Iterator[Entry]:
-    """Of the span, and after it as long as a call of the span may take."""
+    """Entries of the span and of LONGEST_CALL after it, for the outcomes of its last calls."""
     later = Span(span.first, span.end and span.end + LONGEST_CALL)
     with open_client() as client:
         yield from entries_newest_first(client, settings.STREAMS_PREFIX, STREAM, later)
 
 
 def _forget(outcomes: dict[str, Ended], entry: Entry) -> None:
-    """Outcomes that were met so long ago that their calls are not in the log."""
+    """Remove outcomes so much newer than `entry` that their calls cannot be in the log."""
     longest_ms = LONGEST_CALL // timedelta(milliseconds=1)
     while outcomes:
-        name = next(iter(outcomes))
-        if outcomes[name][0].ms - entry.ms <= longest_ms:
+        call_id = next(iter(outcomes))
+        if outcomes[call_id][0].ms - entry.ms <= longest_ms:
             return
-        del outcomes[name]
+        del outcomes[call_id]
 
 
 def _call(entry: Entry, facts: dict[str, Any], ended: Ended | None) -> Call:

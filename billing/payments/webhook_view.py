@@ -1,4 +1,4 @@
-"""The address that Stripe calls. What a call means is in billing/payments/stripe_webhooks.py."""
+"""The view that Stripe's webhook calls; billing/payments/stripe_webhooks.py handles the events."""
 
 import logging
 from http import HTTPStatus
@@ -19,10 +19,10 @@ from streams.errors import StreamsError
 logger = logging.getLogger(__name__)
 
 
-@csrf_exempt  # It carries no cookie; its signature is what is checked.
+@csrf_exempt  # Calls carry no cookie; their signature is checked.
 @require_POST
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """200 when dealt with, 400 with a code when it is not Stripe's, 503 to be called again."""
+    """200 when handled, 400 with a code if the call is not Stripe's, 503 to be called again."""
     if not stripe_api.enabled():
         raise Http404
     address = client_address(request)
@@ -37,18 +37,17 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
     try:
         outcome = await stripe_webhooks.receive(event, body, address)
     except PaymentError as error:
-        logger.warning("webhook %s is to come again: %s", event.id, error.code)
+        logger.warning("webhook %s failed, Stripe will retry: %s", event.id, error.code)
         return JsonResponse({"error": {"code": error.code}}, status=HTTPStatus.SERVICE_UNAVAILABLE)
     except StreamsError:
-        logger.exception("the log is away; webhook %s is to come again", event.id)
-        body_ = {"error": {"code": "log_unavailable"}}
-        return JsonResponse(body_, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        logger.exception("the log is unavailable; Stripe will retry webhook %s", event.id)
+        content = {"error": {"code": "log_unavailable"}}
+        return JsonResponse(content, status=HTTPStatus.SERVICE_UNAVAILABLE)
     return JsonResponse({"outcome": outcome})
 
 
 async def refuse_too_large(request: HttpRequest) -> HttpResponse:
-    """Instead of the view, for a body that was not let in (config/web/body_limits.py): nobody has
-    read it. Noted like every other call."""
+    """Answers for the view when config/web/body_limits.py rejects the body. Logs the call."""
     if not stripe_api.enabled():
         raise Http404
     refused = WebhookRefused("too_large", "The body is larger than any of Stripe's.")
@@ -56,14 +55,14 @@ async def refuse_too_large(request: HttpRequest) -> HttpResponse:
 
 
 async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> HttpResponse:
-    """Note it, unless somebody fills the log with such calls; and say what is wrong with it."""
+    """Log a refused call, within a rate limit, and answer with the reason."""
     try:
         await sync_to_async(limits.take_refused_webhook)(address_group(address))
     except LimitReached as limit:
         return HttpResponse(status=limit.status, headers=limit.headers)
     try:
-        await stripe_webhooks.note_refusal(refused, body, address)
+        await stripe_webhooks.log_refusal(refused, body, address)
     except StreamsError:
-        logger.exception("the log is away; a refused webhook is not in it")
-    logger.warning("a webhook was refused: %s", refused.code)
+        logger.exception("the log is unavailable; a refused webhook call is not in it")
+    logger.warning("refused a webhook call: %s", refused.code)
     return error_response(refused.status, refused.code, refused.message)

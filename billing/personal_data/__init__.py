@@ -1,1 +1,1 @@
-"""Billing's part of exporting, merging and erasing a person."""
+"""Exports, transfers and erases a person's billing data."""

@@ -1,7 +1,7 @@
-"""What a person may take along of their money and usage: two CSV files, as generators of lines.
+"""The CSV files of a person's money and usage in their export, as generators of lines.
 
-Amounts are in USD with six decimals, which is exact. A cell that a spreadsheet would take for a
-formula begins with an apostrophe.
+Amounts are USD with six decimals, which is exact. A cell that a spreadsheet would read as a formula
+gets a leading apostrophe.
 """
 
 import re
@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 
 from billing import usage
-from billing.pages.csv_files import csv_lines, usd, words
+from billing.pages.csv_files import csv_lines, escape_formula, usd
 
 USAGE_COLUMNS = (
     ("time", "purpose", "chat", "answer", "attempt", "model", "prompt_tokens", "cached_tokens")
@@ -22,7 +22,7 @@ NUMBER = re.compile(r"-?[0-9.]+")
 
 
 def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
-    """usage.csv: one line for each call of a model, oldest first."""
+    """usage.csv: one line per call of a model, oldest first."""
     rows = usage.of_person(person_id).order_by("id").select_related("price")
     yield from _lines(
         USAGE_COLUMNS,
@@ -51,7 +51,7 @@ def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
 
 
 def payments_csv(person_id: uuid.UUID) -> Iterator[str]:
-    """payments.csv: one line for each entry of the ledger, oldest first."""
+    """payments.csv: one line per ledger entry, oldest first."""
     rows = usage.entries_of(person_id).order_by("at", "id")
     yield from _lines(
         PAYMENT_COLUMNS,
@@ -78,4 +78,6 @@ def _lines(columns: Iterable[str], rows: Iterable[tuple[object, ...]]) -> Iterat
 def _cell(value: object) -> object:
     if value is None:
         return ""
-    return words(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
+    return (
+        escape_formula(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
+    )

@@ -1,6 +1,6 @@
-"""What becomes of credit when a guest joins an account, and when somebody leaves.
+"""Transfers, erases and exports a person's credit and usage.
 
-The ledger keeps what was booked, under the bare id of the person.
+The ledger is kept after a person is erased, under their bare id.
 """
 
 import uuid
@@ -23,15 +23,15 @@ from billing.payments import stripe_api, top_ups
 from billing.personal_data import export as exports
 
 Kind = LedgerEntry.Kind
-LINES_A_CHUNK = 1_000
-# Credit that was given, not paid for: it stays with the guest, or every guest would be $0.50 more.
-GIVEN = (Kind.GUEST_BUDGET, Kind.SIGNUP_CREDIT, Kind.FREE_CREDIT, Kind.CHARGE)
+LINES_PER_CHUNK = 1_000
+# Kinds that are not paid credit. Granted credit stays behind, or each guest would add $0.50.
+NOT_PAID_KINDS = (Kind.GUEST_BUDGET, Kind.SIGNUP_CREDIT, Kind.FREE_CREDIT, Kind.CHARGE)
 
 
 async def hand_over(guest: User, account: User, last: bool) -> None:
-    """Give the guest's paid credit to the account; open holds are settled where they were placed.
+    """Transfer the guest's paid credit to the account. Open holds stay in the guest's purse.
 
-    With `last` once more: what was held the first time may have become free.
+    Called a second time with `last`, because holds may have been released since.
     """
     await sync_to_async(_hand_over)(guest.id, account.id, "last" if last else "first")
 
@@ -43,7 +43,7 @@ async def erase(person: User) -> None:
 
 
 def in_use(since: datetime) -> QuerySet[Any]:
-    """Whoever has paid is not removed for being idle, nor anybody with an open hold."""
+    """People who have paid or have an open hold are never removed for being idle."""
     paid_or_held = Q(ledger__kind=Kind.TOP_UP) | Q(holds__state=Hold.State.OPEN)
     return Purse.objects.filter(paid_or_held).values("person_id")
 
@@ -55,7 +55,7 @@ async def export(person: User) -> AsyncIterator[ExportFile]:
 
 async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
     def next_lines() -> str:
-        return "".join(islice(lines, LINES_A_CHUNK))
+        return "".join(islice(lines, LINES_PER_CHUNK))
 
     while text := await sync_to_async(next_lines)():
         yield text.encode()
@@ -71,9 +71,9 @@ def _hand_over(guest_id: uuid.UUID, account_id: uuid.UUID, part: str) -> None:
         guest, account = purses[guest_id], purses[account_id]
         if LedgerEntry.objects.filter(key=f"{key}:out").exists():
             return
-        paid = LedgerEntry.objects.filter(purse=guest).exclude(kind__in=GIVEN)
+        paid = LedgerEntry.objects.filter(purse=guest).exclude(kind__in=NOT_PAID_KINDS)
         paid_for = paid.aggregate(total=Sum("amount_micro_usd"))["total"] or 0
-        # What was given is spent first.
+        # Granted credit counts as spent first.
         amount = min(paid_for, guest.available_micro_usd)
         if amount > 0:
             reason = "Credit of a guest who joined this account."

@@ -1,1 +1,1 @@
-"""Prices of models: their versions, and the lists they come from."""
+"""Prices of models: versions, and the lists they come from."""

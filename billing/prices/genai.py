@@ -1,7 +1,7 @@
-"""The table of genai-prices, for providers whose own list says nothing of prices or windows.
+"""Prices and context windows from genai-prices, for providers whose own list has none.
 
-The only file that imports `genai_prices`, and not before it is asked: the table takes memory. It
-comes with the package and is never fetched: new prices come with a new version of the package.
+The only module that imports `genai_prices`, and only when first used, because its table takes
+memory. The table ships with the package and is never fetched: upgrading the package updates it.
 """
 
 import re
@@ -14,24 +14,26 @@ from django.utils import timezone
 from billing.prices.versions import BadPrice, Rates, usd_rate
 
 _KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning")
-# Of what a model may write besides text there is no count; nor of the searches of one that always
-# searches, which cost more than its words.
+# Output other than text is not counted, nor are the searches of models that always search, which
+# cost more than their text.
 _NOT_COUNTED = ("output_image", "output_audio", "output_video", "output_citation")
 _SEARCHES = re.compile(r"\bsearch\b")
 
 
 def look_up(name: str, base_url: str) -> Rates | None:
-    """What the provider at this address asks now for its model `name`; None when it is not in the
-    table. Raises BadPrice. Where the price rises with the prompt's length, the rates are those up
-    to where it does; where it depends on the day or the hour, those of this moment."""
-    model = _find(name.removeprefix("models/"), base_url)  # Google's list has it before each
+    """Current rates of model `name` of the provider at this address; None if the table has none.
+
+    Where the price depends on the prompt's length, returns the base tier with its limit; where it
+    depends on the time, the rates of this moment. Raises BadPrice.
+    """
+    model = _find(name.removeprefix("models/"), base_url)  # Google's list prefixes each name.
     if model is None:
         return None
     prices = model.get_prices(timezone.now())
     if _SEARCHES.search(name) or any(
         getattr(prices, f"{kind}_mtok", None) for kind in _NOT_COUNTED
     ):
-        raise BadPrice("it asks for more than its tokens of text")
+        raise BadPrice("it charges for more than its text tokens")
     limits: list[int] = []
     rates = {kind: _rate(getattr(prices, f"{kind}_mtok", None), limits) for kind in _KINDS}
     if rates["input"] is None or rates["output"] is None:
@@ -42,15 +44,17 @@ def look_up(name: str, base_url: str) -> Rates | None:
         output_micro_usd=rates["output"],
         cached_input_micro_usd=rates["cache_read"],
         reasoning_micro_usd=rates["output_reasoning"],
-        per_request_micro_usd=_each(per_request),
+        per_request_micro_usd=_per_request(per_request),
         prompt_limit_tokens=min(limits, default=None),
         cache_write_micro_usd=rates["cache_write"],
     )
 
 
 def context_tokens(name: str, base_url: str = "") -> int | None:
-    """How many tokens the model `name` of the provider at this address takes; without an address,
-    that of its maker. None when the table does not say."""
+    """Context window in tokens of model `name` of the provider at this address.
+
+    Without an address, the model of its maker. None if the table does not say.
+    """
     model = _find(name.removeprefix("models/"), base_url)
     return None if model is None else model.context_window
 
@@ -66,7 +70,7 @@ def _find(name: str, base_url: str) -> Any:
 
 
 def _rate(price: Any, limits: list[int]) -> int | None:
-    """USD for a million tokens; `limits` gets the prompt lengths from which it is another."""
+    """Micro-USD per million tokens. Appends the prompt lengths where tiers begin to `limits`."""
     if price is None:
         return None
     if tiers := getattr(price, "tiers", None):
@@ -75,8 +79,8 @@ def _rate(price: Any, limits: list[int]) -> int | None:
     return usd_rate(price, 1)
 
 
-def _each(price: Any) -> int:
-    """From USD for a thousand requests."""
+def _per_request(price: Any) -> int:
+    """Micro-USD per request, from USD per thousand requests."""
     if price is None:
         return 0
     return usd_rate(Decimal(price) / 1_000, 1)

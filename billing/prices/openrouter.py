@@ -1,4 +1,4 @@
-"""Prices as OpenRouter's list of models says them."""
+"""Reads prices from OpenRouter's list of models."""
 
 import json
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from billing.prices.versions import MILLION, BadPrice, Rates, usd_rate
 
 
 def read(pricing: Mapping[str, object]) -> Rates:
-    """From the `pricing` of a model: USD as text, for a token each. Raises BadPrice.
+    """Rates from the `pricing` of a model, which has USD per token as text. Raises BadPrice.
 
-    `overrides` (JSON) has what is asked instead for long prompts, or at some hours: the price goes
-    up to where long ones begin, and is that of the dearest hours, since it is what is held; what an
-    answer did cost, OpenRouter tells.
+    `overrides` (JSON) has other prices for long prompts or for some hours. The result is valid up
+    to the length at which long prompts begin, and has the rates of the dearest hours, because it
+    determines holds; OpenRouter reports the actual cost with each answer.
     """
     rates, limits = _read_flat(pricing), []
     for override in _overrides(pricing):
@@ -44,22 +44,22 @@ def _read_flat(pricing: Mapping[str, object]) -> Rates:
 
 def _overrides(pricing: Mapping[str, object]) -> list[dict[str, object]]:
     try:
-        found = json.loads(str(pricing.get("overrides", "[]")))
+        overrides = json.loads(str(pricing.get("overrides", "[]")))
     except ValueError as error:
         raise BadPrice("overrides cannot be read") from error
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    if not isinstance(overrides, list) or not all(isinstance(item, dict) for item in overrides):
         raise BadPrice("overrides cannot be read")
-    return found
+    return overrides
 
 
-def _dearest(one: Rates, other: Rates) -> Rates:
+def _dearest(first: Rates, second: Rates) -> Rates:
     rates: dict[str, Any] = {}
     for name in Rates.__dataclass_fields__:
-        both = [getattr(one, name), getattr(other, name)]
+        both = [getattr(first, name), getattr(second, name)]
         rates[name] = max((rate for rate in both if rate is not None), default=None)
     return Rates(**rates)
 
 
 def _optional(value: object) -> int | None:
-    """OpenRouter writes 0 for kinds that have no price of their own."""
+    """None for 0, which OpenRouter writes for kinds without a price of their own."""
     return (usd_rate(value, MILLION) or None) if value is not None else None

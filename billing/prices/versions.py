@@ -1,7 +1,7 @@
-"""Prices: versions of what each model costs, and the cost of a call by one of them.
+"""Price versions of each model, and the cost of a call at a given version.
 
-Rates are whole micro-USD for a million tokens, as $0.15 for a million is 150,000. The cost of a
-call is summed up exactly and rounded up once, to the next whole micro-USD.
+Rates are whole micro-USD per million tokens: $0.15 per million is 150,000. The cost of a call is
+summed exactly and rounded up once, to the next whole micro-USD.
 """
 
 import logging
@@ -18,21 +18,21 @@ from billing.token_usage import TokenUsage
 logger = logging.getLogger(__name__)
 
 MILLION = 1_000_000
-# Whoever asks more than this for a million tokens, or for one request, has made a mistake.
+# Higher rates, per million tokens or per request, are taken for mistakes.
 MAX_TOKENS_MICRO_USD = 10_000 * MILLION
 MAX_REQUEST_MICRO_USD = 100 * MILLION
-# A price that changes by so many times may be a mistake: staff is told.
+# A price that changes by this factor may be a mistake, so staff is warned.
 JUMP = 10
 JUMPING = ("input_micro_usd", "output_micro_usd", "per_request_micro_usd")
 
 
 class BadPrice(Exception):
-    """A price that cannot be one: negative, missing, not a number, absurd."""
+    """The price is negative, missing, not a number, or absurdly high."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The columns of a Price, by the same names."""
+    """The rate columns of a Price, with the same names and units."""
 
     input_micro_usd: int
     output_micro_usd: int
@@ -54,13 +54,13 @@ _EACH = ("image_micro_usd", "per_request_micro_usd")
 
 
 def most_of(name: str) -> int:
-    """The most that this column of a price may say."""
+    """Upper bound of a column of Rates."""
     return MAX_REQUEST_MICRO_USD if name in _EACH else MAX_TOKENS_MICRO_USD
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one kind of token makes of a cost. `rate_micro_usd` is for a million of them."""
+    """One kind of token in a cost. `rate_micro_usd` is per million."""
 
     kind: str
     count: int
@@ -68,7 +68,7 @@ class Part:
 
     @property
     def micro_usd(self) -> Decimal:
-        """Exactly, not rounded."""
+        """Exact, not rounded."""
         return Decimal(self.count * self.rate_micro_usd) / MILLION
 
 
@@ -77,13 +77,13 @@ def current(model: str) -> Price | None:
 
 
 def priced(models: list[str]) -> set[str]:
-    """Which of these models have a price."""
+    """Those of the models that have a price."""
     known = Price.objects.filter(model__in=models).values_list("model", flat=True)
     return set(known.distinct())
 
 
 def offer(model: str, rates: Rates, source: str) -> Price:
-    """Note what a list says. A new version only if it says something new; staff's word stands."""
+    """Store the rates of a list as a new version if they changed. Prices set by staff stay."""
     while True:
         price = current(model)
         if price is not None and (price.source == Price.Source.STAFF or rates_of(price) == rates):
@@ -96,14 +96,14 @@ def offer(model: str, rates: Rates, source: str) -> Price:
 
 
 def set_by_staff(model: str, rates: Rates, staff_id: Any) -> Price:
-    """Holds from now on, whatever the lists say. Calls that were begun keep their version."""
+    """Add a version that overrides the lists from now on. Calls in progress keep their version."""
     return _add_now(model, rates, Price.Source.STAFF, staff_id)
 
 
 def follow_lists(model: str) -> Price | None:
-    """End what staff had set: what a list said last holds again, until it says something new.
+    """End a price set by staff: the last rates of a list become the current version again.
 
-    None, and nothing changes, if staff has set nothing or no list ever knew the model.
+    Returns None and changes nothing if the current price is not staff's, or no list has the model.
     """
     listed = Price.objects.filter(model=model).exclude(source=Price.Source.STAFF)
     last, now = listed.order_by("-version").first(), current(model)
@@ -113,23 +113,23 @@ def follow_lists(model: str) -> Price | None:
 
 
 def cost_of(price: Price, usage: TokenUsage) -> int:
-    """Micro-USD by this price, rounded up once."""
+    """Cost in micro-USD at this price, rounded up once."""
     exact = sum(part.count * part.rate_micro_usd for part in parts_of(price, usage))
     return -(-exact // MILLION)
 
 
 def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
-    """What the cost by this price is made of; kinds of which nothing was used have a count of 0."""
+    """The cost by kind of token. Unused kinds have a count of 0."""
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
     return [
         Part("input", usage.prompt_tokens - cached - written, read),
-        Part("cached_input", cached, _or(price.cached_input_micro_usd, read)),
-        Part("cache_write", written, _or(price.cache_write_micro_usd, read)),
+        Part("cached_input", cached, _default(price.cached_input_micro_usd, read)),
+        Part("cache_write", written, _default(price.cache_write_micro_usd, read)),
         Part("output", usage.completion_tokens - reasoned, wrote),
-        Part("reasoning", reasoned, _or(price.reasoning_micro_usd, wrote)),
+        Part("reasoning", reasoned, _default(price.reasoning_micro_usd, wrote)),
         Part(
             "request",
             1 if price.per_request_micro_usd else 0,
@@ -139,7 +139,7 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
 
 
 def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
-    """Micro-USD that a call may cost at most: prompt and answer each at their dearest rate."""
+    """Upper bound of a call's cost in micro-USD: prompt and answer each at their dearest rate."""
     dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
     dearest_input = max(
         price.input_micro_usd, price.cached_input_micro_usd or 0, price.cache_write_micro_usd or 0
@@ -149,12 +149,12 @@ def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
 
 
 def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:
-    """How long an answer may be so that `worst_case` is at most this; None: as long as it likes."""
+    """The longest answer in tokens whose `worst_case` fits; None if answers cost nothing."""
     dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
     left = micro_usd - worst_case(price, prompt_tokens, 0)
     if not dearest:
         return None
-    # Both parts are rounded up together; taken apart, a micro-USD may be lost, never won.
+    # worst_case rounds the sum up once. Rounding the parts may lose a micro-USD, never gain one.
     return max(left, 0) * MILLION // dearest
 
 
@@ -163,7 +163,7 @@ def rates_of(price: Price) -> Rates:
 
 
 def jumps_of(before: Rates, now: Rates) -> list[str]:
-    """Which of JUMPING becomes JUMP times what it was, or as many times less."""
+    """The columns of JUMPING that grew or shrank by a factor of JUMP or more."""
     jumps = []
     for name in JUMPING:
         was, becomes = getattr(before, name), getattr(now, name)
@@ -173,27 +173,27 @@ def jumps_of(before: Rates, now: Rates) -> list[str]:
 
 
 def usd_rate(value: object, each: int) -> int:
-    """USD as whole micro-USD for `each` of what it is for, rounded up. Raises BadPrice."""
+    """Whole micro-USD for `each` units that cost `value` USD each, rounded up. Raises BadPrice."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise BadPrice(f"{value!r} is no price")
+        raise BadPrice(f"{value!r} is not a price")
     try:
         usd = Decimal(value)
     except InvalidOperation as error:
-        raise BadPrice(f"{value!r} is no price") from error
+        raise BadPrice(f"{value!r} is not a price") from error
     if not usd.is_finite() or not 0 <= usd < MILLION:
-        raise BadPrice(f"{value!r} is no price")
+        raise BadPrice(f"{value!r} is not a price")
     return int((usd * each * MILLION).to_integral_value(ROUND_CEILING))
 
 
 # Private
 
 
-def _or(rate: int | None, otherwise: int) -> int:
+def _default(rate: int | None, otherwise: int) -> int:
     return otherwise if rate is None else rate
 
 
 def _add(model: str, rates: Rates, source: str, staff_id: Any, after: Price | None) -> Price | None:
-    """The version that follows `after`; None when another process has just added one."""
+    """Add the version after `after`; None if another process has just added it."""
     try:
         with transaction.atomic():
             price = Price.objects.create(
@@ -206,12 +206,12 @@ def _add(model: str, rates: Rates, source: str, staff_id: Any, after: Price | No
             )
     except IntegrityError:
         return None
-    logger.info("%s costs something new: version %d, by %s", model, price.version, source)
+    logger.info("new price of %s: version %d, from %s", model, price.version, source)
     return price
 
 
 def _add_now(model: str, rates: Rates, source: str, staff_id: Any) -> Price:
-    """The next version, whoever else adds one at the same time."""
+    """Add the next version, retrying while other processes add theirs."""
     while True:
         if price := _add(model, rates, source, staff_id, current(model)):
             return price

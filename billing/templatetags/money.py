@@ -11,7 +11,7 @@ register.filter("balance_dollars", balance_dollars)
 
 @register.simple_tag
 def money_matters() -> bool:
-    """Whether people pay here at all: otherwise there are no pages about it."""
+    """Whether billing is on; without it there are no pages about money."""
     return bool(settings.BILLING)
 
 
@@ -22,5 +22,5 @@ def signed_dollars(micro_usd: int) -> str:
 
 @register.filter
 def cents(amount: int) -> str:
-    """An amount in cents, in dollars."""
+    """Format an amount of cents as dollars."""
     return dollars(amount * MICRO_PER_CENT)

@@ -1,4 +1,4 @@
-"""Going down into the dates of a list of the admin."""
+"""Date drill-down for the admin's lists."""
 
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,10 @@ PARTS = ("year", "month", "day")
 
 @register.inclusion_tag("admin/billing/periods.html")
 def periods(cl: Any) -> dict[str, Any]:
-    """Years, months or days from the first row to the last that the list has.
+    """Links to the years, months or days between the first and the last row of the list.
 
-    Django's own has only those in which there is something, for which it reads every row, on SQLite
-    in Python; this asks for the two ends.
+    Django's own date hierarchy lists only periods that have rows, and reads every row for it, on
+    SQLite in Python. This queries the two ends.
     """
     name = cl.date_hierarchy
 
@@ -28,8 +28,8 @@ def periods(cl: Any) -> dict[str, Any]:
         )
         return query
 
-    asked = [cl.params.get(f"{name}__{part}") for part in PARTS]
-    period = _period(asked)
+    requested = [cl.params.get(f"{name}__{part}") for part in PARTS]
+    period = _period(requested)
     ends = cl.queryset.order_by().aggregate(first=Min(name), last=Max(name))
     parts = _parts(period, ends["first"], ends["last"]) if ends["first"] else []
     return {
@@ -42,13 +42,13 @@ def periods(cl: Any) -> dict[str, Any]:
     }
 
 
-def _period(asked: list[Any]) -> Period:
-    """A list that is asked for a month of no year, or the like, is of all dates."""
-    given = [str(value).zfill(2) for value in asked if value is not None]
-    return Period() if asked[: len(given)].count(None) else period_of("-".join(given))
+def _period(requested: list[Any]) -> Period:
+    """A request that skips a part, such as a month without a year, means all dates."""
+    given = [str(value).zfill(2) for value in requested if value is not None]
+    return Period() if requested[: len(given)].count(None) else period_of("-".join(given))
 
 
 def _parts(period: Period, first: datetime, last: datetime) -> list[Period]:
-    """Where there is one, those in it."""
+    """A period with a single part is replaced by the parts of that part."""
     parts = period.parts(first, last)
     return _parts(parts[0], first, last) if len(parts) == 1 and parts[0].depth < DAY else parts

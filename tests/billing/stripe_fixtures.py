@@ -1,4 +1,4 @@
-"""A Stripe to pay at, and a person who pays: fixtures of the tests about Stripe."""
+"""Fixtures of the tests about Stripe: a fake Stripe, and a person who pays."""
 
 import threading
 import uuid
@@ -26,7 +26,7 @@ def stripe_server():
 
 @pytest.fixture
 def fake_stripe(stripe_server, settings):
-    """Configured, and with nothing in it."""
+    """The fake Stripe, empty and configured in the settings."""
     stripe_server.clear()
     settings.STRIPE_SECRET_KEY = SECRET_KEY
     settings.STRIPE_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
@@ -53,7 +53,7 @@ def ordered(person, cents=2_000) -> TopUp:
 
 
 def posted(top_up) -> dict[str, int]:
-    """What the ledger says of a top-up: the sum of each kind, disputes and their end together."""
+    """Sums booked for a top-up by kind; a dispute and its reversal are one kind."""
     sums: dict[str, int] = {}
     for entry in LedgerEntry.objects.filter(top_up_id=top_up.id):
         kind = "dispute" if entry.kind == "dispute_won" else entry.kind
@@ -66,7 +66,7 @@ def balance(person) -> int:
 
 
 class Caller:
-    """Calls the webhook as Stripe does, through all of Django."""
+    """Calls the webhook as Stripe does, through Django's whole stack."""
 
     def __init__(self, fake):
         self.fake = fake
@@ -88,8 +88,10 @@ def caller(fake_stripe, redis_url):
 
 @pytest.fixture
 def shared_database(transactional_db, tmp_path):
-    """A database that threads can use at once. SQLite's in memory, which the tests run on, refuses
-    where one in a file waits: so it is copied to a file, and that is used."""
+    """A database that threads can use concurrently.
+
+    The tests' in-memory SQLite fails where a database in a file waits, so it is copied to a file.
+    """
     if connection.vendor != "sqlite":
         yield
         return
@@ -105,21 +107,21 @@ def shared_database(transactional_db, tmp_path):
     connections["default"] = in_memory
 
 
-def at_once(*deeds: Callable[[], Any]) -> list[Any]:
-    """Does all of it at the same time, each in a thread; what each gave, or the error it raised."""
-    barrier = threading.Barrier(len(deeds))
-    results: list[Any] = [None] * len(deeds)
+def run_at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Run the calls concurrently in threads. Returns their results or exceptions, in order."""
+    barrier = threading.Barrier(len(calls))
+    results: list[Any] = [None] * len(calls)
 
-    def run(number: int, deed: Callable[[], Any]) -> None:
+    def run(number: int, call: Callable[[], Any]) -> None:
         barrier.wait()
         try:
-            results[number] = deed()
-        except Exception as error:  # noqa: BLE001 (given back)
+            results[number] = call()
+        except Exception as error:  # noqa: BLE001 (returned)
             results[number] = error
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(deeds)]
+    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:

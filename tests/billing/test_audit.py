@@ -1,5 +1,5 @@
-"""The audit: right books have no difference, and each thing that can be wrong has its line, be it
-by one micro-dollar."""
+"""The audit: correct books have no differences, and each fault, even of one micro-dollar, has a
+line."""
 
 import uuid
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 @pytest.fixture
 def books(payer, monkeypatch):
-    """A top-up, an answer that was paid for, one that is being written, and a free one."""
+    """A top-up, a charged answer, an answer in progress and a free one."""
     monkeypatch.setattr(ledger, "on_change", [])
     ledger.post(payer.id, "top_up", 1_000_000, key="t")
     price = price_of_tests()
@@ -45,10 +45,10 @@ def call_of(person, price, number):
     return holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
 
 
-def test_right_books_have_no_difference(books):
-    found = audit.books()
-    assert found.differences == []
-    assert found.checked == {"purses": 1, "entries": 2, "holds": 2, "usage": 1, "top-ups": 0}
+def test_correct_books_have_no_differences(books):
+    findings = audit.books()
+    assert findings.differences == []
+    assert findings.checked == {"purses": 1, "entries": 2, "holds": 2, "usage": 1, "top-ups": 0}
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_right_books_have_no_difference(books):
         ("price", "output_micro_usd = output_micro_usd + 1", "says 400, its price says 401"),
     ],
 )
-def test_each_thing_that_is_wrong_has_its_line(books, table, change, line):
+def test_each_fault_has_its_line(books, table, change, line):
     spoil(f"UPDATE billing_{table} SET {change}", table)
-    [found] = audit.books().differences
-    assert line in found
+    [difference] = audit.books().differences
+    assert line in difference
 
 
-def test_a_charge_that_vanished_is_missed(books):
+def test_a_missing_charge_is_reported(books):
     spoil("DELETE FROM billing_ledgerentry WHERE kind = 'charge'", "ledgerentry")
     lines = "\n".join(audit.books().differences)
     assert "usage answer:00000000-0000-0000-0000-000000000001:1: 400 charged, but nothing" in lines
@@ -87,25 +87,25 @@ def test_a_charge_that_vanished_is_missed(books):
     assert "shows 999600, its entries add up to 1000000" in lines
 
 
-def test_a_usage_that_vanished_is_missed(books):
+def test_a_missing_usage_is_reported(books):
     spoil("DELETE FROM billing_usage", "usage")
-    [found] = audit.books().differences
-    assert "took 400, its usage says 0" in found
+    [difference] = audit.books().differences
+    assert "took 400, its usage says 0" in difference
 
 
-def test_more_held_than_there_is_needs_a_reason(books):
+def test_holding_more_than_the_balance_is_reported_unless_money_was_taken_back(books):
     for table in ("hold", "purse"):
         column = "amount_micro_usd" if table == "hold" else "held_micro_usd"
         where = " WHERE state = 'open'" if table == "hold" else ""
         spoil(f"UPDATE billing_{table} SET {column} = 999601{where}", table)
-    [found] = audit.books().differences
-    assert "999601 held of 999600, and nothing was taken back" in found
+    [difference] = audit.books().differences
+    assert "999601 held of 999600, and nothing was taken back" in difference
     ledger.post(books.id, "adjustment", -1, key="a", reason="Taken back")
     assert audit.books().differences == []
     assert Hold.objects.filter(state="open").count() == 1
 
 
-def test_a_book_that_is_wrong_throughout_says_so_in_a_thousand_lines():
+def test_the_report_is_limited_to_a_thousand_lines():
     findings = audit.Findings()
     findings.add("purses", 5, (str(n) for n in range(3_000)))
     assert (len(findings.differences), findings.checked) == (1_000, {"purses": 5})

@@ -1,4 +1,4 @@
-"""Credit that is given: to whom, how often, and when, by clocks of any month."""
+"""Grants: who gets them, how often and when, in any month."""
 
 import datetime as dt
 import uuid
@@ -54,7 +54,7 @@ def balance(person):
 
 
 def needs_credit(person, price):
-    """An order, as for an answer."""
+    """Place a hold as for an answer."""
     reply = uuid.uuid4()
     key = holds.answer_key(reply)
     holds.place(person, key, price, 10, chat_id=None, reply_id=reply)
@@ -71,7 +71,7 @@ def test_an_account_has_its_credit_once():
     assert balance(alice) == 2_000_000
 
 
-def test_an_address_that_is_not_verified_brings_none():
+def test_an_unverified_address_gets_no_credit():
     alice = User.objects.create_user("alice@example.org")
     EmailAddress.objects.create(user=alice, email=alice.email, verified=False)
     grants.on_signed_in(user=alice)
@@ -89,7 +89,7 @@ def test_an_address_that_is_not_verified_brings_none():
         ("ＡLICE@example.org", "alice@example.org"),
     ],
 )
-def test_leaving_and_coming_back_brings_no_second_credit(first, again):
+def test_returning_after_deletion_gets_no_second_credit(first, again):
     alice = account(first)
     alice_id = alice.id
     grants.on_signed_in(user=alice)
@@ -98,11 +98,11 @@ def test_leaving_and_coming_back_brings_no_second_credit(first, again):
     back = account(again)
     grants.on_signed_in(user=back)
     assert balance(back) == 0
-    # The books of who left stay as they were.
+    # The leaver's ledger is unchanged.
     assert ledger.balance(alice_id).balance_micro_usd == 2_000_000
 
 
-def test_a_second_address_of_somebody_who_left_brings_none_either():
+def test_no_address_of_a_deleted_account_gets_credit_again():
     alice = account("alice@example.org")
     grants.on_signed_in(user=alice)
     EmailAddress.objects.create(user=alice, email="other@example.org", verified=True)
@@ -122,25 +122,25 @@ def test_a_second_address_of_somebody_who_left_brings_none_either():
         ("ａnn@example.org", "ann@example.org"),
     ],
 )
-def test_one_mailbox_has_one_name(address, same):
+def test_aliases_of_a_mailbox_are_normalised(address, same):
     assert grants.normalised(address) == grants.normalised(same)
 
 
-def test_dots_count_where_they_count():
+def test_dots_are_ignored_for_gmail_only():
     for email in ("a.b@example.org", "ab@example.org"):
         person = account(email)
         grants.on_signed_in(user=person)
         assert balance(person) == 2_000_000
 
 
-def test_what_is_remembered_is_no_address():
+def test_only_hashes_of_addresses_are_stored():
     grants.on_signed_in(user=account("alice@example.org"))
     [claim] = SignUpClaim.objects.all()
     assert "alice" not in claim.address_hash
     assert len(claim.address_hash) == 64
 
 
-def test_a_fault_does_not_keep_anybody_out(monkeypatch):
+def test_an_error_does_not_prevent_the_sign_in(monkeypatch):
     def fails(*_):
         raise RuntimeError
 
@@ -153,7 +153,7 @@ def test_a_fault_does_not_keep_anybody_out(monkeypatch):
     assert balance(alice) == 2_000_000
 
 
-def test_the_sign_in_itself_brings_it(client, redis_url):
+def test_a_sign_in_grants_the_credit(client, redis_url):
     alice = account("alice@example.org")
     client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
     assert balance(alice) == 2_000_000
@@ -162,7 +162,7 @@ def test_the_sign_in_itself_brings_it(client, redis_url):
 # Guests
 
 
-def test_a_guest_has_a_budget_when_it_is_needed_and_once(price):
+def test_a_guest_gets_the_budget_once_when_needed(price):
     person = guest()
     assert grants.promised_micro_usd(person) == 500_000
     assert not LedgerEntry.objects.exists()
@@ -172,7 +172,7 @@ def test_a_guest_has_a_budget_when_it_is_needed_and_once(price):
     assert grants.promised_micro_usd(person) == 0
 
 
-def test_a_guest_who_becomes_an_account_keeps_what_was_booked(price):
+def test_a_guest_who_becomes_an_account_keeps_the_ledger(price):
     person = guest()
     holds.release(needs_credit(person, price)[0])
     User.objects.filter(id=person.id).update(is_guest=False, email="a@example.org")
@@ -184,7 +184,7 @@ def test_a_guest_who_becomes_an_account_keeps_what_was_booked(price):
     assert list(kinds) == ["signup_credit", "guest_budget"]
 
 
-def test_joining_an_account_brings_history_and_paid_credit_but_no_budget(price):
+def test_joining_transfers_history_and_paid_credit_but_no_budget(price):
     alice, person = account("alice@example.org"), guest()
     key, reply = needs_credit(person, price)
     ledger.post(person.id, "top_up", 1_000_000, key="t")
@@ -207,8 +207,8 @@ def test_joining_an_account_brings_history_and_paid_credit_but_no_budget(price):
     assert "openrouter/a" in "".join(exports.usage_csv(alice.id))
 
 
-def test_spent_gifts_do_not_take_paid_credit_along(price):
-    """The gift is spent first; when more was spent, less of the paid is left."""
+def test_spending_uses_granted_credit_before_paid_credit(price):
+    """Granted credit is spent first; spending more reduces the paid credit."""
     alice, person = account("alice@example.org"), guest()
     key, reply = needs_credit(person, price)
     ledger.post(person.id, "top_up", 1_000_000, key="t")
@@ -222,7 +222,7 @@ def test_spent_gifts_do_not_take_paid_credit_along(price):
 @pytest.mark.parametrize(
     ("answer_tokens", "held"), [(8_192, 163_940), (20_000, 250_000), (9_000, 180_100)]
 )
-def test_only_a_very_long_answer_is_cut_to_half_of_what_is_there(price, answer_tokens, held):
+def test_only_very_long_answers_are_limited_to_half_the_credit(price, answer_tokens, held):
     person = guest()
     key, reply = needs_credit(person, price)
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
@@ -231,7 +231,7 @@ def test_only_a_very_long_answer_is_cut_to_half_of_what_is_there(price, answer_t
     assert budget.limited == (answer_tokens == 20_000)
 
 
-def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
+def test_an_answer_continued_in_an_account_is_charged_to_it(price):
     alice, person = account("alice@example.org"), guest()
     grants.on_signed_in(user=alice)
     key, reply = needs_credit(person, price)
@@ -243,14 +243,14 @@ def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
     assert not Hold.objects.filter(state="open").exists()
 
 
-def test_leaving_frees_what_is_held_and_keeps_the_books(price):
+def test_erasing_releases_holds_and_keeps_the_ledger(price):
     person = guest()
     key, reply = needs_credit(person, price)
     async_to_sync(personal_data.erase)(person)
     person_id = person.id
     person.delete()
     assert ledger.balance(person_id) == ledger.Balance(500_000, 0, 500_000)
-    # A worker that was about to settle it finds nothing to draw from.
+    # A worker that settles now finds no open hold.
     call = holds.Call(key, f"{key}:1", "answer", person_id, price.model, None, reply, 1)
     holds.charge(call, TokenUsage(10, 100), last=True)
     assert Usage.objects.get().charged_micro_usd == 0
@@ -305,7 +305,7 @@ def test_the_free_credit_comes_once_for_each_zero(price):
         assert LedgerEntry.objects.filter(kind="free_credit").count() == 3
 
 
-def test_a_top_up_starts_the_thirty_days_anew():
+def test_a_top_up_restarts_the_thirty_days():
     with time_machine.travel(dt.datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
         alice = at_zero()
         clock.shift(dt.timedelta(days=20))
@@ -317,7 +317,7 @@ def test_a_top_up_starts_the_thirty_days_anew():
         assert grants.give_free_credit() == 1
 
 
-def test_no_free_credit_for_guests_for_who_left_or_who_took_money_back(price):
+def test_no_free_credit_for_guests_leavers_or_debtors(price):
     with time_machine.travel(dt.datetime(2026, 1, 1, tzinfo=UTC), tick=False) as clock:
         ledger.post(guest().id, "top_up", 5, key="guest")
         suspended, gone, owes = at_zero("s@a.org"), at_zero("g@a.org"), at_zero("o@a.org")
@@ -329,7 +329,7 @@ def test_no_free_credit_for_guests_for_who_left_or_who_took_money_back(price):
         assert grants.give_free_credit() == 0
 
 
-def test_amounts_of_nothing_give_nothing(settings, price):
+def test_zero_amounts_grant_nothing(settings, price):
     settings.CREDIT_SIGN_UP_MICRO_USD = settings.CREDIT_GUEST_MICRO_USD = 0
     settings.CREDIT_FREE_MICRO_USD = 0
     grants.on_signed_in(user=account("alice@example.org"))
@@ -339,7 +339,7 @@ def test_amounts_of_nothing_give_nothing(settings, price):
     assert grants.give_free_credit(dt.datetime(2099, 1, 1, tzinfo=UTC)) == 0
 
 
-def test_a_free_credit_that_leaves_one_at_zero_is_given_once_and_holds_up_nobody(settings):
+def test_a_tiny_free_credit_is_given_once_and_blocks_nobody(settings):
     settings.CREDIT_FREE_MICRO_USD = 500
     first = dt.datetime(2026, 1, 1, tzinfo=UTC)
     with time_machine.travel(first, tick=False) as clock:
@@ -353,7 +353,7 @@ def test_a_free_credit_that_leaves_one_at_zero_is_given_once_and_holds_up_nobody
     assert (balance(alice), balance(bob)) == (505, 705)
 
 
-def test_whoever_had_it_and_is_still_at_zero_takes_nobodys_turn(settings, monkeypatch):
+def test_people_still_at_zero_after_the_credit_block_nobody(settings, monkeypatch):
     monkeypatch.setattr(grants, "FREE_BATCH", 1)
     settings.CREDIT_FREE_MICRO_USD = 500
     first = dt.datetime(2026, 1, 1, tzinfo=UTC)

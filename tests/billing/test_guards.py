@@ -1,4 +1,4 @@
-"""What the database refuses besides changes and deletions: tests/billing/test_ledger.py."""
+"""The guards of migration 0004: replacement, truncation, unknown kinds, once-only credit."""
 
 import importlib
 import uuid
@@ -18,7 +18,7 @@ guards = importlib.import_module("billing.migrations.0004_guards")
 
 @pytest.fixture
 def books(monkeypatch):
-    """A row in each table of the books; gives the person's id."""
+    """A row in each table. Returns the person's id."""
     monkeypatch.setattr(ledger, "on_change", [])
     person = User.objects.create(is_guest=True, password="!")
     rates = {"input_micro_usd": 10_000_000, "output_micro_usd": 20_000_000}
@@ -48,7 +48,7 @@ def contents(table):
 
 
 @pytest.mark.parametrize("table", sorted(set(guards.SAME) - {"auditrun"}))
-def test_a_table_is_not_emptied_and_no_row_put_in_anothers_place(books, table):
+def test_tables_are_not_truncated_and_rows_not_replaced(books, table):
     before = contents(table)
     assert before
     if connection.vendor == "postgresql":
@@ -58,8 +58,8 @@ def test_a_table_is_not_emptied_and_no_row_put_in_anothers_place(books, table):
     assert contents(table) == before
 
 
-def test_a_version_of_a_price_is_not_put_in_anothers_place(books):
-    """INSERT OR REPLACE of SQLite fires no trigger for what it deletes."""
+def test_a_price_version_is_not_replaced(books):
+    """SQLite's INSERT OR REPLACE fires no triggers for the rows it deletes."""
     with connection.cursor() as cursor:
         columns = "version, valid_from, source, output_micro_usd, per_request_micro_usd"
         insert = f"INTO billing_price (model, input_micro_usd, {columns})"
@@ -69,7 +69,7 @@ def test_a_version_of_a_price_is_not_put_in_anothers_place(books):
     assert Price.objects.get(model="m/b").input_micro_usd == 7
 
 
-def test_an_entry_is_of_a_kind_that_is_known(books):
+def test_an_entry_of_an_unknown_kind_is_refused(books):
     assert set(guards.KINDS) == set(LedgerEntry.Kind.values)
     before = ledger.balance(books).balance_micro_usd
     with pytest.raises(DatabaseError), transaction.atomic():
@@ -85,7 +85,7 @@ def test_an_entry_is_of_a_kind_that_is_known(books):
 
 
 @pytest.mark.parametrize("kind", ["guest_budget", "signup_credit"])
-def test_what_is_given_once_in_a_life_is_not_given_again_under_another_key(kind):
+def test_once_only_credit_is_refused_under_another_key(kind):
     person = uuid.uuid4()
     ledger.post(person, kind, 5, key="one")
     with pytest.raises(DatabaseError):
@@ -96,8 +96,7 @@ def test_what_is_given_once_in_a_life_is_not_given_again_under_another_key(kind)
     assert ledger.balance(person).balance_micro_usd == 15
 
 
-def test_rows_that_do_not_meet_go_in(books):
-    """The guards hold up nothing that is new."""
+def test_new_rows_are_accepted(books):
     assert Usage.objects.count() == Hold.objects.count() == 1
     holds.release(Hold.objects.get().key)
     person = User.objects.get(id=books)

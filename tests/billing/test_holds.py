@@ -1,4 +1,4 @@
-"""Holds to the micro-dollar: what is enough, what an attempt may take, who is told."""
+"""Holds to the micro-dollar: required credit, charges of attempts, and notifications."""
 
 import dataclasses
 import uuid
@@ -18,20 +18,20 @@ from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 IN, OUT = 10, 20
-# Of a prompt of 100 tokens: the shortest answer that is begun.
+# Micro-USD for a prompt of 100 tokens and the shortest answer that is begun.
 LEAST = 100 * IN + holds.MIN_ANSWER_TOKENS * OUT
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """Who was told of a change."""
+def notified(monkeypatch):
+    """Ids of the people whose change was notified."""
     people = []
     monkeypatch.setattr(ledger, "on_change", [people.append])
     return people
 
 
 @pytest.fixture
-def alice(told, transactional_db):
+def alice(notified, transactional_db):
     return User.objects.create_user("alice@example.org")
 
 
@@ -52,7 +52,7 @@ def given(person, amount):
 
 
 def placed(person, price, prompt=100):
-    """A hold for an answer, and its first attempt."""
+    """Place a hold for an answer. Returns its first attempt."""
     reply = uuid.uuid4()
     key = holds.answer_key(reply)
     holds.place(person, key, price, prompt, chat_id=None, reply_id=reply)
@@ -72,10 +72,10 @@ def next_of(call, number):
     )
 
 
-# What is enough
+# Required credit
 
 
-def test_what_is_there_is_enough_to_the_micro_dollar(alice, price):
+def test_the_required_credit_is_exact(alice, price):
     given(alice, LEAST - 1)
     with pytest.raises(OutOfCredit):
         placed(alice, price)
@@ -87,7 +87,7 @@ def test_what_is_there_is_enough_to_the_micro_dollar(alice, price):
         placed(alice, price)
 
 
-def test_an_order_that_comes_again_before_it_was_settled_holds_nothing_more(alice, price):
+def test_placing_a_hold_again_before_settling_changes_nothing(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
@@ -97,7 +97,7 @@ def test_an_order_that_comes_again_before_it_was_settled_holds_nothing_more(alic
     assert [hold.id for hold in Hold.objects.all()] == [again.id]
 
 
-def test_one_micro_dollar_too_little_for_the_prompt_that_it_became(alice, price):
+def test_a_longer_prompt_than_held_for_is_refused(alice, price):
     given(alice, LEAST)
     call = placed(alice, price)
     with pytest.raises(OutOfCredit):
@@ -105,13 +105,13 @@ def test_one_micro_dollar_too_little_for_the_prompt_that_it_became(alice, price)
     assert Hold.objects.get().amount_micro_usd == LEAST
 
 
-def test_who_owes_something_may_use_what_costs_nothing(alice):
+def test_people_in_debt_can_use_free_models(alice):
     given(alice, 5)
     ledger.post(alice.id, "refund", -10, key="r")
     free = a_price("free", input_micro_usd=0, output_micro_usd=0)
     call = placed(alice, free)
     assert Hold.objects.get().amount_micro_usd == 0
-    # What it is said to cost all the same is the house's.
+    # The operator bears any reported cost.
     holds.charge(call, TokenUsage(100, 5), last=True)
     assert ledger.balance(alice.id) == ledger.Balance(-5, 0, -5)
     assert audit.books().differences == []
@@ -128,14 +128,14 @@ def test_who_owes_something_may_use_what_costs_nothing(alice):
         (1_000_000, 0, 64_000, 32_000),
     ],
 )
-def test_the_longest_answer_that_is_held_for(window, prompt, limit, most):
+def test_the_longest_answer_that_a_hold_covers(window, prompt, limit, most):
     assert holds.most_answer_tokens(window, prompt, limit) == most
 
 
 # Attempts
 
 
-def test_an_attempt_that_is_told_of_late_takes_nothing_from_the_next_one(alice, price):
+def test_settling_an_earlier_attempt_late_takes_nothing_from_the_next(alice, price):
     given(alice, 10**6)
     first = placed(alice, price)
     holds.reserve(alice, first, price, 100, 1_000)
@@ -150,7 +150,7 @@ def test_an_attempt_that_is_told_of_late_takes_nothing_from_the_next_one(alice, 
     assert audit.books().differences == []
 
 
-def test_between_two_attempts_what_is_left_stays_held(alice, price):
+def test_credit_stays_held_between_attempts(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
@@ -160,7 +160,7 @@ def test_between_two_attempts_what_is_left_stays_held(alice, price):
     assert [hold.amount_micro_usd for hold in Hold.objects.all()] == [150 * IN + 1_000 * OUT]
 
 
-def test_an_attempt_is_paid_by_the_price_that_held_when_it_began(alice, price):
+def test_an_attempt_is_charged_at_the_price_of_its_beginning(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     dearer = prices.set_by_staff(price.model, Rates(2 * IN * 10**6, 2 * OUT * 10**6), uuid.uuid4())
@@ -175,7 +175,7 @@ def test_an_attempt_is_paid_by_the_price_that_held_when_it_began(alice, price):
 @pytest.mark.parametrize(
     ("free", "cost", "counted"), [("own_key", 700, 0), ("local", 700, 0), ("house", 700, 700)]
 )
-def test_what_nobody_pays_is_counted_once_by_however_many(alice, price, free, cost, counted):
+def test_a_free_call_is_counted_once(alice, price, free, cost, counted):
     reply = uuid.uuid4()
     call = dataclasses.replace(attempt_of(alice, price, reply, 1), free=free)
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_what_nobody_pays_is_counted_once_by_however_many(alice, price, free, co
     assert audit.books().differences == []
 
 
-def test_a_call_whose_hold_is_gone_is_counted_with_its_price(alice, price):
+def test_a_call_whose_hold_was_released_is_counted_but_not_charged(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.release(call.hold_key)
@@ -198,7 +198,7 @@ def test_a_call_whose_hold_is_gone_is_counted_with_its_price(alice, price):
     assert audit.books().differences == []
 
 
-def test_a_call_that_is_settled_again_is_charged_once(alice, price):
+def test_settling_again_charges_once(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
@@ -208,7 +208,7 @@ def test_a_call_that_is_settled_again_is_charged_once(alice, price):
     assert ledger.balance(alice.id).balance_micro_usd == 10**6 - 2_000
 
 
-def test_a_day_is_that_of_utc(alice, price, settings):
+def test_usage_days_are_utc(alice, price, settings):
     settings.TIME_ZONE = "Pacific/Kiritimati"
     call = dataclasses.replace(attempt_of(alice, price, uuid.uuid4(), 1), free="house")
     with time_machine.travel("2028-02-29T23:30:00Z", tick=False):
@@ -216,7 +216,7 @@ def test_a_day_is_that_of_utc(alice, price, settings):
     assert str(Usage.objects.get().day) == "2028-02-29"
 
 
-def test_a_provider_that_asks_for_nothing_is_believed(alice, price):
+def test_a_reported_cost_of_zero_counts(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
@@ -228,10 +228,12 @@ def test_a_provider_that_asks_for_nothing_is_believed(alice, price):
     assert ledger.balance(alice.id) == ledger.Balance(10**6, 0, 10**6)
 
 
-def test_what_is_paid_so_far_counts_each_attempt_once(alice, price):
+def test_paid_so_far_counts_each_attempt_once(alice, price):
     given(alice, 10**6)
     first = placed(alice, price)
-    assert holds.charged_so_far(first, TokenUsage(1, 1)) is None  # No attempt is held for yet.
+    assert (
+        holds.charged_so_far(first, TokenUsage(1, 1)) is None
+    )  # There is no hold for an attempt yet.
     holds.reserve(alice, first, price, 100, 1_000)
     holds.charge(first, TokenUsage(100, 50))
     second = next_of(first, 2)
@@ -240,27 +242,27 @@ def test_what_is_paid_so_far_counts_each_attempt_once(alice, price):
     assert holds.charged_so_far(second, TokenUsage(100, 10)) == 2_000 + 1_200
 
 
-# Who is told
+# Notifications
 
 
-def test_a_persons_pages_are_told_of_all_that_changes_what_is_there(alice, told, price):
+def test_listeners_are_called_for_every_change_of_credit(alice, notified, price):
     given(alice, 10**6)
-    told.clear()
+    notified.clear()
     call = placed(alice, price)
     for change in (
         lambda: holds.reserve(alice, call, price, 100, 1_000),
         lambda: holds.charge(call, TokenUsage(100, 50)),
         lambda: holds.release(call.hold_key),
     ):
-        told.clear()
+        notified.clear()
         change()
-        assert told == [alice.id]
-    told.clear()
+        assert notified == [alice.id]
+    notified.clear()
     holds.release(call.hold_key)
-    assert told == []
+    assert notified == []
 
 
-def test_a_listener_that_fails_does_not_spoil_what_was_booked(alice, monkeypatch, caplog):
+def test_a_failing_listener_does_not_undo_the_booking(alice, monkeypatch, caplog):
     def fail(_person_id):
         raise ConnectionError
 
@@ -270,17 +272,17 @@ def test_a_listener_that_fails_does_not_spoil_what_was_booked(alice, monkeypatch
     assert "ConnectionError" in caplog.text
 
 
-# Since when nothing is left
+# zero_since
 
 
-def test_a_new_purse_is_at_zero_from_its_beginning(alice):
+def test_a_new_purse_is_at_zero_since_its_creation(alice):
     before = timezone.now()
     with transaction.atomic():
         ledger.lock_purse(alice.id)
     assert before <= Purse.objects.get().zero_since <= timezone.now()
 
 
-def test_spending_the_rest_of_a_cent_does_not_begin_the_thirty_days_anew(alice):
+def test_spending_below_a_cent_does_not_restart_the_thirty_days(alice):
     given(alice, 9_000)
     since = Purse.objects.get(person_id=alice.id).zero_since
     cheap = a_price("cheap", input_micro_usd=10**6, output_micro_usd=10**6)

@@ -1,4 +1,4 @@
-"""The books: what may be written, and what the database itself refuses."""
+"""The ledger: what it books, and what the database refuses."""
 
 import uuid
 
@@ -80,19 +80,19 @@ def test_an_amount_has_the_sign_of_its_kind(kind, amount):
         ledger.post(ALICE, kind, amount, key="k")
 
 
-def test_a_charge_is_not_posted_by_hand():
+def test_charges_cannot_be_posted():
     with pytest.raises(ValueError, match="charge"):
         ledger.post(ALICE, "charge", -1, key="k")
 
 
-def test_the_database_keeps_what_was_booked(purse):
+def test_the_database_refuses_to_change_or_delete_entries(purse):
     refused("UPDATE billing_ledgerentry SET amount_micro_usd = 2")
     refused("UPDATE billing_ledgerentry SET reason = 'x'")
     refused("DELETE FROM billing_ledgerentry")
     refused("DELETE FROM billing_purse")
 
 
-def test_the_database_lets_nobody_make_up_a_balance(purse):
+def test_the_database_refuses_a_balance_without_entries(purse):
     refused("UPDATE billing_purse SET balance_micro_usd = 2000000")
     refused("UPDATE billing_purse SET balance_micro_usd = 2000000, entries = 2")
     refused("UPDATE billing_purse SET held_micro_usd = 5")
@@ -101,7 +101,7 @@ def test_the_database_lets_nobody_make_up_a_balance(purse):
         Purse.objects.create(person_id=uuid.uuid4(), balance_micro_usd=1)
 
 
-def test_the_database_refuses_an_entry_that_does_not_follow(purse):
+def test_the_database_refuses_an_entry_out_of_sequence(purse):
     fields = {"purse": purse, "kind": "top_up", "amount_micro_usd": 5, "key": "x"}
     for number, after in ((1, 1_000_005), (3, 1_000_005), (2, 1_000_006), (2, 5)):
         with pytest.raises(DatabaseError), transaction.atomic():
@@ -110,7 +110,7 @@ def test_the_database_refuses_an_entry_that_does_not_follow(purse):
     assert ledger.balance(ALICE).balance_micro_usd == 1_000_005
 
 
-def test_the_database_refuses_to_hold_more_than_there_is(purse, price):
+def test_the_database_refuses_to_hold_more_than_the_balance(purse, price):
     hold = hold_of(purse, price, 600_000)
     with pytest.raises(DatabaseError), transaction.atomic():
         hold_of(purse, price, 400_001, "answer:2")
@@ -120,7 +120,7 @@ def test_the_database_refuses_to_hold_more_than_there_is(purse, price):
     refused("DELETE FROM billing_hold")
 
 
-def test_what_is_taken_back_may_leave_less_than_is_held(purse, price):
+def test_money_taken_back_may_leave_less_than_is_held(purse, price):
     hold = hold_of(purse, price, 600_000)
     ledger.post(ALICE, "refund", -900_000, key="r")
     assert ledger.balance(ALICE).available_micro_usd == -500_000
@@ -166,17 +166,17 @@ def test_a_charge_is_drawn_from_a_hold(purse, price):
     assert ledger.balance(ALICE) == ledger.Balance(999_940, 40, 999_900)
 
 
-def test_it_tells_of_a_change_after_the_commit(purse, monkeypatch):
-    told = []
-    monkeypatch.setattr(ledger, "on_change", [told.append])
+def test_listeners_are_called_after_the_commit(purse, monkeypatch):
+    notified = []
+    monkeypatch.setattr(ledger, "on_change", [notified.append])
     with transaction.atomic():
         ledger.post(ALICE, "top_up", 5, key="k")
         ledger.post(ALICE, "fee", -1, key="l")
-        assert told == []
-    assert told == [ALICE]
+        assert notified == []
+    assert notified == [ALICE]
 
 
-def test_it_notes_since_when_nothing_is_left():
+def test_zero_since_is_updated():
     ledger.post(ALICE, "top_up", 9_999, key="1")
     since = Purse.objects.get(person_id=ALICE).zero_since
     assert since is not None

@@ -1,4 +1,4 @@
-"""Amounts as a person reads them; tests/js/lib/money.test.mjs reads the same vectors."""
+"""Formatted amounts; tests/js/lib/money.test.mjs uses the same vectors."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_an_amount_is_written_in_dollars(amount, written):
 
 
 @pytest.mark.parametrize(("amount", "written"), VECTORS["signed"])
-def test_what_is_gained_has_a_plus(amount, written):
+def test_positive_amounts_can_have_a_plus(amount, written):
     assert dollars(amount, sign=True) == written
 
 

@@ -12,7 +12,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.billing import moments
+from tests.billing import purse_history
 from tests.client import Client
 from tests.crash import test_paid_crashes
 from tests.crash.test_paid_crashes import MODEL, NO_TITLES, Sqlite, check_the_books
@@ -49,10 +49,10 @@ def crowded(make_stack, database):
 def watch(stack, database):
     if isinstance(database, Sqlite):
         with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as connection:
-            connection.executescript(";".join(moments.MAKE["sqlite"]) + ";")
+            connection.executescript(";".join(purse_history.INSTALL["sqlite"]) + ";")
         return
     with psycopg.connect(database.server.get_uri()) as connection:
-        for statement in moments.MAKE["postgresql"]:
+        for statement in purse_history.INSTALL["postgresql"]:
             connection.execute(statement)
 
 
@@ -93,7 +93,7 @@ def check(stack, database, answers):
     unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
     wait_for(lambda: database.rows(stack, unfinished) == [(0,)], 120)
     check_the_books(stack, database, answers)
-    moments.check(database.rows(stack, moments.LEAST)[0], at_least=2 * answers)
+    purse_history.check(database.rows(stack, purse_history.MINIMA)[0], at_least=2 * answers)
     [(people, balance)] = database.rows(
         stack, "SELECT COUNT(*), SUM(balance_micro_usd) FROM billing_purse"
     )

@@ -1,4 +1,4 @@
-"""Billing in the admin: who sees what, what may be done, and that nothing is edited."""
+"""Billing in the admin: permissions, staff actions, prices and reports."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import ledger
-from billing.admin.staff import NotAllowed, adjust, given_lately_micro_usd, refund
+from billing.admin.staff import StaffActionRefused, adjust, given_lately_micro_usd, refund
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, Usage
 from billing.payments import top_up_audit, top_ups
-from billing.payments.stripe_errors import PaymentsAway
+from billing.payments.stripe_errors import PaymentsUnavailable
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
-from tests.billing.stripe_fixtures import at_once, ordered, posted
+from tests.billing.stripe_fixtures import ordered, posted, run_at_once
 
 pytestmark = pytest.mark.django_db
 LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")
@@ -85,9 +85,7 @@ def post_act(client, path, action, rows, **fields):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_list_opens_for_finance_and_nothing_can_be_edited(
-    client, sign_in, alice, calls, name
-):
+def test_finance_opens_every_list_and_edits_nothing(client, sign_in, alice, calls, name):
     sign_in("Finance")
     calls(1, timezone.now().date(), cost=5)
     price = Price.objects.get()
@@ -121,7 +119,7 @@ def test_support_sees_lists_but_neither_reports_nor_downloads(client, sign_in, a
         assert client.get(url(name)).status_code == HTTPStatus.FORBIDDEN
 
 
-def test_a_list_is_summed_up_searched_and_downloaded(client, sign_in, alice):
+def test_a_list_has_totals_search_and_a_download(client, sign_in, alice):
     other = User.objects.create_user("bob@example.org", "x")
     ledger.post(other.id, "top_up", 5_000_000, key="t2", reason="=HYPERLINK(1)")
     sign_in("Finance")
@@ -137,7 +135,7 @@ def test_a_list_is_summed_up_searched_and_downloaded(client, sign_in, alice):
 # Giving and taking
 
 
-def test_credit_is_given_after_a_reason_and_a_second_look_once(client, sign_in, alice):
+def test_credit_is_given_once_after_a_reason_and_a_confirmation(client, sign_in, alice):
     staff = sign_in("Finance")
     purse = Purse.objects.get(person_id=alice.id)
     path, act = url("purse_changelist"), str(uuid.uuid4())
@@ -159,7 +157,7 @@ def test_credit_is_given_after_a_reason_and_a_second_look_once(client, sign_in, 
 
 
 @pytest.mark.parametrize("amount", ["-1", "0", "20.01", "1e9", "NaN", "", "five"])
-def test_support_gives_no_more_than_it_may_and_takes_nothing(client, sign_in, alice, amount):
+def test_support_cannot_exceed_its_limit_or_take_credit(client, sign_in, alice, amount):
     sign_in("Support")
     purse = Purse.objects.get(person_id=alice.id)
     fields = {"act": str(uuid.uuid4()), "amount": amount, "reason": "Sorry", "confirmed": "yes"}
@@ -176,7 +174,7 @@ def test_support_gives_up_to_its_limit(client, sign_in, alice):
     assert ledger.balance(alice.id).balance_micro_usd == 40_000_000
 
 
-def test_support_gives_no_more_than_its_limit_in_a_day(client, sign_in, alice, settings):
+def test_support_cannot_exceed_its_daily_limit(client, sign_in, alice, settings):
     staff = sign_in("Support")
     settings.STAFF_GIVES_A_DAY_MICRO_USD = 30_000_000
     purse = Purse.objects.get(person_id=alice.id)
@@ -194,7 +192,7 @@ def test_support_gives_no_more_than_its_limit_in_a_day(client, sign_in, alice, s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_acts_at_the_same_moment_keep_to_the_limit_of_the_day(shared_database, settings):
+def test_concurrent_actions_respect_the_daily_limit(shared_database, settings):
     settings.STAFF_GIVES_A_DAY_MICRO_USD = 50_000_000
     staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
     people = [User.objects.create_user(f"{n}@example.org", "x").id for n in range(8)]
@@ -203,18 +201,18 @@ def test_acts_at_the_same_moment_keep_to_the_limit_of_the_day(shared_database, s
         adjust(
             person_id,
             20_000_000,
-            act_id=uuid.uuid4(),
+            action_id=uuid.uuid4(),
             reason="Sorry",
             staff_id=staff.id,
             limited=True,
         )
 
-    results = at_once(*(partial(give, person_id) for person_id in people))
-    assert [type(error) for error in results if error] == [NotAllowed] * 6
+    results = run_at_once(*(partial(give, person_id) for person_id in people))
+    assert [type(error) for error in results if error] == [StaffActionRefused] * 6
     assert given_lately_micro_usd(staff.id) == 40_000_000
 
 
-def test_an_act_needs_a_reason(client, sign_in, alice):
+def test_an_action_needs_a_reason(client, sign_in, alice):
     sign_in("Finance")
     purse = Purse.objects.get(person_id=alice.id)
     fields = {"act": str(uuid.uuid4()), "amount": "1", "reason": "  ", "confirmed": "yes"}
@@ -223,7 +221,7 @@ def test_an_act_needs_a_reason(client, sign_in, alice):
     assert not LedgerEntry.objects.filter(kind="adjustment").exists()
 
 
-def test_who_may_only_look_has_no_acts(client, sign_in, alice):
+def test_staff_with_view_permissions_has_no_actions(client, sign_in, alice):
     staff = sign_in()
     from django.contrib.auth.models import Permission
 
@@ -235,7 +233,7 @@ def test_who_may_only_look_has_no_acts(client, sign_in, alice):
     assert not LedgerEntry.objects.filter(kind="adjustment").exists()
 
 
-def test_a_form_that_is_changed_after_it_was_done_is_refused_in_words(client, sign_in, alice):
+def test_a_form_resent_with_another_amount_is_refused(client, sign_in, alice):
     sign_in("Finance")
     purse = Purse.objects.get(person_id=alice.id)
     fields = {"act": str(uuid.uuid4()), "reason": "Sorry", "confirmed": "yes"}
@@ -245,7 +243,7 @@ def test_a_form_that_is_changed_after_it_was_done_is_refused_in_words(client, si
     assert ledger.balance(alice.id).balance_micro_usd == 21_000_000
 
 
-def test_the_ledger_names_who_of_staff_it_was(client, sign_in, alice):
+def test_the_ledger_names_the_member_of_staff(client, sign_in, alice):
     staff = sign_in("Finance")
     kept = {"reason": "Sorry", "staff_id": staff.id}
     ledger.post(alice.id, "adjustment", 5, key="a", **kept)
@@ -253,21 +251,21 @@ def test_the_ledger_names_who_of_staff_it_was(client, sign_in, alice):
         b"staff@example.org"
         in client.get(url("ledgerentry_changelist") + "?kind=adjustment").content
     )
-    found = client.get(url("ledgerentry_changelist") + "?q=staff@example.org")
-    assert found.context["cl"].result_count == 1
+    page = client.get(url("ledgerentry_changelist") + "?q=staff@example.org")
+    assert page.context["cl"].result_count == 1
 
 
 # Refunds
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
+def test_a_payment_is_refunded_once_and_its_credit_is_taken_back(
     client, sign_in, fake_stripe, payer
 ):
     staff = sign_in("Finance")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fields = {
         "act": str(uuid.uuid4()),
         "amount": "11.00",
@@ -289,43 +287,43 @@ def test_a_payment_is_refunded_by_stripe_once_and_the_credit_follows(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_was_refunded_at_stripe_is_known_before_more_is(fake_stripe, payer):
+def test_refunds_at_stripe_count_before_staff_refunds_more(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fake_stripe.refund(top_up.session_id, 2_000)
-    with pytest.raises(NotAllowed, match="not so much left"):
-        act_id, by = uuid.uuid4(), uuid.uuid4()
-        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
+    with pytest.raises(StaffActionRefused, match="more than is left"):
+        action_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
     assert len(fake_stripe.refunds) == 1
     assert posted(top_up)["refund"] == -top_up.share_micro_usd(2_000)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refund_that_stripe_did_not_answer_is_told_as_one_that_may_be_made(fake_stripe, payer):
+def test_a_refund_without_an_answer_is_reported_as_possibly_made(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_up = top_ups.look(top_up.id)
+    top_up = top_ups.refresh(top_up.id)
     fake_stripe.mute_at = {"/v1/refunds"}
-    with pytest.raises(PaymentsAway, match="may have refunded it"):
-        act_id, by = uuid.uuid4(), uuid.uuid4()
-        refund(top_up, 1_100, act_id=act_id, reason="Asked for", staff_id=by)
-    # Tried again by the library, and made once.
+    with pytest.raises(PaymentsUnavailable, match="may have made the refund"):
+        action_id, by = uuid.uuid4(), uuid.uuid4()
+        refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
+    # The library retries it, and it is made once.
     assert [made["amount"] for made in fake_stripe.refunds.values()] == [1_100]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_refunds_that_are_seen_together_keep_their_reasons(client, sign_in, fake_stripe, payer):
-    """Two by staff, of odd cents, and one made at Stripe: an entry each, and the sum is right."""
+def test_refunds_found_together_keep_their_reasons(client, sign_in, fake_stripe, payer):
+    """Two refunds by staff and one at Stripe get an entry each, and the sum is right."""
     staff = sign_in("Finance")
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     for cents, reason in ((333, "First"), (None, ""), (1, "Second")):
         note = {"staff": str(staff.id), "reason": reason} if cents else {}
         fake_stripe.refund(top_up.session_id, cents or 700, note)
     for _ in range(2):
-        top_up = top_ups.look(top_up.id)
+        top_up = top_ups.refresh(top_up.id)
     rows = LedgerEntry.objects.filter(kind="refund").order_by("number")
     assert [(row.reason, row.staff_id) for row in rows] == [
         ("First", staff.id),
@@ -336,11 +334,11 @@ def test_refunds_that_are_seen_together_keep_their_reasons(client, sign_in, fake
     assert sum(row.amount_micro_usd for row in rows) == -top_up.share_micro_usd(1_034)
     assert list(top_up_audit.differences()) == []
     fake_stripe.fail_refund(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert list(top_up_audit.differences()) == []
 
 
-def test_support_refunds_nothing(client, sign_in, settings):
+def test_support_cannot_refund(client, sign_in, settings):
     settings.STRIPE_SECRET_KEY = "sk_test_1"
     sign_in("Support")
     assert b"refund" not in client.get(url("topup_changelist")).content
@@ -360,7 +358,7 @@ def test_staff_sets_a_new_version_of_a_price(client, sign_in, calls):
     assert old.input_micro_usd == 1_000_000
 
 
-def test_a_price_that_changes_much_is_set_after_a_second_look(client, sign_in, calls):
+def test_a_large_price_change_needs_a_confirmation(client, sign_in, calls):
     sign_in("Finance")
     body = {"model": "openrouter/dear", "input_micro_usd": "2", "output_micro_usd": "1000000"}
     body |= {"per_request_micro_usd": "0"}
@@ -368,15 +366,15 @@ def test_a_price_that_changes_much_is_set_after_a_second_look(client, sign_in, c
     assert b"It is $1.00 now and would be $0.000002." in page.content
     assert Price.objects.count() == 1
     page = client.post(url("price_add"), body | {"is_certain": "on"}, follow=True)
-    assert b"costs $0.000002 for a million tokens read and $1.00 for a million" in page.content
+    assert b"costs $0.000002 per million tokens read and $1.00 per million" in page.content
     assert Price.objects.get(version=2).input_micro_usd == 2
     assert "$1.00 → $0.000002" in client.get(url("price_changelist")).content.decode()
     page = client.get(url("price_change", Price.objects.get(version=2).pk))
-    assert page.status_code == HTTPStatus.OK and b"meant to change" not in page.content
+    assert page.status_code == HTTPStatus.OK and b"large change" not in page.content
 
 
 @pytest.mark.parametrize("rate", ["-1", "9999999999999", "", "1.5"])
-def test_a_price_that_makes_no_sense_is_refused(client, sign_in, rate):
+def test_an_invalid_price_is_refused(client, sign_in, rate):
     sign_in("Finance")
     body = {"model": "a", "input_micro_usd": rate, "output_micro_usd": "3"}
     page = client.post(url("price_add"), body | {"per_request_micro_usd": "0"})
@@ -387,14 +385,14 @@ def test_a_price_that_makes_no_sense_is_refused(client, sign_in, rate):
     ("name", "rate"),
     [("input_micro_usd", 10**10 + 1), ("per_request_micro_usd", 10**8 + 1)],
 )
-def test_a_price_that_no_list_may_say_is_refused_in_words(client, sign_in, name, rate):
+def test_an_absurd_price_is_refused_with_an_error(client, sign_in, name, rate):
     sign_in("Finance")
     body = {"model": "a", "input_micro_usd": 1, "output_micro_usd": 3, "per_request_micro_usd": 0}
     page = client.post(url("price_add"), body | {name: rate})
     assert b"errorlist" in page.content and not Price.objects.exists()
 
 
-def test_staff_lets_the_lists_count_again(client, sign_in, alice):
+def test_staff_returns_a_price_to_the_lists(client, sign_in, alice):
     staff = sign_in("Finance")
     prices.offer("openrouter/a", Rates(1, 2), "openrouter")
     mine = prices.set_by_staff("openrouter/a", Rates(9, 9), staff.id)
@@ -405,7 +403,7 @@ def test_staff_lets_the_lists_count_again(client, sign_in, alice):
     assert (price.version, price.source, price.output_micro_usd) == (3, "openrouter", 2)
 
 
-def test_support_sets_no_prices(client, sign_in, alice):
+def test_support_cannot_set_prices(client, sign_in, alice):
     staff = sign_in("Support")
     prices.offer("openrouter/a", Rates(1, 2), "openrouter")
     mine = prices.set_by_staff("openrouter/a", Rates(9, 9), staff.id)
@@ -446,13 +444,13 @@ def test_the_report_adds_up(client, sign_in, alice, calls):
 @pytest.mark.parametrize(
     ("first", "last"), [("2026-02-02", "2026-02-01"), ("2020-01-01", "2026-01-01"), ("x", "y")]
 )
-def test_a_range_that_makes_no_sense_is_said(client, sign_in, first, last):
+def test_an_invalid_range_shows_an_error(client, sign_in, first, last):
     sign_in("Finance")
     page = client.get(url("books_changelist"), {"first": first, "last": last})
     assert b"errorlist" in page.content and "report" not in page.context
 
 
-def test_the_books_page_says_whether_they_balance(client, sign_in, alice):
+def test_the_balance_page_shows_the_last_audit(client, sign_in, alice):
     sign_in("Finance")
     path = url("books_balance")
     assert b"never audited" in client.get(path).content
@@ -466,7 +464,7 @@ def test_the_books_page_says_whether_they_balance(client, sign_in, alice):
     assert b"1 difference" in page and b"alice: 1 &lt;b&gt;" in page
 
 
-def test_people_show_their_credit_and_what_they_spent(client, sign_in, alice, calls):
+def test_the_list_of_people_shows_credit_and_spend(client, sign_in, alice, calls):
     calls(1, timezone.now().date(), cost=1_230_000)
     sign_in("Finance")
     page = client.get(reverse("admin:accounts_user_changelist")).content

@@ -1,4 +1,4 @@
-"""The lists of billing in the admin: how rows are found and linked, in which days, how quickly."""
+"""Billing's lists in the admin: search, links, days, queries and downloads."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def alice():
 
 @pytest.fixture
 def paid(alice):
-    """One row of everything, and of somebody else's too."""
+    """A row in each table for one person, and another for somebody else."""
     price = Price.objects.create(
         model="openrouter/dear",
         version=1,
@@ -81,7 +81,7 @@ def paid(alice):
     return TopUp.objects.get(person_id=alice.id)
 
 
-def found(client, name, query):
+def search(client, name, query):
     return list(client.get(url(f"{name}_changelist"), {"q": query}).context["cl"].queryset)
 
 
@@ -103,7 +103,7 @@ def found(client, name, query):
         ("%", {"purse": 0, "usage": 0}),
     ],
 )
-def test_rows_are_found_by_whatever_one_has(client, finance, alice, paid, query, numbers):
+def test_rows_are_found_by_any_search_term(client, finance, alice, paid, query, numbers):
     known = {
         "person": str(alice.id),
         "person.hex": alice.id.hex,
@@ -112,21 +112,19 @@ def test_rows_are_found_by_whatever_one_has(client, finance, alice, paid, query,
         "top-up": str(paid.id),
     }
     for name, number in numbers.items():
-        rows = found(client, name, known.get(query, query))
+        rows = search(client, name, known.get(query, query))
         assert len(rows) == number, name
 
 
-def test_what_somebody_did_as_a_guest_is_found_with_them(client, finance, alice):
+def test_rows_of_the_former_guest_are_found_with_the_account(client, finance, alice):
     guest = uuid.uuid4()
     ledger.post(guest, "guest_budget", 500_000, key="a")
     GuestJoin.objects.create(guest_id=guest, account=alice)
     for query in ("alice@", str(alice.id)):
-        assert [row.purse_id for row in found(client, "ledgerentry", query)] == [guest]
+        assert [row.purse_id for row in search(client, "ledgerentry", query)] == [guest]
 
 
-def test_lists_lead_from_the_person_to_the_answer_and_from_the_payment_to_the_ledger(
-    client, finance, alice, paid
-):
+def test_lists_link_people_to_answers_and_payments_to_the_ledger(client, finance, alice, paid):
     def links(name, query):
         page = client.get(url(f"{name}_changelist"), {"q": query}).content.decode()
         return lambda other, wanted: f'{url(f"{other}_changelist")}?q={wanted}"' in page, page
@@ -144,7 +142,7 @@ def test_lists_lead_from_the_person_to_the_answer_and_from_the_payment_to_the_le
     assert f'{url("books_webhooks")}?text=pi_ali"' in page
 
 
-def test_support_is_not_led_where_it_may_not_go(client, alice, paid):
+def test_support_sees_no_links_to_forbidden_pages(client, alice, paid):
     staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
     staff.groups.add(Group.objects.get(name="Support"))
     client.force_login(staff)
@@ -155,29 +153,29 @@ def test_support_is_not_led_where_it_may_not_go(client, alice, paid):
 # Days
 
 
-def test_days_of_lists_are_those_of_utc_wherever_the_reader_is(client, finance, alice):
-    """In Auckland it is the next day already."""
+def test_lists_use_utc_days_in_any_time_zone(client, finance, alice):
+    """In Auckland the next day has begun."""
     with time_machine.travel(datetime(2026, 3, 14, 20, tzinfo=UTC), tick=False):
         ledger.post(alice.id, "adjustment", 5, key="a", reason="Sorry")
     with time_machine.travel(datetime(2026, 3, 15, 20, tzinfo=UTC), tick=False):
         ledger.post(alice.id, "adjustment", 6, key="b", reason="Sorry")
-    asked = {"at__year": "2026", "at__month": "3", "at__day": "14"}
-    page = client.get(url("ledgerentry_changelist"), asked)
+    day = {"at__year": "2026", "at__month": "3", "at__day": "14"}
+    page = client.get(url("ledgerentry_changelist"), day)
     assert [row.key for row in page.context["cl"].queryset] == ["a"]
     assert "2026-03-14 20:00" in page.content.decode()
-    answer = client.get(url("ledgerentry_csv"), asked)
+    answer = client.get(url("ledgerentry_csv"), day)
     assert [row["at"] for row in rows_of(answer)] == ["2026-03-14T20:00:00Z"]
     detail = client.get(url("ledgerentry_change", LedgerEntry.objects.get(key="a").pk))
     assert "14 March 2026, 20:00" in detail.content.decode()
 
 
-def test_dates_are_gone_down_into_between_the_first_row_and_the_last(client, finance, alice):
+def test_the_date_drill_down_spans_the_first_to_the_last_row(client, finance, alice):
     for day in ((2025, 12, 30), (2025, 12, 31), (2026, 1, 31), (2026, 2, 2)):
         with time_machine.travel(datetime(*day, 23, tzinfo=UTC), tick=False):
             ledger.post(alice.id, "adjustment", 5, key=str(day), reason="Sorry")
 
-    def dates(**asked):
-        page = client.get(url("ledgerentry_changelist"), {"kind": "adjustment"} | asked)
+    def dates(**parameters):
+        page = client.get(url("ledgerentry_changelist"), {"kind": "adjustment"} | parameters)
         return [title for _, _, title in page.context["parts"]], page.context["back"]
 
     assert dates() == (["2025", "2026"], None)
@@ -192,19 +190,23 @@ def test_dates_are_gone_down_into_between_the_first_row_and_the_last(client, fin
 
 
 @pytest.mark.parametrize("name", ["ledgerentry", "usage", "hold"])
-def test_no_list_asks_python_about_rows(client, finance, alice, paid, name):
-    """Under SQLite functions of dates are Python's: with many rows nothing else would run."""
+def test_no_list_calls_python_for_each_row(client, finance, alice, paid, name):
+    """SQLite's date functions are Python calls, which block everything else when rows are many."""
     with CaptureQueriesContext(connection) as queries:
         client.get(url(f"{name}_changelist"), {"q": "alice"})
-    asked = [
-        one["sql"].lower() for one in queries if f'from "billing_{name}"' in one["sql"].lower()
+    statements = [
+        query["sql"].lower()
+        for query in queries
+        if f'from "billing_{name}"' in query["sql"].lower()
     ]
-    assert asked and not [sql for sql in asked if "trunc" in sql or "cast" in sql.split("where")[0]]
-    # The page, its count, its sums and the ends of its dates.
-    assert len(asked) <= 7
+    assert statements and not [
+        sql for sql in statements if "trunc" in sql or "cast" in sql.split("where")[0]
+    ]
+    # The page, its count, its totals, and its first and last date.
+    assert len(statements) <= 7
 
 
-# What is hostile
+# Hostile input
 
 
 HOSTILE = (
@@ -230,7 +232,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_no_address_breaks_a_list_or_its_download(client, finance, alice, paid, name):
+def test_hostile_query_strings_break_no_list_or_download(client, finance, alice, paid, name):
     pages = [f"{name}_changelist"] + ([f"{name}_csv"] if name != "auditrun" else [])
     for query in HOSTILE:
         for page in pages:
@@ -245,7 +247,7 @@ def rows_of(answer):
     return list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
 
 
-def test_all_money_is_downloaded_in_dollars(client, finance, alice, paid):
+def test_downloads_have_all_amounts_in_dollars(client, finance, alice, paid):
     rows = {name: rows_of(client.get(url(f"{name}_csv"), {"q": "alice"})) for name in LISTS[:5]}
     assert rows["ledgerentry"][0]["amount_usd"] == "-0.001234"
     assert rows["ledgerentry"][0]["price_model"] == "openrouter/dear"
@@ -260,7 +262,7 @@ def test_all_money_is_downloaded_in_dollars(client, finance, alice, paid):
     assert Hold.objects.count() == Usage.objects.count() == 2
 
 
-def test_the_page_of_a_row_says_amounts_to_the_micro_dollar(client, finance, alice, paid):
+def test_a_rows_page_shows_exact_amounts(client, finance, alice, paid):
     charge = LedgerEntry.objects.get(kind="charge", purse_id=alice.id)
     page = client.get(url("ledgerentry_change", charge.pk)).content.decode()
     assert "$-0.001234" in page or "−$0.001234" in page

@@ -1,4 +1,4 @@
-"""The admin's page about the calls of Stripe's webhook: dates, filters, totals and CSV."""
+"""The admin's page of Stripe's webhook calls: dates, filters, totals and CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from billing.payments import stripe_webhooks, top_ups, webhook_calls
-from billing.payments.stripe_errors import PaymentsAway, WebhookRefused
+from billing.payments.stripe_errors import PaymentsUnavailable, WebhookRefused
 from streams.browse import Span
 from streams.keys import stream_keys
 from tests.billing.stripe_fixtures import ordered
@@ -36,7 +36,7 @@ def finance(client):
 
 @pytest.fixture
 def log(redis_url):
-    """Writes entries of any time into the log, as streams/lua/append.lua would have."""
+    """Appends entries with any time to the log, in the form of streams/lua/append.lua."""
     with redis.Redis.from_url(redis_url) as client:
         key = stream_keys(django_settings.STREAMS_PREFIX, stripe_webhooks.STREAM).log
         pipe = client.pipeline(transaction=False)
@@ -64,16 +64,16 @@ PAID = "checkout.session.completed"
 
 @pytest.fixture
 def week(log):
-    """Seven calls over three days: see the table in the test of the totals."""
+    """Seven calls over three days; the test of the totals lists them."""
     call(log, DAY - timedelta(days=300), PAID, "paid", booked_micro_usd=7_000_000)
-    # Of the day before, with its outcome in the day.
+    # Received the day before, with its outcome on this day.
     call(log, DAY - timedelta(seconds=1), PAID, "paid", took=timedelta(seconds=2))
     call(log, DAY + timedelta(hours=1), PAID, "paid", booked_micro_usd=20_000_000)
     call(log, DAY + timedelta(hours=2), "charge.refunded", "paid", booked_micro_usd=-10_000_000)
     call(log, DAY + timedelta(hours=3), PAID)
     log(DAY + timedelta(hours=4), "webhook.refused", code="stale", address="192.0.2.1")
     call(log, DAY + timedelta(hours=5), "invoice.paid", "")
-    # Its outcome comes on the next day.
+    # Its outcome is written on the next day.
     late = timedelta(hours=23, minutes=59, seconds=59)
     call(log, DAY + late, PAID, "processing", took=timedelta(minutes=2))
     call(log, DAY + timedelta(days=1, hours=2), PAID, "paid", booked_micro_usd=5_000_000)
@@ -84,7 +84,7 @@ def counts(totals):
     return {(kind, detail): number for kind, detail, number in totals.by_outcome}
 
 
-def test_a_day_is_added_up_by_when_its_calls_came(client, finance, week):
+def test_a_days_totals_have_the_calls_received_on_it(client, finance, week):
     totals = client.get(URL, {"period": "2026-03-14"}).context["totals"]
     assert counts(totals) == {
         ("done", "paid"): 2,
@@ -128,19 +128,19 @@ def test_totals_follow_the_filters_not_the_page(client, finance, week, asked, ca
     assert page.context["totals"].calls == calls
 
 
-def test_dates_are_gone_down_into_and_out_of_again(client, finance, week):
-    def titles(**asked):
-        return [title for _, _, title in client.get(URL, asked).context["parts"]]
+def test_the_date_drill_down_leads_in_and_out(client, finance, week):
+    def titles(**parameters):
+        return [title for _, _, title in client.get(URL, parameters).context["parts"]]
 
     assert titles() == ["2025", "2026"]
-    # One month alone is stepped over.
+    # A level with a single month is skipped.
     assert titles(period="2026") == ["13 March 2026", "14 March 2026", "15 March 2026"]
     assert titles(period="2026-03-14") == []
     page = client.get(URL, {"period": "2026-03-14", "type": "webhook.done"})
     assert page.context["wider"] == (f"{URL}?type=webhook.done&period=2026-03", "March 2026")
     assert len(page.context["rows"]) == 3
     assert 'name="period" value="2026-03-14"' in page.content.decode()
-    # All entries of the day, oldest first page, do not lead out of it.
+    # The links of the day's first page stay within the day.
     oldest = client.get(f"{URL}{page.context['first_url']}")
     assert [row.time.day for row in oldest.context["rows"]] == [14] * 3
     assert not oldest.context["older_url"]
@@ -155,7 +155,7 @@ def test_a_month_ends_before_the_next_one_begins(client, finance, log):
     assert [name for _, name, _ in parts] == ["30", "31"]
 
 
-def test_the_calls_are_downloaded_one_a_row(client, finance, week):
+def test_the_csv_has_a_row_for_each_call(client, finance, week):
     path = reverse("admin:billing_books_webhooks_csv")
     answer = client.get(path, {"period": "2026-03-14"})
     rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
@@ -171,7 +171,7 @@ def test_the_calls_are_downloaded_one_a_row(client, finance, week):
     assert rows[4]["booked_usd"] == "-10.000000" and rows[2]["address"] == "192.0.2.1"
 
 
-def test_who_may_not_export_gets_no_csv(client, week):
+def test_the_csv_needs_the_export_permission(client, week):
     staff = User.objects.create_user("op@example.org", "x", is_staff=True)
     client.force_login(staff)
     path = reverse("admin:billing_books_webhooks_csv")
@@ -179,7 +179,7 @@ def test_who_may_not_export_gets_no_csv(client, week):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_real_calls_are_added_up_with_the_money_they_booked(
+def test_totals_of_real_calls_have_the_amounts_they_booked(
     client, fake_stripe, payer, caller, redis_url
 ):
     staff = User.objects.create_superuser("staff@example.org", "x")
@@ -187,14 +187,14 @@ def test_real_calls_are_added_up_with_the_money_they_booked(
     first, second = ordered(payer), ordered(payer)
     for top_up in (first, second):
         fake_stripe.pay(top_up.session_id)
-    top_ups.look(second.id)  # Its payer's return was quicker than the webhook.
+    top_ups.refresh(second.id)  # The payer's return was quicker than the webhook.
     for event in [e for e in fake_stripe.events if e["type"] == PAID] * 2:
         caller.call(event)
     caller.call(fake_stripe.refund(first.session_id, 1_100))
     caller.post(b"{}", None)
     totals = client.get(URL).context["totals"]
     assert counts(totals) == {("done", "paid"): 5, ("refused", "no_signature"): 1}
-    # From a payment to its calls, and back to it.
+    # The payment links to its calls, and they link back.
     first.refresh_from_db()
     page = client.get(URL, {"text": first.payment_intent_id})
     assert page.context["totals"].calls == 3
@@ -203,22 +203,22 @@ def test_real_calls_are_added_up_with_the_money_they_booked(
     assert (totals.credited_micro_usd, totals.taken_back_micro_usd) == (20_000_000, 10_000_000)
 
 
-def test_a_failed_call_is_counted_as_one(client, finance, redis_url, monkeypatch):
+def test_a_failed_call_is_counted_as_failed(client, finance, redis_url, monkeypatch):
     def away(event):
-        raise PaymentsAway
+        raise PaymentsUnavailable
 
-    monkeypatch.setattr(stripe_webhooks, "act", away)
+    monkeypatch.setattr(stripe_webhooks, "handle", away)
     event = stripe_webhooks.Event("evt_1", PAID, False, 1, "cs_1", "checkout.session", "", "")
-    with pytest.raises(PaymentsAway):
+    with pytest.raises(PaymentsUnavailable):
         async_to_sync(stripe_webhooks.receive)(event, b"{}", "192.0.2.1")
     refused = WebhookRefused("no_signature", "The header is missing.")
-    async_to_sync(stripe_webhooks.note_refusal)(refused, b"{}", "192.0.2.1")
+    async_to_sync(stripe_webhooks.log_refusal)(refused, b"{}", "192.0.2.1")
     totals = client.get(URL).context["totals"]
     assert (totals.count("webhook.failed"), totals.count("webhook.refused")) == (1, 1)
 
 
-def test_calls_are_read_a_step_at_a_time_and_keep_little_in_memory(log, monkeypatch):
-    """Outcomes whose calls are not in the log are not kept waiting for them."""
+def test_calls_are_read_in_steps_with_bounded_memory(log, monkeypatch):
+    """Outcomes whose calls are missing from the log are dropped."""
     for number in range(2_000):
         at = DAY + timedelta(seconds=10 * number)
         log(at, "webhook.done", call=f"lost-{number}", outcome="paid")
@@ -233,13 +233,11 @@ def test_calls_are_read_a_step_at_a_time_and_keep_little_in_memory(log, monkeypa
     monkeypatch.setattr(webhook_calls, "_forget", watch)
     totals = webhook_calls.totals(Span())
     assert (totals.calls, totals.credited_micro_usd, totals.cut_at) == (2_000, 2_000, None)
-    # An hour of them, and the one that is met next.
+    # An hour of outcomes, and the next one.
     assert len(waiting) == 6_000 and max(waiting) <= 3_600 / 10 + 2
 
 
-def test_a_log_that_is_too_long_says_from_when_on_it_was_counted(
-    client, finance, week, monkeypatch
-):
+def test_totals_of_a_long_log_say_since_when_they_count(client, finance, week, monkeypatch):
     monkeypatch.setattr(webhook_calls, "MAX_ENTRIES", 4)
     page = client.get(URL)
     assert page.context["totals"].calls == 2

@@ -1,4 +1,4 @@
-"""What operators are told of days, models and lists: compared with what the rows say one by one."""
+"""Reports by day and model, compared with sums computed row by row."""
 
 import random
 import uuid
@@ -29,7 +29,7 @@ MODELS = ("openrouter/dear", "openrouter/cheap", "my/own")
 
 @pytest.fixture
 def finance(client):
-    """Somebody whose day is not that of UTC."""
+    """A reader whose day differs from UTC's."""
     staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
     staff.groups.add(Group.objects.get(name="Finance"))
     Preferences.objects.create(person=staff, time_zone="Pacific/Auckland")
@@ -55,8 +55,10 @@ def dear():
 
 
 class Life:
-    """Things that happen to money at some moment, done by the code that does them. What the books
-    do not have is written down a second time: cents paid and given back, by day."""
+    """Performs payments, refunds and calls at given times with the real code.
+
+    Records separately what the ledger does not have: cents paid and returned, by day.
+    """
 
     def __init__(self, people, price, seed):
         self.random = random.Random(seed)
@@ -81,7 +83,7 @@ class Life:
         self.top_ups.append(top_up)
 
     def give_back(self):
-        """By a refund or a dispute, or a dispute is won."""
+        """By a refund or a dispute; or won back."""
         if not self.top_ups:
             return
         top_up = self.random.choice(self.top_ups)
@@ -112,8 +114,8 @@ class Life:
         tokens = [self.random.randint(0, 3_000) for _ in range(2)]
         reply = uuid.uuid4()
         free = {"my/own": "own_key", "openrouter/cheap": "house"}.get(model, "")
-        # The provider may say that it cost more than was held.
-        said = self.random.choice([None, self.random.randint(0, 20_000)])
+        # The provider may report a higher cost than was held.
+        reported_cost = self.random.choice([None, self.random.randint(0, 20_000)])
         call = holds.Call(
             holds.answer_key(reply),
             f"a:{reply}:1",
@@ -130,7 +132,9 @@ class Life:
                 holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
             except holds.OutOfCredit:
                 return
-        holds.charge(call, TokenUsage(*tokens, 0, 0, said, said is None), last=True)
+        holds.charge(
+            call, TokenUsage(*tokens, 0, 0, reported_cost, reported_cost is None), last=True
+        )
 
 
 def cents(amount):
@@ -139,58 +143,60 @@ def cents(amount):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_reports_and_lists_are_what_the_rows_add_up_to(client, finance, people, dear, seed):
+def test_reports_and_lists_equal_the_sums_of_the_rows(client, finance, people, dear, seed):
     life = Life(people, dear, seed)
     life.go_on(120)
-    found = reports.report(FIRST, LAST)
-    assert [day.day for day in found.days] == [FIRST + timedelta(days=n) for n in range(14)]
+    report = reports.make_report(FIRST, LAST)
+    assert [day.day for day in report.days] == [FIRST + timedelta(days=n) for n in range(14)]
     entries, calls = list(LedgerEntry.objects.all()), list(Usage.objects.all())
-    for day in found.days:
+    for day in report.days:
         booked = [entry for entry in entries if entry.at.astimezone(UTC).date() == day.day]
         used = [call for call in calls if call.day == day.day]
-        ours = [call for call in used if call.free in ("", "house")]
+        paid_calls = [call for call in used if call.free in ("", "house")]
         assert cents(day.revenue) == life.paid[day.day]
         assert day.given == sum(e.amount_micro_usd for e in booked if e.kind == "adjustment")
         assert day.spend == -sum(e.amount_micro_usd for e in booked if e.kind == "charge")
-        # Everything that was booked is in the report, once.
+        # Everything booked is in the report, once.
         credited = day.revenue - day.fees + day.given - day.spend
         assert credited == sum(entry.amount_micro_usd for entry in booked)
-        assert day.cost == sum(call.cost_micro_usd for call in ours)
-        assert day.borne == sum(call.cost_micro_usd - call.charged_micro_usd for call in ours)
+        assert day.cost == sum(call.cost_micro_usd for call in paid_calls)
+        assert day.borne == sum(call.cost_micro_usd - call.charged_micro_usd for call in paid_calls)
         assert day.tokens == sum(call.prompt_tokens + call.completion_tokens for call in used)
         assert day.people == len({call.person_id for call in used})
         assert day.margin == day.revenue - day.cost
     for name in ("revenue", "fees", "given", "spend", "cost", "tokens", "calls"):
-        assert getattr(found.total, name) == sum(getattr(day, name) for day in found.days)
+        assert getattr(report.total, name) == sum(getattr(day, name) for day in report.days)
     for name in ("spend", "cost", "tokens", "calls"):
-        assert getattr(found.total, name) == sum(getattr(one, name) for one in found.models)
-    for model in found.models:
-        of_one = reports.report(FIRST, LAST, model.model).total
+        assert getattr(report.total, name) == sum(getattr(row, name) for row in report.models)
+    for model in report.models:
+        of_one = reports.make_report(FIRST, LAST, model.model).total
         for name in ("spend", "cost", "tokens", "calls", "people", "margin"):
             assert getattr(of_one, name) == getattr(model, name)
-    # The lists of a day say the same, though it is another day where the reader is.
-    day = next(day for day in found.days if day.spend)
-    asked = {"at__year": day.day.year, "at__month": day.day.month, "at__day": day.day.day}
-    shown = client.get(reverse("admin:billing_usage_changelist"), asked).context["cl"].queryset
+    # A day's lists agree, although the reader's time zone has another day.
+    day = next(day for day in report.days if day.spend)
+    parameters = {"at__year": day.day.year, "at__month": day.day.month, "at__day": day.day.day}
+    shown = client.get(reverse("admin:billing_usage_changelist"), parameters).context["cl"].queryset
     assert sum(call.charged_micro_usd for call in shown) == day.spend
     shown = (
-        client.get(reverse("admin:billing_ledgerentry_changelist"), asked).context["cl"].queryset
+        client.get(reverse("admin:billing_ledgerentry_changelist"), parameters)
+        .context["cl"]
+        .queryset
     )
     assert sum(e.amount_micro_usd for e in shown) == day.revenue - day.fees + day.given - day.spend
 
 
-def test_all_of_a_payment_that_is_refunded_is_no_revenue_and_no_fee(people):
+def test_a_full_refund_leaves_no_revenue_and_no_fee(people):
     top_up = top_ups.order(people[0].id, uuid.uuid4(), 2_000)
     top_up.state, top_up.paid_at, top_up.refunded_cents = "paid", timezone.now(), 2_200
     top_up.save()
     top_ups._credit(top_up)
     top_ups._post_change(top_up, "refund", "refund", -top_up.share_micro_usd(2_200))
-    total = reports.report(timezone.now().date(), timezone.now().date()).total
+    total = reports.make_report(timezone.now().date(), timezone.now().date()).total
     assert (total.revenue, total.fees) == (0, 0)
 
 
 @pytest.mark.parametrize("paid", [550, 1_100, 2_200, 5_500, 11_000])
-def test_each_number_of_cents_is_found_again_from_the_credit_it_took(paid):
+def test_returned_money_is_computed_from_the_credit_taken_back(paid):
     top_up = TopUp(credit_cents=paid * 10 // 11, total_cents=paid)
     for before in (0, 1, 333):
         for back in range(1, paid - before, 7):
@@ -199,13 +205,13 @@ def test_each_number_of_cents_is_found_again_from_the_credit_it_took(paid):
             assert reports.money_of(took, paid, top_up.credit_cents) == back * 10_000
 
 
-def test_no_charge_and_no_other_day_is_read_for_a_report(people):
-    """SQLite asks Python for the day of each row it meets, and nothing else runs meanwhile."""
+def test_a_report_reads_no_charges_and_no_other_days(people):
+    """SQLite calls Python for the day of each row it reads, which blocks everything else."""
     with CaptureQueriesContext(connection) as queries:
-        reports.report(FIRST, LAST)
-    asked = [one["sql"] for one in queries if 'FROM "billing_ledgerentry"' in one["sql"]]
-    assert len(asked) == 2 and len(queries) == 5
-    for sql in asked:
+        reports.make_report(FIRST, LAST)
+    statements = [query["sql"] for query in queries if 'FROM "billing_ledgerentry"' in query["sql"]]
+    assert len(statements) == 2 and len(queries) == 5
+    for sql in statements:
         condition = sql.partition(" WHERE ")[2].partition(" GROUP BY ")[0]
         assert '"at" >=' in condition and '"at" <' in condition and "charge" in condition
         assert "cast" not in condition.lower() and "AT TIME ZONE" not in condition
@@ -214,7 +220,7 @@ def test_no_charge_and_no_other_day_is_read_for_a_report(people):
 # Charts
 
 
-def test_a_chart_hangs_losses_below_its_zero():
+def test_a_chart_draws_losses_below_zero():
     drawn = charts.chart([("a", 40), ("b", -90), ("c", 0)])
     assert [value for _, value in drawn.lines] == [-100, -50, 0, 50]
     zero = next(float(y) for y, value in drawn.lines if value == 0)
@@ -230,9 +236,9 @@ def test_a_chart_hangs_losses_below_its_zero():
     assert charts.chart([("a", 0)]).is_empty and not drawn.is_empty
 
 
-def test_losses_are_in_the_chart_and_nothing_is_said_of_nothing(client, finance, people, dear):
+def test_the_page_charts_losses_and_omits_empty_charts(client, finance, people, dear):
     page = reverse("admin:billing_books_changelist")
-    assert client.get(page).content.count(b"Nothing in these days.") == 6
+    assert client.get(page).content.count(b"Nothing on these days.") == 6
     ledger.post(people[0].id, "adjustment", 5_000_000, key="a", reason="Sorry")
     Life(people[:1], dear, 1).call()
     if not Usage.objects.filter(cost_micro_usd__gt=0).exists():
@@ -243,44 +249,44 @@ def test_losses_are_in_the_chart_and_nothing_is_said_of_nothing(client, finance,
         )  # fmt: skip
     shown = client.get(page)
     assert b"chart-bar chart-loss" in shown.content
-    margin = next(one for one in shown.context["charts"] if str(one["title"]) == "Margin")
+    margin = next(chart for chart in shown.context["charts"] if str(chart["title"]) == "Margin")
     assert margin["total"] < 0
 
 
-# What is asked for
+# Requests
 
 
 @pytest.mark.parametrize(
     ("first", "last"),
     [("9999-12-30", "9999-12-31"), ("0001-01-01", "0001-01-02"), ("2026-02-30",) * 2],
 )
-def test_no_day_breaks_the_page_or_the_download(client, finance, first, last):
-    asked = {"first": first, "last": last}
-    page = client.get(reverse("admin:billing_books_changelist"), asked)
+def test_hostile_dates_break_no_page_or_download(client, finance, first, last):
+    parameters = {"first": first, "last": last}
+    page = client.get(reverse("admin:billing_books_changelist"), parameters)
     assert page.status_code == HTTPStatus.OK and b"errorlist" in page.content
-    answer = client.get(reverse("admin:billing_books_csv"), asked, follow=True)
+    answer = client.get(reverse("admin:billing_books_csv"), parameters, follow=True)
     assert answer.status_code == HTTPStatus.OK and b"errorlist" in answer.content
 
 
-def test_models_are_downloaded_too(client, finance, people):
+def test_the_csv_by_model(client, finance, people):
     Usage.objects.create(
         key="house", person_id=people[0].id, purpose="answer", model="=openrouter/x", free="house",
         day=date(2026, 3, 1), prompt_tokens=1, completion_tokens=2,
         cost_micro_usd=5, charged_micro_usd=0,
     )  # fmt: skip
-    asked = {"first": "2026-03-01", "last": "2026-03-01", "by": "model"}
-    answer = client.get(reverse("admin:billing_books_csv"), asked)
+    parameters = {"first": "2026-03-01", "last": "2026-03-01", "by": "model"}
+    answer = client.get(reverse("admin:billing_books_csv"), parameters)
     assert answer.getvalue().decode("utf-8-sig").splitlines() == [
         "model,spend_usd,cost_usd,margin_usd,tokens,calls,people",
         "'=openrouter/x,0.000000,0.000005,-0.000005,3,1,1",
     ]
 
 
-def test_what_is_left_of_those_who_are_gone_is_told_apart(client, finance, people):
+def test_credit_of_deleted_people_is_summed_separately(client, finance, people):
     ledger.post(people[0].id, "adjustment", 5_000_000, key="a", reason="Sorry")
     ledger.post(people[1].id, "adjustment", -2_000_000, key="b", reason="Sorry")
     ledger.post(uuid.uuid4(), "adjustment", 700_000, key="c", reason="Sorry")
-    # The credit of the sign-up, of who looks.
+    # The sign-up credit of the reader.
     own = Purse.objects.get(person_id=finance.id).balance_micro_usd
     purses = client.get(reverse("admin:billing_books_balance")).context["purses"]
     assert purses == {

@@ -1,4 +1,4 @@
-"""Downloads of any length: sent as they are made, a chunk at a time."""
+"""CSV downloads of any length are streamed in chunks."""
 
 import re
 import uuid
@@ -25,7 +25,7 @@ ROWS = 50_000
 
 @pytest.fixture
 def many(transactional_db):
-    """Somebody with so many calls."""
+    """A person with 50,000 calls."""
     person = User.objects.create_user("alice@example.org", "x")
     first = Usage.objects.create(
         key="answer:0:1",
@@ -54,37 +54,37 @@ def many(transactional_db):
 
 
 class Fetched(list[int]):
-    """How many rows each query for a part of the file was bounded to."""
+    """The LIMIT of each query for a part of the file."""
 
     def __call__(self, execute, sql, params, many, context):
-        if found := re.search(r"FROM .?billing_usage\b.* LIMIT (\d+)$", sql, re.DOTALL):
-            self.append(int(found.group(1)))
+        if limit := re.search(r"FROM .?billing_usage\b.* LIMIT (\d+)$", sql, re.DOTALL):
+            self.append(int(limit.group(1)))
         return execute(sql, params, many, context)
 
 
 @pytest.fixture
 async def fetched():
-    """Of the thread in which views run."""
+    """The LIMITs of the queries made in the thread in which views run."""
     seen = Fetched()
     await sync_to_async(lambda: connection.execute_wrappers.append(seen))()
     yield seen
     await sync_to_async(lambda: connection.execute_wrappers.remove(seen))()
 
 
-async def test_a_list_of_50_000_rows_is_sent_as_it_is_read(many, async_client, fetched):
+async def test_an_admin_list_of_50_000_rows_is_streamed(many, async_client, fetched):
     await async_client.aforce_login(await sync_to_async(finance)())
     response = await async_client.get(reverse("admin:billing_usage_csv"))
     await check(response, fetched, admin_lists.CSV_CHUNK_ROWS)
 
 
-async def test_a_person_downloads_50_000_calls_as_they_are_read(many, fetched):
+async def test_a_persons_50_000_calls_are_streamed(many, fetched):
     request = AsyncRequestFactory().get("/billing/usage.csv?by=call")
     request.user = many
     await check(await sync_to_async(usage_csv)(request), fetched, views.CSV_BATCH)
 
 
 async def check(response, fetched, batch):
-    """When a part of the file is there, no more was read than the part needs."""
+    """When a chunk arrives, no more rows have been read than it needs."""
     assert len(fetched) * batch <= 2_000
     lines = behind = 0
     async for chunk in response:
@@ -99,16 +99,16 @@ async def check(response, fetched, batch):
 
 @pytest.mark.django_db
 def test_chunks_join_without_losing_or_repeating_a_row(client, monkeypatch):
-    """Rows of the very same moment too."""
+    """Also for rows with the same time."""
     monkeypatch.setattr(admin_lists, "CSV_CHUNK_ROWS", 3)
     ids = [uuid.uuid4() for _ in range(10)]
-    Purse.objects.bulk_create([Purse(person_id=one) for one in ids])
+    Purse.objects.bulk_create([Purse(person_id=person_id) for person_id in ids])
     Purse.objects.update(created_at=datetime(2026, 2, 28, tzinfo=UTC))
     client.force_login(finance())
     for query in ("", "?o=1", "?o=-2.3"):
         answer = client.get(reverse("admin:billing_purse_csv") + query)
-        found = [line.split(",")[0] for line in answer.getvalue().decode().splitlines()[1:]]
-        assert len(found) == len(set(found)) == Purse.objects.count() >= len(ids)
+        rows = [line.split(",")[0] for line in answer.getvalue().decode().splitlines()[1:]]
+        assert len(rows) == len(set(rows)) == Purse.objects.count() >= len(ids)
 
 
 def finance():

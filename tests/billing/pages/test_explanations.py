@@ -1,4 +1,4 @@
-"""Any bill can be explained: tokens by kind times price is cost, for staff and for who paid."""
+"""Explanations of charges, for payers and staff: tokens by kind times price is cost."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def person(redis_url):
 
 
 def paid(person, used, answer_tokens=200):
-    """The usage of a call that was held and settled as any other."""
+    """The usage of a call that was held for and settled."""
     price = prices.offer(MODEL, RATES, "openrouter")
     reply = uuid.uuid4()
     key = holds.answer_key(reply)
@@ -54,7 +54,7 @@ def paid(person, used, answer_tokens=200):
 USED = TokenUsage(1_234, 100, cached_tokens=1_000, reasoning_tokens=40, cache_write_tokens=34)
 
 
-def test_the_parts_add_up_to_the_cost(person):
+def test_the_rows_add_up_to_the_cost(person):
     usage = paid(person, USED)
     explained = explain(usage)
     assert [(row.tokens, row.kind, row.rate, row.amount) for row in explained.rows] == [
@@ -73,19 +73,20 @@ def test_the_parts_add_up_to_the_cost(person):
 
 
 @pytest.mark.parametrize(
-    ("used", "said"),
+    ("used", "sentence"),
     [
         (TokenUsage(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
         (
             TokenUsage(2_000, 0, estimated=True),
-            "It was stopped while the provider was reading, before any word. We counted",
+            "It was stopped while the provider was still reading, before it wrote anything. "
+            "We counted",
         ),
         (TokenUsage(10, 0, cost_micro_usd=900_000), "was set aside for it, and no more was taken."),
         (TokenUsage(2_000_000, 0), "Together $0.300007."),
     ],
 )
-def test_it_says_what_counted_and_why_less_was_paid(person, used, said):
-    assert said in " ".join(explain(paid(person, used)).sentences)
+def test_it_says_which_cost_counted_and_why_less_was_charged(person, used, sentence):
+    assert sentence in " ".join(explain(paid(person, used)).sentences)
 
 
 def test_a_free_call_says_why(person):
@@ -100,7 +101,7 @@ def test_amounts_are_shown_with_every_digit():
     assert exact_dollars(Decimal(0)) == "$0.00"
 
 
-def test_who_paid_reads_how_each_charge_adds_up(person):
+def test_the_payer_sees_how_each_charge_adds_up(person):
     paid(person, USED)
     paid(person, TokenUsage(10, 1, cost_micro_usd=77))
     client = Client()
@@ -127,7 +128,7 @@ def test_staff_sees_how_a_charge_adds_up(person, client, name):
     assert b"rounded up" not in page.content
 
 
-def test_what_can_be_taken_along_has_each_kind_of_token(person):
+def test_the_export_has_each_kind_of_token(person):
     paid(person, USED)
     client = Client()
     client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")

@@ -1,4 +1,4 @@
-"""The pages about money, as their owner, a guest and strangers see them."""
+"""The billing pages, as their owner, a guest and strangers see them."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ def order(client, cents=2_000, top_up_id=None, **more):
 
 
 def used(person, cost=1_200, *, day=date(2026, 3, 1), model="openai/gpt", chat=None, free=""):
-    """A call that was made, without the purse: pages about usage read nothing else."""
+    """A call's usage, without a purse; the usage pages read nothing else."""
     noon = datetime.combine(day, time(12), UTC)
     with time_machine.travel(noon, tick=False):
         return Usage.objects.create(
@@ -70,7 +70,7 @@ def used(person, cost=1_200, *, day=date(2026, 3, 1), model="openai/gpt", chat=N
         )
 
 
-# What it costs is said before
+# Quotes
 
 
 def test_the_exact_quote_is_on_the_page(signed_in, fake_stripe):
@@ -93,14 +93,14 @@ def test_without_stripe_there_is_nothing_to_buy(signed_in, settings):
     assert order(signed_in).status_code == HTTPStatus.NOT_FOUND
 
 
-def test_where_nobody_pays_there_are_no_pages_about_it(signed_in, settings):
+def test_without_billing_there_are_no_billing_pages(signed_in, settings):
     settings.BILLING = False
     for path in ("/billing", "/billing/usage", "/billing/history.csv", "/billing/usage.csv"):
         assert signed_in.get(path).status_code == HTTPStatus.NOT_FOUND
     assert "Credit and usage" not in text_of(signed_in.get("/settings"))
 
 
-def test_a_guest_is_told_what_is_left_and_how_to_go_on(guest_client, fake_stripe):
+def test_a_guest_sees_the_balance_and_how_to_sign_up(guest_client, fake_stripe):
     text = text_of(guest_client.get("/billing"))
     assert "Guest credit $0.50" in text
     assert "Sign up to go on" in text and "You pay" not in text
@@ -133,7 +133,7 @@ def test_a_double_click_is_one_order(signed_in, fake_stripe):
     assert len(fake_stripe.sessions) == TopUp.objects.count() == 1
 
 
-def test_an_order_that_was_interrupted_gets_the_same_session(signed_in, fake_stripe, payer):
+def test_an_interrupted_order_gets_the_same_session(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     TopUp.objects.filter(id=top_up.id).update(session_id=None, session_url="", state="created")
     fake_stripe.requests.clear()
@@ -165,7 +165,7 @@ def test_no_other_amount_can_be_ordered(signed_in, fake_stripe, fields):
     assert not TopUp.objects.exists()
 
 
-def test_an_id_that_names_another_order_orders_nothing(signed_in, fake_stripe, payer):
+def test_the_id_of_another_order_orders_nothing(signed_in, fake_stripe, payer):
     bob = User.objects.create_user("bob@example.org", "correct horse")
     his = ordered(bob)
     order(signed_in, top_up_id=his.id)
@@ -175,7 +175,7 @@ def test_an_id_that_names_another_order_orders_nothing(signed_in, fake_stripe, p
     assert "out of date" in text_of(signed_in.get("/billing"))
 
 
-def test_when_stripe_is_away_one_is_told(signed_in, fake_stripe):
+def test_an_unavailable_stripe_shows_an_error(signed_in, fake_stripe):
     fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
     assert order(signed_in).status_code == HTTPStatus.FOUND
     assert "Payments cannot be reached right now" in text_of(signed_in.get("/billing"))
@@ -189,11 +189,11 @@ def test_too_many_orders_are_refused_on_the_page(signed_in, fake_stripe, setting
     assert page.status_code == HTTPStatus.TOO_MANY_REQUESTS and int(page["Retry-After"]) > 3_000
     text = text_of(page)
     assert "too often" in text and "Continue to payment" in text
-    # What was chosen is still chosen.
+    # The chosen amount is still selected.
     assert re.search(r'value="5000" checked', page.content.decode())
 
 
-def test_a_program_that_orders_too_often_is_told_in_json(signed_in, fake_stripe, settings):
+def test_too_many_orders_of_an_api_client_are_refused_in_json(signed_in, fake_stripe, settings):
     settings.LIMIT_TOP_UPS_PER_HOUR_USER = 1
     order(signed_in)
     body = {"id": str(uuid.uuid4()), "credit": "2000"}
@@ -212,9 +212,7 @@ def test_times_are_those_of_the_persons_zone_and_the_csv_is_utc(signed_in, payer
     assert ",2026-02-28T20:30:00Z," in rows
 
 
-def test_who_comes_back_before_the_money_waits_on_a_page_that_looks_again(
-    signed_in, fake_stripe, payer
-):
+def test_the_page_after_checkout_reloads_until_the_payment_arrives(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     page = signed_in.get(f"/billing/top-ups/{top_up.id}?from=checkout")
     assert "Waiting for the payment" in text_of(page)
@@ -228,29 +226,27 @@ def test_who_comes_back_before_the_money_waits_on_a_page_that_looks_again(
     assert posted(top_up)["top_up"] == 22_000_000
 
 
-def test_who_reloads_does_not_make_us_ask_stripe_each_time(signed_in, fake_stripe, payer):
+def test_reloads_do_not_read_from_stripe_each_time(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     for _ in range(5):
         signed_in.get(f"/billing/top-ups/{top_up.id}")
     assert len([path for _, path, _ in fake_stripe.requests if "/sessions/" in path]) == 1
 
 
-def test_who_waits_for_a_bank_does_not_make_us_ask_stripe_every_few_seconds(
-    signed_in, fake_stripe, payer
-):
+def test_bank_payments_are_read_from_stripe_rarely(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id, "bank")
     with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
-        asked = []
+        requests = []
         for seconds in (0, 30, 31):
             clock.shift(seconds)
             fake_stripe.requests.clear()
             signed_in.get(f"/billing/top-ups/{top_up.id}")
-            asked.append(len(fake_stripe.requests))
-    assert asked == [1, 0, 1]
+            requests.append(len(fake_stripe.requests))
+    assert requests == [1, 0, 1]
 
 
-def test_a_receipt_is_for_who_paid(signed_in, fake_stripe, payer):
+def test_only_the_payer_sees_the_receipt(signed_in, fake_stripe, payer):
     bob = User.objects.create_user("bob@example.org", "correct horse")
     his = ordered(bob)
     assert signed_in.get(f"/billing/top-ups/{his.id}").status_code == HTTPStatus.NOT_FOUND
@@ -258,7 +254,7 @@ def test_a_receipt_is_for_who_paid(signed_in, fake_stripe, payer):
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "javascript:alert(1)"])
-def test_nobody_is_led_to_another_site(signed_in, fake_stripe, path):
+def test_next_never_leads_to_another_site(signed_in, fake_stripe, path):
     page = signed_in.get("/billing", {"next": path}).content.decode()
     assert "evil" not in page and "alert" not in page
 
@@ -267,7 +263,7 @@ def test_a_receipt_is_mailed_once_with_text_and_html(fake_stripe, payer, setting
     settings.URL = "https://chat.example.org"
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     with running_mailbox() as mailbox:
         for name, value in email_settings(f"smtp://127.0.0.1:{mailbox.port}").items():
             setattr(settings, name, value)
@@ -282,12 +278,12 @@ def test_a_receipt_is_mailed_once_with_text_and_html(fake_stripe, payer, setting
     assert "Total paid: $22.00" in html and "&#x27;" not in plain
 
 
-def test_a_receipt_that_cannot_be_sent_is_tried_again(fake_stripe, payer, settings):
+def test_a_receipt_that_cannot_be_sent_is_retried(fake_stripe, payer, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", 1, 2
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert receipts.mail_owed() == 0
     assert TopUp.objects.get().receipt_mailed_at is None
 
@@ -324,11 +320,11 @@ def test_usage_is_summed_by_day_model_and_chat(signed_in, payer):
         used(payer, model="local/small", day=date(2026, 3, 4), chat=uuid.uuid4())
         used(payer, day=date(2026, 1, 1))
         text = text_of(signed_in.get("/billing/usage"))
-        one = text_of(signed_in.get(f"/billing/usage?chat={chat.id}"))
+        page = text_of(signed_in.get(f"/billing/usage?chat={chat.id}"))
         rows = signed_in.get("/billing/usage.csv?by=model").getvalue().decode("utf-8-sig")
     assert "Calls 3" in text and "Tokens read 3,000" in text
     assert "Tides &amp; moons" in text and "A deleted chat" in text and "local/small" in text
-    assert "Calls 2" in one and "A deleted chat" not in one
+    assert "Calls 2" in page and "A deleted chat" not in page
     assert "openai/gpt,2,2000,400,0.000000" in rows
 
 
@@ -344,7 +340,7 @@ def test_usage_is_summed_by_day_model_and_chat(signed_in, payer):
         ("from=2024-02-29&to=2024-02-29", "2024-02-29", "2024-02-29"),
     ],
 )
-def test_any_range_asked_for_is_brought_to_one_that_can_be(signed_in, query, first, last):
+def test_an_invalid_range_is_clamped(signed_in, query, first, last):
     with time_machine.travel("2026-03-05T12:00:00Z", tick=False):
         page = signed_in.get(f"/billing/usage?{query}").content.decode()
     assert f'name="from" value="{first}"' in page
@@ -352,7 +348,7 @@ def test_any_range_asked_for_is_brought_to_one_that_can_be(signed_in, query, fir
 
 
 @pytest.mark.parametrize("by", ["call", "day", "model", "chat"])
-def test_usage_comes_as_csv(signed_in, payer, by):
+def test_usage_csv(signed_in, payer, by):
     used(payer, day=datetime.now(UTC).date())
     response = signed_in.get(f"/billing/usage.csv?by={by}")
     assert response["Content-Type"].startswith("text/csv")
@@ -360,13 +356,13 @@ def test_usage_comes_as_csv(signed_in, payer, by):
     assert signed_in.get("/billing/usage.csv?by=nothing").status_code == HTTPStatus.NOT_FOUND
 
 
-# Standing
+# Balance
 
 
-def test_a_fifth_of_what_was_put_in_is_low_and_nothing_is_empty(payer, fake_stripe):
+def test_the_level_is_low_at_a_fifth_of_the_last_credit_and_empty_at_zero(payer, fake_stripe):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
 
     def level_after(left):
         now = balance(payer)
@@ -383,23 +379,23 @@ def test_a_fifth_of_what_was_put_in_is_low_and_nothing_is_empty(payer, fake_stri
     assert entries.count() == 4
 
 
-def test_it_says_when_the_free_credit_comes(signed_in, payer):
+def test_the_page_says_when_the_free_credit_is_due(signed_in, payer):
     with time_machine.travel("2026-01-31T12:00:00Z", tick=False):
         ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
         ledger.post(payer.id, "adjustment", -1_000_000, key="b", reason="x")
         assert "free credit comes on 2 March 2026" in text_of(signed_in.get("/billing"))
 
 
-def test_a_new_balance_is_told_to_the_pages_of_that_person_only(payer, monkeypatch):
-    told = []
+def test_a_changed_balance_notifies_that_persons_pages_only(payer, monkeypatch):
+    notified = []
     monkeypatch.setattr(
-        balance_news, "send_to_person", lambda person, message: told.append((person, message))
+        balance_news, "send_to_person", lambda person, message: notified.append((person, message))
     )
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
-    assert told == [(payer.id, {"type": "balance.changed"})]
+    assert notified == [(payer.id, {"type": "balance.changed"})]
 
 
-def test_who_cannot_be_told_does_not_stop_the_booking(payer, monkeypatch):
+def test_a_failed_notification_does_not_stop_the_booking(payer, monkeypatch):
     def fail(*_):
         raise ConnectionError
 
@@ -447,12 +443,12 @@ def test_bars_stay_within_the_chart(highest):
 def test_settings_about_payments_are_checked(settings, key, secrets, https, ids):
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = key, secrets
     settings.HTTPS = https
-    found = payment_checks.check_payments(None)
-    assert [message.id for message in found] == ids
-    assert all(message.hint for message in found)
+    problems = payment_checks.check_payments(None)
+    assert [message.id for message in problems] == ids
+    assert all(message.hint for message in problems)
 
 
 def test_a_live_key_is_not_sent_in_the_clear(settings):
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_live_x", ["whsec_x"]
     settings.HTTPS, settings.STRIPE_API_BASE = True, "http://stripe-proxy.example.org"
-    assert [found.id for found in payment_checks.check_payments(None)] == ["billing.E004"]
+    assert [message.id for message in payment_checks.check_payments(None)] == ["billing.E004"]

@@ -1,9 +1,9 @@
-"""A Stripe of one's own: the part of its HTTP API that Holdfast uses, a Checkout page where a
-browser can pay, and signed webhooks.
+"""A fake Stripe: the part of its HTTP API that Holdfast uses, a Checkout page where a browser can
+pay, and signed webhooks.
 
 It speaks the wire protocol of the `stripe` library: form-encoded nested parameters, Bearer keys,
-idempotency keys, list objects with pages, expansions, errors with their types. What a person or an
-operator does at Stripe is a method: `pay`, `refund`, `dispute`, `close_dispute`, `expire`, ...
+idempotency keys, list objects with pages, expansions, errors with their types. Actions of people
+and operators at Stripe are methods: `pay`, `refund`, `dispute`, `close_dispute`, `expire`, ...
 """
 
 import copy
@@ -56,14 +56,14 @@ class StripeError(Exception):
 
 
 class FakeStripe:
-    """State and deeds; thread-safe. `port` and `url` are set by `running_fake_stripe`."""
+    """State and actions; thread-safe. `port` and `url` are set by `running_fake_stripe`."""
 
     def __init__(self) -> None:
         self.url = ""
         self.lock = threading.RLock()
-        # Where webhooks are sent at once; none are when empty.
+        # URL to which webhooks are sent immediately; "" sends none.
         self.webhook_url = ""
-        # Requests of the API wait while it is clear.
+        # While cleared, API requests wait.
         self.gate = threading.Event()
         self.clear()
 
@@ -78,23 +78,23 @@ class FakeStripe:
             self.requests: list[tuple[str, str, Object]] = []
             self._answers: dict[str, tuple[Object, tuple[int, Object]]] = {}
             self._number = itertools.count(1)
-            # Answered by every request while set: (status, body), or a status of 0 that cuts it.
+            # While set, the (status, body) of every answer; status 0 closes the connection.
             self.trouble: tuple[int, Object] | None = None
-            # The same for some paths; and paths where it is done, but nobody gets to hear of it.
+            # The same by path; and paths whose requests succeed, but whose answers are lost.
             self.trouble_at: dict[str, tuple[int, Object]] = {}
             self.mute_at: set[str] = set()
             self.livemode = False
             self.gate.set()
 
     def forget_keys(self) -> None:
-        """As Stripe does with those that are older than a day."""
+        """As Stripe does after a day."""
         with self.lock:
             self._answers.clear()
 
-    # What people do at Stripe
+    # Actions of people at Stripe
 
     def pay(self, session_id: str, how: str = "card") -> Object:
-        """`card` is paid at once, `bank` later (`settle`)."""
+        """`card` pays immediately, `bank` later (`settle`)."""
         with self.lock:
             session = self.sessions[session_id]
             if session["status"] != "open":
@@ -108,7 +108,7 @@ class FakeStripe:
             return self._event("checkout.session.completed", session)
 
     def settle(self, session_id: str, *, succeeds: bool = True) -> Object:
-        """A bank payment arrives, or does not."""
+        """A bank payment arrives or fails."""
         with self.lock:
             session = self.sessions[session_id]
             intent = self.intents[session["payment_intent"]]
@@ -145,7 +145,7 @@ class FakeStripe:
             return self._event("charge.refunded", charge)
 
     def fail_refund(self, session_id: str, *, charge_follows: bool = True) -> Object:
-        """The bank gives the last refund back, as it does with closed accounts."""
+        """The bank returns the last refund, as it does for closed accounts."""
         with self.lock:
             charge = self._charge_of(session_id)
             refund = [r for r in self.refunds.values() if r["charge"] == charge["id"]][-1]
@@ -159,7 +159,7 @@ class FakeStripe:
     def dispute(
         self, session_id: str, cents: int | None = None, status: str = "needs_response"
     ) -> Object:
-        """One that is only a question (`warning_…`) takes no money."""
+        """An inquiry (`warning_…`) takes no money."""
         with self.lock:
             charge = self._charge_of(session_id)
             charge["disputed"] = True
@@ -178,7 +178,7 @@ class FakeStripe:
     def update_dispute(
         self, session_id: str, status: str, moves: list[float], what: str = "updated"
     ) -> Object:
-        """`moves`: which way its money went so far, -1 is from us."""
+        """`moves`: directions of its balance transactions; -1 is withdrawn from us."""
         with self.lock:
             charge = self._charge_of(session_id)
             dispute = [d for d in self.disputes.values() if d["charge"] == charge["id"]][-1]
@@ -210,7 +210,7 @@ class FakeStripe:
         secret: str = WEBHOOK_SECRET,
         at: float | None = None,
     ) -> tuple[bytes, dict[str, str]]:
-        """Body and headers, as Stripe sends them."""
+        """Body and headers of a webhook as Stripe sends it."""
         body = json.dumps(event, indent=2)
         timestamp = int(time.time() if at is None else at)
         signature = stripe.WebhookSignature.generate_signature_header(body, secret, timestamp)
@@ -220,7 +220,7 @@ class FakeStripe:
         }
 
     def send(self, event: Object, url: str = "", **signing: Any) -> int:
-        """Sends a webhook; gives the status of the answer."""
+        """Send a webhook. Returns the status of the answer."""
         body, headers = self.signed(event, **signing)
         request = urllib.request.Request(url or self.webhook_url, body, headers)
         try:
@@ -231,7 +231,7 @@ class FakeStripe:
                 return error.code
 
     def make_event(self, kind: str, obj: Object) -> Object:
-        """An event that is not in Stripe's own list: for forgeries."""
+        """An event that Stripe's list does not have, for forgeries."""
         event = self._object("evt", "event", type=kind, api_version=VERSION, pending_webhooks=1)
         return event | {"data": {"object": copy.deepcopy(obj)}, "request": {"id": None}}
 
@@ -250,7 +250,7 @@ class FakeStripe:
     def _answer(self, method: str, path: str, params: Object, key: str) -> tuple[int, Object]:
         if method != "POST" or not key:
             return self._route(method, path, params)
-        # What was answered to this key is answered again, errors of the request excepted.
+        # An idempotency key gets the same answer again, except for invalid requests.
         if known := self._answers.get(key):
             if known[0] != {"path": path} | params:
                 raise StripeError(

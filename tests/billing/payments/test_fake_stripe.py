@@ -1,4 +1,4 @@
-"""The Stripe of the tests says nothing that the library of the pinned version does not know."""
+"""The fake Stripe sends only fields that the pinned version of the library knows."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ from tests.billing.payments.fake_stripe import FakeStripe
 
 @pytest.fixture
 def everything():
-    """One of each kind of object, after all that can happen to it."""
+    """One object of each kind, after everything that can happen to it."""
     made = FakeStripe()
     line = {"price_data": {"currency": "usd", "product_data": {"name": "x"}, "unit_amount": "2200"}}
     session = made._create_session(
@@ -40,10 +40,10 @@ def test_its_objects_have_no_fields_that_stripes_have_not(everything):
     }
     for kind, objects in kinds.items():
         assert objects, kind
-        for one in objects:
-            assert one["object"] == kind.OBJECT_NAME
-            names = {name for name in one if not name.startswith("_")}
-            # Where live and test mode cannot be told apart it is left out; here it never is.
+        for item in objects:
+            assert item["object"] == kind.OBJECT_NAME
+            names = {name for name in item if not name.startswith("_")}
+            # Stripe omits `livemode` where it is unknown; the fake never does.
             assert names - {"livemode"} <= kind.__annotations__.keys()
 
 

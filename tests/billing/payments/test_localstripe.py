@@ -1,4 +1,4 @@
-"""Webhooks that another Stripe, PyPI's localstripe, makes and signs: a process of its own."""
+"""Webhooks signed by another fake Stripe: localstripe from PyPI, in a process of its own."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ SECRET = "whsec_of_localstripe"
 
 @pytest.fixture
 def received():
-    """What is sent to a webhook: [(body, signature)], and its address."""
+    """A server that collects webhooks: ([(body, signature)], its URL)."""
     calls = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,9 +73,7 @@ def post(url, fields, *, as_json=False):
         return response.status
 
 
-def test_what_localstripe_signs_is_accepted_and_nothing_else(
-    caller, localstripe, received, settings
-):
+def test_only_webhooks_signed_by_localstripe_are_accepted(caller, localstripe, received, settings):
     settings.STRIPE_WEBHOOK_SECRETS = [SECRET]
     calls, url = received
     post(f"{localstripe}/_config/webhooks/here", {"url": url, "secret": SECRET}, as_json=True)

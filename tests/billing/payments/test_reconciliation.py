@@ -1,4 +1,4 @@
-"""What no webhook told of is found; the order in which one hears changes nothing in the books."""
+"""The reconciliation finds changes without webhooks; the order of events does not matter."""
 
 import asyncio
 import uuid
@@ -18,7 +18,7 @@ from billing.payments import chores as payment_chores
 from billing.payments import reconciliation, stripe_api, stripe_webhooks, top_up_audit, top_ups
 from billing.personal_data.handlers import personal_data
 from tests.billing.payments.fake_stripe import LIVE_KEY
-from tests.billing.stripe_fixtures import at_once, balance, ordered, posted
+from tests.billing.stripe_fixtures import balance, ordered, posted, run_at_once
 from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -35,17 +35,19 @@ def test_a_payment_without_a_webhook_is_found(fake_stripe, payer):
     assert reconciliation.reconcile() == 0
 
 
-def test_a_top_up_that_is_awaited_is_asked_after_even_without_an_event(fake_stripe, payer):
+def test_an_unfinished_top_up_is_refreshed_without_an_event(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     fake_stripe.events.clear()
-    assert reconciliation.reconcile() == 0  # It is young: whoever pays is likely to come back.
+    assert (
+        reconciliation.reconcile() == 0
+    )  # It is young: its payer will probably return from Checkout.
     assert reconciliation.reconcile(timezone.now() + timedelta(minutes=3)) == 1
     assert posted(top_up) == CREDITED
 
 
 @pytest.mark.parametrize("how", ["refund", "dispute"])
-def test_money_taken_back_without_a_webhook_is_found(fake_stripe, payer, how):
+def test_money_returned_without_a_webhook_is_found(fake_stripe, payer, how):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     reconciliation.reconcile()
@@ -63,15 +65,15 @@ def test_many_events_are_read_page_by_page(fake_stripe, payer, monkeypatch):
     assert balance(payer) == 8 * 5_000_000
 
 
-def test_only_one_worker_takes_a_turn(fake_stripe, shared_database):
+def test_only_one_worker_reconciles(fake_stripe, shared_database):
     payer = User.objects.create_user("alice@example.org", "correct horse")
     fake_stripe.pay(ordered(payer).session_id)
-    turns = at_once(*[reconciliation.reconcile_if_due] * 4)
+    turns = run_at_once(*[reconciliation.reconcile_if_due] * 4)
     assert sorted(turns, key=str) == [1, None, None, None]
     assert balance(payer) == 20_000_000
 
 
-def test_a_turn_is_due_again_after_the_interval(fake_stripe, payer):
+def test_the_next_run_is_due_after_the_interval(fake_stripe, payer):
     with time_machine.travel("2026-03-01T12:00:00Z", tick=False) as clock:
         assert reconciliation.reconcile_if_due() == 0
         clock.shift(299)
@@ -80,7 +82,7 @@ def test_a_turn_is_due_again_after_the_interval(fake_stripe, payer):
         assert reconciliation.reconcile_if_due() == 0
 
 
-def test_an_outage_of_stripe_moves_nothing_forward(fake_stripe, payer):
+def test_an_outage_of_stripe_is_retried_from_the_same_point(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
@@ -91,7 +93,7 @@ def test_an_outage_of_stripe_moves_nothing_forward(fake_stripe, payer):
     assert posted(top_up) == CREDITED
 
 
-def test_who_has_paid_is_found_by_a_key_that_may_not_read_events(fake_stripe, payer):
+def test_payments_are_found_by_a_key_that_cannot_read_events(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     TopUp.objects.update(created_at=timezone.now() - timedelta(minutes=3))
@@ -101,7 +103,7 @@ def test_who_has_paid_is_found_by_a_key_that_may_not_read_events(fake_stripe, pa
     assert StripeReconciliation.objects.get().done_until is None
 
 
-def test_what_the_key_may_not_look_at_is_not_forgotten(fake_stripe, payer):
+def test_top_ups_the_key_cannot_read_are_retried(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     reconciliation.reconcile()
@@ -115,7 +117,7 @@ def test_what_the_key_may_not_look_at_is_not_forgotten(fake_stripe, payer):
     assert balance(payer) == 0
 
 
-def test_top_ups_of_test_mode_are_not_asked_after_with_a_live_key(fake_stripe, payer, settings):
+def test_a_live_key_does_not_refresh_test_mode_top_ups(fake_stripe, payer, settings):
     ordered(payer)
     TopUp.objects.update(created_at=timezone.now() - timedelta(minutes=3))
     settings.STRIPE_SECRET_KEY = LIVE_KEY
@@ -124,7 +126,7 @@ def test_top_ups_of_test_mode_are_not_asked_after_with_a_live_key(fake_stripe, p
     assert [path for _, path, _ in fake_stripe.requests] == ["/v1/events"]
 
 
-def test_one_that_cannot_be_looked_at_keeps_no_other(fake_stripe, payer, monkeypatch):
+def test_a_failed_refresh_does_not_stop_the_others(fake_stripe, payer, monkeypatch):
     bad, *good = sorted((ordered(payer) for _ in range(3)), key=lambda top_up: top_up.id)
     for top_up in (bad, *good):
         fake_stripe.pay(top_up.session_id)
@@ -139,13 +141,13 @@ def test_one_that_cannot_be_looked_at_keeps_no_other(fake_stripe, payer, monkeyp
         patch.setattr(top_ups, "_credit", credit)
         assert reconciliation.reconcile() == 2
     assert [posted(top_up) for top_up in (bad, *good)] == [{}, CREDITED, CREDITED]
-    # It is not forgotten: what happened since is gone through again.
+    # It is retried: events since then are read again.
     assert StripeReconciliation.objects.get().done_until is None
     assert reconciliation.reconcile() == 1
     assert posted(bad) == CREDITED
 
 
-def test_what_stripe_keeps_no_events_of_is_looked_at_one_by_one(fake_stripe, payer):
+def test_paid_top_ups_are_refreshed_when_their_events_are_gone(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     reconciliation.reconcile()
@@ -159,7 +161,7 @@ def test_what_stripe_keeps_no_events_of_is_looked_at_one_by_one(fake_stripe, pay
     assert balance(payer) == 0
 
 
-def test_who_leaves_cannot_pay_any_more(fake_stripe, shared_database):
+def test_a_leavers_open_orders_are_closed(fake_stripe, shared_database):
     payer = User.objects.create_user("alice@example.org", "correct horse")
     still_open, paid = ordered(payer), ordered(payer)
     fake_stripe.pay(paid.session_id)
@@ -172,7 +174,7 @@ def test_who_leaves_cannot_pay_any_more(fake_stripe, shared_database):
     assert fake_stripe.requests == []
 
 
-def test_stripe_need_not_be_there_for_somebody_to_leave(fake_stripe, shared_database):
+def test_people_can_leave_while_stripe_is_unavailable(fake_stripe, shared_database):
     payer = User.objects.create_user("alice@example.org", "correct horse")
     top_up = ordered(payer)
     fake_stripe.trouble = (503, {"error": {"type": "api_error", "message": "no"}})
@@ -180,16 +182,16 @@ def test_stripe_need_not_be_there_for_somebody_to_leave(fake_stripe, shared_data
     assert TopUp.objects.get(id=top_up.id).state == TopUp.State.OPEN
 
 
-def test_money_of_somebody_who_has_left_is_told_of(fake_stripe, payer, caplog):
+def test_a_payment_after_the_account_was_deleted_is_logged(fake_stripe, payer, caplog):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     payer.delete()
     reconciliation.reconcile()
-    assert f"top-up {top_up.id} was paid for somebody who has left" in caplog.text
+    assert f"top-up {top_up.id} was paid after its account was deleted" in caplog.text
     assert posted(top_up) == CREDITED
 
 
-def test_an_order_that_never_got_a_page_to_pay_at_ends(fake_stripe, payer):
+def test_an_order_without_a_checkout_page_expires(fake_stripe, payer):
     top_up = top_ups.order(payer.id, uuid.uuid4(), 500)
     TopUp.objects.filter(id=top_up.id).update(
         created_at=timezone.now() - timedelta(days=1),
@@ -200,7 +202,7 @@ def test_an_order_that_never_got_a_page_to_pay_at_ends(fake_stripe, payer):
     assert top_up.state == TopUp.State.EXPIRED
 
 
-def test_a_slow_stripe_does_not_hold_up_the_worker(fake_stripe, shared_database):
+def test_a_slow_stripe_does_not_block_the_worker(fake_stripe, shared_database):
     """The worker uses the database in one thread; calls of Stripe have threads of their own."""
     payer = User.objects.create_user("alice@example.org", "correct horse")
     fake_stripe.pay(ordered(payer).session_id)
@@ -234,7 +236,7 @@ def test_without_stripe_there_is_nothing_to_reconcile(fake_stripe, db, settings)
 # The audit
 
 
-def test_the_audit_finds_a_top_up_that_is_booked_otherwise(fake_stripe, payer):
+def test_the_audit_finds_a_top_up_that_is_booked_differently(fake_stripe, payer):
     paid, unpaid, refunded = (ordered(payer) for _ in range(3))
     for top_up in (paid, refunded):
         fake_stripe.pay(top_up.session_id)
@@ -245,13 +247,13 @@ def test_the_audit_finds_a_top_up_that_is_booked_otherwise(fake_stripe, payer):
     ledger.post(payer.id, "top_up", 1, key="b", top_up_id=unpaid.id)
     ledger.post(payer.id, "top_up", 1, key="c", top_up_id=uuid.uuid4())
     TopUp.objects.filter(id=refunded.id).update(refunded_cents=8)
-    found = "\n".join(audit.books().differences)
+    differences = "\n".join(audit.books().differences)
     for top_up in (paid, unpaid, refunded):
-        assert f"top-up {top_up.id}: should be booked as" in found
-    assert "does not exist, and was booked" in found
+        assert f"top-up {top_up.id}: should be booked as" in differences
+    assert "was booked, but does not exist" in differences
 
 
-# Any order, any repetition
+# Order and repetition
 
 DEEDS = ("pay", "bank", "settle", "fail", "refund 333", "refund 1000", "refund", "staff 7")
 DEEDS += ("staff 333", "fail_refund", "fail_refund_unseen", "dispute", "dispute 500", "win")
@@ -265,9 +267,9 @@ HEARD = st.one_of(
 )
 
 
-def carry_out(fake, session_id, deed):
-    """What is not possible now is not done: Stripe refuses it."""
-    name, _, cents = deed.partition(" ")
+def carry_out(fake, session_id, action):
+    """Perform a step if the payment's state allows it; Stripe refuses it otherwise."""
+    name, _, cents = action.partition(" ")
     amount = [int(cents)] if cents else []
     calls = {
         "pay": lambda: fake.pay(session_id),
@@ -307,25 +309,25 @@ def carry_out(fake, session_id, deed):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    # Most begin with a payment: little can happen without.
+    # Most runs begin with a payment, because little can happen without one.
     first=st.sampled_from(("pay", "pay", "bank", "expire")),
     steps=st.lists(st.tuples(st.sampled_from(DEEDS), HEARD), min_size=2, max_size=14),
 )
-def test_any_order_and_repetition_gives_the_same_books(fake_stripe, payer, first, steps):
-    """Whatever was heard of when: the books follow from how things stand at Stripe in the end."""
+def test_events_in_any_order_and_repeated_give_the_same_ledger(fake_stripe, payer, first, steps):
+    """The ledger follows from the final state at Stripe, whatever events arrived in which order."""
     fake_stripe.clear()
     StripeReconciliation.objects.update_or_create(
         id=StripeReconciliation.SINGLE_ID, defaults={"done_until": timezone.now()}
     )
     TopUp.objects.exclude(state__in=TopUp.ENDED).update(state=TopUp.State.EXPIRED)
     heard = ordered(payer)
-    for deed, (how, number) in ((first, ("nothing", 0)), *steps):
-        carry_out(fake_stripe, heard.session_id, deed)
+    for action, (how, number) in ((first, ("nothing", 0)), *steps):
+        carry_out(fake_stripe, heard.session_id, action)
         if how == "webhook" and fake_stripe.events:
             event = fake_stripe.events[number % len(fake_stripe.events)]
-            stripe_webhooks.act(stripe_api._event(event))
+            stripe_webhooks.handle(stripe_api._event(event))
         elif how == "return":
-            top_ups.look(heard.id)
+            top_ups.refresh(heard.id)
         elif how == "reconcile":
             reconciliation.reconcile()
     reconciliation.reconcile(timezone.now() + timedelta(minutes=5))
@@ -334,17 +336,19 @@ def test_any_order_and_repetition_gives_the_same_books(fake_stripe, payer, first
     assert list(top_up_audit.differences()) == []
     entries = LedgerEntry.objects.filter(top_up_id=heard.id).count()
     for event in [*fake_stripe.events, *reversed(fake_stripe.events)]:
-        stripe_webhooks.act(stripe_api._event(event))
+        stripe_webhooks.handle(stripe_api._event(event))
     assert posted(heard) == at_the_end
     assert LedgerEntry.objects.filter(top_up_id=heard.id).count() == entries
 
 
 def expected(fake, top_up):
-    """What the books must say, worked out from how things stand at Stripe."""
+    """The amounts that must be booked, computed from the state at Stripe."""
     session = fake.sessions[top_up.session_id]
     if session["payment_status"] != "paid":
         return {}
-    refunded = sum(one["amount"] for one in fake.refunds.values() if one["status"] == "succeeded")
+    refunded = sum(
+        refund["amount"] for refund in fake.refunds.values() if refund["status"] == "succeeded"
+    )
     lasting = ("needs_response", "lost", "appeal_needs_response")
     disputed = sum(
         dispute["amount"] for dispute in fake.disputes.values() if dispute["status"] in lasting

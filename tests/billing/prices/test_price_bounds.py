@@ -1,5 +1,5 @@
-"""Whatever the rates and whatever a call uses: what was held for it is enough, and no rate that a
-list states is lost or made smaller."""
+"""Properties of prices for any rates and usage: a hold covers its call, and no listed rate is lost
+or reduced."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -57,7 +57,7 @@ def test_a_cost_is_the_exact_sum_rounded_up_once(price, prompt, answer, cached, 
     assert exact <= cost < exact + 1
 
 
-def test_a_rate_of_nothing_is_not_a_rate_that_is_missing():
+def test_a_zero_rate_is_not_a_missing_rate():
     free = {"cached_input_micro_usd": 0, "reasoning_micro_usd": 0}
     price = Price(model="m", version=1, input_micro_usd=10**6, output_micro_usd=10**6, **free)
     assert (
@@ -68,7 +68,7 @@ def test_a_rate_of_nothing_is_not_a_rate_that_is_missing():
 
 
 @given(any_price(), tokens, st.integers(0, 10**9))
-def test_what_is_affordable_is_paid_for_by_what_there_is(price, prompt, money):
+def test_an_affordable_answer_fits_the_credit(price, prompt, money):
     affordable = prices.affordable_tokens(price, prompt, money)
     if prices.worst_case(price, prompt, 0) > money:
         assert not affordable
@@ -79,7 +79,7 @@ def test_what_is_affordable_is_paid_for_by_what_there_is(price, prompt, money):
 
 
 @given(any_price(), tokens, tokens, tokens)
-def test_more_parts_than_there_are_tokens_are_as_many_as_there_are(price, prompt, answer, more):
+def test_parts_are_capped_at_the_number_of_tokens(price, prompt, answer, more):
     odd = TokenUsage(prompt, answer, prompt + more, answer + more)
     assert prices.cost_of(price, odd) == prices.cost_of(
         price, TokenUsage(prompt, answer, prompt, answer)
@@ -90,13 +90,13 @@ def test_more_parts_than_there_are_tokens_are_as_many_as_there_are(price, prompt
     ("usd", "micro_usd"),
     [("0.0000001", 100_000), ("0.00000000000015", 1), ("0.0000000000010001", 2), ("0", 0)],
 )
-def test_a_rate_of_a_list_is_rounded_up(usd, micro_usd):
+def test_a_listed_rate_is_rounded_up(usd, micro_usd):
     assert prices.usd_rate(usd, 10**6) == micro_usd
 
 
 @pytest.mark.parametrize("wrong", [True, 0.5, None, "-0.01", Decimal("NaN"), Decimal("-1"), 10**7])
 @pytest.mark.parametrize("each", [1, 10**6])
-def test_what_is_no_number_of_dollars_is_no_rate(each, wrong):
+def test_an_invalid_number_is_refused(each, wrong):
     with pytest.raises(BadPrice):
         prices.usd_rate(wrong, each)
 

@@ -1,4 +1,4 @@
-"""Prices: what is believed, what is refused, and how a call is added up."""
+"""Prices: which are accepted, which are refused, and how a cost is computed."""
 
 import json
 import uuid
@@ -61,18 +61,18 @@ def test_a_list_is_read_exactly():
         {"overrides": '[{"utc_start": "01:00", "prompt": "-1"}]'},
     ],
 )
-def test_what_is_no_price_is_refused(wrong):
+def test_an_invalid_price_in_a_list_is_refused(wrong):
     with pytest.raises(BadPrice):
         openrouter_prices.read(GOOD | wrong)
 
 
 @pytest.mark.parametrize("missing", ["prompt", "completion"])
-def test_half_a_price_is_refused(missing):
+def test_an_incomplete_price_is_refused(missing):
     with pytest.raises(BadPrice):
         openrouter_prices.read({kind: text for kind, text in GOOD.items() if kind != missing})
 
 
-def test_openrouters_price_goes_up_to_where_long_prompts_cost_more():
+def test_openrouters_price_ends_where_long_prompts_cost_more():
     overrides = [
         {"min_prompt_tokens": 500_000, "prompt": "0.000002"},
         {"min_prompt_tokens": 200_000, "prompt": "0.000001", "completion": "0.000002"},
@@ -95,7 +95,7 @@ def test_openrouters_price_is_that_of_the_dearest_hours():
         (TokenUsage(1, 0), 1),  # 0.15 micro-USD
         (TokenUsage(6, 0), 1),
         (TokenUsage(7, 0), 2),
-        (TokenUsage(1, 1), 1),  # 0.15 + 0.6: rounded together, once
+        (TokenUsage(1, 1), 1),  # 0.15 + 0.6: the sum is rounded once
         (TokenUsage(1_000_000, 1_000_000), 750_000),
         (TokenUsage(1_000_000, 0, cached_tokens=1_000_000), 150_000),
     ],
@@ -112,7 +112,7 @@ def test_each_kind_of_token_has_its_rate():
     assert prices.cost_of(price, used) == 90_000 + 30_000 + 300_000 + 500_000 + 7
 
 
-def test_what_is_put_into_a_cache_has_its_rate_and_is_held_for():
+def test_cache_writes_have_their_rate_and_are_held_for():
     price = a_price(cached_input_micro_usd=15_000, cache_write_micro_usd=187_500)
     used = TokenUsage(1_000_000, 0, cached_tokens=400_000, cache_write_tokens=600_000)
     assert prices.cost_of(price, used) == 6_000 + 112_500
@@ -123,7 +123,7 @@ def test_what_is_put_into_a_cache_has_its_rate_and_is_held_for():
 
 @pytest.mark.parametrize("money", [0, 1, 7, 999, 1_000, 123_456, 10**9])
 @pytest.mark.parametrize("prompt", [0, 1, 333, 100_000])
-def test_what_is_affordable_costs_no_more_than_there_is(prompt, money):
+def test_an_affordable_answer_costs_no_more_than_the_credit(prompt, money):
     price = a_price(reasoning_micro_usd=700_001, per_request_micro_usd=3)
     tokens = prices.affordable_tokens(price, prompt, money)
     if prices.worst_case(price, prompt, 0) <= money:
@@ -134,7 +134,7 @@ def test_what_is_affordable_costs_no_more_than_there_is(prompt, money):
 
 
 @pytest.mark.django_db
-def test_a_version_is_made_only_of_what_is_new():
+def test_only_changed_rates_make_a_version():
     model = "openrouter/a"
     for _ in range(3):
         assert prices.offer(model, Rates(1, 2), "openrouter").version == 1
@@ -151,7 +151,7 @@ def test_a_version_is_made_only_of_what_is_new():
 
 
 @pytest.mark.django_db
-def test_a_list_that_says_ten_times_as_much_is_noticed(caplog):
+def test_a_tenfold_change_is_logged(caplog):
     for rates in (Rates(2_000_000, 8_000_000), Rates(3_000_000, 9_000_000)):
         prices.offer("openrouter/a", rates, "openrouter")
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
@@ -162,7 +162,7 @@ def test_a_list_that_says_ten_times_as_much_is_noticed(caplog):
     ]
 
 
-def test_staff_cannot_set_what_is_no_price():
+def test_staff_cannot_set_an_invalid_price():
     for rates in ({"input_micro_usd": -1}, {"output_micro_usd": 10**11}):
         with pytest.raises(BadPrice):
             Rates(**{"input_micro_usd": 1, "output_micro_usd": 1} | rates)
@@ -175,13 +175,13 @@ def test_the_table_knows_the_models_of_public_providers():
     assert price_table.look_up("gpt-4o-mini-2024-07-18", "https://api.openai.com/v1") == rates
 
 
-def test_a_price_that_rises_with_the_prompt_is_used_up_to_there():
+def test_a_tiered_price_is_limited_to_its_first_tier():
     rates = price_table.look_up("gpt-5.4", "https://api.openai.com/v1")
     assert rates.input_micro_usd == int(Decimal("2.5") * 1_000_000)
     assert rates.prompt_limit_tokens == 272_000
 
 
-def test_the_table_knows_what_caches_and_reasoning_cost():
+def test_the_table_has_rates_of_caches_and_reasoning():
     rates = price_table.look_up("gpt-5.6-luna", "https://api.openai.com/v1")
     assert rates.cache_write_micro_usd * 4 == rates.input_micro_usd * 5
     name = "perplexity/sonar-deep-research"
@@ -206,12 +206,12 @@ def test_the_table_knows_googles_models_as_googles_list_names_them():
         ("gemma-3-27b-it", "https://generativelanguage.googleapis.com/v1beta/openai"),
     ],
 )
-def test_models_that_ask_for_more_than_can_be_counted_have_no_price(name, address):
+def test_models_with_uncounted_costs_have_no_price(name, address):
     with pytest.raises(BadPrice):
         price_table.look_up(name, address)
 
 
-def test_a_price_that_depends_on_the_hour_or_the_day_is_that_of_the_moment():
+def test_a_time_dependent_price_is_the_current_one():
     def at(moment, name="deepseek-v4-pro", address="https://api.deepseek.com"):
         with time_machine.travel(moment, tick=False):
             return price_table.look_up(name, address).input_micro_usd
@@ -222,6 +222,6 @@ def test_a_price_that_depends_on_the_hour_or_the_day_is_that_of_the_moment():
     assert at("2026-07-29T23:59:00Z", *luna) == 5 * at("2026-07-30T00:00:00Z", *luna)
 
 
-def test_the_table_knows_nothing_of_other_models_and_places():
+def test_the_table_has_no_unknown_models_or_providers():
     assert price_table.look_up("script/known", "https://api.openai.com/v1") is None
     assert price_table.look_up("gpt-4o-mini", "https://models.example.org/v1") is None

@@ -1,4 +1,4 @@
-"""Acts of staff: whom they may touch, what is shown before, and that each is noted twice."""
+"""Staff actions in the admin: whom they may affect, the confirmation, and the records."""
 
 import uuid
 from http import HTTPStatus
@@ -64,27 +64,27 @@ def adjustments():
     ("group", "superuser", "done"),
     [("Support", False, 0), ("Finance", False, 0), ("Nobody", True, 1)],
 )
-def test_nobody_gives_to_themselves_but_who_may_be_alone(client, sign_in, group, superuser, done):
+def test_only_superusers_give_credit_to_themselves(client, sign_in, group, superuser, done):
     staff = sign_in(group, is_superuser=superuser)
     give(client, purse_of(staff), amount="1")
     assert len(adjustments()) == done
-    said = messages(client)
-    assert len(said) == 1 and ("your own" in said[0]) == (not done)
+    shown = messages(client)
+    assert len(shown) == 1 and ("yourself" in shown[0]) == (not done)
 
 
-def test_support_gives_nothing_to_staff_and_finance_does(client, sign_in, alice):
+def test_finance_but_not_support_gives_credit_to_staff(client, sign_in, alice):
     other = User.objects.create_user("other@example.org", "x", is_staff=True)
     sign_in("Support")
     give(client, purse_of(other), purse_of(alice), amount="1")
     assert adjustments() == [alice.id]
-    said = messages(client)
-    assert said == ["other@example.org: They are staff. Ask Finance to do it.", "Done for 1."]
+    shown = messages(client)
+    assert shown == ["other@example.org: They are staff. Ask Finance to do it.", "Done for 1."]
     sign_in("Finance")
     give(client, purse_of(other), amount="1")
     assert adjustments() == [alice.id, other.id]
 
 
-def test_who_is_gone_is_given_nothing_and_may_be_taken_from(client, sign_in):
+def test_deleted_people_lose_credit_but_get_none(client, sign_in):
     gone = uuid.uuid4()
     ledger.post(gone, "adjustment", 5_000_000, key="a", reason="Hello")
     sign_in("Finance")
@@ -95,7 +95,7 @@ def test_who_is_gone_is_given_nothing_and_may_be_taken_from(client, sign_in):
     assert ledger.balance(gone).balance_micro_usd == 0
 
 
-def test_it_is_shown_whom_it_is_about_and_what_they_have_before_and_after(client, sign_in, alice):
+def test_the_form_shows_people_with_credit_before_and_after(client, sign_in, alice):
     sign_in("Finance")
     bob = User.objects.create_user("bob@example.org", "x")
     ledger.post(bob.id, "adjustment", 1_000_000, key="b", reason="Hello")
@@ -118,9 +118,7 @@ def test_it_is_shown_whom_it_is_about_and_what_they_have_before_and_after(client
     assert adjustments() == []
 
 
-def test_what_was_typed_is_there_again_when_it_is_refused_and_when_one_goes_back(
-    client, sign_in, alice
-):
+def test_the_form_keeps_its_values_after_errors_and_going_back(client, sign_in, alice):
     sign_in("Support")
     fields = {"act": uuid.uuid4(), "reason": "A long <b>reason</b>"}
     for more in ({"amount": "999"}, {"amount": "5", "back": "Change it"}):
@@ -132,7 +130,7 @@ def test_what_was_typed_is_there_again_when_it_is_refused_and_when_one_goes_back
         assert ("errorlist" in shown) == (more["amount"] == "999") and "yes, do it" not in shown
 
 
-def test_an_act_is_in_the_log_of_the_admin_once_without_its_reason(client, sign_in, alice):
+def test_an_action_is_in_the_admin_log_once_without_its_reason(client, sign_in, alice):
     staff = sign_in("Finance")
     act = uuid.uuid4()
     for _ in range(2):
@@ -145,7 +143,7 @@ def test_an_act_is_in_the_log_of_the_admin_once_without_its_reason(client, sign_
     assert history.status_code == HTTPStatus.OK and entry.key.encode() in history.content
 
 
-def test_who_has_no_purse_is_given_credit_from_the_list_of_people(client, sign_in):
+def test_a_person_without_a_purse_gets_credit_from_the_list_of_people(client, sign_in):
     person = User.objects.create_user("new@example.org", "x")
     people = reverse("admin:accounts_user_changelist")
     sign_in("Support")
@@ -172,13 +170,11 @@ def refund(client, top_up, **fields):
 def paid(fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    return top_ups.look(top_up.id)
+    return top_ups.refresh(top_up.id)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_form_that_is_sent_again_days_later_refunds_nothing_more(
-    client, sign_in, fake_stripe, paid
-):
+def test_a_form_resent_days_later_refunds_nothing_more(client, sign_in, fake_stripe, paid):
     sign_in("Finance")
     act = uuid.uuid4()
     refund(client, paid, act=act)
@@ -191,7 +187,7 @@ def test_a_form_that_is_sent_again_days_later_refunds_nothing_more(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_refunds_their_own_payment(client, sign_in, fake_stripe, paid):
+def test_staff_cannot_refund_their_own_payment(client, sign_in, fake_stripe, paid):
     sign_in("Finance")
     User.objects.filter(id=paid.person_id).update(is_staff=True)
     own = User.objects.get(id=paid.person_id)
@@ -202,7 +198,7 @@ def test_nobody_refunds_their_own_payment(client, sign_in, fake_stripe, paid):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refund_shows_what_becomes_of_the_credit(client, sign_in, fake_stripe, paid, payer):
+def test_a_refund_shows_the_credit_after_it(client, sign_in, fake_stripe, paid, payer):
     sign_in("Finance")
     body = {"act": uuid.uuid4(), "amount": "11", "reason": "Asked for"}
     page = post_act(client, url("topup_changelist"), "refund", [paid], **body)
@@ -212,12 +208,12 @@ def test_a_refund_shows_what_becomes_of_the_credit(client, sign_in, fake_stripe,
     unpaid = ordered(payer)
     page = post_act(client, url("topup_changelist"), "refund", [unpaid])
     assert page.status_code == HTTPStatus.FOUND
-    assert b"something is left to refund" in client.get(url("topup_changelist")).content
+    assert b"not been refunded in full" in client.get(url("topup_changelist")).content
 
 
 @pytest.mark.parametrize("chosen", [["nonsense"], ["\x00"], [str(uuid.uuid4())], ["9" * 400]])
 @pytest.mark.parametrize("name", ["purse", "topup"])
-def test_rows_that_cannot_be_are_no_rows(client, sign_in, settings, chosen, name):
+def test_invalid_rows_are_ignored(client, sign_in, settings, chosen, name):
     settings.STRIPE_SECRET_KEY = "sk_test_1"
     sign_in("Finance")
     action = {"purse": "change_credit", "topup": "refund"}[name]

@@ -1,4 +1,4 @@
-"""Holds at their edges: workers that meet over one attempt, debts, what is promised."""
+"""Holds over several attempts: late workers, debts, and the promised guest budget."""
 
 import uuid
 
@@ -25,7 +25,7 @@ def guest(monkeypatch):
 
 @pytest.fixture
 def price():
-    """$10 for a million tokens in, $20 for a million out."""
+    """$10 per million input tokens, $20 per million output tokens."""
     return Price.objects.create(
         model="m/a",
         version=1,
@@ -48,8 +48,8 @@ def placed(person, price, call, prompt_tokens=10):
     )
 
 
-def test_what_was_charged_already_is_part_of_what_is_paid(guest, price):
-    """Also when the last attempt was settled, and the next one cannot be paid for."""
+def test_paid_so_far_includes_settled_attempts(guest, price):
+    """Even if the next attempt cannot be paid for."""
     call = attempt(guest)
     holds.reserve(guest, call, price, 10, 300)
     used = TokenUsage(10, 250)
@@ -58,16 +58,16 @@ def test_what_was_charged_already_is_part_of_what_is_paid(guest, price):
     assert holds.charged_so_far(call, used) == 5_100
     holds.charge(call, used, last=True)
     assert holds.charged_so_far(call, used) == 5_100
-    # It is continued, and stopped before another attempt.
+    # The answer is continued, and stopped before another attempt.
     placed(guest, price, call)
     assert holds.charged_so_far(call, used) == 5_100
 
 
-def test_a_frozen_worker_that_reserves_the_attempt_again_takes_nothing_from_it(guest, price):
+def test_reserving_an_attempt_again_does_not_reduce_its_hold(guest, price):
     call = attempt(guest)
     budget = holds.reserve(guest, call, price, 1_000, 8_000)
     held = Hold.objects.get().amount_micro_usd
-    # Meanwhile others hold most of what is left, and the model has become dearer.
+    # Meanwhile other answers hold most of the credit, and the price has risen.
     for _ in range(3):
         other = attempt(guest)
         holds.reserve(guest, other, price, 10, 5_000)
@@ -80,21 +80,21 @@ def test_a_frozen_worker_that_reserves_the_attempt_again_takes_nothing_from_it(g
     assert Usage.objects.get().charged_micro_usd == held == 170_000
 
 
-def test_who_waits_for_other_answers_is_not_told_that_nothing_is_left(guest, price):
+def test_credit_held_for_other_answers_is_reported_as_held(guest, price):
     call = attempt(guest)
     placed(guest, price, call)
     for _ in range(3):
         holds.reserve(guest, attempt(guest), price, 10, 8_000)
     with pytest.raises(CreditHeld):
         holds.reserve(guest, call, price, 30_000, 1_000)
-    with pytest.raises(OutOfCredit) as told:
+    with pytest.raises(OutOfCredit) as refusal:
         holds.reserve(guest, call, price, 60_000, 1_000)
-    assert told.type is OutOfCredit
+    assert refusal.type is OutOfCredit
 
 
 @pytest.mark.parametrize("gift", [6_000, 60_000])
-def test_the_budget_that_is_promised_comes_also_while_an_answer_is_written(guest, price, gift):
-    """What staff gave was enough for the order, and not for the answer, or only for a short one."""
+def test_the_guest_budget_is_granted_while_an_answer_is_written(guest, price, gift):
+    """Staff's credit covers placing the hold, but not the answer, or only a short one."""
     ledger.post(guest.id, "adjustment", gift, key="gift", reason="Sorry")
     call = attempt(guest)
     placed(guest, price, call)
@@ -104,7 +104,7 @@ def test_the_budget_that_is_promised_comes_also_while_an_answer_is_written(guest
     assert ledger.balance(guest.id).balance_micro_usd == gift + BUDGET
 
 
-def test_a_model_that_costs_nothing_goes_on_working_for_who_owes_something(guest):
+def test_free_models_work_for_guests_in_debt(guest):
     free = prices.offer("m/free", Rates(0, 0), Price.Source.OPENROUTER)
     ledger.post(guest.id, "guest_budget", BUDGET, key=f"guest:{guest.id}")
     ledger.post(guest.id, "dispute", -2 * BUDGET, key="d")

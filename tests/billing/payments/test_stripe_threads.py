@@ -1,4 +1,4 @@
-"""One client of Stripe serves all threads: each is told of the payment it asked about."""
+"""All threads share one Stripe client, and each gets its own answers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -6,7 +6,7 @@ from uuid import uuid4
 from billing.payments import stripe_api
 
 
-def test_threads_at_once_get_the_session_they_asked_for(fake_stripe):
+def test_concurrent_threads_get_their_own_sessions(fake_stripe):
     def person(number):
         top_up = uuid4()
         made = stripe_api.create_session(
@@ -18,9 +18,9 @@ def test_threads_at_once_get_the_session_they_asked_for(fake_stripe):
             expires_at=stripe_api.expiry(),
         )
         for _ in range(5):
-            found = stripe_api.get_session(made.id)
-            assert found.id == made.id
-            assert found.amount_total == 500 + number
+            session = stripe_api.get_session(made.id)
+            assert session.id == made.id
+            assert session.amount_total == 500 + number
         return made.id
 
     with ThreadPoolExecutor(8) as threads:

@@ -1,4 +1,4 @@
-"""Credit that is given, where two things meet: addresses that had theirs, debts, gifts at once."""
+"""Grants in combination with used addresses, debts, holds and joining guests."""
 
 import datetime as dt
 
@@ -25,7 +25,7 @@ def nobody_is_told(monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
 
 
-def test_one_new_address_beside_one_that_had_it_brings_none():
+def test_a_new_address_beside_a_used_one_gets_no_credit():
     first = account("alice@example.org")
     grants.on_signed_in(user=first)
     async_to_sync(personal_data.erase)(first)
@@ -33,7 +33,7 @@ def test_one_new_address_beside_one_that_had_it_brings_none():
     back = account("fresh@example.org", "alice@example.org")
     grants.on_signed_in(user=back)
     assert balance(back) == 0
-    # Nor does the new one later, alone.
+    # The new address alone gets none later either.
     async_to_sync(personal_data.erase)(back)
     back.delete()
     again = account("fresh@example.org")
@@ -41,14 +41,14 @@ def test_one_new_address_beside_one_that_had_it_brings_none():
     assert balance(again) == 0
 
 
-def test_an_address_that_begins_with_a_plus_is_one():
+def test_an_address_may_begin_with_a_plus():
     for email in ("+a@example.org", "+b@example.org"):
         person = account(email)
         grants.on_signed_in(user=person)
         assert balance(person) == 2_000_000
 
 
-def test_who_signs_up_while_nothing_is_given_has_had_their_turn(settings, caplog):
+def test_signing_up_without_a_grant_uses_up_the_claim(settings, caplog):
     settings.CREDIT_SIGN_UP_MICRO_USD = 0
     alice = account("alice@example.org")
     grants.on_signed_in(user=alice)
@@ -59,62 +59,62 @@ def test_who_signs_up_while_nothing_is_given_has_had_their_turn(settings, caplog
     assert "could not be given" not in caplog.text
 
 
-def test_leaving_twice_is_leaving_once():
+def test_erasing_twice_is_idempotent():
     alice = account("alice@example.org")
     for _ in range(2):
         async_to_sync(personal_data.erase)(alice)
     assert SignUpClaim.objects.count() == 1
 
 
-def test_what_is_remembered_cannot_be_guessed_without_the_key(settings):
+def test_address_hashes_depend_on_the_secret_key(settings):
     alice = account("alice@example.org")
     [first] = grants._hashes(alice)
     settings.SECRET_KEY = "another"
     assert grants._hashes(alice) != [first]
 
 
-def test_a_budget_that_is_changed_later_is_not_given_again(settings, price):
+def test_a_changed_guest_budget_is_not_granted_again(settings, price):
     person = guest()
     holds.release(needs_credit(person, price)[0])
     settings.CREDIT_GUEST_MICRO_USD = 700_000
     holds.release(needs_credit(person, price)[0])
     with transaction.atomic():
-        grants.give_first(ledger.lock_purse(person.id), person)
+        grants.give_initial_credit(ledger.lock_purse(person.id), person)
     assert balance(person) == 500_000
     assert grants.promised_micro_usd(person) == 0
 
 
-# What changes between the list of who is due and the gift
+# Changes between listing who is due and granting
 
 
 def due(email="alice@example.org"):
-    """Somebody who has been at zero for a month, and the moment since when that is enough."""
+    """A person at zero for a month, and the time since when that suffices."""
     with time_machine.travel(timezone.now() - MONTH, tick=False):
         person = at_zero(email)
     return person, timezone.now() - dt.timedelta(days=30)
 
 
-def test_who_topped_up_in_the_last_moment_gets_no_free_credit():
+def test_a_last_moment_top_up_prevents_free_credit():
     alice, since = due()
     ledger.post(alice.id, "top_up", 1_000_000, key="t2")
     assert grants._give_free(alice.id, since) == 0
 
 
-def test_who_came_back_to_zero_in_the_last_moment_waits_anew():
+def test_returning_to_zero_restarts_the_wait():
     alice, since = due()
     ledger.post(alice.id, "top_up", 1_000_000, key="t2")
     ledger.post(alice.id, "refund", -1_000_000, key="r2")
     assert grants._give_free(alice.id, since) == 0
 
 
-def test_who_owes_something_since_the_last_moment_gets_none():
+def test_a_last_moment_debt_prevents_free_credit():
     alice, since = due()
     ledger.post(alice.id, "dispute", -20_000_000, key="d2")
     assert grants._give_free(alice.id, since) == 0
     assert grants.give_free_credit() == 0
 
 
-def test_whose_last_cent_is_held_waits_until_it_is_spent_or_back():
+def test_held_credit_delays_free_credit():
     alice, since = due()
     cheap = Price.objects.create(
         model="cheap",
@@ -131,18 +131,18 @@ def test_whose_last_cent_is_held_waits_until_it_is_spent_or_back():
     assert grants.give_free_credit() == 1
 
 
-def test_nobody_in_debt_keeps_the_others_waiting(monkeypatch):
+def test_people_in_debt_do_not_block_others(monkeypatch):
     monkeypatch.setattr(grants, "FREE_BATCH", 1)
     debtor, _ = due("debtor@example.org")
     ledger.post(debtor.id, "dispute", -20_000_000, key="d2")
-    # Both have been at zero for as long; the debtor a little longer.
+    # Both are at zero; the debtor a little longer.
     Purse.objects.filter(person_id=debtor.id).update(zero_since=timezone.now() - 2 * MONTH)
     alice, _ = due()
     assert grants.give_free_credit() == 1
     assert balance(alice) == 500_005
 
 
-def test_the_day_is_not_named_where_none_is_given(settings):
+def test_no_due_date_is_shown_without_free_credit(settings):
     alice, _ = due()
     assert grants.free_credit_due_at(alice.id) is not None
     settings.CREDIT_FREE_MICRO_USD = 0
@@ -162,8 +162,8 @@ def test_a_worker_gives_the_free_credit(redis_url):
 @pytest.mark.parametrize(
     "zero", ["2026-02-20T00:30:00+00:00", "2026-10-10T23:30:00+00:00", "2028-01-31T12:00:00+00:00"]
 )
-def test_thirty_days_are_thirty_days_whatever_the_servers_zone(settings, zone, zero):
-    """The clock goes forward or back, or it is a leap day, between the zero and the credit."""
+def test_the_wait_is_thirty_days_in_any_time_zone(settings, zone, zero):
+    """With a change of the clock, or a leap day, between reaching zero and the credit."""
     settings.TIME_ZONE = zone
     begun = dt.datetime.fromisoformat(zero)
     with time_machine.travel(begun, tick=False) as clock:
@@ -177,18 +177,18 @@ def test_thirty_days_are_thirty_days_whatever_the_servers_zone(settings, zone, z
     assert User.objects.filter(id=alice.id).exists()
 
 
-# Guests who join, and who may be removed
+# Joining guests, and removal of idle people
 
 
 def holding(person, price, tokens):
-    """An answer under way that may cost so many tokens."""
+    """An answer in progress that may use this many tokens."""
     key, reply = needs_credit(person, price)
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
     holds.reserve(person, call, price, 10, tokens)
     return ledger.balance(person.id).held_micro_usd
 
 
-def test_what_is_held_for_an_answer_stays_with_the_guest_who_joins(price):
+def test_held_credit_is_not_transferred_to_the_account(price):
     alice, person = account("alice@example.org"), guest()
     ledger.post(person.id, "top_up", 1_000_000, key="t")
     held = holding(person, price, 35_000)
@@ -197,7 +197,7 @@ def test_what_is_held_for_an_answer_stays_with_the_guest_who_joins(price):
     assert ledger.balance(person.id) == ledger.Balance(held, held, 0)
 
 
-def test_what_a_guest_owes_does_not_come_along(price):
+def test_a_guests_debt_is_not_transferred(price):
     alice, person = account("alice@example.org"), guest()
     holds.release(needs_credit(person, price)[0])
     ledger.post(person.id, "adjustment", -200_000, key="a", reason="Taken back")
@@ -206,7 +206,7 @@ def test_what_a_guest_owes_does_not_come_along(price):
     assert (balance(person), balance(alice)) == (300_000, 0)
 
 
-def test_who_has_paid_or_waits_for_an_answer_is_not_removed_for_being_idle(price):
+def test_payers_and_people_with_open_holds_are_not_removed_as_idle(price):
     payer, waits, idle = guest(), guest(), guest()
     ledger.post(payer.id, "top_up", 5, key="t")
     needs_credit(waits, price)
@@ -218,7 +218,7 @@ def test_who_has_paid_or_waits_for_an_answer_is_not_removed_for_being_idle(price
 # The nightly audit
 
 
-def test_a_worker_says_loudly_what_is_wrong_and_asks_again_the_next_day(redis_url, caplog):
+def test_a_worker_logs_differences_and_audits_daily(redis_url, caplog):
     alice = at_zero()
     spoil("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
 
@@ -230,6 +230,6 @@ def test_a_worker_says_loudly_what_is_wrong_and_asks_again_the_next_day(redis_ur
         return AuditRun.objects.count()
 
     assert [run_after(hours) for hours in (0, 23, 25, 26)] == [1, 1, 2, 2]
-    said = [record for record in caplog.records if "do not balance" in record.getMessage()]
-    assert [record.levelname for record in said] == ["ERROR"] * 2
-    assert f"purse {alice.id}: shows 6, its entries add up to 5" in said[0].getMessage()
+    records = [record for record in caplog.records if "do not balance" in record.getMessage()]
+    assert [record.levelname for record in records] == ["ERROR"] * 2
+    assert f"purse {alice.id}: shows 6, its entries add up to 5" in records[0].getMessage()

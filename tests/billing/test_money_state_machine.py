@@ -1,5 +1,7 @@
-"""Sends, stops, crashes, payments, webhooks, refunds and disputes, in any order and repeated at
-will: after every step the books add up, and are those that follow from what has happened."""
+"""Sends, stops, crashes, payments, webhooks, refunds and disputes, in any order and repeated.
+
+After every step the books balance and equal those of a model.
+"""
 
 import uuid
 from contextlib import suppress
@@ -41,7 +43,7 @@ from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-# $10 for a million tokens in, $20 for a million out.
+# $10 per million input tokens, $20 per million output tokens.
 IN, OUT = 10, 20
 MODEL = Model(
     "openrouter/a/b",
@@ -57,7 +59,7 @@ TEXT = "What an attempt has written before it was cut short. "
 
 
 class Everything(RuleBasedStateMachine):
-    """Beside the books: what Stripe had said when it was last asked, and each charge by itself."""
+    """The model: Stripe's last known answers, and each charge by itself."""
 
     replies = Bundle("replies")
 
@@ -75,11 +77,11 @@ class Everything(RuleBasedStateMachine):
         self.sends, self.orders, self.tried, self.acts = {}, {}, {}, []
         self.running = set()
 
-    # Money comes and goes
+    # Payments
 
-    @rule(deed=st.sampled_from(DEEDS))
-    def at_stripe(self, deed):
-        carry_out(self.fake, self.top_up.session_id, deed)
+    @rule(action=st.sampled_from(DEEDS))
+    def at_stripe(self, action):
+        carry_out(self.fake, self.top_up.session_id, action)
 
     @rule(number=which, times=st.integers(1, 2))
     def webhook(self, number, times):
@@ -97,7 +99,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule()
     def comes_back(self):
-        top_ups.look(self.top_up.id)
+        top_ups.refresh(self.top_up.id)
         self.has_looked()
 
     @rule()
@@ -109,25 +111,25 @@ class Everything(RuleBasedStateMachine):
     def refunded_by_staff(self, cents, again):
         if not (again and self.acts):
             self.acts.append((cents, uuid.uuid4()))
-        cents, act_id = self.acts[-1]
+        cents, action_id = self.acts[-1]
         self.top_up.refresh_from_db()
-        said = {"act_id": act_id, "reason": "Sorry", "staff_id": self.staff.id}
-        with suppress(staff.NotAllowed, PaymentError):
-            staff.refund(self.top_up, cents, **said)
+        fields = {"action_id": action_id, "reason": "Sorry", "staff_id": self.staff.id}
+        with suppress(staff.StaffActionRefused, PaymentError):
+            staff.refund(self.top_up, cents, **fields)
         self.comes_back()
 
     @rule(amount=st.integers(-3_000_000, 3_000_000).filter(bool))
     def adjusted_by_staff(self, amount):
-        said = {"reason": "Sorry", "staff_id": self.staff.id, "limited": False}
-        act_id = uuid.uuid4()
+        fields = {"reason": "Sorry", "staff_id": self.staff.id, "limited": False}
+        action_id = uuid.uuid4()
         for _ in range(2):
-            staff.adjust(self.person.id, amount, act_id=act_id, **said)
+            staff.adjust(self.person.id, amount, action_id=action_id, **fields)
         self.adjusted += amount
 
     def has_looked(self):
         self.heard = expected(self.fake, self.top_up)
 
-    # Sends, and what becomes of them
+    # Sends
 
     @rule(target=replies, length=st.integers(1, 20_000))
     def send(self, length):
@@ -154,7 +156,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies, prompt=tokens, text=st.sampled_from(["", TEXT, TEXT * 40]))
     def begin(self, reply, prompt, text):
-        """By a worker; if another one was at it, that was killed after it had written `text`."""
+        """By a worker; one that had it before was killed after writing `text`."""
         if (order := load_order(str(reply))) is None:
             return
         tried = self.tried[reply]
@@ -197,7 +199,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies)
     def ended_again(self, reply):
-        """By a second worker, or one that slept."""
+        """By a second or a frozen worker."""
         before = self.balance()
         if reply in self.orders and load_order(str(reply)) is None:
             self.finish(reply, Reply.State.DONE)
@@ -214,16 +216,16 @@ class Everything(RuleBasedStateMachine):
             except OutOfCredit:
                 assert Reply.objects.get(id=reply).is_final
 
-    # What must be
+    # Invariants
 
     @invariant()
     def the_books_add_up(self):
         assert audit.books().differences == []
         assert posted(self.top_up) == self.heard
-        found = LedgerEntry.objects.filter(purse_id=self.person.id)
-        entries = sum(found.values_list("amount_micro_usd", flat=True))
-        told = sum(self.heard.values()) + self.adjusted - sum(self.charged.values())
-        assert self.balance().balance_micro_usd == entries == told
+        rows = LedgerEntry.objects.filter(purse_id=self.person.id)
+        entries = sum(rows.values_list("amount_micro_usd", flat=True))
+        expected = sum(self.heard.values()) + self.adjusted - sum(self.charged.values())
+        assert self.balance().balance_micro_usd == entries == expected
 
     def teardown(self):
         self.fake.trouble = None
@@ -240,11 +242,11 @@ class Everything(RuleBasedStateMachine):
         return ledger.balance(self.person.id)
 
     def under_way(self, reply):
-        """The attempt that a worker is at, if one is."""
+        """The attempt in progress, if any."""
         return self.tried[reply][-1] if reply in self.running else None
 
     def expect(self, reply, attempt):
-        """What this attempt is charged, by the rules of docs/billing.md."""
+        """The charge of this attempt, by the rules of docs/billing.md."""
         key, used = f"{holds.answer_key(reply)}:{attempt.number}", attempt.usage
         hold = Hold.objects.filter(key=holds.answer_key(reply), state="open").first()
         if used is None or key in self.charged or hold is None:
@@ -259,7 +261,7 @@ class Everything(RuleBasedStateMachine):
         settle(self.orders[reply], state, self.tried[reply], MODEL)
 
 
-def test_any_order_of_everything(fake_stripe, caller, transactional_db, monkeypatch):
+def test_money_state_machine(fake_stripe, caller, transactional_db, monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
     run_state_machine_as_test(
         lambda: Everything(fake_stripe, caller),

@@ -1,4 +1,4 @@
-"""Any order and repetition of what can happen to money: the books add up after every step."""
+"""Changes of money in any order and repeated: the books balance after every step."""
 
 import itertools
 import uuid
@@ -31,7 +31,7 @@ GUEST = 500_000
 
 
 class Books(RuleBasedStateMachine):
-    """The model: a balance and what is held, beside the real ones."""
+    """Compares balance and held sum with a model."""
 
     calls = Bundle("calls")
 
@@ -115,7 +115,7 @@ class Books(RuleBasedStateMachine):
             self.balance += self.budget() - had
         hold = self.open_hold(reply)
         if before and before.attempt > attempt:
-            # A worker that came too late.
+            # A late worker.
             assert (hold.attempt, hold.amount_micro_usd) == (
                 before.attempt,
                 before.amount_micro_usd,
@@ -157,8 +157,8 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def the_books_add_up(self):
-        found = ledger.balance(self.person.id)
-        assert found.balance_micro_usd == self.balance
+        balance = ledger.balance(self.person.id)
+        assert balance.balance_micro_usd == self.balance
         assert audit.books().differences == []
 
     def teardown(self):
@@ -184,9 +184,9 @@ class Books(RuleBasedStateMachine):
         )
 
     def budget(self):
-        """Given once, when first needed."""
-        found = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
-        return sum(found.values_list("amount_micro_usd", flat=True))
+        """The guest budget is granted once, when first needed."""
+        entries = LedgerEntry.objects.filter(purse_id=self.person.id, kind="guest_budget")
+        return sum(entries.values_list("amount_micro_usd", flat=True))
 
     def held_for(self, reply):
         hold = self.open_hold(reply)
@@ -199,7 +199,7 @@ class Books(RuleBasedStateMachine):
         return ledger.balance(self.person.id).available_micro_usd
 
 
-def test_any_order(transactional_db, monkeypatch):
+def test_top_up_state_machine(transactional_db, monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
     run_state_machine_as_test(
         Books,

@@ -1,4 +1,4 @@
-"""Each rule of the database by itself: something that no other rule would refuse."""
+"""Each constraint and trigger by itself, with a change that no other one refuses."""
 
 import uuid
 
@@ -28,7 +28,7 @@ def a_price(**rates):
 
 @pytest.fixture
 def purse(price):
-    """A million in two entries."""
+    """A balance of 1,000,000 in two entries."""
     for number in range(2):
         ledger.post(ALICE, "top_up", 500_000, key=f"t{number}")
     return Purse.objects.get(person_id=ALICE)
@@ -36,7 +36,7 @@ def purse(price):
 
 @pytest.fixture
 def hold(purse, price):
-    """Of 100, of which 60 are drawn and not booked yet."""
+    """A hold of 100, of which 60 are drawn but not booked yet."""
     hold = a_hold(purse, price, 100)
     Hold.objects.filter(id=hold.id).update(charged_micro_usd=60, amount_micro_usd=40)
     return hold
@@ -64,8 +64,8 @@ def an_entry(purse, amount, key="c", kind="charge", **fields):
 def a_usage(**fields):
     tokens = {"prompt_tokens": 1, "completion_tokens": 1}
     costs = {"cost_micro_usd": 5, "charged_micro_usd": 0, "free": "house"}
-    said = {"purpose": "answer", "model": "m", "day": "2028-02-29", "key": "answer:1:1"}
-    return Usage.objects.create(person_id=ALICE, **{**said, **tokens, **costs, **fields})
+    defaults = {"purpose": "answer", "model": "m", "day": "2028-02-29", "key": "answer:1:1"}
+    return Usage.objects.create(person_id=ALICE, **{**defaults, **tokens, **costs, **fields})
 
 
 def a_top_up(**fields):
@@ -73,9 +73,9 @@ def a_top_up(**fields):
     return TopUp.objects.create(person_id=ALICE, expires_at=timezone.now(), **{**cents, **fields})
 
 
-def refused(deed, *arguments, **fields):
+def refused(change, *arguments, **fields):
     with pytest.raises(DatabaseError), transaction.atomic():
-        deed(*arguments, **fields)
+        change(*arguments, **fields)
 
 
 def execute(statement, *parameters):
@@ -90,7 +90,7 @@ def execute(statement, *parameters):
     ("table", "column"),
     [("price", "model"), ("usage", "model"), ("signupclaim", "address_hash"), ("purse", None)],
 )
-def test_what_was_noted_is_neither_changed_nor_deleted(price, table, column):
+def test_append_only_rows_are_not_changed_or_deleted(price, table, column):
     a_usage()
     SignUpClaim.objects.create(address_hash="0" * 64)
     Purse.objects.create(person_id=BOB)
@@ -99,7 +99,7 @@ def test_what_was_noted_is_neither_changed_nor_deleted(price, table, column):
     refused(execute, f"DELETE FROM billing_{table}")
 
 
-def test_what_an_audit_found_stays(price):
+def test_audit_results_are_not_changed_or_deleted(price):
     now = timezone.now()
     AuditRun.objects.create(started_at=now, finished_at=now, checked={}, differences=["1"])
     refused(AuditRun.objects.update, differences=[])
@@ -112,7 +112,7 @@ def test_what_an_audit_found_stays(price):
 def test_a_hold_begins_open_and_unused(purse, price):
     refused(a_hold, purse, price, 0, state="closed")
     refused(a_hold, purse, price, 5, charged_micro_usd=5)
-    # Nor is it of less than nothing, which would let others have more than there is.
+    # A negative hold would let others exceed the balance.
     a_hold(purse, price, 5)
     refused(a_hold, purse, price, -5, "answer:2")
 
@@ -120,13 +120,13 @@ def test_a_hold_begins_open_and_unused(purse, price):
 def test_a_closed_hold_stays_as_it_is(purse, price):
     hold = a_hold(purse, price, 5)
     mine = Hold.objects.filter(id=hold.id)
-    refused(mine.update, state="closed")  # With what it has.
+    refused(mine.update, state="closed")  # With its amount.
     mine.update(state="closed", amount_micro_usd=0)
     refused(mine.update, model="another")
     refused(mine.update, state="open")
 
 
-def test_a_hold_stays_whose_and_for_what_it_is(hold):
+def test_a_holds_owner_and_key_never_change(hold):
     Purse.objects.create(person_id=BOB)
     mine = Hold.objects.filter(id=hold.id)
     refused(mine.update, key="answer:2")
@@ -136,7 +136,7 @@ def test_a_hold_stays_whose_and_for_what_it_is(hold):
     mine.update(charged_micro_usd=61, amount_micro_usd=39)
 
 
-def test_a_hold_that_is_made_smaller_is_no_matter_of_what_there_is(purse, price):
+def test_a_hold_can_always_be_reduced(purse, price):
     hold = a_hold(purse, price, 1_000_000)
     ledger.post(ALICE, "refund", -900_000, key="r")
     Hold.objects.filter(id=hold.id).update(amount_micro_usd=500_000)
@@ -147,11 +147,11 @@ def test_a_hold_that_is_made_smaller_is_no_matter_of_what_there_is(purse, price)
 # Purses
 
 
-def test_a_purse_is_not_set_back_to_an_entry_of_before(purse):
+def test_a_purse_cannot_return_to_an_earlier_entry(purse):
     refused(Purse.objects.update, entries=1, balance_micro_usd=500_000)
 
 
-def test_a_purse_stays_whose_it_is(price):
+def test_a_purses_owner_never_changes(price):
     Purse.objects.create(person_id=BOB)
     refused(Purse.objects.update, person_id=ALICE)
 
@@ -166,7 +166,7 @@ def test_a_charge_is_drawn_from_a_hold_of_the_same_person(hold, price):
     an_entry(hold.purse, -60, hold=hold, price=price)
 
 
-def test_what_was_drawn_is_booked_once(hold, price):
+def test_a_drawn_amount_is_booked_once(hold, price):
     an_entry(hold.purse, -40, hold=hold, price=price)
     refused(an_entry, hold.purse, -21, key="d", hold=hold, price=price)
     an_entry(hold.purse, -20, key="d", hold=hold, price=price)
@@ -178,7 +178,7 @@ def test_a_charge_names_its_price(hold):
     refused(an_entry, hold.purse, -60, hold=hold)
 
 
-def test_an_entry_is_of_something_and_an_adjustment_for_a_reason(purse):
+def test_an_entry_has_an_amount_and_an_adjustment_a_reason(purse):
     refused(an_entry, purse, 0, kind="refund")
     refused(an_entry, purse, 5, kind="adjustment")
     an_entry(purse, 5, kind="adjustment", reason="Sorry")

@@ -1,4 +1,4 @@
-"""What a person reads about their money: that it is bounded, agrees with itself, and is theirs."""
+"""Contents of the billing pages: bounded, consistent, and only one's own."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def chat_of(person, title="Tides & moons"):
 
 
 def used(person, at, *, chat=None, purpose="answer", model="openai/gpt", tokens=1_000):
-    """A call that was made at that time ("2026-03-01T12:00Z"), free of charge."""
+    """A free call made at that time ("2026-03-01T12:00Z")."""
     with time_machine.travel(at, tick=False):
         return Usage.objects.create(
             key=str(uuid.uuid4()),
@@ -83,9 +83,9 @@ def used(person, at, *, chat=None, purpose="answer", model="openai/gpt", tokens=
         # Summer time begins on the 29th: that day has 23 hours.
         ("Europe/Berlin", ["2026-03-28T23:30Z", "2026-03-29T21:59Z"], ["2026-03-29"] * 2),
         ("Europe/Berlin", ["2026-03-28T22:59Z", "2026-03-29T22:00Z"], ["2026-03-28", "2026-03-30"]),
-        # It ends on the 25th, which has 25.
+        # Summer time ends on the 25th: that day has 25 hours.
         ("Europe/Berlin", ["2026-10-24T22:00Z", "2026-10-25T22:59Z"], ["2026-10-25"] * 2),
-        # Midnight does not exist there on the 24th.
+        # There is no midnight on the 24th there.
         ("Africa/Cairo", ["2026-04-23T21:59Z", "2026-04-23T22:00Z"], ["2026-04-23", "2026-04-24"]),
         ("Pacific/Kiritimati", ["2024-02-28T10:00Z", "2024-02-29T09:59Z"], ["2024-02-29"] * 2),
         (
@@ -95,7 +95,7 @@ def used(person, at, *, chat=None, purpose="answer", model="openai/gpt", tokens=
         ),
     ],
 )
-def test_days_are_those_of_the_persons_zone(signed_in, payer, zone, moments, days):
+def test_usage_days_are_in_the_persons_time_zone(signed_in, payer, zone, moments, days):
     Preferences.objects.create(person=payer, time_zone=zone)
     for moment in moments:
         used(payer, moment)
@@ -114,7 +114,7 @@ def test_days_are_those_of_the_persons_zone(signed_in, payer, zone, moments, day
         )
 
 
-def test_today_is_the_persons_today(signed_in, payer):
+def test_today_is_in_the_persons_time_zone(signed_in, payer):
     Preferences.objects.create(person=payer, time_zone="Asia/Tokyo")
     used(payer, "2026-03-04T20:00Z")
     with time_machine.travel("2026-03-04T20:30Z", tick=False):
@@ -122,15 +122,15 @@ def test_today_is_the_persons_today(signed_in, payer):
     assert 'name="to" value="2026-03-05"' in page
 
 
-# Many of everything
+# Many rows
 
 
-def test_a_page_lists_the_dearest_chats_and_sums_up_the_rest(signed_in, payer):
+def test_the_page_lists_the_dearest_chats_and_sums_the_others(signed_in, payer):
     most = statements.MOST_ROWS
     for number in range(most + 10):
         chat = chat_of(payer, f"Chat {number:03d}")
         used(payer, "2026-03-01T12:00Z", chat=chat.id, model=f"m/{number:03d}")
-    for _ in range(3):  # With more calls than any other.
+    for _ in range(3):  # The chat with most calls.
         for _ in range(2):
             used(payer, "2026-03-01T12:00Z", chat=(gone := uuid.uuid4()))
         used(payer, "2026-03-01T12:00Z", chat=gone)
@@ -147,7 +147,7 @@ def test_a_page_lists_the_dearest_chats_and_sums_up_the_rest(signed_in, payer):
 
 
 @pytest.mark.parametrize("path", ["/billing", "/billing/usage"])
-def test_more_of_it_takes_no_more_queries(signed_in, payer, path):
+def test_the_number_of_queries_is_constant(signed_in, payer, path):
     def queries():
         with CaptureQueriesContext(connection) as seen:
             assert signed_in.get(path).status_code == HTTPStatus.OK
@@ -167,7 +167,7 @@ def test_more_of_it_takes_no_more_queries(signed_in, payer, path):
         assert queries() == few
 
 
-def test_the_history_can_be_gone_through_to_its_end(signed_in, payer):
+def test_the_history_can_be_paged_to_its_end(signed_in, payer):
     for number in range(120):
         ledger.post(payer.id, "adjustment", 1, key=str(number), reason=f"gift {number:03d}")
     seen = []
@@ -181,7 +181,7 @@ def test_the_history_can_be_gone_through_to_its_end(signed_in, payer):
 # One chat
 
 
-def test_the_usage_of_a_chat_is_all_of_it(signed_in, payer):
+def test_a_chats_usage_has_all_its_days(signed_in, payer):
     chat = chat_of(payer)
     used(payer, "2026-01-02T12:00Z", chat=chat.id)
     used(payer, "2026-03-04T12:00Z", chat=chat.id)
@@ -191,12 +191,12 @@ def test_the_usage_of_a_chat_is_all_of_it(signed_in, payer):
         text = text_of(page)
         assert 'name="from" value="2026-01-02"' in page.content.decode()
         assert "Usage of “Tides & moons”" in text and "Calls 2 " in text
-        # What leads from here has the days that are shown.
-        found = re.search(r'href="(/billing/usage\.csv\?by=call[^"]+)"', page.content.decode())
-        assert len(rows_of(signed_in.get(unescape(found[1])))) == 1 + 2
+        # The links keep the days that are shown.
+        link = re.search(r'href="(/billing/usage\.csv\?by=call[^"]+)"', page.content.decode())
+        assert len(rows_of(signed_in.get(unescape(link[1])))) == 1 + 2
 
 
-def test_titles_are_told_apart_from_answers(signed_in, payer):
+def test_calls_for_titles_are_shown_separately(signed_in, payer):
     chat = chat_of(payer)
     used(payer, "2026-03-04T12:00Z", chat=chat.id)
     used(payer, "2026-03-04T12:00Z", chat=chat.id, purpose="title")
@@ -205,7 +205,7 @@ def test_titles_are_told_apart_from_answers(signed_in, payer):
     assert "1 of these calls was for the title of a chat: $0.00." in text
 
 
-def test_what_cost_nothing_is_drawn_in_tokens(signed_in, payer):
+def test_free_usage_is_charted_in_tokens(signed_in, payer):
     used(payer, "2026-03-04T12:00Z", tokens=4_000)
     with time_machine.travel("2026-03-05T12:00Z", tick=False):
         page = signed_in.get("/billing/usage")
@@ -214,10 +214,10 @@ def test_what_cost_nothing_is_drawn_in_tokens(signed_in, payer):
     assert "$" not in chart
 
 
-# Whose it is
+# Ownership
 
 
-def test_nobody_reads_what_is_somebody_elses(signed_in, payer, redis_url):
+def test_people_see_only_their_own_data(signed_in, payer, redis_url):
     bob = User.objects.create_user("bob@example.org", "correct horse")
     chat = chat_of(bob, "Bob's secret")
     used(bob, "2026-03-04T12:00Z", chat=chat.id, model="his/model")
@@ -233,7 +233,7 @@ def test_nobody_reads_what_is_somebody_elses(signed_in, payer, redis_url):
     assert not re.search("secret|his/model|for Bob|,1,", seen, re.I)
 
 
-def test_what_a_guest_did_is_in_the_accounts_pages(signed_in, payer, guest):
+def test_the_former_guests_usage_is_in_the_accounts_pages(signed_in, payer, guest):
     GuestJoin.objects.create(guest_id=guest.id, account=payer)
     ledger.post(guest.id, "guest_budget", 500_000, key="g")
     chat = chat_of(payer)
@@ -243,10 +243,10 @@ def test_what_a_guest_did_is_in_the_accounts_pages(signed_in, payer, guest):
     assert "as a guest" in text_of(signed_in.get("/billing"))
 
 
-# Credit at its end
+# Empty balances
 
 
-def test_where_sign_up_brings_no_credit_none_is_promised(guest, settings):
+def test_no_sign_up_credit_is_promised_when_it_is_zero(guest, settings):
     settings.CREDIT_SIGN_UP_MICRO_USD = 0
     text = text_of(client_of(guest).get("/billing"))
     assert "Sign up to go on" in text and "$0.00 of credit" not in text
@@ -257,27 +257,27 @@ def test_where_sign_up_brings_no_credit_none_is_promised(guest, settings):
     assert statements.balance_json(guest)["sign_up_micro_usd"] == 2_000_000
 
 
-def test_who_has_none_is_shown_what_goes_on(signed_in, settings):
+def test_an_empty_balance_shows_what_still_works(signed_in, settings):
     settings.STRIPE_SECRET_KEY = ""
     page = signed_in.get("/billing")
     assert "Credit cannot be bought on this site." in text_of(page)
     assert 'href="/settings/keys">your own keys' in page.content.decode()
 
 
-def test_what_was_put_in_last_is_found_without_reading_every_charge(payer):
-    """The balance is told with every answer: it may not read all answers before."""
+def test_the_last_incoming_credit_is_found_without_reading_all_charges(payer):
+    """Every answer sends the balance, so computing it must not read all earlier charges."""
     for number in range(300):
         ledger.post(payer.id, "fee", -1, key=str(number))
     ledger.post(payer.id, "adjustment", 1_000_000, key="a", reason="x")
-    plan = statements.entries_put_in(payer.id).explain()
-    if connection.vendor == "sqlite":  # PostgreSQL goes by its statistics.
+    plan = statements.incoming_entries(payer.id).explain()
+    if connection.vendor == "sqlite":  # PostgreSQL's planner uses statistics.
         assert "ledger_of_kind (person_id=? AND kind=?)" in plan
 
 
 # Paying
 
 
-def test_who_leaves_checkout_is_told_and_finds_the_choice_again(signed_in, fake_stripe):
+def test_leaving_checkout_keeps_the_chosen_amount(signed_in, fake_stripe):
     fields = {"id": str(uuid.uuid4()), "credit": "5000", "next": "/c/abc"}
     signed_in.post("/billing/top-ups", fields)
     session = fake_stripe.sessions[TopUp.objects.get().session_id]
@@ -296,28 +296,30 @@ def test_who_leaves_checkout_is_told_and_finds_the_choice_again(signed_in, fake_
         assert 'value="1000" checked' in page.content.decode()
 
 
-def test_who_has_paid_in_another_tab_is_not_told_otherwise(signed_in, fake_stripe, payer):
+def test_leaving_checkout_after_paying_in_another_tab_shows_the_credit(
+    signed_in, fake_stripe, payer
+):
     top_up = ordered(payer)
-    fake_stripe.pay(top_up.session_id)  # Nobody has told us yet.
+    fake_stripe.pay(top_up.session_id)  # No webhook has arrived yet.
     text = text_of(signed_in.get("/billing", {"left": top_up.id}))
     assert "Nothing was charged." not in text and "Credit $20.00" in text
 
 
-def test_the_page_after_checkout_stops_looking_by_itself(signed_in, fake_stripe, payer):
+def test_the_page_after_checkout_stops_reloading(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     path = f"/billing/top-ups/{top_up.id}?from=checkout&next=/c/abc"
     looks = 0
-    while found := re.search(
+    while link := re.search(
         r'refresh" content="4;url=([^"]+)"', signed_in.get(path).content.decode()
     ):
-        path = f"/billing/top-ups/{top_up.id}{unescape(found[1])}"
+        path = f"/billing/top-ups/{top_up.id}{unescape(link[1])}"
         looks += 1
     assert 1 < looks <= 20
-    assert "load it again to look" in text_of(signed_in.get(path)) and "next=%2Fc%2Fabc" in path
+    assert "Reload it to check" in text_of(signed_in.get(path)) and "next=%2Fc%2Fabc" in path
     for odd in ("-1", "x", "9" * 30):
         page = signed_in.get(f"/billing/top-ups/{top_up.id}", {"from": "checkout", "looks": odd})
         assert "refresh" not in page.content.decode()
-    # What takes days is not looked at every few seconds.
+    # A bank payment is not refreshed every few seconds.
     fake_stripe.pay(top_up.session_id, "bank")
     TopUp.objects.update(looked_at=None)
     page = signed_in.get(f"/billing/top-ups/{top_up.id}?from=checkout")
@@ -325,28 +327,28 @@ def test_the_page_after_checkout_stops_looking_by_itself(signed_in, fake_stripe,
     assert 'http-equiv="refresh"' not in page.content.decode()
 
 
-def test_a_receipt_says_what_was_paid_back(signed_in, fake_stripe, payer):
+def test_a_receipt_shows_refunds(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     receipt = f"/billing/top-ups/{top_up.id}"
     assert "Thank you. $20.00 of credit was added" in text_of(signed_in.get(receipt))
     fake_stripe.refund(top_up.session_id, 1_100)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     text = text_of(signed_in.get(receipt))
     assert "$11.00 of this payment was paid back to you" in text and "Thank you" not in text
     fake_stripe.refund(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert "All of this payment was paid back to you" in text_of(signed_in.get(receipt))
 
 
-def test_a_receipt_says_that_the_bank_took_the_payment(signed_in, fake_stripe, payer):
+def test_a_receipt_shows_a_dispute(signed_in, fake_stripe, payer):
     top_up = ordered(payer)
     fake_stripe.pay(top_up.session_id)
     fake_stripe.dispute(top_up.session_id)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     text = text_of(signed_in.get(f"/billing/top-ups/{top_up.id}"))
     assert "Your bank has taken this payment back" in text and "Thank you" not in text
     fake_stripe.close_dispute(top_up.session_id, won=True)
-    top_ups.look(top_up.id)
+    top_ups.refresh(top_up.id)
     assert "Thank you" in text_of(signed_in.get(f"/billing/top-ups/{top_up.id}"))

@@ -62,7 +62,13 @@ def check_python(argv: List[str]) -> None:
 
 
 def install(names: List[str]) -> None:
-    """Installs the locks that are not installed yet; any number of processes may call it."""
+    """Installs the locks that are not installed yet; any number of processes may call it.
+
+    Raises BootstrapError. When a lock file is missing, the environment stays as it is.
+    """
+    for name in names:
+        if not os.path.exists(lock_path(name)):
+            raise BootstrapError(f"{lock_path(name)} is missing: get a complete copy of Holdfast.")
     if not missing(names):
         return
     try:
@@ -165,8 +171,6 @@ def make_venv() -> None:
 
 def install_lock(name: str) -> None:
     file_name, options = LOCKS[name]
-    if not os.path.exists(lock_path(name)):
-        raise BootstrapError(f"{lock_path(name)} is missing: get a complete copy of Holdfast.")
     command = [PYTHON, "-I", "-m", "pip", "install", "--require-hashes", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--retries=2"]
     environment = {key: value for key, value in os.environ.items() if key not in MISLEADING}

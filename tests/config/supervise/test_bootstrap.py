@@ -122,6 +122,27 @@ def test_a_failed_install_says_why_in_one_line_and_a_changed_lock_is_installed(f
     assert (fresh / ".venv" / "theirs").exists()
 
 
+def test_without_its_lock_files_it_touches_no_environment(fresh):
+    """A copy in which files were moved may name an environment that another copy uses."""
+    python = fresh / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (fresh / "requirements.lock").unlink()
+    for marker in ("", "holdfast-install-unfinished"):  # A marked environment is made anew.
+        if marker:
+            (fresh / ".venv" / marker).touch()
+        before = files_of(fresh / ".venv")
+        refused = install(fresh)
+        assert one_line(refused).startswith(f"holdfast: {fresh}/requirements.lock is missing")
+        assert len(refused.stderr.splitlines()) == 1
+        assert files_of(fresh / ".venv") == before
+        assert not (fresh / ".venv.lock").exists()
+
+
+def files_of(folder):
+    return {str(path): path.lstat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+
+
 def one_line(done):
     """What a refused start says, after its progress."""
     assert done.returncode == 1

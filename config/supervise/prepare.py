@@ -14,6 +14,8 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
+from config.web import static_files
+
 # Two machines that start on one database migrate one after the other.
 MIGRATION_LOCK = 0x686F6C6466617374
 
@@ -125,8 +127,9 @@ def collect_static() -> bool:
 
 
 def _static_digest() -> str:
-    """Of the names and contents of all static files, and of what names and compresses them."""
+    """Changes with the name or content of any static file, and with the code that collects them."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
+    digest.update(Path(static_files.__file__).read_bytes())
     digest.update(b"brotli" if find_spec("brotli") else b"gzip")
     for finder in get_finders():
         for path, storage in finder.list([]):

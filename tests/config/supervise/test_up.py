@@ -128,7 +128,7 @@ def test_a_second_signal_kills_what_does_not_stop(up):
     wait_for(lambda: "Stopping." in up.output)
     assert up.stop(signal.SIGINT) == 0
     assert gone(pids)
-    assert "Killing what is left." in up.output
+    assert "Killing the remaining processes." in up.output
 
 
 def test_a_reload_refuses_nobody(up):

@@ -197,8 +197,7 @@ def read_run(folder: Path) -> Run:
         for name, child in (children if isinstance(children, dict) else {}).items()
         if (pid := _pid(child))
     }
-    is_old = isinstance(children, dict) and "others" not in data
-    dated = children.values() if is_old else ()
+    dated = children.values() if isinstance(children, dict) and "others" not in data else ()
     return Run(
         pid=_pid([data.get("pid")]),
         url=str(data.get("url") or ""),

@@ -1,8 +1,8 @@
 """Starts a process and follows its output, its readiness and its end.
 
 asyncio's subprocesses do not fit: they can fail after the fork (no descriptor for the pidfd, no
-thread) or be cancelled half way, and then nobody knows the process. `spawn` does not wait: it either
-raises and there is no process, or returns the process.
+thread) or be cancelled half way, and then nobody knows the process. `spawn` does not wait: it
+returns the process, or raises and there is none.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PARENT_DEATH = str(Path(__file__).with_name("parent_death.py"))
+LAUNCHER = str(Path(__file__).with_name("parent_death.py"))
 READ_BYTES = 65_536
 # A longer line is shown in parts.
 LINE_BYTES = 16_384
@@ -89,7 +89,7 @@ def spawn(
             [
                 sys.executable,
                 "-ISE",
-                PARENT_DEATH,
+                LAUNCHER,
                 str(os.getpid()),
                 str(int(signal.SIGKILL)),
                 *argv,

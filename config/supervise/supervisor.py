@@ -51,7 +51,7 @@ class Supervisor:
 
     def __init__(self, plan: Plan, *, watched: bool = sys.platform != "linux") -> None:
         self.plan = plan
-        # Nothing is ever written to it. The other end closes when this process ends, even if killed.
+        # Nothing is written to it. The other end closes when this process ends, even if killed.
         lifeline, self._lifeline_held = os.pipe() if watched else (NO_LIFELINE, NO_LIFELINE)
         self.children = [self._child(service, lifeline) for service in plan.services]
         self.stop_asked = asyncio.Event()

@@ -24,8 +24,8 @@ class Connections:
         self._open: Counter[str] = Counter()
 
     def limited(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The same `buildProtocol`, but it returns None, on which Twisted closes the connection, for
-        an address with too many."""
+        """The same `buildProtocol`, but for an address with too many connections it returns None,
+        on which Twisted closes the new one."""
 
         def build_limited(address: Any) -> Any:
             host = getattr(address, "host", "")

@@ -1,4 +1,4 @@
-"""Collected files: every name has its hash, imports of modules included, and they are served so."""
+"""Collected files: names and imports have hashes, scripts have no comments, all are compressed."""
 
 import json
 import re

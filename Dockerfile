@@ -4,8 +4,8 @@
 #   docker build -t holdfast .
 #   docker run -p 8000:8000 -v holdfast:/data holdfast
 #
-# An own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
-# By digest: the same image for everybody until this line changes. Renew it with each release:
+# With your own Redis or PostgreSQL: -e REDIS_URL=... -e DATABASE_URL=...; see docs/configuration.md.
+# The digest pins the same image for everybody. Renew it with each release:
 #   docker buildx imagetools inspect debian:trixie-slim --format '{{json .Manifest.Digest}}'
 FROM debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f AS base
 RUN apt-get update \
@@ -18,11 +18,11 @@ RUN groupadd --system --gid 10001 holdfast \
 
 FROM base AS build
 WORKDIR /app
-# The packages first: they change less often than the code.
+# Packages come first, because they change less often than the code.
 COPY manage.py requirements.lock requirements-model.lock ./
 COPY config/__init__.py config/
 COPY config/supervise/__init__.py config/supervise/bootstrap.py config/supervise/
-# EMBEDDED_MODEL=False leaves the small model out (250 MB less), for images that are given another.
+# EMBEDDED_MODEL=False leaves out the small model (250 MB), for images that use another one.
 ARG EMBEDDED_MODEL=True
 RUN python3 -m config.supervise.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model)
 COPY . .
@@ -39,7 +39,7 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=6s --start-period=60s --retries=3 \
     CMD ["python3", "/app/config/web/healthcheck.py"]
-# tini is process 1: it passes SIGTERM on and reaps what is orphaned. Give `docker stop` 60 seconds
+# tini is process 1: it passes SIGTERM on and reaps orphans. Give `docker stop` 60 seconds
 # (--stop-timeout 60) so that workers can hand over and Redis can sync.
 ENTRYPOINT ["tini", "--", "python3", "/app/manage.py"]
 CMD ["up"]

@@ -29,8 +29,8 @@ def main() -> None:
 
 
 def outlive_hang_ups() -> None:
-    """A deploy may come while `up` still starts: there is nothing to replace yet. At a terminal,
-    hanging up ends it as ever. What it becomes by `exec` inherits this until it sets its own."""
+    """Ignores SIGHUP while `up` starts: a deploy has nothing to replace yet. At a terminal SIGHUP
+    ends it as usual. The supervisor inherits this by `exec` until it sets a handler of its own."""
     import signal
 
     try:
@@ -41,7 +41,7 @@ def outlive_hang_ups() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-# What is printed or logged by these never makes them wait for a reader.
+# These processes never wait until somebody reads what they print or log.
 NEVER_WAIT = ("up", "web", "work")
 
 
@@ -50,14 +50,14 @@ def run() -> None:
         from tests.runner.run import main as test
 
         sys.exit(test(sys.argv[2:]))
-    if sys.argv[1:2] == ["supervise"]:  # What `up` becomes: it stays small, without Django.
+    if sys.argv[1:2] == ["supervise"]:  # `up` becomes it by `exec`; it does not load Django.
         from config.supervise.supervisor import main as supervise
 
         supervise()
     if sys.argv[1:2] and sys.argv[1] in NEVER_WAIT:
         from config.supervise import bounded_output
 
-        bounded_output.install()  # Before the settings, whose log handlers keep the stream.
+        bounded_output.install()  # Before the settings, because log handlers keep the stream.
     take_data_option()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured
@@ -68,12 +68,12 @@ def run() -> None:
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, EnvError) as error:
         sys.exit(f"holdfast: {error}")
-    except KeyboardInterrupt:  # Ctrl-C, before there was anything to stop.
+    except KeyboardInterrupt:  # Ctrl-C before anything was started.
         sys.exit(130)
 
 
 def take_data_option() -> None:
-    """--data is for the settings, which are read before Django looks at the options."""
+    """Applies --data before Django reads options, because the settings are read earlier still."""
     for position, option in enumerate(sys.argv[2:], start=2):
         value = sys.argv[position + 1 : position + 2] if option == "--data" else []
         if option.startswith("--data="):

@@ -1,5 +1,4 @@
-"""What Daphne runs: static files, pages and API (Django), WebSockets and what stands in for them
-(Channels)."""
+"""The ASGI application: static files, pages and API (Django), WebSockets and polling (Channels)."""
 
 import os
 from importlib import import_module
@@ -25,7 +24,7 @@ from config.websocket.end import EndTogether  # noqa: E402
 
 
 def _static(application: Any) -> Any:
-    """Files come first and never reach Django; with DEBUG they are read from the source folders."""
+    """Serves static files before Django; with DEBUG, from the source folders."""
     if settings.DEBUG:
         return ASGIStaticFilesHandler(application)
     root = settings.STATIC_ROOT
@@ -45,13 +44,13 @@ def _patterns(name: str) -> list[Any]:
 
 
 django_application = FlowingHandler()
-# A router copies the scope, in which BoundedBodies and Django share what came: it stands outside.
+# The router copies the scope, which BoundedBodies shares with Django, so it comes first.
 _pages = BoundedBodies(_static(django_application))
 _served = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, _pages))])
 application = ProtocolTypeRouter(
     {
         "http": SecurityHeaders(_served),
-        # Who may open one from which page is the consumer's to say: it answers with a close code.
+        # The consumer checks user and origin, and refuses with a close code.
         "websocket": EndTogether(
             AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))
         ),

@@ -1,4 +1,4 @@
-"""What the configuration as a whole must have.
+"""Checks of the configuration as a whole.
 
 The other checks are streams.* (streams/server/checks.py), accounts.*
 (accounts/provider_keys/checks.py) and chat.E001 (chat/llm/checks.py).
@@ -6,16 +6,16 @@ The other checks are streams.* (streams/server/checks.py), accounts.*
 config.W001  DEBUG is on while others can reach this machine
 config.E001  DEBUG is on behind an https address
 config.E002  SECRET_KEY could be guessed
-config.E003  https, but no proxy is trusted that could speak it
+config.E003  HOLDFAST_URL is https, but no proxy is trusted that could terminate it
 config.E004  every host name is accepted
 config.E005  pages of every origin, or of one without https, may send commands
 config.E006  every address is trusted as a proxy
-config.E020  a key, an id or an address has characters that cannot be sent: an error of the settings
-             (config/env_headers.py), so that nothing starts with it
-config.W002  the address that people use is not encrypted
+config.E020  a key, an id or an address has characters that cannot be sent. The settings raise it
+             (config/env_headers.py), so no command starts.
+config.W002  HOLDFAST_URL is not https
 
-The errors are those of a site that others use (HOLDFAST_URL); `up`, `web` and `work` do not start
-with one.
+The errors concern a site that others use (HOLDFAST_URL). `up`, `web` and `work` do not start with
+one.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
 
 
 def check_door(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    """What would make a site that others use an open one."""
+    """Settings that would make a public site insecure."""
     checks = (_debug, _secret_key, _tls, _hosts, _origins, _proxies, _plain)
     return [message for check in checks for message in check()]
 
 
 def ensure_safe_door() -> None:
-    """Raises SystemCheckError with all that is wrong, each with its hint and id."""
+    """Raises SystemCheckError with all errors, each with its hint and id."""
     errors = [message for message in check_door(None) if message.is_serious()]
     if errors:
         lines = [f"{error.msg} {error.hint} ({error.id})" for error in errors]

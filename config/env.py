@@ -1,4 +1,4 @@
-"""Readers for what `environs` has none for: secrets, generated keys, where Redis listens."""
+"""Readers that `environs` lacks: secrets, generated keys, the address of the embedded Redis."""
 
 import base64
 import hashlib
@@ -14,7 +14,10 @@ from environs import Env
 
 
 def env_secret(env: Env, name: str, default: str = "") -> str:
-    """NAME, or what the file named by NAME_FILE holds (less its last line break). Never both."""
+    """The value of NAME, or the content of the file in NAME_FILE without its last line break.
+
+    Raises ImproperlyConfigured if both are set, or the file cannot be read.
+    """
     value: str = env.str(name, "")
     file_name: str = env.str(f"{name}_FILE", "")
     if value and file_name:
@@ -28,9 +31,9 @@ def env_secret(env: Env, name: str, default: str = "") -> str:
 
 
 def generated_secret(path: Path) -> str:
-    """The secret kept in `path` (mode 0600), made on the first call.
+    """The secret in the file `path` (mode 0600), which the first call makes.
 
-    Two processes that start at once get the same secret: the file appears whole, by a link that
+    Two processes that start at once get the same secret: the complete file appears by a link that
     only one of them can make.
     """
     try:
@@ -70,14 +73,15 @@ def _unusable(path: Path, error: Exception) -> ImproperlyConfigured:
     )
 
 
-# The one that is made when none is given; those that are given have numbers from 1.
+# The version of the generated key. Keys in the setting have versions from 1.
 GENERATED_KEY_VERSION = 0
 
 
 def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
-    """The keys of HOLDFAST_KEY_ENCRYPTION_KEYS ("2:base64,1:base64") by version, in their order:
-    the first encrypts, all decrypt. When none is given, the one that is made and kept in `path`;
-    later it still decrypts what it encrypted.
+    """The keys of HOLDFAST_KEY_ENCRYPTION_KEYS ("2:base64,1:base64") by version, in order.
+
+    The first encrypts, all decrypt. Without any, a key is generated and stored in `path`; it stays
+    among the keys that decrypt when others are set later. Raises ImproperlyConfigured.
     """
     if not value.strip():
         return {GENERATED_KEY_VERSION: _key_from_secret(generated_secret(path))}
@@ -88,7 +92,7 @@ def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
 
 
 def _parse_keys(value: str) -> dict[int, bytes]:
-    """What is wrong is said without the value."""
+    """Raises ImproperlyConfigured; its message does not contain the value."""
     keys: dict[int, bytes] = {}
     for number, part in enumerate(value.split(","), 1):
         version, _, encoded = part.strip().partition(":")
@@ -120,7 +124,7 @@ def _key_from_secret(secret: str) -> bytes:
 
 
 def data_path(value: str) -> Path:
-    """HOLDFAST_DATA, the same by whatever link it is named."""
+    """HOLDFAST_DATA with all symbolic links resolved. Raises ImproperlyConfigured."""
     path = Path(value).resolve()
     try:
         str(path).encode()
@@ -133,12 +137,15 @@ def data_path(value: str) -> Path:
 
 
 def embedded_redis_url(data_dir: Path) -> str:
-    """Where the Redis of this data folder listens; streams/server/embedded.py starts it there."""
+    """The address of this data folder's Redis, which streams/server/embedded.py starts."""
     return f"unix://{quote(str(data_dir / 'redis' / 'redis.sock'))}"
 
 
 def trusted_proxies(value: str) -> int | list[IPv4Network | IPv6Network]:
-    """How many proxies stand before us ("1"), or the networks they are in ("10.0.0.0/8, ::1")."""
+    """The number of proxies before Holdfast ("1"), or their networks ("10.0.0.0/8, ::1").
+
+    Raises ImproperlyConfigured.
+    """
     if value.strip().isdecimal():
         return int(value)
     try:
@@ -164,7 +171,7 @@ def email_settings(url: str) -> dict[str, object]:
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or not (user + password).isprintable():
-        # Python's mail library sends no others.
+        # smtplib cannot send others.
         raise ImproperlyConfigured(
             "EMAIL_URL has a user or password with characters outside printable ASCII, which "
             "cannot be sent. Copy them again, each on one line, or choose another password."
@@ -182,7 +189,8 @@ def email_settings(url: str) -> dict[str, object]:
 
 
 def site_of(url: str) -> str:
-    """Scheme, host and port of OIDC_ISSUER, for which forms may leave our pages."""
+    """Scheme, host and port of OIDC_ISSUER, to which forms may be sent. Raises
+    ImproperlyConfigured."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc or set(url) & set(" ;,'\""):
         raise ImproperlyConfigured(
@@ -192,14 +200,17 @@ def site_of(url: str) -> str:
 
 
 def allauth_rates(*limits: tuple[int, str]) -> str | None:
-    """Limits in allauth's notation, as (10, "m/ip") is "10/m/ip"; 0 is none."""
+    """Limits in allauth's notation: (10, "m/ip") becomes "10/m/ip"; 0 means no limit."""
     return ",".join(f"{count}/{per}" for count, per in limits if count) or None
 
 
 def think_marks(entries: list[str]) -> list[tuple[str, tuple[str, str]]]:
-    """HOLDFAST_THINK_MARKS: `endpoint/name=OPEN CLOSE`, `=CLOSE` alone where the opening mark is in
-    the model's template, or `=off`, as (glob, (opening, closing)) with "" for what is not given."""
-    found = []
+    """HOLDFAST_THINK_MARKS as (glob, (opening, closing)), with "" for a missing mark.
+
+    An entry is `endpoint/name=OPEN CLOSE`, `=CLOSE` alone if the opening mark is in the model's
+    template, or `=off`. Raises ImproperlyConfigured.
+    """
+    parsed = []
     for entry in entries:
         glob, equals, given = entry.strip().partition("=")
         marks = given.split()
@@ -210,5 +221,5 @@ def think_marks(entries: list[str]) -> list[tuple[str, tuple[str, str]]]:
             )
         if marks == ["off"]:
             marks = ["", ""]
-        found.append((glob.strip(), ("", marks[0]) if len(marks) == 1 else (marks[0], marks[1])))
-    return found
+        parsed.append((glob.strip(), ("", marks[0]) if len(marks) == 1 else (marks[0], marks[1])))
+    return parsed

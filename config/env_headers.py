@@ -1,8 +1,8 @@
-"""Readers for what is sent in a header or is an address: a key with a character that no header can
-carry is refused at the start, with a sentence, and not when the first person asks something.
+"""Readers for header values and URLs.
 
-White space around a value is taken off: files and copied text bring it. What is wrong is said
-without the value, which may be a secret.
+A key with a character that no header can carry is refused at the start, with a sentence, rather
+than when the first message is sent. White space around a value is removed, because files and copied
+text have it. Error messages do not contain the value, which may be a secret.
 """
 
 import re
@@ -19,12 +19,12 @@ _AROUND = " \t\r\n\f\v\u00a0\ufeff\u200b"
 
 
 def env_key(env: Env, name: str) -> str:
-    """A secret of visible ASCII characters without spaces, as keys are. It may be in a file."""
+    """A key: visible ASCII characters without spaces, from NAME or the file in NAME_FILE."""
     return header_value(name, env_secret(env, name), spaces=False)
 
 
 def env_line(env: Env, name: str, default: str = "") -> str:
-    """A line of ASCII characters, such as an id; OAuth's secrets may have spaces inside."""
+    """A line of ASCII characters that may have spaces, such as an id."""
     return header_value(name, env.str(name, "")) or default
 
 

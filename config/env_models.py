@@ -1,4 +1,4 @@
-"""Reader for the models that the operator names by hand."""
+"""Reader for HOLDFAST_MODELS, the models that the operator names."""
 
 import re
 
@@ -8,8 +8,9 @@ ENDPOINTS = ("openai", "openrouter", "ollama", "local")
 
 
 def named_models(entries: list[str]) -> dict[str, list[tuple[str, int | None]]]:
-    """HOLDFAST_MODELS ("openai/sonar-pro=200000,openai/sonar"), by endpoint, in their order."""
-    found: dict[str, list[tuple[str, int | None]]] = {}
+    """HOLDFAST_MODELS ("openai/sonar-pro=200000,openai/sonar") as {endpoint: [(name, context window
+    in tokens or None)]}, in order. Raises ImproperlyConfigured."""
+    models: dict[str, list[tuple[str, int | None]]] = {}
     for entry in filter(None, (entry.strip() for entry in entries)):
         parts = re.fullmatch(r"(\w+)/(.+?)(?:=(\d{1,9}))?", entry)
         if not parts or parts[1] not in ENDPOINTS or not parts[2].isprintable():
@@ -18,7 +19,7 @@ def named_models(entries: list[str]) -> dict[str, list[tuple[str, int | None]]]:
                 f"each with one of {', '.join(ENDPOINTS)} and a slash before the name, "
                 f"but has {entry!r}."
             )
-        named = found.setdefault(parts[1], [])
+        named = models.setdefault(parts[1], [])
         if parts[2] not in {name for name, _ in named}:
             named.append((parts[2], int(parts[3]) if parts[3] else None))
-    return found
+    return models

@@ -1,8 +1,8 @@
-"""HOLDFAST_URL and ALLOWED_HOSTS as people write them, made what browsers send: the address in the
-browser's bar decides which names are answered and which origins may send commands.
+"""Reads HOLDFAST_URL and ALLOWED_HOSTS as people write them, into the form that browsers send.
 
-A path is refused: every address of Holdfast (pages, cookies, the service worker's scope, sockets,
-callbacks of sign-in services) begins at the root, and half of it under a path is worse than none.
+The public URL decides which host names are served and which origins may send commands. A path is
+refused: all of Holdfast's addresses (pages, cookies, the service worker's scope, sockets, callbacks
+of sign-in services) begin at the root.
 """
 
 import re
@@ -14,17 +14,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 EXAMPLE = "https://chat.example.org"
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Names as they are sent: letters, digits, hyphens; the underscore occurs in networks at home.
+# Host names: letters, digits, hyphens. Home networks have names with underscores.
 NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
-# Python's codec follows the old rules, which make another name of these than browsers do.
+# Python's codec follows the old IDNA rules, which encode these characters unlike browsers.
 AMBIGUOUS = re.compile("[ß\u03c2\u200c\u200d]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class PublicUrl:
-    """All empty when HOLDFAST_URL is not set."""
+    """All fields are empty when HOLDFAST_URL is not set."""
 
-    # Without a slash at its end; as the browser's Origin.
+    # As in the header Origin, without a slash at its end.
     origin: str = ""
     scheme: str = ""
     # Without port; an IPv6 address without brackets.
@@ -80,7 +80,7 @@ def _split(value: str) -> SplitResult:
 
 
 def _name(name: str) -> str:
-    """As browsers send it; empty when it cannot be one."""
+    """The host name as browsers send it; "" if it is invalid."""
     name = name.strip().lower()
     try:
         address = ip_address(name)
@@ -108,8 +108,8 @@ def _one_line(error: Exception) -> str:
 
 
 def allowed_hosts(values: list[str]) -> list[str]:
-    """ALLOWED_HOSTS in Django's form. An address with scheme, port or path is what people copy from
-    the browser's bar: its host is meant."""
+    """ALLOWED_HOSTS in Django's form. Of a URL, as people copy it from the browser, the host
+    counts."""
     return [host for value in values if (host := _allowed_host(value.strip()))]
 
 

@@ -1,7 +1,7 @@
-"""Settings, read top to bottom; what differs between machines comes from the environment.
+"""Settings. Values that differ between machines come from the environment.
 
-Every variable is described in `.env.example` and `docs/configuration.md`: a test compares them.
-Themes that fill a page have a module of their own, `config/settings_*.py`.
+`.env.example` and `docs/configuration.md` describe every variable; a test compares them. Large
+subjects have a module of their own, `config/settings_*.py`.
 """
 
 import os
@@ -33,12 +33,12 @@ django_stubs_ext.monkeypatch()  # Lets classes say `ModelAdmin[User]`.
 
 # --- Secrets ---
 SECRET_KEY = env_secret(env, "SECRET_KEY") or generated_secret(DATA_DIR / "secret-key")
-# What people's provider keys are encrypted with, by version; the first encrypts.
+# The keys that encrypt people's provider keys, by version; the first encrypts.
 KEY_ENCRYPTION_KEYS = key_encryption_keys(
     env_secret(env, "HOLDFAST_KEY_ENCRYPTION_KEYS"), DATA_DIR / "key-encryption-key"
 )
 
-# --- Parts ---
+# --- Apps and middleware ---
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -53,7 +53,7 @@ INSTALLED_APPS = [
     "accounts",
     "billing",
     "chat",
-    # After ours: our templates and commands come first.
+    # allauth comes after our apps, so that our templates and commands take precedence.
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -63,8 +63,8 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.google",
     "allauth.socialaccount.providers.openid_connect",
 ]
-# These are Django's own (and django-csp's), subclassed so that an async request passes them without
-# a hop to a thread for each: config/web/middleware.py.
+# Django's and django-csp's middleware is subclassed, so that an async request passes it without a
+# thread hop for each class: config/web/middleware.py.
 MIDDLEWARE = [
     "config.web.middleware.SecurityMiddleware",
     "config.web.middleware.CSPMiddleware",
@@ -125,8 +125,8 @@ else:
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {
-        # A transaction takes the write lock when it begins: one that reads first and writes later
-        # can otherwise fail at once with "database is locked", whatever the timeout.
+        # A transaction takes the write lock when it begins. One that reads first and writes later
+        # can otherwise fail at once with "database is locked", despite the timeout.
         "transaction_mode": "IMMEDIATE",
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
@@ -134,22 +134,23 @@ if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
     }
 else:
-    # Persistent connections and ASGI do not go together (each request may have its own thread).
+    # A pool, because persistent connections do not work with ASGI: each request may have its own
+    # thread.
     DATABASE["OPTIONS"] = DATABASE.get("OPTIONS", {}) | {
         "pool": {"min_size": 1, "max_size": 8, "timeout": 10},
         "connect_timeout": 5,
     }
 DATABASES = {"default": DATABASE}
 
-# --- Redis: REDIS_URL, else the embedded one, on a socket in the data folder ---
+# --- Redis: REDIS_URL, else an embedded one on a socket in the data folder ---
 REDIS_URL = env_secret(env, "REDIS_URL")
 EMBEDDED_REDIS = not REDIS_URL
-# `maxmemory` of the embedded one; 0 is a share of what this machine or container has.
+# `maxmemory` of the embedded Redis; 0 means a share of the machine's or container's memory.
 REDIS_MAX_MEMORY_MB = env.int(
     "HOLDFAST_REDIS_MAX_MEMORY_MB", 0, validate=validate.Range(0, 100_000_000)
 )
-# From this percentage of `maxmemory` on new text of guests is refused, then that of accounts. The
-# rest is for answers under way, sessions and queues.
+# From these percentages of `maxmemory` on, new text of guests, then of accounts, is refused. The
+# rest is for running replies, sessions and queues.
 _PERCENT = validate.Range(1, 100)
 REDIS_PERCENT_FOR_GUESTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_GUESTS", 85, validate=_PERCENT)
 REDIS_PERCENT_FOR_ACCOUNTS = env.int("HOLDFAST_REDIS_PERCENT_FOR_ACCOUNTS", 92, validate=_PERCENT)
@@ -158,7 +159,7 @@ if EMBEDDED_REDIS:
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # Bounded: all that a process says waits behind one that Redis does not answer.
+        # With timeouts, because all messages of a process wait behind an unanswered one.
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "socket_timeout": 3, "socket_connect_timeout": 2}],
             "prefix": "hf-layer",
@@ -167,7 +168,7 @@ CHANNEL_LAYERS = {
 }
 
 CACHES = {
-    # What allauth counts for its limits must be the same on every web process.
+    # allauth's rate limits must be shared by all web processes.
     "default": {
         "BACKEND": "config.web.redis_cache.SharedRedisCache",
         "LOCATION": REDIS_URL,
@@ -175,7 +176,7 @@ CACHES = {
     }
 }
 
-# --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed when not given ---
+# --- Mail: smtp://, smtp+tls:// or smtp+ssl://user:password@host:port; printed without one ---
 EMAIL_URL = env_secret(env, "EMAIL_URL").strip()
 EMAIL_TIMEOUT = 20
 if EMAIL_URL:
@@ -189,14 +190,14 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["config.formats"]
-# A person may choose among these; with one there is nothing to choose, and no field for it.
+# People choose among these. With a single language the settings page has no field for it.
 LANGUAGES = languages.available(*LOCALE_PATHS)
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("HOLDFAST_STATIC_ROOT", "") or BASE_DIR / "staticfiles").absolute()
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Pictures and archives. No address leads into it but views that ask who is asking.
+# Pictures and archives. Only views that check the user serve them.
 MEDIA_ROOT = DATA_DIR / "files"
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -226,19 +227,19 @@ LOGGING = {
         }
     },
     "filters": {
-        # Who answers 503 has logged why, or is a probe that waits for the start.
-        "said_already": {
+        # The code that responds 503 has logged the reason, or a probe waits for the start.
+        "already_logged": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", None) != 503,
         },
-        "of_strangers": {"()": "django.utils.log.CallbackFilter", "callback": one_short_line},
+        "short_suspicious": {"()": "django.utils.log.CallbackFilter", "callback": one_short_line},
     },
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "stream": sys.stderr,
             "formatter": "line",
-            "filters": ["of_strangers"],
+            "filters": ["short_suspicious"],
         }
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
@@ -248,9 +249,9 @@ LOGGING = {
             for app in ("config", "streams", "accounts", "billing", "chat")
         },
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
-        # A page not found is the visitor's affair; a refused host or a failed view is ours.
-        "django.request": {"level": "ERROR", "filters": ["said_already"]},
-        # Tells of every restart of Redis with a traceback; streams says the same in a line.
+        # Failed views are logged, missing pages are not.
+        "django.request": {"level": "ERROR", "filters": ["already_logged"]},
+        # It logs every restart of Redis with a traceback; `streams` logs a line.
         "channels_redis": {"level": "CRITICAL"},
     },
 }

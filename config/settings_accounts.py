@@ -15,12 +15,12 @@ ACCOUNT_ADAPTER = "accounts.sign_in.adapters.AccountAdapter"
 SOCIALACCOUNT_ADAPTER = "accounts.sign_in.adapters.SocialAccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
-# Without a password one signs in by code, passkey or provider.
+# People without a password sign in by code, passkey or provider.
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
-# The page would offer it for addresses without an account only, and so tell which ones have one.
+# The page would offer it only for addresses without an account, and so reveal which ones have one.
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_CHANGE = False
 ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
@@ -72,16 +72,16 @@ if OIDC_CLIENT_ID := env_line(env, "OIDC_CLIENT_ID"):
             "name": env.str("OIDC_NAME", "Single sign-on"),
             "client_id": OIDC_CLIENT_ID,
             "secret": env_secret_line(env, "OIDC_CLIENT_SECRET"),
-            # By HTTP Basic, which every provider must take; the body is an extra that some refuse.
+            # HTTP Basic, which every provider must support; some refuse credentials in the body.
             "settings": {"server_url": OIDC_ISSUER, "token_auth_method": "client_secret_basic"},
         }
     ]
 SIGN_IN_ORIGINS = ["https://github.com"] if GITHUB_CLIENT_ID else []
 SIGN_IN_ORIGINS += ["https://accounts.google.com"] if GOOGLE_CLIENT_ID else []
 SIGN_IN_ORIGINS += [site_of(OIDC_ISSUER)] if OIDC_CLIENT_ID else []
-# A guest who does not come back for so long is removed, with everything they said.
+# A guest who does not come back for this long is deleted, with all chats.
 GUEST_IDLE_DAYS = env.int("GUEST_IDLE_DAYS", 30, validate=validate.Range(1, 3_650))
-# Who asked to be deleted can change their mind for so long; 0 is not at all.
+# How long people who asked for deletion can change their mind; 0 means not at all.
 ACCOUNT_DELETION_GRACE_DAYS = env.int(
     "ACCOUNT_DELETION_GRACE_DAYS", 7, validate=validate.Range(0, 365)
 )
@@ -89,5 +89,5 @@ ACCOUNT_DELETION_GRACE_DAYS = env.int(
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7, validate=validate.Range(1, 365))
 # How long a deleted chat can be brought back; after that it is erased.
 CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
-# How long the database may look for what somebody searches.
+# How long the database may take for a search.
 SEARCH_TIMEOUT_MS = env.int("SEARCH_TIMEOUT_MS", 3_000, validate=validate.Range(100, 60_000))

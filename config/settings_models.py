@@ -22,23 +22,24 @@ MODEL_STALL_TIMEOUT_MS = env.int("MODEL_STALL_TIMEOUT_MS", 30_000)
 MAX_ANSWER_BYTES = env.int("HOLDFAST_MAX_ANSWER_BYTES", 1_000_000, validate=validate.Range(min=1))
 BACKGROUND_CALLS = env.bool("HOLDFAST_BACKGROUND_CALLS", True)
 DEFAULT_MODEL = env.str("HOLDFAST_DEFAULT_MODEL", "").strip()
-# By endpoint, the models that count in place of its list, each with its window or None.
+# {endpoint: [(name, context window or None)]}: these replace the endpoint's own list of models.
 NAMED_MODELS = named_models(env.list("HOLDFAST_MODELS", []))
 OPENAI_API_KEY = env_key(env, "OPENAI_API_KEY")
 OPENAI_BASE_URL = env_url(env, "OPENAI_BASE_URL")
-# Of the operator's account, for OPENAI_BASE_URL alone.
+# The operator's account; sent to OPENAI_BASE_URL alone.
 OPENAI_ORG_ID = env_line(env, "OPENAI_ORG_ID")
 OPENAI_PROJECT_ID = env_line(env, "OPENAI_PROJECT_ID")
 OPENROUTER_API_KEY = env_key(env, "OPENROUTER_API_KEY")
 OPENROUTER_BASE_URL = env_url(env, "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1")
 OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
-# Whether people's own keys may be for private networks: accounts/provider_keys/address_filter.py.
+# Whether people's provider keys may have URLs in private networks:
+# accounts/provider_keys/address_filter.py.
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
-# Models (as "endpoint/name", * allowed) that go on with a partial answer given as the last turn.
+# Models (as "endpoint/name", * allowed) that continue a partial answer given as the last message.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
-# By which marks models set their thinking apart in the text; the usual ones are known.
+# The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
-# auto: only when no other endpoint is configured (nor an Ollama found by `up`).
+# auto: only if no other endpoint is configured and `up` finds no Ollama.
 EMBEDDED_MODEL_CHOICE = env.str(
     "HOLDFAST_EMBEDDED_MODEL", "auto", validate=validate.OneOf(["auto", "True", "False"])
 )
@@ -47,7 +48,7 @@ _CONFIGURED = bool(OPENAI_API_KEY or OPENAI_BASE_URL or OPENROUTER_API_KEY or _O
 EMBEDDED_MODEL = EMBEDDED_MODEL_CHOICE == "True" or (
     EMBEDDED_MODEL_CHOICE == "auto" and not _CONFIGURED
 )
-# Where the embedded model answers: `up` starts it and sets this for web and workers.
+# The address of the embedded model; `up` starts it and sets this for web and workers.
 EMBEDDED_MODEL_URL = env.str("HOLDFAST_EMBEDDED_MODEL_URL", "")
-EMBEDDED_MODEL_KEY = env.str("HOLDFAST_EMBEDDED_MODEL_KEY", "")  # of this start
+EMBEDDED_MODEL_KEY = env.str("HOLDFAST_EMBEDDED_MODEL_KEY", "")  # new at every start
 OPENAI_BASE_URL = OPENAI_BASE_URL or "https://api.openai.com/v1"

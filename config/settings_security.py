@@ -8,14 +8,14 @@ from config.settings_money import CHECKOUT_ORIGINS
 
 # --- Security ---
 SESSION_ENGINE = "accounts.session_store"
-# Browsers take a cookie of this prefix from this host alone: a page on a sister domain can plant
-# neither a session nor a guest of its own.
+# Browsers accept a cookie with this prefix from this host alone: a page on a sibling domain can
+# plant neither a session nor a guest.
 COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_AGE = 400 * 24 * 3_600  # The longest that browsers keep: a guest's chats hang on it.
+SESSION_COOKIE_AGE = 400 * 24 * 3_600  # The browsers' maximum: guests lose their chats with it.
 CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 CSRF_COOKIE_HTTPONLY = False  # The page reads it and sends it back as X-CSRFToken.
 CSRF_COOKIE_SAMESITE = "Lax"
@@ -27,8 +27,8 @@ SECURE_HSTS_SECONDS = env.int("HOLDFAST_HSTS_SECONDS", 365 * 24 * 3_600) if HTTP
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# A notice is of a session and ends with it. In a cookie of its own it would be shown to whoever
-# uses the browser next: "alice@example.org is confirmed."
+# A notice ends with its session. In a cookie it would be shown to the next person who uses the
+# browser: "alice@example.org is confirmed."
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 CONTENT_SECURITY_POLICY = {
@@ -41,8 +41,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "manifest-src": [SELF],
         "worker-src": [SELF],
-        # Browsers also apply it to where a form's answer leads: to the providers one signs in with,
-        # to Checkout.
+        # Browsers also apply it to redirects after a form: to sign-in providers and to Checkout.
         "form-action": [SELF, *SIGN_IN_ORIGINS, *CHECKOUT_ORIGINS],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
@@ -50,12 +49,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SILENCED_SYSTEM_CHECKS = [
-    # These look for Django's own class names in MIDDLEWARE; ours are their subclasses, which
-    # tests/config/web/test_middleware.py asserts.
+    # These look for Django's class names in MIDDLEWARE, which has subclasses;
+    # tests/config/web/test_middleware.py asserts them.
     "security.W001",
     "security.W002",
     "security.W003",
-    # HSTS binds what the operator alone can promise: every sub-domain, and for good.
+    # HSTS for all subdomains and preloading are promises that only the operator can make.
     "security.W005",
     "security.W021",
 ]

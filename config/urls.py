@@ -23,4 +23,4 @@ urlpatterns = [
 handler400 = "chat.web.error_pages.bad_request"
 handler404 = "chat.web.error_pages.not_found"
 handler500 = "chat.web.error_pages.server_error"
-handler429 = "accounts.sign_in.limits.too_many_requests"  # Asked for by allauth.
+handler429 = "accounts.sign_in.limits.too_many_requests"  # allauth uses it.

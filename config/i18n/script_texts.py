@@ -1,4 +1,4 @@
-"""The sentences in our scripts: what stands in `spoken("name", {…})`, read without running it."""
+"""Reads the texts of our scripts, the arguments of `spoken("name", {…})`, without running them."""
 
 import re
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ SKIPPED = {"whitespace", "linecomment", "multilinecomment", "linebreak"}
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """`said`: a sentence, or the two forms of an English plural. `context` tells it from others; a
-    script's is the path to it, such as `chat.groups.today`."""
+    """`text` is a sentence, or the two forms of an English plural. `context` distinguishes it from
+    equal texts; in scripts it is its path, such as `chat.groups.today`."""
 
     where: str
-    said: Any
+    text: Any
     context: str
 
 
 class UnreadableTextsError(Exception):
-    """Between the brackets of `spoken` there may be strings, objects and lists of them only."""
+    """The arguments of `spoken` have something besides strings, objects and lists."""
 
 
 def texts_of(where: str, code: str) -> Iterator[Text]:
     """Raises UnreadableTextsError."""
-    for found in OPENING.finditer(code):
-        if _is_comment(code, found.start()):
+    for call in OPENING.finditer(code):
+        if _is_comment(code, call.start()):
             continue
-        tokens = (token for token in tokenize(code[found.end() :]) if token.type not in SKIPPED)
+        tokens = (token for token in tokenize(code[call.end() :]) if token.type not in SKIPPED)
         reader = _Reader(where, tokens)
         name = reader.value()
         reader.expect(",")
@@ -62,7 +62,7 @@ class _Reader:
             raise self._unreadable()
 
     def value(self) -> Any:
-        """A string, or a dictionary; a list is one of its indices."""
+        """A string or a dictionary. A list becomes a dictionary whose keys are its indices."""
         token = self._take()
         if token.type == "string":
             return unquote_string(token.value)
@@ -73,17 +73,17 @@ class _Reader:
         raise self._unreadable()
 
     def _until(self, end: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        items: dict[str, Any] = {}
         while self._ahead.value != end:
-            name = str(len(found))
+            name = str(len(items))
             if end == "}":
                 name = self._take().value
                 self.expect(":")
-            found[name] = self.value()
+            items[name] = self.value()
             if self._ahead.value != end:
                 self.expect(",")
         self._take()
-        return found
+        return items
 
     def _take(self) -> Token:
         token = self._ahead

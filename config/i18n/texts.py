@@ -1,11 +1,11 @@
 """The texts of pages, mails and scripts as catalogues for translators, and back again.
 
-Two catalogues for each language, in `locale/<language>/LC_MESSAGES/`: `django.po` with what
-templates and Python say, `djangojs.po` with what scripts say (and why answers end, which the log
-keeps as a code). Those of English hold no translations: they are what there is to translate.
+Each language has two catalogues in `locale/<language>/LC_MESSAGES/`: `django.po` has the texts of
+templates and Python, `djangojs.po` those of scripts (and the reasons why answers end, which the log
+stores as codes). The English catalogues have no translations: they list what is to be translated.
 
-Compiled they are `django.mo`, and for scripts `static/js/texts/<language>.json`, in the shape of
-the English in the scripts. Needs Babel, which the pages do without.
+They are compiled to `django.mo` and, for scripts, to `static/js/texts/<language>.json`, which has
+the structure of the English texts in the scripts. This needs Babel; serving pages does not.
 """
 
 import gettext
@@ -45,15 +45,15 @@ KEYWORDS: dict[str, Any] = {
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
-# Times would make a file differ that says the same.
+# Lines with times would change a file whose texts are the same.
 NOT_WRITTEN = re.compile(r'^"(POT-Creation|PO-Revision|Last-Translator|Report-Msgid|Generated)')
 PLACE = re.compile(r"\{(\w+)\}")
-# Numbers that between them have every form of every language.
+# These numbers use every plural form of every language.
 SAMPLES = (*range(1_000), 1_000_000, 2_000_000)
 
 
 class BrokenTextsError(Exception):
-    """Translations that would not fit into their sentences: one line for each."""
+    """Translations whose placeholders do not match the text: one line for each."""
 
 
 def paths(locale: Path, language: str) -> dict[str, Path]:
@@ -62,7 +62,7 @@ def paths(locale: Path, language: str) -> dict[str, Path]:
 
 
 def extracted() -> dict[str, str]:
-    """By domain: the catalogue of English as it ought to stand in its file."""
+    """The up-to-date content of the English catalogues, by domain."""
     return {
         "django": _as_text(_catalogue(SOURCE, _texts_of_pages())),
         "djangojs": _as_text(_catalogue(SOURCE, _texts_of_scripts())),
@@ -70,8 +70,8 @@ def extracted() -> dict[str, str]:
 
 
 def update(locale: Path, language: str) -> None:
-    """Bring the files of a language up to what there is to translate; made if there are none.
-    A text that has changed keeps its old translation as a suggestion ("fuzzy"), which is not used.
+    """Bring the catalogues of a language up to date; make them if they are missing. A text that has
+    changed keeps its old translation as a suggestion ("fuzzy"), which is not used.
     """
     sources = extracted()
     for domain, path in paths(locale, language).items():
@@ -87,13 +87,13 @@ def update(locale: Path, language: str) -> None:
 def compile_language(locale: Path, scripts: Path, language: str) -> None:
     """Write the `.mo` and the `.json` of a language. Raises BrokenTextsError."""
     catalogues = {name: _read(path, language) for name, path in paths(locale, language).items()}
-    if broken := [line for one in catalogues.values() for line in _broken(one)]:
+    if broken := [line for each in catalogues.values() for line in _broken(each)]:
         raise BrokenTextsError("\n".join(broken))
     with paths(locale, language)["django"].with_suffix(".mo").open("wb") as file:
         write_mo(file, catalogues["django"])
     scripts.mkdir(parents=True, exist_ok=True)
-    told = json.dumps(_for_scripts(catalogues["djangojs"]), ensure_ascii=False, indent=1)
-    (scripts / f"{language}.json").write_text(told + "\n", encoding="utf-8")
+    compiled = json.dumps(_for_scripts(catalogues["djangojs"]), ensure_ascii=False, indent=1)
+    (scripts / f"{language}.json").write_text(compiled + "\n", encoding="utf-8")
 
 
 # What there is to translate
@@ -110,13 +110,15 @@ def _texts_of_pages() -> Iterator[Text]:
         yield from _found(path, "\n".join(line.strip() for line in code.splitlines()) + "\n")
     for name in model_names.names():
         where = f"{name.model.__module__.replace('.', '/')}.py"
-        yield Text(where, name.said, name.context)
+        yield Text(where, name.text, name.context)
 
 
 def _found(path: Path, code: str) -> Iterator[Text]:
     where = path.relative_to(BASE_DIR).as_posix()
-    for _line, said, _comments, context in extract("python", io.BytesIO(code.encode()), KEYWORDS):
-        yield Text(where, said, context or "")
+    for _line, message, _comments, context in extract(
+        "python", io.BytesIO(code.encode()), KEYWORDS
+    ):
+        yield Text(where, message, context or "")
 
 
 def _texts_of_scripts() -> Iterator[Text]:
@@ -133,7 +135,7 @@ def _catalogue(language: str, texts: Iterable[Text]) -> Catalog:
         locale=to_locale(language), project="Holdfast", fuzzy=False, header_comment="#"
     )
     for text in texts:
-        catalogue.add(text.said, locations=[(text.where, 0)], context=text.context or None)
+        catalogue.add(text.text, locations=[(text.where, 0)], context=text.context or None)
     return catalogue
 
 
@@ -152,18 +154,18 @@ def _read(path: Path, language: str) -> Catalog:
         return read_po(file, locale=to_locale(language))
 
 
-# What was translated
+# Translations
 
 
 def _translated(catalogue: Catalog) -> Iterator[Message]:
     for message in catalogue:
-        said = message.string if isinstance(message.string, tuple | list) else [message.string]
-        if message.id and all(said) and not message.fuzzy:
+        forms = message.string if isinstance(message.string, tuple | list) else [message.string]
+        if message.id and all(forms) and not message.fuzzy:
             yield message
 
 
 def _broken(catalogue: Catalog) -> Iterator[str]:
-    """Where a place is missing, or there is one that nothing fills."""
+    """A line for each translation with a missing or an unknown placeholder."""
     for message in _translated(catalogue):
         if message.context:
             wrong = _places(message.string) - _places(message.id)
@@ -174,24 +176,24 @@ def _broken(catalogue: Catalog) -> Iterator[str]:
                 yield f"{message.id!r}: {error}"
 
 
-def _places(said: Any) -> set[str]:
-    return set(PLACE.findall(said if isinstance(said, str) else " ".join(said)))
+def _places(text: Any) -> set[str]:
+    return set(PLACE.findall(text if isinstance(text, str) else " ".join(text)))
 
 
 def _for_scripts(catalogue: Catalog) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    texts: dict[str, Any] = {}
     for message in _translated(catalogue):
         *parents, name = (message.context or "").split(".")
-        place = told
+        place = texts
         for parent in parents:
             place = place.setdefault(parent, {})
         is_plural = isinstance(message.string, tuple | list)
         place[name] = _forms(catalogue, message.string) if is_plural else message.string
-    return told
+    return texts
 
 
 def _forms(catalogue: Catalog, strings: Any) -> dict[str, str]:
-    """A form for each name that Intl.PluralRules has in this language; gettext numbers them."""
+    """The plural forms by their names in Intl.PluralRules; gettext numbers them."""
     assert isinstance(catalogue.locale, Locale)
     rule, number = catalogue.locale.plural_form, gettext.c2py(catalogue.plural_expr)
     forms = {rule(sample): strings[number(sample)] for sample in reversed(SAMPLES)}

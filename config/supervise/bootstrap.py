@@ -1,11 +1,11 @@
-"""Prepares a fresh machine: makes the virtual environment and installs what a lock file names.
+"""Prepares a fresh machine: makes the virtual environment and installs the locked packages.
 
-Only the standard library, and syntax that Python 3.6 reads: this file must be able to tell the user
-of an old Python what to do. `manage.py` calls it before anything else is imported;
-when there is nothing to do it costs a millisecond.
+It uses only the standard library and the syntax of Python 3.6, so that it can tell the user of an
+old Python what to do. `manage.py` calls it before it imports anything else; when everything is
+installed it takes a millisecond.
 
-A lock file counts as installed when its stamp in the environment holds its digest. A marker stands
-there while an install runs: an environment that still has it was interrupted and is made anew.
+A lock file counts as installed when its stamp in the environment holds its digest. The environment
+has a marker while an install runs: one that still has it was interrupted, and is made anew.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ LOCKS: Dict[str, Tuple[str, List[str]]] = {
     "test": ("requirements-test.lock", []),
     "model": ("requirements-model.lock", ["--no-deps"]),
 }
-# What would make pip install somewhere else than into the environment.
+# Variables that would make pip install outside the environment.
 MISLEADING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV")
 
 
@@ -40,8 +40,9 @@ class BootstrapError(Exception):
 
 
 def enter(names: List[str], argv: List[str]) -> None:
-    """Returns when this Python is the environment's; else prepares that and runs `argv` in it."""
-    if os.environ.get("HOLDFAST_BOOTSTRAP") == "False":  # The packager's own environment is used.
+    """Returns if this is the environment's Python. Else prepares the environment and runs `argv`
+    in it."""
+    if os.environ.get("HOLDFAST_BOOTSTRAP") == "False":  # A packager has made the environment.
         return
     check_python(argv)
     install(names)
@@ -52,17 +53,23 @@ def enter(names: List[str], argv: List[str]) -> None:
 def check_python(argv: List[str]) -> None:
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return
-    found = ".".join(str(part) for part in sys.version_info[:3])
+    version = ".".join(str(part) for part in sys.version_info[:3])
     minors = range(NEWEST[1], OLDEST[1] - 1, -1)
     others = [name for name in (f"python3.{minor}" for minor in minors) if shutil.which(name)]
     fix = "Install one of them" if not others else "Run: {} {}".format(others[0], " ".join(argv))
     raise BootstrapError(
-        f"Holdfast needs Python 3.{OLDEST[1]} to 3.{NEWEST[1]}, and this is {found}. {fix}."
+        f"Holdfast needs Python 3.{OLDEST[1]} to 3.{NEWEST[1]}, and this is {version}. {fix}."
     )
 
 
 def install(names: List[str]) -> None:
-    """Installs the locks that are not installed yet; any number of processes may call it."""
+    """Installs the locks that are not installed yet; any number of processes may call it.
+
+    Raises BootstrapError. When a lock file is missing, the environment stays as it is.
+    """
+    for name in names:
+        if not os.path.exists(lock_path(name)):
+            raise BootstrapError(f"{lock_path(name)} is missing: get a complete copy of Holdfast.")
     if not missing(names):
         return
     try:
@@ -75,8 +82,8 @@ def install(names: List[str]) -> None:
 
 
 def install_missing(names: List[str]) -> None:
-    with only_one():
-        names = missing(names)  # The process that was here before may have done it.
+    with exclusive_lock():
+        names = missing(names)  # Another process may have installed them meanwhile.
         if not names:
             return
         if os.path.exists(MARKER) or not os.path.exists(PYTHON):
@@ -113,8 +120,8 @@ def read(path: str) -> str:
 
 
 @contextlib.contextmanager
-def only_one() -> Iterator[None]:
-    """Holds a lock beside the environment; says so when it has to wait for another start."""
+def exclusive_lock() -> Iterator[None]:
+    """Holds a lock beside the environment; prints a line if it has to wait for another start."""
     try:
         import fcntl
     except ImportError:
@@ -132,7 +139,7 @@ def only_one() -> Iterator[None]:
 
 
 def clear() -> None:
-    """Empties the environment, for one that is broken or half made."""
+    """Deletes an environment that is broken or incomplete."""
     if os.path.lexists(VENV):
         shutil.rmtree(VENV)
 
@@ -165,8 +172,6 @@ def make_venv() -> None:
 
 def install_lock(name: str) -> None:
     file_name, options = LOCKS[name]
-    if not os.path.exists(lock_path(name)):
-        raise BootstrapError(f"{lock_path(name)} is missing: get a complete copy of Holdfast.")
     command = [PYTHON, "-I", "-m", "pip", "install", "--require-hashes", "--only-binary=:all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "--retries=2"]
     environment = {key: value for key, value in os.environ.items() if key not in MISLEADING}
@@ -193,7 +198,8 @@ def install_lock(name: str) -> None:
 
 
 def show_progress(output: IO[str], file_name: str, total: int) -> List[str]:
-    """Turns pip's output into one line that counts, or one now and then without a terminal."""
+    """Shows pip's progress in one line that is rewritten; without a terminal, in a line at most
+    every 5 s. Returns pip's output."""
     lines = []  # type: List[str]
     done, shown_at = 0, 0.0
     terminal = sys.stderr.isatty()
@@ -216,7 +222,7 @@ def show_progress(output: IO[str], file_name: str, total: int) -> List[str]:
 
 
 def explain(lines: List[str], file_name: str) -> str:
-    """The one line that matters of a failed pip, and what to do about it."""
+    """One line: why pip failed, and what to do about it."""
     text = "\n".join(lines)
     errors = [line for line in lines if line.startswith("ERROR:")]
     reason = errors[0][len("ERROR:") :].strip() if errors else last_line(text)
@@ -241,8 +247,7 @@ def say(text: str, again: bool = False) -> None:
 
 
 def main() -> None:
-    """`python3 -m config.supervise.bootstrap run model`: installs these locks, for building
-    images."""
+    """`python3 -m config.supervise.bootstrap run model` installs these locks: for the image."""
     try:
         check_python(["-m", "config.supervise.bootstrap"] + sys.argv[1:])
         install(sys.argv[1:])

@@ -1,17 +1,16 @@
-"""Output that never makes a process wait, whoever reads it: for `up`, web and workers.
+"""Output that never makes a process wait for a reader: for `up`, web and workers.
 
-A write to a pipe that nobody reads waits for ever, and with it whatever wrote a log line: a
-request, an answer, the supervisor. So everything that goes to stdout or stderr is put into a queue
-of bounded size in memory, and a thread writes it out. When the queue is full, text is dropped and
-its amount is told once there is room again. At the end of the process the rest has a moment to get
-out.
+A write to a pipe that nobody reads blocks for ever, and with it the code that wrote the log line: a
+request, a reply, the supervisor. So everything for stdout or stderr goes into a queue of bounded
+size in memory, and a thread writes it out. When the queue is full, text is dropped, and a note with
+its amount follows once there is room again. At the end of the process the rest has LAST_FLUSH_S
+seconds.
 
-A thread rather than a non-blocking descriptor: that flag belongs to the open file, which may be the
-user's terminal, shared with the shell. Not `logging.handlers.QueueHandler`: that is for log records
-alone, while tracebacks, warnings, prints (the mails of the console backend) and Twisted's messages
-would still wait.
+A non-blocking descriptor does not fit: that flag belongs to the open file, which may be the user's
+terminal, shared with the shell. `logging.handlers.QueueHandler` does not fit either: tracebacks,
+warnings, prints (the mails of the console backend) and Twisted's messages would still block.
 
-The standard library only: the supervisor uses it too.
+This uses only the standard library, because the supervisor needs it too.
 """
 
 import atexit
@@ -26,9 +25,9 @@ from collections import deque
 from typing import Any
 
 LIMIT_BYTES = 1_000_000
-# As much as a pipe takes whole (PIPE_BUF), so that lines of several processes do not mix.
+# A pipe takes this much at once (PIPE_BUF), so that lines of several processes do not mix.
 PIECE_BYTES = 4_096
-# How long the rest may take to get out when the process ends.
+# How long the process waits at its end until the rest is written.
 LAST_FLUSH_S = 2.0
 
 _writers: list["BoundedWriter"] = []
@@ -45,7 +44,7 @@ class BoundedWriter:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._writing = False
-        self._gone = False  # Nobody will ever read it.
+        self._gone = False  # There is no reader any more.
         self._at_exit = False
         self.dropped_bytes = 0
         threading.Thread(target=self._run, name="output", daemon=True).start()
@@ -64,13 +63,13 @@ class BoundedWriter:
                 self._changed.notify_all()
 
     def flush(self, within_s: float) -> bool:
-        """Whether everything got out in time."""
+        """Whether everything was written in time."""
         with self._changed:
             return self._changed.wait_for(self._is_idle, within_s)
 
     def end(self, within_s: float = LAST_FLUSH_S) -> None:
-        """For the end of the process, when threads no longer run: what comes later is written at
-        once where there is room for it, else dropped."""
+        """Call it at the end of the process, when threads no longer run. Later text is written at
+        once if there is room for it, else dropped."""
         if not self.flush(within_s):
             self._gone = True
         self._at_exit = True
@@ -91,7 +90,7 @@ class BoundedWriter:
                 self._changed.notify_all()
 
     def _take(self) -> bytes:
-        """All that waits; once that is out, the note of what was dropped meanwhile."""
+        """Everything in the queue; after that, the note about dropped text."""
         with self._changed:
             self._writing = False
             self._changed.notify_all()
@@ -133,7 +132,7 @@ class BoundedWriter:
 
 
 class _Raw(io.BufferedIOBase):
-    """What Python's text streams write to."""
+    """The binary stream below Python's text streams."""
 
     def __init__(self, writer: BoundedWriter, descriptor: int) -> None:
         super().__init__()
@@ -156,12 +155,12 @@ class _Raw(io.BufferedIOBase):
 
 
 def install() -> None:
-    """Puts it in place of sys.stdout and sys.stderr. Call it before anything keeps a reference to
-    them, such as a log handler."""
+    """Replaces sys.stdout and sys.stderr. Call it before anything keeps a reference to them, such
+    as a log handler."""
     ensure_open()
     streams = []
     for descriptor in (1, 2):
-        if descriptor == 2 and os.path.sameopenfile(1, 2):  # One queue, so that the order stays.
+        if descriptor == 2 and os.path.sameopenfile(1, 2):  # One queue keeps the order.
             writer = _writers[-1]
         else:
             writer = BoundedWriter(descriptor)
@@ -176,8 +175,8 @@ def install() -> None:
 
 
 def ensure_open() -> None:
-    """A process started without stdin, stdout or stderr would give their numbers to the next files
-    it opens, and print into them: here they become /dev/null."""
+    """Opens /dev/null as stdin, stdout or stderr where one is closed. Else the next file that is
+    opened would get its number, and text would be printed into it."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -187,7 +186,7 @@ def ensure_open() -> None:
 
 
 def flush(within_s: float = LAST_FLUSH_S) -> None:
-    """Before an `exec`, which ends the threads."""
+    """Call it before an `exec`, which ends the threads."""
     deadline = time.monotonic() + within_s
     for writer in _writers:
         writer.flush(max(0.0, deadline - time.monotonic()))

@@ -1,10 +1,9 @@
-"""One of the supervisor's children: started, seen to be ready, started again, replaced, stopped.
+"""One child of the supervisor: started, restarted, replaced, stopped.
 
-Every process that is started is in `processes` from its start until its end, whatever its part is
-meanwhile, so that stopping ends all of them. Which one does the work (`current`) is decided in one
-place at a time: `_keep` puts another in the place of one that ended, `replace` has a successor
-ready before it tells the current one to go. When that ends while a successor starts, the successor
-takes its place at once.
+Every process is in `processes` from its start to its end, so that `stop` ends all of them.
+`current` is the one that does the work. `_keep` restarts a process that ended; `replace` waits
+until a successor is ready before it ends the current process. If the current process ends while its
+successor starts, the successor takes its place at once.
 """
 
 import asyncio
@@ -18,13 +17,13 @@ from typing import Any
 from config.supervise.probes import http_get, ping_redis
 from config.supervise.spawn import Spawned, spawn
 
-# A child that ran for this long was well: its next restart is immediate again.
+# After a child has run for this long, its next restart is immediate again.
 WELL_AFTER_S = 5.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-# A successor that is not ready by then is ended, and what runs goes on. On a slow or busy machine
-# it might have been a moment later, so the next one is given twice as long.
+# A successor that is not ready by then is ended, and the old process goes on. On a slow or busy
+# machine it may only have been late, so the next successor gets twice as long.
 REPLACE_READY_S, LONGEST_READY_S = 60.0, 960.0
-# How long the kernel may take to end what was killed; what waits for a broken disk takes longer.
+# How long a killed process may take to end. One that waits for a broken disk takes longer.
 KILLED_WITHIN_S = 5.0
 REMIND_EVERY_S = 10.0
 POLL_S = 0.05
@@ -32,21 +31,21 @@ NO_LIFELINE = -1
 
 
 class StartError(Exception):
-    """One line: what did not start."""
+    """One line: which child did not start, and why."""
 
 
 class ReplaceError(Exception):
-    """One line: why there is no successor. What ran before goes on."""
+    """One line: why there is no successor. The old process goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     name: str
     argv: list[str]
-    # How to see that it works: ["redis", socket], ["http", port, path], ["pipe"]
+    # How it shows that it is ready: ["redis", socket], ["http", port, path], ["pipe"]
     # (config/supervise/ready.py).
     ready: list[Any]
-    # Lower ones stop later.
+    # Stage 0 starts first; higher stages stop first.
     stage: int
     # Seconds between SIGTERM and SIGKILL.
     stop_within_s: float
@@ -54,12 +53,12 @@ class Service:
     reloads: bool = False
     env: dict[str, str] = field(default_factory=dict)
     pass_fds: list[int] = field(default_factory=list)
-    # Lines of its output with one of these in them are not shown.
+    # Lines of its output that contain one of these are not shown.
     hushed: list[str] = field(default_factory=list)
 
 
 class Child:
-    """`say` shows a line of it to the person; `changed` is told of each new process."""
+    """`say` prints a line; `changed` is called when the processes have changed."""
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class Child:
         self.processes: list[Spawned] = []
         self.current: Spawned | None = None
         self.stopping = False
-        # Set once it has been ready; SIGHUP replaces no child before.
+        # Set once it has been ready. SIGHUP does not replace it earlier.
         self.started = asyncio.Event()
         self._successor: Spawned | None = None
         self._no_more_backoff = asyncio.Event()
@@ -96,12 +95,12 @@ class Child:
         self.started.set()
 
     async def replace(self) -> None:
-        """Puts a successor in its place: that one is ready before this one is told to go.
+        """Starts a successor, waits until it is ready, then ends the current process.
 
-        Raises ReplaceError when there is none: what runs is left as it is.
+        Raises ReplaceError when there is no successor; the current process then goes on.
         """
         old = self.current
-        if old is None or old.ended.done():  # It waits to be started again: that may be now.
+        if old is None or old.ended.done():  # A restart is due: skip its backoff.
             self._no_more_backoff.set()
             return
         try:
@@ -117,7 +116,7 @@ class Child:
             self._ready_within_s = min(self._ready_within_s * 2, LONGEST_READY_S)
         finally:
             self._successor = None
-        if self.current is successor:  # The other one ended meanwhile.
+        if self.current is successor:  # The old process ended meanwhile.
             return
         if problem:
             await self._end(successor)
@@ -129,7 +128,7 @@ class Child:
         self.say(f"replaced by process {successor.pid}")
 
     def look(self) -> None:
-        """Notices which processes have ended; for SIGCHLD."""
+        """Notices which processes have ended. Call it at SIGCHLD."""
         for process in list(self.processes):
             process.look()
 
@@ -156,7 +155,7 @@ class Child:
         )
         self.processes.append(process)
         process.ended.add_done_callback(lambda _: self.processes.remove(process))
-        # By now it is ours; the caller, which runs on without waiting, gives it its part.
+        # Later in the loop, once the caller has set `current` or `_successor`.
         asyncio.get_running_loop().call_soon(self.changed)
         return process
 
@@ -231,7 +230,7 @@ async def _ends(process: Spawned, within_s: float) -> bool:
 
 
 async def until(ask: Callable[[], Awaitable[tuple[bool, str]]], say: Callable[[str], None]) -> None:
-    """Asks until the answer is good, and says now and then what it was instead."""
+    """Calls `ask` until it succeeds; prints its answer every REMIND_EVERY_S seconds meanwhile."""
     reminded_at = time.monotonic()
     while True:
         answer = "no answer"

@@ -1,11 +1,10 @@
-"""The data folder: who uses it, its format, and what a killed `up` may have left running.
+"""The data folder: its lock, its format, and the processes that a killed `up` has left running.
 
-Whoever uses it holds the lock on its file `lock`: `up`, and by the same open file every process
-that `up` starts (all inherit it). So the folder is free when the last of them has ended, and
-whether a process belongs to the folder is seen by that open file, not by what is written:
-`run.json` only names candidates. A copy of the folder has a file, and so a lock, of its own; a
-process that later got the same number, or was started for another folder, does not have this one
-open.
+`up` holds the lock on the file `lock` in the folder, and every process that `up` starts inherits
+the open file. The folder is therefore free when the last of them has ended. A process belongs to
+the folder if it has that file open; `run.json` only names candidates. A copy of the folder has a
+lock file of its own. A process that got the same id later, or was started for another folder, does
+not have this file open.
 """
 
 import contextlib
@@ -24,17 +23,17 @@ import psutil
 # Raised when an older Holdfast could no longer read what this one writes.
 FORMAT = 1
 LOCK = "lock"
-# What a killed `up` leaves ends by itself (config/supervise/parent_death.py), usually within
+# The children of a killed `up` end by themselves (config/supervise/parent_death.py), usually within
 # milliseconds.
 LEFTOVER_END_S = 5.0
 LEFTOVER_STOP_S = 10.0
-LOOK_EVERY_S = 0.05
-# Processes of an earlier release do not have the lock: one is known by the time it was recorded to
-# have begun, give or take this, and by the folder that it was told to use.
+POLL_S = 0.05
+# Processes of an earlier release do not have the lock open. They are recognized by their recorded
+# start time, within this tolerance, and by HOLDFAST_DATA in their environment.
 SAME_PROCESS_S = 2.0
-# A process may have gone after the lock was asked for and before its holder was looked up.
+# The holder may end between the attempt to lock and the search for it.
 RACE_S = 1.0
-# These may be links to another place, which a copy of the folder then shares.
+# These may be symbolic links. Their targets are shared with copies of the folder.
 LINKED = ("redis", "db.sqlite3")
 LARGEST_PID = 2**31 - 1
 
@@ -45,9 +44,9 @@ class DataFolderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What run.json says: {"pid", "url", "children": {name: [pid, started (s since 1970)]},
-    "others": [[pid, started]]}. The processes may be long gone, or somebody else's. A release that
-    wrote no "others" is an earlier one; `began` has when its processes were started."""
+    """The content of run.json: {"pid", "url", "children": {name: [pid, started (s since 1970)]},
+    "others": [[pid, started]]}. The processes may have ended, and their ids may have been reused.
+    Earlier releases wrote no "others"; for them `began` has the start times by pid."""
 
     pid: int = 0
     url: str = ""
@@ -57,11 +56,12 @@ class Run:
 
 
 def claim(folder: Path) -> list[int]:
-    """Makes this process the one user of the folder; returns the descriptors that hold the locks:
-    its own, then those of places outside that it links to.
+    """Locks the folder for this process; returns the descriptors of the locks: that of the folder,
+    then those of the targets of its links.
 
-    Waits for what a killed `up` has left, and ends it when it does not end by itself. A lock lasts
-    until all processes that inherited its descriptor have ended, also through an `exec`.
+    Waits for the processes that a killed `up` has left, and ends those that do not end by
+    themselves. A lock lasts until all processes that inherited its descriptor have ended, also
+    through an `exec`. Raises DataFolderError.
     """
     locks: list[int] = []
     with contextlib.ExitStack() as on_failure:
@@ -98,7 +98,7 @@ def _wait_for_lock(folder: Path) -> int:
             if still := leftovers(folder):
                 os.close(lock)
                 raise DataFolderError(_does_not_end(folder, still))
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     return lock
 
 
@@ -160,21 +160,21 @@ def _does_not_end(folder: Path, left: dict[str, psutil.Process]) -> str:
 def _check_format(folder: Path) -> None:
     path = folder / "format"
     text = path.read_text(encoding="ascii", errors="replace") if path.exists() else ""
-    if not text.strip():  # New; or the disk was full when it was.
+    if not text.strip():  # The folder is new, or the disk was full when it was made.
         fresh = folder / "format.new"
         fresh.write_text(f"{FORMAT}\n", encoding="ascii")
         fresh.replace(path)
         return
     try:
-        found = int(text)
+        written = int(text)
     except ValueError as error:
         raise DataFolderError(
             f"{path} cannot be read ({error}). Restore the folder from a backup, "
             "or choose another one with --data."
         ) from error
-    if found > FORMAT:
+    if written > FORMAT:
         raise DataFolderError(
-            f"The data folder {folder} was written by a newer Holdfast (format {found}; this one "
+            f"The data folder {folder} was written by a newer Holdfast (format {written}; this one "
             f"knows {FORMAT}). Use that version, or choose another folder with --data."
         )
 
@@ -184,30 +184,30 @@ def run_path(folder: Path) -> Path:
 
 
 def read_run(folder: Path) -> Run:
-    """Without what cannot be: the file may be cut off, of another machine, or anybody's."""
+    """Ignores what is malformed: the file may be truncated, or come from another machine."""
     try:
-        said = json.loads(run_path(folder).read_text(encoding="utf-8"))
+        data = json.loads(run_path(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return Run()
-    if not isinstance(said, dict):
+    if not isinstance(data, dict):
         return Run()
-    children, others = said.get("children"), said.get("others")
+    children, others = data.get("children"), data.get("others")
     named = {
         str(name): pid
         for name, child in (children if isinstance(children, dict) else {}).items()
         if (pid := _pid(child))
     }
-    told = children.values() if isinstance(children, dict) and "others" not in said else ()
+    dated = children.values() if isinstance(children, dict) and "others" not in data else ()
     return Run(
-        pid=_pid([said.get("pid")]),
-        url=str(said.get("url") or ""),
+        pid=_pid([data.get("pid")]),
+        url=str(data.get("url") or ""),
         children=named,
         others=[
             pid for other in (others if isinstance(others, list) else []) if (pid := _pid(other))
         ],
         began={
             pid: child[1]
-            for child in told
+            for child in dated
             if (pid := _pid(child)) and len(child) > 1 and isinstance(child[1], int | float)
         },
     )
@@ -223,24 +223,24 @@ def _pid(child: Any) -> int:
 def running(folder: Path) -> dict[str, psutil.Process]:
     """The recorded children that are alive and belong to this folder, by name."""
     run = read_run(folder)
-    found = {name: _user(pid, folder, run) for name, pid in run.children.items()}
-    return {name: process for name, process in found.items() if process is not None}
+    users = {name: _user(pid, folder, run) for name, pid in run.children.items()}
+    return {name: process for name, process in users.items() if process is not None}
 
 
 def leftovers(folder: Path) -> dict[str, psutil.Process]:
-    """What belongs to this folder of all that a start has recorded, and what that started."""
+    """The recorded processes that belong to this folder, and their children, by name."""
     run = read_run(folder)
     names = {pid: f"process {pid}" for pid in run.others}
     names |= {pid: name for name, pid in run.children.items()}
     names.pop(os.getpid(), None)
     names.pop(run.pid, None)
-    found = {}
+    processes = {}
     for pid, session in _sessions():
-        # A child leads a session of its own, so what it has started is known by that.
+        # Each recorded process leads a session, by which its children are recognized.
         name = names.get(pid) or names.get(session)
         if name and (process := _user(pid, folder, run)):
-            found[name if pid in names else f"{name} (its process {pid})"] = process
-    return found
+            processes[name if pid in names else f"{name} (its process {pid})"] = process
+    return processes
 
 
 def _sessions() -> Iterator[tuple[int, int]]:
@@ -254,8 +254,8 @@ def _uses(pid: int, folder: Path) -> bool:
 
 
 def _user(pid: int, folder: Path, run: Run | None = None) -> psutil.Process | None:
-    """The process of this number, if it has the lock of this very folder open, or was recorded by
-    an earlier release (`run`)."""
+    """The process with this id, if it has the lock of this folder open, or if an earlier release
+    recorded it (`run`)."""
     with contextlib.suppress(psutil.Error, OSError, ValueError, KeyError):
         lock = (folder / LOCK).stat()
         process = psutil.Process(pid)
@@ -270,7 +270,7 @@ def _user(pid: int, folder: Path, run: Run | None = None) -> psutil.Process | No
 
 
 def stop_leftovers(folder: Path) -> list[str]:
-    """Ends what a killed `up` left and nothing else ends; returns their names."""
+    """Ends the processes that a killed `up` has left; returns their names."""
     left = leftovers(folder)
     for process in left.values():
         with contextlib.suppress(psutil.Error):
@@ -284,6 +284,6 @@ def stop_leftovers(folder: Path) -> list[str]:
 
 
 def forget_run(folder: Path) -> None:
-    """Under the lock: whatever run.json says is of the past, or of another folder."""
+    """Deletes run.json. Call it under the lock, when its content is certainly outdated."""
     with contextlib.suppress(OSError):
         run_path(folder).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What `manage.py doctor` looks at. Each examination returns findings and never raises."""
+"""The examinations of `manage.py doctor`. Each returns findings and never raises."""
 
 import asyncio
 import shutil
@@ -26,7 +26,7 @@ from streams.server.checks import redis_messages
 from streams.server.inspect import RedisReport, inspect_redis
 
 Level = Literal["ok", "warning", "problem"]
-# The log grows by the size of what is said; less than this is soon full.
+# The log grows with every message: a disk with less than this is soon full.
 FREE_DISK_BYTES = 1_000_000_000
 MODEL_TIMEOUT_S = 15.0
 QUEUE_TIMEOUT_S = 3.0
@@ -38,7 +38,7 @@ class Finding:
     part: str
     level: Level
     text: str
-    # What to do about it.
+    # What the operator can do about it.
     hint: str = ""
 
 
@@ -72,11 +72,11 @@ def _folder() -> list[Finding]:
     is_running = bool(data_folder.running(folder))
     running = f"running at {data_folder.read_run(folder).url}" if is_running else "not running"
     free = shutil.disk_usage(folder).free
-    found = [Finding("data", "ok", f"{folder}, {running}")]
+    findings = [Finding("data", "ok", f"{folder}, {running}")]
     level: Level = "ok" if free >= FREE_DISK_BYTES else "problem"
     hint = "" if level == "ok" else "Make room: a full disk stops every answer."
-    found.append(Finding("disk", level, f"{free / 1e9:.1f} GB free", hint))
-    return found
+    findings.append(Finding("disk", level, f"{free / 1e9:.1f} GB free", hint))
+    return findings
 
 
 def _configuration() -> list[Finding]:
@@ -136,12 +136,12 @@ def _database() -> list[Finding]:
 
 
 def _keys() -> list[Finding]:
-    """People's own provider keys: whether all can be decrypted."""
+    """Whether all of people's provider keys can be decrypted."""
     try:
         number = sum(versions_stored().values())
     except DatabaseProblem:
-        return []  # Said of the database already.
-    found = [
+        return []  # `_database` reports it.
+    findings = [
         Finding(
             "keys",
             "problem" if message.is_serious() else "warning",
@@ -150,7 +150,7 @@ def _keys() -> list[Finding]:
         )
         for message in key_messages()
     ]
-    return found or [Finding("keys", "ok", f"{number} keys of people, all readable")]
+    return findings or [Finding("keys", "ok", f"{number} keys of people, all readable")]
 
 
 def _sqlite() -> str:
@@ -211,7 +211,7 @@ async def _models() -> list[Finding]:
 
 
 def _endpoint(endpoint: Endpoint, count: int, problem: str) -> Finding:
-    """A list that cannot be read is no fault where the models are named by hand."""
+    """An unreadable list of models is no problem where HOLDFAST_MODELS names them."""
     text = f"{endpoint.name} at {urlsplit(endpoint.base_url).hostname}"
     hint = "Check its address and key. If it has no list of models, name them in HOLDFAST_MODELS."
     if endpoint.named:

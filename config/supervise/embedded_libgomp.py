@@ -1,8 +1,8 @@
 """libgomp for the embedded model, on systems that have none.
 
 The model's server (xllamacpp) is linked with libgomp, which slim systems lack and which no wheel
-carries under its own name. pykdtree's wheel (half a megabyte) carries it under another one; a link
-with the right name, in a folder that only the model's process looks into, makes the two meet.
+contains under its own name. pykdtree's wheel (half a megabyte) contains it under another name. A
+link with the right name, in a folder that only the model's process searches, makes it available.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ class GompError(Exception):
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What the model's process needs in its environment; nothing where the system has libgomp."""
+    """The environment variables that the model's process needs; none if the system has libgomp."""
     if sys.platform != "linux" or _system_has_it():
         return {}
     link = folder / "lib" / NAME

@@ -1,4 +1,4 @@
-"""The listening socket: made once by `up` (or `web` alone), handed to whoever serves on it."""
+"""Makes the listening socket. `up` makes it once, and web processes inherit it."""
 
 import errno
 import socket
@@ -12,7 +12,7 @@ class ListenError(Exception):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Port 0 picks a free one."""
+    """Returns the socket; port 0 picks a free one. Raises ListenError."""
     if not 0 <= port <= LARGEST_PORT:
         raise ListenError(f"There is no port {port}: choose one from 0 to {LARGEST_PORT}.")
     try:

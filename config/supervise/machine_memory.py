@@ -1,4 +1,4 @@
-"""How much memory this machine, or the container it is, gives us; the standard library only."""
+"""The memory of this machine or container. Uses only the standard library."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,8 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 def redis_max_bytes(setting_mb: int, groups: Path = CONTROL_GROUPS) -> int:
-    """`maxmemory` for the embedded Redis: what the operator set, else a share of what there is."""
+    """`maxmemory` of the embedded Redis, in bytes: the operator's setting, else a share of the
+    machine's memory."""
     if setting_mb:
         return setting_mb * 1_000_000
     return int(REDIS_SHARE * memory_bytes(groups))
@@ -24,13 +25,14 @@ def memory_bytes(groups: Path = CONTROL_GROUPS) -> int:
 
 
 def _limits(groups: Path) -> list[int]:
-    """Those that are set: of a group without one, version 2 says "max", version 1 a huge number."""
-    found = []
+    """The limits that are set, in bytes. Without one, version 2 has "max", version 1 a huge
+    number."""
+    limits = []
     for name in _LIMITS:
         try:
             text = (groups / name).read_text().strip()
         except OSError:
             continue
         if text.isdigit() and int(text) > 0:
-            found.append(int(text))
-    return found
+            limits.append(int(text))
+    return limits

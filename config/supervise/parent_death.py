@@ -1,14 +1,13 @@
-"""Runs a program that ends when its parent does: `parent_death.py PARENT SIGNAL PROGRAM
-ARGUMENTS...`
+"""Runs a program that ends with its parent: `parent_death.py PARENT SIGNAL PROGRAM ARGUMENTS...`
 
-A program of its own rather than a `preexec_fn`, which is not safe beside threads. On Linux the
-kernel sends the signal. Elsewhere (HOLDFAST_LIFELINE is the number of a descriptor) a small process
-beside the program holds one end of a pipe whose other end the supervisor alone has: when that is
-gone, it ends the program. SIGKILL, since a program that is stopped or hangs would not notice
-another one; what was acknowledged is on disk.
+This is a script because a `preexec_fn` is not safe beside threads. On Linux the kernel sends the
+signal. Elsewhere (HOLDFAST_LIFELINE is a descriptor) a small process beside the program holds one
+end of a pipe whose other end only the supervisor has, and kills the program when that end closes.
+The signal is SIGKILL, because a stopped or hanging program would not notice another one;
+acknowledged data is on disk.
 
-A supervisor outlives the release it is of: deploys replace web and workers below it, and it starts
-them by the file that is here then. So the arguments stay as they are, whatever else is needed.
+A supervisor outlives its release: deploys replace web and workers below it, and it starts them with
+the version of this file that is there at the time. So the arguments must not change.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 
 def main() -> None:
@@ -33,21 +32,21 @@ def main() -> None:
         import ctypes
 
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:  # It died before anybody watched.
+    if os.getppid() != parent:  # The parent died before the watch began.
         sys.exit(1)
     os.execvp(program[0], program)  # noqa: S606  The supervisor's own command, no shell.
 
 
 def _watch(program: int, lifeline: int) -> None:
-    """Ends `program`, its parent, when the lifeline is cut; goes when the program has gone."""
+    """Kills `program`, its parent, when the lifeline closes. Ends when the program has ended."""
     last = os.sysconf("SC_OPEN_MAX")
-    os.closerange(0, lifeline)  # Also the lock of the data folder and the pipe of the log.
+    os.closerange(0, lifeline)  # Also the data folder's lock and the log's pipe.
     os.closerange(lifeline + 1, min(last, 65_536) if last > 0 else 65_536)
     while os.getppid() == program:
-        cut, _, _ = select.select([lifeline], [], [], LOOK_EVERY_S)
+        cut, _, _ = select.select([lifeline], [], [], CHECK_EVERY_S)
         if cut:
             with contextlib.suppress(ProcessLookupError):
-                # Still our parent, so this number is still its.
+                # It is still the parent, so the id has not been reused.
                 if os.getppid() == program:
                     os.kill(program, signal.SIGKILL)
             break

@@ -1,4 +1,4 @@
-"""What must be done before the processes start: the database migrated, static files collected."""
+"""Migrates the database and collects the static files before the processes start."""
 
 import fcntl
 import hashlib
@@ -14,6 +14,8 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
+from config.web import static_files
+
 # Two machines that start on one database migrate one after the other.
 MIGRATION_LOCK = 0x686F6C6466617374
 
@@ -23,12 +25,13 @@ class PrepareError(Exception):
 
 
 def without_pool() -> None:
-    """For commands: one connection is enough, and a pool would hide why it cannot be made."""
+    """Disables the connection pool. A command needs one connection, and the pool would hide the
+    reason why it cannot connect."""
     settings.DATABASES["default"].get("OPTIONS", {}).pop("pool", None)
 
 
 def migrate() -> int:
-    """Applies what is missing; returns how many migrations that were."""
+    """Applies the missing migrations; returns their number. Raises PrepareError."""
     try:
         connection.ensure_connection()
     except (OperationalError, ValueError) as error:
@@ -67,12 +70,12 @@ def _one_line(error: Exception) -> str:
 
 
 def _refuse_newer(executor: MigrationExecutor) -> None:
-    ours = set(executor.loader.disk_migrations)
-    apps = {app for app, _ in ours}
+    known = set(executor.loader.disk_migrations)
+    apps = {app for app, _ in known}
     unknown = sorted(
         f"{app}.{name}"
         for app, name in executor.loader.applied_migrations
-        if app in apps and (app, name) not in ours and not _replaced(executor, app, name)
+        if app in apps and (app, name) not in known and not _replaced(executor, app, name)
     )
     if unknown:
         raise PrepareError(
@@ -100,7 +103,7 @@ def _migration_lock() -> Iterator[None]:
 
 
 def collect_static() -> bool:
-    """Collects the static files when they changed; returns whether they did."""
+    """Collects the static files if they have changed; returns whether they had."""
     root = Path(settings.STATIC_ROOT)
     if settings.DEBUG:
         return False
@@ -112,7 +115,7 @@ def collect_static() -> bool:
             return False
         with (root / "collect.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if _read(stamp) == digest:  # Another start has done it meanwhile.
+            if _read(stamp) == digest:  # Another start has collected them meanwhile.
                 return False
             call_command("collectstatic", verbosity=0, interactive=False)
             stamp.write_text(digest, encoding="ascii")
@@ -125,8 +128,9 @@ def collect_static() -> bool:
 
 
 def _static_digest() -> str:
-    """Of the names and contents of all static files, and of what names and compresses them."""
+    """Changes with the name or content of any static file, and with the code that collects them."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
+    digest.update(Path(static_files.__file__).read_bytes())
     digest.update(b"brotli" if find_spec("brotli") else b"gzip")
     for finder in get_finders():
         for path, storage in finder.list([]):

@@ -1,10 +1,10 @@
-"""How the supervisor sees that a process works; the standard library only, to stay small."""
+"""The supervisor's readiness probes. They use only the standard library, to stay small."""
 
 import asyncio
 
 
 async def ping_redis(socket: str) -> tuple[bool, str]:
-    """Whether it answers and has read its data; what it says otherwise (LOADING ...)."""
+    """Whether Redis responds and has loaded its data, and its reply (such as LOADING ...)."""
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
         writer.write(b"PING\r\n")
@@ -15,7 +15,7 @@ async def ping_redis(socket: str) -> tuple[bool, str]:
 
 
 async def http_get(host: str, port: int, path: str) -> tuple[bool, str]:
-    """Whether an HTTP GET is answered by 200, and the body."""
+    """Whether the status is 200, and the body."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())

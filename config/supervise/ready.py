@@ -1,11 +1,11 @@
-"""How a process tells the supervisor that it works: a line on a pipe that `up` handed to it."""
+"""Tells the supervisor that this process is ready: a line on a pipe that it inherited."""
 
 import contextlib
 import os
 
 
 def tell() -> None:
-    """Call it once the process does its job; does nothing when no supervisor waits for it."""
+    """Call it once the process is ready. Does nothing without a supervisor."""
     descriptor = os.environ.pop("HOLDFAST_READY_FD", "")
     if descriptor:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Redis as `up` sees it: the embedded one to start, or the given one to check."""
+"""Redis in the plan of `up`: starts the embedded one, or checks the one of REDIS_URL."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,7 +11,7 @@ from streams.errors import EmbeddedRedisError
 from streams.server.checks import redis_messages
 from streams.server.embedded import redis_command
 
-# It has only to answer its clients and to sync what they wrote.
+# Redis has only to finish its commands and to sync its file.
 STOP_S = 30.0
 
 
@@ -32,13 +32,13 @@ def redis_service() -> Service:
         ready=["redis", socket],
         stage=0,
         stop_within_s=STOP_S,
-        # The kernel's setting is `doctor`'s to mention; the rest says that it stops when told to.
+        # `doctor` reports the kernel's setting; the other lines announce an orderly stop.
         hushed=["Memory overcommit", "signal-handler", "ready to exit"],
     )
 
 
 def check_given_redis() -> list[str]:
-    """Raises for a Redis that may not be used; returns warnings about one that was allowed."""
+    """Raises RedisPlanError if Redis may not be used; returns warnings if it may."""
     messages = redis_messages()
     for message in messages:
         if message.is_serious():

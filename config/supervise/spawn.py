@@ -1,8 +1,8 @@
-"""Starting one process, and what the supervisor holds of it: its output, its readiness, its end.
+"""Starts a process and follows its output, its readiness and its end.
 
-Not asyncio's subprocesses: those may fail after the fork (no descriptor left for the pidfd, no
-thread), or be cancelled in the middle of it, and then nobody knows the process. `spawn` does not
-wait: either it raises and there is no process, or it returns the one there is.
+asyncio's subprocesses do not fit: they can fail after the fork (no descriptor for the pidfd, no
+thread) or be cancelled half way, and then nobody knows the process. `spawn` does not wait: it
+returns the process, or raises and there is none.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TIED = str(Path(__file__).with_name("parent_death.py"))
+LAUNCHER = str(Path(__file__).with_name("parent_death.py"))
 READ_BYTES = 65_536
 # A longer line is shown in parts.
 LINE_BYTES = 16_384
-# What a process has started itself may keep its output open; what it still says is read so long.
+# Children of a process may keep its output open. It is read for this long after its end.
 LAST_WORDS_S = 1.0
 
 
 class Spawned:
-    """A process of ours, from its start until its exit status is known."""
+    """A process, from its start until its exit status is known."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]") -> None:
         loop = asyncio.get_running_loop()
@@ -36,18 +36,18 @@ class Spawned:
         self.ended: asyncio.Future[int] = loop.create_future()
 
     def look(self) -> None:
-        """Notices its end. For SIGCHLD: it must be called for each process then."""
+        """Notices its end. Call it for every process at SIGCHLD."""
         if self.ended.done():
             return
         status = self._popen.poll()
         if status is not None:
-            # It led a group of its own: what it has started is to end with it.
+            # It led a process group: end its children, too.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self.ended.set_result(status)
 
     def send(self, number: int) -> None:
-        """Nothing when it has ended: its number may be another's by now."""
+        """Does nothing after its end, when another process may have the same id."""
         if not self.ended.done():
             self._popen.send_signal(number)
 
@@ -80,25 +80,32 @@ def spawn(
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as its:
         output, its_output = _pipe(ours, its)
         told, its_told = _pipe(ours, its)
-        # What does not read this module's sibling `bounded_output` (Redis, the model) loses lines
-        # rather than wait, should we be stopped and not read them.
+        # Redis and the model, which do not use `bounded_output`, lose lines rather than wait when
+        # the supervisor is stopped and does not read them.
         os.set_blocking(its_output, False)
         watched = [lifeline] if lifeline >= 0 else []
         its_env = {"HOLDFAST_READY_FD": str(its_told), "HOLDFAST_LIFELINE": str(lifeline)}
         popen = subprocess.Popen(  # noqa: S603  Our own commands.
-            [sys.executable, "-ISE", TIED, str(os.getpid()), str(int(signal.SIGKILL)), *argv],
+            [
+                sys.executable,
+                "-ISE",
+                LAUNCHER,
+                str(os.getpid()),
+                str(int(signal.SIGKILL)),
+                *argv,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=its_output,
             stderr=its_output,
             env=os.environ | env | its_env,
             pass_fds=(*pass_fds, its_told, *watched),
-            start_new_session=True,  # A Ctrl-C in the terminal is ours to pass on, in order.
+            start_new_session=True,  # The supervisor alone gets a Ctrl-C, and stops in order.
         )
         process = Spawned(popen)
         try:
             lines = _Pipe(output, _Lines(on_line).take)
             ready = _Pipe(told, lambda data: process.told_ready() if data else None)
-        except BaseException:  # The loop could not take them: it is as if it had not started.
+        except BaseException:  # The event loop refused the pipes: undo the start.
             asyncio.get_running_loop().remove_reader(output)
             popen.kill()
             popen.wait()
@@ -118,7 +125,7 @@ def _pipe(ours: contextlib.ExitStack, its: contextlib.ExitStack) -> tuple[int, i
 
 
 class _Pipe:
-    """Hands on what comes out of a pipe, b"" at its end, and closes it then."""
+    """Passes on the bytes from a pipe, then b"" at its end, and closes it."""
 
     def __init__(self, descriptor: int, take: Callable[[bytes], None]) -> None:
         self._descriptor = descriptor

@@ -1,13 +1,14 @@
-"""Keeps the processes of one machine running: starts them in order, restarts, replaces, stops them.
+"""Keeps the processes of one machine running: starts, restarts, replaces and stops them.
 
-Why not a library: honcho and circus are no longer kept, supervisord wants a configuration file and
-has no start order that waits for readiness. This needs only the standard library, so that the
-process that lives longest is the smallest: Django is not loaded here. `up` prepares everything,
-then becomes this by `exec`, with what to run as JSON in HOLDFAST_PLAN.
+No library fits: honcho and circus are no longer maintained, and supervisord needs a configuration
+file and cannot wait for readiness between starts. This module needs only the standard library and
+does not load Django, so the process that lives longest is also the smallest. `up` prepares
+everything and then becomes the supervisor by `exec`, with the plan as JSON in HOLDFAST_PLAN.
 
-Redis starts first, the rest once it is ready. SIGINT and SIGTERM stop everything in order: web and
-workers, the model, Redis; a second one kills what is left. SIGHUP replaces web and workers one by
-one, without a gap: a deploy. One that cannot be replaced stays as it is, and is tried again.
+Redis starts first, the other processes once it is ready. SIGINT and SIGTERM stop everything in
+order: web and workers, the model, Redis. A second signal kills the remaining processes. SIGHUP is a
+deploy: it replaces web and workers one by one, without a gap. If one cannot be replaced, it goes on
+running, and the supervisor tries again later.
 """
 
 import asyncio
@@ -25,32 +26,32 @@ from config.supervise import bounded_output
 from config.supervise.child import NO_LIFELINE, Child, ReplaceError, Service, StartError, until
 from config.supervise.probes import http_get
 
-# Until a deploy that could not be finished is tried again; then twice as long.
+# The delay before an unfinished deploy is tried again. It doubles up to the longest.
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
-# Signals that come together are one: this is how long an end can stay unnoticed.
-LOOK_EVERY_S = 1.0
+# Several SIGCHLD can arrive as one signal, so the children are also checked this often.
+CHECK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     services: list[Service]
     url: str
-    # Where /readyz answers.
+    # The address of /readyz.
     host: str
     port: int
-    # Where the numbers of the processes are kept, for `doctor` and for the next `up`.
+    # The file with the process ids, for `doctor` and for the next `up`.
     run_path: str
     title: str
     notes: list[str]
 
 
 class Supervisor:
-    """`watched`: whether a process beside each child watches us (config/supervise/parent_death.py);
-    on Linux, the kernel does."""
+    """`watched`: whether each child has a process beside it that watches this one
+    (config/supervise/parent_death.py). On Linux the kernel does so."""
 
     def __init__(self, plan: Plan, *, watched: bool = sys.platform != "linux") -> None:
         self.plan = plan
-        # Nothing is ever written to it. The other end is cut when we end, however that comes.
+        # Nothing is written to it. The other end closes when this process ends, even if killed.
         lifeline, self._lifeline_held = os.pipe() if watched else (NO_LIFELINE, NO_LIFELINE)
         self.children = [self._child(service, lifeline) for service in plan.services]
         self.stop_asked = asyncio.Event()
@@ -70,7 +71,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGINT, self._ask_stop)
         loop.add_signal_handler(signal.SIGTERM, self._ask_stop)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        loop.add_signal_handler(signal.SIGCHLD, self._look)
+        loop.add_signal_handler(signal.SIGCHLD, self._check_children)
         asked = asyncio.create_task(self.stop_asked.wait())
         work = asyncio.create_task(self._work())
         await asyncio.wait({asked, work}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,7 +85,7 @@ class Supervisor:
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_now_and_then())
+            group.create_task(self._check_periodically())
             group.create_task(self._start())
             group.create_task(self._reload_when_asked())
 
@@ -109,7 +110,8 @@ class Supervisor:
         self.say(f"\n  Holdfast is ready: {self.plan.url}   ({seconds:.1f} s; Ctrl-C stops it)\n")
 
     async def _reload_when_asked(self) -> None:
-        """Whatever goes wrong, what runs goes on: another signal, or time, may help."""
+        """When a child cannot be replaced, the old one runs on, and this tries again later or at
+        the next signal."""
         left: list[Child] = []
         retry_s = FIRST_RETRY_S
         while True:
@@ -124,30 +126,30 @@ class Supervisor:
             retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
     async def _reload(self, children: list[Child], retry_s: float) -> list[Child]:
-        """Replaces one after the other; returns those that still run as they did."""
+        """Replaces one after the other; returns the children that were not replaced."""
         for position, child in enumerate(children):
-            if child.current is None:  # It will be started, from what is there then.
+            if child.current is None:  # Its first start will already run the new code.
                 continue
             await child.started.wait()
             try:
                 await child.replace()
             except ReplaceError as problem:
                 child.say(
-                    f"not replaced: {problem}. What runs goes on; "
+                    f"not replaced: {problem}. The old process goes on; "
                     f"trying again in {retry_s:g} s, or at SIGHUP"
                 )
                 return children[position:]
         return []
 
     def say(self, text: str, name: str = "") -> None:
-        """One line for the person at the terminal: the time, who says it, what. Never waits."""
+        """Prints one line with the time and the name of the child. Never waits for a reader."""
         if name:
-            who = f"{time.strftime('%H:%M:%S')} {name:{self.width}} |"
-            text = f"\033[2m{who}\033[0m {text}" if self.colour else f"{who} {text}"
+            prefix = f"{time.strftime('%H:%M:%S')} {name:{self.width}} |"
+            text = f"\033[2m{prefix}\033[0m {text}" if self.colour else f"{prefix} {text}"
         sys.stdout.write(text + "\n")
 
     def _record(self) -> None:
-        """A disk that is full, or gone, is no reason to run without the processes."""
+        """Writes run.json. The processes go on when the disk is full or gone."""
         children = {
             child.service.name: (child.current.pid, child.current.began_at_s)
             for child in self.children
@@ -163,7 +165,7 @@ class Supervisor:
             "pid": os.getpid(),
             "url": self.plan.url,
             "children": children,
-            "others": others,  # Successors, and those that are being replaced.
+            "others": others,  # Successors, and processes that are being replaced.
         }
         fresh = Path(self.plan.run_path + ".new")
         try:
@@ -176,24 +178,24 @@ class Supervisor:
                 self.say(problem)
             self._last_problem = problem
 
-    def _look(self) -> None:
+    def _check_children(self) -> None:
         for child in self.children:
             child.look()
 
-    async def _look_now_and_then(self) -> None:
+    async def _check_periodically(self) -> None:
         while True:
-            self._look()
-            await asyncio.sleep(LOOK_EVERY_S)
+            self._check_children()
+            await asyncio.sleep(CHECK_EVERY_S)
 
     def _ask_stop(self) -> None:
         if self.stop_asked.is_set():
-            self.say("Killing what is left.")
+            self.say("Killing the remaining processes.")
             for child in self.children:
                 child.kill()
         self.stop_asked.set()
 
     def _hang_up(self) -> None:
-        """Somebody asks for a deploy; or our terminal was closed, after which it is none."""
+        """SIGHUP asks for a deploy, or says that our terminal was closed: then stop."""
         if self.terminal and not os.isatty(0):
             self._ask_stop()
         else:
@@ -201,13 +203,13 @@ class Supervisor:
 
     async def _stop(self) -> None:
         self.say("Stopping.")
-        looking = asyncio.create_task(self._look_now_and_then())
+        checking = asyncio.create_task(self._check_periodically())
         for child in self.children:
             child.stopping = True
         for stage in sorted({child.service.stage for child in self.children}, reverse=True):
             stops = [child.stop() for child in self.children if child.service.stage == stage]
             await asyncio.gather(*stops)
-        looking.cancel()
+        checking.cancel()
         with contextlib.suppress(OSError):
             os.unlink(self.plan.run_path)
         self.say("Stopped.")

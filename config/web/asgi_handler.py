@@ -1,4 +1,4 @@
-"""Django's handler, which says how much it keeps of an answer that its client has yet to take."""
+"""Django's ASGI handler; it counts the bytes of a response that the client has not read yet."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,13 +19,13 @@ class FlowingHandler(ASGIHandler):
         return response  # type: ignore[no-any-return]
 
     async def send_response(self, response: Any, send: Send) -> None:
-        """A page is kept whole until its last bytes are sent; what streams is made as it goes."""
+        """A page stays in memory until its last bytes are sent; a streaming response does not."""
         kept_bytes = 0 if response.streaming else len(response.content)
         try:
             with getattr(response, "flow", FreeFlow()).hold(kept_bytes):
                 await super().send_response(response, send)
         finally:
-            # Django's task and its exception hold each other, and the response, until all of the
-            # garbage is collected: after a client that left, for long.
+            # After a client has disconnected, Django's task and its exception refer to each other
+            # and to the response, which stays until the garbage collector runs, for long.
             if not response.streaming:
                 response.content = b""

@@ -1,15 +1,15 @@
-"""How much a request may bring: no more than the largest that its address has a use for.
+"""The largest request body for each path, in bytes, and the middleware that enforces it.
 
-Django stores a whole body before it asks any view, and Daphne does before it asks Django, whoever
-sends it. So the bound is kept twice: config/web/body_limits_daphne.py drops what is past it as it
-comes in, and `BoundedBodies`, for any ASGI server, counts what the header says and what comes,
-gives the application an empty body and marks the scope. The answer is then made by
-`config.web.middleware.refuse_large_bodies`, like every other page; a webhook's is made, and noted,
-by billing/payments/webhook_view.py.
+Daphne stores a whole body before it calls Django, and Django stores it before it calls a view. The
+bound is therefore enforced twice: config/web/body_limits_daphne.py drops the bytes past it as they
+arrive, and `BoundedBodies`, for any ASGI server, checks Content-Length and counts the bytes that
+arrive. A body past the bound reaches the application empty, and the scope is marked.
+`config.web.middleware.refuse_large_bodies` then answers; a refused webhook call is recorded by
+billing/payments/webhook_view.py.
 
-A form of many parts costs more than its bytes say: each is some objects and a dozen calls for
-Django, though it holds nothing, and Django bounds only those with a name. So the marks between them
-are counted here as they come, and too many are too much.
+A multipart form costs more than its bytes: Django makes several objects and a dozen calls for each
+part, even an empty one, and bounds only the parts that have a name. The boundaries are therefore
+counted here as they arrive, and a form with too many is refused.
 """
 
 from typing import Any
@@ -25,20 +25,20 @@ TOO_LARGE = "holdfast.body_too_large"  # In the scope of such a request.
 WEBHOOK = "/billing/stripe-webhook"
 
 ADMIN_BYTES = 1_000_000
-# Forms: the largest holds what a passkey says of itself, some kilobytes.
+# Forms: the largest holds a passkey's attestation, some kilobytes.
 FORM_BYTES = 100_000
 FORMS = ("/account/", "/settings/", "/billing")
-# What has no use for a body: pages, probes, files.
+# Addresses that take no body: pages, probes, files.
 OTHER_BYTES = 1_000
-# A picture that is a little too large is told so by its own view, next to the field.
+# Above the bound of the view itself, so that the view can refuse a picture next to the field.
 PICTURE_BYTES = MAX_UPLOAD_BYTES * 2
 
-# A form with files may have so many parts. The largest of ours, the settings, has about forty.
+# The most parts of a multipart form. The settings, our largest form, have about forty.
 MAX_PARTS = 200
 
 
 def largest_body(path: str) -> int:
-    """In bytes."""
+    """The bound for this path, in bytes."""
     if path in ("/settings", "/api/settings/picture"):
         return PICTURE_BYTES
     if path.startswith("/api/"):
@@ -68,52 +68,52 @@ class BoundedBodies:
             nonlocal taken
             if scope[TOO_LARGE] and taken <= bound:
                 taken = bound + 1
-                return _nothing()
+                return _empty_body()
             while True:
                 message = await receive()
                 if message["type"] != "http.request":
                     return message
                 if taken > bound:
-                    continue  # The rest, of which the application knows nothing.
+                    continue  # The application believes that the body has ended.
                 body = message.get("body", b"")
                 taken += len(body)
                 if taken <= bound and parts.count(body) <= MAX_PARTS:
                     return message
                 taken = bound + 1
                 scope[TOO_LARGE] = True
-                return _nothing()
+                return _empty_body()
 
         await self._application(scope, bounded, send)
 
 
 class _Parts:
-    """Counts the parts of a form with files, of which the bytes come in pieces."""
+    """Counts the parts of a multipart form whose bytes arrive in pieces."""
 
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        said = next((value for name, value in headers if name == b"content-type"), b"")
-        kind, fields = parse_header_parameters(said.decode("latin-1"))
+        value = next((value for name, value in headers if name == b"content-type"), b"")
+        kind, fields = parse_header_parameters(value.decode("latin-1"))
         boundary = fields.get("boundary", "") if kind == "multipart/form-data" else ""
-        self._mark = b"--" + boundary.encode("latin-1", "replace") if boundary else b""
+        self._boundary = b"--" + boundary.encode("latin-1", "replace") if boundary else b""
         self._seen = 0
         self._rest = b""
 
     def count(self, piece: bytes) -> int:
-        """How many have come, with this piece."""
-        if self._mark:
+        """The number of parts so far, `piece` included."""
+        if self._boundary:
             piece = self._rest + piece
-            found = piece.count(self._mark)
-            self._seen += found
-            # A mark may be cut in two; one that was counted is not counted again.
-            end = piece.rfind(self._mark) + len(self._mark) if found else 0
-            self._rest = piece[max(end, len(piece) - len(self._mark) + 1) :]
+            count = piece.count(self._boundary)
+            self._seen += count
+            # A boundary may be cut in two. One that was counted is not counted again.
+            end = piece.rfind(self._boundary) + len(self._boundary) if count else 0
+            self._rest = piece[max(end, len(piece) - len(self._boundary) + 1) :]
         return self._seen
 
 
-def _nothing() -> dict[str, Any]:
+def _empty_body() -> dict[str, Any]:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _declared(headers: list[tuple[bytes, bytes]]) -> int:
-    """What Content-Length says; 0 without one. One that is no number is the server's to refuse."""
-    said = next((value for name, value in headers if name == b"content-length"), b"0")
-    return int(said) if said.isdigit() and len(said) < 20 else 0
+    """Content-Length in bytes; 0 without one. The server refuses a value that is not a number."""
+    value = next((value for name, value in headers if name == b"content-length"), b"0")
+    return int(value) if value.isdigit() and len(value) < 20 else 0

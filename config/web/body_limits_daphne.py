@@ -1,6 +1,6 @@
-"""What Daphne's HTTP requests lack: an end to what they store before anybody is asked.
+"""Daphne's HTTP requests with a bound on the body that is stored before the application runs.
 
-How much that is, and what is answered, is in config/web/body_limits.py.
+config/web/body_limits.py has the bounds and the response.
 """
 
 from typing import Any
@@ -14,30 +14,31 @@ from config.web.connections import Connections
 from config.web.http_channel import Channel
 from config.websocket.flow import Flow
 
-# Bytes past the bound that are read and dropped, so that a browser gets to read the answer.
+# Bytes past the bound that are read and dropped: a browser reads the response only after it has
+# sent the body.
 DROPPED_BYTES = 50_000_000
 
 
 class Request(WebRequest):  # type: ignore[misc]
-    """Keeps one byte more than the bound, by which `BoundedBodies` sees that there was more.
+    """Keeps one byte more than the bound, so that `BoundedBodies` notices a body past it.
 
-    Who means to send far more than that, or asks first (Expect: 100-continue), is answered at once,
-    in a few words, and cut off.
+    A client that announces far more, or asks first (Expect: 100-continue), gets a short response at
+    once, and its connection is closed.
     """
 
-    flow: Flow | None = None  # of its answer, once there is an application to give one
+    flow: Flow | None = None  # of the response, once the application runs
     _is_cut = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Twisted would read every form here, in the event loop, for nobody: Django reads it itself.
-        # 20 MB of empty parts took it 42 s and 860 MB.
+        # Twisted would parse every form here, in the event loop, although Django does so itself.
+        # Parsing 20 MB of empty parts took it 42 s and 860 MB.
         self._parsePOSTFormSubmission = False
 
     def gotLength(self, length: int | None) -> None:
         path = self.channel._path.partition(b"?")[0].decode("latin-1")
         self._bound = largest_body(path)
-        self._came = 0
+        self._received_bytes = 0
         super().gotLength(length if length is None else min(length, self._bound + 1))
         if length is not None and length > self._bound:
             asks_first = self.requestHeaders.hasHeader(b"Expect")
@@ -48,11 +49,11 @@ class Request(WebRequest):  # type: ignore[misc]
     def handleContentChunk(self, data: bytes) -> None:
         if self._is_cut:
             return
-        room = self._bound + 1 - self._came
-        self._came += len(data)
+        room = self._bound + 1 - self._received_bytes
+        self._received_bytes += len(data)
         if room > 0:
             super().handleContentChunk(data[:room])
-        elif self._came > self._bound + DROPPED_BYTES:
+        elif self._received_bytes > self._bound + DROPPED_BYTES:
             self._cut(self.channel._path.partition(b"?")[0].decode("latin-1"))
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
@@ -77,7 +78,7 @@ class Request(WebRequest):  # type: ignore[misc]
 
 
 def prepare(factory: Any) -> None:
-    """Has Daphne's HTTP factory make these requests, on connections of ours."""
+    """Makes Daphne's HTTP factory use `Request` and `Channel`."""
     factory.protocol = Channel
     build = factory.buildProtocol
 

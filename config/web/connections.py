@@ -1,12 +1,12 @@
-"""How many TCP connections one address may have open to a web process.
+"""The limit on the TCP connections that one address may have open to a web process.
 
-Each takes a file descriptor whether it says anything or not: somebody who opens as many as the
-process may have locks everybody else out. Connections past the limit are closed before a byte of
-them is read. Proxies that are trusted have as many as they like, since they bring everybody; they
-have limits of their own. The limit is never more than a quarter of what the process may open.
+Every connection takes a file descriptor, even an idle one: a client that opens as many as the
+process may have locks everybody else out. A connection past the limit is closed before a byte of it
+is read. Trusted proxies have no limit here, because they carry everybody's requests and have limits
+of their own. The limit is at most a quarter of the files that the process may open.
 
-Counted from accept to close, WebSockets included. Not by Twisted's `LimitConnectionsByPeer`: its
-wrapper would stand between each WebSocket and its transport.
+A connection counts from accept to close, also as a WebSocket. Twisted's `LimitConnectionsByPeer`
+does not fit: its wrapper would stand between each WebSocket and its transport.
 """
 
 from collections import Counter
@@ -24,8 +24,8 @@ class Connections:
         self._open: Counter[str] = Counter()
 
     def limited(self, build: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The same `buildProtocol`, which gives None (and so has Twisted close the connection) for
-        an address that has too many."""
+        """The same `buildProtocol`, but for an address with too many connections it returns None,
+        on which Twisted closes the new one."""
 
         def build_limited(address: Any) -> Any:
             host = getattr(address, "host", "")
@@ -50,7 +50,7 @@ class Connections:
 
             def forget(reason: Any) -> None:
                 # The transport is counted, not its protocol: a WebSocket replaces the protocol.
-                del transport.connectionLost  # It would hold itself, and what it buffers.
+                del transport.connectionLost  # Else the transport and its buffer form a cycle.
                 self._open[group] -= 1
                 if self._open[group] <= 0:
                     del self._open[group]
@@ -63,6 +63,6 @@ class Connections:
 
 
 def limit() -> int:
-    """For one address; 0 is none."""
+    """The number of connections for one address; 0 means no limit."""
     wanted: int = settings.CONNECTIONS_AT_ONCE_ADDRESS
     return min(wanted, max(1, open_files.allowed() // 4))

@@ -1,7 +1,7 @@
-"""Where browsers report what the content security policy has kept them from.
+"""Receives browsers' reports of violations of the content security policy.
 
-Anybody can write here, so: little is read, a few reports a minute from one address are logged, and
-of each only the names of the rule and of the two places, without anything that could be a secret
+Anybody can post here. So little is read, one address can have a few reports a minute logged, and a
+log line has only the rule, the blocked origin and the page, without anything that could be a secret
 or could pass for another log line.
 """
 
@@ -32,32 +32,32 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9/._:~%-]")
 @csrf_exempt  # The browser sends it by itself and without a token. It changes nothing.
 @require_POST
 async def csp_reports(request: HttpRequest) -> HttpResponse:
-    """Always the same empty answer, whatever was made of it; 429 past the limit."""
+    """Always the same empty response, also to a report that is ignored; 429 past the limit."""
     try:
         group = address_group(client_address(request))
         await sync_to_async(limits.take)("LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", group)
     except LimitReached as error:
         return HttpResponse(status=error.status, headers=error.headers)
-    sent = request.read(MAX_REPORT_BYTES + 1)
-    if request.content_type in TYPES and len(sent) <= MAX_REPORT_BYTES:
-        for report in _reports(sent)[:MAX_REPORTS]:
+    body = request.read(MAX_REPORT_BYTES + 1)
+    if request.content_type in TYPES and len(body) <= MAX_REPORT_BYTES:
+        for report in _reports(body)[:MAX_REPORTS]:
             logger.warning("content security policy: %s kept %s out of %s", *report)
     return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
-def _reports(sent: bytes) -> list[tuple[str, str, str]]:
-    """Rule, what was blocked, and the page, of each report of either form."""
+def _reports(body: bytes) -> list[tuple[str, str, str]]:
+    """(rule, blocked origin, path of the page) of each report, in the old form or the new one."""
     try:
-        body = orjson.loads(sent)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
-    items = body if isinstance(body, list) else [body]
-    found = []
+    items = parsed if isinstance(parsed, list) else [parsed]
+    reports = []
     for item in items:
         report = item.get("csp-report") or item.get("body") if isinstance(item, dict) else None
         if isinstance(report, dict):
-            found.append(_summary(report))
-    return found
+            reports.append(_summary(report))
+    return reports
 
 
 def _summary(report: dict[str, Any]) -> tuple[str, str, str]:
@@ -68,7 +68,7 @@ def _summary(report: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _origin(url: object) -> str:
-    """Of what was blocked the scheme and the host: its address may hold what somebody said."""
+    """Scheme and host alone: the rest of a URL may hold what somebody wrote."""
     try:
         parts = urlsplit(str(url)[:2_000])
         return f"{parts.scheme}://{parts.hostname}" if parts.hostname else str(url)[:40]

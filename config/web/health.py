@@ -1,4 +1,4 @@
-"""/healthz: this process answers. /readyz: an answer asked for now would be generated and kept."""
+"""/healthz: this process responds. /readyz: a message sent now would be answered and stored."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from streams.server.inspect import ainspect_redis
 
 logger = logging.getLogger(__name__)
 
-# A part that has not answered by then is not ready; who asks often gives up after 5 seconds.
+# A part that takes longer is not ready. Load balancers often give up after 5 seconds.
 PROBE_TIMEOUT_S = 3.0
 
 Probe = Callable[[], Awaitable[str]]
@@ -34,14 +34,14 @@ async def healthz(_request: HttpRequest) -> JsonResponse:
 
 @never_cache
 async def readyz(_request: HttpRequest) -> JsonResponse:
-    """200 and "ready", or 503 and for each part what is wrong with it ("" = nothing).
+    """200 with status "ready", or 503 with `reasons`: a problem for each part, "" for none.
 
-    "degraded" is 200 too: people can read, and restarting would mend nothing. `warnings` says why.
+    "degraded" is 200 too: people can read, and a restart would not help. `warnings` says why.
     """
     reasons = await readiness()
     if any(reasons.values()):
-        said = {"status": "not ready", "reasons": reasons}
-        return JsonResponse(said, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        problem = {"status": "not ready", "reasons": reasons}
+        return JsonResponse(problem, status=HTTPStatus.SERVICE_UNAVAILABLE)
     if warnings := await _warnings():
         return JsonResponse({"status": "degraded", "reasons": reasons, "warnings": warnings})
     return JsonResponse({"status": "ready", "reasons": reasons})
@@ -62,7 +62,7 @@ async def _warnings() -> dict[str, str]:
 
 
 def memory_problem(percent: float) -> str:
-    """What is refused while so much of Redis's maxmemory is used; "" = nothing."""
+    """What is refused while `percent` of Redis's maxmemory is used; "" for nothing."""
     if percent >= settings.REDIS_PERCENT_FOR_ACCOUNTS:
         refused = "new text is refused"
     elif percent >= settings.REDIS_PERCENT_FOR_GUESTS:
@@ -78,7 +78,7 @@ async def _probe(name: str, probe: Probe) -> str:
             return await probe()
     except TimeoutError:
         return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
-    except Exception:  # Whatever is broken there, the answer is "not ready".
+    except Exception:  # Any fault of a probe means "not ready".
         logger.warning("The readiness probe of %s failed", name, exc_info=True)
         return "failed; the log says how"
 

@@ -6,7 +6,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 TIMEOUT_S = 5
-# Where it listens, and how it is reached there from this machine.
+# Addresses to listen on, each with the one that reaches it from this machine.
 EVERY_NETWORK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 

@@ -1,12 +1,12 @@
-"""What Daphne's HTTP connections lack: an end to how long a request may take to come in.
+"""Daphne's HTTP connections with a bound on the time that a request may take to arrive.
 
-Twisted ends a connection on which nothing comes for a minute. Whoever sends a byte now and then
-holds it for ever, with a file descriptor and what has come: so a head has a time by which it must
-be whole, and a body a least rate. Answers may take as long as they need.
+Twisted closes a connection on which nothing arrives for a minute. A client that sends a byte now
+and then would keep it open without end, with its file descriptor and the bytes received so far. So
+the head of a request has a deadline and its body a minimum rate. Responses may take any time.
 
-A head that is read by a proxy in one way and by us in another can smuggle a second request past the
-proxy (RFC 9112, 11.2). So what only old or hostile clients send is refused: header lines that go on
-in the next line, and more than one, or an unknown, Transfer-Encoding.
+A head that a proxy reads in one way and we in another can smuggle a second request past the proxy
+(RFC 9112, 11.2). So what only old or hostile clients send is refused: folded header lines, an
+unknown Transfer-Encoding, and more than one of them.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from config.web.response_channel import ResponseChannel
 
 # A phone at the edge of its network needs a few seconds for a head of some kilobytes.
 HEAD_WITHIN_S = 20.0
-# A body may come as slowly as this, on average, once the grace is over: 1 MB in half an hour.
+# The minimum average rate of a body once the grace period is over: 1 MB in half an hour.
 BODY_BYTES_PER_S = 512
 BODY_GRACE_S = 20.0
-LOOK_EVERY_S = 5.0
+CHECK_EVERY_S = 5.0
 
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -58,7 +58,7 @@ class Channel(ResponseChannel):
         super().allHeadersReceived()
         if self.length != 0:
             self._in_body, self._body_bytes, self._body_since = True, 0, self._now()
-            self._deadline = self.callLater(BODY_GRACE_S, self._look_at_body)
+            self._deadline = self.callLater(BODY_GRACE_S, self._check_body_rate)
 
     def allContentReceived(self) -> None:
         self._forget_deadline()
@@ -68,11 +68,11 @@ class Channel(ResponseChannel):
         self._forget_deadline()
         super().connectionLost(reason)
 
-    def _look_at_body(self) -> None:
+    def _check_body_rate(self) -> None:
         if self._body_bytes < BODY_BYTES_PER_S * (self._now() - self._body_since):
             self._too_slow()
         else:
-            self._deadline = self.callLater(LOOK_EVERY_S, self._look_at_body)
+            self._deadline = self.callLater(CHECK_EVERY_S, self._check_body_rate)
 
     def _too_slow(self) -> None:
         self._deadline = None

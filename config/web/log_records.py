@@ -1,4 +1,4 @@
-"""What strangers can have logged."""
+"""A filter for log records that any client can cause."""
 
 import logging
 
@@ -6,9 +6,8 @@ MAX_CHARS = 300
 
 
 def one_short_line(record: logging.LogRecord) -> bool:
-    """For requests that Django refuses as suspicious (`django.security`: a host that is not set up,
-    a broken session, too many fields): what was wrong, without the traceback and not at length. A
-    filter of logging."""
+    """Shortens the records of requests that Django refuses as suspicious (`django.security`: an
+    unknown host, a broken session, too many fields): at most MAX_CHARS, without a traceback."""
     if record.name.startswith("django.security"):
         record.exc_info = record.exc_text = None
         text = record.getMessage()

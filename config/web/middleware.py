@@ -1,12 +1,13 @@
 """Django's middleware without the thread hops.
 
-Django runs the `process_*` hooks of its own middleware in a thread when a request is async: with
-eight of them, some fifteen hops for each request. None of these hooks waits for anything (users and
-sessions are loaded later, when a view asks for them), so here they run where they are called. The
-exceptions are a session that must be saved and messages that were shown or added.
+For an async request, Django runs the `process_*` hooks of its own middleware in a thread: with
+eight classes, some fifteen hops for each request. None of these hooks waits for I/O (users and
+sessions are loaded later, when a view needs them), so here they run in the event loop. The
+exceptions are saving a changed session, and storing messages.
 """
 
 import functools
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
@@ -26,6 +27,8 @@ from chat.web.error_pages import body_too_large
 from chat.websocket.flow import flow_of
 from config.web import health
 from config.web.body_limits import TOO_LARGE, WEBHOOK
+
+AsyncView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class Inline:
@@ -51,62 +54,59 @@ class CSPMiddleware(Inline, csp.CSPMiddleware):
     pass
 
 
-@sync_and_async_middleware
-def refuse_large_bodies(get_response: Any) -> Any:
-    """Answers what `config.web.body_limits.BoundedBodies` has marked. Nothing after it is asked."""
-    if iscoroutinefunction(get_response):
+def answer_by(view_of: Callable[[HttpRequest], AsyncView | None]) -> Any:
+    """Middleware that has `view_of(request)` answer in place of what follows it, unless that is
+    None. Only Django's test client calls it without an event loop."""
 
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
-            if _is_too_large(request):
-                if request.path_info == WEBHOOK and request.method == "POST":
-                    return await refuse_too_large(request)
-                return body_too_large(request)
-            response: HttpResponse = await get_response(request)
+    @sync_and_async_middleware
+    def middleware(get_response: Any) -> Any:
+        if iscoroutinefunction(get_response):
+
+            async def asynchronous(request: HttpRequest) -> HttpResponse:
+                response: HttpResponse = await (view_of(request) or get_response)(request)
+                return response
+
+            return asynchronous
+
+        def synchronous(request: HttpRequest) -> HttpResponse:
+            view = view_of(request)
+            response: HttpResponse = (async_to_sync(view) if view else get_response)(request)
             return response
 
-        return asynchronous
+        return synchronous
 
-    def synchronous(request: HttpRequest) -> HttpResponse:
-        if _is_too_large(request):
-            return body_too_large(request)
-        response: HttpResponse = get_response(request)
-        return response
-
-    return synchronous
+    return middleware
 
 
 def _is_too_large(request: HttpRequest) -> bool:
+    """Whether `config.web.body_limits.BoundedBodies` has marked the request."""
     scope: dict[str, Any] = getattr(request, "scope", {})
     return bool(scope.get(TOO_LARGE))
 
 
-PROBES = {"/healthz": health.healthz, "/readyz": health.readyz}
+def _refusal_of(request: HttpRequest) -> AsyncView | None:
+    if not _is_too_large(request):
+        return None
+    is_webhook = request.path_info == WEBHOOK and request.method == "POST"
+    return refuse_too_large if is_webhook else _body_too_large
 
 
-@sync_and_async_middleware
-def answer_probes(get_response: Any) -> Any:
-    """Before the host is looked at: who probes calls us by an address that no person uses, or by
-    none. Only these two, which tell nothing that is anybody's."""
-    if iscoroutinefunction(get_response):
-
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
-            probe = _probe_of(request)
-            response: HttpResponse = await (probe or get_response)(request)
-            return response
-
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> HttpResponse:
-        probe = _probe_of(request)
-        response: HttpResponse = (async_to_sync(probe) if probe else get_response)(request)
-        return response
-
-    return synchronous
+async def _body_too_large(request: HttpRequest) -> HttpResponse:
+    return body_too_large(request)
 
 
-def _probe_of(request: HttpRequest) -> Any:
-    """None also where it brings a body, which `refuse_large_bodies` answers."""
+PROBES: dict[str, AsyncView] = {"/healthz": health.healthz, "/readyz": health.readyz}
+
+
+def _probe_of(request: HttpRequest) -> AsyncView | None:
+    """None also for a probe with a large body, which `refuse_large_bodies` answers."""
     return None if _is_too_large(request) else PROBES.get(request.path_info)
+
+
+refuse_large_bodies = answer_by(_refusal_of)
+# It comes before the host is checked: a probe calls us by an address that no person uses, or by
+# none. The two views tell nothing about anybody.
+answer_probes = answer_by(_probe_of)
 
 
 class SessionMiddleware(Inline, sessions.SessionMiddleware):
@@ -126,7 +126,7 @@ class CsrfViewMiddleware(Inline, csrf.CsrfViewMiddleware):
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         if self.async_mode:
-            # A coroutine function is what keeps Django from sending this hook to a thread.
+            # Django does not run this hook in a thread when it is a coroutine function.
             cast(Any, self).process_view = self._process_view
 
     async def _process_view(self, *args: Any) -> HttpResponse | None:
@@ -134,14 +134,14 @@ class CsrfViewMiddleware(Inline, csrf.CsrfViewMiddleware):
 
 
 class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
-    """`request.user` and `request.auser()` are read once for both."""
+    """Reads the user once for `request.user` and `request.auser()` together."""
 
     def process_request(self, request: Any) -> None:
         super().process_request(request)
         request.auser = functools.partial(_user_of, request)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        """What waits for a person is counted together, in sockets and in answers."""
+        """The bytes that wait for a user count together, in sockets and in responses."""
         response = await super().__acall__(request)
         user = getattr(request, "_cached_user", None)
         if user is not None and user.is_authenticated:
@@ -151,7 +151,7 @@ class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
 
 
 async def _user_of(request: Any) -> Any:
-    if not hasattr(request, "_cached_user"):  # Where `request.user` keeps it.
+    if not hasattr(request, "_cached_user"):  # `request.user` keeps it there.
         request._cached_user = await aget_user(request)
     return request._cached_user
 
@@ -160,8 +160,8 @@ class MessageMiddleware(Inline, messages.MessageMiddleware):
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         self.process_request(request)
         response: HttpResponse = await cast(Any, self.get_response)(request)
-        waiting = cast(Any, request)._messages
-        if waiting.used or waiting.added_new:  # Storing or clearing messages may load the session.
+        storage = cast(Any, request)._messages
+        if storage.used or storage.added_new:  # Storing or clearing messages may load the session.
             return await sync_to_async(self.process_response)(request, response)
         return response
 

@@ -10,22 +10,22 @@ logger = logging.getLogger(__name__)
 
 
 class SharedRedisCache(RedisCache):
-    """A full Redis keeps nothing new, and signing in goes on: what allauth counts here is then not
-    counted, as while ours are not (accounts/limits.py)."""
+    """People can sign in while Redis is full: allauth's counters are then not stored. Our own
+    limits behave the same (accounts/limits.py)."""
 
     def add(self, *args: Any, **kwargs: Any) -> bool:
         try:
             return bool(super().add(*args, **kwargs))
         except OutOfMemoryError:
-            logger.warning("Redis is full: a count of allauth is not kept")
+            logger.warning("Redis is full: one of allauth's counters was not stored")
             return True
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().set(*args, **kwargs)
         except OutOfMemoryError:
-            logger.warning("Redis is full: a count of allauth is not kept")
+            logger.warning("Redis is full: one of allauth's counters was not stored")
 
     def clear(self) -> NoReturn:
-        """Django would empty the whole database, and with it everything ever said."""
+        """Django would empty the whole Redis database, and with it the log of every chat."""
         raise NotImplementedError("The cache shares its Redis with the log: let entries expire.")

@@ -1,11 +1,11 @@
-"""What bounds the answers of an HTTP connection: the client takes one before the next is made.
+"""HTTP connections that start the next response only when the client has taken the last one.
 
-Twisted keeps whatever is written until the network has room, and answers the next request of a
-connection although nobody has read the answer before it. Here an answer goes through a `Flow`
-(config/websocket/flow.py), as the messages of a WebSocket do, and is counted with them: by address,
-by person and for the process. The application that makes it waits for room
-(config/websocket/daphne_server.py). The next request of the connection is looked at once all of the
-answer is with the network, and a client that takes nothing of it is cut off.
+Twisted buffers everything that is written until the network has room, and handles the next request
+of a connection although nobody has read the response before it. Here a response goes through a
+`Flow` (config/websocket/flow.py), like the frames of a WebSocket, and is counted with them: by
+address, by user and for the process. The application waits for room before it writes more
+(config/websocket/daphne_server.py). The next request is handled once the network has the whole
+response, and a client that reads none of it is disconnected.
 """
 
 from typing import Any
@@ -21,14 +21,14 @@ HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
 
 class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     requests: list[Any]
-    _flow: Flow | None = None  # of the answer under way
-    _written: Any = None  # the request whose answer is whole, but not with the network yet
-    # IDelayedCalls: the end of a client that takes nothing, and of a connection that was closed.
+    _flow: Flow | None = None  # of the current response
+    _written: Any = None  # the request whose response is complete, but partly still buffered
+    # IDelayedCalls: they disconnect a client that reads nothing, or does not read the last bytes.
     _stall: Any = None
     _linger: Any = None
 
     def begin_response(self) -> Flow:
-        """Count and slow down what is written from here to the end of this answer."""
+        """Count and slow down all that is written until the end of this response."""
         self._flow = Flow(self.transport, TOTALS, self._cut_off)
         self._flow.share("process", settings.SOCKET_WAITING_BYTES)
         self.registerProducer(self._flow, True)
@@ -37,7 +37,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     # Called by the request
 
     def write(self, data: bytes) -> None:
-        if self._flow is None:  # Short errors that come before an application.
+        if self._flow is None:  # A short error, before an application runs.
             super().write(data)
         else:
             self._flow.write(data)
@@ -47,10 +47,10 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
 
     def requestDone(self, request: Any) -> None:
         self._written = request
-        self._go_on()
+        self._finish_when_sent()
 
-    def _go_on(self) -> None:
-        """Look at the next request, if nothing of this answer waits for the client any more."""
+    def _finish_when_sent(self) -> None:
+        """Handle the next request once no byte of this response waits for the client."""
         if self._written is None or self._waitingForTransport:
             return
         if self._flow is not None and not self._flow.is_empty:
@@ -68,7 +68,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     # Called by the transport
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Twisted goes on reading while an answer waits for its client, without end."""
+        """Twisted would read on without bound while a response waits for its client."""
         super().rawDataReceived(data)
         is_waiting = self._handlingRequest and self._waitingForTransport
         if is_waiting and sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
@@ -82,10 +82,10 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     def resumeProducing(self) -> None:
         self._forget_stall()
         super().resumeProducing()
-        self._go_on()
+        self._finish_when_sent()
 
     def loseConnection(self) -> None:
-        """What is left of the answer has as long as any part of it."""
+        """The rest of the response has as much time as any part of it."""
         super().loseConnection()
         if self._linger is None:
             self._linger = self.callLater(_stall_s(), self._cut_off)
@@ -93,12 +93,12 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     def connectionLost(self, reason: Any) -> None:
         self._forget_stall()
         _cancel(self._linger)
-        if self._written is not None:  # It is over for Daphne, too.
+        if self._written is not None:  # Daphne has finished it.
             self.requests.remove(self._written)
             self._written = None
         self._end_flow()
         super().connectionLost(reason)
-        self.requests.clear()  # They hold this channel in turn.
+        self.requests.clear()  # They refer to this channel.
 
     def _forget_stall(self) -> None:
         _cancel(self._stall)

@@ -1,9 +1,9 @@
-"""The headers that every answer carries: pages, API, static files, and what fails before Django.
+"""The headers of every response: pages, API, static files, and errors before Django.
 
-Django and django-csp set most of them on what passes their middleware; this wraps the whole
-application and adds what is missing. A script, a sheet or a font can be no page, whatever its
-address is opened in: it gets those of them that mean something there. (A page loads many of them;
-the others would be half a kilobyte each.)
+Django and django-csp set most of them on the responses of their middleware. This wraps the whole
+application and adds the missing ones. A script, a style sheet or a font is never shown as a page,
+so it gets only the headers that apply to it: a page loads many of them, and the other headers would
+be half a kilobyte each.
 """
 
 from typing import Any
@@ -31,22 +31,22 @@ PERMISSIONS_POLICY = ", ".join(
         "xr-spatial-tracking",
     )
 )
-# For what is no page: it loads nothing and is shown in nothing.
+# For responses that are not pages: they load nothing and may not be framed.
 BARE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 # A script of ours may run as a worker, which loads more scripts of ours under its own policy.
 SCRIPT_POLICY = "default-src 'none'; script-src 'self'"
 SHEETS = (b"text/css", b"font/")
 VALIDATORS = (b"etag", b"last-modified")
-OF_NO_PAGE = ("x-content-type-options", "strict-transport-security")
+NOT_ONLY_FOR_PAGES = ("x-content-type-options", "strict-transport-security")
 
 
 class SecurityHeaders:
     def __init__(self, application: Any) -> None:
         self._application = application
         headers = {
-            # What a view has not said may be kept is kept by nobody: not by a proxy, and not for
-            # the back button of who comes after somebody signed out.
+            # Nobody stores a response unless its view allows it: neither a proxy, nor the browser,
+            # whose back button would show it to the next person after a sign-out.
             "cache-control": "private, no-store",
             "content-security-policy": BARE_POLICY,
             "cross-origin-opener-policy": "same-origin",
@@ -56,11 +56,10 @@ class SecurityHeaders:
             "x-frame-options": settings.X_FRAME_OPTIONS,
         }
         if settings.HTTPS:
-            # Django sends it on what arrived by https; to a browser that has no https it means
-            # nothing.
+            # Django sends it only in response to https. A browser ignores it over plain http.
             headers["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
         self._wanted = _encoded(headers)
-        few = {name: value for name, value in headers.items() if name in OF_NO_PAGE}
+        few = {name: value for name, value in headers.items() if name in NOT_ONLY_FOR_PAGES}
         self._wanted_of_sheets = _encoded(few)
         self._wanted_of_scripts = _encoded(few | {"content-security-policy": SCRIPT_POLICY})
 
@@ -70,7 +69,7 @@ class SecurityHeaders:
                 headers = list(message.get("headers", ()))
                 there = {bytes(name).lower(): bytes(value) for name, value in headers}
                 if b"immutable" in there.get(b"cache-control", b""):
-                    # Never asked for again, so nothing to ask by.
+                    # The browser never revalidates it, so validators are of no use.
                     headers = [pair for pair in headers if pair[0].lower() not in VALIDATORS]
                 wanted = self._wanted_for(there.get(b"content-type", b""))
                 headers += [header for header in wanted if header[0] not in there]

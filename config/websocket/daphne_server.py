@@ -1,8 +1,8 @@
-"""Daphne's server, in which whoever sends waits for a client that reads slowly.
+"""Daphne's server with flow control: `send` waits for a client that reads slowly.
 
-Daphne hands all that an application sends to the network at once, whatever waits there. Servers
-with flow control let `send` wait, so an application needs to know nothing of it; ours may (it finds
-the `Flow` of its socket or of its answer in its scope).
+Daphne itself passes everything on to the network at once, however much is buffered there. An
+application need not know about flow control, but ours may use it: the scope has the `Flow` of the
+socket or of the response.
 """
 
 from typing import Any

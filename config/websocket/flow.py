@@ -1,12 +1,12 @@
-"""What waits to be written to one WebSocket, by what its client has really taken.
+"""Flow control of one connection: the bytes that wait for its client.
 
-Twisted's transport takes any number of bytes and keeps them until the network has room. Here it is
-given a little at a time: it pauses its producer when it holds more than 64 kB and resumes it when
-it holds nothing, and what comes meanwhile waits here, where it can be counted and dropped. What a
-client says it has received plays no part in it.
+Twisted's transport accepts any number of bytes and buffers them until the network has room. Here it
+gets a little at a time. It pauses its producer when it holds more than 64 kB and resumes it when it
+is empty; meanwhile messages wait here, where they can be counted and dropped. The acknowledgements
+that a client sends play no part in it.
 
-The application asks for `room` before it makes what is to be sent, and says whose the socket is
-(`share`), so that all sockets of a person or of an address can be bounded together
+The application waits for `room` before it builds the next message, and names the owners of the
+socket (`share`), so that all sockets of a user or of an address are bounded together
 (config/websocket/totals.py). It finds the `Flow` in its scope.
 """
 
@@ -22,19 +22,19 @@ from zope.interface import implementer  # type: ignore[import-untyped]
 
 from config.websocket.totals import Totals
 
-FLOW = "holdfast.flow"  # In the scope of a WebSocket.
+FLOW = "holdfast.flow"  # In the scope of a WebSocket or of a request.
 
-# With more than this waiting, whoever has something to send waits as well.
+# While more than this waits, `room` waits as well.
 FULL_BYTES = 262_144
 PIECE_BYTES = 65_536
-# What a transport holds at most that has paused us: its own 64 kB and the last piece.
+# The most that a transport holds after it has paused us: its own 64 kB and the last piece.
 PAUSED_BYTES = 2 * PIECE_BYTES
 
 
 @implementer(IPushProducer)
 class Flow:
-    """`end_slow` ends the socket: it is the worst of those that hold too much together. `now` is a
-    monotonic clock in seconds."""
+    """`end_slow` ends the connection. It is called when an owner's sockets hold too much and this
+    one has the largest `burden`. `now` is a monotonic clock in seconds."""
 
     def __init__(
         self,
@@ -56,26 +56,26 @@ class Flow:
         self._room = asyncio.Event()
         self._room.set()
         self._is_over = False
-        self._moved_at = 0.0  # by the monotonic clock: when the client last took something
+        self._moved_at = 0.0  # when the client last read something, by the monotonic clock
 
-    # What the application uses
+    # Used by the application
 
     @property
     def is_full(self) -> bool:
         return self.waiting_bytes > FULL_BYTES
 
     async def room(self) -> None:
-        """Returns when little waits, or the connection is lost."""
+        """Returns once at most FULL_BYTES wait, or when the connection is lost."""
         await self._room.wait()
 
     def share(self, owner: str, most_bytes: int) -> None:
-        """Count this socket among those of `owner`; 0 is no bound."""
+        """Count this socket among those of `owner`; 0 means no bound."""
         if not self._is_over:
             self._totals.join(self, owner, most_bytes)
 
     @contextmanager
     def hold(self, count: int) -> Iterator[None]:
-        """Count what the application keeps meanwhile as waiting, too."""
+        """Count `count` bytes that the application keeps meanwhile as waiting, too."""
         self._held_bytes += count
         self._count()
         try:
@@ -84,16 +84,17 @@ class Flow:
             self._held_bytes -= count
             self._count()
 
-    # What the socket uses
+    # Used by the socket
 
     @property
     def waiting_bytes(self) -> int:
-        """At least what is kept for the client; up to 64 kB that never paused us are left out."""
+        """The bytes kept for the client, without up to 64 kB in a transport that has not paused
+        us."""
         return self._queued_bytes + (PAUSED_BYTES if self._is_paused else 0)
 
     @property
     def still_s(self) -> float:
-        """For how long the client has taken nothing of what waits for it."""
+        """For how many seconds the client has read nothing although bytes wait for it."""
         return self._now() - self._moved_at if self._is_paused else 0.0
 
     @property
@@ -106,7 +107,7 @@ class Flow:
         return not self._messages and not self._is_paused
 
     def write(self, message: bytes, given_bytes: int = 0) -> None:
-        """Queue a whole message, of which so much is written already when nothing waits."""
+        """Queue a whole message. If the queue is empty, `given_bytes` of it are sent already."""
         if not self._messages:
             self._given_bytes = given_bytes
         self._messages.append(message)
@@ -114,7 +115,7 @@ class Flow:
         self._give()
 
     def drop(self) -> None:
-        """Forget the messages of which the client has got nothing yet."""
+        """Forget the messages of which no byte was sent yet."""
         begun = self._messages.popleft() if self._given_bytes else None
         self._messages.clear()
         self._queued_bytes = 0
@@ -124,13 +125,13 @@ class Flow:
         self._count()
 
     def close(self) -> None:
-        """The socket is closing: nothing more is sent, and what is left is counted no more."""
+        """The socket is closing: send nothing more, and stop counting the rest."""
         self.drop()
         self._room.clear()
         self._leave()
 
     def hand_over(self) -> None:
-        """Give the transport all that is left, before it asks for no more."""
+        """Give the transport everything that waits, before it is unregistered."""
         self._is_paused = False
         self._give(at_once=True)
 
@@ -174,7 +175,7 @@ class Flow:
         self._give()
 
     def stopProducing(self) -> None:
-        """The connection is lost: whoever waits for room goes on, to nobody."""
+        """The connection is lost: callers of `room` go on, and what they send is ignored."""
         self._messages.clear()
         self._given_bytes = self._queued_bytes = 0
         self._is_paused = False

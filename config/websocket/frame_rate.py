@@ -1,8 +1,8 @@
-"""How many frames one WebSocket may send: a token bucket."""
+"""A token bucket for the frames that one WebSocket client may send."""
 
 import time
 
-# A page answers heartbeats, acknowledges each frame that it took and changes chats with the keys.
+# A page answers heartbeats, acknowledges frames, and may change chats as fast as a key repeats.
 FRAMES_PER_S = 100
 BURST_FRAMES = 500
 
@@ -13,7 +13,7 @@ class FrameRate:
         self._at = time.monotonic()
 
     def take(self) -> bool:
-        """Count one frame; False when it is one too many."""
+        """Count one frame; False if it exceeds the rate."""
         now = time.monotonic()
         self._left = min(BURST_FRAMES, self._left + (now - self._at) * FRAMES_PER_S)
         self._at = now

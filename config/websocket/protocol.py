@@ -1,11 +1,11 @@
-"""What Daphne's WebSockets lack: compression, frames of any length going out, and bounds.
+"""Daphne's WebSockets with compression, outgoing frames of any length, and bounds.
 
-Frames of one socket are much alike, so compressed with what went before them they shrink to a
-fifth. What that costs is bounded: a window of 2 kB and small tables, 16 kB of memory for each
-socket, and 4 us a frame. What comes in is a few short commands, each compressed by itself.
+The frames of one socket resemble each other: compressed in the context of the earlier ones they
+shrink to a fifth. The cost is bounded: a window of 2 kB and small tables take 16 kB of memory for
+each socket and 4 us a frame. Clients send a few short commands, each compressed by itself.
 
-A client costs what it reads: all that is sent goes through a `Flow` (config/websocket/flow.py), and
-a client that takes nothing of it is cut off. What it may send is bounded in number and in length.
+Everything that is sent goes through a `Flow` (config/websocket/flow.py), and a client that reads
+none of it is disconnected. The frames of a client are bounded in number and in length.
 """
 
 import struct
@@ -27,14 +27,14 @@ CLIENT_WINDOW_BITS = 10
 # Shorter messages gain nothing.
 COMPRESS_FROM_BYTES = 64
 FIRST_BYTE, FIRST_BYTE_COMPRESSED = 0x81, 0xC1  # a whole text message, and its bit RSV1
-# How long a client that closed may take to read what was written before.
+# How long a closing client may take to read the bytes written before.
 LINGER_S = 2.0
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 
 
 class Socket(WebSocketProtocol):  # type: ignore[misc]
     flow: Flow
-    _looking: Any = None  # an IDelayedCall
+    _stall_check: Any = None  # an IDelayedCall
 
     def connectionMade(self) -> None:
         self.flow = Flow(self.transport, TOTALS, lambda: self._end(CLOSE_TOO_SLOW))
@@ -42,54 +42,54 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         self._frames = FrameRate()
         self._has_asked = False
         super().connectionMade()
-        # The HTTP channel was it before, which cares for HTTP alone.
+        # Before, the HTTP channel was the producer.
         self.transport.unregisterProducer()
         self.transport.registerProducer(self.flow, True)
 
     def connectionLost(self, *reason: Any) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
-        self.flow.stopProducing()  # The transport told it only if it was still its producer.
+        if self._stall_check is not None:
+            self._stall_check.cancel()
+            self._stall_check = None
+        self.flow.stopProducing()  # The transport calls it only while the flow is its producer.
         super().connectionLost(*reason)
 
-    # What goes out
+    # Outgoing
 
     def serverSend(self, content: str | bytes, binary: bool = False) -> None:
-        """Text goes out by a shorter way than autobahn's, which costs as much again for each frame
-        and applies to it the limit that is meant for what clients send."""
+        """Sends text without autobahn, which would double the cost of a frame and apply the limit
+        for clients' messages to it."""
         if binary or isinstance(content, bytes):
             super().serverSend(content, binary)
         elif self.state == self.STATE_OPEN:
             self._write(self._frame(content.encode()))
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """All that autobahn itself writes: the handshake, pings and pongs, the end."""
+        """Everything that autobahn itself writes: handshake, pings and pongs, close frames."""
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        """Straight to the network when nothing waits before it: Twisted would register the socket
-        with the loop, write when called back, and take it off again, for every single frame."""
+        """Writes to the network at once when nothing is queued. Twisted would register the socket
+        with the event loop, write in the callback and unregister it, for every single frame."""
         sent = 0
         if self.flow.is_empty and _writes_at_once(self.transport):
             written = self.transport.writeSomeData(data)
-            # A lost connection is Twisted's to notice: it is when it writes, or reads.
+            # Twisted notices a lost connection at the next write or read.
             sent = written if isinstance(written, int) else 0
         if sent < len(data):
             self.flow.write(data, sent)
-            self._look_later()
+            self._schedule_stall_check()
 
-    def _look_later(self) -> None:
-        if self._looking is None and self.flow.waiting_bytes:
-            self._looking = self.factory.reactor.callLater(LOOK_EVERY_S, self._look)
+    def _schedule_stall_check(self) -> None:
+        if self._stall_check is None and self.flow.waiting_bytes:
+            self._stall_check = self.factory.reactor.callLater(CHECK_EVERY_S, self._check_stall)
 
-    def _look(self) -> None:
-        """End the connection of a client that takes nothing of what waits for it."""
-        self._looking = None
+    def _check_stall(self) -> None:
+        """Disconnect a client that reads none of the bytes that wait for it."""
+        self._stall_check = None
         if self.flow.still_s * 1000 > settings.SOCKET_STALL_TIMEOUT_MS:
             self._end(CLOSE_TOO_SLOW)
         else:
-            self._look_later()
+            self._schedule_stall_check()
 
     def _frame(self, payload: bytes) -> bytes:
         first = FIRST_BYTE
@@ -105,10 +105,10 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
             return struct.pack("!BBH", first, 126, length) + payload
         return struct.pack("!BBQ", first, 127, length) + payload
 
-    # What comes in
+    # Incoming
 
     def dataReceived(self, data: bytes) -> None:
-        """Nothing may come between the request and its answer: it would be kept, and read as
+        """Refuses bytes between the request and its response: they would be buffered and read as
         another request."""
         if self.state == self.STATE_CONNECTING and self._has_asked:
             self.transport.abortConnection()
@@ -125,34 +125,34 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         self._refuse(CLOSE_BAD_MESSAGE)
 
     def onPing(self, payload: bytes) -> None:
-        """Whoever does not read is owed no pong."""
+        """Sends no pong to a client that does not read."""
         if not self.flow.is_full:
             super().onPing(payload)
 
     def _refuse(self, code: int) -> None:
-        """Close, and hear no more, not even the end of what has come already."""
+        """Close, and handle nothing more, not even bytes that have arrived already."""
         self.failedByMe = True
         self.data = b""
         self.transport.pauseProducing()
         self._end(code)
 
-    # How it ends
+    # The end
 
     def _end(self, code: int) -> None:
-        """A client that does not answer the close frame is cut off after a second, by autobahn."""
+        """autobahn disconnects a client that does not answer the close frame within a second."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code)
         elif self.state == self.STATE_CONNECTING:
             self.transport.abortConnection()
 
     def sendCloseFrame(self, *args: Any, **kwargs: Any) -> None:
-        """The end comes before all that the client has got nothing of yet."""
+        """Drops the queued messages, so that the close frame is next."""
         if self.state == self.STATE_OPEN:
             self.flow.close()
         super().sendCloseFrame(*args, **kwargs)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """A connection that may be closed in order has some seconds for it."""
+        """An orderly close has LINGER_S seconds."""
         if not abort:
             self.unregisterProducer()
             self.flow.hand_over()
@@ -161,7 +161,7 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
 
 
 def _writes_at_once(transport: Any) -> bool:
-    """Whether it is a plain, open connection with nothing still to be written."""
+    """Whether this is an open TCP connection with an empty buffer."""
     return isinstance(transport, Connection) and not (
         transport.dataBuffer
         or transport._tempDataBuffer
@@ -171,7 +171,7 @@ def _writes_at_once(transport: Any) -> bool:
 
 
 def prepare(factory: Any) -> None:
-    """Has Daphne's WebSocket factory make these sockets."""
+    """Makes Daphne's WebSocket factory use `Socket`."""
     factory.protocol = Socket
     factory.setProtocolOptions(perMessageCompressionAccept=_accept)
 

@@ -1,10 +1,10 @@
-"""How much waits in all sockets of one owner together: a person, an address, the process.
+"""The bytes that wait in all sockets of one owner together: a user, an address, the process.
 
-The answers of HTTP connections (config/web/response_channel.py) count as sockets.
+The responses of HTTP connections (config/web/response_channel.py) count as sockets.
 
-An owner with more than its bound loses the socket that has kept the most for the longest, and the
-next one, until the rest fits. Those that read are left alone: for a moment one of them may hold the
-most, when it is just being sent something.
+When an owner exceeds its bound, the socket with the largest burden (bytes multiplied by the time
+without a read) is ended, then the next one, until the rest fits. A socket that reads has a small
+burden, even if it holds the most bytes for a moment.
 """
 
 from collections import defaultdict
@@ -34,25 +34,26 @@ class Totals:
         self._owned: defaultdict[Member, set[str]] = defaultdict(set)
 
     def join(self, member: Member, owner: str, most_bytes: int) -> None:
-        """0 is no bound."""
+        """Counts `member` among the sockets of `owner`; 0 means no bound."""
         if not most_bytes or owner in self._owned[member]:
             return
-        found = self._owners.setdefault(owner, _Owner(most_bytes))
-        found.most_bytes = most_bytes
-        found.members.add(member)
-        found.waiting_bytes += member.counted_bytes
+        entry = self._owners.setdefault(owner, _Owner(most_bytes))
+        entry.most_bytes = most_bytes
+        entry.members.add(member)
+        entry.waiting_bytes += member.counted_bytes
         self._owned[member].add(owner)
 
     def leave(self, member: Member) -> None:
         for owner in self._owned.pop(member, ()):
-            found = self._owners[owner]
-            found.members.discard(member)
-            found.waiting_bytes -= member.counted_bytes
-            if not found.members:
+            entry = self._owners[owner]
+            entry.members.discard(member)
+            entry.waiting_bytes -= member.counted_bytes
+            if not entry.members:
                 del self._owners[owner]
 
     def add(self, member: Member, more_bytes: int) -> None:
-        """`member` holds so much more than it did, or less. May end sockets, this one too."""
+        """`member` holds `more_bytes` more than before (or less, if negative). This may end
+        sockets, `member` among them."""
         if not more_bytes:
             return
         owners = [self._owners[name] for name in self._owned.get(member, ())]
@@ -60,10 +61,10 @@ class Totals:
             owner.waiting_bytes += more_bytes
         for owner in owners:
             while owner.waiting_bytes > owner.most_bytes and owner.members:
-                heaviest = max(owner.members, key=lambda one: one.burden)
+                heaviest = max(owner.members, key=lambda socket: socket.burden)
                 self.leave(heaviest)
                 heaviest.end_slow()
 
 
-# Of this process: WebSockets and the answers of HTTP connections.
+# The WebSockets and HTTP responses of this process.
 TOTALS = Totals()

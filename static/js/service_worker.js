@@ -1,15 +1,15 @@
-// The shell of the app without the network. `BUILD` is put before this by chat/web/app_shell.py, so the
-// worker differs with each build, and a new one takes over as soon as its files are here.
+// Shows the app shell without the network. chat/web/app_shell.py puts `BUILD` before this script, so the
+// worker differs with each build, and a new one takes over as soon as its files are loaded.
 //
-// A page always comes from the network when there is one: never a stale app. Files named by their
-// content never change, so they come from the cache. Nothing of a person is kept here: no page but
-// the shell, which is nobody's, and nothing of the API.
+// Pages come from the network whenever there is one, so the app is never stale. Files named by their
+// content never change and come from the cache. Nothing about a person is cached: neither pages, except
+// the shell, which is the same for everybody, nor responses of the API.
 
 const PREFIX = "holdfast-";
 const CACHE = PREFIX + BUILD.id;
 const SHELL = "/shell";
 const CHAT_PAGES = /^\/(?:c\/[0-9a-f-]{36})?$/;
-// What a proxy says of a server that is away.
+// The status codes of a proxy whose server is unreachable.
 const AWAY = new Set([502, 503, 504]);
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
@@ -26,7 +26,7 @@ self.addEventListener("fetch", (event) => {
 async function install() {
   if (BUILD.keeps) {
     const cache = await caches.open(CACHE);
-    // Not from the HTTP cache: the shell of this build, whatever was read before.
+    // The HTTP cache may have the shell of an earlier build.
     await cache.add(new Request(SHELL, { cache: "no-store", credentials: "omit" }));
     await cache.addAll(BUILD.assets);
   }
@@ -37,14 +37,13 @@ async function activate() {
   const names = await caches.keys();
   const old = names.filter((name) => name.startsWith(PREFIX) && name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
-  // The request for a page does not wait until this worker has started.
+  // With preload, the request for a page does not wait until this worker has started.
   await self.registration.navigationPreload?.[BUILD.keeps ? "enable" : "disable"]();
   await self.clients.claim();
 }
 
-// Every page comes by this, also those of which nothing is kept: what the browser has asked for
-// ahead and is not taken here it asks for again, and the address a provider of sign-ins sends people
-// back to is good for one time.
+// Used for every page, cached or not. The browser repeats a preloaded request whose response is not
+// used here, and the callback address of a sign-in provider works only once.
 const asked = async (event) => (await event.preloadResponse) ?? fetch(event.request);
 
 async function page(event) {
@@ -65,7 +64,7 @@ async function file(request) {
   const kept = await cache.match(request.url);
   if (kept) return kept;
   const response = await fetch(request);
-  // Full storage is no reason to show nothing.
+  // A full cache must not prevent the response.
   if (response.status === 200) cache.put(request.url, response.clone()).catch(() => {});
   return response;
 }

@@ -4,7 +4,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 
-FIRST_LOAD_BYTES = 143_000
+FIRST_LOAD_BYTES = 126_000
 LOADED = """() => performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)
   .filter((path) => path.endsWith(".js"))"""
 NAMED = """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]

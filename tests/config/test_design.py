@@ -1,4 +1,4 @@
-"""docs/design.md tells the colours as they are."""
+"""docs/design.md lists the colours and other tokens of tokens.css."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_every_other_token_is_spoken_of():
 
 
 def test_no_colour_is_made_up_elsewhere():
-    """But for what lies behind a QR code, which must be scanned in the dark too."""
+    """Except the white behind a QR code, which must be readable in the dark theme, too."""
     for path in sorted((ROOT / "static/css").glob("*.css")):
         if path.name in ELSEWHERE:
             continue

@@ -1,4 +1,4 @@
-"""docs/protocol.md and the code say the same: routes, events with their fields, all codes."""
+"""docs/protocol.md agrees with the code: routes, events with their fields, all codes."""
 
 import dataclasses
 import re
@@ -20,7 +20,7 @@ from chat.websocket.commands import parse_command
 
 PROTOCOL = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
 SOCKETS = consumers, log_socket, paced_socket, session_socket
-# Told by the protocol and not by us: the network, Daphne, the browser.
+# Close codes of the network, Daphne and the browser.
 CLOSE_CODES_OF_OTHERS = {1000, 1001, 1005, 1006, 1012}
 
 
@@ -31,7 +31,7 @@ def section(title: str) -> str:
 
 
 def table(text: str, first_header: str) -> list[list[str]]:
-    """The rows of the table with that first column."""
+    """The rows of the table whose first column has this header."""
     lines = text.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_header} |"))
     rows = []
@@ -50,7 +50,7 @@ def named(cell: str) -> list[str]:
 
 
 def routes() -> set[str]:
-    """Addresses a client may use, with <…> for what varies."""
+    """The paths that a client may use, with <…> for variable parts."""
     found = set()
     for pattern in get_resolver().url_patterns:
         if isinstance(pattern, URLPattern):
@@ -58,7 +58,7 @@ def routes() -> set[str]:
         elif pattern.namespace in ("chat", "accounts"):
             found |= {f"/{inner.pattern}" for inner in pattern.url_patterns}
     found |= {f"/{pattern.pattern}" for pattern in routing.http_urlpatterns}
-    # The pages of the settings are for people.
+    # The settings pages are for people.
     found = {route for route in found if not route.startswith("/settings")}
     return {re.sub(r"<\w+:(\w+?)(_id)?>", r"<\1>", route) for route in found}
 
@@ -69,7 +69,7 @@ def test_every_route_is_documented_and_every_documented_route_exists():
         [text] = named(request)
         documented.add(text.split(" ", 1)[1].split("?")[0])
     pages = {"/", "/c/<chat>", "/shell"}
-    # They are told by a header or by the page, and do what the standards say.
+    # A header or the page names them, and they follow standards.
     for_browsers = {"/csp-reports", "/service-worker.js", "/manifest.webmanifest"}
     assert documented == routes() - pages - for_browsers
     assert "`GET /`" in section("HTTP")
@@ -138,7 +138,7 @@ def test_every_error_of_an_answer_is_documented():
 def test_every_error_of_an_answer_is_a_sentence_that_says_what_to_do(code):
     sentence = model_errors.SENTENCES.get(code) or answer_errors.SENTENCES[code]
     assert sentence.endswith(".") and len(sentence) < 200
-    assert ". " in sentence or ";" in sentence  # What happened, and what can be done.
+    assert ". " in sentence or ";" in sentence  # What happened, and what people can do.
 
 
 # Messages of the WebSocket

@@ -1,4 +1,4 @@
-"""Keys, ids and addresses: what cannot be sent is refused before anything starts, unquoted."""
+"""Keys, ids and URLs that cannot be sent are refused at the start, without showing their value."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -31,7 +31,7 @@ def env():
 
 @pytest.fixture
 def given(monkeypatch, tmp_path):
-    """Sets NAME: by a file, since no variable of the environment can hold a null character."""
+    """Sets NAME by a file, because an environment variable cannot contain a null character."""
 
     def give(value, name="SOME_KEY"):
         monkeypatch.delenv(name, raising=False)

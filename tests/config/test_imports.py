@@ -17,11 +17,11 @@ MAY_IMPORT = {
     "chat": {"chat", "billing", "accounts", "streams"},
     "config": {"config", "chat", "billing", "accounts", "streams"},
 }
-# Who may name a library: the module or app behind which it stays.
+# The modules or apps that may import a library.
 STAYS_BEHIND = {
     "openai": ("chat.llm.client",),
     "genai_prices": ("billing.prices.genai",),
-    # `up` and `doctor` ask a Redis that is not ours yet; limits are counted beside the log.
+    # `up` and `doctor` check Redis before `streams` uses it; limits are counted beside the log.
     "redis": ("streams", "config", "accounts.limits"),
     "daphne": ("config",),
     "channels": ("chat", "config", "accounts.sessions", "accounts.sockets"),
@@ -39,7 +39,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 def imported(module: str, tree: ast.Module) -> Iterator[str]:
-    """Full names of all that is imported, wherever in the module it is."""
+    """The full names of all imports, anywhere in the module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -98,7 +98,7 @@ def test_modules_import_each_other_in_no_circle():
 
 
 def modules_imported(module: str, tree: ast.Module) -> Iterator[str]:
-    """Our modules that it imports; `from package import module` counts as that module."""
+    """The modules of ours that it imports; `from package import module` counts as that module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             parents = module.split(".")[: -node.level] if node.level else []

@@ -1,4 +1,4 @@
-"""HOLDFAST_URL and ALLOWED_HOSTS: what people write, and what browsers send."""
+"""HOLDFAST_URL and ALLOWED_HOSTS, from what people write to what browsers send."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -1,4 +1,4 @@
-"""`manage.py test`: how many processes, what is counted and tried again, what is left: nothing."""
+"""`manage.py test`: its processes, its counts and retries, and that nothing is left behind."""
 
 import os
 import re
@@ -39,14 +39,14 @@ FAILS_ONCE = """
 
 @pytest.fixture
 def folder():
-    """With a short name, for the sockets in it; no part of what the tests of others collect."""
+    """A folder with a short name, for sockets, and outside the folders that pytest collects."""
     with tempfile.TemporaryDirectory(prefix="hf-") as name:
         yield Path(name)
 
 
 @pytest.fixture
 def some_tests(folder):
-    """Writes a file of tests, for which the project's settings and fixtures are in force."""
+    """Writes a file of tests that uses the project's settings and fixtures."""
     path = BASE_DIR / ".test" / folder.name / "test_made.py"
     path.parent.mkdir(parents=True)
 
@@ -139,7 +139,7 @@ def test_the_gate_runs_what_is_marked_on_both_databases(some_tests):
 
 
 def test_programs_of_the_administrator_are_found_or_named(monkeypatch, folder):
-    """A service's PATH may leave /usr/sbin out, where `useradd` is."""
+    """The PATH of a service may lack /usr/sbin, where `useradd` is."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(postgresql, "USER", "nobody-has-this-name")
     monkeypatch.setattr(postgresql, "ADMINISTRATION", (str(folder),))
@@ -213,7 +213,7 @@ CONTAINS = """
 
 
 def containing(seconds):
-    """A process that contains one that leaves a process and a file; their number and folder."""
+    """Runs a command that leaves a process and a file; returns their pid and folder."""
     script = textwrap.dedent(LEAVES).format(seconds=seconds)
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(CONTAINS), script],

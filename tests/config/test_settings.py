@@ -1,4 +1,4 @@
-"""Settings: what is read, what is documented, what is refused."""
+"""Settings: which are read, which are documented, and which values are refused."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.stack import clean_environment
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 READ = re.compile(r'env(?:\.\w+|_\w+)\(\s*(?:env, )?"([A-Z_]+)"')
-# Read before any file, or set by one part for another: in the second table of the docs only.
+# Read before any file, or set by one process for another: in the second table of the docs only.
 INTERNAL = {
     "HOLDFAST_ENV_FILE",
     "HOLDFAST_EMBEDDED_MODEL_URL",

@@ -1,4 +1,4 @@
-"""The table of what is shared names tests that exist."""
+"""The table in docs/shared-state.md names tests that exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finds a Chromium for the browser tests, and installs one where there is none."""
+"""Finds a Chromium for the browser tests, or installs one."""
 
 import fcntl
 import os
@@ -16,13 +16,13 @@ class BrowserError(Exception):
 
 
 def find_browser() -> str:
-    """The path of a Chromium; installs one when there is none."""
+    """The path of a Chromium, which is installed if there is none. Raises BrowserError."""
     if named := os.environ.get("HOLDFAST_TEST_BROWSER"):
         return named
     if found := _on_path() or _of_playwright():
         return found
-    with open(__file__, "rb") as one_at_a_time:  # Several processes may look for it.
-        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+    with open(__file__, "rb") as lock:  # Several processes may need it at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         return _on_path() or _of_playwright() or _install_browser()
 
 

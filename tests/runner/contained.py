@@ -1,8 +1,8 @@
-"""Runs a command and leaves nothing of it: no process, no temporary file, however it ends.
+"""Runs a command and leaves neither processes nor temporary files behind, however it ends.
 
-The tests start databases, servers and browsers, some of which they kill or leave without a parent.
-On Linux all of them become ours when their parents are gone, so that what is left can be ended by
-its own number, and is never mistaken for somebody else's.
+The tests start databases, servers and browsers, some of which they kill or orphan. On Linux this
+process adopts all orphans below it, so that it can end them by their ids and never ends a process
+of somebody else.
 """
 
 import contextlib
@@ -20,22 +20,22 @@ import psutil
 
 PR_SET_CHILD_SUBREAPER = 36
 INTERRUPTED = 130
-# How long what is left may take to end by itself, after SIGTERM, and after SIGKILL.
+# How long remaining processes may take to end by themselves, after SIGTERM, and after SIGKILL.
 PATIENCE_S = {0: 20.0, signal.SIGTERM: 20.0, signal.SIGKILL: 20.0}
 
 
 @contextlib.contextmanager
 def own_folder() -> Iterator[Path]:
-    """For TMPDIR; short, because the paths of unix sockets may not be long."""
+    """A folder for TMPDIR. Its path is short, because paths of unix sockets must be."""
     with tempfile.TemporaryDirectory(prefix="hf-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> int:
-    """The exit status of `command`; INTERRUPTED when we were told to end it.
+    """Returns the exit status of `command`; INTERRUPTED after SIGINT or SIGTERM.
 
-    SIGINT and SIGTERM end it as Ctrl-C does, in order, and are waited for. Must be called from the
-    main thread, with no other child running.
+    Both signals end it like Ctrl-C, and this waits for its end. Must be called from the main
+    thread, without any other child.
     """
     _adopt_orphans()
     interrupted = told = False
@@ -44,14 +44,14 @@ def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> int:
     def interrupt(number: int, _frame: FrameType | None) -> None:
         nonlocal interrupted, told
         interrupted = True
-        # Ctrl-C in a terminal reaches the command too; a second one would cut its end short.
+        # A terminal sends Ctrl-C to the command, too. A second SIGINT would cut its end short.
         if process and not told and (number == signal.SIGTERM or not os.isatty(0)):
             told = True
             process.send_signal(signal.SIGINT)
 
     with _handling(interrupt):
         process = subprocess.Popen(command, cwd=cwd, env=env)
-        if interrupted:  # Before there was anybody to tell.
+        if interrupted:  # The signal came before the process was there.
             process.send_signal(signal.SIGINT)
         status = _reap_until(process)
         _end_the_rest()
@@ -77,7 +77,7 @@ def _adopt_orphans() -> None:
 
 
 def _reap_until(process: subprocess.Popen[bytes]) -> int:
-    """Waits for it, and buries adopted ones meanwhile: tests look whether processes are gone."""
+    """Waits for `process` and reaps adopted ones, because tests check that processes are gone."""
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == process.pid:

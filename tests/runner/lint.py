@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.runner.machine import BASE_DIR, cores, say
 
-# A deploy as it should be: what `check --deploy` warns of then is ours to mend.
+# A correct deployment: any warning of `check --deploy` is then a fault of ours.
 DEPLOYED = {
     "HOLDFAST_URL": "https://chat.example.org",
     "HOLDFAST_ENV_FILE": "",
@@ -19,7 +19,7 @@ DEPLOYED = {
 
 
 def run_lint() -> bool:
-    """All at once: whoever reads the output wants to know everything that is wrong."""
+    """Runs all steps at once, so that the output has every fault; returns whether all passed."""
     manage = [sys.executable, "manage.py"]
     warnings = ["--fail-level", "WARNING"]
     paths = ["manage.py", "config", "streams", "accounts", "billing", "chat", "tests/runner"]
@@ -31,7 +31,7 @@ def run_lint() -> bool:
         "tsc": [sys.executable, "-m", "tests.js.lint", "tsc"],
         "makemigrations --check": [*manage, "makemigrations", "--check", "--dry-run"],
         "check": [*manage, "check", *warnings],
-        # The other deployment checks ask a running Redis; `up` and `doctor` do that.
+        # The other deployment checks need a running Redis; `up` and `doctor` run them.
         "check --deploy": [*manage, "check", "--deploy", *warnings, "--tag", "security"],
     }
     with tempfile.TemporaryDirectory() as data, ThreadPoolExecutor(cores() + 1) as at_once:

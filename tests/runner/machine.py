@@ -1,4 +1,4 @@
-"""What the runner knows of the machine, and how it speaks."""
+"""The machine's cores, and the runner's output."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

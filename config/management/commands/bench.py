@@ -1,4 +1,4 @@
-"""`manage.py bench`: how fast Holdfast is on this machine, beside its budgets. See tests/bench/."""
+"""`manage.py bench` measures Holdfast on this machine against its budgets: tests/bench/."""
 
 import json
 from importlib.util import find_spec

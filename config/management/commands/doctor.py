@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is configured, what is reachable, how durable it is."""
+"""`manage.py doctor` reports the configuration, which services respond, and their durability."""
 
 import json
 import sys
@@ -23,18 +23,21 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         without_pool()
-        found = examine()
-        problems = sum(finding.level == "problem" for finding in found)
+        findings = examine()
+        problems = sum(finding.level == "problem" for finding in findings)
         if options["json"]:
-            report = {"healthy": not problems, "findings": [asdict(finding) for finding in found]}
+            report = {
+                "healthy": not problems,
+                "findings": [asdict(finding) for finding in findings],
+            }
             self.stdout.write(json.dumps(report, indent=2))
         else:
-            self._show(found, problems)
+            self._show(findings, problems)
         sys.exit(1 if problems else 0)
 
-    def _show(self, found: list[Finding], problems: int) -> None:
-        width = max(len(finding.part) for finding in found)
-        for finding in found:
+    def _show(self, findings: list[Finding], problems: int) -> None:
+        width = max(len(finding.part) for finding in findings)
+        for finding in findings:
             self.stdout.write(f"{MARKS[finding.level]}  {finding.part:{width}}  {finding.text}")
             if finding.hint:
                 self.stdout.write(f"{'':{width + 11}}{finding.hint}")

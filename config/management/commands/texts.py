@@ -1,4 +1,4 @@
-"""`manage.py texts`: catalogues of what the code says, and what translators made of them."""
+"""`manage.py texts`: updates the catalogues of texts and compiles their translations."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -27,8 +27,8 @@ class Command(BaseCommand):
             return
         if add and not is_known(add):
             raise CommandError(f"{add} is not the code of a language, such as de or pt-br.")
-        found = {folder.parent.parent.name for folder in texts.LOCALE.glob("*/LC_MESSAGES/*.po")}
-        languages = {to_language(name) for name in found} | {SOURCE, *([add] if add else [])}
+        locales = {path.parent.parent.name for path in texts.LOCALE.glob("*/LC_MESSAGES/*.po")}
+        languages = {to_language(name) for name in locales} | {SOURCE, *([add] if add else [])}
         try:
             for language in sorted(languages):
                 texts.update(texts.LOCALE, language)

@@ -1,9 +1,9 @@
-"""`manage.py up`: everything of Holdfast on this machine, with one command.
+"""`manage.py up`: runs all of Holdfast on this machine with one command.
 
-1. Takes the data folder and the port, so that two starts cannot meet.
-2. Checks the configuration, migrates the database, collects the static files; each failure is one
-   line that says what to do.
-3. Becomes the supervisor (config/supervise/supervisor.py), which starts and keeps the processes.
+1. Locks the data folder and binds the port, so that a second start fails.
+2. Checks the configuration, migrates the database, collects the static files. A failure is one line
+   that says what to do.
+3. Becomes the supervisor (config/supervise/supervisor.py), which keeps the processes running.
 """
 
 import json
@@ -88,7 +88,7 @@ class Command(BaseCommand):
 
 
 def _with_locks(service: Service, locks: list[int]) -> Service:
-    """Each process holds the data folder as long as it lives: config/supervise/data_folder.py."""
+    """Each process keeps the data folder locked while it lives: config/supervise/data_folder.py."""
     return replace(service, pass_fds=[*service.pass_fds, *locks])
 
 
@@ -126,16 +126,16 @@ def _needs_model() -> bool:
 
 
 def _ollama_has_models() -> bool:
-    """Whether one runs on its usual port: its models are better than the embedded one."""
+    """Whether Ollama runs on its usual port; its models are better than the embedded one."""
     try:
-        with urlopen(f"http://127.0.0.1:{OLLAMA_PORT}/api/tags", timeout=1) as answer:
-            return bool(json.load(answer).get("models"))
+        with urlopen(f"http://127.0.0.1:{OLLAMA_PORT}/api/tags", timeout=1) as response:
+            return bool(json.load(response).get("models"))
     except (OSError, ValueError):
         return False
 
 
 def _model() -> Service:
-    """Installs the embedded model when it is not; its address goes to web and workers."""
+    """Installs the embedded model if it is missing; passes its address on to web and workers."""
     if os.environ.get("HOLDFAST_BOOTSTRAP") != "False":
         bootstrap.install(["model"])
     with listen("127.0.0.1", 0) as free:

@@ -1,8 +1,8 @@
-"""The web process: Daphne with what it lacks, an orderly end.
+"""The web process: Daphne with an orderly end.
 
-On SIGTERM it takes no new connection, tells every WebSocket to come back (close code 1012),
-finishes the requests it has, and ends. `up` hands it the listening socket (--fd), so that one
-process can follow another without a refused connection; else --host and --port say where.
+On SIGTERM it accepts no new connection, asks the client of every WebSocket to reconnect (close code
+1012), finishes the current requests, and ends. `up` passes on the listening socket (--fd), so that
+a successor takes over without a refused connection. Without it, --host and --port are used.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from config.supervise import open_files, ready
 from config.supervise.listen import ListenError, listen
 from streams.server.checks import ensure_durable_redis
 
-# How long requests under way may take to finish once the process is told to end.
+# How long the current requests may take to finish after SIGTERM.
 DRAIN_S = 5.0
 DRAIN_POLL_S = 0.05
 SERVICE_RESTART = 1012
-# What clients send is short: names, cursors, counts. A little more than `MAX_COMMAND_BYTES`.
+# Clients send short commands: names, cursors, counts. A little more than `MAX_COMMAND_BYTES`.
 WEBSOCKET_MESSAGE_BYTES = 8_192
 
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="serve on this listening socket, inherited")
 
     def handle(self, *, host: str, port: int, fd: int | None, **_options: Any) -> None:
-        if not settings.SUPERVISED:  # `up` has seen to it.
+        if not settings.SUPERVISED:  # `up` has checked this.
             ensure_safe_door()
             ensure_durable_redis()
         try:
@@ -51,7 +51,7 @@ class Command(BaseCommand):
 
 
 def serve(listening: socket.socket) -> None:
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop on import.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop when imported.
     from config.websocket.daphne_server import FlowingServer
 
     server: Any = FlowingServer(
@@ -62,12 +62,12 @@ def serve(listening: socket.socket) -> None:
         websocket_timeout=-1,
         websocket_max_message_size=WEBSOCKET_MESSAGE_BYTES,
         websocket_max_frame_size=WEBSOCKET_MESSAGE_BYTES,
-        # Daphne would believe the first address of X-Forwarded-For, which anybody can write:
-        # accounts/client_address.py reads it from the end.
+        # Daphne would use the first address of X-Forwarded-For, which a client can forge.
+        # accounts/client_address.py reads the header from its end.
         proxy_forwarded_address_header=None,
         server_name="holdfast",
     )
-    server.endpoints = []  # Daphne names sockets by text, and IPv6 ones not at all: see _begin.
+    server.endpoints = []  # Daphne's endpoints cannot describe IPv6 sockets: see _begin.
     server.run()
 
 
@@ -107,7 +107,7 @@ class _End:
         for connection in self._open():
             websocket = getattr(connection, "application_type", "") == "websocket"
             if websocket and connection.state == connection.STATE_OPEN:
-                # Daphne's own close refuses codes of the protocol itself, such as this one.
+                # Daphne's own close refuses the codes that the protocol reserves.
                 connection.sendCloseFrame(code=SERVICE_RESTART)
         if self._open() and time.monotonic() < self._stop_at:
             self._loop.call_later(DRAIN_POLL_S, self._drain)
@@ -115,6 +115,6 @@ class _End:
             self._server.stop()
 
     def _open(self) -> list[Any]:
-        """Sockets and requests under way; Daphne forgets the finished ones only once a second."""
+        """Open sockets and current requests. Daphne removes finished ones only once a second."""
         connections = self._server.connections.items()
         return [connection for connection, state in connections if "disconnected" not in state]

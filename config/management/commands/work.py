@@ -20,21 +20,21 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: object, **options: object) -> None:
-        if not settings.SUPERVISED:  # `up` has seen to it.
+        if not settings.SUPERVISED:  # `up` has checked this.
             ensure_safe_door()
         open_files.ask_for_more()
-        # Beside the work: a database that is slow to answer is no reason to start late.
-        threading.Thread(target=_tell_of_keys, name="keys", daemon=True).start()
+        # In a thread, so that a slow database does not delay the start.
+        threading.Thread(target=_log_key_problems, name="keys", daemon=True).start()
         uvloop.run(work(ready.tell))
 
 
-def _tell_of_keys() -> None:
+def _log_key_problems() -> None:
     try:
         messages = key_messages()
-    except DatabaseProblem:  # Whatever needs the database says so.
+    except DatabaseProblem:  # The worker logs it when it needs the database.
         return
     finally:
         connection.close()
     for message in messages:
-        if message.is_serious():  # Of some people's keys; all other answers are written.
+        if message.is_serious():  # It concerns some people's keys; other replies are generated.
             logger.error("%s %s (%s)", message.msg, message.hint, message.id)

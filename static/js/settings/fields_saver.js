@@ -1,5 +1,5 @@
-// Saves each field as it is changed, one after another, and keeps what could not be saved in its
-// field with the reason beside it.
+// Saves each field when it changes, one after another. A value that could not be saved stays in its
+// field, with the reason beside it.
 import { applyAppearance } from "../chat/preferences.js";
 import { clockTime, setLocale } from "../chat/lib/format.js";
 import { api, ApiError, repeatUntilAnswered } from "../chat/api.js";
@@ -12,11 +12,11 @@ const TRIES = 5;
 export class FieldsSaver {
   #page;
   #settings;
-  owner; // the id of whose settings these are
+  owner; // the id of the user whose settings these are
   #said;
   #saidTimer = null;
-  #timers = new Map(); // name -> timer of a text that is being written
-  #unsaved = new Set(); // changed here, and not what the server has
+  #timers = new Map(); // name -> timer of a text field in use
+  #unsaved = new Set(); // names of fields that differ from the server's values
   #queue = Promise.resolve();
 
   constructor(page, settings) {
@@ -34,7 +34,7 @@ export class FieldsSaver {
     setInterval(() => this.#showClock(), 10_000);
   }
 
-  /** Settings as the server says them: shown, but for what is being changed here. */
+  /** Show the server's settings, except in fields that are being changed here. */
   take(settings) {
     this.#settings = settings;
     for (const name of Object.keys(settings)) {
@@ -100,7 +100,7 @@ export class FieldsSaver {
     }
   }
 
-  /** The page is left: what was just written goes out all the same. */
+  /** Save recent changes when the page is left. */
   #saveRestNow() {
     for (const [name, timer] of this.#timers) {
       clearTimeout(timer);

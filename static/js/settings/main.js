@@ -1,11 +1,11 @@
-// The page of the settings, saving what is changed as it is changed; without this the same forms
-// are sent by their buttons. What is changed on another device shows here too.
+// The settings page saves each change at once. Without scripts the buttons send the same forms. Changes
+// from other devices are shown here, too.
 import { noteTimeZone } from "../chat/preferences.js";
 import { Connection } from "../chat/log/socket.js";
 import { FieldsSaver } from "./fields_saver.js";
 import { PicturePanel } from "./picture_panel.js";
 
-// After everything the log will ever hold: nothing is replayed, for no chat is shown here.
+// A cursor after every possible entry: this page shows no chat, so nothing is replayed.
 const NO_REPLAY = "999999999999999-0";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);

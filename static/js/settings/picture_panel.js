@@ -1,4 +1,4 @@
-// The picture: sent as soon as it is chosen, shown as soon as it is stored, here and elsewhere.
+// The picture is uploaded when it is chosen, and shown everywhere as soon as it is stored.
 import { api, ApiError } from "../chat/api.js";
 import { initials } from "../chat/lib/format.js";
 import { text } from "./text.js";
@@ -61,7 +61,7 @@ export class PicturePanel {
     try {
       const { settings } = await order();
       this.#fields.take(settings);
-      // The address, for the initials, comes with the socket's word.
+      // The socket's message has the email address for the initials.
       if (settings.picture) this.show(settings);
       this.#fields.say(text.saved);
     } catch (error) {

@@ -1,4 +1,4 @@
-// Every sentence that the page of the settings says by itself, in one place.
+// All texts of the scripts of the settings page.
 import { spoken } from "../chat/lib/format.js";
 
 export const text = spoken("settings", {

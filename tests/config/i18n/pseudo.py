@@ -1,4 +1,4 @@
-"""A language that nobody speaks: English between ⟦brackets⟧, compiled as every other language is.
+"""A pseudo-language, English between ⟦brackets⟧, compiled like every other language.
 
 What is seen without brackets on its pages has not been made ready for translation.
 """
@@ -14,17 +14,17 @@ from django.apps import apps
 
 from config.i18n import texts
 
-LANGUAGE = "mt"  # With many forms of plurals, and in no library: nothing else can be seen for it.
+LANGUAGE = "mt"  # It has many plural forms, and no library has translations for it.
 BRACKETED = re.compile(r"⟦[^⟦⟧]*⟧")
 WORD = re.compile(r"[^\W\d_]{2,}")
 SEEN_ATTRIBUTES = {"title", "alt", "placeholder", "aria-label", "aria-description"}
 UNSEEN = {"script", "style", "template", "svg"}
-# Data: names of places and languages.
+# Data: the names of places and languages.
 UNSEEN_PARTS = {("id", "time_zone"), ("id", "language")}
 
 
 def write(locale: Path, scripts: Path) -> None:
-    """The catalogues of the language, as a translator would make them, compiled."""
+    """The compiled catalogues of the language, made as a translator would make them."""
     texts.update(locale, LANGUAGE)
     for domain, path in texts.paths(locale, LANGUAGE).items():
         with path.open("rb") as file:
@@ -45,7 +45,7 @@ def write(locale: Path, scripts: Path) -> None:
 
 
 def _of_libraries() -> list[Path]:
-    """What Django and allauth say in English."""
+    """The English texts of Django and allauth."""
     folders = [Path(django.__file__).parent / "conf"]
     folders += [Path(app.path) for app in apps.get_app_configs() if "site-packages" in app.path]
     found = (folder / "locale" / "en" / "LC_MESSAGES" / "django.po" for folder in folders)
@@ -61,14 +61,14 @@ def _bracket(message, forms):
 
 
 def bare(text: str) -> str:
-    """What is left of a text without what stands between brackets, brackets within them too."""
+    """The text without its bracketed parts, nested brackets included."""
     while (less := BRACKETED.sub(" ", text)) != text:
         text = less
     return text
 
 
 class SeenTexts(HTMLParser):
-    """The pieces of a page that a person sees or hears."""
+    """The pieces of text on a page that a person sees or hears."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,8 +100,8 @@ class SeenTexts(HTMLParser):
 
 
 def english_of(html: str) -> list[str]:
-    """The pieces with words that no bracket holds. A sentence may be cut by tags: brackets are
-    looked for in the whole of them."""
+    """The pieces with words outside brackets. Tags may cut a sentence, so brackets are matched over
+    all pieces."""
     seen = SeenTexts()
     seen.feed(html)
     left = bare("\n".join(seen.found))

@@ -1,5 +1,5 @@
-"""Every text can be translated: catalogues are fresh, templates hold no bare words, and pages in a
-language of brackets show nothing else."""
+"""Every text can be translated: catalogues are up to date, templates have no untagged words, and
+pages in the pseudo-language show no other words."""
 
 import json
 import re
@@ -38,7 +38,7 @@ from tests.config.i18n import pseudo
 from tests.config.i18n.pseudo import LANGUAGE, english_of
 
 TEMPLATES = texts.BASE_DIR / "templates"
-# What is no text: names, addresses, ids.
+# Not texts: names, addresses, ids.
 NAMES = (
     "Holdfast|CSV|UTC|USD|OpenAI|Anthropic|Google|Gemini|Mistral|Groq|DeepSeek|OpenRouter|Together"
     "|Fireworks|Perplexity|xAI|Cohere|Cerebras|English|testserver|localhost|Chrome|Linux"
@@ -75,7 +75,7 @@ TRANSLATED = re.compile(r"{% blocktranslate\b.*?{% endblocktranslate %}", re.S)
 
 
 def bare_words(source):
-    """What a template says that no tag translates."""
+    """The words of a template that no tag translates."""
     source = TRANSLATED.sub("", source)
     source = re.sub(r'{% translate "[^"]*" %}', "", source)
     return untranslated(TAG.sub("", source))
@@ -104,7 +104,7 @@ def test_bare_words_are_found(source):
     assert bare_words(source)
 
 
-# Whole pages, in a language of brackets
+# Whole pages in the pseudo-language
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def client_of(user=None):
     client = Client(headers={"accept-language": LANGUAGE})
     if user and user.is_guest:
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    elif user:  # By the form: pages that want a proof of who one is are then shown.
+    elif user:  # With the form, so that pages that need a recent sign-in are shown.
         answer = client.post("/account/login/", {"login": user.email, "password": PASSWORD})
         assert answer.status_code == HTTPStatus.FOUND
     return client
@@ -223,7 +223,7 @@ def test_the_admin_names_models_and_fields_in_the_language_of_the_reader(bracket
 def test_names_of_models_are_no_part_of_the_schema(db):
     with translation.override(LANGUAGE):
         call_command("makemigrations", "--check", "--dry-run", verbosity=0)
-    assert Chat._meta.verbose_name_raw == "chat"  # What rights are called.
+    assert Chat._meta.verbose_name_raw == "chat"  # Permissions are named after it.
 
 
 def test_every_choice_can_be_translated():
@@ -288,7 +288,7 @@ def test_a_mail_is_in_the_language_of_the_person_it_goes_to(bracketed, people, m
     assert english.subject == "Your account stays"
 
 
-# What Python says
+# Texts of Python
 
 
 def test_refusals_are_in_the_language_of_the_request(bracketed, redis_url, transactional_db):
@@ -299,7 +299,7 @@ def test_refusals_are_in_the_language_of_the_request(bracketed, redis_url, trans
 
 
 async def refusal_of(socket):
-    """What a socket is told when it asks for a chat that is not there."""
+    """The message on a socket that follows a chat that does not exist."""
     async with socket:
         await socket.until_type("welcome")
         await socket.say(type="follow", chat=str(uuid.uuid4()), after=None)

@@ -1,4 +1,4 @@
-"""The supervisor as a real process, with small children that do what files in a folder say."""
+"""Runs the supervisor as a real process, with small children that files in a folder control."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import psutil
 
 from tests.stack import BASE_DIR, clean_environment, wait_for
 
-# Each child writes its number down first. Files in the folder say how the next ones behave.
+# Each child first writes its pid to a file. Files in the folder say how the next ones behave.
 CHILD = """
 import os, signal, sys, time
 name, folder = sys.argv[1:]
@@ -50,7 +50,7 @@ sys.exit(asyncio.run(it.run()))
 
 
 def eventually(condition):
-    """Not within any particular time: the machine may be busy."""
+    """Waits without a tight deadline, because the machine may be busy."""
     wait_for(condition, 120)
 
 
@@ -137,7 +137,7 @@ class Supervised:
             os.kill(choices.choice(victims), choices.choice([signal.SIGKILL, signal.SIGTERM]))
 
     def known(self):
-        """By name; empty while nothing is recorded."""
+        """The recorded pids by name; empty while nothing is recorded."""
         path = self.folder / "run.json"
         children = json.loads(path.read_text())["children"] if path.exists() else {}
         return {name: pid for name, (pid, _) in children.items()}

@@ -1,4 +1,4 @@
-"""The first start, with a Python that has nothing: which environment it makes, and what it says."""
+"""The first start with a bare Python: the environment that it makes, and its error messages."""
 
 import hashlib
 import os
@@ -36,7 +36,7 @@ def fresh(tmp_path):
 
 
 def _wheel(folder):
-    """A real wheel; returns its digest."""
+    """Makes a real wheel; returns its digest."""
     folder.mkdir()
     info = "tinypack-1.0.dist-info"
     files = {
@@ -57,7 +57,7 @@ def _wheel(folder):
 
 
 def environment(folder, **more):
-    """No home, no settings of pip; packages from the folder alone."""
+    """Variables without a home and pip settings; packages come from the folder alone."""
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
     return {"PATH": "/usr/bin:/bin", **pip, "PIP_FIND_LINKS": str(folder / "wheels"), **more}
 
@@ -84,7 +84,7 @@ def test_it_makes_the_environment_once(fresh):
     assert has_package(fresh)
     second = install(fresh)
     assert (second.returncode, second.stderr) == (0, "")
-    # An interrupted install leaves its marker: what it left is thrown away, however it looks.
+    # An interrupted install leaves its marker: that environment is deleted.
     (fresh / ".venv" / "holdfast-install-unfinished").touch()
     (fresh / ".venv" / "half-written").touch()
     third = install(fresh)
@@ -106,12 +106,14 @@ def test_two_starts_at_once_make_one_environment(fresh):
 
 
 def test_a_failed_install_says_why_in_one_line_and_a_changed_lock_is_installed(fresh):
-    venv.create(fresh / ".venv", with_pip=True)  # Somebody's own: it is used, not replaced.
+    venv.create(
+        fresh / ".venv", with_pip=True
+    )  # An environment made by a person: it is used, not replaced.
     (fresh / ".venv" / "theirs").touch()
     lock = fresh / "requirements.lock"
     good = lock.read_text()
-    says = one_line(install(fresh, PIP_FIND_LINKS="/nowhere"))  # As good as offline.
-    assert says.startswith("holdfast: requirements.lock could not be installed")
+    error = one_line(install(fresh, PIP_FIND_LINKS="/nowhere"))  # Like being offline.
+    assert error.startswith("holdfast: requirements.lock could not be installed")
     (fresh / ".venv" / "holdfast-install-unfinished").unlink()
     lock.write_text("tinypack==1.0 --hash=sha256:" + "0" * 64)
     assert "not the one that was locked" in one_line(install(fresh))
@@ -122,8 +124,29 @@ def test_a_failed_install_says_why_in_one_line_and_a_changed_lock_is_installed(f
     assert (fresh / ".venv" / "theirs").exists()
 
 
+def test_without_its_lock_files_it_touches_no_environment(fresh):
+    """A copy in which files were moved may name an environment that another copy uses."""
+    python = fresh / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (fresh / "requirements.lock").unlink()
+    for marker in ("", "holdfast-install-unfinished"):  # A marked environment is made anew.
+        if marker:
+            (fresh / ".venv" / marker).touch()
+        before = files_of(fresh / ".venv")
+        refused = install(fresh)
+        assert one_line(refused).startswith(f"holdfast: {fresh}/requirements.lock is missing")
+        assert len(refused.stderr.splitlines()) == 1
+        assert files_of(fresh / ".venv") == before
+        assert not (fresh / ".venv.lock").exists()
+
+
+def files_of(folder):
+    return {str(path): path.lstat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+
+
 def one_line(done):
-    """What a refused start says, after its progress."""
+    """The error message of a refused start, after its progress."""
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("holdfast:")]
     assert done.stderr.strip().endswith(line)
@@ -131,7 +154,7 @@ def one_line(done):
 
 
 def run_with(folder, lines):
-    """manage.py in a Python that differs from a real one in what `lines` say."""
+    """Runs manage.py in a Python that `lines` have changed."""
     code = f"{lines}\nimport runpy; sys.argv = ['manage.py', 'up']\n"
     code += f"runpy.run_path({str(folder / 'manage.py')!r}, run_name='__main__')"
     command = [sys.executable, "-I", "-c", code]

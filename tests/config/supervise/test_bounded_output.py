@@ -1,4 +1,4 @@
-"""Output that nobody reads: whoever prints or logs goes on, and what was lost is told."""
+"""Output that nobody reads: processes go on, and a note says how much was dropped."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ def pipe():
 
 
 def drain(reader):
-    """All that is in it, or comes within half a second."""
+    """Everything in the pipe, and what arrives within half a second."""
     read = b""
     while select.select([reader], [], [], 0.5)[0]:
         data = os.read(reader, 65_536)
@@ -151,7 +151,7 @@ def test_a_process_ends_as_ever_though_its_reader_has_gone(pipe, tmp_path):
 
 
 def test_all_of_it_is_there_when_it_is_read(tmp_path):
-    # Less than may wait: a slow disk loses nothing.
+    # This fits into the queue, so a slow disk loses nothing.
     program = PROGRAM.replace("20_000", "3_000")
     with (tmp_path / "log").open("w+") as log:
         assert run(tmp_path / "done", log, program).wait(60) == 1
@@ -178,11 +178,11 @@ def test_a_process_without_stdout_prints_into_no_file_of_its_own(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-# Of Holdfast
+# In Holdfast's processes
 
 
 def full(writer):
-    """Not one byte more goes in."""
+    """Fills the pipe, so that not one more byte fits."""
     os.set_blocking(writer, False)
     for size in (65_536, 1):
         with contextlib.suppress(BlockingIOError):
@@ -219,7 +219,7 @@ def test_the_web_process_answers_and_ends_though_nobody_reads_its_log(pipe, tmp_
     )
     try:
         wait_for(lambda: answers(port), 60)
-        for _ in range(20):  # Each is logged.
+        for _ in range(20):  # Each request is logged.
             assert ask(port, "/", "unknown.example") == 400
         assert answers(port)
         process.terminate()

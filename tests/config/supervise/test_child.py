@@ -1,4 +1,4 @@
-"""One child of the supervisor, in this process: a replacement and a restart that meet."""
+"""One child of the supervisor, in this process: a replacement and a restart at the same time."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from config.supervise.child import Child, Service, until
-from config.supervise.spawn import TIED
+from config.supervise.spawn import LAUNCHER
 
 CODE = 'import os, signal; os.write(int(os.environ["HOLDFAST_READY_FD"]), b"r\\n"); signal.pause()'
 
@@ -35,7 +35,7 @@ async def child():
 
 
 def of_us():
-    """Other tests' servers may be children of this process too."""
+    """Servers of other tests may be children of this process, too."""
     ours = psutil.Process().children()
     return {each.pid for each in ours if CODE in each.cmdline()}
 
@@ -45,7 +45,7 @@ async def test_replacing_what_is_just_started_again_makes_one_process(child):
         dead = child.current
         os.kill(dead.pid, signal.SIGKILL)
         await asyncio.wait({dead.ended})
-        await child.replace()  # In the same turn of the loop as the restart.
+        await child.replace()  # In the same iteration of the loop as the restart.
         async with asyncio.timeout(30):
             while child.current is dead or not child.current.ready.done():
                 await asyncio.sleep(0.01)
@@ -55,7 +55,7 @@ async def test_replacing_what_is_just_started_again_makes_one_process(child):
 
 
 async def test_waiting_until_something_answers_can_always_be_broken_off():
-    """Also in the very turn of the loop in which it has just refused."""
+    """Also in the iteration of the loop in which it has just refused."""
     for turns in range(12):
 
         async def refuse():
@@ -73,8 +73,8 @@ async def test_waiting_until_something_answers_can_always_be_broken_off():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_supervisor_of_an_earlier_release_starts_processes_by_the_file_of_this_one(number):
-    """It was there before the files of the release that it deploys."""
+    """The supervisor is older than the files of the release that it deploys."""
     say = [sys.executable, "-ISE", "-c", "import os; print('started', len(os.environ))"]
-    argv = [sys.executable, "-ISE", TIED, str(os.getpid()), str(int(number)), *say]
+    argv = [sys.executable, "-ISE", LAUNCHER, str(os.getpid()), str(int(number)), *say]
     tied = subprocess.run(argv, capture_output=True, env={}, timeout=60, check=False)
     assert (tied.stdout.split()[:1], tied.stderr) == ([b"started"], b"")

@@ -1,4 +1,4 @@
-"""Who uses a data folder: never seen by what is written in it, which may be of any other one."""
+"""The users of a data folder are recognized by its lock, never by what is written in the folder."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def process():
-    """Starts one that has the lock of a folder open, as a child of its `up`."""
+    """Starts a process that has the lock of a folder open, like a child of `up`."""
     started = []
 
     def start(folder=None, argv=SLEEP):
@@ -80,8 +80,8 @@ def test_it_ends_what_a_killed_start_left_and_that_does_not_end(folder, process,
     left, other = process(folder, argv), process()
     record(folder, {"redis": [left.pid, 0], "web": [other.pid, 0]})
     os.close(claim(folder)[0])
-    left.wait(60)  # By a signal: it does not end by itself. Who was first to ask knows which one.
-    assert other.poll() is None  # Named, but it is not of this folder.
+    left.wait(60)  # A signal ends it.
+    assert other.poll() is None  # Recorded, but it does not belong to this folder.
 
 
 def test_the_processes_of_the_original_are_nothing_to_a_copy(folder, process, tmp_path):
@@ -125,7 +125,7 @@ def test_the_number_of_another_process_is_not_believed(folder):
 
 
 def test_what_an_earlier_release_left_is_known_without_a_lock(folder, tmp_path, monkeypatch):
-    """A Redis that goes on in the folder would write to the same file as the next one."""
+    """A Redis left in the folder would write to the same file as the next one."""
     monkeypatch.setenv("HOLDFAST_DATA", str(folder))
     began = time.time()
     left = subprocess.Popen(SLEEP, stdout=subprocess.PIPE, start_new_session=True)

@@ -1,4 +1,4 @@
-"""What the embedded Redis may hold, from what there is."""
+"""The embedded Redis's `maxmemory`, from the machine's or container's memory."""
 
 import os
 

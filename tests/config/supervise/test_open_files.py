@@ -1,4 +1,4 @@
-"""A process has as many files and sockets as it is allowed, whatever it was started with."""
+"""A process raises its limit of open files as far as it may."""
 
 import resource
 import subprocess

@@ -1,5 +1,5 @@
-"""The supervisor with small children: whatever dies, hangs or cannot be started at which moment, it
-knows every process, none is left over, and what runs goes on."""
+"""The supervisor with small children that die, hang or cannot be started at any moment: it knows
+every process, leaves none behind, and the others go on."""
 
 import os
 import random
@@ -134,7 +134,7 @@ def test_without_a_python_what_runs_goes_on_until_there_is_one(supervised, tmp_p
 
 def test_a_full_disk_is_no_reason_to_stop(supervised, tmp_path):
     small = supervised(names=("web",)).start()
-    (tmp_path / "run.json.new").mkdir()  # As good: it cannot be written.
+    (tmp_path / "run.json.new").mkdir()  # So run.json cannot be written.
     os.kill(small.pid("web"), signal.SIGKILL)
     small.said("run.json cannot be written")
     eventually(lambda: len(small.alive()) == 1)
@@ -186,26 +186,26 @@ def test_what_is_deaf_to_the_signal_is_killed_after_a_while(supervised):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_nothing_outlives_a_supervisor_that_is_killed(supervised, watched):
-    """`watched`: as where the kernel does not see to it."""
+    """`watched`: as on systems whose kernel does not do it."""
     if not watched and sys.platform != "linux":
         pytest.skip("the kernel of this system does not")
     small = supervised(watched=watched).start()
     small.behave("hang")
     small.send(signal.SIGHUP)
     eventually(lambda: len(small.started()) == 3)
-    os.kill(small.pid("worker-1"), signal.SIGSTOP)  # What is stopped has to end as well.
+    os.kill(small.pid("worker-1"), signal.SIGSTOP)  # A stopped process has to end, too.
     small.process.kill()
     eventually(lambda: not small.alive())
 
 
-# What it prints
+# Output
 
 
 def test_nobody_reads_what_it_prints(supervised):
     reader, writer = os.pipe()
     try:
         small = supervised(names=("web",))
-        small.behave("flood")  # 3 MB, more than anything holds.
+        small.behave("flood")  # 3 MB, more than any buffer.
         small.launch(stdout=writer)
         os.close(writer)
         eventually(lambda: len(small.known()) == 1)
@@ -227,7 +227,7 @@ def test_who_read_what_it_prints_has_gone(supervised):
     os.close(reader)
     eventually(lambda: len(small.known()) == 1)
     first = small.pid("web")
-    small.send(signal.SIGHUP)  # Heard once the first one is ready.
+    small.send(signal.SIGHUP)  # Handled once the first one is ready.
     eventually(lambda: small.pid("web") != first and small.alive() == {small.pid("web")})
     second = small.pid("web")
     os.kill(second, signal.SIGKILL)

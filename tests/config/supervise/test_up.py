@@ -35,7 +35,7 @@ def gone(pids):
 
 @pytest.fixture
 def up(make_stack, fake_model, tmp_path):
-    """A stack of the test's own, running."""
+    """A running stack for this test alone."""
     return make_stack(data=tmp_path / "data", model_url=fake_model.base_url).start()
 
 
@@ -128,7 +128,7 @@ def test_a_second_signal_kills_what_does_not_stop(up):
     wait_for(lambda: "Stopping." in up.output)
     assert up.stop(signal.SIGINT) == 0
     assert gone(pids)
-    assert "Killing what is left." in up.output
+    assert "Killing the remaining processes." in up.output
 
 
 def test_a_reload_refuses_nobody(up):
@@ -167,7 +167,7 @@ def test_a_copy_of_its_data_runs_beside_it(up, make_stack, fake_model, tmp_path)
 
 
 def refusal(make_stack, tmp_path, **options):
-    """What a start that must fail prints, and how it ends."""
+    """The output and exit status of a start that must fail."""
     stack = make_stack(data=tmp_path / "data", **options)
     stack.launch()
     status = stack.wait()

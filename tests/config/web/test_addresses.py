@@ -1,4 +1,4 @@
-"""By which addresses Holdfast answers, and what it says at one that it does not know."""
+"""The addresses at which Holdfast responds, and its response at unknown ones."""
 
 import io
 import logging
@@ -78,7 +78,7 @@ def test_probes_answer_synchronous_servers_too():
     assert Client().get("/healthz", headers={"host": "10.0.3.7"}).json() == {"status": "alive"}
 
 
-# An address that is not set up
+# An unknown address
 
 
 @pytest.mark.parametrize("host", ["10.0.3.7", "x" * 7_000])
@@ -114,7 +114,7 @@ async def test_it_does_not_tell_what_is_set(settings):
     assert "name.example" not in body and settings.SECRET_KEY not in body
 
 
-# A page that was loaded from another address than the one it talks to
+# A page that sends to another address than its own
 
 
 def posted(path, **headers):

@@ -1,4 +1,4 @@
-"""Bodies without end: refused by what the header says and by what comes, and stored nowhere."""
+"""Bodies that are too large are refused by their header and by their bytes, and stored nowhere."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_every_address_takes_what_it_has_a_use_for():
     "path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/", "/", "/healthz"]
 )
 async def test_too_much_is_refused_before_anything_is_asked(path, declared):
-    """No database and no Redis: neither is there in this test."""
+    """Without database and Redis, which this test does not have."""
     headers = [(b"content-length", b"9000000")] if declared else []
     status, sent, body = await refused(path, [MEGABYTE] * 9, *headers)
     assert status == 413
@@ -178,7 +178,7 @@ class Wire:
         self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
 
     def answer(self):
-        """All that comes until one whole answer is there."""
+        """Everything until one complete response has arrived."""
         got = b""
         while b"\r\n\r\n" not in got:
             piece = self.socket.recv(65_536)
@@ -197,7 +197,7 @@ def test_a_body_of_any_length_is_refused_before_it_is_sent(stack):
         status, head, body = wire.answer()
         assert status == 413 and b"nosniff" in head
         assert json.loads(body)["error"]["code"] == "body_too_large"
-        assert wire.socket.recv(1) == b""  # And it is cut off.
+        assert wire.socket.recv(1) == b""  # The connection is closed.
 
 
 def test_who_asks_first_is_told_no(stack):
@@ -215,13 +215,13 @@ def test_a_little_too_much_is_read_and_answered_with_a_page(stack):
         status, head, body = wire.answer()
         assert status == 413 and b"<html" in body
         assert b"private, no-store" in head
-        # The connection is still good.
+        # The connection can still be used.
         wire.head("/api/nowhere", "Content-Length: 0")
         assert wire.answer()[0] in (403, 404)
 
 
 def stored_by(pid):
-    """Bytes in files without a name that a process has open (where Twisted puts bodies)."""
+    """Bytes in unnamed files that a process has open: Twisted stores bodies there."""
     total = 0
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:

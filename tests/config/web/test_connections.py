@@ -1,4 +1,4 @@
-"""Somebody who opens connections and leaves them open."""
+"""Clients that open connections and leave them open."""
 
 import gc
 import socket
@@ -107,7 +107,7 @@ def test_a_quarter_of_what_the_process_may_open_is_the_most(settings, monkeypatc
 
 
 def test_a_connection_that_is_lost_is_freed_at_once(build):
-    """Its buffers would wait until all of the garbage is collected."""
+    """Else its buffers would stay until the garbage collector runs."""
     gc.collect()
     gc.disable()
     try:

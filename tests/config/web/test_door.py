@@ -1,4 +1,4 @@
-"""The door: headers on whatever is answered, reports, and what start-up refuses."""
+"""Headers of all responses, reports, and configurations that `up` refuses."""
 
 import re
 import subprocess
@@ -187,7 +187,7 @@ def test_the_policy_says_where_to_report():
     assert re.search(r"report-uri /csp-reports(;|$)", policy)
 
 
-# What start-up refuses
+# Refused configurations
 
 
 @pytest.fixture
@@ -279,7 +279,7 @@ def test_every_secret_may_come_from_a_file():
     source = "".join(path.read_text() for path in config.glob("settings*.py"))
     secrets = re.findall(r'env\.\w+\("(\w*(?:_KEY|SECRET|PASSWORD|_TOKEN)\w*)"', source)
     others = {"MODEL_FIRST_TOKEN_TIMEOUT_MS", "LIMIT_KEY_CHECKS_PER_HOUR_USER"}
-    assert set(secrets) <= others | {"HOLDFAST_EMBEDDED_MODEL_KEY"}  # One process gives it another.
+    assert set(secrets) <= others | {"HOLDFAST_EMBEDDED_MODEL_KEY"}  # `up` passes it on.
 
 
 # Hostile requests

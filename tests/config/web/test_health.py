@@ -1,4 +1,4 @@
-"""/healthz and /readyz, in process: what each part being away makes of them."""
+"""/healthz and /readyz, in process, while each part in turn is unreachable."""
 
 import asyncio
 from http import HTTPStatus
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 @pytest.fixture
 async def worker(redis_url):
-    """A sign of life, as a worker gives it."""
+    """A heartbeat like a worker's."""
     await get_queue(ANSWERS_QUEUE).beat("worker", b"{}")
     yield
     await close_queues()

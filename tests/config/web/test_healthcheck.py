@@ -1,4 +1,4 @@
-"""The container's health check asks where `up` listens."""
+"""The container's health check calls the address on which `up` listens."""
 
 import http.server
 import socket

@@ -1,4 +1,4 @@
-"""Requests that come in too slowly, or in a way that a proxy may read differently."""
+"""Requests that arrive too slowly, or that a proxy may read differently."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Peer:
-    """Somebody at the other end of a channel, with a clock of their own."""
+    """A client of a channel, with a clock of its own."""
 
     def __init__(self):
         self.clock, self.asked = Clock(), []
@@ -49,7 +49,7 @@ class Peer:
             self.channel.dataReceived(data)
 
     def trickle(self, data, *, every_s, bytes_at_once=1):
-        """Returns after how many seconds it was cut off, or None."""
+        """Returns the seconds until the connection was closed, or None."""
         began = self.clock.seconds()
         for at in range(0, len(data), bytes_at_once):
             self.say(data[at : at + bytes_at_once])
@@ -113,7 +113,7 @@ def test_a_body_at_the_least_rate_comes_through(meet):
 
 
 def test_nothing_is_left_of_a_request_that_came_in_time(meet):
-    """Not the answer's time is counted, nor that between two requests of a connection."""
+    """Neither the response's time counts, nor that between two requests of a connection."""
     peer = meet()
     for number in range(3):
         peer.say(HEAD + b"Content-Length: 3\r\n\r\nabc")

@@ -1,4 +1,4 @@
-"""The inlined middleware: no protection of Django is lost, and no request hops to a thread."""
+"""The inline middleware keeps all of Django's protection and runs no request in a thread."""
 
 import asyncio
 import threading
@@ -63,7 +63,7 @@ async def test_a_request_never_leaves_the_event_loop(urls, monkeypatch):
     monkeypatch.setattr(loop, "run_in_executor", lambda *a: hops.append(a) or real(*a))
     response = await AsyncClient().get("/plain")
     assert response.content.decode() == str(threading.get_ident())
-    # The client of the tests ends each request with one signal to synchronous receivers.
+    # The test client sends a signal to synchronous receivers at the end of each request.
     assert len(hops) <= 2
 
 

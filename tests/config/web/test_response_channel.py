@@ -1,4 +1,4 @@
-"""Clients that ask and do not read: what is kept for them, and how they end."""
+"""Clients that send requests and do not read: their memory is bounded, and they are cut off."""
 
 import asyncio
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ STALL_S = settings.SOCKET_STALL_TIMEOUT_MS / 1000
 
 
 class SlowTransport(StringTransport):
-    """Pauses its producer as Twisted's own does, until the client reads."""
+    """A transport that pauses its producer, like Twisted's, until the client reads."""
 
     def __init__(self):
         super().__init__()
@@ -188,7 +188,7 @@ async def test_the_application_waits_for_the_client(connect):
 
 
 async def test_a_page_is_kept_no_longer_than_it_is_sent():
-    """Also where its client leaves: it counts while it waits, and is forgotten then."""
+    """A page counts while it waits, and is freed afterwards, even if its client has left."""
     flow = Flow(SlowTransport(), TOTALS, lambda: None)
     response = HttpResponse(b"x" * 500_000)
     response.flow = flow

@@ -1,4 +1,4 @@
-"""Connections to Redis that many share: groups of sockets, counts, the cache."""
+"""Shared connections to Redis: groups of sockets, counters, the cache."""
 
 import asyncio
 import random
@@ -31,16 +31,16 @@ def late(request, server):
 
 
 async def test_a_socket_hears_only_its_own_groups(late):
-    """Also when whoever receives is cancelled again and again, and Redis is late or away."""
+    """Also when receivers are cancelled again and again, and Redis is slow or unreachable."""
     layer = RedisPubSubChannelLayer(hosts=[late.url], prefix="t")
     dice, heard = random.Random(1), 0
 
     async def person(number):
         for turn in range(15):
             with suppress(redis.RedisError, OSError, TimeoutError):
-                await say_and_hear(number, turn)
+                await send_and_receive(number, turn)
 
-    async def say_and_hear(number, turn):
+    async def send_and_receive(number, turn):
         nonlocal heard
         channel = await layer.new_channel()
         try:

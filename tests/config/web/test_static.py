@@ -1,4 +1,4 @@
-"""Collected files: every name has its hash, imports of modules included, and they are served so."""
+"""Collected files: names and imports have hashes, scripts have no comments, all are compressed."""
 
 import json
 import re
@@ -8,6 +8,8 @@ from urllib.request import Request, urlopen
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
+
+from config.web.static_files import without_comments
 
 STORAGE = {"staticfiles": {"BACKEND": "config.web.static_files.HashedStaticFilesStorage"}}
 # import x from "./y.js"; export * from "./y.js"; import("./y.js"); import "./y.js"
@@ -44,6 +46,44 @@ def test_every_import_leads_to_a_file(collected):
             source = COMMENT.sub("", (root / hashed).read_text())
             for path in IMPORT.findall(source):
                 assert (root / hashed).parent.joinpath(path).resolve().is_file(), (name, path)
+
+
+def test_scripts_lose_their_comments_and_keep_their_lines(collected):
+    root, manifest = collected
+    for name, hashed in manifest.items():
+        if name.startswith("js/") and name.endswith(".js"):
+            lines = (root / hashed).read_text().split("\n")
+            assert not [line for line in lines if line.lstrip().startswith(("//", "/*"))], name
+            assert len(lines) == len((root / name).read_text().split("\n")), name
+    assert "Apache license" in (root / manifest["vendor/dompurify-3.4.18/purify.js"]).read_text()
+
+
+SCRIPT = """\
+// One line.
+import { a } from "./a.js"; // Beside code.
+/**
+ * @type {string} */
+const b = "/* no comment */"; /* two */
+  /* one */ const c = 1;
+  /* several
+  // lines */
+call("https://example.org"); // */
+"""
+STRIPPED = """\
+
+import { a } from "./a.js"; // Beside code.
+
+
+const b = "/* no comment */"; /* two */
+  /* one */ const c = 1;
+
+
+call("https://example.org"); // */
+"""
+
+
+def test_only_comments_on_lines_of_their_own_are_removed():
+    assert without_comments(SCRIPT) == STRIPPED
 
 
 def test_our_own_files_are_there(collected):

@@ -1,4 +1,4 @@
-"""Clients of a real server that do not read, or say too much: what they cost, and how they end."""
+"""Clients of a real server that do not read, or send too much: their memory, and their end."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ def memory_bytes(stack: Stack) -> int:
 
 
 async def write_draft(client: Client, number: int) -> None:
-    # A control character is six in JSON.
+    # JSON writes a control character as six.
     body = {"chat": None, "text": "\x01" * 115_000, "pastes": [], "age_ms": 0, "tab": f"t{number}"}
     response = await client.command("PUT", "/api/drafts", body)
     assert response.status_code == 200, response.text
@@ -93,7 +93,7 @@ async def test_drafts_for_who_does_not_read_are_not_kept_and_who_reads_has_them(
         assert memory_bytes(bounded) - before < MOST_MORE_BYTES
         wait_for(lambda: all(socket.is_cut() for socket in unread), 20)
         await reader.send(json.dumps({"type": "ack", "bytes": 2**60}))
-        await reader.send(PING_TEXT)  # It is there as before.
+        await reader.send(PING_TEXT)  # The connection still works.
         assert json.loads(await reader.recv()) == {"type": "pong"}
 
 
@@ -105,7 +105,7 @@ async def test_what_a_client_says_it_has_read_is_not_believed(bounded, client, u
     follow = masked(json.dumps({"type": "follow", "chat": client.chat, "after": None}))
     read_all = masked(json.dumps({"type": "ack", "bytes": 2**60}))
     before = memory_bytes(bounded)
-    for _ in range(40):  # Each asks for 450 kB.
+    for _ in range(40):  # Each asks for 450 kB of entries.
         for socket in unread:
             socket.send_raw(read_all + follow)
     wait_for(lambda: all(socket.is_cut() for socket in unread), 30)
@@ -118,7 +118,7 @@ async def test_who_says_goodbye_and_does_not_read_is_cut_off(client):
     await client.disconnect()
     with RawSocket.of(client, receive_buffer=4_096) as socket:
         socket.send(json.dumps({"type": "follow", "chat": client.chat, "after": None}))
-        await asyncio.sleep(0.5)  # Until more than the network takes waits for it.
+        await asyncio.sleep(0.5)  # Until more waits than the network takes.
         socket.send(b"\x03\xe8", CLOSE)
         wait_for(socket.is_cut, 10)
 
@@ -177,7 +177,7 @@ async def sign_up(client: Client, mailbox: Mailbox, email: str) -> None:
 
 
 async def another_session(client: Client) -> Client:
-    """Of the same guest: somebody who has the visitor's cookie, and no other."""
+    """A client with the visitor's cookie alone, for the same guest."""
     other = Client(client.url)
     other.http.cookies.set("hf_visitor", client.http.cookies["hf_visitor"])
     await other.visit()
@@ -210,7 +210,7 @@ async def test_no_socket_of_a_guest_stays_with_the_account(client, bounded, mail
             await form(client, "/account/login/", login=email, password=PASSWORD)
         else:
             await sign_up(client, mailbox, email)
-        # Far sooner than the heartbeat, which finds out too.
+        # Long before the heartbeat would notice it.
         assert [tab.read_to_end(), stranger.read_to_end()] == [CLOSE_CHANGED, CLOSE_CHANGED]
         assert email not in "".join(tab.texts() + stranger.texts())
     with RawSocket.of(client) as tab, RawSocket.of(other) as stranger:
@@ -220,7 +220,7 @@ async def test_no_socket_of_a_guest_stays_with_the_account(client, bounded, mail
 
 
 class RawRequests:
-    """A connection that asks for the events of a chat, `count` times at once."""
+    """A connection that requests the events of a chat `count` times at once."""
 
     def __init__(self, client: Client, count: int) -> None:
         host, port = client.url.removeprefix("http://").split(":")

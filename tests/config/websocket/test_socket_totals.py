@@ -1,4 +1,4 @@
-"""What waits for one client, in order and counted, and what waits for several together."""
+"""The bytes that wait for one client, in order and counted, and for several together."""
 
 import asyncio
 import itertools
@@ -10,7 +10,7 @@ from config.websocket.totals import Totals
 
 
 class Network:
-    """A transport that pauses its producer after so many bytes, until they are `read`."""
+    """A transport that pauses its producer after some bytes, until they are `read`."""
 
     def __init__(self, most_bytes=PIECE_BYTES):
         self._most_bytes = most_bytes
@@ -61,7 +61,7 @@ def test_all_comes_in_order_whatever_waits(make):
 
 def test_what_was_begun_is_finished_and_the_rest_dropped(make):
     flow, network = make()
-    flow.write(b"a" * 300_000, 100_000)  # So much went to the network directly.
+    flow.write(b"a" * 300_000, 100_000)  # The network has taken this much directly.
     flow.write(b"b" * 100_000)
     flow.close()
     flow.write(b"the end")
@@ -94,7 +94,7 @@ def test_the_socket_that_keeps_the_most_waiting_is_ended(make):
     assert not small.ended and not large.ended
     small.write(b"a" * 200_000)
     assert large.ended and not small.ended and not idle.ended
-    with idle.hold(450_000):  # What is kept to be sent counts as well.
+    with idle.hold(450_000):  # Bytes that the application holds count as well.
         small.write(b"a" * 300_000)
         assert small.ended and not idle.ended
 

@@ -1,4 +1,4 @@
-"""What goes over a WebSocket: out of any length and compressed for whoever offers it, in short."""
+"""Outgoing WebSocket frames may be long and compressed; incoming ones must be short."""
 
 import json
 from typing import Any

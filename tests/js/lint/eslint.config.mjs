@@ -34,6 +34,13 @@ export default defineConfig(
       // Components include their markup.
       "max-lines-per-function": ["error", { max: 70, skipBlankLines: true, skipComments: true }],
       "max-params": ["error", 5],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: "TemplateElement[value.raw=/\\n[ \\t]*\\x2f[\\x2f*]/]",
+          message: "config/web/static_files.py would remove this line as a comment.",
+        },
+      ],
       "@typescript-eslint/await-thenable": "error",
       "@typescript-eslint/no-floating-promises": "error",
       "@typescript-eslint/no-misused-promises": "error",

@@ -1,24 +1,24 @@
-// The page's side of highlighting: code goes to a worker, runs of [class, text] come back. Grammars
-// are patterns, and some text keeps a pattern busy for minutes: a worker that takes too long is
-// ended, that code stays plain, and a new one serves the rest. Without a worker, or for a language
-// that is not known, code stays plain too.
+// Sends code to the highlighting worker, which returns runs of [class, text]. Grammars are regular
+// expressions, and some texts keep one busy for minutes. A worker that takes too long is terminated:
+// that code stays plain, and a new worker does the rest. Code also stays plain without a worker, and
+// in an unknown language.
 import { knownLanguage } from "./languages.js";
 import { TimeLimit } from "./time_limit.js";
 
 const LONGEST_CODE_CHARS = 300_000;
-// Several times what usual code needs on a slow machine.
+// Several times as long as usual code takes on a slow machine.
 const LIMIT_MS = 3_000;
 const LIMIT_MS_PER_CHAR = 0.01;
 const FETCHING_LIMIT_MS = 30_000;
 const REMEMBERED = 20;
 
 let worker = null; // a promise of a Worker
-let current = null; // the request that the worker has: {id, code, language, done, limit}
+let current = null; // the request that the worker is processing: {id, code, language, done, limit}
 let nextId = 1;
 const waiting = []; // requests
-const slow = []; // {language, code} that took too long, the latest last
+const slow = []; // {language, code} that took too long, oldest first
 
-/** The runs of `code`, or null when it is to stay as it is. */
+/** The runs of `code`, or null if it stays plain. */
 export function highlighted(code, language) {
   const name = knownLanguage(language);
   if (!name || code.length > LONGEST_CODE_CHARS || isSlow(code, name)) return Promise.resolve(null);
@@ -28,7 +28,7 @@ export function highlighted(code, language) {
   });
 }
 
-/** Code only ever grows: what begins with slow code is as slow. */
+/** Code only grows, so code that begins with slow code is slow, too. */
 const isSlow = (code, language) => slow.some((one) => one.language === language && code.startsWith(one.code));
 
 async function serveNext() {
@@ -45,7 +45,7 @@ async function serveNext() {
   running.postMessage({ id, code, language });
 }
 
-/** A language in which something was slow waits until there is nothing else. */
+/** Code in a language with slow code comes last. */
 function takeNext() {
   const index = waiting.findIndex((one) => !slow.some(({ language }) => language === one.language));
   return waiting.splice(Math.max(0, index), 1)[0];
@@ -85,13 +85,13 @@ async function start() {
   }
 }
 
-/** End the worker and what it is at; the next code has a new one. */
+/** Terminate the worker and its request; the next code gets a new worker. */
 function replaceWorker() {
   endWorker();
   finish(current, null);
 }
 
-/** The worker does not run (its files could not be had, say): what waits for it stays plain. */
+/** The worker failed, for example because its files did not load: waiting code stays plain. */
 function giveUp() {
   endWorker();
   for (const { done } of waiting.splice(0)) done(null);

@@ -1,4 +1,4 @@
-// The languages that are highlighted: each is fetched when the first code in it is seen.
+// The languages that are highlighted. Each grammar is loaded with the first code in its language.
 
 const LOADERS = {
   bash: () => import("../../../vendor/highlight-11.12.0/languages/bash.js"),
@@ -57,17 +57,17 @@ const ALIASES = {
   pwsh: "powershell", py: "python", python3: "python", rb: "ruby", rs: "rust", sh: "bash", svg: "xml", tex: "latex",
   toml: "ini", ts: "typescript", tsx: "typescript", yml: "yaml", zsh: "bash",
 };
-// What is embedded in another language is fetched with it.
+// Languages that are loaded together with the language in which they are embedded.
 const NEEDS = { xml: ["css", "javascript"], markdown: ["xml"], php: ["xml"], http: ["json"], shell: ["bash"] };
 
-/** The name under which `language`, as a model writes it, is known here, or null. */
+/** The name of the grammar for `language`, as a model writes it, or null. */
 export function knownLanguage(language) {
   const name = language.toLowerCase();
   const known = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;
   return Object.hasOwn(LOADERS, known) ? known : null;
 }
 
-/** Teach `highlighter` the language and what it needs. */
+/** Register the language, and those that it embeds, with `highlighter`. */
 export async function learn(highlighter, name) {
   if (highlighter.getLanguage(name)) return;
   const [{ default: grammar }] = await Promise.all([LOADERS[name](), ...(NEEDS[name] ?? []).map((other) => learn(highlighter, other))]);

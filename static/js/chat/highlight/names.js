@@ -1,4 +1,4 @@
-// How languages are called by people: a fence says "py", a head says "Python". Pure.
+// The names of languages for people: "py" in a fence is shown as "Python". Pure.
 
 /** @type {Record<string, string>} */
 const NAMES = {
@@ -36,7 +36,7 @@ const NAMES = {
 const PLAIN = new Set(["plain", "plaintext", "text", "txt"]);
 
 /**
- * What is shown for `language`, as a fence has it: its name if it is known, else what was written. "" is no language.
+ * The name of `language`, the info string of a fence; an unknown one is shown as written. "" means no language.
  * @param {string} language
  */
 export function nameOf(language) {

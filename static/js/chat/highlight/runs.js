@@ -1,5 +1,5 @@
-// What the highlighter gives, as runs of [class, text]: the page builds nodes of them, so that no
-// markup ever passes from the code to the page. Pure.
+// Converts the highlighter's markup to runs of [class, text]. The page builds nodes from them, so that
+// no markup passes from the code to the page. Pure.
 
 const MARKUP = /<span class="([^"]*)">|<\/span>|&(?:amp|lt|gt|quot|#x27);|[^<&]+|[<&]/g;
 /** @typedef {[name: string, text: string]} Run */
@@ -9,7 +9,7 @@ const CHARACTERS = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x
 const CLASS = /^[\w -]{1,80}$/;
 
 /**
- * [[class or "", text], …] of highlight.js's markup.
+ * The markup of highlight.js as [[class or "", text], …].
  * @param {string} markup
  */
 export function runsOf(markup) {
@@ -36,7 +36,7 @@ function add(runs, name, text) {
 }
 
 /**
- * Cut runs where the pieces of `lengths` characters end: one list of runs for each.
+ * Cut runs into pieces of the given `lengths` in characters: one list of runs for each piece.
  * @param {Run[]} runs
  * @param {number[]} lengths
  */

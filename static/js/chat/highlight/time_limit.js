@@ -1,5 +1,5 @@
-// A time limit that a computer which sleeps, or a page that is held back, does not use up: it counts
-// ticks, of which one that comes late is one all the same.
+// A time limit that counts ticks. A late tick counts once, so the limit does not expire while the
+// computer sleeps or the browser throttles the page.
 
 const TICK_MS = 250;
 

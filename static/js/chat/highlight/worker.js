@@ -1,5 +1,5 @@
-// Highlights code beside the page: however long it is, the page does not wait. Imported by the page
-// only for its address, which carries the hash of the file.
+// Highlights code in a worker, so that the page does not wait for long code. The page imports this
+// module only for its address, which contains the hash of the file.
 import { learn } from "./languages.js";
 import { runsOf } from "./runs.js";
 

@@ -1,10 +1,10 @@
-// The cost of all answers of a chat, in all branches: each was paid for, whether it is shown or not.
+// The cost of all answers of a chat, in all branches, because hidden ones were paid for, too.
 
-// How the ids of models begin that are called with a key of one's own: the provider is paid, not we.
+// The prefix of models that are called with the person's own key, for which the provider is paid.
 const OWN = "my-";
 
-/** {total, ofKeys, rows: [{model, isOwn, answers, tokens, cost}]} in micro-USD, the dearest first.
- *  `total` was paid from credit, `ofKeys` is what providers took for calls with the person's keys. */
+/** {total, ofKeys, rows: [{model, isOwn, answers, tokens, cost}]} in micro-USD, the highest cost first.
+ *  `total` was paid from credit, `ofKeys` to providers with the person's own keys. */
 export function costsOf(transcript) {
   const byModel = new Map();
   for (const message of Object.values(transcript.messages)) {

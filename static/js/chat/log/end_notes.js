@@ -5,7 +5,7 @@ import { text } from "../text.js";
 const OMITTED = text.omitted;
 
 /**
- * Sentences about how it ended and about what it held besides text; none for most.
+ * Sentences about how the answer ended and about content besides text; [] for most answers.
  * @param {import("./fold.js").Message} message
  */
 export function endNotes(message) {

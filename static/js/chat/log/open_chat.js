@@ -1,5 +1,5 @@
-// One chat in memory: its fold, and signals that say what a view must draw again. A token makes
-// one message's signal tick, once per frame; nothing else is touched.
+// One chat in memory: its fold, and signals for what a view must draw again. A delta ticks the signal of
+// its message only, once per animation frame.
 import { batch, signal } from "../../signals.js";
 import { oncePerFrame } from "../lib/frames.js";
 import { Change, emptyTranscript, foldEntry, isAnswering, ROOT, shownChild, shownPath } from "./fold.js";
@@ -12,27 +12,27 @@ const ENDS = new Set(["message.completed", "message.error"]);
 export class OpenChat {
   id;
   transcript = emptyTranscript();
-  /** Ticks when messages came, a branch was chosen or a status changed. */
+  /** Ticks when messages were added, a branch was chosen or a status changed. */
   shape = signal(0);
   title = signal("");
-  /** What the model is told in this chat. */
+  /** The instructions for the model in this chat. */
   instructions = signal("");
   isDeleted = signal(false);
-  /** Whether what is shown is the whole chat: kept in this browser, or replay has caught up. */
+  /** Whether the whole chat is shown: from this browser's store, or because replay has caught up. */
   isLoaded = signal(false);
-  /** Until then its last messages, if the page or this browser's store has them: an OpenChat of their own. */
+  /** Until then an OpenChat with its last messages, if the page or this browser's store has them. */
   glimpse = signal(null);
-  /** Whether this is no more than that: to be read, and nothing can be done with it. */
+  /** Whether this is such a read-only preview. */
   isGlimpse = false;
-  /** Whether it is known where to go on reading: what this browser keeps has been looked up. */
+  /** Whether the browser's store has been read, which gives the cursor to continue from. */
   isReady = signal(false);
-  /** Told at once of the ids of messages that changed (null: all of them). */
+  /** Called at once with the ids of changed messages (null: all of them). */
   onChanged = () => {};
-  /** null, or the server's {code, message}: not there, not ours. */
+  /** null, or the server's {code, message}: the chat does not exist, or belongs to somebody else. */
   problem = signal(null);
-  /** The id of the message whose text failed its check even after reading again. */
+  /** The id of the message whose text failed its check even after the chat was read again. */
   damaged = signal(null);
-  /** The answer that ended last while being watched, for the screen reader. */
+  /** The last answer that ended while it was shown, for the screen reader. */
   lastEnded = signal(null);
 
   #hasCaughtUp = false;
@@ -42,14 +42,14 @@ export class OpenChat {
   #dirty = new Set();
   #isShapeDirty = false;
   #healed = new Set();
-  #rereading = null; // for all that are found damaged meanwhile
+  #rereading = null; // shared by all messages that are found damaged meanwhile
   #reread;
   #onReplaced;
   #show = oncePerFrame(() => this.#flush());
 
   /**
    * @param reread async () => entries of the whole chat, read from the start
-   * @param onReplaced () => follow again: what came during the reading is not in it
+   * @param onReplaced () => follow again, because entries that arrived during the reading are missing
    */
   constructor(id, reread, onReplaced) {
     this.id = id;
@@ -57,7 +57,7 @@ export class OpenChat {
     this.#onReplaced = onReplaced;
   }
 
-  /** The last entry folded, or null: where to go on reading. */
+  /** The id of the last folded entry, or null; reading continues after it. */
   get cursor() {
     return this.transcript.cursor === "0-0" ? null : this.transcript.cursor;
   }
@@ -68,7 +68,7 @@ export class OpenChat {
     return this.#ticks.get(messageId);
   }
 
-  /** Fold entries as they come; gives the messages that ended. */
+  /** Fold new entries; returns the messages that ended. */
   fold(entries) {
     const changed = new Set();
     for (const [id, data] of entries) {
@@ -84,25 +84,25 @@ export class OpenChat {
     this.#show();
   }
 
-  /** A chat that begins here: there is nothing to be read. */
+  /** The chat begins on this page, so there is nothing to read. */
   begin() {
     this.#hasCaughtUp = true;
     this.isReady.value = true;
     this.#loaded();
   }
 
-  /** Take what this browser has kept; false if something newer is here already. */
+  /** Take the copy from the browser's store; false if something newer is here already. */
   restore(transcript) {
     if (this.transcript.cursor !== "0-0") return false;
     this.transcript = transcript;
-    // What the page has brought along may be newer: it stays until the rest has come.
+    // The preview in the page may be newer, so it stays until the rest has arrived.
     if (this.#hasGlimpse(transcript)) this.#loaded();
     this.#redraw();
     void this.#audit();
     return true;
   }
 
-  /** Show these messages, each the parent of the next, while there is nothing else; false if there is. */
+  /** Show these messages, each the parent of the next, as a preview; false if the chat is here already. */
   showGlimpse(messages) {
     if (messages.length === 0 || this.isLoaded.peek() || this.glimpse.peek()) return false;
     const glimpse = new OpenChat(this.id);
@@ -115,7 +115,7 @@ export class OpenChat {
     return true;
   }
 
-  /** Replay has caught up: draw now what was gathered. */
+  /** Replay has caught up: draw what was collected. */
   caughtUp() {
     this.#hasCaughtUp = true;
     this.problem.value = null;
@@ -123,7 +123,7 @@ export class OpenChat {
     this.#loaded();
   }
 
-  /** The messages shown, first to last. Not to be changed: many ask for it, and it is made once. */
+  /** The messages shown, first to last. The array is shared, so callers must not change it. */
   path() {
     return (this.#path ??= shownPath(this.transcript));
   }
@@ -137,7 +137,7 @@ export class OpenChat {
     return shownChild(this.transcript, message.id);
   }
 
-  /** Show another branch before the log has confirmed it; gives a function that takes it back. */
+  /** Show another branch before the log has confirmed it; returns a function that undoes this. */
   chooseLocally(message) {
     const key = message.parent ?? "";
     const before = this.transcript.chosen[key];
@@ -150,7 +150,7 @@ export class OpenChat {
     };
   }
 
-  /** Show the branches that lead to a message, here only: nothing is stored, no other device moves. */
+  /** Show the branches that lead to a message, on this page only; nothing is stored. */
   showBranchOf(messageId) {
     let message = this.transcript.messages[messageId];
     for (; message; message = this.transcript.messages[message.parent]) this.transcript.chosen[message.parent ?? ""] = message.id;
@@ -164,7 +164,7 @@ export class OpenChat {
     });
   }
 
-  /** Whether all that is shown of the chat is in `transcript` as well. */
+  /** Whether `transcript` has all messages that are shown. */
   #hasGlimpse({ messages }) {
     const last = this.glimpse.peek()?.path().at(-1);
     return !last || messages[last.id]?.status === last.status;
@@ -192,18 +192,18 @@ export class OpenChat {
   #ended(message) {
     if (!message) return;
     if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
-    // A long history is shown before it is checked; what goes on meanwhile is checked at its new end.
+    // A long history is shown before it is checked. A message that goes on meanwhile is checked at its new end.
     later(() => isAnswering(message) || this.#checkOrLater(message));
   }
 
   #checkOrLater(message) {
     return this.#check(message).catch(() => {
-      // Reading again failed on the way; the next end or reload checks again.
+      // Reading again failed; the next end or reload checks again.
       this.#healed.delete(message.id);
     });
   }
 
-  /** What was kept is compared too, while there is nothing else to do. */
+  /** Check stored messages, too, while the page is idle. */
   async #audit() {
     for (const message of Object.values(this.transcript.messages)) {
       if (message.sha256 === null || isAnswering(message)) continue;
@@ -214,10 +214,10 @@ export class OpenChat {
     }
   }
 
-  /** Compare what was folded with what was stored; heal by reading again, once per message. */
+  /** Compare the folded text with its hash; read the chat again if it differs, once per message. */
   async #check(message) {
     if (await matchesFingerprint(message)) return undefined;
-    // Where many are damaged, reading again for one of them has healed the others.
+    // Reading again for one message has repaired the others, too.
     const now = this.transcript.messages[message.id];
     if (now && now !== message) return this.#check(now);
     if (this.#healed.has(message.id)) {

@@ -1,4 +1,4 @@
-// The chats this page has in memory, used last; each is shown at once from what the browser keeps.
+// The chats in memory, most recently used ones only; each is shown at once from the browser's store.
 import { ChatKeeper } from "../local/keeper.js";
 import { OpenChat } from "./open_chat.js";
 
@@ -13,7 +13,7 @@ export class OpenedChats {
   /**
    * @param local a LocalChats
    * @param reread async (id) => the entries of the whole chat
-   * @param onReady (): what is kept of a chat has been looked up, or it was read again
+   * @param onReady () => the browser's store was read for a chat, or the chat was read again
    */
   constructor(local, reread, onReady) {
     this.#local = local;
@@ -21,12 +21,12 @@ export class OpenedChats {
     this.#onReady = onReady;
   }
 
-  /** The chat if it is in memory. */
+  /** The chat, or null if it is not in memory. */
   get(id) {
     return this.#opened.get(id)?.open ?? null;
   }
 
-  /** The chat, looked up in the browser's store if it is not in memory; `isNew`: nothing is there. */
+  /** The chat, from the browser's store if it is not in memory. `isNew`: nothing is stored of it yet. */
   open(id, { isNew = false } = {}) {
     const opened = this.#opened.get(id) ?? this.#begin(id, isNew);
     this.#opened.delete(id);
@@ -39,7 +39,7 @@ export class OpenedChats {
     return opened.open;
   }
 
-  /** The page is being put away. */
+  /** The browser hides or closes the page. */
   saveNow() {
     return Promise.all([...this.#opened.values()].map(({ keeper }) => keeper.saveNow()));
   }

@@ -1,17 +1,17 @@
-// What a WebSocket would bring, over HTTP, for networks that let none through (docs/protocol.md). It
-// is used like a WebSocket: one request at a time asks for what came since the cursors that it keeps,
-// and waits at the server until something does.
+// Replaces a WebSocket by HTTP polling, for networks that block WebSockets (docs/protocol.md). It has
+// the interface of a WebSocket. One request at a time asks for the entries after its cursors, and
+// waits at the server until there are some.
 import { pageLanguage } from "../lib/format.js";
 export { probeWebSocket } from "./websocket_probe.js";
 
 const ADDRESS = "/api/follow";
 const WAIT_S = 20; // a proxy that cuts a silent request often does so after 30 s
 const SHORTEST_WAIT_S = 2;
-// A browser has six connections to a server for all of its tabs: one that is not looked at holds none.
+// A browser has six connections to a server for all of its tabs, so a hidden tab holds none.
 const UNFOCUSED_WAIT_S = 4;
 const HIDDEN_PAUSE_MS = 20_000;
 const SLACK_S = 15;
-// A request that was cut off after so long was cut for waiting.
+// A proxy ended a request that lasted this long because it was silent.
 const CUT_FOR_WAITING_MS = 1_500;
 const LONGEST_PAUSE_S = 60;
 const CLOSE = { LOST: 1006, BAD_MESSAGE: 4400, SIGN_IN: 4401, ORIGIN: 4403, CHANGED: 4409, SUSPENDED: 4410, LATER: 4429, TRY_AGAIN: 4503 };
@@ -24,15 +24,15 @@ export class PollSocket {
 
   #fetch;
   #page;
-  #watch = null; // cursor of the list of chats
-  #chat = null; // the one that is followed, and its cursor
+  #watch = null; // the cursor of the list of chats
+  #chat = null; // the followed chat and its cursor
   #after = null;
   #state = "";
   #hasWelcomed = false;
-  #awaited = new Set(); // what was asked for and has not caught up: "" for the watch, else a chat
+  #awaited = new Set(); // replays that have not caught up: "" for the watch, else a chat id
   #isPinged = false;
   #waitS = WAIT_S;
-  #calling = null; // aborts the request, or the pause, that is under way
+  #calling = null; // aborts the current request or pause
   #isRunning = false;
 
   constructor(_url, { ask = (...request) => fetch(...request), page = globalThis.document } = {}) {
@@ -45,7 +45,7 @@ export class PollSocket {
     });
   }
 
-  // As of a WebSocket
+  // The interface of a WebSocket
 
   send(raw) {
     const message = JSON.parse(raw);
@@ -76,7 +76,7 @@ export class PollSocket {
     this.#calling?.abort();
     if (this.#isRunning) return;
     this.#isRunning = true;
-    // In a moment: a watch and a follow that are said one after the other are one request.
+    // In the next task, so that a watch and a follow become one request.
     setTimeout(() => this.#run());
   }
 
@@ -88,7 +88,7 @@ export class PollSocket {
     }
   }
 
-  /** One request; gives how long to pause after it. */
+  /** Makes one request; returns the pause after it in ms. */
   async #once(signal) {
     const waitS = this.#waitNow();
     const beganMs = Date.now();
@@ -136,7 +136,7 @@ export class PollSocket {
       this.#note(message, cursor);
     }
     this.#isPinged = false;
-    this.#tell({ type: "pong" }); // it is alive, whatever it has said
+    this.#tell({ type: "pong" }); // any response shows that the server is alive
     return this.#isHidden && this.#awaited.size === 0 ? HIDDEN_PAUSE_MS : 0;
   }
 
@@ -153,7 +153,7 @@ export class PollSocket {
       case "welcome":
         return this.#welcome(message);
       case "reset":
-        // The list is read anew, and holds all up to here.
+        // The list is loaded again, with everything up to here.
         this.#watch = cursor;
         this.#awaited.delete("");
         return this.#tell(message);
@@ -166,14 +166,14 @@ export class PollSocket {
     }
   }
 
-  /** The server says so with every answer; it is passed on when it was waited for. */
+  /** Every response says so; it is passed on only while a replay is awaited. */
   #caughtUp(message) {
     if (message.chat === null) this.#watch = message.cursor;
     else if (message.chat === this.#chat) this.#after = message.cursor;
     if (this.#awaited.delete(message.chat ?? "")) this.#tell(message);
   }
 
-  /** Later ones come when something in them has changed. */
+  /** Passes a later welcome on only if it has changed. */
   #welcome(message) {
     if (!this.#hasWelcomed) {
       this.#hasWelcomed = true;
@@ -188,7 +188,7 @@ export class PollSocket {
     if (this.readyState === 1) this.onmessage?.({ data: message });
   }
 
-  /** No answer came. A proxy may have cut the request for its silence: then shorter ones get through. */
+  /** No response came. If a proxy ended the request for its silence, shorter ones get through. */
   #cut(waitS, beganMs, code) {
     const isForWaiting = waitS > SHORTEST_WAIT_S && Date.now() - beganMs >= CUT_FOR_WAITING_MS;
     if (!isForWaiting) return this.#end(code);

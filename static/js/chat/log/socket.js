@@ -1,22 +1,22 @@
-// One WebSocket per tab. It watches the person's stream (the sidebar) and follows the open chat;
-// both resume from the last entry seen, so reconnecting is reading. The state it shows is what it
-// knows: it says "live" only after the server has said that replay has caught up.
+// One WebSocket per tab. It watches the person's stream (the sidebar) and follows the open chat; both
+// resume after the last entry seen, so a reconnect loses nothing. The state is "live" only after the
+// server has reported that replay has caught up.
 //
-// Where no WebSocket gets through, or none lasts, the same comes over HTTP (poll_socket.js), and a
-// WebSocket is tried beside it now and then: it takes over once it has carried messages both ways.
+// Where no WebSocket gets through, or none lasts, HTTP replaces it (poll_socket.js). A WebSocket is
+// then tried beside it now and then, and takes over once messages have passed in both directions.
 import { atOnceMs, backoffMs } from "../lib/backoff.js";
 import { signal } from "../../signals.js";
 import { Acks, Timers } from "./timers.js";
 import { TransportChoice } from "./transport_choice.js";
 
-const HEARTBEAT_MS = 25_000; // until the server's welcome names its own
+const HEARTBEAT_MS = 25_000; // until the server's welcome gives another value
 const PONG_WITHIN_MS = 8_000;
 const AWAKE_PONG_WITHIN_MS = 3_000; // after sleep or a network change a dead socket is likely
 const LATER_MS = 20_000;
-// A guest has become an account, perhaps in another tab: until the answer that brings this browser's new cookie is here,
-// the old one is nobody's.
+// A guest has become an account, perhaps in another tab. Until the response with the new cookie arrives, the old cookie
+// is not valid.
 const CHANGING_MS = 15_000;
-// A socket that has said nothing for so long after it was opened, or since, gets nothing through.
+// A socket that is silent for this long while a replay is awaited counts as blocked.
 const ANSWER_WITHIN_MS = 6_000;
 const POLL_ANSWER_WITHIN_MS = 20_000;
 const DOUBT_MS = 3_000;
@@ -31,7 +31,7 @@ const FIRST_OF_OURS = 4000;
  */
 export class Connection {
   /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "suspended" | "stopped"};
-      `isOverHttp` of a live one: no WebSocket gets through */
+      a live one has `isOverHttp` while no WebSocket gets through */
   state = signal({ kind: "idle" });
 
   #url;
@@ -43,7 +43,7 @@ export class Connection {
   #choice;
   #stopProbe = () => {};
   #attempt = 0;
-  #since = null; // when it was last known to be connected
+  #since = null; // when the connection was lost
   #heartbeatMs = HEARTBEAT_MS;
   #heardAtMs = 0;
   #changingUntilMs = 0;
@@ -51,7 +51,7 @@ export class Connection {
   #acks = new Acks((bytes) => this.#send({ type: "ack", bytes }));
   #timers = new Timers();
 
-  /** @param loadPoll async () => what takes a WebSocket's place over HTTP (poll_socket.js) */
+  /** @param loadPoll async () => the module that replaces a WebSocket by HTTP (poll_socket.js) */
   constructor(url, handlers, WebSocketClass = globalThis.WebSocket, loadPoll = null) {
     this.#url = url;
     this.#handlers = handlers;
@@ -81,7 +81,7 @@ export class Connection {
 
   // Actions
 
-  /** Follow what `handlers.followed()` names now; harmless when not connected. */
+  /** Follow the chat that `handlers.followed()` names now. Does nothing without a connection. */
   follow() {
     if (this.#socket?.readyState !== 1) return;
     const followed = this.#handlers.followed();
@@ -95,21 +95,21 @@ export class Connection {
     this.#showProgress();
   }
 
-  /** Try at once: the network came back, or the person asked. */
+  /** Connect at once: the network came back, or the person asked for it. */
   retryNow() {
     const { kind } = this.state.peek();
     if (kind === "offline") this.#connect();
     else if (kind === "live" || kind === "catching-up") this.suspect();
   }
 
-  /** The network has changed: what did not get through may do so now. */
+  /** The network has changed: a WebSocket may get through now. */
   #networkChanged() {
     this.retryNow();
     this.#choice.networkChanged();
     if (this.#choice.isHttp && this.#choice.isProven) this.#probeLater();
   }
 
-  /** Something else found the server unreachable: see whether this socket is alive. */
+  /** Another request found the server unreachable: check whether this socket is alive. */
   suspect() {
     if (this.#socket?.readyState === 1) this.#checkAlive();
   }
@@ -142,7 +142,7 @@ export class Connection {
     socket.onclose = (event) => this.#closed(event.code);
   }
 
-  /** Until what was asked for has come, the other end must not be silent. */
+  /** While a replay is awaited, the server must not be silent. */
   #awaitAnswer() {
     const withinMs = this.#choice.isHttp ? POLL_ANSWER_WITHIN_MS : ANSWER_WITHIN_MS;
     this.#timers.after("answer", withinMs, () => this.#fellSilent());
@@ -197,13 +197,13 @@ export class Connection {
         this.#send({ type: "pong" });
         break;
       case "reset":
-        // The list is read anew instead: nothing is awaited for it.
+        // The list is loaded again instead, so its replay is not awaited.
         this.#awaited.delete("");
         this.#handlers.onReset();
         this.#showProgress();
         break;
       case "error":
-        // What was asked for will not come: nothing is awaited for it any more.
+        // This replay will not come, so it is not awaited any more.
         this.#awaited.delete(message.chat ?? this.#handlers.followed()?.chat);
         this.#handlers.onProblem(message);
         this.#showProgress();
@@ -216,7 +216,7 @@ export class Connection {
     return Boolean(user && person && user.id !== person);
   }
 
-  /** Somebody else has signed in in another tab: nothing of theirs may come to this page. */
+  /** Somebody else has signed in in another tab: none of their data may reach this page. */
   #yield() {
     this.stop();
     this.#handlers.onSomebodyElse();
@@ -237,7 +237,7 @@ export class Connection {
     this.#choice.proven();
     this.#timers.clear("answer");
     if (this.#choice.isHttp) this.#probeLater();
-    // After some that went dead: whether this one carries anything is better known soon.
+    // Earlier sockets went dead, so check soon whether this one works.
     else if (this.#choice.isDoubtful) this.#timers.after("doubt", DOUBT_MS, () => this.#ping(PONG_WITHIN_MS));
   }
 
@@ -256,7 +256,7 @@ export class Connection {
     this.#probeLater();
   }
 
-  /** Both go on from what was folded last, so nothing is lost or comes twice. */
+  /** Both continue after the last folded entry, so no entry is lost or repeated. */
   #takeOver(socket, welcome) {
     this.#timers.clearAll();
     this.#drop(CLOSE.DEAD);
@@ -305,7 +305,7 @@ export class Connection {
   }
 
   #lost(afterMs) {
-    // What HTTP brings need not wait for what a WebSocket did not.
+    // Polling does not wait for replays that the WebSocket did not deliver.
     const delayMs = !this.#choice.isHttp && this.#choice.isNextHttp ? Math.min(afterMs, atOnceMs()) : afterMs;
     this.#timers.clearAll();
     this.#drop(CLOSE.DEAD);

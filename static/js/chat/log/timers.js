@@ -37,14 +37,14 @@ export class Timers {
   }
 }
 
-/** Tells the server how much this page has received: it drops readers that lag far behind. */
+/** Acknowledges received characters; the server drops readers that lag far behind. */
 export class Acks {
   #send;
   #timers = new Timers();
   #received = 0;
   #acked = 0;
 
-  /** @param {(chars: number) => void} send tells the server how much was received in all */
+  /** @param {(chars: number) => void} send sends the total received so far */
   constructor(send) {
     this.#send = send;
   }

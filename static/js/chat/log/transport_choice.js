@@ -1,21 +1,21 @@
 // Chooses between WebSocket and HTTP from how earlier connections have ended.
 
 const FAILURES_BEFORE_HTTP = 2;
-// A socket that ends so soon is of no use, however often it can be opened.
+// A socket that ends this soon counts as a failure, even if it can be opened again.
 const LASTING_MS = 10_000;
 const PROBE_MS = { first: 200, then: 30_000, longest: 600_000 };
 
 export class TransportChoice {
-  /** Whether the connection that is there, or is being made, is over HTTP. */
+  /** Whether the current connection, or the one being made, uses HTTP. */
   isHttp = false;
-  /** Whether a WebSocket was tried beside it, and got nothing through. */
+  /** Whether a WebSocket was tried beside it and failed. */
   isBlocked = false;
 
   #hasHttp;
-  #failures = 0; // of WebSockets, one after the other
-  #hasHttpFailed = false; // the last try of it: a WebSocket is next
+  #failures = 0; // consecutive ones of WebSockets
+  #hasHttpFailed = false; // then a WebSocket is tried next
   #openedAtMs = 0;
-  #isProven = false; // what was asked for has come
+  #isProven = false; // the first replay has caught up
   #probeMs = PROBE_MS.first;
 
   /** @param {boolean} hasHttp whether there is this other way */
@@ -31,7 +31,7 @@ export class TransportChoice {
     return this.#hasHttp && this.#failures >= FAILURES_BEFORE_HTTP && !this.#hasHttpFailed;
   }
 
-  /** Whether WebSockets have failed of late. */
+  /** Whether WebSockets have failed recently. */
   get isDoubtful() {
     return !this.isHttp && this.#failures > 0;
   }
@@ -51,7 +51,7 @@ export class TransportChoice {
     if (!this.isHttp) this.isBlocked = false;
   }
 
-  /** Something has come. */
+  /** A message has arrived. */
   heard() {
     if (this.isHttp || !this.#isProven || this.#isYoung) return;
     this.#failures = 0;
@@ -62,12 +62,12 @@ export class TransportChoice {
     this.#probeMs = PROBE_MS.first;
   }
 
-  /** The other end was silent though it was asked. */
+  /** The server did not answer a ping. */
   fellSilent() {
     this.#failed(this.#isProven ? 1 : FAILURES_BEFORE_HTTP);
   }
 
-  /** @param {boolean} isByNetwork whether the server did not say why */
+  /** @param {boolean} isByNetwork whether the close code is not the server's */
   closed(isByNetwork) {
     this.#failed(isByNetwork && (!this.#isProven || this.#isYoung) ? 1 : 0);
   }
@@ -78,7 +78,7 @@ export class TransportChoice {
     this.#failures = FAILURES_BEFORE_HTTP - 1;
   }
 
-  /** When to try a WebSocket beside HTTP: soon, then less and less often. */
+  /** The delay in ms before a WebSocket is tried beside HTTP; it grows with each try. */
   nextProbeMs() {
     const inMs = this.#probeMs;
     this.#probeMs = Math.min(PROBE_MS.longest, Math.max(PROBE_MS.then, inMs * 2));

@@ -1,10 +1,11 @@
-// Tries whether a WebSocket gets through, beside a connection that goes another way.
+// Tests whether a WebSocket gets through, beside a connection over HTTP.
 
 const WITHIN_MS = 6_000;
 
 /**
- * @param onGood (socket, welcome) => messages come and go: the socket is yours
- * @param onBad () => nothing gets through; gives a function that ends the try
+ * @param onGood (socket, welcome) => messages pass in both directions; the caller takes the socket over
+ * @param onBad () => nothing gets through
+ * @returns a function that ends the test
  */
 export function probeWebSocket(socket, { onGood, onBad }) {
   let welcome = null;

@@ -1,6 +1,6 @@
-// A block of code on screen: its language, what can be done with it, and its lines. Lines are only
-// ever appended, into boxes of their own, so that the browser need not lay out the old ones again;
-// colours come later, from a worker, box by box.
+// A block of code on screen: its language, its buttons and its lines. Lines are only appended, in boxes of
+// their own, so that the browser need not lay out the earlier ones again. Colours follow from a worker,
+// box by box.
 import { highlighted } from "../highlight/client.js";
 import { nameOf } from "../highlight/names.js";
 import { splitRuns } from "../highlight/runs.js";
@@ -12,12 +12,12 @@ import { nodesIn } from "./node_budget.js";
 
 const LINES_PER_BOX = 40;
 const LONGEST_BOX_CHARS = 4_000;
-// Boxes of long code hold more lines, so that there are not too many boxes.
+// Boxes of long code hold more lines, which keeps the number of boxes small.
 const SMALL_BOXES = 100;
 const BOXES_LAID_OUT = 25;
 const LINES_PER_LARGE_BOX = 400;
 const LINE_REM = 1.4;
-/** In one box: more runs of colours are no code that somebody reads. */
+/** The most coloured runs in one box; a box with more stays plain. */
 const MOST_RUNS = 2_000;
 const LONG_LINES = 48;
 const REPAINT_GROWTH = 1.3;
@@ -29,17 +29,17 @@ export class CodeBlock {
   #code = document.createElement("code");
   #budget;
   #isWithinLine = false;
-  #boxes = []; // {element, text, lines, marks, room for marks, painted, isFar: what is hidden in it has no marks yet}
+  #boxes = []; // {element, text, lines, marks, room for marks, painted, isFar: its hidden characters have no marks yet}
   #openLine = null;
   #openText = "";
   #length = 0;
   #lines = 0;
-  #askedAt = 0; // how long the code was when colours were last asked for
+  #askedAt = 0; // the length of the code when colours were last requested
   #isAsking = false;
   #isFinished = false;
   #hasHidden = false;
 
-  /** `budget`: how many nodes may be made before the reader is near. */
+  /** `budget` is a NodeBudget: the nodes that may be made before the reader is near. */
   constructor(language, budget) {
     this.#language = language;
     this.#budget = budget;
@@ -56,7 +56,7 @@ export class CodeBlock {
 
   // Actions
 
-  /** Whole lines, or the rest of the code. */
+  /** Append whole lines, or the rest of the code. */
   append(lines) {
     this.showOpenLine("");
     for (const line of lines.split(/(?<=\n)/)) this.#addLine(line);
@@ -65,7 +65,7 @@ export class CodeBlock {
     if (!this.#isAsking && this.#length > this.#askedAt * REPAINT_GROWTH) void this.#paint();
   }
 
-  /** The last line while it is being written; the next lines replace it. */
+  /** Show the incomplete last line; the next lines replace it. */
   showOpenLine(line) {
     if (!line && !this.#openLine) return;
     if (!this.#openLine) {
@@ -81,7 +81,7 @@ export class CodeBlock {
     this.#openLine = null;
   }
 
-  /** No more lines come. One that is long and was not watched growing is folded. */
+  /** No more lines follow. Long code is folded, unless the reader has watched it grow. */
   finish({ mayFold = true } = {}) {
     this.showOpenLine("");
     this.#isFinished = true;
@@ -133,7 +133,7 @@ export class CodeBlock {
     element.className = "code-lines";
     this.#code.append(element);
     this.#leaveOut(this.#boxes.at(-1));
-    // A long line is several boxes, of which the first has the marks.
+    // A long line takes several boxes; the first has the marks.
     const room = this.#isWithinLine ? 0 : MOST_MARKS;
     const box = { element, text: "", lines: 0, marks: 0, room, painted: "", isFar: this.#budget.isSpent };
     this.#boxes.push(box);
@@ -142,7 +142,7 @@ export class CodeBlock {
     return box;
   }
 
-  /** Out of sight the lines of a full box are not laid out. */
+  /** The browser does not lay out the lines of a full box that is out of sight. */
   #leaveOut(box) {
     if (!box || (this.#boxes.length < BOXES_LAID_OUT && box.text.length < LONGEST_BOX_CHARS / 2)) return;
     box.element.classList.add("code-lines-far");
@@ -188,12 +188,12 @@ export class CodeBlock {
   }
 }
 
-/** Returns how many nodes it made. */
+/** Returns the number of nodes it made. */
 function colourBox(box, runs) {
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);
   const isSame = runs.map(([, run]) => run).join("") === box.text.slice(0, length);
-  // Colours would cut what is hidden into more marks than there is room for.
+  // Colours would split runs of hidden characters into more marks than there is room for.
   if (painted === box.painted || !isSame || (box.marks > 0 && box.marks >= box.room)) return 0;
   box.painted = painted;
   const nodes = runs.flatMap(([name, run]) => (name ? span(name, run) : shown(run)));

@@ -1,4 +1,4 @@
-// What can be done with a block of code. The blocks are plain nodes: one listener serves them all.
+// The buttons of code blocks. The blocks are plain nodes, so one listener serves them all.
 import { text } from "../text.js";
 import { copyFrom } from "../ui/messages/clipboard.js";
 import { ICON_PATHS } from "../ui/icons.js";
@@ -12,7 +12,7 @@ const EXTENSIONS = {
   yaml: "yaml", yml: "yml",
 };
 
-/** A button that `codeToolClicked` understands. */
+/** A button that `codeToolClicked` handles. */
 export function button(action, label, { icon = null, isToggle = false, isWide = false } = {}) {
   const element = document.createElement("button");
   element.type = "button";
@@ -27,7 +27,7 @@ export function button(action, label, { icon = null, isToggle = false, isWide = 
   return element;
 }
 
-/** Whether the click was on such a button; then it is done. */
+/** Handles a click on such a button; returns whether it was one. */
 export function codeToolClicked(event) {
   const clicked = event.target.closest?.("[data-code]");
   const block = clicked?.closest(".code");

@@ -1,6 +1,6 @@
-// Where a long block may be cut in two, so that what is drawn again with each token stays short.
-// A cut depends only on the text before it and a little after it: it falls in the same place
-// however the text came. Pure.
+// Finds where a long block may be cut in two, so that the part drawn again with each token stays short.
+// A cut depends only on the text before it and a little after it, so its place does not depend on how
+// the text arrived. Pure.
 import { lineEnd, rowsAtOnce } from "./syntax/table_math.js";
 
 export const PIECE_CHARS = 3_000;
@@ -10,7 +10,7 @@ const WORD_END = /\s(?=\S)/g;
 
 /**
  * Where to cut `token`, a block that begins at the start of `source`: {end, carry}, or null. The
- * carry says how the rest is to be read: {kind, prefix, start}.
+ * carry tells how to read the rest: {kind, prefix, start}.
  */
 export function cutOf(token, source) {
   if (token.type === "table") return cutTable(token);
@@ -20,7 +20,7 @@ export function cutOf(token, source) {
   return null;
 }
 
-/** Before an item that has a whole line of its own. */
+/** Cuts before an item whose first line is complete. */
 function cutList(token, source) {
   let end = 0;
   for (let index = 0; index < token.items.length - 1; index++) {
@@ -46,7 +46,7 @@ function cutTable(token) {
   return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
 }
 
-/** After a sentence where no emphasis, code, math or link is open; after a word if there is none. */
+/** Cuts after a sentence where no emphasis, code, math or link is open, else after a word. */
 function cutParagraph(raw) {
   const end = firstCut(raw, SENTENCE_END, PIECE_CHARS, 2 * PIECE_CHARS, isBalanced)
     ?? firstCut(raw, WORD_END, 2 * PIECE_CHARS, 3 * PIECE_CHARS, () => true)

@@ -1,4 +1,4 @@
-// Blocks that are far from the reader, as their text, which the browser's search finds. They are
+// Shows blocks that are far from the reader as plain text, which the browser's search finds. They are
 // drawn, a few at a time, when the reader comes near.
 import { whenNear } from "../lib/viewport_observer.js";
 import { roughHeight } from "../lib/plain_text.js";
@@ -11,18 +11,18 @@ export class FarPart {
   element = document.createElement("div");
 
   #text = document.createTextNode("");
-  #waiting = []; // what is not drawn yet
+  #waiting = []; // parts that are not drawn yet
   #chars = 0;
   #draw;
   #isNear = false;
   #isDrawing = false;
 
-  /** `draw` is called with each thing that was added, and the element to draw it into. */
+  /** `draw` is called with each added part and the element to draw it into. */
   constructor(scroller, draw) {
     this.#draw = draw;
     this.element.className = "md-part md-far";
     this.element.append(this.#text);
-    // Not before it is on the page.
+    // Observe it only once it is on the page.
     later(() => whenNear(this.element, scroller, () => this.#drawNow()));
   }
 

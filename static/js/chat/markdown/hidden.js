@@ -1,11 +1,11 @@
-// Characters of code that one does not see, or that change the order of those one sees: what runs
-// may be another thing than what is read ("Trojan Source"). They are shown by their numbers; the
-// text, and so what is copied, stays what it is.
+// Marks invisible characters in code, and those that reorder visible ones: the code that runs may differ
+// from the code that is read ("Trojan Source"). They are shown by their code points. The text, and so a
+// copy of it, stays unchanged.
 import { text } from "../text.js";
 
 const USUAL = /^[\t\n\x20-\x7e]*$/;
 const HIDDEN = "[\\p{Default_Ignorable_Code_Point}\\p{Cc}\\u2028\\u2029\\uFFF9-\\uFFFB]";
-// Where some of it has a use: in an emoji, and between letters of scripts that join them.
+// Legitimate uses: in emoji, and between letters of scripts that join them.
 const JOINED = `[${["Arabic", "Bengali", "Devanagari", "Gujarati", "Gurmukhi", "Kannada", "Khmer", "Malayalam", "Mongolian", "Oriya", "Sinhala",
   "Syriac", "Tamil", "Telugu"].map((script) => `\\p{Script=${script}}`).join("")}]`;
 const IN_USE = [
@@ -17,8 +17,8 @@ const IN_USE = [
   `(?<=${JOINED})[\\u200C\\u200D](?=${JOINED})`,
 ].join("|");
 const RUN = new RegExp(`(?:(?!${IN_USE})${HIDDEN})+`, "gu");
-const NAMED = 4; // so many of one run are told by their numbers
-/** In one element: after so many the rest of a line is one mark, and no code to be read. */
+const NAMED = 4; // the most code points of one run that are listed
+/** The most marks in one element; after that, the rest of a line is a single mark. */
 export const MOST_MARKS = 500;
 
 export function hasHidden(code) {
@@ -26,7 +26,7 @@ export function hasHidden(code) {
 }
 
 /**
- * `code` as what can be put into an element: the text itself, with a mark around what is hidden; `room` for so many.
+ * `code` as text and nodes: each run of hidden characters is in a mark. `room` is the most marks.
  */
 export function shown(code, room = MOST_MARKS) {
   if (USUAL.test(code)) return [code];
@@ -48,10 +48,10 @@ export function shown(code, room = MOST_MARKS) {
   return parts;
 }
 
-/** How many of the parts are marks. */
+/** The number of marks among the parts. */
 export const marksIn = (parts) => parts.filter((part) => typeof part !== "string").length;
 
-/** Put the `parts`, however many they are, into `element`. */
+/** Put any number of `parts` into `element`. */
 export function fill(element, parts) {
   const fragment = document.createDocumentFragment();
   for (const part of parts) fragment.append(part);

@@ -1,6 +1,6 @@
-// Markdown tokens to HTML text. Model output is hostile input: raw HTML is shown as text, links go
-// to other sites in a new tab or nowhere, images become links (loading one would tell a stranger
-// what is being read). What is made here still has to pass ./sanitize.js. Pure.
+// Renders markdown tokens as HTML text. Model output is hostile input: raw HTML is shown as text, links
+// open other sites in a new tab or are removed, and images become links, because loading one would tell
+// another site what is being read. The HTML must still pass ./sanitize.js. Pure.
 import { Marked, Tokenizer } from "../../../vendor/marked-18.2.1/marked.js";
 import { text } from "../text.js";
 import { addressStart, url } from "./syntax/addresses.js";
@@ -17,11 +17,11 @@ export const SAFE_LINK = /^(?:https?:\/\/|mailto:)/i;
 const PLAIN_INLINE_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|em|strong|s|del|ins|small|wbr)\s*\/?>$/i;
 const LINK_ATTRIBUTES = 'target="_blank" rel="noopener noreferrer nofollow"';
 const LONGEST_HINT_CHARS = 80;
-/** At the end of a row; more of them are drawn as one. */
+/** The most empty cells at the end of a row; more of them are drawn as one. */
 const MOST_EMPTY_CELLS = 8;
 const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
 
-/** What the renderer asks while it works: the footnotes of the answer whose block this is. */
+/** The footnotes of the answer that is being rendered. */
 let current = null;
 
 export const escapeHtml = (raw) => raw.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
@@ -78,7 +78,7 @@ const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { na
 const LONGEST_HEADING_CHARS = 1_000;
 const UNDERLINE = /\n {0,3}(?:=+|-+) *(?:\n|$)/g;
 const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
-// So many marks of quotes and lists on one line, or columns in a table, are no markdown.
+// A line with more marks of quotes and lists, or a table with more columns, is not read as markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
 const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
 const IS_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]/;
@@ -170,10 +170,10 @@ export function blocksOf(source, links = linksWith(), growing = "nothing") {
   }
 }
 
-/** So many tags of one block are more than can be drawn in a moment. */
+/** A block with more tags takes too long to draw. */
 const MOST_MARKS = 4_000;
 
-/** The HTML of one block. `notes`: the footnotes of the answer, asked for their numbers. */
+/** The HTML of one block. `notes` are the footnotes of the answer, with their numbers. */
 export function htmlOf(token, notes = null) {
   if (token.type === "plain") return token.isTooLarge ? tooLargeHtml(token.raw, token.isFirst) : plainHtml(token.raw);
   current = notes;
@@ -187,13 +187,13 @@ export function htmlOf(token, notes = null) {
   }
 }
 
-/** A token for a piece of a paragraph, formatted like the rest of it. */
+/** A token for a piece of a paragraph that is formatted like the rest of it. */
 export function paragraphOf(raw, links) {
   const lexer = new BoundedLexer(marked.defaults, { links });
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
 
-/** `isFirst`: not a further piece of the same. */
+/** `isFirst`: whether this is the first piece of the block. */
 const tooLargeHtml = (raw, isFirst) => `${isFirst ? `<p class="md-too-large">${escapeHtml(text.tooLarge)}</p>` : ""}${plainHtml(raw)}`;
 
 const plainHtml = (raw) => `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;

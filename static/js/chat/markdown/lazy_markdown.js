@@ -1,4 +1,4 @@
-// Everything that draws answers, in one module to fetch.
+// All modules that draw answers, loaded together.
 import { codeToolClicked } from "./code_tools.js";
 import { footnoteClicked } from "./nodes.js";
 

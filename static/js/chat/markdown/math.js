@@ -1,22 +1,22 @@
-// Formulas are drawn by KaTeX, which is fetched when the first one is seen. It builds nodes and sets
-// their styles one by one, which the content security policy allows (inline style attributes it
-// does not). With `trust` off no command of TeX can make links, images or attributes.
+// Draws formulas with KaTeX, which is loaded with the first formula. KaTeX builds nodes and sets their
+// styles one by one, which the content security policy allows, unlike inline style attributes. With
+// `trust` off, no TeX command can make links, images or attributes.
 import { styled } from "../ui/late_styles.js";
 import { forKatex } from "./syntax/math_environments.js";
 import { nodesIn } from "./node_budget.js";
 import { expansionsFor, isTooDeep } from "./syntax/math_syntax.js";
 
 const REMEMBERED = 400;
-// A browser lays out what is nested far deeper only with a stack that it does not have.
+// Much deeper nesting overflows a browser's stack during layout.
 const DEEPEST_NODES = 300;
 const MOST_NODES = 6_000;
 const OPTIONS = { throwOnError: true, trust: false, strict: "ignore", maxSize: 30, output: "htmlAndMathml" };
 
 let katex = null;
 let loading = null;
-const drawn = new Map(); // "d" or "i" + TeX -> element to clone, or null where it is no TeX
+const drawn = new Map(); // "d" or "i" + TeX -> element to clone, or null if it is not valid TeX
 
-/** Draw the TeX that `element` holds as text, now if it was drawn before, else as soon as `budget` lets it. */
+/** Draw the TeX in the text of `element`: now if it was drawn before, else as soon as `budget` allows. */
 export function typeset(element, budget) {
   const tex = element.textContent;
   const isDisplay = element.classList.contains("math-display");
@@ -32,7 +32,7 @@ export function typeset(element, budget) {
   else loading.then((isThere) => isThere && drawLater());
 }
 
-/** Returns how many nodes it made. */
+/** Returns the number of nodes it made. */
 function show(element, formula) {
   if (!formula) {
     element.classList.add("math-wrong");
@@ -51,7 +51,7 @@ function draw(key, tex, displayMode) {
     katex.render(forKatex(tex), box, { ...OPTIONS, maxExpand: expansionsFor(tex), displayMode });
     formula = isLayable(box) ? box.firstElementChild : null;
   } catch {
-    // No TeX, or too much of it: what was written stays.
+    // Invalid TeX, or too much of it, stays as it was written.
   }
   drawn.set(key, formula);
   if (drawn.size > REMEMBERED) drawn.delete(drawn.keys().next().value);

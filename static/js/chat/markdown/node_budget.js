@@ -1,5 +1,5 @@
-// How many nodes a text may have before the reader comes near them. Once they are spent, what is
-// drawn further waits until it is nearly in view.
+// The number of nodes that a text may have before the reader is near them. Once they are spent, the rest
+// is drawn when it is nearly in view.
 import { whenNear } from "../lib/viewport_observer.js";
 import { later } from "../lib/idle_tasks.js";
 
@@ -10,7 +10,7 @@ export class NodeBudget {
   #scroller;
   #left;
 
-  /** `scroller`: the element that scrolls the text; without one all of it counts as near. */
+  /** `scroller` is the element that scrolls the text. Without one, all of the text counts as near. */
   constructor(scroller, nodes = MOST_NODES) {
     this.#scroller = scroller;
     this.#left = nodes;
@@ -20,7 +20,7 @@ export class NodeBudget {
     return this.#left <= 0 && this.#scroller !== null;
   }
 
-  /** Whether there are some left for what goes on with a thing that is drawn already. */
+  /** Whether nodes are left to continue a block that is partly drawn. */
   get hasReserve() {
     return this.#left > -RESERVE_NODES;
   }
@@ -29,7 +29,7 @@ export class NodeBudget {
     this.#left -= nodes;
   }
 
-  /** Call `draw`, which gives the number of nodes it has made: soon, or when `element` is near. */
+  /** Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`. */
   drawSoon(element, draw) {
     later(() => {
       if (this.isSpent) whenNear(element, this.#scroller, draw);
@@ -38,5 +38,5 @@ export class NodeBudget {
   }
 }
 
-/** About how many nodes `element` has within. */
+/** About how many nodes `element` contains. */
 export const nodesIn = (element) => 2 * element.getElementsByTagName("*").length + 2;

@@ -1,5 +1,5 @@
-// One block of markdown as nodes: sanitised, then dressed with what has behaviour (code, formulas,
-// footnotes, boxes that scroll), which is built here and never comes from the text.
+// One block of markdown as nodes. The sanitised nodes get the parts with behaviour (code, formulas,
+// footnotes, boxes that scroll), which are built here and never come from the text.
 import { text } from "../text.js";
 import { CodeBlock } from "./code_block.js";
 import { fill, hasHidden, shown } from "./hidden.js";
@@ -7,10 +7,10 @@ import { htmlOf } from "./html.js";
 import { typeset } from "./math.js";
 import { sanitized } from "./sanitize.js";
 
-/** `budget`: how many nodes may be made at once. */
+/** `budget`: the number of nodes that may be made at once. */
 export function nodesOf(token, notes, budget) {
   const fragment = sanitized(htmlOf(token, notes));
-  // Neither has a part in the direction of the text around it.
+  // Neither affects the direction of the text around it.
   for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
   for (const code of fragment.querySelectorAll(":not(pre) > code")) showHidden(code);
   for (const pre of fragment.querySelectorAll("pre")) dressCode(pre, budget);
@@ -25,7 +25,7 @@ export function nodesOf(token, notes, budget) {
   return fragment;
 }
 
-/** Inline code is mere text. */
+/** Inline code is plain text. */
 function showHidden(code) {
   if (hasHidden(code.textContent)) fill(code, shown(code.textContent));
 }
@@ -70,7 +70,7 @@ function dressNote(note, notes) {
   note.append(label, body);
 }
 
-/** Between a footnote and where it is referred to; whether the click was on such a button. */
+/** Moves between a footnote and its reference; returns whether the click was on such a button. */
 export function footnoteClicked(event) {
   const clicked = event.target.closest?.("[data-jump]");
   const root = clicked?.closest(".md");

@@ -1,5 +1,5 @@
-// The last gate before HTML made of a model's words becomes nodes: only these tags and attributes,
-// only these addresses. Math, code and what one can click are built as nodes afterwards.
+// Sanitises HTML made from a model's text before it becomes nodes: only these tags, attributes and URLs
+// pass. Math, code and buttons are built as nodes afterwards.
 import "../../../vendor/dompurify-3.4.18/purify.js";
 import { SAFE_LINK } from "./html.js";
 
@@ -12,7 +12,7 @@ const OPTIONS = {
   ],
   ALLOWED_ATTR: ["href", "target", "rel", "title", "class", "type", "checked", "disabled", "align", "start", "tabindex", "colspan", ...DATA],
   ALLOWED_URI_REGEXP: SAFE_LINK,
-  // DOMPurify holds every attribute that is not named here to the pattern for addresses.
+  // DOMPurify checks every attribute that is not named here against the pattern for URLs.
   ADD_URI_SAFE_ATTR: ["target", "rel", "type", "checked", "disabled", "align", "start", "tabindex", "colspan", ...DATA],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,

@@ -1,7 +1,6 @@
-// A growing markdown text as blocks that are final. Each step reads only the end of the text that
-// may still change, and that end stays short: long lists, tables and paragraphs are cut
-// (./cuts.js), and a code block is followed line by line. The blocks are the same however the text
-// came in. Pure.
+// Splits a growing markdown text into final blocks. Each step reads only the end of the text that may
+// still change, and that end stays short: long lists, tables and paragraphs are cut (./cuts.js), and a
+// code block is followed line by line. The blocks do not depend on how the text arrived. Pure.
 import { cutOf, PARAGRAPH_PREFIX, PIECE_CHARS } from "./cuts.js";
 import { fenceAt, readCode } from "./syntax/fence.js";
 import { blocksOf, paragraphOf } from "./html.js";
@@ -9,21 +8,21 @@ import { linksWith } from "./syntax/links.js";
 import { readPlain } from "./too_large.js";
 
 const WINDOW_CHARS = 6_000;
-// A block that is longer, and cannot be cut, is shown as it was written: to read it takes too long.
+// A longer block that cannot be cut is shown as it was written, because parsing it takes too long.
 const LARGEST_CHARS = 12_000;
 const MOST_FOOTNOTES = 300;
 const LEAST_WINDOW_CHARS = 500;
 const WINDOW_GROWTH = 4;
 const FENCE_LINE = /(?:^|\n) {0,3}(?:`{3}|~{3})[^\n]*\n/;
-// What cannot be cut (a long quote) is read anew only when it has grown by this much, or when a
-// line at the margin after a blank one may have ended it.
+// A block that cannot be cut (a long quote) is parsed again only when it has grown by this much, or when
+// an unindented line after a blank one may have ended it.
 const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
 const MAY_END = /\n[ \t]*\n\S/;
 
 /**
- * Parts of the text, as they become final:
- *   {type: "block", token, raw, carried}   carried: of which kind of block it is a further piece, or null
+ * The parts of the text in the order in which they become final:
+ *   {type: "block", token, raw, carried}   carried: the kind of block that it continues, or null
  *   {type: "code", language}               a fenced code block begins
  *   {type: "lines", text}                  the next whole lines of it
  *   {type: "codeEnd"}
@@ -31,25 +30,25 @@ const MAY_END = /\n[ \t]*\n\S/;
 export class BlockStream {
   /** Addresses defined by name so far, as marked keeps them. */
   links = linksWith();
-  /** What may still change: blocks, or the last line of an open code block. */
+  /** The part that may still change: blocks, or the last line of an open code block. */
   open = [];
   openLine = "";
-  /** What came since `open` was read, if it is not in there yet. */
+  /** The text that arrived after `open` was parsed. */
   since = "";
   /** Whether there is more to read in the same text. */
   isBehind = false;
 
   #offset = 0;
-  #carry = null; // what the text at #offset goes on with: {kind, prefix, start}
+  #carry = null; // the block that continues at #offset: {kind, prefix, start}
   #fence = null;
   #isPlain = false; // within a block that is too large
   #isFirst = false; // at its start
-  #lastStepChars = WINDOW_CHARS; // how far the last step that gave something came
+  #lastStepChars = WINDOW_CHARS; // the length of the last step that returned a part
   #footnotes = 0;
-  #readUpTo = 0; // up to where whole lines were looked at
-  #openUpTo = 0; // up to where `open` goes
+  #readUpTo = 0; // the end of the whole lines that were examined
+  #openUpTo = 0; // the end of `open`
 
-  /** Read on in `source`, which begins with what was read before; gives the parts that became final. */
+  /** Continue in `source`, which begins with the text read before; returns the new final parts. */
   step(source, isDone) {
     this.since = isDone ? "" : this.#waiting(source);
     if (this.since) return [];
@@ -59,7 +58,7 @@ export class BlockStream {
     return this.#isPlain ? this.#readPlain(source, isDone) : this.#readText(source, isDone);
   }
 
-  /** A block that was read before, read again with what has been defined since. */
+  /** Parse a block again, with the links and footnotes defined since. */
   again({ raw, carried, token }) {
     if (token.type === "plain") return token;
     if (carried === "paragraph") return paragraphOf(raw, this.links);
@@ -68,7 +67,7 @@ export class BlockStream {
     return again;
   }
 
-  /** The text after `open`, as long as it is too little to read all of that again. */
+  /** The text after `open`, while it is too short to parse all of `open` again. */
   #waiting(source) {
     const chars = this.#openUpTo - this.#offset;
     if (this.open.length === 0 || chars <= LARGE_CHARS || source.length - this.#offset >= chars * LARGE_GROWTH) return "";
@@ -116,7 +115,7 @@ export class BlockStream {
     for (let size = WINDOW_CHARS; size <= LARGEST_CHARS; size *= 2) yield size;
   }
 
-  /** On in a block that is too large. */
+  /** Continue in a block that is too large. */
   #readPlain(source, isDone) {
     const { pieces, end, isOver } = readPlain(source, this.#offset, isDone);
     this.#isPlain = !isOver;
@@ -148,7 +147,7 @@ export class BlockStream {
     return this.#takeFinal(text, tokens, isDone ? tokens.length : lastBlock(tokens));
   }
 
-  /** The parts that the first `final` of `tokens` make, which marked has read from `text`. */
+  /** The parts made of the first `final` of `tokens`, which marked has read from `text`. */
   #takeFinal(text, tokens, final) {
     const carry = this.#carry;
     const parts = [];
@@ -189,7 +188,7 @@ export class BlockStream {
     return this.#block(blocksOf(raw, this.links)[0], raw, carried);
   }
 
-  /** `text` as marked reads it where it goes on with a block that was cut. */
+  /** The tokens of `text`, which may continue a block that was cut. */
   #withPrefix(text) {
     return (this.#carry?.prefix ?? "") + text;
   }
@@ -219,7 +218,7 @@ export class BlockStream {
     return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
   }
 
-  /** Everything up to `end` of the window, the prefix included, is read. */
+  /** Everything up to `end` of the window, including the prefix, is done. */
   #advance(end, carry) {
     this.#readUpTo = 0;
     this.#offset += end - (this.#carry?.prefix.length ?? 0);

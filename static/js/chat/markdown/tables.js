@@ -1,6 +1,6 @@
-// A long table is drawn as several, one below the other, each laid out by itself: new rows do not
-// make the browser lay out all rows again, and those out of sight are not drawn. To a screen reader
-// they are one table. The first part decides how wide the columns are.
+// A long table is drawn as several tables, one below the other, each with its own layout: a new row does
+// not make the browser lay out all rows again, and rows out of sight are not drawn. A screen reader sees
+// one table. The first part decides the widths of the columns.
 
 /**
  * @typedef {object} Whole
@@ -16,7 +16,7 @@ const ROLES = { THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TH: "columnhead
 const wholes = new WeakMap();
 
 /**
- * Put the rows of `more` below the table in `box`; gives the element that was added.
+ * Put the rows of `more` below the table in `box`; returns the added element.
  * @param {Element} box
  * @param {HTMLTableElement} more
  */

@@ -1,5 +1,5 @@
-// A block that is too large to be laid out, as pieces of mere text, up to a blank line before
-// something at the margin. Pure.
+// Splits a block that is too large to be laid out into pieces of plain text, up to a blank line before
+// an unindented line. Pure.
 import { PIECE_CHARS, wholeCharacter } from "./cuts.js";
 
 const END = /\n[ \t]*\n(?=\S)/g;

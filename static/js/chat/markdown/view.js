@@ -1,8 +1,7 @@
-// A markdown text on screen that grows. What is final is drawn once and left alone; only the short
-// end that may still change is drawn again, and code is appended line by line: one more token
-// costs the same in a long answer as in a short one. When the text is whole, what was drawn before
-// an address or a footnote was defined is drawn again. What would be too many nodes is drawn when the
-// reader comes near (./far_part.js).
+// Shows a growing markdown text. Final blocks are drawn once; only the short end that may still change is
+// drawn again, and code is appended line by line, so a token costs the same in a long answer as in a
+// short one. When the text is complete, blocks are drawn again if a link or a footnote in them was
+// defined later. Blocks past the budget of nodes are drawn when the reader comes near (./far_part.js).
 import { later } from "../lib/idle_tasks.js";
 import { CodeBlock } from "./code_block.js";
 import { FarPart } from "./far_part.js";
@@ -17,14 +16,14 @@ const BLOCKS_PER_PART = 32;
 const CHARS_PER_PART = 8_000;
 const SLICE_MS = 8;
 
-// What a block that may still change, and what is near the reader, may take at once.
+// The nodes that a block which may still change, and blocks near the reader, may take at once.
 const NODES_OF_OPEN = 4_000;
 const NODES_OF_FAR = 3_000;
-// Longer code makes few nodes for its length, and by itself waits for the reader.
+// Longer code has few nodes for its length, and defers its own drawing.
 const SHORT_CODE_CHARS = 4_000;
 const COMPARED = 64;
 
-/** Whether a text begins with the one before it, as far as its length and its last characters tell. */
+/** Whether a text seems to begin with the former one, judged by its length and last characters. */
 function goesOn(before, text) {
   const end = before.slice(-COMPARED);
   return text.length >= before.length && text.slice(before.length - end.length, before.length) === end;
@@ -36,18 +35,18 @@ export class MarkdownView {
   #isDone = false;
   #isWorking = false;
   #stream = new BlockStream();
-  #parts = []; // what was read and is not drawn yet
+  #parts = []; // parts that were read and not drawn yet
   #notes = new Notes();
-  #pieces = []; // of what is final: {part, element, knew}; no element while it is far from the reader
-  #code = null; // what is growing: {block: the CodeBlock, element around it, language, text: its start}
-  #open = []; // elements of what may still change
-  #tail = null; // the element that shows, as it was written, what came since they were read
+  #pieces = []; // of final blocks: {part, element, knew}; without an element while far from the reader
+  #code = null; // the growing code: {block: the CodeBlock, element around it, language, text: its start}
+  #open = []; // the elements of the end that may still change
+  #tail = null; // the element with the text that arrived since, as it was written
   #grew = false;
   #scroller;
   #budget;
   #partChars = 0;
-  #far = null; // the FarPart that blocks are added to
-  #ending = null; // the steps that follow on the last block
+  #far = null; // the FarPart to which blocks are added
+  #ending = null; // the steps after the last block
 
   constructor(root) {
     this.#root = root;
@@ -55,7 +54,7 @@ export class MarkdownView {
     this.#budget = new NodeBudget(this.#scroller);
   }
 
-  /** Show `source`, which starts with what was shown before unless an answer was begun anew. */
+  /** Show `source`, which begins with the text shown before unless the answer was restarted. */
   update(source, isDone) {
     const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
     if (this.#isDone && isDone && text === this.#source) return;
@@ -72,7 +71,7 @@ export class MarkdownView {
     this.#ending = [].values();
   }
 
-  // Reading on
+  // Reading
 
   #workLater() {
     this.#isWorking = true;
@@ -83,7 +82,7 @@ export class MarkdownView {
     });
   }
 
-  /** Draw what there is to draw, for a short time; whether there is more. */
+  /** Draw for a short time; returns whether parts are left. */
   #work() {
     const untilMs = performance.now() + SLICE_MS;
     while (!this.#ending) {
@@ -131,13 +130,13 @@ export class MarkdownView {
     if (isNote) this.#notes.define(part.token.label);
     const piece = { part, element: null, knew: countOf(this.#stream.links) };
     this.#pieces.push(piece);
-    // A table is one, as long as it can be.
+    // Pieces of one table stay together as long as possible.
     const isMoreOfTable = part.carried === "table" && this.#far === null && this.#budget.hasReserve;
     if (!this.#budget.isSpent || isMoreOfTable) {
       piece.element = this.#draw(part);
       this.#budget.spend(nodesIn(piece.element));
     } else if (isNote) {
-      // They are gathered at the end, whether the reader is near or not: as text they are few nodes.
+      // They are always collected at the end; as text they are few nodes.
       part.token = plainNote(part);
       piece.element = this.#draw(part);
     } else this.#addFar(piece, part.raw);
@@ -162,7 +161,7 @@ export class MarkdownView {
     this.#addFar({ language, text }, text);
   }
 
-  // What is far
+  // Blocks far from the reader
 
   #addFar(one, raw) {
     if (!this.#far || this.#far.isFull || this.#root.lastElementChild !== this.#far.element) {
@@ -185,9 +184,9 @@ export class MarkdownView {
     container.append(blockElement("md-block", block.element));
   }
 
-  // What is final
+  // Final blocks
 
-  /** Into `container`, or at the end. */
+  /** Draws into `container`, or at the end. */
   #draw(part, { container = null, budget = this.#budget } = {}) {
     const around = !container || container === this.#root ? this.#root.lastElementChild : container;
     const before = around?.lastElementChild;
@@ -202,7 +201,7 @@ export class MarkdownView {
     return element;
   }
 
-  /** Final blocks live in parts: one more block is laid out beside a few parts, not beside them all. */
+  /** Final blocks are grouped into parts, so that a new block is laid out beside a few parts, not all blocks. */
   #place(element) {
     let part = this.#root.lastElementChild;
     const isFull = part?.childElementCount >= BLOCKS_PER_PART || this.#partChars >= CHARS_PER_PART;
@@ -216,7 +215,7 @@ export class MarkdownView {
     part.append(element);
   }
 
-  // What may still change
+  // The end that may still change
 
   #drawOpen() {
     if (this.#code) {
@@ -250,7 +249,7 @@ export class MarkdownView {
 
   // The end
 
-  /** In steps, each of them short. */
+  /** Finishes the text in short steps. */
   *#end() {
     this.#clearOpen();
     yield* this.#drawLateReferences();
@@ -263,7 +262,7 @@ export class MarkdownView {
     this.#notes.settle();
     const isNote = (piece) => piece.part.token.type === "footnote";
     const late = this.#pieces.filter(({ part, knew }) => part.raw.includes("[^") || (knew !== known && part.raw.includes("[")));
-    // The text first: it gives the footnotes their numbers.
+    // The text comes first, because it determines the numbers of the footnotes.
     for (const piece of [...late.filter((one) => !isNote(one)), ...late.filter(isNote)]) {
       this.#drawAgain(piece);
       yield;
@@ -288,7 +287,7 @@ export class MarkdownView {
     piece.element = fresh;
   }
 
-  /** Footnotes come last, by number; one that nothing refers to is not shown. */
+  /** Footnotes come last, by number. One without a reference is not shown. */
   #gatherNotes() {
     const notes = [...this.#root.querySelectorAll(".md-block > .note")];
     if (notes.length === 0) return;
@@ -317,7 +316,7 @@ export class MarkdownView {
   }
 }
 
-/** A footnote whose text is shown as it was written. */
+/** A footnote whose text stays as it was written. */
 const plainNote = ({ token, raw }) => ({
   ...token, isPlainNote: true, tokens: [{ type: "plain", raw: raw.slice(raw.indexOf("]:") + 2).trim() }],
 });

@@ -1,6 +1,5 @@
-// Addresses that stand in the text as they are. They end where a script without spaces goes on,
-// before punctuation of any script, and before what no address holds (quotes, `**`). A longer address
-// can be written between angle brackets. Pure.
+// Bare URLs in the text. They end where a script without spaces continues, before punctuation of any
+// script, and before characters that no URL contains (quotes, `**`). Angle brackets allow more. Pure.
 import { SPACELESS } from "./scripts.js";
 
 const LONGEST_CHARS = 2_000;
@@ -11,7 +10,7 @@ const TRAILING = /[?!.,:;*_'~|]/;
 const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 const ENTITY = /&[A-Za-z0-9]{1,32};$/;
 
-/** The address that `source` begins with, or "". */
+/** The URL at the start of `source`, or "". */
 export function addressAt(source) {
   let address = ADDRESS.exec(source.slice(0, LONGEST_CHARS))?.[0] ?? "";
   const open = {};
@@ -25,7 +24,7 @@ export function addressAt(source) {
   return address;
 }
 
-/** "www." after a script without spaces, where marked does not look for it. */
+/** Finds "www." after a script without spaces, which marked does not. */
 const SPACELESS_WWW = new RegExp(`(?<=${SPACELESS})[wW]{3}\\.`, "gu");
 
 export const addressStart = {
@@ -37,7 +36,7 @@ export const addressStart = {
   tokenizer: () => undefined,
 };
 
-/** In place of marked's own. */
+/** Replaces marked's own tokenizer. */
 export function url(source) {
   if (!/^(?:https?:|ftp:|www\.)/i.test(source)) return false;
   const address = addressAt(source);

@@ -1,4 +1,4 @@
-// Where a paragraph ends because a block of ours begins. Pure.
+// Finds where a paragraph ends because a block of our own syntax begins. Pure.
 
 /** @typedef {{state: {top: boolean}, blockPlaces: {next(pattern: RegExp, source: string): number}}} BlockLexer */
 
@@ -9,7 +9,7 @@
  * @param {RegExp} pattern
  */
 export function blockStart(lexer, source, pattern) {
-  // In a list marked reads line by line, and sees a block when it comes to it.
+  // In a list marked reads line by line, and notices a block when it reaches it.
   if (!lexer.state.top) return undefined;
   const index = upToBlankLine(lexer, source).search(pattern);
   return index < 0 ? undefined : index + 1;

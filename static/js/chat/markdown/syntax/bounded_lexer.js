@@ -1,30 +1,30 @@
-// marked's lexer with an end: what is nested too deep, too long or too tangled to be formatted in a
-// moment stays the text it is, as a token of the type `plain`. That depends on this text alone, not
-// on what stands around it, so it is the same however an answer came in, and code is never meant.
+// marked's lexer with bounds: text that is nested too deep, too long or too complex to be formatted
+// quickly stays plain, as a token of the type `plain`. The decision depends on this text alone, so it
+// does not depend on how an answer arrived. It never applies to code.
 import { Lexer, Tokenizer } from "../../../../vendor/marked-18.2.1/marked.js";
 import { withBreaks } from "./line_breaks.js";
 import { Places } from "./places.js";
 
 const DEEPEST = 24;
-// A paragraph is cut before it is as long (./cuts.js); a heading, a quote or a cell is not.
+// A paragraph is cut before it is this long (./cuts.js); headings, quotes and cells are not.
 const LONGEST_INLINE_CHARS = 10_000;
-// What may open or close emphasis or a link. The time to pair them grows with their square.
+// Marks that may open or close emphasis or a link. Pairing them takes quadratic time.
 const MARK = /\*+|_+|~+|[[!]/g;
 const MOST_MARKS = 1_000;
 const MAY_BE_EMPHASIS = /[*_~]/;
 
 export class BoundedLexer extends Lexer {
-  /** The paragraph, cell or mark that is read, and the pairs of its marks once they were looked for. */
+  /** The current paragraph, cell or mark, and the pairs of its marks once they are known. */
   reading = { source: "", pairs: null, places: new Places() };
-  /** What was found in the blocks that are read. */
+  /** Positions found in the blocks that are being read. */
   blockPlaces = new Places();
   #depth = 0;
   #growing;
   #unmarked;
 
   /**
-   * `links`: the addresses that were defined by name, to which those of this text are added.
-   * `growing`: what may still go on at its end: "nothing", "blocks" of the whole text, or "everything" in it.
+   * `links`: the link definitions by name, to which those of this text are added.
+   * `growing`: what may still continue at its end: "nothing", "blocks" of the whole text, or "everything" in it.
    */
   constructor(options, { links, growing = "nothing" }) {
     super(options);
@@ -45,7 +45,7 @@ export class BoundedLexer extends Lexer {
     return this.#growing === "everything" || (this.#growing === "blocks" && this.#depth === 1);
   }
 
-  /** The same of what stands within a paragraph. */
+  /** The same for marks within a paragraph. */
   lineMayGrow() {
     return this.#growing === "everything";
   }

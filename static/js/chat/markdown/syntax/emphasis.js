@@ -1,11 +1,10 @@
-// Which marks of emphasis (`*`, `_`, `~~`) in a text belong together. The rules are CommonMark's, as
-// the CJK-friendly amendments change them, with three additions:
+// Pairs the marks of emphasis (`*`, `_`, `~~`) in a text. The rules are CommonMark's with the CJK-friendly
+// amendments and three additions:
 // - `**` and `~~` beside a quote or a bracket that touches a letter (`**"yes"**and`) count in pairs
 //   that the rules leave over, if one of the two counts by the rules.
 // - `_` beside punctuation of a script without spaces (`は__「それ」__を`) is not within a word.
 // - `~` is text, so is `~~` between digits (a range), and three or more.
-// The time is the square of the number of marks, of which there are at most a thousand
-// (./bounded_lexer.js). Pure.
+// The time is quadratic in the number of marks, at most a thousand (./bounded_lexer.js). Pure.
 import { CLOSING, mathAt } from "./math_syntax.js";
 import { Places } from "./places.js";
 import { SPACELESS } from "./scripts.js";
@@ -16,7 +15,7 @@ const IS_SPACE = /^\s/u;
 const IS_PUNCTUATION = /^[\p{P}\p{S}]/u;
 const IS_SPACELESS = new RegExp(`^${SPACELESS}`, "u");
 const OPENS = /^[\p{Ps}\p{Pi}]/u;
-/** Quotes that end with what begins them elsewhere: „so“ and »so«. */
+/** Closing quotes that are opening quotes in other languages: „so“ and »so«. */
 const TURNED_QUOTES = ["„“", "‚‘", "»«", "›‹"];
 const ENDS = /^[\p{Pe}.,;:!?]/u;
 const DIGIT = /^\p{Nd}/u;
@@ -34,14 +33,14 @@ export function pairsIn(source, masked) {
   return pairs;
 }
 
-/** Those of `pairs` that lie within the one at `start`, for the text between its marks. */
+/** The `pairs` within the pair at `start`, for the text between its marks. */
 export function pairsWithin(pairs, start, { end, size }) {
   const from = start + size;
   const inner = [...pairs].filter(([opens, found]) => opens >= from && found.end <= end - size);
   return new Map(inner.map(([opens, found]) => [opens - from, { ...found, end: found.end - from }]));
 }
 
-/** Formulas are masked, too: the marks in them are none. */
+/** Formulas are masked, too, because marks in them do not count. */
 function withoutMath(source, masked) {
   const parts = [];
   const places = new Places();
@@ -117,7 +116,7 @@ function pairByTheRules(runs, pairs) {
     while (run.closes && run.left > 0) {
       const at = openers.findLastIndex((opener) => matches(opener, run));
       if (at < 0) break;
-      openers.length = at + 1; // What is open between the two stays text.
+      openers.length = at + 1; // Unclosed marks between the two stay text.
       pair(openers[at], run, pairs);
       if (openers[at].left === 0) openers.pop();
     }
@@ -156,10 +155,10 @@ function pairWhatIsLeft(runs, pairs) {
   }
 }
 
-/** Between digits `~~` may end what was struck, but begins nothing. */
+/** Between digits, `~~` can close a pair but not open one. */
 const mayOpen = ({ mark, opens, after }) => opens || (mark === "*" && after.kind !== SPACE && !ENDS.test(after.text));
 
-/** The innermost pair around `position`: where it opens, or -1. */
+/** The start of the innermost pair around `position`, or -1. */
 function enclosing(position, pairs) {
   let innermost = -1;
   for (const [start, { end }] of pairs) if (start < position && end > position) innermost = Math.max(innermost, start);

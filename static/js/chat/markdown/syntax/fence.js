@@ -6,7 +6,7 @@ const LONGEST_LINE_CHARS = 4_000;
 const MOST_CHARS = 20_000; // read in one step
 const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
 
-/** The fence that `source` opens with, once that line is whole: {language, length, closing, indent}. */
+/** The fence at the start of `source`, once its line is complete: {language, length, closing, indent}. */
 export function fenceAt(source) {
   const match = OPENING.exec(source);
   if (!match) return null;
@@ -17,7 +17,7 @@ export function fenceAt(source) {
 
 /**
  * The code in `source` from `from` on: {code, next, isClosed, openLine, hasMore}. `openLine` is the last line
- * while it is not whole, unless it may become the closing fence; `next` is where to go on reading.
+ * while it is incomplete, unless it may become the closing fence; reading continues at `next`.
  */
 export function readCode(source, from, fence, isDone) {
   const lines = [];
@@ -33,21 +33,21 @@ export function readCode(source, from, fence, isDone) {
   }
 }
 
-/** As `readCode`: after the lines of `code` comes one from `next` on that has no end yet. */
+/** The result of `readCode` when an incomplete line follows the lines of `code` at `next`. */
 function withLastLine(code, source, next, fence, isDone) {
   const line = source.slice(next);
   const own = fence.isWithinLine ? line : dedented(line, fence.indent);
   const isClosing = fence.closing.test(line);
   if (isDone) return { code: isClosing && !fence.isWithinLine ? code : code + own, next: source.length, isClosed: true, openLine: "" };
   if (line.length > LONGEST_LINE_CHARS && !isClosing) {
-    // An endless line would be shown anew with each token.
+    // An endless line would be drawn again with each token.
     fence.isWithinLine = true;
     return { code: code + own, next: source.length, isClosed: false, openLine: "" };
   }
   return { code, next, isClosed: false, openLine: MAY_CLOSE.test(line) && !fence.isWithinLine ? "" : own };
 }
 
-/** A line without the spaces by which the fence itself was indented. */
+/** A line without the indentation of its fence. */
 function dedented(line, indent) {
   return indent && line.startsWith(" ".repeat(indent)) ? line.slice(indent) : line;
 }

@@ -1,8 +1,8 @@
-// Footnotes in markdown: `[^1]` in the text, `[^1]: what it says` as a block. Pure.
+// Footnotes in markdown: `[^1]` in the text, `[^1]: its text` as a block. Pure.
 import { blockStart } from "./block_start.js";
 
 const REFERENCE = /^\[\^([^\]\s^]{1,60})\]/;
-// Its text goes on over lines that begin no other block, and over indented paragraphs.
+// Its text continues over lines that begin no other block, and over indented paragraphs.
 const DEFINITION =
   /^ {0,3}\[\^([^\]\s^]{1,60})\]:[ \t]*([^\n]*(?:\n(?![ \t]*(?:\n|$)| {0,3}(?:\[\^[^\]\s^]+\]:|#{1,6} |>|[-*+] |\d+[.)] |`{3}|~{3}|\|))[^\n]+)*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]+)*)(?:\n|$)/;
 

@@ -1,5 +1,4 @@
-// A line that ends within a paragraph ends on the page, too: poems, addresses and letters keep
-// their lines. Pure.
+// Keeps the line breaks within paragraphs, so that poems, addresses and letters keep their lines. Pure.
 
 /** @typedef {{type: string, raw: string, text?: string}} InlineToken `text` is there if `type` is "text" */
 
@@ -29,7 +28,7 @@ export function withBreaks(tokens) {
 }
 
 /**
- * What breaks the line by itself is not broken twice.
+ * A token that breaks the line itself gets no second break.
  * @param {InlineToken | undefined} token
  */
 const isBreak = (token) => token?.type === "br" || (token?.type === "html" && BREAK_TAG.test(token.raw));

@@ -1,10 +1,9 @@
-// The addresses that one answer defines by name (`[r]: https://…`), as marked keeps them: name -> {href, title}.
-// Each text that may refer to one is held against all of them, so there is a most; what is defined
-// after that is text. Pure.
+// The link definitions of one answer (`[r]: https://…`) in marked's form: name -> {href, title}. Each text
+// that may use one is compared with all of them, so their number is bounded; later ones are text. Pure.
 
 const MOST = 500;
 
-/** A store of its own that begins with what is `known`. */
+/** A new store that begins with the definitions in `known`. */
 export const linksWith = (known = {}) => Object.assign(Object.create(null), known);
 
 export const countOf = (links) => Object.keys(links).length;

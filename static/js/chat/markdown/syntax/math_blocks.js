@@ -1,6 +1,6 @@
-// Formulas on lines of their own: between `$$`, between `\[` and `\]`, and environments of LaTeX.
-// They may hold blank lines. Whether one that is not closed yet may still be closed is decided by
-// the text up to there: a line of prose after a blank one says that the mark was none. Pure.
+// Formulas on lines of their own: between `$$`, between `\[` and `\]`, and LaTeX environments. They may
+// contain blank lines. An unclosed one may still be closed, unless prose follows a blank line: then its
+// mark is text. Pure.
 import { upToBlankLine } from "./block_start.js";
 import { ENVIRONMENT, environmentAt, environmentEnd } from "./math_environments.js";
 import { isProse } from "./prose.js";
@@ -19,7 +19,7 @@ export const mathBlock = {
   name: "mathBlock",
   level: "block",
   start(source) {
-    // In a list marked reads line by line, and sees a block when it comes to it.
+    // In a list marked reads line by line, and notices a block when it reaches it.
     if (!this.lexer.state.top) return undefined;
     const paragraph = upToBlankLine(this.lexer, source);
     const own = ownStart(paragraph);
@@ -69,7 +69,7 @@ export function beforeFormula(lexer, source, { isList }) {
     const rest = source.slice(index + lineEnd.length);
     if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;
     const token = isFormula(lexer, rest);
-    // Without blank lines it is a part of the item above.
+    // Without blank lines it is part of the item above.
     if (token && (!isList || token.isOpen || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
   }
   return source;

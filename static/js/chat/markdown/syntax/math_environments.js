@@ -1,10 +1,10 @@
-// The environments of LaTeX that stand for a formula by themselves. Pure.
+// The LaTeX environments that are formulas by themselves. Pure.
 
 const OF_LINES = "equation|align|gather|multline|eqnarray|flalign|alignat|displaymath|CD";
 const WITHIN = "aligned|alignedat|gathered|split|cases|dcases|rcases|drcases|array|subarray|(?:[pbBvV]|small)?matrix";
 
 const OPENING = new RegExp(`^\\\\begin\\{((?:${OF_LINES}|${WITHIN})\\*?)\\}`);
-/** Where one begins, as part of a pattern. */
+/** The source of a regular expression for the beginning of one. */
 export const ENVIRONMENT = `\\\\begin\\{(?:${OF_LINES}|${WITHIN})\\*?\\}`;
 const NEEDS_LINES = new RegExp(`\\\\begin\\{(?:${OF_LINES})\\*?\\}`);
 
@@ -36,7 +36,7 @@ export function environmentEnd(source, name, from = 0) {
  */
 export const needsLines = (tex) => NEEDS_LINES.test(tex);
 
-// What KaTeX has another name for. Numbers are left out: those of a page of answers would be wrong.
+// Environments with another name in KaTeX. They are not numbered, since numbers across answers would be wrong.
 const [ALIGN, GATHER] = ["align*", "gather*"].map((name) => [`\\begin{${name}}`, `\\end{${name}}`]);
 const COLUMNS = ["\\begin{array}{rcl}", "\\end{array}"];
 /** @type {Record<string, string[]>} */
@@ -65,7 +65,7 @@ export function forKatex(tex) {
 }
 
 /**
- * What stands between blank lines is drawn on lines of its own, if nothing goes on over them.
+ * A formula between blank lines is drawn on lines of its own, if no block continues over them.
  * @param {string} tex
  */
 function linesOf(tex) {

@@ -1,7 +1,7 @@
-// Math in markdown: `$…$`, `\(…\)`, `$$…$$`, `\[…\]` and environments of LaTeX. Amounts like "$5 and
-// $10" are no math: a dollar opens only before a character that is not a space, and closes only after
-// one and not before a digit. Neither are names ("$HOME/$USER") nor what code spans begin or end
-// within. What is not closed within its paragraph is text, but on lines of its own a formula may hold
+// Math in markdown: `$…$`, `\(…\)`, `$$…$$`, `\[…\]` and LaTeX environments. Amounts like "$5 and $10" are
+// not math: a dollar opens only before a character that is not a space, and closes only after one and not
+// before a digit. Names ("$HOME/$USER") are not math either, nor is text in which a code span begins or
+// ends. A formula that is not closed within its paragraph is text, but on lines of its own it may contain
 // blank lines (./math_blocks.js). Pure.
 import { mathBlock } from "./math_blocks.js";
 import { environmentAt, environmentEnd, needsLines } from "./math_environments.js";
@@ -13,9 +13,9 @@ const DOLLARS = [
   { rule: /^\$\$((?:\\[^]|[^$\\])+)\$\$/, isDisplay: true },
   { rule: /^\$(?![\s$])((?:\\[^]|[^$\\\n]|\n(?![ \t]*\n))*?)(?<![\s\\])\$(?![\d$])/, isDisplay: false },
 ];
-// What begins like an amount and goes on in words is prose between two amounts.
+// Text that begins like an amount and continues in words is prose between two amounts.
 const PROSE = new RegExp(`^\\d[^\\\\]*?(?:[A-Za-z]{2,}[ ,;]+[A-Za-z]{2,}|${SPACELESS})`, "u");
-// No formula begins like this, but what follows on an amount does: "5$, 10$", "20$/month", "5 $. In 3 $".
+// No formula begins like this, but text after an amount does: "5$, 10$", "20$/month", "5 $. In 3 $".
 const GOES_ON = /^(?:[;,/)]|[.:!?](?:\s|$))/;
 // After a digit ("5$-10$") a dollar ends an amount, unless what follows is TeX ("90$^\circ$").
 const AFTER_DIGIT = /\d$/;
@@ -44,14 +44,14 @@ const inlineMath = {
   },
 };
 
-/** The formula within a paragraph that `source` begins with, after the character `before`; or undefined. */
+/** The inline formula at the start of `source`, after the character `before`; or undefined. */
 export function mathAt(source, before) {
   if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX), before);
   if (source[0] !== "\\") return undefined;
   return betweenBrackets(source.slice(0, LONGEST_TEX)) ?? environment(source.slice(0, LONGEST_TEX));
 }
 
-/** While the text grows, a formula that is not closed yet stands as it was written. */
+/** While the text grows, a formula that is not closed yet is shown as it was written. */
 function isBegun(source) {
   if (source.length > LONGEST_HELD) return false;
   return /^(?:\\[([]|\$\$)/.test(source) || environmentAt(source) !== undefined || LOOKS_LIKE_TEX.test(source);
@@ -67,17 +67,17 @@ function betweenDollars(head, before) {
   return undefined;
 }
 
-/** Whether `tex` is no formula but what stands between two dollars by chance. */
+/** Whether `tex` is not a formula but text between two unrelated dollars. */
 function isText(tex, before, after) {
   if (PROSE.test(tex) || GOES_ON.test(tex) || tex.includes("`")) return true;
   if (AFTER_DIGIT.test(before) && !IS_TEX.test(tex)) return true;
   return BEFORE_NAME.test(after) && (ENDS_NAME.test(tex) || /[A-Z_{]/.test(after));
 }
 
-/** A code span goes before the formula that ends in it. */
+/** A code span takes precedence over a formula that ends in it. */
 const cutsCode = (tex) => tex.split("`").length % 2 === 0;
 
-/** Every start without an end costs a look through `head`: a plain one, no pattern. */
+/** Every start without an end costs a search through `head`, so this uses no regular expression. */
 function betweenBrackets(head) {
   const closing = CLOSING[head.slice(0, 2)];
   const end = closing ? head.indexOf(closing, 2) : -1;
@@ -99,7 +99,7 @@ export const mathExtensions = [mathBlock, inlineMath];
 const DEEPEST_TEX = 40;
 const NESTS = /\\[^]|[{}]/g;
 
-/** Whether groups in `tex` are nested deeper than one can read, or a browser can lay out. */
+/** Whether the groups in `tex` are nested too deep for a reader and for a browser's layout. */
 export function isTooDeep(tex) {
   let depth = 0;
   for (const [mark] of tex.matchAll(NESTS)) {

@@ -1,5 +1,5 @@
-// Where a pattern is met next in a text that is read from its start to its end. What was found is
-// kept until the reader has passed it: the text is looked through once, not from each place again. Pure.
+// Finds the next match of a pattern in a text that is read from start to end. A match is remembered until
+// the reader has passed it, so the text is searched once, not again from each position. Pure.
 
 export class Places {
   #left = new Map(); // pattern -> how many characters from the end of the text it is met next; -1: no more

@@ -1,5 +1,5 @@
-// Whether a line is words rather than a part of a formula. Each rule looks at a bounded part of the
-// line from each place, so that a long one takes its length. Pure.
+// Decides whether a line is prose rather than part of a formula. Each rule examines a bounded part of the
+// line at each position, so the time is linear. Pure.
 
 const COMMAND = /\\[A-Za-z]{1,30}\*?(?:\{[^{}]{0,400}\})?/g;
 const WORDS = /(?<!\p{L})(?:\p{L}{2,}[,;:]? ){2}\p{L}{2,}/u;

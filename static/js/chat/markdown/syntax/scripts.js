@@ -1,5 +1,5 @@
-// Which characters belong to scripts that are written without spaces between words. What stands
-// beside them, a mark of emphasis or an address, has no space around it either. Pure.
+// The characters of scripts that are written without spaces between words. Marks of emphasis and URLs
+// beside them have no spaces around them either. Pure.
 
 // East Asian wide, fullwidth and halfwidth characters and Hangul, as the CJK-friendly amendments to
 // CommonMark define them (https://github.com/tats-u/markdown-cjk-friendly, specification.md).
@@ -9,5 +9,5 @@ const CJK =
   + "\\u{1F200}-\\u{1F265}\\u{20000}-\\u{3FFFD}";
 const OTHERS = ["Thai", "Lao", "Khmer", "Myanmar", "Tibetan"].map((script) => `\\p{Script=${script}}`).join("");
 
-/** The source of a pattern with the flag "u" that matches one such character. */
+/** The source of a regular expression with the flag "u" that matches one such character. */
 export const SPACELESS = `(?!\\p{Emoji_Presentation})[${CJK}${OTHERS}]`;

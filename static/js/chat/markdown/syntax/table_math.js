@@ -1,11 +1,11 @@
-// A formula in a row of a table may hold bars (`$|x|$`), which end no cell. Pure.
+// Formulas in tables: a bar within a formula (`$|x|$`) does not end the cell. Pure.
 import { mathAt } from "./math_syntax.js";
 
 const MOST_CELLS = 500;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 
-/** Whether the second line of `source` is one of as many dashes as its first has cells: the head of a table. */
+/** Whether `source` begins with the head of a table: its second line has as many groups of dashes as its first has cells. */
 export function beginsTable(source) {
   const [head, delimiters] = source.split("\n", 2);
   if (!head.includes("|") || !delimiters || !DELIMITERS.test(delimiters)) return false;
@@ -31,10 +31,10 @@ export function withBarsEscaped(source) {
   return lines.map((line) => rowOf(line, columns)).join("\n");
 }
 
-/** How many rows below the line `head` are drawn at once. */
+/** The number of rows below the line `head` that are drawn at once. */
 export const rowsAtOnce = (head) => Math.max(1, Math.floor(MOST_CELLS / cells(head)));
 
-/** Where the `count`th line from `from` on ends. */
+/** The end of the `count`th line after `from`. */
 export function lineEnd(source, from, count) {
   let end = from;
   for (let left = count; left > 0; left--) {
@@ -45,7 +45,7 @@ export function lineEnd(source, from, count) {
   return end;
 }
 
-/** Only where there would be too many cells, and no longer are. */
+/** Escapes bars only if the row has too many cells without that, and not too many with it. */
 function rowOf(line, columns) {
   if (!/\$|\\[([]/.test(line) || cells(line) <= columns) return line;
   const row = escaped(line);

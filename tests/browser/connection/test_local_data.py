@@ -7,14 +7,8 @@ from playwright.sync_api import expect
 
 from tests.accounts.people import PASSWORD
 from tests.browser.chat_page import ChatPage
-from tests.browser.connection.test_offline import (
-    KEPT,
-    QUICK,
-    chat_is_kept,
-    is_kept,
-    prompts_of,
-    shell_ready,
-)
+from tests.browser.prompts import QUICK, prompts_of
+from tests.browser.stored_data import KEPT, chat_is_kept, is_kept, shell_ready
 from tests.stack import BASE_DIR
 
 MAKE_PERSON = """

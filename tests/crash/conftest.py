@@ -1,5 +1,7 @@
-"""Fixtures: the fold of the browser, and databases that may be killed."""
+"""Fixtures: the fold of the browser, chance with a seed, and databases that may be killed."""
 
+import os
+import random
 import shutil
 import tempfile
 from pathlib import Path
@@ -31,3 +33,11 @@ def postgresql(monkeypatch):
 @pytest.fixture
 def database(request):
     return Sqlite() if request.param == "sqlite" else request.getfixturevalue("postgresql")
+
+
+@pytest.fixture
+def dice():
+    """A random generator. HOLDFAST_TEST_SEED repeats its choices, though not their timing."""
+    seed = int(os.environ.get("HOLDFAST_TEST_SEED") or random.randrange(10**9))
+    print(f"HOLDFAST_TEST_SEED={seed}")  # noqa: T201 (shown when the test fails)
+    return random.Random(seed)

@@ -13,12 +13,12 @@ from tests.stack import wait_for
 
 FULL = "HOLDFAST_TEST_FULL" in os.environ
 VICTIMS = ("worker-1", "worker-2", "web", "redis")
-# The processes of PostgreSQL that serve nobody.
+# Processes of PostgreSQL that serve no client.
 HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "startup", "logger")
 
 
 class Sqlite:
-    """The database that `up` makes; each worker and the web process has it open."""
+    """The database that `up` creates. Each worker and the web process has it open."""
 
     env: dict[str, str] = {}
     victims = VICTIMS * 2 if FULL else VICTIMS
@@ -28,7 +28,7 @@ class Sqlite:
             return database.execute(query).fetchall()
 
     def hold(self, stack, seconds):
-        """Keeps everybody else from writing."""
+        """Blocks all other writers for `seconds`."""
         database = sqlite3.connect(stack.data / "db.sqlite3", timeout=30, isolation_level=None)
         with closing(database):
             database.execute("BEGIN IMMEDIATE")
@@ -36,7 +36,7 @@ class Sqlite:
 
 
 class Postgresql:
-    """A server of the test's own, which may be killed."""
+    """A server for one test, which the test may kill."""
 
     victims = (*Sqlite.victims, *("postmaster",) * (3 if FULL else 2), *("backend",) * 5)
 
@@ -46,7 +46,7 @@ class Postgresql:
         self.env = {"DATABASE_URL": server.get_uri()}
 
     def rows(self, _stack, query):
-        """Waits for a server that recovers from what was done to it."""
+        """Waits while the server recovers from a kill."""
         found = []
 
         def read():
@@ -61,7 +61,7 @@ class Postgresql:
         return found[-1]
 
     def hold(self, _stack, seconds):
-        """Keeps everybody else from the answers that are owed; until the server is killed."""
+        """Blocks all access to the replies for `seconds`, or until the server is killed."""
         with (
             contextlib.suppress(psycopg.OperationalError),
             psycopg.connect(self.server.get_uri()) as database,
@@ -75,18 +75,18 @@ class Postgresql:
         if victim == "postmaster":
             self.kill_all(main)
         elif serving := [child for child in main.children() if serves(child)]:
-            # The others end too, for what they share may be damaged; the server recovers by itself.
+            # PostgreSQL ends the other backends too, and recovers by itself.
             dice.choice(serving).kill()
             self.backends_killed += 1
 
     def kill_all(self, main):
-        """kill -9 of the whole server, and its start once nothing of it runs any more."""
+        """Kills all processes of the server (SIGKILL), waits for their end and restarts it."""
         processes = [main, *main.children(recursive=True)]
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         wait_for(lambda: not any(is_alive(process) for process in processes), 30)
-        # Where nobody reaps it, the dead server would be taken for a running one.
+        # Until it is reaped, the dead server would be taken for a running one.
         locks = self.server.pgdata / "postmaster.pid", *self.server.pgdata.glob(".s.PGSQL.*")
         for lock in locks:
             lock.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ NO_TITLES = {"HOLDFAST_BACKGROUND_CALLS": "False"}
 
 
 def check_the_books(stack, database, answers):
-    """Once everything has ended: no hold is open, and the audit finds nothing."""
+    """Waits until all replies have ended. No hold may be open, and the audit must be clean."""
     unfinished = "SELECT COUNT(*) FROM chat_reply WHERE finished_at IS NULL"
     open_holds = "SELECT COUNT(*) FROM billing_hold WHERE state = 'open'"
     held = "SELECT SUM(held_micro_usd) FROM billing_purse"

@@ -3,8 +3,6 @@ micro-dollar, and no hold is left over. On SQLite and on a PostgreSQL that is ki
 
 import asyncio
 import contextlib
-import os
-import random
 import signal
 import uuid
 from contextlib import AsyncExitStack
@@ -20,16 +18,8 @@ from tests.stack import Stack, wait_for
 
 GUEST = 500_000
 ANSWERS = 200 if FULL else 100
-# So that sends, answers and ends are all under way at every moment.
+# Enough that sends, running answers and ends overlap at every moment.
 AT_ONCE = 50
-
-
-@pytest.fixture
-def dice():
-    """What happens by chance. HOLDFAST_TEST_SEED has the same happen again, as far as it can."""
-    seed = int(os.environ.get("HOLDFAST_TEST_SEED") or random.randrange(10**9))
-    print(f"HOLDFAST_TEST_SEED={seed}")  # noqa: T201 (shown when the test fails)
-    return random.Random(seed)
 
 
 @pytest.fixture
@@ -44,7 +34,7 @@ def paid_stack(make_stack, fake_model, database):
 
 
 async def visitor(clients, stack):
-    """Somebody with the page before them, who has not sent anything yet."""
+    """A client that has loaded the page and sent nothing yet."""
     while True:
         with contextlib.suppress(httpx2.TransportError, httpx2.HTTPStatusError):
             return await clients.enter_async_context(Client(stack.url, MODEL))
@@ -52,8 +42,8 @@ async def visitor(clients, stack):
 
 
 async def placed(client, text):
-    """Repeated with the same id, as the page does, also when a database that dies while a session
-    is saved makes Django answer 400."""
+    """Sends until it is accepted, always with the same id, as the page does. A 400 is repeated too,
+    because Django answers it if the database dies while a session is saved."""
     message_id = str(uuid.uuid4())
     async with asyncio.timeout(60):
         while True:
@@ -63,7 +53,7 @@ async def placed(client, text):
 
 
 async def one(client, number, *, later_s=0.0):
-    """An answer from the send to its end, whatever is killed in between. Each eighth is stopped."""
+    """Follows an answer from the send to its end. Each eighth answer is stopped."""
     await asyncio.sleep(later_s)
     reply = await placed(client, f"[[tokens=60&rate=60]] Question {number}")
     if number % 8 == 0:
@@ -73,8 +63,8 @@ async def one(client, number, *, later_s=0.0):
 
 
 class Progress:
-    """Of all answers, so many at a time; `ended` counts. Kills are spread over it and not over
-    time: on a machine of any speed they hit answers that are being written."""
+    """Runs AT_ONCE answers at a time and counts those that ended. Kills are spread over that count
+    rather than over time, so they hit running answers on a machine of any speed."""
 
     def __init__(self):
         self.ended = 0
@@ -112,11 +102,11 @@ async def test_the_books_balance_whatever_is_killed(paid_stack, database, dice):
     assert {message.status for message in messages} <= {"done", "stopped", "error"}
     assert [m.error for m in messages if m.error and m.error["code"] != "attempts_spent"] == []
     await asyncio.to_thread(check_the_books, stack, database, ANSWERS)
-    # It did happen: answers were taken up again, and sessions of the database died at work.
+    # The kills had effect: answers were taken over, and database sessions died.
     again = "SELECT COUNT(*) FROM billing_usage WHERE attempt > 1"
     assert database.rows(stack, again)[0][0] > 0
     assert getattr(database, "backends_killed", 1) > 0
-    # Nobody was given more than a guest's budget, and what was spent is what was charged.
+    # Each guest got one budget, and the ledger's debits equal the charges.
     given, spent = database.rows(
         stack,
         "SELECT SUM(amount_micro_usd) FILTER (WHERE amount_micro_usd > 0),"
@@ -132,7 +122,7 @@ POWER_CUTS, CUT_ANSWERS = 3, 40
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_the_books_balance_when_everything_is_killed_at_once(paid_stack, database, dice):
-    """As when the machine loses power, but for what only lay in the memory of its kernel."""
+    """Like a power cut, except that the kernel's page cache survives."""
     stack = paid_stack
     async with AsyncExitStack() as stack_of_clients:
         visitors = (visitor(stack_of_clients, stack) for _ in range(CUT_ANSWERS))
@@ -150,7 +140,7 @@ async def test_the_books_balance_when_everything_is_killed_at_once(paid_stack, d
 
 
 def cut_the_power(stack: Stack):
-    """All at once: none of them may see another one die. Stopped first, so that none can act."""
+    """Kills all processes at once, stopped first so that none reacts to another's death."""
     up = psutil.Process(stack.up.pid)
     processes = [up, *up.children(recursive=True)]
     for number in (signal.SIGSTOP, signal.SIGKILL):

@@ -236,7 +236,7 @@ def test_shortcuts_never_fire_for_typing(alice, shot):
 
 
 def test_a_long_list_comes_page_by_page_and_stays_quick(make_stack, fake_model, new_context):
-    stack = make_stack(model_url=fake_model.base_url).start()
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     alice = ChatPage(new_context().new_page(), stack.url).visit()
     alice.ask(f"{QUICK} The last one")
     made = stack.manage("shell", "-c", MANY)

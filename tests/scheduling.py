@@ -13,6 +13,8 @@ LONGEST = (
     "tests/crash/",
     "tests/bench/",
     "test_up.py",
+    "tests/browser/accounts/",
+    "tests/browser/connection/",
     "tests/browser/",
     "test_local_model.py",
     "test_runner.py",

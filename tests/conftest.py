@@ -1,4 +1,4 @@
-"""Fixtures for every test: Redis, whole stacks of real processes, and the pass on PostgreSQL."""
+"""Fixtures for every test: Redis, complete stacks of real processes, and the run on PostgreSQL."""
 
 import json
 import os
@@ -39,14 +39,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 
 
 def pytest_keyboard_interrupt() -> None:
-    """One Ctrl-C is enough: what comes next is to end what the tests have started."""
+    """Ignores a second Ctrl-C, which would interrupt the cleanup."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes too long for the gate waits for `manage.py test --full`. The second pass, on
-    PostgreSQL, is for what PostgreSQL can break; with --full, or when tests are named, it is for
-    all that touches the database."""
+    """Deselects tests marked `full` unless --full is given. On PostgreSQL it keeps the tests marked
+    `both_databases`; with --full, or when tests are named, all that touch the database."""
     full = "HOLDFAST_TEST_FULL" in os.environ
     kept = items[:]
     if not full:
@@ -66,7 +65,7 @@ def _touches_database(item: pytest.Item) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Leaves the counts to `manage.py test`, which adds those of its passes up."""
+    """Writes the counts to a file for `manage.py test`, which adds up those of its runs."""
     if path := os.environ.get("HOLDFAST_TEST_COUNTS"):
         stats = terminalreporter.stats
         failed = [*stats.get("failed", []), *stats.get("error", [])]
@@ -81,7 +80,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _list_the_slowest(terminalreporter: Any) -> None:
-    """The files and the tests on which most time was spent, setting up and tearing down too."""
+    """Lists the slowest files and tests, with setup and teardown."""
     files: Counter[str] = Counter()
     tests: Counter[str] = Counter()
     for reports in terminalreporter.stats.values():
@@ -98,7 +97,7 @@ def _list_the_slowest(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The migrated database, which is emptied in our way after each test that commits."""
+    """The migrated database. `Emptying` empties it after each test that commits."""
     with django_db_blocker.unblock():
         emptying = Emptying()
     with pytest.MonkeyPatch.context() as patch:
@@ -108,7 +107,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[subprocess.Popen[bytes]]:
-    """The embedded Redis, where the settings of the tests expect it, for the whole session."""
+    """The embedded Redis at the address in the tests' settings, for the whole session."""
     process = subprocess.Popen(redis_command(settings.DATA_DIR), stdout=subprocess.DEVNULL)
     try:
         with redis.Redis.from_url(settings.REDIS_URL) as client:
@@ -128,7 +127,7 @@ def answers(client: redis.Redis) -> bool:
 
 @pytest.fixture
 def redis_url(redis_server: subprocess.Popen[bytes]) -> Iterator[str]:
-    """Where the session's Redis answers; emptied after each test that asks for it."""
+    """The URL of the session's Redis, which is emptied after each test that uses it."""
     yield settings.REDIS_URL
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.flushall()
@@ -136,7 +135,7 @@ def redis_url(redis_server: subprocess.Popen[bytes]) -> Iterator[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """PostgreSQL drops no database that somebody uses, be it an idle thread of the tests."""
+    """Closes all connections at the end: PostgreSQL drops no database that has any."""
     if os.environ.get("HOLDFAST_TEST_DATABASE") != "postgresql":
         yield
         return
@@ -152,7 +151,7 @@ def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def browser_path() -> str:
-    """A Chromium; installed when there is none."""
+    """The path of a Chromium, which is installed if there is none."""
     return find_browser()
 
 
@@ -164,14 +163,14 @@ def fake_model() -> Iterator[FakeModel]:
 
 @pytest.fixture(scope="session")
 def stack(fake_model: FakeModel) -> Iterator[Stack]:
-    """One running Holdfast for all tests that leave it whole."""
+    """A running stack, shared by all tests that leave its processes and settings alone."""
     with Stack(model_url=fake_model.base_url) as running:
         yield running
 
 
 @pytest.fixture
 def make_stack() -> Iterator[Callable[..., Stack]]:
-    """Makes stacks of one test's own, not yet started; whatever they become, they are ended."""
+    """Creates stacks for one test, not started yet. All are ended after the test."""
     made: list[Stack] = []
 
     def make(**options: Any) -> Stack:
@@ -179,5 +178,5 @@ def make_stack() -> Iterator[Callable[..., Stack]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for created in made:
+        created.close()

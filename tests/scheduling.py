@@ -1,18 +1,20 @@
-"""Which process runs which tests: a file stays together, and the longest work comes first.
+"""Assigns tests to processes: a file runs in one process, and the longest files start first.
 
-A process that begins with what takes minutes ends when the others do. A test with a whole Holdfast
-of its own shares nothing with its file, so it goes wherever there is room.
+A process that starts with the longest work finishes about when the others do. A test that starts a
+complete stack shares nothing with its file, so any process may run it.
 """
 
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-# Folders and files whose tests each start processes, or take long, the longest first. After these
-# come the files with most tests (xdist's order). `manage.py test --durations` says which are slow.
+# Folders and files that take long, the longest first. The other files follow, those with the most
+# tests first (xdist's order). `manage.py test --durations` lists the slowest.
 LONGEST = (
     "tests/crash/",
     "tests/bench/",
     "test_up.py",
+    "tests/browser/accounts/",
+    "tests/browser/connection/",
     "tests/browser/",
     "test_local_model.py",
     "test_runner.py",
@@ -36,17 +38,17 @@ class Scheduling(LoadScopeScheduling):
 
 
 def unit_of(nodeid: str) -> str:
-    """What is run by one process: a test or a file."""
+    """The test or the file that one process runs as a whole."""
     apart = any(_is_in(nodeid, name) for name in APART)
     return nodeid if apart else nodeid.split("::", 1)[0]
 
 
 def rank_of(unit: str) -> int:
-    """The lower, the earlier."""
+    """Units with a lower rank start earlier."""
     ranks = (rank for rank, name in enumerate(LONGEST) if _is_in(unit, name))
     return next(ranks, len(LONGEST))
 
 
 def _is_in(nodeid: str, name: str) -> bool:
-    """Whether the test or file is in this folder, or is this file in any folder."""
+    """Whether the test or file is in the folder `name`, or its file is called `name`."""
     return f"/{name}" in "/" + nodeid.split("::", 1)[0]

@@ -1,4 +1,4 @@
-"""A whole Holdfast as real processes: `manage.py up` with handles to kill, freeze and stop parts.
+"""A complete stack of real processes: `manage.py up`, with methods to kill, freeze and stop parts.
 
 with Stack(tmp_path, model_url=fake.base_url) as stack:
     requests.get(stack.url); stack.kill("worker-1"); stack.wait_replaced("worker-1", pid)
@@ -28,19 +28,19 @@ import httpx2
 BASE_DIR = Path(__file__).resolve().parent.parent
 MANAGE = str(BASE_DIR / "manage.py")
 READY = re.compile(r"Holdfast is ready: (\S+)")
-# Long enough for a tree whose static files are gathered anew on a busy machine.
+# Long enough to collect the static files again on a busy machine.
 START_S, STOP_S = 120.0, 40.0
 DATABASE = "db.sqlite3"
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """What a process needs to run at all, nothing that configures Holdfast, and `more`."""
+    """The variables that any process needs, none that configures Holdfast, and `more`."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     own = {"HOLDFAST_ENV_FILE": "", "HOLDFAST_BOOTSTRAP": "False", "PYTHONUNBUFFERED": "1"}
     return kept | own | more
 
 
-# The tests and the bench are many people on one address.
+# In the tests and the bench many people share one address.
 UNLIMITED = {
     "LIMIT_GUESTS_PER_HOUR_ADDRESS": "0",
     "LIMIT_GUESTS_PER_DAY_ADDRESS": "0",
@@ -60,7 +60,7 @@ UNLIMITED = {
 
 @functools.cache
 def migrated() -> Path:
-    """A database with every migration and nothing else: made once, a second less for each stack."""
+    """The path of a migrated, empty database, created once to save each stack a second."""
     data = tempfile.mkdtemp(prefix="hf-migrated-")
     atexit.register(shutil.rmtree, data, ignore_errors=True)
     command = [sys.executable, MANAGE, "migrate", "--verbosity=0"]
@@ -73,8 +73,8 @@ class Stack:
     `unlimited` (the default) the limits on what one person or address may do are off.
 
     `processes()` names redis, web, worker-1, worker-2, ... and, without `model_url`, model. The
-    data folder and the port stay the same over stop() and start(). Given `data` is left as it is,
-    so that `up` makes all of it; a folder of the stack's own begins with a migrated database.
+    data folder and the port stay the same over stop() and start(). A folder given as `data` is left
+    as it is, so `up` creates its contents; the stack's own folder starts with a migrated database.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Stack:
         return status
 
     def close(self) -> None:
-        """Ends whatever still runs; for the end of a test, however that came."""
+        """Ends all processes that still run."""
         if self.up is not None and not self._ended():
             try:
                 self.stop()
@@ -181,7 +181,7 @@ class Stack:
         return self.processes()[name]
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
-        """Sends a signal to a part; returns the number of the process that got it."""
+        """Sends a signal to a part; returns the process id."""
         pid = self.pid(name)
         os.kill(pid, number)
         return pid
@@ -193,7 +193,7 @@ class Stack:
         return self.kill(name, signal.SIGCONT)
 
     def wait_replaced(self, name: str, old_pid: int, timeout_s: float = 30) -> int:
-        """The number of the process that `up` started in place of `old_pid`."""
+        """Waits for the process that `up` starts in place of `old_pid`; returns its id."""
         wait_for(lambda: self.processes().get(name, old_pid) != old_pid, timeout_s)
         return self.pid(name)
 
@@ -205,7 +205,7 @@ class Stack:
 
     @contextlib.contextmanager
     def another_web(self) -> Iterator[str]:
-        """A second web process on the same data; its address."""
+        """A second web process on the same data folder; yields its URL."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""The chat page as a person uses it."""
+"""A page object for the chat page."""
 
 import re
 from typing import Self
@@ -25,7 +25,7 @@ class ChatPage:
         self.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
 
     def ask(self, text: str) -> Locator:
-        """Send, and wait until the answer has ended."""
+        """Sends, and waits until the answer has ended."""
         count = self.answers.count()
         self.send(text)
         expect(self.answers).to_have_count(count + 1)
@@ -38,7 +38,7 @@ class ChatPage:
         return last
 
     def writing(self) -> Locator:
-        """The last answer, once there is something of it."""
+        """The last answer, once it has some text."""
         last = self.answers.last
         expect(last.locator(".md")).to_have_text(re.compile(r"\S"))
         return last
@@ -50,7 +50,7 @@ class ChatPage:
         expect(self.page.locator(".connection-live")).to_be_visible()
 
     def show_list(self) -> None:
-        """On a narrow page it is put away at first."""
+        """Opens the list of chats, which a narrow page hides at first."""
         show = self.page.locator(".topbar").get_by_role("button", name="Show the list of chats")
         if show.count():
             show.click()

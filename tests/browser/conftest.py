@@ -27,21 +27,21 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# What the browser says of a server that is away, which some tests want.
+# Console messages about an unreachable server, which some tests cause on purpose.
 EXPECTED_NOISE = (
     "ERR_CONNECTION_REFUSED",
     "ERR_INTERNET_DISCONNECTED",
     "WebSocket connection to",
     "Failed to load resource: the server responded",
 )
-# What is waited for comes in a moment; on a busy machine a moment is long.
+# Generous, because the machine may be busy.
 PATIENCE_MS = 30_000
 # A folder for screenshots; without it none are taken.
 SHOTS = os.environ.get("HOLDFAST_TEST_SCREENSHOTS", "")
 
 
-# Not for the session: while Playwright runs, its event loop is running too, and asynchronous tests
-# of other folders could not have theirs.
+# Not session-scoped: Playwright keeps an event loop running in this thread, and asynchronous tests
+# of other folders need to start their own.
 @pytest.fixture(scope="package")
 def browser(browser_path: str) -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
@@ -53,7 +53,7 @@ def browser(browser_path: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes browsers of different people; what goes wrong in any of their pages is reported."""
+    """Creates browser contexts, one for each person. A problem on any page fails the test."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
@@ -97,8 +97,8 @@ def echo_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def shot() -> Callable[[Page, str], None]:
-    """Keeps a screenshot for people to look at, when a folder is named for it. It proves nothing,
-    so a busy browser that cannot take one fails no test."""
+    """Saves a screenshot if HOLDFAST_TEST_SCREENSHOTS names a folder. Screenshots are for people to
+    look at, so a browser that is too busy to take one fails no test."""
 
     def keep(page: Page, name: str) -> None:
         if SHOTS:
@@ -111,7 +111,7 @@ def shot() -> Callable[[Page, str], None]:
 
 @pytest.fixture
 def inspect(shot: Callable[[Page, str], None]) -> Iterator[Callable[[Page], Inspector]]:
-    """Makes inspectors of pages; what they have found fails the test at its end."""
+    """Creates inspectors of pages. Their problems fail the test at its end."""
     made: list[Inspector] = []
 
     def make(page: Page) -> Inspector:

@@ -1,7 +1,7 @@
-"""Looks at a page in each of its states: in light, in dark, on a phone and on the smallest one.
+"""Inspects a state of a page in light and dark, on a desktop, a phone and the smallest phone.
 
-A state is reached once and then looked at in place, which is why this is quick: what takes time is
-to get somewhere. What is wrong is collected, so that one run tells everything.
+Reaching a state takes longer than inspecting it, so each state is reached once and inspected in all
+looks. Problems are collected, so one run reports them all.
 """
 
 import os
@@ -13,9 +13,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import CDPSession, Page
 
 AXE = Axe().axe_script
-# Also the rule of WCAG 2.2, which axe leaves out unless it is told. What has passed is counted, not
-# listed: that would be most of the time. For a sheet that another one imports, as in the admin, axe
-# would write a style element, which our policy forbids: there it goes without.
+# Enables the rule of WCAG 2.2 that axe leaves out by default. Passed rules are not listed in full,
+# which would take most of the time. Where a style sheet imports another, as in the admin, axe's
+# preload would write a style element, which the content security policy forbids.
 RUN_AXE = """async ([part, only]) => {
   const rulesOf = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
   const preload = !rulesOf.some((rule) => rule instanceof CSSImportRule);
@@ -26,7 +26,7 @@ RUN_AXE = """async ([part, only]) => {
   return violations.map(({id, nodes}) => [id, nodes.map(({html, any}) => [html, any[0]?.message])]);
 }"""
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-# What is too wide is cut off by one of these, or scrolls in it: the page itself does not grow.
+# Content that is too wide is cut off by one of these, or scrolls in it; the page does not grow.
 FRAMES = "html, body, .app, .main, .topbar, .scroller, .dock, .sidebar, dialog, [role=dialog]"
 TOO_WIDE = """(frames) => [...document.querySelectorAll(frames)]
   .filter((frame) => frame.checkVisibility())
@@ -55,17 +55,17 @@ class Look:
         return f"{self.scheme}-{self.width}"
 
 
-# A phone in dark as well: other parts lie on top of each other there.
+# The phone is inspected in dark as well, because other elements overlap there.
 LOOKS = [Look("light", 1280), Look("dark", 1280), Look("dark", 390, 844), Look("light", 390, 844)]
-# With a mouse and on a phone the page is made of other parts. In the other scheme it is made of the
-# same, in other colours: axe runs these rules alone there, and all of them with --full.
+# Desktop and phone show different elements. The other colour scheme changes colours only, so axe
+# runs only RULES_OF_LOOKS there, and all rules with --full.
 IN_FULL = (LOOKS[0], LOOKS[2])
 RULES_OF_LOOKS = ["color-contrast", "target-size"]
 SMALLEST = Look("light", NARROWEST_PX, 640)
 
 
 class Inspector:
-    """`shot` keeps a picture of a page by a name, for people to look at."""
+    """`shot` saves a screenshot of a page under a name."""
 
     def __init__(self, page: Page, shot: Callable[[Page, str], None]) -> None:
         self.page = page
@@ -77,9 +77,9 @@ class Inspector:
     def look(
         self, name: str, ready: Callable[[], None] | None = None, *, part: str = "html"
     ) -> None:
-        """`ready` brings back what goes when the window changes, if it is not there.
+        """Inspects the elements in `part`, a CSS selector, in all looks.
 
-        Only `part` is looked at (a CSS selector): what lies below an open menu is out of reach.
+        `ready` restores what resizing the window closes, such as a menu.
         """
         name = re.sub(r"\W+", "-", name).strip("-")
         self.page.evaluate(AXE)
@@ -93,12 +93,12 @@ class Inspector:
         self._become(LOOKS[0])
 
     def fits(self, name: str) -> None:
-        """Nothing is wider than the window, or than the part of the page it is in."""
+        """Notes each element that is wider than the window or than its container."""
         for part, over, html in self.page.evaluate(TOO_WIDE, FRAMES):
             self.problems.append(f"{name}: {over} px too wide in {part}: {html[:120]}")
 
     def _become(self, look: Look, ready: Callable[[], None] | None = None) -> None:
-        """A finger in place of a mouse, too: targets are larger then."""
+        """Emulates touch on a phone as well, because targets are larger there."""
         if look.is_phone != self._look.is_phone:
             self._session = self._session or self.page.context.new_cdp_session(self.page)
             touch = {"enabled": look.is_phone}

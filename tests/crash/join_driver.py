@@ -1,8 +1,11 @@
-"""Run as a process of its own by test_guest_join_crashes.
+"""Run as a process of its own by test_guest_join_crashes, with the largest number of steps.
 
-join N    makes a guest with chats and an account, begins to join them, and kills itself (SIGKILL)
-          at the N-th step: the log is called, or rows change
-finish    ends all joins, twice, and prints what became of them
+For each step it forks a child, which creates a guest with chats and an account, begins to join them
+and kills itself (SIGKILL) at that step: the log is called, or rows change. It stops at the first
+child that reaches its end. Then it finishes all joins and prints one JSON object:
+
+killed    how many children were killed
+joins     for each child, what became of its join
 """
 
 import asyncio
@@ -10,6 +13,8 @@ import json
 import os
 import signal
 import sys
+import traceback
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +93,7 @@ def kill_at(step: int) -> None:
     guest_joins._finish = sync(guest_joins._finish)
 
 
-async def finish() -> None:
+async def finish() -> list[dict[str, Any]]:
     guest_joins.LATE_S = -1
     for _ in range(4):
         await guest_joins.carry_on_all()
@@ -101,14 +106,40 @@ async def finish() -> None:
         about["guest_left"] = await User.objects.filter(id=about["guest"]).aexists()
         done = GuestJoin.objects.filter(guest_id=about["guest"], finished_at__isnull=False)
         about["finished"] = await done.aexists()
-    sys.stdout.write(json.dumps(joins) + "\n")
+    return joins
 
 
-async def run() -> None:
+async def with_log(work: Coroutine[Any, Any, Any]) -> Any:
     try:
-        await (finish() if sys.argv[1] == "finish" else join(int(sys.argv[2])))
+        return await work
     finally:
         await close_log()
 
 
-asyncio.run(run())
+def join_in_child(step: int) -> int:
+    """The exit status of the child, negative for a signal. This process has no event loop and no
+    connection yet, so the child inherits none."""
+    if pid := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        asyncio.run(with_log(join(step)))
+        os._exit(0)
+    finally:  # Only an exception comes here.
+        traceback.print_exc()
+        os._exit(1)
+
+
+def main(most: int) -> None:
+    killed = 0
+    for step in range(1, most + 1):
+        status = join_in_child(step)
+        if status not in (0, -signal.SIGKILL):
+            sys.exit(f"step {step} ended with status {status}")
+        killed += status == -signal.SIGKILL
+        if status == 0:
+            break
+    joins = asyncio.run(with_log(finish()))
+    sys.stdout.write(json.dumps({"killed": killed, "joins": joins}) + "\n")
+
+
+main(int(sys.argv[1]))

@@ -22,7 +22,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.crash import test_paid_crashes
 from tests.crash.disturbances import Disturbances
 from tests.crash.kill_checks import (
     check_export,
@@ -35,10 +34,6 @@ from tests.crash.kill_people import MODELS, Person
 from tests.crash.leftovers import check_processes, check_sockets, check_tasks
 from tests.fake_model import FakeModel, running_fake_model
 from tests.stack import DATABASE, Stack, migrated
-
-# Fixtures: a database of the test's own, and what happens by chance.
-database, postgresql = test_paid_crashes.database, test_paid_crashes.postgresql
-dice = test_paid_crashes.dice
 
 PEOPLE = 8
 ENDED_WITHIN_S = 60.0

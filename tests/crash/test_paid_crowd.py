@@ -14,13 +14,10 @@ import pytest
 
 from tests.billing import purse_history
 from tests.client import Client
-from tests.crash import test_paid_crashes
-from tests.crash.test_paid_crashes import MODEL, NO_TITLES, Sqlite, check_the_books
+from tests.crash.databases import Sqlite
+from tests.crash.paid_stacks import MODEL, NO_TITLES, check_the_books
 from tests.fake_model import running_fake_model
 from tests.stack import wait_for
-
-# Fixtures: a database of the test's own.
-database, postgresql = test_paid_crashes.database, test_paid_crashes.postgresql
 
 CENT, SENDS = 10_000, 200
 # An order holds some $0.0004, so that 24 fit at once; an answer costs as much, so 24 in all.

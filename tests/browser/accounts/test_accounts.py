@@ -10,7 +10,9 @@ from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.accounts.preferences import images
 from tests.accounts.sign_in.idp import running_idp
+from tests.browser.authenticator import with_authenticator
 from tests.browser.chat_page import ChatPage
+from tests.browser.signing_up import sign_up
 from tests.stack import Stack
 
 # The service worker is there and has the browser ask for pages ahead of it.
@@ -43,14 +45,6 @@ def _running(fake_model, env):
         yield running
 
 
-def sign_up(page, mailbox, email):
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
-    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
-    page.get_by_role("button", name="Confirm").click()
-
-
 def test_a_guest_signs_up_while_an_answer_is_written(
     new_context, stack_page, mailbox, shot, inspect
 ):
@@ -78,25 +72,6 @@ def test_a_guest_signs_up_while_an_answer_is_written(
     alice.page.get_by_label("Password", exact=True).fill(PASSWORD)
     alice.page.get_by_role("button", name="Sign in", exact=True).click()
     expect(alice.page.locator(".chat-link")).to_have_count(1)
-
-
-def with_authenticator(context, page):
-    """A device that makes passkeys and says yes."""
-    devtools = context.new_cdp_session(page)
-    devtools.send("WebAuthn.enable")
-    devtools.send(
-        "WebAuthn.addVirtualAuthenticator",
-        {
-            "options": {
-                "protocol": "ctap2",
-                "transport": "internal",
-                "hasResidentKey": True,
-                "hasUserVerification": True,
-                "isUserVerified": True,
-                "automaticPresenceSimulation": True,
-            }
-        },
-    )
 
 
 def test_somebody_signs_up_with_a_passkey_and_no_password(new_context, stack_page, mailbox, shot):

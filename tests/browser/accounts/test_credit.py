@@ -5,15 +5,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.accounts.mailbox import code_in, running_mailbox
-from tests.accounts.people import PASSWORD
+from tests.accounts.mailbox import running_mailbox
 from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
 from tests.browser.chat_page import ChatPage
+from tests.browser.paid_model import DEAR, balance
+from tests.browser.signing_up import signed_up
 from tests.fake_model import running_fake_model
 from tests.stack import Stack
-
-# The longest answer costs $0.82, the shortest that is begun $0.04.
-DEAR = {"prompt": "0.00001", "completion": "0.0002"}
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +53,6 @@ def alice(new_context, paid_stack, mailbox, request):
     """Somebody who has just signed up, with $1.00."""
     name = re.sub(r"\W", "-", request.node.name)[-40:]
     return signed_up(new_context(), paid_stack, mailbox, f"{name}@example.org")
-
-
-def signed_up(context, stack, mailbox, email):
-    page = context.new_page()
-    page.goto(f"{stack.url}/account/signup/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
-    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
-    page.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_role("textbox", name="Your message")).to_be_visible()
-    return ChatPage(page, stack.url).visit()
-
-
-def balance(page):
-    return page.locator(".balance-amount")
 
 
 def test_who_runs_out_tops_up_and_goes_on_with_the_same_text(

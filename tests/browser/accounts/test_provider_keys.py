@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.accounts.mailbox import code_in, running_mailbox
+from tests.accounts.mailbox import running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.browser.chat_page import ChatPage
+from tests.browser.signing_up import sign_up
 from tests.fake_model import running_fake_model, text_of
 from tests.stack import Stack
 
@@ -33,14 +34,6 @@ def keys_stack(fake_model, mailbox):
     env["HOLDFAST_ALLOW_PRIVATE_MODEL_URLS"] = "True"
     with Stack(model_url=fake_model.base_url, workers=1, env=env) as running:
         yield running
-
-
-def sign_up(page, mailbox, email):
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
-    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
-    page.get_by_role("button", name="Confirm").click()
 
 
 def prove(page):

@@ -150,7 +150,8 @@ def test_a_pasted_picture_is_answered_and_a_text_with_its_picture_is_a_text(alic
 def lan(browser, browser_path, make_stack, fake_model):
     """A page of another host over plain http, where a browser has no clipboard for scripts, no
     locks, no service worker and no digests."""
-    stack = make_stack(model_url=fake_model.base_url, env={"ALLOWED_HOSTS": "chat.lan"}).start()
+    env = {"ALLOWED_HOSTS": "chat.lan"}
+    stack = make_stack(model_url=fake_model.base_url, workers=1, env=env).start()
     rules = [*ARGUMENTS, "--host-resolver-rules=MAP chat.lan 127.0.0.1"]
     launched = browser.browser_type.launch(executable_path=browser_path, args=rules)
     page = launched.new_page()

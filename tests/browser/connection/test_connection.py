@@ -11,7 +11,7 @@ from tests.fake_model import text_of
 
 
 def test_it_reconnects_by_itself_when_the_web_process_dies(make_stack, fake_model, new_context):
-    stack = make_stack(model_url=fake_model.base_url).start()
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     alice = ChatPage(new_context().new_page(), stack.url).visit()
     prompt = f"[[rate=25&tokens=150]] {uuid.uuid4()}"
     alice.send(prompt)

@@ -7,14 +7,8 @@ from playwright.sync_api import expect
 
 from tests.accounts.people import PASSWORD
 from tests.browser.chat_page import ChatPage
-from tests.browser.connection.test_offline import (
-    KEPT,
-    QUICK,
-    chat_is_kept,
-    is_kept,
-    prompts_of,
-    shell_ready,
-)
+from tests.browser.prompts import QUICK, prompts_of
+from tests.browser.stored_data import KEPT, chat_is_kept, is_kept, shell_ready
 from tests.stack import BASE_DIR
 
 MAKE_PERSON = """
@@ -26,16 +20,29 @@ EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=
 END_SESSIONS = """
 from accounts import sessions
 from allauth.usersessions.models import UserSession
-for session in UserSession.objects.all():
+for session in UserSession.objects.filter(user__email="{email}"):
     sessions.end(session)
+"""
+COUNT_LATER_PEOPLE = """
+from accounts.models import User
+person = User.objects.get(email="{email}")
+print(User.objects.filter(created_at__gt=person.created_at).count())
 """
 COPIED = ("accounts", "billing", "chat", "config", "streams", "static", "templates", "manage.py")
 
 
-def make_person(stack, email):
-    code = MAKE_PERSON.format(email=email, password=PASSWORD)
-    made = stack.manage("shell", "-v", "0", "-c", code)
-    assert made.returncode == 0, made.stderr
+def run_code(stack, code):
+    """Runs it in a shell of the stack; returns what it printed."""
+    done = stack.manage("shell", "-v", "0", "-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def make_person(stack, name):
+    """The address of a new account."""
+    email = f"{name}-{uuid.uuid4().hex}@example.org"
+    run_code(stack, MAKE_PERSON.format(email=email, password=PASSWORD))
+    return email
 
 
 def sign_in(page, url, email):
@@ -46,12 +53,10 @@ def sign_in(page, url, email):
     return ChatPage(page, url).visit()
 
 
-def test_signing_out_leaves_nothing_in_the_browser(make_stack, fake_model, new_context):
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
-    make_person(stack, "alice@example.org")
-    make_person(stack, "bob@example.org")
+def test_signing_out_leaves_nothing_in_the_browser(stack, new_context):
+    alice_email, bob_email = make_person(stack, "alice"), make_person(stack, "bob")
     context = new_context()
-    alice = sign_in(context.new_page(), stack.url, "alice@example.org")
+    alice = sign_in(context.new_page(), stack.url, alice_email)
     alice.ask(f"{QUICK} Secret plans")
     chat_is_kept(alice.page)
     alice.field.fill("a secret thought")
@@ -63,7 +68,7 @@ def test_signing_out_leaves_nothing_in_the_browser(make_stack, fake_model, new_c
     expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
     kept = alice.page.evaluate(KEPT)
     assert "ecret" not in kept and "alice" not in kept
-    bob = sign_in(alice.page, stack.url, "bob@example.org")
+    bob = sign_in(alice.page, stack.url, bob_email)
     expect(bob.chats).to_have_count(0)
     shell_ready(bob.page)
     context.set_offline(True)
@@ -72,35 +77,29 @@ def test_signing_out_leaves_nothing_in_the_browser(make_stack, fake_model, new_c
     assert "ecret" not in bob.page.content() + bob.page.evaluate(KEPT)
 
 
-def test_a_session_that_was_ended_leaves_nothing_in_the_browser(
-    make_stack, fake_model, new_context
-):
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
-    make_person(stack, "alice@example.org")
-    alice = sign_in(new_context().new_page(), stack.url, "alice@example.org")
+def test_a_session_that_was_ended_leaves_nothing_in_the_browser(stack, new_context):
+    email = make_person(stack, "alice")
+    alice = sign_in(new_context().new_page(), stack.url, email)
     alice.ask(f"{QUICK} Secret plans")
     chat_is_kept(alice.page)
-    ended = stack.manage("shell", "-v", "0", "-c", END_SESSIONS)
-    assert ended.returncode == 0, ended.stderr
+    run_code(stack, END_SESSIONS.format(email=email))
     expect(alice.page.get_by_text("You are signed out.")).to_be_visible()
     alice.page.goto(stack.url)
     expect(alice.field).to_be_visible()
     assert "Secret" not in alice.page.evaluate(KEPT)
 
 
-def test_what_waits_is_not_sent_when_its_writer_is_signed_out(make_stack, fake_model, new_context):
+def test_what_waits_is_not_sent_when_its_writer_is_signed_out(stack, fake_model, new_context):
     """Not by a timer, not when the network comes back, and not as a new guest."""
     mark = str(uuid.uuid4())
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
-    make_person(stack, "alice@example.org")
-    alice = sign_in(new_context().new_page(), stack.url, "alice@example.org")
+    email = make_person(stack, "alice")
+    alice = sign_in(new_context().new_page(), stack.url, email)
     alice.ask(f"{QUICK} Hello")
     alice.page.route("**/messages", lambda route: route.abort("internetdisconnected"))
     with alice.page.expect_request("**/messages"):
         alice.field.fill(f"{QUICK} Secret plans {mark}")
         alice.field.press("Enter")
-    ended = stack.manage("shell", "-v", "0", "-c", END_SESSIONS)
-    assert ended.returncode == 0, ended.stderr
+    run_code(stack, END_SESSIONS.format(email=email))
     expect(alice.page.get_by_text("You are signed out.")).to_be_visible()
     expect(alice.page.get_by_text(mark)).to_have_count(0)
     asked = []
@@ -109,8 +108,7 @@ def test_what_waits_is_not_sent_when_its_writer_is_signed_out(make_stack, fake_m
     alice.page.evaluate("dispatchEvent(new Event('online'))")
     alice.page.wait_for_timeout(3_000)
     assert not [url for url in asked if url.endswith("/messages")]
-    count = "from accounts.models import User; print(User.objects.count())"
-    assert stack.manage("shell", "-v", "0", "-c", count).stdout.strip() == "1"
+    assert run_code(stack, COUNT_LATER_PEOPLE.format(email=email)) == "0"
     assert prompts_of(fake_model, mark) == []
 
 
@@ -146,18 +144,17 @@ def test_who_signs_out_late_erases_nothing_of_somebody_else(alice):
     assert found["owner"] == "visitor" and not found.get("left")
 
 
-def test_somebody_else_finds_nothing_where_nobody_signed_out(make_stack, fake_model, new_context):
+def test_somebody_else_finds_nothing_where_nobody_signed_out(stack, new_context):
     """The cookie was deleted by hand, so nothing was erased on the way out."""
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
-    make_person(stack, "bob@example.org")
+    email = make_person(stack, "bob")
     context = new_context()
     alice = ChatPage(context.new_page(), stack.url).visit()
     alice.ask(f"{QUICK} Secret plans")
     chat_is_kept(alice.page)
     alice.page.goto("about:blank")
     context.clear_cookies()
-    bob = sign_in(alice.page, stack.url, "bob@example.org")
-    is_kept(bob.page, "bob@example.org")
+    bob = sign_in(alice.page, stack.url, email)
+    is_kept(bob.page, email)
     assert "Secret" not in bob.page.evaluate(KEPT)
 
 

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.connection.test_offline import is_kept
+from tests.browser.stored_data import is_kept
 from tests.browser.written_chat import write_chat
 
 NO_SOCKET = """window.WebSocket = class extends EventTarget {

@@ -5,16 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.bidi_texts import ARABIC
 from tests.browser.chat_page import ChatPage
+from tests.browser.devices import PHONE
 from tests.browser.pdf_text import pdf_text
 from tests.browser.written_chat import write_chat
 
-PHONE = {
-    "viewport": {"width": 390, "height": 844},
-    "has_touch": True,
-    "is_mobile": True,
-    "device_scale_factor": 2,
-}
 NEEDLE = "a needle in a haystack"
 # `find` marks what it has found, as the search does, but does not bring it into view.
 FIND = """(text) => {
@@ -118,27 +114,6 @@ def test_what_is_printed_has_room_and_light_colours(echo, shot):
     shot(echo.page, "print-code")
 
 
-ARABIC = """\
-مرحبا بك، هذه فقرة تشرح الدالة `print(x)` والصيغة $a^2 + b^2 = c^2$ في جملة واحدة.
-
-- أول بند
-- بند ثان مع English words
-
-> اقتباس من كتاب
-
-| الاسم | القيمة |
-| - | - |
-| واحد | 1 |
-
-```python
-print("مرحبا")  # تعليق
-```
-
-An English paragraph, and then:
-
-1. שלום עולם
-2. עוד שורה
-"""
 BOX = "(node) => { const {left, right} = node.getBoundingClientRect(); return [left, right]; }"
 TEXT_BOX = """(node) => {
   const range = document.createRange();

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.reading.test_reading import PHONE
+from tests.browser.devices import PHONE
 from tests.browser.written_chat import write_chat
 from tests.stack import wait_for
 

@@ -6,21 +6,11 @@ import uuid
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.connection.test_offline import QUICK, prompts_of
+from tests.browser.clipboard import paste
+from tests.browser.prompts import QUICK, prompts_of
 from tests.stack import wait_for
 
 SLOW = "[[rate=25&tokens=300]]"
-
-PASTE = """([field, text]) => {
-  const data = new DataTransfer();
-  data.setData("text/plain", text);
-  const options = { clipboardData: data, bubbles: true, cancelable: true };
-  field.dispatchEvent(new ClipboardEvent("paste", options));
-}"""
-
-
-def paste(alice, text):
-    alice.page.evaluate(PASTE, [alice.field.element_handle(), text])
 
 
 def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context, shot):

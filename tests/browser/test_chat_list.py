@@ -5,26 +5,12 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.chat_list import appears, palette, rename_first, row_menu
 from tests.browser.chat_page import ChatPage
-from tests.browser.connection.test_offline import is_kept
+from tests.browser.stored_data import is_kept
 
 QUICK = "[[tokens=6]]"
 SLOW = "[[rate=12&tokens=60]]"
-
-
-def row_menu(tab, title, item):
-    row = tab.page.locator(".chat-row", has_text=title)
-    row.hover()
-    row.get_by_role("button", name=f"Options for “{title}”").click()
-    tab.page.get_by_role("menuitem", name=item, exact=True).click()
-
-
-def rename_first(tab, title):
-    tab.chats.first.press("F2")
-    field = tab.page.get_by_role("textbox", name="Title of the chat")
-    field.fill(title)
-    field.press("Enter")
-    expect(tab.chats.first).to_contain_text(title)
 
 
 def make_chats(tab, *titles):
@@ -48,13 +34,6 @@ def second(alice, new_context, stack):
         return ChatPage(other.new_page(), stack.url).visit(path)
 
     return make
-
-
-def palette(tab):
-    tab.page.keyboard.press("Control+k")
-    field = tab.page.get_by_role("combobox", name="Search your chats, or find a command")
-    expect(field).to_be_focused()
-    return field
 
 
 def test_the_list_is_the_same_on_two_devices(alice, second, shot):
@@ -173,14 +152,6 @@ def searched(tab, words, found):
     return field, option
 
 
-def appears(option):
-    try:
-        expect(option).to_be_visible(timeout=1_500)
-    except AssertionError:
-        return False
-    return True
-
-
 def test_a_link_leads_to_a_branch_that_is_not_shown_and_moves_nobody_else(alice, second):
     alice.ask(f"{QUICK} First")
     alice.answers.last.get_by_role("button", name="Answer again", exact=True).click()
@@ -265,7 +236,7 @@ def test_shortcuts_never_fire_for_typing(alice, shot):
 
 
 def test_a_long_list_comes_page_by_page_and_stays_quick(make_stack, fake_model, new_context):
-    stack = make_stack(model_url=fake_model.base_url).start()
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     alice = ChatPage(new_context().new_page(), stack.url).visit()
     alice.ask(f"{QUICK} The last one")
     made = stack.manage("shell", "-c", MANY)

@@ -1,0 +1,26 @@
+"""Signs people up on the pages, with the code from their mail."""
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.accounts.mailbox import Mailbox, code_in
+from tests.accounts.people import PASSWORD
+from tests.browser.chat_page import ChatPage
+from tests.stack import Stack
+
+
+def sign_up(page: Page, mailbox: Mailbox, email: str) -> None:
+    """From the sign-up form on the page to the confirmed address."""
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    page.get_by_label("Code").fill(code_in(mailbox.to(email)))
+    page.get_by_role("button", name="Confirm").click()
+
+
+def signed_up(context: BrowserContext, stack: Stack, mailbox: Mailbox, email: str) -> ChatPage:
+    """The chat page of somebody who has just signed up."""
+    page = context.new_page()
+    page.goto(f"{stack.url}/account/signup/")
+    sign_up(page, mailbox, email)
+    expect(page.get_by_role("textbox", name="Your message")).to_be_visible()
+    return ChatPage(page, stack.url).visit()

@@ -1,4 +1,4 @@
-"""Options of a browser context that make it a device."""
+"""Devices: the options of a browser context, and a virtual authenticator for passkeys."""
 
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -6,3 +6,22 @@ PHONE = {
     "is_mobile": True,
     "device_scale_factor": 2,
 }
+
+
+def with_authenticator(context, page):
+    """The browser creates and uses passkeys without asking."""
+    devtools = context.new_cdp_session(page)
+    devtools.send("WebAuthn.enable")
+    devtools.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )

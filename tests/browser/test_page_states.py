@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import expect
 
 from chat import events as ev
-from tests.browser.bidi_texts import ARABIC
 from tests.browser.chat_list import appears, palette, rename_first, row_menu
 from tests.browser.chat_page import ChatPage
 from tests.browser.clipboard import paste
+from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_events
 
 QUICK = "[[tokens=12]]"

@@ -13,8 +13,8 @@ from tests.accounts.people import PASSWORD
 from tests.accounts.sign_in.authenticator import totp
 from tests.accounts.sign_in.idp import running_idp
 from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
-from tests.browser.authenticator import with_authenticator
 from tests.browser.chat_page import ChatPage
+from tests.browser.devices import with_authenticator
 from tests.fake_model import running_fake_model
 from tests.stack import Stack
 

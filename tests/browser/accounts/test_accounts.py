@@ -10,9 +10,9 @@ from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.accounts.preferences import images
 from tests.accounts.sign_in.idp import running_idp
-from tests.browser.authenticator import with_authenticator
+from tests.browser.accounts.signing_up import sign_up
 from tests.browser.chat_page import ChatPage
-from tests.browser.signing_up import sign_up
+from tests.browser.devices import with_authenticator
 from tests.stack import Stack
 
 # The service worker is there and has the browser ask for pages ahead of it.

@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 
 from tests.accounts.mailbox import running_mailbox
 from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
+from tests.browser.accounts.paid_model import DEAR, balance
+from tests.browser.accounts.signing_up import signed_up
 from tests.browser.chat_page import ChatPage
-from tests.browser.paid_model import DEAR, balance
-from tests.browser.signing_up import signed_up
 from tests.fake_model import running_fake_model
 from tests.stack import Stack
 

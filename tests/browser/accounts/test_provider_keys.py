@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from tests.accounts.mailbox import running_mailbox
 from tests.accounts.people import PASSWORD
+from tests.browser.accounts.signing_up import sign_up
 from tests.browser.chat_page import ChatPage
-from tests.browser.signing_up import sign_up
 from tests.fake_model import running_fake_model, text_of
 from tests.stack import Stack
 

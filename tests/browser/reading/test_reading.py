@@ -5,10 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.bidi_texts import ARABIC
 from tests.browser.chat_page import ChatPage
 from tests.browser.devices import PHONE
 from tests.browser.pdf_text import pdf_text
+from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_chat
 
 NEEDLE = "a needle in a haystack"

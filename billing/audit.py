@@ -31,7 +31,7 @@ from django.utils import timezone
 from billing.models import AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
 from billing.payments import top_up_audit
 from billing.prices import versions as prices
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 
 Kind = LedgerEntry.Kind
 BATCH = 1_000
@@ -172,21 +172,9 @@ def _usage() -> Iterator[str]:
     by_price = Usage.objects.filter(price__isnull=False, cost_by_provider=False)
     for usage in by_price.select_related("price").iterator(BATCH):
         assert usage.price is not None
-        cost = prices.cost_of(usage.price, used_of(usage))
+        cost = prices.cost_of(usage.price, TokenUsage.from_row(usage))
         if cost != usage.cost_micro_usd:
             yield f"usage {usage.key}: says {usage.cost_micro_usd}, its price says {cost}"
-
-
-def used_of(usage: Usage) -> Used:
-    return Used(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cached_tokens,
-        usage.reasoning_tokens,
-        usage.cost_micro_usd if usage.cost_by_provider else None,
-        usage.estimated,
-        usage.cache_write_tokens or 0,
-    )
 
 
 def _sum(rows: QuerySet[Any], column: str) -> Coalesce:

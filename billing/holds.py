@@ -1,14 +1,14 @@
-"""Holds: credit is put aside before a call and settled after it, once, however the call ended.
+"""Holds: credit is reserved before a call and charged after it, once, however the call ended.
 
-place     with the order: what is known to be needed then, or OutOfCredit and nothing is stored
-reserve   by the worker before each attempt: raised to the most that the attempt may cost, or to
-          what is there, which then bounds how long the answer may be
-settle    after an attempt: what it used is written down and its cost drawn from the hold
-release   at the end: what is left goes back, and the hold is closed
+place     with the request: hold what a reply needs at least; OutOfCredit stores nothing
+reserve   by the worker before each attempt: raise the hold to the most that the attempt may cost,
+          or to what is available, which then bounds the length of the reply
+charge    after an attempt: store its usage and draw its cost from the hold
+release   at the end: give back what is left, and close the hold
 
-No more than was held is ever charged: should a call cost more, by a provider's error or because
-tokens were counted too low, the house bears the rest. Sync; in one transaction each, in which the
-purse is locked before the hold.
+No more than was held is ever charged: if a call costs more, by a provider's error or because
+tokens were counted too low, the operator bears the rest. All functions are sync. Each runs in one
+transaction, which locks the purse before the hold.
 """
 
 import uuid
@@ -24,19 +24,19 @@ from billing import grants, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Purse, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 
-# An answer that may not even be this long is not worth beginning.
+# An attempt that may not even be this long is refused: its answer would be of no use.
 MIN_ANSWER_TOKENS = 200
-# Longer than nearly all answers: for more than that no answer holds over half of what is there, or
-# the person could send nothing else until it has ended.
+# Longer than nearly all answers. To be longer still, a reply may hold half of the available credit
+# at most: otherwise the person could send nothing else until it has ended.
 ROOMY_ANSWER_TOKENS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is paid for: one attempt at an answer, or one background call. `hold_key` names the
-    hold it is paid from, `key` the call itself."""
+    """One attempt at a reply, or one background call. `hold_key` names the hold that it is charged
+    to, `key` the call itself."""
 
     hold_key: str
     key: str
@@ -46,14 +46,14 @@ class Call:
     chat_id: uuid.UUID | None
     reply_id: uuid.UUID | None = None
     attempt: int = 0
-    # Why it is free, if no credit was held for it.
+    # Why it is free (a value of Usage.Free); empty if credit was held for it.
     free: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an attempt may use. `max_tokens`: how long the answer may be, None if the model does not
-    ask for money; `limited`: credit, not the model, is why it may not be longer."""
+    """What an attempt may use. `max_tokens`: how long the answer may be, None if the model charges
+    nothing for it; `limited`: credit, not the model, bounds its length."""
 
     max_tokens: int | None
     limited: bool
@@ -79,7 +79,7 @@ def place(
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if hold is not None:
-            return hold  # Not settled yet, of an earlier round: the worker raises it.
+            return hold  # Of an earlier request, not charged yet: the worker raises it.
         if amount > _room(purse, person, amount):
             raise _refusal(purse, amount)
         return Hold.objects.create(
@@ -96,20 +96,20 @@ def place(
 def reserve(
     person: User, call: Call, price: Price, prompt_tokens: int, answer_tokens: int
 ) -> Budget:
-    """Raise the hold to what an attempt may cost with so long an answer, or to its share of what
-    is there.
+    """Raise the hold to what an attempt with so long an answer may cost, or to its share of the
+    available credit.
 
-    Raises OutOfCredit when the shortest useful answer is too dear; the hold stays as it is.
+    Raises OutOfCredit, and leaves the hold as it is, if the shortest useful answer costs more.
     """
     with transaction.atomic():
         purse, hold = _lock_both(person, call.hold_key)
         if hold is not None and hold.attempt > call.attempt:
-            # Another worker is further than this one, which will find itself fenced off.
+            # Another worker is at a later attempt; the log will refuse what this one appends.
             return _budget_of(hold, prompt_tokens, answer_tokens)
         held, at_least = hold.amount_micro_usd if hold else 0, 0
         if hold is not None and hold.attempt == call.attempt:
-            # Reserved before for this very attempt, by a worker that died or by one that took over
-            # while this one was frozen: never smaller, never dearer.
+            # This very attempt was reserved before, by a worker that died or by one that took
+            # over while this one was frozen: the hold never shrinks, and its price stays.
             price, at_least = hold.price, held
         least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
         wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
@@ -127,40 +127,40 @@ def reserve(
     return _budget_of(hold, prompt_tokens, answer_tokens)
 
 
-def settle(call: Call, used: Used | None, *, last: bool = False) -> None:
-    """Write down what a call used, and draw its cost from the hold. With `last` close the hold.
+def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
+    """Store what a call used, and draw its cost from the hold. With `last` close the hold.
 
-    `used` None: it gave nothing and costs nothing. The second time nothing changes.
+    `usage` None: the call delivered nothing and costs nothing. A repetition changes nothing.
     """
     with transaction.atomic():
         open_hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
         if open_hold is None:
-            _count(call, used, None)
+            _count(call, usage, None)
             return
         purse = ledger.lock_purse(open_hold.purse_id)
         hold = _open_hold(call.hold_key, purse)
-        _count(call, used, hold, purse)
+        _count(call, usage, hold, purse)
         if last and hold is not None:
             _close(hold, purse)
 
 
 def release(hold_key: str) -> None:
-    """Close the hold, if it is open; what is left of it goes back."""
+    """Close the hold, if it is open, and give back what is left of it."""
     with transaction.atomic():
-        found = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
-        if found is not None:
-            purse = ledger.lock_purse(found.purse_id)
+        open_hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
+        if open_hold is not None:
+            purse = ledger.lock_purse(open_hold.purse_id)
             if hold := _open_hold(hold_key, purse):
                 _close(hold, purse)
 
 
-def paid_so_far(call: Call, used: Used | None) -> int | None:
-    """What is paid for all attempts at an answer, this one too; None if none was on credit."""
-    settled = Usage.objects.filter(reply_id=call.reply_id, free="")
-    costs = dict(settled.values_list("key", "charged_micro_usd"))
+def charged_so_far(call: Call, usage: TokenUsage | None) -> int | None:
+    """Micro-USD for all attempts at a reply, this one included; None if none was on credit."""
+    charged = Usage.objects.filter(reply_id=call.reply_id, free="")
+    costs = dict(charged.values_list("key", "charged_micro_usd"))
     hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
     if call.key not in costs and hold is not None and hold.attempt == call.attempt:
-        costs[call.key] = min(_cost(hold.price, used), hold.amount_micro_usd) if used else 0
+        costs[call.key] = min(_cost(hold.price, usage), hold.amount_micro_usd) if usage else 0
     return sum(costs.values()) if costs else None
 
 
@@ -168,14 +168,14 @@ def paid_so_far(call: Call, used: Used | None) -> int | None:
 
 
 def _share(price: Price, prompt_tokens: int, answer_tokens: int, room: int) -> int:
-    """How much of `room` to hold: what the answer may cost, but some is left for the next one."""
+    """How much of `room` to hold: what the answer may cost, with some left for the next one."""
     wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
     roomy = prices.worst_case(price, prompt_tokens, min(answer_tokens, ROOMY_ANSWER_TOKENS))
     return min(wanted, room, max(roomy, room // 2))
 
 
 def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
-    """What the hold pays for, of an answer that may be so long."""
+    """The part of an answer of up to `answer_tokens` that the hold covers."""
     amount = hold.amount_micro_usd
     if amount >= prices.worst_case(hold.price, prompt_tokens, answer_tokens):
         return Budget(answer_tokens, limited=False)
@@ -184,8 +184,8 @@ def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
 
 
 def _room(purse: Purse, person: User, wanted: int, held: int = 0) -> int:
-    """How much a hold that has `held` may have. Gives what the person has coming, if that falls
-    short of what is wanted. Less than is held, when money was taken back since."""
+    """How large a hold that has `held` may become. Credit that is due to the person is granted
+    first, if there is less than `wanted`. The result is below `held` if money was taken back."""
     if purse.available_micro_usd + held < wanted:
         grants.give_first(purse, person)
     return max(purse.available_micro_usd + held, 0)
@@ -196,54 +196,57 @@ def _refusal(purse: Purse, amount: int) -> OutOfCredit:
 
 
 def _lock_both(person: User, hold_key: str) -> tuple[Purse, Hold | None]:
-    """The person's purse and the open hold in it. One in another purse is closed: the chat was
-    brought to this account in the meantime, which pays from here on."""
-    found = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN)
-    purses = ledger.lock_purses({person.id, *found.values_list("purse_id", flat=True)})
-    mine = purses.pop(person.id)
-    for other in purses.values():
-        if left := _open_hold(hold_key, other):
-            _close(left, other)
-    return mine, _open_hold(hold_key, mine)
+    """The person's purse and the open hold in it. An open hold in another purse is closed: the
+    chat has moved to this account, which pays from now on."""
+    open_holds = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN)
+    purses = ledger.lock_purses({person.id, *open_holds.values_list("purse_id", flat=True)})
+    own_purse = purses.pop(person.id)
+    for other_purse in purses.values():
+        if other_hold := _open_hold(hold_key, other_purse):
+            _close(other_hold, other_purse)
+    return own_purse, _open_hold(hold_key, own_purse)
 
 
 def _open_hold(hold_key: str, purse: Purse) -> Hold | None:
-    """As it is now that the purse is locked."""
+    """The open hold, read after the purse was locked."""
     holds = Hold.objects.select_related("price")
     return holds.filter(key=hold_key, purse=purse, state=Hold.State.OPEN).first()
 
 
-def _count(call: Call, used: Used | None, hold: Hold | None, purse: Purse | None = None) -> None:
-    if used is None or Usage.objects.filter(key=call.key).exists():
+def _count(
+    call: Call, usage: TokenUsage | None, hold: Hold | None, purse: Purse | None = None
+) -> None:
+    if usage is None or Usage.objects.filter(key=call.key).exists():
         return
     if hold is not None and purse is not None and hold.attempt == call.attempt:
-        cost = _cost(hold.price, used)
+        cost = _cost(hold.price, usage)
         charged = min(cost, hold.amount_micro_usd)
-        is_new = _write_usage(call, used, cost, charged, hold.price, "", hold.purse_id)
+        is_new = _write_usage(call, usage, cost, charged, hold.price, "", hold.purse_id)
         if is_new and charged:
             ledger.charge(
                 purse, hold, charged, key=call.key, price_id=hold.price_id, reason=call.purpose
             )
     elif not call.free and (price := prices.current(call.model)):
-        # Its hold is gone: the person has left, or an operator has let it go.
-        _write_usage(call, used, _cost(price, used), 0, price, "", call.person_id)
+        # Its hold is gone: the person was erased, or an operator released it.
+        _write_usage(call, usage, _cost(price, usage), 0, price, "", call.person_id)
     else:
         free = call.free or Usage.Free.HOUSE
-        # What the operator pays for is of interest to the operator, where the provider tells it.
-        cost = used.cost_micro_usd or 0 if free == Usage.Free.HOUSE else 0
-        _write_usage(call, used, cost, 0, None, free, call.person_id)
+        # Where the operator pays, the provider's figure is stored for the operator.
+        cost = usage.cost_micro_usd or 0 if free == Usage.Free.HOUSE else 0
+        _write_usage(call, usage, cost, 0, None, free, call.person_id)
 
 
 def _write_usage(
     call: Call,
-    used: Used,
+    usage: TokenUsage,
     cost: int,
     charged: int,
     price: Price | None,
     free: str,
     person_id: uuid.UUID,
 ) -> bool:
-    """False: it is there. Free calls lock nothing, so another process may just have written it."""
+    """False if it is stored already: free calls lock nothing, so another process may be first."""
+    usage = usage.bounded()
     _, is_new = Usage.objects.get_or_create(
         key=call.key,
         defaults={
@@ -254,14 +257,14 @@ def _write_usage(
             "attempt": call.attempt,
             "model": call.model,
             "day": timezone.now().astimezone(UTC).date(),
-            "prompt_tokens": used.prompt_tokens,
-            "completion_tokens": used.completion_tokens,
-            "cached_tokens": used.cached_tokens,
-            "reasoning_tokens": used.reasoning_tokens,
-            "cache_write_tokens": used.cache_write_tokens,
-            "estimated": used.estimated,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens or 0,
+            "reasoning_tokens": usage.reasoning_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "estimated": usage.estimated,
             "cost_micro_usd": cost,
-            "cost_by_provider": price is not None and used.cost_micro_usd is not None,
+            "cost_by_provider": price is not None and usage.cost_micro_usd is not None,
             "charged_micro_usd": charged,
             "free": free,
             "price": price,
@@ -270,11 +273,11 @@ def _write_usage(
     return is_new
 
 
-def _cost(price: Price, used: Used) -> int:
-    """The provider's own figure, else by the price."""
-    if used.cost_micro_usd is not None:
-        return used.cost_micro_usd
-    return prices.cost_of(price, used)
+def _cost(price: Price, usage: TokenUsage) -> int:
+    """Micro-USD: the provider's own figure, else by the price."""
+    if usage.cost_micro_usd is not None:
+        return usage.cost_micro_usd
+    return prices.cost_of(price, usage)
 
 
 def _close(hold: Hold, purse: Purse) -> None:
@@ -284,6 +287,6 @@ def _close(hold: Hold, purse: Purse) -> None:
 
 
 def most_answer_tokens(context_tokens: int, prompt_tokens: int, model_limit: int | None) -> int:
-    """How long an answer on credit may be at most, credit aside."""
+    """The most tokens that an answer on credit may have, however much credit there is."""
     room = max(context_tokens - prompt_tokens, MIN_ANSWER_TOKENS)
     return min(room, model_limit or room, settings.CREDIT_MAX_ANSWER_TOKENS)

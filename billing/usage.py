@@ -1,7 +1,7 @@
-"""Sums of what was used and paid, for pages, exports and operators. Sync, read only.
+"""Sums of usage and charges, for pages, exports and operators. Sync, read only.
 
-What a guest used before they joined an account is part of that account's history: it stays written
-down under the guest's id, and is looked up with it.
+The usage of a guest who joined an account is part of the account's history. It stays stored under
+the guest's id, and is queried by both ids.
 """
 
 import uuid
@@ -36,7 +36,7 @@ class Total:
 
 
 def people_of(person_id: uuid.UUID) -> list[uuid.UUID]:
-    """The person and the guests they were."""
+    """The ids of the person and of the guests who joined them."""
     guests = GuestJoin.objects.filter(account_id=person_id).values_list("guest_id", flat=True)
     return [person_id, *guests]
 
@@ -44,23 +44,23 @@ def people_of(person_id: uuid.UUID) -> list[uuid.UUID]:
 def of_person(
     person_id: uuid.UUID, since: date | None = None, until: date | None = None
 ) -> QuerySet[Usage]:
-    """All calls, newest first; both days included, as the active time zone has them."""
-    found = Usage.objects.filter(person_id__in=people_of(person_id))
-    # The index is on days of UTC: one more on either side has all of any zone's.
+    """The person's calls, newest first. Both days are included, by the active time zone."""
+    calls = Usage.objects.filter(person_id__in=people_of(person_id))
+    # The index is on days in UTC: with one more on either side, it covers every time zone.
     if since is not None:
-        found = found.filter(day__gte=since - DAY, at__gte=_midnight(since))
+        calls = calls.filter(day__gte=since - DAY, at__gte=_midnight(since))
     if until is not None:
-        found = found.filter(day__lte=until + DAY, at__lt=_midnight(until + DAY))
-    return found.order_by("-id")
+        calls = calls.filter(day__lte=until + DAY, at__lt=_midnight(until + DAY))
+    return calls.order_by("-id")
 
 
 def entries_of(person_id: uuid.UUID) -> QuerySet[LedgerEntry]:
-    """The ledger of a person and of the guests they were, newest first."""
+    """The ledger of the person and of the guests who joined them, newest first."""
     return LedgerEntry.objects.filter(purse_id__in=people_of(person_id)).order_by("-id")
 
 
 def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
-    """One for each value of that field, in no order."""
+    """One total for each value of the field `key`, unordered."""
     rows = (
         usage.order_by()
         .values_list(key)
@@ -76,14 +76,16 @@ def totals_of(usage: QuerySet[Usage], key: str) -> list[Total]:
 
 
 def totals_by_day(usage: QuerySet[Usage]) -> list[Total]:
-    """One for each day of the active time zone; those of UTC are stored."""
+    """One total for each day of the active time zone; days in UTC are stored."""
     if timezone.get_current_timezone_name() == "UTC":
         return totals_of(usage, "day")
     return totals_of(usage.annotate(local_day=TruncDate("at")), "local_day")
 
 
 def dearest_first(totals: list[Total]) -> list[Total]:
-    return sorted(totals, key=lambda one: (-one.charged_micro_usd, -one.calls, str(one.key)))
+    return sorted(
+        totals, key=lambda total: (-total.charged_micro_usd, -total.calls, str(total.key))
+    )
 
 
 def _midnight(day: date) -> datetime:

@@ -33,7 +33,7 @@ def number_of_chats(person: User) -> int:
 
 
 def _with_number_of_chats(people: QuerySet[User]) -> QuerySet[User]:
-    # Counted by a subquery: a join would multiply with whatever else is joined for a search.
+    # A subquery, because a join would multiply with the joins of a search.
     counted = (
         Chat.objects.filter(owner=OuterRef("pk"), deleted_at=None)
         .order_by()

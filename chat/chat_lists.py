@@ -1,4 +1,4 @@
-"""The lists of a person's chats, page by page: those at hand, the archived and the deleted ones."""
+"""The lists of a person's chats, page by page: open, archived and deleted ones."""
 
 import re
 import uuid
@@ -17,7 +17,7 @@ PAGE = 100
 MAX_PAGE = 500
 MAX_PINNED = 200
 EPOCH = datetime.fromtimestamp(0, UTC)
-# The place to go on from: the time of the last row shown, in microseconds, and its id.
+# Where the next page begins: the time of the last row shown, in microseconds, and its id.
 _PLACE = re.compile(r"(\d{1,17})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -28,7 +28,10 @@ def is_view(name: str) -> TypeGuard[View]:
 def chat_page(
     owner: User, view: View = "open", before: str | None = None, limit: int = PAGE
 ) -> dict[str, Any]:
-    """{"chats": [...], "next": place or None}. The pinned ones come with the first page. Sync."""
+    """{"chats": [...], "next": place or None}. The first page also has the pinned chats. Sync.
+
+    Raises BadRequest if `before` is no place.
+    """
     chats = Chat.objects.filter(owner=owner)
     first: list[Chat] = []
     match view:
@@ -55,11 +58,11 @@ def chat_row(owner: User, chat_id: uuid.UUID) -> dict[str, Any]:
 def _from(chats: QuerySet[Chat], before: str | None, order: str) -> QuerySet[Chat]:
     if before is None:
         return chats
-    found = _PLACE.fullmatch(before)
-    if found is None:
+    place = _PLACE.fullmatch(before)
+    if place is None:
         raise BadRequest("“before” must be what “next” said.")
-    at = EPOCH + timedelta(microseconds=int(found[1]))
-    return chats.filter(Q(**{f"{order}__lt": at}) | Q(**{order: at, "id__lt": found[2]}))
+    at = EPOCH + timedelta(microseconds=int(place[1]))
+    return chats.filter(Q(**{f"{order}__lt": at}) | Q(**{order: at, "id__lt": place[2]}))
 
 
 def _place(chat: Chat, order: str) -> str:
@@ -68,7 +71,7 @@ def _place(chat: Chat, order: str) -> str:
 
 
 def chat_json(chats: list[Chat]) -> list[dict[str, Any]]:
-    """As docs/protocol.md has a chat of the list. Sync."""
+    """The chats of a list as docs/protocol.md has them. Sync."""
     unfinished = Reply.objects.filter(
         chat__in=chats, finished_at=None, state__in=[Reply.State.QUEUED, Reply.State.WAITING]
     )

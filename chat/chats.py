@@ -1,10 +1,9 @@
-"""What an owner changes about a chat: its name, its place in the list, the branch
-that is shown; what it tells the model.
+"""Changes that an owner makes to a chat: its title, its place in the list, the shown branch, the
+instructions for the model.
 
-The log decides. A change is appended first, under an id that the browser made, and then put into
-the row, unless a later entry has set the same thing: a request that is repeated late (its answer
-was lost) changes nothing that was asked after it, and the rows always agree with what every screen
-was told.
+The log decides. A change is appended first, under an id that the browser made, and then written to
+the row, unless a later entry has changed the same thing. So a request that is repeated late (its
+response was lost) undoes no later change, and the rows agree with what every screen shows.
 """
 
 import hashlib
@@ -24,16 +23,16 @@ from chat.errors import ChatNotFound, MessageNotFound
 from chat.models import Chat, Reply
 from chat.outline import outline_of
 from chat.storage import is_full, room_for
-from chat.transcript import is_after
+from streams.cursors import START, is_after
 from streams.log import get_log
 
-# Changes a locked row and names the fields that are to be saved.
+# Changes a locked row and returns the names of the fields to save.
 Put = Callable[[Chat], list[str]]
 ChangeId = uuid.UUID | None
 
 
 def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
-    """Raises ChatNotFound, whether it does not exist, is deleted or is somebody else's. Sync."""
+    """Raises ChatNotFound if it does not exist, is deleted or is somebody else's. Sync."""
     chat = Chat.objects.filter(id=chat_id, owner=owner, deleted_at=None).first()
     if chat is None:
         raise ChatNotFound
@@ -41,13 +40,13 @@ def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
 
 
 def titles_of(owner_id: uuid.UUID, chat_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Of those of the chats that this person has. Sync."""
+    """The titles of those of the chats that this person owns, by id. Sync."""
     owned = Chat.objects.filter(owner_id=owner_id, deleted_at=None, id__in=list(chat_ids))
     return dict(owned.values_list("id", "title"))
 
 
 async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeId = None) -> None:
-    """Give a chat the title its owner wants; no model renames it after that."""
+    """Set the title; no model renames the chat after that."""
 
     def put(chat: Chat) -> list[str]:
         chat.title, chat.title_by = title, Chat.TitleBy.USER
@@ -58,11 +57,11 @@ async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeI
 
 
 async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
-    """Tell the model what its owner wants in this chat, from the next answer on; "" for nothing.
+    """Set the instructions for the model in this chat, from the next reply on; "" for none.
 
-    The log alone holds it, so that every screen and every prompt read the same. What it holds
-    already is not appended again; the row knows it by a digest, which is gone while a change is
-    under way, so that one that was cut off is made when it is asked for again.
+    Only the log holds the text, so that every screen and every prompt read the same. Instructions
+    that the log has already are not appended again: the row has their digest, which is empty while
+    a change is under way, so that a change that was interrupted is made when it is requested again.
     """
     digest = hashlib.sha256(instructions.encode()).hexdigest()
     chat = await sync_to_async(own_chat)(owner, chat_id)
@@ -82,7 +81,7 @@ async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
 
 
 async def pin(owner: User, chat_id: uuid.UUID, pinned: bool, change_id: ChangeId = None) -> None:
-    """Keep a chat at the top of the list, or no longer."""
+    """Keep a chat at the top of the list, or stop that."""
 
     def put(chat: Chat) -> list[str]:
         chat.pinned_at = timezone.now() if pinned else None
@@ -95,7 +94,7 @@ async def pin(owner: User, chat_id: uuid.UUID, pinned: bool, change_id: ChangeId
 async def archive(
     owner: User, chat_id: uuid.UUID, archived: bool, change_id: ChangeId = None
 ) -> None:
-    """Put a chat away from the list, where search still finds it, or bring it back."""
+    """Take a chat out of the list, where search still finds it, or put it back."""
 
     def put(chat: Chat) -> list[str]:
         chat.archived_at = timezone.now() if archived else None
@@ -126,14 +125,14 @@ async def choose_branch(
 
 
 async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -> list[str]:
-    """Take a chat off the list on every device; gives the answers in it that must be stopped.
+    """Delete a chat on every device; returns the ids of its replies that must be stopped.
 
     It can be restored for CHAT_UNDO_HOURS.
     """
     chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
-    # Each repetition under another id is an entry: of who has no room, the first alone.
+    # Each repetition under another id is an entry: without room, only the first is appended.
     if chat.deleted_at is None or (change_id and not await is_full(owner)):
-        # Without an id: the deletion that follows the last restoring, however often it is asked.
+        # Without an id, the last restoring names the event, so that repetitions are one event.
         name = change_id or chat.set_by.get("deletion", "first")
         event_id = f"{chat_id}:deleted" if name == "first" else f"{chat_id}:deleted:{name}"
         entry = await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)), event_id)
@@ -142,7 +141,7 @@ async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) ->
 
 
 async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -> None:
-    """Take a deletion back. Raises ChatNotFound when it is too late for that."""
+    """Undo a deletion. Raises ChatNotFound if it is too late for that."""
     chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
     if chat.deleted_at is None:
         return
@@ -160,9 +159,9 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
 
 
 async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
-    """Note that the owner has seen what ended up to `until_ms`. Earlier marks change nothing.
+    """Record that the owner has seen the replies that ended up to `until_ms`. The mark never falls.
 
-    Where there is no room for the entry, other devices learn of it with their next page.
+    If there is no room for the entry, other devices see the mark when they next load the page.
     """
     seen_ms = await sync_to_async(_raise_read_mark)(owner, chat_id, until_ms)
     if seen_ms is not None and not await is_full(owner):
@@ -171,7 +170,7 @@ async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
 
 
 def undo_until() -> datetime:
-    """What was deleted before this moment cannot be brought back."""
+    """A chat that was deleted up to this moment cannot be restored."""
     return timezone.now() - timedelta(hours=settings.CHAT_UNDO_HOURS)
 
 
@@ -185,26 +184,26 @@ async def _change(
 
 
 async def _append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
-    """As `_append`, if the owner has room for it. Raises StorageFull, StorageBusy."""
+    """Like `_append`, if the owner has room for it. Raises StorageFull, StorageBusy."""
     logged = ev.log_event(str(chat_id), event, event_id)
     async with room_for(owner, chat_id, [logged], is_text=False):
         return await _append(owner, chat_id, event, event_id)
 
 
 async def _append(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
-    """The id of the entry: the first one's, when the event was appended before."""
+    """Returns the entry id; if the event was appended before, that of the first time."""
     logged = ev.log_event(str(chat_id), event, event_id)
     [entry] = await get_log().append(owner.stream, [logged])
     return entry
 
 
 def _put(owner: User, chat_id: uuid.UUID, thing: str, entry: str, put: Put) -> None:
-    """Change the row, unless a later entry has set the same thing."""
+    """Change the row, unless a later entry has changed the same thing."""
     with transaction.atomic():
         chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
         if chat is None:
             raise ChatNotFound
-        if is_after(entry, chat.set_by.get(thing, "0-0")):
+        if is_after(entry, chat.set_by.get(thing, START)):
             chat.set_by[thing] = entry
             chat.save(update_fields=[*put(chat), "set_by"])
 
@@ -232,9 +231,9 @@ def _stop_if_deleted(chat_id: uuid.UUID) -> list[str]:
 
 
 def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> int | None:
-    """The mark as it stands now; None if it stood higher. Equal is a repetition: the log may not
-    know of it yet. A mark is not of the future, but for an end of an answer that is: the log's
-    times only grow, and the clock may have been set back since.
+    """Raise the mark and return it; None if it was higher. An equal one is a repetition, which the
+    log may not have yet. A mark is never in the future, unless the end of a reply is: the times of
+    the log only grow, and the clock may have been set back.
     """
     chat = own_chat(owner, chat_id)
     now_ms = round(timezone.now().timestamp() * 1000)

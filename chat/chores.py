@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chat.charging.price_refresh import note_prices
+from chat.charging.price_refresh import record_prices
 from chat.charging.reconcile import sweep_holds
 from chat.generation.ends import EndSweep
 from chat.llm.client import drop_idle_clients
@@ -37,5 +37,5 @@ def chores() -> Iterable[Chore]:
         Chore("search-recut", recut.step_when_due, SEARCH_EVERY_S),
         Chore("idle-clients", drop_idle_clients, SWEEP_EVERY_S, wake_on="keys"),
         Chore("holds", sweep_holds, HOLDS_EVERY_S, lock="holds"),
-        Chore("prices", note_prices, PRICES_EVERY_S, lock="prices"),
+        Chore("prices", record_prices, PRICES_EVERY_S, lock="prices"),
     )

@@ -1,9 +1,9 @@
-"""Drafts: what somebody has begun to write, the same on each of their devices.
+"""Drafts: text that was not sent, the same on all of a person's devices.
 
-The one written last wins. A browser does not say when it was written, for its clock may be wrong:
-it says how long ago, which leaves out how long the request itself took. So it also says which
-draft it knows: what was written over that one is later than it. Other sockets of the person are
-told by the channel layer; that word may be lost, and the next page says it again.
+The draft that was written last wins. The clock of a browser may be wrong, so it sends the age of
+the text instead of a time; the age does not include how long the request took. Therefore it also
+sends which draft it replaces: the new one is later than that. Other sockets of the person receive
+it through the channel layer. If that message is lost, the next page load has the draft.
 """
 
 import uuid
@@ -26,18 +26,18 @@ from chat.chats import own_chat
 from chat.models import Draft
 from chat.storage import require_room_for_draft
 
-# On a page; the ones written last. The others are asked for when their chats are opened.
+# Drafts on a page, the last written first; the others are fetched when their chats are opened.
 MAX_LISTED = 100
 LISTED_CHARS = 200_000
-# How long an emptied draft is remembered: longer than a late request takes.
+# How long the row of an emptied draft is kept: longer than a late request takes.
 EMPTY_KEPT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What a browser has in its composer. `tab` names the page that writes, to leave it out when
-    the others are told; `age_ms` is how long ago it was written; `seen_ms` is the `written_ms` of
-    the draft that it takes the place of, where the page knows one."""
+    """The composer of a browser. `tab` names the page, which ignores its own draft when all are
+    notified; `age_ms` is how long ago the text was written; `seen_ms` is the `written_ms` of the
+    draft that it replaces, if the page has one."""
 
     chat: uuid.UUID | None
     text: str
@@ -48,52 +48,52 @@ class Writing:
 
     @property
     def size_bytes(self) -> int:
-        """As JSON, as its message would be stored."""
+        """Bytes of its JSON, which is how its message would be stored."""
         return len(orjson.dumps([self.text, self.pastes])) if self.text or self.pastes else 0
 
 
 async def write(owner: User, writing: Writing) -> dict[str, Any]:
-    """Keep it, unless a later one is kept; gives the one that is kept then.
+    """Store the draft, unless a later one is stored; returns the stored one (`draft_json`).
 
-    Raises ChatNotFound and StorageFull.
+    Raises ChatNotFound, StorageFull, AddressFull.
     """
     await require_room_for_draft(owner, writing.chat, writing.size_bytes)
     kept, is_new = await sync_to_async(_keep)(owner, writing)
-    said = draft_json(kept)
+    draft = draft_json(kept)
     if is_new:
-        told = {"type": "draft.written", "draft": said | {"tab": writing.tab}}
-        await tell_group(group_of(owner.id), told)
-    return said
+        message = {"type": "draft.written", "draft": draft | {"tab": writing.tab}}
+        await tell_group(group_of(owner.id), message)
+    return draft
 
 
 def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[str, Any]], bool]:
-    """Those with something in them, and whether some are left out: the one of the chat that is
-    shown (None: a new one), then those written last, as far as there is room. Sync."""
+    """The drafts that are not empty, and whether some are left out: that of the shown chat (None:
+    a new chat) first, then the last written ones, up to the limits of a page. Sync."""
     others = _written(owner).exclude(chat=shown)[: MAX_LISTED + 1]
-    found: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     room = LISTED_CHARS
-    # A few at a time: what there is no room for may be long.
+    # A few at a time: the drafts beyond the limit may be long.
     for draft in chain(_written(owner).filter(chat=shown), others.iterator(chunk_size=10)):
         room -= len(draft.text) + sum(map(len, draft.pastes))
-        if found and (room < 0 or len(found) == MAX_LISTED):
-            return found, True
-        found.append(draft_json(draft))
-    return found, False
+        if listed and (room < 0 or len(listed) == MAX_LISTED):
+            return listed, True
+        listed.append(draft_json(draft))
+    return listed, False
 
 
 def draft_of(owner: User, chat: uuid.UUID | None) -> list[dict[str, Any]]:
-    """The one of this chat (None: a new one), if there is something in it. Sync."""
+    """The draft of this chat (None: a new chat) in a list, which is empty if the draft is. Sync."""
     return [draft_json(draft) for draft in _written(owner).filter(chat=chat)]
 
 
 def draft_in(owner: User, chat: str | None) -> dict[str, Any] | None:
-    """The one of this chat, emptied ones too. Sync."""
+    """The draft of this chat (None: a new chat), even an emptied one. Sync."""
     draft = Draft.objects.filter(owner=owner, chat=uuid.UUID(chat) if chat else None).first()
     return draft_json(draft) if draft else None
 
 
 def _written(owner: User) -> QuerySet[Draft]:
-    """Those with something in them, the ones written last first; not those of deleted chats."""
+    """Drafts that are not empty, the last written first, without those of deleted chats."""
     rows = Draft.objects.filter(Q(chat=None) | Q(chat__deleted_at=None), owner=owner)
     return rows.exclude(text="", pastes=[]).order_by("-written_at")
 
@@ -116,7 +116,7 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
         own_chat(owner, writing.chat)
     now = timezone.now()
     written_at = now - timedelta(milliseconds=writing.age_ms)
-    mine = Draft.objects.filter(owner=owner)
+    own_drafts = Draft.objects.filter(owner=owner)
     with transaction.atomic():
         draft = _locked(owner, writing.chat, written_at)
         is_known = writing.seen_ms == _ms(draft.written_at)
@@ -126,23 +126,23 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
             draft.text, draft.pastes, draft.written_at = writing.text, writing.pastes, written_at
             draft.size_bytes = writing.size_bytes
             draft.save(update_fields=["text", "pastes", "size_bytes", "written_at"])
-        mine.filter(text="", pastes=[], written_at__lt=now - EMPTY_KEPT).delete()
+        own_drafts.filter(text="", pastes=[], written_at__lt=now - EMPTY_KEPT).delete()
     return draft, is_new
 
 
 def _locked(owner: User, chat: uuid.UUID | None, written_at: datetime) -> Draft:
-    """The row of this place, locked; made now if there is none."""
+    """The row of the chat's draft, locked; created now if there is none."""
     rows = Draft.objects.select_for_update().filter(owner=owner, chat=chat)
-    if found := rows.first():
-        return found
+    if draft := rows.first():
+        return draft
     try:
         with transaction.atomic():
             return Draft.objects.create(owner=owner, chat_id=chat, written_at=written_at)
-    except IntegrityError:  # Made by another request in the same instant.
+    except IntegrityError:  # Another request created it at the same moment.
         return rows.get()
 
 
-# What spans the apps
+# Personal data
 
 
 async def hand_over(guest: User, account: User, last: bool) -> None:
@@ -150,11 +150,11 @@ async def hand_over(guest: User, account: User, last: bool) -> None:
 
 
 def _hand_over(guest: User, account: User) -> None:
-    """Each draft goes along; where the account has one in that place, the later one stays."""
+    """Move the drafts to the account; if it has one for the same chat, the later one stays."""
     with transaction.atomic():
         for draft in Draft.objects.select_for_update().filter(owner=guest):
-            there = Draft.objects.select_for_update().filter(owner=account, chat=draft.chat_id)
-            if other := there.first():
+            others = Draft.objects.select_for_update().filter(owner=account, chat=draft.chat_id)
+            if other := others.first():
                 if other.written_at >= draft.written_at:
                     draft.delete()
                     continue
@@ -172,12 +172,12 @@ def in_use(since: datetime) -> QuerySet[Any]:
 
 
 async def export(person: User) -> AsyncIterator[ExportFile]:
-    if found := await sync_to_async(_exported)(person):
-        yield ExportFile("drafts.json", _once(found))
+    if content := await sync_to_async(_exported)(person):
+        yield ExportFile("drafts.json", _once(content))
 
 
 def _exported(person: User) -> bytes | None:
-    """[{chat, text, pastes, written_at}], what was written last first; None if there are none."""
+    """[{chat, text, pastes, written_at}] as JSON, the last written first; None without drafts."""
     rows = [
         {
             "chat": draft.chat_id,

@@ -1,20 +1,20 @@
-"""What a person's request can be refused for.
+"""The reasons for which a request about chats is refused.
 
 ChatError
 ├── BadRequest            400  the body is not what docs/protocol.md says
-├── NotSignedIn           401  nobody is there to own the chat
-├── ChatNotFound          404  no such chat of yours
-├── MessageNotFound       404  no such message in this chat
+├── NotSignedIn           401  there is no session whose person could own the chat
+├── ChatNotFound          404  the person has no such chat
+├── MessageNotFound       404  the chat has no such message
 ├── IdReused              409  the id names another message already
-├── NotPossibleNow        409  the answer is in a state that does not allow it
+├── NotPossibleNow        409  the state of the reply does not allow it
 ├── MessageTooLong        413
-├── BodyTooLarge          413  more bytes than any request to this address has
-├── ChatFull              413  the chat is as long as one can be
+├── BodyTooLarge          413  more bytes than any valid request to this address has
+├── ChatFull              413  the chat has reached its maximum size
 ├── ModelUnknown          422  the model is not in the catalogue
-├── LogAway               503  the log cannot be written; what was placed is delivered later
-└── SearchTooSlow         503  the database took too long for it
+├── LogAway               503  the log cannot be written; a placed reply is delivered later
+└── SearchTooSlow         503  the search took the database too long
 
-`code` is stable and documented; `message` is a sentence for a person that says what to do.
+`code` is stable and documented; `message` tells the person what to do.
 """
 
 from http import HTTPStatus

@@ -1,10 +1,10 @@
-"""The events a chat is made of: typed, versioned by adding fields only, JSON on the wire.
+"""The events of a chat: typed, versioned by adding fields only, JSON on the wire.
 
-Each event is a frozen dataclass. `encode` gives the JSON object that is stored once and then
-passed on as it is to every reader; `parse` gives the dataclass back, or None for a type that this
-version does not know. Writers cannot misspell a field: construction fails. Readers ignore fields
-and types they do not know. The time of an event is its entry id (ms), so no event carries one.
-Every type is described in docs/protocol.md; CONTRIBUTING.md lists what to touch for a new one.
+Each event is a frozen dataclass. `encode` returns the JSON object, which is stored once and sent
+unchanged to every reader; `parse` returns the dataclass, or None for a type that this version does
+not know. A writer cannot misspell a field, because construction fails. Readers ignore fields and
+types that they do not know. No event has a time of its own: its entry id has it, in ms.
+docs/protocol.md describes every type; CONTRIBUTING.md lists what to change for a new one.
 """
 
 import hashlib
@@ -25,19 +25,20 @@ Means = Literal["prefill", "ask", "restart"]
 
 @dataclass(frozen=True, slots=True)
 class ChatEvent:
-    """Base of all events. `type` is the name on the wire."""
+    """Base of all events. `type` is the name on the wire; the fields that are KEPT_OUT_OF_LOG are
+    stored in the chat's own index only."""
 
     type: ClassVar[str]
     KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset()
 
     def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
         left_out = frozenset() if whole else self.KEPT_OUT_OF_LOG
-        given = {
+        known = {
             field.name: value
             for field in fields(self)
             if field.name not in left_out and (value := getattr(self, field.name)) is not None
         }
-        return {"type": self.type, **given}
+        return {"type": self.type, **known}
 
     def encode(self) -> bytes:
         return orjson.dumps(self.to_dict())
@@ -66,7 +67,7 @@ class ChatRenamed(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class ChatInstructed(ChatEvent):
-    """What the owner wants the model to know in this chat, in place of what they wanted before."""
+    """The owner's instructions for the model in this chat; they replace the ones before."""
 
     type: ClassVar[str] = "chat.instructed"
     chat: str
@@ -98,7 +99,7 @@ class ChatPinned(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class ChatArchived(ChatEvent):
-    """Put away from the list, or (False) back on it."""
+    """Taken out of the list, or (False) put back."""
 
     type: ClassVar[str] = "chat.archived"
     chat: str
@@ -107,7 +108,7 @@ class ChatArchived(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class ChatRead(ChatEvent):
-    """Its owner has seen what ended up to `until_ms` (the time of an entry)."""
+    """The owner has seen the replies that ended up to `until_ms` (the time of an entry)."""
 
     type: ClassVar[str] = "chat.read"
     chat: str
@@ -116,7 +117,7 @@ class ChatRead(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageCreated(ChatEvent):
-    """A user's message, or the empty reply that an answer will fill. `parent` is a message id."""
+    """A user's message, or the empty reply that a model will fill. `parent` is a message id."""
 
     type: ClassVar[str] = "message.created"
     message: str
@@ -146,7 +147,7 @@ class MessageDelta(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageReasoning(ChatEvent):
-    """`text_length`: what the answer held beyond so many bytes was reasoning, and is in `text`."""
+    """`text_length`: the text of the message beyond so many bytes was reasoning; `text` has it."""
 
     type: ClassVar[str] = "message.reasoning"
     message: str
@@ -156,10 +157,10 @@ class MessageReasoning(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageResumed(ChatEvent):
-    """The seam: another attempt goes on after `length` bytes of text that are already stored.
+    """The seam: another attempt continues after `length` bytes of text that are stored already.
 
-    `credit_limit_tokens`: the answer may be no longer than this, because credit is short. `bill`:
-    what the attempt before it used, where that is not what is stored of it.
+    `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
+    usage of the attempt before it, if that does not follow from what is stored of it.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -178,11 +179,12 @@ class MessageResumed(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageCompleted(ChatEvent):
-    """The end of an answer. The chat's own index also holds the full text and reasoning.
+    """The end of an answer. The chat's own index also has the full text and reasoning.
 
-    `usage` and `cost_micro_usd` are of the answer as a whole; `bill` is what its last attempt used,
-    from which it is charged (chat/charging/attempts.py). `omitted`: kinds of what the model sent
-    besides text, which is not kept: "image", "audio", "video", "file", "tool_call", "other".
+    `usage` and `cost_micro_usd` are those of the whole answer; `bill` is the usage of its last
+    attempt, by which that is charged (chat/charging/attempts.py). `omitted`: the kinds of content
+    other than text that the model sent, which is not stored: "image", "audio", "video", "file",
+    "tool_call", "other".
     """
 
     type: ClassVar[str] = "message.completed"
@@ -204,9 +206,10 @@ class MessageCompleted(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageError(ChatEvent):
-    """The end of an attempt that could not go on; what was written so far is kept.
+    """The end of an answer that could not continue; its text so far is kept.
 
-    `text` is our sentence, `text_kept` the partial answer (in the chat's own index only).
+    `text` is the sentence for the person, `text_kept` the partial answer (in the chat's own index
+    only).
     """
 
     type: ClassVar[str] = "message.error"
@@ -273,7 +276,7 @@ _unknown_types_seen: set[str] = set()
 
 
 def parse(data: bytes) -> AnyEvent | None:
-    """Decode one stored event; None for a type or a shape from a newer version (logged once)."""
+    """Decode a stored event; None if its type or fields are from a newer version (logged once)."""
     decoded = orjson.loads(data)
     kind = EVENT_TYPES.get(decoded.get("type"))
     if kind is None:
@@ -295,8 +298,8 @@ def _log_once(what: str) -> None:
 def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
     """Wrap an event for the log.
 
-    Deltas are parts of their message: the chat's index drops them once the message's end, which
-    holds the full text there, is appended.
+    Deltas are parts of their message: when its end is appended, which has the full text in the
+    chat's index, the index drops them.
     """
     part_of = event.message if isinstance(event, MessageDelta | MessageReasoning) else None
     whole = orjson.dumps(event.to_dict(whole=True)) if event.KEPT_OUT_OF_LOG else None
@@ -311,6 +314,6 @@ def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
 
 
 def fingerprint(text: str) -> tuple[int, str]:
-    """Length in UTF-8 bytes and SHA-256 of a text, by which every reader can check its fold."""
+    """Length in UTF-8 bytes and SHA-256 of a text, with which every reader can check its fold."""
     encoded = text.encode()
     return len(encoded), hashlib.sha256(encoded).hexdigest()

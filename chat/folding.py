@@ -1,5 +1,5 @@
-"""Reading and folding a chat in the event loop without holding it: a slice at a time
-(streams/log.py: slices), however much was said in it."""
+"""Reading and folding a chat without blocking the event loop, however long it is: slice by slice
+(streams/log.py: slices)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from streams.log import Log
 async def fold_chat(
     log: Log, stream: str, chat: str, feed: Callable[[ev.AnyEvent], None] | None = None
 ) -> Transcript:
-    """All of a chat. `feed` is given its events as well, so that each is decoded once."""
+    """Fold a whole chat. `feed` receives its events too, so that each is decoded once."""
     transcript = Transcript()
     async for entries in log.slices(stream, chat):
         for entry in entries:
@@ -28,8 +28,8 @@ async def fold_chat(
 
 @dataclass(frozen=True, slots=True)
 class FoldedAnswer:
-    """What a log says of one answer. `message`: None if it knows nothing of it; its parent is left
-    out. `cursor`: the last entry of the chat."""
+    """One reply, folded from the log. `message`: without its parent; None if it is not in the log.
+    `cursor`: the last entry of the chat."""
 
     message: Message | None
     attempts: list[Attempt]
@@ -37,16 +37,17 @@ class FoldedAnswer:
 
 
 async def fold_answer(log: Log, stream: str, chat: str, reply_id: str) -> FoldedAnswer:
-    """One answer alone: what else is in the chat is read, but not decoded or kept."""
+    """Fold one reply: the other entries of the chat are read, but neither decoded nor kept."""
     name = reply_id.encode()
-    told, attempts = Transcript(), AttemptFold(reply_id)
+    transcript, attempts = Transcript(), AttemptFold(reply_id)
     async for entries in log.slices(stream, chat):
         for entry in entries:
             event = ev.parse(entry.data) if name in entry.data else None
             if event is not None and getattr(event, "message", None) == reply_id:
                 if isinstance(event, ev.MessageCreated):
                     event = replace(event, parent=None)
-                fold(told, event, entry.id)
+                fold(transcript, event, entry.id)
                 attempts.feed(event)
-        told.cursor = entries[-1].id
-    return FoldedAnswer(told.messages.get(reply_id), attempts.attempts(), told.cursor)
+        transcript.cursor = entries[-1].id
+    message = transcript.messages.get(reply_id)
+    return FoldedAnswer(message, attempts.attempts(), transcript.cursor)

@@ -1,7 +1,7 @@
-"""Counting the logs that an earlier release wrote: see streams/sizes.py.
+"""Counting the bytes of logs that an earlier release wrote: see streams/sizes.py.
 
-A log that is appended to counts itself from then on. What was there before is counted when a bound
-is first asked for, and here, so that nobody has to wait for it: some people at a time, once.
+A log counts itself from the next append on. Its earlier entries are counted when a bound is first
+checked, and by this chore, so that nobody has to wait for it: a few people at a time, once.
 """
 
 import uuid
@@ -11,14 +11,14 @@ from asgiref.sync import sync_to_async
 from accounts.models import User
 from streams.log import get_log
 
-# People looked at in one go, and calls of count.lua for one of them.
+# People in one run of the chore, and calls of count.lua for each of them.
 PEOPLE = 100
 STEPS = 200
 FIRST = uuid.UUID(int=0)
 
 
 class LogCount:
-    """Goes through all people once; a mark in Redis says that it has been done."""
+    """Goes through all people once; a mark in Redis records that it is done."""
 
     def __init__(self) -> None:
         self._after: uuid.UUID | None = FIRST
@@ -28,7 +28,7 @@ class LogCount:
         return self._after is None
 
     async def run(self) -> None:
-        """One step. Who was not counted to the end is gone on with in the next."""
+        """Count the logs of the next people; a log too long for one run is continued later."""
         if self._after is None:
             return
         sizes = get_log().sizes
@@ -45,5 +45,5 @@ class LogCount:
             self._after = None
 
 
-def _people_after(place: uuid.UUID) -> list[User]:
-    return list(User.objects.filter(id__gt=place).order_by("id")[:PEOPLE])
+def _people_after(person_id: uuid.UUID) -> list[User]:
+    return list(User.objects.filter(id__gt=person_id).order_by("id")[:PEOPLE])

@@ -1,4 +1,4 @@
-"""What must be queried relationally about chats. What was said is in the log, not here."""
+"""The rows of chats: what is queried relationally. The messages are in the log, not here."""
 
 import uuid
 from typing import ClassVar
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Chat(models.Model):
-    """One conversation. Its id is made by the browser and routes its entries in the owner's log."""
+    """One conversation. The browser makes its id, by which the owner's log finds its entries."""
 
     class TitleBy(models.TextChoices):
         START = "start", _("the first words")
@@ -23,7 +23,7 @@ class Chat(models.Model):
     title = models.CharField(max_length=200, blank=True)
     title_by = models.CharField(max_length=8, choices=TitleBy, default=TitleBy.START)
     model = models.CharField(max_length=200, blank=True, help_text=_("The model used last."))
-    # The reply that a plain send goes under: the end of the path that is shown.
+    # The last reply of the shown path: a new message goes below it.
     tip = models.ForeignKey(
         "Reply", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -32,16 +32,16 @@ class Chat(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
     pinned_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
-    # When the last answer ended and up to when the owner has looked, in ms of the log's clock.
+    # When the last reply ended, and up to when the owner has seen the chat: ms by the log's clock.
     ended_ms = models.BigIntegerField(default=0)
     read_ms = models.BigIntegerField(default=0)
-    # For each thing an owner can set ("title", "pin", ...) the entry of the log that set it last: a
-    # request repeated late must not undo what was asked after it.
+    # For each setting of the owner ("title", "pin", ...) the entry id of the last change, so that a
+    # request that is repeated late does not undo a later change.
     set_by = models.JSONField(default=dict)
-    # SHA-256 of the instructions in the log; "" while it is not known which those are.
+    # SHA-256 of the instructions in the log; "" if it is not known, as during a change.
     instructions_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
-    # What search knows of the chat (chat/search/indexer.py): up to which entry, and, if something
-    # may have come since, when that was noticed.
+    # The last entry that search has indexed (chat/search/indexer.py), and, if there may be later
+    # ones, since when.
     searchable_to = models.CharField(max_length=40, default="0-0")
     search_due_at = models.DateTimeField(null=True, blank=True)
 
@@ -69,11 +69,10 @@ class Chat(models.Model):
 
 
 class Reply(models.Model):
-    """One answer that is owed: who asked for it, by which model, and how far it has come.
+    """An assistant message that is owed: its prompt, its model and its state.
 
-    The row is written before anything else happens, so that a crash at any later step is found by
-    the sweep and carried on. `outbox` holds what the log must still be told; it is emptied once the
-    log has it.
+    The row is written before anything else, so that the sweep finds it after a crash at any later
+    step. `outbox` holds the events that the log does not have yet; then it is emptied.
     """
 
     class State(models.TextChoices):
@@ -84,38 +83,38 @@ class Reply(models.Model):
         FAILED = "failed", _("ended by an error")
 
     FINAL = (State.DONE, State.STOPPED, State.FAILED)
-    # By the status of its message in the transcript.
+    # The state by the status of the message in the transcript.
     STATE_OF_STATUS: ClassVar = {
         "done": State.DONE,
         "stopped": State.STOPPED,
         "error": State.FAILED,
     }
 
-    # The id of the assistant message. For a send it follows from the id of the user's message.
+    # The id of the assistant message. For a send it is derived from the id of the user's message.
     id = models.UUIDField(primary_key=True, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="replies")
-    # The user's message that is answered. Several replies to one message are branches.
+    # The id of the user's message. Several replies to one message are branches.
     prompt_id = models.UUIDField()
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
     )
     model = models.CharField(max_length=200)
     state = models.CharField(max_length=8, choices=State)
-    # What has to end before this one begins, as long as it waits: its parent, or, where that was
-    # cancelled while it waited itself, what that waited for. A cancelled one keeps it.
+    # While it waits, the reply that must end before it: its parent, or, if that was cancelled while
+    # waiting, the reply that the parent waited for. A cancelled reply keeps the value.
     waits_for = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    # SHA-256 of what was asked: the same id with something else is refused, not answered.
+    # SHA-256 of the request: the same id with another request is refused.
     request_digest = models.CharField(max_length=64)
     outbox = models.JSONField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
-    # The last attempt when the owner asked to continue: an end that the log holds of this attempt
-    # or an earlier one is not the end. None: never asked.
+    # The last attempt before the owner asked to continue: an end of this attempt, or of an earlier
+    # one, in the log is not the end of the reply. None: never continued.
     continued_after_attempt = models.PositiveIntegerField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    # None exactly as long as the state is not final.
+    # None as long as the state is not final.
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -123,7 +122,7 @@ class Reply(models.Model):
         indexes = [
             models.Index(
                 fields=["state", "created_at"],
-                # Not by the state: SQLite does not see that a parameter fits the condition.
+                # Not by the state: SQLite does not match a parameter with the index's condition.
                 condition=models.Q(finished_at__isnull=True),
                 name="reply_unfinished",
             ),
@@ -143,25 +142,25 @@ class Reply(models.Model):
         return self.state in self.FINAL
 
     def awaited_below(self) -> "Reply | None":
-        """What an answer that builds on this one must wait for."""
+        """The reply that a reply below this one must wait for; None if it may start."""
         if self.state != self.State.WAITING and (before := self.still_before()):
             return before
         return None if self.is_final else self
 
     def still_before(self) -> "Reply | None":
-        """What this one waits for, or was cancelled before; None when that has ended."""
+        """The unfinished reply that this one waits for, or waited for when it was cancelled."""
         before = self.waits_for
         return before if before is not None and not before.is_final else None
 
     @staticmethod
     def id_for_message(message_id: uuid.UUID) -> uuid.UUID:
-        """The id of the reply to a user's message: the same for every retry of the same send."""
+        """The id of the reply to a user's message: the same for every repetition of a send."""
         return uuid.uuid5(message_id, "reply")
 
 
 class ChatOutline(models.Model):
-    """Which messages a chat has, up to the entry `cursor` of the log `stream`: a cache of what
-    chat/outline.py folds, of chats of some length. No text is in it.
+    """The outline of a long chat (chat/outline.py), up to the entry `cursor` of the log `stream`: a
+    cache of which messages there are, without their text.
     """
 
     chat = models.OneToOneField(
@@ -176,10 +175,10 @@ class ChatOutline(models.Model):
 
 
 class ErasedChat(models.Model):
-    """A deleted chat of which nothing is left but its id: see chat/personal_data/erase.py.
+    """The id of a chat that is erased for good: see chat/personal_data/erase.py.
 
-    The row makes the erasing happen whatever crashes, and keeps a late repetition of a send (from
-    a browser that was offline) from beginning the chat anew.
+    With the row, the erasing is finished after a crash, and a send that is repeated late (by a
+    browser that was offline) does not create the chat again.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -187,7 +186,7 @@ class ErasedChat(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="erased_chats"
     )
     erased_at = models.DateTimeField(auto_now_add=True)
-    # When the log had forgotten it too.
+    # When it was erased from the log too.
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -204,32 +203,32 @@ class ErasedChat(models.Model):
 
 
 class MessageText(models.Model):
-    """What was said in one message, for search: a projection of the log, rebuilt by a command.
+    """The text of one message, for search: a projection of the log, which a command can rebuild.
 
-    `words` is `text` as search sees it (chat/search/words.py). The database keeps its own index of
-    it, made by the migration `message_text_index`: on PostgreSQL a generated column, on SQLite an
-    FTS5 table that follows by triggers. A change that makes SQLite rebuild this table (AlterField,
-    ...) must make the triggers again.
+    `words` is `text` as search compares it (chat/search/words.py). The database has its own index
+    of it, made by the migration `message_text_index`: on PostgreSQL a generated column, on SQLite
+    an FTS5 table that triggers keep up to date. A migration that makes SQLite rebuild this table
+    (AlterField, ...) must create the triggers again.
     """
 
-    # FTS5 names rows by whole numbers.
+    # FTS5 identifies rows by integers.
     id = models.BigAutoField(primary_key=True)
     message_id = models.UUIDField()
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="texts")
-    # The chat's owner, here too so that one index answers "of this person, with these words".
+    # A copy of the chat's owner, so that one index finds the words within one person's messages.
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=9)
     text = models.TextField()
     words = models.TextField()
     said_at = models.DateTimeField()
-    # By which cut `words` was made: VERSION of chat/search/words.py. None is before that was noted,
-    # and lets SQLite add the column without making the table, and losing its triggers, anew.
+    # The VERSION of chat/search/words.py that made `words`. None for rows from before it was
+    # stored: with a default, SQLite would rebuild the table and lose its triggers.
     words_version = models.SmallIntegerField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["words_version"], name="message_text_words_version")]
         constraints = [
-            # A message's id is made by a browser: only within a chat it is surely its own.
+            # Browsers make the ids of messages, so they are unique within a chat only.
             models.UniqueConstraint(fields=["chat", "message_id"], name="message_text_once")
         ]
 
@@ -238,10 +237,10 @@ class MessageText(models.Model):
 
 
 class Draft(models.Model):
-    """What a person has begun to write and not sent: in a chat, or (`chat` is None) a new one.
+    """Text in the composer of a chat, or of a new one (`chat` is None), that was not sent.
 
-    It is not said yet, so it is not in the log. An emptied draft keeps its row for a while, lest
-    an older one that arrives late comes back: chat/drafts.py.
+    It is not in the log. An emptied draft keeps its row for a while, so that an older version that
+    arrives late does not bring it back: chat/drafts.py.
     """
 
     owner = models.ForeignKey(
@@ -251,9 +250,9 @@ class Draft(models.Model):
         Chat, null=True, blank=True, on_delete=models.CASCADE, related_name="drafts"
     )
     text = models.TextField(blank=True)
-    # Long texts that were pasted, shown folded: a list of strings.
+    # Long pasted texts, shown collapsed: a list of strings.
     pastes = models.JSONField(default=list, blank=True)
-    # Text and pastes as JSON, in bytes: the draft's part of its owner's budget (chat/storage.py).
+    # Text and pastes as JSON, in bytes: what it takes of its owner's storage (chat/storage.py).
     size_bytes = models.PositiveIntegerField(default=0, db_default=0)
     # When the person wrote it, by the server's clock; the later one wins.
     written_at = models.DateTimeField()

@@ -1,9 +1,9 @@
-"""The outline of a chat: which messages there are, in which order below which, and which branch is
-chosen at each fork; no text.
+"""The outline of a chat: its messages in order, each with its parent, and the chosen branch at each
+fork, without text.
 
-It is folded from the log like a transcript, of the few events that matter for it. The database
-keeps it with the entry up to which it goes (`ChatOutline`), so that however long a chat is, only
-what has come since is read. That is a cache: without the row, all of the chat is read once more.
+Like a transcript it is folded from the log, but from the few events that matter for it. The
+database caches it with the last entry folded (`ChatOutline`), so that only later entries are read,
+however long the chat is. Without the row, the whole chat is read once more.
 """
 
 import asyncio
@@ -19,26 +19,27 @@ from django.db import IntegrityError
 from accounts.models import User
 from chat import events as ev
 from chat.models import ChatOutline
+from streams.cursors import START
 from streams.log import Entry, get_log
 
-# Stored anew once more than this, and more than it takes itself, was read to have it.
+# The outline is stored again after more bytes than this, and than it has itself, were read.
 STORE_AFTER_BYTES = 100_000
-# About, of a message: two UUIDs as text.
+# Roughly what a message takes in an outline: two UUIDs as text.
 MESSAGE_BYTES = 90
 SHAPING = (ev.MessageCreated.type, ev.BranchChosen.type)
 
 
 @dataclass(slots=True)
 class Outline:
-    """`messages`: of each its role and the message above it, in the order of the log."""
+    """`messages`: role and parent of each message by its id, in the order of the log."""
 
     messages: dict[str, tuple[ev.Role, str | None]] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
-    cursor: str = "0-0"
+    cursor: str = START
 
     def leaf_below(self, message_id: str) -> str:
-        """The last shown message when this one is on the path: as in chat/transcript.py."""
+        """The last message of the shown path through this one, as in chat/transcript.py."""
         current = message_id
         while siblings := self.children.get(current):
             current = self.chosen.get(current, siblings[-1])
@@ -72,7 +73,8 @@ class Outline:
         return outline
 
 
-# One at a time of each person; the others find what it has stored. By event loop, then person.
+# One outline is folded at a time for each person; the next request finds what the first has stored.
+# By event loop, then by person.
 _locks: weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, weakref.WeakValueDictionary[uuid.UUID, asyncio.Lock]
 ] = weakref.WeakKeyDictionary()
@@ -95,7 +97,7 @@ async def outline_of(owner: User, chat_id: uuid.UUID) -> Outline:
 
 
 def _stored(stream: str, chat_id: uuid.UUID) -> Outline:
-    # That of another log is of no use: a guest's chat has other entries in the account's.
+    # An outline of another stream is useless: a chat that moved from a guest has new entry ids.
     row = ChatOutline.objects.filter(chat_id=chat_id, stream=stream).first()
     return Outline.from_dict(row.data, row.cursor) if row else Outline()
 

@@ -1,9 +1,9 @@
-"""Room for what is about to be said: asked for before anything is written, and kept until it is.
+"""Storage for what is about to be written: reserved before anything is written, until it is.
 
-The bytes are set aside in one step (streams/lua/reserve.lua), so that requests that come at the
-same time pass no bound together. An answer is not counted before it is there: each send may go
-beyond the budget by its own answer. Drafts are in the database: those that are written in the same
-instant do not see each other.
+One script reserves the bytes (streams/lua/reserve.lua), so that concurrent requests together exceed
+no bound. A reply is counted when it is written, not before: each send may exceed the budget by its
+own reply. Drafts are in the database: two that are written at the same moment do not see each
+other.
 """
 
 import uuid
@@ -29,9 +29,10 @@ from streams.sizes import Claim, claim_for
 async def room_for(
     person: User | None, chat_id: uuid.UUID, events: Sequence[Event], *, is_text: bool = True
 ) -> AsyncIterator[None]:
-    """Within it the events may be appended to the person's log; None is a visitor, who has none.
+    """While the context is open, the events may be appended to the person's log. `person` is None
+    for a visitor, who has no log. `is_text`: the events make the chat longer.
 
-    Raises StorageBusy, StorageFull, AddressFull and, for what makes the chat longer, ChatFull.
+    Raises StorageBusy, StorageFull, AddressFull and, with `is_text`, ChatFull.
     """
     await storage.require_memory(person)
     claim = claim_for(events[0].id, str(chat_id), events)
@@ -41,21 +42,24 @@ async def room_for(
         await storage.count_for_address(None, claim.total)
         yield
         return
-    most, most_of_chat = await storage.room_in_log(person), settings.LIMIT_CHAT_BYTES
-    async with _reserved(person, claim, most, most_of_chat if is_text else 0):
+    max_bytes = await storage.room_in_log(person)
+    max_chat_bytes = settings.LIMIT_CHAT_BYTES if is_text else 0
+    async with _reserved(person, claim, max_bytes, max_chat_bytes):
         await storage.count_for_address(person, claim.total)
         yield
 
 
 @asynccontextmanager
 async def _reserved(
-    person: User, claim: Claim, most: int, most_of_chat: int
+    person: User, claim: Claim, max_bytes: int, max_chat_bytes: int
 ) -> AsyncIterator[None]:
-    if not most and not most_of_chat:
+    if not max_bytes and not max_chat_bytes:
         yield
         return
     sizes = get_log().sizes
-    async with sizes.reserved(person.stream, claim, most=most, most_of_chat=most_of_chat) as full:
+    async with sizes.reserved(
+        person.stream, claim, most=max_bytes, most_of_chat=max_chat_bytes
+    ) as full:
         if full == "log":
             raise StorageFull(person)
         if full == "chat":
@@ -67,10 +71,10 @@ async def _reserved(
 async def room_for_send(
     person: User | None, chat_id: uuid.UUID, message_id: uuid.UUID, text: str
 ) -> AsyncIterator[None]:
-    """Room for a message and the reply that is owed; one that was placed before has it."""
+    """Room for a message and its empty reply. A repetition of a placed send needs none."""
     reply_id = Reply.id_for_message(message_id)
     message = ev.MessageCreated(message=str(message_id), role="user", text=text)
-    async with _room_for_order(person, chat_id, reply_id, message):
+    async with _room_for_reply(person, chat_id, reply_id, message):
         yield
 
 
@@ -78,32 +82,32 @@ async def room_for_send(
 async def room_for_regeneration(
     person: User, chat_id: uuid.UUID, reply_id: uuid.UUID
 ) -> AsyncIterator[None]:
-    """Room for another reply; one that was placed before has it."""
-    async with _room_for_order(person, chat_id, reply_id):
+    """Room for another empty reply. A repetition of a placed request needs none."""
+    async with _room_for_reply(person, chat_id, reply_id):
         yield
 
 
 @asynccontextmanager
-async def room_to_go_on(
+async def room_to_continue(
     person: User, chat_id: uuid.UUID, reply_id: uuid.UUID
 ) -> AsyncIterator[None]:
-    """Room to continue an answer."""
-    async with room_for(person, chat_id, _events(chat_id, reply_id, _owed(reply_id))):
+    """Room to continue a reply."""
+    async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id))):
         yield
 
 
 @asynccontextmanager
-async def _room_for_order(
+async def _room_for_reply(
     person: User | None, chat_id: uuid.UUID, reply_id: uuid.UUID, *more: ev.AnyEvent
 ) -> AsyncIterator[None]:
     if await Reply.objects.filter(id=reply_id).aexists():
         yield
         return
-    async with room_for(person, chat_id, _events(chat_id, reply_id, _owed(reply_id), *more)):
+    async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id), *more)):
         yield
 
 
-def _owed(reply_id: uuid.UUID) -> ev.MessageCreated:
+def _empty_reply(reply_id: uuid.UUID) -> ev.MessageCreated:
     return ev.MessageCreated(message=str(reply_id), role="assistant")
 
 
@@ -114,20 +118,23 @@ def _events(chat_id: uuid.UUID, name: uuid.UUID, *events: ev.AnyEvent) -> list[E
 
 
 async def is_full(person: User) -> bool:
-    """Whether nothing more may be stored, however small."""
+    """Whether the storage budget is used up."""
     budget = storage.budget_of(person)
     return budget > 0 and (await storage.stored_by(person)).used >= budget
 
 
 async def require_room_for_draft(person: User, chat_id: uuid.UUID | None, size: int) -> None:
-    """Raises StorageFull, AddressFull for a draft that is longer than the one it replaces."""
-    before = await sync_to_async(_draft_bytes)(person, chat_id)
-    if size <= before:
+    """Raises StorageFull, AddressFull if a draft is longer than the stored one and exceeds a bound.
+
+    `size` in bytes, as `Draft.size_bytes`.
+    """
+    stored = await sync_to_async(_draft_bytes)(person, chat_id)
+    if size <= stored:
         return
     budget = storage.budget_of(person)
-    if budget and (await storage.stored_by(person)).used - before + size > budget:
+    if budget and (await storage.stored_by(person)).used - stored + size > budget:
         raise StorageFull(person)
-    await storage.count_for_address(person, size - before, in_log=False)
+    await storage.count_for_address(person, size - stored, in_log=False)
 
 
 def _draft_bytes(person: User, chat_id: uuid.UUID | None) -> int:
@@ -136,6 +143,6 @@ def _draft_bytes(person: User, chat_id: uuid.UUID | None) -> int:
 
 
 def bytes_of_drafts() -> Coalesce:
-    """For accounts/storage.py."""
+    """The expression by which accounts/storage.py sums up the drafts of each person."""
     drafts = Draft.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
     return storage.bytes_of(drafts.annotate(total=Sum("size_bytes")).values("total"))

@@ -1,23 +1,20 @@
-"""The fold: events in, transcript out. Pure, and the same as static/js/chat/log/fold.js.
+"""The fold: a pure function from events to a transcript, the same as static/js/chat/log/fold.js.
 
-Both are driven by tests/vectors/fold/*.json and by a property test that compares them on random
-logs. A transcript depends on the events alone, so history, prompts, search and export built from
-it agree with what the screen shows.
+Both are tested with tests/vectors/fold/*.json, and a property test compares them on random logs. A
+transcript depends on the events alone, so history, prompts, search and export agree with what the
+screen shows.
 
-Text arrives in pieces, so a message keeps a list of pieces and joins it when asked: adding one
-token costs the same at the start and at the end of an answer.
+Text arrives in pieces, so a message keeps a list of pieces and joins them when the text is read:
+adding a token costs the same at the start and at the end of an answer.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 from chat import events as ev
+from streams.cursors import START, is_after
 from streams.log import Entry
-
-# As streams.keys has it: both numbers far below what Redis can hold.
-_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 
 MAX_PIECES = 1_000
 
@@ -26,8 +23,8 @@ Status = Literal["done", "queued", "running", "stopped", "error"]
 
 @dataclass(slots=True)
 class Pieces:
-    """A text that grows at its end. Pieces of a few letters, each of which takes fifty bytes, are
-    joined now and then."""
+    """A text that grows at its end. After MAX_PIECES, the pieces are joined: a short string takes
+    some fifty bytes of memory beyond its letters."""
 
     parts: list[str] = field(default_factory=list)
 
@@ -66,7 +63,7 @@ class Message:
     attempt: int = 0
     seams: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
-    # How long this attempt may be, when credit and not the model is what limits it.
+    # The most tokens of this attempt, if credit and not the model limits it.
     credit_limit_tokens: int | None = None
     finish: str | None = None
     usage: dict[str, Any] | None = None
@@ -76,7 +73,7 @@ class Message:
     length: int | None = None
     sha256: str | None = None
     error: dict[str, Any] | None = None
-    # Kinds of what the model sent besides text, which is not kept.
+    # The kinds of content other than text that the model sent, which is not stored.
     omitted: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,19 +105,19 @@ class Message:
 
 @dataclass(slots=True)
 class Transcript:
-    """One chat, folded up to `cursor`, the id of the last entry seen."""
+    """One chat, folded up to the entry `cursor`."""
 
     title: str = ""
     deleted: bool = False
-    # Of the owner to the model, for this chat.
+    # The owner's instructions for the model in this chat.
     instructions: str = ""
     messages: dict[str, Message] = field(default_factory=dict)
     children: dict[str, list[str]] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
-    cursor: str = "0-0"
+    cursor: str = START
 
     def path(self) -> list[Message]:
-        """The messages shown, first to last: at each fork the chosen child, else the newest."""
+        """The shown messages, first to last: at each fork the chosen child, else the newest."""
         shown: list[Message] = []
         parent = ""
         while siblings := self.children.get(parent):
@@ -129,17 +126,17 @@ class Transcript:
         return shown
 
     def ancestry(self, message_id: str) -> list[Message]:
-        """The messages that lead to this one, first to last, itself included."""
-        line: list[Message] = []
+        """The messages from the first one down to this one, itself included."""
+        ancestry: list[Message] = []
         current: str | None = message_id
         while current:
             message = self.messages[current]
-            line.append(message)
+            ancestry.append(message)
             current = message.parent
-        return line[::-1]
+        return ancestry[::-1]
 
     def leaf_below(self, message_id: str) -> Message:
-        """The last shown message when this one is on the path."""
+        """The last message of the shown path through this one."""
         current = message_id
         while siblings := self.children.get(current):
             current = self.chosen.get(current, siblings[-1])
@@ -157,7 +154,7 @@ class Transcript:
 
 
 def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Transcript:
-    """Fold log entries of one chat, in order; an entry at or before the cursor is skipped."""
+    """Fold entries of one chat, in order; those up to the cursor are skipped."""
     state = into if into is not None else Transcript()
     for entry in entries:
         if is_after(entry.id, state.cursor):
@@ -168,25 +165,8 @@ def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Tr
     return state
 
 
-def is_after(entry_id: str, other: str) -> bool:
-    """Whether an entry id comes later: ids are `<ms>-<seq>`, compared as two numbers."""
-    ms, _, seq = entry_id.partition("-")
-    other_ms, _, other_seq = other.partition("-")
-    return (int(ms), int(seq or 0)) > (int(other_ms), int(other_seq or 0))
-
-
-def entry_ms(entry_id: str) -> int:
-    """The time of an entry, in ms since 1970."""
-    return int(entry_id.partition("-")[0])
-
-
-def is_cursor(value: str) -> bool:
-    """Whether a text from outside has the form of an entry id."""
-    return _CURSOR.fullmatch(value) is not None
-
-
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
-    """Change `state` by one event. An event about a message that is not there changes nothing."""
+    """Apply one event to `state`. An event about an unknown message changes nothing."""
     match event:
         case ev.ChatCreated() | ev.ChatRenamed():
             state.title = event.title
@@ -195,7 +175,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.ChatDeleted() | ev.ChatRestored():
             state.deleted = isinstance(event, ev.ChatDeleted)
         case ev.ChatPinned() | ev.ChatArchived() | ev.ChatRead():
-            pass  # Of the list of chats, not of what was said.
+            pass  # These change the list of chats, not the transcript.
         case ev.MessageCreated():
             _create(state, event, entry_id)
         case ev.BranchChosen():
@@ -232,7 +212,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
     key = event.parent or ""
     state.messages[message.id] = message
     state.children.setdefault(key, []).append(message.id)
-    # What was just written is what is shown: a choice made earlier at this fork is over.
+    # The new message is shown: an earlier choice at this fork no longer applies.
     state.chosen.pop(key, None)
 
 

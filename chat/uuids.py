@@ -1,4 +1,4 @@
-"""Reading the UUIDs of a request: in lower case with dashes, so that each has one spelling."""
+"""Parsing the UUIDs of a request: lower case with dashes only, so that each has one spelling."""
 
 import uuid
 
@@ -6,19 +6,19 @@ from chat.errors import BadRequest
 
 
 def canonical_uuid(value: object) -> uuid.UUID | None:
-    """None for anything else."""
+    """The UUID, or None if the value is anything else than its canonical text."""
     if not isinstance(value, str) or len(value) != 36:
         return None
     try:
-        found = uuid.UUID(value)
+        parsed = uuid.UUID(value)
     except ValueError:
         return None
-    return found if str(found) == value else None
+    return parsed if str(parsed) == value else None
 
 
 def read_uuid(value: object, name: str) -> uuid.UUID:
-    """Raises BadRequest, which says what `name` must be."""
-    found = canonical_uuid(value)
-    if found is None:
+    """Raises BadRequest, whose message has the `name` of the field."""
+    parsed = canonical_uuid(value)
+    if parsed is None:
         raise BadRequest(f"“{name}” must be a UUID in lower case.")
-    return found
+    return parsed

@@ -9,9 +9,10 @@ from typing import Any
 import redis
 from django.conf import settings
 
+from .cursors import order, valid_cursor
 from .entries import Entry, from_log, to_entry
 from .errors import LogUnavailableError
-from .keys import order, stream_keys, valid_cursor, valid_name
+from .keys import stream_keys, valid_name
 
 PAGE_ENTRIES = 50
 # A filter that hardly matches must not read the whole log for one page.

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .keys import order
+from .cursors import entry_ms, order
 
 # What an entry costs besides its data: an id with its quotes and brackets, about.
 ENTRY_BYTES = 40
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def ms(self) -> int:
-        return int(self.id.partition("-")[0])
+        return entry_ms(self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from contextlib import suppress
 
 from redis.asyncio.connection import AbstractConnection
 
+from .cursors import order, valid_cursor
 from .entries import Batch, Page, Raw, from_log
 from .errors import LogUnavailableError, StreamsError
-from .keys import order, stream_keys, valid_cursor, valid_name
+from .keys import stream_keys, valid_name
 from .pipe import LOST, Pipe, backoff_s, connect, disconnect, pack
 from .reader import PAGE_BYTES, PAGE_ENTRIES, Reader
 from .subscriber import Focus as Focus

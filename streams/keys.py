@@ -7,13 +7,10 @@ one slot and one script may touch them all. Changing a name here loses what is s
 import re
 from functools import lru_cache
 
-from .errors import InvalidCursorError, InvalidNameError
+from .errors import InvalidNameError
 
 # Braces would move the hash tag; the rest keeps names readable in redis-cli and safe inside JSON.
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
-# Redis allows 20 digits; 15 keep both halves far below 2^64 for any clock until the year 33658.
-_CURSOR = re.compile(r"\d{1,15}(-\d{1,15})?")
-START = "0-0"
 
 
 class StreamKeys:
@@ -63,19 +60,3 @@ def valid_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InvalidNameError(f"{name[:80]!r} cannot name a stream, a chat or an event")
     return name
-
-
-def valid_cursor(after: str | None) -> str:
-    """`after` as an entry id; None means from the start."""
-    if after is None:
-        return START
-    if not _CURSOR.fullmatch(after):
-        raise InvalidCursorError(f"{after[:80]!r} is not the id of an entry")
-    return after if "-" in after else f"{after}-0"
-
-
-def order(entry_id: str | bytes) -> tuple[int, int]:
-    """Entry ids compare by number, not as text."""
-    text = entry_id if isinstance(entry_id, str) else entry_id.decode()
-    ms, _, seq = text.partition("-")
-    return int(ms), int(seq)

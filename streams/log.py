@@ -17,10 +17,11 @@ from redis.exceptions import ResponseError
 
 from streams.server.memory import Memory
 
+from .cursors import START, valid_cursor
 from .entries import Batch, Entry, Event, Fence, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower
-from .keys import START, StreamKeys, stream_keys, valid_cursor, valid_name
+from .keys import StreamKeys, stream_keys, valid_name
 from .pipe import Pipe, Script
 from .reader import LAST, PAGE, PAGE_ENTRIES, Reader
 from .sizes import COUNT, KNOWN_ID_BYTES, RESERVE, Sizes

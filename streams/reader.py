@@ -14,9 +14,10 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from .cursors import order
 from .entries import Raw, from_index, from_log
 from .errors import LogUnavailableError
-from .keys import StreamKeys, order, stream_keys, valid_name
+from .keys import StreamKeys, stream_keys, valid_name
 from .pipe import Pipe, Script, pack
 
 PAGE = Script("page", prelude="walk")

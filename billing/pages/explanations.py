@@ -12,10 +12,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from billing.audit import used_of
 from billing.models import Price, Usage
 from billing.money import MICRO_PER_USD
 from billing.prices import versions as prices
+from billing.token_usage import TokenUsage
 
 KINDS = {
     "input": _("read"),
@@ -51,7 +51,9 @@ def explain(usage: Usage) -> Explanation:
     if usage.price is None:
         reason = gettext("Not charged: %(reason)s.") % {"reason": usage.get_free_display()}
         return Explanation([], [reason])
-    parts = [part for part in prices.parts_of(usage.price, used_of(usage)) if part.count]
+    parts = [
+        part for part in prices.parts_of(usage.price, TokenUsage.from_row(usage)) if part.count
+    ]
     rows = [
         Row(
             str(KINDS.get(part.kind, _("for the request"))),

@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from billing.models import Price
+from billing.token_usage import TokenUsage
 
 logger = logging.getLogger(__name__)
 
@@ -55,23 +56,6 @@ _EACH = ("image_micro_usd", "per_request_micro_usd")
 def most_of(name: str) -> int:
     """The most that this column of a price may say."""
     return MAX_REQUEST_MICRO_USD if name in _EACH else MAX_TOKENS_MICRO_USD
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What one call used. Tokens read from a cache or written to it are part of the prompt's,
-    reasoning is part of the completion's.
-
-    `cost_micro_usd` is the provider's own figure, when it gave one.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_micro_usd: int | None = None
-    estimated: bool = False
-    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,23 +112,23 @@ def follow_lists(model: str) -> Price | None:
     return _add_now(model, rates_of(last), last.source, None)
 
 
-def cost_of(price: Price, used: Used) -> int:
+def cost_of(price: Price, usage: TokenUsage) -> int:
     """Micro-USD by this price, rounded up once."""
-    exact = sum(part.count * part.rate_micro_usd for part in parts_of(price, used))
+    exact = sum(part.count * part.rate_micro_usd for part in parts_of(price, usage))
     return -(-exact // MILLION)
 
 
-def parts_of(price: Price, used: Used) -> list[Part]:
+def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
     """What the cost by this price is made of; kinds of which nothing was used have a count of 0."""
-    cached = min(used.cached_tokens, used.prompt_tokens)
-    written = min(used.cache_write_tokens, used.prompt_tokens - cached)
-    reasoned = min(used.reasoning_tokens, used.completion_tokens)
+    cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
+    written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
+    reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
     return [
-        Part("input", used.prompt_tokens - cached - written, read),
+        Part("input", usage.prompt_tokens - cached - written, read),
         Part("cached_input", cached, _or(price.cached_input_micro_usd, read)),
         Part("cache_write", written, _or(price.cache_write_micro_usd, read)),
-        Part("output", used.completion_tokens - reasoned, wrote),
+        Part("output", usage.completion_tokens - reasoned, wrote),
         Part("reasoning", reasoned, _or(price.reasoning_micro_usd, wrote)),
         Part(
             "request",

@@ -1,4 +1,4 @@
-"""Noting what the models' providers ask, as their lists say it now. For the worker's chores."""
+"""Recording the prices of models as the providers' lists have them now: a chore of the worker."""
 
 import logging
 
@@ -13,22 +13,23 @@ from chat.llm.endpoints import Model
 logger = logging.getLogger(__name__)
 
 
-async def note_prices() -> int:
-    """A version of each price that is new; how many models have one. May be repeated."""
-    return await sync_to_async(_note)(await get_catalogue().models())
+async def record_prices() -> int:
+    """Store a version of each price that has changed; returns how many models have a price. Safe to
+    repeat."""
+    return await sync_to_async(_record)(await get_catalogue().models())
 
 
-def _note(models: list[Model]) -> int:
-    known = 0
+def _record(models: list[Model]) -> int:
+    count = 0
     for model in models:
         if pricing.free_reason(model):
             continue
         try:
-            found = pricing.listed_rates(model)
+            listed = pricing.listed_rates(model)
         except BadPrice as error:
             logger.warning("the price of %s is refused: %s", model.id, error)
             continue
-        if found is not None:
-            prices.offer(model.id, *found)
-            known += 1
-    return known
+        if listed is not None:
+            prices.offer(model.id, *listed)
+            count += 1
+    return count

@@ -1,7 +1,7 @@
-"""Who pays for a call of a model, and the holds of answers. Sync but for `model_of`.
+"""Who pays for a call of a model, at which price, and the holds of replies. Sync but `model_of`.
 
-The only place that decides what is free: local models, a person's own keys, and everything where
-the operator pays.
+Only this module decides what is free: local models, a person's own keys, and everything where the
+operator pays.
 """
 
 import logging
@@ -36,12 +36,12 @@ logger = logging.getLogger(__name__)
 
 LOCAL_ENDPOINTS = ("local", "ollama")
 LOCAL_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
-# What is held for a prompt whose text is not at hand when it is ordered.
+# Held for a prompt whose text is not loaded when the reply is placed.
 UNKNOWN_PROMPT_TOKENS = 200
 
 
 def free_reason(model: Model) -> str:
-    """Why calls of this model cost its user nothing; empty when they do."""
+    """Why calls of this model cost its user nothing (a value of Usage.Free); "" if they cost."""
     if model.own_key:
         return str(Usage.Free.OWN_KEY)
     if _is_local(model):
@@ -50,7 +50,7 @@ def free_reason(model: Model) -> str:
 
 
 def free_by_name(model_id: str) -> str:
-    """The same of a model that is not at hand, as far as its name tells."""
+    """The same for a model of which only the id is known."""
     if is_own(model_id):
         return str(Usage.Free.OWN_KEY)
     if model_id.partition("/")[0] in LOCAL_ENDPOINTS:
@@ -59,44 +59,46 @@ def free_by_name(model_id: str) -> str:
 
 
 def cost_to_show(model: Model, cost_micro_usd: int | None) -> int | None:
-    """Of a free call, what its provider asks of somebody: of who has the key, or of the operator.
-    What a local server says of itself is nobody's cost."""
-    told = (Usage.Free.OWN_KEY, Usage.Free.HOUSE)
-    return cost_micro_usd if free_reason(model) in told else None
+    """The provider's figure for a free call, if the owner of the key or the operator pays it.
+
+    None for a local server: nobody pays the cost that it reports.
+    """
+    somebody_pays = (Usage.Free.OWN_KEY, Usage.Free.HOUSE)
+    return cost_micro_usd if free_reason(model) in somebody_pays else None
 
 
-def was_counted(reply_id: uuid.UUID) -> bool:
-    """Whether an answer of this id, of a chat that is erased perhaps, is in the books."""
+def has_usage(reply_id: uuid.UUID) -> bool:
+    """Whether usage is stored for a reply of this id, which may have been erased."""
     return Usage.objects.filter(reply_id=reply_id).exists()
 
 
-def price_of(model: Model, *, noted_will_do: bool = False) -> Price:
-    """The price that holds now. One that is only in the lists is noted, as is what the table says
-    of this hour. OpenRouter's list is noted by the chore alone: what this process has read
-    of it may be older than the version in the database.
+def price_of(model: Model, *, accept_stored: bool = False) -> Price:
+    """The price that applies now. A price that only a list has is stored first, and so is the rate
+    of this hour in the table of genai-prices. OpenRouter's list is stored by the chore alone: what
+    this process has read of it may be older than the version in the database.
 
-    Raises NoPrice, also when its list has come to say what is no price: then none holds but what
-    staff has set. `noted_will_do`: one of the table is not looked up again.
+    Raises NoPrice, also if the list now has something that is no price: then only a price that
+    staff has set applies. `accept_stored`: do not look up a stored price of the table again.
     """
     price = prices.current(model.id)
     if price is not None and price.source == Price.Source.STAFF:
         return price
-    if price is not None and noted_will_do and price.source == Price.Source.GENAI_PRICES:
+    if price is not None and accept_stored and price.source == Price.Source.GENAI_PRICES:
         return price
     try:
-        found = listed_rates(model)
+        listed = listed_rates(model)
     except BadPrice as error:
         logger.warning("%s cannot be used on credit: %s", model.id, error)
         raise NoPrice from error
-    if price is not None and (found is None or found[1] != Price.Source.GENAI_PRICES):
+    if price is not None and (listed is None or listed[1] != Price.Source.GENAI_PRICES):
         return price
-    if found is None:
+    if listed is None:
         raise NoPrice
-    return prices.offer(model.id, *found)
+    return prices.offer(model.id, *listed)
 
 
 def listed_rates(model: Model) -> tuple[Rates, str] | None:
-    """What the lists say that it costs, and which one. Raises BadPrice for what is no price."""
+    """The rates in a list, and the source of the list. Raises BadPrice for what is no price."""
     if model.pricing:
         return openrouter_prices.read(dict(model.pricing)), Price.Source.OPENROUTER
     if model.endpoint.name == "openrouter":
@@ -105,19 +107,22 @@ def listed_rates(model: Model) -> tuple[Rates, str] | None:
     return (rates, Price.Source.GENAI_PRICES) if rates else None
 
 
-def hold_for_order(owner: User, reply: Reply, model: Model, text: str | None) -> None:
-    """With the order: hold what its answer needs at least. Raises OutOfCredit or NoPrice."""
+def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) -> None:
+    """Hold what a reply needs at least, when it is placed. Raises OutOfCredit, NoPrice.
+
+    `text`: that of its prompt, if it is known.
+    """
     if free_reason(model):
         return
     prompt = UNKNOWN_PROMPT_TOKENS if text is None else estimate_tokens(text) + TOKENS_PER_TURN
     key = holds.answer_key(reply.id)
-    # The table takes memory, which web processes are spared: the worker looks again.
-    price = price_of(model, noted_will_do=True)
+    # Web processes do not load the table, which takes memory: the worker looks again.
+    price = price_of(model, accept_stored=True)
     holds.place(owner, key, price, prompt, chat_id=reply.chat_id, reply_id=reply.id)
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
-    """None when it is not offered any more: the worker then says so."""
+    """None if the model is not offered any more; the worker then reports it."""
     try:
         return await find_for(owner, model_id)
     except UnknownModelError:
@@ -125,21 +130,21 @@ async def model_of(owner: User, model_id: str) -> Model | None:
 
 
 def within_price(model: Model, price: Price) -> Model:
-    """The model as far as this price goes."""
+    """The model, its window cut to the longest prompt that the price covers."""
     limit = price.prompt_limit_tokens or model.context_tokens
     return replace(model, context_tokens=min(limit, model.context_tokens))
 
 
 def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int) -> Budget:
-    """Before an attempt with a prompt of so many tokens.
+    """Reserve credit for an attempt whose prompt has so many tokens.
 
-    Raises OutOfCredit; FencedError when the chat has gone to an account, or with its owner, since
-    the order was loaded: whoever goes on with it there has the hold.
+    Raises OutOfCredit, and FencedError if the chat moved to an account or was erased after the
+    order was loaded: then the worker that continues it there has the hold.
     """
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
     call = call_of(order.reply, attempt, model.id, "")
     with transaction.atomic():
-        # Locked: a worker that was frozen here would otherwise hold for whom the chat has left.
+        # Locked: otherwise a worker that was frozen here would hold credit of the former owner.
         own = Chat.objects.select_for_update().filter(owner_id=order.reply.chat.owner_id)
         if not own.filter(id=order.reply.chat_id).exists():
             raise FencedError(order.reply_id)
@@ -147,7 +152,7 @@ def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: 
 
 
 def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:
-    """One attempt at an answer, as billing knows it."""
+    """One attempt at a reply, as billing identifies it."""
     key = holds.answer_key(reply.id)
     return Call(
         hold_key=key,
@@ -163,20 +168,20 @@ def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:
 
 
 def model_json(model: Model) -> dict[str, Any]:
-    """What the page and the API show of it: also whether calling it costs its user nothing here."""
+    """The model as docs/protocol.md has it: with `free`, whether it costs its user nothing."""
     return model.to_dict() | {"free": bool(free_reason(model))}
 
 
 def offered(models: list[Model]) -> list[Model]:
-    """Without those that can be used neither for free nor on credit."""
+    """The models that can be used, for free or on credit."""
     paid = [model.id for model in models if not free_reason(model)]
     known = prices.priced(paid) if paid else set()
     return [m for m in models if free_reason(m) or _has_price(m, m.id in known)]
 
 
 def _has_price(model: Model, is_known: bool) -> bool:
-    """Whether `price_of` gives one, as far as web processes know: what the table of genai-prices
-    has come to refuse is refused by the worker. `is_known`: there are versions of it."""
+    """Whether `price_of` would find a price, as far as a web process knows; the worker refuses a
+    model whose entry in the table of genai-prices is no price. `is_known`: versions are stored."""
     if is_known and _is_refused(model.pricing):
         price = prices.current(model.id)
         return price is not None and price.source == Price.Source.STAFF
@@ -185,7 +190,7 @@ def _has_price(model: Model, is_known: bool) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _is_refused(pricing: tuple[tuple[str, str], ...]) -> bool:
-    """Whether a list says what is no price. Kept: it is asked of each model for each page."""
+    """Whether a list has something that is no price. Cached: every page asks it of every model."""
     try:
         openrouter_prices.read(dict(pricing) or {"prompt": "0", "completion": "0"})
     except BadPrice:

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from billing.audit import used_of
 from billing.models import Usage
+from billing.token_usage import TokenUsage
 from chat import events as ev
-from chat.charging.attempts import bill_of
+from chat.charging.attempts import AttemptUsage
 from chat.folding import fold_answer
 from chat.generation import events as answer_events
 from chat.generation.errors import INTERNAL_ERROR, SENTENCES
@@ -127,8 +127,8 @@ def _end_event(reply: Reply, message: Message) -> ev.MessageCompleted | ev.Messa
     """With the usage booked for its last attempt, so that log and ledger agree."""
     rows = Usage.objects.filter(reply_id=reply.id, attempt=message.attempt)
     row = rows.filter(purpose=Usage.Purpose.ANSWER).first()
-    bill = bill_of(message.attempt, used_of(row) if row else None)
-    account = answer_events.Account(None, None, bill)
+    usage = AttemptUsage(message.attempt, TokenUsage.from_row(row) if row else None)
+    account = answer_events.Account(None, None, usage.to_bill())
     if reply.state == Reply.State.FAILED:
         return answer_events.failed(message, INTERNAL_ERROR, SENTENCES[INTERNAL_ERROR], account)
     finish = Finish("stopped" if reply.state == Reply.State.STOPPED else "stop", None)

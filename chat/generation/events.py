@@ -4,20 +4,21 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.generation.errors import NOT_RETRYABLE
 from chat.llm.client import Finish, means_for
 from chat.llm.endpoints import Model
 from chat.llm.prompt import Prompt
-from chat.llm.tokens import Usage
 from chat.transcript import Message
+from streams.cursors import entry_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """Usage and cost of a reply as a whole, and the bill of its last attempt."""
 
-    usage: Usage | None
+    usage: TokenUsage | None
     cost_micro_usd: int | None
     bill: dict[str, Any]
 
@@ -74,7 +75,7 @@ def completed(
         sha256=sha256,
         duration_ms=_duration_ms(message),
         reasoning_ms=reasoning_ms,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
         text=text,
@@ -93,7 +94,7 @@ def failed(message: Message, code: str, sentence: str, account: Account) -> ev.M
         retryable=code not in NOT_RETRYABLE,
         length=length,
         sha256=sha256,
-        usage=account.usage.to_dict() if account.usage else None,
+        usage=account.usage.to_event() if account.usage else None,
         cost_micro_usd=account.cost_micro_usd,
         bill=account.bill,
         text_kept=text,
@@ -105,4 +106,4 @@ def _duration_ms(message: Message) -> int:
     """Milliseconds since the first attempt started, interruptions included."""
     if message.started is None:
         return 0
-    return max(0, round(time.time() * 1000) - int(message.started.partition("-")[0]))
+    return max(0, round(time.time() * 1000) - entry_ms(message.started))

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from billing.errors import BillingError
+from billing.token_usage import TokenUsage
 from chat import events as ev
-from chat.charging.answer_charge import AnswerBill
+from chat.charging.answer_charge import AnswerCharge
 from chat.generation import events as answer_events
 from chat.generation.errors import ATTEMPTS_SPENT, INTERNAL_ERROR, OUT_OF_CREDIT, SENTENCES
 from chat.generation.model_caller import ModelCaller
@@ -24,7 +25,6 @@ from chat.llm.catalogue import Catalogue
 from chat.llm.client import Finish
 from chat.llm.errors import ProviderError
 from chat.llm.stream.finish_reasons import UNKNOWN, code_of_empty
-from chat.llm.tokens import Usage
 from chat.transcript import Message, Transcript
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
@@ -51,11 +51,13 @@ class Generation:
     ) -> None:
         self.job = job
         self.order = order
-        self.bill = AnswerBill(order)
+        self.charge = AnswerCharge(order)
         self.reply_log = ReplyLog(log, order, job, on_failure=self.lose)
         self._lease_lapsed = lease_lapsed
         self._interruption = Interruption()
-        self._caller = ModelCaller(order, self.reply_log, self.bill, catalogue, self._interruption)
+        self._caller = ModelCaller(
+            order, self.reply_log, self.charge, catalogue, self._interruption
+        )
         # Attempts in a row that brought no text.
         self._fruitless = 0
 
@@ -67,7 +69,7 @@ class Generation:
         """Bring the reply to its end, or as far as this worker may."""
         reply_id = self.order.reply_id
         try:
-            self.bill.tried = await self.reply_log.take_over()
+            self.charge.attempts = await self.reply_log.take_over()
             message = self.reply_log.message
             if message is None:
                 logger.error("the log has no message of answer %s; giving it up", reply_id)
@@ -141,7 +143,7 @@ class Generation:
 
     def _is_fruitless(self, message: Message) -> bool:
         """Whether the last attempt brought no text."""
-        return bool(self.bill.tried) and self.bill.tried[-1].text_from == len(
+        return bool(self.charge.attempts) and self.charge.attempts[-1].text_from == len(
             str(message.text).encode()
         )
 
@@ -166,7 +168,7 @@ class Generation:
                 finish = await self._caller.attempt(message, reason)
             except ProviderError as error:
                 if not self._is_complete_despite(message, error):
-                    await self.bill.close(message, error.usage)
+                    await self.charge.close(message, error.usage)
                     if not await self._may_try_again(message, error):
                         return await self._fail(message, error.code, error.message, error.usage)
                     reason = "provider"
@@ -199,7 +201,7 @@ class Generation:
 
     async def _end(self, message: Message, finish: Finish) -> Outcome:
         """The provider has ended the reply in order."""
-        if finish.reason == "length" and self.bill.is_limited:
+        if finish.reason == "length" and self.charge.is_limited:
             return await self._fail(message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage)
         if str(message.text).strip():
             return await self._complete(message, finish)
@@ -217,9 +219,9 @@ class Generation:
 
     async def _complete(self, message: Message, finish: Finish) -> Outcome:
         is_stopped = finish is STOPPED
-        bill = await self.bill.close(message, finish.usage, is_stopped=is_stopped)
-        usage = await self.bill.usage_of(message, finish.usage)
-        cost = await self.bill.cost(usage)
+        bill = await self.charge.close(message, finish.usage, is_stopped=is_stopped)
+        usage = await self.charge.total_usage(message, finish.usage)
+        cost = await self.charge.cost(usage)
         event = answer_events.completed(
             message,
             message.model or self.order.reply.model,
@@ -231,12 +233,12 @@ class Generation:
         return Outcome.STOPPED if is_stopped else Outcome.DONE
 
     async def _fail(
-        self, message: Message, code: str, sentence: str, usage: Usage | None = None
+        self, message: Message, code: str, sentence: str, usage: TokenUsage | None = None
     ) -> Outcome:
-        bill = await self.bill.close(message, usage)
+        bill = await self.charge.close(message, usage)
         has_content = str(message.text) or message.reasoning or usage
-        usage = await self.bill.usage_of(message, usage) if has_content else None
-        cost = await self.bill.cost(usage)
+        usage = await self.charge.total_usage(message, usage) if has_content else None
+        cost = await self.charge.cost(usage)
         account = answer_events.Account(usage, cost, bill)
         event = answer_events.failed(message, code, sentence, account)
         await self.reply_log.append_end(event, message.attempt)

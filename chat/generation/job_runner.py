@@ -14,7 +14,7 @@ from chat.generation.generation import Generation, Outcome
 from chat.generation.loops import drop_broken_connection
 from chat.llm.catalogue import get_catalogue
 from chat.models import Reply
-from chat.transcript import entry_ms
+from streams.cursors import entry_ms
 from streams.errors import StreamsError
 from streams.log import Log
 from streams.queue import Job, Queue
@@ -89,7 +89,7 @@ class JobRunner:
         # The job ends before the row: once the row says that the reply has ended, its owner may ask
         # to continue it, and the queue takes no second job of the same key.
         await self._queue.done(job)
-        attempts, model = generation.bill.tried, generation.bill.model
+        attempts, model = generation.charge.attempts, generation.charge.model
         startable = await sync_to_async(settle)(
             order, STATES[outcome], attempts, model, ended_ms=entry_ms(cursor)
         )

@@ -4,7 +4,7 @@ import time
 from contextlib import aclosing
 
 from chat import events as ev
-from chat.charging.answer_charge import AnswerBill
+from chat.charging.answer_charge import AnswerCharge
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
 from chat.generation.reply_log import ReplyLog
@@ -25,13 +25,13 @@ class ModelCaller:
         self,
         order: WorkOrder,
         reply_log: ReplyLog,
-        bill: AnswerBill,
+        charge: AnswerCharge,
         catalogue: Catalogue,
         interruption: Interruption,
     ) -> None:
         self._order = order
         self._reply_log = reply_log
-        self._bill = bill
+        self._charge = charge
         self._catalogue = catalogue
         self._interruption = interruption
         self._timer = ReasoningTimer()
@@ -51,9 +51,9 @@ class ModelCaller:
         """
         if self._interruption.reason is not None:
             return None
-        model = await self._bill.price_in(message, await self._find_model())
+        model = await self._charge.price_attempt(message, await self._find_model())
         prompt = await self._build_prompt(model, partial=str(message.text))
-        await self._bill.reserve(message, model, prompt)
+        await self._charge.reserve(message, model, prompt)
         await self._append_start(message, model, prompt, reason)
         if self._interruption.reason is not None:  # There was no call yet that could be cancelled.
             return None
@@ -90,14 +90,14 @@ class ModelCaller:
         attempt = message.attempt + 1
         text_bytes, _ = ev.fingerprint(str(message.text))
         reasoning_bytes = len(str(message.reasoning).encode())
-        lengths, bill_before = (text_bytes, reasoning_bytes), await self._bill.of_last()
-        limit = self._bill.credit_limit_tokens
+        lengths, bill_before = (text_bytes, reasoning_bytes), await self._charge.bill_for_seam()
+        limit = self._charge.credit_limit_tokens
         event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill_before)
         await self._reply_log.append_start(event)
-        self._bill.began(attempt, model, text_bytes, reasoning_bytes)
+        self._charge.begin_attempt(attempt, model, text_bytes, reasoning_bytes)
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
-        max_tokens = self._bill.max_tokens
+        max_tokens = self._charge.max_tokens
         written_chars = 0
         answer = stream_answer(
             model,
@@ -106,7 +106,7 @@ class ModelCaller:
             max_tokens=max_tokens,
             person=self._order.reply.chat.owner_id.hex,
             thought=str(message.reasoning),
-            on_taken=self._bill.taken,
+            on_taken=self._charge.mark_accepted,
         )
         async with aclosing(answer) as stream:
             async for item in stream:
@@ -117,7 +117,7 @@ class ModelCaller:
                 if item.text_kept is not None:
                     written_chars -= len(item.reasoning)  # It was counted as text.
                     message.text.cut(item.text_kept)
-                    self._bill.recast(item.text_kept)
+                    self._charge.recast(item.text_kept)
                 message.text.add(item.text)
                 message.reasoning.add(item.reasoning)
                 await self._reply_log.parts.push(item)

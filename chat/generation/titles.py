@@ -16,10 +16,10 @@ from django.db import DatabaseError
 from billing import holds
 from billing.errors import BillingError
 from billing.models import Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.charging import pricing
-from chat.charging.attempts import delivered, used_by_provider
+from chat.charging.attempts import usage_of_stored
 from chat.generation.title_text import title_in
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
@@ -77,7 +77,7 @@ async def _ask_model(order: WorkOrder, transcript: Transcript, catalogue: Catalo
     text = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
     prompt = await build_prompt([("user", text)], model)
     max_tokens = await sync_to_async(_hold)(order, model, prompt)
-    written, used = Delta(), None
+    written, usage = Delta(), None
     try:
         async with (
             asyncio.timeout(ASK_LIMIT_S),
@@ -85,14 +85,14 @@ async def _ask_model(order: WorkOrder, transcript: Transcript, catalogue: Catalo
         ):
             async for item in stream:
                 if isinstance(item, Finish):
-                    used = used_by_provider(item.usage) if item.usage else None
+                    usage = item.usage
                     continue
                 written = item.after(written)
                 if _is_too_long(written):
                     break
     finally:
-        used = used or delivered(prompt.prompt_tokens, written.text, written.reasoning)
-        await sync_to_async(_settle)(order, model, used)
+        usage = usage or usage_of_stored(prompt.prompt_tokens, written.text, written.reasoning)
+        await sync_to_async(_settle)(order, model, usage)
     return title_in(written.text)
 
 
@@ -114,7 +114,7 @@ def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
     return ANSWER_MAX_TOKENS
 
 
-def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
+def _settle(order: WorkOrder, model: Model, usage: TokenUsage | None) -> None:
     call = holds.Call(
         hold_key=_key(order),
         key=_key(order),
@@ -124,7 +124,7 @@ def _settle(order: WorkOrder, model: Model, used: Used | None) -> None:
         chat_id=order.reply.chat_id,
         free=pricing.free_reason(model),
     )
-    holds.settle(call, used, last=True)
+    holds.charge(call, usage, last=True)
 
 
 def _key(order: WorkOrder) -> str:

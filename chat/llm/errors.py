@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from chat.llm.tokens import Usage
+from billing.token_usage import TokenUsage
 
 SENTENCES = {
     "provider_auth": "The model's provider did not accept the key. Check the key in the settings.",
@@ -143,7 +143,7 @@ class ProviderError(Exception):
     ) -> None:
         self.max_fruitless = max_fruitless
         self.ended = ended
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.code = code
         self.message = SENTENCES[code]
         self.permanent = code in PERMANENT if permanent is None else permanent

@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, TypeVar
+
+from billing.token_usage import TokenUsage
 
 # No tokenizer is downloaded: ASCII is cut about as they all do it, into the beginnings of words,
 # what is left of long ones, up to three digits, marks and ends of lines. Other scripts take about
@@ -31,28 +32,6 @@ MAX_CHARS_PER_TOKEN = 16
 FEW_CHARS = 400
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one call used. `estimated`: the provider did not say, we counted."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    cost_micro_usd: int | None = None
-    estimated: bool = False
-    cache_write_tokens: int | None = None
-
-    def to_dict(self) -> dict[str, int | bool]:
-        """For message.completed, which has the cost in a field of its own."""
-        known = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
-        if self.reasoning_tokens is not None:
-            known["reasoning_tokens"] = self.reasoning_tokens
-        if self.cached_tokens is not None:
-            known["cached_tokens"] = self.cached_tokens
-        return known | ({"estimated": True} if self.estimated else {})
 
 
 def estimate_tokens(text: str) -> int:
@@ -89,18 +68,18 @@ def _count_ascii(plain: bytes) -> int:
     return tokens
 
 
-def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> Usage:
+def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage:
     """For a call that ended without telling, also one that was stopped."""
     thought = estimate_tokens(reasoning)
-    return Usage(
+    return TokenUsage(
         prompt_tokens,
         estimate_tokens(text) + thought,
-        thought if reasoning else None,
+        reasoning_tokens=thought if reasoning else None,
         estimated=True,
     )
 
 
-def read_usage(usage: dict[str, Any]) -> Usage | None:
+def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
     """From a provider's `usage` object, whose numbers were parsed as int or Decimal.
 
     None when its counts cannot be: then our own count is what counts.
@@ -125,10 +104,10 @@ def read_usage(usage: dict[str, Any]) -> Usage | None:
     elif beside:
         completion += beside
         reasoning = beside if reasoning is None else reasoning
-    return Usage(prompt, completion, reasoning, cached, cost, cache_write_tokens=written)
+    return TokenUsage(prompt, completion, cached, reasoning, cost, cache_write_tokens=written)
 
 
-def is_too_little(usage: Usage, chars: int) -> bool:
+def is_too_little(usage: TokenUsage, chars: int) -> bool:
     """Whether so many characters cannot be so few tokens: then they were told of another moment.
     Where a cost is told, it counts and not the tokens."""
     if usage.cost_micro_usd is not None or not chars:

@@ -58,6 +58,5 @@ async def _ndjson(person: User, chat: Chat) -> AsyncIterator[bytes]:
 
 
 def _line(entry: Entry) -> bytes:
-    ms = int(entry.id.partition("-")[0])
-    at = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    at = datetime.fromtimestamp(entry.ms / 1000, UTC).isoformat(timespec="milliseconds")
     return b'{"id":"%s","at":"%s","event":%s}\n' % (entry.id.encode(), at.encode(), entry.data)

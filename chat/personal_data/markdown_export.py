@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from chat.models import Chat
 from chat.transcript import Message, Transcript
+from streams.cursors import entry_ms
 
 EXCERPT_CHARS = 60
 FENCE = re.compile(
@@ -107,5 +108,4 @@ def nested(text: str, level: int) -> str:
 
 
 def _time(entry_id: str) -> str:
-    ms = int(entry_id.partition("-")[0])
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%d %B %Y, %H:%M} UTC"
+    return f"{datetime.fromtimestamp(entry_ms(entry_id) / 1000, UTC):%d %B %Y, %H:%M} UTC"

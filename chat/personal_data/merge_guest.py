@@ -31,7 +31,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
 from chat.models import Chat, MessageText, Reply
-from chat.transcript import is_after
+from streams.cursors import is_after
 from streams.log import Entry, Event, Fence, get_log
 
 # Above every token that the queue will ever give.

@@ -9,16 +9,16 @@ from django.db import connection, transaction
 P = ParamSpec("P")
 
 
-def without_sync(write: Callable[P, None]) -> Callable[P, None]:
-    """Do not wait for the disk when this write commits. Sync, outside of transactions.
+def relaxed_commit(write: Callable[P, None]) -> Callable[P, None]:
+    """Do not wait for the disk when this write commits. Sync; within a transaction, no effect.
 
-    For what is done again when it is lost: an `fsync` costs milliseconds, and holds up those of
-    the log, which is on the same disk. All that was committed before is as safe as ever.
+    For writes that are repeated if they are lost: an `fsync` takes milliseconds, and delays those
+    of the log, which is on the same disk. What was committed before stays safe.
     """
 
     @functools.wraps(write)
-    def unsynced(*args: P.args, **kwargs: P.kwargs) -> None:
-        if connection.in_atomic_block:  # It commits with the rest.
+    def write_without_sync(*args: P.args, **kwargs: P.kwargs) -> None:
+        if connection.in_atomic_block:  # It commits with the transaction.
             write(*args, **kwargs)
         elif connection.vendor == "sqlite":
             _on_sqlite(lambda: write(*args, **kwargs))
@@ -27,7 +27,7 @@ def without_sync(write: Callable[P, None]) -> Callable[P, None]:
                 cursor.execute("SET LOCAL synchronous_commit TO OFF")
                 write(*args, **kwargs)
 
-    return unsynced
+    return write_without_sync
 
 
 def _on_sqlite(write: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""A message that a person sends, as it is asked for."""
+"""A request to send a message."""
 
 import uuid
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A user's message to `chat` with the answer wanted from `model`.
+    """A user's message to `chat`, to be answered by `model`.
 
-    `parent` is the last message the browser shows (None in an empty chat). With `edit` the message
-    becomes a sibling: `parent` is taken as it is. Without, a send whose parent has already been
-    answered elsewhere goes to the end of that path, so two tabs never fork by accident.
+    `parent` is the last message that the browser shows (None in an empty chat). With `edit` the
+    message goes below exactly that parent, as a sibling. Without, a message whose parent was
+    continued from another tab goes to the end of that path, so two tabs never fork by accident.
     """
 
     id: uuid.UUID

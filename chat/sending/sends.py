@@ -1,10 +1,10 @@
-"""Taking orders: a send, a regeneration, a continue. Each happens once.
+"""Placing replies: for a send, a regeneration, a continue. Each request takes effect once.
 
-Every order names its message by an id that the browser made. In one transaction it becomes a
-`Reply` row that also holds what the log must still be told (`outbox`); then the log is told, the
-job is queued and the outbox is emptied. Whoever repeats the order, and the sweep after a crash
-between two of these steps, runs `deliver` again: appends are dropped by event id, the queue takes
-a key once, so nothing is doubled.
+Every request names its message by an id that the browser made. One transaction makes it a `Reply`
+row, which also holds the events that the log does not have yet (`outbox`). Then the events are
+appended, the job is queued and the outbox is emptied. A repeated request, and the sweep after a
+crash between two of these steps, run `deliver` again: the log drops an event id that it has, and
+the queue a key that it has, so nothing happens twice.
 """
 
 import hashlib
@@ -25,39 +25,40 @@ from chat.errors import ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.folding import fold_answer
 from chat.llm.endpoints import Model
 from chat.models import Chat, ErasedChat, Reply
-from chat.sending.branches import choices_for, parent_of_send
-from chat.sending.outbox import boxed, enqueue, outbox_of_send, owed_before
+from chat.sending.branches import branch_choices, parent_of_send
+from chat.sending.outbox import enqueue, outbox_of_parent, outbox_of_send, to_item
 from chat.sending.send import Send
-from chat.transcript import entry_ms
 from chat.work_orders import load_order
+from streams.cursors import entry_ms
 from streams.log import get_log
 
 START_TITLE_CHARS = 60
 
 
 def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
-    """Write the order down; the same order again gives the same row. Sync, one transaction.
+    """Create the reply to a sent message; a repetition returns the same row. Sync, one transaction.
 
-    With the model as the catalogue has it, credit is held for the answer, or nothing is written.
+    `model`: as the catalogue has it; credit is held for the reply, or nothing is stored. Raises
+    IdReused, ChatNotFound, MessageNotFound, OutOfCredit, NoPrice.
     """
     reply_id = Reply.id_for_message(send.id)
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
     if existing := _placed_before(owner, reply_id, digest):
         return existing
     if Reply.objects.filter(id=send.id, chat__owner=owner).exists():
-        raise IdReused  # It names an answer.
+        raise IdReused  # The id is that of a reply.
     try:
         with transaction.atomic():
             chat, is_new = _lock_chat(owner, send)
             parent = parent_of_send(chat, send)
-            before = owed_before(parent) + choices_for(chat, parent, reply_id)
+            before = outbox_of_parent(parent) + branch_choices(chat, parent, reply_id)
             outbox = before + outbox_of_send(chat, is_new, send, reply_id, parent)
             reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
             if model is not None:
-                pricing.hold_for_order(owner, reply, model, send.text)
+                pricing.hold_for_reply(owner, reply, model, send.text)
             return reply
     except IntegrityError:
-        # The same order was placed by another request between the look and the write.
+        # Another request placed the same reply between the query and the insert.
         if existing := _placed_before(owner, reply_id, digest):
             return existing
         raise
@@ -66,26 +67,26 @@ def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
 def place_regeneration(
     owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, prompt_id: uuid.UUID, model: Model
 ) -> Reply:
-    """Order another answer to a message that has one already. Sync, one transaction."""
+    """Create another reply to a message that has one already. Sync, one transaction."""
     digest = _digest(chat_id, prompt_id, model.id)
     if existing := _placed_before(owner, reply_id, digest):
         return existing
     if Reply.objects.filter(prompt_id=reply_id, chat__owner=owner).exists():
-        raise IdReused  # It names a message.
+        raise IdReused  # The id is that of a user's message.
     try:
         with transaction.atomic():
             chat = lock_own_chat(owner, chat_id)
             sibling = chat.replies.filter(prompt_id=prompt_id).first()
             if sibling is None:
                 raise MessageNotFound
-            before = owed_before(sibling) + choices_for(chat, sibling, reply_id)
+            before = outbox_of_parent(sibling) + branch_choices(chat, sibling, reply_id)
             answer = ev.MessageCreated(
                 message=str(reply_id), role="assistant", parent=str(prompt_id), model=model.id
             )
-            outbox = [*before, boxed(chat_id, answer, f"{reply_id}:created")]
+            outbox = [*before, to_item(chat_id, answer, f"{reply_id}:created")]
             above = sibling.parent
             reply = _create_reply(chat, reply_id, prompt_id, above, model.id, digest, outbox)
-            pricing.hold_for_order(owner, reply, model, None)
+            pricing.hold_for_reply(owner, reply, model, None)
             return reply
     except IntegrityError:
         if existing := _placed_before(owner, reply_id, digest):
@@ -94,54 +95,60 @@ def place_regeneration(
 
 
 async def continue_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply:
-    """Order a failed or stopped answer to go on in the same message. Once is enough.
+    """Continue a failed or stopped reply in the same message. A repetition changes nothing.
 
-    The log knows of an end a moment before the row does, and so does whoever looks at the screen:
-    that end is settled here, lest the order be taken for a repetition and lost.
+    The log has the end of a reply a moment before the row, and so has the screen. Such an end is
+    settled here: otherwise the request would be taken for a repetition, and be lost.
     """
-    order = partial(place_continue, owner, chat_id, reply_id)
-    reply, placed = await sync_to_async(order)(await _model_of(owner, reply_id))
-    if not placed and await _settled_by_log(owner.stream, reply):
-        reply, _ = await sync_to_async(order)(await _model_of(owner, reply_id))
+    place = sync_to_async(partial(place_continue, owner, chat_id, reply_id))
+    reply, is_placed = await place(await _model_of(owner, reply_id))
+    if not is_placed and await _settle_by_log(owner.stream, reply):
+        reply, _ = await place(await _model_of(owner, reply_id))
     return reply
 
 
 async def _model_of(owner: User, reply_id: uuid.UUID) -> Model | None:
-    """As the catalogue has it now; None for no such reply, which `place_continue` refuses."""
+    """The reply's model, as the catalogue has it now; None if there is no such reply, which
+    `place_continue` then refuses."""
     reply = await Reply.objects.filter(id=reply_id).afirst()
     return await pricing.model_of(owner, reply.model) if reply else None
 
 
-async def _settled_by_log(stream: str, reply: Reply) -> bool:
-    told = await fold_answer(get_log(), stream, str(reply.chat_id), str(reply.id))
-    message = told.message
+async def _settle_by_log(stream: str, reply: Reply) -> bool:
+    """Settle the reply if the log has its end and the row does not; returns whether it did."""
+    folded = await fold_answer(get_log(), stream, str(reply.chat_id), str(reply.id))
+    message = folded.message
     state = Reply.STATE_OF_STATUS.get(message.status) if message else None
     if message is None or state is None:
         return False
     if reply.continued_after_attempt is not None and (
         message.attempt <= reply.continued_after_attempt
     ):
-        return False  # That end is the one it was continued after.
+        return False  # It was continued after this end.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
-        ended_ms = entry_ms(told.cursor)
-        for freed in await sync_to_async(settle)(order, state, told.attempts, ended_ms=ended_ms):
-            await enqueue(uuid.UUID(freed))
+        ended_ms = entry_ms(folded.cursor)
+        settle_reply = sync_to_async(settle)
+        for ready_id in await settle_reply(order, state, folded.attempts, ended_ms=ended_ms):
+            await enqueue(uuid.UUID(ready_id))
     return True
 
 
 def place_continue(
     owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID, model: Model | None
 ) -> tuple[Reply, bool]:
-    """The reply, and whether it was this call that ordered it to go on. Sync, one transaction."""
+    """The reply, and whether this call continued it. Sync, one transaction.
+
+    Raises NotPossibleNow if the reply is complete or one before it has not ended yet.
+    """
     with transaction.atomic():
         reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
         if reply.state == Reply.State.DONE or (reply.is_final and reply.still_before()):
             raise NotPossibleNow
-        placed = reply.is_final
-        if placed and model is not None:
-            pricing.hold_for_order(owner, reply, model, None)
-        if placed:
+        is_placed = reply.is_final
+        if is_placed and model is not None:
+            pricing.hold_for_reply(owner, reply, model, None)
+        if is_placed:
             reply.waits_for = None
             reply.state = Reply.State.QUEUED
             reply.continued_after_attempt = reply.attempts
@@ -156,11 +163,12 @@ def place_continue(
                     "finished_at",
                 ]
             )
-        return reply, placed
+        return reply, is_placed
 
 
 def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
-    """The chat, locked to the end of the transaction, if it is this person's and not deleted."""
+    """The owner's chat, locked to the end of the transaction. Raises ChatNotFound, also for a
+    deleted one."""
     chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
     if chat is None or chat.deleted_at is not None:
         raise ChatNotFound
@@ -168,7 +176,7 @@ def lock_own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
 
 
 def lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
-    """The same of an answer in it. Raises MessageNotFound."""
+    """A reply of the chat, locked to the end of the transaction. Raises MessageNotFound."""
     reply = chat.replies.select_for_update().filter(id=reply_id).first()
     if reply is None:
         raise MessageNotFound
@@ -185,8 +193,9 @@ def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | Non
 
 
 def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
-    """The chat that is sent to, made now if this is its first message."""
-    # Not with its tip: PostgreSQL would look for the row of the new one among those of before.
+    """The chat of the message, locked, and whether it was created now for its first message."""
+    # The tip is not joined but read after the lock: in a join, PostgreSQL would look for a tip that
+    # another transaction has just set among the rows from before it.
     own = Chat.objects.select_for_update().filter(owner=owner, deleted_at=None)
     chat = own.filter(id=send.chat).first()
     if chat is not None:
@@ -202,12 +211,12 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
             "updated_at": timezone.now(),
         },
     )
-    # Not new: another request made it just now, or it is deleted, or somebody else's.
+    # Not new: another request created it just now, or it is deleted, or somebody else's.
     return (chat, True) if is_new else (lock_own_chat(owner, send.chat), False)
 
 
 def start_title(text: str) -> str:
-    """The first words of the first message, until a better title is there."""
+    """The first words of the first message: the title until there is a better one."""
     line = " ".join(text.split())
     if len(line) <= START_TITLE_CHARS:
         return line
@@ -223,9 +232,9 @@ def _create_reply(
     digest: str,
     outbox: list[dict[str, Any]],
 ) -> Reply:
-    # Of one that is there the insert below says whose it is: the same order may just have made it.
-    if pricing.was_counted(reply_id) and not Reply.objects.filter(id=reply_id).exists():
-        raise IdReused  # Its charges have the name of an answer that is erased.
+    # If the row exists, the insert below fails instead: the same request may just have created it.
+    if pricing.has_usage(reply_id) and not Reply.objects.filter(id=reply_id).exists():
+        raise IdReused  # The id is that of an erased reply, whose usage is kept under it.
     waits_for = parent.awaited_below() if parent else None
     reply = Reply.objects.create(
         id=reply_id,

@@ -1,5 +1,5 @@
-"""Ending answers: one of them, also before it has begun, or all of one person at once. A stop is
-noted in the row; workers are told too, which is quicker.
+"""Stopping replies: one of them, even before it has begun, or all of one person. The row records
+the stop; a message to the workers only makes it quicker.
 """
 
 import uuid
@@ -18,20 +18,20 @@ WORKERS_GROUP = "workers"
 
 
 async def stop_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> None:
-    """End an answer where it is, also one that has not begun."""
+    """End a reply where it is, even before it has begun. Raises ChatNotFound, MessageNotFound."""
     reply = await sync_to_async(request_stop)(owner, chat_id, reply_id)
     if reply is None:
         return
     if reply.waits_for_id is not None:
         await enqueue(reply.id)
-    await tell_workers([str(reply_id)])
+    await notify_workers([str(reply_id)])
 
 
 def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply | None:
-    """Note that the answer is to end where it is. None if it has ended already.
+    """Record that the reply is to end where it is. None if it has ended already. Sync.
 
-    One that waits is taken out of the line: it ends as soon as a worker has it, and what waits for
-    it waits for what is before it from now on.
+    A waiting reply is queued: it ends as soon as a worker claims it, and the replies that waited
+    for it now wait for the reply that it waited for itself.
     """
     with transaction.atomic():
         reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
@@ -41,32 +41,33 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
             reply.stop_requested_at = timezone.now()
         if reply.state == Reply.State.WAITING:
             reply.state = Reply.State.QUEUED
-            # Also those that were cancelled themselves: what is sent below them asks them.
+            # Cancelled replies too: a message that is sent below one reads its `waits_for`.
             Reply.objects.filter(waits_for=reply).update(waits_for=reply.waits_for)
         reply.save(update_fields=["stop_requested_at", "state"])
         return reply
 
 
-async def tell_workers(reply_ids: list[str]) -> None:
-    """The quick way to the worker. If it fails, the worker finds the stop in the database."""
+async def notify_workers(reply_ids: list[str]) -> None:
+    """Ask the workers to stop now. If that is lost, they find the stop in the database."""
     for reply_id in reply_ids:
         await tell_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
 
 
 def stop_all_of(person: User) -> None:
-    """End whatever is being answered for this person; what is there is kept. Sync."""
-    owed = Reply.objects.filter(chat__owner=person, finished_at=None)
-    owed.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
-    async_to_sync(tell_workers)([str(reply_id) for reply_id in owed.values_list("id", flat=True)])
+    """Stop every unfinished reply of this person; the text so far is kept. Sync."""
+    unfinished = Reply.objects.filter(chat__owner=person, finished_at=None)
+    unfinished.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
+    reply_ids = [str(reply_id) for reply_id in unfinished.values_list("id", flat=True)]
+    async_to_sync(notify_workers)(reply_ids)
 
 
 def wake_for_join() -> None:
-    """A guest is to be joined to an account: a worker sees to it now, not with its next sweep."""
+    """Make a worker join a guest to an account now, not with its next sweep."""
     _wake("join")
 
 
 def wake_for_keys() -> None:
-    """A worker is to look at somebody's provider key."""
+    """Make a worker check a provider key now, not with its next sweep."""
     _wake("keys")
 
 

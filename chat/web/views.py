@@ -44,8 +44,7 @@ from chat.llm.user_models import find_for, models_for
 from chat.models import Chat, Reply
 from chat.sending import outbox, sends
 from chat.sending.send import Send
-from chat.sending.stops import stop_answer, tell_workers
-from chat.transcript import is_cursor
+from chat.sending.stops import notify_workers, stop_answer
 from chat.uuids import read_uuid
 from chat.web import preview
 from chat.web.api import (
@@ -57,6 +56,7 @@ from chat.web.api import (
     signed_in,
     text_field,
 )
+from streams.cursors import is_cursor
 from streams.log import get_log
 
 MAX_MESSAGE_CHARS = 200_000
@@ -269,7 +269,7 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
     """POST: go on with an answer that failed or was stopped, in the same message."""
     user = await signed_in(request)
     await sync_to_async(_take_send)(request, user, None)
-    async with storage.room_to_go_on(user, chat_id, reply_id):
+    async with storage.room_to_continue(user, chat_id, reply_id):
         reply = await sends.continue_answer(user, chat_id, reply_id)
         await outbox.deliver(reply, user.stream)
     return _accepted(reply)
@@ -295,7 +295,7 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         return JsonResponse({"chat": await sync_to_async(chat_lists.chat_row)(user, chat_id)})
     user = await changing(request)
     if request.method == "DELETE":
-        await tell_workers(await chats.delete(user, chat_id, change_id(request)))
+        await notify_workers(await chats.delete(user, chat_id, change_id(request)))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
     body = json_body(request)
     done = {"chat": str(chat_id)}

@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
-from chat.transcript import is_cursor
 from chat.uuids import canonical_uuid
+from streams.cursors import is_cursor
 
 MAX_COMMAND_BYTES = 4_096
 
@@ -27,19 +27,16 @@ def parse_command(text: str | None) -> dict[str, Any] | None:
             return command if _is_count(command.get("bytes")) else None
         case "watch":
             after = command.get("after")
-            return command if isinstance(after, str) and is_cursor(after) else None
+            return command if is_cursor(after) else None
         case "follow":
-            good = canonical_uuid(command.get("chat")) is not None and _is_cursor(
-                command.get("after")
+            after = command.get("after")
+            is_valid = canonical_uuid(command.get("chat")) is not None and (
+                after is None or is_cursor(after)
             )
-            return command if good else None
+            return command if is_valid else None
         case _:
             return None
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_cursor(value: object) -> bool:
-    return value is None or (isinstance(value, str) and is_cursor(value))

@@ -17,9 +17,9 @@ from chat.errors import ChatNotFound
 from chat.models import Chat
 from chat.websocket.paced_socket import PacedSocket
 from chat.websocket.session_socket import ASK_TIMEOUT_S
+from streams.cursors import order
 from streams.entries import Batch, frame
 from streams.errors import LogUnavailableError
-from streams.keys import order
 from streams.log import Log
 
 # Entries of a frame at most. It is bounded in bytes too, for packing it holds up all others.

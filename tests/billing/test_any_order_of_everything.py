@@ -25,9 +25,9 @@ from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, StripeReconciliation, TopUp, Usage
 from billing.payments import reconciliation, top_ups
 from billing.payments.stripe_errors import PaymentError
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat.charging import pricing
-from chat.charging.attempts import Attempt, bill_of
+from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import charge, settle
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
@@ -177,8 +177,8 @@ class Everything(RuleBasedStateMachine):
     @rule(reply=replies, written=tokens, cost=costs)
     def answered(self, reply, written, cost):
         if (last := self.under_way(reply)) is not None:
-            used = Used(last.prompt_tokens, written, cost_micro_usd=cost)
-            last.bill = bill_of(last.number, used)
+            used = TokenUsage(last.prompt_tokens, written, cost_micro_usd=cost)
+            last.recorded = AttemptUsage(last.number, used)
             self.expect(reply, last)
             self.finish(reply, Reply.State.DONE)
 
@@ -187,7 +187,7 @@ class Everything(RuleBasedStateMachine):
         if (last := self.under_way(reply)) is not None:
             last.text = text
             self.expect(reply, last)
-            last.bill = bill_of(last.number, last.used)
+            last.recorded = AttemptUsage(last.number, last.usage)
         order = load_order(str(reply))
         if order is not None:
             self.orders[reply] = order
@@ -243,7 +243,7 @@ class Everything(RuleBasedStateMachine):
 
     def expect(self, reply, attempt):
         """What this attempt is charged, by the rules of docs/billing.md."""
-        key, used = f"{holds.answer_key(reply)}:{attempt.number}", attempt.used
+        key, used = f"{holds.answer_key(reply)}:{attempt.number}", attempt.usage
         hold = Hold.objects.filter(key=holds.answer_key(reply), state="open").first()
         if used is None or key in self.charged or hold is None:
             return

@@ -13,7 +13,8 @@ from billing import audit, grants, holds, ledger
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.personal_data.handlers import _hand_over
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 from chat.charging.pricing import price_of
 from tests.billing import moments, test_concurrency
 from tests.billing.test_concurrency import CENT, MODEL, THREADS, alice, at_once
@@ -57,7 +58,9 @@ def test_the_same_end_from_many_threads_is_charged_once(alice):
     holds.reserve(alice, call, price, 20, 200)
 
     def end(number):
-        return holds.settle(call, Used(20, 10), last=True) if number % 2 else holds.release(key)
+        return (
+            holds.charge(call, TokenUsage(20, 10), last=True) if number % 2 else holds.release(key)
+        )
 
     # Whichever comes first: let go unpaid, or paid.
     results = at_once(end, 40)
@@ -75,7 +78,7 @@ def test_a_call_that_nothing_is_held_for_is_counted_once(alice, free):
     reply, _ = uuid.uuid4(), price_of(MODEL)
     key = holds.answer_key(reply)
     call = holds.Call(key, f"{key}:1", "answer", alice.id, MODEL.id, None, reply, 1, free)
-    results = at_once(lambda _: holds.settle(call, Used(20, 10), last=True), 40)
+    results = at_once(lambda _: holds.charge(call, TokenUsage(20, 10), last=True), 40)
     assert set(results.values()) == {None}
     assert [usage.charged_micro_usd for usage in Usage.objects.all()] == [0]
 

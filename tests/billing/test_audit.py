@@ -7,7 +7,7 @@ import pytest
 
 from billing import audit, holds, ledger
 from billing.models import Hold, Price
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from tests.chat.charging.test_pricing import spoil
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -24,7 +24,7 @@ def books(payer, monkeypatch):
         holds.place(payer, call.hold_key, price, 10, chat_id=None, reply_id=call.reply_id)
         holds.reserve(payer, call, price, 10, 300)
         if number == 1:
-            holds.settle(call, Used(10, 15), last=True)
+            holds.charge(call, TokenUsage(10, 15), last=True)
     return payer
 
 

@@ -13,7 +13,8 @@ from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price
 from billing.personal_data.handlers import belongings
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 from chat.charging.pricing import price_of
 from chat.llm.endpoints import Endpoint, Model
 from chat.models import Reply
@@ -96,7 +97,7 @@ def test_two_hundred_calls_at_once_never_cost_more_than_there_is(alice):
         try:
             holds.reserve(alice, attempt, price, 20, 4_000)
         finally:
-            holds.settle(attempt, Used(20, 10, cost_micro_usd=900_000), last=True)
+            holds.charge(attempt, TokenUsage(20, 10, cost_micro_usd=900_000), last=True)
 
     results = at_once(call, SENDS)
     failed = [e for e in results.values() if e is not None and not isinstance(e, OutOfCredit)]

@@ -15,7 +15,7 @@ from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
 from billing.personal_data import export as exports
 from billing.personal_data.handlers import belongings
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 UTC = dt.UTC
@@ -193,7 +193,7 @@ def test_joining_an_account_brings_history_and_paid_credit_but_no_budget(price):
     GuestJoin.objects.create(guest_id=person.id, account=alice)
     async_to_sync(belongings.hand_over)(person, alice, False)
     assert balance(alice) == 1_000_000
-    holds.settle(call, Used(10, 100), last=True)
+    holds.charge(call, TokenUsage(10, 100), last=True)
     for last in (False, True, True):
         async_to_sync(belongings.hand_over)(person, alice, last)
     assert balance(alice) == 1_000_000
@@ -214,7 +214,7 @@ def test_spent_gifts_do_not_take_paid_credit_along(price):
     ledger.post(person.id, "top_up", 1_000_000, key="t")
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
     holds.reserve(person, call, price, 10, 40_000)
-    holds.settle(call, Used(10, 1, cost_micro_usd=700_000), last=True)
+    holds.charge(call, TokenUsage(10, 1, cost_micro_usd=700_000), last=True)
     async_to_sync(belongings.hand_over)(person, alice, True)
     assert (balance(person), balance(alice)) == (0, 800_000)
 
@@ -238,7 +238,7 @@ def test_an_answer_that_goes_on_in_an_account_is_paid_by_it(price):
     call = holds.Call(key, f"{key}:1", "answer", alice.id, price.model, None, reply, 1)
     holds.reserve(alice, call, price, 10, 1_000)
     assert ledger.balance(person.id) == ledger.Balance(500_000, 0, 500_000)
-    holds.settle(call, Used(10, 100), last=True)
+    holds.charge(call, TokenUsage(10, 100), last=True)
     assert balance(alice) == 2_000_000 - 2_100
     assert not Hold.objects.filter(state="open").exists()
 
@@ -252,7 +252,7 @@ def test_leaving_frees_what_is_held_and_keeps_the_books(price):
     assert ledger.balance(person_id) == ledger.Balance(500_000, 0, 500_000)
     # A worker that was about to settle it finds nothing to draw from.
     call = holds.Call(key, f"{key}:1", "answer", person_id, price.model, None, reply, 1)
-    holds.settle(call, Used(10, 100), last=True)
+    holds.charge(call, TokenUsage(10, 100), last=True)
     assert Usage.objects.get().charged_micro_usd == 0
     assert ledger.balance(person_id).balance_micro_usd == 500_000
 

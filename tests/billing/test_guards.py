@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, SignUpClaim, TopUp, Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 guards = importlib.import_module("billing.migrations.0004_guards")
@@ -29,7 +29,7 @@ def books(monkeypatch):
     key = holds.answer_key(reply)
     call = holds.Call(key, f"{key}:1", "answer", person.id, price.model, None, reply, 1)
     holds.reserve(person, call, price, 10, 1_000)
-    holds.settle(call, Used(10, 100))
+    holds.charge(call, TokenUsage(10, 100))
     SignUpClaim.objects.create(address_hash="0" * 64)
     cents = {"credit_cents": 500, "fee_cents": 50, "total_cents": 550}
     TopUp.objects.create(person_id=person.id, expires_at=timezone.now(), **cents)

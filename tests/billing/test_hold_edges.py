@@ -10,7 +10,8 @@ from billing import holds, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, Price, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 BUDGET = 500_000
@@ -51,15 +52,15 @@ def test_what_was_charged_already_is_part_of_what_is_paid(guest, price):
     """Also when the last attempt was settled, and the next one cannot be paid for."""
     call = attempt(guest)
     holds.reserve(guest, call, price, 10, 300)
-    used = Used(10, 250)
-    assert holds.paid_so_far(call, used) == 5_100
-    holds.settle(call, used)
-    assert holds.paid_so_far(call, used) == 5_100
-    holds.settle(call, used, last=True)
-    assert holds.paid_so_far(call, used) == 5_100
+    used = TokenUsage(10, 250)
+    assert holds.charged_so_far(call, used) == 5_100
+    holds.charge(call, used)
+    assert holds.charged_so_far(call, used) == 5_100
+    holds.charge(call, used, last=True)
+    assert holds.charged_so_far(call, used) == 5_100
     # It is continued, and stopped before another attempt.
     placed(guest, price, call)
-    assert holds.paid_so_far(call, used) == 5_100
+    assert holds.charged_so_far(call, used) == 5_100
 
 
 def test_a_frozen_worker_that_reserves_the_attempt_again_takes_nothing_from_it(guest, price):
@@ -75,7 +76,7 @@ def test_a_frozen_worker_that_reserves_the_attempt_again_takes_nothing_from_it(g
     hold = Hold.objects.get(key=call.hold_key)
     assert (hold.amount_micro_usd, hold.price) == (held, price)
     assert late.max_tokens == 300
-    holds.settle(call, Used(1_000, budget.max_tokens), last=True)
+    holds.charge(call, TokenUsage(1_000, budget.max_tokens), last=True)
     assert Usage.objects.get().charged_micro_usd == held == 170_000
 
 
@@ -111,6 +112,6 @@ def test_a_model_that_costs_nothing_goes_on_working_for_who_owes_something(guest
     placed(guest, free, call)
     budget = holds.reserve(guest, call, free, 1_000, 8_000)
     assert (budget.max_tokens, budget.limited) == (8_000, False)
-    holds.settle(call, Used(1_000, 50), last=True)
+    holds.charge(call, TokenUsage(1_000, 50), last=True)
     assert ledger.balance(guest.id) == ledger.Balance(-BUDGET, 0, -BUDGET)
     assert Usage.objects.get().charged_micro_usd == 0

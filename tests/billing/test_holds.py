@@ -13,7 +13,8 @@ from billing import audit, holds, ledger
 from billing.errors import CreditHeld, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Purse, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 IN, OUT = 10, 20
@@ -111,7 +112,7 @@ def test_who_owes_something_may_use_what_costs_nothing(alice):
     call = placed(alice, free)
     assert Hold.objects.get().amount_micro_usd == 0
     # What it is said to cost all the same is the house's.
-    holds.settle(call, Used(100, 5), last=True)
+    holds.charge(call, TokenUsage(100, 5), last=True)
     assert ledger.balance(alice.id) == ledger.Balance(-5, 0, -5)
     assert audit.books().differences == []
 
@@ -141,10 +142,10 @@ def test_an_attempt_that_is_told_of_late_takes_nothing_from_the_next_one(alice, 
     second = next_of(first, 2)
     holds.reserve(alice, second, price, 100, 1_000)
     held = Hold.objects.get().amount_micro_usd
-    holds.settle(first, Used(100, 50))
+    holds.charge(first, TokenUsage(100, 50))
     assert Usage.objects.get().charged_micro_usd == 0
     assert Hold.objects.get().amount_micro_usd == held
-    holds.settle(second, Used(100, 60), last=True)
+    holds.charge(second, TokenUsage(100, 60), last=True)
     assert Usage.objects.get(attempt=2).charged_micro_usd == 100 * IN + 60 * OUT
     assert audit.books().differences == []
 
@@ -153,7 +154,7 @@ def test_between_two_attempts_what_is_left_stays_held(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
-    holds.settle(call, Used(100, 50))
+    holds.charge(call, TokenUsage(100, 50))
     assert ledger.balance(alice.id).held_micro_usd == 950 * OUT
     holds.reserve(alice, next_of(call, 2), price, 150, 1_000)
     assert [hold.amount_micro_usd for hold in Hold.objects.all()] == [150 * IN + 1_000 * OUT]
@@ -164,7 +165,7 @@ def test_an_attempt_is_paid_by_the_price_that_held_when_it_began(alice, price):
     call = placed(alice, price)
     dearer = prices.set_by_staff(price.model, Rates(2 * IN * 10**6, 2 * OUT * 10**6), uuid.uuid4())
     holds.reserve(alice, call, dearer, 100, 1_000)
-    holds.settle(call, Used(100, 50), last=True)
+    holds.charge(call, TokenUsage(100, 50), last=True)
     usage = Usage.objects.get()
     assert (usage.price, usage.charged_micro_usd) == (dearer, 2 * (100 * IN + 50 * OUT))
     assert LedgerEntry.objects.get(kind="charge").price == dearer
@@ -178,7 +179,7 @@ def test_what_nobody_pays_is_counted_once_by_however_many(alice, price, free, co
     reply = uuid.uuid4()
     call = dataclasses.replace(attempt_of(alice, price, reply, 1), free=free)
     for _ in range(3):
-        holds.settle(call, Used(100, 50, cost_micro_usd=cost), last=True)
+        holds.charge(call, TokenUsage(100, 50, cost_micro_usd=cost), last=True)
     usage = Usage.objects.get()
     assert (usage.free, usage.cost_micro_usd, usage.charged_micro_usd) == (free, counted, 0)
     assert usage.price is None
@@ -190,7 +191,7 @@ def test_a_call_whose_hold_is_gone_is_counted_with_its_price(alice, price):
     call = placed(alice, price)
     holds.release(call.hold_key)
     for _ in range(2):
-        holds.settle(call, Used(100, 50), last=True)
+        holds.charge(call, TokenUsage(100, 50), last=True)
     usage = Usage.objects.get()
     assert (usage.cost_micro_usd, usage.charged_micro_usd, usage.price) == (2_000, 0, price)
     assert ledger.balance(alice.id) == ledger.Balance(10**6, 0, 10**6)
@@ -202,7 +203,7 @@ def test_a_call_that_is_settled_again_is_charged_once(alice, price):
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
     for completion in (50, 50, 60):
-        holds.settle(call, Used(100, completion))
+        holds.charge(call, TokenUsage(100, completion))
     assert Usage.objects.get().charged_micro_usd == 2_000
     assert ledger.balance(alice.id).balance_micro_usd == 10**6 - 2_000
 
@@ -211,7 +212,7 @@ def test_a_day_is_that_of_utc(alice, price, settings):
     settings.TIME_ZONE = "Pacific/Kiritimati"
     call = dataclasses.replace(attempt_of(alice, price, uuid.uuid4(), 1), free="house")
     with time_machine.travel("2028-02-29T23:30:00Z", tick=False):
-        holds.settle(call, Used(1, 1))
+        holds.charge(call, TokenUsage(1, 1))
     assert str(Usage.objects.get().day) == "2028-02-29"
 
 
@@ -219,8 +220,8 @@ def test_a_provider_that_asks_for_nothing_is_believed(alice, price):
     given(alice, 10**6)
     call = placed(alice, price)
     holds.reserve(alice, call, price, 100, 1_000)
-    assert holds.paid_so_far(call, Used(100, 50, cost_micro_usd=0)) == 0
-    holds.settle(call, Used(100, 50, cost_micro_usd=0), last=True)
+    assert holds.charged_so_far(call, TokenUsage(100, 50, cost_micro_usd=0)) == 0
+    holds.charge(call, TokenUsage(100, 50, cost_micro_usd=0), last=True)
     usage = Usage.objects.get()
     assert (usage.cost_by_provider, usage.cost_micro_usd, usage.charged_micro_usd) == (True, 0, 0)
     assert not LedgerEntry.objects.filter(kind="charge").exists()
@@ -230,13 +231,13 @@ def test_a_provider_that_asks_for_nothing_is_believed(alice, price):
 def test_what_is_paid_so_far_counts_each_attempt_once(alice, price):
     given(alice, 10**6)
     first = placed(alice, price)
-    assert holds.paid_so_far(first, Used(1, 1)) is None  # No attempt is held for yet.
+    assert holds.charged_so_far(first, TokenUsage(1, 1)) is None  # No attempt is held for yet.
     holds.reserve(alice, first, price, 100, 1_000)
-    holds.settle(first, Used(100, 50))
+    holds.charge(first, TokenUsage(100, 50))
     second = next_of(first, 2)
     holds.reserve(alice, second, price, 100, 1_000)
-    assert holds.paid_so_far(second, None) == 2_000
-    assert holds.paid_so_far(second, Used(100, 10)) == 2_000 + 1_200
+    assert holds.charged_so_far(second, None) == 2_000
+    assert holds.charged_so_far(second, TokenUsage(100, 10)) == 2_000 + 1_200
 
 
 # Who is told
@@ -248,7 +249,7 @@ def test_a_persons_pages_are_told_of_all_that_changes_what_is_there(alice, told,
     call = placed(alice, price)
     for change in (
         lambda: holds.reserve(alice, call, price, 100, 1_000),
-        lambda: holds.settle(call, Used(100, 50)),
+        lambda: holds.charge(call, TokenUsage(100, 50)),
         lambda: holds.release(call.hold_key),
     ):
         told.clear()
@@ -285,6 +286,6 @@ def test_spending_the_rest_of_a_cent_does_not_begin_the_thirty_days_anew(alice):
     cheap = a_price("cheap", input_micro_usd=10**6, output_micro_usd=10**6)
     call = placed(alice, cheap)
     holds.reserve(alice, call, cheap, 100, 500)
-    holds.settle(call, Used(100, 50), last=True)
+    holds.charge(call, TokenUsage(100, 50), last=True)
     assert ledger.balance(alice.id).balance_micro_usd == 9_000 - 150
     assert Purse.objects.get(person_id=alice.id).zero_since == since

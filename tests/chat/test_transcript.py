@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.transcript import Transcript, fold_entries, is_after, is_cursor
+from chat.transcript import Transcript, fold_entries
 from tests.chat.random_logs import chat_logs, entries_of
 from tests.examples import examples
 
@@ -65,17 +65,3 @@ def test_it_skips_types_of_a_newer_version():
 
 def test_it_starts_empty():
     assert fold_entries([]).to_dict() == Transcript().to_dict()
-
-
-@pytest.mark.parametrize(
-    ("later", "earlier"), [("2-0", "1-9"), ("10-0", "9-0"), ("5-10", "5-9"), ("1-0", "0-0")]
-)
-def test_entry_ids_are_compared_as_numbers(later, earlier):
-    assert is_after(later, earlier)
-    assert not is_after(earlier, later)
-    assert not is_after(later, later)
-
-
-@pytest.mark.parametrize("text", ["", "-", "a-1", "1-a", "1-2-3", "²-0", "+", "9" * 50])
-def test_it_refuses_what_is_no_cursor(text):
-    assert not is_cursor(text)

@@ -4,8 +4,9 @@ from contextlib import aclosing
 
 import pytest
 
+from streams.cursors import order
 from streams.errors import StreamsError
-from streams.keys import order, stream_keys
+from streams.keys import stream_keys
 from streams.log import Event, Log
 
 from .acts import PATIENCE_S, STREAM, collect, event, ids, part, until

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams import reader
+from streams.cursors import order
 from streams.errors import InvalidCursorError, InvalidNameError
-from streams.keys import order, stream_keys
+from streams.keys import stream_keys
 from streams.log import Event, Fence, FencedError, Log, close_log, get_log
 from tests.examples import examples
 

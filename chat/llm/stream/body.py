@@ -13,13 +13,14 @@ import httpx2
 import orjson
 from django.conf import settings
 
+from billing.token_usage import TokenUsage
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.errors import ProviderError
 from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
 from chat.llm.stream.sse import EventSplitter, TooLongError, WebPageError
 from chat.llm.stream.think_tags import ThinkSplitter
-from chat.llm.tokens import Usage, estimated_usage, is_too_little
+from chat.llm.tokens import estimated_usage, is_too_little
 from chat.transcript import Pieces
 
 MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
@@ -73,7 +74,7 @@ class Finish:
     same. `omitted`: kinds of what it held besides: "image", "audio", "tool_call", ..."""
 
     reason: str
-    usage: Usage | None
+    usage: TokenUsage | None
     omitted: tuple[str, ...] = ()
 
 
@@ -177,7 +178,7 @@ class AnswerStream:
             return finish_reasons.UNKNOWN
         return None
 
-    def _told_usage(self) -> Usage | None:
+    def _told_usage(self) -> TokenUsage | None:
         """What the provider says it used, if that can be."""
         usage = self.chunks.usage
         written = len(str(self.text)) + len(str(self.reasoning))

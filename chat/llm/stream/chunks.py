@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from billing.token_usage import TokenUsage
 from chat.llm.errors import ProviderError, classify
 from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunk_shapes import (
@@ -19,7 +20,7 @@ from chat.llm.stream.chunk_shapes import (
     thought_text,
 )
 from chat.llm.stream.sse import BOM
-from chat.llm.tokens import Usage, read_usage
+from chat.llm.tokens import read_usage
 
 # Commas and opening brackets of one event, which bound how many values it holds: as objects they
 # take twenty times the memory of their text.
@@ -44,7 +45,7 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self.finish: str | None = None
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.done = False
         self.seen = False  # a chunk has come
         self.rubbish = 0

@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import GuestJoin, Preferences, User
 from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, TopUp, Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from tests.billing.admin.test_admin import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -77,7 +77,7 @@ def paid(alice):
             1,
         )
         holds.reserve(person, call, price, 1_000, 500)
-        holds.settle(call, Used(1_000, 234), last=True)
+        holds.charge(call, TokenUsage(1_000, 234), last=True)
     return TopUp.objects.get(person_id=alice.id)
 
 

@@ -20,7 +20,7 @@ from billing.admin import reports
 from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
 from billing.pages import charts
 from billing.payments import top_ups
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)
@@ -130,7 +130,7 @@ class Life:
                 holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
             except holds.OutOfCredit:
                 return
-        holds.settle(call, Used(*tokens, 0, 0, said, said is None), last=True)
+        holds.charge(call, TokenUsage(*tokens, 0, 0, said, said is None), last=True)
 
 
 def cents(amount):

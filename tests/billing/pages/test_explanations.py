@@ -18,7 +18,8 @@ from billing.models import LedgerEntry, Usage
 from billing.pages.explanations import exact_dollars, explain
 from billing.personal_data import export as exports
 from billing.prices import versions as prices
-from billing.prices.versions import Rates, Used
+from billing.prices.versions import Rates
+from billing.token_usage import TokenUsage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MODEL = "openrouter/maker/able"
@@ -46,11 +47,11 @@ def paid(person, used, answer_tokens=200):
     key = holds.answer_key(reply)
     call = Call(key, f"{key}:1", "answer", person.id, MODEL, uuid.uuid4(), reply, 1)
     holds.reserve(person, call, price, 2_000, answer_tokens)
-    holds.settle(call, used, last=True)
+    holds.charge(call, used, last=True)
     return Usage.objects.get(key=call.key)
 
 
-USED = Used(1_234, 100, cached_tokens=1_000, reasoning_tokens=40, cache_write_tokens=34)
+USED = TokenUsage(1_234, 100, cached_tokens=1_000, reasoning_tokens=40, cache_write_tokens=34)
 
 
 def test_the_parts_add_up_to_the_cost(person):
@@ -74,13 +75,13 @@ def test_the_parts_add_up_to_the_cost(person):
 @pytest.mark.parametrize(
     ("used", "said"),
     [
-        (Used(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
+        (TokenUsage(10, 0, cost_micro_usd=77), "The provider says that it cost $0.000077"),
         (
-            Used(2_000, 0, estimated=True),
+            TokenUsage(2_000, 0, estimated=True),
             "It was stopped while the provider was reading, before any word. We counted",
         ),
-        (Used(10, 0, cost_micro_usd=900_000), "was set aside for it, and no more was taken."),
-        (Used(2_000_000, 0), "Together $0.300007."),
+        (TokenUsage(10, 0, cost_micro_usd=900_000), "was set aside for it, and no more was taken."),
+        (TokenUsage(2_000_000, 0), "Together $0.300007."),
     ],
 )
 def test_it_says_what_counted_and_why_less_was_paid(person, used, said):
@@ -89,7 +90,7 @@ def test_it_says_what_counted_and_why_less_was_paid(person, used, said):
 
 def test_a_free_call_says_why(person):
     call = Call("x", "x:1", "answer", person.id, "local/small", uuid.uuid4(), free="local")
-    holds.settle(call, Used(10, 10))
+    holds.charge(call, TokenUsage(10, 10))
     assert explain(Usage.objects.get()).sentences == ["Not charged: a local model."]
 
 
@@ -101,7 +102,7 @@ def test_amounts_are_shown_with_every_digit():
 
 def test_who_paid_reads_how_each_charge_adds_up(person):
     paid(person, USED)
-    paid(person, Used(10, 1, cost_micro_usd=77))
+    paid(person, TokenUsage(10, 1, cost_micro_usd=77))
     client = Client()
     client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
     page = " ".join(re.sub(r"<[^>]+>", " ", client.get("/billing").content.decode()).split())

@@ -19,7 +19,7 @@ from accounts.models import User
 from billing import audit, holds, ledger
 from billing.errors import KeyReused, OutOfCredit
 from billing.models import Hold, LedgerEntry, Price, Usage
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -136,7 +136,7 @@ class Books(RuleBasedStateMachine):
         call = self.call(reply, attempt)
         prompt, answer, cached, cost = used
         held = self.held_for(reply)
-        holds.settle(call, Used(prompt, answer, cached, 0, cost) if gave else None, last=last)
+        holds.charge(call, TokenUsage(prompt, answer, cached, 0, cost) if gave else None, last=last)
         charged = sum(
             -amount
             for amount in LedgerEntry.objects.filter(key=call.key).values_list(

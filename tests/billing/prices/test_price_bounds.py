@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from billing.models import Price
 from billing.prices import versions as prices
-from billing.prices.versions import BadPrice, Rates, Used
+from billing.prices.versions import BadPrice, Rates
+from billing.token_usage import TokenUsage
 
 rates = st.integers(0, 10**9)
 maybe = st.none() | rates
@@ -34,7 +35,7 @@ def any_price(draw):
 def test_no_call_costs_more_than_its_worst_case(
     price, prompt, answer, fewer, shorter, cached, thought
 ):
-    used = Used(min(prompt, fewer), min(answer, shorter), cached, thought)
+    used = TokenUsage(min(prompt, fewer), min(answer, shorter), cached, thought)
     assert 0 <= prices.cost_of(price, used) <= prices.worst_case(price, prompt, answer)
 
 
@@ -52,16 +53,18 @@ def test_a_cost_is_the_exact_sum_rounded_up_once(price, prompt, answer, cached, 
         + thought * rate(price.reasoning_micro_usd, price.output_micro_usd)
         + price.per_request_micro_usd
     )
-    cost = prices.cost_of(price, Used(prompt, answer, cached, thought))
+    cost = prices.cost_of(price, TokenUsage(prompt, answer, cached, thought))
     assert exact <= cost < exact + 1
 
 
 def test_a_rate_of_nothing_is_not_a_rate_that_is_missing():
     free = {"cached_input_micro_usd": 0, "reasoning_micro_usd": 0}
     price = Price(model="m", version=1, input_micro_usd=10**6, output_micro_usd=10**6, **free)
-    assert prices.cost_of(price, Used(100, 50, cached_tokens=60, reasoning_tokens=20)) == 40 + 30
+    assert (
+        prices.cost_of(price, TokenUsage(100, 50, cached_tokens=60, reasoning_tokens=20)) == 40 + 30
+    )
     price.cached_input_micro_usd = price.reasoning_micro_usd = None
-    assert prices.cost_of(price, Used(100, 50, cached_tokens=60, reasoning_tokens=20)) == 150
+    assert prices.cost_of(price, TokenUsage(100, 50, cached_tokens=60, reasoning_tokens=20)) == 150
 
 
 @given(any_price(), tokens, st.integers(0, 10**9))
@@ -77,8 +80,10 @@ def test_what_is_affordable_is_paid_for_by_what_there_is(price, prompt, money):
 
 @given(any_price(), tokens, tokens, tokens)
 def test_more_parts_than_there_are_tokens_are_as_many_as_there_are(price, prompt, answer, more):
-    odd = Used(prompt, answer, prompt + more, answer + more)
-    assert prices.cost_of(price, odd) == prices.cost_of(price, Used(prompt, answer, prompt, answer))
+    odd = TokenUsage(prompt, answer, prompt + more, answer + more)
+    assert prices.cost_of(price, odd) == prices.cost_of(
+        price, TokenUsage(prompt, answer, prompt, answer)
+    )
 
 
 @pytest.mark.parametrize(

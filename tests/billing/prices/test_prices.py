@@ -12,7 +12,8 @@ from billing.models import Price
 from billing.prices import genai as price_table
 from billing.prices import openrouter as openrouter_prices
 from billing.prices import versions as prices
-from billing.prices.versions import BadPrice, Rates, Used
+from billing.prices.versions import BadPrice, Rates
+from billing.token_usage import TokenUsage
 
 GOOD = {"prompt": "0.00000015", "completion": "0.0000006", "request": "0"}
 
@@ -90,13 +91,13 @@ def test_openrouters_price_is_that_of_the_dearest_hours():
 @pytest.mark.parametrize(
     ("used", "cost"),
     [
-        (Used(0, 0), 0),
-        (Used(1, 0), 1),  # 0.15 micro-USD
-        (Used(6, 0), 1),
-        (Used(7, 0), 2),
-        (Used(1, 1), 1),  # 0.15 + 0.6: rounded together, once
-        (Used(1_000_000, 1_000_000), 750_000),
-        (Used(1_000_000, 0, cached_tokens=1_000_000), 150_000),
+        (TokenUsage(0, 0), 0),
+        (TokenUsage(1, 0), 1),  # 0.15 micro-USD
+        (TokenUsage(6, 0), 1),
+        (TokenUsage(7, 0), 2),
+        (TokenUsage(1, 1), 1),  # 0.15 + 0.6: rounded together, once
+        (TokenUsage(1_000_000, 1_000_000), 750_000),
+        (TokenUsage(1_000_000, 0, cached_tokens=1_000_000), 150_000),
     ],
 )
 def test_a_cost_is_rounded_up_once(used, cost):
@@ -107,15 +108,15 @@ def test_each_kind_of_token_has_its_rate():
     price = a_price(
         cached_input_micro_usd=75_000, reasoning_micro_usd=1_000_000, per_request_micro_usd=7
     )
-    used = Used(1_000_000, 1_000_000, 400_000, 500_000)
+    used = TokenUsage(1_000_000, 1_000_000, 400_000, 500_000)
     assert prices.cost_of(price, used) == 90_000 + 30_000 + 300_000 + 500_000 + 7
 
 
 def test_what_is_put_into_a_cache_has_its_rate_and_is_held_for():
     price = a_price(cached_input_micro_usd=15_000, cache_write_micro_usd=187_500)
-    used = Used(1_000_000, 0, cached_tokens=400_000, cache_write_tokens=600_000)
+    used = TokenUsage(1_000_000, 0, cached_tokens=400_000, cache_write_tokens=600_000)
     assert prices.cost_of(price, used) == 6_000 + 112_500
-    written = Used(1_000_000, 0, cache_write_tokens=1_000_000)
+    written = TokenUsage(1_000_000, 0, cache_write_tokens=1_000_000)
     assert prices.cost_of(price, written) == prices.worst_case(price, 1_000_000, 0) == 187_500
     assert prices.cost_of(a_price(), written) == 150_000
 

@@ -18,7 +18,7 @@ from billing.models import AuditRun, Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from chat.charging import reconcile
-from chat.charging.attempts import delivered
+from chat.charging.attempts import usage_of_stored
 from chat.generation.worker import Worker
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
@@ -132,7 +132,7 @@ async def test_a_stopped_answer_costs_what_is_stored(worker, alice):
     assert await ended(reply) == "stopped"
     [usage] = await usage_of(reply)
     assert usage.estimated
-    stored = delivered(usage.prompt_tokens, str(message.text), "")
+    stored = usage_of_stored(usage.prompt_tokens, str(message.text), "")
     assert usage.completion_tokens == stored.completion_tokens
     assert await charges_of(reply) == [table_cost(usage)] == [message.cost_micro_usd]
 

@@ -8,16 +8,16 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from billing import audit
+from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.charging import settle as settling
-from chat.charging.answer_charge import AnswerBill
-from chat.charging.attempts import Attempt, bill_of, used_by_provider
+from chat.charging.answer_charge import AnswerCharge
+from chat.charging.attempts import Attempt, AttemptUsage
 from chat.folding import fold_answer
 from chat.llm import learned
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.client import close_clients
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.tokens import Usage
 from chat.models import Reply
 from chat.transcript import Message, fold_entries
 from chat.work_orders import load_order
@@ -279,18 +279,17 @@ async def test_a_successor_records_in_the_log_what_was_booked(no_worker, alice, 
     """A worker died after it had booked the provider's usage but not yet logged it."""
     _, reply = await alice.send("Where does moss grow?")
     order = await sync_to_async(load_order)(reply)
-    told = Usage(40, 9)
-    bill_told = bill_of(1, used_by_provider(told))
-    first = Attempt(1, "openai/script/known", 30, text="In the", bill=bill_told)
+    booked = AttemptUsage(1, TokenUsage(40, 9))
+    first = Attempt(1, "openai/script/known", 30, text="In the", recorded=booked)
     await sync_to_async(settling.charge)(order.reply, [first], None)
-    bill = AnswerBill(order)
-    bill.tried = [Attempt(1, "openai/script/known", 30)]
+    charge = AnswerCharge(order)
+    charge.attempts = [Attempt(1, "openai/script/known", 30)]
     message = Message(reply, "assistant", None, "1-0", "running", attempt=1)
     message.text.set("In the")
     model = Model("openai/script/known", "Known", Endpoint("openai", holdfast.base_url, "x"), 8192)
-    await bill.price_in(message, model)
-    assert await bill.of_last() == first.bill
-    again = AnswerBill(order)
-    again.tried = [Attempt(1, "openai/script/known", 30, bill=bill_of(1, None))]
-    await again.price_in(message, model)
-    assert await again.of_last() == first.bill
+    await charge.price_attempt(message, model)
+    assert await charge.bill_for_seam() == booked.to_bill()
+    again = AnswerCharge(order)
+    again.attempts = [Attempt(1, "openai/script/known", 30, recorded=AttemptUsage(1, None))]
+    await again.price_attempt(message, model)
+    assert await again.bill_for_seam() == booked.to_bill()

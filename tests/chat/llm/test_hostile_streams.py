@@ -11,7 +11,7 @@ import orjson
 import psutil
 import pytest
 
-from chat.charging.answer_charge import AnswerBill
+from chat.charging.answer_charge import AnswerCharge
 from chat.charging.attempts import Attempt
 from chat.generation import appender
 from chat.generation.appender import PartAppender
@@ -392,12 +392,12 @@ async def test_a_long_event_is_read_in_a_thread(monkeypatch):
 async def test_what_an_answer_without_usage_held_is_counted_in_a_thread():
     message = Message("m", "assistant", None, "1-0", "streaming")
     message.text.add("so it goes " * 90_000)
-    bill = AnswerBill(None)
-    bill.tried = [Attempt(1, "m", 7)]
-    closed, turns = await turns_during(bill.close(message, None))
+    charge = AnswerCharge(None)
+    charge.attempts = [Attempt(1, "m", 7)]
+    closed, turns = await turns_during(charge.close(message, None))
     assert closed["completion_tokens"] > 200_000 and turns > 0
     message.attempt = 1
-    usage, turns = await turns_during(bill.usage_of(message, None))
+    usage, turns = await turns_during(charge.total_usage(message, None))
     assert usage.completion_tokens == closed["completion_tokens"] and turns > 0
 
 

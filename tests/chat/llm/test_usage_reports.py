@@ -5,7 +5,7 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from chat.charging.attempts import bill_of, used_by_bill, used_by_provider
+from chat.charging.attempts import AttemptUsage
 from chat.llm.stream.chunks import ChunkReader
 from chat.llm.tokens import is_too_little, read_usage
 
@@ -14,7 +14,7 @@ PLAIN = {"prompt_tokens": 100, "completion_tokens": 40}
 
 def told(usage):
     """(prompt, read from a cache, put into one, completion, of it reasoning)"""
-    used = used_by_provider(read_usage(usage))
+    used = read_usage(usage).bounded()
     return (
         used.prompt_tokens,
         used.cached_tokens,
@@ -163,7 +163,8 @@ def test_usage_of_the_beginning_is_not_taken_for_that_of_the_whole():
 
 def test_a_bill_keeps_all_of_it():
     usage = read_usage(PLAIN | cached(cached_tokens=1, cache_write_tokens=2) | thought(3))
-    used = used_by_provider(usage)
-    assert used_by_bill(orjson.loads(orjson.dumps(bill_of(1, used)))) == used
-    old = {key: said for key, said in bill_of(1, used).items() if key != "cache_write_tokens"}
-    assert used_by_bill(old).cache_write_tokens == 0
+    used = usage.bounded()
+    bill = orjson.loads(orjson.dumps(AttemptUsage(1, used).to_bill()))
+    assert AttemptUsage.from_bill(bill) == AttemptUsage(1, used)
+    old = {key: said for key, said in bill.items() if key != "cache_write_tokens"}
+    assert AttemptUsage.from_bill(old).usage.cache_write_tokens == 0

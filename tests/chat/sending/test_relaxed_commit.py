@@ -4,7 +4,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
-from chat.sending.relaxed_commit import without_sync
+from chat.sending.relaxed_commit import relaxed_commit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 ASKED = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
@@ -21,7 +21,7 @@ def waiting():
 def write():
     seen = []
 
-    @without_sync
+    @relaxed_commit
     def unsynced(fails=False):
         seen.append(waiting())
         User.objects.create(is_guest=True)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat import events as ev
 from chat import work_orders
-from chat.charging.attempts import Attempt
+from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import settle
 from chat.generation.generation import Generation, Outcome
 from chat.generation.worker import Worker
@@ -27,7 +27,7 @@ from tests.chat.conftest import MODEL
 from tests.fake_model import text_of
 
 # One attempt, which cost nothing.
-TRIED = [Attempt(1, MODEL, 0, bill={"attempt": 1})]
+TRIED = [Attempt(1, MODEL, 0, recorded=AttemptUsage(1, None))]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

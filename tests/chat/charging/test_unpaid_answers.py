@@ -1,4 +1,4 @@
-"""Ways to have an answer for nothing, and wrong books that an audit must see."""
+"""Attempts to get an answer without paying, and wrong books that the audit must find."""
 
 import asyncio
 import threading
@@ -55,7 +55,7 @@ async def differences():
 
 
 async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
-    """The charge of an attempt is booked once for its id; whoever had erased it used it again."""
+    """The attack: an attempt is charged once for its id, so an erased id was used again."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
     [usage] = await usage_of(reply)
@@ -85,7 +85,7 @@ async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
     assert await User.objects.acount() == await Hold.objects.acount() == 2
 
 
-def test_who_pays_can_be_told_by_the_name_of_a_model(settings):
+def test_the_name_of_a_model_shows_who_pays(settings):
     names = ("local/a", "ollama/b:7b", "openrouter/c", "openai/d")
     assert [pricing.free_by_name(name) for name in names] == ["local", "local", "", ""]
     settings.BILLING = False
@@ -96,8 +96,8 @@ def test_who_pays_can_be_told_by_the_name_of_a_model(settings):
 
 
 async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, alice, monkeypatch):
-    """Or a worker that was frozen in between would hold for whom the chat has left, and free what
-    its new owner has held."""
+    """Otherwise a worker that was frozen in between would hold credit of the former owner, and
+    release what the new owner has held."""
     _, reply = await send(alice, "[[tokens=5]] a")
     real, found = holds.reserve, []
 
@@ -160,10 +160,10 @@ async def test_an_answer_that_is_stopped_again_before_it_went_on_still_says_what
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-async def test_a_sweep_that_reads_a_log_which_has_gone_elsewhere_settles_nothing(
+async def test_a_sweep_that_reads_the_log_of_a_moved_chat_charges_nothing(
     worker, alice, monkeypatch
 ):
-    """The guest has joined an account, and the log was erased before it was read."""
+    """The guest joined an account, and the guest's log was erased before the sweep read it."""
     with monkeypatch.context() as patch:
         patch.setattr("chat.charging.settle.charge", lambda *_arguments, **_options: None)
         reply = await answered(alice, "[[tokens=5]] a")
@@ -203,7 +203,7 @@ async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turn
 
 
 async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
-    """One of ten thousand messages would otherwise be decoded five thousand times. (In slices:
+    """Otherwise a chat of ten thousand messages would be decoded five thousand times. (In slices:
     tests/streams/test_bounds.py.)"""
     for number in range(4):
         await answered(alice, f"[[tokens=5]] Question {number}")
@@ -240,7 +240,7 @@ async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alic
     assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
 
 
-async def test_the_audit_sees_a_charge_of_which_the_log_says_nothing(worker, alice):
+async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     _, free = await alice.send("[[tokens=5]] b", chat=str(uuid.uuid4()))
     await ended(free)

@@ -1,4 +1,5 @@
-"""What providers say of a call that cannot be, workers that come too late, titles without end."""
+"""Charges when a provider reports impossible usage, a worker is late, a person leaves during a
+reply, or a title does not end."""
 
 import asyncio
 import uuid
@@ -17,7 +18,7 @@ from billing import audit, holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
-from billing.prices.versions import Used
+from billing.token_usage import TokenUsage
 from chat.charging import pricing, reconcile
 from chat.generation import titles
 from chat.llm.catalogue import Model, reset_catalogue
@@ -47,7 +48,7 @@ def holdfast(holdfast, settings):
     return holdfast
 
 
-# What providers say
+# Impossible reports
 
 
 @pytest.mark.parametrize("wrong", [-1, MAX_TOKENS_SAID + 1, 2**63, 10**30, True, None, "7", 1.5])
@@ -111,7 +112,7 @@ async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, ali
 
 @pytest.fixture
 def ordered(no_worker, alice):
-    """An answer that is owed, its owner and its price."""
+    """A function that places a reply; it returns the reply, its owner and its price."""
 
     async def order():
         _, reply = await send(alice, "[[tokens=5]] a")
@@ -128,7 +129,7 @@ def attempt(reply, person, number):
     return Call(key, f"{key}:{number}", "answer", person.id, MODEL, chat, reply_id, number)
 
 
-async def test_a_worker_that_comes_late_does_not_spoil_the_bill_of_its_successor(ordered):
+async def test_a_late_worker_does_not_change_the_charge_of_its_successor(ordered):
     reply, person, price = await ordered()
 
     def race():
@@ -137,14 +138,14 @@ async def test_a_worker_that_comes_late_does_not_spoil_the_bill_of_its_successor
         budget = holds.reserve(person, attempt(reply, person, 1), price, 10, 200)
         assert budget.max_tokens == 200
         assert (Hold.objects.get().attempt, Hold.objects.get().amount_micro_usd) == (2, held)
-        holds.settle(attempt(reply, person, 2), Used(100, 50), last=True)
+        holds.charge(attempt(reply, person, 2), TokenUsage(100, 50), last=True)
         return Usage.objects.get().charged_micro_usd
 
-    assert await sync_to_async(race)() == prices.cost_of(price, Used(100, 50))
+    assert await sync_to_async(race)() == prices.cost_of(price, TokenUsage(100, 50))
 
 
 @pytest.mark.parametrize("how", ["joined", "erased"])
-async def test_a_worker_whose_chat_has_gone_elsewhere_touches_no_hold(ordered, how):
+async def test_a_worker_whose_chat_has_moved_touches_no_hold(ordered, how):
     reply, person, price = await ordered()
 
     def race():
@@ -163,7 +164,7 @@ async def test_a_worker_whose_chat_has_gone_elsewhere_touches_no_hold(ordered, h
     await sync_to_async(race)()
 
 
-async def test_one_hold_that_cannot_be_settled_keeps_no_other_open(
+async def test_one_hold_that_cannot_be_closed_keeps_no_other_open(
     no_worker, alice, bob, monkeypatch
 ):
     replies = [(await send(person, "[[tokens=5]] a"))[1] for person in (alice, bob)]
@@ -184,15 +185,15 @@ async def test_one_hold_that_cannot_be_settled_keeps_no_other_open(
     assert await reconcile.sweep_holds() == 1
 
 
-async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
+async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
     worker, alice, monkeypatch
 ):
     _, reply = await send(alice, "[[tokens=5]] a")
     await ended(reply)
-    real, looks = reconcile._ended, []
+    real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
-        """The first look is at a log that lacks what the books have."""
+        """At the first look, the log lacks an attempt that is booked."""
         stream, replies = real(chat_id)
         if not looks:
             for _, usage in replies:
@@ -200,7 +201,7 @@ async def test_a_chat_that_changes_its_owner_under_the_audit_is_no_difference(
         looks.append(chat_id)
         return stream, replies
 
-    monkeypatch.setattr(reconcile, "_ended", as_it_was)
+    monkeypatch.setattr(reconcile, "_ended_replies", as_it_was)
     assert (await audit.run()).differences == []
     assert len(looks) == 2
 
@@ -223,7 +224,7 @@ async def no_hold_is_left(but_after_s=20):
 
 
 @pytest.mark.parametrize("how", ["chat deleted", "suspended", "leaving"])
-async def test_whoever_ends_it_what_was_delivered_is_charged_once(worker, alice, how):
+async def test_what_was_delivered_is_charged_once_however_the_reply_ends(worker, alice, how):
     reply = await running(alice)
     person = await User.objects.aget(id=alice.user["id"])
     match how:
@@ -274,7 +275,7 @@ async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_
 
 
 async def first_answer(alice, holdfast, script):
-    """Ended, of a model that is asked for the title as well and always behaves as scripted."""
+    """An ended reply of a model that also makes the title; both calls follow the script."""
     name = f"script/known?{script}"
     holdfast.list_models(name)
     await reset_catalogue()

@@ -1,4 +1,4 @@
-"""Prices while they are used: lists that change their mind, and figures that are not the whole."""
+"""Prices that change while they are used, figures that are not the whole cost, and early stops."""
 
 import asyncio
 import uuid
@@ -11,9 +11,9 @@ from billing import audit
 from billing.models import Hold, Price
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
-from chat.charging import pricing as paying
-from chat.charging.answer_charge import AnswerBill
-from chat.charging.price_refresh import note_prices
+from chat.charging import pricing
+from chat.charging.answer_charge import AnswerCharge
+from chat.charging.price_refresh import record_prices
 from chat.charging.pricing import price_of, within_price
 from chat.generation import generation
 from chat.generation.generation import Generation
@@ -56,7 +56,7 @@ async def test_reasoning_beside_the_answer_is_paid_for(worker, alice):
     assert await charges_of(reply) == [usage.prompt_tokens * IN + 80 * OUT] == [table_cost(usage)]
 
 
-async def test_an_answer_of_which_no_token_is_told_costs_by_our_count(worker, alice):
+async def test_an_answer_without_reported_tokens_costs_by_our_count(worker, alice):
     _, reply = await send(alice, "[[tokens=30&says=0]] Tell me")
     await ended(reply)
     [usage] = await usage_of(reply)
@@ -75,12 +75,12 @@ async def refused(alice):
     return response.status_code == 422 and response.json()["error"]["code"] == "no_price"
 
 
-async def test_a_price_that_its_list_takes_back_holds_no_more(no_worker, alice, holdfast):
-    await note_prices()
+async def test_a_price_that_its_list_withdraws_no_longer_applies(no_worker, alice, holdfast):
+    await record_prices()
     assert await offered(alice) and not await refused(alice)
     holdfast.price("script/known", {"prompt": "-1", "completion": "-1"})
     await reset_catalogue()
-    await note_prices()
+    await record_prices()
     assert not await offered(alice) and await refused(alice)
     rates = Rates(input_micro_usd=IN * 10**6, output_micro_usd=OUT * 10**6)
     await sync_to_async(prices.set_by_staff)(MODEL, rates, uuid.uuid4())
@@ -91,14 +91,14 @@ async def test_a_model_of_openrouters_is_used_up_to_where_its_price_rises(no_wor
     overrides = [{"min_prompt_tokens": 2_000, "prompt": "0.00002"}]
     pricing = {"prompt": "0.00001", "completion": "0.00002", "overrides": overrides}
     holdfast.price("script/known", pricing)
-    await note_prices()
+    await record_prices()
     price = await Price.objects.aget(model=MODEL)
     model = await get_catalogue().find(MODEL)
     assert model.context_tokens > 2_000
     assert within_price(model, price).context_tokens == price.prompt_limit_tokens == 2_000
 
 
-def test_a_call_costs_what_the_table_says_of_its_hour():
+def test_a_call_costs_what_the_table_has_for_its_hour():
     endpoint = Endpoint("openai", "https://api.deepseek.com/v1", "k")
     model = Model("openai/deepseek-v4-pro", "V4", endpoint, 64_000)
     rates = []
@@ -111,12 +111,12 @@ def test_a_call_costs_what_the_table_says_of_its_hour():
     assert price_of(model) == staff
 
 
-async def test_a_send_does_not_load_the_table_when_the_price_is_noted(
+async def test_a_send_does_not_load_the_table_when_the_price_is_stored(
     no_worker, alice, monkeypatch
 ):
     rates = Rates(IN * 10**6, OUT * 10**6)
     await sync_to_async(prices.offer)(MODEL, rates, Price.Source.GENAI_PRICES)
-    monkeypatch.delattr(paying, "listed_rates")
+    monkeypatch.delattr(pricing, "listed_rates")
     await send(alice, "Hello")
     assert (await Hold.objects.aget()).price_id == (await Price.objects.aget()).id
 
@@ -126,10 +126,12 @@ async def test_a_send_does_not_load_the_table_when_the_price_is_noted(
 
 @pytest.fixture
 def taken(monkeypatch):
-    """The calls that the provider has taken."""
+    """The calls that the provider has accepted."""
     calls = []
-    real = AnswerBill.taken
-    monkeypatch.setattr(AnswerBill, "taken", lambda bill: (real(bill), calls.append(bill)))
+    real = AnswerCharge.mark_accepted
+    monkeypatch.setattr(
+        AnswerCharge, "mark_accepted", lambda charge: (real(charge), calls.append(charge))
+    )
     return calls
 
 
@@ -143,7 +145,7 @@ async def stopped(alice, reply, is_there):
     assert (await balance(alice)).held_micro_usd == 0
 
 
-async def test_who_stops_while_the_provider_reads_pays_for_the_prompt(worker, alice, taken):
+async def test_a_stop_while_the_provider_reads_costs_the_prompt(worker, alice, taken):
     _, reply = await send(alice, "[[first_ms=60000]] " + "A long prompt. " * 200)
     await stopped(alice, reply, lambda: taken)
     [usage] = await usage_of(reply)
@@ -153,7 +155,7 @@ async def test_who_stops_while_the_provider_reads_pays_for_the_prompt(worker, al
     assert (await alice.message(reply)).cost_micro_usd == usage.charged_micro_usd
 
 
-async def test_who_stops_before_the_provider_has_taken_the_call_pays_nothing(
+async def test_a_stop_before_the_provider_accepts_the_call_costs_nothing(
     worker, alice, holdfast, taken
 ):
     _, reply = await send(alice, "[[headers_ms=60000]] Hello")
@@ -161,7 +163,7 @@ async def test_who_stops_before_the_provider_has_taken_the_call_pays_nothing(
     assert not taken and not await usage_of(reply) and not await charges_of(reply)
 
 
-async def test_who_stops_after_a_call_that_failed_pays_nothing(worker, alice, taken, monkeypatch):
+async def test_a_stop_after_a_failed_call_costs_nothing(worker, alice, taken, monkeypatch):
     failed = []
     real = Generation._may_try_again
 

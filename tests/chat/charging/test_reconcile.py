@@ -1,5 +1,5 @@
-"""Bills against the log: what is billed otherwise than the log says has a line, and the sweep
-touches no hold whose answer may still go on."""
+"""Charges against the log: the audit has a line for each difference, and the sweep touches no hold
+whose reply may still continue."""
 
 import uuid
 from datetime import timedelta
@@ -71,8 +71,8 @@ async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
     assert "the log says" in line
 
 
-async def test_an_attempt_that_left_no_bill_must_be_what_is_stored_of_it(worker, alice):
-    """Broken off, so only the text in the log tells what it delivered."""
+async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(worker, alice):
+    """It broke off, so only the text in the log shows what it delivered."""
     reply = await answered(alice, "[[tokens=30&die_after=10&times=1]] a")
     await sync_to_async(spoil)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE attempt = 1",
@@ -101,7 +101,7 @@ async def test_a_charge_for_nothing_is_found(worker, alice):
     assert f"answer {reply}, attempt 7: 0 charged, not in the log" in await differences()
 
 
-async def test_a_hold_that_nobody_gave_back_is_named(worker, alice, monkeypatch):
+async def test_an_open_hold_is_reported(worker, alice, monkeypatch):
     reply = await answered(alice, "[[tokens=5]] a")
 
     def hold_again():
@@ -127,7 +127,7 @@ async def test_the_audit_goes_through_all_chats(worker, alice, monkeypatch):
 
 
 def aged(**fields):
-    """As if it had been like this for an hour."""
+    """Set holds and ends of replies an hour back."""
     then = timezone.now() - timedelta(hours=1)
     Hold.objects.update(updated_at=then)
     Reply.objects.filter(finished_at__isnull=False).update(finished_at=then)
@@ -141,7 +141,7 @@ async def test_the_hold_of_an_answer_that_runs_is_never_swept(no_worker, alice):
     assert (await Hold.objects.aget()).state == "open"
 
 
-async def test_the_hold_of_an_answer_that_has_just_ended_is_left_to_who_ended_it(no_worker, alice):
+async def test_the_hold_of_a_reply_that_has_just_ended_is_not_swept(no_worker, alice):
     _, reply = await send(alice, "[[tokens=5]] a")
     await sync_to_async(aged)()
     await Reply.objects.aupdate(state="failed", finished_at=timezone.now())
@@ -152,7 +152,7 @@ async def test_the_hold_of_an_answer_that_has_just_ended_is_left_to_who_ended_it
     assert await charges_of(reply) == []
 
 
-async def test_an_answer_that_goes_on_while_it_is_swept_keeps_its_hold(no_worker, alice):
+async def test_a_reply_that_continues_during_the_sweep_keeps_its_hold(no_worker, alice):
     _, reply = await send(alice, "[[tokens=5]] a")
     hold = await Hold.objects.aget()
     await reconcile._sweep(hold)
@@ -177,7 +177,7 @@ async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypa
     assert (await Hold.objects.aget(key=f"title:{reply}")).state == "closed"
 
 
-# What an attempt is billed for
+# What an attempt is charged for
 
 
 async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):

@@ -1,0 +1,91 @@
+"""What one call of a model used: the one type that readers of responses, holds, prices, the events
+of the log and the rows of the database share.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from billing.models import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that were read from a cache or written to it are part of the prompt's; reasoning
+    tokens are part of the completion's. None: the provider did not report them.
+
+    `cost_micro_usd` is the provider's own figure. `estimated`: the provider reported no usage, so
+    the tokens were counted here.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_micro_usd: int | None = None
+    estimated: bool = False
+    cache_write_tokens: int | None = None
+
+    def bounded(self) -> "TokenUsage":
+        """As it is charged and stored: what was not reported is 0, and neither cached nor
+        reasoning tokens exceed the count that they are part of."""
+        return replace(
+            self,
+            cached_tokens=min(max(self.cached_tokens or 0, 0), self.prompt_tokens),
+            reasoning_tokens=min(max(self.reasoning_tokens or 0, 0), self.completion_tokens),
+            cache_write_tokens=self.cache_write_tokens or 0,
+        )
+
+    def to_event(self) -> dict[str, int | bool]:
+        """The `usage` of an event, which has the cost in a field of its own."""
+        known = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
+        if self.reasoning_tokens is not None:
+            known["reasoning_tokens"] = self.reasoning_tokens
+        if self.cached_tokens is not None:
+            known["cached_tokens"] = self.cached_tokens
+        return known | ({"estimated": True} if self.estimated else {})
+
+    def to_bill(self) -> dict[str, Any]:
+        """Part of the `bill` of an event. Zeros are written, but for the cache's; a cost only if
+        the provider reported one."""
+        usage = self.bounded()
+        bill: dict[str, Any] = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "estimated": usage.estimated,
+        }
+        if usage.cache_write_tokens:
+            bill["cache_write_tokens"] = usage.cache_write_tokens
+        if usage.cost_micro_usd is not None:
+            bill["cost_micro_usd"] = usage.cost_micro_usd
+        return bill
+
+    @classmethod
+    def from_bill(cls, bill: dict[str, Any]) -> "TokenUsage | None":
+        """None for a bill without tokens: the attempt costs nothing."""
+        if "prompt_tokens" not in bill:
+            return None
+        return cls(
+            bill["prompt_tokens"],
+            bill["completion_tokens"],
+            bill["cached_tokens"],
+            bill["reasoning_tokens"],
+            bill.get("cost_micro_usd"),
+            bill["estimated"],
+            bill.get("cache_write_tokens", 0),
+        )
+
+    @classmethod
+    def from_row(cls, row: "Usage") -> "TokenUsage":
+        """A cost that was calculated from a price is left out."""
+        return cls(
+            row.prompt_tokens,
+            row.completion_tokens,
+            row.cached_tokens,
+            row.reasoning_tokens,
+            row.cost_micro_usd if row.cost_by_provider else None,
+            row.estimated,
+            row.cache_write_tokens or 0,
+        )

@@ -99,7 +99,7 @@ async def test_the_bound_is_met_to_the_byte(writer, settings):
     chat_id, message_id = uuid.UUID(writer.chat), uuid.UUID(message["id"])
     reply_id = Reply.id_for_message(message_id)
     said = ev.MessageCreated(message=message["id"], role="user", text=message["text"])
-    events = room._events(chat_id, reply_id, room._owed(reply_id), said)
+    events = room._events(chat_id, reply_id, room._empty_reply(reply_id), said)
     exact = (await size_of(writer)).total + claim_for("m", writer.chat, events).total
     setattr(settings, writer.budget, exact - 1)
     assert code_of(await send(writer, message)) == (FULL, "storage_full")

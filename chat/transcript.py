@@ -8,13 +8,11 @@ Text arrives in pieces, so a message keeps a list of pieces and joins them when 
 adding a token costs the same at the start and at the end of an answer.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 from chat import events as ev
-from streams.cursors import START, is_after
-from streams.log import Entry
+from streams.cursors import START
 
 MAX_PIECES = 1_000
 
@@ -151,18 +149,6 @@ class Transcript:
             "children": self.children,
             "chosen": self.chosen,
         }
-
-
-def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Transcript:
-    """Fold entries of one chat, in order; those up to the cursor are skipped."""
-    state = into if into is not None else Transcript()
-    for entry in entries:
-        if is_after(entry.id, state.cursor):
-            event = ev.parse(entry.data)
-            if event is not None:
-                fold(state, event, entry.id)
-            state.cursor = entry.id
-    return state
 
 
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:

@@ -1,8 +1,8 @@
 """Read-only browsing of users' logs.
 
-The log has no table. UserLog is an unmanaged model without fields of its own, so that the admin's
-index, its URLs and the permission streams.view_userlog work as for any other model; the two pages
-are our own. Who may see a log reads what its user wrote: give the permission with care.
+The log has no table. UserLog is an unmanaged model without fields, so that the admin's index, URLs
+and the permission streams.view_userlog work as for any other model. The two pages are custom. The
+permission lets staff read everything a user wrote, so grant it with care.
 """
 
 import datetime
@@ -25,14 +25,14 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from .browse import ALWAYS, CHATS_SHOWN, LogPage, Span, log_page, reading
+from .browse import ALWAYS, CHATS_SHOWN, LogPage, Span, log_page, open_client
 from .errors import InvalidCursorError, InvalidNameError, LogUnavailableError
 from .models import UserLog
 
 logger = logging.getLogger(__name__)
 
 MAX_USERS = 50
-# Longer entries are shown cut off; the whole of one is shown on request.
+# Longer entries are truncated; `show` selects one to display in full.
 PREVIEW_BYTES = 200
 
 
@@ -83,7 +83,7 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """One user's log. The object id is the user's."""
+        """Show the log of the user with this id."""
         self._require_permission(request)
         user = _get_user(object_id)
         context = self._context(request, person=user, stream=_stream(user))
@@ -93,7 +93,8 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Nothing is changed here, so there is no history. Django would ask a table that is not."""
+        """Raise Http404: logs have no history, and Django would query a table that does not
+        exist."""
         self._require_permission(request)
         raise Http404
 
@@ -116,7 +117,7 @@ class UserLogAdmin(admin.ModelAdmin[UserLog]):
 
 
 def _find_users(query: str) -> "QuerySet[AbstractBaseUser]":
-    """By a part of the email, or by the whole id, with or without dashes or the stream's prefix."""
+    """Match part of the email, or the whole id with or without dashes and the stream's prefix."""
     model = get_user_model()
     wanted = Q(**{f"{model.get_email_field_name()}__icontains": query})
     with suppress(ValueError):
@@ -133,7 +134,7 @@ def _get_user(object_id: str) -> AbstractBaseUser:
 
 
 def _stream(user: Any) -> str:
-    """The user model says which log is its own; this app knows no more of it than that."""
+    """The name of the user's log: all that this app knows about the user model."""
     stream: str = user.stream
     return stream
 
@@ -145,14 +146,14 @@ def _log_url(user: AbstractBaseUser) -> str:
 def log_context(
     stream: str, query: QueryDict, span: Span = ALWAYS, kept: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """What admin/streams/userlog/_entries.html shows of a log, as far as it lies in `span`.
+    """The context of admin/streams/userlog/_entries.html for the entries of a log in `span`.
 
-    `kept` are more parts of the address, which its links and its form keep. Raises Http404.
+    `kept` holds query parameters that the links and the form preserve. Raises Http404.
     """
     kept = kept or {}
     asked = {name: query.get(name, "") for name in ("chat", "type", "text", "after", "before")}
     try:
-        with reading() as client:
+        with open_client() as client:
             page = log_page(client, settings.STREAMS_PREFIX, stream, **asked, span=span)
     except (InvalidCursorError, InvalidNameError) as error:
         raise Http404(str(error)) from error

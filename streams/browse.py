@@ -1,4 +1,4 @@
-"""Pages of a log for people, read synchronously and in both directions."""
+"""Pages of a log for the admin, read synchronously and in both directions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +18,22 @@ PAGE_ENTRIES = 50
 # A filter that hardly matches must not read the whole log for one page.
 MAX_SEARCHED = 5_000
 MAX_SEARCHED_BYTES = 20_000_000
-# What Redis is asked for at first and at most; no more than fits into STEP_BYTES, if the next
-# entries are as long as those before.
+# How many entries the first read asks for, and how many any read may ask for. The next read asks
+# for no more than fit into STEP_BYTES if the next entries are as long as the previous ones.
 FIRST_ENTRIES, STEP_ENTRIES, STEP_BYTES = 16, 500, 1_000_000
 CHATS_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What lies between two moments: `first` is part of it, `end` is not; None is without end."""
+    """A half-open time range [first, end). None means unbounded."""
 
     first: datetime | None = None
     end: datetime | None = None
 
     @property
     def lowest(self) -> str:
-        """For XRANGE."""
+        """The lower bound for XRANGE."""
         return str(_ms(self.first)) if self.first else "-"
 
     @property
@@ -54,9 +54,9 @@ ALWAYS = Span()
 class LogPage:
     """Newest first.
 
-    older, newer   ids to go on from, each "" where there is nothing more
-    chats, types   what was met on this page, to filter by
-    searched_only  the search stopped after so many entries; going on continues it
+    older, newer   ids to continue from, each "" if there is nothing further
+    chats, types   the chats and types that occur on this page, as filters
+    searched_only  the number of entries after which the search stopped early; 0 if it did not
     """
 
     entries: list[Entry]
@@ -69,8 +69,8 @@ class LogPage:
 
 
 @contextmanager
-def reading() -> "Iterator[redis.Redis]":
-    """A connection for as long as a page is made. Raises LogUnavailableError."""
+def open_client() -> "Iterator[redis.Redis]":
+    """A Redis client for one page. Raises LogUnavailableError."""
     try:
         with redis.Redis.from_url(settings.REDIS_URL, protocol=2) as client:
             yield client
@@ -92,8 +92,7 @@ def log_page(
 ) -> LogPage:
     """The entries before `before`, or after `after`, or else the newest.
 
-    Only those of `chat`, of `type`, with `text` in their data and in `span`, as far as these are
-    given.
+    The filters are optional: entries of `chat`, of `type`, with `text` in their data, in `span`.
     """
     key = stream_keys(prefix, stream).log
     if chat:
@@ -102,7 +101,7 @@ def log_page(
     needle = text.encode()
     place = valid_cursor(after or before or None)
     length = int(client.xlen(key))
-    found: list[Entry] = []
+    matches: list[Entry] = []
     chats: dict[str, None] = {}
     types: dict[str, None] = {}
     searched, size_bytes, more, position = 0, 0, False, place if (after or before) else ""
@@ -113,12 +112,12 @@ def log_page(
             chats[entry.chat] = None
         types[entry.type] = None
         if chat in ("", entry.chat) and type in ("", entry.type) and needle in entry.data:
-            found.append(entry)
-        if len(found) == PAGE_ENTRIES or searched == MAX_SEARCHED:
+            matches.append(entry)
+        if len(matches) == PAGE_ENTRIES or searched == MAX_SEARCHED:
             break
         if size_bytes > MAX_SEARCHED_BYTES:
             break
-    page = found[::-1] if forward else found
+    page = matches[::-1] if forward else matches
     return LogPage(
         entries=page,
         older=_older(page, position, place, forward, more),
@@ -126,21 +125,23 @@ def log_page(
         chats=sorted(chats),
         types=sorted(types),
         length=length,
-        searched_only=searched if more and len(found) < PAGE_ENTRIES else 0,
+        searched_only=searched if more and len(matches) < PAGE_ENTRIES else 0,
     )
 
 
-def entries_back(
+def entries_newest_first(
     client: "redis.Redis", prefix: str, stream: str, span: Span = ALWAYS
 ) -> Iterator[Entry]:
-    """All entries in `span`, newest first, read from Redis some at a time."""
+    """All entries in `span`, newest first, read from Redis in steps."""
     key = stream_keys(prefix, stream).log
     for entry, _ in _walk(client, key, "", False, span):
         yield entry
 
 
-def filled(client: "redis.Redis", prefix: str, stream: str, spans: list[Span]) -> list[Span]:
-    """Those of them in which there is an entry."""
+def spans_with_entries(
+    client: "redis.Redis", prefix: str, stream: str, spans: list[Span]
+) -> list[Span]:
+    """The spans that contain at least one entry."""
     key = stream_keys(prefix, stream).log
     pipe = client.pipeline(transaction=False)
     for span in spans:
@@ -148,8 +149,8 @@ def filled(client: "redis.Redis", prefix: str, stream: str, spans: list[Span]) -
     return [span for span, rows in zip(spans, pipe.execute(), strict=True) if rows]
 
 
-def ends(client: "redis.Redis", prefix: str, stream: str) -> tuple[datetime, datetime] | None:
-    """When the oldest and the newest entry were written; None of an empty log."""
+def time_range(client: "redis.Redis", prefix: str, stream: str) -> tuple[datetime, datetime] | None:
+    """The times of the oldest and the newest entry; None if the log is empty."""
     key = stream_keys(prefix, stream).log
     first: Any = client.xrange(key, count=1)
     last: Any = client.xrevrange(key, count=1)
@@ -164,8 +165,7 @@ def ends(client: "redis.Redis", prefix: str, stream: str) -> tuple[datetime, dat
 def _walk(
     client: "redis.Redis", key: str, position: str, forward: bool, span: Span
 ) -> Iterator[tuple[Entry, bool]]:
-    """The entries from `position`, itself not included, in one direction; with each, whether there
-    may be more."""
+    """Yield (entry, whether more may follow) in one direction, starting after `position`."""
     count, more = FIRST_ENTRIES, True
     while more:
         step = _step(client, key, position, forward, span, count)
@@ -182,7 +182,7 @@ def _walk(
 def _step(
     client: "redis.Redis", key: str, position: str, forward: bool, span: Span, count: int
 ) -> list[Entry]:
-    """The next entries from `position`, itself not included, in one direction."""
+    """Read the next entries in one direction, starting after `position`."""
     lowest, highest = span.lowest, span.highest
     rows: Any
     if forward:
@@ -193,9 +193,9 @@ def _step(
         if position and not span.ends_before(position):
             highest = f"({position}"
         rows = client.xrevrange(key, max=highest, min=lowest, count=count)
-    # redis-py makes a dict of an entry's fields, in their order.
+    # redis-py returns an entry's fields as a dict, in their order.
     flat = [
-        [entry_id, [word for pair in fields.items() for word in pair]] for entry_id, fields in rows
+        [entry_id, [item for pair in fields.items() for item in pair]] for entry_id, fields in rows
     ]
     return [to_entry(raw) for raw in from_log(flat)]
 
@@ -206,7 +206,7 @@ def _ms(moment: datetime) -> int:
 
 def _older(page: list[Entry], position: str, place: str, forward: bool, more: bool) -> str:
     if forward:
-        # Reached from an older page, unless this is the very first.
+        # The user came from an older page, unless this is the first one.
         if place == "0-0":
             return ""
         return page[-1].id if page else position

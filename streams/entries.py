@@ -1,4 +1,4 @@
-"""What goes into the log and what comes out of it."""
+"""Events, which go into the log, and entries, batches and pages, which come out of it."""
 
 import heapq
 import json
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from .cursors import entry_ms, order
 
-# What an entry costs besides its data: an id with its quotes and brackets, about.
+# What an entry adds to a frame besides its data, roughly: its id, quotes and brackets.
 ENTRY_BYTES = 40
-# id, chat, type, data, is a part. Kept as Redis gave them: most entries go to sockets undecoded.
+# (id, chat, type, data, is part), as Redis returned them: most entries go to sockets undecoded.
 Raw = tuple[bytes, bytes, bytes, bytes, bool]
 
 
@@ -17,14 +17,14 @@ Raw = tuple[bytes, bytes, bytes, bytes, bool]
 class Event:
     """Something to append.
 
-    id       idempotence key: appended a second time, the event is dropped and its first entry's id
-             returned. Remembered for good; that of a part for at least a minute, and at least
-             twice STREAMS_APPEND_TIMEOUT_MS.
+    id       idempotency key: an event appended again is dropped, and the id of its first entry is
+             returned. Remembered permanently; the id of a part is remembered for at least a minute
+             and at least twice STREAMS_APPEND_TIMEOUT_MS.
     chat     routing key
-    data     a JSON object, encoded once, here; the log never decodes it
-    part_of  the whole (a reply) of which this is a part (a batch of tokens)
-    whole    what the chat's own index stores instead of `data`: the finished event with its full
-             text. Who follows live gets `data`. Not for parts.
+    data     a JSON object, already encoded; the log never decodes it
+    part_of  the whole (a reply) that this event is a part of (a batch of tokens)
+    whole    what the chat's index stores instead of `data`: the finished event with its full text.
+             Live followers receive `data`. Not allowed for parts.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event in the log. `id` is the cursor: milliseconds since 1970, a dash, a number."""
+    """An event in the log. `id` is also a cursor: `<ms since 1970>-<sequence>`."""
 
     id: str
     chat: str
@@ -52,18 +52,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Only the writer that holds the highest token may append under the name."""
+    """Only the writer with the highest token may append under `name`."""
 
     name: str
     token: int
 
 
 class Batch:
-    """Entries of one chat, in order, read in one go. Shared by all who follow: do not change it.
+    """Consecutive entries of one chat. All followers share it, so it must not be changed.
 
-    cursor  the id to go on from when this batch has been dealt with
-    live    True on exactly one batch of an iteration, which has no entries (and chat ""): all
-            that was in the log has been given, what comes now is new
+    cursor  the id to continue from after this batch
+    live    True on exactly one batch of an iteration, which has no entries and chat "": the replay
+            has ended, and everything after it is new
     """
 
     __slots__ = ("_entries", "_frame", "_watch_frame", "chat", "cursor", "live", "raws")
@@ -82,7 +82,7 @@ class Batch:
         return sum(len(raw[3]) for raw in self.raws) + len(self.raws) * ENTRY_BYTES
 
     def slices(self, max_bytes: int) -> "list[Batch]":
-        """Itself, or if it is larger, parts of it in order; an entry that is larger is one."""
+        """Split into batches of at most `max_bytes`; a larger entry forms a batch of its own."""
         if self.size_bytes <= max_bytes:
             return [self]
         runs: list[list[Raw]] = []
@@ -103,7 +103,7 @@ class Batch:
 
     @property
     def frame(self) -> str:
-        """JSON text {"chat": id, "entries": [[entry id, data], ...]}, put together once."""
+        """JSON text {"chat": id, "entries": [[entry id, data], ...]}, built once."""
         if self._frame is None:
             rows = [b'["%s",%s]' % (raw[0], raw[3]) for raw in self.raws]
             self._frame = _frame(self.chat, rows)
@@ -111,14 +111,14 @@ class Batch:
 
     @property
     def watch_frame(self) -> str:
-        """The same without parts, and marked {"watch": true, ...}; "" when there are only parts."""
+        """The frame without parts, marked {"watch": true, ...}; "" if all entries are parts."""
         if self._watch_frame is None:
             rows = [b'["%s",%s]' % (raw[0], raw[3]) for raw in self.raws if not raw[4]]
             self._watch_frame = _frame(self.chat, rows, mark='"watch":true,') if rows else ""
         return self._watch_frame
 
     def after(self, position: tuple[int, int]) -> "Batch | None":
-        """What of this batch comes after `position`: itself, a part of it, or None."""
+        """The entries after `position`: this batch, a shorter one, or None if there are none."""
         if order(self.raws[0][0]) > position:
             return self
         rest = [raw for raw in self.raws if order(raw[0]) > position]
@@ -126,13 +126,13 @@ class Batch:
 
 
 def frame(chat: str, entries: Iterable[Entry], *, watch: bool = False) -> str:
-    """The frame of entries that were read rather than followed: see Batch."""
+    """The frame of entries that were read, not followed. See Batch.frame."""
     rows = [b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in entries]
     return _frame(chat, rows, mark='"watch":true,' if watch else "")
 
 
 def _frame(chat: str, rows: list[bytes], mark: str = "") -> str:
-    """Puts the stored JSON together as it is: nothing is decoded on the way to a socket."""
+    """Join the stored JSON unchanged: nothing is decoded on the way to a socket."""
     return f'{{{mark}"chat":{json.dumps(chat)},"entries":[{b",".join(rows).decode()}]}}'
 
 
@@ -141,33 +141,33 @@ def to_entry(raw: Raw) -> Entry:
 
 
 def from_log(rows: Iterable[list[bytes | list[bytes]]]) -> list[Raw]:
-    """Rows of XRANGE on a user's log. Fields have a fixed order: c, t, d and, on a part, p."""
+    """Convert rows of XRANGE on a log. Fields have a fixed order: c, t, d and, on a part, p."""
     return [(row[0], f[1], f[3], f[5], len(f) > 6) for row in rows if (f := row[1])]  # type: ignore[misc]
 
 
 def from_index(chat: bytes, rows: Iterable[list[bytes | list[bytes]]]) -> list[Raw]:
-    """Rows of XRANGE on a chat's index: t, d and, on a part, p."""
+    """Convert rows of XRANGE on a chat's index: t, d and, on a part, p."""
     return [(row[0], chat, f[1], f[3], len(f) > 4) for row in rows if (f := row[1])]  # type: ignore[misc]
 
 
 def batches(raws: list[Raw], *, parts: bool = True) -> tuple[Batch, ...]:
-    """Runs of the same chat, so that going through them keeps the order of the log.
+    """Group entries into runs of the same chat, which preserves the order of the log.
 
-    Grouping all of a chat into one batch would be smaller, and wrong: who stops between two
-    batches would lose the entries of the second that are older than the last of the first.
+    One batch for each chat would be smaller, but wrong: a reader that stops between two batches
+    would lose those entries of the second that are older than the last entry of the first.
     """
-    found: list[Batch] = []
+    grouped: list[Batch] = []
     run: list[Raw] = []
     for raw in raws:
         if raw[4] and not parts:
             continue
         if run and run[0][1] != raw[1]:
-            found.append(_batch(run))
+            grouped.append(_batch(run))
             run = []
         run.append(raw)
     if run:
-        found.append(_batch(run))
-    return tuple(found)
+        grouped.append(_batch(run))
+    return tuple(grouped)
 
 
 def _batch(run: list[Raw]) -> Batch:
@@ -175,7 +175,7 @@ def _batch(run: list[Raw]) -> Batch:
 
 
 class Page:
-    """One read of the end of a stream, cut once for each way of following it."""
+    """One read of the end of a stream, batched once for each way of following it."""
 
     __slots__ = ("_by_chat", "_cut", "_raws", "_whole", "size_bytes")
 
@@ -189,7 +189,7 @@ class Page:
         self.size_bytes = sum(len(raw[3]) for raw in raws) + len(raws) * ENTRY_BYTES
 
     def of_chat(self, chat: bytes | None, parts: bool) -> tuple[Batch, ...]:
-        """One chat, or (None) all of them."""
+        """The batches of one chat; of all chats if None."""
         key = (chat, "parts" if parts else "whole")
         if key not in self._cut:
             raws = self._raws if chat is None else self._by_chat.get(chat, [])
@@ -197,12 +197,12 @@ class Page:
         return self._cut[key]
 
     def focused(self, chat: bytes | None) -> tuple[Batch, ...]:
-        """All chats, with the parts of one chat only."""
+        """The batches of all chats, with the parts of one chat only."""
         if chat not in self._by_chat:
             return self.of_chat(None, parts=False)
         key = (chat, "focus")
         if key not in self._cut:
-            mine = [raw for raw in self._by_chat[chat] if raw[4]]
-            raws = heapq.merge(mine, self._whole, key=lambda raw: order(raw[0]))
+            parts = [raw for raw in self._by_chat[chat] if raw[4]]
+            raws = heapq.merge(parts, self._whole, key=lambda raw: order(raw[0]))
             self._cut[key] = batches(list(raws))
         return self._cut[key]

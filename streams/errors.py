@@ -1,11 +1,11 @@
-"""What the log can refuse or fail with.
+"""The errors of the log.
 
 StreamsError
-├── LogUnavailableError   Redis did not answer in time; the same call may be made again
-├── FencedError           another writer has taken this name over; stop writing
+├── LogUnavailableError   Redis did not answer in time; the same call may be repeated
+├── FencedError           another writer has taken over this name; stop writing
 ├── InvalidNameError      a stream, chat or event id that cannot be stored
-├── InvalidCursorError    an `after` that is not an entry id
-└── EmbeddedRedisError    the bundled Redis cannot be started; the sentence says what to do
+├── InvalidCursorError    a cursor that is not an entry id
+└── EmbeddedRedisError    the embedded Redis cannot be started; the message says what to do
 
 Each has a stable `code`.
 """
@@ -16,18 +16,18 @@ class StreamsError(Exception):
 
 
 class LogUnavailableError(StreamsError):
-    """Redis was away, full or read-only for longer than STREAMS_APPEND_TIMEOUT_MS.
+    """Redis was unreachable, full or read-only for longer than STREAMS_APPEND_TIMEOUT_MS.
 
-    An append that ends so may or may not be in the log. Appending the same event ids again is safe.
+    The append may or may not be in the log. Appending the same event ids again is safe.
     """
 
     code = "log_unavailable"
 
 
 class FencedError(StreamsError):
-    """The fence stands at another token: a successor writes now, or the fence was never raised.
+    """The fence has another token: a successor is writing, or the fence was never raised.
 
-    Earlier appends of this writer stay in the log. `token` is the one that stands (0: none).
+    Earlier appends of this writer stay in the log. `token` is the fence's token; 0 if it has none.
     """
 
     code = "fenced"

@@ -1,10 +1,10 @@
-"""Following: one subscription per process, one read per stream however many follow it.
+"""Following: one subscription per process, and one read per stream for all its followers.
 
-A wake-up marks its stream dirty; one loop reads all dirty streams in one round trip and hands the
-same pages to everybody. Wake-ups that come during a read collapse into one. A poll, one cheap
-command per followed stream, heals a lost wake-up. A follower that does not keep up loses what is
-queued for it, not its place: it reads the log again from where it was. One that cannot go on (its
-log cannot be read, or has been put back to an earlier state) is told so: it raises.
+A wake-up marks its stream dirty. One loop reads all dirty streams in one round trip and gives the
+same pages to all followers. Wake-ups during a read collapse into one. A poll, one cheap command per
+followed stream, makes up for a lost wake-up. A follower that does not keep up loses its queue but
+not its position: it reads the log again from there. A follower that cannot continue, because its
+log is unreadable or was restored to an earlier state, raises.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from .cursors import order, valid_cursor
 from .entries import Batch, Page, Raw, from_log
 from .errors import LogUnavailableError, StreamsError
 from .keys import stream_keys, valid_name
-from .pipe import LOST, Pipe, backoff_s, connect, disconnect, pack
+from .pipe import CONNECTION_ERRORS, PipelinedConnection, backoff_s, connect, disconnect, pack
 from .reader import PAGE_BYTES, PAGE_ENTRIES, Reader
 from .subscriber import Focus as Focus
-from .subscriber import Followed, Subscriber
+from .subscriber import FollowedStream, Subscriber
 
 logger = logging.getLogger(__name__)
 
-# A subscription connection that is silent longer than three pings is dead.
+# A subscription that receives nothing for three ping intervals is dead.
 PING_INTERVAL_S = 5.0
 SILENCE_TIMEOUT_S = 15.0
-# What one read of the end of a stream asks for at first: a few long messages, or many tokens. While
-# there is more, each read asks for twice as many, unless that would be more than a page's bytes.
+# How many entries the first read of the end of a stream asks for: a few long messages, or many
+# tokens. While there are more, each read doubles the number, up to about the bytes of a page.
 LIVE_ENTRIES = 16
 
 
@@ -37,7 +37,14 @@ class Follower:
     """Belongs to one event loop."""
 
     def __init__(
-        self, url: str, pipe: Pipe, reader: Reader, *, prefix: str, poll_ms: int, buffer_bytes: int
+        self,
+        url: str,
+        pipe: PipelinedConnection,
+        reader: Reader,
+        *,
+        prefix: str,
+        poll_ms: int,
+        buffer_bytes: int,
     ) -> None:
         self._url = url
         self._pipe = pipe
@@ -45,10 +52,10 @@ class Follower:
         self._prefix = prefix
         self._poll_s = poll_ms / 1000
         self._buffer_bytes = buffer_bytes
-        self._followed: dict[bytes, Followed] = {}  # by wake channel
+        self._followed: dict[bytes, FollowedStream] = {}  # by wake channel
         self._confirmed: set[bytes] = set()
         self._sent: set[bytes] = set()
-        self._dirty: set[Followed] = set()
+        self._dirty: set[FollowedStream] = set()
         self._dirtied = asyncio.Event()
         self._wanted = asyncio.Event()
         self._link: AbstractConnection | None = None
@@ -72,10 +79,10 @@ class Follower:
         try:
             await followed.ready.wait()
             while True:
-                # Why replay and live join without gap or double: from restart() on, every page
-                # is queued, and pages begin where the stream's position was then. The last page
-                # of the replay is read after that, so it holds all that is older; what it does
-                # not hold is younger than everything in it, and is in the queue or comes later.
+                # Why replay and live join without gaps or duplicates: from restart() on, every page
+                # is queued, and pages start at the stream's position at that time. The last page
+                # of the replay is read later, so it contains everything older. Whatever it does
+                # not contain is newer than all its entries, and is in the queue or comes later.
                 subscriber.restart()
                 more = True
                 while more:
@@ -87,7 +94,7 @@ class Follower:
                     yield Batch("", [], position, live=True)
                 reached = order(position)
                 while (queued := await subscriber.next()) is not None:
-                    for batch in _younger(queued, reached):
+                    for batch in _entries_after(queued, reached):
                         position = batch.cursor
                         reached = order(position)
                         yield batch
@@ -98,23 +105,23 @@ class Follower:
         self, stream: str, chat: str | None, position: str, parts: bool
     ) -> tuple[list[Raw], str, bool]:
         while True:
-            # A follower outlives any outage; the pipe has waited long before it gives up.
+            # A follower outlives any outage. The connection has waited long before it gives up.
             with suppress(LogUnavailableError):
                 return await self._reader.page(stream, chat, position, PAGE_ENTRIES, parts)
 
-    def _join(self, stream: str, subscriber: Subscriber) -> Followed:
+    def _join(self, stream: str, subscriber: Subscriber) -> FollowedStream:
         if not self._tasks:
             start = asyncio.get_running_loop().create_task
             self._tasks = [
-                start(_for_ever(self._listen), name="streams-listen"),
-                start(_for_ever(self._control), name="streams-control"),
-                start(_for_ever(self._read), name="streams-read"),
+                start(_run_forever(self._listen), name="streams-listen"),
+                start(_run_forever(self._control), name="streams-control"),
+                start(_run_forever(self._read), name="streams-read"),
             ]
         keys = stream_keys(self._prefix, stream)
         channel = keys.wake.encode()
         followed = self._followed.get(channel)
         if followed is None:
-            followed = self._followed[channel] = Followed(keys, LIVE_ENTRIES)
+            followed = self._followed[channel] = FollowedStream(keys, LIVE_ENTRIES)
             if channel in self._confirmed:
                 self._mark(followed)
             else:
@@ -122,7 +129,7 @@ class Follower:
         followed.subscribers.add(subscriber)
         return followed
 
-    def _leave(self, followed: Followed, subscriber: Subscriber) -> None:
+    def _leave(self, followed: FollowedStream, subscriber: Subscriber) -> None:
         followed.subscribers.discard(subscriber)
         channel = followed.keys.wake.encode()
         if not followed.subscribers and self._followed.get(channel) is followed:
@@ -130,7 +137,7 @@ class Follower:
             self._dirty.discard(followed)
             self._wanted.set()
 
-    def _mark(self, followed: Followed) -> None:
+    def _mark(self, followed: FollowedStream) -> None:
         self._dirty.add(followed)
         self._dirtied.set()
 
@@ -147,7 +154,7 @@ class Follower:
                         message = await link.read_response()
                     failures = 0
                     self._hear(message)
-            except LOST as error:
+            except CONNECTION_ERRORS as error:
                 logger.log(
                     logging.WARNING if failures == 0 else logging.DEBUG,
                     "The subscription to Redis was lost: %s",
@@ -162,7 +169,7 @@ class Follower:
         kind, channel = message[0], message[1]
         if kind == b"message":
             followed = self._followed.get(channel)
-            # The last of several wake-ups usually names an entry that was read for the first.
+            # The last of several wake-ups usually names an entry that has already been read.
             if followed is not None and followed.position != message[2]:
                 self._mark(followed)
         elif kind == b"subscribe":
@@ -180,7 +187,7 @@ class Follower:
             await disconnect(link)
 
     async def _control(self) -> None:
-        """Brings what is subscribed in line with what is followed."""
+        """Subscribe to the streams that are followed, and unsubscribe from the others."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PING_INTERVAL_S):
@@ -196,8 +203,8 @@ class Follower:
             packed = [pack("SUBSCRIBE", *joined)] if joined else []
             if left:
                 packed.append(pack("UNSUBSCRIBE", *left))
-            # Lost connections are the listener's to mend.
-            with suppress(*LOST):
+            # The listener reconnects.
+            with suppress(*CONNECTION_ERRORS):
                 await link.send_packed_command(packed or pack("PING"), check_health=False)
 
     # The reading
@@ -213,10 +220,10 @@ class Follower:
             if loop.time() >= next_poll:
                 next_poll = loop.time() + self._poll_s
                 self._dirty.update(f for f in self._followed.values() if f.ready.is_set())
-            todo, self._dirty = list(self._dirty), set()
-            # Asked for before the first await, so all of it goes in one round trip.
-            asked = [(one, one.doubtful, self._pipe.submit(_next(one))) for one in todo]
-            for followed, is_doubtful, reply in asked:
+            dirty, self._dirty = list(self._dirty), set()
+            # Submitted before the first await, so that all reads share one round trip.
+            reads = [(f, f.doubtful, self._pipe.submit(_next(f))) for f in dirty]
+            for followed, is_doubtful, reply in reads:
                 try:
                     if is_doubtful:
                         self._compare(followed, await reply)
@@ -225,24 +232,24 @@ class Follower:
                 except LogUnavailableError:
                     self._mark(followed)
                 except Exception as error:
-                    # Nobody may believe to have seen all of it.
+                    # No follower may assume that it has seen the whole log.
                     logger.exception("Reading %s failed", followed.keys.stream)
                     self._fail(followed, f"cannot be read: {error}")
 
-    def _compare(self, followed: Followed, rows: list[list[bytes]]) -> None:
-        """A log that was put back to an earlier state would go on below what followers have seen,
-        and they would see nothing of it."""
+    def _compare(self, followed: FollowedStream, rows: list[list[bytes]]) -> None:
+        """Detect a log that was restored to an earlier state. Its new entries would have ids below
+        those that followers have seen, so followers would miss them."""
         followed.doubtful = False
         last = rows[0][0] if rows else b"0-0"
         if followed.position is not None and order(last) < order(followed.position):
-            self._fail(followed, f"ends at {last.decode()}, before what was read of it")
+            self._fail(followed, f"ends at {last.decode()}, before entries that were already read")
         else:
             self._mark(followed)
 
-    def _fail(self, followed: Followed, reason: str) -> None:
-        """Its followers end; whoever follows next begins anew."""
+    def _fail(self, followed: FollowedStream, reason: str) -> None:
+        """Make its followers raise. The next follower starts anew."""
         channel = followed.keys.wake.encode()
-        # Another one may have taken its place meanwhile, with followers of its own.
+        # The stream may have been joined again meanwhile, with other followers.
         if self._followed.get(channel) is followed:
             del self._followed[channel]
             self._wanted.set()
@@ -250,7 +257,7 @@ class Follower:
         for subscriber in followed.subscribers:
             subscriber.fail(StreamsError(f"{followed.keys.stream} {reason}"))
 
-    def _offer(self, followed: Followed, rows: list[list[bytes | list[bytes]]]) -> None:
+    def _offer(self, followed: FollowedStream, rows: list[list[bytes | list[bytes]]]) -> None:
         if followed.position is None:
             followed.position = rows[0][0] if rows else b"0-0"  # type: ignore[assignment]
             followed.ready.set()
@@ -270,32 +277,32 @@ class Follower:
             self._mark(followed)
 
     async def aclose(self) -> None:
-        """Followers that still wait are cancelled by their owners, not here."""
+        """Stop the tasks. Their owners cancel followers that still wait."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
 
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """What all followers of this process depend on never just ends."""
+async def _run_forever(work: Callable[[], Awaitable[None]]) -> None:
+    """Restart `work` whenever it fails: all followers of this process depend on it."""
     while True:
         try:
             await work()
         except Exception:
-            logger.exception("Following failed; going on")
+            logger.exception("A follower task failed and is restarted")
         await asyncio.sleep(backoff_s(5))
 
 
-def _younger(queued: tuple[Batch, ...], position: tuple[int, int]) -> Iterator[Batch]:
+def _entries_after(queued: tuple[Batch, ...], position: tuple[int, int]) -> Iterator[Batch]:
     for batch in queued:
         if (rest := batch.after(position)) is not None:
             yield rest
 
 
-def _next(followed: Followed) -> bytes:
+def _next(followed: FollowedStream) -> bytes:
     if followed.position is None or followed.doubtful:
         return pack("XREVRANGE", followed.keys.log, "+", "-", "COUNT", 1)
-    # A plain bytes position: "(" makes it exclusive.
+    # "(" makes the range exclusive.
     after = b"(" + followed.position
     return pack("XRANGE", followed.keys.log, after, "+", "COUNT", followed.count)

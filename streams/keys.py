@@ -1,7 +1,7 @@
-"""The names of everything that is kept in Redis.
+"""The names of all keys in Redis.
 
-All keys of one stream (or queue) carry its name as their hash tag, so a Redis Cluster keeps them in
-one slot and one script may touch them all. Changing a name here loses what is stored under the old.
+All keys of a stream (or queue) have its name as their hash tag, so a Redis Cluster keeps them in
+one slot and one script may access them all. Data under a name that is changed here is lost.
 """
 
 import re
@@ -9,23 +9,24 @@ from functools import lru_cache
 
 from .errors import InvalidNameError
 
-# Braces would move the hash tag; the rest keeps names readable in redis-cli and safe inside JSON.
+# Braces would change the hash tag. The other limits keep names readable in redis-cli and safe in
+# JSON.
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
 class StreamKeys:
     """Keys of one user's log.
 
-    log     every entry, for good: c (chat), t (type), d (data); a part has an empty `p` besides
-    chat()  the chat's own index: a copy of its entries that are not parts, under the same ids
+    log     every entry, permanently: c (chat), t (type), d (data); a part also has an empty `p`
+    chat()  the chat's index: a copy of its entries that are not parts, under the same ids
     live()  the parts of the chat's unfinished wholes, under the same ids; `p` names the whole
-    ids     event id -> entry id of events that are not parts; until their chat is erased
-    told()  event id -> entry id of the chat's parts; goes when live() goes
+    ids     event id -> entry id of events that are not parts, until their chat is erased
+    part_ids()  event id -> entry id of the chat's parts; expires after live() is removed
     fences  name -> token
     sizes   bytes stored: "total", of each chat "l:" (log) and "i:" (its index); "until" and "place"
             while entries of an earlier release are not counted; "noted": see sizes.py
-    coming  bytes set aside for what is about to be appended; goes by itself
-    wake    no key, but the pub/sub channel that is told of each append
+    coming  bytes reserved for appends; expires
+    wake    not a key: the pub/sub channel on which each append is announced
     """
 
     __slots__ = ("_tag", "coming", "fences", "ids", "log", "sizes", "stream", "wake")
@@ -46,11 +47,11 @@ class StreamKeys:
     def live(self, chat: str) -> str:
         return f"{self._tag}:live:{chat}"
 
-    def told(self, chat: str) -> str:
+    def part_ids(self, chat: str) -> str:
         return f"{self._tag}:told:{chat}"
 
 
-# The streams in use are few and come again and again; a token should not pay for their names.
+# Few streams are in use at a time; a token should not pay for building their key names.
 @lru_cache(maxsize=4096)
 def stream_keys(prefix: str, stream: str) -> StreamKeys:
     return StreamKeys(prefix, valid_name(stream))

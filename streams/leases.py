@@ -1,21 +1,21 @@
-"""Which leases have lapsed, by the clock of whoever looks.
+"""Which leases have lapsed, measured by the clock of the observer.
 
-A lease is a count that its owner raises. One that stands still for as long as a lease lasts, seen
-again and again by the same observer, has lapsed. The observer measures with its own monotonic
-clock: no machine's wall clock has a say, so none that is set back can keep a dead worker's answer
-from being taken over, and none that jumps ahead can take a living worker's away.
+A lease is a counter that its owner increments. It has lapsed when one observer has seen the same
+count for the duration of a lease. The observer measures with its own monotonic clock, so wall
+clocks do not matter: one that is set back cannot prevent a takeover from a dead worker, and one
+that jumps ahead cannot cause a takeover from a living one.
 """
 
 from collections.abc import Mapping
 
-# Of a lease, what one look may add to what was seen before. A longer gap says as much of the one
-# who looks, or of Redis, as of the owners: busy, or frozen together with everybody else. So after
-# such a gap owners have the time of a look or two to renew.
+# The share of a lease that one look may add to the observed time. After a longer gap the observer
+# or Redis may itself have been busy or frozen, like the owners. The limit gives the owners the time
+# of a look or two to renew.
 MOST_A_LOOK = 0.5
 
 
 class LeaseWatch:
-    """What one observer has seen. Times are in seconds of its monotonic clock."""
+    """The observations of one observer. Times are in seconds of its monotonic clock."""
 
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
@@ -26,10 +26,10 @@ class LeaseWatch:
     def look(
         self, run: bytes, leases: Mapping[bytes, bytes], now: float
     ) -> list[tuple[bytes, bytes]]:
-        """Id and count of the leases that have lapsed, those that stood still longest first.
+        """The (id, count) of each lapsed lease, the longest unchanged first.
 
-        `run` names this start of Redis. While it was down nobody could renew: the owners get one
-        lease to come back.
+        `run` identifies this start of Redis. Nobody could renew while it was down, so after a
+        restart the owners get one more lease.
         """
         if run != self._run:
             self._seen.clear()

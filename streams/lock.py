@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 
 from .errors import LogUnavailableError
 from .keys import valid_name
-from .pipe import Pipe, Script
+from .pipe import PipelinedConnection, Script
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ async def run_exclusively(
     # Published: workers of two releases run side by side during a deploy.
     key = f"{settings.STREAMS_PREFIX}:{{turn:{valid_name(name)}}}"
     timeout_ms = lease_ms // RENEWALS_PER_LEASE
-    pipe = Pipe(settings.REDIS_URL, timeout_ms=timeout_ms, scripts=(TAKE, RELEASE))
+    pipe = PipelinedConnection(settings.REDIS_URL, timeout_ms=timeout_ms, scripts=(TAKE, RELEASE))
     lock = _Lock(pipe, key, lease_ms)
     try:
         return await lock.acquire() and await _run_while_held(name, work, lock)
@@ -74,7 +74,7 @@ async def _run_while_held(name: str, work: Callable[[], Awaitable[object]], lock
 
 
 class _Lock:
-    def __init__(self, pipe: Pipe, key: str, lease_ms: int) -> None:
+    def __init__(self, pipe: PipelinedConnection, key: str, lease_ms: int) -> None:
         self._pipe = pipe
         self._key = key
         self._lease_ms = lease_ms

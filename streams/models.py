@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class UserLog(models.Model):
-    """A user's log, for the admin and its permissions. There is no table: logs are in Redis."""
+    """A user's log, for the admin and its permissions. It has no table: logs are in Redis."""
 
     class Meta:
         managed = False

@@ -1,8 +1,8 @@
-"""One connection to Redis that many callers share without waiting for each other.
+"""A pipelined connection to Redis, which many callers share without waiting for each other.
 
-Whatever is asked for while a round trip is under way goes out together in the next one: no timers,
-no pool. What a lost connection leaves unanswered is sent again, byte for byte, until its time is
-up; so everything sent through a pipe must be harmless when Redis sees it twice.
+Requests that arrive during a round trip are sent together in the next one, without timers or a
+pool. Requests that a lost connection leaves unanswered are sent again, byte for byte, until their
+timeout. Every request must therefore be harmless when Redis executes it twice.
 """
 
 import asyncio
@@ -36,17 +36,17 @@ from .errors import LogUnavailableError
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 2.0
-# Longer than any healthy fsync. A reply that takes longer is asked for again on a new connection.
+# Longer than any healthy fsync. A request without a reply by then is repeated on a new connection.
 RESPONSE_TIMEOUT_S = 5.0
-# Short enough that a restarted Redis is found before a lease of 1.5 s lapses.
+# Short enough to notice a restarted Redis before a lease of 1.5 s lapses.
 MAX_BACKOFF_S = 0.4
 FIRST_BACKOFF_S = 0.01
-# A round trip is kept short, so that the first of its callers does not wait for the last.
+# A round trip stays short, so that its first caller does not wait for its last.
 MAX_ROUND_REQUESTS = 1_000
 MAX_ROUND_BYTES = 2_000_000
-# Replies that say "not now": full, read-only after a failover, another script running. redis-py
-# has classes for some of them; inside a script some come as text.
-_NOT_NOW_CLASSES = (
+# Temporary refusals: Redis is full, read-only after a failover, or running another script. redis-py
+# has classes for some of them; from within a script, some arrive as text.
+_TEMPORARY_CLASSES = (
     ClusterDownError,
     MasterDownError,
     NoScriptError,
@@ -54,24 +54,24 @@ _NOT_NOW_CLASSES = (
     ReadOnlyError,
     TryAgainError,
 )
-_NOT_NOW = re.compile(r"\b(BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
+_TEMPORARY = re.compile(r"\b(BUSY|MISCONF|NOREPLICAS|OOM|READONLY)\b")
 
-# How it shows that Redis is away.
-AWAY = (RedisError, OSError, TimeoutError)
-# How the loss of a connection shows. RuntimeError: uvloop's, of a handle that is closed already.
-LOST = (*AWAY, RuntimeError)
+# Raised when Redis is unavailable.
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+# Raised when a connection is lost. uvloop raises RuntimeError for a handle that is already closed.
+CONNECTION_ERRORS = (*REDIS_ERRORS, RuntimeError)
 
 Reply = Any
 
 
 class Script:
-    """A Lua file beside this module, called by its digest. `prelude`: another one put before it."""
+    """A file of streams/lua/, called by its digest. `prelude` names a file to prepend."""
 
     def __init__(self, name: str, *, prelude: str = "") -> None:
         folder = Path(__file__).parent / "lua"
         names = [prelude, name] if prelude else [name]
         self.source = b"".join((folder / f"{part}.lua").read_bytes() for part in names)
-        # Redis names scripts by SHA-1; nothing here depends on its strength.
+        # Redis identifies scripts by SHA-1; security does not depend on it.
         self.digest = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
 
     def call(self, keys: Sequence[str], *args: str | bytes | int) -> bytes:
@@ -84,7 +84,7 @@ def pack(*command: str | bytes | int) -> bytes:
 
 
 def connection(url: str) -> AbstractConnection:
-    """A connection of its own, not yet connected, that neither retries nor times out by itself."""
+    """A new, unconnected connection that neither retries nor times out by itself."""
     options: dict[str, Any] = dict(parse_url(url))
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)
     options |= {
@@ -107,10 +107,9 @@ def connection(url: str) -> AbstractConnection:
 
 
 def backoff_s(failures: int) -> float:
-    """Grows with each failure; jittered, so that processes do not come back in step."""
-    # OK to be predictable: this is no secret.
+    """A delay that grows with each failure, with jitter so that processes do not retry in step."""
     longest_s: float = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(failures, 8))
-    return longest_s * random.uniform(0.5, 1)  # noqa: S311
+    return longest_s * random.uniform(0.5, 1)  # noqa: S311  not a secret
 
 
 class _Request:
@@ -125,7 +124,7 @@ class _Request:
         self.future = future
 
 
-class Pipe:
+class PipelinedConnection:
     """Belongs to the event loop that first uses it."""
 
     def __init__(self, url: str, *, timeout_ms: int, scripts: Sequence[Script] = ()) -> None:
@@ -140,9 +139,9 @@ class Pipe:
         self._closed = False
 
     def submit(self, packed: bytes, replies: int = 1) -> "asyncio.Future[Reply]":
-        """Send a packed command; the future holds its reply (the last one, if it has several).
+        """Send a packed command with `replies` replies; the future holds the last one.
 
-        Raises ResponseError for what Redis refuses, LogUnavailableError when the time is up.
+        The future raises ResponseError if Redis refuses, and LogUnavailableError on timeout.
         """
         if self._closed:
             raise LogUnavailableError("the log is closed")
@@ -158,7 +157,7 @@ class Pipe:
         return await self.submit(pack(*command))
 
     async def aclose(self) -> None:
-        """Drops what is pending; its callers get LogUnavailableError."""
+        """Close the connection. Pending requests raise LogUnavailableError."""
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -184,7 +183,7 @@ class Pipe:
         return batch
 
     async def _round(self, batch: list[_Request]) -> None:
-        """One round trip. What was not answered goes back to the front, in its order."""
+        """Make one round trip. Unanswered requests go back to the front of the queue, in order."""
         again: list[_Request] = []
         try:
             async with asyncio.timeout(min(RESPONSE_TIMEOUT_S, self._timeout_s)):
@@ -192,17 +191,17 @@ class Pipe:
         except asyncio.CancelledError:
             self._pending.extendleft(reversed(batch))
             raise
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             await self._disconnect()
             logger.log(
                 logging.WARNING if self._failures == 0 else logging.DEBUG,
-                "Redis is away: %s",
+                "Redis is unavailable: %s",
                 error or type(error).__name__,
             )
             again = [request for request in batch if not request.future.done()]
         except Exception as error:
-            # Cannot happen; but callers must not wait for ever for what nobody foresaw.
-            logger.exception("The pipe to Redis failed")
+            # Should not happen, but callers must not wait forever after an unforeseen error.
+            logger.exception("The pipelined connection to Redis failed")
             await self._disconnect()
             for request in batch:
                 if not request.future.done():
@@ -216,7 +215,7 @@ class Pipe:
         await asyncio.sleep(backoff_s(self._failures))
 
     async def _exchange(self, batch: list[_Request]) -> list[_Request]:
-        """Returns the requests that Redis refused for now."""
+        """Send a batch and read its replies. Returns the requests to send again."""
         link = self._connection
         if link is None:
             link = await self._connect()
@@ -230,21 +229,18 @@ class Pipe:
                 try:
                     reply = await read()
                 except ResponseError as error:
-                    refusal = refusal or error  # The first says why.
+                    refusal = refusal or error  # The first one has the reason.
             if request.future.done():
                 continue
             if refusal is None:
                 request.future.set_result(reply)
-            elif self._is_passing(refusal):
+            elif _is_temporary(refusal):
                 again.append(request)
             else:
                 request.future.set_exception(refusal)
         if again:
             await self._load_scripts(link)
         return again
-
-    def _is_passing(self, refusal: ResponseError) -> bool:
-        return isinstance(refusal, _NOT_NOW_CLASSES) or bool(_NOT_NOW.search(str(refusal)))
 
     async def _connect(self) -> AbstractConnection:
         self._connection = link = await connect(self._url)
@@ -277,6 +273,10 @@ class Pipe:
             await disconnect(link)
 
 
+def _is_temporary(refusal: ResponseError) -> bool:
+    return isinstance(refusal, _TEMPORARY_CLASSES) or bool(_TEMPORARY.search(str(refusal)))
+
+
 async def connect(url: str) -> AbstractConnection:
     link = connection(url)
     try:
@@ -290,5 +290,5 @@ async def connect(url: str) -> AbstractConnection:
 async def disconnect(link: AbstractConnection) -> None:
     try:
         await link.disconnect(nowait=True)
-    except LOST:
+    except CONNECTION_ERRORS:
         logger.debug("closing a connection to Redis failed", exc_info=True)

@@ -1,9 +1,10 @@
-"""Work for any worker, each job with one owner at a time.
+"""The work queue: each job has one owner at a time.
 
-A job is claimed with a token, higher than every token before it. Its owner renews a lease; when the
-lease lapses (streams/leases.py) another worker takes the job over with a higher token, and nothing
-the old owner says counts any more. The same token is the fence of what the job appends, so a worker
-that was paused past its lease can neither keep its job nor write another byte.
+A worker claims a job with a token that is higher than every earlier one, and renews a lease on it.
+When the lease lapses (streams/leases.py), another worker takes over the job with a higher token,
+and calls of the former owner have no effect. The token is also the fence for the entries that the
+job appends, so a worker that was paused past its lease can neither keep its job nor write to the
+log.
 """
 
 import asyncio
@@ -21,7 +22,15 @@ from redis.exceptions import RedisError
 
 from .keys import valid_name
 from .leases import LeaseWatch
-from .pipe import LOST, Pipe, Script, backoff_s, connect, disconnect, pack
+from .pipe import (
+    CONNECTION_ERRORS,
+    PipelinedConnection,
+    Script,
+    backoff_s,
+    connect,
+    disconnect,
+    pack,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +46,15 @@ PLACE = Script("queue_place")
 BEAT = Script("queue_beat")
 WORKERS = Script("queue_workers")
 GROUP = "workers"
-# A worker that was silent for so long is not counted as living.
+# A worker without a heartbeat for this long is not counted as alive.
 BEAT_EXPIRY_MS = 5_000
-# How much longer than asked Redis may take to answer a blocking read.
+# How much longer than its timeout a blocking read may take.
 WAIT_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed job. `deliveries` counts how often it was handed out, this time included."""
+    """A claimed job. `deliveries` counts how often it was claimed, including this time."""
 
     id: str
     key: str
@@ -62,7 +71,7 @@ class Worker:
 
 
 class Queue:
-    """Belongs to the event loop that first uses it. Calls wait for Redis as those of Log do."""
+    """Belongs to the event loop that first uses it. Calls wait for Redis like those of Log."""
 
     def __init__(self, name: str, url: str | None = None) -> None:
         url = url or settings.REDIS_URL
@@ -74,21 +83,23 @@ class Queue:
         self._owners, self._tokens = f"{tag}:owners", f"{tag}:tokens"
         self._leases = f"{tag}:leases"
         self._beats, self._infos = f"{tag}:beats", f"{tag}:infos"
-        self._pipe = Pipe(url, timeout_ms=settings.STREAMS_APPEND_TIMEOUT_MS, scripts=scripts)
+        self._pipe = PipelinedConnection(
+            url, timeout_ms=settings.STREAMS_APPEND_TIMEOUT_MS, scripts=scripts
+        )
         self._link: AbstractConnection | None = None
         self._waiting = asyncio.Lock()
         self._watch = LeaseWatch(self._lease_ms / 1000)
-        # Jobs that claim_stalled() saw and had no room for.
+        # The number of jobs whose lease has lapsed and that claim_stalled() did not take.
         self.stalled = 0
 
     async def put(self, key: str, payload: bytes) -> bool:
-        """Queue a job. False, and nothing happens, while one of this key is queued or running."""
+        """Queue a job. Does nothing and returns False if one of this key is queued or running."""
         return bool(await self._pipe.submit(PUT.call([self._jobs, self._keys], key, payload)))
 
     async def claim(self, consumer: str, limit: int) -> list[Job]:
-        """At most `limit` jobs that nobody was given yet, oldest first. Does not wait for any.
+        """Claim at most `limit` new jobs, oldest first. Does not wait for jobs.
 
-        Should the answer get lost on its way, the jobs come back by claim_stalled().
+        If the reply is lost, claim_stalled() returns the jobs later.
         """
         if limit < 1:
             return []
@@ -96,40 +107,40 @@ class Queue:
         return _jobs(await self._pipe.submit(CLAIM.call(keys, GROUP, consumer, limit)))
 
     async def claim_stalled(self, consumer: str, limit: int) -> list[Job]:
-        """Jobs that nobody renewed for WORK_LEASE_MS, with fresh tokens.
+        """Take over at most `limit` jobs that were not renewed for WORK_LEASE_MS, with new tokens.
 
-        Call it every WORK_POLL_MS, also with no room for any: what has lapsed is what this process
-        saw standing still. It gives nothing for one lease after Redis was restarted: the owners
-        could not renew.
+        Call it every WORK_POLL_MS, even with a limit of 0: a lease has lapsed if this process has
+        observed no renewal. After a restart of Redis it returns nothing for the duration of a
+        lease, because the owners could not renew.
         """
         packed = LEASES.call([self._jobs, self._leases], GROUP, self._lease_ms)
-        run, *found = await self._pipe.submit(packed)
-        leases = dict(zip(found[::2], found[1::2], strict=True))
+        run, *counts = await self._pipe.submit(packed)
+        leases = dict(zip(counts[::2], counts[1::2], strict=True))
         lapsed = self._watch.look(run, leases, time.monotonic())
         self.stalled = len(lapsed)
         if not lapsed or limit < 1:
             return []
         keys = [self._jobs, self._owners, self._tokens, self._leases]
-        pairs = [word for lease in lapsed for word in lease]
+        pairs = [item for lease in lapsed for item in lease]
         packed = CLAIM_STALLED.call(keys, GROUP, consumer, limit, *pairs)
         jobs = _jobs(await self._pipe.submit(packed))
         self.stalled -= len(jobs)
         return jobs
 
     async def renew(self, consumer: str, jobs: Iterable[Job]) -> set[str]:
-        """Renew leases; returns the ids of the jobs that are still owned. Never takes one back."""
-        pairs = [word for job in jobs for word in (job.id, job.token)]
+        """Renew leases; returns the ids of the jobs still owned. Never takes a job back."""
+        pairs = [item for job in jobs for item in (job.id, job.token)]
         if not pairs:
             return set()
         packed = RENEW.call([self._jobs, self._owners, self._leases], GROUP, consumer, *pairs)
         return {owned.decode() for owned in await self._pipe.submit(packed)}
 
     async def release(self, job: Job) -> bool:
-        """Give the job up for any other worker to claim now. False if it was not owned any more."""
+        """Return the job to the queue for any worker to claim. False if no longer owned."""
         return await self._finish(job, job.deliveries)
 
     async def done(self, job: Job) -> bool:
-        """Forget the job; its key may be put again. False if it was not owned any more."""
+        """Remove the job; its key may be queued again. False if no longer owned."""
         return await self._finish(job, "")
 
     async def _finish(self, job: Job, deliveries: int | str) -> bool:
@@ -145,21 +156,21 @@ class Queue:
         return bool(await self._pipe.submit(packed))
 
     async def wait(self, timeout_ms: int) -> None:
-        """Return when there may be a job to claim, or after `timeout_ms`.
+        """Return when there may be a job to claim, at once if there is one, or after `timeout_ms`.
 
-        Returns at once if there is one already. Another worker may be quicker to claim it. When
-        Redis is away it returns after a moment; one task at a time waits, others queue behind it.
+        Another worker may claim it first. If Redis is unavailable, it returns after a short delay.
+        One task waits at a time; others queue behind it.
         """
         async with self._waiting:
             try:
                 place = await self._pipe.submit(PLACE.call([self._jobs], GROUP))
                 await self._block(place, timeout_ms)
-            except LOST:
+            except CONNECTION_ERRORS:
                 logger.debug("Waiting for work failed", exc_info=True)
                 await self._drop_link()
                 await asyncio.sleep(min(timeout_ms / 1000, backoff_s(5)))
             except BaseException:
-                # Cancelled while Redis still owes an answer: this connection is of no more use.
+                # Cancelled before Redis replied: this connection cannot be used again.
                 await self._drop_link()
                 raise
 
@@ -172,16 +183,17 @@ class Queue:
             await self._link.read_response()
 
     async def size(self) -> int:
-        """Jobs queued or running."""
+        """The number of jobs queued or running."""
         return int(await self._pipe.execute("XLEN", self._jobs))
 
     async def beat(self, consumer: str, info: bytes = b"") -> None:
-        """Say that this worker lives, every second or two. `info` is given back as it is."""
+        """Record that this worker is alive; call it every second or two. workers() returns
+        `info`."""
         keys = [self._jobs, self._beats, self._infos]
         await self._pipe.submit(BEAT.call(keys, GROUP, consumer, info, BEAT_EXPIRY_MS))
 
     async def workers(self) -> list[Worker]:
-        """Workers that gave a beat in the last BEAT_EXPIRY_MS."""
+        """The workers with a heartbeat in the last BEAT_EXPIRY_MS."""
         packed = WORKERS.call([self._beats, self._infos], BEAT_EXPIRY_MS)
         rows: Sequence[tuple[bytes, bytes, int]] = await self._pipe.submit(packed)
         return [Worker(name.decode(), info, int(age)) for name, info, age in rows]
@@ -192,7 +204,7 @@ class Queue:
             await disconnect(link)
 
     async def aclose(self) -> None:
-        """Whoever waits must have been cancelled before."""
+        """Close the connections. Cancel tasks in wait() first."""
         await self._drop_link()
         await self._pipe.aclose()
 
@@ -216,7 +228,7 @@ _queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Queue]] 
 
 
 def get_queue(name: str) -> Queue:
-    """The queue of that name for the running event loop, made on first use."""
+    """The running event loop's queue of that name, created on first use."""
     queues = _queues.setdefault(asyncio.get_running_loop(), {})
     if name not in queues:
         queues[name] = Queue(name)

@@ -1,4 +1,4 @@
-"""One follower's queue, and what a process knows of a stream that somebody follows."""
+"""The queue of one follower, and the state of a stream that is followed."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ Focus = Callable[[], str | None] | None
 
 
 class Subscriber:
-    """One follower's queue. Its state changes only between awaits, so no lock is needed."""
+    """The queue of one follower. Its state changes only between awaits, so it needs no lock."""
 
     __slots__ = (
         *("_bytes", "_chat", "_failure", "_focus", "_limit", "_parts", "_queue", "_waiter"),
@@ -31,7 +31,7 @@ class Subscriber:
         self.lagging = True
 
     def restart(self) -> None:
-        """From now on everything that is read of the stream is queued."""
+        """Queue every page of the stream from now on."""
         self._queue.clear()
         self._bytes = 0
         self.lagging = False
@@ -40,10 +40,10 @@ class Subscriber:
         if self.lagging:
             return
         if self._focus is not None:
-            # Cut when it is taken: what is in focus then counts.
+            # Split into batches when it is taken, with the focus of that time.
             self._put(page, page.size_bytes)
-        elif found := page.of_chat(self._chat, self._parts):
-            self._put(found, sum(batch.size_bytes for batch in found))
+        elif chosen := page.of_chat(self._chat, self._parts):
+            self._put(chosen, sum(batch.size_bytes for batch in chosen))
 
     def _put(self, item: Page | tuple[Batch, ...], size_bytes: int) -> None:
         self._queue.append((item, size_bytes))
@@ -61,12 +61,12 @@ class Subscriber:
             self._waiter = None
 
     def fail(self, reason: StreamsError) -> None:
-        """Following cannot go on: whoever waits for more is told why."""
+        """Make next() raise `reason`: following cannot continue."""
         self._failure = reason
         self._wake()
 
     async def next(self) -> tuple[Batch, ...] | None:
-        """The next batches; None when some were dropped. Raises what fail() was told."""
+        """The next batches; None if some were dropped. Raises the reason given to fail()."""
         while not self._queue or self._failure is not None:
             if self._failure is not None:
                 raise self._failure
@@ -79,7 +79,7 @@ class Subscriber:
         return self._focused(item) if isinstance(item, Page) else item
 
     def cut(self, raws: list[Raw]) -> tuple[Batch, ...]:
-        """A page of the replay."""
+        """The batches of a page of the replay."""
         return batches(raws) if self._focus is None else self._focused(Page(raws))
 
     def _focused(self, page: Page) -> tuple[Batch, ...]:
@@ -88,18 +88,18 @@ class Subscriber:
         return page.focused(None if chat is None else chat.encode())
 
 
-class Followed:
+class FollowedStream:
     """A stream that somebody follows."""
 
     __slots__ = ("count", "doubtful", "keys", "position", "ready", "subscribers")
 
     def __init__(self, keys: StreamKeys, count: int) -> None:
         self.keys = keys
-        # Entries that the next read asks for.
+        # How many entries the next read asks for.
         self.count = count
         self.subscribers: set[Subscriber] = set()
-        # Everything up to here has been offered. Unknown until the first read after SUBSCRIBE.
+        # Everything up to here was offered. None until the first read after SUBSCRIBE.
         self.position: bytes | None = None
         self.ready = asyncio.Event()
-        # Redis was away: what comes back may know less than it did.
+        # The connection was lost: the log may have been restored to an earlier state.
         self.doubtful = False

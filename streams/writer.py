@@ -1,9 +1,9 @@
-"""The one writer of a process: gathers the appends of all answers into one pipeline.
+"""The writer of a process: sends the appends of all answers through one connection.
 
-The first append goes out at once; those that come while it is in flight go together in the next
-round trip. An append that is not acknowledged is sent again, the very same bytes; the script drops
-what was stored the first time. Appends that are awaited one after another keep their order; of
-appends made at the same time, any may come first.
+The first append is sent at once; those made during its round trip are sent together in the next
+one. An append that is not acknowledged is sent again, byte for byte, and the script drops events
+that are already stored. Appends that are awaited one after another keep their order; concurrent
+appends may be stored in any order.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from redis.exceptions import ResponseError
 from .entries import Event, Fence
 from .errors import FencedError, InvalidNameError, StreamsError
 from .keys import stream_keys, valid_name
-from .pipe import Pipe, Script
+from .pipe import PipelinedConnection, Script
 from .sizes import COSTS
 
 APPEND = Script("append")
 RAISE_FENCE = Script("raise_fence")
-# Redis takes a script's arguments from Lua's stack; far below any limit, and short for the others.
+# Redis passes arguments on Lua's stack. Far below its limit, and short enough not to delay others.
 MAX_EVENTS = 1_000
 
 
 class Writer:
-    def __init__(self, pipe: Pipe, *, prefix: str) -> None:
+    def __init__(self, pipe: PipelinedConnection, *, prefix: str) -> None:
         self._pipe = pipe
         self._prefix = prefix
 
@@ -62,10 +62,10 @@ class Writer:
                 keys += (names.chat(chat), names.ids)
                 group = ""
             else:
-                keys += (names.live(chat), names.told(chat))
+                keys += (names.live(chat), names.part_ids(chat))
                 group = valid_name(event.part_of)
                 if event.whole is not None:
-                    raise InvalidNameError("an event is a part or a whole, not both")
+                    raise InvalidNameError("an event cannot be both a part and a whole")
             args += (valid_name(event.id), chat, event.type, event.data, group, event.whole or "")
         return APPEND.call(keys, *args)
 
@@ -75,6 +75,6 @@ def _translate(error: ResponseError, fence: Fence | None) -> StreamsError:
     if fence is not None and "FENCED" in text:
         token = int(text.rpartition("FENCED ")[2].split()[0])
         return FencedError(
-            f"{fence.name}: the fence stands at {token}, this writer has {fence.token}", token
+            f"{fence.name}: the fence has token {token}, this writer has {fence.token}", token
         )
     return StreamsError(f"Redis refused the append: {text}")

@@ -18,8 +18,9 @@ from typing import Any, Self
 import httpx2
 import websockets
 
-from chat.transcript import Message, Transcript, fold_entries
+from chat.transcript import Message, Transcript
 from streams.log import Entry
+from tests.folding import fold_entries
 
 RECONNECT_S = 0.05
 SETTLED = {"done", "stopped", "error"}

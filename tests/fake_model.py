@@ -1,56 +1,57 @@
-"""A scripted model behind a real HTTP server that speaks the OpenAI chat protocol.
+"""A real HTTP server that speaks the OpenAI chat protocol, with a scripted model.
 
     python tests/fake_model.py --port 9009            (bench, by hand)
     with running_fake_model() as fake: fake.base_url  (tests; a thread with its own loop)
 
-Its answer is a pure function of the question, `text_of(prompt, tokens, mode)`, so any continuation
-of any partial answer can be compared byte for byte. `prompt` is the whole last user message, script
-included; when the conversation ends in an assistant turn (prefill), or in `[assistant, user]` whose
-user text starts with CONTINUE_MARK (asking), it is the user message before that partial answer.
+The answer is a pure function of the prompt, `text_of(prompt, tokens, mode)`, so any continuation of
+any partial answer can be compared byte for byte. `prompt` is the whole last user message, script
+included. If the messages end with an assistant message (prefill), or with an assistant message and
+a user message that starts with CONTINUE_MARK (ask), it is the user message before these.
 
 Scripts: `key=value&key=value`, after `?` in the model's name (`script/known?tokens=200&rate=50`)
 and, overriding it, in double brackets at the start of the user message: `[[rate=0&tokens=9]] Hi`.
 
   tokens=40        length of the answer          rate=0          tokens a second; 0: unlimited
   mode=words       words | code | unicode | timestamps (`000007:123456789012345 `, 23 bytes: number
-                   and time.monotonic_ns() of sending; numbers go on after a continuation) | marked
-                   (`p01m002.0003 `: the mark in the prompt and a number, so that a byte of another
-                   answer is recognised wherever it turns up)
+                   and time.monotonic_ns() of sending; a continuation continues the numbers) |
+                   marked (`p01m002.0003 `: the mark in the prompt and a number, so that a byte of
+                   another answer is recognised anywhere)
   per_chunk=1      tokens in one SSE chunk       split=N         write N bytes at a time, 1 ms apart
   burst_after=N    after N tokens the rest comes at once, whatever the rate
-  trailer_ms=N     between the finish reason and what follows it, usage and end
-  surplus=1        after the end of the body, in the same write, a second answer nobody asked for
+  trailer_ms=N     wait between the finish reason and the usage
+  surplus=1        after the end of the body, in the same write, a second response nobody requested
   gzip=1           compressed body               finish=stop     finish_reason
   headers_ms=0     wait before the headers       first_ms=0      wait before the first token
-  comment_ms=0     while waiting, `: OPENROUTER PROCESSING` that often
+  comment_ms=0     while waiting, `: OPENROUTER PROCESSING` at this interval
   together=N       wait before the headers until N requests are open at once
-  reasoning=N      N tokens of thinking first (`reasoning_of(prompt, N)`), in
-  style=reasoning  reasoning | reasoning_content | think (in the text) | details (OpenRouter)
+  reasoning=N      N tokens of thinking first (`reasoning_of(prompt, N)`)
+  style=reasoning  its field: reasoning | reasoning_content | think (in the text) | details
+                   (OpenRouter)
   echo=1           prefill: send the partial answer again first
-  overlap=N        asked: repeat its last N characters
-  prefill=refuse   400 to a last assistant turn; prefill=tidy: 400 if it ends in whitespace
+  overlap=N        ask: repeat its last N characters
+  prefill=refuse   400 to a last assistant message; prefill=tidy: 400 if it ends in white space
   no_usage=1  no_done=1  no_finish=1  cost=0.00123     usage_400=1 (400 to stream_options)
   limit_400=1      400 to max_tokens, as from Azure
   says=N           completion_tokens of the usage, whatever was sent
-  byok=0.00123     cost 0, and what the operator's own key was charged (OpenRouter)
-  beside=1         reasoning not among completion_tokens, but in the total (xAI, Gemini)
+  byok=0.00123     cost 0, and the provider's charge to the operator's own key (OpenRouter)
+  beside=1         reasoning not in completion_tokens, but in the total (xAI, Gemini)
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
   redirect=URL     307                           empty=1         no text at all, then finish
   die_after=N      abort the connection          cut_after=N     end the stream without a finish
   stall_after=N    silence (stall_ms=N: only so long)
-  malformed_after=N  broken JSON                 bad_utf8_after=N  a broken byte in the text
+  malformed_after=N  broken JSON                 bad_utf8_after=N  an invalid byte in the text
   error_after=N    an error chunk inside the 200 (error_code=502)
-  surrogates=1     emoji halves escaped in two chunks     lone=1  a half that never gets its pair
+  surrogates=1     emoji halves escaped in two chunks     lone=1  a half without its pair
   huge=N           one chunk with N bytes of text         html_200=1  a web page with status 200
-  mislabelled=1    a web page that holds the whole answer at once, as events
+  mislabelled=1    a web page that contains the whole answer as events
   leak=1           an error (status, redirect, error_after) quotes the key, in its headers as well
 
 With `keys` (a dict, by FakeModel.accept_keys) only these are accepted, each with a state: good,
-invalid, revoked, banned, quota (lists models, answers 429 insufficient_quota), busy (429), broken
-(500). /v1/models then needs one as well; Anthropic's, below /anthropic/v1, by x-api-key.
-GET /openrouter/v1/key tells of a key.
+invalid, revoked, banned, quota (lists models, responds with 429 insufficient_quota), busy (429),
+broken (500). /v1/models then needs a key as well; Anthropic's, below /anthropic/v1, in x-api-key.
+GET /openrouter/v1/key describes a key.
 
 The answer ends with "length" at max_tokens.
 
@@ -58,7 +59,7 @@ Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
 GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
 path, headers, sent, finished, disconnected}]}; POST /_reset;
-POST /_models {"models": [names]} replaces the list that is served.
+POST /_models {"models": [names]} replaces the list of models.
 """
 
 import argparse
@@ -91,7 +92,7 @@ MODELS = [
     "whisper-1",
 ]
 CONTEXT_TOKENS = 8192
-# USD for a token each: $10 for a million in, $20 for a million out.
+# USD per token: $10 for a million tokens in, $20 for a million out.
 PRICING = {"prompt": "0.00001", "completion": "0.00002", "request": "0", "image": "0"}
 BURST_CHUNKS = 64  # per write when there is no rate
 
@@ -179,7 +180,7 @@ def tokens_of(prompt: str, tokens: int = 40, mode: str = "words") -> list[str]:
     dice = random.Random(hashlib.sha256(prompt.encode()).digest())
     extra = {"code": CODE, "unicode": UNICODE}.get(mode, ())
     out: list[str] = []
-    recent: deque[str] = deque(maxlen=8)  # no word again soon: an overlap of two texts is no chance
+    recent: deque[str] = deque(maxlen=8)  # no word again soon, so that no overlap is accidental
     for n in range(tokens):
         word = dice.choice([word for word in WORDS if word not in recent])
         recent.append(word)
@@ -193,8 +194,8 @@ def tokens_of(prompt: str, tokens: int = 40, mode: str = "words") -> list[str]:
 
 
 def marked_tokens(prompt: str, tokens: int) -> list[str]:
-    found = MARK.search(prompt)
-    mark = found[0] if found else "unmarked"
+    match = MARK.search(prompt)
+    mark = match[0] if match else "unmarked"
     return [f"{mark}.{number:04d} " for number in range(tokens)]
 
 
@@ -207,7 +208,7 @@ def reasoning_of(prompt: str, tokens: int) -> str:
 
 
 def rest_of(tokens: list[str], partial: str) -> list[str]:
-    """The tokens after `partial`; the first may be cut. All of them if no prefix."""
+    """The tokens after `partial`; the first may be cut. All tokens if it is no prefix."""
     if not "".join(tokens).startswith(partial):
         return tokens
     left = len(partial)
@@ -220,7 +221,7 @@ def rest_of(tokens: list[str], partial: str) -> list[str]:
 
 @dataclass
 class Question:
-    """One chat request, with its script and the place from which to answer."""
+    """One chat request: its script, its prompt, and the partial answer to continue."""
 
     body: dict[str, Any]
     script: dict[str, str]
@@ -230,20 +231,20 @@ class Question:
 
     @classmethod
     def read(cls, body: dict[str, Any]) -> "Question":
-        turns = [(m["role"], plain(m["content"])) for m in body["messages"]]
+        messages = [(m["role"], plain(m["content"])) for m in body["messages"]]
         partial, asked = "", False
-        if turns[-1][0] == "assistant":
-            partial, turns = turns[-1][1], turns[:-1]
+        if messages[-1][0] == "assistant":
+            partial, messages = messages[-1][1], messages[:-1]
         elif (
-            len(turns) > 2
-            and turns[-2][0] == "assistant"
-            and turns[-1][1].startswith(CONTINUE_MARK)
+            len(messages) > 2
+            and messages[-2][0] == "assistant"
+            and messages[-1][1].startswith(CONTINUE_MARK)
         ):
-            partial, turns, asked = turns[-2][1], turns[:-2], True
-        prompt = next((text for role, text in reversed(turns) if role == "user"), "")
+            partial, messages, asked = messages[-2][1], messages[:-2], True
+        prompt = next((text for role, text in reversed(messages) if role == "user"), "")
         script = dict(parse_qsl(body["model"].partition("?")[2]))
-        if found := re.match(r"\[\[(.*?)\]\]", prompt):
-            script |= dict(parse_qsl(found[1]))
+        if match := re.match(r"\[\[(.*?)\]\]", prompt):
+            script |= dict(parse_qsl(match[1]))
         return cls(body, script, prompt, partial, asked)
 
     def number(self, key: str, default: float = 0) -> float:
@@ -266,7 +267,7 @@ class Question:
         return iter(rest)
 
     @property
-    def most(self) -> int | None:
+    def max_tokens(self) -> int | None:
         """How many tokens the answer may have, reasoning included."""
         return self.body.get("max_tokens") or self.body.get("max_completion_tokens")
 
@@ -282,7 +283,7 @@ def plain(content: Any) -> str:
 
 
 class Answer:
-    """The SSE stream of one question: what is sent, when, and what goes wrong."""
+    """The SSE stream that answers a question, with its waits and faults."""
 
     def __init__(
         self, question: Question, faulty: bool, record: dict[str, Any], leaked: str = ""
@@ -317,7 +318,7 @@ class Answer:
         for n, token in enumerate(self.q.tokens):
             if (yield from self.fault(n)):
                 return True
-            if self.q.most is not None and n + thought >= self.q.most:
+            if self.q.max_tokens is not None and n + thought >= self.q.max_tokens:
                 self.is_cut = True
                 break
             group.append(token)
@@ -332,7 +333,7 @@ class Answer:
         return (yield from self.fault(self.record["sent"]))
 
     def fault(self, sent: int) -> Iterator[Part]:
-        """The fault due after `sent` tokens, if any; true when the stream is over by it."""
+        """The fault due after `sent` tokens, if any; true if it ends the stream."""
         for kind in ("die", "cut", "stall", "malformed", "bad_utf8", "error"):
             if kind + "_after" not in self.faults or int(self.faults[kind + "_after"]) != sent:
                 continue
@@ -528,7 +529,7 @@ class Pump:
             self.http.finish()
 
     def surplus(self) -> bytes:
-        """A second answer on the same connection, for whoever would take it for theirs."""
+        """A second response on the same connection, which a client could mistake for the next."""
         if not self.q.count("surplus"):
             return b""
         body = Answer(self.q, False, dict(self.record)).at_once()
@@ -538,7 +539,7 @@ class Pump:
         )
 
     def hurry(self) -> None:
-        """All that is left, at once."""
+        """Sends the rest at once."""
         self.parts = iter([part for part in self.parts if isinstance(part, bytes)])
         self.due = self.loop.time()
         self.cancel()
@@ -560,7 +561,7 @@ class State:
 
     models: list[str] = field(default_factory=lambda: list(MODELS))
     keys: dict[str, str] | None = None
-    # Of OpenRouter's list: by name, or PRICING; None leaves it out.
+    # The prices in OpenRouter's list, by model; PRICING for others. None leaves them out.
     pricing: dict[str, dict[str, str] | None] = field(default_factory=dict)
     requests: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -624,10 +625,10 @@ class Connection(asyncio.Protocol):
                 200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
             )
         elif path.endswith("/apply-template"):
-            turns = [
+            messages = [
                 f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
             ]
-            self.reply(200, {"prompt": "".join(turns)})
+            self.reply(200, {"prompt": "".join(messages)})
         elif path == "/api/show":
             self.reply(
                 200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
@@ -644,7 +645,7 @@ class Connection(asyncio.Protocol):
             self.reply(404, {"error": {"message": "no such page"}})
 
     def about_keys(self, path: str) -> bool:
-        """Whether the key, or the address, already says what is answered."""
+        """Responds if the key or the address decides the response; returns whether it did."""
         if path.startswith("/nowhere/"):
             self.reply(404, {"error": {"message": "no such page"}})
         elif refused := self.refused_key(path):
@@ -665,7 +666,7 @@ class Connection(asyncio.Protocol):
     def refused_key(self, path: str) -> tuple[int, Any] | None:
         if self.state.keys is None or not path.endswith(("/chat/completions", "/models", "/key")):
             return None
-        if path == "/openrouter/v1/models":  # As there: for everybody.
+        if path == "/openrouter/v1/models":  # OpenRouter's list needs no key.
             return None
         state = self.state.keys.get(self.key, "invalid")
         if state == "good" or (state == "quota" and not path.endswith("/chat/completions")):
@@ -754,8 +755,8 @@ class Connection(asyncio.Protocol):
         if q.count("usage_400") and "stream_options" in q.body:
             return {"param": "stream_options", "code": "unknown_parameter"}
         if q.count("limit_400") and "max_tokens" in q.body:
-            said = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
-            return {"param": "max_tokens", "code": "unsupported_parameter", "message": said}
+            message = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+            return {"param": "max_tokens", "code": "unsupported_parameter", "message": message}
         if (
             q.partial
             and not q.asked
@@ -848,7 +849,7 @@ class Connection(asyncio.Protocol):
 
 
 class FakeModel:
-    """A running server, seen from a test: addresses, what was asked of it, and a reset."""
+    """A running server, as a test uses it: its addresses, its requests, and controls."""
 
     def __init__(self, state: State, port: int, loop: asyncio.AbstractEventLoop) -> None:
         self.state, self.port, self._loop = state, port, loop
@@ -870,7 +871,7 @@ class FakeModel:
         self._loop.call_soon_threadsafe(self.state.reset)
 
     def hurry(self, prompt: str) -> None:
-        """Send the rest of this answer at once, as it may happen while somebody stops it."""
+        """Sends the rest of this answer at once, as it may happen while somebody stops it."""
 
         def hurry_it() -> None:
             for connection in list(self.state.open):
@@ -880,7 +881,7 @@ class FakeModel:
         self._loop.call_soon_threadsafe(hurry_it)
 
     def cut(self, share: float, dice: random.Random) -> None:
-        """Cut some of the connections, those that wait for a request too."""
+        """Aborts some of the connections, idle ones included."""
 
         def cut_some() -> None:
             for connection in list(self.state.open):
@@ -896,7 +897,7 @@ class FakeModel:
         self.state.models = list(names)
 
     def price(self, name: str, pricing: dict[str, str] | None) -> None:
-        """What OpenRouter's list says this model costs."""
+        """Sets the prices of this model in OpenRouter's list."""
         self.state.pricing[name] = pricing
 
 
@@ -910,7 +911,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 @contextlib.contextmanager
 def running_fake_model(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[FakeModel]:
-    """Serves from a thread of this process until the block ends."""
+    """Serves in a thread of this process until the block ends."""
     loop, state = new_loop(), State()
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
 

@@ -1,11 +1,12 @@
-"""A provider that answers with exact bytes: one case of tests/vectors/provider for each model.
+"""A provider that responds with exact bytes: one case of tests/vectors/provider for each model.
 
 A case is {"name", "type"?, "body": [parts], "expect": {...}}; a part is
   a string                 an event: `data: ` before it, an empty line after it
   {"text": "..."}          a chunk with this content
   {"delta": {...}, "finish"?: "..."}     a chunk
-  {"raw": "...", "broken"?: "@"}         these characters; that one becomes a byte that is no UTF-8
-  {"sleep": seconds}       {"cut": true}: the connection is aborted
+  {"raw": "...", "broken"?: "@"}         these characters; "broken" becomes an invalid UTF-8 byte
+  {"sleep": seconds}       a pause
+  {"cut": true}            aborts the connection
 """
 
 import asyncio
@@ -20,14 +21,11 @@ CASES = Path(__file__).parent / "vectors" / "provider"
 
 
 def cases() -> list[dict[str, Any]]:
-    found = []
-    for path in sorted(CASES.glob("*.json")):
-        found += json.loads(path.read_text())
-    return found
+    return [case for path in sorted(CASES.glob("*.json")) for case in json.loads(path.read_text())]
 
 
 def body_of(case: dict[str, Any]) -> Iterator[bytes | float | None]:
-    """Bytes to send, seconds to wait, or None: abort."""
+    """Yields bytes to send, seconds to wait, or None to abort the connection."""
     for part in case["body"]:
         if isinstance(part, str):
             yield f"data: {part}\n\n".encode()
@@ -51,12 +49,12 @@ class RawProvider:
     served: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
     base_url: str = ""
-    # So many bytes at a time; 0: each part in one piece.
+    # The number of bytes per write; 0 writes each part at once.
     split: int = 0
     answering: set[asyncio.Task[None]] = field(default_factory=set)
 
     def serve(self, name: str, answers: list[dict[str, Any]]) -> None:
-        """What the model of this name answers: one case a call, the last one again and again."""
+        """Sets the answers of a model: one case per call, then always the last one."""
         self.served[name] = list(answers)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -22,7 +22,7 @@ from billing.payments import webhook_calls
 from billing.payments.stripe_webhooks import STREAM
 from billing.payments.webhook_calls import Call
 from streams.admin import log_context
-from streams.browse import ends, filled, reading
+from streams.browse import open_client, spans_with_entries, time_range
 from streams.errors import LogUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -99,12 +99,14 @@ def _cell(value: object) -> object:
 
 def _parts(period: Period) -> list[Period]:
     """The next smaller periods in which there were calls; where there is one, those in it."""
-    with reading() as client:
-        written = ends(client, settings.STREAMS_PREFIX, STREAM)
+    with open_client() as client:
+        written = time_range(client, settings.STREAMS_PREFIX, STREAM)
         if written is None:
             return []
         parts = period.parts(*written)
-        spans = filled(client, settings.STREAMS_PREFIX, STREAM, [one.span for one in parts])
+        spans = spans_with_entries(
+            client, settings.STREAMS_PREFIX, STREAM, [one.span for one in parts]
+        )
     found = [one for one in parts if one.span in spans]
     return _parts(found[0]) if len(found) == 1 and found[0].depth < DAY else found
 

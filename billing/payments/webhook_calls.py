@@ -15,7 +15,7 @@ import orjson
 from django.conf import settings
 
 from billing.payments.stripe_webhooks import STREAM
-from streams.browse import Span, entries_back, reading
+from streams.browse import Span, entries_newest_first, open_client
 from streams.entries import Entry
 
 RECEIVED, REFUSED, DONE, FAILED = (
@@ -155,8 +155,8 @@ def calls(
 def _entries(span: Span) -> Iterator[Entry]:
     """Of the span, and after it as long as a call of the span may take."""
     later = Span(span.first, span.end and span.end + LONGEST_CALL)
-    with reading() as client:
-        yield from entries_back(client, settings.STREAMS_PREFIX, STREAM, later)
+    with open_client() as client:
+        yield from entries_newest_first(client, settings.STREAMS_PREFIX, STREAM, later)
 
 
 def _forget(outcomes: dict[str, Ended], entry: Entry) -> None:

@@ -26,7 +26,7 @@ from billing.prices.genai import look_up
 from billing.prices.versions import BadPrice, Rates
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
-from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from chat.llm.user_models import find_for, is_own
 from chat.models import Chat, Reply
 from chat.work_orders import WorkOrder
@@ -114,7 +114,7 @@ def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) ->
     """
     if free_reason(model):
         return
-    prompt = UNKNOWN_PROMPT_TOKENS if text is None else estimate_tokens(text) + TOKENS_PER_TURN
+    prompt = UNKNOWN_PROMPT_TOKENS if text is None else estimate_tokens(text) + TOKENS_PER_MESSAGE
     key = holds.answer_key(reply.id)
     # Web processes do not load the table, which takes memory: the worker looks again.
     price = price_of(model, accept_stored=True)

@@ -7,7 +7,7 @@ from typing import Any
 from billing.token_usage import TokenUsage
 from chat import events as ev
 from chat.generation.errors import NOT_RETRYABLE
-from chat.llm.client import Finish, means_for
+from chat.llm.client import Finish, choose_continuation
 from chat.llm.endpoints import Model
 from chat.llm.prompt import Prompt
 from chat.transcript import Message
@@ -51,7 +51,7 @@ def begun(
         message=message.id,
         attempt=attempt,
         reason=reason,
-        means=means_for(model, str(message.text)),
+        means=choose_continuation(model, str(message.text)),
         length=lengths[0],
         model=model.id,
         left_out=prompt.left_out,

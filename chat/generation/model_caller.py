@@ -11,7 +11,7 @@ from chat.generation.reply_log import ReplyLog
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
 from chat.llm.errors import ContextTooLong, ProviderError
-from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_turns
+from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_messages
 from chat.llm.tokens import MAX_CHARS_PER_TOKEN
 from chat.llm.user_models import find_for_call
 from chat.transcript import Message
@@ -79,7 +79,7 @@ class ModelCaller:
     async def _build_prompt(self, model: Model, partial: str) -> Prompt:
         transcript, order = self._reply_log.transcript, self._order
         ancestry = transcript.ancestry(str(order.reply.prompt_id))
-        system = system_turns(order.preferences.instructions, transcript.instructions)
+        system = system_messages(order.preferences.instructions, transcript.instructions)
         messages = [(message.role, text) for message in ancestry if (text := str(message.text))]
         return await build_prompt([*system, *messages], model, partial=partial)
 
@@ -106,7 +106,7 @@ class ModelCaller:
             max_tokens=max_tokens,
             person=self._order.reply.chat.owner_id.hex,
             thought=str(message.reasoning),
-            on_taken=self._charge.mark_accepted,
+            on_accepted=self._charge.mark_accepted,
         )
         async with aclosing(answer) as stream:
             async for item in stream:

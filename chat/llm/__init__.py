@@ -1,1 +1,1 @@
-"""Models: which there are, how a prompt is built, how one is called."""
+"""Models: the catalogue, prompts, and the client that calls them."""

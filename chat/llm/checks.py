@@ -1,4 +1,4 @@
-"""System check: somebody must be there to answer."""
+"""System check: at least one model must be usable."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from chat.llm.embedded import is_installed
-from chat.llm.endpoints import configured
+from chat.llm.endpoints import configured_endpoints
 from chat.llm.listing import FetchError, fetch_json
 
 OLLAMA_PROBE_S = 1.0
@@ -20,16 +20,16 @@ def check_usable_model(
 ) -> list[CheckMessage]:
     """chat.E001: no endpoint is configured, none is found, and the embedded model is off or absent.
 
-    A deployment check, so that it does not hold up every command; `up`, `doctor` and the start of
-    a worker call it by itself.
+    It is a deployment check, so that it does not delay every command. `up`, `doctor` and the start
+    of a worker call it explicitly.
 
-    An endpoint that somebody configured counts even while it is down: that is for `doctor` and the
-    page to tell, not a reason not to start.
+    A configured endpoint counts even while it is down: `doctor` and the page report that, and it is
+    no reason to refuse to start.
     """
     embedded = settings.EMBEDDED_MODEL
     if embedded and is_installed():
         return []
-    for endpoint in configured():
+    for endpoint in configured_endpoints():
         if not endpoint.optional:
             return []
         try:

@@ -1,9 +1,9 @@
-"""Calling a model: the only file that imports `openai`.
+"""The model client, the only module that imports `openai`.
 
-The library gives authentication, request encoding and error classes; the body of the stream is read
-here, because its own stream objects cost 100 to 190 us a chunk. One attempt per call: the worker
-retries, where every attempt is written down and bounded. Nothing of a provider's text gets out of
-here but the answer.
+The library does authentication, request encoding and error classes. The response stream is read by
+our own code, because the library's stream objects cost 100 to 190 us a chunk. A call makes one
+attempt; the worker retries, because it logs and limits attempts. The answer is the only text of a
+provider that leaves this module.
 """
 
 import asyncio
@@ -34,21 +34,21 @@ from chat.llm.errors import ProviderError, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.prompt import Prompt
-from chat.llm.request_form import MAX_REQUESTS, RequestForm, means_for
+from chat.llm.request_form import MAX_REQUESTS, RequestForm, choose_continuation
 from chat.llm.stream.body import AnswerStream, Delta, Finish, Seam, stored_bytes
 from chat.llm.stream.think_marks import marks_for
 from chat.llm.stream.think_tags import ThinkSplitter
 
-__all__ = ["Delta", "Finish", "close_clients", "means_for", "stream_answer"]
+__all__ = ["Delta", "Finish", "close_clients", "choose_continuation", "stream_answer"]
 
 MAX_CONNECTIONS = 2000
 LONG_BYTES = 64 * 1024
-# Of people's own keys: clients that are kept while nobody uses them, and for how long.
+# Limits for unused clients of people's own keys.
 MAX_IDLE_CLIENTS = 100
 CLIENT_IDLE_S = 120.0
-# Of what a provider answers to a person's own key: nothing else may get into a log line.
+# The only response headers kept in calls with people's own keys, because libraries log headers.
 USED_HEADERS = frozenset({b"content-type", b"content-encoding", b"retry-after"})
-MIN_TELLING_CHARS = 40  # a partial answer this long is not repeated by chance
+MIN_CONCLUSIVE_CHARS = 40  # A model does not repeat a partial answer this long by chance.
 
 
 async def stream_answer(
@@ -60,50 +60,55 @@ async def stream_answer(
     temperature: float | None = None,
     person: str = "",
     thought: str = "",
-    on_taken: Callable[[], None] = lambda: None,
+    on_accepted: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Delta | Finish]:
-    """The answer, or with `partial` the rest of it, in pieces; a Finish comes last.
+    """Streams the answer, or the rest of it after `partial`, and then a Finish.
 
-    `person` is the id of whoever asks. What the text of their answers shows about a model is
-    remembered for them alone, because they can have the model write anything.
+    `person` is the id of the user. What the text of their answers shows about a model is
+    remembered for them alone, because they can make the model write anything.
 
-    `thought` is what the answer has of thinking: its length is bounded with that of the text.
+    `thought` is the reasoning the answer already has; it counts towards the answer's maximum size.
 
-    `on_taken` is called when the provider has taken the call, from when on it may charge for it.
-    Raises ProviderError. Closing it, or cancelling the task that waits in it, cuts the connection
-    at once, which stops the model.
+    `on_accepted` is called when the provider has accepted the request and may charge for it.
+    Raises ProviderError. Closing the generator, or cancelling the task that waits for it, closes
+    the connection at once, which stops the model.
     """
     kept_bytes = stored_bytes(partial) + stored_bytes(thought)
     if kept_bytes >= settings.MAX_ANSWER_BYTES:
         yield Finish("length", None)
         return
-    call = _Call(model, prompt, partial, max_tokens, temperature, person, on_taken, kept_bytes)
+    call = _ModelCall(
+        model, prompt, partial, max_tokens, temperature, person, on_accepted, kept_bytes
+    )
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
 
 
 @dataclass(slots=True)
-class _Pooled:
+class _PooledClient:
     client: openai.AsyncOpenAI
-    calls: int = 0  # going on now
-    used_at: float = 0.0
+    calls: int = 0  # in progress
+    used_at: float = 0.0  # event loop time
 
 
-# The least recently used first.
-_Clients = OrderedDict[Endpoint, _Pooled]
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Clients] = WeakKeyDictionary()
+# The least recently used client comes first.
+_ClientPool = OrderedDict[Endpoint, _PooledClient]
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _ClientPool] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
 async def _client(endpoint: Endpoint) -> AsyncGenerator[openai.AsyncOpenAI]:
-    """One pool of connections per event loop and endpoint. An endpoint is its owner, address and
-    key: nobody gets a connection of somebody else's, and none that was made with an older key."""
+    """The client, with its connection pool, for an event loop and an endpoint.
+
+    Endpoints compare by owner, address and key. So a connection is never used by another owner, nor
+    with a key other than the one it was made with.
+    """
     loop = asyncio.get_running_loop()
     clients = _clients.setdefault(loop, OrderedDict())
     pooled = clients.get(endpoint)
     if pooled is None:
-        pooled = clients[endpoint] = _Pooled(_make_client(endpoint))
+        pooled = clients[endpoint] = _PooledClient(_make_client(endpoint))
     pooled.calls += 1
     try:
         yield pooled.client
@@ -116,19 +121,19 @@ async def _client(endpoint: Endpoint) -> AsyncGenerator[openai.AsyncOpenAI]:
 
 
 async def drop_idle_clients() -> None:
-    """Close those of people's keys that nobody uses. Their keys are then nowhere in memory."""
+    """Closes unused clients of people's own keys, so that their keys leave memory."""
     loop = asyncio.get_running_loop()
     clients = _clients.get(loop, OrderedDict())
     idle = [e for e, pooled in clients.items() if e.owner and not pooled.calls]
-    too_many = max(len(idle) - MAX_IDLE_CLIENTS, 0)
-    old = loop.time() - CLIENT_IDLE_S
-    ended = [e for place, e in enumerate(idle) if place < too_many or clients[e].used_at <= old]
-    for pooled in [clients.pop(endpoint) for endpoint in ended]:  # Before anything waits.
+    excess = max(len(idle) - MAX_IDLE_CLIENTS, 0)
+    cutoff = loop.time() - CLIENT_IDLE_S
+    expired = [e for n, e in enumerate(idle) if n < excess or clients[e].used_at <= cutoff]
+    for pooled in [clients.pop(endpoint) for endpoint in expired]:  # all before the first await
         await pooled.client.close()
 
 
 def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It would break the request's head.
+    if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It is no valid header value.
         raise ProviderError("provider_auth")
     connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
     http = BoundedClient(
@@ -148,31 +153,32 @@ def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         http_client=http,
         default_headers=headers,
     )
-    # What the environment says of the operator's account is for that account's provider alone.
+    # The operator's organization and project are sent to the operator's own OpenAI endpoint only.
     is_account = endpoint.name == "openai" and not endpoint.owner
     client.organization = settings.OPENAI_ORG_ID or None if is_account else None
     client.project = settings.OPENAI_PROJECT_ID or None if is_account else None
-    if not is_account:  # The library adds those of OPENAI_CUSTOM_HEADERS.
+    if not is_account:  # The library adds the headers in OPENAI_CUSTOM_HEADERS.
         client._custom_headers = headers
     return client
 
 
 def _no_cookies() -> CookieJar:
-    """Keeps none: what a provider, or a proxy before it, sets with one person's answer would go out
-    with everybody's next question."""
+    """A jar that accepts no cookies. A client serves many people, so a cookie that a provider or
+    a proxy set in one person's response would be sent with other people's requests."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _transport(endpoint: Endpoint, connect_s: float) -> StreamTransport | None:
-    """None is the library's own, which knows proxies: never for an address that a person gave."""
+    """None selects the library's transport, which supports proxies. It is never used for an address
+    that a person entered."""
     if endpoint.guarded:
         return StreamTransport(connect_s, resolve, USED_HEADERS)
-    if _proxied(endpoint.base_url):
+    if _uses_proxy(endpoint.base_url):
         return None
     return StreamTransport(connect_s, only_headers=USED_HEADERS if endpoint.owner else None)
 
 
-def _proxied(url: str) -> bool:
+def _uses_proxy(url: str) -> bool:
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     through = proxies.get(parts.scheme) or proxies.get("all")
@@ -180,13 +186,13 @@ def _proxied(url: str) -> bool:
 
 
 async def close_clients() -> None:
-    """Closes this event loop's connections."""
+    """Closes this event loop's clients with their connections."""
     for pooled in _clients.pop(asyncio.get_running_loop(), OrderedDict()).values():
         await pooled.client.close()
 
 
-class _Call:
-    """One call of a model, with a second try where only the form of the request was refused."""
+class _ModelCall:
+    """One call of a model. It repeats a request whose form was refused in another form."""
 
     def __init__(
         self,
@@ -196,20 +202,20 @@ class _Call:
         max_tokens: int | None,
         temperature: float | None,
         person: str,
-        on_taken: Callable[[], None],
+        on_accepted: Callable[[], None],
         kept_bytes: int,
     ) -> None:
         self.kept_bytes = kept_bytes
         self.model, self.prompt, self.partial = model, prompt, partial
-        self.key = learned.key_of(model, person)
+        self.key = learned.model_key(model, person)
         self.max_tokens, self.temperature = max_tokens, temperature
         self.form = RequestForm(model, prompt, partial)
-        self.on_taken = on_taken
+        self.on_accepted = on_accepted
         self.loop = asyncio.get_running_loop()
-        self.begun = self.loop.time()
+        self.started_at = self.loop.time()
 
     async def deltas(self) -> AsyncGenerator[Delta | Finish]:
-        """By the time of the Finish everything is given back."""
+        """Deltas, then the Finish. The connection is released before the Finish is yielded."""
         async with contextlib.AsyncExitStack() as stack:
             response = None
             for _ in range(MAX_REQUESTS):
@@ -218,31 +224,31 @@ class _Call:
             if response is None:
                 raise ProviderError("bad_request")
             self.form.remember()
-            self.on_taken()
+            self.on_accepted()
             seam = self._seam()
-            think = self._think()
+            splitter = self._think_splitter()
             tokens = self.prompt.prompt_tokens
             stream = AnswerStream(
-                response, seam, self.partial, tokens, self.begun, think, self.kept_bytes
+                response, seam, self.partial, tokens, self.started_at, splitter, self.kept_bytes
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
                     yield delta
-        # What a long answer used takes a while to count, if nobody says it.
+        # If the provider reports no usage, the tokens of the answer are counted.
         is_long = stream.size > LONG_BYTES
         finish = await asyncio.to_thread(stream.finish) if is_long else stream.finish()
         self._remember_echo(seam)
-        self._remember_thinking(think, finish)
+        self._remember_thinking(splitter, finish)
         yield finish
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> httpx2.Response | None:
-        """The response, or None when something was learned and asking again differently helps."""
+        """The response; None if it was refused in a way that another form of request may avoid."""
         client = await stack.enter_async_context(_client(self.model.endpoint))
         limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1000
         try:
-            if self.model.endpoint.guarded:  # By the settings of now, not of when it was saved.
+            if self.model.endpoint.guarded:  # The settings may have changed since it was saved.
                 normal_url(self.model.endpoint.base_url)
-            async with asyncio.timeout_at(self.begun + limit_s):
+            async with asyncio.timeout_at(self.started_at + limit_s):
                 opened = client.chat.completions.with_streaming_response.create(
                     **self.form.request(self.max_tokens, self.temperature)
                 )
@@ -259,47 +265,51 @@ class _Call:
         except AddressRefusedError as e:
             raise ProviderError("address_refused") from e
         except (UnicodeEncodeError, httpx2.LocalProtocolError):
-            # A header cannot be sent. Without its cause, which quotes it.
+            # A header cannot be sent. The cause is dropped because it quotes the header.
             raise ProviderError("provider_auth") from None
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 
     def _learn(self, refusal: openai.APIStatusError) -> None:
-        """Raises what cannot be mended: without its cause, whose message quotes the provider."""
+        """Adapts the form of the request. Raises ProviderError if the refusal is not about that,
+        without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
             if self.form.learn(status, body):
                 return
             error = classify(status, body, refusal.response.headers)
-        except RecursionError:  # so many lists in lists
+        except RecursionError:  # deeply nested lists
             error = classify(status, None, refusal.response.headers)
         raise error from None
 
     def _seam(self) -> Seam | None:
-        if self.form.means == "ask":
+        if self.form.mode == "ask":
             return AskSeam(self.partial)
-        if self.form.means == "prefill":
+        if self.form.mode == "prefill":
             echoes = self.model.echoes_prefill
-            if echoes is None and len(self.partial) < MIN_TELLING_CHARS:
+            if echoes is None and len(self.partial) < MIN_CONCLUSIVE_CHARS:
                 echoes = learned.echoes_prefill.get(self.key)
             return PrefillSeam(self.partial, echoes)
-        return PrefillSeam(self.partial, False) if self.partial else None  # white space alone
+        # A partial answer of white space alone is not sent, but stored.
+        return PrefillSeam(self.partial, False) if self.partial else None
 
-    def _think(self) -> ThinkSplitter:
+    def _think_splitter(self) -> ThinkSplitter:
         marks = marks_for(self.model.id)
         begins = learned.thinks_first.get(self.key) or ""
-        is_glued = self.form.means == "prefill"
+        is_glued = self.form.mode == "prefill"
         return ThinkSplitter(marks, before=self.partial, is_glued=is_glued, begins=begins)
 
-    def _remember_thinking(self, think: ThinkSplitter, finish: Finish) -> None:
-        """So that the next answer of this model shows no thinking as text, not even at first."""
-        if think.closed_by:
-            learned.thinks_first.add(self.key, think.closed_by)
-        elif think.is_assumed and finish.reason == "stop":
+    def _remember_thinking(self, splitter: ThinkSplitter, finish: Finish) -> None:
+        """Remembers whether the model begins with thinking, so that its next answer does not show
+        thinking as text at first."""
+        if splitter.closed_by:
+            learned.thinks_first.add(self.key, splitter.closed_by)
+        elif splitter.is_assumed and finish.reason == "stop":
             learned.thinks_first.drop(self.key)
 
     def _remember_echo(self, seam: Seam | None) -> None:
-        """For a short partial answer, which alone would not tell."""
-        if seam is None or seam.echoed is None or len(self.partial) < MIN_TELLING_CHARS:
+        """Remembers whether the model repeats a prefilled answer. A later call with a partial
+        answer too short to tell relies on it."""
+        if seam is None or seam.echoed is None or len(self.partial) < MIN_CONCLUSIVE_CHARS:
             return
         learned.echoes_prefill.add(self.key, seam.echoed)

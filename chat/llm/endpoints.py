@@ -1,4 +1,4 @@
-"""Where models are: the endpoints that the settings name, and what is known about each kind."""
+"""Endpoints and models, and the endpoints that the settings configure."""
 
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -7,61 +7,60 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-Means = Literal["prefill", "ask"]
+ContinuationMode = Literal["prefill", "ask"]
 OPENAI_URL = "https://api.openai.com/v1"
 OLLAMA_PORT = 11434
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`continuation`: how its models go on with a partial answer. `echoes_prefill`: whether they
-    send it back first (None: found out). `extra`: fields that a prefilled request needs besides.
-    `optional`: nobody asked for it, so its absence is not worth a word. `named`: its models by
-    HOLDFAST_MODELS, each with its window or None, which count in place of the list it gives.
+    """The address of a provider, with the key to call it.
+
+    `continuation`: how its models continue a partial answer. `echoes_prefill`: whether they send it
+    back first (None: unknown). `optional`: it was not configured, so its absence is not reported.
+    `named`: its models in HOLDFAST_MODELS, each with its window or None; they replace its list.
     """
 
     name: str
     base_url: str
     api_key: str = field(repr=False)
-    continuation: Means = "ask"
+    continuation: ContinuationMode = "ask"
     echoes_prefill: bool | None = None
     optional: bool = False
     named: tuple[tuple[str, int | None], ...] = ()
-    # Of a person's own key: whose it is, which provider's, what it is called, and whether the
-    # address is the person's too.
-    owner: str = ""
+    # The following are set for a person's own key.
+    owner: str = ""  # the person's id in hex
     own_provider: str = ""
-    label: str = ""
-    guarded: bool = False
+    label: str = ""  # the key's name on the page
+    guarded: bool = False  # The person entered the address, so it must be on the public internet.
 
     @property
     def provider(self) -> str:
-        """Who is asked, where that changes how: "openai", "openrouter", "ollama", ..."""
+        """The provider's name, by which requests differ: "openai", "openrouter", "ollama", ..."""
         return self.own_provider or self.name
 
     @property
     def is_embedded(self) -> bool:
-        """Started by us, together with whoever asks it."""
+        """Whether it is the embedded model, which starts together with its callers."""
         return self.name == "local" and not self.owner
 
     @property
     def root(self) -> str:
-        """The address without its /v1, where a server's own API is."""
+        """The address without /v1, below which a server has its native API."""
         return self.base_url.removesuffix("/").removesuffix("/v1")
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`id` is "<endpoint>/<what the provider calls it>"; `name` is for people."""
+    """`id` is "<endpoint>/<the provider's name for it>"; `name` is for people."""
 
     id: str
     name: str
     endpoint: Endpoint
     context_tokens: int
     max_output_tokens: int | None = None
-    server: str = ""  # what serves it, where that matters: "llamacpp", "vllm", "ollama"
-    # What the provider's list says it costs, as it says it: OpenRouter's `pricing`, whose
-    # `overrides` are here as JSON.
+    server: str = ""  # the server software, where requests differ: "llamacpp", "vllm", "ollama"
+    # The prices in the provider's list, unchanged: OpenRouter's `pricing`, its `overrides` as JSON.
     pricing: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -70,11 +69,11 @@ class Model:
 
     @property
     def own_key(self) -> bool:
-        """Called with the person's own key, who pays the provider for it."""
+        """Whether it is called with the person's own key, so that they pay the provider."""
         return bool(self.endpoint.owner)
 
     @property
-    def continuation(self) -> Means:
+    def continuation(self) -> ContinuationMode:
         if any(fnmatchcase(self.id, glob) for glob in settings.PREFILL_MODELS):
             return "prefill"
         return "prefill" if self.server else self.endpoint.continuation
@@ -85,13 +84,14 @@ class Model:
 
     @property
     def prefill_extra(self) -> dict[str, bool]:
-        """vLLM ends a last assistant turn and opens a new one unless told otherwise."""
+        """Fields that a prefilled request needs. By default vLLM would end the last assistant
+        message and begin a new one."""
         if self.server == "vllm":
             return {"continue_final_message": True, "add_generation_prompt": False}
         return {}
 
     def to_dict(self) -> dict[str, str | int | bool]:
-        """What the page and the API show of it."""
+        """The fields that the page and the API show."""
         return {
             "id": self.id,
             "name": self.name,
@@ -101,35 +101,37 @@ class Model:
         }
 
 
-def configured() -> list[Endpoint]:
-    """In the order in which a default model is looked for.
+def configured_endpoints() -> list[Endpoint]:
+    """The endpoints of the settings, in the order in which the default model is chosen.
 
-    Ollama on its usual port is looked for only when no other provider is named;
-    OLLAMA_HOST=off leaves it out.
+    Ollama on its default port is included only if no other provider is configured, and never with
+    OLLAMA_HOST=off.
     """
-    found = []
+    endpoints = []
     url = settings.OPENAI_BASE_URL.rstrip("/")
     if settings.OPENAI_API_KEY or url != OPENAI_URL:
-        found.append(Endpoint("openai", url, settings.OPENAI_API_KEY or "none"))
+        endpoints.append(Endpoint("openai", url, settings.OPENAI_API_KEY or "none"))
     if settings.OPENROUTER_API_KEY:
         url = settings.OPENROUTER_BASE_URL.rstrip("/")
-        found.append(Endpoint("openrouter", url, settings.OPENROUTER_API_KEY))
+        endpoints.append(Endpoint("openrouter", url, settings.OPENROUTER_API_KEY))
     host = settings.OLLAMA_HOST.strip()
-    if host != "off" and (host or not found):
-        found.append(Endpoint("ollama", _ollama_url(host), "ollama", "prefill", optional=not host))
+    if host != "off" and (host or not endpoints):
+        is_optional = not host
+        ollama = Endpoint("ollama", _ollama_url(host), "ollama", "prefill", optional=is_optional)
+        endpoints.append(ollama)
     if settings.EMBEDDED_MODEL_URL:
         url = settings.EMBEDDED_MODEL_URL.rstrip("/")
         key = settings.EMBEDDED_MODEL_KEY or "none"
-        found.append(Endpoint("local", url, key, "prefill", echoes_prefill=True))
-    return [replace(endpoint, named=_named(endpoint.name)) for endpoint in found]
+        endpoints.append(Endpoint("local", url, key, "prefill", echoes_prefill=True))
+    return [replace(endpoint, named=_named_models(endpoint.name)) for endpoint in endpoints]
 
 
-def _named(endpoint_name: str) -> tuple[tuple[str, int | None], ...]:
+def _named_models(endpoint_name: str) -> tuple[tuple[str, int | None], ...]:
     return tuple(settings.NAMED_MODELS.get(endpoint_name, ()))
 
 
 def _ollama_url(host: str) -> str:
-    """OLLAMA_HOST as Ollama itself reads it: a host, host:port or URL; 0.0.0.0 means this one."""
+    """Reads OLLAMA_HOST as Ollama does: a host, host:port or URL; 0.0.0.0 means this machine."""
     parts = urlsplit(host if "://" in host else f"http://{host or '127.0.0.1'}")
     name = parts.hostname or "127.0.0.1"
     name = "127.0.0.1" if name in ("0.0.0.0", "::") else name  # noqa: S104

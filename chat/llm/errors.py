@@ -1,10 +1,10 @@
-"""What can go wrong between us and a model, in our own words.
+"""Errors of model calls, with the sentences that people read.
 
-ProviderError(code)     anything a provider did; `code` is a key of SENTENCES
-└── ContextTooLong      code context_too_long; `limit_tokens` when the provider said its limit
+ProviderError(code)     a call failed; `code` is a key of SENTENCES
+└── ContextTooLong      code context_too_long; `limit_tokens` if the provider gave its limit
 UnknownModelError       no endpoint offers this model id
 
-A provider's own text never leaves `classify`: it may quote the prompt, a key or an address.
+A provider's own text never leaves `classify`, because it may quote the prompt, a key or an address.
 """
 
 import email.utils
@@ -60,12 +60,12 @@ PERMANENT = frozenset(
     ("provider_auth", "provider_credit", "model_not_found", "context_too_long")
     + ("bad_request", "refused", "key_missing", "key_unreadable", "address_refused")
 )
-# A provider that asks for more patience than this is not retried by itself: the person decides.
+# If a provider asks for a longer wait than this, there is no automatic retry: the person decides.
 MAX_RETRY_AFTER_S = 60.0
-MAX_TEXT_CHARS = 8_000  # of an error, that are looked at
+MAX_TEXT_CHARS = 8_000  # Only the first part of an error's text is searched.
 MAX_DATE_CHARS = 64
 
-# Names of fields are compared in lower case.
+# Field names are compared in lower case.
 _STATUS_FIELDS = ("code", "status", "status_code", "statuscode", "error_code", "errorcode")
 _TEXT_FIELDS = ("message", "msg", "error_msg", "error_message", "errormessage", "errormsg") + (
     ("err_msg", "errmsg", "title", "reason")
@@ -104,7 +104,7 @@ _TOO_LONG = re.compile(
     r"|too many (input )?tokens|exceeds the (model'?s )?max",
     re.IGNORECASE,
 )
-# Of an error inside a status 200 that names neither a status nor a code that is known.
+# For errors in a response with status 200 that have neither a status nor a known code.
 _BY_TEXT = [
     (code, re.compile(pattern, re.IGNORECASE))
     for code, pattern in (
@@ -126,10 +126,12 @@ _LIMIT = re.compile(r"maximum context length is (\d{3,8})|(\d{3,8}) maximum", re
 
 
 class ProviderError(Exception):
-    """`permanent`: trying again by itself cannot help. `retry_after_s`: what the provider asked.
-    `max_fruitless`: how many attempts in a row may end so without bringing anything. `usage`: what
-    the provider said before that the call used. `ended`: the body ended in order, without a word
-    on whether the answer is whole.
+    """A model call failed.
+
+    `permanent`: an automatic retry cannot help. `retry_after_s`: the wait that the provider asked
+    for. `max_fruitless`: how many attempts in a row may end like this without any output. `usage`:
+    the usage that the provider reported before. `ended`: the body ended normally, but nothing
+    confirmed that the answer is complete.
     """
 
     def __init__(
@@ -172,8 +174,8 @@ class UnknownModelError(Exception):
 def classify(
     status: int | None, body: object, headers: Mapping[str, str] | None = None
 ) -> ProviderError:
-    """The error for an HTTP status and/or the `error` object of a body or of a chunk."""
-    # Asked again, the provider sends us to the same place again.
+    """The error for an HTTP status, for the body of a response or a chunk, or for both."""
+    # A retry would be redirected again.
     is_redirect = status is not None and 300 <= status < 400
     error = _innermost(body)
     words = {str(error.get(key)).lower() for key in ("code", "type", "status", "__type")}
@@ -188,8 +190,10 @@ def classify(
 
 
 def _innermost(body: object) -> dict[str, Any]:
-    """The error itself, however deep its server puts it, with what stands beside a mere text; names
-    of fields in lower case."""
+    """The innermost error object, with field names in lower case.
+
+    If the innermost error is a text, its object's other fields are kept beside it.
+    """
     error = lower_names(body) if isinstance(body, dict) else {"message": body} if body else {}
     for _ in range(4):
         inner = next((error[key] for key in ("error", "errors", "detail") if error.get(key)), None)
@@ -209,21 +213,21 @@ def lower_names(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_of(error: dict[str, Any]) -> str:
-    found = (str(error[key])[:MAX_TEXT_CHARS] for key in _TEXT_FIELDS if error.get(key))
-    return next(found, "")
+    texts = (str(error[key])[:MAX_TEXT_CHARS] for key in _TEXT_FIELDS if error.get(key))
+    return next(texts, "")
 
 
 def _code(status: int | None, words: set[str], text: str, error: dict[str, Any]) -> str:
-    found = {_BY_WORD[word] for word in words if word in _BY_WORD}
-    special: tuple[str, ...] = ("context_too_long", "provider_credit", "refused")
-    if status is None:  # "Too many tokens, please wait" is no long prompt
-        special = (*special, "rate_limited")
-    if said := [code for code in special if code in found]:
-        return said[0]
+    codes = {_BY_WORD[word] for word in words if word in _BY_WORD}
+    overriding: tuple[str, ...] = ("context_too_long", "provider_credit", "refused")
+    if status is None:  # "Too many tokens, please wait" does not mean that the prompt is too long.
+        overriding = (*overriding, "rate_limited")
+    if matching := [code for code in overriding if code in codes]:
+        return matching[0]
     if status in (400, 413, 422, None) and _TOO_LONG.search(text):
         return "context_too_long"
     if status == 403 and isinstance(meta := error.get("metadata"), dict) and "reasons" in meta:
-        return "refused"  # OpenRouter's moderation, not its keys
+        return "refused"  # OpenRouter's moderation; otherwise a 403 is about the key.
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status is not None and 300 <= status < 400:
@@ -232,10 +236,10 @@ def _code(status: int | None, words: set[str], text: str, error: dict[str, Any])
         return "bad_request"
     if status is not None:
         return "provider_down"
-    if found - {"bad_request"}:
-        return min(found - {"bad_request"})
+    if codes - {"bad_request"}:
+        return min(codes - {"bad_request"})
     by_text = (code for code, pattern in _BY_TEXT if pattern.search(text))
-    return next(by_text, min(found, default="provider_down"))
+    return next(by_text, min(codes, default="provider_down"))
 
 
 def _status_of(error: dict[str, Any]) -> int | None:
@@ -251,13 +255,13 @@ def _status_of(error: dict[str, Any]) -> int | None:
 def _limit(error: dict[str, Any], text: str) -> int | None:
     if isinstance(limit := error.get("n_ctx"), int):  # llama.cpp
         return limit
-    if found := _LIMIT.search(text):
-        return int(found[1] or found[2])
+    if match := _LIMIT.search(text):
+        return int(match[1] or match[2])
     return None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date), else None."""
+    """Seconds to wait according to Retry-After (seconds or an HTTP date); None without one."""
     value = headers.get("retry-after", "").strip()
     if not value or len(value) > MAX_DATE_CHARS:
         return None
@@ -268,4 +272,4 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, OverflowError, OSError):
             return None
-    return max(seconds, 0.0) if seconds == seconds else None  # NaN is no time
+    return max(seconds, 0.0) if seconds == seconds else None  # float() accepts "nan".

@@ -1,9 +1,9 @@
-"""What is known of models by their names, where an endpoint does not tell.
+"""Properties of models by their names, where the endpoint's list does not give them.
 
-Only for what /models leaves out: OpenAI's list has neither windows nor kinds. Windows are those of
-the table of genai-prices; the table has no longest answers, so these are written down here. A
-figure may be off: one that is too large is mended by the provider's refusal
-(chat.llm.prompt.smaller_window), one that is too small only leaves out too much.
+OpenAI's list, for one, has neither windows nor kinds of models. Windows come from genai-prices,
+which has no maximum answer lengths, so these are listed here. If a window is too large, it is
+corrected after the provider's refusal (chat.llm.prompt.smaller_window). If it is too small, prompts
+leave out more messages than necessary.
 """
 
 import re
@@ -11,14 +11,18 @@ from typing import NamedTuple
 
 from billing.prices import genai as price_table
 
-DEFAULT_CONTEXT_TOKENS = 8_192  # unknown model: small enough for any that is in use
+DEFAULT_CONTEXT_TOKENS = 8_192  # for unknown models; every model in use accepts this many
 OLLAMA_CONTEXT_TOKENS = 4_096  # Ollama's default num_ctx
-LOCAL_CONTEXT_TOKENS = 4_096  # the embedded model's cache is shared: two full windows fit in it
+LOCAL_CONTEXT_TOKENS = 4_096  # Two full windows fit in the embedded model's shared cache.
 
 
 class Family(NamedTuple):
-    """`window`: where the table has none, or has it wrong (`is_known`). `answer_apart`: a share of
-    the window as long as the longest answer is kept for the answer, however short that is."""
+    """A family of models, in tokens.
+
+    `window` is used if genai-prices has none, or always with `is_known`, where genai-prices is
+    wrong. `answer_apart`: the provider reserves `longest_answer` tokens of the window for the
+    answer, however short it is.
+    """
 
     pattern: str
     longest_answer: int
@@ -46,10 +50,10 @@ _NOT_CHAT = re.compile(
     r"embed|whisper|\btts\b|dall-e|moderation|transcribe|realtime|rerank|\bsora|\bbge-|\be5-"
     r"|-audio|gpt-image|chatgpt-image|stable-diffusion|\bflux|davinci-002|babbage-002"
     r"|gpt-3\.5-turbo-instruct|computer-use|deep-research|gpt-audio|omni-moderation"
-    r"|o[13]-pro|gpt-5[^/]*-(pro|codex)|codex-mini",  # OpenAI: only over its Responses API
+    r"|o[13]-pro|gpt-5[^/]*-(pro|codex)|codex-mini",  # only in OpenAI's Responses API
     re.IGNORECASE,
 )
-# Which model of an endpoint is the default: the first of these that it lists, cheap and able.
+# The default model of an endpoint: the first of these that it lists, cheap and capable.
 PREFERRED = {
     "openai": ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini", "gpt-4.1", "gpt-4o"),
     "openrouter": (
@@ -75,16 +79,16 @@ def is_chat_model(name: str) -> bool:
 
 
 def longest_answer(name: str) -> int | None:
-    """In tokens; None when the name says nothing."""
+    """In tokens; None for an unknown family."""
     family = _family(name)
     return family.longest_answer if family else None
 
 
 def usual_window(name: str, base_url: str) -> int:
-    """How many tokens may be sent and answered together.
+    """The window in tokens, prompt and answer together.
 
-    A provider that the table knows by its address has figures of its own there. Elsewhere a name of
-    a family is taken for its maker's model.
+    If genai-prices knows the provider by its address, its figures for that provider are used.
+    Otherwise a name of a family is assumed to be its maker's model.
     """
     family = _family(name)
     if family is None:

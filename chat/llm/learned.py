@@ -1,8 +1,8 @@
-"""What was learned about providers by asking them; per process, forgotten with it.
+"""Facts learned about providers from their responses, kept in the process's memory.
 
-By whose key it was: a person's own account or address teaches nothing about anybody else's. What a
-refusal seemed to say is kept only if the next request helped (`chat/llm/request_form.py`), for a
-refusal may quote what somebody wrote, and that may say anything.
+Facts are kept per owner of the key: a person's own account or address says nothing about anybody
+else's. A conclusion from a refusal is kept only if the adapted request then succeeded
+(`chat/llm/request_form.py`), because a refusal may quote what somebody wrote.
 """
 
 from typing import Generic, TypeVar
@@ -47,14 +47,14 @@ refuses_stream_options: Learned[bool] = Learned()  # by endpoint
 renamed_limit: Learned[bool] = Learned()
 refuses_system: Learned[bool] = Learned()
 echoes_prefill: Learned[bool] = Learned()  # by person
-# Models whose template opens their thinking, with the mark that closes it; by person.
+# The closing mark of models whose template opens their thinking; by person.
 thinks_first: Learned[str] = Learned()
 
 
-def key_of(model: Model, person: str = "") -> Key:
-    """`person`: the id of whoever asked, for what only the text of their answers showed."""
+def model_key(model: Model, person: str = "") -> Key:
+    """`person`: the user's id, for facts that follow from the text of their answers only."""
     return person or model.endpoint.owner, model.endpoint.base_url, model.id
 
 
-def endpoint_key_of(model: Model) -> Key:
+def endpoint_key(model: Model) -> Key:
     return model.endpoint.owner, model.endpoint.base_url, ""

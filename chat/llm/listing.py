@@ -1,7 +1,7 @@
-"""Reading what endpoints say of their models, over plain HTTP.
+"""Reads the model lists of endpoints.
 
-Web processes list models but never call one: this needs neither the `openai` library (40 MB of
-memory) nor an event loop. Everything here blocks; the catalogue calls it from threads.
+Web processes list models but never call one, so this uses neither the `openai` library (40 MB of
+memory) nor an event loop. All functions block; the catalogue calls them in threads.
 """
 
 import re
@@ -29,7 +29,7 @@ MAX_OLLAMA_DETAILS = 30  # one request each
 
 
 class FetchError(Exception):
-    """The endpoint could not be read; `status` when it answered at all."""
+    """The endpoint could not be read; `status` is its HTTP status, if it responded."""
 
     def __init__(self, status: int | None = None, reason: str = "not reachable") -> None:
         super().__init__(f"status {status}" if status else reason)
@@ -39,14 +39,14 @@ class FetchError(Exception):
 def fetch_json(
     url: str, endpoint: Endpoint, body: object = None, timeout_s: float = TIMEOUT_S
 ) -> Any:
-    """The JSON document at `url`; POST when there is a body. Raises FetchError."""
+    """The JSON document at `url`, by GET, or by POST with a body. Raises FetchError."""
     headers = {"Authorization": f"Bearer {endpoint.api_key}", "Accept": "application/json"}
     data = None
     if body is not None:
         data = orjson.dumps(body)
         headers["Content-Type"] = "application/json"
     try:
-        answer = fetch(
+        response = fetch(
             url,
             headers=headers,
             body=data,
@@ -54,35 +54,35 @@ def fetch_json(
             guarded=endpoint.guarded,
             max_bytes=MAX_BYTES,
         )
-        if answer.status >= 300:
-            raise FetchError(answer.status)
-        return read_document(answer.body)
+        if response.status >= 300:
+            raise FetchError(response.status)
+        return read_document(response.body)
     except ValueError as e:
-        raise FetchError(reason="the answer is not JSON") from e
+        raise FetchError(reason="the response is not JSON") from e
     except OutboundError as e:
         raise FetchError from e
 
 
 def fetch_models(endpoint: Endpoint) -> list[Model]:
-    """The chat models of an endpoint, in its order (OpenAI's own: newest first)."""
+    """The chat models of an endpoint, in its order; OpenAI's newest first. Raises FetchError."""
     entries = listed_entries(fetch_json(f"{endpoint.base_url}/models", endpoint))
     if entries is None:
-        raise FetchError(reason="the answer is no list")
+        raise FetchError(reason="the response is not a list")
     if endpoint.base_url == OPENAI_URL:
         entries.sort(key=_created, reverse=True)
-    models = models_of(endpoint, entries[:MAX_MODELS])
+    models = models_from_entries(endpoint, entries[:MAX_MODELS])
     if endpoint.name == "ollama":
         return [m for model in models if (m := _ollama_details(model, models.index(model)))]
     return models
 
 
-def models_of(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[Model]:
-    """The chat models among the entries of a list, each a dict with an `id`."""
+def models_from_entries(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[Model]:
+    """The chat models among the entries of a list; each entry has an `id`."""
     return [model for entry in entries if (model := _model(endpoint, entry))]
 
 
-def model_named(endpoint: Endpoint, name: str, context_tokens: int | None = None) -> Model:
-    """A model of which nothing but its name is known, unless somebody gave its window as well."""
+def make_named_model(endpoint: Endpoint, name: str, context_tokens: int | None = None) -> Model:
+    """A model of which only the name is known, and possibly the window."""
     return Model(
         id=f"{endpoint.name}/{name}",
         name=pretty_name(name),
@@ -94,17 +94,20 @@ def model_named(endpoint: Endpoint, name: str, context_tokens: int | None = None
 
 
 def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
-    """Exact tokens of a conversation, by llama.cpp's template and tokenizer."""
+    """The exact number of tokens of a prompt, by llama.cpp's template and tokenizer.
+
+    Raises FetchError.
+    """
     try:
         text = fetch_json(f"{endpoint.root}/apply-template", endpoint, {"messages": messages})
-        asked = {"content": text["prompt"], "add_special": True, "parse_special": True}
-        return len(fetch_json(f"{endpoint.root}/tokenize", endpoint, asked)["tokens"])
+        request = {"content": text["prompt"], "add_special": True, "parse_special": True}
+        return len(fetch_json(f"{endpoint.root}/tokenize", endpoint, request)["tokens"])
     except (KeyError, TypeError) as e:
         raise FetchError from e
 
 
 def _usual_window(endpoint: Endpoint, name: str) -> int:
-    """Where the endpoint does not say."""
+    """The window in tokens, for a model whose endpoint does not give it."""
     if endpoint.name == "ollama":
         return OLLAMA_CONTEXT_TOKENS
     return usual_window(name, endpoint.base_url)
@@ -116,7 +119,7 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     is_wanted = is_chat_model(name) or entry.get("by_hand") is True
     if not is_wanted or (isinstance(outputs, list) and "text" not in outputs):
         return None
-    found = (
+    windows = (
         _inside(entry, "top_provider", "context_length"),
         _inside(entry, "meta", "n_ctx"),  # llama.cpp, per slot
         entry.get("max_model_len"),  # vLLM
@@ -127,8 +130,8 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     output = _inside(entry, "top_provider", "max_completion_tokens") or longest_answer(name)
     owner = str(entry.get("owned_by", ""))
     server = owner if owner in ("llamacpp", "vllm") else ""
-    told = next((n for n in found if type(n) is int and n > 0), None)
-    context = told or _usual_window(endpoint, name)
+    listed = next((n for n in windows if type(n) is int and n > 0), None)
+    context = listed or _usual_window(endpoint, name)
     return Model(
         id=f"{endpoint.name}/{name}",
         name=str(entry.get("name") or pretty_name(name))[:100],
@@ -146,18 +149,21 @@ def _created(entry: dict[str, Any]) -> int:
 
 
 def _pricing(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The plain prices; what is made of them is for billing to say."""
+    """The prices as listed; billing interprets them."""
     pricing = entry.get("pricing")
     if not isinstance(pricing, dict):
         return ()
-    said = [(kind, text) for kind, text in pricing.items() if isinstance(text, str)]
-    if said and (overrides := pricing.get("overrides")):
-        said.append(("overrides", orjson.dumps(overrides).decode()))
-    return tuple(said)
+    prices = [(kind, text) for kind, text in pricing.items() if isinstance(text, str)]
+    if prices and (overrides := pricing.get("overrides")):
+        prices.append(("overrides", orjson.dumps(overrides).decode()))
+    return tuple(prices)
 
 
 def _ollama_details(model: Model, place: int) -> Model | None:
-    """Ollama cuts a long prompt silently at num_ctx, whatever the model could take."""
+    """The model with Ollama's num_ctx as its window; None if it is no chat model.
+
+    Ollama silently truncates a longer prompt, even if the model could read it.
+    """
     window = OLLAMA_CONTEXT_TOKENS
     if place < MAX_OLLAMA_DETAILS:
         try:
@@ -167,8 +173,8 @@ def _ollama_details(model: Model, place: int) -> Model | None:
             shown = {}
         if "completion" not in shown.get("capabilities", ["completion"]):
             return None
-        if found := re.search(r"num_ctx\s+(\d+)", str(shown.get("parameters", ""))):
-            window = int(found[1])
+        if match := re.search(r"num_ctx\s+(\d+)", str(shown.get("parameters", ""))):
+            window = int(match[1])
     return Model(model.id, model.name, model.endpoint, window, None, "ollama")
 
 

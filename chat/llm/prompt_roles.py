@@ -1,47 +1,47 @@
-"""The form in which a conversation is sent: roles that alternate, beginning with the user.
+"""Makes the roles of a prompt alternate, beginning with the user.
 
-Many servers refuse anything else, as their models' templates do, and would refuse such a chat for
-ever. Two messages of one role stand side by side when there was no answer between them (it failed
-or was stopped before its first word). They become one, joined by a blank line; but the last
-message is what is to be answered, so it stays alone, and NO_ANSWER stands before it. It is not
-joined to one that got no answer: what the provider could not take it would then refuse again.
+Many servers and the templates of their models refuse anything else, in every attempt. Two messages
+of the same role follow each other if there is no answer between them (it failed, or was stopped
+before its first word). They are joined by a blank line. The last message is the one to answer, so
+it is not joined: NO_ANSWER is put before it. Otherwise a provider that refused the previous message
+would refuse this one as well.
 """
 
 from collections.abc import Sequence
 from itertools import groupby
 
-from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 
-Turn = tuple[str, str]
+RoleAndText = tuple[str, str]
 Message = dict[str, str]
 
 JOINED_BY = "\n\n"
 NO_ANSWER = "(no answer)"
 _JOINED_BY_TOKENS = estimate_tokens(JOINED_BY)
-_NO_ANSWER_TOKENS = estimate_tokens(NO_ANSWER) + TOKENS_PER_TURN
+_NO_ANSWER_TOKENS = estimate_tokens(NO_ANSWER) + TOKENS_PER_MESSAGE
 
 
-def alternating(said: Sequence[Turn]) -> list[Turn]:
-    """`said` begins with the user."""
-    if len(said) > 1 and said[-1][0] == said[-2][0] == "user":
-        return [*_joined(said[:-1]), ("assistant", NO_ANSWER), said[-1]]
-    return _joined(said)
+def to_alternating(dialogue: Sequence[RoleAndText]) -> list[RoleAndText]:
+    """`dialogue` begins with the user and has no system message."""
+    if len(dialogue) > 1 and dialogue[-1][0] == dialogue[-2][0] == "user":
+        return [*_join_same_roles(dialogue[:-1]), ("assistant", NO_ANSWER), dialogue[-1]]
+    return _join_same_roles(dialogue)
 
 
-def _joined(said: Sequence[Turn]) -> list[Turn]:
+def _join_same_roles(dialogue: Sequence[RoleAndText]) -> list[RoleAndText]:
     return [
         (role, JOINED_BY.join(text for _, text in run))
-        for role, run in groupby(said, key=lambda turn: turn[0])
+        for role, run in groupby(dialogue, key=lambda message: message[0])
     ]
 
 
-def tokens_after(said: Sequence[Turn], place: int) -> int:
-    """What stands between a message and the next one in `alternating`, in tokens."""
-    role, after = said[place][0], said[place + 1 : place + 2]
-    if not after or after[0][0] != role:
-        return TOKENS_PER_TURN
-    if place + 2 == len(said) and role == "user":
-        return TOKENS_PER_TURN + _NO_ANSWER_TOKENS
+def tokens_after(dialogue: Sequence[RoleAndText], index: int) -> int:
+    """The tokens that `to_alternating` needs between a message and the next one."""
+    role, following = dialogue[index][0], dialogue[index + 1 : index + 2]
+    if not following or following[0][0] != role:
+        return TOKENS_PER_MESSAGE
+    if index + 2 == len(dialogue) and role == "user":
+        return TOKENS_PER_MESSAGE + _NO_ANSWER_TOKENS
     return _JOINED_BY_TOKENS
 
 
@@ -50,7 +50,8 @@ def has_system(messages: Sequence[Message]) -> bool:
 
 
 def without_system(messages: Sequence[Message]) -> list[Message]:
-    """The instructions at the head of the user's first message, for models that know no system."""
+    """Moves the system message to the start of the first user message, for models without a system
+    role."""
     system = [message["content"] for message in messages if message["role"] == "system"]
     rest = [message for message in messages if message["role"] != "system"]
     if system and rest and rest[0]["role"] == "user":

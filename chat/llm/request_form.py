@@ -1,24 +1,23 @@
-"""The form of a request, which providers do not agree on: learned from what each one refuses.
+"""The form of a request, which differs between providers and is learned from their refusals.
 
-A refusal that names the form, or that gives no reason at all, is answered by asking again in
-another form, within the same call: it cost nothing. What then worked is remembered
-(`chat/llm/learned.py`).
+If a refusal is about the form, or gives no reason, the same call sends the request again in another
+form, which costs nothing. The form that is accepted is remembered (`chat/llm/learned.py`).
 """
 
 import re
 from typing import Any, Literal
 
 from chat.llm import learned
-from chat.llm.continuation import ask_turns, prefill_turns
+from chat.llm.continuation import ask_messages, prefill_messages
 from chat.llm.endpoints import OPENAI_URL, Model
 from chat.llm.errors import MAX_TEXT_CHARS, classify
-from chat.llm.learned import Key, Learned, endpoint_key_of, key_of
+from chat.llm.learned import Key, Learned, endpoint_key, model_key
 from chat.llm.prompt import Prompt
 from chat.llm.prompt_roles import has_system, without_system
 
-# One for each thing that a refusal may teach, and the first.
+# The first one, and one for each change of form.
 MAX_REQUESTS = 5
-# llama.cpp answers 500 when a model's template refuses the conversation.
+# llama.cpp responds with 500 if a model's template refuses the conversation.
 _MAY_TEACH = (400, 422)
 _TEMPLATE_MAY_FAIL = (*_MAY_TEACH, 500, 501)
 _ABOUT_SYSTEM = re.compile(
@@ -29,59 +28,60 @@ _ABOUT_SYSTEM = re.compile(
 )
 
 
-def means_for(model: Model, partial: str) -> Literal["prefill", "ask", "restart"]:
-    """How an attempt with this partial answer goes on: "prefill", "ask" or "restart".
+def choose_continuation(model: Model, partial: str) -> Literal["prefill", "ask", "restart"]:
+    """How an attempt continues this partial answer: "prefill", "ask" or "restart".
 
-    "restart" when no text is there yet; reasoning that is there is kept by the caller, and the
-    model thinks and answers anew.
+    "restart" if there is no text yet: the model thinks and answers anew, and the caller keeps the
+    reasoning that there is.
     """
     if not partial.strip():
         return "restart"
-    return "ask" if key_of(model) in learned.refuses_prefill else model.continuation
+    return "ask" if model_key(model) in learned.refuses_prefill else model.continuation
 
 
 class RequestForm:
-    """The form of one call's requests; `learn` changes it, `remember` keeps it for later calls."""
+    """The form of the requests of one call. `learn` changes it; `remember` stores it for later
+    calls."""
 
     def __init__(self, model: Model, prompt: Prompt, partial: str) -> None:
         self.model, self.prompt, self.partial = model, prompt, partial
-        key = key_of(model)
-        self._endpoint_key = endpoint_key_of(model)
-        self.means = means_for(model, partial)
+        key = model_key(model)
+        self._endpoint_key = endpoint_key(model)
+        self.mode = choose_continuation(model, partial)
         self._stream_options = self._endpoint_key not in learned.refuses_stream_options
         self._folds_system = key in learned.refuses_system
-        # OpenAI has renamed it, as has Azure.
-        self._renamed = model.endpoint.base_url == OPENAI_URL or key in learned.renamed_limit
+        # OpenAI has renamed max_tokens to max_completion_tokens, as has Azure.
+        self._limit_renamed = model.endpoint.base_url == OPENAI_URL or key in learned.renamed_limit
         self._limit: str | None = None
         self._lessons: list[tuple[Learned[bool], Key]] = []
 
     def request(self, max_tokens: int | None, temperature: float | None) -> dict[str, Any]:
-        turns = [dict(turn) for turn in self.prompt.messages]
+        messages = [dict(message) for message in self.prompt.messages]
         if self._folds_system:
-            turns = without_system(turns)
+            messages = without_system(messages)
         request: dict[str, Any] = {"model": self.model.provider_name, "stream": True}
         extra: dict[str, Any] = {}
-        if self.means == "prefill":
-            turns = prefill_turns(turns, self.partial)
+        if self.mode == "prefill":
+            messages = prefill_messages(messages, self.partial)
             extra |= self.model.prefill_extra
-        elif self.means == "ask":
-            turns = ask_turns(turns, self.partial)
+        elif self.mode == "ask":
+            messages = ask_messages(messages, self.partial)
         if self._stream_options:
             request["stream_options"] = {"include_usage": True}
         if temperature is not None:
             request["temperature"] = temperature
         if max_tokens is not None:
-            self._limit = "max_completion_tokens" if self._renamed else "max_tokens"
+            self._limit = "max_completion_tokens" if self._limit_renamed else "max_tokens"
             request[self._limit] = max_tokens
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
-        return request | {"messages": turns, "extra_body": extra or None}
+        return request | {"messages": messages, "extra_body": extra or None}
 
     def learn(self, status: int, body: object) -> bool:
-        """Whether this refusal was about the form of the request, which is another one now."""
+        """Whether this refusal was about the form of the request. If so, the form is changed."""
         if status not in _TEMPLATE_MAY_FAIL:
             return False
-        text, key = str(body).lower(), key_of(self.model)
+        text, key = str(body).lower(), model_key(self.model)
         if self._learn_system(key, named=bool(_ABOUT_SYSTEM.search(text[:MAX_TEXT_CHARS]))):
             return True
         if status not in _MAY_TEACH:
@@ -90,14 +90,18 @@ class RequestForm:
             self._stream_options = False
             self._lessons.append((learned.refuses_stream_options, self._endpoint_key))
             return True
-        if self._limit == "max_tokens" and "max_completion_tokens" in text and not self._renamed:
-            self._renamed = True
+        if (
+            self._limit == "max_tokens"
+            and "max_completion_tokens" in text
+            and not self._limit_renamed
+        ):
+            self._limit_renamed = True
             self._lessons.append((learned.renamed_limit, key))
             return True
         if classify(status, body).code != "bad_request":
             return False
-        if self.means == "prefill":
-            self.means = "ask"
+        if self.mode == "prefill":
+            self.mode = "ask"
             self._lessons.append((learned.refuses_prefill, key))
             return True
         return self._learn_system(key, named=True)
@@ -110,7 +114,7 @@ class RequestForm:
         return True
 
     def remember(self) -> None:
-        """The provider has taken the request in this form."""
-        for known, key in self._lessons:
-            known.add(key, True)
+        """Stores what was learned. Call it when the provider has accepted the request."""
+        for facts, key in self._lessons:
+            facts.add(key, True)
         self._lessons.clear()

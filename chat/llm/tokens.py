@@ -1,4 +1,4 @@
-"""Counting tokens and what they cost, without floats where money is meant."""
+"""Counts tokens and reads usage reports. Amounts of money are never floats."""
 
 import asyncio
 import re
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from billing.token_usage import TokenUsage
 
-# No tokenizer is downloaded: ASCII is cut about as they all do it, into the beginnings of words,
-# what is left of long ones, up to three digits, marks and ends of lines. Other scripts take about
-# 3 bytes of UTF-8, what is beyond the basic plane (emoji) half a character. Beside OpenAI's
-# o200k_base that is 0.9 to 1.25 times as many for prose, code, JSON, TeX and Base64, 1.1 to 2.2
-# times for other scripts, and 0.65 for letters at random: docs/billing.md says what that means.
+# No tokenizer is downloaded. ASCII is split roughly as tokenizers do it: the first letters of a
+# word, the rest of a long one, up to three digits, punctuation, line ends. In other scripts a token
+# has about 3 bytes of UTF-8, and a character beyond the basic plane (emoji) is two tokens. Compared
+# with OpenAI's o200k_base, the count is 0.9 to 1.25 times as high for prose, code, JSON, TeX and
+# Base64, 1.1 to 2.2 times for other scripts, and 0.65 times for random letters (docs/billing.md).
 _ASCII_TOKEN = re.compile(
     rb"(?<![a-z])[A-Z]?[a-z]{1,7}|[a-z]{1,3}|[A-Z]{1,3}|[0-9]{1,3}|[^\sA-Za-z0-9]"
     rb"|\r?\n|\t{1,16}| {16}|[\r\f\v]"
@@ -20,23 +20,27 @@ _ASCII_TOKEN = re.compile(
 OTHER_BYTES_PER_TOKEN = 3
 TOKENS_BEYOND_BASIC_PLANE = 2
 _BEYOND_BASIC_PLANE = re.compile("[\U00010000-\U0010ffff]")
-_TO_A_MARK = re.compile(rb".*[^A-Za-z0-9 \t\r\f\v]", re.DOTALL)
+_UP_TO_MARK = re.compile(rb".*[^A-Za-z0-9 \t\r\f\v]", re.DOTALL)
 SLICE = 16_384  # characters
-# A turn's own marks.
-TOKENS_PER_TURN = 8
-# No call uses more: who says so has made a mistake. It also keeps every sum within the database.
-MAX_TOKENS_SAID = 100_000_000
-# No text of some length has so many characters a token throughout.
+# The special tokens around a message.
+TOKENS_PER_MESSAGE = 8
+# No call uses more, so a higher report is a mistake. It also keeps every sum within the database's
+# range.
+MAX_REPORTED_TOKENS = 100_000_000
+# No long text has more characters per token than this on average.
 MAX_CHARS_PER_TOKEN = 16
-# A line of dashes may be a single token.
-FEW_CHARS = 400
+# Allowed beyond that average, because a line of dashes can be a single token.
+EXTRA_CHARS = 400
 
 T = TypeVar("T")
 
 
 def estimate_tokens(text: str) -> int:
-    """About 50 ms for a megabyte. The audit counts anew what attempts without a bill delivered: who
-    changes this changes what it expects of them."""
+    """The estimated number of tokens; takes about 50 ms for a megabyte.
+
+    The audit recounts the text of attempts without reported usage, so a change of this estimate
+    changes what the audit expects of them.
+    """
     plain = text.encode("ascii", "ignore")
     tokens = _count_ascii(plain)
     if len(plain) == len(text):
@@ -48,28 +52,32 @@ def estimate_tokens(text: str) -> int:
 
 
 async def off_loop(count: Callable[..., T], *values: Any, chars: int) -> T:
-    """What `count` gives for texts of so many characters, in a thread where that takes longer than
-    the event loop may be held."""
+    """The result of `count(*values)`, which runs in a thread if the texts are longer than SLICE.
+
+    `chars` is the length of all the texts together.
+    """
     if chars <= SLICE:
         return count(*values)
     return await asyncio.to_thread(count, *values)
 
 
 def _count_ascii(plain: bytes) -> int:
-    """In slices, so that a thread that counts lets others go on, and holds no list of all tokens.
-    They end where a token does, but in a text of letters and spaces alone."""
+    """Counts in slices, so that a counting thread releases the GIL in between and never holds a
+    list of all tokens. A slice ends at the end of a token, if it has any character but letters,
+    digits and spaces.
+    """
     tokens = at = 0
     while at < len(plain):
         end = at + SLICE
-        if end < len(plain) and (found := _TO_A_MARK.match(plain, at, end)):
-            end = found.end()
+        if end < len(plain) and (match := _UP_TO_MARK.match(plain, at, end)):
+            end = match.end()
         tokens += len(_ASCII_TOKEN.findall(plain, at, end))
         at = end
     return tokens
 
 
 def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage:
-    """For a call that ended without telling, also one that was stopped."""
+    """The usage of a call without a report, for example of one that was stopped."""
     thought = estimate_tokens(reasoning)
     return TokenUsage(
         prompt_tokens,
@@ -80,9 +88,9 @@ def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage
 
 
 def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
-    """From a provider's `usage` object, whose numbers were parsed as int or Decimal.
+    """Reads a provider's `usage` object, whose numbers were parsed as int or Decimal.
 
-    None when its counts cannot be: then our own count is what counts.
+    None if its counts are impossible; the caller then uses its own count.
     """
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     cost = _cost(usage)
@@ -96,9 +104,9 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
     )
     written = _first(
         _detail(usage, "prompt_tokens_details", "cache_write_tokens"),
-        _count(usage.get("cache_creation_input_tokens")),  # LiteLLM, of Anthropic's models
+        _count(usage.get("cache_creation_input_tokens")),  # LiteLLM, for Anthropic's models
     )
-    beside = _beside(usage, prompt, completion, reasoning)
+    beside = _tokens_beside(usage, prompt, completion, reasoning)
     if reasoning is None and beside == (cached or 0) + (written or 0):
         prompt += beside
     elif beside:
@@ -107,23 +115,24 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
     return TokenUsage(prompt, completion, cached, reasoning, cost, cache_write_tokens=written)
 
 
-def is_too_little(usage: TokenUsage, chars: int) -> bool:
-    """Whether so many characters cannot be so few tokens: then they were told of another moment.
-    Where a cost is told, it counts and not the tokens."""
+def is_implausible(usage: TokenUsage, chars: int) -> bool:
+    """Whether the reported tokens are too few for a text of `chars` characters, as in a report that
+    was made before the answer was complete. A report with a cost is believed, as only the cost
+    counts."""
     if usage.cost_micro_usd is not None or not chars:
         return False
-    most = usage.completion_tokens * MAX_CHARS_PER_TOKEN + FEW_CHARS
-    return not usage.completion_tokens or chars > most
+    max_chars = usage.completion_tokens * MAX_CHARS_PER_TOKEN + EXTRA_CHARS
+    return not usage.completion_tokens or chars > max_chars
 
 
 def micro_usd(cost: object) -> int | None:
-    """USD as whole micro-USD, rounded up: we never book less than was charged."""
+    """USD as whole micro-USD, rounded up so that we never book less than the provider charged."""
     usd = _usd(cost)
     return None if usd is None else int((usd * 1_000_000).to_integral_value(ROUND_CEILING))
 
 
 def _cost(usage: dict[str, Any]) -> int | None:
-    """The provider's own figure, in micro-USD. None when it gives none, or not the whole."""
+    """The reported cost in micro-USD; None if there is none, or only a part of it."""
     cost, ticks = usage.get("cost"), usage.get("cost_in_usd_ticks")
     if isinstance(cost, dict):  # Perplexity
         cost = cost.get("total_cost")
@@ -131,7 +140,7 @@ def _cost(usage: dict[str, Any]) -> int | None:
         cost = Decimal(ticks).scaleb(-10)
     if usage.get("is_byok") is not True:
         return micro_usd(cost)
-    # Called by OpenRouter with the operator's own key: its cost is OpenRouter's fee alone.
+    # OpenRouter used the operator's own key with the provider: `cost` is OpenRouter's fee alone.
     details = usage.get("cost_details")
     upstream = _usd(details.get("upstream_inference_cost")) if isinstance(details, dict) else None
     return micro_usd(upstream + (_usd(cost) or 0)) if upstream else None
@@ -140,15 +149,17 @@ def _cost(usage: dict[str, Any]) -> int | None:
 def _usd(value: object) -> Decimal | None:
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         usd = Decimal(value)
-        # Before anything is made of it: a number that is sent may have any exponent.
+        # Checked before any arithmetic, because the number may have any exponent.
         if usd.is_finite() and 0 <= usd < 10**9:
             return usd
     return None
 
 
-def _beside(usage: dict[str, Any], prompt: int, completion: int, reasoning: int | None) -> int:
-    """Tokens that are in neither count: Gemini and xAI report so what a model thought, which others
-    have among what it wrote. The total tells."""
+def _tokens_beside(
+    usage: dict[str, Any], prompt: int, completion: int, reasoning: int | None
+) -> int:
+    """Tokens that are in the total but in neither count. Gemini and xAI report reasoning like this;
+    others include it in the completion tokens."""
     total = _count(usage.get("total_tokens"))
     if total is None:
         return reasoning if reasoning is not None and reasoning > completion else 0
@@ -166,7 +177,11 @@ def _detail(usage: dict[str, Any], group: str, name: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    """A number of tokens; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS_SAID:
+    """The value if it is a possible number of tokens, else None."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not 0 <= value <= MAX_REPORTED_TOKENS
+    ):
         return None
     return value

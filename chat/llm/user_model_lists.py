@@ -1,8 +1,8 @@
-"""The models of people's own keys, read from their rows once for each list.
+"""A cache of the models of people's own keys, parsed once per stored list.
 
-A list is up to some hundred entries of JSON, and each page, each send and each list of models asks
-for those of all keys of a person: ten full ones took half a second of a processor. So what was read
-is kept, by key and by the moment at which its list was stored, without the key itself.
+A list has up to some hundred entries of JSON, and every page, every send and every list of models
+needs the lists of all keys of a person. Parsing ten full ones took half a second of CPU time. The
+cache is keyed by the key's id and the time its list was stored; it does not hold the key itself.
 """
 
 import threading
@@ -12,15 +12,15 @@ from uuid import UUID
 
 from accounts.models import ProviderKey
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.listing import models_of
+from chat.llm.listing import models_from_entries
 
 MAX_KEPT_MODELS = 20_000  # about 10 MB
 
 Key = tuple[UUID, datetime]
 
 
-class ModelLists:
-    """Usable from any thread. The lists used least recently go first."""
+class ModelListCache:
+    """Thread-safe. The least recently used lists are dropped first."""
 
     def __init__(self, max_models: int = MAX_KEPT_MODELS) -> None:
         self._max_models = max_models
@@ -28,14 +28,17 @@ class ModelLists:
         self._models = 0
         self._lock = threading.Lock()
 
-    def of(self, row: ProviderKey, endpoint: Endpoint) -> list[Model]:
-        """Not to be changed. A query where the list is not known and was deferred. Sync."""
-        key = (row.id, row.checked_at)  # Every change of a list or of the key sets the time.
+    def get(self, row: ProviderKey, endpoint: Endpoint) -> list[Model]:
+        """The models of this key; callers must not change the list.
+
+        Blocks. Makes a query if the list is not in the cache and the field was deferred.
+        """
+        key = (row.id, row.checked_at)  # Every change of the list or the key sets `checked_at`.
         with self._lock:
-            if (found := self._kept.get(key)) is not None:
+            if (models := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
-                return found
-        models = models_of(endpoint, row.model_list)
+                return models
+        models = models_from_entries(endpoint, row.model_list)
         self._keep(key, models)
         return models
 
@@ -49,4 +52,4 @@ class ModelLists:
                 self._models -= len(self._kept.popitem(last=False)[1])
 
 
-lists = ModelLists()
+lists = ModelListCache()

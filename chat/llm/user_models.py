@@ -1,7 +1,7 @@
-"""The models of people's own keys: who sees them, and how a worker calls one.
+"""The models of people's own keys: listing them for their owner, and calling one in a worker.
 
-Web processes know them by the list stored with the key and never have the key itself: the
-endpoints they make have none. A worker makes the endpoint for one call, from the row as it is then.
+Web processes read the list stored with the key and never decrypt the key: their endpoints have
+none. A worker makes the endpoint for each call from the current row.
 """
 
 import logging
@@ -17,7 +17,7 @@ from chat.llm.catalogue import Catalogue, UnknownModelError, get_catalogue
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
 from chat.llm.families import longest_answer, pretty_name, usual_window
-from chat.llm.listing import models_of
+from chat.llm.listing import models_from_entries
 from chat.llm.user_model_lists import lists
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 
 async def models_for(person: User | None) -> tuple[list[Model], str | None]:
-    """What this person may choose from, and the default: the site's models, then their own."""
+    """The models this person can choose from (the catalogue's, then their own keys'), and the id of
+    the default; None if there are no models."""
     catalogue = get_catalogue()
     models = await catalogue.models()
     own = await sync_to_async(_listed)(person) if _may_have_keys(person) else []
@@ -38,7 +39,7 @@ async def models_for(person: User | None) -> tuple[list[Model], str | None]:
 
 
 async def find_for(person: User | None, model_id: str) -> Model:
-    """A model that this person may send to. Raises UnknownModelError."""
+    """The model with this id, if the person may use it. Raises UnknownModelError."""
     if not is_own(model_id):
         return await get_catalogue().find(model_id)
     of_key = model_id.partition("/")[0]
@@ -58,26 +59,26 @@ def _may_have_keys(person: User | None) -> bool:
 
 
 def _listed(person: User | None, of_key: str = "") -> list[Model]:
-    """Those of all keys, or of the one whose models have this name before the slash."""
+    """The models of all keys of a person, or of the key with this endpoint name."""
     assert person is not None
-    found = []
+    models = []
     for row in provider_keys.keys_of(person, lists=False):
         if of_key and provider_keys.endpoint_name(row) != of_key:
             continue
-        found += lists.of(row, _endpoint(row, api_key=""))
+        models += lists.get(row, _endpoint(row, api_key=""))
         if provider_keys.is_list_stale(row):
             provider_keys.want_check(row, ProviderKey.Check.LIST)
-    return found
+    return models
 
 
 # In workers
 
 
 async def find_for_call(owner_id: UUID, model_id: str, catalogue: Catalogue) -> Model:
-    """The model with all that a call needs. Raises UnknownModelError or ProviderError.
+    """The model, with the decrypted key. Raises UnknownModelError or ProviderError.
 
-    A model that is not listed any more is taken at its word: an answer that was begun must be able
-    to go on, and the provider says if it cannot.
+    A model of a person's key that is not listed any more is assumed to exist, so that a reply that
+    has started can continue; otherwise the provider refuses the call.
     """
     if not is_own(model_id):
         return await catalogue.find(model_id)
@@ -93,15 +94,15 @@ def _own_model(owner_id: UUID, model_id: str) -> Model:
     try:
         endpoint = _endpoint(row, api_key=provider_keys.reveal(row))
     except KeyEncryptionError as error:
-        # Neither of them says more than the kind.
+        # The log line has the kind of the error only, no part of the key.
         logger.error("the %s key of %s: %s", row.provider, owner_id, error)  # noqa: TRY400
         raise ProviderError("key_unreadable") from None
-    for model in models_of(endpoint, row.model_list):
+    for model in models_from_entries(endpoint, row.model_list):
         if model.id == model_id:
             return model
     window = usual_window(provider_name, endpoint.base_url)
-    most = longest_answer(provider_name)
-    return Model(model_id, pretty_name(provider_name), endpoint, window, most)
+    max_output = longest_answer(provider_name)
+    return Model(model_id, pretty_name(provider_name), endpoint, window, max_output)
 
 
 def _endpoint(row: ProviderKey, *, api_key: str) -> Endpoint:

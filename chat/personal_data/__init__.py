@@ -1,1 +1,1 @@
-"""The chat app's part of exporting, merging and erasing a person."""
+"""The chat app's part of exporting, merging and erasing a person's data."""

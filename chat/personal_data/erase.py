@@ -1,12 +1,13 @@
-"""Erasing what was said: everything of a person who leaves, and chats whose owner deleted them.
+"""Erases the chats of a person who deletes their account, and chats that their owner deleted.
 
-A deleted chat can be brought back for CHAT_UNDO_HOURS. After that
+A deleted chat can be restored for CHAT_UNDO_HOURS. After that
 
-1. one transaction removes its rows and writes down that its entries must go (ErasedChat);
+1. one transaction deletes its rows and records in an ErasedChat that its entries must be removed;
 2. they are removed from the log, which may be repeated;
-3. the ErasedChat says so, and stays: with the id alone, so that no late send begins the chat anew.
+3. the ErasedChat is marked as finished and kept, with only its id, so that no late send creates the
+   chat again.
 
-Never one in which an answer is running, or ended or was titled only just now.
+A chat is not erased while an answer is running, or shortly after an answer or title was written.
 """
 
 import logging
@@ -20,34 +21,34 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.models import Chat, ErasedChat, Reply
-from chat.personal_data.merge_guest import SEALED
+from chat.personal_data.merge_guest import SEALING_TOKEN
 from chat.search import indexer
 from streams.log import Fence, get_log
 
 logger = logging.getLogger(__name__)
 
-# Longer than a background call and an append take: what they write must be there to be erased.
+# Longer than a background call and an append take, so that nothing is written after erasing.
 SETTLED_FOR = timedelta(minutes=3)
 BATCH = 100
 
 
 async def erase_person(person: User) -> None:
-    """Remove all that a person said and was told. May be repeated."""
+    """Erase all chats of a person. May be repeated."""
     for reply_id in await sync_to_async(_unfinished)(person):
-        # Whoever writes it is fenced off; with its row gone nobody takes it over.
-        await get_log().raise_fence(person.stream, Fence(name=reply_id, token=SEALED))
+        # Its writer is fenced off, and without its row nobody takes it over.
+        await get_log().raise_fence(person.stream, Fence(name=reply_id, token=SEALING_TOKEN))
     removed = 0
-    while some := await sync_to_async(_remove_rows)(person):
-        removed += some
+    while count := await sync_to_async(_remove_rows)(person):
+        removed += count
     if await get_log().erase(person.stream) or removed:
         await _drop_traces()
 
 
 async def erase_deleted_chats() -> None:
-    """Erase what was deleted long enough ago. For the worker."""
-    await sync_to_async(_take_out)()
+    """Erase chats that were deleted long enough ago. Run by the worker."""
+    await sync_to_async(_delete_expired_chats)()
     erased = 0
-    for chat in await sync_to_async(_taken_out)():
+    for chat in await sync_to_async(_pending_erasures)():
         await get_log().erase_chat(chat.owner.stream, str(chat.id))
         await ErasedChat.objects.filter(id=chat.id).aupdate(finished_at=timezone.now())
         erased += 1
@@ -57,7 +58,7 @@ async def erase_deleted_chats() -> None:
 
 
 async def _drop_traces() -> None:
-    """Of what is gone from tables and keys, in the files below them as far as that is ours."""
+    """Remove erased text from the files of the index and, if it is embedded, of Redis."""
     await sync_to_async(indexer.drop_traces)()
     if settings.EMBEDDED_REDIS:
         await get_log().rewrite_files()
@@ -69,29 +70,31 @@ def _unfinished(person: User) -> list[str]:
 
 
 def _remove_rows(person: User) -> int:
-    """Some of them: a long transaction would hold up everybody's sends on SQLite."""
-    some = Chat.objects.filter(owner=person).order_by("id").values_list("id", flat=True)[:BATCH]
-    return Chat.objects.filter(id__in=list(some)).delete()[0]
+    """Delete a batch: on SQLite, a long transaction would block everybody's sends."""
+    batch = Chat.objects.filter(owner=person).order_by("id").values_list("id", flat=True)[:BATCH]
+    return Chat.objects.filter(id__in=list(batch)).delete()[0]
 
 
-def _take_out() -> None:
-    for chat_id in list(_forgotten().values_list("id", flat=True)[:BATCH]):
+def _delete_expired_chats() -> None:
+    for chat_id in list(_expired_chats().values_list("id", flat=True)[:BATCH]):
         with transaction.atomic():
             locked = Chat.objects.select_for_update().filter(id=chat_id)
-            # Looked at again: it may have been brought back.
-            if locked.exists() and (chat := _forgotten().filter(id=chat_id).first()):
+            # Checked again: it may have been restored meanwhile.
+            if locked.exists() and (chat := _expired_chats().filter(id=chat_id).first()):
                 ErasedChat.objects.get_or_create(id=chat.id, defaults={"owner_id": chat.owner_id})
                 chat.delete()
 
 
-def _forgotten() -> QuerySet[Chat]:
+def _expired_chats() -> QuerySet[Chat]:
     now = timezone.now()
     before = now - max(timedelta(hours=settings.CHAT_UNDO_HOURS), SETTLED_FOR)
-    lately = Q(finished_at=None) | Q(finished_at__gt=now - SETTLED_FOR)
-    lively = Reply.objects.filter(lately, chat=OuterRef("id"))
-    return Chat.objects.filter(~Exists(lively), deleted_at__lt=before).order_by("deleted_at")
+    recent = Q(finished_at=None) | Q(finished_at__gt=now - SETTLED_FOR)
+    recent_replies = Reply.objects.filter(recent, chat=OuterRef("id"))
+    return Chat.objects.filter(~Exists(recent_replies), deleted_at__lt=before).order_by(
+        "deleted_at"
+    )
 
 
-def _taken_out() -> list[ErasedChat]:
+def _pending_erasures() -> list[ErasedChat]:
     unfinished = ErasedChat.objects.filter(finished_at=None).select_related("owner")
     return list(unfinished.order_by("erased_at")[:BATCH])

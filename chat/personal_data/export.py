@@ -1,7 +1,8 @@
-"""A person's chats for the archive of everything that is theirs: each once to be read (Markdown),
-and once as it is stored (NDJSON: one event a line, as docs/protocol.md describes them).
+"""A person's chats for the archive of their data: each as Markdown to read, and as NDJSON as
+stored.
 
-Chats that were deleted are left out. Of an answer that has ended, its end holds the whole text.
+The NDJSON has one event per line, as docs/protocol.md describes them. The text of a finished answer
+is in its last event. Deleted chats are left out.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from accounts.personal_data.file_names import safe_name
 from accounts.personal_data_registry import ExportFile
 from chat.folding import fold_chat
 from chat.models import Chat
-from chat.personal_data.markdown_export import as_markdown
+from chat.personal_data.markdown_export import render_markdown
 from streams.log import Entry, get_log
 
 CHATS_A_PAGE = 100
@@ -29,26 +30,26 @@ async def export(person: User) -> AsyncIterator[ExportFile]:
 
 
 async def export_parts(person: User) -> int:
-    return await _own(person).acount()
+    return await _chats_of(person).acount()
 
 
-def _own(person: User) -> QuerySet[Chat]:
+def _chats_of(person: User) -> QuerySet[Chat]:
     return Chat.objects.filter(owner=person, deleted_at=None).order_by("created_at", "id")
 
 
 async def _chats(person: User) -> AsyncIterator[Chat]:
-    """In pages: an open cursor would keep a connection for as long as the archive takes."""
-    ids = [chat_id async for chat_id in _own(person).values_list("id", flat=True)]
+    """The chats, read in pages: a cursor would occupy a connection while the archive is written."""
+    ids = [chat_id async for chat_id in _chats_of(person).values_list("id", flat=True)]
     for start in range(0, len(ids), CHATS_A_PAGE):
-        page = _own(person).filter(id__in=ids[start : start + CHATS_A_PAGE])
+        page = _chats_of(person).filter(id__in=ids[start : start + CHATS_A_PAGE])
         for chat in [chat async for chat in page]:
             yield chat
 
 
 async def _markdown(person: User, chat: Chat) -> AsyncIterator[bytes]:
     transcript = await fold_chat(get_log(), person.stream, str(chat.id))
-    # In a thread, as the worker is writing answers meanwhile.
-    for piece in await asyncio.to_thread(as_markdown, transcript, chat):
+    # In a thread, so that it does not block answers that this worker is writing.
+    for piece in await asyncio.to_thread(render_markdown, transcript, chat):
         yield piece.encode()
 
 

@@ -1,7 +1,7 @@
-"""One chat as Markdown to be read: the path that is shown first, then the other branches.
+"""A chat as Markdown to read: first the shown path, then the other branches.
 
-A heading of the first two levels (three, below a branch) is always ours: those that a message has
-are put below its own, so that no answer can say something in the name of the person.
+The first two levels of headings (three within a branch) are reserved: the headings of a message are
+moved below its own, so that no answer can imitate a message of the person.
 """
 
 import re
@@ -17,9 +17,9 @@ FENCE = re.compile(
     r"(?P<before>(?: {0,3}(?:[-*+]|\d{1,9}[.)]))* {0,3})(?P<fence>`{3,}(?=[^`]*$)|~{3,})"
 )
 HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?=[ \t]|$)")
-# Below a line of text it makes that one a heading.
+# Turns the preceding line of text into a heading.
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
-# As those of _message: not even in what looks like code.
+# A heading like those of _message, which must not appear even in what looks like code.
 STAMPED = re.compile(r" {0,3}#+.* · \d\d? \w+ \d{4}, \d\d:\d\d UTC")
 ENDS = {
     "queued": "Not answered yet when this was made.",
@@ -28,8 +28,8 @@ ENDS = {
 }
 
 
-def as_markdown(transcript: Transcript, chat: Chat) -> list[str]:
-    """The pieces of the text, in order."""
+def render_markdown(transcript: Transcript, chat: Chat) -> list[str]:
+    """The text, in pieces to be joined."""
     title = " ".join((transcript.title or chat.title or "Chat").split())
     shown = transcript.path()
     pieces = [f"# {title}\n\n", f"- Begun: {chat.created_at:%d %B %Y, %H:%M} UTC\n"]
@@ -46,14 +46,14 @@ def as_markdown(transcript: Transcript, chat: Chat) -> list[str]:
 
 
 def _other_branches(transcript: Transcript, shown: set[str]) -> list[list[Message]]:
-    """Each begins where it leaves a path that came before, and goes on to its end."""
+    """Each branch starts where it leaves an earlier path, and continues to its end."""
     branches: list[list[Message]] = []
-    told = set(shown)
+    written = set(shown)
     for message_id in transcript.messages:
         branch: list[Message] = []
         current: str | None = message_id
-        while current is not None and current not in told:
-            told.add(current)
+        while current is not None and current not in written:
+            written.add(current)
             branch.append(transcript.messages[current])
             current = next((child for child in transcript.children.get(current, ())), None)
         if branch:
@@ -77,15 +77,15 @@ def _message(message: Message, level: int = 2) -> Iterator[str]:
         quoted = "\n".join(f"> {line}".rstrip() for line in reasoning.splitlines())
         yield f"> *Reasoning*\n>\n{quoted}\n\n"
     if text := str(message.text):
-        yield nested(text.rstrip("\n"), level) + "\n"
+        yield nest_headings(text.rstrip("\n"), level) + "\n"
     if message.error:
         yield f"\n*{message.error['text']}*\n"
     elif end := ENDS.get(message.status):
         yield f"\n*{end}*\n"
 
 
-def nested(text: str, level: int) -> str:
-    """The text with its headings below `level`, its last block of code closed."""
+def nest_headings(text: str, level: int) -> str:
+    """The text with its headings moved below `level` and an open code block closed."""
     lines: list[str] = []
     fence = indent = ""
     for line in text.split("\n"):
@@ -101,7 +101,7 @@ def nested(text: str, level: int) -> str:
             marks = "#" * min(6, level + len(heading["marks"]))
             line = line.replace(heading["marks"], marks, 1)
         elif is_below_text and (underline := UNDERLINE.match(line)):
-            # A rule, or a line of text.
+            # Make it a rule, or a line of text.
             line = f"\n{line}" if underline[1][0] == "-" else line.replace("=", "\\=", 1)
         lines.append(line)
     return "\n".join([*lines, indent + fence] if fence else lines)

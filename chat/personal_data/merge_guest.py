@@ -1,18 +1,19 @@
-"""A guest's chats go to an account: re-appended to the account's log once, in order.
+"""Moves a guest's chats to an account, by appending them to the account's log, once and in order.
 
 For each chat:
 
-1. Seal the answers that are not finished: a fence no worker's token reaches. Whoever writes one is
-   fenced off, and nobody can write it in the guest's log again.
-2. Append the chat's entries to the account's log. Each has an id that follows from the entry it
-   was, so that a second run, or one by two processes at once, adds nothing and keeps the order. The
-   tokens of an answer that is not finished are put together: single ones would be remembered for
-   a minute only.
-3. Switch the owner, if no other answer has begun in the meantime (else from 1). Only now a worker
-   may write to it again: the sealed answers' leases lapse, and the next worker goes on with them in
-   the account's log, with a seam, like after any other loss of a worker.
+1. Seal the unfinished answers, with a fence above every worker's token. Their writers are fenced
+off,
+   and nobody can write to them in the guest's log again.
+2. Append the chat's entries to the account's log. The event ids are derived from the entry ids, so
+   that a repeated or concurrent run adds nothing and keeps the order. The deltas of an unfinished
+   answer are joined, because the event ids of parts are only remembered for a minute.
+3. Change the owner, unless another answer has started meanwhile (then start again at 1). From now
+on a
+   worker may write to the chat: the leases of the sealed answers lapse, and the next worker
+   continues them in the account's log, with a seam, as after any loss of a worker.
 
-The chat keeps its id, so its address stays. Deleted chats stay with the guest and go with them.
+The chat keeps its id and its address. Deleted chats stay with the guest and are erased with them.
 """
 
 import uuid
@@ -34,25 +35,25 @@ from chat.models import Chat, MessageText, Reply
 from streams.cursors import is_after
 from streams.log import Entry, Event, Fence, get_log
 
-# Above every token that the queue will ever give.
-SEALED = 2**52
-# One append writes at most so many entries and bytes.
+# Above every token that the queue will ever issue.
+SEALING_TOKEN = 2**52
+# How many entries and bytes one append writes at most.
 BATCH, BATCH_BYTES = 200, 500_000
 ENDS = {MessageCompleted.type, MessageError.type}
 
 
-async def hand_over(guest: User, account: User, last: bool) -> None:
-    """Give the guest's chats to the account. With `last`, also what came into their log late."""
+async def move_chats(guest: User, account: User, last: bool) -> None:
+    """Move the guest's chats to the account. With `last`, also late entries of moved chats."""
     for chat_id in await sync_to_async(_chats_of)(guest):
         await _move(chat_id, guest, account)
     if last:
-        mine = await sync_to_async(_chats_of)(account)
+        moved = await sync_to_async(_chats_of)(account)
         for chat_id in await get_log().chats(guest.stream):
-            if chat_id in mine:
+            if chat_id in moved:
                 await _append(chat_id, await _survey(chat_id, guest), guest, account)
 
 
-def in_use(since: datetime) -> QuerySet[Any]:
+def recent_owners(since: datetime) -> QuerySet[Any]:
     used = Q(updated_at__gte=since) | Q(replies__finished_at=None, replies__id__isnull=False)
     return Chat.objects.filter(used).values("owner_id")
 
@@ -67,8 +68,8 @@ async def _move(chat_id: str, guest: User, account: User) -> None:
             if await sync_to_async(_switch)(chat_id, guest, account, sealed):
                 return
         for reply_id in unfinished - sealed:
-            await get_log().raise_fence(guest.stream, Fence(name=reply_id, token=SEALED))
-        # What is read from here on is all there will ever be of these.
+            await get_log().raise_fence(guest.stream, Fence(name=reply_id, token=SEALING_TOKEN))
+        # The next survey therefore reads all entries that these answers will ever have.
         sealed |= unfinished
 
 
@@ -76,11 +77,11 @@ def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
     with transaction.atomic():
         chat = Chat.objects.select_for_update().filter(id=chat_id, owner=guest).first()
         if chat is None:
-            return True  # Somebody else has brought it over, or it is gone.
+            return True  # Another process has moved it, or it was deleted.
         if not _unfinished(chat_id) <= sealed:
             return False
         chat.owner = account
-        # Their times are those of the other log now: search reads the chat anew.
+        # The entry ids are those of the account's log now, so search reads the chat again.
         chat.searchable_to, chat.search_due_at = "0-0", timezone.now()
         chat.save(update_fields=["owner", "searchable_to", "search_due_at"])
         MessageText.objects.filter(chat=chat).update(owner=account)
@@ -89,8 +90,11 @@ def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
 
 @dataclass(slots=True)
 class Survey:
-    """A chat up to the entry `until`: the last end of each message, by entry, and the messages with
-    tokens that no end follows."""
+    """A chat up to the entry `until`.
+
+    ends        message id -> id of its last end entry
+    unfinished  messages with deltas after their last end
+    """
 
     ends: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
@@ -98,16 +102,16 @@ class Survey:
 
 
 async def _survey(chat_id: str, guest: User) -> Survey:
-    found = Survey()
+    survey = Survey()
     async for entries in get_log().slices(guest.stream, chat_id):
         for entry in entries:
-            if _is_token(entry):
-                found.unfinished.add(_message(entry))
+            if _is_delta(entry):
+                survey.unfinished.add(_message(entry))
             elif entry.type in ENDS:
-                found.ends[_message(entry)] = entry.id
-                found.unfinished.discard(_message(entry))
-        found.until = entries[-1].id
-    return found
+                survey.ends[_message(entry)] = entry.id
+                survey.unfinished.discard(_message(entry))
+        survey.until = entries[-1].id
+    return survey
 
 
 async def _append(chat_id: str, survey: Survey, guest: User, account: User) -> None:
@@ -124,9 +128,9 @@ async def _append(chat_id: str, survey: Survey, guest: User, account: User) -> N
 
 
 async def _events(chat_id: str, survey: Survey, guest: User) -> AsyncGenerator[Event, None]:
-    """The entries as events of another log. Their data is the whole one of the chat's own index.
+    """The chat's entries as events for another log, with the data of the chat's index.
 
-    What came after the survey is left out: tokens are joined up to where it looked, once and again.
+    Entries after the survey are left out, so that repeated runs join the same deltas.
     """
     prefix = f"joined:{guest.id.hex}"
     run: list[Entry] = []
@@ -134,24 +138,24 @@ async def _events(chat_id: str, survey: Survey, guest: User) -> AsyncGenerator[E
         for entry in entries:
             if is_after(entry.id, survey.until):
                 break
-            if _is_token(entry) and is_after(survey.ends.get(_message(entry), "0-0"), entry.id):
-                continue  # The end that follows holds the text.
-            if run and not (_is_token(entry) and _kind(entry) == _kind(run[0])):
-                yield _joined(run, prefix)
+            if _is_delta(entry) and is_after(survey.ends.get(_message(entry), "0-0"), entry.id):
+                continue  # The end entry contains the text.
+            if run and not (_is_delta(entry) and _kind(entry) == _kind(run[0])):
+                yield _join_deltas(run, prefix)
                 run = []
-            if _is_token(entry):
+            if _is_delta(entry):
                 run.append(entry)
             else:
                 yield _event(f"{prefix}:{entry.id}", entry)
     if run:
-        yield _joined(run, prefix)
+        yield _join_deltas(run, prefix)
 
 
 def _event(event_id: str, entry: Entry) -> Event:
     return Event(id=event_id, chat=entry.chat, type=entry.type, data=entry.data)
 
 
-def _joined(run: list[Entry], prefix: str) -> Event:
+def _join_deltas(run: list[Entry], prefix: str) -> Event:
     parts = [orjson.loads(entry.data) for entry in run]
     data = parts[0] | {"text": "".join(part["text"] for part in parts)}
     first = run[0]
@@ -160,7 +164,7 @@ def _joined(run: list[Entry], prefix: str) -> Event:
     )
 
 
-def _is_token(entry: Entry) -> bool:
+def _is_delta(entry: Entry) -> bool:
     return entry.type in (MessageDelta.type, MessageReasoning.type)
 
 

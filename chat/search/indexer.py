@@ -1,9 +1,9 @@
-"""What was said, copied from the log to the database for search, a second or so behind.
+"""Copies messages from the log to the database for search, about a second behind.
 
-A chat that something was said in is due (`search_due_at`, set in the transactions that place and
-settle answers). `catch_up` reads its entries after the last one it knows and writes their texts;
-whoever dies on the way leaves the chat due, and reading again writes the same. The log is the
-truth: `start_over` makes every chat due from its first entry.
+A chat with new messages is due (`search_due_at`, set in the transactions that place and settle
+answers). `catch_up` reads its entries after the last indexed one and writes their texts. If a
+worker dies meanwhile, the chat stays due, and reading again writes the same texts. The log is the
+source of truth: `start_over` makes every chat due from its first entry.
 """
 
 import asyncio
@@ -24,27 +24,27 @@ from streams.log import Entry, get_log
 logger = logging.getLogger(__name__)
 
 CHATS_AT_A_TIME = 20
-# And no more than a page of the log holds in bytes.
+# A page of the log is also bounded in bytes.
 ENTRIES_AT_A_TIME = 200
-# A send is due a moment before its entries are in the log.
+# A send becomes due shortly before its entries are in the log.
 DUE_FOR = timedelta(milliseconds=500)
 
 
 async def catch_up(limit: int = CHATS_AT_A_TIME) -> int:
-    """Bring chats that are due up to date; how many there were. Two may do it at once."""
+    """Index the chats that are due; returns how many. Concurrent calls are safe."""
     due = await sync_to_async(_due)(limit)
     for chat in due:
         try:
             await _catch_up(chat)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, DataError):
-            # One that cannot be read must not keep the others from being found.
-            logger.exception("chat %s cannot be made searchable", chat.id)
+            # A chat that cannot be read must not prevent indexing the others.
+            logger.exception("chat %s cannot be indexed", chat.id)
             await sync_to_async(_put_off)(chat)
     return len(due)
 
 
 def start_over() -> int:
-    """Make every chat due from its start; how many. What is found meanwhile stays found. Sync."""
+    """Make every chat due from its start; returns how many. Existing texts stay indexed. Sync."""
     return Chat.objects.update(searchable_to="0-0", search_due_at=timezone.now() - DUE_FOR)
 
 
@@ -59,7 +59,7 @@ async def _catch_up(chat: Chat) -> None:
         entries, more = await get_log().read_page(
             stream, str(chat.id), after, ENTRIES_AT_A_TIME, parts=False
         )
-        # Finding words takes a while in a long text; nothing else of this process waits for it.
+        # In a thread: splitting a long text into words would block the event loop.
         texts = await asyncio.to_thread(_texts, entries)
         seen.update(text.message_id for text in texts)
         to = entries[-1].id if entries else after
@@ -78,14 +78,14 @@ def _due(limit: int) -> list[Chat]:
 
 
 def _texts(entries: list[Entry]) -> list[MessageText]:
-    """The texts that these entries complete; of a message that was gone on with, the last one."""
-    found: dict[str, MessageText] = {}
+    """The texts that these entries complete; for a continued message, the last one."""
+    texts: dict[str, MessageText] = {}
     for entry in entries:
-        said = _said(entry)
-        if said is None or not said[2].strip():
+        completed = _completed_message(entry)
+        if completed is None or not completed[2].strip():
             continue
-        message, role, text = said
-        found[message] = MessageText(
+        message, role, text = completed
+        texts[message] = MessageText(
             message_id=uuid.UUID(message),
             role=role,
             text=text.replace("\x00", ""),  # PostgreSQL keeps no NUL.
@@ -93,11 +93,11 @@ def _texts(entries: list[Entry]) -> list[MessageText]:
             words_version=VERSION,
             said_at=datetime.fromtimestamp(entry.ms / 1000, UTC),
         )
-    return list(found.values())
+    return list(texts.values())
 
 
-def _said(entry: Entry) -> tuple[str, str, str] | None:
-    """(message, role, text), of an entry that says all of a message."""
+def _completed_message(entry: Entry) -> tuple[str, str, str] | None:
+    """(message, role, text) if the entry contains the whole text of a message."""
     if entry.type not in (MessageCreated.type, MessageCompleted.type, MessageError.type):
         return None
     data = orjson.loads(entry.data)
@@ -113,7 +113,7 @@ def _said(entry: Entry) -> tuple[str, str, str] | None:
 
 
 def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:
-    """Write texts and how far they go; False if somebody else is at it, or the chat is gone."""
+    """Write texts and the new position. False if the position or owner has changed meanwhile."""
     with transaction.atomic():
         now = Chat.objects.select_for_update().filter(id=chat.id, owner=chat.owner).first()
         if now is None or now.searchable_to != after:
@@ -135,7 +135,7 @@ def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: b
 
 
 def _drop_others(chat: Chat, seen: set[uuid.UUID]) -> None:
-    """After reading a chat from its start: texts that its log does not hold."""
+    """Delete texts that the log lacks, after a chat was read from its start."""
     known = MessageText.objects.filter(chat_id=chat.id).values_list("id", "message_id")
     gone = [pk for pk, message in known if message not in seen]
     for start in range(0, len(gone), 500):
@@ -143,7 +143,7 @@ def _drop_others(chat: Chat, seen: set[uuid.UUID]) -> None:
 
 
 def drop_traces() -> None:
-    """After texts were removed: their words too, which SQLite's index would keep for a while."""
+    """Remove the words of deleted texts, which SQLite's index would keep for a while."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,6 +1,6 @@
-"""One spelling for what is typed in many: composed, in full width, with accents, in capitals.
+"""Folding of equivalent spellings: composed or not, full width, accents, capitals.
 
-Search folds a text and a query in the same way, and then looks for the same letters.
+Search folds texts and queries in the same way, and compares the folded letters.
 """
 
 import re
@@ -11,28 +11,28 @@ MAX_WORD_CHARS = 64
 
 
 def ranges(codes: list[int]) -> str:
-    """A list of code points as the inside of a character class."""
-    found: list[list[int]] = []
+    """A sorted list of code points as the inside of a character class."""
+    runs: list[list[int]] = []
     for code in codes:
-        if found and code == found[-1][1] + 1:
-            found[-1][1] = code
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
         else:
-            found.append([code, code])
-    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in found)
+            runs.append([code, code])
+    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in runs)
 
 
-# Marks over, under and beside letters, of all scripts; what is not seen inside a word.
+# Combining marks of all scripts, and characters that are invisible inside a word.
 MARKS = (
     ranges([code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M"])
     + "\u00ad\u200d\u2060"
 )
-# Letters and marks of Korean, and half-width marks of Japanese, which join what stands before them.
+# Korean letters and marks, and half-width Japanese marks, which join the preceding character.
 _JOINING = "\u1160-\u11ff\ud7b0-\ud7ff\uff9e\uff9f"
 _CLUSTER = re.compile(
     rf"[^\x00-\x7f][{MARKS}{_JOINING}]*|[\x00-\x7f][{MARKS}{_JOINING}]+", re.DOTALL
 )
 _ACCENTS = re.compile("[\u0300-\u036f]+")
-# Letters that Unicode does not take apart, as they are written where they are missing.
+# Letters that Unicode does not decompose, with their usual replacements.
 _PLAIN = str.maketrans(
     {
         "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "ł": "l", "ŋ": "n", "ŧ": "t", "ĸ": "k",
@@ -45,29 +45,32 @@ _PLAIN = str.maketrans(
 
 
 class Text:
-    """`letters`: a text composed and of one width. `span` tells where a part of it was written."""
+    """`letters` is a text, composed and in one width. `span` maps its positions to the original."""
 
     def __init__(self, text: str) -> None:
         self.letters = text
-        # What became something else: where that ends here, and how far the text was ahead then.
+        # The ends of changed parts in `letters`, and (start, end, original start, original end).
         self._ends: list[int] = []
         self._changes: list[tuple[int, int, int, int]] = []
         if not text.isascii() and not unicodedata.is_normalized("NFKC", text):
             self._compose(text)
 
     def _compose(self, text: str) -> None:
-        """Letters that are written with marks behind them, in half or full width, become one.
-        Signs stay as they are: "…" is no three full stops, and "™" no end of the word before it."""
+        """Compose letters with their marks, and convert half and full width.
+
+        Signs are not changed: otherwise "…" would become three full stops, and "™" would become
+        part of the word before it.
+        """
         parts: list[str] = []
         read = made = 0
-        for found in _CLUSTER.finditer(text):
-            cluster = found[0]
+        for match in _CLUSTER.finditer(text):
+            cluster = match[0]
             if not cluster[0].isalnum():
                 continue
             letters = unicodedata.normalize("NFKC", cluster)
             if letters == cluster:
                 continue
-            start, end = found.span()
+            start, end = match.span()
             parts += [text[read:start], letters]
             made += start - read
             self._changes.append((made, made + len(letters), start, end))
@@ -77,12 +80,13 @@ class Text:
         self.letters = "".join([*parts, text[read:]])
 
     def span(self, start: int, end: int) -> tuple[int, int]:
+        """The range of the original text for a range of `letters`."""
         if not self._ends:
             return start, end
         return self._place(start)[0], self._place(end - 1)[1]
 
     def _place(self, at: int) -> tuple[int, int]:
-        """Where the letter at this place was written, from and to."""
+        """The range of the original text for the letter at this position."""
         number = bisect_right(self._ends, at)
         if number < len(self._changes) and at >= self._changes[number][0]:
             return self._changes[number][2:]
@@ -90,12 +94,12 @@ class Text:
         return at + ahead, at + ahead + 1
 
 
-def folded(word: str) -> str:
-    """A word without case, accents and vowels that are marks; letters and digits alone are left."""
+def fold_word(word: str) -> str:
+    """A word without case, accents and vowel marks: only letters and digits remain."""
     if word.isascii():
         return word.lower()[:MAX_WORD_CHARS]
     plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", word.casefold()))
-    # Decomposing takes Hangul and some kana apart: together again.
+    # Decomposition also splits Hangul and some kana; recompose them.
     plain = unicodedata.normalize("NFC", plain).translate(_PLAIN)
     return "".join(_digit(letter) for letter in plain if letter.isalnum())[:MAX_WORD_CHARS]
 

@@ -1,4 +1,4 @@
-"""The query of search in the words of each database. Terms hold letters and digits only."""
+"""The search query for each database. Terms contain only letters and digits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ POSTGRESQL = """
     WHERE m.owner_id = %s AND m.word_index @@ q
     ORDER BY score DESC, m.id DESC LIMIT %s
 """
-# bm25 is better the lower it is. The owner is a word of the index, so that the words of others cost
-# nothing; the column decides.
+# A lower bm25 is better. The owner is a word of the index too, so that other people's messages are
+# not scanned; the column decides.
 SQLITE = """
     SELECT m.id, m.chat_id,
            -bm25(chat_messagetext_words, 0.0, 1.0)
@@ -42,11 +42,11 @@ SQLITE = """
 class Candidate:
     id: int
     chat_id: UUID
-    score: float  # From 0 to 1, about, on both databases.
+    score: float  # about 0 to 1, on both databases
 
 
 def candidates(owner: User, terms: list[Term]) -> list[Candidate]:
-    """The best messages of this person's chats, deleted ones left out. Sync."""
+    """The best messages in this person's chats that are not deleted. Sync."""
     if connection.vendor == "postgresql":
         rows = _rows(POSTGRESQL, [HALF_AFTER_DAYS, _tsquery(terms), owner.id, MAX_CANDIDATES])
     else:
@@ -64,23 +64,23 @@ def _rows(sql: str, parameters: list[Any]) -> list[Any]:
 
 
 def _tsquery(terms: list[Term]) -> str:
-    def one(term: Term) -> str:
+    def to_sql(term: Term) -> str:
         *head, last = (f"'{word}'" for word in term.words)
         return "(" + " <-> ".join([*head, last + (":*" if term.is_prefix else "")]) + ")"
 
-    return _joined(terms, one, " & ", " & !")
+    return _join(terms, to_sql, " & ", " & !")
 
 
 def _fts5(terms: list[Term]) -> str:
-    def one(term: Term) -> str:
+    def to_sql(term: Term) -> str:
         return f'"{" ".join(term.words)}"' + (" *" if term.is_prefix else "")
 
-    return _joined(terms, one, " AND ", " NOT ")
+    return _join(terms, to_sql, " AND ", " NOT ")
 
 
-def _joined(terms: list[Term], one: Callable[[Term], str], both: str, without: str) -> str:
-    wanted = both.join(one(term) for term in terms if not term.is_excluded)
-    return wanted + "".join(without + one(term) for term in terms if term.is_excluded)
+def _join(terms: list[Term], to_sql: Callable[[Term], str], both: str, without: str) -> str:
+    included = both.join(to_sql(term) for term in terms if not term.is_excluded)
+    return included + "".join(without + to_sql(term) for term in terms if term.is_excluded)
 
 
 def _uuid(value: UUID | str) -> UUID:

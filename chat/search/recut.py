@@ -1,8 +1,8 @@
-"""Cutting texts into words anew, after a release cuts them in another way.
+"""Splits texts into words again after a release has changed how.
 
-Each row says by which cut its words were made. Workers go through the others in small steps, beside
-all else; until a row is reached, it is found by its old words. Whoever dies on the way leaves the
-rest to the next step.
+Each row has the version that its words were made with. Workers process outdated rows in small steps
+beside their other work; until then, a row is found by its old words. If a worker dies meanwhile,
+the next step continues with the remaining rows.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from streams.lock import run_exclusively
 
 ROWS_AT_A_TIME = 200
 CHARS_AT_A_TIME = 100_000
-# When nothing was left. A worker of an older release may still have written something.
+# The pause when no row is outdated. A worker of an older release may still write some.
 LOOK_AGAIN_AFTER_S = 60.0
 
 _look_at = 0.0
 
 
 async def step_when_due() -> None:
-    """One worker at a time; who is not due asks nobody for the turn."""
+    """Run a step if it is due and no other worker is running one."""
     if time.monotonic() >= _look_at:
         await run_exclusively("recut", _step_or_pause)
 
@@ -36,7 +36,7 @@ async def _step_or_pause() -> None:
 
 
 async def step() -> int:
-    """Cut some texts anew; how many. Two may do it at once."""
+    """Split some texts again; returns how many. Concurrent calls are safe."""
     done = chars = 0
     for pk in await sync_to_async(_outdated)():
         text = await sync_to_async(_text_of)(pk)
@@ -49,20 +49,20 @@ async def step() -> int:
 
 
 def _outdated() -> list[int]:
-    """From the index of versions; each part by itself, which is how SQLite can use it."""
+    """Ids of outdated rows. Two queries, because SQLite can use the index only for each alone."""
     ids: list[int] = []
     for older in (Q(words_version=None), Q(words_version__lt=VERSION)):
-        found = MessageText.objects.filter(older).order_by("words_version", "id")
-        ids += found.values_list("id", flat=True)[: ROWS_AT_A_TIME - len(ids)]
+        rows = MessageText.objects.filter(older).order_by("words_version", "id")
+        ids += rows.values_list("id", flat=True)[: ROWS_AT_A_TIME - len(ids)]
     return ids
 
 
 def _text_of(pk: int) -> str:
-    found = MessageText.objects.filter(id=pk).values_list("text", flat=True).first()
-    return found or ""  # gone meanwhile
+    text = MessageText.objects.filter(id=pk).values_list("text", flat=True).first()
+    return text or ""  # deleted meanwhile
 
 
 def _store(pk: int, text: str, words: str) -> None:
-    """Unless it has become another text meanwhile: whoever wrote that made its words."""
+    """Store the words, unless the text has changed meanwhile: its writer stored its words too."""
     row = MessageText.objects.filter(id=pk, text=text)
     row.update(words=words, words_version=VERSION)

@@ -1,8 +1,8 @@
-"""Search in titles and in everything that was said, for one person. Sync.
+"""Search in the titles and messages of one person. Sync.
 
-The best messages are asked of the database, by relevance and recency together, then put under
-their chats. Snippets are cut here, from the text itself, as parts that say whether they matched:
-no markup is made, and none of what was said is taken for it.
+The database returns the best messages by relevance and recency, which are then grouped by chat.
+Snippets are made here from the text, as parts with a flag for whether they matched. No markup is
+generated, and no text of a message is interpreted as markup.
 """
 
 import functools
@@ -22,20 +22,20 @@ from chat.errors import SearchTooSlow
 from chat.models import Chat, MessageText
 from chat.search.query import candidates
 from chat.search.snippets import Part, highlighted, snippet
-from chat.search.words import Term, readings, words_of
+from chat.search.words import Term, interpretations, words_of
 
 MAX_CHATS = 20
 MESSAGES_OF_CHAT = 3
 MAX_TITLES = 10_000
-# A title is about the whole chat: worth more than the best message in another one.
+# A title describes the whole chat, so it ranks above the best message of another one.
 TITLE_SCORE = 2.0
-# For all snippets together. After it the beginning of a message is shown, without what matched.
+# For all snippets together. After it, snippets are the beginnings of messages, without matches.
 SNIPPETS_WITHIN_S = 0.5
 
 
 @dataclass(slots=True)
-class Found:
-    """One chat with what matched in it, the best messages first."""
+class ChatMatch:
+    """A chat with its matches, the best messages first."""
 
     chat_id: Any
     score: float = 0.0
@@ -49,7 +49,7 @@ def search(owner: User, query: str) -> list[dict[str, Any]]:
     Parts are [text, whether it matched]. The best chat comes first. Raises SearchTooSlow.
     """
     with _time_limit():
-        for terms in readings(query):
+        for terms in interpretations(query):
             if results := _results_of(owner, terms):
                 return results
     return []
@@ -58,24 +58,24 @@ def search(owner: User, query: str) -> list[dict[str, Any]]:
 def _results_of(owner: User, terms: list[Term]) -> list[dict[str, Any]]:
     if not any(not term.is_excluded for term in terms):
         return []
-    found: dict[Any, Found] = {}
-    _search_titles(owner, terms, found)
+    matches: dict[Any, ChatMatch] = {}
+    _search_titles(owner, terms, matches)
     for message in candidates(owner, terms):
-        hit = found.setdefault(message.chat_id, Found(message.chat_id))
-        if len(hit.messages) < MESSAGES_OF_CHAT:
-            hit.messages.append((message.id, message.score))
-    for hit in found.values():
-        best = hit.messages[0][1] if hit.messages else 0.0
-        hit.score = best + (TITLE_SCORE if hit.title else 0.0)
-    shown = sorted(found.values(), key=lambda hit: hit.score, reverse=True)[:MAX_CHATS]
+        match = matches.setdefault(message.chat_id, ChatMatch(message.chat_id))
+        if len(match.messages) < MESSAGES_OF_CHAT:
+            match.messages.append((message.id, message.score))
+    for match in matches.values():
+        best = match.messages[0][1] if match.messages else 0.0
+        match.score = best + (TITLE_SCORE if match.title else 0.0)
+    shown = sorted(matches.values(), key=lambda match: match.score, reverse=True)[:MAX_CHATS]
     return _results(owner, shown, terms)
 
 
-def _search_titles(owner: User, terms: list[Term], found: dict[Any, Found]) -> None:
+def _search_titles(owner: User, terms: list[Term], matches: dict[Any, ChatMatch]) -> None:
     chats = Chat.objects.filter(owner=owner, deleted_at=None).order_by("-updated_at")
     for chat_id, title in chats.values_list("id", "title")[:MAX_TITLES]:
-        if _title_matches(_title_words(title), terms) and len(found) < MAX_CHATS:
-            found[chat_id] = Found(chat_id, title=highlighted(title, terms))
+        if _title_matches(_title_words(title), terms) and len(matches) < MAX_CHATS:
+            matches[chat_id] = ChatMatch(chat_id, title=highlighted(title, terms))
 
 
 @functools.lru_cache(maxsize=20_000)
@@ -98,26 +98,26 @@ def _has(words: tuple[str, ...], term: Term) -> bool:
     return False
 
 
-def _results(owner: User, shown: list[Found], terms: list[Term]) -> list[dict[str, Any]]:
-    ids = [hit.chat_id for hit in shown]
-    # Asked again: what is deleted or somebody else's in the meantime is not shown.
+def _results(owner: User, shown: list[ChatMatch], terms: list[Term]) -> list[dict[str, Any]]:
+    ids = [match.chat_id for match in shown]
+    # Read again, to leave out chats that were deleted or have another owner meanwhile.
     chats = {
         chat.id: chat for chat in Chat.objects.filter(owner=owner, deleted_at=None, id__in=ids)
     }
-    wanted = [pk for hit in shown for pk, _ in hit.messages]
-    texts = MessageText.objects.filter(owner=owner, id__in=wanted).in_bulk()
+    text_ids = [pk for match in shown for pk, _ in match.messages]
+    texts = MessageText.objects.filter(owner=owner, id__in=text_ids).in_bulk()
     rows = {row["id"]: row for row in chat_json(list(chats.values()))}
     deadline = time.monotonic() + SNIPPETS_WITHIN_S
     results = []
-    for hit in shown:
-        chat = chats.get(hit.chat_id)
+    for match in shown:
+        chat = chats.get(match.chat_id)
         if chat is None:
             continue
-        messages = [texts[pk] for pk, _ in hit.messages if pk in texts]
+        messages = [texts[pk] for pk, _ in match.messages if pk in texts]
         results.append(
             {
                 "chat": rows[str(chat.id)],
-                "title": hit.title or [[chat.title, False]],
+                "title": match.title or [[chat.title, False]],
                 "messages": [_message(message, terms, deadline) for message in messages],
             }
         )
@@ -139,7 +139,7 @@ def _ms(at: datetime) -> int:
 
 @contextmanager
 def _time_limit() -> Iterator[None]:
-    """Raises SearchTooSlow when the database works on it for longer than SEARCH_TIMEOUT_MS."""
+    """Raises SearchTooSlow if the database takes longer than SEARCH_TIMEOUT_MS."""
     milliseconds: int = settings.SEARCH_TIMEOUT_MS
     try:
         with _limited_by[connection.vendor](milliseconds):
@@ -163,7 +163,7 @@ def _sqlite_limit(milliseconds: int) -> Iterator[None]:
     deadline = time.monotonic() + milliseconds / 1000
     connection.ensure_connection()
     database = connection.connection
-    # Called every so many steps of SQLite's machine; anything but 0 interrupts.
+    # Called after each 20,000 instructions of SQLite's VM; a result other than 0 interrupts.
     database.set_progress_handler(lambda: int(time.monotonic() > deadline), 20_000)
     try:
         yield
@@ -175,5 +175,5 @@ _limited_by = {"postgresql": _postgresql_limit, "sqlite": _sqlite_limit}
 
 
 def _is_timeout(error: OperationalError) -> bool:
-    said = str(error)
-    return "statement timeout" in said or "interrupted" in said
+    message = str(error)
+    return "statement timeout" in message or "interrupted" in message

@@ -1,6 +1,6 @@
-"""The piece of a text in which a search found something, with what matched marked.
+"""Snippets: the piece of a text that matches a search best, with the matches marked.
 
-A snippet is a list of parts, [text, whether it matched]: data for whoever draws it, never markup.
+A snippet is a list of parts, [text, whether it matched]: data for the page to render, never markup.
 """
 
 from chat.plain_text import plain_text
@@ -9,31 +9,31 @@ from chat.search.words import Term, word_spans
 Part = list[str | bool]
 SNIPPET_CHARS = 180
 BEFORE_CHARS = 50
-# How far into a message a match is looked for, to show it: first nearby, for that is most often
-# enough and cutting a text into words takes time. Beyond, its beginning is shown.
-GLANCED_AT_CHARS = 2_000
-LOOKED_AT_CHARS = 20_000
+# How much of a message is searched for matches: first a little, because that usually suffices and
+# splitting a text into words takes time; then more. Without a match, the beginning is shown.
+FIRST_SEARCH_CHARS = 2_000
+MAX_SEARCH_CHARS = 20_000
 
 
 def highlighted(text: str, terms: list[Term]) -> list[Part]:
-    """The whole text in parts."""
+    """The whole text as parts."""
     return _parts(text, _matches(text, terms), 0, len(text))
 
 
 def snippet(text: str, terms: list[Term]) -> list[Part]:
-    """About SNIPPET_CHARS of the text as it reads, where most of it matches, in one line.
+    """About SNIPPET_CHARS of the plain text, where most terms match, in one line.
 
-    What only its markup holds, like the address of a link, is shown as it was written.
+    If only the markup matches, such as the address of a link, the snippet is the source text.
     """
     wanted = sum(not term.is_excluded for term in terms)
-    for chars in (GLANCED_AT_CHARS, LOOKED_AT_CHARS):
+    for chars in (FIRST_SEARCH_CHARS, MAX_SEARCH_CHARS):
         written = text[:chars]
         shown = plain_text(written)
         matches = _matches(shown, terms)
         if not matches and (matches := _matches(written, terms)):
             shown = written
-        start, end, there = _window(shown, matches)
-        if len(text) <= chars or (there == wanted and end < len(shown)):
+        start, end, term_count = _window(shown, matches)
+        if len(text) <= chars or (term_count == wanted and end < len(shown)):
             break
     return _cut(shown, matches, start, end)
 
@@ -49,22 +49,22 @@ def _cut(text: str, matches: list[tuple[int, int, int]], start: int, end: int) -
 
 
 def _matches(text: str, terms: list[Term]) -> list[tuple[int, int, int]]:
-    """(start, end, number of the term) of what matched, in order, none overlapping."""
+    """(start, end, number of the term) of each match, in order, without overlaps."""
     spans = word_spans(text)
-    found: list[tuple[int, int, int]] = []
+    matches: list[tuple[int, int, int]] = []
     for number, term in enumerate(terms):
         if term.is_excluded:
             continue
         size = len(term.words)
         for place in range(len(spans) - size + 1):
             if spans[place][0][:1] == term.words[0][:1] and _is_at(spans, place, term):
-                found.append((spans[place][1], spans[place + size - 1][2], number))
-    found.sort()
-    apart: list[tuple[int, int, int]] = []
-    for match in found:
-        if not apart or match[0] >= apart[-1][1]:
-            apart.append(match)
-    return apart
+                matches.append((spans[place][1], spans[place + size - 1][2], number))
+    matches.sort()
+    disjoint: list[tuple[int, int, int]] = []
+    for match in matches:
+        if not disjoint or match[0] >= disjoint[-1][1]:
+            disjoint.append(match)
+    return disjoint
 
 
 def _is_at(spans: list[tuple[str, int, int]], place: int, term: Term) -> bool:
@@ -72,13 +72,13 @@ def _is_at(spans: list[tuple[str, int, int]], place: int, term: Term) -> bool:
     for offset, word in enumerate(head):
         if spans[place + offset][0] != word:
             return False
-    there = spans[place + len(head)][0]
-    return there == last or (term.is_prefix and there.startswith(last))
+    word = spans[place + len(head)][0]
+    return word == last or (term.is_prefix and word.startswith(last))
 
 
 def _window(text: str, matches: list[tuple[int, int, int]]) -> tuple[int, int, int]:
-    """Where to cut: around the first place in which most different terms stand together. And how
-    many these are."""
+    """(start, end, number of terms) of the snippet, around the first place with the most different
+    terms close together."""
     if not matches:
         return 0, _word_end(text, min(len(text), SNIPPET_CHARS)), 0
     best, best_count, last = matches[0], 0, 0

@@ -1,18 +1,19 @@
-"""How search sees a text: as words without case and accents.
+"""Splits texts and queries into words for search, without case and accents.
 
-Both databases are given these words, and a query is cut in the same way, so that they find the same
-and nothing of a query but letters and digits ever reaches them.
+Both databases index these words, and a query is split in the same way. Both therefore find the same
+messages, and only the letters and digits of a query ever reach them.
 
-Scripts without spaces between words are found by any run of their characters: each Han character
-and kana is a word of its own, and a query's run of them is looked up as a phrase. Where letters are
-few (Thai, Lao, Khmer, Burmese) or words carry endings (Korean), each pair of letters is a word, so
-that a pair does not span two words and is not in every text; the last letter stands alone after it.
+Scripts without spaces between words are searchable by any run of their characters. Each Han
+character and kana is a word of its own, and a run of them in a query is a phrase. Where letters are
+few (Thai, Lao, Khmer, Burmese) or words have endings (Korean), each pair of letters is a word,
+because a single letter would occur in every text; the last letter follows as a word of its own.
 
-Some signs are words too, because names are made of them: C++ is "c", "plusplus"; C# is "c",
-"sharp". A dash before a word, as in `ls -la`, makes a second word of it: "dashla", "la". A number
-in groups, 1,234, is also the word 1234, and v2.10 is found as 2.10, too.
+Some signs are words too, because names contain them: C++ is "c", "plusplus"; C# is "c", "sharp". A
+dash before a word, as in `ls -la`, adds a second word: "dashla", "la". A grouped number, 1,234, is
+also the word 1234, and v2.10 is also found as 2.10.
 
-Who changes what `cut` gives raises VERSION: chat/search/recut.py then cuts all texts anew.
+Increase VERSION with every change to the result of `split_words`: chat/search/recut.py then splits
+all texts again.
 """
 
 import re
@@ -21,10 +22,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from chat.search.letters import MARKS, Text, folded, ranges
+from chat.search.letters import MARKS, Text, fold_word, ranges
 
 VERSION = 2
-# More of a message is not searched: PostgreSQL takes about a megabyte of words in one row.
+# The rest of a message is not searched: PostgreSQL accepts about a megabyte of words in a row.
 MAX_CHARS = 200_000
 MAX_WORDS_CHARS = 200_000
 MAX_QUERY_CHARS = 200
@@ -67,8 +68,8 @@ _TOKEN = re.compile(
 )
 _QUERY_PART = re.compile(r'(-?)(?:"([^"]*)"|“([^”]*)”|([^\s"“]+))')
 
-# How a word comes about, where a query must know: a part of a grouped number, the letter that
-# stands alone after pairs, one that has no other.
+# The kinds of words that a query treats specially: a part of a grouped number, the last letter
+# after pairs, a single letter without pairs.
 Kind = Literal["", "part", "tail", "alone"]
 
 
@@ -81,7 +82,7 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Words that must follow one another; the last one may go on, if `is_prefix`."""
+    """Words that must follow one another. With `is_prefix`, the last one may be incomplete."""
 
     words: tuple[str, ...]
     is_prefix: bool = False
@@ -89,59 +90,60 @@ class Term:
 
 
 def words_of(text: str) -> list[str]:
-    return [word.text for word in cut(text)]
+    return [word.text for word in split_words(text)]
 
 
 def word_spans(text: str) -> list[tuple[str, int, int]]:
-    """Each word as search sees it, and where in the text it stands."""
-    return [(word.text, word.start, word.end) for word in cut(text)]
+    """(word, start, end) for each word of a text."""
+    return [(word.text, word.start, word.end) for word in split_words(text)]
 
 
 def searchable(text: str) -> str:
-    """The words of a text, with spaces between them, as the databases index them."""
+    """The words of a text, separated by spaces, as the databases index them."""
     return " ".join(words_of(text[:MAX_CHARS]))[:MAX_WORDS_CHARS]
 
 
-def cut(text: str) -> list[Word]:
-    """The words of a text, in the order in which phrases are looked up."""
-    known = Text(text)
-    span, words = known.span, list[Word]()
-    dash = -1  # where one stands before the next word
-    for found in _TOKEN.finditer(known.letters):
-        kind = found.lastgroup
+def split_words(text: str) -> list[Word]:
+    """The words of a text, in the order that phrases match."""
+    composed = Text(text)
+    span, words = composed.span, list[Word]()
+    dash = -1  # the position of a dash before the next word
+    for token in _TOKEN.finditer(composed.letters):
+        kind = token.lastgroup
         if kind == "dash":
-            dash = found.start()
+            dash = token.start()
             continue
-        if dash < 0 and kind in ("word", "cjk"):  # nearly all
-            if word := folded(found[0]):
-                words.append(Word(word, *span(*found.span())))
+        if dash < 0 and kind in ("word", "cjk"):  # most tokens
+            if word := fold_word(token[0]):
+                words.append(Word(word, *span(*token.span())))
             continue
-        made = list(_words(kind or "", found[0], found.start()))
-        if dash >= 0 and made:
-            made.insert(0, Word(DASH + made[0].text, dash, made[0].end))
+        token_words = list(_words(kind or "", token[0], token.start()))
+        if dash >= 0 and token_words:
+            first = token_words[0]
+            token_words.insert(0, Word(DASH + first.text, dash, first.end))
         dash = -1
-        for word, start, end, detail in made:
+        for word, start, end, detail in token_words:
             if word:
                 words.append(Word(word, *span(start, end), detail))
     return words
 
 
 def _words(kind: str, written: str, start: int) -> Iterator[Word]:
-    """The words that a token makes; none of a long mark at the end: サーバー is サーバ."""
+    """The words of a token. A long mark at the end gives none: サーバー is サーバ."""
     end = start + len(written)
     if kind == "number":
         for part in re.finditer(r"\d+", written):
-            yield Word(folded(part[0]), start + part.start(), start + part.end(), "part")
-        yield Word(folded(re.sub(r"\D", "", written)), start, end)
+            yield Word(fold_word(part[0]), start + part.start(), start + part.end(), "part")
+        yield Word(fold_word(re.sub(r"\D", "", written)), start, end)
     elif kind == "version":
-        yield Word(folded(written), start, end)
-        yield Word(folded(written[1:]), start + 1, end)
+        yield Word(fold_word(written), start, end)
+        yield Word(fold_word(written[1:]), start + 1, end)
     elif kind == "paired":
         yield from _pairs(written, start)
     elif kind == "sign":
         yield Word(SIGNS[written], start, end)
     elif kind != "long":
-        yield Word(folded(written), start, end)
+        yield Word(fold_word(written), start, end)
 
 
 def _pairs(written: str, start: int) -> Iterator[Word]:
@@ -157,22 +159,22 @@ def _pairs(written: str, start: int) -> Iterator[Word]:
             yield Word(letter, begins, ends_at, "tail" if last else "alone")
 
 
-_folded_letter = lru_cache(maxsize=20_000)(folded)
+_folded_letter = lru_cache(maxsize=20_000)(fold_word)
 
 
 def read_query(query: str) -> list[Term]:
-    """`word`, `"a phrase"`, `-without`; the last word may be unfinished. Anything can be given.
+    """Parse `word`, `"a phrase"`, `-without`. The last word may be incomplete. Accepts any text.
 
-    Two dashes are those of an option: `--force` is the word. One may be, too: see `readings`.
+    Two dashes are those of an option: `--force` is the word. See `interpretations` for one dash.
     """
     query = query[:MAX_QUERY_CHARS]
     terms = []
     for minus, quoted, curly, plain in _QUERY_PART.findall(query):
         is_option = bool(minus) and plain.startswith("-")
-        words, must_go_on = _asked(quoted or curly or plain.lstrip("-"))
+        words, is_partial = _query_words(quoted or curly or plain.lstrip("-"))
         if words:
             is_excluded = bool(minus) and not is_option
-            terms.append((Term(words, must_go_on, is_excluded), bool(plain)))
+            terms.append((Term(words, is_partial, is_excluded), bool(plain)))
     terms = terms[:MAX_TERMS]
     ends_open = query[-1:].isalnum()
     last = len(terms) - 1
@@ -187,12 +189,13 @@ def read_query(query: str) -> list[Term]:
     ]
 
 
-def _asked(text: str) -> tuple[tuple[str, ...], bool]:
-    """The words that a text must have in a row to be found, and whether the last may go on.
+def _query_words(text: str) -> tuple[tuple[str, ...], bool]:
+    """The words that must follow one another in a text, and whether the last may be incomplete.
 
-    A run of letters is found inside a longer one, and a number whatever stands between its groups.
+    A run of letters matches inside a longer one, and a number matches whatever separates its
+    groups.
     """
-    words = cut(text)
+    words = split_words(text)
     while words and words[0].kind == "part":
         words.pop(0)
     if words and words[-1].kind == "tail":
@@ -200,11 +203,11 @@ def _asked(text: str) -> tuple[tuple[str, ...], bool]:
     return tuple(word.text for word in words), bool(words) and words[-1].kind == "alone"
 
 
-def readings(query: str) -> list[list[Term]]:
-    """What a query may mean, the first that finds anything counts.
+def interpretations(query: str) -> list[list[Term]]:
+    """What a query may mean; the first interpretation with a result counts.
 
-    `ls -la` is a command where somebody wrote it so, and else `ls` without `la`. Where nothing but
-    excluded words is asked for, these are looked for.
+    `ls -la` is a command in texts that contain it, otherwise `ls` without `la`. If all words of a
+    query are excluded, they are searched for.
     """
     terms = read_query(query)
     excluded = [term for term in terms if term.is_excluded]

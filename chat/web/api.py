@@ -1,4 +1,4 @@
-"""The frame of every JSON view: who is asking, what they sent, how a refusal is said."""
+"""Shared parts of the JSON views: authentication, parsing of bodies, error responses."""
 
 import functools
 import logging
@@ -22,15 +22,17 @@ from streams.errors import StreamsError
 
 logger = logging.getLogger(__name__)
 
-# A message of the longest allowed text, escaped at its worst, with the other fields.
+# A message of the maximum length, with every character escaped, and the other fields.
 MAX_BODY_BYTES = 2_000_000
 
 ApiView = Callable[..., Awaitable[HttpResponse]]
 
 
 def api(*methods: str) -> Callable[[ApiView], Any]:
-    """For a view of these methods: a Refusal is answered with its status, its code and its
-    sentence, and so is any other method, with `Allow`."""
+    """Decorate a view of these methods, to turn a Refusal into its status, code and message.
+
+    Other methods are refused in the same way, with `Allow`.
+    """
 
     def decorate(view: ApiView) -> Any:
         @functools.wraps(view)
@@ -43,7 +45,7 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
             except Refusal as error:
                 return refusal_response(error)
             except StreamsError:
-                logger.exception("the log is away")
+                logger.exception("the log is unavailable")
                 return refusal_response(LogAway())
 
         return wrapped
@@ -51,17 +53,17 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
     return decorate
 
 
-async def signed_in(request: HttpRequest) -> User:
-    """The account or guest who is asking. Raises NotSignedIn."""
+async def require_user(request: HttpRequest) -> User:
+    """The account or guest of the request. Raises NotSignedIn."""
     user = await request.auser()
     if not isinstance(user, User) or not user.is_active:
         raise NotSignedIn
     return user
 
 
-async def changing(request: HttpRequest) -> User:
-    """The same, for a request that changes something of theirs. Raises LimitReached too."""
-    user = await signed_in(request)
+async def require_user_for_change(request: HttpRequest) -> User:
+    """Like require_user, and counts a change of theirs. Raises LimitReached too."""
+    user = await require_user(request)
     await sync_to_async(limits.take_change)(user)
     return user
 
@@ -70,12 +72,12 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     """The JSON object of the request. Raises BadRequest or MessageTooLong."""
     if request.content_type != "application/json":
         raise BadRequest("Send JSON, with the content type application/json.")
-    # Not `request.body`: it trusts the header, and a chunked request has none.
-    sent = request.read(MAX_BODY_BYTES + 1)
-    if len(sent) > MAX_BODY_BYTES:
+    # Not `request.body`: it relies on Content-Length, which a chunked request does not have.
+    data = request.read(MAX_BODY_BYTES + 1)
+    if len(data) > MAX_BODY_BYTES:
         raise MessageTooLong
     try:
-        body = orjson.loads(sent)
+        body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadRequest("The body is not valid JSON.") from error
     if not isinstance(body, dict):
@@ -84,7 +86,7 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
 
 
 def instructions_field(body: dict[str, Any]) -> str:
-    """Instructions for a chat, or "" for none. Raises BadRequest."""
+    """The instructions for a chat; "" if there are none. Raises BadRequest."""
     try:
         return checked_instructions(body.get("instructions"))
     except ValueError as error:
@@ -92,7 +94,7 @@ def instructions_field(body: dict[str, Any]) -> str:
 
 
 def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
-    """A text with something in it. Raises BadRequest, or MessageTooLong if it is the message's."""
+    """A text that is not blank. Raises BadRequest, or MessageTooLong for the field "text"."""
     value = body.get(name)
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"“{name}” must be a text that is not empty.")
@@ -106,6 +108,6 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
 
 
 def change_id(request: HttpRequest) -> uuid.UUID | None:
-    """The id that the browser gave a change (?change=), so that repeating it is recognised."""
-    given = request.GET.get("change")
-    return None if given is None else read_uuid(given, "change")
+    """The browser's id for a change (?change=), by which a repetition is recognised."""
+    value = request.GET.get("change")
+    return None if value is None else read_uuid(value, "change")

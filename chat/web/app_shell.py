@@ -1,8 +1,7 @@
-"""What makes the page an app: a shell that opens without the network, the service worker that
-keeps it, and the manifest.
+"""The installable app: a shell that opens offline, the service worker that caches it, the manifest.
 
-The shell is the chat page with nothing of anybody in it. What it shows comes from the browser's
-own store, so one copy serves whoever uses the browser and tells nothing of them.
+The shell is the chat page without personal data. It shows the data in the browser's own store, so
+one cached copy serves everybody who uses the browser and reveals nothing about them.
 """
 
 import functools
@@ -27,15 +26,15 @@ WORKER = STATIC / "js" / "service_worker.js"
 ISLAND = STATIC / "js" / "chat" / "main.js"
 # import x from "./y.js"; export * from "./y.js"; import("./y.js")
 IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'](\.{1,2}/[^"']+\.js)["']""")
-# There are many, and a person needs few: kept when they are first used.
-NOT_AHEAD = "/highlight-11.12.0/languages/", "/katex-0.19.1/"
+# There are many of these, and a person needs few: cached on first use.
+CACHED_ON_USE = "/highlight-11.12.0/languages/", "/katex-0.19.1/"
 ASSET = re.compile(r'(?:href|src|content)="([^"]+\.(?:js|css|svg|png|woff2|json))"')
 BACKGROUND, THEME = "#fbfcfc", "#0f5f63"
 
 
 @require_safe
 async def shell(request: HttpRequest) -> HttpResponse:
-    """The page of nobody: the service worker keeps it for when the network is away."""
+    """The page without personal data, which the service worker caches for offline use."""
     response = HttpResponse((await _build())[1])
     response["Cache-Control"] = "no-cache"
     return response
@@ -43,7 +42,7 @@ async def shell(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def service_worker(request: HttpRequest) -> HttpResponse:
-    """The worker, which differs with each build: browsers notice by comparing its bytes."""
+    """The worker. It differs with each build, which browsers detect by comparing its bytes."""
     response = HttpResponse((await _build())[0], content_type="text/javascript; charset=utf-8")
     response["Cache-Control"] = "no-cache"
     return response
@@ -58,16 +57,17 @@ async def manifest(request: HttpRequest) -> HttpResponse:
 
 
 async def _build() -> tuple[str, str]:
-    """In the language of the page that asks."""
+    """(service worker, shell) in the active language."""
     language = get_language() or settings.LANGUAGE_CODE
     return await sync_to_async(_make_build if settings.DEBUG else _build_once)(language)
 
 
 def _make_build(language: str = "en") -> tuple[str, str]:
-    """The service worker and the shell of the static files as they are. Sync."""
+    """(service worker, shell), built from the present static files. Sync."""
     with override(language):
         page = render_to_string("chat/page.html", {"config": {"shell": True, "ws_path": "/ws"}})
-    # What the page names, in its order, then what it fetches later; each is named by its content.
+    # First the files that the page names, in their order, then those that it fetches later. Their
+    # names contain a hash of their content.
     assets = list(dict.fromkeys([*ASSET.findall(page), *map(static, _modules())]))
     code = WORKER.read_text(encoding="utf-8")
     digest = hashlib.sha256()
@@ -77,27 +77,27 @@ def _make_build(language: str = "en") -> tuple[str, str]:
         "id": digest.hexdigest()[:16],
         "static": settings.STATIC_URL,
         "assets": assets,
-        # Files that are not named by their content may change under their names: not kept.
+        # In debug mode names have no hash, so files may change under them: not cached.
         "keeps": not settings.DEBUG,
     }
     return f"const BUILD = {orjson.dumps(build).decode()};\n{code}", page
 
 
 def _modules() -> list[str]:
-    """The names of all modules that the page may import sooner or later."""
-    found, waiting = {ISLAND}, [ISLAND]
-    while waiting:
-        module = waiting.pop()
+    """The names of all modules that the page may import, at once or later."""
+    modules, unread = {ISLAND}, [ISLAND]
+    while unread:
+        module = unread.pop()
         for path in IMPORT.findall(module.read_text(encoding="utf-8")):
             imported = (module.parent / path).resolve()
-            is_late = any(part in imported.as_posix() for part in NOT_AHEAD)
-            if imported not in found and not is_late and imported.is_file():
-                found.add(imported)
-                waiting.append(imported)
-    return sorted(module.relative_to(STATIC).as_posix() for module in found)
+            is_excluded = any(part in imported.as_posix() for part in CACHED_ON_USE)
+            if imported not in modules and not is_excluded and imported.is_file():
+                modules.add(imported)
+                unread.append(imported)
+    return sorted(module.relative_to(STATIC).as_posix() for module in modules)
 
 
-# For a process: a deploy starts others.
+# Once for each process: a deployment starts new ones.
 _build_once = functools.cache(_make_build)
 
 

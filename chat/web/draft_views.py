@@ -1,4 +1,4 @@
-"""The API of drafts: read them, write one."""
+"""The drafts API."""
 
 import re
 from typing import Any
@@ -12,22 +12,22 @@ from accounts.people import require_person
 from chat import drafts
 from chat.errors import BadRequest, MessageTooLong
 from chat.uuids import read_uuid
-from chat.web.api import api, json_body, signed_in
+from chat.web.api import api, json_body, require_user
 from chat.web.views import MAX_MESSAGE_CHARS
 
 MAX_PASTES = 20
 MAX_AGE_MS = 365 * 24 * 3_600_000
-# How the draft of a chat that is not begun is asked for.
+# The value of ?chat= for the draft of a chat that does not exist yet.
 NEW_CHAT = "new"
 
 
 @api("GET", "PUT")
 async def draft_list(request: HttpRequest) -> HttpResponse:
-    """GET: the drafts, or that of one chat. PUT: what is in the composer now; the one written
-    last is kept."""
-    user = await signed_in(request)
+    """GET: all drafts, or that of one chat. PUT: write the composer's content; the last write
+    wins."""
+    user = await require_user(request)
     if request.method == "GET":
-        return JsonResponse(await sync_to_async(_listed)(user, request.GET.get("chat")))
+        return JsonResponse(await sync_to_async(_drafts_json)(user, request.GET.get("chat")))
     body = json_body(request)
     require_person(user, body.get("person"))
     writing = _writing(body)
@@ -35,11 +35,11 @@ async def draft_list(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"draft": await drafts.write(user, writing)})
 
 
-def _listed(user: User, asked: str | None) -> dict[str, Any]:
-    if asked is None:
-        found, more = drafts.drafts_of(user)
-        return {"drafts": found, "more": more}
-    chat = read_uuid(asked, "chat") if asked != NEW_CHAT else None
+def _drafts_json(user: User, chat_param: str | None) -> dict[str, Any]:
+    if chat_param is None:
+        rows, more = drafts.drafts_of(user)
+        return {"drafts": rows, "more": more}
+    chat = read_uuid(chat_param, "chat") if chat_param != NEW_CHAT else None
     return {"drafts": drafts.draft_of(user, chat), "more": False}
 
 

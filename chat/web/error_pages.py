@@ -1,4 +1,4 @@
-"""What Django asks for when no view answers: JSON for the API, a page for people."""
+"""Django's error handlers: JSON for the API, pages for people."""
 
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ from accounts.errors import AccountsError, HostNotAllowed, OriginNotAllowed
 from accounts.refusals import error_response, refusal_response
 from chat.errors import BodyTooLarge
 
-# How Django begins what it says of a page that was not loaded from the address it talks to.
+# The beginnings of Django's CSRF reasons for a page from another origin.
 FOREIGN_PAGE = ("Origin checking failed", "Referer checking failed")
 
 
@@ -38,8 +38,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def body_too_large(request: HttpRequest) -> HttpResponse:
-    """Asked for before the session is looked at: the page is made without knowing for whom, in the
-    language that the browser names."""
+    """The response to a body that is too large, made before the session is read: without a person,
+    in the language of the browser."""
     with translation.override(translation.get_language_from_request(request)):
         if _is_api(request):
             return refusal_response(BodyTooLarge())
@@ -49,7 +49,7 @@ def body_too_large(request: HttpRequest) -> HttpResponse:
 def _unknown_address(
     request: HttpRequest, kind: type[AccountsError], template: str
 ) -> HttpResponse:
-    """Made without asking who is there: not even the host of the request can be believed."""
+    """Respond without reading the session: the host of the request cannot be trusted."""
     with translation.override(translation.get_language_from_request(request)):
         if _is_api(request):
             return refusal_response(kind())
@@ -57,7 +57,7 @@ def _unknown_address(
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    if reason.startswith(FOREIGN_PAGE):  # Nothing that a reload would mend.
+    if reason.startswith(FOREIGN_PAGE):  # A reload would not help.
         return _unknown_address(request, OriginNotAllowed, "403_origin.html")
     if _is_api(request):
         return error_response(
@@ -67,7 +67,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The fault itself is in the server's log, never here."""
+    """The response contains nothing about the error; the server's log does."""
     if _is_api(request):
         message = _("Something went wrong on our side. Try again: nothing is done twice.")
         return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)

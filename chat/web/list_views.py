@@ -1,4 +1,4 @@
-"""The JSON API of finding: the lists of chats, their places in them, search."""
+"""The JSON API of chat lists and search."""
 
 import re
 import uuid
@@ -13,7 +13,7 @@ from accounts.models import User
 from chat import chat_lists, chats
 from chat.errors import BadRequest
 from chat.search.search import search as search_all
-from chat.web.api import api, change_id, changing, json_body, signed_in
+from chat.web.api import api, change_id, json_body, require_user, require_user_for_change
 from streams.log import get_log
 
 MAX_QUERY_CHARS = 10_000
@@ -21,15 +21,15 @@ MAX_QUERY_CHARS = 10_000
 
 @api("GET")
 async def chat_list(request: HttpRequest) -> HttpResponse:
-    """GET: a page of the chats at hand, or of those archived or deleted, newest first."""
-    user = await signed_in(request)
+    """GET: a page of the open, archived or deleted chats, newest first."""
+    user = await require_user(request)
     view = request.GET.get("view", "open")
     if not chat_lists.is_view(view):
         raise BadRequest("“view” must be open, archived or deleted.")
     limit = request.GET.get("limit", str(chat_lists.PAGE))
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= chat_lists.MAX_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {chat_lists.MAX_PAGE}.")
-    # The cursor is read first: what happens between the two reads is then watched, not missed.
+    # The cursor is read first, so that events between the two reads are watched, not missed.
     cursor = await get_log().tail(user.stream)
     page = await sync_to_async(chat_lists.chat_page)(
         user, view, request.GET.get("before"), int(limit)
@@ -39,24 +39,24 @@ async def chat_list(request: HttpRequest) -> HttpResponse:
 
 @api("PUT", "DELETE")
 async def pin(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """PUT: keep at the top of the list. DELETE: no longer."""
-    user, wanted = await changing(request), request.method == "PUT"
-    await chats.pin(user, chat_id, wanted, change_id(request))
-    return JsonResponse({"chat": str(chat_id), "pinned": wanted})
+    """PUT: pin to the top of the list. DELETE: unpin."""
+    user, is_set = await require_user_for_change(request), request.method == "PUT"
+    await chats.pin(user, chat_id, is_set, change_id(request))
+    return JsonResponse({"chat": str(chat_id), "pinned": is_set})
 
 
 @api("PUT", "DELETE")
 async def archive(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """PUT: put away from the list. DELETE: back onto it."""
-    user, wanted = await changing(request), request.method == "PUT"
-    await chats.archive(user, chat_id, wanted, change_id(request))
-    return JsonResponse({"chat": str(chat_id), "archived": wanted})
+    """PUT: archive. DELETE: move back to the list."""
+    user, is_set = await require_user_for_change(request), request.method == "PUT"
+    await chats.archive(user, chat_id, is_set, change_id(request))
+    return JsonResponse({"chat": str(chat_id), "archived": is_set})
 
 
 @api("POST")
 async def restore(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """POST: take a deletion back."""
-    user = await changing(request)
+    """POST: undo a deletion."""
+    user = await require_user_for_change(request)
     await chats.restore(user, chat_id, change_id(request))
     row = await sync_to_async(chat_lists.chat_row)(user, chat_id)
     return JsonResponse({"chat": row})
@@ -64,8 +64,8 @@ async def restore(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("POST")
 async def read(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """POST: what ended up to this moment has been seen."""
-    user, until_ms = await changing(request), json_body(request).get("until_ms")
+    """POST: mark answers that ended up to `until_ms` as read."""
+    user, until_ms = await require_user_for_change(request), json_body(request).get("until_ms")
     if type(until_ms) is not int or not 0 <= until_ms < 2**52:
         raise BadRequest("“until_ms” must be a time in milliseconds.")
     await chats.mark_read(user, chat_id, until_ms)
@@ -74,8 +74,8 @@ async def read(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("GET")
 async def search(request: HttpRequest) -> HttpResponse:
-    """GET: the chats whose title or messages match, best first."""
-    user, query = await signed_in(request), request.GET.get("q", "")
+    """GET: the chats whose titles or messages match, best first."""
+    user, query = await require_user(request), request.GET.get("q", "")
     if len(query) > MAX_QUERY_CHARS:
         raise BadRequest(f"“q” must have at most {MAX_QUERY_CHARS} characters.")
     return JsonResponse({"results": await sync_to_async(_search)(user, query)})

@@ -1,4 +1,4 @@
-"""The page and the JSON API. The bodies and every error are described in docs/protocol.md."""
+"""The page and the JSON API. docs/protocol.md describes bodies and errors."""
 
 import hashlib
 import re
@@ -50,10 +50,10 @@ from chat.web import preview
 from chat.web.api import (
     api,
     change_id,
-    changing,
     instructions_field,
     json_body,
-    signed_in,
+    require_user,
+    require_user_for_change,
     text_field,
 )
 from streams.cursors import is_cursor
@@ -67,7 +67,7 @@ EVENTS_PAGE = 1_000
 # The page
 
 
-# With a padding of random length: nothing on the page can be guessed by its size.
+# Adds padding of random length, so that the size of a page reveals nothing about its content.
 COMPRESS = GZipMiddleware(lambda request: HttpResponse())
 LARGE_PAGE_BYTES = 100_000
 MAX_INLINED_MODELS = 200
@@ -77,7 +77,7 @@ MAX_INLINED_MODELS = 200
 @ensure_csrf_cookie
 @require_safe
 async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
-    """The chat page. Leaves nothing on the server for somebody who only looks."""
+    """The chat page. Stores nothing on the server for a visitor who sends no message."""
     person = await _person(request)
     if person is not None and not person.is_guest:
         await guest_joins.arrive(person)
@@ -86,7 +86,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     config = await _page_config(person, shown, row.default_model if row else None)
     if person is not None and row is not None:
         config["settings"] = settings_json(person, row)
-    context = {"config": config, "glimpse": preview.as_plain_text(config["glimpse"])}
+    context = {"config": config, "glimpse": preview.to_plain_text(config["glimpse"])}
     response = await sync_to_async(render)(request, "chat/page.html", context)
     await _compress(request, response)
     if person is None:
@@ -97,12 +97,12 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
 
 
 async def _compress(request: HttpRequest, response: HttpResponse) -> None:
-    """In place. A large page is packed in a thread: it would hold up all others here."""
+    """Compress in place, a large page in a thread, so that it does not block the event loop."""
     if len(response.content) < LARGE_PAGE_BYTES:
         COMPRESS.process_response(request, response)
     else:
-        pack = sync_to_async(COMPRESS.process_response, thread_sensitive=False)
-        await pack(request, response)
+        compress = sync_to_async(COMPRESS.process_response, thread_sensitive=False)
+        await compress(request, response)
 
 
 async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
@@ -119,7 +119,7 @@ async def _page_config(
 ) -> dict[str, Any]:
     chat_id = shown.id if shown else None
     models, default = await _offered(person)
-    # The cursor is read first: what happens between the two reads is then watched, not missed.
+    # The cursor is read first, so that events between the two reads are watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
     return {
         "user": person_json(person) if person else None,
@@ -127,7 +127,7 @@ async def _page_config(
         **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
         **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
         "cursor": cursor,
-        "glimpse": await _glimpse(person, shown) if person and shown else [],
+        "glimpse": await _preview(person, shown) if person and shown else [],
         **_inlined(models, {default, shown.model if shown else None, chosen}),
         "default_model": default,
         "balance": await sync_to_async(balance_json)(person) if person else None,
@@ -136,20 +136,20 @@ async def _page_config(
 
 
 def _inlined(models: list[Model], needed: set[str | None]) -> dict[str, Any]:
-    """As many as a page may hold, and of the others those that are needed at once; the page asks
-    for all of them then."""
+    """The models to inline: the first MAX_INLINED_MODELS, and those of the rest that are `needed`
+    at once. If that leaves some out, the page fetches the whole list."""
     first = models[:MAX_INLINED_MODELS]
     rest = [model for model in models[MAX_INLINED_MODELS:] if model.id in needed]
     more = len(models) > MAX_INLINED_MODELS
     return {"models": [pricing.model_json(m) for m in first + rest], "models_more": more}
 
 
-async def _glimpse(person: User, shown: Chat) -> list[dict[str, Any]]:
+async def _preview(person: User, shown: Chat) -> list[dict[str, Any]]:
     return await preview.last_messages(person.stream, shown.id, shown.tip_id)
 
 
 def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    """The first page of the list, and the chat that is shown, which may be further down."""
+    """The first page of the list, and the chat that is shown if it is not on that page."""
     listed = chat_lists.chat_page(person)
     if chat_id is not None and all(row["id"] != str(chat_id) for row in listed["chats"]):
         listed["chats"].append(chat_lists.chat_row(person, chat_id) | {"is_alone": True})
@@ -157,8 +157,8 @@ def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
 
 
 def _listed_drafts(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    found, more = drafts.drafts_of(person, chat_id)
-    return {"drafts": found, "drafts_more": more}
+    rows, more = drafts.drafts_of(person, chat_id)
+    return {"drafts": rows, "drafts_more": more}
 
 
 # Sending
@@ -166,7 +166,7 @@ def _listed_drafts(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
 
 @api("POST")
 async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """POST: send a message and have it answered. Sending it again gives the same answer."""
+    """POST: send a message and request an answer. Repeating it returns the same response."""
     body = json_body(request)
     parent = body.get("parent")
     await _require_person(request, body)
@@ -195,9 +195,12 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 
 async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
-    """What somebody wrote waits in their browser; it must not go out as somebody else's, nor as
-    that of a new guest when they have signed out. A guest whose session got lost is known by the
-    visitor cookie."""
+    """Refuse a message that another person wrote in this browser.
+
+    A message may wait in a browser while its writer signs out. It must not be sent as somebody
+    else's, or as that of a new guest. A guest whose session was lost is recognised by the visitor
+    cookie. Raises NotSignedIn, or as accounts.people.require_person.
+    """
     person, user = body.get("person"), await request.auser()
     if isinstance(user, User):
         require_person(user, person)
@@ -208,13 +211,13 @@ async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
 
 
 async def _writer(request: HttpRequest) -> User | None:
-    """Whose log it goes into, as `_place_for_visitor` finds them; None is a new guest."""
+    """The person whose log the message goes into; None for a new guest."""
     user = await request.auser()
     return user if isinstance(user, User) else await sync_to_async(person_of_visitor)(request)
 
 
 def _place_for_visitor(request: HttpRequest, send: Send, model: Model) -> tuple[User, Reply]:
-    """Place a send; a visitor becomes a guest by it, unless the send is refused."""
+    """Place a send. A visitor becomes a guest, unless the send is refused. Sync."""
     if isinstance(request.user, User):
         if not request.user.is_active:
             raise NotSignedIn
@@ -231,7 +234,7 @@ def _place_for_visitor(request: HttpRequest, send: Send, model: Model) -> tuple[
 
 
 def _take_send_of_visitor(request: HttpRequest, reply_id: uuid.UUID) -> None:
-    """Before the transaction, which must not wait for Redis."""
+    """Count a visitor's send, before the transaction, which must not wait for Redis. Sync."""
     person = person_of_visitor(request)
     if person is None:
         if visitor_id(request) is not None:
@@ -244,15 +247,15 @@ def _take_send_of_visitor(request: HttpRequest, reply_id: uuid.UUID) -> None:
 
 
 def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | None) -> None:
-    """Count a send. Repeating one that was placed is free, or its answer would be a lie."""
+    """Count a send. Repeating a placed send is not counted, because it must succeed. Sync."""
     if reply_id is None or not Reply.objects.filter(id=reply_id).exists():
         limits.take_send(person, address_group(client_address(request)))
 
 
 @api("POST")
 async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """POST: answer a message anew, as a branch beside the answers it has."""
-    user, body = await signed_in(request), json_body(request)
+    """POST: request another answer to a message, as a branch beside the existing ones."""
+    user, body = await require_user(request), json_body(request)
     reply_id = read_uuid(body.get("id"), "id")
     prompt_id = read_uuid(body.get("parent"), "parent")
     model = await _known_model(user, body)
@@ -266,8 +269,8 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("POST")
 async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
-    """POST: go on with an answer that failed or was stopped, in the same message."""
-    user = await signed_in(request)
+    """POST: continue an answer that failed or was stopped, in the same message."""
+    user = await require_user(request)
     await sync_to_async(_take_send)(request, user, None)
     async with storage.room_to_continue(user, chat_id, reply_id):
         reply = await sends.continue_answer(user, chat_id, reply_id)
@@ -277,8 +280,8 @@ async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID
 
 @api("POST")
 async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
-    """POST: end an answer where it is. What is there is kept."""
-    user = await signed_in(request)
+    """POST: stop an answer and keep the text so far."""
+    user = await require_user(request)
     await stop_answer(user, chat_id, reply_id)
     return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
 
@@ -288,12 +291,12 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
 
 @api("GET", "PATCH", "DELETE")
 async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """GET: as in the list. PATCH: rename, or instruct the model. DELETE: take off the list, and
-    stop what is being written."""
+    """GET: the chat's row of the list. PATCH: change title or instructions. DELETE: delete it, and
+    stop its answers."""
     if request.method == "GET":
-        user = await signed_in(request)
+        user = await require_user(request)
         return JsonResponse({"chat": await sync_to_async(chat_lists.chat_row)(user, chat_id)})
-    user = await changing(request)
+    user = await require_user_for_change(request)
     if request.method == "DELETE":
         await notify_workers(await chats.delete(user, chat_id, change_id(request)))
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
@@ -312,7 +315,7 @@ async def chat(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 @api("POST")
 async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: show this message among its siblings."""
-    user, body = await changing(request), json_body(request)
+    user, body = await require_user_for_change(request), json_body(request)
     message_id = read_uuid(body.get("message"), "message")
     await chats.choose_branch(user, chat_id, message_id, change_id(request))
     return JsonResponse({"chat": str(chat_id), "message": str(message_id)})
@@ -320,15 +323,15 @@ async def branch(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("GET")
 async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
-    """GET: the chat's events after an entry, as the socket would send them."""
-    user = await signed_in(request)
+    """GET: the chat's events after an entry, as the socket sends them."""
+    user = await require_user(request)
     await sync_to_async(chats.own_chat)(user, chat_id)
     after, limit = request.GET.get("after"), request.GET.get("limit", str(EVENTS_PAGE))
     if after is not None and not is_cursor(after):
         raise BadRequest("“after” must be an entry id.")
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
-    # One more than is shown, to know whether there is one.
+    # One more than is returned, to know whether there are more.
     entries, has_more = await get_log().read_page(user.stream, str(chat_id), after, int(limit) + 1)
     shown = entries[: int(limit)]
     listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)
@@ -343,22 +346,24 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 
 @api("GET")
 async def models(request: HttpRequest) -> HttpResponse:
-    """All of them; 304 where the page has them. Ten keys have thousands: packed in a thread."""
+    """GET: all models; 304 if unchanged. Encoded in a thread: ten keys have thousands of models."""
     offered, default = await _offered(await _person(request))
-    return await sync_to_async(_models_answer, thread_sensitive=False)(request, offered, default)
+    return await sync_to_async(_models_response, thread_sensitive=False)(request, offered, default)
 
 
-def _models_answer(request: HttpRequest, offered: list[Model], default: str | None) -> HttpResponse:
+def _models_response(
+    request: HttpRequest, offered: list[Model], default: str | None
+) -> HttpResponse:
     shown = [pricing.model_json(model) for model in offered]
     body = orjson.dumps({"models": shown, "default": default})
     etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     response = HttpResponse(body, content_type="application/json")
     response["Cache-Control"] = "private, no-cache"
     response["ETag"] = etag
-    answer = get_conditional_response(request, etag=etag, response=response)
-    assert isinstance(answer, HttpResponse)  # It is None for none alone.
-    COMPRESS.process_response(request, answer)  # In place.
-    return answer
+    conditional = get_conditional_response(request, etag=etag, response=response)
+    assert isinstance(conditional, HttpResponse)  # None only without a response.
+    COMPRESS.process_response(request, conditional)  # in place
+    return conditional
 
 
 # Private
@@ -370,9 +375,9 @@ async def _person(request: HttpRequest) -> User | None:
 
 
 async def _offered(person: User | None) -> tuple[list[Model], str | None]:
-    """The models that this person may use, and the one that is chosen when nobody has."""
-    found, default = await models_for(person)
-    models = await sync_to_async(pricing.offered)(found)
+    """The models that this person may use, and the default one."""
+    available, default = await models_for(person)
+    models = await sync_to_async(pricing.offered)(available)
     if models and default not in {model.id for model in models}:
         default = models[0].id
     return models, default if models else None

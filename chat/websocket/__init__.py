@@ -1,1 +1,1 @@
-"""The WebSocket, its long-polling stand-in, and the sessions they belong to."""
+"""The WebSocket, its long-polling fallback, and the session checks of both."""

@@ -1,4 +1,4 @@
-"""What a client may say over the WebSocket, checked before anything is done with it."""
+"""Validation of the commands that a client sends over the WebSocket."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ MAX_COMMAND_BYTES = 4_096
 
 
 def parse_command(text: str | None) -> dict[str, Any] | None:
-    """A command that is complete and of the right types, else None."""
+    """The command, or None if it is incomplete or has fields of the wrong type."""
     if text is None or len(text) > MAX_COMMAND_BYTES:
         return None
     try:

@@ -1,15 +1,17 @@
-"""The WebSocket: a reader of the user's log. It follows one chat in full and the rest without
-deltas, and it only ever sends what it read from the log (chat/websocket/log_socket.py), no faster
-than its client takes it (chat/websocket/paced_socket.py). The protocol is in docs/protocol.md; what
-a client may say is in chat/websocket/commands.py, who may hold a socket in
-chat/websocket/session_socket.py.
+"""The WebSocket consumer: a reader of the user's log.
 
-Five tasks serve a socket: `_serve` sends what is appended, in log order; `_obey` carries out the
-client's commands one after another; `_watch_over` keeps the heartbeat; `_tell_news` says what has
-changed about the person; `_mind_stay` asks whether they may still be here.
+It follows one chat in full and all others without deltas. It sends only what it has read from the
+log (chat/websocket/log_socket.py), no faster than its client reads
+(chat/websocket/paced_socket.py). docs/protocol.md describes the protocol,
+chat/websocket/commands.py validates commands, and chat/websocket/session_socket.py decides who may
+hold a socket.
 
-A draft comes while nobody may wait for a client that is full: it is read from the database again
-once there is room.
+Five tasks serve a socket: `_serve` sends new entries in log order; `_run_commands` executes the
+client's commands one after another; `_keep_alive` maintains the heartbeat; `_send_changes` sends
+what has changed about the person; `_recheck_access` checks whether they may still hold the socket.
+
+The handler that receives a draft must not wait for a client whose buffer is full. Such a draft is
+read from the database again once there is room.
 """
 
 import asyncio
@@ -40,17 +42,17 @@ from chat.websocket.session_socket import (
 from streams.log import get_log
 
 HEARTBEAT_MS = 25_000
-# A client that has said nothing for so long is gone.
+# A client that sends nothing for this long is considered gone.
 SILENT_AFTER_MS = 60_000
 MAX_COMMANDS_PENDING = 64
-# A client that had too many is told to come back then.
+# The `retry_after_s` for a client with too many sockets.
 TOO_MANY_RETRY_S = 30
-# Chats whose drafts are still to be told; with more the client had better read them all anew.
+# How many chats may have an unsent draft. With more, the client should read all drafts again.
 MAX_LATE_DRAFTS = 100
 
 
 class ChatConsumer(LogSocket):
-    _counted: tuple[uuid.UUID, str] | None = None
+    _registration: tuple[uuid.UUID, str] | None = None
 
     # Lifecycle
 
@@ -64,30 +66,36 @@ class ChatConsumer(LogSocket):
             await self.close(CLOSE_SIGN_IN)
             return
         self._user = cast(User, user)
-        if not self._count_in():
+        if not self._register():
             with language_for_socket(self.scope, Preferences()):
                 limit = LimitReached(TOO_MANY_RETRY_S)
             await self._refuse(limit, CLOSE_TOO_MANY)
             return
         self._prepare()
-        self._start(self._come_in())
+        self._start(self._admit_and_start())
 
-    def _count_in(self) -> bool:
-        """Count it among those of its person and of its address; False when there are too many."""
+    def _register(self) -> bool:
+        """Count the socket for its person and address. False if either has too many."""
         address = address_group(client_address_of_scope(self.scope))
-        if not open_sockets.enter(self._user.id, address):
+        if not open_sockets.register(self._user.id, address):
             return False
-        self._counted = (self._user.id, address)
+        self._registration = (self._user.id, address)
         self._flow = flow_of(self.scope)
         self._flow.share(f"user {self._user.id}", settings.SOCKET_WAITING_BYTES_USER)
         self._flow.share(f"address {address}", settings.SOCKET_WAITING_BYTES_ADDRESS)
         return True
 
-    async def _come_in(self) -> None:
+    async def _admit_and_start(self) -> None:
         async with asyncio.timeout(ASK_TIMEOUT_S):
             admitted = await self._admit()
         if admitted:
-            parts = (self._serve, self._obey, self._watch_over, self._tell_news, self._mind_stay)
+            parts = (
+                self._serve,
+                self._run_commands,
+                self._keep_alive,
+                self._send_changes,
+                self._recheck_access,
+            )
             for part in parts:
                 self._start(part())
 
@@ -97,20 +105,20 @@ class ChatConsumer(LogSocket):
         self._commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_COMMANDS_PENDING)
         self._heard_at = 0.0
         self._welcomed = asyncio.Event()
-        self._late_drafts: dict[str | None, str] = {}  # chat -> the tab that wrote it
+        self._late_drafts: dict[str | None, str] = {}  # chat -> tab that wrote the draft
 
-    def _ended(self) -> None:
-        super()._ended()
-        if self._counted is not None:
-            open_sockets.leave(*self._counted)
-            self._counted = None
+    def _cancel_tasks(self) -> None:
+        super()._cancel_tasks()
+        if self._registration is not None:
+            open_sockets.unregister(*self._registration)
+            self._registration = None
 
     async def disconnect(self, code: int) -> None:
         await self._leave_group()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take a command. Never blocks: what is slow is done by `_obey`."""
+        """Accept a command. Never blocks: `_run_commands` does the slow work."""
         if not self._tasks:
             return
         self._heard_at = time.monotonic()
@@ -130,8 +138,8 @@ class ChatConsumer(LogSocket):
     # Channel layer
 
     async def draft_written(self, message: dict[str, Any]) -> None:
-        """Sent to the group of a person who writes in one of their pages."""
-        # The welcome says first whose all of it is.
+        """Sent to a person's group when they edit a draft in one of their tabs."""
+        # The welcome goes first, because it says whose socket this is.
         if not (self._in_group and self._welcomed.is_set()):
             return
         draft = message["draft"]
@@ -141,25 +149,25 @@ class ChatConsumer(LogSocket):
         self._late_drafts[draft["chat"]] = draft["tab"]
         if len(self._late_drafts) > MAX_LATE_DRAFTS:
             await self.close(CLOSE_TOO_SLOW)
-        self._note("draft")
+        self._mark_changed("draft")
 
     # Tasks
 
-    async def _tell_news(self) -> None:
+    async def _send_changes(self) -> None:
         await self._welcomed.wait()
-        await super()._tell_news()
+        await super()._send_changes()
 
-    async def _tell(self, kind: str) -> None:
+    async def _send_change(self, kind: str) -> None:
         if kind == "draft":
-            await self._tell_late_draft()
+            await self._send_late_draft()
         else:
-            await super()._tell(kind)
+            await super()._send_change(kind)
 
-    async def _tell_late_draft(self) -> None:
-        """One, as it is by now."""
+    async def _send_late_draft(self) -> None:
+        """Send one of the late drafts in its current state."""
         chat, tab = self._late_drafts.popitem()
         if self._late_drafts:
-            self._note("draft")
+            self._mark_changed("draft")
         draft = await database_sync_to_async(draft_in)(self._user, chat)
         if draft is not None and self._in_group:
             await self._send_json({"type": "draft", **draft, "tab": tab})
@@ -175,12 +183,12 @@ class ChatConsumer(LogSocket):
                 "heartbeat_ms": HEARTBEAT_MS,
                 "balance": balance,
             }
-            | self._who()
+            | self._person_json()
         )
         self._welcomed.set()
         await self._serve_log(tail)
 
-    async def _obey(self) -> None:
+    async def _run_commands(self) -> None:
         await self._welcomed.wait()
         while True:
             command = await self._commands.get()
@@ -192,15 +200,15 @@ class ChatConsumer(LogSocket):
                 case "unfollow":
                     self._chat = None
 
-    async def _watch_over(self) -> None:
-        """Heartbeat both ways: ours is a ping, the client's is anything it says."""
+    async def _keep_alive(self) -> None:
+        """Send pings, and close the socket of a client that sends nothing."""
         self._heard_at = time.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT_MS / 1000)
             if (time.monotonic() - self._heard_at) * 1000 > SILENT_AFTER_MS:
                 await self.close(CLOSE_TOO_SLOW)
                 return
-            # The word that something was revoked may have been lost.
-            if not await self._still_may_stay():
+            # A notification that something was revoked may have been lost.
+            if not await self._check_access_if_possible():
                 return
             await self._send_json({"type": "ping"})

@@ -1,8 +1,7 @@
-"""What a socket knows of how much its client has yet to read.
+"""How much the client of a socket has yet to read.
 
-The server that carries the socket tells it (config/websocket/flow.py). A socket without a network,
-such as one that stands behind a request (chat/websocket/polling.py), has a reader that takes all at
-once.
+The WebSocket server provides it (config/websocket/flow.py). A socket without a network, such as one
+inside a polling request (chat/websocket/polling.py), has a reader that takes everything at once.
 """
 
 from collections.abc import Mapping
@@ -13,20 +12,20 @@ from typing import Any, Protocol
 class Flow(Protocol):
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that whoever would send had better wait for `room`."""
+        """Whether so many bytes wait that a sender should await `room()` first."""
 
     async def room(self) -> None:
-        """Returns when little waits, or nobody is there any more."""
+        """Return when few bytes wait, or when the client is gone."""
 
     def share(self, owner: str, most_bytes: int) -> None:
-        """Bound what waits in all sockets of `owner` together; 0 is no bound."""
+        """Bound the bytes that wait in all sockets of `owner` together; 0 is no bound."""
 
     def hold(self, count: int) -> AbstractContextManager[None]:
-        """Count so many bytes, which are kept for the client, as waiting."""
+        """Count `count` bytes that are held for the client as waiting."""
 
 
 class FreeFlow:
-    """The flow of a socket whose messages are taken at once."""
+    """The flow of a socket whose messages are read at once."""
 
     is_full = False
 
@@ -41,5 +40,5 @@ class FreeFlow:
 
 
 def flow_of(scope: Mapping[str, Any]) -> Flow:
-    found: Flow = scope.get("holdfast.flow") or FreeFlow()
-    return found
+    flow: Flow = scope.get("holdfast.flow") or FreeFlow()
+    return flow

@@ -1,7 +1,7 @@
-"""A socket that reads its person's log and sends it on: one chat in full, the rest without deltas.
+"""A socket that sends its person's log: one chat in full, the others without deltas.
 
-What is appended is sent in the order of the log (`_serve_log`). A lock lets a replay finish before
-that goes on, and `_chat_cursor` keeps it from repeating what was replayed.
+`_serve_log` sends new entries in the order of the log. A lock makes it wait for a replay to finish,
+and `_chat_cursor` keeps it from repeating replayed entries.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from streams.entries import Batch, frame
 from streams.errors import LogUnavailableError
 from streams.log import Log
 
-# Entries of a frame at most. It is bounded in bytes too, for packing it holds up all others.
+# The limits of a frame. It is bounded in bytes because encoding it blocks the event loop.
 REPLAY_PAGE = 500
 FRAME_BYTES = 1_000_000
-# A watch cursor further back than this is not replayed: the client fetches the list instead.
+# A watch cursor further back is not replayed: the client fetches the list instead.
 MAX_WATCH_REPLAY = 2_000
 MAX_WATCH_BYTES = 4_000_000
 
-# Pages of logs that a process reads at once, each of about 1 MB, which is there four times while it
-# becomes a frame: a thousand clients that come back together would else need gigabytes.
+# How many pages a process reads at once. A page is about 1 MB, and four copies of it exist while it
+# becomes a frame, so a thousand clients that reconnect together would otherwise need gigabytes.
 READS_AT_ONCE = 8
-_readings: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_read_limits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 class LogSocket(PacedSocket):
@@ -46,15 +46,15 @@ class LogSocket(PacedSocket):
         self._chat_cursor = "0-0"
 
     async def _serve_log(self, after: str) -> None:
-        """Send what is appended from here on."""
+        """Send the entries that are appended after `after`."""
         following = self._log.follow_batches(self._stream, after=after, focus=lambda: self._chat)
         async with aclosing(following) as batches:
             async for batch in batches:
                 if not batch.live:
-                    await self._pass_on(batch)
-        raise LogUnavailableError("following ended")  # It never does by itself.
+                    await self._send_batch(batch)
+        raise LogUnavailableError("following ended")  # It never ends by itself.
 
-    async def _pass_on(self, batch: Batch) -> None:
+    async def _send_batch(self, batch: Batch) -> None:
         async with self._sending:
             if batch.chat != self._chat:
                 for part in batch.slices(FRAME_BYTES):
@@ -66,10 +66,10 @@ class LogSocket(PacedSocket):
                 self._chat_cursor = fresh.cursor
 
     async def _watch(self, after: str) -> None:
-        """Send what happened since `after`, deltas left out."""
+        """Send the entries of all chats since `after`, without deltas."""
         async with self._sending:
             await self._flow.room()
-            async with _reading():
+            async with _read_limit():
                 entries = await self._log.read(
                     self._stream,
                     after=after,
@@ -84,12 +84,14 @@ class LogSocket(PacedSocket):
             with self._flow.hold(size_bytes):
                 for entry in entries:
                     await self._send_frame(frame(entry.chat, [entry], watch=True))
-            await self._send_json({"type": "live", "chat": None, "cursor": _last(entries, after)})
+            await self._send_json(
+                {"type": "live", "chat": None, "cursor": _last_id(entries, after)}
+            )
 
     async def _follow(self, chat_id: str, after: str | None) -> None:
-        """Replay one chat from the last entry the client has, then let the pump go on with it."""
+        """Replay a chat from the client's last entry; `_serve_log` then continues with it."""
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            is_own = await database_sync_to_async(_owns_chat)(self._user.id, chat_id)
+            is_own = await database_sync_to_async(_is_own_chat)(self._user.id, chat_id)
         if not is_own:
             with self._own_language(self._user):
                 error = ChatNotFound()
@@ -98,7 +100,7 @@ class LogSocket(PacedSocket):
             return
         async with self._sending:
             cursor = after or "0-0"
-            # Before the replay is read: from here on the pump is given this chat's parts too.
+            # Before the replay is read: from now on `_serve_log` receives this chat's parts too.
             self._chat, self._chat_cursor = chat_id, cursor
             more = True
             while more:
@@ -107,28 +109,28 @@ class LogSocket(PacedSocket):
             await self._send_json({"type": "live", "chat": chat_id, "cursor": cursor})
 
     async def _replay_page(self, chat_id: str, after: str) -> tuple[str, bool]:
-        """The cursor behind the page that was sent, and whether there is more."""
-        await self._acknowledgement()
+        """Send a page. Returns the cursor after it and whether there are more."""
+        await self._wait_for_acknowledgement()
         await self._flow.room()
-        async with _reading():
+        async with _read_limit():
             entries, more = await self._log.read_page(self._stream, chat_id, after, REPLAY_PAGE)
             if not entries:
                 return after, more
             cursor, text = entries[-1].id, frame(chat_id, entries)
-            del entries  # The text may have to wait.
+            del entries  # The text may wait for the client; free the entries now.
         await self._send_frame(text)
         return cursor, more
 
 
-def _reading() -> asyncio.Semaphore:
-    """That of this event loop. Never held while a client is waited for."""
+def _read_limit() -> asyncio.Semaphore:
+    """The semaphore of this event loop. Never held while waiting for a client."""
     loop = asyncio.get_running_loop()
-    return _readings.setdefault(loop, asyncio.Semaphore(READS_AT_ONCE))
+    return _read_limits.setdefault(loop, asyncio.Semaphore(READS_AT_ONCE))
 
 
-def _last(entries: list[Any], otherwise: str) -> str:
+def _last_id(entries: list[Any], otherwise: str) -> str:
     return entries[-1].id if entries else otherwise
 
 
-def _owns_chat(user_id: uuid.UUID, chat_id: str) -> bool:
+def _is_own_chat(user_id: uuid.UUID, chat_id: str) -> bool:
     return Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None).exists()

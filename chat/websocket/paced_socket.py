@@ -1,8 +1,8 @@
-"""A socket that sends no faster than its client takes.
+"""A socket that sends no faster than its client reads.
 
-A client costs what it reads. What it acknowledges may slow its socket; what bounds it is `_flow`,
-which knows how much the network has taken: who has something to send waits for room before they
-make it. What cannot wait, for it is said while something is taken in, is left out.
+A client's acknowledgements can only slow down its socket. The bound is `_flow`, which knows how
+much the network has taken: a sender awaits room before it builds a message. Messages from handlers
+that must not wait, such as pongs, are dropped.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 
-from chat.websocket.session_socket import CLOSE_TOO_SLOW, PersonSocket
+from chat.websocket.session_socket import CLOSE_TOO_SLOW, SessionSocket
 
-# What may be under way to a client that has not acknowledged it; more waits.
+# How many unacknowledged bytes may be in transit to a client.
 WINDOW_BYTES = 4_000_000
 WINDOW_TIMEOUT_S = 30.0
 
 
-class PacedSocket(PersonSocket):
+class PacedSocket(SessionSocket):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._sent_bytes = 0
@@ -25,25 +25,25 @@ class PacedSocket(PersonSocket):
         self._acked = asyncio.Event()
 
     def _acknowledge(self, count: int) -> None:
-        """The client says that it has read so many bytes in all, if it can be believed."""
+        """Record how many bytes the client has read in total, at most the number that was sent."""
         self._acked_bytes = max(self._acked_bytes, min(count, self._sent_bytes))
         self._acked.set()
 
     async def _answer_ping(self) -> None:
-        # Not made to wait like a frame, so whoever asks without reading must be cut off.
+        # A pong does not wait like a frame, so a client that sends pings without reading is closed.
         if self._outstanding > 2 * WINDOW_BYTES:
             await self.close(CLOSE_TOO_SLOW)
         elif not self._flow.is_full:
             await self._send_json({"type": "pong"})
 
     async def _send_frame(self, text: str) -> None:
-        """Send, once the client has acknowledged and taken enough of what was sent before."""
+        """Send once the client has acknowledged and read enough of the previous messages."""
         with self._flow.hold(len(text)):
-            await self._acknowledgement()
+            await self._wait_for_acknowledgement()
             await self._flow.room()
         await self._send_text(text)
 
-    async def _acknowledgement(self) -> None:
+    async def _wait_for_acknowledgement(self) -> None:
         while self._outstanding > WINDOW_BYTES:
             self._acked.clear()
             try:

@@ -1,8 +1,8 @@
 """A WebSocket whose work is done by tasks, which end with it.
 
-Whatever the socket is told, nothing waits for the database or for Redis while it is taken: what
-takes time is done by tasks. They end at once when the client goes (`_ended`), however that comes;
-and when one of them cannot go on, the socket is closed (`_guard`).
+Handlers of messages never wait for the database or for Redis: tasks do the slow work. The tasks are
+cancelled as soon as the client is gone, for any reason (`_cancel_tasks`). If one of them fails, the
+socket is closed (`_guard`).
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError, InterfaceError
 
 from streams.errors import StreamsError
-from streams.pipe import AWAY as REDIS_AWAY
+from streams.pipe import REDIS_ERRORS
 
 logger = logging.getLogger(__name__)
 
-# Our own for "service restart" and "internal error": Daphne keeps 1011 and 1012 to itself.
+# For "service restart" and "internal error": Daphne reserves 1011 and 1012.
 CLOSE_TRY_AGAIN = 4503
-# What passes, and is no fault of ours.
-AWAY = (StreamsError, DatabaseError, InterfaceError, *REDIS_AWAY)
+# Errors that are expected to pass.
+TRANSIENT_ERRORS = (StreamsError, DatabaseError, InterfaceError, *REDIS_ERRORS)
 
 
 class SocketTasks(AsyncWebsocketConsumer):
@@ -31,28 +31,29 @@ class SocketTasks(AsyncWebsocketConsumer):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """As channels has it, but the end is noticed at once, and however it comes."""
+        """Like AsyncConsumer, but cancels the tasks as soon as the socket ends, for any reason."""
 
-        async def heard() -> Any:
+        async def receive_or_end() -> Any:
             message = await receive()
             if message["type"] == "websocket.disconnect":
-                self._ended()
+                self._cancel_tasks()
             return message
 
         try:
-            await super().__call__(scope, heard, send)
+            await super().__call__(scope, receive_or_end, send)
         finally:
-            self._ended()
+            self._cancel_tasks()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Without looking at the thread's connection to the database first, as channels does: what
-        asks the database sees to it, and what does not need not wait for it."""
+        """Like AsyncConsumer, but without closing old database connections first, which would make
+        handlers wait that do not use the database. database_sync_to_async does it for the
+        others."""
         handler = getattr(self, get_handler_name(message), None)
         if handler is not None:
             await handler(message)
 
-    def _ended(self) -> None:
-        """The client is gone, or nobody serves it any more. Twice does no harm."""
+    def _cancel_tasks(self) -> None:
+        """Cancel the tasks: the socket has ended. May be called repeatedly."""
         for task in self._tasks:
             task.cancel()
 
@@ -60,15 +61,15 @@ class SocketTasks(AsyncWebsocketConsumer):
         self._tasks.append(asyncio.create_task(self._guard(work)))
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """A socket whose task failed could stay behind its log unnoticed: it is closed, so that
-        its client comes back and reads anew."""
+        """Close the socket if a task fails: it could otherwise miss entries unnoticed. Its client
+        then reconnects and reads again."""
         try:
             await work
         except asyncio.CancelledError:
             raise
-        except AWAY as error:
-            logger.info("a socket is closed: %s", error or type(error).__name__)
+        except TRANSIENT_ERRORS as error:
+            logger.info("closing a socket: %s", error or type(error).__name__)
             await self.close(CLOSE_TRY_AGAIN)
         except Exception:
-            logger.exception("socket failed")
+            logger.exception("a socket task failed")
             await self.close(CLOSE_TRY_AGAIN)

@@ -17,7 +17,7 @@ from django.db.utils import Error as DatabaseProblem
 from accounts.provider_keys.checks import key_messages
 from accounts.provider_keys.store import versions_stored
 from chat.llm.catalogue import get_catalogue, reset_catalogue
-from chat.llm.endpoints import Endpoint, configured
+from chat.llm.endpoints import Endpoint, configured_endpoints
 from chat.sending.outbox import ANSWERS_QUEUE
 from config.supervise import data_folder, open_files
 from config.web.health import database_problem, memory_problem
@@ -194,7 +194,7 @@ async def _workers() -> list[Finding]:
 
 
 async def _models() -> list[Finding]:
-    endpoints, catalogue = configured(), get_catalogue()
+    endpoints, catalogue = configured_endpoints(), get_catalogue()
     try:
         async with asyncio.timeout(MODEL_TIMEOUT_S):
             models = await catalogue.models()

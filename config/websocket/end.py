@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import Any
 
-from streams.pipe import AWAY
+from streams.pipe import REDIS_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ async def _hear(receive: Any, inbox: "asyncio.Queue[Any]") -> None:
 def _tell(serving: "asyncio.Task[None]") -> None:
     if serving.cancelled() or (error := serving.exception()) is None:
         return
-    if isinstance(error, AWAY):
+    if isinstance(error, REDIS_ERRORS):
         logger.warning("a socket ends, Redis is away: %s", error)
     else:
         logger.error("a socket failed", exc_info=error)

@@ -1,15 +1,16 @@
--- Appends events to one user's log. All or nothing: every refusal comes before the first write.
+-- Appends events to a user's log. Atomic: every refusal comes before the first write.
 --
--- KEYS: log, fences, sizes, then for each event its chat's index (chat: or live:) and the event ids
--- that are known there (ids, or those of the chat's parts)
--- ARGV: fence name ('' = none), fence token, wake channel, bytes that an entry of the log, of an index
---       and a known id cost besides their text, then six for each event:
+-- KEYS: log, fences, sizes, then for each event its chat's index (chat: or live:) and the hash of the
+--       event ids stored there (ids, or the chat's part ids)
+-- ARGV: fence name ('' = none), fence token, wake channel, overhead in bytes of an entry of the log, of
+--       an entry of an index and of a known id, then six for each event:
 --       event id, chat, type, data, group ('' = not a part), whole ('' = the index stores data)
 -- Returns the entry id of each event. An event id that was appended before is not appended again;
 -- the id of its first entry is returned.
 --
--- Nothing here asks what time it is. The ids of parts are dropped with the parts (compact.lua), which
--- is after all who could repeat them have been told; the PERSIST undoes what that began.
+-- Nothing here reads a clock. The ids of parts are removed with the parts (compact.lua), when every
+-- writer that could repeat them has its acknowledgement. PERSIST cancels the expiry that
+-- compact.lua sets.
 local log, fences, sizes = KEYS[1], KEYS[2], KEYS[3]
 
 if ARGV[1] ~= '' then
@@ -62,14 +63,14 @@ for field, bytes in pairs(grown) do
   redis.call('HINCRBY', sizes, field, bytes)
 end
 if redis.call('HINCRBY', sizes, 'total', total) == total then
-  -- The first count of this log. What an earlier release appended is counted later: count.lua.
+  -- The first count of this log. count.lua counts later what an earlier release appended.
   local older = redis.call('XREVRANGE', log, '(' .. first, '-', 'COUNT', '1')[1]
   if older then
     redis.call('HSET', sizes, 'until', older[1])
   end
 end
 
--- The wake leaves Redis no earlier than the entries are safe: with appendfsync always, replies and
--- pub/sub messages alike wait in output buffers until beforeSleep has written and synced the AOF.
+-- Redis sends the wake-up only after the entries are safe: with appendfsync always, replies and
+-- pub/sub messages wait in output buffers until beforeSleep has written and synced the AOF.
 redis.call('PUBLISH', ARGV[3], last)
 return entries

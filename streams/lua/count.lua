@@ -1,8 +1,8 @@
--- Counts entries that were appended before there were sizes: those after 'place' up to 'until'.
--- KEYS: log, sizes, then the indexes of some chats. ARGV: entries and bytes looked at in one call,
--- bytes that an entry of the log, of an index and a known id cost besides their text, then the chats
--- of the indexes.
--- Returns 0 when all is counted, 1 when there is more, or the chat whose index is needed to go on.
+-- Counts entries that a release without sizes appended: those after 'place' up to 'until'.
+-- KEYS: log, sizes, then the indexes of some chats. ARGV: the limits of entries and bytes read in one
+-- call, overhead in bytes of an entry of the log, of an entry of an index and of a known id, then the
+-- chats of the indexes.
+-- Returns 0 when all are counted, 1 if there are more, or the chat whose index it needs to continue.
 local STEP = 4
 local log, sizes = KEYS[1], KEYS[2]
 local limit, room = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -1,7 +1,7 @@
--- One page of streams as they are at one moment, bounded in entries and in bytes (walk.lua).
--- KEYS: streams. ARGV: after, entries looked at, bytes of data looked at, the place of data among the
--- fields, "1" to leave out parts, which have a field more.
--- Returns of each stream whether there may be more, the last entry looked at, the entries.
+-- A consistent page of several streams, bounded in entries and in bytes (walk.lua).
+-- KEYS: streams. ARGV: after, the limits of entries and of bytes of data to read, the position of data
+-- among the fields, "1" to leave out parts, which have one more field.
+-- Returns for each stream whether there may be more, the id of the last entry read, the entries.
 local DATA = tonumber(ARGV[4])
 
 local function page(key)

@@ -1,6 +1,7 @@
--- A worker says that it lives. KEYS: jobs, beats, infos. ARGV: group, consumer, info, expiry in ms.
--- Forgets workers that were silent for longer, and their consumers unless they still own jobs. A beat
--- of the future is one of before the clock was set back: who lives gives another within a second.
+-- Records a worker's heartbeat. KEYS: jobs, beats, infos. ARGV: group, consumer, info, expiry in ms.
+-- Removes workers without a heartbeat for longer than that, and their consumers unless they own jobs. A
+-- heartbeat in the future was recorded before the clock was set back; a living worker sends another
+-- within a second.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[2])

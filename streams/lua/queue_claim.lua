@@ -1,4 +1,4 @@
--- New jobs for a consumer, each with a token higher than every token before.
+-- Claims new jobs for a consumer, each with a token higher than every earlier one.
 -- KEYS: jobs, owners, tokens, leases. ARGV: group, consumer, limit.
 -- Returns for each job: id, key, payload, token, deliveries.
 local function take()

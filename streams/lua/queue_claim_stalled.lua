@@ -1,6 +1,6 @@
--- Takes jobs over whose lease has lapsed, each with a fresh token.
+-- Takes over jobs whose lease has lapsed, each with a new token.
 -- KEYS: jobs, owners, tokens, leases. ARGV: group, consumer, limit, then id and count of renewals of
--- each lapsed lease: one that was renewed or taken since it was looked at is left alone.
+-- each lapsed lease. A job whose count has changed since then is not taken over.
 -- Returns the same as queue_claim.lua.
 local jobs, limit = {}, tonumber(ARGV[3])
 for i = 4, #ARGV, 2 do

@@ -1,6 +1,6 @@
--- Ends a job (ARGV[5] = '') or queues it anew for any worker (ARGV[5] = deliveries so far).
+-- Ends a job (ARGV[5] = '') or requeues it for any worker (ARGV[5] = deliveries so far).
 -- KEYS: jobs, owners, keys, leases. ARGV: group, id, token, key, deliveries, payload.
--- Returns 1, or 0 when the job has another owner or is gone.
+-- Returns 1, or 0 if the job has another owner or no longer exists.
 if redis.call('HGET', KEYS[2], ARGV[2]) ~= ARGV[3] then
   return 0
 end

@@ -1,21 +1,21 @@
--- How the leases stand. KEYS: jobs, leases. ARGV: group, lease in ms.
--- Returns which start of Redis this is, then id and count of renewals of each job that somebody has.
+-- The state of all leases. KEYS: jobs, leases. ARGV: group, lease in ms.
+-- Returns the id of this run of Redis, then id and count of renewals of each claimed job.
 --
--- Nothing here asks what time it is: whoever reads this twice sees which counts have not moved, and
--- measures by its own clock for how long. The clock of this machine may be set back or forward.
+-- Counts do not depend on a clock: a reader sees which of them have not changed since its last call,
+-- and measures the time with its own clock. The clock of this machine may be set back or forward.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
-local found = redis.call('HGETALL', KEYS[2])
+local leases = redis.call('HGETALL', KEYS[2])
 local has_lease = {}
-for i = 1, #found, 2 do has_lease[found[i]] = true end
--- Workers of an earlier release count no renewals: of their jobs only Redis's clock is known.
+for i = 1, #leases, 2 do has_lease[leases[i]] = true end
+-- Workers of an earlier release count no renewals: their jobs are judged by Redis's clock.
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[2], '-', '+', '100')
 if not pending.err then
   for _, row in ipairs(pending) do
     if not has_lease[row[1]] then
-      found[#found + 1] = row[1]
-      found[#found + 1] = ''
+      leases[#leases + 1] = row[1]
+      leases[#leases + 1] = ''
     end
   end
 end
-table.insert(found, 1, run)
-return found
+table.insert(leases, 1, run)
+return leases

@@ -1,4 +1,5 @@
--- KEYS: jobs, keys. ARGV: key, payload. Returns 1, or 0 when a job of this key is queued or running.
+-- Queues a job. KEYS: jobs, keys. ARGV: key, payload.
+-- Returns 1, or 0 if a job of this key is queued or running.
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 then
   return 0
 end

@@ -1,4 +1,5 @@
--- KEYS: fences. ARGV: name, token. A fence only rises; raising it to where it stands is no error.
+-- Raises a fence. KEYS: fences. ARGV: name, token.
+-- A fence is never lowered; raising it to its present token is not an error.
 local token = redis.call('HGET', KEYS[1], ARGV[1])
 if token and tonumber(token) > tonumber(ARGV[2]) then
   return redis.error_reply('FENCED ' .. token)

@@ -1,8 +1,7 @@
--- Sets bytes aside for what is about to be appended, if they fit. Asking again under the same name
--- sets aside no more.
--- KEYS: sizes, coming. ARGV: name, chat, bytes in all, those of them in the chat's index, bytes that may
--- be stored in all and in the chat's index (0 = any number), after how many ms without another
--- reservation those that nobody released are forgotten.
+-- Reserves bytes for an append, if they fit. A repeated reservation under the same name counts once.
+-- KEYS: sizes, coming. ARGV: name, chat, bytes in total, the share of them in the chat's index, the
+-- limits in bytes of the log and of the chat's index (0 = no limit), after how many ms without another
+-- reservation unreleased ones expire.
 -- Returns '', or what is full: 'log' or 'chat'.
 local chat, name = ARGV[2], ARGV[2] .. ' ' .. ARGV[1]
 local total, of_chat = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -1,1 +1,1 @@
-"""The Redis server: the embedded one, and how durable and how full any of them is."""
+"""The Redis server: the embedded one, and how durable and how full a server is."""

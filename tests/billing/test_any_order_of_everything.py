@@ -30,7 +30,7 @@ from chat.charging import pricing
 from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import charge, settle
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
+from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
 from chat.models import Reply
 from chat.sending.send import Send
 from chat.sending.sends import place_continue, place_send
@@ -132,7 +132,9 @@ class Everything(RuleBasedStateMachine):
     @rule(target=replies, length=st.integers(1, 20_000))
     def send(self, length):
         order = Send(uuid.uuid4(), uuid.uuid4(), "x" * length, MODEL.id, None)
-        least = IN * (estimate_tokens(order.text) + TOKENS_PER_TURN) + OUT * holds.MIN_ANSWER_TOKENS
+        least = (
+            IN * (estimate_tokens(order.text) + TOKENS_PER_MESSAGE) + OUT * holds.MIN_ANSWER_TOKENS
+        )
         before = self.balance().available_micro_usd
         try:
             reply = place_send(self.person, order, MODEL)

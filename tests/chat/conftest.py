@@ -15,11 +15,11 @@ from chat.generation.worker import Worker
 from chat.llm import learned
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.http import idle_connections
-from chat.transcript import fold_entries
 from streams import chores as registry
 from streams.log import close_log, get_log
 from streams.queue import close_queues
 from tests.fake_model import running_fake_model
+from tests.folding import fold_entries
 from tests.node import browser_fold
 
 MODEL = "openai/script/known"
@@ -160,8 +160,8 @@ async def bob(holdfast):
 def patient_connections(monkeypatch):
     """On a busy machine seconds may pass between two calls that should share a connection, and on
     an idle one none."""
-    monkeypatch.setattr(idle_connections, "IDLE_S", 120.0)
-    monkeypatch.setattr(idle_connections, "REST_S", 0.0)
+    monkeypatch.setattr(idle_connections, "MAX_IDLE_S", 120.0)
+    monkeypatch.setattr(idle_connections, "MIN_IDLE_S", 0.0)
 
 
 @pytest.fixture(params=LOOPS)

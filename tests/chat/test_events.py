@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat import events as ev
-from chat.transcript import fold_entries
 from streams.log import Entry
 from tests.examples import examples
+from tests.folding import fold_entries
 from tests.node import NODE
 
 FIXTURES = Path(__file__).parent / "fixtures"

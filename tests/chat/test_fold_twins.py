@@ -2,9 +2,9 @@
 
 from hypothesis import HealthCheck, given, settings
 
-from chat.transcript import fold_entries
 from tests.chat.random_logs import chat_logs, entries_of
 from tests.examples import examples
+from tests.folding import fold_entries
 
 
 @given(log=chat_logs())

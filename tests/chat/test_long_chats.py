@@ -16,10 +16,10 @@ from chat.models import Chat, Reply
 from chat.personal_data import merge_guest
 from chat.personal_data.export import export
 from chat.search import indexer
-from chat.transcript import fold_entries
 from streams import log as log_module
 from streams import reader
 from streams.log import Log, get_log
+from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -156,7 +156,7 @@ async def test_a_guests_chat_is_handed_over_in_pieces(no_worker, alice, monkeypa
         return await append(self, stream, events, fence)
 
     monkeypatch.setattr(Log, "append", noting)
-    await merge_guest.hand_over(guest, account, last=True)
+    await merge_guest.move_chats(guest, account, last=True)
     assert sum(sizes) > 60 * LONG_BYTES
     assert max(sizes) <= merge_guest.BATCH_BYTES
     log = get_log()

@@ -12,11 +12,11 @@ from accounts.models import User
 from chat import events as ev
 from chat.models import ChatOutline
 from chat.outline import Outline, outline_of
-from chat.transcript import fold_entries
 from streams import reader
 from streams.log import get_log
 from tests.chat.random_logs import chat_logs, entries_of
 from tests.examples import examples
+from tests.folding import fold_entries
 
 LONG_BYTES = 20_000
 

@@ -443,7 +443,7 @@ def nearly_full(redis_url):
 
 @pytest.fixture
 def believed_for_no_time(monkeypatch):
-    monkeypatch.setattr("streams.server.memory.BELIEVED_S", 0.0)
+    monkeypatch.setattr("streams.server.memory.CACHED_S", 0.0)
 
 
 @pytest.mark.usefixtures("believed_for_no_time")

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.transcript import Transcript, fold_entries
+from chat.transcript import Transcript
 from tests.chat.random_logs import chat_logs, entries_of
 from tests.examples import examples
+from tests.folding import fold_entries
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "fold"
 

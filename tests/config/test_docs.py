@@ -15,12 +15,11 @@ from chat.generation import errors as answer_errors
 from chat.llm import errors as model_errors
 from chat.web.error_pages import csrf_failure, not_found, server_error
 from chat.websocket import consumer as consumers
-from chat.websocket import log_socket, paced_socket, routing
-from chat.websocket import session_socket as person_socket
+from chat.websocket import log_socket, paced_socket, routing, session_socket
 from chat.websocket.commands import parse_command
 
 PROTOCOL = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
-SOCKETS = consumers, log_socket, paced_socket, person_socket
+SOCKETS = consumers, log_socket, paced_socket, session_socket
 # Told by the protocol and not by us: the network, Daphne, the browser.
 CLOSE_CODES_OF_OTHERS = {1000, 1001, 1005, 1006, 1012}
 
@@ -108,7 +107,7 @@ def codes_of(first_header: str, which: int = 0) -> set[str]:
 
 def test_every_close_code_is_documented():
     ours = {
-        value for name, value in vars(person_socket).items() if name.startswith("CLOSE_")
+        value for name, value in vars(session_socket).items() if name.startswith("CLOSE_")
     } | CLOSE_CODES_OF_OTHERS
     assert {int(code) for code in codes_of("code", 0)} == ours
 

@@ -23,9 +23,9 @@ from asgiref.sync import sync_to_async  # noqa: E402
 from accounts.guests import merge as guest_joins  # noqa: E402
 from accounts.models import GuestJoin, User  # noqa: E402
 from chat.personal_data import merge_guest  # noqa: E402
-from chat.transcript import fold_entries  # noqa: E402
 from streams.log import close_log, get_log  # noqa: E402
 from tests.chat.personal_data.test_guest_joins import _written_chat, shown  # noqa: E402
+from tests.folding import fold_entries  # noqa: E402
 
 
 def notes() -> Path:

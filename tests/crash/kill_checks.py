@@ -14,11 +14,12 @@ from typing import Any
 
 import redis
 
-from chat.transcript import Message, Transcript, fold_entries
+from chat.transcript import Message, Transcript
 from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
 from tests.crash.kill_people import Person, Said, Talk, Watcher
 from tests.fake_model import MARK
+from tests.folding import fold_entries
 from tests.stack import Stack
 
 # How long after a cut the attempt that follows it may be announced: pauses grow.

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from chat.transcript import fold_entries
 from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
 from tests.client import Client
 from tests.fake_model import text_of
+from tests.folding import fold_entries
 from tests.stack import MANAGE, Stack
 
 QUESTION = "[[tokens=120&rate=40]] Question {}"

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import psutil
 
-from chat.transcript import fold_entries
 from tests.chat.random_logs import entries_of
 from tests.crash import kill_checks, leftovers
 from tests.crash.kill_people import Said, Talk
 from tests.fake_model import text_of
+from tests.folding import fold_entries
 
 CHAT, MESSAGE, REPLY = "c", "m", "r"
 TEXT = "[[tokens=3]] p01m001 what?"

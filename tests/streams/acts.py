@@ -1,4 +1,4 @@
-"""Short ways to say what the tests do over and over."""
+"""Helpers for the tests of the log and the queue."""
 
 import asyncio
 import time
@@ -20,22 +20,30 @@ def part(number: int | str, chat: str = "c1", of: str = "r1") -> Event:
     return Event(f"p{number}", chat, "delta", f'{{"n":"{number}"}}'.encode(), part_of=of)
 
 
-async def collect(log: Log, count: int, *, chat: str | None = None, after: str | None = None):
-    """The first `count` entries that following gives."""
-    found: list[Entry] = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(STREAM, chat, after)) as entries:
-        async for entry in entries:
-            found.append(entry)
-            if len(found) == count:
+async def collect(
+    log: Log,
+    count: int,
+    *,
+    stream: str = STREAM,
+    chat: str | None = None,
+    after: str | None = None,
+) -> list[Entry]:
+    """The first `count` entries that a follower receives."""
+    entries: list[Entry] = []
+    following = log.follow_batches(stream, chat, after)
+    async with asyncio.timeout(PATIENCE_S), aclosing(following) as batches:
+        async for batch in batches:
+            entries += batch.entries
+            if len(entries) >= count:
                 break
-    return found
+    return entries[:count]
 
 
 async def until(holds: Callable[[], Awaitable[object]], what: str) -> None:
-    """Wait for something that comes by itself, as fast as it comes."""
+    """Wait until `holds` returns a true value; fails after PATIENCE_S."""
     give_up = time.monotonic() + PATIENCE_S
     while not await holds():
-        assert time.monotonic() < give_up, f"{what} did not come about"
+        assert time.monotonic() < give_up, f"timed out waiting for {what}"
         await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,4 @@
-"""A Redis for all tests that leave it whole, and one of its own for each that kills it."""
+"""A shared Redis for most tests, and separate ones for tests that kill theirs."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -28,7 +28,7 @@ def server(shared_server: RedisServer, settings) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def make_server(settings) -> Iterator[Callable[..., RedisServer]]:
-    """Starts servers of the test's own; the settings name the last of them."""
+    """Starts servers for one test; the settings refer to the last one."""
     made: list[RedisServer] = []
 
     def make(*options: str) -> RedisServer:

@@ -27,7 +27,7 @@ def guest(django_user_model):
 
 @pytest.fixture
 def operator(client, django_user_model):
-    """Staff with the one permission."""
+    """Staff with only the permission to view logs."""
     user = django_user_model.objects.create_user("op@example.org", "x", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_userlog"))
     client.force_login(user)
@@ -75,7 +75,7 @@ def test_only_staff_with_the_permission_may_look(client, django_user_model, alic
 
 @pytest.mark.parametrize("may_look", [True, False])
 @pytest.mark.parametrize("object_id", ["1", "x", "alice"])
-def test_pages_that_django_adds_ask_no_table(client, operator, alice, may_look, object_id):
+def test_pages_that_django_adds_query_no_table(client, operator, alice, may_look, object_id):
     if not may_look:
         operator.user_permissions.clear()
     object_id = alice.pk if object_id == "alice" else object_id
@@ -121,7 +121,7 @@ def test_entries_are_shown_newest_first_and_escaped(client, operator, alice, ser
     assert "<pre>" not in text
 
 
-def test_one_entry_is_shown_pretty_on_request(client, operator, alice, server):
+def test_a_selected_entry_is_shown_in_full(client, operator, alice, server):
     appended = fill(alice, [note(1), Event("e2", "c1", "odd", b"\xff not json")])
     text = client.get(log_url(alice), {"show": appended[0]}).content.decode()
     assert re.search(r"<pre>\{\n  &quot;n&quot;: 1,", text)
@@ -159,7 +159,7 @@ def test_filters_by_chat_and_type(client, operator, alice, server):
     assert 'rel="next"' in response.content.decode()
 
 
-def test_finds_entries_by_what_they_contain(client, operator, alice, server):
+def test_entries_are_found_by_their_text(client, operator, alice, server):
     ids = fill(alice, [note(1), note(12), note(3)])
     response = client.get(log_url(alice), {"text": '"n": 12'})
     assert entry_ids(response) == [ids[1]]
@@ -198,7 +198,7 @@ def test_long_entries_are_searched_by_their_bytes(client, operator, alice, serve
     assert (entry_ids(response), found) == (appended, [["5"]] * 4 + [[]])
 
 
-def test_what_is_not_there(client, operator, alice, server):
+def test_unknown_users_and_invalid_cursors_are_404(client, operator, alice, server):
     assert "No entries" in client.get(log_url(alice)).content.decode()
     nobody = reverse("admin:streams_userlog_change", args=["0" * 32])
     assert client.get(nobody).status_code == HTTPStatus.NOT_FOUND
@@ -209,6 +209,6 @@ def test_what_is_not_there(client, operator, alice, server):
         assert client.get(log_url(alice), params).status_code == HTTPStatus.NOT_FOUND
 
 
-def test_a_redis_that_is_away_is_said(client, operator, alice, settings):
+def test_an_unavailable_redis_is_reported(client, operator, alice, settings):
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     assert "Redis does not answer" in client.get(log_url(alice)).content.decode()

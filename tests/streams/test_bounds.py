@@ -1,7 +1,7 @@
-"""Redis is never asked for much at once, and an event loop is never given much at once.
+"""Single reads from Redis are bounded, and so is what an event loop decodes at a time.
 
-What a script reads is counted by Redis itself: the scripts run as they are, behind a wrapper around
-`redis.call` that notes the bytes of each entry that came back.
+Redis itself counts what a script reads: the scripts run unchanged, behind a wrapper around
+`redis.call` that records the bytes of each returned entry.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ LARGE_BYTES = 300_000
 
 @pytest.fixture
 def bytes_read(monkeypatch, server):
-    """Of each run of a script, in order, what it read. Before the log is made."""
+    """The bytes that each run of a script read, in order. Request it before `log`."""
     for script in (reader.PAGE, reader.LAST, log_module.COMPACT, log_module.ERASE_CHAT):
         source = COUNTING + script.source
         digest = hashlib.sha1(source, usedforsecurity=False).hexdigest()
@@ -46,9 +46,9 @@ def bytes_read(monkeypatch, server):
 
     def read() -> list[int]:
         with server.client() as client:
-            found = client.hgetall("test:read")
+            sizes = client.hgetall("test:read")
             client.delete("test:read", "test:runs")
-        return [int(size) for size in found.values()]
+        return [int(size) for size in sizes.values()]
 
     return read
 
@@ -62,7 +62,7 @@ def large_part(number: int) -> Event:
     return Event(f"lp{number}", "c1", "delta", data, part_of="r1")
 
 
-async def test_a_page_reads_what_it_gives_and_hardly_more(bytes_read, log):
+async def test_a_page_reads_hardly_more_than_it_returns(bytes_read, log):
     await log.append(STREAM, [large(n) for n in range(9)])
     found, more = [], True
     while more:
@@ -74,16 +74,16 @@ async def test_a_page_reads_what_it_gives_and_hardly_more(bytes_read, log):
 
 
 @pytest.mark.parametrize("chat", ["c1", None])
-async def test_long_entries_after_short_ones_are_no_surprise(bytes_read, log, chat):
+async def test_long_entries_after_short_ones_stay_within_the_bound(bytes_read, log, chat):
     await log.append(STREAM, [event(n) for n in range(64)])
     await log.append(STREAM, [large(n) for n in range(12)])
     found = await log.read(STREAM, chat)
     assert len(found) == 76
-    # At most three beyond the first that does not fit.
+    # At most three entries beyond the first one that does not fit.
     assert max(bytes_read()) <= reader.PAGE_BYTES + 4 * LARGE_BYTES
 
 
-async def test_parts_that_are_left_out_count_for_what_is_read(bytes_read, log):
+async def test_omitted_parts_count_towards_the_bound(bytes_read, log):
     await log.append(STREAM, [large_part(n) for n in range(12)] + [event("last")])
     assert [entry.type for entry in await log.read(STREAM, parts=False)] == ["note"]
     assert max(bytes_read()) <= reader.PAGE_BYTES + LARGE_BYTES + 1_000
@@ -102,7 +102,7 @@ async def test_the_end_of_a_chat_is_read_from_its_end(bytes_read, log):
     assert max(bytes_read()) <= 3 * LARGE_BYTES + 1_000
 
 
-async def test_dropping_parts_and_erasing_go_in_steps(bytes_read, log):
+async def test_compacting_and_erasing_go_in_steps(bytes_read, log):
     await log.append(STREAM, [large_part(n) for n in range(9)] + [event(1), event(2, "c2")])
     await log.compact(STREAM, "c1", "r1")
     assert ids(await log.read(STREAM, "c1")) == [(await log.read(STREAM))[-2].id]
@@ -112,14 +112,14 @@ async def test_dropping_parts_and_erasing_go_in_steps(bytes_read, log):
     assert [entry.chat for entry in await log.read(STREAM)] == ["c2"]
 
 
-async def test_short_entries_still_come_many_at_a_time(log):
+async def test_many_short_entries_fit_into_a_page(log):
     await log.append(STREAM, [part(n) for n in range(900)])
     page, more = await log.read_page(STREAM, "c1", None)
     assert (len(page), more) == (900, False)
 
 
 async def test_followers_read_a_backlog_by_its_bytes(log, monkeypatch):
-    """Many long entries at once: no single reply holds more than about a page."""
+    """With many long entries at once, no reply has more than about a page."""
     sizes: list[int] = []
     submit = log._live_pipe.submit
 
@@ -147,7 +147,7 @@ def _size(reply: object) -> int:
     return len(reply) if isinstance(reply, bytes) else 0
 
 
-async def test_of_a_stream_one_page_is_read_at_a_time_and_of_all_a_few(log, monkeypatch):
+async def test_one_page_of_a_stream_and_a_few_of_all_are_read_at_once(log, monkeypatch):
     for number in range(8):
         await log.append(f"u:{number}", [event(n) for n in range(3)])
     under_way: Counter[str] = Counter()
@@ -169,7 +169,7 @@ async def test_of_a_stream_one_page_is_read_at_a_time_and_of_all_a_few(log, monk
     assert most == {"stream": 1, "all": reader.PAGES_AT_ONCE}
 
 
-async def test_who_is_cancelled_while_they_wait_holds_up_nobody(log):
+async def test_cancelled_readers_do_not_block_others(log):
     await log.append(STREAM, [event(1)])
     reads = [asyncio.create_task(log.read_page(STREAM, "c1", None)) for _ in range(20)]
     await asyncio.sleep(0)
@@ -180,11 +180,11 @@ async def test_who_is_cancelled_while_they_wait_holds_up_nobody(log):
     assert not any(lock.locked() for lock in log._reader._locks.values())
 
 
-async def test_slices_are_short_and_others_go_on_between_them(log):
+async def test_slices_are_short_and_other_tasks_run_between_them(log):
     await log.append(STREAM, [part(n) for n in range(900)])
     await log.append(STREAM, [large(n, size=100_000) for n in range(12)])
     turns = 0
-    given: list[tuple[int, int]] = []  # the turn, and which reader
+    given: list[tuple[int, int]] = []  # (turn, reader)
 
     async def heartbeat():
         nonlocal turns
@@ -207,14 +207,14 @@ async def test_slices_are_short_and_others_go_on_between_them(log):
     beating.cancel()
     by_turn = Counter(turn for turn, _ in given)
     assert len(given) >= 3 * (900 // log_module.SLICE_ENTRIES + 6)
-    # In one turn of the loop hardly ever more than one; pages may come in together.
+    # Hardly ever more than one slice in a turn of the loop; pages may arrive together.
     assert max(by_turn.values()) <= 2
     assert len(by_turn) >= len(given) * 0.8
 
 
 @pytest.mark.parametrize("limit", [1, 2, 500])
 async def test_a_chat_of_long_entries_and_parts_misses_nothing(log, monkeypatch, limit):
-    """Its next entries are read without a script: both streams still at one moment."""
+    """Its next entries are read without a script, but both streams still consistently."""
     monkeypatch.setattr(reader, "PAGE_BYTES", 1_000)
     for n in range(40):
         await log.append(STREAM, [large(n, size=400 + 40 * n), part(n)])
@@ -238,7 +238,7 @@ async def test_a_chat_of_long_entries_and_parts_misses_nothing(log, monkeypatch,
     assert set(commands) == {1, 4}
 
 
-async def test_what_cannot_be_read_is_said(log, server):
+async def test_an_unreadable_index_raises(log, server):
     await log.append(STREAM, [large(n, size=reader.PAGE_BYTES) for n in range(3)])
     page, more = await log.read_page(STREAM, "c1", None)
     assert (len(page), more) == (1, True)

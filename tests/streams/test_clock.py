@@ -1,5 +1,7 @@
-"""Redis's wall clock is set back or jumps ahead: by its administrator, by a restored machine, by a
-failover. Each test leaves in a real Redis what such a jump leaves: times that lie an hour off.
+"""Redis's wall clock is set back or jumps ahead: by an administrator, a restored machine, a
+failover.
+
+Each test puts into a real Redis what such a jump leaves behind: times that are off by an hour.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ JOBS, BEATS = "hf:{q:test}:jobs", "hf:{q:test}:beats"
 
 @pytest.fixture
 async def queue(make_server, settings):
-    """On a Redis whose stored times can be moved."""
+    """A queue on a Redis whose stored times can be changed."""
     settings.WORK_LEASE_MS = 150
     server = make_server("--enable-debug-command", "local")
     async with Queue("test") as queue:
@@ -31,8 +33,10 @@ async def queue(make_server, settings):
 
 
 def shift_leases(client, by_ms):
-    """As if the clock had been `by_ms` ahead when leases were renewed last. Redis takes no such
-    times from anybody, so they are put into what it keeps."""
+    """Make leases look as if the clock was `by_ms` ahead at their last renewal.
+
+    Redis has no command to set such times, so they are patched in its dump.
+    """
     client.execute_command("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "1")
     dump = client.dump(JOBS)
     for group in client.xinfo_stream(JOBS, full=True)["groups"]:
@@ -76,7 +80,7 @@ async def test_a_living_worker_keeps_its_job_whatever_the_clock_does(queue, by_m
 
 
 async def test_a_job_of_a_worker_of_an_earlier_release_is_judged_by_redis(queue):
-    """It counts no renewals. Its lease must neither lapse at once nor last for ever."""
+    """It counts no renewals. Its lease must neither lapse at once nor last forever."""
     job = await claimed(queue)
     with queue.server.client() as client:
         client.delete("hf:{q:test}:leases")
@@ -91,7 +95,7 @@ async def test_a_job_of_a_worker_of_an_earlier_release_is_judged_by_redis(queue)
     await until(look, "the job of the dead worker")
 
 
-def test_a_watch_takes_only_what_it_saw_standing_still_for_a_lease():
+def test_a_lease_lapses_only_after_it_was_observed_unchanged():
     watch = LeaseWatch(1.5)
 
     def look(at, run=b"r", **counts):
@@ -102,17 +106,17 @@ def test_a_watch_takes_only_what_it_saw_standing_still_for_a_lease():
     assert look(0.5, dead=1, alive=2) == []
     assert look(1.0, dead=1, alive=3) == []
     assert look(1.51, dead=1, alive=4) == ["dead"]
-    # Who comes back after a long time has seen nothing of what happened in it.
+    # After a long gap, the observer has not seen what happened during it.
     assert look(100.0, dead=1, alive=4) == ["dead"]
     assert look(200.0, dead=2, alive=4) == ["alive"]
-    # Redis was restarted: whoever had a lease gets one more.
+    # After a restart of Redis, every owner gets one more lease.
     assert look(200.1, run=b"new", dead=2, alive=4) == []
     assert look(200.9, run=b"new", dead=2, alive=4) == []
     assert sorted(look(201.7, run=b"new", dead=2, alive=4)) == ["alive", "dead"]
 
 
-def test_a_pause_of_everybody_takes_nothing_from_the_living():
-    """Redis, or the whole machine, was frozen; who looks is the first to go on."""
+def test_a_pause_of_the_whole_machine_lapses_no_lease():
+    """Redis or the whole machine was frozen, and the observer is the first to continue."""
     watch = LeaseWatch(1.5)
     assert watch.look(b"r", {b"alive": b"1"}, 0.0) == []
     assert watch.look(b"r", {b"alive": b"1"}, 0.4) == []
@@ -178,7 +182,7 @@ async def held(client):
 
 
 async def test_entries_keep_their_order_while_the_clock_is_behind(log, server):
-    """The log goes on after its last entry, and so does everything that is cut by entry ids."""
+    """New entries follow the last one, and so do ranges of entry ids."""
     names = stream_keys("hf", STREAM)
     with server.client() as client:
         ahead = client.time()[0] * 1000 + HOUR_MS
@@ -187,7 +191,7 @@ async def test_entries_keep_their_order_while_the_clock_is_behind(log, server):
     await log.raise_fence(STREAM, Fence("r1", 1))
     written = await log.append(STREAM, [part(1), part(2), event(1)], Fence("r1", 1))
     assert written == [f"{ahead}-{n}" for n in (1, 2, 3)]
-    # And a repetition is known, however far the clock is off.
+    # A repetition is recognised, however far the clock is off.
     assert await log.append(STREAM, [part(1), part(2), event(1)], Fence("r1", 1)) == written
     assert [e.id for e in await log.read(STREAM, "c1")][-3:] == written
     await log.compact(STREAM, "c1", "r1", until=written[-1])
@@ -195,7 +199,7 @@ async def test_entries_keep_their_order_while_the_clock_is_behind(log, server):
 
 
 async def test_ids_of_parts_outlive_a_clock_that_jumps_ahead(log, server):
-    """What has a time to live is gone after the jump: nothing that is still needed may have one."""
+    """Keys with an expiry are gone after the jump, so no needed key may have one."""
     written = await log.append(STREAM, [part(1)])
     with server.client() as client:
         for key in client.scan_iter():

@@ -1,4 +1,4 @@
-"""What was acknowledged is there, whatever happens to Redis; what was not can be said again."""
+"""Acknowledged appends survive whatever happens to Redis; others can be repeated."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(make_server):
         await _cancel(*writers)
         entries = await log.read(STREAM)
         assert set(acknowledged.values()) <= {e.id for e in entries}
-        # The writers said the unanswered again and again; no event is there twice.
+        # The writers repeated unanswered appends; no event is stored twice.
         assert len({e.data for e in entries}) == len(entries)
         assert await log.read(STREAM, "c1") == entries
 
@@ -72,14 +72,14 @@ async def test_lost_connections_neither_lose_nor_double(log, server):
 async def test_a_connection_that_dies_before_the_answer_is_retried_with_the_first_result(
     log, server
 ):
-    """Redis is frozen while the append is on its way, and the connection cut before it answers."""
+    """Redis is frozen while it has the append, and the connection is cut before it replies."""
     await log.append(STREAM, [event(0)])
     with server.client() as client:
         own = client.client_id()
         server.freeze()
         try:
             appending = asyncio.create_task(log.append(STREAM, [event(1), part(1)]))
-            await asyncio.sleep(0.05)  # it is in the socket's buffer now
+            await asyncio.sleep(0.05)  # It is in the socket's buffer now.
         finally:
             server.thaw()
         for other in client.client_list():
@@ -175,7 +175,7 @@ async def test_a_cancelled_append_holds_nobody_up(log):
 
 
 async def test_the_keys_of_a_stream_share_a_slot_in_a_cluster(make_server, unused_tcp_port):
-    """A real server in cluster mode runs every script; it refuses keys of two slots."""
+    """A real server in cluster mode refuses scripts whose keys are in two slots."""
     bus_port = unused_tcp_port + 10_000 if unused_tcp_port < 55_000 else unused_tcp_port - 10_000
     options = ["--port", str(unused_tcp_port), "--cluster-port", str(bus_port)]
     server = make_server("--cluster-enabled", "yes", "--bind", "127.0.0.1", *options)
@@ -190,7 +190,7 @@ async def test_the_keys_of_a_stream_share_a_slot_in_a_cluster(make_server, unuse
                 client.execute_command("CLUSTER", "KEYSLOT", key) for key in client.scan_iter()
             }
             assert len(slots) == 1
-            follower = log.follow(STREAM)
-            assert (await anext(follower)).data == event(1).data
+            follower = log.follow_batches(STREAM)
+            assert (await anext(follower)).entries[0].data == event(1).data
             await follower.aclose()
             await log.erase(STREAM)

@@ -27,7 +27,7 @@ async def test_following_from_every_entry_equals_reading(log):
             assert await collect(log, len(expected), chat=chat, after=start) == expected
 
 
-async def test_what_comes_later_is_followed(log):
+async def test_new_entries_are_followed(log):
     following = asyncio.create_task(collect(log, 6, chat="c1"))
     for n in range(12):
         await log.append(STREAM, [event(n, f"c{n % 2}")])
@@ -43,8 +43,8 @@ async def test_live_followers_get_the_event_and_readers_the_whole(log):
 
 
 @pytest.mark.parametrize("chat", [None, "c1"])
-async def test_no_gap_and_no_double_beside_concurrent_writers(log, settings, chat):
-    """Followers join at any time, from any place; a small buffer makes them lag and rejoin."""
+async def test_followers_beside_concurrent_writers_miss_and_repeat_nothing(log, settings, chat):
+    """Followers join at any time and position; a small buffer makes them lag and rejoin."""
     settings.STREAMS_FOLLOWER_BUFFER_BYTES = 3_000
     total = 1_500
 
@@ -75,7 +75,7 @@ async def test_no_gap_and_no_double_beside_concurrent_writers(log, settings, cha
             assert found == expected
 
 
-async def test_reconnecting_again_and_again_gives_everything_once(log):
+async def test_reconnecting_repeatedly_gives_everything_once(log):
     async def write() -> None:
         for n in range(400):
             await log.append(STREAM, [part(n)])
@@ -92,7 +92,7 @@ async def test_reconnecting_again_and_again_gives_everything_once(log):
     assert found == ids(await log.read(STREAM))
 
 
-async def test_the_end_of_the_replay_is_told_once_with_its_place(log):
+async def test_the_end_of_the_replay_is_marked_once_with_its_cursor(log):
     appended = await log.append(STREAM, [event(n) for n in range(1000)])
     appended += await log.append(STREAM, [event(n) for n in range(1000, 1500)])
     async with aclosing(log.follow_batches(STREAM)) as found:
@@ -148,14 +148,14 @@ async def test_parts_can_be_left_out(log):
     await log.append(STREAM, [part(1), event(2), part(3)])
     async with aclosing(log.follow_batches(STREAM, parts=False)) as found:
         assert [e.data for e in (await anext(found)).entries] == [event(2).data]
-        # The place is behind the parts that were not given.
+        # The cursor is after the omitted parts.
         assert (await anext(found)).cursor == await log.tail(STREAM)
         await log.append(STREAM, [part(4)])
         await log.append(STREAM, [part(5), event(6), part(7)])
         assert [e.data for e in (await anext(found)).entries] == [event(6).data]
 
 
-async def test_the_chat_in_focus_comes_with_its_parts_and_may_change(log):
+async def test_the_focused_chat_has_its_parts_and_may_change(log):
     focus = "c1"
     async with aclosing(log.follow_batches(STREAM, focus=lambda: focus)) as found:
         assert (await anext(found)).live
@@ -169,8 +169,8 @@ async def test_the_chat_in_focus_comes_with_its_parts_and_may_change(log):
         assert [e.data for e in (await anext(found)).entries] == [part(7).data]
 
 
-async def test_a_lost_wake_up_heals(log, server, settings):
-    """An entry that comes without a wake-up is found by the poll."""
+async def test_the_poll_makes_up_for_a_lost_wake_up(log, server, settings):
+    """The poll finds an entry without a wake-up."""
     settings.STREAMS_FOLLOW_POLL_MS = 50
     async with Log() as other, aclosing(other.follow_batches(STREAM)) as found:
         assert (await anext(found)).live
@@ -181,7 +181,7 @@ async def test_a_lost_wake_up_heals(log, server, settings):
             assert (await anext(found)).chat == "c1"
 
 
-async def test_a_lost_subscription_is_taken_up_again(log, server, settings):
+async def test_a_lost_subscription_is_restored(log, server, settings):
     settings.STREAMS_FOLLOW_POLL_MS = 60_000
     async with Log() as other, aclosing(other.follow_batches(STREAM)) as found:
         assert (await anext(found)).live
@@ -262,7 +262,7 @@ async def test_one_subscription_serves_all_and_ends_with_the_last(log, server):
         await again.aclose()
 
 
-async def test_leaving_and_coming_back_at_once_is_not_deaf(log, settings):
+async def test_a_follower_that_rejoins_at_once_receives_entries(log, settings):
     settings.STREAMS_FOLLOW_POLL_MS = 60_000
     async with Log() as other:
         for n in range(30):
@@ -276,8 +276,8 @@ async def test_leaving_and_coming_back_at_once_is_not_deaf(log, settings):
 
 async def test_a_cancelled_follower_leaves_nothing_behind(log):
     async def follow() -> None:
-        async with aclosing(log.follow(STREAM)) as entries:
-            async for _ in entries:
+        async with aclosing(log.follow_batches(STREAM)) as batches:
+            async for _ in batches:
                 pass
 
     tasks = [asyncio.create_task(follow()) for _ in range(20)]
@@ -290,7 +290,7 @@ async def test_a_cancelled_follower_leaves_nothing_behind(log):
 
 
 async def test_idle_followers_cost_one_command_each_poll(log, server, settings):
-    """A thousand followers of one stream are one command for each poll, not a thousand."""
+    """A thousand followers of one stream cost one command for each poll, not a thousand."""
     settings.STREAMS_FOLLOW_POLL_MS = 100
     async with Log() as other:
         found = [other.follow_batches(STREAM) for _ in range(1_000)]
@@ -305,16 +305,16 @@ async def test_idle_followers_cost_one_command_each_poll(log, server, settings):
             await one.aclose()
 
 
-# What cannot go on
+# Followers that cannot continue
 
 
-async def test_what_cannot_be_read_ends_its_followers_and_nobody_elses(log, server):
-    """They would stay connected and see nothing more; and so would all others of the process."""
+async def test_an_unreadable_log_ends_only_its_own_followers(log, server):
+    """Otherwise they, and all other followers of the process, would receive nothing more."""
     other = "u:bob"
     await log.append(STREAM, [event(0)])
     await log.append(other, [event(0)])
     broken = asyncio.create_task(collect(log, 9))
-    whole = asyncio.create_task(_collect_of(log, other, 2))
+    whole = asyncio.create_task(collect(log, 2, stream=other))
     await asyncio.sleep(0.1)
     with server.client() as client:
         client.xadd(stream_keys("hf", STREAM).log, {"not": "ours"})
@@ -325,8 +325,8 @@ async def test_what_cannot_be_read_ends_its_followers_and_nobody_elses(log, serv
     assert [e.id for e in await whole] == [e.id for e in await log.read(other)]
 
 
-async def test_the_end_of_who_left_is_not_the_end_of_who_comes(log):
-    """An answer that comes after its followers have gone says nothing to those who follow now."""
+async def test_a_late_failure_does_not_reach_new_followers(log):
+    """A reply that arrives after its followers have left does not affect new followers."""
     follower = log._follower
     await log.append(STREAM, [event(0)])
     first = aclosing(log.follow_batches(STREAM))
@@ -340,17 +340,8 @@ async def test_the_end_of_who_left_is_not_the_end_of_who_comes(log):
     assert len(await asyncio.wait_for(following, PATIENCE_S)) == 2
 
 
-async def _collect_of(log, stream, count):
-    found = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(stream)) as entries:
-        async for entry in entries:
-            found.append(entry)
-            if len(found) == count:
-                return found
-
-
-async def test_a_log_that_was_put_back_ends_its_followers(log, server):
-    """As by a failover, or from a backup: new entries may have ids below those that were seen."""
+async def test_a_restored_log_ends_its_followers(log, server):
+    """As after a failover or from a backup: new entries may have ids below those already seen."""
     await log.append(STREAM, [event(n) for n in range(3)])
     following = asyncio.create_task(collect(log, 9))
     await asyncio.sleep(0.1)
@@ -362,6 +353,6 @@ async def test_a_log_that_was_put_back_ends_its_followers(log, server):
         client.client_kill_filter(_type="pubsub")
     with pytest.raises(StreamsError):
         await asyncio.wait_for(following, PATIENCE_S)
-    # Whoever comes anew gets what there is, and what comes.
+    # A new follower gets the remaining entries and new ones.
     await log.append(STREAM, [event(9)])
     assert len(await collect(log, 2)) == 2

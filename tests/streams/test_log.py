@@ -53,7 +53,7 @@ async def test_read_pages_through_more_than_one_page(log):
     ("limit", "max_bytes"), [(1, 10**6), (7, 10**6), (500, 60), (40, 500), (500, 1)]
 )
 async def test_pages_of_wholes_and_parts_together_miss_nothing(log, monkeypatch, limit, max_bytes):
-    """The parts and the rest are two streams: a page ends with the shorter of both readings."""
+    """Parts and other entries are in two streams: a page ends where the shorter read ends."""
     monkeypatch.setattr(reader, "PAGE_BYTES", max_bytes)
     await log.append(STREAM, [part(n) if n % 5 < 3 else event(n) for n in range(120)])
     await log.append(
@@ -73,7 +73,7 @@ async def test_pages_of_wholes_and_parts_together_miss_nothing(log, monkeypatch,
     assert whole == [entry.id for entry in expected if not entry.part]
 
 
-async def test_reading_ends_soon_after_so_many_bytes(log, monkeypatch):
+async def test_reading_ends_soon_after_max_bytes(log, monkeypatch):
     monkeypatch.setattr(reader, "PAGE_BYTES", 100)
     await log.append(STREAM, [event(n) for n in range(50)])
     found = await log.read(STREAM, parts=False, max_bytes=300)
@@ -92,7 +92,7 @@ async def test_read_without_parts(log):
 
 
 @pytest.mark.parametrize("after", ["", "x", "1-", "-1", "1-2-3", "9" * 20, "1 OR 1", "(1-1", "$"])
-async def test_a_cursor_that_is_none_is_refused(log, after):
+async def test_an_invalid_cursor_is_refused(log, after):
     with pytest.raises(InvalidCursorError):
         await log.read(STREAM, after=after)
 
@@ -107,19 +107,19 @@ async def test_a_name_that_could_move_a_key_is_refused(log, name):
         await log.append(STREAM, [Event(name, "c1", "t", b"{}")])
 
 
-# What happens twice
+# Repetitions
 
 
-async def test_the_same_events_again_give_the_first_ids(log):
+async def test_repeated_events_return_their_first_ids(log):
     events = [event(1), part(1), event(2, whole='{"all":1}'), part(2)]
     first = await log.append(STREAM, events)
     assert await log.append(STREAM, events) == first
-    # Also in another grouping, and beside new ones.
+    # Also in other groups, and together with new events.
     assert (await log.append(STREAM, [events[3], part(3), events[0]]))[::2] == [first[3], first[0]]
     assert len(await log.read(STREAM)) == 5
 
 
-async def test_twenty_at_once_append_one(log):
+async def test_concurrent_repetitions_append_once(log):
     found = await asyncio.gather(*(log.append(STREAM, [event(1), part(1)]) for _ in range(20)))
     assert len({tuple(f) for f in found}) == 1
     assert len(await log.read(STREAM)) == 2
@@ -131,22 +131,22 @@ async def test_an_id_twice_in_one_append_is_one_entry(log):
     assert len(await log.read(STREAM)) == 1
 
 
-async def test_ids_of_parts_go_when_the_parts_go_and_those_of_wholes_do_not(log, server):
+async def test_ids_of_parts_expire_with_the_parts_and_those_of_wholes_do_not(log, server):
     names = stream_keys("hf", STREAM)
     with server.client() as client:
         await log.append(STREAM, [event(1), part(1)])
-        # As long as the parts are there nothing but an end of theirs drops the ids: no clock does.
-        assert client.ttl(names.ids) == client.ttl(names.told("c1")) == -1
+        # While the parts exist, their ids do not expire.
+        assert client.ttl(names.ids) == client.ttl(names.part_ids("c1")) == -1
         await log.compact(STREAM, "c1", "r1")
         assert client.ttl(names.ids) == -1
-        assert 0 < client.pttl(names.told("c1")) <= 60_000
-        # The next answer of the chat keeps them.
+        assert 0 < client.pttl(names.part_ids("c1")) <= 60_000
+        # The next answer of the chat cancels the expiry.
         await log.append(STREAM, [part(2)])
-        assert client.ttl(names.told("c1")) == -1
+        assert client.ttl(names.part_ids("c1")) == -1
 
 
 async def test_a_repeated_part_is_dropped_after_its_whole_is_compacted(log):
-    """It was on its way on a connection that its sender had given up."""
+    """It was in transit on a connection that its sender had abandoned."""
     first = await log.append(STREAM, [part(1)])
     await log.compact(STREAM, "c1", "r1")
     assert await log.append(STREAM, [part(1)]) == first
@@ -190,8 +190,8 @@ async def test_a_late_writer_cannot_raise_its_fence_after_its_successor_is_done(
         await log.raise_fence(STREAM, Fence("r1", 1))
 
 
-async def test_one_refused_append_does_not_disturb_its_neighbours(log):
-    """All go in one round trip; the refusal reaches only the one it is for."""
+async def test_a_refused_append_does_not_affect_others_of_its_round_trip(log):
+    """All are sent in one round trip; only the refused one raises."""
     await log.raise_fence(STREAM, Fence("r1", 2))
     calls = [log.append(STREAM, [part(n)], Fence("r1", 1 if n == 5 else 2)) for n in range(10)]
     found = await asyncio.gather(*calls, return_exceptions=True)
@@ -199,8 +199,8 @@ async def test_one_refused_append_does_not_disturb_its_neighbours(log):
     assert len(await log.read(STREAM)) == 9
 
 
-async def test_no_writer_gets_a_byte_in_after_the_fence_rose(log):
-    """Old and new writer race for real; in the log the old one ends where the new one begins."""
+async def test_no_former_writer_appends_after_the_fence_was_raised(log):
+    """Old and new writer race; in the log, the old one ends where the new one starts."""
     await log.raise_fence(STREAM, Fence("r1", 1))
 
     async def write(token: int, count: int) -> int:
@@ -240,12 +240,12 @@ async def test_compacting_leaves_the_whole_and_the_log_as_it_was(log):
         assert entries[2].data == b'{"text":"all"}'
         assert len(entries) == 3
     assert ids(await log.read(STREAM, "c2")) == [others[1]]
-    # From before, inside and after what is gone: the whole comes each time.
+    # The whole is read from before, inside and after the removed parts.
     for after in (None, parts[0], parts[350], parts[-1]):
         assert (await log.read(STREAM, "c1", after))[-1].data == b'{"text":"all"}'
 
 
-async def test_compacting_gives_the_memory_of_the_parts_back(log, server):
+async def test_compacting_frees_the_memory_of_the_parts(log, server):
     await log.append(STREAM, [part(n) for n in range(30)])
     await log.append(STREAM, [event(1, whole="{}")])
     await log.compact(STREAM, "c1", "r1")
@@ -254,7 +254,7 @@ async def test_compacting_gives_the_memory_of_the_parts_back(log, server):
 
 
 async def test_compacting_up_to_an_entry_keeps_the_parts_after_it(log):
-    """An answer that failed and is gone on with has new parts when the old ones are dropped."""
+    """A failed answer that is continued has new parts when the old ones are removed."""
     await log.append(STREAM, [part(n) for n in range(700)])
     failed = await log.append(STREAM, [event("failed", whole='{"kept":1}')])
     later = await log.append(STREAM, [part(n) for n in range(700, 710)])
@@ -262,7 +262,7 @@ async def test_compacting_up_to_an_entry_keeps_the_parts_after_it(log):
     assert ids(await log.read(STREAM, "c1")) == failed + later
 
 
-async def test_two_may_compact_at_once(log):
+async def test_concurrent_compacting_is_harmless(log):
     await log.append(STREAM, [part(n, of=f"r{n % 2}") for n in range(1000)])
     async with Log() as other:
         await asyncio.gather(
@@ -326,7 +326,7 @@ async def _compare_index_with_log(server, steps) -> None:
 
 
 async def test_reading_a_chat_that_is_written_and_compacted_meanwhile_misses_nothing(log):
-    """A reader with a cursor goes along an answer; at the end it has every part or the whole."""
+    """A reader that follows an answer by cursor has every part or the whole at the end."""
     finished = False
 
     async def write() -> None:
@@ -394,7 +394,7 @@ async def test_closing_leaves_no_task_behind(server):
     before = asyncio.all_tasks()
     async with Log() as log:
         await log.append(STREAM, [event(1)])
-        follower = log.follow(STREAM)
+        follower = log.follow_batches(STREAM)
         assert (await anext(follower)).chat == "c1"
         await follower.aclose()
         assert len(asyncio.all_tasks()) > len(before)

@@ -9,7 +9,7 @@ from .acts import PATIENCE_S, until
 
 
 async def _stalled(queue: Queue, consumer: str, limit: int = 10):
-    """Look for stalled jobs, as a worker does, until there are some."""
+    """Call claim_stalled() like a worker until it returns jobs."""
     found = []
 
     async def look() -> bool:
@@ -65,14 +65,14 @@ async def test_a_lapsed_lease_is_taken_over_with_a_higher_token(queue):
     assert new.token > old.token
 
 
-async def test_a_frozen_worker_can_neither_renew_nor_end_nor_release_what_it_lost(queue):
+async def test_a_frozen_worker_can_neither_renew_nor_finish_nor_release_a_lost_job(queue):
     await queue.put("a", b"")
     old = (await queue.claim("w1", 1))[0]
     new = (await _stalled(queue, "w2"))[0]
     assert await queue.renew("w1", [old]) == set()
     assert not await queue.done(old)
     assert not await queue.release(old)
-    # Nor does it take the job from the successor by having tried.
+    # Its attempt does not take the job from the successor.
     assert await queue.renew("w2", [new]) == {new.id}
     assert await queue.done(new)
 
@@ -137,7 +137,7 @@ async def test_wait_returns_at_once_when_there_is_work(queue):
 
 
 @pytest.mark.parametrize("how", ["put", "release"])
-async def test_wait_ends_when_work_comes(queue, how):
+async def test_wait_returns_when_work_arrives(queue, how):
     await queue.put("other", b"")
     other = (await queue.claim("w1", 1))[0]
     delays_ms = []
@@ -155,7 +155,7 @@ async def test_wait_ends_when_work_comes(queue, how):
     assert min(delays_ms) < 1_000  # one that polls would take up to a minute
 
 
-async def test_wait_gives_up_in_time(queue):
+async def test_wait_returns_after_its_timeout(queue):
     started = time.monotonic()
     await queue.wait(50)
     assert time.monotonic() - started > 0.04
@@ -176,7 +176,7 @@ async def test_a_cancelled_wait_harms_nothing(queue):
 # Redis restarts and freezes
 
 
-async def test_after_a_restart_owners_get_a_lease_to_come_back(make_server, settings):
+async def test_after_a_restart_owners_get_another_lease(make_server, settings):
     settings.WORK_LEASE_MS = 400
     server = make_server()
     async with Queue("test") as queue:
@@ -229,7 +229,7 @@ async def test_jobs_survive_kill_9(make_server):
         await queue.wait(10)
 
 
-async def test_wait_outlives_a_redis_that_is_away(make_server):
+async def test_wait_survives_an_unavailable_redis(make_server):
     server = make_server()
     async with Queue("test") as queue:
         waiting = asyncio.create_task(queue.wait(60_000))
@@ -246,7 +246,7 @@ async def test_wait_outlives_a_redis_that_is_away(make_server):
 # Workers
 
 
-async def test_workers_are_known_while_they_give_beats(queue, monkeypatch):
+async def test_workers_are_listed_while_they_send_heartbeats(queue, monkeypatch):
     await queue.beat("w1", b'{"pid":1}')
     await queue.beat("w2")
     workers = await queue.workers()
@@ -257,7 +257,7 @@ async def test_workers_are_known_while_they_give_beats(queue, monkeypatch):
     assert await queue.workers() == []
 
 
-async def test_a_silent_worker_is_forgotten_but_not_its_jobs(queue, server, monkeypatch):
+async def test_a_silent_worker_is_removed_but_not_its_jobs(queue, server, monkeypatch):
     await queue.put("a", b"")
     await queue.claim("owner", 1)
     await queue.put("b", b"")

@@ -1,4 +1,4 @@
-"""What a person's log counts as stored, on a real Redis."""
+"""The counted bytes of a log, and reservations, on a real Redis."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ def text(number, chat="c1", size=1_000):
 
 
 async def counted(log):
-    """Every field, after counting anew what is in the log."""
+    """Every field of `sizes`, compared with a new count of the log."""
     kept = await log._read_pipe.execute("HGETALL", NAMES.sizes)
     fields = dict(zip(kept[::2], map(int, kept[1::2]), strict=True))
     await log._read_pipe.execute("UNLINK", NAMES.sizes)
@@ -66,7 +66,7 @@ async def test_the_count_is_about_the_memory_that_it_takes(log, server):
     assert 0.8 < (await log.sizes.of(STREAM)).total / held < 1.25
 
 
-async def test_erasing_a_chat_gives_back_all_that_it_counted(log):
+async def test_erasing_a_chat_removes_its_counted_bytes(log):
     await log.append(STREAM, [text(f"kept{n}", "kept") for n in range(700)])
     kept = (await log.sizes.of(STREAM)).total
     for _ in range(2):  # Written again after it was erased: counted like the first time.
@@ -76,14 +76,14 @@ async def test_erasing_a_chat_gives_back_all_that_it_counted(log):
         await log.erase_chat(STREAM, "gone")
         size = await log.sizes.of(STREAM, "gone")
         assert (size.total, size.chat) == (kept, 0)
-    # The ids of the others are known as before.
+    # The ids of other chats remain known.
     await log.append(STREAM, [text(f"kept{n}", "kept") for n in range(700)])
     assert (await log.sizes.of(STREAM)).total == kept
     assert await log._read_pipe.execute("HLEN", NAMES.ids) == 700
 
 
 @pytest.mark.parametrize("step", range(3))
-async def test_erasing_that_was_cut_short_is_gone_on_with(log, monkeypatch, step):
+async def test_interrupted_erasing_can_be_continued(log, monkeypatch, step):
     await log.append(STREAM, [text(n, f"c{n % 2}") for n in range(1_000)])
     submit, calls = log._read_pipe.submit, iter(range(100))
 
@@ -127,7 +127,7 @@ async def test_a_full_redis_refuses_nothing_that_erases(log, server):
 
 
 async def old_log(log, chats=3, entries=40):
-    """A log whose sizes nobody kept; gives what they would be."""
+    """A log without sizes; returns what they should be."""
     for n in range(entries):
         chat = f"c{n % chats}"
         await log.append(STREAM, [text(n, chat), part(n, chat), event(n, chat, whole='"w"')])
@@ -150,7 +150,7 @@ async def test_an_old_log_is_counted_in_steps(log, monkeypatch):
 
 
 @pytest.mark.parametrize("moment", range(4))
-async def test_what_happens_while_an_old_log_is_counted_is_counted_once(log, monkeypatch, moment):
+async def test_changes_while_an_old_log_is_counted_are_counted_once(log, monkeypatch, moment):
     await old_log(log)
     monkeypatch.setattr(sizes, "STEP_ENTRIES", 16)
     await log.sizes.count(STREAM, steps=2 * moment)
@@ -162,19 +162,19 @@ async def test_what_happens_while_an_old_log_is_counted_is_counted_once(log, mon
     assert b"l:c2" not in fields and fields[b"i:new"] == 1_002 + INDEX_ENTRY_BYTES
 
 
-async def test_one_step_looks_at_a_bounded_number_of_bytes(log, server):
+async def test_a_step_reads_a_bounded_number_of_bytes(log, server):
     await log.append(STREAM, [text(n, size=400_000) for n in range(20)])
     await log._read_pipe.execute("UNLINK", NAMES.sizes)
     assert not await log.sizes.count(STREAM, steps=2)
     seen = (await log.sizes.of(STREAM)).total
-    # Up to the bound, and then the rest of a reading of eight.
+    # Up to the bound, plus the rest of one read.
     assert 0 < seen <= sizes.STEP_BYTES + 8 * 2 * 401_000
 
 
-# Setting bytes aside
+# Reservations
 
 
-async def test_reservations_together_pass_no_bound(log):
+async def test_concurrent_reservations_stay_within_the_bound(log):
     await log.append(STREAM, [text(1)])
     stored = (await log.sizes.of(STREAM)).total
 
@@ -206,7 +206,7 @@ async def test_a_chat_is_bounded_by_its_index_alone(log):
     assert [await reserve(*one) for one in asked] == ["", "", "chat", "", ""]
 
 
-async def test_what_was_reserved_is_released_and_forgotten(log):
+async def test_reservations_are_released_and_expire(log):
     claim = Claim("m", "c1", 100, 50)
     with pytest.raises(ZeroDivisionError):
         async with log.sizes.reserved(STREAM, claim, most=100, most_of_chat=0) as full:
@@ -222,7 +222,7 @@ async def test_what_was_reserved_is_released_and_forgotten(log):
     assert 0 < left <= sizes.RESERVED_FOR_MS
 
 
-async def test_nobody_waits_long_to_release_what_is_forgotten_anyway(make_server):
+async def test_releasing_a_reservation_does_not_wait_long(make_server):
     server = make_server()
     async with Log() as log, asyncio.timeout(10):  # An append would be waited for for 30 s.
         claim = Claim("m", "c1", 100, 50)

@@ -1,16 +1,15 @@
-"""The HTTP client that models are called with: of a refusal it reads no more than is of use."""
+"""The HTTP client for model calls, which limits the size of error bodies."""
 
 from typing import Any
 
 import httpx2
 
-MAX_REFUSAL_BYTES = 64 * 1024  # unpacked; a server that sends more is cut off
+MAX_REFUSAL_BYTES = 64 * 1024  # decompressed; the rest is not read
 
 
 class BoundedClient(httpx2.AsyncClient):
-    """Cuts the body of an unsuccessful answer to its beginning and replaces its content type: the
-    server's could name a character set that is slow to decode. Leaves the body of a successful
-    answer to its reader.
+    """Truncates the body of an error response, and replaces its content type because the server's
+    could name a charset that is slow to decode. Successful responses are unchanged.
     """
 
     async def send(self, request: httpx2.Request, **kwargs: Any) -> httpx2.Response:
@@ -18,7 +17,7 @@ class BoundedClient(httpx2.AsyncClient):
         if response.is_success:
             return response
         try:
-            body = await _beginning(response)
+            body = await _read_start(response)
         finally:
             await response.aclose()
         headers = {"content-type": "application/json"}
@@ -29,13 +28,13 @@ class BoundedClient(httpx2.AsyncClient):
         )
 
 
-async def _beginning(response: httpx2.Response) -> bytes:
+async def _read_start(response: httpx2.Response) -> bytes:
     body = bytearray()
     try:
         async for piece in response.aiter_bytes():
             body += piece[: MAX_REFUSAL_BYTES - len(body)]
             if len(body) >= MAX_REFUSAL_BYTES:
                 break
-    except httpx2.DecodingError:  # Packed in a way of its own: its status says enough.
+    except httpx2.DecodingError:  # An invalid compressed body; the status is enough.
         body.clear()
     return bytes(body)

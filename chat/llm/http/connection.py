@@ -1,8 +1,8 @@
-"""One connection to a model's server, and one exchange of a request and its answer over it.
+"""A connection to a model server, and the exchange of one request and its response over it.
 
-All that is read belongs to an exchange: the connection itself keeps no byte. It has one owner at a
-time, from the request until the answer was read to its very end; then it forgets its exchange, and
-the exchange the connection, so nobody can read, close or give back what is somebody else's now.
+All bytes read belong to an exchange; the connection buffers none. An exchange owns the connection
+from the request until the response has been read completely. Then each drops its reference to the
+other, so that an old exchange cannot read, close or release a connection that another one owns.
 """
 
 import asyncio
@@ -12,28 +12,28 @@ from typing import cast
 
 import httpx2
 
-from chat.llm.http.response_parser import AnswerParser, Headers
+from chat.llm.http.response_parser import Headers, ResponseParser
 
-HIGH_WATER_BYTES = 128 * 1024  # unread bytes at which the socket is left alone
+HIGH_WATER_BYTES = 128 * 1024  # Reading pauses when there are more unread bytes than this.
 
 
 class NotOwnerError(httpx2.StreamError):
-    """A fault of our own code: somebody used a connection that is not theirs."""
+    """A bug in our code: something used a connection that it does not own."""
 
 
 class Connection(asyncio.Protocol):
-    """One socket. While nobody owns it, whatever comes closes it."""
+    """One socket. Data that arrives while it has no owner closes it."""
 
     def __init__(self) -> None:
         self._owner: Exchange | None = None
         self._lost = self._paused = False
         self._transport: asyncio.Transport
-        # Called once when it closes while it belongs to nobody.
-        self.on_idle_end: Callable[[Connection], None] = lambda connection: None
+        # Called once, when it closes while it has no owner.
+        self.on_idle_closed: Callable[[Connection], None] = lambda connection: None
 
     @property
     def usable(self) -> bool:
-        """Whether a request may be sent: nothing has come, not even an end, and all is written."""
+        """Whether a request may be sent: no owner, no input, not closed, nothing left to write."""
         transport = self._transport
         return not (
             self._owner
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     # For its owner
 
-    def begin(self, owner: "Exchange", request: bytes) -> None:
+    def start(self, owner: "Exchange", request: bytes) -> None:
         if self._owner is not None:
             raise NotOwnerError("the connection is in use")
         if self._lost or self._transport.is_closing():
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._check(owner)
         self._owner = None
 
-    def cut(self, owner: "Exchange") -> None:
+    def abort(self, owner: "Exchange") -> None:
         self._check(owner)
         self._owner = None
         self.close()
@@ -82,13 +82,13 @@ class Connection(asyncio.Protocol):
     # For the pool
 
     def close(self) -> None:
-        """Not while somebody owns it: the owner cuts it."""
+        """Closes an idle connection. Raises NotOwnerError if it has an owner."""
         if self._owner is not None:
             raise NotOwnerError("the connection is in use")
         if not self._lost:
             self._lost = True
             self._transport.abort()
-            self.on_idle_end(self)
+            self.on_idle_closed(self)
 
     # What the loop calls
 
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._owner is not None:
-            self._owner.received(data)
+            self._owner.feed(data)
         else:
             self.close()
 
@@ -106,26 +106,27 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        was_lost, self._lost = self._lost, True
+        had_closed, self._lost = self._lost, True
         if self._owner is not None:
-            self._owner.lost(exc)
-        elif not was_lost:
-            self.on_idle_end(self)
+            self._owner.on_connection_lost(exc)
+        elif not had_closed:
+            self.on_idle_closed(self)
 
 
 class Exchange:
-    """One request and its answer. `read` gives all that came since the last one, b"" at the end."""
+    """One request and its response."""
 
     def __init__(self, connection: Connection, method: str, request: bytes) -> None:
         self._connection: Connection | None = connection
-        self._parser = AnswerParser(method)
+        self._parser = ResponseParser(method)
         self._unread_bytes = 0
         self._read_to_end = False
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
-        connection.begin(self, request)
+        connection.start(self, request)
 
     async def head(self) -> tuple[int, Headers]:
+        """Status and headers. Raises an httpx2 error if the connection breaks before."""
         while not self._parser.has_head:
             if self._error:
                 raise self._error
@@ -133,6 +134,7 @@ class Exchange:
         return self._parser.status, self._parser.headers
 
     async def read(self) -> bytes:
+        """All body bytes received since the last call; b"" at the end."""
         pieces = self._parser.pieces
         while not pieces:
             if self._connection is None:
@@ -152,10 +154,8 @@ class Exchange:
         return piece
 
     def close(self) -> Connection | None:
-        """Gives the connection back if it may be used again, else cuts it, which stops the model.
-
-        Once only: later calls find none.
-        """
+        """Returns the connection if it can be used again. Otherwise aborts it, which stops the
+        model, and returns None. Later calls do nothing."""
         connection, self._connection = self._connection, None
         if connection is None:
             return None
@@ -167,16 +167,16 @@ class Exchange:
                 return connection
             connection.close()
         else:
-            connection.cut(self)
+            connection.abort(self)
         return None
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         self._read_to_end = False
         self.close()
 
     # What the connection calls
 
-    def received(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         if self._error or self._connection is None:
             return
         try:
@@ -188,16 +188,16 @@ class Exchange:
             self._connection.pause(self)
         self._wake()
 
-    def lost(self, exc: Exception | None) -> None:
+    def on_connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self._error = self._error or httpx2.ReadError("the connection broke")
         elif not self._parser.end():
-            self._error = self._error or httpx2.RemoteProtocolError("the answer was cut off")
+            self._error = self._error or httpx2.RemoteProtocolError("the response was cut off")
         self._wake()
 
     async def _wait(self) -> None:
         if self._waiter is not None:
-            raise NotOwnerError("somebody else is reading this answer")
+            raise NotOwnerError("another task is reading this response")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -219,7 +219,7 @@ def request_bytes(request: httpx2.Request) -> bytes:
 
 
 def _has_input(transport: asyncio.Transport) -> bool:
-    """Whether something, or the end, waits to be read of the socket that the loop has not seen."""
+    """Whether the socket has input, or its end, that the event loop has not read yet."""
     sock = transport.get_extra_info("socket")
     number = -1 if sock is None else sock.fileno()
     if number < 0:

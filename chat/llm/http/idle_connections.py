@@ -1,4 +1,4 @@
-"""Connections that nobody uses now, kept for the next request to the same origin."""
+"""Idle connections, kept for the next request to the same origin."""
 
 import asyncio
 from collections import defaultdict
@@ -7,23 +7,24 @@ from typing import NamedTuple
 
 from chat.llm.http.connection import Connection
 
-# Below the 5 s after which many servers (uvicorn, Node, llama.cpp) close theirs: a request that
-# meets a closing connection fails.
-IDLE_S = 4.0
-# Some servers close a connection after each answer without saying so: llama.cpp does, 0.2 ms after
-# a streamed one. One that is still open after this time stays open.
-REST_S = 0.1
+# Many servers (uvicorn, Node, llama.cpp) close idle connections after 5 s, and a request on a
+# closing connection fails.
+MAX_IDLE_S = 4.0
+# Some servers close a connection after a response without announcing it: llama.cpp does, 0.2 ms
+# after a streamed one. A connection that is still open after this time stays open.
+MIN_IDLE_S = 0.1
 
 Origin = tuple[bool, str, int]
 
 
 class Idle(NamedTuple):
-    since: float  # in the time of the loop
+    since: float  # event loop time
     timer: asyncio.TimerHandle
 
 
 class IdleConnections:
-    """By origin; the one used last is taken first. Each leaves by itself when it closes."""
+    """Idle connections by origin. The most recently used one is taken first, and a connection that
+    closes is removed."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[Origin, dict[Connection, Idle]] = defaultdict(dict)
@@ -36,21 +37,21 @@ class IdleConnections:
         if self._closed:
             connection.close()
             return
-        connection.on_idle_end = partial(self._forget, origin)
+        connection.on_idle_closed = partial(self._forget, origin)
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(IDLE_S, connection.close)
+        timer = loop.call_later(MAX_IDLE_S, connection.close)
         self._idle[origin][connection] = Idle(loop.time(), timer)
 
     def take(self, origin: Origin) -> Connection | None:
-        """One that is as good as new, and from now on its taker's."""
+        """Removes and returns a usable connection; None if there is none."""
         now = asyncio.get_running_loop().time()
         for connection, idle in reversed(list(self._idle.get(origin, {}).items())):
             idle_s = now - idle.since
-            # In a loop that was held up the timer is late.
-            if idle_s >= IDLE_S or not connection.usable:
+            # The timer is late if the event loop was blocked.
+            if idle_s >= MAX_IDLE_S or not connection.usable:
                 connection.close()
                 self._forget(origin, connection)
-            elif idle_s >= REST_S:
+            elif idle_s >= MIN_IDLE_S:
                 self._forget(origin, connection)
                 return connection
         return None

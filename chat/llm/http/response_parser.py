@@ -1,9 +1,9 @@
-"""Reads one HTTP/1.1 answer. `httptools` parses; this says what is refused and where it ends.
+"""Reads one HTTP/1.1 response. `httptools` parses it; this module adds limits and strictness.
 
-One parser reads one answer and is thrown away: nothing of it can get into the next. The head is cut
-off at its empty line before it is parsed, so its size is bounded exactly and the body begins at a
-known byte. What a head has wrong without being ambiguous (see `_tidy`) is mended, but the
-connection of such a server is not used again.
+A parser reads one response and is dropped, so nothing of it can get into the next response. The
+head is separated at its empty line before it is parsed, so its size is limited exactly and the body
+begins at a known byte. Unambiguous faults of a head are corrected (`_normalize_head`), but the
+connection is then not used again.
 """
 
 import re
@@ -12,21 +12,21 @@ from typing import Any
 import httptools
 import httpx2
 
-MAX_HEAD_BYTES = 64 * 1024  # with what comes before it (1xx)
+MAX_HEAD_BYTES = 64 * 1024  # together with 1xx responses before it
 MAX_HEADERS = 256
-# Chunk sizes, extensions and trailers may take so many bytes, and more for each byte of the body.
-MAX_BARREN_BYTES = 64 * 1024
-MAX_BARREN_PER_BYTE = 16
+# The bytes that chunk sizes, extensions and trailers may take, and more for each byte of the body.
+MAX_OVERHEAD_BYTES = 64 * 1024
+MAX_OVERHEAD_PER_BODY_BYTE = 16
 HEAD_END = re.compile(rb"\n\r?\n")
 CHUNKED_END = re.compile(rb"[^\r\n]\r\n\r\n\Z")
-VERSIONS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
-BODILESS = (204, 304)
+SUPPORTED_VERSIONS = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+STATUSES_WITHOUT_BODY = (204, 304)
 
 Headers = list[tuple[bytes, bytes]]
 
 
-class AnswerParser:
-    """`feed` it all that is read; the body is in `pieces`, which its reader empties."""
+class ResponseParser:
+    """`feed` it the bytes read. The body is appended to `pieces`, which the reader empties."""
 
     def __init__(self, method: str) -> None:
         self.status = 0
@@ -35,15 +35,15 @@ class AnswerParser:
         self.complete = False
         self._is_head_request = method == "HEAD"
         self._keep_alive = self._until_closed = self._chunked = False
-        self._surplus = False  # bytes that came after the end
-        self._left: int | None = None  # of the body, when its length was said
-        self._raw = bytearray()  # the head, as far as it has come
+        self._has_surplus = False  # Bytes came after the end.
+        self._remaining_bytes: int | None = None  # of the body, if Content-Length is given
+        self._raw = bytearray()  # the part of the head received so far
         self._head_bytes = 0
         self._tail = b""
-        self._barren_bytes = 0
-        self._heads: Any = None  # the parser of the head that is read now
-        self._parser: Any = None  # that of the final head, and of its body
-        self.on_body = self.pieces.append  # called by httptools for each run of bytes
+        self._overhead_bytes = 0
+        self._head_parser: Any = None  # the parser of the current head, which may be a 1xx one
+        self._parser: Any = None  # the parser of the final head and the body
+        self.on_body = self.pieces.append  # called by httptools
 
     @property
     def has_head(self) -> bool:
@@ -51,18 +51,19 @@ class AnswerParser:
 
     @property
     def reusable(self) -> bool:
-        """Whether the connection may be used for another request, as far as the answer says."""
-        return self.complete and self._keep_alive and not self._surplus
+        """Whether the response allows another request on the connection."""
+        return self.complete and self._keep_alive and not self._has_surplus
 
     def feed(self, data: bytes) -> None:
-        """Raises RemoteProtocolError for what is not HTTP/1.1, or ambiguous."""
+        """Raises RemoteProtocolError for bytes that are not HTTP/1.1, or are ambiguous."""
         if not self.has_head:
             data = self._feed_head(data)
         if data:
             self._feed_body(data)
 
     def end(self) -> bool:
-        """The server has closed its side: whether that is how this answer ends."""
+        """Call it when the server has closed the connection. Returns whether the response is
+        complete."""
         if self._until_closed:
             self.complete = True
         return self.complete
@@ -70,15 +71,15 @@ class AnswerParser:
     # The head
 
     def _feed_head(self, data: bytes) -> bytes:
-        """What is left of `data` for the body."""
+        """Parses the head, and returns the rest of `data`, which belongs to the body."""
         begin = max(len(self._raw) - 2, 0)
         self._raw += data
         while not self.has_head:
-            found = HEAD_END.search(self._raw, begin)
-            size = found.end() if found else len(self._raw)
+            match = HEAD_END.search(self._raw, begin)
+            size = match.end() if match else len(self._raw)
             if self._head_bytes + size > MAX_HEAD_BYTES:
                 raise httpx2.RemoteProtocolError("the head is too long")
-            if found is None:
+            if match is None:
                 return b""
             head = bytes(self._raw[:size])
             del self._raw[:size]
@@ -89,37 +90,37 @@ class AnswerParser:
         return rest
 
     def _parse_head(self, head: bytes) -> None:
-        if not head.startswith(VERSIONS):
-            raise httpx2.RemoteProtocolError("not HTTP/1")
-        head, was_clean = _tidy(head)
+        if not head.startswith(SUPPORTED_VERSIONS):
+            raise httpx2.RemoteProtocolError("not an HTTP/1 response")
+        head, was_clean = _normalize_head(head)
         self.headers.clear()
-        self._heads = parser = httptools.HttpResponseParser(self)
+        self._head_parser = parser = httptools.HttpResponseParser(self)
         parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         try:
             parser.feed_data(head)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise httpx2.RemoteProtocolError(f"not HTTP: {error}") from None
+            raise httpx2.RemoteProtocolError(f"invalid head: {error}") from None
         self.status = parser.get_status_code()
-        if self.status < 200:  # only a preface; 101 was not asked for
+        if self.status < 200:  # An interim response; we never ask for 101.
             if self.status == 101:
-                raise httpx2.RemoteProtocolError("the protocol was changed")
+                raise httpx2.RemoteProtocolError("the server switched protocols")
             self.complete = False
             return
         self._parser = parser
-        self._keep_alive &= was_clean and head.startswith(VERSIONS[0])
+        self._keep_alive &= was_clean and head.startswith(SUPPORTED_VERSIONS[0])
         self._expect_body()
 
     def _expect_body(self) -> None:
         codings = [v.lower() for n, v in self.headers if n.lower() == b"transfer-encoding"]
         lengths = [int(v) for n, v in self.headers if n.lower() == b"content-length"]
         if codings not in ([], [b"chunked"]):
-            raise httpx2.RemoteProtocolError("an unknown transfer encoding")
-        if self._is_head_request or self.status in BODILESS:
+            raise httpx2.RemoteProtocolError("unknown transfer encoding")
+        if self._is_head_request or self.status in STATUSES_WITHOUT_BODY:
             self.complete = True
         elif codings:
             self._chunked = True
         elif lengths:
-            self._left = lengths[0]
+            self._remaining_bytes = lengths[0]
         else:
             self._until_closed = True
 
@@ -127,38 +128,38 @@ class AnswerParser:
 
     def _feed_body(self, data: bytes) -> None:
         if self.complete:
-            self._surplus = True
+            self._has_surplus = True
             return
-        if self._left is not None:
-            if len(data) > self._left:
-                self._surplus = True
-                data = data[: self._left]
-            self._left -= len(data)
+        if self._remaining_bytes is not None:
+            if len(data) > self._remaining_bytes:
+                self._has_surplus = True
+                data = data[: self._remaining_bytes]
+            self._remaining_bytes -= len(data)
         before = len(self.pieces)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if not self.complete:
-                raise httpx2.RemoteProtocolError(f"broken: {error}") from None
-            self._surplus = True
+                raise httpx2.RemoteProtocolError(f"invalid body: {error}") from None
+            self._has_surplus = True
         if self._chunked:
             self._check_chunks(data, sum(map(len, self.pieces[before:])))
 
     def _check_chunks(self, data: bytes, body_bytes: int) -> None:
         self._tail = data[-5:] if len(data) >= 5 else (self._tail + data)[-5:]
-        # The parser passes over line ends between two answers in silence.
+        # The parser silently skips line ends between two responses.
         if self.complete and not CHUNKED_END.match(self._tail):
-            self._surplus = True
-        self._barren_bytes += len(data) - body_bytes - MAX_BARREN_PER_BYTE * body_bytes
-        self._barren_bytes = max(self._barren_bytes, 0)
-        if self._barren_bytes > MAX_BARREN_BYTES:  # it gathers a trailer, however long
-            raise httpx2.RemoteProtocolError("chunks without an end")
+            self._has_surplus = True
+        self._overhead_bytes += len(data) - body_bytes - MAX_OVERHEAD_PER_BODY_BYTE * body_bytes
+        self._overhead_bytes = max(self._overhead_bytes, 0)
+        if self._overhead_bytes > MAX_OVERHEAD_BYTES:  # The parser buffers trailers of any length.
+            raise httpx2.RemoteProtocolError("endless chunk metadata")
 
     # What httptools calls
 
     def on_message_begin(self) -> None:
-        if self.complete:  # what follows is not of this answer, whatever it looks like
-            raise ValueError("another answer")
+        if self.complete:  # Bytes after the end never belong to this response.
+            raise ValueError("another response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.has_head:
@@ -168,19 +169,18 @@ class AnswerParser:
         self.headers.append((name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        # Afterwards, where no body follows, the parser has forgotten it.
-        self._keep_alive = self._heads.should_keep_alive()
+        # If no body follows, the parser resets this value afterwards.
+        self._keep_alive = self._head_parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         self.complete = True
 
 
-def _tidy(head: bytes) -> tuple[bytes, bool]:
-    """The head as the standard wants it, and whether it was so.
+def _normalize_head(head: bytes) -> tuple[bytes, bool]:
+    """The head as the standard requires it, and whether it was so already.
 
-    Mended are line ends without CR, continued lines, the same Content-Length said twice, and
-    names with characters outside ASCII, which no name has that means anything. Everything else is
-    left to the parser to refuse.
+    Corrects line ends without CR, joins continued lines, drops a repeated identical Content-Length
+    and fields whose names are not ASCII. The parser refuses all other faults.
     """
     text = head.replace(b"\r\n", b"\n")
     first, *lines = text.rstrip(b"\n").split(b"\n")

@@ -1,15 +1,15 @@
-"""The model client's network: a small HTTP/1.1 transport made for many slow streams.
+"""The model client's HTTP/1.1 transport, made for many slow streams.
 
-Whatever one network read brought comes out as one piece, with no layer per chunk: the library's
-own transport costs four times the CPU (docs/decisions/models.md). It does only what calling a
-model needs: requests with a known body, keep-alive, chunked, sized or closed answers. Redirects are
-not followed. It is bound to the event loop that first uses it.
+The bytes of a network read are yielded as one piece, without a layer per chunk; the library's own
+transport costs four times the CPU (docs/decisions/models.md). It supports only what model calls
+need: requests with a known body, keep-alive, and responses that are chunked, sized, or ended by
+closing. It does not follow redirects. It belongs to the event loop that first uses it.
 
-No request is ever sent twice. A connection that had gone stale is found before anything is written
-to it; when one breaks afterwards the server may be at work on the request already, so the caller
-hears of it and decides (`Generation` counts another attempt).
+A request is never sent twice. A stale connection is detected before anything is written to it. If
+a connection breaks afterwards, the server may be processing the request already, so the error is
+raised to the caller, who decides (`Generation` counts another attempt).
 
-With `resolve` it connects only to the addresses that this gives for a host
+With `resolve`, it connects only to the addresses that `resolve` returns for a host
 (accounts/provider_keys/address_filter.py).
 """
 
@@ -23,12 +23,12 @@ import httpx2
 from chat.llm.http.connection import Connection, Exchange, request_bytes
 from chat.llm.http.idle_connections import IdleConnections, Origin
 
-# Threads of their own: name servers that never answer must not hold up what else has threads.
+# A separate pool, so that name servers that never respond do not block other work in threads.
 _resolvers = ThreadPoolExecutor(16, "resolve")
 
 
 class StreamTransport(httpx2.AsyncBaseTransport):
-    """Connections by origin; as many at once as there are requests, idle ones are used again."""
+    """An httpx2 transport. It opens a connection per concurrent request and reuses idle ones."""
 
     def __init__(
         self,
@@ -36,7 +36,8 @@ class StreamTransport(httpx2.AsyncBaseTransport):
         resolve: Callable[[str, int], list[str]] | None = None,
         only_headers: frozenset[bytes] | None = None,
     ) -> None:
-        """`resolve` blocks. `only_headers`: all that is passed on of an answer's headers."""
+        """`resolve(host, port)` returns IP addresses; it blocks. `only_headers`: the only response
+        headers that are passed on, in lower case."""
         self._connect_timeout_s = connect_timeout_s
         self._resolve = resolve
         self._only_headers = only_headers
@@ -46,13 +47,13 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = request.url.raw_host.decode("ascii")
         origin = (request.url.scheme == "https", host, request.url.port or 0)
-        asked = request_bytes(request)
+        payload = request_bytes(request)
         connection = self._idle.take(origin) or await self._connect(origin)
-        exchange = Exchange(connection, request.method, asked)
+        exchange = Exchange(connection, request.method, payload)
         try:
             status, headers = await exchange.head()
         except BaseException:
-            exchange.cut()
+            exchange.abort()
             raise
         body = Body(exchange, self._idle, origin)
         if self._only_headers is not None:
@@ -104,10 +105,10 @@ class StreamTransport(httpx2.AsyncBaseTransport):
 
 
 class Body(httpx2.AsyncByteStream):
-    """The answer's bytes, read once and by one reader.
+    """The body of a response, which one reader can read once.
 
-    Closed before they were read to their end, it cuts the connection: that stops the model. Closed
-    again, or read after that, it reaches no connection, whoever has it now.
+    Closing it before its end aborts the connection, which stops the model. Once closed, it has no
+    reference to the connection, which another request may own by then.
     """
 
     def __init__(self, exchange: Exchange, idle: IdleConnections, origin: Origin) -> None:
@@ -121,8 +122,8 @@ class Body(httpx2.AsyncByteStream):
         try:
             while piece := await self._exchange.read():
                 yield piece
-        except BaseException:  # also when the reader breaks off
-            self._exchange.cut()
+        except BaseException:  # also if the reader stops early
+            self._exchange.abort()
             raise
 
     async def aclose(self) -> None:

@@ -1,6 +1,6 @@
-"""The body of one answer, from bytes to text and reasoning, with its time limits.
+"""Reads the body of a streaming response into text and reasoning, with time and size limits.
 
-What one network read brought comes out as one Delta, however many chunks it held.
+The chunks of one network read become one Delta.
 """
 
 import asyncio
@@ -20,40 +20,42 @@ from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
 from chat.llm.stream.sse import EventSplitter, TooLongError, WebPageError
 from chat.llm.stream.think_tags import ThinkSplitter
-from chat.llm.tokens import estimated_usage, is_too_little
+from chat.llm.tokens import estimated_usage, is_implausible
 from chat.transcript import Pieces
 
-MAX_DELTA_CHARS = 16_384  # a larger piece is given out in several
-PIECE_BYTES = 16 * 1024  # of a body, read between two turns of the event loop
-EVENTS_AT_ONCE = 100  # of them, so many
-# A body may have so many bytes in which there is no text, and more for each byte of the answer:
-# pings and chunks of single letters are far below.
-MAX_BARREN_BYTES = 16_000_000
-MAX_BYTES_PER_BYTE = 2_048
-# Comments (": OPENROUTER PROCESSING") show that the provider lives, but not for ever: the time
-# without a token may be so many times longer than without a sign of life.
-COMMENT_PATIENCE = 5
+MAX_DELTA_CHARS = 16_384  # A longer text is split into several deltas.
+# The bytes and events of a body that are read before the event loop runs other tasks.
+PIECE_BYTES = 16 * 1024
+EVENTS_AT_ONCE = 100
+# The bytes without text that a body may have, and more for each byte of the answer. Pings and
+# chunks of single letters stay far below.
+MAX_BYTES_WITHOUT_TEXT = 16_000_000
+MAX_BODY_BYTES_PER_ANSWER_BYTE = 2_048
+# Comments (": OPENROUTER PROCESSING") show that the provider is alive, so with them the time limit
+# without a token is this many times longer.
+COMMENT_TIMEOUT_FACTOR = 5
 DRAIN_TIMEOUT_S = 0.02
 MAX_DRAIN_BYTES = 64 * 1024
 TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
 
-# What stands at the end of a whole answer: a sentence's end, with what may close after it, or code.
+# The end of a complete answer: the end of a sentence, possibly with closing quotes or brackets, or
+# of a code block.
 _SENTENCE_END = re.compile(
     r"([.!?\u2026\u3002\uff01\uff1f\u061f\u0964][)\]}\"'\u201d\u2019\u00bb\u300d*_`]*|```)\s*\Z"
 )
 
-_NOTHING = [("", "")]  # of `Chunks.take`
+_NOTHING = [("", "")]  # the result of `ChunkReader.take` if there is no text
 
 Seam = PrefillSeam | AskSeam
 Pairs = list[tuple[str, str]]  # (thinking, content that came after it)
 
 
-@dataclass(slots=True)  # One is made for each read, and frozen ones take three times as long.
+@dataclass(slots=True)  # Not frozen: one is made per read, and frozen ones take 3 times as long.
 class Delta:
-    """What one network read brought, at least one of both.
+    """The text and the reasoning of one network read; at least one of them is not empty.
 
-    `text_kept`: what the answer held beyond its first so many bytes was thinking; `reasoning` has
-    it, and `text` goes on after them.
+    `text_kept`: the answer beyond its first `text_kept` bytes (UTF-8) turned out to be thinking. It
+    is in `reasoning`, and `text` follows those bytes.
     """
 
     text: str = ""
@@ -61,7 +63,7 @@ class Delta:
     text_kept: int | None = None
 
     def after(self, before: "Delta") -> "Delta":
-        """Both as one, for who gathers the whole of a first attempt."""
+        """Both deltas as one, for collecting the whole text of a call."""
         text = before.text
         if self.text_kept is not None:
             text = text.encode()[: self.text_kept].decode(errors="ignore")
@@ -70,8 +72,8 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The answer has ended in order: chat/llm/stream/finish_reasons.py. It may hold no text all the
-    same. `omitted`: kinds of what it held besides: "image", "audio", "tool_call", ..."""
+    """The answer has ended, for a reason of chat/llm/stream/finish_reasons.py. It may be without
+    text. `omitted`: kinds of content other than text: "image", "audio", "tool_call", ..."""
 
     reason: str
     usage: TokenUsage | None
@@ -79,7 +81,7 @@ class Finish:
 
 
 class AnswerStream:
-    """The body of one answer: bytes -> events -> chunks -> answer and reasoning -> seam."""
+    """Reads one body: bytes -> events -> chunks -> answer and reasoning -> seam -> deltas."""
 
     def __init__(
         self,
@@ -87,89 +89,90 @@ class AnswerStream:
         seam: Seam | None,
         partial: str,
         prompt_tokens: int,
-        begun: float,
+        started_at: float,
         think: ThinkSplitter | None = None,
         kept_bytes: int = 0,
     ) -> None:
-        """`begun`: when the call began, by the event loop's clock. `kept_bytes`: as stored, of what
-        the answer has already, `partial` included."""
+        """`started_at`: the event loop time at which the call began. `kept_bytes`: the stored size
+        of the answer so far, `partial` included."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
         self.splitter, self.chunks = EventSplitter(), ChunkReader()
         self.think = think or ThinkSplitter()
-        self.text = Pieces()  # of this call only: for an estimate, and to know of emptiness
+        self.text = Pieces()  # of this call only
         self.reasoning = Pieces()
-        self.size = self._kept_bytes = kept_bytes  # as stored
+        self.size = self._kept_bytes = kept_bytes  # stored size
         self._body_bytes = 0
-        self._ahead, self._ahead_at = b"", 0  # of a large piece, what is still to be read
-        self._is_long = False  # an event that came since the last `take` was long
-        self.last_token = begun
+        self._received, self._received_at = b"", 0  # the last network read, and how far it is read
+        self._is_long = False  # A long event came since the last `take`.
+        self.last_token_at = started_at
         self.finished_at: float | None = None
-        self.is_ended = False  # the body came to its end
+        self.is_ended = False  # The body was read to its end.
 
     @property
     def is_full(self) -> bool:
-        """A model that never stops is stopped here, as by its own limit."""
+        """Whether the answer has reached its maximum size. It then ends with "length"."""
         return self.size >= settings.MAX_ANSWER_BYTES
 
     async def deltas(self) -> AsyncGenerator[Delta]:
         pieces = self.response.aiter_bytes()
         try:
             while not self.chunks.done and not self.is_full:
-                piece = await self._next(pieces)
-                failure = await self._take(piece)
-                async for delta in self._new():
+                piece = await self._next_piece(pieces)
+                failure = await self._feed(piece)
+                async for delta in self._new_deltas():
                     yield delta
                 if failure is not None and not self.chunks.is_finished:
                     raise failure
                 if failure is not None or not piece:
                     break
         except ProviderError as error:
-            error.usage = self._told_usage()
+            error.usage = self._reported_usage()
             raise
-        if self._reason() and not self.is_full:  # what a cut leaves undecided comes once more
-            for delta in self._last():
+        # After a cut, the text still held back is not part of the answer: the model repeats it.
+        if self._reason() and not self.is_full:
+            for delta in self._last_deltas():
                 yield delta
         if self.chunks.done:
             await _drain(pieces)
 
     def finish(self) -> Finish:
-        """After `deltas`. Raises where a stream ended without having said that it would, or where
-        the provider says that it broke off."""
+        """The Finish, after `deltas`. Raises ProviderError if the stream ended without a reason, or
+        because the provider failed."""
         text, reasoning = str(self.text), str(self.reasoning)
         reason = "length" if self.is_full else self._reason()
         has_text = bool(text.strip())
         if not self.is_full and (error := self._failure(reason, has_text, bool(reasoning))):
-            error.usage = self._told_usage()
+            error.usage = self._reported_usage()
             raise error
         assert reason is not None
         omitted = [*self.chunks.omitted]
         if self.think.has_called and "tool_call" not in omitted:
             omitted.append("tool_call")
-        usage = self._told_usage() or estimated_usage(self.prompt_tokens, text, reasoning)
+        usage = self._reported_usage() or estimated_usage(self.prompt_tokens, text, reasoning)
         return Finish(reason, usage, tuple(omitted))
 
     def _failure(
         self, reason: str | None, has_text: bool, has_thought: bool
     ) -> ProviderError | None:
         if not self.chunks.seen:
-            is_rubbish = self.chunks.rubbish or self.splitter.rubbish
-            return ProviderError("bad_stream" if is_rubbish else "empty_answer", max_fruitless=2)
+            has_ignored = self.chunks.ignored or self.splitter.ignored
+            return ProviderError("bad_stream" if has_ignored else "empty_answer", max_fruitless=2)
         if reason is None:
             code = "stream_cut" if has_text or has_thought or self.partial else "empty_answer"
             return ProviderError(code, max_fruitless=2, ended=True)
-        if not finish_reasons.is_broken(reason):
+        if not finish_reasons.is_provider_failure(reason):
             return None
         if has_text or self.partial:
             return ProviderError("stream_cut", max_fruitless=3)
         return ProviderError("provider_down", permanent=True)
 
     def _reason(self) -> str | None:
-        """Why the answer has ended; None when it was cut.
+        """Why the answer has ended; None if it was cut.
 
-        A body that ends in order after a whole sentence, from a server that says neither why nor
-        that it is done, is taken for whole, and said to be so taken.
+        If the body ends normally after a whole sentence, without a finish reason or [DONE], the
+        answer is assumed to be complete, with the reason "unknown".
         """
         if self.chunks.finish or self.chunks.done:
             return self.chunks.finish or "stop"
@@ -178,14 +181,15 @@ class AnswerStream:
             return finish_reasons.UNKNOWN
         return None
 
-    def _told_usage(self) -> TokenUsage | None:
-        """What the provider says it used, if that can be."""
+    def _reported_usage(self) -> TokenUsage | None:
+        """The usage that the provider reported, if it is plausible."""
         usage = self.chunks.usage
         written = len(str(self.text)) + len(str(self.reasoning))
-        return None if usage is None or is_too_little(usage, written) else usage
+        return None if usage is None or is_implausible(usage, written) else usage
 
-    async def _take(self, piece: bytes) -> ProviderError | None:
-        """Takes in what came; b"" is the end. A fault is given back, as good chunks may precede."""
+    async def _feed(self, piece: bytes) -> ProviderError | None:
+        """Reads bytes of the body; b"" is the end. Returns an error instead of raising it, because
+        valid chunks may precede it."""
         try:
             events = self.splitter.feed(piece) if piece else self.splitter.flush()
             await self._read(events)
@@ -194,12 +198,12 @@ class AnswerStream:
         except TooLongError:
             return ProviderError("bad_stream")
         except ProviderError as error:
-            # Half a chunk at the end: the stream was cut there.
+            # An incomplete chunk at the end means that the stream was cut there.
             return error if piece or error.code != "bad_stream" else None
         return None
 
     async def _read(self, events: list[bytes]) -> None:
-        """Some events in each turn of the event loop, and long ones in a thread."""
+        """Reads the events in groups, between which other tasks run, and long ones in a thread."""
         for begin in range(0, len(events), EVENTS_AT_ONCE):
             if begin:
                 await asyncio.sleep(0)
@@ -212,25 +216,26 @@ class AnswerStream:
             if self.chunks.done:
                 return
 
-    async def _next(self, pieces: AsyncIterator[bytes]) -> bytes:
-        """The next bytes, no more than PIECE_BYTES; b"" at the end."""
-        if self._ahead_at < len(self._ahead):
+    async def _next_piece(self, pieces: AsyncIterator[bytes]) -> bytes:
+        """The next bytes, at most PIECE_BYTES; b"" at the end."""
+        if self._received_at < len(self._received):
             await asyncio.sleep(0)
         else:
-            self._ahead, self._ahead_at = await self._receive(pieces), 0
-            self._check_body(len(self._ahead))
-        begin, self._ahead_at = self._ahead_at, self._ahead_at + PIECE_BYTES
-        return self._ahead[begin : self._ahead_at]
+            self._received, self._received_at = await self._receive(pieces), 0
+            self._check_body(len(self._received))
+        begin, self._received_at = self._received_at, self._received_at + PIECE_BYTES
+        return self._received[begin : self._received_at]
 
     def _check_body(self, size: int) -> None:
         self._body_bytes += size
-        given_bytes = self.size - self._kept_bytes
-        if self._body_bytes > MAX_BARREN_BYTES + MAX_BYTES_PER_BYTE * given_bytes:
+        answer_bytes = self.size - self._kept_bytes
+        limit = MAX_BYTES_WITHOUT_TEXT + MAX_BODY_BYTES_PER_ANSWER_BYTE * answer_bytes
+        if self._body_bytes > limit:
             raise ProviderError("bad_stream", permanent=True)
 
     async def _receive(self, pieces: AsyncIterator[bytes]) -> bytes:
-        """What the network brings; b"" at the end. A cut or silence after the finish reason is no
-        loss."""
+        """The bytes of the next network read; b"" at the end. After the finish reason, a cut or
+        silence counts as the end."""
         try:
             async with asyncio.timeout_at(self._deadline()):
                 if not (piece := await anext(pieces, b"")):
@@ -242,7 +247,9 @@ class AnswerStream:
             code = "bad_stream"
         except httpx2.TransportError:
             code = "stream_cut"
-        if self.chunks.is_finished or (self.chunks.finish and not self.chunks.has_lied):
+        if self.chunks.is_finished or (
+            self.chunks.finish and not self.chunks.has_text_after_finish
+        ):
             return b""
         if self.chunks.finish and code == "stream_stalled":
             return b""
@@ -257,35 +264,37 @@ class AnswerStream:
         limit_ms = (
             settings.MODEL_STALL_TIMEOUT_MS if begun else settings.MODEL_FIRST_TOKEN_TIMEOUT_MS
         )
-        return min(now + limit_ms / 1000, self.last_token + COMMENT_PATIENCE * limit_ms / 1000)
+        return min(
+            now + limit_ms / 1000, self.last_token_at + COMMENT_TIMEOUT_FACTOR * limit_ms / 1000
+        )
 
-    async def _new(self) -> AsyncGenerator[Delta]:
+    async def _new_deltas(self) -> AsyncGenerator[Delta]:
         is_long, self._is_long = self._is_long, False
         pairs = await asyncio.to_thread(self.chunks.take) if is_long else self.chunks.take()
         if pairs == _NOTHING:
             return
-        self.last_token = self.loop.time()
-        for place, batch in enumerate(_batches(pairs)):
+        self.last_token_at = self.loop.time()
+        for place, batch in enumerate(_to_batches(pairs)):
             if place:
                 await asyncio.sleep(0)
-            text, thought, kept = self._told_apart(batch)
+            text, thought, kept = self._split_thinking(batch)
             if self.seam:
                 text = self.seam.feed(text)
             for delta in self._deltas(text, thought, kept):
                 yield delta
 
-    def _last(self) -> Iterator[Delta]:
-        """What the end decides."""
-        text, thought, kept = self._told_apart(self.chunks.take(final=True))
-        rest, last = self._rest()
-        text, thought = text + rest, thought + last
+    def _last_deltas(self) -> Iterator[Delta]:
+        """The deltas of the text that was held back until the end of the body."""
+        text, thought, kept = self._split_thinking(self.chunks.take(final=True))
+        rest, last_thought = self._flush_thinking()
+        text, thought = text + rest, thought + last_thought
         if self.seam:
             text = self.seam.feed(text) + self.seam.flush()
         return self._deltas(text, thought, kept)
 
-    def _told_apart(self, pairs: Pairs) -> tuple[str, str, int | None]:
-        """(answer, thinking, bytes of the answer that stay where some of it turned out to be
-        thinking). However many chunks came at once, the same as if each had come by itself."""
+    def _split_thinking(self, pairs: Pairs) -> tuple[str, str, int | None]:
+        """(answer, thinking, `Delta.text_kept`). The result does not depend on how many chunks came
+        at once."""
         answer, thinking, kept = "", "", None
         for thought, content in pairs:
             if thought:
@@ -293,23 +302,26 @@ class AnswerStream:
             text, more = self.think.feed(content)
             if self.think.recast:
                 kept, more = self._recast(more)
-                answer = ""  # It is in `more`.
+                answer = ""  # `more` contains it.
             answer, thinking = answer + text, thinking + thought + more
         return answer, thinking, kept
 
-    def _rest(self) -> tuple[str, str]:
-        """What was still held. A model that was known to think first and has not, has answered."""
+    def _flush_thinking(self) -> tuple[str, str]:
+        """(answer, thinking) that was still held back.
+
+        If everything was only assumed to be thinking and the model stopped, it was the answer.
+        """
         is_assumed = self.think.is_assumed
-        rest, last = self.think.flush()
+        rest, thought = self.think.flush()
         is_over = self._reason() in ("stop", finish_reasons.UNKNOWN)
         if is_assumed and is_over and not self.think.has_fields:
-            rest = str(self.reasoning) + last
+            rest = str(self.reasoning) + thought
             self.reasoning.set("")
-        return rest, last
+        return rest, thought
 
     def _recast(self, thought: str) -> tuple[int, str]:
-        """What this call gave out as the answer was thinking; if it went on with the answer, that
-        was as well. (bytes of the answer that stay, the thinking)."""
+        """(bytes of the answer that are kept, the thinking), after the answer of this call turned
+        out to be thinking. If the call was prefilled, so was the partial answer."""
         self.text.set("")
         if isinstance(self.seam, PrefillSeam):
             self.seam = None
@@ -318,8 +330,8 @@ class AnswerStream:
         return len(self.partial.encode()), thought
 
     def _deltas(self, text: str, thought: str, kept: int | None) -> Iterator[Delta]:
-        """As many as there is room for in the answer."""
-        for delta in _in_deltas(text, thought, kept):
+        """The deltas that fit into the answer's maximum size."""
+        for delta in _to_deltas(text, thought, kept):
             if self.is_full and delta.text_kept is None:
                 return
             if delta.text:
@@ -332,26 +344,29 @@ class AnswerStream:
 
 
 def stored_bytes(text: str) -> int:
-    """What a text takes in the log, where a control character is six bytes and a line end two."""
+    """The size of a text in the log, as JSON (a line end takes two bytes)."""
     return len(orjson.dumps(text)) - 2
 
 
-def _in_deltas(text: str, thought: str, kept: int | None) -> list[Delta]:
+def _to_deltas(text: str, thought: str, kept: int | None) -> list[Delta]:
     if len(text) <= MAX_DELTA_CHARS and len(thought) <= MAX_DELTA_CHARS:
         return [Delta(text, thought, kept)] if text or thought or kept is not None else []
     first = [] if kept is None else [Delta(text_kept=kept)]
-    thoughts = [Delta(reasoning=part) for part in _parts(thought)]
-    return [*first, *thoughts, *(Delta(part) for part in _parts(text))]
+    thoughts = [Delta(reasoning=part) for part in _split_text(thought)]
+    return [*first, *thoughts, *(Delta(part) for part in _split_text(text))]
 
 
-def _batches(pairs: Pairs) -> Iterator[Pairs]:
-    """Cut so that each holds about MAX_DELTA_CHARS at most."""
+def _to_batches(pairs: Pairs) -> Iterator[Pairs]:
+    """Splits the pairs into batches of about MAX_DELTA_CHARS at most."""
     batch: Pairs = []
     chars = 0
     for thought, content in pairs:
         parts = [(thought, content)]
         if len(thought) + len(content) > MAX_DELTA_CHARS:
-            parts = [*((part, "") for part in _parts(thought)), *(("", p) for p in _parts(content))]
+            parts = [
+                *((part, "") for part in _split_text(thought)),
+                *(("", p) for p in _split_text(content)),
+            ]
         for part in parts:
             chars += len(part[0]) + len(part[1])
             if batch and chars > MAX_DELTA_CHARS:
@@ -362,7 +377,7 @@ def _batches(pairs: Pairs) -> Iterator[Pairs]:
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Reads to the end of the body, if it is near, so that the connection can be used again."""
+    """Reads the rest of the body, if it is short, so that the connection can be used again."""
     left_bytes = MAX_DRAIN_BYTES
     with contextlib.suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(DRAIN_TIMEOUT_S):
@@ -370,5 +385,5 @@ async def _drain(pieces: AsyncIterator[bytes]) -> None:
                 left_bytes -= len(piece)
 
 
-def _parts(text: str) -> list[str]:
+def _split_text(text: str) -> list[str]:
     return [text[at : at + MAX_DELTA_CHARS] for at in range(0, len(text), MAX_DELTA_CHARS)]

@@ -1,4 +1,4 @@
-"""The many shapes in which servers that speak OpenAI's protocol say text, thinking and errors."""
+"""The shapes in which servers that speak OpenAI's protocol send text, thinking and errors."""
 
 import re
 from typing import Any
@@ -17,9 +17,9 @@ _KINDS = {
     "tool_call": ("tool_call", "tool_calls", "tool_use", "function_call"),
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
-_NO_LOSS = frozenset(("reference", "annotation", "citation"))  # what the text says besides
+_NO_LOSS = frozenset(("reference", "annotation", "citation"))  # They only annotate the text.
 _PINGS = frozenset(("ping", "pong", "keepalive", "keep-alive", "heartbeat", "info", "status"))
-# Fields that, in a chunk without choices, only an error has. Names are compared in lower case.
+# Fields that, among chunks without choices, only errors have. Compared in lower case.
 _ERROR_FIELDS = ("error", "errors", "detail", "error_msg", "error_message", "errormessage") + (
     ("errormsg", "err_msg", "errmsg", "error_code", "errorcode", "err_no", "errno")
     + ("fault", "err", "exception")
@@ -29,12 +29,12 @@ _CODE_FIELDS = ("code", "type", "status", "statuscode", "status_code", "__type")
 )
 _NO_FAILURE = re.compile(r"queue|progress|notice|warning|debug|^(log\b|start|status|keep)")
 _FAILED = frozenset(("error", "failed", "failure", "fail", "exception"))
-# What a code or a status says when all is well, or is not decided yet.
+# Values of a code or a status that are no failure.
 _FINE = frozenset(("", "0", "200", "00000", "ok", "success", "succeeded", "successful", "true")) | {
     *("none", "null", "queued", "pending", "waiting", "processing", "in_progress", "running"),
     *("loading", "started", "starting", "created", "completed", "info", "message"),
 }
-_ENVELOPES = ("header", "response", "data", "result", "meta")  # a code or an error may be in it
+_ENVELOPES = ("header", "response", "data", "result", "meta")  # They may contain a code or error.
 
 
 def plain_text(value: object) -> str:
@@ -52,7 +52,7 @@ def plain_text(value: object) -> str:
 
 
 def kind_of(part: object) -> str:
-    """What a part of an answer is that is no text; empty when nothing is lost without it."""
+    """The kind of a part that is not text; empty if leaving the part out loses nothing."""
     if not isinstance(part, dict):
         return ""
     name = part.get("type")
@@ -61,31 +61,34 @@ def kind_of(part: object) -> str:
     return _KIND_OF.get(str(name), "other")
 
 
-def thought_of(delta: dict[str, Any]) -> str:
-    """The thinking that a delta holds: in the first of the fields that says something, for some
-    servers fill two with the same."""
+def reasoning_of(delta: dict[str, Any]) -> str:
+    """The thinking in a delta: the first field that has any, because some servers send the same
+    text in two fields."""
     for field in _THOUGHT_FIELDS:
-        if (value := delta.get(field)) and (text := thought_text(value)):
+        if (value := delta.get(field)) and (text := reasoning_text(value)):
             return text
-    beside = delta.get("provider_specific_fields")  # LiteLLM
-    return thought_of(beside) if isinstance(beside, dict) else ""
+    nested = delta.get("provider_specific_fields")  # LiteLLM
+    return reasoning_of(nested) if isinstance(nested, dict) else ""
 
 
-def thought_text(value: object) -> str:
-    """The thinking in a string, in an object of whatever form, or in a list of these."""
+def reasoning_text(value: object) -> str:
+    """The thinking in a string, in an object of any known form, or in a list of these."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "".join(map(thought_text, value))
+        return "".join(map(reasoning_text, value))
     if not isinstance(value, dict):
         return ""
-    found = (value[place] for place in _THOUGHT_PLACES if value.get(place))
-    return next((text for part in found if (text := thought_text(part))), "")
+    parts = (value[place] for place in _THOUGHT_PLACES if value.get(place))
+    return next((text for part in parts if (text := reasoning_text(part))), "")
 
 
 def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None:
-    """The delta of a choice, which may be a mere text; None where its message is to be read: there
-    is no delta, or an empty one and no text has come in any (`has_text`)."""
+    """The delta of a choice, which may be a plain string.
+
+    None if the caller must read the choice's `message` instead: there is no delta, or it is empty
+    and no earlier delta had text (`has_text`).
+    """
     delta = choice.get("delta")
     if isinstance(delta, str):
         return {"content": delta}
@@ -100,8 +103,8 @@ def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None
     return delta
 
 
-def error_in(chunk: dict[str, Any], depth: int = 0) -> object:
-    """The error that a chunk without choices is, or None."""
+def find_error(chunk: dict[str, Any], depth: int = 0) -> object:
+    """The error in a chunk without choices; None if it is no error."""
     fields = lower_names(chunk)
     if str(fields.get("type")).lower() in _PINGS:
         return None
@@ -120,15 +123,15 @@ def error_in(chunk: dict[str, Any], depth: int = 0) -> object:
     if isinstance(status, dict) and status.get("status_code"):
         return {"error": {"code": status["status_code"], "message": status.get("status_msg")}}
     for name in _ENVELOPES if not depth else ():
-        if isinstance(inner := fields.get(name), dict) and (error := error_in(inner, 1)):
+        if isinstance(inner := fields.get(name), dict) and (error := find_error(inner, 1)):
             return error
-    return {"error": fields} if _says_failure(fields, codes) else None
+    return {"error": fields} if _reports_failure(fields, codes) else None
 
 
-def _says_failure(fields: dict[str, Any], codes: dict[str, Any]) -> bool:
-    """Whether what is said beside no error is that something failed."""
-    said = {str(fields.get(name)).lower() for name in ("object", "type", "status", "result")}
-    if said & _FAILED or fields.get("success") is False or fields.get("ok") is False:
+def _reports_failure(fields: dict[str, Any], codes: dict[str, Any]) -> bool:
+    """Whether the fields of a chunk without an error field say that something failed."""
+    words = {str(fields.get(name)).lower() for name in ("object", "type", "status", "result")}
+    if words & _FAILED or fields.get("success") is False or fields.get("ok") is False:
         return True
     message = fields.get("message") or fields.get("msg") or fields.get("title")
     bad = [code for code in codes.values() if not (code is None or _is_fine(code))]
@@ -143,19 +146,19 @@ def _is_fine(code: object) -> bool:
     return not isinstance(code, dict | list) and str(code).strip().lower() in _FINE
 
 
-def known_shape(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """A chunk of another shape as OpenAI would say it; None when it is none that is known."""
+def to_openai_shape(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """Converts a chunk of another known shape to OpenAI's; None for unknown shapes."""
     data = chunk.get("data")
     if isinstance(data, dict) and data.get("choices"):  # a gateway's {"code": 0, "data": {…}}
         return data
     message = chunk.get("message")
     if "done" in chunk and (isinstance(message, dict) or isinstance(chunk.get("response"), str)):
         delta = message if isinstance(message, dict) else {"content": chunk["response"]}
-        return _of_ollama(chunk, delta)
+        return _from_ollama(chunk, delta)
     return None
 
 
-def _of_ollama(chunk: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
+def _from_ollama(chunk: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
     reason = (chunk.get("done_reason") or "stop") if chunk.get("done") else None
     usage = None
     if chunk.get("done"):

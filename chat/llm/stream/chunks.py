@@ -1,4 +1,4 @@
-"""What the JSON chunks of one stream say, added up over those that came together."""
+"""Reads the JSON chunks of a stream, and collects the text of those that came together."""
 
 import json
 import re
@@ -12,62 +12,64 @@ from chat.llm.errors import ProviderError, classify
 from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunk_shapes import (
     delta_of,
-    error_in,
+    find_error,
     kind_of,
-    known_shape,
     plain_text,
-    thought_of,
-    thought_text,
+    reasoning_of,
+    reasoning_text,
+    to_openai_shape,
 )
 from chat.llm.stream.sse import BOM
 from chat.llm.tokens import read_usage
 
-# Commas and opening brackets of one event, which bound how many values it holds: as objects they
-# take twenty times the memory of their text.
+# The commas and opening brackets of an event, which limit its number of values: as Python objects
+# they take twenty times the memory of their text.
 MAX_EVENT_VALUES = 100_000
 FEW_BYTES = 64 * 1024
-MAX_RUBBISH = 10_000  # events that say nothing; pings of a whole day are fewer
-_ENDS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
-_BESIDES = frozenset(("images", "image", "audio", "video", "tool_calls", "function_call", "files"))
-_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-_LONE_HALF = re.compile("[\ud800-\udfff]")
+MAX_IGNORED_EVENTS = 10_000  # more than the pings of a whole day
+_END_MARKERS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
+_NON_TEXT_FIELDS = frozenset(
+    ("images", "image", "audio", "video", "tool_calls", "function_call", "files")
+)
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _USUAL_KEYS = frozenset(("content", "role", "reasoning_content", "reasoning"))
 
 
 class ChunkReader:
-    """Feed it events; take `content` and `reasoning` that came with them by `take`.
+    """`feed` it events; `take` returns the content and the reasoning in them.
 
-    Halves of a surrogate pair that were escaped in two chunks are joined; a half without its pair
-    becomes U+FFFD, so no text from here is unencodable. An event that says nothing (a ping, an
-    empty one, a comment) is passed over. Raises ProviderError for a damaged chunk, which may have
-    held text, and for an error inside the stream.
+    The halves of a surrogate pair that were escaped in two chunks are joined, and a lone half
+    becomes U+FFFD, so that all text can be encoded. Events without content (pings, empty events,
+    comments) are ignored. `feed` raises ProviderError for a damaged chunk, which may have contained
+    text, and for an error in the stream.
     """
 
     def __init__(self) -> None:
         self.finish: str | None = None
         self.usage: TokenUsage | None = None
         self.done = False
-        self.seen = False  # a chunk has come
-        self.rubbish = 0
-        self.omitted: list[str] = []  # kinds of what came besides text
-        # What tells a finish reason that ends the answer from one that stands in every chunk.
-        self.has_lied = False  # text came after a finish reason
-        self._is_counted = False  # usage came by itself after the finish reason
+        self.seen = False  # A chunk was received.
+        self.ignored = 0
+        self.omitted: list[str] = []  # kinds of content other than text
+        # These distinguish a finish reason that ends the answer from one that is in every chunk.
+        self.has_text_after_finish = False
+        self._has_final_usage = False  # A chunk with usage only came after the finish reason.
         self._has_content = False
-        self._has_plain_text = False  # text came in a chunk without a finish reason
-        self._has_plain_chunk = False  # so did a chunk without text
+        self._has_plain_text = False  # Text came in a chunk without a finish reason.
+        self._has_plain_chunk = False  # A chunk without text and finish reason came.
         self._is_believable = False
-        self._whole = ""  # the last whole message, of a server that repeats it
+        self._whole = ""  # the last whole message, if the server repeats it
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._earlier: list[tuple[list[str], list[str]]] = []
-        self._odd = False  # a surrogate has been seen since the last take
-        self._half = ["", ""]
+        self._may_have_surrogates = False  # since the last `take`
+        self._half = ["", ""]  # halves that wait for their pair, of content and of reasoning
 
     @property
     def is_finished(self) -> bool:
-        """Whether the finish reason can be believed: some servers put "stop" into every chunk."""
-        return self._is_counted or (self._is_believable and not self.has_lied)
+        """Whether the finish reason is reliable: some servers put "stop" into every chunk."""
+        return self._has_final_usage or (self._is_believable and not self.has_text_after_finish)
 
     def feed(self, events: list[bytes]) -> None:
         for event in events:
@@ -78,7 +80,7 @@ class ChunkReader:
             except ValueError:
                 self._read_odd(event)
             else:
-                if self._took_piece(chunk):
+                if self._take_plain_piece(chunk):
                     continue
                 try:
                     self._read_value(chunk, event)
@@ -87,9 +89,11 @@ class ChunkReader:
             if self.done:
                 return
 
-    def _took_piece(self, chunk: Any) -> bool:
-        """Takes the commonest chunk, the next piece of text or of thinking and nothing else. Here
-        nearly all the time is spent; what else there may be is read by `_read`."""
+    def _take_plain_piece(self, chunk: Any) -> bool:
+        """Reads a chunk with a piece of text or of reasoning and nothing else; False for others.
+
+        This is the fast path for nearly all chunks. `_read` reads the others.
+        """
         try:
             choice = chunk["choices"][0]
             delta = choice["delta"]
@@ -113,8 +117,8 @@ class ChunkReader:
         return True
 
     def take(self, final: bool = False) -> list[tuple[str, str]]:
-        """What has come since the last call: [(reasoning, content that came after it)]. Nearly
-        always one; more where reasoning followed content."""
+        """The text since the last call: [(reasoning, content that came after it)]. There are
+        several pairs only if reasoning came after content."""
         last = (self._reasoning, self._content)
         pairs = [*self._earlier, last] if self._earlier else [last]
         self._reasoning, self._content, self._earlier = [], [], []
@@ -126,24 +130,24 @@ class ChunkReader:
 
     def _joined(self, thoughts: list[str], contents: list[str], final: bool) -> tuple[str, str]:
         reasoning, content = "".join(thoughts), "".join(contents)
-        if self._odd:
+        if self._may_have_surrogates:
             content, self._half[0] = _join_halves(self._half[0] + content, final)
             reasoning, self._half[1] = _join_halves(self._half[1] + reasoning, final)
-            self._odd = bool(self._half[0] or self._half[1])
+            self._may_have_surrogates = bool(self._half[0] or self._half[1])
         return reasoning, content
 
     def _read_odd(self, event: bytes) -> None:
-        """What the strict parser refuses: an end, a comment, lone surrogates, broken UTF-8, two
-        documents in one event, or a chunk that is damaged."""
+        """Reads an event that orjson refuses: an end marker, a comment, lone surrogates, invalid
+        UTF-8, several documents in one event, or a damaged chunk."""
         bare = event.removeprefix(BOM).strip()
         while bare.startswith(b"data:"):
             bare = bare[5:].strip()
-        if bare.lower() in _ENDS:
+        if bare.lower() in _END_MARKERS:
             self.done = True
         elif bare[:1] not in (b"{", b"["):
-            self._pass_over()
+            self._count_ignored()
         else:
-            self._odd = True
+            self._may_have_surrogates = True
             try:
                 for chunk in _documents(bare.decode(errors="replace")):
                     self._read_value(chunk, bare)
@@ -151,7 +155,7 @@ class ChunkReader:
                 raise ProviderError("bad_stream") from None
 
     def _read_value(self, value: object, event: bytes) -> None:
-        """One document; a list of chunks is read as if they had come one by one."""
+        """Reads one document: a chunk or a list of chunks."""
         chunks = value if isinstance(value, list) else [value]
         for chunk in chunks:
             if isinstance(chunk, dict):
@@ -159,11 +163,11 @@ class ChunkReader:
             elif isinstance(chunk, str) and chunk.strip().lower() == "[done]":
                 self.done = True
             else:
-                self._pass_over()
+                self._count_ignored()
 
-    def _pass_over(self) -> None:
-        self.rubbish += 1
-        if self.rubbish > MAX_RUBBISH:
+    def _count_ignored(self) -> None:
+        self.ignored += 1
+        if self.ignored > MAX_IGNORED_EVENTS:
             raise ProviderError("bad_stream")
 
     def _read(self, chunk: dict[str, Any], event: bytes) -> None:
@@ -174,37 +178,38 @@ class ChunkReader:
             return
         delta = delta_of(choice, has_text=self._has_content and not self._whole)
         if delta is None:
-            delta = self._of_message(choice)
+            delta = self._delta_from_message(choice)
         self._read_choice(choice, delta)
         if chunk.get("error"):
             raise classify(None, chunk)
-        if usage := chunk.get("usage") or choice.get("usage"):  # the latter is Moonshot's way
-            self._use(usage, event)
+        if usage := chunk.get("usage") or choice.get("usage"):  # the latter by Moonshot
+            self._set_usage(usage, event)
 
     def _read_choice(self, choice: dict[str, Any], delta: dict[str, Any]) -> None:
         self.seen = True
-        before = self._count()
-        if thought := thought_of(delta):
+        before = self._count_pieces()
+        if thought := reasoning_of(delta):
             self._add_reasoning(thought)
         if content := delta.get("content"):
             self._add_content(content)
         if not delta.keys() <= _USUAL_KEYS:
             self._add_extras(delta, bool(content))
-        has_come = self._count() > before
+        has_come = self._count_pieces() > before
         if choice.get("error"):
             raise classify(None, choice)
         reason = choice.get("finish_reason")
         if reason:
-            reason = finish_reasons.ours(reason)
+            reason = finish_reasons.normalize_reason(reason)
         if has_come and not reason and self.finish is None:
             self._has_content = self._has_plain_text = True
         else:
             self._judge(reason, has_come)
 
     def _judge(self, reason: str | None, has_come: bool) -> None:
-        """Whether this chunk ends the answer: not if every chunk says so, nor if more comes."""
+        """Decides whether a finish reason is believable: not if every chunk has one, nor if text
+        follows it."""
         if has_come:
-            self.has_lied = self.has_lied or self.finish is not None
+            self.has_text_after_finish = self.has_text_after_finish or self.finish is not None
             self._is_believable = bool(reason) and self._has_plain_text
             self._has_content = True
             self._has_plain_text = self._has_plain_text or not reason
@@ -218,29 +223,29 @@ class ChunkReader:
             self.finish = reason
 
     def _read_without_choice(self, chunk: dict[str, Any], event: bytes) -> None:
-        if (known := known_shape(chunk)) is not None:
+        if (known := to_openai_shape(chunk)) is not None:
             self._read(known, event)
             return
-        if error := error_in(chunk):
+        if error := find_error(chunk):
             raise classify(None, error)
         if chunk.get("usage"):
             self.seen = self.seen or "choices" in chunk
-            self._is_counted = self.finish is not None
-            self._use(chunk["usage"], event)
+            self._has_final_usage = self.finish is not None
+            self._set_usage(chunk["usage"], event)
         elif "choices" in chunk:
             self.seen = True
         else:
-            self._pass_over()
+            self._count_ignored()
 
-    def _of_message(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """The delta of a choice that has none: what its whole message says beyond what came."""
+    def _delta_from_message(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The delta of a choice without one: the part of its whole message that is new."""
         message = choice.get("message")
         if not isinstance(message, dict):
-            text = choice.get("text")  # of the older completions
+            text = choice.get("text")  # the older completions API
             return {"content": text} if isinstance(text, str) else {}
         whole = plain_text(message.get("content"))
         if self._has_content and not self._whole:
-            return {**message, "content": None, **dict.fromkeys(_THOUGHTS)}  # Told by deltas.
+            return {**message, "content": None, **dict.fromkeys(_THOUGHTS)}  # The deltas had it.
         before, self._whole = self._whole, whole
         if before and whole.startswith(before):
             return {**message, "content": whole[len(before) :], **dict.fromkeys(_THOUGHTS)}
@@ -251,7 +256,7 @@ class ChunkReader:
             self._begin_pair()
         self._reasoning.append(thought)
 
-    def _count(self) -> tuple[int, int, int]:
+    def _count_pieces(self) -> tuple[int, int, int]:
         return len(self._earlier), len(self._reasoning), len(self._content)
 
     def _add_content(self, content: object) -> None:
@@ -259,9 +264,9 @@ class ChunkReader:
             self._content.append(content)
             return
         for part in content if isinstance(content, list) else [content]:
-            # Mistral's way: parts of text and of thinking.
+            # Mistral sends parts of text and of thinking.
             if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
-                self._add_reasoning(thought_text(part))
+                self._add_reasoning(reasoning_text(part))
             elif text := plain_text(part):
                 self._content.append(text)
             elif kind := kind_of(part):
@@ -270,7 +275,7 @@ class ChunkReader:
     def _add_extras(self, delta: dict[str, Any], has_content: bool) -> None:
         if not has_content and isinstance(refusal := delta.get("refusal"), str) and refusal:
             self._content.append(refusal)
-        for key in _BESIDES & delta.keys():
+        for key in _NON_TEXT_FIELDS & delta.keys():
             if delta[key]:
                 self._omit(kind_of({"type": key}))
 
@@ -278,10 +283,10 @@ class ChunkReader:
         if kind and kind not in self.omitted:
             self.omitted.append(kind)
 
-    def _use(self, usage: object, event: bytes) -> None:
+    def _set_usage(self, usage: object, event: bytes) -> None:
         if isinstance(usage, dict):
-            if "cost" in usage:  # money: read once more, its digits as they stand
-                self.usage = read_usage(_exact(event, usage)) or self.usage
+            if "cost" in usage:  # Money is parsed again, with exact digits.
+                self.usage = read_usage(_exact_usage(event, usage)) or self.usage
             else:
                 self.usage = read_usage(usage) or self.usage
 
@@ -290,28 +295,28 @@ _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking", 
 
 
 def _check_values(event: bytes) -> None:
-    """Raises ProviderError before so much is made of an event. Commas in its text count as well:
-    no text has so many."""
+    """Raises ProviderError for an event with too many values, before it is parsed. Commas in its
+    text count as well; no text has that many."""
     if event.count(b",") + event.count(b"{") + event.count(b"[") > MAX_EVENT_VALUES:
         raise ProviderError("bad_stream")
 
 
 def _documents(text: str) -> list[object]:
-    """All JSON documents in a text. Raises ProviderError where one is damaged."""
-    decoder, found, at = json.JSONDecoder(), [], 0
+    """All JSON documents in a text. Raises ProviderError if one is damaged."""
+    decoder, documents, at = json.JSONDecoder(), [], 0
     try:
         while at < len(text):
             document, at = decoder.raw_decode(text, at)
-            found.append(document)
+            documents.append(document)
             while at < len(text) and (text[at].isspace() or text[at] == ","):
                 at += 1
     except ValueError:
         raise ProviderError("bad_stream") from None
-    return found
+    return documents
 
 
-def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
-    """The `usage` with every number as it was written; without its cost when that is no number."""
+def _exact_usage(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
+    """The `usage` with exact decimal numbers; without its cost if that cannot be parsed."""
     try:
         chunk = json.loads(event.decode(errors="replace"), parse_float=Decimal)
         exact = chunk["usage"]
@@ -321,11 +326,11 @@ def _exact(event: bytes, usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _join_halves(text: str, final: bool) -> tuple[str, str]:
-    """(text with its pairs joined, a first half at the end that waits for its second)."""
+    """(text with its surrogate pairs joined, a first half at its end that waits for the second)."""
     half = ""
     if text and not final and "\ud800" <= text[-1] <= "\udbff":
         text, half = text[:-1], text[-1]
-    return _LONE_HALF.sub("\ufffd", _PAIR.sub(_joined_pair, text)), half
+    return _LONE_SURROGATE.sub("\ufffd", _SURROGATE_PAIR.sub(_joined_pair, text)), half
 
 
 def _joined_pair(pair: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Where a mark of thinking stands in a text: in code or a quote it is spoken about."""
+"""Finds where in a text a thinking mark is: a mark in code or in a quote is only mentioned."""
 
 import re
 
@@ -6,21 +6,20 @@ from chat.llm.stream.think_marks import Pattern
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 _OPEN_QUOTE = re.compile(r"(?:^|[\s(])[\"'(\[]$|[“‘«(\[]$")
-# The beginning of an item, an escape, a cell of a table.
+# The start of a list item, a backslash, the start of a table cell.
 _NAMED = re.compile(r"^\s*(?:[-*+>]|\d{1,3}[.)])\s+$|\\$|^\s*\|(?:.*\|)?\s+$")
 _SENTENCE_ENDS = frozenset(".!?:;…。！？：；)]}”’»\"'*_>|`")
-# The middle of a longer line is dropped; what was counted in it still counts.
+# The middle of a longer line is dropped, but its quotes stay counted.
 MAX_LINE_CHARS = 8_192
 _KEPT_CHARS = 2_048
 MAX_WAITING_CHARS = 16_384
 
 
-class Said:
-    """A text that grows, and where a mark after it would stand.
+class ScannedText:
+    """A growing text that knows the place of its end, and which of `openings` it contains.
 
-    Each character is read once and then forgotten, but for those of the last line: however often it
-    is asked, the work grows with the text and not with its square. Whether one of `openings` stands
-    in the text is known as well.
+    Each character is read once and then dropped, except for those of the last line. So the total
+    work is linear in the text, however often `place` is called.
     """
 
     def __init__(self, text: str = "", openings: Pattern | None = None) -> None:
@@ -28,10 +27,10 @@ class Said:
         self._seen: set[str] = set()  # openings in the text, in lower case
         self._waiting: list[str] = []  # not read yet
         self._waiting_chars = 0
-        self._line = ""  # the last one, as far as it is kept
-        self._is_odd = {"`": False, "**": False}  # counts in what was dropped of it
-        self._fence = ""  # of the block of code that is open before it
-        self._edge = ""  # where an opening may have begun
+        self._line = ""  # the last line, without its dropped middle
+        self._is_odd = {"`": False, "**": False}  # whether the dropped middle has an odd number
+        self._fence = ""  # the fence of the code block that is open before the line
+        self._edge = ""  # the end of the text, where an opening may have begun
         self._has_text = False
         if text:
             self.add(text)
@@ -44,7 +43,7 @@ class Said:
 
     @property
     def has_text(self) -> bool:
-        """Whether there is something besides white space."""
+        """Whether the text has more than white space."""
         self._read()
         return self._has_text
 
@@ -53,8 +52,8 @@ class Said:
         return opening.lower() in self._seen
 
     def place(self) -> str:
-        """In "code" or a quote, at the "edge" of a line or of a sentence, "glued" to a word, or
-        "within" a sentence."""
+        """The place of a mark at the end of the text: "code" (or a quote), "edge" (the start of a
+        line or the end of a sentence), "glued" (to a word) or "within" (a sentence)."""
         self._read()
         line = self._line
         is_odd = {mark: odd ^ bool(line.count(mark) % 2) for mark, odd in self._is_odd.items()}
@@ -94,7 +93,7 @@ class Said:
         self._edge = text[1 - self._openings.longest :] if self._openings.longest > 1 else ""
 
     def _drop_middle(self) -> None:
-        """Where neither side begins with a mark that is counted, so none is cut in two."""
+        """Drops the middle of the line, without splitting a "**"."""
         line, end = self._line, len(self._line) - _KEPT_CHARS
         while end > _KEPT_CHARS and line[end - 1 : end + 1] == "**":
             end -= 1
@@ -105,7 +104,7 @@ class Said:
 
 
 def _fence_after(fence: str, text: str) -> str:
-    """The fence of the block of code that is open after these lines; empty when none is."""
+    """The fence of the code block that is open after these lines; empty if none is."""
     for found in _FENCE.finditer(text):
         mark, rest = found[1], found[2]
         if not fence:

@@ -1,14 +1,14 @@
-"""The documents of a streamed body, cut out of bytes however the network split them.
+"""Splits a streamed body into events, however the network split its bytes.
 
-A body is read by what it holds, not by the label it bears: server-sent events, JSON lines, one JSON
-document over many lines, or a mixture. What comes out is the data of each event, as it came.
+The content type is ignored. A body may have server-sent events, JSON lines, one JSON document over
+many lines, or a mixture of these. The result is the data of each event, unchanged.
 """
 
 import orjson
 
-MAX_EVENT_BYTES = 2_000_000  # one event longer than this is no answer of a chat model
-MAX_NAME_BYTES = 64  # of an event; what is longer is no name we know
-# A longer document is looked at again only when it has doubled: else each line would cost all.
+MAX_EVENT_BYTES = 2_000_000  # No chat model sends a longer event.
+MAX_NAME_BYTES = 64  # The names of events that we know are shorter.
+# A longer document is parsed again only when it has doubled, so that the work stays linear.
 MAX_OFTEN_BYTES = 4_096
 BOM = b"\xef\xbb\xbf"
 DONE = b"[DONE]"
@@ -17,37 +17,37 @@ _PINGS = frozenset((b"ping", b"keep-alive", b"keepalive", b"keep_alive", b"heart
 
 
 class TooLongError(ValueError):
-    """An event has passed MAX_EVENT_BYTES without ending."""
+    """An event is longer than MAX_EVENT_BYTES."""
 
 
 class WebPageError(ValueError):
-    """The body is HTML: a wrong address, or a hotel's login page."""
+    """The body is HTML: the address is wrong, or a network requires a login."""
 
 
 class EventSplitter:
-    """`feed` gives the data of every event that these bytes completed; comments are left out.
+    """`feed` returns the data of every event that is completed by these bytes, without comments.
 
-    Lines end in LF, CRLF or CR. Beyond the standard: a line of JSON without a field name is an
-    event, a JSON document that is whole ends its event although no blank line came, `event: error`
-    and llama.cpp's `error: …` give `{"error": …}`, `event: done` gives [DONE]. `flush` gives what
-    an ending stream left without its blank line. `rubbish`: how many lines were none of this.
+    Lines end in LF, CRLF or CR. Extensions of the standard: a line of JSON without a field name is
+    an event; a complete JSON document ends its event without a blank line; `event: error` and
+    llama.cpp's `error: …` return `{"error": …}`; `event: done` returns [DONE]. `flush` returns the
+    event at the end of the body that has no blank line. `ignored`: the number of other lines.
     """
 
     def __init__(self) -> None:
-        self.rubbish = 0
+        self.ignored = 0
         self._tail = bytearray()
         self._data: list[bytes] | None = None
         self._size = 0
-        self._look_from = 0  # bytes, below which it is known that the document is not whole
-        self._name = b""  # of the event that is coming, when the stream names it
-        self._is_bare = False  # the event is JSON without a field name, which may hold blank lines
+        self._parse_from = 0  # The document is known to be incomplete below this size (bytes).
+        self._name = b""  # the current event's name, if it has one
+        self._is_bare = False  # The event is JSON without a field name; it may have blank lines.
         self._after_cr = False
         self._is_new = True
-        self._has_begun = False  # an event has come, so this is no web page
+        self._has_begun = False  # An event was received, so this is no web page.
 
     def feed(self, piece: bytes) -> list[bytes]:
         is_idle = not self._tail and self._data is None and not self._name
-        # One event a read, as it mostly is.
+        # The fast path: usually a read has exactly one event.
         if is_idle and piece.endswith(b"}\n\n") and piece.startswith(b"data:"):
             data = piece[5:-2]
             if b"\n" not in data:
@@ -73,7 +73,7 @@ class EventSplitter:
 
     def _read_lines(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
-        simple: bytes | None = None  # the data of an event that has one line and nothing else
+        simple: bytes | None = None  # the data of an event with a single line
         for line in lines:
             if simple is not None:
                 if not line:
@@ -115,11 +115,11 @@ class EventSplitter:
             self._data = [value]
         else:
             if value[:1] in (b"{", b"[") and self._data[-1][-1:] in (b"}", b"]"):
-                # Never inside one document, where a comma would stand between.
+                # Two documents: inside one document there would be a comma in between.
                 self._end(events)
                 self._data = []
             self._data.append(value)
-        self._size += len(value) + 1  # an empty line of data takes its place as well
+        self._size += len(value) + 1  # Empty data lines count as well.
         self._check_size()
 
     def _read_odd(self, line: bytes, events: list[bytes]) -> None:
@@ -141,25 +141,25 @@ class EventSplitter:
         return None
 
     def _read_bare(self, line: bytes, events: list[bytes]) -> None:
-        """A line without a field's name: JSON, or the next line of JSON that has begun."""
+        """Reads a line without a field name: JSON, or the next line of a JSON document."""
         start = line.lstrip()[:1]
         if start in (b"{", b"["):
             self._add(line, events)
             self._is_bare = self._is_bare or len(self._data or ()) == 1
         elif self._data is not None and self._data[0][:1] in (b"{", b"["):
             self._add(line, events)
-        elif start == b"<" and not (self.rubbish or self._has_begun or events):
+        elif start == b"<" and not (self.ignored or self._has_begun or events):
             raise WebPageError
         elif start:
-            self.rubbish += 1
+            self.ignored += 1
 
     def _end(self, events: list[bytes]) -> None:
-        """A blank line, or what stands for one."""
+        """Ends the event, at a blank line or where one is missing."""
         data, name = self._data, self._name
         if data is None and not name:
             return
         self._data, self._name, self._is_bare = None, b"", False
-        self._size = self._look_from = 0
+        self._size = self._parse_from = 0
         event = None if data is None else b"\n".join(data)
         if not name:
             if event is not None:
@@ -172,23 +172,24 @@ class EventSplitter:
             events.append(event)
 
     def _end_early(self, events: list[bytes]) -> None:
-        """At the end of a read: no token waits for a line that may come with the next one."""
+        """Ends the event at the end of a read if its document is complete, so that no token waits
+        for a blank line."""
         assert self._data is not None
         if self._data[-1][-1:] in (b"}", b"]") and self._is_whole():
             self._end(events)
 
     def _is_open(self) -> bool:
-        """A bare document has empty lines in it."""
+        """Whether a blank line here is inside a bare document."""
         return self._is_bare and self._data is not None and not self._is_whole()
 
     def _is_whole(self) -> bool:
         assert self._data is not None
-        if self._data[-1][-1:] not in (b"}", b"]") or self._size < self._look_from:
+        if self._data[-1][-1:] not in (b"}", b"]") or self._size < self._parse_from:
             return False
         try:
             orjson.loads(b"\n".join(self._data))
         except ValueError:
-            self._look_from = 2 * self._size if self._size > MAX_OFTEN_BYTES else 0
+            self._parse_from = 2 * self._size if self._size > MAX_OFTEN_BYTES else 0
             return False
         return True
 
@@ -198,9 +199,9 @@ class EventSplitter:
 
 
 def _error(data: bytes) -> bytes:
-    """An event that says `error` beside its data, as one that says so inside."""
+    """The data of an error event, as an object with the field `error`."""
     try:
-        said = orjson.loads(data)
+        error = orjson.loads(data)
     except ValueError:
-        said = data.decode(errors="replace")
-    return orjson.dumps({"error": said or "error"})
+        error = data.decode(errors="replace")
+    return orjson.dumps({"error": error or "error"})

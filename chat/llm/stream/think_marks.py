@@ -1,4 +1,4 @@
-"""The marks by which models set their thinking apart inside the text of an answer."""
+"""The marks around thinking in the text of an answer."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-# Written by the models, or by the templates of the servers that run them.
+# Models write them, or the templates of their servers.
 KNOWN = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -27,7 +27,7 @@ _FLAGS = re.IGNORECASE | re.ASCII
 
 
 class Pattern:
-    """Finds the first of some marks in a text, and how much at its end may be the start of one."""
+    """Finds the first of several marks in a text, and the start of a mark at the text's end."""
 
     def __init__(self, marks: Sequence[str]) -> None:
         longest_first = sorted(marks, key=len, reverse=True)
@@ -51,7 +51,7 @@ class Pattern:
         return self._found.match(text, at)
 
     def held(self, text: str) -> int:
-        """How many characters at the end may become a mark with what comes next."""
+        """The number of characters at the end that may be the start of a mark."""
         for first in self.firsts:
             if first in text[-self.longest :]:
                 break
@@ -65,8 +65,8 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Pairs of an opening and a closing mark. `begins`: the closing mark of a model whose opening
-    one is in its template, so that every answer begins with thinking."""
+    """Pairs of an opening and a closing mark. `begins`: the closing mark of a model whose template
+    has the opening mark, so that every answer begins with thinking."""
 
     pairs: tuple[tuple[str, str], ...] = KNOWN
     begins: str = ""
@@ -76,9 +76,9 @@ class Marks:
         return next(close for mark, close in self.pairs if mark.lower() == opening.lower())
 
     def opening_of(self, close: str) -> str:
-        """Empty for the closing mark of a model that never writes an opening one."""
-        found = (mark for mark, other in self.pairs if other.lower() == close.lower())
-        return next(found, "")
+        """The opening mark of this closing mark; empty if it has none."""
+        openings = (mark for mark, other in self.pairs if other.lower() == close.lower())
+        return next(openings, "")
 
 
 @lru_cache(maxsize=256)
@@ -87,7 +87,7 @@ def pattern(*marks: str) -> Pattern:
 
 
 def marks_for(model_id: str) -> Marks:
-    """By HOLDFAST_THINK_MARKS, else those that are known."""
+    """The marks of this model: those in HOLDFAST_THINK_MARKS, else all known ones."""
     given = [marks for glob, marks in settings.THINK_MARKS if fnmatchcase(model_id, glob)]
     if not given:
         return Marks()

@@ -1,36 +1,36 @@
-"""Tells thinking from answering when a model writes both into one text."""
+"""Separates thinking from the answer if a model writes both into one text."""
 
 import re
 
 from chat.llm.stream.harmony import ALOUD, ANALYSIS_ALOUD, FINAL_ALOUD, STARTS, HarmonySplitter
-from chat.llm.stream.mark_places import Said
+from chat.llm.stream.mark_places import ScannedText
 from chat.llm.stream.think_marks import Marks, Pattern, pattern
 from chat.transcript import Pieces
 
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
-# So many marks that turn out to be text, and no more are looked at.
+# After this many marks that turned out to be text, marks are not checked any more.
 MAX_LOOKS = 64
-# White space is held back until it is known what it belongs to; a longer run counts as text.
+# White space is held back until it is decided what it belongs to; a longer run counts as text.
 MAX_SPACE_CHARS = 1_024
 BETWEEN_BLOCKS = "\n\n"
 _SPACE = re.compile(r"\s*")
 
 
 class ThinkSplitter:
-    """Cuts blocks of thinking, such as `<think>…</think>`, out of a text that comes in pieces.
+    """Separates blocks of thinking, such as `<think>…</think>`, from a text that comes in pieces.
 
-    A block counts at the very start (white space aside); after such a one, another where a line
-    begins or a sentence has ended. A closing mark without an opening one counts as well, once:
-    then the model's template has opened the block, `recast` is true after that `feed`, and its
-    reasoning is all that was given out as the answer before. Marks in code, in quotes or within a
-    sentence are text, as when somebody asks about them. Characters are held back only while they
-    may be part of a mark, or white space around a block, which belongs to neither side. A block
-    that never ends is reasoning. Work and what is held grow with the longest piece, not with the
-    text, so pieces should be small.
+    A block may start at the beginning of the text (after white space). After such a block, another
+    one may start at the beginning of a line or after a sentence. A closing mark without an opening
+    one also counts, once: the model's template has opened the block. Then `recast` is true after
+    that `feed`, which returns all of the previous answer as reasoning. Marks in code, in quotes or
+    within a sentence are text, as in an answer about marks. Characters are held back only while
+    they may be part of a mark, or are white space around a block, which is dropped. A block that
+    never ends is reasoning. The work and the memory grow with the longest piece, not with the text,
+    so pieces should be small.
 
-    `before`: the answer that this text goes on with, in the middle of its last line (`is_glued`)
-    or after thinking anew. `begins`: the closing mark of a model that thinks first without saying
-    so.
+    `before`: the answer that this text continues, either in the middle of its last line
+    (`is_glued`) or after thinking anew. `begins`: the closing mark of a model whose answers begin
+    with thinking without an opening mark.
     """
 
     def __init__(
@@ -43,20 +43,21 @@ class ThinkSplitter:
     ) -> None:
         self.recast = False
         self.closed_by = ""  # the mark that closed a block which the template had opened
-        self.has_fields = False  # thinking came in a field of its own, so none is in the text
+        self.has_fields = False  # Thinking came in a separate field, so the text has none.
         self._marks = marks or Marks()
         self._before, self._is_glued = before, is_glued
         self._close = "" if is_glued else self._marks.begins or begins
         pairs = self._marks.pairs
         self._opens = pattern(*(mark for mark, _ in pairs)) if pairs else None
-        self._said = Said(before, self._opens)  # the answer, or thinking that is only assumed
-        self._looked_to = 0  # of what is held, it is in `_said` already
-        # What is looked for while answering: closing marks; after a block its opening mark.
-        self._look_for(pattern(*(mark for _, mark in pairs)) if pairs else None)
-        self._opening = ""  # of the block that begins: some models write it twice
+        # The answer, or thinking that is only assumed.
+        self._scanned = ScannedText(before, self._opens)
+        self._scanned_to = 0  # how much of `_held` was added to `_scanned`
+        # The marks searched for in the answer: closing marks; after a block, its opening mark.
+        self._set_marks_to_find(pattern(*(mark for _, mark in pairs)) if pairs else None)
+        self._opening = ""  # the opening mark at the start of a block; some models write it twice
         self._has_block = False
         self._looks = 0
-        self._given = Pieces()  # as the answer, until a block has come
+        self._given = Pieces()  # the answer returned so far, until there is a block
         self._held = ""
         self._begun = False
         self._between = ""
@@ -65,16 +66,17 @@ class ThinkSplitter:
 
     @property
     def has_called(self) -> bool:
-        """A tool was asked for, in the text."""
+        """Whether the text has a tool call."""
         return self._harmony.calls
 
     @property
     def is_assumed(self) -> bool:
-        """All of it was taken for thinking, only because the model is known to begin so."""
+        """Whether everything so far is taken for thinking only because of the model's earlier
+        answers."""
         return self._state == _THINKING and not self._has_block and not self._marks.begins
 
     def feed(self, text: str) -> tuple[str, str]:
-        """(answer, reasoning) that these characters decided."""
+        """(answer, reasoning) that is decided with this text."""
         self.recast = False
         if self._state == _ANSWERING and not self._held:
             for first in self._firsts:
@@ -94,7 +96,7 @@ class ThinkSplitter:
         return self._read_on()
 
     def _read_on(self) -> tuple[str, str]:
-        """What is decided of what is held, block after block."""
+        """Reads the held text as far as it is decided, block after block."""
         answer = thought = ""
         while self._state in (_THINKING, _GAP, _ANSWERING):
             if self._state == _THINKING:
@@ -112,7 +114,7 @@ class ThinkSplitter:
         return answer, thought
 
     def flush(self) -> tuple[str, str]:
-        """What the end of the stream decides."""
+        """(answer, reasoning) of the held text, at the end of the stream."""
         self.recast = False
         if self._state == _HARMONY:
             return self._harmony.flush()
@@ -124,21 +126,21 @@ class ThinkSplitter:
     # Private
 
     def _end_gap(self) -> None:
-        """The answer begins after a block; a mark that closes the block twice is passed over."""
+        """Skips white space and repeated closing marks between a block and the answer."""
         close, held = pattern(self._close), self._held
         at = _end_of_space(held, 0)
-        while found := close.match(held, at):
-            at = _end_of_space(held, found.end())
+        while match := close.match(held, at):
+            at = _end_of_space(held, match.end())
         self._held = rest = held[at:]
         if rest and close.held(rest) < len(rest):
             self._state = _ANSWERING
 
     def _decide(self) -> None:
-        """What the beginning is: a block, thinking without a mark, or an answer."""
+        """Decides what the text begins with: a block, thinking without a mark, or the answer."""
         start = self._held.lstrip()
-        found = self._opens.match(start) if self._opens else None
-        if found and (not self._is_glued or self._said.place() == "edge"):
-            self._begin(found[0], start[found.end() :])
+        match = self._opens.match(start) if self._opens else None
+        if match and (not self._is_glued or self._scanned.place() == "edge"):
+            self._begin(match[0], start[match.end() :])
         elif start.startswith(STARTS) and self._marks.has_harmony and not self._is_glued:
             self._state = _HARMONY
         elif ALOUD.match(start) and self._marks.has_harmony and not self._is_glued:
@@ -170,11 +172,11 @@ class ThinkSplitter:
         if not self._has_block:
             self._has_block = True
             self._given.set("")
-            self._said = Said(self._before)
-        self._look_for(pattern(opening) if opening else None)
+            self._scanned = ScannedText(self._before)
+        self._set_marks_to_find(pattern(opening) if opening else None)
 
-    def _look_for(self, marks: Pattern | None) -> None:
-        self._looked_for = marks
+    def _set_marks_to_find(self, marks: Pattern | None) -> None:
+        self._marks_to_find = marks
         self._firsts = marks.firsts if marks else ()
 
     def _think(self) -> str:
@@ -187,8 +189,8 @@ class ThinkSplitter:
                 return ""
             self._begun = bool(self._held)
         close = pattern(self._close)
-        if found := self._closing(close):
-            thought, self._held = self._held[: found.start()].rstrip(), self._held[found.end() :]
+        if match := self._find_closing(close):
+            thought, self._held = self._held[: match.start()].rstrip(), self._held[match.end() :]
             self._state = _GAP
             if not self._has_block:
                 self.closed_by = self._close
@@ -201,44 +203,44 @@ class ThinkSplitter:
             self._held = self._held[len(thought) :]
         if thought:
             if self.is_assumed:
-                self._said.add(thought[self._looked_to :])
-            self._looked_to = 0
+                self._scanned.add(thought[self._scanned_to :])
+            self._scanned_to = 0
             thought, self._between = self._between + thought, ""
         return thought
 
-    def _closing(self, close: Pattern) -> re.Match[str] | None:
-        """The mark that ends the block. Where the block is only assumed, as an answer is looked at:
-        this time the model may have written one at once, about the mark."""
+    def _find_closing(self, close: Pattern) -> re.Match[str] | None:
+        """The mark that ends the block. If the block is only assumed, marks are checked as in an
+        answer, because this text may be an answer about marks."""
         held, at = self._held, 0
-        found = close.search(held)
-        while found and self.is_assumed:
-            self._said.add(held[at : found.start()])
-            if self._is_stray(found[0]):
+        match = close.search(held)
+        while match and self.is_assumed:
+            self._scanned.add(held[at : match.start()])
+            if self._closes_implicit_block(match[0]):
                 break
             self._looks += 1
-            at = found.start()
-            found = close.search(held, found.end()) if self._looks < MAX_LOOKS else None
-        self._looked_to = at
-        return found
+            at = match.start()
+            match = close.search(held, match.end()) if self._looks < MAX_LOOKS else None
+        self._scanned_to = at
+        return match
 
     def _answer(self) -> str:
-        """The answer up to a mark that begins or ends thinking, or to what may become one."""
+        """The answer up to a mark that begins or ends thinking, or to the start of a mark."""
         held, at, given = self._held, 0, 0
-        marks = self._looked_for
-        while marks and (found := marks.search(held, at)):
+        marks = self._marks_to_find
+        while marks and (match := marks.search(held, at)):
             self._looks += 1
             if self._looks > MAX_LOOKS:
                 self._state, marks = _PLAIN, None
                 break
-            self._give(held[given : found.start()])
-            given, at = found.start(), found.end()
+            self._give(held[given : match.start()])
+            given, at = match.start(), match.end()
             if self._has_block:
-                if self._said.place() == "edge":
-                    self._begin(found[0], held[at:])
+                if self._scanned.place() == "edge":
+                    self._begin(match[0], held[at:])
                     self._between = BETWEEN_BLOCKS
                     return held[:given]
-            elif self._is_stray(found[0]):
-                return self._recast(found[0], held[at:])
+            elif self._closes_implicit_block(match[0]):
+                return self._recast(match[0], held[at:])
         keep = marks.held(held[at:]) if marks else 0
         end = len(held) - keep
         self._give(held[given:end])
@@ -246,21 +248,21 @@ class ThinkSplitter:
         return held[:end]
 
     def _give(self, answer: str) -> None:
-        self._said.add(answer)
+        self._scanned.add(answer)
         if not self._has_block:
             self._given.add(answer)
 
-    def _is_stray(self, mark: str) -> bool:
-        """Whether a closing mark without an opening one ends what was thinking from the start."""
-        if self.has_fields and self._said.has_text:
+    def _closes_implicit_block(self, mark: str) -> bool:
+        """Whether a closing mark without an opening one ends thinking that began with the text."""
+        if self.has_fields and self._scanned.has_text:
             return False
         opening = self._marks.opening_of(mark)
-        if opening and self._said.holds(opening):
+        if opening and self._scanned.holds(opening):
             return False
-        return self._said.place() in ("edge", "glued")
+        return self._scanned.place() in ("edge", "glued")
 
     def _recast(self, mark: str, after: str) -> str:
-        """All that was given out as the answer, which was thinking."""
+        """Returns the previous answer, which turned out to be thinking."""
         self.recast, self.closed_by = True, mark
         thought = str(self._given)
         self._note_block(self._marks.opening_of(mark))
@@ -269,6 +271,6 @@ class ThinkSplitter:
 
 
 def _end_of_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found is not None
-    return found.end()
+    match = _SPACE.match(text, at)
+    assert match is not None
+    return match.end()

@@ -13,8 +13,8 @@ from streams.log import close_log
 
 class Command(BaseCommand):
     help = (
-        "Work out all balances from the ledger and all charges from the log. A line for each "
-        "difference; the exit status is 1 if there is any."
+        "Recompute all balances from the ledger and all charges from the log. Print a line for "
+        "each difference; the exit status is 1 if there are any."
     )
     requires_system_checks = ()
 
@@ -22,17 +22,19 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
     def handle(self, *args: object, **options: Any) -> None:
-        found = asyncio.run(_run())
+        audit_run = asyncio.run(_run())
         if options["json"]:
-            said = {"checked": found.checked, "differences": found.differences}
-            self.stdout.write(json.dumps(said))
+            report = {"checked": audit_run.checked, "differences": audit_run.differences}
+            self.stdout.write(json.dumps(report))
         else:
-            for line in found.differences:
+            for line in audit_run.differences:
                 self.stdout.write(line)
-            counted = ", ".join(f"{count} {kind}" for kind, count in found.checked.items())
+            counted = ", ".join(f"{count} {kind}" for kind, count in audit_run.checked.items())
             self.stdout.write(f"Looked at {counted}.")
-        if not found.is_clean:
-            raise CommandError(f"The books do not balance: {len(found.differences)} differences.")
+        if not audit_run.is_clean:
+            raise CommandError(
+                f"The books do not balance: {len(audit_run.differences)} differences."
+            )
         if not options["json"]:
             self.stdout.write("The books balance.")
 

@@ -10,7 +10,7 @@ from chat.llm.embedded import LocalModelError, check
 
 
 class Command(BaseCommand):
-    """Turns into `python -m chat.llm.embedded`: the same process, without Django's memory."""
+    """Replaces itself with `python -m chat.llm.embedded`, which does not load Django."""
 
     help = "Serve the embedded model on loopback until SIGTERM. `up` does this by itself."
     requires_system_checks: list[str] = []
@@ -21,8 +21,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int, **options: Any) -> None:
         try:
             port = check(port)
-        except LocalModelError as e:
-            raise CommandError(str(e)) from e
+        except LocalModelError as error:
+            raise CommandError(str(error)) from error
         os.chdir(settings.BASE_DIR)
         argv = [sys.executable, "-m", "chat.llm.embedded", "--port", str(port)]
-        os.execv(argv[0], argv)  # noqa: S606  ourselves, no shell
+        os.execv(argv[0], argv)  # noqa: S606  our own interpreter, no shell

@@ -20,7 +20,7 @@ from accounts.provider_keys.encryption import decryption_allowed
 from accounts.provider_keys.probe import Verdict, judge, trimmed
 from accounts.provider_keys.providers import PROVIDERS, shape_problem
 from tests.fake_model import running_fake_model
-from tests.spoken_model import spoken_model
+from tests.stub_model import stub_model
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -500,7 +500,7 @@ def unlisted(fake):
             return None
         return 404, {"error": {"message": "no such model", "code": "model_not_found"}}
 
-    with spoken_model() as model:
+    with stub_model() as model:
         model.refuses = refuses
         yield model
 

@@ -23,7 +23,7 @@ from chat.charging import pricing, reconcile
 from chat.generation import titles
 from chat.llm.catalogue import Model, reset_catalogue
 from chat.llm.stream.chunks import ChunkReader
-from chat.llm.tokens import MAX_TOKENS_SAID, micro_usd, read_usage
+from chat.llm.tokens import MAX_REPORTED_TOKENS, micro_usd, read_usage
 from chat.models import Chat, Reply
 from chat.work_orders import load_order
 from streams.errors import FencedError
@@ -51,7 +51,9 @@ def holdfast(holdfast, settings):
 # Impossible reports
 
 
-@pytest.mark.parametrize("wrong", [-1, MAX_TOKENS_SAID + 1, 2**63, 10**30, True, None, "7", 1.5])
+@pytest.mark.parametrize(
+    "wrong", [-1, MAX_REPORTED_TOKENS + 1, 2**63, 10**30, True, None, "7", 1.5]
+)
 @pytest.mark.parametrize("which", ["prompt_tokens", "completion_tokens"])
 def test_counts_that_cannot_be_are_not_believed(which, wrong):
     said = {"prompt_tokens": 5, "completion_tokens": 6} | {which: wrong}

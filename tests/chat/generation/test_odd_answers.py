@@ -19,10 +19,11 @@ from chat.llm.catalogue import reset_catalogue
 from chat.llm.client import close_clients
 from chat.llm.endpoints import Endpoint, Model
 from chat.models import Reply
-from chat.transcript import Message, fold_entries
+from chat.transcript import Message
 from chat.work_orders import load_order
 from streams.log import get_log
 from tests.chat.charging.test_pricing import balance, charges_of, ended, usage_of
+from tests.folding import fold_entries
 from tests.raw_provider import cases, running_raw_provider
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chat.generation.title_text import TITLE_MAX_CHARS, title_in
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Chat
-from tests.spoken_model import spoken_model
+from tests.stub_model import stub_model
 
 BREAD = "Baking sourdough bread"
 ASKED = "How do I bake bread?"
@@ -212,7 +212,7 @@ def titled(holdfast, settings):
         is_title = "Write a title" in asked["messages"][-1]["content"]
         return written["title"] if is_title else "Mix flour, water and salt."
 
-    with spoken_model(says) as model:
+    with stub_model(says) as model:
         model.lists({"data": [{"id": "m"}]})
         settings.OPENAI_BASE_URL = model.base_url
         yield written, model
@@ -223,7 +223,7 @@ async def ask_and_wait(alice, model):
     _, reply = await alice.send(ASKED, model="openai/m")
     await alice.settled(reply)
     async with asyncio.timeout(20):
-        while len(model.asked) < 2:
+        while len(model.requests) < 2:
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""A server whose answers consist of the mark that the request named, sent in many ways."""
+"""A server whose responses repeat the mark in the request, sent in many ways ("modes")."""
 
 import asyncio
 from collections import Counter
@@ -8,7 +8,7 @@ import httpx2
 
 from chat.llm.http.transport import StreamTransport
 
-# What a reader may do with an answer, and when.
+# What a reader does with a response, and when.
 READERS = [
     "reads all",
     "breaks off",
@@ -18,7 +18,7 @@ READERS = [
     "reads on after a break",
 ]
 PAUSE_S = 0.005
-LINES = 6  # of a usual answer
+LINES = 6  # of a normal response
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n"
 END = b"0\r\n\r\n"
@@ -40,7 +40,7 @@ def sized(mark):
     return HEAD + b"Content-Length: %d\r\n\r\n" % len(lines(mark)) + lines(mark)
 
 
-# Each a function of the mark: bytes to write, None for a pause, "close" or "abort".
+# Each is a function of the mark; it returns bytes to write, None for a pause, "close" or "abort".
 MODES = {
     "whole": lambda m: [whole(m)],
     "sized": lambda m: [sized(m)],
@@ -101,7 +101,7 @@ class MarkingServer:
         await reader.readexactly(int(length or 0))
         _, mark, mode = head.split(" ", 2)[1].split("/")
         self.requests[mark] += 1
-        # What is still to be sent is dropped when the client has gone, as by a real server.
+        # Like a real server, it stops sending when the client has disconnected.
         for step in MODES[mode.replace("_", " ")](mark.encode()):
             if step is None:
                 await asyncio.sleep(PAUSE_S)
@@ -129,7 +129,7 @@ async def marking_server(tls=None):
 
 @asynccontextmanager
 async def serving(serve, tls=None):
-    """Its address; ends what it has opened."""
+    """Yields the server's address; closes all connections at the end."""
     opened = set()
 
     async def one(reader, writer):
@@ -152,7 +152,7 @@ async def serving(serve, tls=None):
 
 @asynccontextmanager
 async def talking(tls=None, **options):
-    """(server, transport, client)."""
+    """Yields (server, transport, client)."""
     async with marking_server(tls) as server:
         transport = StreamTransport(10.0, **options)
         async with httpx2.AsyncClient(transport=transport, timeout=None) as client:
@@ -160,7 +160,7 @@ async def talking(tls=None, **options):
 
 
 async def ask(client, url, how="reads all"):
-    """Everything that its reader got to see of one answer."""
+    """The bytes of one response that the reader received."""
     seen = b""
     async with client.stream("POST", url, content=b"{}") as response:
         if how.startswith("refuses"):
@@ -179,7 +179,7 @@ async def ask(client, url, how="reads all"):
 
 
 def foreign(seen, mark):
-    """What is not this mark's."""
+    """The bytes received that do not belong to this mark."""
     return seen.replace(lines(mark.encode(), 1), b"").removesuffix(
         lines(mark.encode(), 1)[: len(seen) % len(lines(mark.encode(), 1))]
     )

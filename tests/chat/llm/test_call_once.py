@@ -1,4 +1,4 @@
-"""A call whose connection dies unanswered is one attempt: written down, counted, and bounded."""
+"""A call whose connection breaks without a response is one attempt, which is logged and limited."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from tests.chat.llm.marking_server import chunk, serving
-from tests.chat.llm.test_whose_answer import DONE, END, HEAD, SSE, answer_of
+from tests.chat.llm.test_call_isolation import DONE, END, HEAD, SSE, answer_of
 
 
 class DyingProvider:
-    """Answers the first call; of the next ones it reads so many and hangs up."""
+    """Answers the first call; closes the connection after reading each of the next `dies` calls."""
 
     def __init__(self, dies):
         self.dies, self.calls, self.connections = dies, 0, 0

@@ -1,4 +1,4 @@
-"""Which models are offered, by several endpoints at once, some of them down."""
+"""The models of several endpoints, some of which are down."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from chat.llm.catalogue import Catalogue, UnknownModelError, get_catalogue, reset_catalogue
-from chat.llm.endpoints import Endpoint, configured
+from chat.llm.endpoints import Endpoint, configured_endpoints
 from chat.llm.families import (
     DEFAULT_CONTEXT_TOKENS,
     is_chat_model,
@@ -16,7 +16,7 @@ from chat.llm.families import (
 )
 from config.env_models import named_models
 from tests.fake_model import running_fake_model
-from tests.spoken_model import spoken_model
+from tests.stub_model import stub_model
 
 DOWN = Endpoint("ollama", "http://127.0.0.1:9/v1", "x", optional=True)
 
@@ -36,7 +36,7 @@ async def ids(catalogue):
     return [model.id for model in await catalogue.models()]
 
 
-async def test_it_lists_chat_models_of_all_endpoints(fake, endpoint):
+async def test_it_lists_the_chat_models_of_all_endpoints(fake, endpoint):
     fake.list_models("a", "text-embedding-3-small", "whisper-1", "b")
     router = Endpoint("openrouter", fake.root + "/openrouter/v1", "k")
     assert await ids(Catalogue([endpoint, DOWN, router])) == [
@@ -44,7 +44,7 @@ async def test_it_lists_chat_models_of_all_endpoints(fake, endpoint):
     ]  # fmt: skip
 
 
-async def test_it_knows_windows(fake, endpoint):
+async def test_it_knows_the_windows_of_models(fake, endpoint):
     fake.list_models("gpt-4o-mini", "something")
     endpoints = [
         endpoint,
@@ -67,23 +67,23 @@ async def test_a_list_is_read_once_and_kept_while_the_endpoint_is_down(fake, end
     catalogue = Catalogue([endpoint])
     assert await ids(catalogue) == await ids(catalogue) == ["openai/a"]
     assert fake.state.connections == 1
-    catalogue._shelves["openai"].endpoint = DOWN
+    catalogue._lists["openai"].endpoint = DOWN
     monkeypatch.setattr("chat.llm.catalogue.FRESH_S", 0)
     monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
     for _ in range(3):
         assert await ids(catalogue) == ["openai/a"]
 
 
-async def test_a_hanging_endpoint_does_not_hold_the_page(fake, endpoint):
+async def test_a_hanging_endpoint_does_not_delay_the_page(fake, endpoint):
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hangs = Endpoint("other", f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "k")
-        async with asyncio.timeout(4):  # the silent one would hold it for longer
+        async with asyncio.timeout(4):  # The silent endpoint would take longer.
             assert await ids(Catalogue([hangs, endpoint]))
 
 
-async def test_it_finds_a_model_that_is_new(fake, endpoint, monkeypatch):
+async def test_it_finds_a_new_model(fake, endpoint, monkeypatch):
     monkeypatch.setattr("chat.llm.catalogue.RECENT_S", 0)
     fake.list_models("a")
     catalogue = Catalogue([endpoint])
@@ -97,12 +97,12 @@ async def test_it_finds_a_model_that_is_new(fake, endpoint, monkeypatch):
             await catalogue.find(wrong)
 
 
-async def test_it_trusts_a_known_name_while_the_list_cannot_be_read():
+async def test_any_name_is_accepted_while_the_list_cannot_be_read():
     catalogue = Catalogue([Endpoint("openai", "http://127.0.0.1:9/v1", "k")])
     assert (await catalogue.find("openai/gpt-x")).provider_name == "gpt-x"
 
 
-async def test_the_default_is_chosen_in_a_known_order(fake, endpoint, settings):
+async def test_the_default_is_chosen_by_preference(fake, endpoint, settings):
     fake.list_models("first", "gpt-4o", "gpt-4o-mini")
     catalogue = Catalogue([endpoint])
     assert await catalogue.default_id() == "openai/gpt-4o-mini"
@@ -116,17 +116,17 @@ async def test_the_default_is_chosen_in_a_known_order(fake, endpoint, settings):
 def test_endpoints_come_from_the_settings(settings):
     settings.OPENAI_API_KEY = settings.OPENROUTER_API_KEY = settings.OLLAMA_HOST = ""
     settings.OPENAI_BASE_URL, settings.EMBEDDED_MODEL_URL = "https://api.openai.com/v1", ""
-    assert [(e.name, e.base_url, e.optional) for e in configured()] == [
+    assert [(e.name, e.base_url, e.optional) for e in configured_endpoints()] == [
         ("ollama", "http://127.0.0.1:11434/v1", True)
     ]
     settings.OPENAI_API_KEY, settings.OPENROUTER_API_KEY = "sk-a", "sk-b"
     settings.EMBEDDED_MODEL_URL = "http://127.0.0.1:1/v1"
-    assert [e.name for e in configured()] == ["openai", "openrouter", "local"]
-    assert "sk-" not in repr(configured())
+    assert [e.name for e in configured_endpoints()] == ["openai", "openrouter", "local"]
+    assert "sk-" not in repr(configured_endpoints())
     catalogue = get_catalogue()
     assert get_catalogue() is catalogue
     settings.OLLAMA_HOST = "0.0.0.0:8000"
-    assert configured()[2].base_url == "http://127.0.0.1:8000/v1"
+    assert configured_endpoints()[2].base_url == "http://127.0.0.1:8000/v1"
     assert get_catalogue() is not catalogue
 
 
@@ -139,7 +139,7 @@ def test_endpoints_come_from_the_settings(settings):
         ("llama3.2:latest", "llama3.2"),
     ],
 )
-def test_names_are_for_people(name, pretty):
+def test_names_are_made_readable(name, pretty):
     assert pretty_name(name) == pretty
 
 
@@ -158,18 +158,18 @@ def test_families():
         ("o3-mini", "https://api.openai.com/v1", 200_000),
         ("claude-haiku-4-5", "https://api.anthropic.com/v1", 200_000),
         ("grok-4-fast-reasoning", "https://api.x.ai/v1", 2_000_000),
-        # Elsewhere it is the maker's, for names of a family.
+        # Names of a family are assumed to be the maker's model elsewhere.
         ("azure/o3-mini", "https://gateway.example.org/v1", 200_000),
         ("gemma-4-31b-it", "https://gateway.example.org/v1", DEFAULT_CONTEXT_TOKENS),
         ("xyz", "https://api.openai.com/v1", DEFAULT_CONTEXT_TOKENS),
-        # 400,000, of which 128,000 are for the answer.
+        # 400,000, of which 128,000 are reserved for the answer.
         ("gpt-5-mini", "https://api.openai.com/v1", 272_000),
         ("gpt-5-chat-latest", "https://api.openai.com/v1", 128_000),
-        # The table has it, without a window.
+        # genai-prices has this model, without a window.
         ("models/gemini-2.5-pro", "https://generativelanguage.googleapis.com/v1beta", 1_048_576),
     ],
 )
-def test_windows_that_no_list_tells(name, base_url, tokens):
+def test_windows_of_models_whose_list_has_none(name, base_url, tokens):
     assert usual_window(name, base_url) == tokens
 
 
@@ -177,8 +177,8 @@ def test_windows_that_no_list_tells(name, base_url, tokens):
 
 
 @pytest.fixture
-def spoken():
-    with spoken_model() as model:
+def stub():
+    with stub_model() as model:
         yield model
 
 
@@ -201,43 +201,41 @@ HTML = (200, "text/html", b"<html>hi</html>")
     ],
 )
 @pytest.mark.parametrize("wanted", ["openai/sonar-pro", "sonar-pro"])
-async def test_the_default_is_there_where_the_service_has_no_list(
-    spoken, settings, listing, wanted
-):
-    spoken.listing, settings.DEFAULT_MODEL = listing, wanted
-    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k"), DOWN])
+async def test_the_default_exists_if_the_service_has_no_list(stub, settings, listing, wanted):
+    stub.listing, settings.DEFAULT_MODEL = listing, wanted
+    catalogue = Catalogue([Endpoint("openai", stub.base_url, "k"), DOWN])
     assert await ids(catalogue) == ["openai/sonar-pro"]
     assert await catalogue.default_id() == "openai/sonar-pro"
     assert (await catalogue.find("openai/sonar-pro")).name == "Sonar Pro"
 
 
-async def test_a_slow_list_does_not_keep_the_default_away(spoken, settings):
-    spoken.lists({"data": [{"id": "a"}]})
-    spoken.listing_takes_s, settings.DEFAULT_MODEL = 3.0, "openai/a"
-    assert await ids(Catalogue([Endpoint("openai", spoken.base_url, "k")])) == ["openai/a"]
+async def test_a_slow_list_does_not_hide_the_default(stub, settings):
+    stub.lists({"data": [{"id": "a"}]})
+    stub.listing_takes_s, settings.DEFAULT_MODEL = 3.0, "openai/a"
+    assert await ids(Catalogue([Endpoint("openai", stub.base_url, "k")])) == ["openai/a"]
 
 
-async def test_a_default_that_its_list_does_not_have_is_none(spoken, settings):
-    spoken.lists({"data": [{"id": "a"}]})
+async def test_a_default_that_is_missing_in_its_list_is_ignored(stub, settings):
+    stub.lists({"data": [{"id": "a"}]})
     settings.DEFAULT_MODEL = "openai/gone"
     gone = Endpoint("openrouter", "http://127.0.0.1:9/v1", "k")
-    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k"), gone])
+    catalogue = Catalogue([Endpoint("openai", stub.base_url, "k"), gone])
     assert (await ids(catalogue), await catalogue.default_id()) == (["openai/a"], "openai/a")
-    settings.DEFAULT_MODEL = "gone/from/here"  # it is not of an endpoint, but a name with slashes
+    settings.DEFAULT_MODEL = "gone/from/here"  # not an endpoint, but a name with slashes
     assert await ids(catalogue) == ["openai/a", "openrouter/gone/from/here"]
 
 
-async def test_nobody_is_taken_at_their_word_for_ollama_that_is_not_there(settings):
+async def test_no_model_is_assumed_for_an_absent_ollama(settings):
     settings.DEFAULT_MODEL = "ollama/qwen3"
     assert await ids(Catalogue([DOWN])) == []
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
-async def test_models_named_by_hand_count_in_place_of_the_list(spoken, is_listed):
+async def test_models_named_in_the_settings_replace_the_list(stub, is_listed):
     if is_listed:
-        spoken.lists({"data": [{"id": "other"}, {"id": "sonar", "context_length": 64_000}]})
+        stub.lists({"data": [{"id": "other"}, {"id": "sonar", "context_length": 64_000}]})
     named = (("sonar-pro", 200_000), ("sonar", None), ("whisper-chat", None))
-    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k", named=named)])
+    catalogue = Catalogue([Endpoint("openai", stub.base_url, "k", named=named)])
     models = await catalogue.models()
     assert [(model.provider_name, model.context_tokens) for model in models] == [
         ("sonar-pro", 200_000),
@@ -248,7 +246,7 @@ async def test_models_named_by_hand_count_in_place_of_the_list(spoken, is_listed
 
 
 @pytest.mark.parametrize(
-    ("document", "found"),
+    ("document", "names"),
     [
         ([{"id": "a"}, {"id": "b"}], ["a", "b"]),
         (["a", "b"], ["a", "b"]),
@@ -265,15 +263,15 @@ async def test_models_named_by_hand_count_in_place_of_the_list(spoken, is_listed
         ({"data": [{"id": "a", "context_length": True, "architecture": 7}]}, ["a"]),
     ],
 )
-async def test_it_reads_lists_in_other_forms(spoken, document, found):
-    spoken.lists(document)
-    catalogue = Catalogue([Endpoint("other", spoken.base_url, "k")])
-    assert await ids(catalogue) == [f"other/{name}" for name in found]
+async def test_it_reads_lists_in_other_forms(stub, document, names):
+    stub.lists(document)
+    catalogue = Catalogue([Endpoint("other", stub.base_url, "k")])
+    assert await ids(catalogue) == [f"other/{name}" for name in names]
 
 
-async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
+async def test_a_missing_list_is_logged_once(stub, monkeypatch, caplog):
     monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
-    catalogue = Catalogue([Endpoint("openai", spoken.base_url, "k")])
+    catalogue = Catalogue([Endpoint("openai", stub.base_url, "k")])
     for _ in range(3):
         await catalogue.models()
     assert [record.message for record in caplog.records] == [
@@ -281,22 +279,22 @@ async def test_a_missing_list_is_logged_once(spoken, monkeypatch, caplog):
     ]
 
 
-async def test_an_embedded_model_that_starts_is_worth_no_warning(spoken, monkeypatch, caplog):
+async def test_an_embedded_model_that_is_starting_logs_no_warning(stub, monkeypatch, caplog):
     monkeypatch.setattr("chat.llm.catalogue.STARTING_RETRY_S", 0)
-    spoken.listing = (503, "application/json", b'{"error": {"message": "Loading model"}}')
-    catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
+    stub.listing = (503, "application/json", b'{"error": {"message": "Loading model"}}')
+    catalogue = Catalogue([Endpoint("local", stub.base_url, "k")])
     for _ in range(2):
         assert await ids(catalogue) == []
-    spoken.lists({"data": [{"id": "a"}]})
+    stub.lists({"data": [{"id": "a"}]})
     assert await ids(catalogue) == ["local/a"]
     assert caplog.records == []
 
 
-async def test_an_embedded_model_that_stays_away_is_logged_once(spoken, monkeypatch, caplog):
+async def test_an_embedded_model_that_stays_down_is_logged_once(stub, monkeypatch, caplog):
     monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
     monkeypatch.setattr("chat.llm.catalogue.STARTING_RETRY_S", 0)
-    spoken.listing = (503, "application/json", b"{}")
-    catalogue = Catalogue([Endpoint("local", spoken.base_url, "k")])
+    stub.listing = (503, "application/json", b"{}")
+    catalogue = Catalogue([Endpoint("local", stub.base_url, "k")])
     await catalogue.models()
     assert caplog.records == []
     monkeypatch.setattr("chat.llm.catalogue.STARTING_S", 0)
@@ -307,7 +305,7 @@ async def test_an_embedded_model_that_stays_away_is_logged_once(spoken, monkeypa
     ]
 
 
-def test_names_by_hand_are_read_from_the_environment():
+def test_named_models_are_read_from_the_environment():
     assert named_models(
         ["openai/sonar-pro=200000", " openai/a ", "ollama/llama3:8b", "openai/a", ""]
     ) == {
@@ -319,8 +317,8 @@ def test_names_by_hand_are_read_from_the_environment():
             named_models([wrong])
 
 
-async def test_the_page_sends_to_a_service_without_a_list(worker, alice, settings, spoken):
-    settings.OPENAI_BASE_URL, settings.DEFAULT_MODEL = spoken.base_url, "openai/sonar-pro"
+async def test_the_page_can_send_to_a_service_without_a_list(worker, alice, settings, stub):
+    settings.OPENAI_BASE_URL, settings.DEFAULT_MODEL = stub.base_url, "openai/sonar-pro"
     await reset_catalogue()
     listed = (await alice.client.get("/api/models")).json()
     assert ([model["id"] for model in listed["models"]], listed["default"]) == (

@@ -1,8 +1,8 @@
-"""A broken-off answer, finished: the whole must equal what an uninterrupted answer had been."""
+"""A continued answer must equal the answer without an interruption."""
 
 import pytest
 
-from chat.llm.client import Delta, close_clients, means_for, stream_answer
+from chat.llm.client import Delta, choose_continuation, close_clients, stream_answer
 from chat.llm.continuation import CONTINUE, AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
@@ -20,8 +20,8 @@ def fake():
 async def make_model(fake):
     fake.reset()
 
-    def make(means, echoes=None, server="", name="known"):
-        endpoint = Endpoint("openai", fake.base_url, "k", means, echoes)
+    def make(continuation, echoes=None, server="", name="known"):
+        endpoint = Endpoint("openai", fake.base_url, "k", continuation, echoes)
         return Model(f"openai/script/{name}", "Known", endpoint, 8192, None, server)
 
     yield make
@@ -34,62 +34,64 @@ async def rest(model, question, partial):
 
 
 def cuts(whole):
-    """Everywhere near the start and the end, and at every seventh character between."""
+    """Partial answers: cut everywhere near the start and the end, else every 7 characters."""
     places = {*range(1, 12), *range(12, len(whole), 7), len(whole) - 1, len(whole)}
     return [whole[:at] for at in sorted(places)]
 
 
 @pytest.mark.parametrize("mode", ["words", "code", "unicode"])
 @pytest.mark.parametrize(
-    ("means", "echoes", "script"),
+    ("continuation", "echoes", "script"),
     [("prefill", True, "echo=1"), ("prefill", False, ""), ("prefill", None, "echo=1"),
      ("prefill", None, ""), ("prefill", False, "prefill=tidy"), ("ask", None, ""),
      ("ask", None, "overlap=20")],
 )  # fmt: skip
-async def test_the_whole_is_exact_wherever_it_was_cut(make_model, mode, means, echoes, script):
-    model = make_model(means, echoes, name=f"{means}-{echoes}-{script}-{mode}")
+async def test_a_continued_answer_is_exact_wherever_it_was_cut(
+    make_model, mode, continuation, echoes, script
+):
+    model = make_model(continuation, echoes, name=f"{continuation}-{echoes}-{script}-{mode}")
     question = f"[[tokens=14&mode={mode}&{script}]] Hi"
     whole = text_of(question, 14, mode)
     for partial in cuts(whole):
         if "overlap" in script and len(partial.rstrip()) < 8:
-            continue  # so short a repetition may be meant
+            continue  # Such a short repetition may be intended.
         assert partial + await rest(model, question, partial) == whole, partial
 
 
-def test_the_fake_knows_our_request_to_continue():
+def test_the_fake_model_recognises_the_request_to_continue():
     assert CONTINUE.startswith(CONTINUE_MARK)
     assert "".join(rest_of(tokens_of("x", 9), text_of("x", 9)[:7])) == text_of("x", 9)[7:]
 
 
-async def test_it_asks_where_prefill_is_refused_and_remembers(make_model, fake):
+async def test_it_asks_if_prefill_is_refused_and_remembers_that(make_model, fake):
     model = make_model("prefill", False, name="refuses")
     question = "[[prefill=refuse&tokens=9]] Hi"
     whole = text_of(question, 9)
-    assert means_for(model, whole[:9]) == "prefill"
+    assert choose_continuation(model, whole[:9]) == "prefill"
     for _ in range(2):
         assert whole[:9] + await rest(model, question, whole[:9]) == whole
-    assert means_for(model, whole[:9]) == "ask"
+    assert choose_continuation(model, whole[:9]) == "ask"
     last_roles = [r["body"]["messages"][-1]["role"] for r in fake.requests]
     assert last_roles == ["assistant", "user", "user"]
 
 
-async def test_vllm_is_told_to_go_on_with_the_last_turn(make_model, fake):
+async def test_vllm_is_told_to_continue_the_last_message(make_model, fake):
     model = make_model("ask", server="vllm")
     await rest(model, "[[tokens=5]] Hi", text_of("[[tokens=5]] Hi", 5)[:7])
     body = fake.requests[0]["body"]
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
 
 
-async def test_without_text_it_starts_anew(make_model, fake):
+async def test_without_text_the_answer_restarts(make_model, fake):
     model = make_model("prefill")
     question = "[[tokens=5]] Hi"
-    assert means_for(model, "") == means_for(model, " \n") == "restart"
+    assert choose_continuation(model, "") == choose_continuation(model, " \n") == "restart"
     assert await rest(model, question, "") == text_of(question, 5)
     assert len(fake.requests[0]["body"]["messages"]) == 1
 
 
 @pytest.mark.parametrize("fault", ["cut_after=2", "die_after=2"])
-async def test_an_echo_that_is_cut_off_gives_nothing(make_model, fault):
+async def test_an_interrupted_echo_is_dropped(make_model, fault):
     model = make_model("prefill", None, name="cut")
     question = f"[[tokens=14&echo=1&{fault}]] Hi"
     partial, came = text_of(question, 9), ""

@@ -1,4 +1,4 @@
-"""Servers of people's own keys that mean no good: a worker must outlive whatever they send."""
+"""Hostile servers of people's own keys: a worker must survive whatever they send."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ ANSWERS = {
 
 
 @asynccontextmanager
-async def saying(answer):
+async def serving_bytes(answer):
     async def serve(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
@@ -39,10 +39,10 @@ async def saying(answer):
 
 @pytest.fixture
 def alarm():
-    """A loop without end keeps the event loop from noticing any other time limit."""
+    """An endless loop blocks the event loop, so no other time limit would work."""
 
     def ring(*_):
-        raise AssertionError("it goes on for ever")
+        raise AssertionError("an endless loop")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.alarm(30)
@@ -52,8 +52,8 @@ def alarm():
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_what_is_no_http_is_refused_as_such(alarm, name):
-    async with saying(ANSWERS[name]) as port:
+async def test_invalid_http_raises_a_transport_error(alarm, name):
+    async with serving_bytes(ANSWERS[name]) as port:
         client = httpx2.AsyncClient(transport=StreamTransport(5.0))
         with pytest.raises(httpx2.TransportError):
             await client.post(f"http://127.0.0.1:{port}/v1", content=b"{}", timeout=10)

@@ -1,4 +1,4 @@
-"""Providers that mean harm: whatever one sends, what it costs a worker is bounded."""
+"""Hostile providers: the cost of a response to a worker is bounded, whatever it contains."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from chat.llm.client import Delta, Finish, close_clients, stream_answer
 from chat.llm.continuation import PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError, classify, retry_after_s
-from chat.llm.http.response_parser import AnswerParser
+from chat.llm.http.response_parser import ResponseParser
 from chat.llm.prompt import Prompt
 from chat.llm.stream import body as answer_stream
 from chat.llm.stream import mark_places, sse
@@ -33,7 +33,7 @@ from streams.log import Fence
 
 PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-MOST_SENT = 12_000_000  # what the buffers of two sockets hold, and what was read
+MAX_SENT_BYTES = 12_000_000  # the buffers of two sockets, and the bytes read
 
 
 def event(text="", **delta):
@@ -42,7 +42,7 @@ def event(text="", **delta):
 
 
 class Endless:
-    """A provider that sends a beginning and then the same piece until it is cut off."""
+    """A provider that sends a head, and then the same piece until it is cut off."""
 
     def __init__(self, head, piece=b"", most=400_000_000):
         self.head, self.piece, self.most = head, piece, most
@@ -60,7 +60,7 @@ class Endless:
         writer.close()
 
     async def ask(self, partial="", thought=""):
-        """(what came, how it ended)"""
+        """(received delta, finish reason or error)"""
         server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         endpoint = Endpoint("openai", f"http://127.0.0.1:{port}/v1", "none")
@@ -111,13 +111,13 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-async def test_a_refusal_without_end_is_cut_off(name):
+async def test_an_endless_error_body_is_cut_off(name):
     head, piece, code = REFUSALS[name]
     provider = Endless(head, piece)
     before = psutil.Process().memory_info().rss
     got, (seen, _) = await provider.ask()
     assert (got, seen) == (Delta(), code)
-    assert provider.sent < MOST_SENT * provider.calls
+    assert provider.sent < MAX_SENT_BYTES * provider.calls
     assert psutil.Process().memory_info().rss - before < 60_000_000
 
 
@@ -125,40 +125,40 @@ async def test_a_refusal_without_end_is_cut_off(name):
     "piece",
     [b"X-A: b\r\n" * 8_000, b"X-A: b\r\n " * 8_000, b"x" * 65_536, b"HTTP/1.1 100 \r\n\r\n" * 9],
 )
-async def test_a_head_without_end_is_cut_off(piece):
+async def test_an_endless_head_is_cut_off(piece):
     provider = Endless(OK, piece)
     assert (await provider.ask())[1] == ("provider_down", False)
-    assert provider.sent < MOST_SENT
+    assert provider.sent < MAX_SENT_BYTES
 
 
 @pytest.mark.parametrize(
     "piece", [b"1;" + b"x" * 5_000 + b"\r\n \r\n", b"0\r\n" + b"X-A: b\r\n" * 9_000]
 )
-async def test_chunks_of_nothing_are_cut_off(piece):
+async def test_endless_chunk_metadata_is_cut_off(piece):
     provider = Endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", piece)
     _, seen = await provider.ask()
-    assert seen[0] in ("stream_cut", "empty_answer") and provider.sent < MOST_SENT
+    assert seen[0] in ("stream_cut", "empty_answer") and provider.sent < MAX_SENT_BYTES
 
 
-CALLS_NOTHING = {
+BODIES_WITHOUT_TEXT = {
     "comments": (b"", b": still here\n\n" * 1_000),
     "pings": (b"", b"event: ping\ndata: {}\n\n" * 1_000),
-    "lines": (event("a"), b"rubbish\n" * 1_000),
+    "lines": (event("a"), b"ignored\n" * 1_000),
     "space after thinking": (event("<think>a</think>"), event(" " * 1_000)),
 }
 
 
-@pytest.mark.parametrize("name", CALLS_NOTHING)
-async def test_a_body_that_says_nothing_ends(name, monkeypatch):
-    monkeypatch.setattr(answer_stream, "MAX_BARREN_BYTES", 300_000)
-    start, piece = CALLS_NOTHING[name]
+@pytest.mark.parametrize("name", BODIES_WITHOUT_TEXT)
+async def test_a_body_without_text_is_cut_off(name, monkeypatch):
+    monkeypatch.setattr(answer_stream, "MAX_BYTES_WITHOUT_TEXT", 300_000)
+    start, piece = BODIES_WITHOUT_TEXT[name]
     provider = Endless(OK + b"\r\n" + start, piece)
     got, seen = await provider.ask()
     assert seen == ("bad_stream", True) and len(got.text) <= 1
-    assert provider.sent < MOST_SENT and provider.calls == 1
+    assert provider.sent < MAX_SENT_BYTES and provider.calls == 1
 
 
-WORDY = {
+ENDLESS_ANSWERS = {
     "space": (b"", " " * 1_000),
     "lines": (b"", "\n" * 1_000),
     "control characters": (b"", "\x01" * 1_000),
@@ -170,19 +170,19 @@ WORDY = {
 }
 
 
-@pytest.mark.parametrize("name", WORDY)
-async def test_an_answer_has_a_longest_length_as_it_is_stored(name, settings):
+@pytest.mark.parametrize("name", ENDLESS_ANSWERS)
+async def test_the_stored_size_of_an_answer_is_bounded(name, settings):
     settings.MAX_ANSWER_BYTES = 200_000
-    start, text = WORDY[name]
+    start, text = ENDLESS_ANSWERS[name]
     provider = Endless(OK + b"\r\n" + start, event(text))
     got, seen = await provider.ask()
     assert seen == "length"
     stored = stored_bytes(got.text) + stored_bytes(got.reasoning)
     assert 200_000 <= stored < 200_000 + 6 * MAX_DELTA_CHARS
-    assert provider.sent < MOST_SENT
+    assert provider.sent < MAX_SENT_BYTES
 
 
-async def test_an_answer_that_is_full_is_not_asked_for(settings):
+async def test_a_full_answer_is_not_continued(settings):
     settings.MAX_ANSWER_BYTES = 200
     provider = Endless(OK + b"\r\n", event("more"))
     assert await provider.ask(partial="\n" * 50, thought="\x01" * 17) == (Delta(), "length")
@@ -191,8 +191,8 @@ async def test_an_answer_that_is_full_is_not_asked_for(settings):
     assert seen == "length" and provider.calls == 1
 
 
-async def test_others_have_their_turn_while_much_comes_at_once(settings):
-    """A packed body gives a megabyte with one read."""
+async def test_other_tasks_run_while_a_large_body_is_read(settings):
+    """A compressed body can return a megabyte in one read."""
     settings.MAX_ANSWER_BYTES = 5_000_000
     body = gzip.compress(event("a" * 1_000_000) + event("b") * 100_000, 6)
     turns = 0
@@ -211,11 +211,11 @@ async def test_others_have_their_turn_while_much_comes_at_once(settings):
     assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
 
 
-# The parts, at once and twice its size
+# The parts by themselves
 
 
 def held_chars(splitter):
-    """Of text that waits to be given out."""
+    """The number of characters that are held back."""
     parts = [value for name, value in vars(splitter).items() if name != "_given"]
     inner = sum(held_chars(part) for part in parts if isinstance(part, HarmonySplitter))
     return inner + sum(len(part) for part in parts if isinstance(part, str))
@@ -228,7 +228,7 @@ STARTS += ["<|channel|>analysis<|message|>a", "<|channel|>final<|message|>", "<|
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("text", [" ", "\n", " x"])
 @pytest.mark.parametrize("begins", ["", "</think>"])
-def test_what_is_held_back_is_bounded(start, text, begins):
+def test_the_text_held_back_is_bounded(start, text, begins):
     splitter = ThinkSplitter(begins=begins)
     splitter.feed(start)
     for _ in range(3_000):
@@ -240,7 +240,7 @@ def test_what_is_held_back_is_bounded(start, text, begins):
     "marked", ["</think>x ", "a</think>.\n", "\n\n<think>x</think>", "`</think>` "]
 )
 @pytest.mark.parametrize("start", ["", "a <think> ", "<think>a</think>b "])
-def test_a_text_is_not_read_again_for_every_mark(monkeypatch, marked, start):
+def test_a_mark_does_not_rescan_the_text(monkeypatch, marked, start):
     read = []
 
     class Counting:
@@ -274,13 +274,13 @@ class Counted(str):
         return super().startswith(prefix, *places)
 
     def __getitem__(self, place):
-        found = super().__getitem__(place)
-        Counted.examined += len(found)
-        return Counted(found)
+        part = super().__getitem__(place)
+        Counted.examined += len(part)
+        return Counted(part)
 
 
 @pytest.mark.parametrize("chars", [1, 500])
-def test_an_echo_is_compared_once(chars):
+def test_each_character_of_an_echo_is_compared_once(chars):
     counts = []
     for size in (2_000, 4_000):
         Counted.examined = 0
@@ -305,7 +305,7 @@ def test_a_text_of_single_letters_takes_little_memory():
     assert len(str(text)) == 120_000 and taken < 500_000
 
 
-def test_lines_of_data_without_anything_take_their_place(monkeypatch):
+def test_empty_data_lines_count_towards_the_event_size(monkeypatch):
     monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 10_000)
     splitter = EventSplitter()
     with pytest.raises(TooLongError):
@@ -324,13 +324,13 @@ def test_lines_of_data_without_anything_take_their_place(monkeypatch):
     ],
     ids=["text", "thinking", "broken", "much", "error"],
 )
-def test_an_event_that_is_a_heap_is_no_answer(event):
+def test_an_event_with_too_much_structure_is_refused(event):
     with pytest.raises(ProviderError) as failed:
         ChunkReader().feed([event])
     assert failed.value.code in ("bad_stream", "provider_down")
 
 
-def test_a_long_error_is_not_read_to_its_end():
+def test_only_the_start_of_a_long_error_is_searched():
     text = "exceeded your " * 5_000
     assert classify(None, {"error": {"message": text}}).code == "provider_down"
     assert classify(429, {"error": {"message": text}}).code == "rate_limited"
@@ -338,15 +338,15 @@ def test_a_long_error_is_not_read_to_its_end():
         assert retry_after_s({"retry-after": value}) in (None, 0.0, float("inf"))
 
 
-def test_a_head_of_continued_lines_is_read_once():
-    parser = AnswerParser("POST")
+def test_a_head_of_continued_lines_is_joined():
+    parser = ResponseParser("POST")
     head = b"HTTP/1.1 200 OK\r\nX-A: b\r\n" + b" c\r\n" * 15_000 + b"\r\n"
     parser.feed(head)
     assert parser.has_head and len(dict(parser.headers)[b"X-A"]) == 30_001
 
 
-async def turns_during(doing):
-    """(what it gave, how often others had their turn meanwhile)"""
+async def count_turns_during(doing):
+    """(result, how often other tasks ran meanwhile)"""
     turns = 0
 
     async def count():
@@ -362,10 +362,10 @@ async def turns_during(doing):
         counting.cancel()
 
 
-async def test_others_have_their_turn_between_tiny_events():
+async def test_other_tasks_run_between_tiny_events():
     tiny, count = b'data:{"choices":[]}\n\n', 20_000
     body = tiny * count + event("a") + b"data: [DONE]\n\n"
-    (got, _), turns = await turns_during(Endless(OK + b"\r\n" + body).ask())
+    (got, _), turns = await count_turns_during(Endless(OK + b"\r\n" + body).ask())
     assert got.text == "a"
     assert (
         turns >= count // answer_stream.EVENTS_AT_ONCE > 2 * len(body) // answer_stream.PIECE_BYTES
@@ -389,19 +389,19 @@ async def test_a_long_event_is_read_in_a_thread(monkeypatch):
         assert (thread is threading.main_thread()) == (size <= FEW_BYTES)
 
 
-async def test_what_an_answer_without_usage_held_is_counted_in_a_thread():
+async def test_an_answer_without_usage_is_counted_in_a_thread():
     message = Message("m", "assistant", None, "1-0", "streaming")
     message.text.add("so it goes " * 90_000)
     charge = AnswerCharge(None)
     charge.attempts = [Attempt(1, "m", 7)]
-    closed, turns = await turns_during(charge.close(message, None))
+    closed, turns = await count_turns_during(charge.close(message, None))
     assert closed["completion_tokens"] > 200_000 and turns > 0
     message.attempt = 1
-    usage, turns = await turns_during(charge.total_usage(message, None))
+    usage, turns = await count_turns_during(charge.total_usage(message, None))
     assert usage.completion_tokens == closed["completion_tokens"] and turns > 0
 
 
-async def test_halves_of_pairs_are_joined_and_lone_ones_replaced():
+async def test_surrogate_halves_are_joined_and_lone_ones_replaced():
     reader = ChunkReader()
     for text in ("a\\ud83d", "\\ude00b\\ude00", "\\ud83d\\ud83d\\ude00c"):
         reader.feed([b'{"choices":[{"delta":{"content":"%s"}}]}' % text.encode()])
@@ -409,7 +409,7 @@ async def test_halves_of_pairs_are_joined_and_lone_ones_replaced():
 
 
 class Recorder:
-    """A log that takes a turn of the event loop for each append."""
+    """A log that yields to the event loop at each append."""
 
     def __init__(self):
         self.appends = []
@@ -420,7 +420,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("kind", ["text", "reasoning"])
-async def test_what_is_appended_at_once_is_bounded(kind):
+async def test_the_size_of_an_append_is_bounded(kind):
     log = Recorder()
     order = SimpleNamespace(reply_id="r", stream="s", chat_id="c")
     parts = PartAppender(log, order, Fence(name="r", token=1), on_failure=lambda: None)

@@ -1,4 +1,4 @@
-"""What a person tells the model, for every chat and for one: what reaches it, and who is told."""
+"""Instructions of a person, for all chats and for one chat: what the model and devices receive."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from accounts.models import User
 from accounts.preferences import store as preferences
 from chat.llm.catalogue import reset_catalogue
-from chat.llm.prompt import system_turns
+from chat.llm.prompt import system_messages
 from chat.models import Chat
 from tests.chat.websocket.test_consumers import Socket
 from tests.fake_model import text_of
@@ -29,9 +29,9 @@ async def instruct(person, text, chat=None):
     )
 
 
-def told(request):
+def system_texts(request):
     """The system messages of a call."""
-    return [turn["content"] for turn in request["body"]["messages"] if turn["role"] == "system"]
+    return [m["content"] for m in request["body"]["messages"] if m["role"] == "system"]
 
 
 async def ask(person, text, parent=None):
@@ -39,39 +39,41 @@ async def ask(person, text, parent=None):
     return reply, await person.settled(reply)
 
 
-async def test_nothing_is_told_that_nobody_wrote(worker, alice, fake_model):
+async def test_there_is_no_system_message_without_instructions(worker, alice, fake_model):
     await ask(alice, "[[tokens=2]] One")
-    assert told(fake_model.requests[-1]) == []
+    assert system_texts(fake_model.requests[-1]) == []
 
 
-async def test_both_are_told_from_the_next_answer_on(worker, alice, fake_model):
+async def test_changed_instructions_apply_from_the_next_reply(worker, alice, fake_model):
     first, _ = await ask(alice, "[[tokens=2]] One")
     await set_own(alice, instructions="Be brief.")
     second, _ = await ask(alice, "[[tokens=2]] Two", first)
-    assert told(fake_model.requests[-1]) == ["Be brief."]
+    assert system_texts(fake_model.requests[-1]) == ["Be brief."]
     assert (await instruct(alice, "In verse.\r\nIn French.")).json() == {
         "chat": alice.chat,
         "instructions": "In verse.\nIn French.",
     }
     third, _ = await ask(alice, "[[tokens=2]] Three", second)
-    assert told(fake_model.requests[-1]) == ["Be brief.\n\nIn verse.\nIn French."]
+    assert system_texts(fake_model.requests[-1]) == ["Be brief.\n\nIn verse.\nIn French."]
     assert fake_model.requests[-1]["body"]["messages"][0]["role"] == "system"
     await instruct(alice, "")
     await set_own(alice, instructions="")
     await ask(alice, "[[tokens=2]] Four", third)
-    assert told(fake_model.requests[-1]) == []
+    assert system_texts(fake_model.requests[-1]) == []
 
 
-async def test_another_chat_is_told_nothing_of_it(worker, alice, fake_model):
+async def test_another_chat_does_not_get_the_instructions(worker, alice, fake_model):
     await ask(alice, "[[tokens=2]] One")
     await instruct(alice, "In verse.")
     other = "0198c5a0-0000-7000-8000-00000000000a"
     _, reply = await alice.send("[[tokens=2]] Elsewhere", chat=other)
     await alice.settled(reply, chat=other)
-    assert told(fake_model.requests[-1]) == []
+    assert system_texts(fake_model.requests[-1]) == []
 
 
-async def test_a_continued_answer_follows_what_is_current(worker, alice, fake_model, settings):
+async def test_a_continued_answer_uses_the_current_instructions(
+    worker, alice, fake_model, settings
+):
     settings.MAX_ATTEMPTS = 1
     _, failed = await alice.send("[[tokens=30&die_after=10]] One")
     assert (await alice.settled(failed)).status == "error"
@@ -79,11 +81,11 @@ async def test_a_continued_answer_follows_what_is_current(worker, alice, fake_mo
     await alice.post(f"/api/chats/{alice.chat}/replies/{failed}/attempts")
     await alice.until(failed, lambda message: message.attempt == 2)
     await alice.settled(failed)
-    assert told(fake_model.requests[-1]) == ["In verse."]
+    assert system_texts(fake_model.requests[-1]) == ["In verse."]
 
 
-async def test_they_count_in_the_models_window(worker, alice, fake_model):
-    """Earlier messages make room for them; they are never left out themselves."""
+async def test_instructions_count_towards_the_window(worker, alice, fake_model):
+    """Earlier messages are left out for them; the instructions never are."""
     small = "openai/script/small?context=300"
     fake_model.list_models("script/known", "script/small?context=300")
     await reset_catalogue()
@@ -99,10 +101,10 @@ async def test_they_count_in_the_models_window(worker, alice, fake_model):
     message = await alice.settled(again)
     assert message.status == "done", message.error
     assert left_out[-1] < message.left_out
-    assert told(fake_model.requests[-1])[0].startswith("Always remember")
+    assert system_texts(fake_model.requests[-1])[0].startswith("Always remember")
 
 
-async def test_the_log_tells_every_device(no_worker, alice):
+async def test_every_device_receives_the_instructions(no_worker, alice):
     await alice.send("Hello")
     async with Socket(alice) as first, Socket(alice) as second:
         await first.until_type("welcome")
@@ -119,7 +121,7 @@ async def test_the_log_tells_every_device(no_worker, alice):
 
 
 @pytest.mark.parametrize("wrong", [None, 7, ["x"], "x" * 4_001, "nul\x00"])
-async def test_what_cannot_be_is_refused_by_name(no_worker, alice, wrong):
+async def test_invalid_instructions_are_refused_by_name(no_worker, alice, wrong):
     await alice.send("Hello")
     answer = await instruct(alice, wrong)
     assert answer.status_code == 400
@@ -139,7 +141,7 @@ async def test_title_and_instructions_go_together_or_not_at_all(no_worker, alice
     assert (transcript.title, transcript.instructions) == ("Kelp", "In verse.")
 
 
-async def test_nobody_instructs_in_a_strangers_chat(no_worker, alice, bob):
+async def test_nobody_can_change_instructions_of_a_strangers_chat(no_worker, alice, bob):
     await alice.send("Hello")
     await bob.send("Hello")
     for chat in (alice.chat, "0198c5a0-0000-7000-8000-00000000000b"):
@@ -148,7 +150,7 @@ async def test_nobody_instructs_in_a_strangers_chat(no_worker, alice, bob):
     assert (await alice.transcript()).instructions == ""
 
 
-async def test_who_wants_no_calls_in_the_background_gets_none(worker, alice, settings, fake_model):
+async def test_a_person_can_turn_background_calls_off(worker, alice, settings, fake_model):
     model = "openai/script/known?tokens=4"
     fake_model.list_models("script/known", "script/known?tokens=4")
     await reset_catalogue()
@@ -170,7 +172,7 @@ async def test_who_wants_no_calls_in_the_background_gets_none(worker, alice, set
     assert not [one for one in asked if "Write a title" in one and "Quiet" in one]
 
 
-async def test_the_operator_still_wins(worker, alice, settings, fake_model):
+async def test_the_operators_setting_takes_precedence(worker, alice, settings, fake_model):
     settings.BACKGROUND_CALLS = False
     await alice.send("[[tokens=2]] To be known")
     await set_own(alice, background_calls=True)
@@ -180,14 +182,14 @@ async def test_the_operator_still_wins(worker, alice, settings, fake_model):
     assert not [r for r in fake_model.requests if "Write a title" in str(r["body"])]
 
 
-async def test_the_page_brings_the_settings(no_worker, alice):
+async def test_the_page_contains_the_settings(no_worker, alice):
     await alice.send("Hello")
     await sync_to_async(preferences.change)(await User.objects.aget(), {"send_key": "ctrl_enter"})
     html = (await alice.visit()).content.decode()
     assert '"send_key": "ctrl_enter"' in html
 
 
-def test_one_system_message_or_none():
-    assert system_turns("", "") == []
-    assert system_turns("a", "") == system_turns("", "a") == [("system", "a")]
-    assert system_turns("a", "b") == [("system", "a\n\nb")]
+def test_there_is_at_most_one_system_message():
+    assert system_messages("", "") == []
+    assert system_messages("a", "") == system_messages("", "a") == [("system", "a")]
+    assert system_messages("a", "b") == [("system", "a\n\nb")]

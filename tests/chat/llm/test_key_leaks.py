@@ -1,8 +1,8 @@
-"""A stored key is nowhere: no response, frame, log line, event, row or value in Redis holds it.
+"""A stored key leaks nowhere: not into responses, frames, log lines, events, rows or Redis.
 
-Keys at random are saved by the page and used by a worker whose provider fails in every way that the
-fake one can, quoting the key in its errors, headers and redirects. Then everything that was said or
-stored is searched for the key, in the forms it could have taken on its way.
+Random keys are saved on the page and used by a worker. The fake provider fails in every way it can,
+and quotes the key in its errors, headers and redirects. Then all output and all stored data are
+searched for the key, in every encoding it could have.
 """
 
 import base64
@@ -27,9 +27,9 @@ from tests.fake_model import running_fake_model
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 PAGE = "/settings/keys"
-# Everything that may stand in a header: the alphabet of a key is the provider's.
+# Every character that a header may contain, because each provider chooses its own alphabet.
 KEYS = st.text(st.sampled_from([chr(n) for n in range(33, 127)]), min_size=24, max_size=60)
-KEYS = KEYS.filter(lambda key: len(set(key)) > 9)  # "0000…" is found by chance.
+KEYS = KEYS.filter(lambda key: len(set(key)) > 9)  # "0000…" would be found by chance.
 FAILURES = (
     *(f"status={status}" for status in (400, 401, 402, 403, 404, 408, 413, 429, 500, 503)),
     "status=401&html=1",
@@ -51,7 +51,7 @@ FAILURES = (
 
 
 def forms_of(key):
-    """The key as it is, and as it would look in a URL, JSON, HTML, base64 or hexadecimal."""
+    """The key as it is, and in URLs, JSON, HTML, base64 and hexadecimal."""
     raw = key.encode()
     plain = {
         key,
@@ -62,7 +62,7 @@ def forms_of(key):
         key.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;"),
         raw.hex(),
     }
-    # In base64 it looks different by where it begins.
+    # The base64 form depends on the offset.
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + raw)
         inner = whole[4 if before else 0 : len(whole) // 4 * 4 - 4].decode()
@@ -70,32 +70,32 @@ def forms_of(key):
     return {form.lower() for form in plain}
 
 
-class Ears(logging.Handler):
-    """Every record of every logger, formatted with its traceback, and as it is."""
+class LogCapture(logging.Handler):
+    """Collects every record of every logger, both formatted and as `repr`."""
 
     def __init__(self):
         super().__init__(0)
-        self.heard = []
+        self.records = []
 
     def emit(self, record):
-        self.heard.append(self.format(record) + repr(record.__dict__))
+        self.records.append(self.format(record) + repr(record.__dict__))
 
 
 @pytest.fixture
-def ears():
-    ears, levels = Ears(), {}
+def log_capture():
+    log_capture, levels = LogCapture(), {}
     names = [None, *logging.root.manager.loggerDict]
     for name in names:
         logger = logging.getLogger(name)
         levels[name] = (logger.level, logger.disabled)
         logger.setLevel(logging.DEBUG)
         if name is None or not logger.propagate:
-            logger.addHandler(ears)
-    yield ears
+            logger.addHandler(log_capture)
+    yield log_capture
     for name in names:
         logger = logging.getLogger(name)
         logger.level, logger.disabled = levels[name]
-        logger.removeHandler(ears)
+        logger.removeHandler(log_capture)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def everything_in_redis(url):
 
 
 def everything_in_the_database():
-    """All rows of all tables: of the ciphertext too only the bytes."""
+    """All rows of all tables, with ciphertext as bytes."""
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
@@ -136,9 +136,9 @@ def everything_in_the_database():
                 yield repr([bytes(v) if isinstance(v, memoryview) else v for v in row]).encode()
 
 
-def assert_nowhere(key, said):
+def assert_nowhere(key, collected):
     forms = forms_of(key)
-    for place, content in said:
+    for place, content in collected:
         text = (content if isinstance(content, str) else content.decode("latin-1")).lower()
         for form in forms:
             assert form not in text, (place, form)
@@ -148,22 +148,22 @@ def assert_nowhere(key, said):
     max_examples=3,
     deadline=None,
     database=None,
-    phases=[Phase.explicit, Phase.generate],  # An example takes seconds: a long key is as telling.
+    phases=[Phase.explicit, Phase.generate],  # Shrinking would take too long.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(key=KEYS)
-async def test_a_stored_key_is_nowhere(worker, own, ears, redis_url, key):
+async def test_a_stored_key_appears_nowhere(worker, own, log_capture, redis_url, key):
     own.accept_keys({key: "good"})
-    ears.heard.clear()
+    log_capture.records.clear()
     person = Person()
     account = await sync_to_async(User.objects.create_user)(f"{uuid.uuid4()}@example.org", "pw")
     await person.client.aforce_login(account)
-    said = []
+    collected = []
 
     async def ask(method, path, body=None, **more):
         response = await getattr(person.client, method)(path, body, **more)
-        said.append((path, response.content))
-        said.append((path, repr(response.headers) + repr(response.cookies)))
+        collected.append((path, response.content))
+        collected.append((path, repr(response.headers) + repr(response.cookies)))
         return response
 
     await ask("post", "/account/reauthenticate/", {"password": "pw"})
@@ -190,26 +190,26 @@ async def test_a_stored_key_is_nowhere(worker, own, ears, redis_url, key):
             await ask("get", f"/api/chats/{chat}/events")
             await socket.say(type="follow", chat=chat, after=None)
             await socket.until_type("live", chat=chat)
-            said.append(("socket", json.dumps(socket.entries)))
+            collected.append(("socket", json.dumps(socket.entries)))
     for state in ("invalid", "revoked"):
         own.accept_keys({key: state})
         await ask("post", f"{PAGE}/{row.id}", {"check": "1"})
     for path in (PAGE, f"{PAGE}?replace={row.id}", "/", "/api/models", "/settings/activity"):
         await ask("get", path)
     await ask("post", f"{PAGE}/{row.id}", {"remove": "1"})
-    said += [
+    collected += [
         ("redis", value) for value in await sync_to_async(list)(everything_in_redis(redis_url))
     ]
     rows = await sync_to_async(list)(everything_in_the_database())
-    said += [("database", stored) for stored in rows]
-    said += [("log", line) for line in ears.heard]
+    collected += [("database", stored) for stored in rows]
+    collected += [("log", line) for line in log_capture.records]
     assert len(own.requests) > len(FAILURES), "the provider was asked"
     assert re.search(r"secret detail", repr([r["prompt"] for r in own.requests])) is None
-    assert ears.heard and rows
-    assert_nowhere(key, said)
+    assert log_capture.records and rows
+    assert_nowhere(key, collected)
 
 
-def test_the_search_finds_what_is_there():
+def test_the_search_finds_a_hidden_key():
     key = "sk-\"<&>-%2F'+/=abcdefghijkl"
     for hidden in (
         key,

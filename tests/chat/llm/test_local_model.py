@@ -1,4 +1,4 @@
-"""The real embedded model, in its own process, through the same client as any other."""
+"""The real embedded model, in its own process, called with the normal client."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,14 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(not is_installed(), reason="the embedded model is not installed")
 
 
-REST_S = idle_connections.REST_S
+MIN_IDLE_S = idle_connections.MIN_IDLE_S
 KEY = "of-this-start"
 
 
 @pytest.fixture(autouse=True)
 def rested_connections(monkeypatch, patient_connections):
-    """It closes its own after each streamed answer."""
-    monkeypatch.setattr(idle_connections, "REST_S", REST_S)
+    """llama.cpp closes its connections after each streamed answer."""
+    monkeypatch.setattr(idle_connections, "MIN_IDLE_S", MIN_IDLE_S)
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ async def read(model, text, partial="", max_tokens=24):
     return "".join(item.text for item in items[:-1])
 
 
-async def test_it_answers_nobody_without_the_key_and_no_page_of_another_site(model, server):
-    """Whoever is on this machine reaches loopback, and so does every page that they open."""
+async def test_it_requires_the_key_and_refuses_other_origins(model, server):
+    """Every program on this machine can reach loopback, and so can every web page in a browser."""
     address = urlsplit(server.url)
     for method, path in [
         ("GET", "/v1/models"),
@@ -112,7 +112,7 @@ async def test_it_is_in_the_catalogue(model):
     assert (model.server, model.continuation) == ("llamacpp", "prefill")
 
 
-async def test_it_goes_on_where_a_partial_answer_ends(model):
+async def test_it_continues_a_partial_answer(model):
     whole = await read(model, "Name the seven days of the week.", max_tokens=30)
     cut = whole.index(" ", 20)
     for partial in (whole[:cut], whole[: cut + 1]):
@@ -122,7 +122,7 @@ async def test_it_goes_on_where_a_partial_answer_ends(model):
         assert (partial + rest)[: cut + 12] == whole[: cut + 12]
 
 
-async def test_closing_stops_its_work(model, server):
+async def test_closing_the_stream_stops_the_model(model, server):
     prompt = await build_prompt([("user", "Write a very long story.")], model)
     async with contextlib.aclosing(stream_answer(model, prompt)) as stream:
         await anext(stream)
@@ -133,7 +133,7 @@ async def test_closing_stops_its_work(model, server):
     assert sum(process.cpu_times()[:2]) - before < 0.1
 
 
-async def test_its_own_tokenizer_decides_what_fits(model):
+async def test_the_servers_tokenizer_decides_what_fits(model):
     turns = [("user", f"{n} " + "word " * 700) for n in range(8)]
     prompt = await build_prompt(turns, model)
     assert 0 < prompt.left_out < 8
@@ -142,7 +142,7 @@ async def test_its_own_tokenizer_decides_what_fits(model):
         await build_prompt([("user", "long " * 5000)], model)
 
 
-def test_it_says_when_the_port_is_taken(server):
+def test_a_taken_port_is_reported(server):
     port = server.url.split(":")[2].split("/")[0]
     with pytest.raises(CommandError, match="is taken"):
         call_command("model", port=int(port))
@@ -160,7 +160,7 @@ def test_no_usable_model_is_an_error(settings):
     assert check_usable_model(None) == []
 
 
-def test_an_ollama_that_answers_is_a_usable_model(settings):
+def test_a_running_ollama_is_a_usable_model(settings):
     settings.OPENAI_API_KEY = settings.OPENROUTER_API_KEY = settings.EMBEDDED_MODEL_URL = ""
     settings.OPENAI_BASE_URL, settings.EMBEDDED_MODEL = "https://api.openai.com/v1", False
     with running_fake_model() as fake:

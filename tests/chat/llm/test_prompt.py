@@ -1,4 +1,4 @@
-"""What fits a window, what is left out, and that both are told."""
+"""Prompts: what fits the window, what is left out, and how tokens are counted."""
 
 import asyncio
 from dataclasses import replace
@@ -20,66 +20,66 @@ def model(window, server="", url="http://127.0.0.1:9/v1"):
     return Model("openai/x", "X", Endpoint("openai", url, "k"), window, None, server)
 
 
-def turns(*sizes):
+def dialogue(*sizes):
     roles = ("user", "assistant")
     return [(roles[n % 2], str(n) + "x" * (size - 1)) for n, size in enumerate(sizes)]
 
 
 def kept(prompt):
-    return [turn["content"][0] for turn in prompt.messages]
+    return [message["content"][0] for message in prompt.messages]
 
 
-async def test_it_sends_all_that_fits():
-    prompt = await build_prompt([("system", "s"), *turns(30, 30, 30)], model(1000))
+async def test_everything_is_sent_if_it_fits():
+    prompt = await build_prompt([("system", "s"), *dialogue(30, 30, 30)], model(1000))
     assert kept(prompt) == ["s", "0", "1", "2"]
     assert (prompt.left_out, prompt.messages[0]["role"]) == (0, "system")
     assert prompt.prompt_tokens == 4 * 8 + 1 + 30
 
 
-async def test_it_leaves_out_the_oldest_whole_exchanges_and_says_so():
-    prompt = await build_prompt([("system", "s"), *turns(900, 900, 300, 300, 300)], model(800))
+async def test_the_oldest_exchanges_are_left_out_and_counted():
+    prompt = await build_prompt([("system", "s"), *dialogue(900, 900, 300, 300, 300)], model(800))
     assert kept(prompt) == ["s", "2", "3", "4"]
     assert prompt.left_out == 2
 
 
-async def test_a_last_message_that_does_not_fit_is_an_error_and_never_cut():
+async def test_a_last_message_that_does_not_fit_is_an_error():
     with pytest.raises(ContextTooLong) as caught:
-        await build_prompt(turns(30, 30, 9000), model(1000))
+        await build_prompt(dialogue(30, 30, 9000), model(1000))
     assert "Shorten" in caught.value.message
 
 
-async def test_a_partial_answer_needs_room_too():
-    said = turns(300, 300, 300)
-    assert (await build_prompt(said, model(600))).left_out == 0
-    assert (await build_prompt(said, model(600), partial="y" * 400)).left_out == 2
+async def test_a_partial_answer_needs_room():
+    messages = dialogue(300, 300, 300)
+    assert (await build_prompt(messages, model(600))).left_out == 0
+    assert (await build_prompt(messages, model(600), partial="y" * 400)).left_out == 2
 
 
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40).filter(lambda x: len(x) % 2))
-async def test_it_keeps_as_much_as_fits(sizes):
-    said = turns(*sizes)
+async def test_as_many_messages_as_fit_are_kept(sizes):
+    messages = dialogue(*sizes)
     tested = model(2000)
     room = 2000 - answer_reserve(tested)
-    cost = [estimate_tokens(text) + 8 for _, text in said]
-    starts = [n for n in range(0, len(said), 2) if sum(cost[n:]) <= room]
+    cost = [estimate_tokens(text) + 8 for _, text in messages]
+    starts = [n for n in range(0, len(messages), 2) if sum(cost[n:]) <= room]
     if not starts:
         with pytest.raises(ContextTooLong):
-            await build_prompt(said, tested)
+            await build_prompt(messages, tested)
         return
-    prompt = await build_prompt(said, tested)
+    prompt = await build_prompt(messages, tested)
     assert prompt.left_out == starts[0]
-    assert [m["content"] for m in prompt.messages] == [text for _, text in said[starts[0] :]]
+    assert [m["content"] for m in prompt.messages] == [text for _, text in messages[starts[0] :]]
 
 
-async def test_it_counts_with_the_servers_own_tokenizer():
+async def test_the_servers_own_tokenizer_counts():
     with running_fake_model() as fake:
         own = model(1000, "llamacpp", fake.root + "/llama/v1")
-        prompt = await build_prompt(turns(2700), own)  # 4 bytes a token there, 3 in our estimate
+        prompt = await build_prompt(dialogue(2700), own)  # The server counts 4 bytes per token.
         assert prompt.prompt_tokens == (2700 + len("<user>\n")) // 4
         with pytest.raises(ContextTooLong):
-            await build_prompt(turns(2700), model(1000))
+            await build_prompt(dialogue(2700), model(1000))
 
 
-async def test_a_tokenizer_that_never_answers_holds_up_nothing_else(monkeypatch, settings):
+async def test_a_tokenizer_that_never_responds_blocks_nothing_else(monkeypatch, settings):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     monkeypatch.setattr(prompt, "COUNT_LIMIT_S", 0.5)
     asked, ended = [], asyncio.Event()
@@ -92,7 +92,7 @@ async def test_a_tokenizer_that_never_answers_holds_up_nothing_else(monkeypatch,
     async with await asyncio.start_server(never, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         own = replace(model(2000, "llamacpp"), endpoint=Endpoint("own", url, "k", guarded=True))
-        counting = [asyncio.create_task(build_prompt(turns(2000), own)) for _ in range(20)]
+        counting = [asyncio.create_task(build_prompt(dialogue(2000), own)) for _ in range(20)]
         while not asked:
             await asyncio.sleep(0.01)
         assert await asyncio.to_thread(lambda: "free") == "free"
@@ -102,15 +102,15 @@ async def test_a_tokenizer_that_never_answers_holds_up_nothing_else(monkeypatch,
     assert {prompt.prompt_tokens for prompt in built} == {1004}  # half of its bytes
 
 
-async def test_a_refused_prompt_is_built_again_smaller():
+async def test_a_refused_prompt_is_rebuilt_smaller():
     with running_fake_model() as fake:
         tested = model(1000, url=fake.base_url)
-        said = [("user", "[[context=300]] a" + "x" * 900), ("assistant", "y" * 600)]
-        said.append(("user", "[[context=300&tokens=2]] b" + "z" * 600))
-        prompt = await build_prompt(said, tested)
+        messages = [("user", "[[context=300]] a" + "x" * 900), ("assistant", "y" * 600)]
+        messages.append(("user", "[[context=300&tokens=2]] b" + "z" * 600))
+        prompt = await build_prompt(messages, tested)
         with pytest.raises(ContextTooLong) as caught:
             _ = [item async for item in stream_answer(tested, prompt)]
-        smaller = await build_prompt(said, smaller_window(tested, prompt, caught.value))
+        smaller = await build_prompt(messages, smaller_window(tested, prompt, caught.value))
         assert (prompt.left_out, smaller.left_out) == (0, 2)
         items = [item async for item in stream_answer(tested, smaller)]
         assert isinstance(items[-1], Finish)
@@ -126,19 +126,19 @@ async def test_a_refused_prompt_is_built_again_smaller():
         ({"error": {"code": "context_length_exceeded", "message": ""}}, None),
     ],
 )
-def test_it_recognises_a_prompt_that_was_too_long(body, limit):
+def test_refusals_of_too_long_prompts_are_recognised(body, limit):
     error = classify(400, body)
     assert isinstance(error, ContextTooLong) and isinstance(error, ProviderError)
     assert error.limit_tokens == limit
 
 
-def test_estimates_err_on_the_safe_side():
+def test_estimates_are_rather_too_high():
     assert estimate_tokens("") == 0
     assert estimate_tokens("hello world, how are you") >= 6
     assert estimate_tokens("漢字漢字") == 4
 
 
-# As OpenAI's o200k_base counts them.
+# The counts are those of OpenAI's o200k_base.
 @pytest.mark.parametrize(
     ("text", "tokens"),
     [
@@ -153,43 +153,43 @@ def test_estimates_err_on_the_safe_side():
         ("😀👍🏽🔥✨ 🇩🇪", 10),
     ],
 )
-def test_estimates_are_near_what_a_tokenizer_counts(text, tokens):
+def test_estimates_are_near_the_counts_of_a_tokenizer(text, tokens):
     assert 0.85 * tokens <= estimate_tokens(text) <= 2.4 * tokens
 
 
 @pytest.mark.parametrize(
     "text", ["Some words, 123456 of them.\n", "as it is ", "漢字😀 ", "\x01", "\t\t  "]
 )
-def test_a_long_text_is_counted_in_slices_and_comes_to_the_same(text, monkeypatch):
+def test_counting_in_slices_gives_the_same_result(text, monkeypatch):
     long = text * (40_000 // len(text)) + "end"
     in_slices = estimate_tokens(long)
     monkeypatch.setattr(tokens, "SLICE", 10**9)
     assert abs(in_slices - estimate_tokens(long)) <= ("," not in text) * 3
 
 
-def test_nothing_is_counted_as_no_tokens():
+def test_white_space_counts_as_tokens():
     assert estimate_tokens(" " * 16_000) == estimate_tokens("\t" * 16_000) == 1_000
-    # Not the runs that tokenizers have a token for.
+    # Tokenizers have no tokens for runs of these.
     assert min(estimate_tokens(odd * 800) for odd in ("\f\v", "\t ", "\r\v")) >= 800
 
 
-async def test_what_is_far_beyond_the_window_is_not_counted(monkeypatch):
+async def test_messages_far_beyond_the_window_are_not_counted(monkeypatch):
     counted = []
     monkeypatch.setattr(prompt, "estimate_tokens", lambda text: counted.append(text) or len(text))
-    built = await prompt.build_prompt(turns(*[300] * 301), model(1000))
+    built = await prompt.build_prompt(dialogue(*[300] * 301), model(1000))
     assert (built.left_out, len(counted)) == (300, 3)
 
 
 @pytest.mark.parametrize("server", ["", "llamacpp"])
-async def test_what_is_many_times_too_long_is_not_put_together(monkeypatch, server):
+async def test_prompts_many_times_too_long_are_not_put_together(monkeypatch, server):
     sizes = []
-    together = prompt.alternating
+    together = prompt.to_alternating
 
-    def noting(said):
-        sizes.append(sum(len(text) for _, text in said))
-        return together(said)
+    def noting(messages):
+        sizes.append(sum(len(text) for _, text in messages))
+        return together(messages)
 
-    monkeypatch.setattr(prompt, "alternating", noting)
-    built = await build_prompt(turns(*[1000] * 401), model(1000, server))
+    monkeypatch.setattr(prompt, "to_alternating", noting)
+    built = await build_prompt(dialogue(*[1000] * 401), model(1000, server))
     assert kept(built)[-1] == "4" and built.left_out > 390
-    assert max(sizes) <= 1000 * prompt.FAR_OFF * 4
+    assert max(sizes) <= 1000 * prompt.MAX_ESTIMATE_ERROR * 4

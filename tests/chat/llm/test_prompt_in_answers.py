@@ -1,4 +1,4 @@
-"""What of a long conversation reaches the model, and that a person is told what did not."""
+"""Prompts of long chats: what reaches the model, and how many messages are reported left out."""
 
 import pytest
 
@@ -13,7 +13,7 @@ SMALL = "openai/script/small"
 
 @pytest.fixture
 async def small(worker, alice, fake_model, settings):
-    """Alice, whose model refuses more than 300 tokens: nobody told us so beforehand."""
+    """Alice, whose model refuses more than 300 tokens, which the catalogue does not know."""
     fake_model.list_models("script/known", "script/small?context=300")
     await reset_catalogue()
     alice.model = "openai/script/small?context=300"
@@ -38,7 +38,7 @@ async def test_nothing_is_left_out_of_a_short_conversation(worker, alice, fake_m
     assert b'"prompt_tokens"' in started[-1].data
 
 
-async def test_it_says_how_many_earlier_messages_the_model_did_not_see(small, fake_model):
+async def test_the_number_of_messages_left_out_is_reported(small, fake_model):
     parent, questions = None, []
     for n in range(5):
         question = f"[[tokens=20]] {n} " + "word " * 45  # About 75 tokens, with the answer 100.
@@ -49,18 +49,18 @@ async def test_it_says_how_many_earlier_messages_the_model_did_not_see(small, fa
         assert str(message.text) == text_of(question, 20)
     assert message.left_out > 0
     assert message.left_out % 2 == 0  # Whole exchanges.
-    said = sent(fake_model.requests[-1])
+    contents = sent(fake_model.requests[-1])
     path = [str(m.text) for m in (await small.transcript()).path()]
-    assert said == path[message.left_out : -1]
-    assert said[-1] == questions[-1]
+    assert contents == path[message.left_out : -1]
+    assert contents[-1] == questions[-1]
 
 
-async def test_what_was_left_out_is_told_to_every_reader(small):
+async def test_every_reader_receives_the_number_left_out(small):
     parent = None
     for n in range(5):
         _, parent, message = await ask(small, f"[[tokens=20]] {n} " + "word " * 45, parent)
-    told = [e for e in await small.entries() if e.type in ("message.started", "message.resumed")]
-    assert f'"left_out":{message.left_out}'.encode() in told[-1].data
+    starts = [e for e in await small.entries() if e.type in ("message.started", "message.resumed")]
+    assert f'"left_out":{message.left_out}'.encode() in starts[-1].data
 
 
 async def test_a_message_that_cannot_fit_is_a_durable_error(small, fake_model):
@@ -70,16 +70,16 @@ async def test_a_message_that_cannot_fit_is_a_durable_error(small, fake_model):
     assert message.error["retryable"] is False
     assert (await Reply.objects.aget(id=reply)).model == small.model
     asked = len(fake_model.requests)
-    assert asked <= 2  # Once as it is, once with less, and no more.
-    # The chat goes on: with a shorter message, as a branch beside it.
+    assert asked <= 2  # one retry with a smaller prompt
+    # The chat can continue with a shorter message, as a child or as another branch.
     _, _, short = await ask(small, "[[tokens=2]] Short", reply)
     assert short.status in ("done", "error")
     _, edited = await small.send("[[tokens=2]] Short", edit=True, model=small.model)
     assert (await small.settled(edited)).status == "done"
 
 
-async def test_a_message_beyond_every_window_asks_no_model(worker, alice, fake_model):
-    """Too long by our own count: refused before anything is paid for."""
+async def test_a_message_beyond_every_window_calls_no_model(worker, alice, fake_model):
+    """It is too long by our own count, so it is refused before any cost."""
     before = len(fake_model.requests)
     _, reply = await alice.send("\u6f22" * 199_990)
     message = await alice.settled(reply)
@@ -88,7 +88,7 @@ async def test_a_message_beyond_every_window_asks_no_model(worker, alice, fake_m
     assert message.error["text"].endswith(".")
 
 
-async def test_a_branch_sends_only_its_own_line(worker, alice, fake_model):
+async def test_only_the_messages_of_the_branch_are_sent(worker, alice, fake_model):
     _, first = await alice.send("[[tokens=2]] One")
     await alice.settled(first)
     _, other = await alice.send("[[tokens=2]] Other", edit=True)
@@ -102,9 +102,7 @@ async def test_a_branch_sends_only_its_own_line(worker, alice, fake_model):
     ]
 
 
-async def test_what_a_failed_answer_had_written_is_part_of_the_conversation(
-    worker, alice, fake_model, settings
-):
+async def test_the_text_of_a_failed_reply_is_sent(worker, alice, fake_model, settings):
     settings.MAX_ATTEMPTS = 1
     _, failed = await alice.send("[[tokens=30&die_after=10]] One")
     partial = str((await alice.settled(failed)).text)

@@ -1,4 +1,4 @@
-"""Conversations in the form that strict servers take, whatever happened in them before."""
+"""Prompts have the form that strict servers require, whatever happened in the chat."""
 
 import asyncio
 
@@ -14,8 +14,8 @@ from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ContextTooLong, ProviderError
 from chat.llm.prompt import Prompt, build_prompt
 from chat.llm.prompt_roles import NO_ANSWER, without_system
-from chat.llm.tokens import TOKENS_PER_TURN, estimate_tokens
-from tests.spoken_model import spoken_model
+from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from tests.stub_model import stub_model
 
 ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
 
@@ -25,13 +25,13 @@ def roles(messages):
 
 
 def is_strict(messages):
-    told = roles(messages)
     assert all(message["content"].strip() for message in messages)
-    return told == ["user", "assistant"] * (len(told) // 2) + ["user"] * (len(told) % 2)
+    count = len(roles(messages))
+    return roles(messages) == (["user", "assistant"] * count)[:count]
 
 
 def refuses_odd_roles(asked):
-    """As many chat templates do; and neither empty nor other content than text."""
+    """Refuses roles that do not alternate, like many chat templates, and content without text."""
     messages = asked["messages"]
     if any(
         not isinstance(message["content"], str) or not message["content"] for message in messages
@@ -50,45 +50,45 @@ async def build(*turns, window=100_000):
     return await build_prompt(turns, model_of(window=window))
 
 
-def said(prompt):
+def pairs_of(prompt):
     return [(message["role"], message["content"]) for message in prompt.messages]
 
 
 def counted(prompt):
-    return sum(estimate_tokens(m["content"]) + TOKENS_PER_TURN for m in prompt.messages)
+    return sum(estimate_tokens(m["content"]) + TOKENS_PER_MESSAGE for m in prompt.messages)
 
 
 U, A = "user", "assistant"
 
 
-async def test_messages_that_got_no_answer_are_joined_once_another_got_one():
+async def test_unanswered_messages_are_joined_once_another_is_answered():
     prompt = await build((U, "one"), (U, "two"), (A, "2"), (U, "three"))
-    assert said(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "three")]
+    assert pairs_of(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "three")]
     assert (prompt.left_out, prompt.prompt_tokens) == (0, counted(prompt))
 
 
-async def test_the_last_message_stays_alone_after_one_without_answer():
+async def test_the_last_message_is_not_joined_to_an_unanswered_one():
     prompt = await build((U, "one"), (U, "two"), (U, "three"))
-    assert said(prompt) == [(U, "one\n\ntwo"), (A, NO_ANSWER), (U, "three")]
+    assert pairs_of(prompt) == [(U, "one\n\ntwo"), (A, NO_ANSWER), (U, "three")]
     assert prompt.prompt_tokens == counted(prompt)
 
 
-async def test_messages_without_a_word_are_not_sent():
+async def test_empty_messages_are_not_sent():
     prompt = await build(
         ("system", " "), (U, "one"), (A, ""), (A, "\n "), (U, "two"), (A, "2"), (U, "3")
     )
-    assert said(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "3")]
+    assert pairs_of(prompt) == [(U, "one\n\ntwo"), (A, "2"), (U, "3")]
 
 
-async def test_answers_side_by_side_are_joined_and_none_comes_first():
+async def test_consecutive_answers_are_joined_and_none_comes_first():
     prompt = await build((A, "Welcome"), (U, "one"), (A, "1"), (A, "more"), (U, "two"))
-    assert said(prompt) == [(U, "one"), (A, "1\n\nmore"), (U, "two")]
+    assert pairs_of(prompt) == [(U, "one"), (A, "1\n\nmore"), (U, "two")]
     assert prompt.left_out == 1
 
 
-async def test_a_long_message_without_an_answer_does_not_keep_the_next_from_fitting():
+async def test_a_long_unanswered_message_is_left_out():
     prompt = await build((U, "x" * 9000), (U, "two"), window=1000)
-    assert said(prompt) == [(U, "two")] and prompt.left_out == 1
+    assert pairs_of(prompt) == [(U, "two")] and prompt.left_out == 1
 
 
 turn = st.tuples(
@@ -102,20 +102,20 @@ turn = st.tuples(
     st.sampled_from([300, 900, 3000]),
     st.sampled_from(["", "Be brief."]),
 )
-async def test_roles_alternate_whatever_was_said(turns, window, instructions):
+async def test_roles_always_alternate(turns, window, instructions):
     turns = [("system", instructions), *turns, (U, "last")]
     prompt = await build(*turns, window=window)
     assert is_strict(prompt.messages)
-    assert said(prompt)[-1] == (U, "last")
-    # Exact but for rounding, and never less than what is sent.
+    assert pairs_of(prompt)[-1] == (U, "last")
+    # Exact except for rounding, and never less than the tokens sent.
     assert 0 <= prompt.prompt_tokens - counted(prompt) <= len(turns)
-    # All that is not left out is there, in its order.
+    # All messages that are not left out are sent, in order.
     worded = [text for role, text in turns[1:] if text.strip()][prompt.left_out :]
-    sent = "\n\n".join(t for role, t in said(prompt) if role != "system" and t != NO_ANSWER)
+    sent = "\n\n".join(t for role, t in pairs_of(prompt) if role != "system" and t != NO_ANSWER)
     assert sent == "\n\n".join(worded)
 
 
-def test_instructions_are_folded_into_the_first_message():
+def test_instructions_are_moved_into_the_first_message():
     asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
     assert without_system(asked) == [{"role": "user", "content": "Be brief.\n\nHi"}]
     assert without_system(asked[1:]) == asked[1:]
@@ -128,7 +128,7 @@ def test_instructions_are_folded_into_the_first_message():
 
 @pytest.fixture
 async def server():
-    with spoken_model() as model:
+    with stub_model() as model:
         yield model
         await close_clients()
 
@@ -155,32 +155,30 @@ INSTRUCTED = Prompt(
         (400, {}),
     ],
 )
-async def test_a_model_without_a_system_role_is_told_its_instructions_by_the_user(
-    server, status, body
-):
+async def test_a_model_without_a_system_role_gets_instructions_as_user(server, status, body):
     server.refuses = lambda asked: (
         (status, body) if any(m["role"] == "system" for m in asked["messages"]) else None
     )
     model = model_of(server.base_url, name=f"no-system-{status}-{len(str(body))}")
     assert await answer(model, INSTRUCTED) == "Hello"
-    assert [len(asked["messages"]) for asked in server.asked] == [2, 1]
-    assert server.asked[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
+    assert [len(asked["messages"]) for asked in server.requests] == [2, 1]
+    assert server.requests[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
     assert await answer(model, INSTRUCTED) == "Hello"
-    assert len(server.asked) == 3  # It is known now.
+    assert len(server.requests) == 3  # It is remembered.
 
 
-async def test_nothing_is_learned_from_a_refusal_that_folding_does_not_mend(server):
+async def test_nothing_is_learned_if_the_other_form_is_refused_too(server):
     server.refuses = lambda asked: (400, {"error": {"message": "no"}})
     model = model_of(server.base_url, name="refuses-all")
     with pytest.raises(ProviderError) as caught:
         await answer(model, INSTRUCTED)
-    assert caught.value.code == "bad_request" and len(server.asked) == 2
+    assert caught.value.code == "bad_request" and len(server.requests) == 2
     server.refuses = lambda asked: None
     await answer(model, INSTRUCTED)
-    assert server.asked[-1]["messages"][0]["role"] == "system"
+    assert server.requests[-1]["messages"][0]["role"] == "system"
 
 
-async def test_two_calls_at_once_both_learn(server):
+async def test_concurrent_calls_all_learn(server):
     def refuses(asked):
         if any(m["role"] == "system" for m in asked["messages"]):
             return 400, {"error": {"message": "System role not supported"}}
@@ -194,7 +192,7 @@ async def test_two_calls_at_once_both_learn(server):
     assert answers == ["Hello"] * 4
 
 
-async def test_what_is_learned_is_bounded(monkeypatch):
+async def test_the_number_of_learned_facts_is_bounded(monkeypatch):
     monkeypatch.setattr(learned, "MAX_LEARNED", 3)
     known = learned.Learned()
     for number in range(9):
@@ -203,23 +201,23 @@ async def test_what_is_learned_is_bounded(monkeypatch):
 
 
 @pytest.mark.parametrize("continuation", ["ask", "prefill"])
-async def test_an_answer_goes_on_before_a_strict_server(server, continuation):
+async def test_an_answer_can_be_continued_on_a_strict_server(server, continuation):
     server.refuses = refuses_odd_roles
     server.says = lambda asked: " and more"
     model = model_of(server.base_url, name="goes-on-" + continuation, continuation=continuation)
     turns = [(U, "one"), (U, "two"), (A, "2"), (U, "three")]
     prompt = await build_prompt(turns, model, partial="Some")
     assert await answer(model, prompt, partial="Some") == " and more"
-    messages = server.asked[-1]["messages"]
+    messages = server.requests[-1]["messages"]
     assert is_strict(messages)
-    # What is held is what is sent.
+    # The hold covers exactly what is sent.
     assert prompt.prompt_tokens == sum(
-        estimate_tokens(m["content"]) + TOKENS_PER_TURN for m in messages
+        estimate_tokens(m["content"]) + TOKENS_PER_MESSAGE for m in messages
     )
     assert (messages[-1]["content"] == CONTINUE) is (continuation == "ask")
 
 
-async def test_it_is_still_too_long_when_the_last_message_does_not_fit():
+async def test_a_last_message_that_does_not_fit_is_still_an_error():
     with pytest.raises(ContextTooLong):
         await build((U, "one"), (U, "x" * 9000), window=1000)
 
@@ -229,7 +227,7 @@ async def test_it_is_still_too_long_when_the_last_message_does_not_fit():
 
 @pytest.fixture
 async def strict(worker, settings):
-    with spoken_model() as model:
+    with stub_model() as model:
         model.lists({"data": [{"id": "m"}]})
         model.refuses = refuses_odd_roles
         settings.OPENAI_BASE_URL = model.base_url
@@ -237,7 +235,7 @@ async def strict(worker, settings):
         yield model
 
 
-async def test_a_chat_goes_on_after_an_answer_that_failed_empty(strict, alice):
+async def test_a_chat_continues_after_a_reply_that_failed_without_text(strict, alice):
     def refuses(asked):
         if "FAIL" in asked["messages"][-1]["content"]:
             return 400, {"error": {"message": "no"}}
@@ -250,14 +248,14 @@ async def test_a_chat_goes_on_after_an_answer_that_failed_empty(strict, alice):
     assert (await alice.settled(second)).status == "done"
     _, third = await alice.send("and then?", parent=second, model="openai/m")
     assert (await alice.settled(third)).status == "done"
-    assert [m["content"] for m in strict.asked[-1]["messages"]] == [
+    assert [m["content"] for m in strict.requests[-1]["messages"]] == [
         "FAIL please\n\nand now?",
         "Hello",
         "and then?",
     ]
 
 
-async def test_a_chat_goes_on_after_an_answer_that_was_stopped_before_its_first_word(strict, alice):
+async def test_a_chat_continues_after_a_reply_stopped_without_text(strict, alice):
     begun = asyncio.Event()
     loop, ends = asyncio.get_running_loop(), []
 

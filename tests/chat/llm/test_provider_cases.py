@@ -1,4 +1,4 @@
-"""What providers send, over real HTTP: tests/vectors/provider, and every framing at every cut."""
+"""Responses of providers over real HTTP: tests/vectors/provider, and every framing at every cut."""
 
 import asyncio
 import json
@@ -31,8 +31,8 @@ async def provider():
 
 
 async def read(provider, case):
-    """What came of one call, in the words of a case's expectation."""
-    name = case["name"]  # A name of its own: what is learned of one model is nothing to another.
+    """The result of one call, in the form of a case's `expect`."""
+    name = case["name"]  # A model per case, so that facts learned in one do not affect another.
     provider.serve(name, [case])
     model = Model(f"openai/{name}", name, Endpoint("openai", provider.base_url, "none"), 8192)
     got, seen = Delta(), {}
@@ -53,14 +53,14 @@ async def read(provider, case):
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_it_reads_what_was_meant(provider, name):
+async def test_each_case_is_read_as_expected(provider, name):
     began = time.monotonic()
     case = CASES[name]
     expect = dict(case["expect"])
     within_s = expect.pop("within_s", None)
     seen = await read(provider, case)
     assert {key: seen.get(key) for key in expect} == expect
-    if within_s:  # It ended by itself, not when the server did.
+    if within_s:  # The client ended the call, not the server.
         assert time.monotonic() - began < within_s
     if not expect.get("omitted"):
         assert not seen.get("omitted")
@@ -71,7 +71,7 @@ QUICK = [c for c in CASES.values() if not any("sleep" in p or "cut" in p for p i
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
-async def test_it_reads_the_same_however_the_network_cuts_it(provider, size):
+async def test_the_result_does_not_depend_on_network_reads(provider, size):
     provider.split = size
     for case in QUICK:
         expect = case["expect"]
@@ -80,7 +80,7 @@ async def test_it_reads_the_same_however_the_network_cuts_it(provider, size):
 
 
 class Body:
-    """A response whose body comes in these pieces."""
+    """A response whose body consists of these pieces."""
 
     def __init__(self, pieces):
         self.pieces, self.headers = pieces, {}
@@ -111,7 +111,7 @@ def in_pieces(body, cuts):
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case["name"])
 @given(cuts=st.lists(st.integers(0, 2_000), max_size=12))
 @tuned(max_examples=examples(25), deadline=None)
-def test_every_case_is_the_same_wherever_it_is_cut(case, cuts):
+def test_each_case_gives_the_same_wherever_it_is_cut(case, cuts):
     body = b"".join(body_of(case))
     whole = asyncio.run(read_pieces([body] if body else []))
     assert asyncio.run(read_pieces(in_pieces(body, cuts))) == whole
@@ -150,23 +150,28 @@ FRAMINGS = {
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 @given(
-    said=st.lists(deltas, max_size=6),
+    sent=st.lists(deltas, max_size=6),
     reason=st.sampled_from(["stop", "length", "moon_phase"]),
     cuts=st.lists(st.integers(0, 900), max_size=9),
 )
 @example(
-    said=[{"content": "a"}, {"content": "</think>"}, {"reasoning_content": "b"}],
+    sent=[{"content": "a"}, {"content": "</think>"}, {"reasoning_content": "b"}],
     reason="stop",
     cuts=[],
 )
 @example(
-    said=[{"content": "<think>"}, {"content": "a"}, {"reasoning_content": "b"}, {"content": "c"}],
+    sent=[
+        {"content": "<think>"},
+        {"content": "a"},
+        {"reasoning_content": "b"},
+        {"content": "c"},
+    ],
     reason="stop",
     cuts=[],
 )
 @tuned(max_examples=examples(30), deadline=None)
-def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in said]
+def test_any_framing_cut_anywhere_gives_the_same(framing, sent, reason, cuts):
+    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in sent]
     choices.append({"index": 0, "delta": {}, "finish_reason": reason})
     chunks = [json.dumps({"choices": [choice]}) for choice in choices]
     chunks.append(
@@ -180,8 +185,8 @@ def test_any_framing_cut_anywhere_gives_the_same(framing, said, reason, cuts):
 @pytest.mark.parametrize(
     "pieces", [[b'{"a": [' + b"{},\n\n{}\n\n," * 9_000], [b'{"a": ['] + [b"{}\n,"] * 20_000]
 )
-def test_a_document_without_end_is_not_parsed_again_for_every_line(monkeypatch, pieces):
-    """Its server would otherwise hold up every answer of the worker, for minutes."""
+def test_an_endless_document_is_not_parsed_again_for_every_line(monkeypatch, pieces):
+    """Otherwise such a server could block all replies of the worker for minutes."""
     parsed = []
 
     class Counting:

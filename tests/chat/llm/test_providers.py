@@ -1,4 +1,4 @@
-"""Calling a model over real HTTP: answers, faults, cancelling. The model's part is scripted."""
+"""Calls over real HTTP to a scripted model: answers, faults, cancelling."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ def ask(text):
 
 
 async def answer(model, text, partial=""):
-    """(text, reasoning, finish, deltas) of a whole answer."""
+    """(text, reasoning, finish, deltas) of a complete answer."""
     items = [item async for item in stream_answer(model, ask(text), partial=partial)]
     assert isinstance(items[-1], Finish)
     assert all(isinstance(item, Delta) and (item.text or item.reasoning) for item in items[:-1])
@@ -49,7 +49,7 @@ async def answer(model, text, partial=""):
 
 
 async def failure(model, text, partial=""):
-    """(the error, the text that came before it)."""
+    """(the error, the text before it)."""
     came = ""
     with pytest.raises(ProviderError) as caught:
         async for item in stream_answer(model, ask(text), partial=partial):
@@ -60,7 +60,7 @@ async def failure(model, text, partial=""):
 
 @pytest.mark.parametrize("mode", ["words", "code", "unicode"])
 @pytest.mark.parametrize("wire", ["", "&split=1", "&split=7", "&gzip=1", "&per_chunk=5"])
-async def test_it_gives_the_answer_exactly(model, mode, wire):
+async def test_the_answer_is_exact(model, mode, wire):
     size = 5 if "split" in wire else 40
     question = f"[[mode={mode}&tokens={size}{wire}]] Hi"
     text, reasoning, finish, _ = await answer(model, question)
@@ -70,13 +70,13 @@ async def test_it_gives_the_answer_exactly(model, mode, wire):
     assert not finish.usage.estimated
 
 
-async def test_it_gives_what_one_read_brought_as_one_delta(model):
+async def test_the_chunks_of_one_read_become_one_delta(model):
     text, _, _, deltas = await answer(model, "[[tokens=20000]] Quick")
     assert text == text_of("[[tokens=20000]] Quick", 20000)
     assert len(deltas) < 3000
 
 
-async def test_it_gives_the_first_token_at_once(model):
+async def test_the_first_token_is_not_held_back(model):
     question = ask("[[stall_after=1&tokens=9]] a")
     async with contextlib.aclosing(stream_answer(model, question)) as stream:
         async with asyncio.timeout(10):
@@ -85,24 +85,24 @@ async def test_it_gives_the_first_token_at_once(model):
 
 @pytest.mark.parametrize("style", ["reasoning", "reasoning_content", "think", "details"])
 @pytest.mark.parametrize("wire", ["", "&split=11"])
-async def test_it_tells_reasoning_from_text(model, style, wire):
+async def test_reasoning_and_text_are_separated(model, style, wire):
     question = f"[[reasoning=9&tokens=9&style={style}{wire}]] Why"
     text, reasoning, finish, _ = await answer(model, question)
     assert (text, reasoning) == (text_of(question, 9), reasoning_of(question, 9))
     assert finish.usage.reasoning_tokens == 9
 
 
-async def test_it_joins_surrogates_and_replaces_lone_ones(model):
+async def test_surrogates_are_joined_and_lone_ones_replaced(model):
     text, *_ = await answer(model, "[[surrogates=1&lone=1&tokens=0]] Hi")
     assert text == "a😀ba\ufffdb"
 
 
-async def test_it_replaces_broken_utf8(model):
+async def test_invalid_utf8_is_replaced(model):
     text, *_ = await answer(model, "[[bad_utf8_after=2&tokens=2]] Hi")
     assert text.endswith("caf\ufffd")
 
 
-async def test_it_cuts_a_huge_chunk_into_deltas(model):
+async def test_a_huge_chunk_is_split_into_deltas(model):
     text, _, _, deltas = await answer(model, "[[huge=300000&tokens=0]] Hi")
     assert text == "x" * 300_000
     assert max(len(delta.text) for delta in deltas) <= 16_384
@@ -138,7 +138,7 @@ async def test_it_cuts_a_huge_chunk_into_deltas(model):
         ("huge=5000000", "bad_stream", False, ""),
     ],
 )
-async def test_it_names_every_fault(model, fake, script, code, permanent, text):
+async def test_every_fault_has_its_code(model, fake, script, code, permanent, text):
     question = f"[[{script}]] Hi"
     error, came = await failure(model, question)
     assert (error.code, error.permanent) == (code, permanent)
@@ -152,13 +152,13 @@ async def test_it_names_every_fault(model, fake, script, code, permanent, text):
     [("retry_after=7", 7, False), ("retry_date=9", 9, False), ("retry_after=900", 900, True),
      ("retry_after=soon", None, False)],
 )  # fmt: skip
-async def test_it_passes_on_how_long_to_wait(model, script, seconds, permanent):
+async def test_the_wait_that_a_provider_asks_for_is_passed_on(model, script, seconds, permanent):
     error, _ = await failure(model, f"[[status=429&{script}]] Hi")
     assert error.retry_after_s == pytest.approx(seconds, abs=1.5)
     assert error.permanent is permanent
 
 
-async def test_it_tells_an_unreachable_provider(model):
+async def test_an_unreachable_provider_is_reported(model):
     endpoint = Endpoint("openai", "http://127.0.0.1:9/v1", "none")
     error, _ = await failure(Model("openai/x", "X", endpoint, 8192), "Hi")
     assert (error.code, error.permanent) == ("provider_down", False)
@@ -174,17 +174,17 @@ async def test_it_tells_an_unreachable_provider(model):
         ("stall_after=2&comment_ms=50", "stream_stalled"),
     ],
 )
-async def test_it_gives_up_on_silence(model, settings, script, code):
+async def test_silence_ends_the_call(model, settings, script, code):
     settings.MODEL_FIRST_TOKEN_TIMEOUT_MS = 200
     settings.MODEL_STALL_TIMEOUT_MS = 150
     began = time.monotonic()
     error, _ = await failure(model, f"[[{script}]] Hi")
     assert error.code == code
-    # Signs of life win it some time, not all the time; an upper bound would time this machine.
+    # Comments extend the limit, but not for ever. An upper bound would depend on this machine.
     assert time.monotonic() - began > (0.7 if "comment" in script else 0.14)
 
 
-async def test_comments_are_signs_of_life(model, settings):
+async def test_comments_extend_the_time_limit(model, settings):
     settings.MODEL_FIRST_TOKEN_TIMEOUT_MS = 200
     question = "[[first_ms=400&comment_ms=40&tokens=3]] Hi"
     assert (await answer(model, question))[0] == text_of(question, 3)
@@ -201,7 +201,7 @@ async def test_a_finish_reason_is_enough(model, script):
     assert finish.usage.prompt_tokens > 0
 
 
-async def test_it_carries_other_finish_reasons(model):
+async def test_other_finish_reasons_are_passed_on(model):
     assert (await answer(model, "[[finish=length&tokens=2]] Hi"))[2].reason == "length"
     assert (await answer(model, "[[finish=max_tokens&tokens=2]] Hi"))[2].reason == "length"
 
@@ -210,18 +210,18 @@ async def test_it_carries_other_finish_reasons(model):
     ("cost", "micro_usd"),
     [("0.00123", 1230), ("0.0000001", 1), ("1e-7", 1), ("0", 0), ("2", 2_000_000)],
 )
-async def test_it_carries_the_cost_rounded_up(model, cost, micro_usd):
+async def test_the_cost_is_rounded_up(model, cost, micro_usd):
     finish = (await answer(model, f"[[cost={cost}&tokens=2]] Hi"))[2]
     assert finish.usage.cost_micro_usd == micro_usd
 
 
-async def test_it_learns_which_endpoint_refuses_stream_options(model, fake):
+async def test_endpoints_that_refuse_stream_options_are_remembered(model, fake):
     for _ in range(2):
         await answer(model, "[[usage_400=1&tokens=2]] Hi")
     assert ["stream_options" in r["body"] for r in fake.requests] == [True, False, False]
 
 
-async def test_it_learns_which_model_has_another_name_for_its_limit(model, fake):
+async def test_models_that_rename_the_token_limit_are_remembered(model, fake):
     for _ in range(2):
         prompt = ask("[[limit_400=1&tokens=9]] Hi")
         items = [item async for item in stream_answer(model, prompt, max_tokens=5)]
@@ -232,12 +232,12 @@ async def test_it_learns_which_model_has_another_name_for_its_limit(model, fake)
     assert asked == [(5, None), (None, 5), (None, 5)]
 
 
-async def test_it_says_the_providers_limit_when_told(model):
+async def test_a_prompt_over_the_providers_limit_is_too_long(model):
     with pytest.raises(ContextTooLong):
         await answer(model, "[[context=1]] Hi")
 
 
-async def test_closing_cuts_the_call_at_once(model, fake):
+async def test_closing_the_stream_ends_the_call(model, fake):
     stream = stream_answer(model, ask("[[rate=50&tokens=5000]] Long"))
     await anext(stream)
     await stream.aclose()
@@ -245,7 +245,7 @@ async def test_closing_cuts_the_call_at_once(model, fake):
 
 
 @pytest.mark.parametrize("script", ["rate=50&tokens=5000", "headers_ms=60000", "first_ms=60000"])
-async def test_cancelling_cuts_the_call_at_once(model, fake, script):
+async def test_cancelling_the_task_ends_the_call(model, fake, script):
     task = asyncio.create_task(answer(model, f"[[{script}]] Long"))
     async with asyncio.timeout(10):
         while not fake.requests:
@@ -263,7 +263,7 @@ async def disconnected(fake):
             await asyncio.sleep(0.005)
 
 
-async def test_it_uses_connections_again_and_many_at_once(model, fake):
+async def test_connections_are_reused_and_concurrent(model, fake):
     questions = [f"[[together=100&rate=100&tokens=20]] {n}" for n in range(100)]
     async with asyncio.timeout(30):
         answers = await asyncio.gather(*(answer(model, question) for question in questions))
@@ -274,14 +274,14 @@ async def test_it_uses_connections_again_and_many_at_once(model, fake):
     assert fake.state.connections == before
 
 
-async def test_a_slow_reader_holds_the_model_back(model, fake):
+async def test_a_slow_reader_pauses_the_model(model, fake):
     async with contextlib.aclosing(stream_answer(model, ask("[[tokens=300000]] Much"))) as stream:
         await anext(stream)
         await asyncio.sleep(0.3)
         assert fake.report()["requests"][0]["sent"] < 100_000
 
 
-async def test_it_goes_through_a_proxy_when_the_environment_names_one(fake, monkeypatch):
+async def test_a_proxy_in_the_environment_is_used(fake, monkeypatch):
     fake.reset()
     monkeypatch.setenv("http_proxy", fake.root)
     endpoint = Endpoint("openai", "http://model.invalid/v1", "sk-secret")
@@ -291,7 +291,7 @@ async def test_it_goes_through_a_proxy_when_the_environment_names_one(fake, monk
     await close_clients()
 
 
-async def test_it_speaks_tls_and_checks_the_certificate(model, monkeypatch, tmp_path):
+async def test_tls_certificates_are_checked(model, monkeypatch, tmp_path):
     certificate, context = self_signed(tmp_path)
     with running_fake_model(tls=context) as secure:
         endpoint = Endpoint("openai", secure.base_url.replace("http:", "https:"), "sk-secret")
@@ -335,36 +335,34 @@ def self_signed(folder):
     return path, context
 
 
-async def test_it_never_shows_the_key_or_the_providers_words(model, caplog):
+async def test_errors_never_quote_the_key_or_the_provider(model, caplog):
     caplog.set_level("DEBUG", logger="chat")
     error, _ = await failure(model, "[[status=401]] Hi")
     assert "secret" not in repr(error) + str(error) + repr(model) + caplog.text
 
 
-async def test_only_one_file_imports_the_library():
+async def test_only_the_client_imports_openai():
     from pathlib import Path
 
     root = Path(__file__).parents[3]
-    found = {
+    importers = {
         path.name
         for folder in ("accounts", "chat", "config", "streams")
         for path in (root / folder).rglob("*.py")
         if re.search(r"^\s*(import|from) openai", path.read_text(), re.MULTILINE)
     }
-    assert found == {"client.py"}
+    assert importers == {"client.py"}
 
 
 @pytest.mark.parametrize("key", ["sk-abc\u2026def", "sk-abc\r\nX-Evil: 1", "sk abc", "", "sk-\x00"])
-async def test_a_key_that_no_header_carries_is_the_keys_fault_and_is_not_sent(fake, key):
+async def test_a_key_that_is_no_header_value_is_not_sent(fake, key):
     fake.reset()
     endpoint = Endpoint("openai", fake.base_url, key)
     error, _ = await failure(Model("openai/script/known", "Known", endpoint, 8192), "Hi")
     assert (error.code, error.permanent, fake.requests) == ("provider_auth", True, [])
 
 
-async def test_what_is_of_the_operators_account_goes_to_its_provider_alone(
-    fake, settings, monkeypatch
-):
+async def test_the_operators_account_is_sent_to_openai_only(fake, settings, monkeypatch):
     settings.OPENAI_ORG_ID, settings.OPENAI_PROJECT_ID = "org-1", "proj-1"
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gate: secret")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-environment")
@@ -378,9 +376,9 @@ async def test_what_is_of_the_operators_account_goes_to_its_provider_alone(
     for endpoint in endpoints:
         await answer(Model(f"{endpoint.name}/script/known", "K", endpoint, 8192), "[[tokens=1]] a")
     await close_clients()
-    told = [
+    account_headers = [
         [asked["headers"].get(name) for name in ("openai-organization", "openai-project", "x-gate")]
         for asked in fake.requests
     ]
-    assert told == [["org-1", "proj-1", "secret"]] + [[None] * 3] * 3
+    assert account_headers == [["org-1", "proj-1", "secret"]] + [[None] * 3] * 3
     assert [asked["headers"].get("x-title") for asked in fake.requests][1] == "Holdfast"

@@ -1,4 +1,4 @@
-"""What providers report of a call, each in its own way, and what is made of it."""
+"""Usage reports of providers in their different forms, and how they are read."""
 
 from decimal import Decimal
 
@@ -7,13 +7,13 @@ import pytest
 
 from chat.charging.attempts import AttemptUsage
 from chat.llm.stream.chunks import ChunkReader
-from chat.llm.tokens import is_too_little, read_usage
+from chat.llm.tokens import is_implausible, read_usage
 
 PLAIN = {"prompt_tokens": 100, "completion_tokens": 40}
 
 
-def told(usage):
-    """(prompt, read from a cache, put into one, completion, of it reasoning)"""
+def read_tokens(usage):
+    """(prompt, cached, written to the cache, completion, reasoning) tokens."""
     used = read_usage(usage).bounded()
     return (
         used.prompt_tokens,
@@ -73,8 +73,8 @@ def cached(**tokens):
         ),
     ],
 )
-def test_tokens_are_counted_as_the_provider_means_them(provider, usage, counts):
-    assert told(usage) == counts
+def test_usage_is_read_as_each_provider_means_it(provider, usage, counts):
+    assert read_tokens(usage) == counts
 
 
 def test_a_prompt_of_no_tokens_is_not_believed():
@@ -107,7 +107,7 @@ def test_a_prompt_of_no_tokens_is_not_believed():
         ),
         ("... and nothing known of it", {"cost": 0, "is_byok": True}, None),
         (
-            "... or nothing told",
+            "... or nothing reported",
             {"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}},
             None,
         ),
@@ -126,7 +126,7 @@ def test_a_prompt_of_no_tokens_is_not_believed():
         ("OpenAI", {}, None),
     ],
 )
-def test_the_providers_own_figure_is_the_whole_of_it(provider, figures, cost):
+def test_the_reported_cost_is_the_whole_cost(provider, figures, cost):
     assert read_usage(PLAIN | figures).cost_micro_usd == cost
 
 
@@ -136,35 +136,35 @@ def reader_of(*chunks):
     return reader
 
 
-def test_usage_that_grows_in_several_chunks_is_the_last_one():
-    said = [{"choices": [], "usage": PLAIN | {"completion_tokens": n}} for n in (1, 20, 40)]
+def test_the_last_usage_of_a_stream_counts():
+    reports = [{"choices": [], "usage": PLAIN | {"completion_tokens": n}} for n in (1, 20, 40)]
     nulls = {"choices": [], "usage": {"prompt_tokens": None, "completion_tokens": None}}
     zeros = {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
-    reader = reader_of(*said, {"choices": [], "usage": None}, nulls, zeros)
+    reader = reader_of(*reports, {"choices": [], "usage": None}, nulls, zeros)
     assert (reader.usage.prompt_tokens, reader.usage.completion_tokens) == (100, 40)
 
 
-def test_usage_within_the_choice_counts():
+def test_usage_inside_a_choice_counts():
     choice = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": PLAIN}
     assert reader_of({"choices": [choice]}).usage.prompt_tokens == 100
     odd = {"index": 0, "delta": {}, "usage": PLAIN | {"cost": 1.5}}
     assert reader_of({"choices": [odd]}).usage.cost_micro_usd is None
 
 
-def test_usage_of_the_beginning_is_not_taken_for_that_of_the_whole():
+def test_usage_reported_too_early_is_not_believed():
     begun = read_usage({"prompt_tokens": 100, "completion_tokens": 1})
-    assert is_too_little(begun, 2_000)
-    assert not is_too_little(begun, 80)
-    assert is_too_little(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 1)
-    assert not is_too_little(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 0)
-    told = {"prompt_tokens": 100, "completion_tokens": 0, "cost": 1}
-    assert not is_too_little(read_usage(told), 2_000)
+    assert is_implausible(begun, 2_000)
+    assert not is_implausible(begun, 80)
+    assert is_implausible(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 1)
+    assert not is_implausible(read_usage({"prompt_tokens": 100, "completion_tokens": 0}), 0)
+    with_cost = {"prompt_tokens": 100, "completion_tokens": 0, "cost": 1}
+    assert not is_implausible(read_usage(with_cost), 2_000)
 
 
-def test_a_bill_keeps_all_of_it():
+def test_a_bill_keeps_all_usage():
     usage = read_usage(PLAIN | cached(cached_tokens=1, cache_write_tokens=2) | thought(3))
     used = usage.bounded()
     bill = orjson.loads(orjson.dumps(AttemptUsage(1, used).to_bill()))
     assert AttemptUsage.from_bill(bill) == AttemptUsage(1, used)
-    old = {key: said for key, said in bill.items() if key != "cache_write_tokens"}
+    old = {key: value for key, value in bill.items() if key != "cache_write_tokens"}
     assert AttemptUsage.from_bill(old).usage.cache_write_tokens == 0

@@ -1,4 +1,4 @@
-"""The archive of everything that is somebody's: what is in it, who gets it, and what is killed."""
+"""The archive of a person's data: contents, access, and interrupted workers."""
 
 import asyncio
 import io
@@ -21,7 +21,7 @@ from accounts.personal_data.file_names import safe_name
 from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Verdict
 from chat.models import Chat
-from chat.personal_data.markdown_export import nested
+from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
 from tests.chat.personal_data.test_guest_joins import account, form, mailbox, sign_in, sign_up, smtp  # noqa: F401 (fixtures)
@@ -34,7 +34,7 @@ database = pytest.mark.django_db(transaction=True)
 
 
 async def prepared(person):
-    """Ask on the page, and wait for the worker."""
+    """Request an archive on the page, and wait for the worker."""
     response = await form(person, f"{DATA}/export")
     assert (response.status_code, response["Location"]) == (302, DATA)
     async with asyncio.timeout(30):
@@ -62,7 +62,7 @@ def only(archive, ending):
 
 
 @database
-async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
+async def test_the_archive_has_everything(alice, worker, mailbox):  # noqa: F811
     first, reply = await alice.send("First question")
     await alice.settled(reply)
     again = str(uuid.uuid4())
@@ -111,7 +111,7 @@ async def test_everything_is_in_it(alice, worker, mailbox):  # noqa: F811
 
 
 @database
-async def test_of_a_provider_key_it_holds_the_last_four_alone(alice, worker):
+async def test_the_archive_has_only_the_last_four_characters_of_a_key(alice, worker):
     _, reply = await alice.send("Mine")
     await alice.settled(reply)
     person = await User.objects.aget(id=alice.user["id"])
@@ -127,7 +127,7 @@ async def test_of_a_provider_key_it_holds_the_last_four_alone(alice, worker):
 
 
 @database
-async def test_a_guest_takes_theirs_along_too(alice, worker):
+async def test_a_guest_can_export(alice, worker):
     _, reply = await alice.send("Mine")
     await alice.settled(reply)
     await prepared(alice)
@@ -136,7 +136,7 @@ async def test_a_guest_takes_theirs_along_too(alice, worker):
 
 
 @database
-async def test_it_is_for_its_owner_who_has_just_proved_it(alice, worker, mailbox):  # noqa: F811
+async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):  # noqa: F811
     user = await account()
     await sign_in(alice)
     response = await form(alice, f"{DATA}/export")
@@ -162,7 +162,7 @@ async def test_it_is_for_its_owner_who_has_just_proved_it(alice, worker, mailbox
 
 
 @database
-async def test_one_at_a_time_and_so_many_a_day(alice, no_worker, mailbox, settings):  # noqa: F811
+async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, mailbox, settings):  # noqa: F811
     settings.LIMIT_EXPORTS_PER_DAY_USER = 2
     user = await account()
     await sign_in(alice)
@@ -184,7 +184,7 @@ async def test_one_at_a_time_and_so_many_a_day(alice, no_worker, mailbox, settin
 
 
 @database
-async def test_it_is_kept_for_a_while_only(alice, no_worker, mailbox):  # noqa: F811
+async def test_the_archive_expires(alice, no_worker, mailbox):  # noqa: F811
     user = await account()
     await sign_in(alice)
     await prove(alice)
@@ -199,8 +199,8 @@ async def test_it_is_kept_for_a_while_only(alice, no_worker, mailbox):  # noqa: 
 
 
 @database
-async def test_a_worker_that_was_replaced_spoils_nothing(no_worker, redis_url, monkeypatch):
-    """It is paused before it stores its file, and goes on when another has made the archive."""
+async def test_a_replaced_worker_does_not_overwrite_the_archive(no_worker, redis_url, monkeypatch):
+    """It is paused before it stores its file, and continues after another has made the archive."""
     user = await account()
     await Chat.objects.acreate(id=uuid.uuid4(), owner=user, title="T", updated_at=timezone.now())
     await sync_to_async(exports.ask)(user)
@@ -230,7 +230,9 @@ async def test_a_worker_that_was_replaced_spoils_nothing(no_worker, redis_url, m
 
 
 @database
-async def test_one_for_somebody_who_leaves_meanwhile_is_not_kept(no_worker, redis_url, monkeypatch):
+async def test_the_archive_of_a_person_who_leaves_meanwhile_is_not_kept(
+    no_worker, redis_url, monkeypatch
+):
     user = await account()
     await sync_to_async(exports.ask)(user)
     real = exports.Archive.finish
@@ -247,7 +249,7 @@ async def test_one_for_somebody_who_leaves_meanwhile_is_not_kept(no_worker, redi
 
 
 @database
-async def test_a_fault_is_tried_again_and_then_said(alice, no_worker, mailbox, monkeypatch):  # noqa: F811
+async def test_a_failed_export_is_retried_and_then_reported(alice, no_worker, mailbox, monkeypatch):  # noqa: F811
     user = await account()
     await sign_in(alice)
 
@@ -266,7 +268,7 @@ async def test_a_fault_is_tried_again_and_then_said(alice, no_worker, mailbox, m
 
 
 @database
-async def test_a_worker_that_leaves_gives_it_back_at_once(no_worker, redis_url, monkeypatch):
+async def test_a_stopping_worker_returns_the_export_at_once(no_worker, redis_url, monkeypatch):
     user = await account()
     began = asyncio.Event()
 
@@ -287,7 +289,7 @@ async def test_a_worker_that_leaves_gives_it_back_at_once(no_worker, redis_url, 
 
 
 @database
-def test_files_that_no_row_knows_are_removed(monkeypatch):
+def test_files_without_a_row_are_removed(monkeypatch):
     from django.core.files.base import ContentFile
 
     person = User.objects.create_user("alice@example.org", "x")
@@ -328,12 +330,12 @@ def test_files_that_no_row_knows_are_removed(monkeypatch):
         ("x" * 300, "x" * 80),
     ],
 )
-def test_titles_become_names_that_are_safe(title, name):
+def test_titles_become_safe_names(title, name):
     assert safe_name(title, "Chat") == name
 
 
 @given(st.text())
-def test_whatever_is_written_the_name_is_safe(title):
+def test_any_title_becomes_a_safe_name(title):
     name = safe_name(title, "Chat")
     assert name and len(name.encode()) <= 150 and name == name.strip()
     assert not set(name) & set('/\\:*?"<>|\x00') and name[0] not in ".-" and name[-1] != "."
@@ -350,7 +352,7 @@ async def test_no_file_leaves_the_folder(path):
             await archive.add(path, nothing())
 
 
-async def test_names_that_some_systems_take_for_one_are_told_apart():
+async def test_names_that_some_systems_consider_equal_are_made_unique():
     async def text():
         yield b"x"
 
@@ -382,5 +384,5 @@ async def test_names_that_some_systems_take_for_one_are_told_apart():
         ("| a |\n|---|\n| # |", "| a |\n|---|\n| # |"),
     ],
 )
-def test_no_message_has_a_heading_that_reads_like_the_files_own(text, shown):
-    assert nested(text, level=2) == shown
+def test_no_message_can_imitate_a_heading_of_the_file(text, shown):
+    assert nest_headings(text, level=2) == shown

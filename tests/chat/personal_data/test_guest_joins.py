@@ -1,4 +1,4 @@
-"""A guest becomes an account, and a guest joins one: nothing lost or doubled, whatever crashes."""
+"""A guest becomes an account or joins one: nothing is lost or doubled, whatever crashes."""
 
 import asyncio
 import uuid
@@ -13,12 +13,12 @@ from accounts.guests import upgrade as guest_accounts
 from accounts.models import GuestJoin, User
 from chat.models import Chat, Reply
 from chat.personal_data import merge_guest
-from chat.transcript import fold_entries
 from config.env import email_settings
 from streams.log import get_log
 from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import Person
+from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -199,7 +199,7 @@ async def test_an_answer_that_is_running_goes_on_in_the_accounts_log(alice, work
 async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     alice, no_worker, after, monkeypatch
 ):
-    """Each call of the log or the database that the join makes is, in turn, the last one."""
+    """The process dies at each call of the log or the database in turn."""
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chats = [await _written_chat(guest, n) for n in range(2)]
@@ -246,7 +246,7 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
 
 
 async def _written_chat(owner, number):
-    """A chat with an answered message, one whose answer is half written, and a rename."""
+    """A chat with an answered message, one with an unfinished answer, and a rename."""
     from chat import events as ev
     from chat.sending.outbox import deliver
     from chat.sending.send import Send
@@ -276,27 +276,27 @@ async def _written_chat(owner, number):
     return chat
 
 
-async def test_two_at_once_bring_it_over_once(alice, no_worker):
+async def test_concurrent_moves_move_a_chat_once(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chat = await _written_chat(guest, 0)
     before = shown(fold_entries(await get_log().read(guest.stream, chat=chat)))
-    await asyncio.gather(*(merge_guest.hand_over(guest, user, False) for _ in range(4)))
+    await asyncio.gather(*(merge_guest.move_chats(guest, user, False) for _ in range(4)))
     assert shown(fold_entries(await get_log().read(user.stream, chat=chat))) == before
     ids = [e.data for e in await get_log().read(user.stream)]
     assert len(ids) == len(set(ids))
 
 
-async def test_what_came_late_comes_along_too(alice, no_worker):
+async def test_late_entries_are_moved_too(alice, no_worker):
     from chat import events as ev
 
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chat = await _written_chat(guest, 0)
-    await merge_guest.hand_over(guest, user, False)
+    await merge_guest.move_chats(guest, user, False)
     late = ev.ChatRenamed(chat=chat, title="late", by="user")
     await get_log().append(guest.stream, [ev.log_event(chat, late, "late")])
-    await merge_guest.hand_over(guest, user, True)
+    await merge_guest.move_chats(guest, user, True)
     entries = await get_log().read(user.stream, chat=chat)
     assert b'"late"' in entries[-1].data
 
@@ -309,7 +309,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     await _written_chat(guest, 0)
     reply = await Reply.objects.aget()
-    await merge_guest.hand_over(guest, user, False)
+    await merge_guest.move_chats(guest, user, False)
     with pytest.raises(FencedError):
         await get_log().raise_fence(guest.stream, Fence(name=str(reply.id), token=10_000))
 
@@ -317,7 +317,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
 # Idle guests
 
 
-async def test_idle_guests_go_and_their_log_with_them(alice, no_worker):
+async def test_idle_guests_are_erased_with_their_log(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     chat = await _written_chat(guest, 0)
     long_ago = guest.created_at.replace(year=2020)
@@ -330,7 +330,7 @@ async def test_idle_guests_go_and_their_log_with_them(alice, no_worker):
     assert await get_log().read(guest.stream, chat=chat) == []
 
 
-async def test_a_guest_who_came_back_stays(alice, no_worker):
+async def test_a_guest_who_returned_is_kept(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     await User.objects.filter(id=guest.id).aupdate(
         created_at=guest.created_at.replace(year=2020), last_login=guest.created_at

@@ -1,4 +1,4 @@
-"""Somebody leaves: nothing of them is found afterwards, whatever is killed on the way."""
+"""Deleting an account: nothing of the person remains, whatever process is killed meanwhile."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ def files(settings, tmp_path):
 
 @pytest.fixture
 def soon(monkeypatch):
-    """What may come late is not waited for as long."""
+    """Shorten the waits for late writes."""
     monkeypatch.setattr(erasing, "LATE_S", 1)
 
 
@@ -91,11 +91,11 @@ async def until_gone(person_id):
             await asyncio.sleep(0.1)
 
 
-# Looking everywhere
+# Searching all storage
 
 
 def everywhere(url):
-    """Every text that is kept anywhere, with where: Redis, database, storage."""
+    """Every stored text with its place: Redis, database, files."""
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(count=1_000):
             yield f"redis {key!r}", key
@@ -147,7 +147,7 @@ def found(url, *needles):
     ]
 
 
-# Where the bare number of a person stays: that they left, and amounts (docs/decisions/accounts.md).
+# Where the id of a person remains: with the deletion and with amounts (docs/decisions/accounts.md).
 KEPT = {
     "table accounts_securityevent",
     *(f"table billing_{name}" for name in ("purse", "ledgerentry", "hold", "usage", "topup")),
@@ -159,7 +159,7 @@ async def traces(*needles):
 
 
 async def marked_account(smtp_sink):
-    """Somebody whose mark is in every place that a person can leave one."""
+    """An account with a marker text in every place that a person can write to."""
     alice = Person()
     alice.client = AsyncClient(headers={"user-agent": f"Firefox/1 {MARK} Linux"})
     await alice.visit()
@@ -199,11 +199,11 @@ async def marked_account(smtp_sink):
 # The proof
 
 
-async def test_nothing_of_a_person_is_left(redis_url, worker, mailbox, soon, settings):  # noqa: F811
+async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):  # noqa: F811
     settings.LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = 100
     settings.LIMIT_SENDS_PER_MINUTE_ACCOUNT = 100
     alice, user, email = await marked_account(mailbox)
-    # A whole archive of theirs, an answer that runs, and one that waits for it.
+    # A finished archive, a running answer, and one that is queued behind it.
     await sync_to_async(exports.ask)(user)
     while not await sync_to_async(exports.ready_export)(user):
         await exports.make_next()
@@ -230,7 +230,7 @@ async def test_nothing_of_a_person_is_left(redis_url, worker, mailbox, soon, set
     await make_due(user.id)
     await until_gone(user.id)
 
-    # A word of theirs may be in the session of a stranger who typed it: gone within a day.
+    # Their text may be in the session of another visitor who typed it; it expires within a day.
     typed = set(await traces(MARK))
     assert typed <= {"a session"}
     await Session.objects.filter(person_id=None, expire_date__lt=in_days(2)).adelete()
@@ -271,10 +271,10 @@ STEPS = (
 
 
 class Killed(BaseException):
-    """Nothing catches it, like a kill."""
+    """Like a kill: nothing catches it."""
 
 
-async def test_killed_at_every_step_and_repeated_it_ends_the_same(
+async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
     no_worker,
     redis_url,
     mailbox,  # noqa: F811
@@ -315,7 +315,7 @@ def _stored_export(user):
 
 
 class Fate:
-    """The call of that number is the last: it is not made, or (odd) made and nothing after it."""
+    """The process dies before (even number) or after (odd) the call of that number."""
 
     def __init__(self, number):
         self.calls_left, self.after = number // 2 + 1, number % 2 == 1
@@ -372,10 +372,10 @@ async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, mon
     assert [to for to, _ in mailbox.mails] == ["alice@example.org"]
 
 
-# The grace
+# The grace period
 
 
-async def test_while_it_is_due_the_account_can_do_nothing_but_stay(alice, worker, mailbox):  # noqa: F811
+async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worker, mailbox):  # noqa: F811
     await sign_up(alice, mailbox)
     other = Person()
     await other.visit()
@@ -419,12 +419,12 @@ async def test_while_it_is_due_the_account_can_do_nothing_but_stay(alice, worker
     events = [event.kind async for event in SecurityEvent.objects.order_by("id")]
     assert events[-1] == Kind.DELETION_CANCELLED and Kind.DELETION_ASKED in events
     assert await Chat.objects.acount() == 1
-    # And it can be asked for again.
+    # It can be requested again.
     await ask(back)
     assert (await User.objects.aget()).is_leaving
 
 
-async def test_deleting_wants_proof_and_the_address(alice, no_worker, mailbox):  # noqa: F811
+async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox):  # noqa: F811
     await sign_up(alice, mailbox)
     response = await alice.client.get(DELETE)
     assert response.status_code == 302 and "reauthenticate" in response["Location"]
@@ -470,7 +470,7 @@ async def test_the_only_operator_cannot_leave(no_worker, redis_url):
     assert not (await User.objects.aget()).is_leaving
 
 
-async def test_a_guest_goes_at_once(alice, worker, soon):
+async def test_a_guest_is_erased_at_once(alice, worker, soon):
     _, reply = await alice.send(f"[[tokens=4000&rate=20]] {MARK}")
     await alice.until(reply, lambda message: len(str(message.text)) > 20)
     assert (await alice.client.get(DELETE)).status_code == 200
@@ -484,13 +484,13 @@ async def test_a_guest_goes_at_once(alice, worker, soon):
     await until_gone(guest_id)
     assert await traces(MARK) == []
     assert set(await traces(str(guest_id), guest_id.hex)) <= KEPT
-    # The next one is another guest.
+    # The next visitor is another guest.
     await alice.visit()
     _, reply = await alice.send("Hello again")
     assert alice.user["id"] != str(guest_id)
 
 
-async def test_a_guests_chats_do_not_go_to_an_account_that_leaves(alice, no_worker, mailbox):  # noqa: F811
+async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_worker, mailbox):  # noqa: F811
     await alice.send("Mine")
     user = await account()
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(3))
@@ -499,7 +499,7 @@ async def test_a_guests_chats_do_not_go_to_an_account_that_leaves(alice, no_work
     assert (await User.objects.aget(id=alice.user["id"])).is_active
 
 
-async def test_operators_call_it_off_or_hasten_it(no_worker, redis_url, mailbox):  # noqa: F811
+async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):  # noqa: F811
     user, other = await account(), await account("bob@example.org")
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(5))
     operator = await sync_to_async(User.objects.create_superuser)("op@example.org", "x")
@@ -523,11 +523,11 @@ async def test_operators_call_it_off_or_hasten_it(no_worker, redis_url, mailbox)
     [event] = [event async for event in SecurityEvent.objects.filter(kind=Kind.DELETION_CANCELLED)]
     assert event.operator_id == operator.id and event.note == "They rang"
     assert "stays" in (await mail_to(mailbox, "alice@example.org"))["Subject"]
-    # The row alone is nobody's to delete.
+    # Nobody can delete only the row.
     assert (await client.get(f"/admin/accounts/user/{user.id}/delete/")).status_code == 403
 
 
-async def test_once_begun_there_is_no_way_back(no_worker, redis_url, monkeypatch):
+async def test_a_deletion_that_has_begun_cannot_be_cancelled(no_worker, redis_url, monkeypatch):
     user = await account()
     await make_due(user.id)
     await erasing.carry_on_all()
@@ -538,9 +538,7 @@ async def test_once_begun_there_is_no_way_back(no_worker, redis_url, monkeypatch
     assert await User.objects.filter(id=user.id).aexists()  # What comes late is waited for.
 
 
-async def test_who_comes_back_with_the_same_address_gets_no_second_sign_up_credit(
-    no_worker, redis_url, monkeypatch
-):
+async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redis_url, monkeypatch):
     monkeypatch.setattr(erasing, "LATE_S", 0)
     user = await account("Alice@example.org")
     await sync_to_async(on_signed_in)(user)
@@ -566,7 +564,7 @@ async def deleted_chat(owner, hours_ago, *, running=False):
     return chat
 
 
-async def test_deleted_chats_are_erased_when_they_can_no_longer_be_brought_back(
+async def test_deleted_chats_are_erased_when_they_can_no_longer_be_restored(
     no_worker, redis_url, settings
 ):
     settings.CHAT_UNDO_HOURS = 24
@@ -582,7 +580,7 @@ async def test_deleted_chats_are_erased_when_they_can_no_longer_be_brought_back(
     assert str(tombstone.id) == gone and tombstone.finished_at
 
 
-async def test_an_erased_chat_is_not_begun_anew_by_a_late_send(alice, no_worker, settings):
+async def test_a_late_send_does_not_recreate_an_erased_chat(alice, no_worker, settings):
     settings.CHAT_UNDO_HOURS = 0
     message_id = str(uuid.uuid4())
     await alice.send("Hello", id=message_id)
@@ -596,10 +594,12 @@ async def test_an_erased_chat_is_not_begun_anew_by_a_late_send(alice, no_worker,
     assert await Chat.objects.acount() == 0 and await alice.entries() == []
 
 
-async def test_what_is_brought_back_in_the_last_moment_stays(no_worker, redis_url, monkeypatch):
+async def test_a_chat_that_is_restored_at_the_last_moment_is_kept(
+    no_worker, redis_url, monkeypatch
+):
     user = await account()
     chat = await deleted_chat(user, 1_000)
-    real = chat_erasing._forgotten
+    real = chat_erasing._expired_chats
     calls = []
 
     def brought_back():
@@ -608,7 +608,7 @@ async def test_what_is_brought_back_in_the_last_moment_stays(no_worker, redis_ur
             Chat.objects.filter(id=chat).update(deleted_at=None)
         return real()
 
-    monkeypatch.setattr(chat_erasing, "_forgotten", brought_back)
+    monkeypatch.setattr(chat_erasing, "_expired_chats", brought_back)
     await chat_erasing.erase_deleted_chats()
     assert await Chat.objects.filter(id=chat).aexists()
     assert await get_log().read(user.stream, chat=chat)
@@ -631,7 +631,7 @@ async def test_erasing_a_chat_killed_at_any_step_ends_the_same(
             raise Killed
 
         if dies == "rows":
-            patch.setattr(chat_erasing, "_taken_out", lambda: (_ for _ in ()).throw(Killed))
+            patch.setattr(chat_erasing, "_pending_erasures", lambda: (_ for _ in ()).throw(Killed))
         elif dies == "note":
             patch.setattr(type(ErasedChat.objects.all()), "aupdate", killed)
         else:
@@ -644,8 +644,8 @@ async def test_erasing_a_chat_killed_at_any_step_ends_the_same(
     assert (await ErasedChat.objects.aget()).finished_at
 
 
-def test_every_relation_to_a_person_is_thought_of():
-    """What hangs on the row by a number without a relation does not go with it by itself."""
+def test_every_relation_to_a_person_is_covered():
+    """Rows that refer to a person by id, without a relation, are not deleted by a cascade."""
     loose = {
         f"{model._meta.label}.{field.name}"
         for model in apps.get_models()

@@ -1,4 +1,4 @@
-"""Full-text search: from the log into the database, and out again to its owner alone."""
+"""Full-text search: from the log into the database, and back to the owner only."""
 
 import asyncio
 import itertools
@@ -35,7 +35,7 @@ async def look(person, query):
 
 
 async def found(person, query):
-    """The messages that a query finds, best first."""
+    """The ids of the messages that a query finds, best first."""
     return [one["id"] for result in await look(person, query) for one in result["messages"]]
 
 
@@ -51,7 +51,7 @@ async def nothing_due():
             await asyncio.sleep(0.05)
 
 
-async def test_what_is_said_is_found_with_its_place_marked(worker, alice):
+async def test_a_message_is_found_with_its_matches_marked(worker, alice):
     prompt = "[[tokens=12]] Why does the Gezeitenkraftwerk turn?"
     message, reply = await alice.send(prompt)
     await alice.settled(reply)
@@ -64,7 +64,7 @@ async def test_what_is_said_is_found_with_its_place_marked(worker, alice):
     await until_found(alice, word, reply)
 
 
-async def test_nobody_finds_what_others_said(worker, alice, bob):
+async def test_other_peoples_messages_are_not_found(worker, alice, bob):
     message, reply = await alice.send("[[tokens=2]] xylophone secret")
     await bob.send("[[tokens=2]] marimba")
     await alice.settled(reply)
@@ -96,7 +96,7 @@ async def test_a_deleted_chat_is_hidden_at_once_and_comes_back_with_it(worker, a
     assert await look(alice, "hippopotamus") == []
 
 
-async def test_an_answer_that_is_gone_on_with_is_found_as_it_is_now(worker, alice):
+async def test_a_continued_answer_is_found_with_its_present_text(worker, alice):
     prompt = "[[status=401&times=1&tokens=12]] Key"
     _, reply = await alice.send(prompt)
     await alice.settled(reply)
@@ -106,7 +106,7 @@ async def test_an_answer_that_is_gone_on_with_is_found_as_it_is_now(worker, alic
     assert await MessageText.objects.filter(message_id=reply).acount() == 1
 
 
-async def test_a_rebuild_gives_the_same_and_drops_what_the_log_does_not_hold(worker, alice):
+async def test_a_rebuild_restores_the_texts_and_drops_those_the_log_lacks(worker, alice):
     message, reply = await alice.send("[[tokens=6]] armadillo")
     await alice.settled(reply)
     await until_found(alice, "armadillo", message)
@@ -130,7 +130,7 @@ async def test_a_rebuild_gives_the_same_and_drops_what_the_log_does_not_hold(wor
     assert await look(alice, "stray") == await look(alice, "spoiled") == []
 
 
-async def test_the_command_reads_everything_and_may_be_cut_short(no_worker, alice, monkeypatch):
+async def test_the_command_reads_everything_and_may_be_interrupted(no_worker, alice, monkeypatch):
     chats = [str(uuid.uuid4()) for _ in range(4)]
     for number, chat in enumerate(chats):
         await alice.send(f"animal number{number}", chat=chat)
@@ -152,7 +152,7 @@ async def test_the_command_reads_everything_and_may_be_cut_short(no_worker, alic
     assert await sync_to_async(indexer.due_count)() == 0
 
 
-async def test_two_at_once_and_a_send_in_between_lose_nothing(no_worker, alice):
+async def test_concurrent_indexing_and_a_send_lose_nothing(no_worker, alice):
     await alice.send("elephant")
     await asyncio.sleep(indexer.DUE_FOR.total_seconds())
     real = indexer._store
@@ -173,13 +173,13 @@ async def test_two_at_once_and_a_send_in_between_lose_nothing(no_worker, alice):
     assert await sync_to_async(indexer.due_count)() == 1
 
 
-async def test_a_guests_words_follow_them_into_their_account(no_worker, alice):
+async def test_a_guests_messages_are_found_after_the_merge(no_worker, alice):
     message, _ = await alice.send("salamander")
     await asyncio.sleep(indexer.DUE_FOR.total_seconds())
     await indexer.catch_up()
     guest = await User.objects.aget(id=alice.user["id"])
     account = await sync_to_async(User.objects.create_user)("a@example.org", "x")
-    await merge_guest.hand_over(guest, account, last=False)
+    await merge_guest.move_chats(guest, account, last=False)
     for _ in range(2):
         assert await sync_to_async(search)(guest, "salamander") == []
         [result] = await sync_to_async(search)(account, "salamander")
@@ -287,7 +287,7 @@ def test_hostile_queries_are_harmless(owner, query):
     assert Chat.objects.count() == 1
 
 
-def test_a_phrase_an_exclusion_and_a_half_typed_word(owner):
+def test_phrases_exclusions_and_incomplete_words(owner):
     make_texts(owner, "the blue whale sings", "the whale is blue", "whales and dolphins")
     assert set(texts_found(owner, "whale")) == {
         "the blue whale sings",
@@ -299,7 +299,7 @@ def test_a_phrase_an_exclusion_and_a_half_typed_word(owner):
     assert texts_found(owner, "-sings") == ["the blue whale sings"]  # There is nothing else to it.
 
 
-def test_the_better_and_the_newer_come_first(owner):
+def test_better_and_newer_matches_come_first(owner):
     long = "otter " + "water " * 300
     make_texts(owner, long)
     make_texts(owner, "otter otter otter")
@@ -308,21 +308,21 @@ def test_the_better_and_the_newer_come_first(owner):
     assert best[0] == "otter otter otter" and len(best) == 3
 
 
-def test_a_message_too_long_to_be_searched_whole_is_searched_as_far_as_it_goes(owner):
+def test_a_very_long_message_is_searched_up_to_the_limit(owner):
     letters = [chr(code) for code in range(0x10330, 0x1034A)]
     words = " ".join(map("".join, itertools.product(letters, repeat=4)))
     make_texts(owner, "beginning " + words[:199_000])
     assert len(search(owner, "beginning")) == 1
 
 
-def test_snippets_without_time_left_are_the_beginning(owner, monkeypatch):
+def test_snippets_after_the_time_limit_are_the_beginning(owner, monkeypatch):
     make_texts(owner, "first words, then a whale")
     monkeypatch.setattr("chat.search.search.SNIPPETS_WITHIN_S", -1)
     [result] = search(owner, "whale")
     assert result["messages"][0]["snippet"] == [["first words, then a whale", False]]
 
 
-def test_it_gives_up_in_time(owner, settings):
+def test_a_slow_search_is_cancelled(owner, settings):
     settings.SEARCH_TIMEOUT_MS = 100
     slow = {
         "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
@@ -335,14 +335,14 @@ def test_it_gives_up_in_time(owner, settings):
     assert texts_found(owner, "quick") == ["quick"]
 
 
-# Neighbours of what was reported: each query, and which of the texts it finds
+# Reported cases and similar ones: each query, and which of the texts it finds
 
 
 QUERIES = Path(__file__).parents[2] / "vectors" / "search" / "queries.json"
 
 
 @pytest.mark.parametrize("case", json.loads(QUERIES.read_text()), ids=lambda case: case["id"])
-def test_it_finds_it_as_people_write_it(owner, case):
+def test_spellings_and_names(owner, case):
     texts, queries = case["texts"], case["queries"]
     make_texts(owner, *texts)
     wrong = {}
@@ -358,7 +358,7 @@ def test_it_finds_it_as_people_write_it(owner, case):
     assert wrong == {}
 
 
-def test_titles_are_found_as_texts_are(owner):
+def test_titles_are_searched_like_texts(owner):
     for title in ("git push --force", "초등학교 앞", "C++ or C#"):
         Chat.objects.create(id=uuid.uuid4(), owner=owner, title=title, updated_at=timezone.now())
     for query, title in (
@@ -371,17 +371,17 @@ def test_titles_are_found_as_texts_are(owner):
         assert any(hit for _, hit in result["title"])
 
 
-# A release that cuts texts into words in another way
+# A release that splits texts into words differently
 
 
 def as_before(rows):
-    """What an older release left: words by another cut, and no version."""
+    """Make rows as of an older release: other words, and no version."""
     for row in rows:
         row.words, row.words_version = row.text.lower().replace("에서", " "), None
         row.save()
 
 
-def test_texts_are_cut_anew_in_bounded_steps(owner, monkeypatch):
+def test_outdated_texts_are_split_again_in_bounded_steps(owner, monkeypatch):
     monkeypatch.setattr(recut, "ROWS_AT_A_TIME", 3)
     rows = make_texts(owner, *(f"학교에서 {number}" for number in range(7)))
     as_before(rows)
@@ -398,7 +398,7 @@ def test_texts_are_cut_anew_in_bounded_steps(owner, monkeypatch):
     assert async_to_sync(recut.step)() == 2
 
 
-def test_a_text_that_becomes_another_one_meanwhile_keeps_its_words(owner):
+def test_a_text_that_changes_meanwhile_keeps_its_words(owner):
     [row] = make_texts(owner, "old text")
     as_before([row])
     MessageText.objects.filter(id=row.id).update(text="new text", words="new text")
@@ -407,7 +407,7 @@ def test_a_text_that_becomes_another_one_meanwhile_keeps_its_words(owner):
     assert (row.words, row.words_version) == ("new text", None)
 
 
-async def test_a_worker_catches_up_with_what_an_older_release_left(no_worker, alice, monkeypatch):
+async def test_a_worker_processes_rows_of_an_older_release(no_worker, alice, monkeypatch):
     monkeypatch.setattr(recut, "_look_at", 0.0)
     await alice.send("학교에서")
     await indexer.catch_up()
@@ -422,10 +422,8 @@ async def test_a_worker_catches_up_with_what_an_older_release_left(no_worker, al
     await task
 
 
-async def test_who_has_nothing_to_cut_anew_opens_no_connection_for_it(
-    no_worker, settings, monkeypatch
-):
-    """Every worker is here once a second."""
+async def test_without_outdated_rows_no_connection_is_opened(no_worker, settings, monkeypatch):
+    """Every worker calls it once a second."""
     monkeypatch.setattr(recut, "_look_at", 0.0)
     await recut.step_when_due()
     async with Redis.from_url(settings.REDIS_URL) as client:
@@ -435,8 +433,8 @@ async def test_who_has_nothing_to_cut_anew_opens_no_connection_for_it(
         assert (await client.info("stats"))["total_connections_received"] == before
 
 
-def test_the_column_is_added_without_losing_what_keeps_the_index(owner):
-    """SQLite makes a table anew for most changes, and its triggers are then gone."""
+def test_the_migration_keeps_the_triggers_of_the_index(owner):
+    """SQLite recreates a table for most schema changes, which drops its triggers."""
     [row] = make_texts(owner, "zebra")
     try:
         MigrationExecutor(connection).migrate([("chat", "0009_reply_ended")])

@@ -1,4 +1,4 @@
-"""The time limit of one person's search does not stay on the connection that the next one uses."""
+"""The time limit of a search does not remain on the connection for the next query."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""How texts and queries are cut into words, and what is shown of a match. No database."""
+"""Splitting texts and queries into words, and snippets. Without a database."""
 
 import json
 import unicodedata
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from chat.search.query import _fts5, _tsquery
 from chat.search.snippets import (
-    GLANCED_AT_CHARS,
-    LOOKED_AT_CHARS,
+    FIRST_SEARCH_CHARS,
+    MAX_SEARCH_CHARS,
     SNIPPET_CHARS,
     highlighted,
     snippet,
@@ -19,8 +19,8 @@ from chat.search.snippets import (
 from chat.search.words import (
     MAX_TERMS,
     Term,
+    interpretations,
     read_query,
-    readings,
     searchable,
     word_spans,
     words_of,
@@ -49,7 +49,7 @@ def test_the_words_of_a_text(case):
         ('-"', []),
     ],
 )
-def test_what_a_query_asks_for(query, terms):
+def test_the_terms_of_a_query(query, terms):
     assert read_query(query) == terms
 
 
@@ -66,25 +66,25 @@ def test_what_a_query_asks_for(query, terms):
         ("x " * 20, [Term(("x",))] * MAX_TERMS),
     ],
 )
-def test_what_a_query_asks_for_beyond_words(query, terms):
+def test_query_operators(query, terms):
     assert read_query(query) == terms
 
 
-def test_a_dash_may_be_an_option_or_leave_out():
+def test_a_dash_is_an_option_or_an_exclusion():
     ls, la = Term(("ls",)), Term(("dashla",), is_prefix=True)
-    assert readings("ls -la") == [[ls, la], [ls, Term(("la",), is_excluded=True)]]
-    assert readings("-la") == [[la], [Term(("la",), is_prefix=True)]]
-    assert readings("a -b=c")[0][1] == Term(("dashb", "b", "c"), is_prefix=True)
-    assert readings("ls") == [[Term(("ls",), is_prefix=True)]]
+    assert interpretations("ls -la") == [[ls, la], [ls, Term(("la",), is_excluded=True)]]
+    assert interpretations("-la") == [[la], [Term(("la",), is_prefix=True)]]
+    assert interpretations("a -b=c")[0][1] == Term(("dashb", "b", "c"), is_prefix=True)
+    assert interpretations("ls") == [[Term(("ls",), is_prefix=True)]]
 
 
 @given(st.text(alphabet="a1e\u0301ßｶﾞ가각ᄒ\u1161\u11a8ก\u0e33์ー,.-+# x…™\u200b", max_size=40))
-def test_any_run_of_words_leads_back_to_where_it_was_written(text):
+def test_word_spans_point_to_the_original_text(text):
     spans = word_spans(text)
     for word, start, end in spans:
         assert 0 <= start < end <= len(text)
         assert word.isalnum() and word == word.lower()
-    # However its letters are put together.
+    # However its letters are composed.
     assert words_of(unicodedata.normalize("NFC", text)) == [word for word, _, _ in spans]
 
 
@@ -100,7 +100,7 @@ def test_no_query_reaches_a_database_as_syntax(query):
 
 
 @given(st.text(max_size=400), st.text(max_size=20))
-def test_a_snippet_is_made_of_the_text(text, query):
+def test_a_snippet_is_part_of_the_text(text, query):
     terms = read_query(query)
     assert "".join(part for part, _ in highlighted(text, terms)) == text
     for word, start, end in word_spans(text):
@@ -133,7 +133,7 @@ def hits(parts):
     return [part for part, hit in parts if hit]
 
 
-def test_no_more_of_a_long_message_is_cut_into_words_than_is_needed(monkeypatch):
+def test_a_long_message_is_split_only_as_far_as_needed(monkeypatch):
     looked_at = []
 
     def counting(text):
@@ -143,22 +143,22 @@ def test_no_more_of_a_long_message_is_cut_into_words_than_is_needed(monkeypatch)
     monkeypatch.setattr("chat.search.snippets.word_spans", counting)
     long = "\u6f6e" * 200_000
     assert hits(snippet("whale " + long, read_query("whale"))) == ["whale"]
-    assert sum(looked_at) <= GLANCED_AT_CHARS
+    assert sum(looked_at) <= FIRST_SEARCH_CHARS
     looked_at.clear()
     assert hits(snippet(long, read_query("whale"))) == []
-    assert max(looked_at) == LOOKED_AT_CHARS
-    assert sum(looked_at) <= 2 * (GLANCED_AT_CHARS + LOOKED_AT_CHARS)
+    assert max(looked_at) == MAX_SEARCH_CHARS
+    assert sum(looked_at) <= 2 * (FIRST_SEARCH_CHARS + MAX_SEARCH_CHARS)
 
 
-def test_what_stands_together_further_on_is_preferred_to_a_part_of_it_nearby():
+def test_more_terms_further_on_are_preferred_to_fewer_nearby():
     text = "moon " + "sand " * 1_000 + "moon and tide " + "sand " * 1_000
     assert hits(snippet(text, read_query("moon tide"))) == ["moon", "tide"]
-    # At the edge of what is glanced at, what follows belongs to it.
-    edge = "s" * (GLANCED_AT_CHARS - 8) + " moon tides " + "sand " * 1_000
+    # A match at the edge of the first search includes the text after it.
+    edge = "s" * (FIRST_SEARCH_CHARS - 8) + " moon tides " + "sand " * 1_000
     assert hits(snippet(edge, read_query("moon tide"))) == ["moon", "tides"]
 
 
-def test_a_snippet_shows_where_most_matches_stand_together():
+def test_a_snippet_shows_where_most_terms_are_close_together():
     text = "moon " + "far " * 200 + "the tide follows the moon, <b>always</b>. " + "end " * 200
     parts = snippet(text, read_query("moon tide"))
     assert [part for part, hit in parts if hit] == ["tide", "moon"]
@@ -167,7 +167,7 @@ def test_a_snippet_shows_where_most_matches_stand_together():
     assert len(whole) < SNIPPET_CHARS * 1.5
 
 
-def test_accents_and_case_are_marked_as_they_stand():
+def test_matches_keep_their_accents_and_case():
     assert highlighted("Über CAFÉ", read_query("uber cafe")) == [
         ["Über", True],
         [" ", False],

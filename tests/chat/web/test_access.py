@@ -1,4 +1,4 @@
-"""Who may use what: every route and the WebSocket, tried as everybody.
+"""Access: every route and the WebSocket, tried as every role.
 
 A route that is missing in TABLE (by its full name) and in GROUPS (by the beginning of its name)
 fails the test: say who may use it. To add the routes of a library, add a group. A row gives for
@@ -46,12 +46,12 @@ class Row:
 
 
 def own(path, method="GET", body=None, done=200):
-    """What is only its owner's: nobody is asked to sign in, all others see nothing there."""
+    """A row for the owner only: visitors must sign in, and for others it does not exist."""
     return Row(f"/api/chats/{CHAT}{path}", (401, 404, 404, 401, 404, done), method, body)
 
 
 ANYBODY = (200,) * 6
-# A route with several methods has a row for each.
+# A route with several methods has one row for each.
 TABLE: dict[str, list[Row]] = {
     "healthz": [Row("/healthz", ANYBODY)],
     "readyz": [Row("/readyz", (503,) * 6)],  # No worker runs in this test.
@@ -59,7 +59,7 @@ TABLE: dict[str, list[Row]] = {
     "accounts:security-events": [Row("/settings/activity", (302, 302, 200, 302, 200, 200))],
     "accounts:settings": [
         Row("/settings", (302, 200, 200, 302, 200, 200)),
-        # No panel that there is: refused, but for those who are led to sign in.
+        # An unknown panel: refused, except for roles that are redirected to sign in.
         Row("/settings", (302, 400, 400, 302, 400, 400), "POST", {}),
     ],
     "accounts:account": [Row("/settings/account", (302, 302, 200, 302, 200, 200))],
@@ -68,7 +68,7 @@ TABLE: dict[str, list[Row]] = {
         Row("/api/settings", (401, 200, 200, 401, 200, 200), "PATCH", {"send_key": "enter"}),
     ],
     "accounts:api-picture": [
-        # No file in it: past the door, no further.
+        # Without a file: access is granted, but the request fails.
         Row("/api/settings/picture", (401, 400, 400, 401, 400, 400), "POST", {}),
         Row("/api/settings/picture", (401, 200, 200, 401, 200, 200), "DELETE"),
     ],
@@ -83,12 +83,12 @@ TABLE: dict[str, list[Row]] = {
     ],
     "accounts:sessions": [
         Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
-        # Nobody has a session of this number: nobody can end one of somebody else's.
+        # Nobody has a session with this id.
         Row("/settings/sessions", (302, 302, 404, 302, 404, 404), "POST", {"session": "999999"}),
     ],
     "accounts:data": [Row("/settings/data", (302, 200, 200, 302, 200, 200))],
     "accounts:export-status": [Row("/settings/data/status", (401, 200, 200, 401, 200, 200))],
-    # Accounts are led on to prove who they are; guests have nothing to prove.
+    # Accounts are redirected to reauthenticate; guests cannot reauthenticate.
     "accounts:ask-for-export": [Row("/settings/data/export", (302,) * 6, "POST", {})],
     "accounts:remove-export": [Row("/settings/data/export/remove", (302,) * 6, "POST", {})],
     "accounts:download": [Row("/settings/data/download", (302,) * 6)],
@@ -96,7 +96,7 @@ TABLE: dict[str, list[Row]] = {
         Row("/settings/data/delete", (302, 200, 302, 302, 302, 302)),
         Row("/settings/data/delete", (302, 200, 302, 302, 302, 302), "POST", {}),
     ],
-    # For who has asked to be deleted; all others are led away.
+    # For people who requested deletion; all others are redirected.
     "accounts:keep": [
         Row("/settings/leaving", (302,) * 6),
         Row("/settings/leaving", (302,) * 6, "POST", {}),
@@ -105,13 +105,13 @@ TABLE: dict[str, list[Row]] = {
     "billing:history-csv": [Row("/billing/history.csv", (302, 200, 200, 302, 200, 200))],
     "billing:usage": [Row("/billing/usage", (302, 200, 200, 302, 200, 200))],
     "billing:usage-csv": [Row("/billing/usage.csv", (302, 200, 200, 302, 200, 200))],
-    # Without Stripe there is nothing to order, nor anybody to call.
+    # Without Stripe, nothing can be ordered and no webhook arrives.
     "billing:top-ups": [Row("/billing/top-ups", (302, 302, 404, 302, 404, 404), "POST", {})],
     "billing:top-up": [Row(f"/billing/top-ups/{TOP_UP}", (302, 404, 404, 302, 404, 200))],
     "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
-    # The same for everybody, with nothing of anybody in them.
+    # The same for everybody, without personal data.
     "chat:shell": [Row("/shell", ANYBODY)],
     "chat:service-worker": [Row("/service-worker.js", ANYBODY)],
     "chat:manifest": [Row("/manifest.webmanifest", ANYBODY)],
@@ -137,10 +137,10 @@ TABLE: dict[str, list[Row]] = {
         own("", "DELETE", done=204),
     ],
     "chat:events": [own("/events")],
-    # The reply is not in the log of this test: the owner gets past the door, no further.
+    # The reply is not in this test's log: the owner has access, but the request fails.
     "chat:branch": [own("/branch", "POST", {"message": str(PROMPT)}, done=404)],
     "chat:messages": [
-        # A suspended account is nobody any more; this one has no visitor's cookie either.
+        # A suspended account counts as a visitor; this one has no visitor cookie either.
         Row(
             f"/api/chats/{CHAT}/messages",
             (401, 404, 404, 401, 404, 202),
@@ -160,16 +160,16 @@ TABLE: dict[str, list[Row]] = {
     "chat:attempts": [own(f"/replies/{REPLY}/attempts", "POST", {}, done=202)],
 }
 PEOPLE = {"other", "staff", "owner"}
-# Routes of a library, by the beginning of their names: who may, tried by GET on those without
-# arguments. Who may not gets one of the statuses of `others`. What is `open` is everybody's (such
-# as the pages to sign in), and only must not fail.
+# Routes of libraries, by prefix of their names, with the roles that have access. Those without
+# arguments are tried with GET. Other roles get a status of `others`. Routes that are `open` are for
+# everybody (such as sign-in pages) and must only not fail.
 GROUPS: dict[str, dict] = {
-    # The admin: staff only, all others are led to its sign-in.
+    # The admin: staff only; all others are redirected to its sign-in.
     "admin:": {
         "allowed": {"staff"},
         "others": {302},
         "open": {"admin:login", "admin:logout", "admin:jsi18n", "admin:password_change_done"},
-        # Nobody adds these by hand; the last one is only for fields that the admin knows.
+        # These cannot be added by hand; the last one is only for fields that the admin has.
         "forbidden": {
             "admin:accounts_user_add",
             "admin:accounts_securityevent_add",
@@ -203,7 +203,7 @@ GROUPS: dict[str, dict] = {
             "account_reset_password_done",
             "account_request_login_code",
         },
-        # Led on to prove who they are first, or to the page for what they have.
+        # Redirected to reauthenticate, or to the page for their devices.
         "led_on": {"account_reauthenticate", "account_set_password"},
     },
     "mfa_": {
@@ -231,11 +231,11 @@ GROUPS: dict[str, dict] = {
         },
     },
     "usersessions_": {"allowed": PEOPLE, "others": {302}, "open": set()},
-    # To be sent to a provider and to come back from one is open to all, where one is configured.
+    # Sign-in through a provider, if one is configured, is open to everybody.
     "github_": {"open": {"github_login", "github_callback"}},
     "google_": {"open": {"google_login", "google_callback", "google_login_by_token"}},
     "openid_connect_": {"open": set()},
-    # Old addresses of allauth that lead to the new ones.
+    # Old addresses of allauth, which redirect to the new ones.
     "None": {"open": {"None"}},
 }
 # Code 1000 stands for "stays open".
@@ -243,7 +243,7 @@ WEBSOCKETS = {"ws": (4401, 1000, 1000, 4401, 1000, 1000)}
 
 
 def routes(resolver=None, prefix="", path="/") -> Iterator[tuple[str, str, bool]]:
-    """Full name, path, and whether it has arguments, of everything in the URL conf."""
+    """(full name, path, whether it has arguments) of every route in the URL conf."""
     for pattern in (resolver or get_resolver()).url_patterns:
         here = path + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
@@ -258,7 +258,7 @@ def group_of(name):
     return next((group for group in GROUPS if name.startswith(group)), None)
 
 
-def test_every_route_says_who_may_use_it():
+def test_every_route_has_a_row():
     names = {name for name, _, _ in routes()}
     unsaid = {name for name in names if name not in TABLE and group_of(name) is None}
     assert not unsaid, f"say in TABLE or GROUPS who may use {sorted(unsaid)}"
@@ -272,7 +272,7 @@ async def people(no_worker):
 
 
 def _make_people():
-    """Each role as a client that has loaded the page, but for nobody's and the suspended's."""
+    """A client for each role, which has loaded the page, except for visitors and the suspended."""
     made = {
         "guest": User.objects.create(is_guest=True, password="!"),
         "other": User.objects.create_user("bob@example.org", "x"),
@@ -318,7 +318,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "row"), CASES)
 @pytest.mark.parametrize("role", ROLES)
-async def test_only_who_may_can(people, name, row, role):
+async def test_only_permitted_roles_have_access(people, name, row, role):
     answer = await ask(people[role], row, token=True)
     assert answer.status_code == row.statuses[ROLES.index(role)], answer
     if role != "owner" and answer.status_code != HTTPStatus.FOUND:
@@ -344,7 +344,7 @@ async def test_no_other_page_can_send_a_command(people, name, row):
 @pytest.mark.parametrize(
     "name", [name for name, rows in TABLE.items() if rows[0].path.startswith("/api/")]
 )
-async def test_a_method_that_there_is_not_is_said_as_data(people, name):
+async def test_an_unsupported_method_is_refused_with_json(people, name):
     rows = TABLE[name]
     for method in ("OPTIONS", "PUT", "GET", "POST"):
         if method not in {row.method for row in rows}:
@@ -363,7 +363,7 @@ GROUP_ROUTES = [
 
 
 @pytest.mark.parametrize(("name", "path"), GROUP_ROUTES)
-async def test_the_groups_are_for_whom_they_say(people, name, path):
+async def test_library_routes_are_for_their_group(people, name, path):
     said = GROUPS[group_of(name)]
     for role in ROLES:
         status = (await people[role].get(path)).status_code
@@ -380,7 +380,7 @@ async def test_the_groups_are_for_whom_they_say(people, name, path):
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_the_socket_is_for_whom_it_says(people, role):
+async def test_the_socket_is_for_permitted_roles(people, role):
     cookies = "; ".join(f"{name}={m.value}" for name, m in people[role].cookies.items())
     expected = WEBSOCKETS["ws"][ROLES.index(role)]
     async with Socket(cookies=cookies) as socket:

@@ -1,5 +1,5 @@
-"""Who may do what with the routes of libraries, which tests/chat/web/test_access.py tries by GET:
-the forms of accounts, and everything that the admin lets somebody post."""
+"""POST to the routes of libraries, which tests/chat/web/test_access.py tries with GET: the forms of
+accounts, and everything that the admin accepts."""
 
 import contextlib
 
@@ -29,11 +29,11 @@ async def who(client):
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_signing_out_ends_ones_own_session_alone(people, role):
+async def test_signing_out_ends_only_the_own_session(people, role):
     before = {name: await who(client) for name, client in people.items()}
     assert (await post(people[role], reverse("account_logout"))).status_code == 302
     for name, client in people.items():
-        # A guest cannot: they would lose their chats. Who is suspended is nobody already.
+        # A guest cannot sign out, and would lose their chats. A suspended person has no session.
         ends = name == role and role not in ("guest", "suspended")
         assert await who(client) == (None if ends else before[name])
 
@@ -47,7 +47,7 @@ FORMS = [
         (302, 302, 200, 302, 200, 200),
     ),
     ("account_set_password", {"password1": NEW, "password2": NEW}, (302,) * 6),
-    # Led on to prove who they are.
+    # Redirected to reauthenticate.
     ("account_email", {"action_add": "", "email": "new@example.org"}, (302,) * 6),
     ("account_reauthenticate", {"password": "guessed"}, (302, 302, 200, 302, 200, 200)),
     ("mfa_activate_totp", {"code": "123456"}, (302,) * 6),
@@ -59,7 +59,7 @@ FORMS = [
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(("name", "fields", "statuses"), FORMS, ids=[form[0] for form in FORMS])
-async def test_forms_are_for_whom_they_say_and_change_nobody_else(
+async def test_forms_are_for_permitted_roles_and_change_nobody_else(
     people, name, fields, statuses, role
 ):
     before = await sync_to_async(everybody)()
@@ -76,7 +76,7 @@ def everybody():
 
 
 def rows():
-    """How many of everything there are; sessions come and go."""
+    """The number of rows of each model, except sessions."""
     return {
         model._meta.label: model._default_manager.count()
         for model in apps.get_models()
@@ -85,7 +85,7 @@ def rows():
 
 
 def posts():
-    """Path and fields of what the admin has for each model and each of its rows."""
+    """(path, fields) of each admin form, for each model and each of its rows."""
     for model, model_admin in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         managed = model._meta.managed  # A log's list has no table behind it.
@@ -108,8 +108,8 @@ def addresses():
 
 
 @pytest.mark.parametrize("role", [*(r for r in ROLES if r != "staff"), "clerk"])
-async def test_nobody_without_the_right_changes_anything_in_the_admin(people, role):
-    """A clerk is staff without a single right."""
+async def test_the_admin_changes_nothing_without_permission(people, role):
+    """A clerk is staff without any permission."""
     if role == "clerk":
         clerk = await sync_to_async(User.objects.create_user)(
             "clerk@example.org", "x", is_staff=True

@@ -1,4 +1,4 @@
-"""The shell, the service worker and the manifest: the same for all, new with each build."""
+"""The shell, the service worker and the manifest: the same for everybody, new with each build."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from chat.web import app_shell
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_the_shell_says_nothing_of_anybody(no_worker, alice):
+async def test_the_shell_has_no_personal_data(no_worker, alice):
     await alice.send("Secret plans")
     answer = await alice.client.get("/shell")
     assert answer.status_code == 200
@@ -20,13 +20,13 @@ async def test_the_shell_says_nothing_of_anybody(no_worker, alice):
     assert '"shell": true' in page
 
 
-async def test_the_worker_may_rule_all_pages_and_is_asked_for_anew(no_worker, alice):
+async def test_the_worker_controls_all_pages_and_is_revalidated(no_worker, alice):
     answer = await alice.client.get("/service-worker.js")
     assert answer["Content-Type"].startswith("text/javascript")
     assert answer["Cache-Control"] == "no-cache"
     build = json.loads(re.match(r"const BUILD = (.*);", answer.content.decode())[1])
     assert build["keeps"] and "/static/js/chat/main.js" in build["assets"]
-    # What is fetched only when it is needed must be there offline too.
+    # Modules that are imported on demand must be available offline too.
     for late in (
         "ui/dialogs/palette.js",
         "ui/dialogs/shortcut_sheet.js",
@@ -38,7 +38,7 @@ async def test_the_worker_may_rule_all_pages_and_is_asked_for_anew(no_worker, al
     assert "worker-src 'self'" in (await alice.visit())["Content-Security-Policy"]
 
 
-def test_another_page_is_another_build(monkeypatch):
+def test_a_changed_page_changes_the_build(monkeypatch):
     before, _ = app_shell._make_build()
     assert app_shell._make_build()[0] == before
     real = app_shell.render_to_string

@@ -1,4 +1,4 @@
-"""What is answered when a view could not answer."""
+"""Responses to requests that no view answers."""
 
 from http import HTTPStatus
 
@@ -15,13 +15,13 @@ def broken(monkeypatch, client):
     async def fails(*_):
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr("chat.web.list_views.signed_in", fails)
+    monkeypatch.setattr("chat.web.list_views.require_user", fails)
     client.raise_request_exception = False
     return client
 
 
 @pytest.mark.django_db
-def test_a_fault_in_the_api_is_said_in_json_and_told_to_the_log(broken, caplog):
+def test_an_error_in_the_api_is_json_and_logged(broken, caplog):
     response = broken.get("/api/chats")
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert response.json()["error"]["code"] == "internal_error"
@@ -30,7 +30,7 @@ def test_a_fault_in_the_api_is_said_in_json_and_told_to_the_log(broken, caplog):
 
 
 @pytest.mark.django_db
-def test_a_fault_in_a_page_is_a_page(broken, monkeypatch):
+def test_an_error_in_a_page_is_a_page(broken, monkeypatch):
     monkeypatch.setattr("chat.web.views._page_config", None)
     response = broken.get("/")
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
@@ -48,7 +48,7 @@ UNREADABLE = {
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize("path", ["/api/settings/picture", "/settings"])
-def test_a_form_that_cannot_be_read_is_refused_as_what_was_asked(alice_client, name, path):
+def test_an_unreadable_form_is_refused_in_the_form_of_its_route(alice_client, name, path):
     kind, body = UNREADABLE[name]
     answer = alice_client.post(path, body, content_type=kind)
     assert answer.status_code in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN), answer.text[:300]
@@ -69,7 +69,7 @@ def alice_client(redis_url):
 @pytest.mark.parametrize(
     "limit", ["0000100000", "00001" + "9" * 5_000, "0", "501", "-1", "x", "\u0661"]
 )
-def test_a_page_of_the_list_is_no_longer_than_that(alice_client, limit):
+def test_a_page_of_the_list_is_bounded(alice_client, limit):
     answer = alice_client.get("/api/chats", {"limit": limit})
     assert answer.status_code == HTTPStatus.BAD_REQUEST
     assert answer.json()["error"]["code"] == "bad_request"

@@ -1,4 +1,4 @@
-"""Limits as a client of the protocol meets them: over HTTP and over the WebSocket."""
+"""Limits as a client meets them, over HTTP and over the WebSocket."""
 
 import json
 import uuid
@@ -22,12 +22,10 @@ async def send(person, message=None):
     return await person.post(f"/api/chats/{person.chat}/messages", **(message or body()))
 
 
-async def test_a_guest_who_sends_too_often_is_told_when_to_come_back(
-    no_worker, alice, bob, settings
-):
+async def test_a_guest_who_sends_too_often_gets_a_retry_time(no_worker, alice, bob, settings):
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
     first = body()
-    # The first makes the guest, and is counted for the address only.
+    # The first send creates the guest, and is counted for the address only.
     for message in (first, body(), body()):
         assert (await send(alice, message)).status_code == HTTPStatus.ACCEPTED
     stored = await Reply.objects.acount()
@@ -38,7 +36,7 @@ async def test_a_guest_who_sends_too_often_is_told_when_to_come_back(
     assert error["code"] == "too_many_requests"
     assert error["message"].startswith("That was too often. Try again in ")
     assert await Reply.objects.acount() == stored
-    # What was stored before may be asked for again, or its answer would be taken for lost.
+    # A stored send may be repeated; otherwise the client would consider it lost.
     assert (await send(alice, first)).status_code == HTTPStatus.ACCEPTED
     assert (await send(bob)).status_code == HTTPStatus.ACCEPTED
 
@@ -56,7 +54,7 @@ async def test_regenerating_and_continuing_count_as_sends(no_worker, alice, sett
     assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
 
 
-async def test_one_address_makes_only_so_many_guests(no_worker, settings):
+async def test_new_guests_are_limited_by_address(no_worker, settings):
     settings.LIMIT_GUESTS_PER_HOUR_ADDRESS = 2
     statuses = []
     for _ in range(3):
@@ -67,12 +65,12 @@ async def test_one_address_makes_only_so_many_guests(no_worker, settings):
     assert await User.objects.acount() == 2
 
 
-async def test_one_address_sends_only_so_much(no_worker, alice, bob, settings):
+async def test_sends_are_limited_by_address(no_worker, alice, bob, settings):
     settings.LIMIT_SENDS_PER_MINUTE_ADDRESS = 2
     assert [(await send(person)).status_code for person in (alice, bob, alice)] == [202, 202, 429]
 
 
-async def test_sockets_are_limited_by_person_with_the_same_answer(no_worker, alice, settings):
+async def test_sockets_are_limited_by_person_with_the_same_error(no_worker, alice, settings):
     await alice.send("Hello")
     settings.LIMIT_SOCKETS_PER_MINUTE_USER = 1
     async with Socket(alice) as socket:
@@ -94,7 +92,7 @@ async def test_sockets_are_limited_by_address(no_worker, alice, bob, settings):
         assert await socket.until_closed() == 4429
 
 
-async def test_changes_are_limited_but_not_looking(alice, no_worker, settings):
+async def test_changes_are_limited_but_not_reads(alice, no_worker, settings):
     await alice.visit()
     await alice.send("Hello")
     settings.LIMIT_CHANGES_PER_MINUTE_USER = 2

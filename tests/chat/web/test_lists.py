@@ -1,4 +1,4 @@
-"""Lists of chats and what their owner changes about them: once, in order, live."""
+"""Lists of chats and changes to them: each change happens once, in order, and is sent live."""
 
 import time
 import uuid
@@ -7,8 +7,8 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from chat.models import Chat
-from chat.transcript import fold_entries
 from tests.chat.websocket.test_consumers import Socket
+from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -66,7 +66,7 @@ async def test_a_change_repeated_happens_once(alice, chat):
     ]
 
 
-async def test_a_change_repeated_late_does_not_undo_a_later_one(alice, chat):
+async def test_a_late_repetition_does_not_undo_a_later_change(alice, chat):
     first, second = f"/{chat}{change()}", f"/{chat}{change()}"
     await call(alice, "patch", first, {"title": "First"})
     await call(alice, "patch", second, {"title": "Second"})
@@ -85,7 +85,7 @@ async def test_a_change_repeated_late_does_not_undo_a_later_one(alice, chat):
     assert (transcript.title, transcript.deleted) == ("Second", False)
 
 
-async def test_a_branch_chosen_late_again_does_not_move_the_chat(alice, chat):
+async def test_a_late_repetition_does_not_change_the_branch(alice, chat):
     transcript = await alice.transcript()
     question, first = transcript.path()
     body = {"id": str(uuid.uuid4()), "parent": question.id, "model": "openai/script/known"}
@@ -100,7 +100,7 @@ async def test_a_branch_chosen_late_again_does_not_move_the_chat(alice, chat):
     assert (await types(alice)).count("branch.chosen") == 2
 
 
-async def test_deleting_without_an_id_is_once_for_each_time_it_was_there(alice, chat):
+async def test_deleting_without_a_change_id_happens_once_until_restored(alice, chat):
     for _ in range(2):
         await call(alice, "delete", f"/{chat}")
     await call(alice, "post", f"/{chat}/restore", {})
@@ -111,7 +111,7 @@ async def test_deleting_without_an_id_is_once_for_each_time_it_was_there(alice, 
     assert await ids(alice) == []
 
 
-async def test_the_views_hold_what_belongs_there(alice, chat):
+async def test_each_view_has_its_chats(alice, chat):
     await call(alice, "put", f"/{chat}/archive")
     assert (await ids(alice), await ids(alice, "?view=archived")) == ([], [chat])
     await call(alice, "delete", f"/{chat}/archive")
@@ -121,14 +121,14 @@ async def test_the_views_hold_what_belongs_there(alice, chat):
     assert (await ids(alice), await ids(alice, "?view=deleted")) == ([chat], [])
 
 
-async def test_after_the_grace_nothing_comes_back(alice, chat, settings):
+async def test_a_chat_cannot_be_restored_after_the_undo_period(alice, chat, settings):
     await call(alice, "delete", f"/{chat}")
     settings.CHAT_UNDO_HOURS = 0
     assert (await call(alice, "post", f"/{chat}/restore", {})).status_code == 404
     assert await ids(alice, "?view=deleted") == []
 
 
-async def test_pages_give_every_chat_once_and_the_pinned_first(alice, chat):
+async def test_pages_have_every_chat_once_and_pinned_ones_first(alice, chat):
     user = await Chat.objects.aget(id=chat)
     made = [
         Chat(id=uuid.UUID(int=n + 1), owner_id=user.owner_id, title=f"{n}", updated_at=at)
@@ -147,7 +147,7 @@ async def test_pages_give_every_chat_once_and_the_pinned_first(alice, chat):
         assert (await alice.client.get(f"/api/chats{bad}")).status_code == 400, bad
 
 
-async def test_an_answer_is_unread_until_somebody_has_looked(alice, chat):
+async def test_an_answer_is_unread_until_it_is_marked_read(alice, chat):
     async def marks():
         row = (await listed(alice))["chats"][0]
         return row["ended_ms"], row["read_ms"]
@@ -167,12 +167,12 @@ async def test_an_answer_is_unread_until_somebody_has_looked(alice, chat):
     assert (await types(alice)).count("chat.read") == 1
     for bad in ("1", -1, None, 2**53, 1.5):
         assert (await call(alice, "post", f"/{chat}/read", {"until_ms": bad})).status_code == 400
-    # Nobody reads what has not been said yet.
+    # An answer cannot be read before it exists.
     await call(alice, "post", f"/{chat}/read", {"until_ms": 2**51})
     assert (await marks())[1] < 2**50
 
 
-async def test_an_answer_of_before_the_clock_was_set_back_can_be_read(alice, chat):
+async def test_an_answer_from_before_the_clock_was_set_back_can_be_marked_read(alice, chat):
     ahead = round(time.time() * 1000) + 3_600_000
     await Chat.objects.filter(id=chat).aupdate(ended_ms=ahead)
     await call(alice, "post", f"/{chat}/read", {"until_ms": ahead})
@@ -180,7 +180,7 @@ async def test_an_answer_of_before_the_clock_was_set_back_can_be_read(alice, cha
     assert row["read_ms"] == row["ended_ms"] == ahead
 
 
-async def test_other_devices_are_told(alice, chat):
+async def test_other_devices_receive_the_change(alice, chat):
     cookies = "; ".join(f"{name}={one.value}" for name, one in alice.client.cookies.items())
     async with Socket(cookies=cookies) as socket:
         await socket.until_type("welcome")

@@ -1,4 +1,4 @@
-"""What a page has of its chat before the log is read: the end of what is shown, or nothing."""
+"""The preview in a page: the end of the shown path, or nothing."""
 
 import json
 import re
@@ -18,7 +18,7 @@ async def last_of(person, chat):
     return json.loads(config)["glimpse"]
 
 
-async def test_it_is_the_end_of_the_transcript(worker, alice):
+async def test_the_preview_is_the_end_of_the_transcript(worker, alice):
     reply = None
     for number in range(9):
         _, reply = await alice.send(f"question {number}", parent=reply)
@@ -38,7 +38,7 @@ async def test_an_answer_that_is_being_written_is_left_out(no_worker, alice):
     ]
 
 
-async def test_there_is_none_where_another_branch_is_shown(worker, alice, monkeypatch):
+async def test_there_is_no_preview_of_another_branch(worker, alice, monkeypatch):
     asked, reply = await alice.send("first")
     await alice.settled(reply)
     again = str(uuid.uuid4())
@@ -51,15 +51,15 @@ async def test_there_is_none_where_another_branch_is_shown(worker, alice, monkey
         f"/api/chats/{alice.chat}/branch?change={uuid.uuid4()}", message=reply
     )
     assert answer.status_code < 300, answer.content
-    # Chosen in the database; in the log a moment later.
+    # Chosen in the database; the log follows a moment later.
     ids = [message["id"] for message in await last_of(alice, alice.chat)]
     assert ids in ([], [asked, reply])
-    # What is looked at does not reach back to the branch that is shown.
+    # The entries that are read do not reach back to the shown branch.
     monkeypatch.setattr(preview, "MOST_ENTRIES", 1)
     assert await last_of(alice, alice.chat) == []
 
 
-async def test_long_texts_do_not_make_the_page_long(worker, alice, monkeypatch):
+async def test_the_preview_is_bounded(worker, alice, monkeypatch):
     monkeypatch.setattr(preview, "MOST_CHARS", 40)
     _, reply = await alice.send("a question of more than forty characters, in all")
     await alice.settled(reply)

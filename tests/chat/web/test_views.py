@@ -1,4 +1,4 @@
-"""The page and the JSON API: what they answer, what they refuse, and to whom."""
+"""The page and the JSON API: responses, refusals and access."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def new_id():
 
 
 def error_of(response):
-    """Status and code of a refusal, whose form is checked on the way."""
+    """(status, code) of a refusal. Asserts its form."""
     body = response.json()
     assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}, body
     assert body["error"]["message"].endswith(".")
@@ -41,7 +41,7 @@ async def rows():
 
 
 async def row_settled(reply):
-    """The log has the end of an answer a moment before its row."""
+    """Wait for the end of a reply's row, which follows that of the log."""
     async with asyncio.timeout(20):
         while not (await Reply.objects.aget(id=reply)).is_final:
             await asyncio.sleep(0.02)
@@ -59,7 +59,7 @@ async def raw_post(person, path, data, content_type="application/json", **extra)
 
 
 @pytest.mark.parametrize("method", ["get", "head"])
-async def test_a_mere_visit_leaves_nothing_on_the_server(no_worker, method):
+async def test_a_visit_stores_nothing_on_the_server(no_worker, method):
     visitor = AsyncClient()
     for _ in range(2):
         response = await getattr(visitor, method)("/")
@@ -77,7 +77,7 @@ async def test_a_visitor_keeps_the_id_of_the_first_visit(no_worker, alice):
     assert alice.client.cookies["hf_visitor"].value == first
 
 
-async def test_reading_the_api_as_nobody_leaves_nothing(no_worker):
+async def test_reading_the_api_as_a_visitor_stores_nothing(no_worker):
     visitor = AsyncClient()
     for path in ("/api/chats", "/api/models", f"/api/chats/{new_id()}/events", "/nowhere"):
         await visitor.get(path)
@@ -95,13 +95,13 @@ async def test_the_page_of_a_chat_is_its_owners(no_worker, alice, bob):
     assert (await alice.client.get(f"/c/{new_id()}")).status_code == 404
 
 
-async def test_the_page_is_not_kept_by_any_cache(no_worker, alice):
+async def test_the_page_is_not_cached(no_worker, alice):
     response = await alice.visit()
     assert "no-store" in response["Cache-Control"]
     assert "script-src 'self'" in response["Content-Security-Policy"]
 
 
-async def test_the_page_of_a_person_who_was_shut_out_shows_nothing_of_theirs(no_worker, alice):
+async def test_the_page_of_an_inactive_person_has_no_personal_data(no_worker, alice):
     await alice.send("Secret plans")
     await User.objects.aupdate(is_active=False)
     response = await alice.visit()
@@ -171,7 +171,7 @@ async def test_a_chat_and_its_first_message_may_have_the_same_id(worker, alice):
     assert (await alice.transcript()).title == "[[tokens=3]] Twins"
 
 
-async def test_someone_elses_message_id_is_refused_and_nothing_of_it_is_told(no_worker, alice, bob):
+async def test_another_persons_message_id_is_refused_without_details(no_worker, alice, bob):
     body = send_body(text="Alice's own words")
     await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     response = await bob.post(f"/api/chats/{bob.chat}/messages", **body)
@@ -299,7 +299,7 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("data", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-async def test_a_body_that_is_no_json_object_is_refused(no_worker, alice, data):
+async def test_a_body_must_be_a_json_object(no_worker, alice, data):
     response = await raw_post(alice, f"/api/chats/{alice.chat}/messages", data)
     assert error_of(response) == (400, "bad_request")
 
@@ -319,8 +319,8 @@ async def test_unknown_fields_are_ignored(no_worker, alice):
     assert response.status_code == 202
 
 
-async def test_the_longest_message_is_taken_and_a_longer_one_refused(no_worker, alice):
-    # Escaped by JSON, and four bytes each in UTF-8: the largest body there can be.
+async def test_the_longest_message_is_accepted_and_a_longer_one_refused(no_worker, alice):
+    # Escaped in JSON, and four bytes each in UTF-8: the largest possible body.
     longest = "\U0001f600" * MAX_MESSAGE_CHARS
     path = f"/api/chats/{alice.chat}/messages"
     response = await alice.post(path, **send_body(text=longest + "!"))
@@ -336,8 +336,8 @@ async def test_the_longest_message_is_taken_and_a_longer_one_refused(no_worker, 
     assert str(asked[0].text) == longest
 
 
-async def test_the_size_of_a_body_is_measured_and_not_believed(no_worker, alice):
-    """A chunked request says no length beforehand."""
+async def test_the_size_of_a_body_is_measured(no_worker, alice):
+    """A chunked request declares no length."""
     data = json.dumps(send_body(text="x" * 2_100_000)).encode()
     path = f"/api/chats/{alice.chat}/messages"
     for said in ("", "10", "many"):
@@ -347,7 +347,7 @@ async def test_the_size_of_a_body_is_measured_and_not_believed(no_worker, alice)
 
 
 async def _asgi_post(person, path, data, headers):
-    """Straight to the application: Django's client always says the true length."""
+    """Call the application directly: Django's client always sends the true length."""
     from config.asgi import django_application
 
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())
@@ -402,7 +402,7 @@ async def test_a_regeneration_is_accepted_and_repeatable(no_worker, alice):
     assert error_of(changed) == (409, "id_reused")
 
 
-async def test_a_regeneration_of_what_is_not_there_is_refused(no_worker, alice):
+async def test_a_regeneration_of_an_unknown_message_is_refused(no_worker, alice):
     message, reply = await alice.send("One")
     path = f"/api/chats/{alice.chat}/replies"
     good = {"id": new_id(), "parent": message, "model": MODEL}
@@ -422,7 +422,7 @@ async def test_a_regeneration_of_what_is_not_there_is_refused(no_worker, alice):
 # POST stop, POST attempts
 
 
-async def test_stopping_is_accepted_again_and_again(no_worker, alice):
+async def test_stopping_may_be_repeated(no_worker, alice):
     _, reply = await alice.send("One")
     path = f"/api/chats/{alice.chat}/replies/{reply}/stop"
     for _ in range(3):
@@ -431,7 +431,7 @@ async def test_stopping_is_accepted_again_and_again(no_worker, alice):
     assert (await Reply.objects.aget()).stop_requested_at is not None
 
 
-async def test_stop_and_attempts_of_what_is_not_there(no_worker, alice):
+async def test_stopping_or_continuing_an_unknown_answer_is_refused(no_worker, alice):
     await alice.send("One")
     mine, verbs = f"/api/chats/{alice.chat}/replies/{new_id()}", ("stop", "attempts")
     elsewhere = f"/api/chats/{new_id()}/replies/{new_id()}"
@@ -468,13 +468,13 @@ async def test_a_chat_is_renamed(no_worker, alice):
 @pytest.mark.parametrize(
     "title", [None, "", "   ", "\n\t", 5, [], "a\x00b", "x" * 201], ids=lambda t: repr(t)[:12]
 )
-async def test_a_title_that_is_none_is_refused(no_worker, alice, title):
+async def test_an_invalid_title_is_refused(no_worker, alice, title):
     await alice.send("One")
     assert error_of(await patch(alice, alice.chat, {"title": title})) == (400, "bad_request")
     assert (await alice.transcript()).title == "One"
 
 
-async def test_deleting_may_be_repeated_and_is_told_once(no_worker, alice):
+async def test_deleting_may_be_repeated_and_has_one_event(no_worker, alice):
     await alice.send("One")
     for _ in range(2):
         response = await alice.client.delete(f"/api/chats/{alice.chat}")
@@ -518,7 +518,7 @@ async def test_a_branch_is_chosen(no_worker, alice):
 # GET events
 
 
-async def test_events_are_the_log_page_by_page(worker, alice):
+async def test_events_are_paged(worker, alice):
     _, reply = await alice.send("[[tokens=5]] One")
     await alice.settled(reply)
     await alice.kept()
@@ -560,7 +560,7 @@ async def test_a_page_of_events_is_bounded_in_bytes_too(no_worker, alice):
 
 
 @pytest.mark.parametrize("limit, more", [(2, True), (3, False), (4, False)])
-async def test_there_is_more_only_if_there_is(no_worker, alice, limit, more):
+async def test_more_is_exact(no_worker, alice, limit, more):
     await alice.send("One")
     assert len(await alice.entries()) == 3
     path = f"/api/chats/{alice.chat}/events"
@@ -606,7 +606,7 @@ async def test_a_cursor_from_the_far_future_gives_nothing(no_worker, alice):
 # Lists
 
 
-async def test_the_list_holds_ones_own_chats_newest_first(worker, alice, bob):
+async def test_the_list_has_the_own_chats_newest_first(worker, alice, bob):
     _, reply = await alice.send("[[tokens=2]] First")
     await alice.settled(reply)
     await row_settled(reply)
@@ -637,7 +637,7 @@ async def test_the_models_are_listed_for_anybody(no_worker):
 
 
 def every_request(chat, message, reply):
-    """Each request that names a chat, in a form that its owner would not be refused."""
+    """Each request that names a chat, in a form that its owner could send."""
     path = f"/api/chats/{chat}"
     return [
         ("POST", f"{path}/messages", send_body()),
@@ -656,7 +656,7 @@ async def request(client, method, path, body):
     return await client.generic(method, path, data, "application/json")
 
 
-async def test_bob_is_told_that_alices_chat_does_not_exist(no_worker, alice, bob):
+async def test_another_persons_chat_does_not_exist(no_worker, alice, bob):
     message, reply = await alice.send("Alice's secret")
     await bob.send("Hello")
     before = [entry.id for entry in await alice.entries()]
@@ -680,7 +680,7 @@ async def test_bob_is_told_that_alices_chat_does_not_exist(no_worker, alice, bob
     assert (row.state, row.stop_requested_at) == ("queued", None)
 
 
-async def test_bob_cannot_reach_alices_answers_through_his_own_chat(no_worker, alice, bob):
+async def test_another_persons_answer_is_not_reachable_through_an_own_chat(no_worker, alice, bob):
     message, reply = await alice.send("Alice's")
     await bob.send("Bob's")
     for method, path, body in every_request(bob.chat, message, reply):
@@ -692,7 +692,7 @@ async def test_bob_cannot_reach_alices_answers_through_his_own_chat(no_worker, a
         assert error_of(response) == (404, "message_not_found")
 
 
-async def test_nobody_is_asked_to_sign_in(no_worker, alice):
+async def test_a_visitor_must_sign_in(no_worker, alice):
     message, reply = await alice.send("Alice's")
     for method, path, body in every_request(alice.chat, message, reply):
         response = await request(AsyncClient(), method, path, body)
@@ -717,7 +717,7 @@ async def test_a_request_without_the_csrf_token_is_refused(no_worker, alice):
     assert (await Reply.objects.aget()).stop_requested_at is None
 
 
-async def test_the_csrf_cookie_in_the_header_lets_a_request_pass(no_worker):
+async def test_a_request_with_the_csrf_cookie_in_the_header_is_accepted(no_worker):
     client = AsyncClient(enforce_csrf_checks=True)
     await client.get("/")
     path, body = f"/api/chats/{new_id()}/messages", json.dumps(send_body())
@@ -726,7 +726,7 @@ async def test_the_csrf_cookie_in_the_header_lets_a_request_pass(no_worker):
             "POST", path, body, "application/json", headers={"X-CSRFToken": token}
         )
         assert response.status_code == status
-    # Signing in changes the token; the new one came with the answer.
+    # Signing in changes the token; the response had the new one.
     token = client.cookies["csrftoken"].value
     response = await client.generic(
         "PATCH",
@@ -757,7 +757,7 @@ async def test_the_csrf_cookie_in_the_header_lets_a_request_pass(no_worker):
         ("POST", "/"),
     ],
 )
-async def test_a_method_that_makes_no_sense_is_refused(no_worker, alice, method, path):
+async def test_an_unsupported_method_is_refused(no_worker, alice, method, path):
     response = await request(alice.client, method, path.format(chat=alice.chat), {})
     assert response.status_code == HTTPStatus.METHOD_NOT_ALLOWED
     assert method not in response["Allow"]
@@ -780,22 +780,22 @@ async def test_a_method_that_makes_no_sense_is_refused(no_worker, alice, method,
         "/api/chats/..%2f..%2fadmin",
     ],
 )
-async def test_an_address_that_is_not_there_is_said_in_json(no_worker, alice, path):
+async def test_an_unknown_api_address_is_json(no_worker, alice, path):
     for method in ("GET", "POST"):
         response = await request(alice.client, method, path, {})
         assert error_of(response) == (404, "not_found")
 
 
-async def test_an_address_outside_the_api_is_a_page(no_worker, alice):
+async def test_an_unknown_address_outside_the_api_is_a_page(no_worker, alice):
     response = await alice.client.get("/nowhere")
     assert response.status_code == 404
     assert response["Content-Type"].startswith("text/html")
 
 
-# The log is away
+# The log is unavailable
 
 
-async def test_a_send_that_the_log_cannot_take_is_said_and_may_be_repeated(
+async def test_a_send_is_refused_while_the_log_is_unavailable_and_may_be_repeated(
     no_worker, alice, settings, redis_server
 ):
     from streams.log import close_log
@@ -816,7 +816,7 @@ async def test_a_send_that_the_log_cannot_take_is_said_and_may_be_repeated(
     assert await Reply.objects.acount() == 1
 
 
-async def test_a_person_is_not_another_person(no_worker):
+async def test_two_browsers_are_two_guests(no_worker):
     """Two browsers are two guests."""
     one, two = Person(), Person()
     for person in (one, two):

@@ -1,4 +1,4 @@
-"""The WebSocket: what is sent, in which order, to whom, and how it ends."""
+"""The WebSocket: what it sends, in which order, to whom, and how it ends."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,6 @@ from accounts.sockets import group_of, tell_group
 from billing import ledger
 from chat import events as ev
 from chat.models import Chat
-from chat.transcript import fold_entries
 from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, paced_socket
 from chat.websocket.commands import MAX_COMMAND_BYTES, parse_command
@@ -28,12 +27,13 @@ from chat.websocket.session_socket import is_own_page
 from config.asgi import application
 from streams.log import Entry, get_log
 from tests.examples import examples
+from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Socket:
-    """One WebSocket to the application, with everything it was sent."""
+    """A WebSocket connection to the application, with everything it received."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Socket:
             headers.append((b"origin", origin.encode()))
         self.wire = WebsocketCommunicator(application, "/ws", headers)
         self.received = 0
-        self.entries = {}  # chat -> [[entry id, event]] of its own frames
+        self.entries = {}  # chat -> [[entry id, event]] of frames that are not watch frames
         self.watched = []
         self.open = False
 
@@ -67,7 +67,7 @@ class Socket:
         await self.wire.send_json_to(message)
 
     async def hear(self, timeout=5):
-        """The next message, folded into what is known."""
+        """Receive the next message and record its entries."""
         output = await self.wire.receive_output(timeout)
         assert output["type"] == "websocket.send", output
         self.received += len(output["text"])
@@ -93,7 +93,7 @@ class Socket:
         return await self.until(lambda message: expected.items() <= message.items())
 
     async def until_closed(self, timeout=10):
-        """The close code; what is sent before it is let go by."""
+        """The close code. Ignores messages before it."""
         async with asyncio.timeout(timeout):
             while True:
                 output = await self.wire.receive_output(timeout)
@@ -105,7 +105,7 @@ class Socket:
         return await self.until_type("live", chat=chat)
 
     async def is_quiet(self):
-        """Nothing more comes: a ping is answered before anything else is sent."""
+        """Whether the next message is the answer to a ping, so that nothing else was sent."""
         await self.say(type="ping")
         return (await self.hear()) == {"type": "pong"}
 
@@ -130,7 +130,7 @@ def own_frame_of(chat):
 
 
 async def append(person, *events, chat=None):
-    """Append made-up events to somebody's log; returns the entry ids."""
+    """Append events to a person's log; returns the entry ids."""
     logged = [ev.log_event(chat or person.chat, event, f"made:{uuid.uuid4()}") for event in events]
     return await get_log().append(person.stream, logged)
 
@@ -145,15 +145,15 @@ def renamed(person, title):
 
 @pytest.fixture
 async def online(no_worker, alice):
-    """Alice with a chat; whatever happens next is what a test appends."""
+    """Alice with a chat and no worker: only the test appends events."""
     await alice.send("Hello")
     return alice
 
 
-# Coming in
+# Admission
 
 
-async def test_it_welcomes(online):
+async def test_the_welcome_has_cursor_person_and_balance(online):
     tail = await get_log().tail(online.stream)
     async with Socket(online) as socket:
         assert await socket.hear() == {
@@ -174,7 +174,7 @@ async def test_it_welcomes(online):
         }
 
 
-async def test_a_new_balance_comes_to_every_socket_of_that_person_and_to_nobody_else(online, bob):
+async def test_a_new_balance_reaches_every_socket_of_its_person_only(online, bob):
     await bob.send("Hello")
     person_id = uuid.UUID(online.user["id"])
     post = sync_to_async(ledger.post)
@@ -183,21 +183,21 @@ async def test_a_new_balance_comes_to_every_socket_of_that_person_and_to_nobody_
             await socket.until_type("welcome")
         await post(person_id, "adjustment", 70_000, key=str(person_id), reason="A present")
         for socket in (one, other):
-            told = await socket.until_type("balance")
-            assert told["balance"]["balance_micro_usd"] >= 70_000
+            message = await socket.until_type("balance")
+            assert message["balance"]["balance_micro_usd"] >= 70_000
         await post(uuid.UUID(bob.user["id"]), "adjustment", 1, key="his", reason="A micro-dollar")
-        # The first he hears of is his own.
+        # The first change that Bob receives is his own.
         assert (await his.until_type("balance"))["balance"]["balance_micro_usd"] % 10_000 == 1
 
 
 @pytest.mark.parametrize("cookies", ["", "sessionid=made-up", "hf_visitor=a:b:c"])
-async def test_nobody_is_told_to_sign_in(no_worker, cookies):
+async def test_a_visitor_is_refused_with_sign_in(no_worker, cookies):
     async with Socket(cookies=cookies) as socket:
-        assert socket.open  # Only an open socket can be told why it is closed.
+        assert socket.open  # Only an open socket can receive a close code.
         assert await socket.until_closed() == 4401
 
 
-async def test_a_person_who_was_shut_out_is_told_to_sign_in(online):
+async def test_an_inactive_person_is_refused_with_sign_in(online):
     await User.objects.aupdate(is_active=False)
     async with Socket(online) as socket:
         assert await socket.until_closed() == 4401
@@ -218,13 +218,13 @@ async def test_a_person_who_was_shut_out_is_told_to_sign_in(online):
         "\xff",
     ],
 )
-async def test_a_page_that_is_not_ours_is_turned_away(online, origin):
+async def test_a_foreign_page_is_refused(online, origin):
     async with Socket(online, origin=origin) as socket:
         assert await socket.until_closed() == 4403
 
 
 @pytest.mark.parametrize(("origin", "code"), [("http://localhost", 4403), ("https://localhost", 0)])
-async def test_with_https_a_page_without_it_is_turned_away(online, settings, origin, code):
+async def test_with_https_a_page_without_it_is_refused(online, settings, origin, code):
     settings.HTTPS = True
     async with Socket(online, origin=origin) as socket:
         if code:
@@ -234,7 +234,7 @@ async def test_with_https_a_page_without_it_is_turned_away(online, settings, ori
 
 
 @pytest.mark.parametrize("host", ["evil.example", "", "localhost.evil.example", "local host", "["])
-async def test_a_host_that_is_not_ours_is_turned_away(online, host):
+async def test_an_unknown_host_is_refused(online, host):
     async with Socket(online, host=host, origin=f"http://{host}") as socket:
         assert await socket.until_closed() == 4403
 
@@ -249,7 +249,7 @@ async def test_a_host_that_is_not_ours_is_turned_away(online, host):
         ("localhost", "https://chat.example.org"),
     ],
 )
-async def test_our_own_pages_are_let_in(online, settings, host, origin):
+async def test_own_pages_are_admitted(online, settings, host, origin):
     settings.CSRF_TRUSTED_ORIGINS = ["https://chat.example.org"]
     async with Socket(online, host=host, origin=origin) as socket:
         assert (await socket.hear())["type"] == "welcome"
@@ -257,7 +257,7 @@ async def test_our_own_pages_are_let_in(online, settings, host, origin):
 
 @given(st.text(max_size=40), st.text(max_size=40))
 @hypothesis_settings(deadline=None, max_examples=examples(50))
-def test_no_header_upsets_the_check_of_the_page(host, origin):
+def test_is_own_page_accepts_any_headers(host, origin):
     headers = {
         b"host": host.encode("latin-1", "replace"),
         b"origin": ("http://" + origin).encode("latin-1", "replace"),
@@ -297,11 +297,11 @@ async def test_too_many_sockets_of_one_address_are_refused(online, bob, settings
     assert not open_sockets.counts
 
 
-# To clients that do not read
+# Clients that do not read
 
 
 class Unread(FreeFlow):
-    """What a socket knows of a client that reads nothing until `reads`."""
+    """The flow of a client that reads nothing until `reads()`."""
 
     def __init__(self, socket):
         self.is_full = False
@@ -335,7 +335,7 @@ class Unread(FreeFlow):
 
 @pytest.fixture
 async def unread(online):
-    """(socket, flow) of Alice's, which is full by now."""
+    """(socket, flow) of Alice; the flow is full."""
     socket = Socket(online)
     flow = Unread(socket)
     async with socket:
@@ -352,7 +352,7 @@ async def write_draft(person, text, chat=None):
     assert response.status_code == 200, response.content
 
 
-async def test_what_waits_is_shared_by_person_and_by_address(online, unread, settings):
+async def test_waiting_bytes_are_bounded_by_person_and_by_address(online, unread, settings):
     _, flow = unread
     assert flow.shared == {
         f"user {online.user['id']}": settings.SOCKET_WAITING_BYTES_USER,
@@ -360,7 +360,7 @@ async def test_what_waits_is_shared_by_person_and_by_address(online, unread, set
     }
 
 
-async def test_a_full_socket_is_told_the_last_draft_once_there_is_room(online, unread):
+async def test_a_full_socket_gets_the_last_draft_once_there_is_room(online, unread):
     socket, flow = unread
     for text in ("one", "two", ""):
         await write_draft(online, text)
@@ -383,7 +383,7 @@ async def test_a_full_socket_with_drafts_of_many_chats_is_closed(online, unread,
     assert await socket.until_closed() == 4408
 
 
-async def test_a_full_socket_is_owed_no_pong(unread):
+async def test_a_full_socket_gets_no_pong(unread):
     socket, flow = unread
     await socket.say(type="ping")
     assert await socket.wire.receive_nothing(0.2)
@@ -391,7 +391,7 @@ async def test_a_full_socket_is_owed_no_pong(unread):
     assert await socket.is_quiet()
 
 
-async def test_a_full_socket_is_told_its_news_once(online, unread):
+async def test_a_full_socket_gets_each_change_once(online, unread):
     socket, flow = unread
     group = group_of(uuid.UUID(online.user["id"]))
     for kind in ("balance.changed", "person.set") * 5:
@@ -402,7 +402,7 @@ async def test_a_full_socket_is_told_its_news_once(online, unread):
     assert await socket.is_quiet()
 
 
-async def test_who_may_not_stay_is_closed_however_much_waits(online, unread):
+async def test_a_full_socket_of_a_suspended_person_is_closed(online, unread):
     socket, _ = unread
     await tell_group(group_of(uuid.UUID(online.user["id"])), {"type": "balance.changed"})
     await User.objects.aupdate(is_active=False)
@@ -410,12 +410,12 @@ async def test_who_may_not_stay_is_closed_however_much_waits(online, unread):
     assert await socket.until_closed() == 4401
 
 
-async def test_a_full_socket_reads_no_log_and_one_frame_is_counted(online, unread):
+async def test_a_full_socket_reads_no_log_and_counts_one_frame(online, unread):
     socket, flow = unread
     await append(online, delta("x" * 400_000))
     await socket.say(type="follow", chat=online.chat, after=None)
     assert await socket.wire.receive_nothing(0.3)
-    assert flow.most_held_bytes == 0  # Nothing was read for it yet.
+    assert flow.most_held_bytes == 0  # Nothing was read from the log yet.
     flow.reads()
     await socket.until_type("live", chat=online.chat)
     assert 400_000 < flow.most_held_bytes < 500_000 and flow.held_bytes == 0
@@ -463,7 +463,7 @@ def _order(entry_id):
 
 
 async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(online):
-    """Back and forth between two chats that are both being written, without reconnecting."""
+    """Alternate between two chats that are both being written, without reconnecting."""
     chats, writing = [online.chat, str(uuid.uuid4())], True
     written = {chat: [] for chat in chats}
 
@@ -486,7 +486,7 @@ async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(o
             after = got[chat][-1] if got[chat] else start[chat]
             await socket.say(type="follow", chat=chat, after=after)
             await socket.until_type("live", chat=chat)
-            if turn % 3:  # Some turns see a while of live frames, some are cut short.
+            if turn % 3:  # Some turns receive live frames, some end at once.
                 await socket.until(own_frame_of(chat))
             for name in chats:
                 got[name] += [entry_id for entry_id, _ in socket.entries.pop(name, [])]
@@ -501,7 +501,7 @@ async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(o
     assert min(map(len, written.values())) > 20
 
 
-async def test_only_the_followed_chat_comes_with_its_tokens(online):
+async def test_only_the_followed_chat_has_deltas(online):
     other = str(uuid.uuid4())
     async with Socket(online) as socket:
         await socket.follow(online.chat)
@@ -544,11 +544,11 @@ async def test_a_chat_that_is_not_yours_cannot_be_followed(online, bob, known):
         }
         await append(online, delta("secret"), renamed(online, "secret"))
         assert await socket.is_quiet()
-        await socket.follow(bob.chat)  # The socket stays of use.
+        await socket.follow(bob.chat)  # The socket still works.
     assert "secret" not in json.dumps([socket.entries, socket.watched])
 
 
-async def test_bob_watches_nothing_of_alices(online, bob):
+async def test_watching_excludes_other_peoples_chats(online, bob):
     await bob.send("Bob's own")
     async with Socket(bob) as socket:
         await socket.say(type="watch", after="0-0")
@@ -579,7 +579,7 @@ async def test_a_chat_that_is_deleted_says_so_and_cannot_be_followed_again(onlin
         assert (await socket.until_type("error"))["code"] == "chat_not_found"
 
 
-async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
+async def test_a_long_replay_is_paged_and_complete(online, monkeypatch):
     monkeypatch.setattr(log_socket, "REPLAY_PAGE", 7)
     await append(online, *(delta(f"{number} ") for number in range(50)))
     expected = [entry.id for entry in await online.entries()]
@@ -590,7 +590,7 @@ async def test_a_long_replay_comes_in_pages_and_whole(online, monkeypatch):
 
 
 async def test_a_frame_of_a_replay_is_bounded_in_bytes(online):
-    """What is too large for a frame comes alone, and what is small comes in one."""
+    """A large entry has a frame of its own, and small ones share a frame."""
     small = [await append(online, delta(f"{number}")) for number in range(100)]
     large = [await append(online, delta("x" * 400_000)) for _ in range(5)]
     await append(online, delta("y" * 1_500_000))
@@ -634,10 +634,10 @@ async def test_few_pages_are_read_at_once(online, monkeypatch):
         nonlocal reading, most
         reading += 1
         most = max(most, reading)
-        await asyncio.sleep(0)  # Others may come in.
-        found = await read_page(*asked)
+        await asyncio.sleep(0)  # Let others start.
+        page = await read_page(*asked)
         reading -= 1
-        return found
+        return page
 
     monkeypatch.setattr(log, "read_page", counted)
     async with contextlib.AsyncExitStack() as stack:
@@ -648,7 +648,7 @@ async def test_few_pages_are_read_at_once(online, monkeypatch):
     assert most == 2
 
 
-async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):
+async def test_a_large_append_is_sent_in_bounded_frames(online):
     async with Socket(online) as socket:
         await socket.follow(online.chat)
         await append(online, *(delta("x" * 400_000) for _ in range(5)))
@@ -659,8 +659,8 @@ async def test_what_was_appended_at_once_is_sent_in_bounded_frames(online):
     assert counts == [2, 2, 1]
 
 
-async def test_what_is_appended_during_a_replay_comes_once(online, monkeypatch):
-    """The replay reads it, and the pump, which had to wait for the replay, has it as well."""
+async def test_an_append_during_a_replay_is_sent_once(online, monkeypatch):
+    """Both the replay and `_serve_log`, which waits for the replay, read it."""
     monkeypatch.setattr(log_socket, "REPLAY_PAGE", 1)
     monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 3_000)
     for number in range(4):
@@ -679,8 +679,8 @@ async def test_what_is_appended_during_a_replay_comes_once(online, monkeypatch):
     assert [entry_id for entry_id, _ in socket.entries[online.chat]] == expected
 
 
-async def test_a_cursor_of_the_future_gives_nothing_and_then_what_is_new(online):
-    """A log that was restored to an earlier day must not silence a client for good."""
+async def test_a_future_cursor_replays_nothing(online):
+    """A log that was restored to an earlier state must not silence a client permanently."""
     async with Socket(online) as socket:
         live = await socket.follow(online.chat, "9" * 15 + "-0")
         assert online.chat not in socket.entries
@@ -718,13 +718,17 @@ async def test_a_watch_from_the_end_gives_only_the_marker(online):
         assert await socket.hear() == {"type": "live", "chat": None, "cursor": tail}
 
 
-async def test_the_welcome_comes_before_all_else(online, monkeypatch):
-    """A page sees by it whether it is still its person's; what came before it would be shown."""
-    is_asked, is_told, balance = asyncio.Event(), asyncio.Event(), consumers.ChatConsumer._balance
+async def test_the_welcome_is_the_first_message(online, monkeypatch):
+    """A page checks by it whether its person has changed, and would show earlier messages."""
+    is_asked, may_answer, balance = (
+        asyncio.Event(),
+        asyncio.Event(),
+        consumers.ChatConsumer._balance,
+    )
 
     async def late_balance(self):
         is_asked.set()
-        await is_told.wait()
+        await may_answer.wait()
         return await balance(self)
 
     monkeypatch.setattr(consumers.ChatConsumer, "_balance", late_balance)
@@ -734,12 +738,12 @@ async def test_the_welcome_comes_before_all_else(online, monkeypatch):
         await tell_group(group, {"type": "draft.written", "draft": {"chat": None, "text": "mine"}})
         await tell_group(group, {"type": "person.set"})
         assert await socket.wire.receive_nothing(0.3)
-        is_told.set()
+        may_answer.set()
         assert (await socket.hear())["type"] == "welcome"
         await socket.until_type("user")
 
 
-async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypatch):
+async def test_a_watch_from_too_far_back_is_reset(online, monkeypatch):
     monkeypatch.setattr(log_socket, "MAX_WATCH_REPLAY", 3)
     for number in range(4):
         await append(online, renamed(online, str(number)))
@@ -752,7 +756,7 @@ async def test_a_watch_from_too_far_back_is_told_to_begin_anew(online, monkeypat
     assert frame["watch"] and frame["entries"][0][1]["title"] == "live"
 
 
-async def test_a_watch_of_too_many_bytes_is_told_to_begin_anew(online):
+async def test_a_watch_of_too_many_bytes_is_reset(online):
     for _ in range(11):
         await append(online, ev.ChatInstructed(chat=online.chat, instructions="x" * 400_000))
     async with Socket(online) as socket:
@@ -762,7 +766,7 @@ async def test_a_watch_of_too_many_bytes_is_told_to_begin_anew(online):
 
 
 async def test_resuming_both_cursors_after_a_break_misses_nothing(online):
-    """What docs/protocol.md tells a client to do after any interruption."""
+    """As docs/protocol.md tells clients to do after any interruption."""
     async with Socket(online) as socket:
         watch = (await socket.hear())["cursor"]
         chat_cursor = (await socket.follow(online.chat))["cursor"]
@@ -777,7 +781,7 @@ async def test_resuming_both_cursors_after_a_break_misses_nothing(online):
     assert [event["title"] for _, event in socket.watched] == ["Missed"]
 
 
-# Commands that are none
+# Invalid commands
 
 GOOD_CHAT = "0198c5a0-0000-7000-8000-000000000001"
 BAD = [
@@ -813,14 +817,14 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", BAD, ids=lambda text: text[:40])
-async def test_a_message_that_is_not_of_the_protocol_ends_the_socket(online, text):
+async def test_an_invalid_command_closes_the_socket(online, text):
     async with Socket(online) as socket:
         await socket.hear()
         await socket.wire.send_to(text_data=text)
         assert await socket.until_closed() == 4400
 
 
-async def test_a_binary_message_ends_the_socket(online):
+async def test_a_binary_message_closes_the_socket(online):
     async with Socket(online) as socket:
         await socket.hear()
         await socket.wire.send_to(bytes_data=b"\x00\xff")
@@ -845,8 +849,8 @@ commands = st.fixed_dictionaries(
 
 @given(commands.map(json.dumps) | st.text(max_size=60))
 @hypothesis_settings(deadline=None, max_examples=examples(100))
-def test_what_is_read_as_a_command_is_one(text):
-    """Whatever passes can be carried out: nothing a client says raises further in."""
+def test_parse_command_returns_only_valid_commands(text):
+    """Every command that it returns can be executed without raising."""
     command = parse_command(text)
     if command is None:
         return
@@ -868,13 +872,13 @@ def test_what_is_read_as_a_command_is_one(text):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )
-def test_the_socket_survives_what_it_is_told_or_says_4400(rejected, said):
-    assert rejected(said) in (None, 4400)
+def test_any_commands_leave_the_socket_open_or_close_it_with_4400(rejected, texts):
+    assert rejected(texts) in (None, 4400)
 
 
 @pytest.fixture
 def rejected(transactional_db, redis_url):
-    """Says things to a socket of Alice's; returns how it closed, None if it did not."""
+    """Sends texts to a socket; returns its close code, or None if it stayed open."""
     from django.test import Client
 
     user = User.objects.create(is_guest=True, password="!")
@@ -882,15 +886,15 @@ def rejected(transactional_db, redis_url):
     client.force_login(user)
     cookies = f"sessionid={client.cookies['sessionid'].value}"
 
-    def run(said):
+    def run(texts):
         async def converse():
             from streams.log import close_log
 
-            pongs = 1 + sum((parse_command(text) or {}).get("type") == "ping" for text in said)
+            pongs = 1 + sum((parse_command(text) or {}).get("type") == "ping" for text in texts)
             try:
                 async with Socket(cookies=cookies) as socket:
                     assert (await socket.hear())["type"] == "welcome"
-                    for text in said:
+                    for text in texts:
                         await socket.wire.send_to(text_data=text)
                     await socket.wire.send_to(text_data='{"type": "ping"}')
                     while True:
@@ -912,7 +916,7 @@ def rejected(transactional_db, redis_url):
 # Limits
 
 
-async def test_a_flood_of_commands_ends_the_socket(online, monkeypatch):
+async def test_a_flood_of_commands_closes_the_socket(online, monkeypatch):
     monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 500)  # The second replay waits for an ack.
     async with Socket(online) as socket:
         await socket.hear()
@@ -936,7 +940,7 @@ async def test_pings_are_answered(online):
             assert await socket.is_quiet()
 
 
-async def test_a_flood_of_pings_that_reads_nothing_ends_the_socket(online, monkeypatch):
+async def test_a_flood_of_unread_pings_closes_the_socket(online, monkeypatch):
     monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 500)
     async with Socket(online) as socket:
         await socket.hear()
@@ -959,10 +963,10 @@ async def test_a_client_that_acknowledges_nothing_is_paused_and_then_closed(
             await other.until_entry(online.chat, sent[-1])
             await other.say(type="ack", bytes=other.received)
         queued = deaf.wire.output_queue.qsize()
-        assert queued < 10  # About the window; the rest waits in the log.
+        assert queued < 10  # About the window; the rest stays in the log.
         assert await deaf.until_closed() == 4408
         assert [entry_id for entry_id, _ in other.entries[online.chat]][-60:] == sent
-        [last] = await append(online, delta("on it goes"))
+        [last] = await append(online, delta("continued"))
         await other.until_entry(online.chat, last)
 
 
@@ -979,7 +983,7 @@ async def test_a_paused_client_that_catches_up_has_missed_nothing(online, monkey
     assert [entry_id for entry_id, _ in socket.entries[online.chat]][-40:] == sent
 
 
-async def test_a_replay_too_waits_for_the_client(online, monkeypatch):
+async def test_a_replay_waits_for_the_client(online, monkeypatch):
     monkeypatch.setattr(paced_socket, "WINDOW_BYTES", 20_000)
     monkeypatch.setattr(paced_socket, "WINDOW_TIMEOUT_S", 0.3)
     monkeypatch.setattr(log_socket, "REPLAY_PAGE", 1)
@@ -1007,29 +1011,29 @@ async def test_acknowledging_more_than_was_sent_gains_nothing(online, monkeypatc
 # Heartbeat
 
 
-async def test_it_pings_and_closes_a_silent_client(online, monkeypatch):
+async def test_a_silent_client_is_pinged_and_then_closed(online, monkeypatch):
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
     monkeypatch.setattr(consumers, "SILENT_AFTER_MS", 300)
     async with Socket(online) as socket:
         assert (await socket.hear())["heartbeat_ms"] == 50
-        for _ in range(12):  # Twice as long as silence would last.
+        for _ in range(12):  # Twice as long as SILENT_AFTER_MS.
             await socket.until_type("ping")
             await socket.say(type="pong")
         assert await socket.until_closed() == 4408
 
 
-async def test_the_sessions_end_closes_the_socket(online):
-    """What the channel layer will bring when a session is revoked."""
+async def test_the_end_of_the_session_closes_the_socket(online):
+    """As sent by the channel layer when a session is revoked."""
     async with Socket(online) as socket:
         await socket.hear()
         await socket.wire.send_input({"type": "session.ended"})
         assert await socket.until_closed() == 4401
 
 
-# What is left behind
+# Cleaning up
 
 
-async def test_a_socket_that_goes_leaves_no_task_and_no_follower(online):
+async def test_a_closed_socket_leaves_no_task_and_no_follower(online):
     before = {task for task in asyncio.all_tasks() if "streams" not in task.get_name()}
     for _ in range(5):
         async with Socket(online) as socket:
@@ -1042,6 +1046,6 @@ async def test_a_socket_that_goes_leaves_no_task_and_no_follower(online):
     assert not open_sockets.counts
 
 
-def test_the_constants_are_those_of_the_document():
+def test_the_constants_agree_with_the_protocol():
     assert consumers.HEARTBEAT_MS < consumers.SILENT_AFTER_MS
     assert paced_socket.WINDOW_BYTES > django_settings.STREAMS_FOLLOWER_BUFFER_BYTES

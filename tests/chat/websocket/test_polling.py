@@ -1,4 +1,4 @@
-"""The socket's messages over HTTP: what comes, when, to whom, and how it ends."""
+"""Long polling: what a response has, when it is sent, to whom, and how it is refused."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.sockets import close_all_of, tell_became
 from billing import ledger
-from chat.transcript import fold_entries
 from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, polling
 from config.asgi import application
 from streams.log import Entry, get_log
 from tests.chat.websocket.test_consumers import _cookies, append, delta, renamed
+from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +27,7 @@ LATER_S = 20
 
 
 class Poll:
-    """One request, which may still wait."""
+    """A request that may still be waiting."""
 
     def __init__(self, person=None, *, method="GET", headers=(), query=None, **asked):
         packed = query if query is not None else urlencode({"watch": "0-0"} | asked).encode()
@@ -91,7 +91,7 @@ async def poll(person=None, **asked):
 
 
 async def waiting(person, **asked):
-    """A request that has caught up and waits."""
+    """A request that has caught up and is waiting."""
     first = await poll(person, **asked)
     state = first.body["state"]
     tail = await get_log().tail(person.stream)
@@ -100,7 +100,7 @@ async def waiting(person, **asked):
     async with asyncio.timeout(LATER_S):
         while not _following(person):
             await asyncio.sleep(0.02)
-    # Caught up, it has nothing to say and says nothing.
+    # It has caught up, so it has nothing to send.
     assert await found.wire.receive_nothing(0.3)
     return found
 
@@ -115,7 +115,7 @@ async def online(no_worker, alice):
     return alice
 
 
-# What comes
+# Contents
 
 
 async def test_it_catches_up_with_a_chat_and_with_all_of_them(online):
@@ -147,8 +147,8 @@ async def test_it_waits_no_longer_than_it_was_asked_to(online):
     assert found.types() == ["live"]
 
 
-async def test_an_answer_followed_by_requests_is_the_answer_read_later(worker, alice):
-    """Whatever falls between two of them, nothing is lost and nothing comes twice."""
+async def test_a_polled_answer_equals_the_stored_one(worker, alice):
+    """Nothing is lost or repeated between two requests."""
     message, reply = await alice.send("[[rate=60&tokens=80]] Hello")
     entries, asked = [], {"watch": "0-0", "after": None}
     async with asyncio.timeout(60):
@@ -174,7 +174,7 @@ async def test_an_answer_followed_by_requests_is_the_answer_read_later(worker, a
     assert live.status == "done"
 
 
-async def test_only_the_followed_chat_comes_with_its_tokens(online):
+async def test_only_the_followed_chat_has_deltas(online):
     other = "0198c5a0-0000-7000-8000-000000000001"
     found = await waiting(online, chat=online.chat)
     await append(online, renamed(online, "Mine"), delta("secret"), chat=other)
@@ -199,7 +199,7 @@ async def test_a_long_chat_comes_in_pages(online, monkeypatch):
     assert requests > 2
 
 
-async def test_a_list_too_far_behind_is_told_to_begin_anew(online, monkeypatch):
+async def test_a_watch_cursor_too_far_behind_is_reset(online, monkeypatch):
     monkeypatch.setattr(log_socket, "MAX_WATCH_REPLAY", 3)
     await append(online, *(renamed(online, f"Title {n}") for n in range(6)))
     found = await poll(online)
@@ -207,7 +207,7 @@ async def test_a_list_too_far_behind_is_told_to_begin_anew(online, monkeypatch):
     assert found.body["cursor"] == await get_log().tail(online.stream)
 
 
-async def test_new_credit_between_two_requests_is_told_by_the_next(online, settings):
+async def test_a_balance_change_between_two_requests_is_in_the_next(online, settings):
     settings.BILLING = True
     first = await poll(online)
     same = await poll(online, state=first.body["state"])
@@ -221,15 +221,15 @@ async def test_new_credit_between_two_requests_is_told_by_the_next(online, setti
     assert changed.body["state"] != first.body["state"]
 
 
-# To whom
+# Access
 
 
-async def test_nobody_is_told_to_sign_in(no_worker):
+async def test_a_visitor_is_refused_with_sign_in(no_worker):
     found = await poll()
     assert (found.status, found.code) == (401, "sign_in")
 
 
-async def test_nothing_of_another_persons_chat_comes(online, bob):
+async def test_another_persons_chat_is_never_sent(online, bob):
     await bob.send("Mine alone")
     for asked in ({"chat": bob.chat}, {"chat": bob.chat, "after": "0-0"}):
         found = await poll(online, **asked)
@@ -247,7 +247,7 @@ async def test_nothing_of_another_persons_chat_comes(online, bob):
         ({"origin": "https://evil.example"}, 403),
         ({"host": "evil.example"}, 403),
         ({"origin": "http://localhost"}, 200),
-        # A picture or a link on a page of somebody else's names no origin.
+        # An image or a link on a foreign page sends no Origin.
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
@@ -255,7 +255,7 @@ async def test_nothing_of_another_persons_chat_comes(online, bob):
         ({"sec-fetch-site": "same-site", "origin": "http://localhost"}, 200),
     ],
 )
-async def test_a_page_that_is_not_ours_is_turned_away(online, headers, status):
+async def test_a_foreign_page_is_refused(online, headers, status):
     found = await poll(online, headers=headers)
     assert found.status == status
     assert "messages" not in found.body or status == 200
@@ -282,7 +282,7 @@ def _end_sessions(person):
     close_all_of(User.objects.get(id=person.user["id"]))
 
 
-async def test_who_is_suspended_is_told_so(online):
+async def test_a_suspended_person_is_refused(online):
     found = await waiting(online)
     await sync_to_async(_suspend)(online)
     await found.answer()
@@ -302,7 +302,7 @@ async def test_a_guest_who_becomes_an_account_ends_the_request(online):
     assert (found.status, found.code) == (409, "other_person")
 
 
-# How it is refused
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ async def test_a_guest_who_becomes_an_account_ends_the_request(online):
         b"watch=0-0" + b"&" * 1_500,
     ],
 )
-async def test_rubbish_is_refused(online, query):
+async def test_an_invalid_query_is_refused(online, query):
     found = await poll(online, query=query)
     assert (found.status, found.code) == (400, "bad_request")
 
@@ -333,12 +333,12 @@ async def test_rubbish_is_refused(online, query):
 @pytest.mark.parametrize(
     "cookie", ["\xff\xfe=\xfd", "sessionid=" + "y" * 4_000, "=;=;;", "a" * 4_000]
 )
-async def test_a_cookie_that_is_none_is_nobodys(online, cookie):
+async def test_an_invalid_cookie_is_a_visitors(online, cookie):
     found = await poll(online, headers={"cookie": cookie})
     assert (found.status, found.code) == (401, "sign_in")
 
 
-async def test_what_goes_wrong_is_told_in_the_frame_of_the_api(online, monkeypatch, caplog):
+async def test_an_error_has_the_form_of_the_api(online, monkeypatch, caplog):
     async def failing(self):
         raise ValueError("a fault of ours")
 
@@ -354,12 +354,12 @@ async def test_what_goes_wrong_is_told_in_the_frame_of_the_api(online, monkeypat
     ]
 
 
-async def test_it_is_a_get(online):
+async def test_only_get_is_allowed(online):
     found = await poll(online, method="POST")
     assert (found.status, found.headers["allow"]) == (405, "GET")
 
 
-async def test_too_often_is_refused_with_a_time(online, settings):
+async def test_too_many_requests_are_refused_with_a_retry_time(online, settings):
     settings.LIMIT_POLLS_PER_MINUTE_USER = 1
     assert (await poll(online)).status == 200
     found = await poll(online)
@@ -377,7 +377,7 @@ async def test_too_many_at_once_are_refused(online, monkeypatch):
     assert (await poll(online)).status == 200
 
 
-async def test_who_goes_leaves_nothing(online):
+async def test_a_cancelled_request_leaves_nothing_behind(online):
     found = await waiting(online, chat=online.chat)
     await found.leave()
     assert not _following(online)
@@ -386,5 +386,5 @@ async def test_who_goes_leaves_nothing(online):
     assert not get_log()._follower._followed
 
 
-def test_a_wait_ends_before_the_socket_is_taken_for_silent():
+def test_the_longest_wait_is_shorter_than_a_heartbeat():
     assert polling.MAX_WAIT_S * 1000 <= consumers.HEARTBEAT_MS

@@ -1,4 +1,4 @@
-"""A socket and all that serves it end together, whatever hangs."""
+"""A socket and its tasks end together, whatever hangs."""
 
 import asyncio
 import contextlib
@@ -10,29 +10,22 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 from accounts.sockets import group_of
-from chat.websocket import (
-    consumer as consumers,
-)
-from chat.websocket import open_sockets
-from chat.websocket import (
-    session_socket as person_socket,
-)
-from chat.websocket import (
-    tasks as socket_tasks,
-)
+from chat.websocket import consumer as consumers
+from chat.websocket import open_sockets, session_socket
+from chat.websocket import tasks as socket_tasks
 from config.websocket.end import EndTogether
 from tests.chat.websocket.test_consumers import Socket, append, renamed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# What ends within a second when the machine is idle; and far less than what hangs here.
+# Ends take less than a second on an idle machine. Far less than HANGS_S.
 SOON_S = 8
 HANGS_S = 30
 
 
 @contextlib.asynccontextmanager
 async def hanging_database():
-    """Whoever asks the database from a socket waits."""
+    """Block every database call of a socket."""
     go_on = threading.Event()
     hanging = asyncio.create_task(sync_to_async(go_on.wait)(HANGS_S))
     await asyncio.sleep(0.05)
@@ -44,7 +37,7 @@ async def hanging_database():
 
 
 async def vanish(socket):
-    """The client is gone; returns when the application has ended."""
+    """Disconnect the client; returns when the application has ended."""
     await socket.wire.send_input({"type": "websocket.disconnect", "code": 1006})
     async with asyncio.timeout(SOON_S):
         await asyncio.wait({socket.wire.future})
@@ -60,17 +53,17 @@ async def online(no_worker, alice):
     return alice
 
 
-async def test_a_client_that_goes_while_the_database_hangs(online):
+async def test_a_client_may_leave_while_the_database_hangs(online):
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         async with hanging_database():
-            # Each of these asks the database.
+            # Each of these uses the database.
             await socket.say(type="follow", chat=online.chat, after=None)
             layer = get_channel_layer()
             for kind in ("person.changed", "person.set", "balance.changed"):
                 await layer.group_send(group_of(uuid.UUID(online.user["id"])), {"type": kind})
             await asyncio.sleep(0.1)
-            # And none of it holds up what does not.
+            # None of them delays a command that does not.
             await socket.say(type="ping")
             await socket.until_type("pong")
             await vanish(socket)
@@ -78,7 +71,7 @@ async def test_a_client_that_goes_while_the_database_hangs(online):
 
 
 @pytest.mark.parametrize("moment_s", [0, 0.05])
-async def test_a_client_that_goes_while_it_is_let_in(online, moment_s):
+async def test_a_client_may_leave_while_it_is_admitted(online, moment_s):
     socket = Socket(online)
     async with hanging_database():
         await socket.wire.send_input({"type": "websocket.connect"})
@@ -87,7 +80,7 @@ async def test_a_client_that_goes_while_it_is_let_in(online, moment_s):
         assert not open_sockets.counts and not own_tasks()
 
 
-async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
+async def test_a_socket_that_cannot_be_admitted_is_closed(online, monkeypatch):
     monkeypatch.setattr(consumers, "ASK_TIMEOUT_S", 0.2)
     go_on = threading.Event()
     hangs = staticmethod(lambda *_: go_on.wait(HANGS_S))
@@ -97,12 +90,12 @@ async def test_a_socket_that_cannot_be_let_in_is_closed(online, monkeypatch):
         go_on.set()
 
 
-async def test_one_that_is_there_goes_on_while_the_database_hangs(online, monkeypatch):
-    """Nobody is cut off from an answer by it, to come back all at once."""
+async def test_an_admitted_socket_stays_open_while_the_database_hangs(online, monkeypatch):
+    """It neither interrupts answers nor makes all clients reconnect at once."""
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
-    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(person_socket, "TELL_AGAIN_S", 0.05)
-    monkeypatch.setattr(person_socket, "MAX_UNSURE", 1_000)
+    monkeypatch.setattr(session_socket, "ASK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(session_socket, "RETRY_CHANGES_S", 0.05)
+    monkeypatch.setattr(session_socket, "MAX_FAILED_CHECKS", 1_000)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         await socket.follow(online.chat)
@@ -113,26 +106,26 @@ async def test_one_that_is_there_goes_on_while_the_database_hangs(online, monkey
                 await socket.until_type("ping")
             await append(online, renamed(online, "x"))
             await socket.until(lambda message: "entries" in message)
-        await socket.until_type("balance")  # What could not be told is told then.
+        await socket.until_type("balance")  # Changes are sent afterwards.
 
 
-async def test_but_not_for_ever(online, monkeypatch):
-    """It cannot be known any more whether this person may still see it."""
+async def test_an_admitted_socket_is_closed_after_too_many_failed_checks(online, monkeypatch):
+    """It is unknown by then whether the person still has access."""
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
-    monkeypatch.setattr(person_socket, "ASK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(session_socket, "ASK_TIMEOUT_S", 0.1)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         async with hanging_database():
-            for _ in range(person_socket.MAX_UNSURE - 1):
+            for _ in range(session_socket.MAX_FAILED_CHECKS - 1):
                 await socket.until_type("ping")
             assert await socket.until_closed() == socket_tasks.CLOSE_TRY_AGAIN
 
 
-async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(online, monkeypatch):
+async def test_a_socket_with_a_failed_task_is_closed_and_no_longer_counted(online, monkeypatch):
     async def fails(_self, _batch):
-        raise ValueError("a fault of ours")
+        raise ValueError("a bug")
 
-    monkeypatch.setattr(consumers.ChatConsumer, "_pass_on", fails)
+    monkeypatch.setattr(consumers.ChatConsumer, "_send_batch", fails)
     async with Socket(online) as socket:
         await socket.until_type("welcome")
         await append(online, renamed(online, "x"))
@@ -141,11 +134,11 @@ async def test_a_socket_whose_task_ends_by_a_fault_is_closed_and_not_counted(onl
     assert not open_sockets.counts
 
 
-# Around any application
+# EndTogether, around any application
 
 
 async def served(application, *messages):
-    """What the client is sent by an application that ends or is made to end."""
+    """What the client receives from an application that ends or is cancelled."""
     inbox, sent = asyncio.Queue(), []
 
     async def send(message):
@@ -158,7 +151,7 @@ async def served(application, *messages):
     return sent
 
 
-async def test_an_application_that_takes_no_end_is_left_to_itself():
+async def test_an_application_that_ignores_cancellation_is_abandoned():
     go_on = asyncio.Event()
 
     async def stubborn(_scope, _receive, _send):
@@ -170,12 +163,12 @@ async def test_an_application_that_takes_no_end_is_left_to_itself():
     go_on.set()
 
 
-async def test_a_socket_that_nobody_serves_any_more_is_closed():
+async def test_the_socket_of_an_ended_application_is_closed():
     async def ends(_scope, receive, _send):
         await receive()
 
     async def fails(_scope, receive, _send):
-        raise OSError("Redis is away")
+        raise OSError("Redis is unavailable")
 
     closed = [{"type": "websocket.close", "code": 4503}]
     assert await served(ends, "websocket.connect") == closed

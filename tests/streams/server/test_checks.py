@@ -38,7 +38,7 @@ async def test_the_embedded_redis_is_durable(server):
 
 
 def test_the_check_runs_only_when_asked_for(settings):
-    """Not at every command: it connects to Redis."""
+    """Not with every command, because it connects to Redis."""
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     assert run_checks(tags=[TAG]) == []
     found = run_checks(tags=[TAG], include_deployment_checks=True)
@@ -82,7 +82,7 @@ def test_e004_too_old(settings):
 
 
 def test_e005_opaque(server):
-    """A user who may not ask for the configuration, as in many hosted services."""
+    """A user without permission for CONFIG, as in many hosted services."""
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "guest", "on", "nopass", "~*", "+@all", "-config")
     url = server.url.replace("unix://", "unix://guest:x@")
@@ -115,7 +115,7 @@ def test_w001_lossy_but_allowed(config, settings):
     ensure_durable_redis()
 
 
-def test_what_cannot_work_is_not_allowed_either(settings):
+def test_problems_that_cannot_work_are_not_permitted(settings):
     settings.STREAMS_ALLOW_LOSSY_REDIS = True
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     with pytest.raises(SystemCheckError, match="streams.E001"):
@@ -123,7 +123,7 @@ def test_what_cannot_work_is_not_allowed_either(settings):
 
 
 class _scripted_redis:
-    """Answers INFO as told: servers as old as this, or as ill, are not to be had here."""
+    """A server with the given reply to INFO, in place of old and failing servers."""
 
     def __init__(self, info: bytes) -> None:
         class Handler(socketserver.StreamRequestHandler):

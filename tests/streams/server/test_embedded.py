@@ -57,7 +57,7 @@ def test_the_server_on_path_comes_first(on_path):
 
 
 @pytest.mark.parametrize("version", ["6.0.16", "nonsense"])
-def test_a_server_on_path_that_is_of_no_use_is_passed_over(on_path, version):
+def test_an_unusable_server_on_path_is_skipped(on_path, version):
     program = on_path(version)
     assert find_redis_server().path != program
 
@@ -68,9 +68,9 @@ def test_no_server_at_all(monkeypatch, nothing_bundled):
         find_redis_server()
 
 
-def test_only_one_that_is_too_old(on_path, nothing_bundled):
+def test_only_a_too_old_server(on_path, nothing_bundled):
     on_path("5.0.14")
-    with pytest.raises(EmbeddedRedisError, match=r"6\.2\.0 or later .*only Redis 5\.0\.14"):
+    with pytest.raises(EmbeddedRedisError, match=r"6\.2\.0 or later .*only has Redis 5\.0\.14"):
         find_redis_server()
 
 
@@ -89,7 +89,7 @@ def test_the_command_makes_a_private_folder_and_no_tcp_port(data_dir):
 def test_the_command_runs_without_modules_and_keeps_its_data(make_server):
     server = make_server()
     with server.client() as client:
-        # Redis 8 has one built in; a loaded one has a path.
+        # Redis 8 has a built-in module; a loaded one has a path.
         assert all(not module[b"path"] for module in client.module_list())
         assert client.config_get("port")["port"] == "0"
         client.set("k", "v")
@@ -115,7 +115,9 @@ def test_an_older_server_is_refused_and_a_newer_one_recorded(data_dir, on_path, 
     on_path("8.2.3")
     redis_command(data_dir)
     on_path("7.2.4")
-    with pytest.raises(EmbeddedRedisError, match=r"written by Redis 8\.2\.3.*only Redis 7\.2\.4"):
+    with pytest.raises(
+        EmbeddedRedisError, match=r"written by Redis 8\.2\.3.*only has Redis 7\.2\.4"
+    ):
         redis_command(data_dir)
     assert recorded_version(data_dir) == (8, 2, 3)
     on_path("8.2.1")  # a patch release reads what another one wrote
@@ -126,7 +128,7 @@ def test_an_older_server_is_refused_and_a_newer_one_recorded(data_dir, on_path, 
     assert recorded_version(data_dir) == (8, 4, 0)
 
 
-def test_a_newer_bundled_server_steps_in_for_an_older_one_on_path(data_dir, on_path):
+def test_a_newer_bundled_server_is_preferred_to_an_older_one_on_path(data_dir, on_path):
     program = on_path("7.0.1")
     assert redis_command(data_dir)[0] == str(program)
     (redis_folder(data_dir) / VERSION_FILE).write_text("8.0.0\n")
@@ -150,7 +152,7 @@ def test_a_path_too_long_for_a_socket(data_dir):
     assert stat.S_IMODE(elsewhere.parent.stat().st_mode) == 0o700
 
 
-def test_a_folder_that_cannot_be_made(data_dir):
+def test_a_folder_that_cannot_be_created(data_dir):
     blocked = data_dir / "file"
     blocked.write_text("")
     with pytest.raises(EmbeddedRedisError, match=r"cannot be (written|read)"):
@@ -158,5 +160,5 @@ def test_a_folder_that_cannot_be_made(data_dir):
 
 
 @pytest.mark.parametrize("text", ["", "8", "8.2", "8.2.3.4", "v8.2.3", "8.2.x"])
-def test_what_is_no_version(text):
+def test_an_invalid_version(text):
     assert parse_version(text) is None

@@ -1,4 +1,4 @@
-"""No request is sent twice, and a stale connection is found before anything is written to it."""
+"""A request is never sent twice, and a stale connection is detected before it is written to."""
 
 import asyncio
 import os
@@ -16,35 +16,35 @@ from tests.chat.llm.marking_server import ask, lines, serving, settle, talking
 
 @pytest.mark.parametrize("mode", ["no answer", "reset", "cut off"])
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_no_request_is_sent_twice(run, mode, method):
-    """The server may have executed it, also when nothing came."""
+def test_a_request_is_never_sent_twice(run, mode, method):
+    """The server may have executed it, even if there was no response."""
 
     async def main():
         async with talking() as (server, _, client):
             await ask(client, server.url("first"))
             with pytest.raises(httpx2.TransportError):
                 await client.request(method, server.url("a", mode), content=b"{}")
-            assert server.connections == 1, "it went over the connection that was there"
+            assert server.connections == 1, "the existing connection was used"
             await asyncio.sleep(0.05)
             assert server.requests["a"] == 1
 
     run(main())
 
 
-BYES = {
+INPUTS = {
     "an end": lambda writer: writer.close(),
     "a reset": lambda writer: writer.transport.abort(),
     "bytes": lambda writer: writer.write(b"HTTP/1.1 408 Request Timeout\r\n\r\n"),
 }
 
 
-@pytest.mark.parametrize("bye", BYES)
-def test_whatever_comes_over_an_idle_connection_closes_it(run, bye):
+@pytest.mark.parametrize("input_kind", INPUTS)
+def test_input_on_an_idle_connection_closes_it(run, input_kind):
     async def main():
         async with talking() as (server, transport, client):
             await ask(client, server.url("a"))
             [writer] = server.open
-            BYES[bye](writer)
+            INPUTS[input_kind](writer)
             await settle(lambda: not len(transport._idle))
             assert await ask(client, server.url("b")) == lines(b"b")
             assert server.connections == 2 and server.requests["b"] == 1
@@ -52,9 +52,9 @@ def test_whatever_comes_over_an_idle_connection_closes_it(run, bye):
     run(main())
 
 
-@pytest.mark.parametrize("bye", ["FIN", "bytes"])
-def test_what_the_loop_has_not_read_yet_is_found_before_anything_is_sent(run, bye):
-    """The loop is held up from before it comes until the next request is made."""
+@pytest.mark.parametrize("input_kind", ["FIN", "bytes"])
+def test_unread_input_is_detected_before_a_request_is_sent(run, input_kind):
+    """The event loop is blocked from before the input until the next request."""
 
     async def main():
         async with talking() as (server, transport, client):
@@ -63,7 +63,7 @@ def test_what_the_loop_has_not_read_yet_is_found_before_anything_is_sent(run, by
             number = writer.get_extra_info("socket").fileno()
             [idle] = transport._idle._idle.values()
             ours = next(iter(idle))._transport
-            if bye == "FIN":
+            if input_kind == "FIN":
                 with socket.socket(fileno=os.dup(number)) as same:
                     same.shutdown(socket.SHUT_WR)
             else:
@@ -76,8 +76,8 @@ def test_what_the_loop_has_not_read_yet_is_found_before_anything_is_sent(run, by
     run(main())
 
 
-def test_idle_connections_close_by_themselves(run, monkeypatch):
-    monkeypatch.setattr(idle_connections, "IDLE_S", 0.05)
+def test_idle_connections_expire(run, monkeypatch):
+    monkeypatch.setattr(idle_connections, "MAX_IDLE_S", 0.05)
 
     async def main():
         async with talking() as (server, transport, client):
@@ -88,7 +88,7 @@ def test_idle_connections_close_by_themselves(run, monkeypatch):
     run(main())
 
 
-def test_what_is_given_back_to_a_closed_transport_is_closed(run):
+def test_a_connection_released_to_a_closed_transport_is_closed(run):
     async def main():
         async with talking() as (server, transport, client):
             request = client.build_request("POST", server.url("a", "in parts"), content=b"{}")
@@ -100,8 +100,8 @@ def test_what_is_given_back_to_a_closed_transport_is_closed(run):
     run(main())
 
 
-def test_an_answer_before_all_was_asked_costs_the_connection(run):
-    """A refusal that comes while a long prompt is still being written."""
+def test_a_response_before_the_request_is_written_closes_the_connection(run):
+    """The server refuses while a long prompt is still being written."""
     gone = asyncio.Event()
 
     async def serve(reader, writer):

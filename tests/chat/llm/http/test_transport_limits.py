@@ -1,4 +1,4 @@
-"""What a server may cost a worker: memory by what it sends, time by what it does not send."""
+"""Limits on what a server can cost a worker: memory by what it sends, time by what it omits."""
 
 import asyncio
 import gzip
@@ -11,11 +11,11 @@ from chat.llm.http.transport import StreamTransport
 from tests.chat.llm.marking_server import LINES, MODES, ask, lines, serving, talking
 from tests.chat.llm.test_providers import self_signed
 
-READ_BYTES = 256 * 1024  # what the event loop reads at once
+READ_BYTES = 256 * 1024  # The event loop reads this much at once.
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_a_slow_reader_holds_the_server_back(run, tmp_path, monkeypatch, secure):
+def test_a_slow_reader_pauses_the_server(run, tmp_path, monkeypatch, secure):
     def much(mark):
         return [b"HTTP/1.1 200 OK\r\n\r\n", *([lines(mark, 9_000)] * 600), "close"]
 
@@ -46,7 +46,7 @@ def test_a_slow_reader_holds_the_server_back(run, tmp_path, monkeypatch, secure)
     run(main())
 
 
-def test_a_small_answer_that_unpacks_to_much_comes_in_bounded_pieces(run):
+def test_a_compressed_body_is_decompressed_in_bounded_pieces(run):
     packed = gzip.compress(bytes(200_000_000), 9)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
 
@@ -65,7 +65,7 @@ def test_a_small_answer_that_unpacks_to_much_comes_in_bounded_pieces(run):
     run(main())
 
 
-def test_a_server_that_accepts_nobody_ends_with_the_connect_timeout(run, monkeypatch):
+def test_a_server_that_never_accepts_ends_with_the_connect_timeout(run, monkeypatch):
     async def never(*_, **__):
         await asyncio.get_running_loop().create_future()
 
@@ -79,7 +79,7 @@ def test_a_server_that_accepts_nobody_ends_with_the_connect_timeout(run, monkeyp
     run(main())
 
 
-def test_a_time_limit_while_the_head_is_awaited_cuts_the_connection(run, monkeypatch):
+def test_a_timeout_while_waiting_for_the_head_closes_the_connection(run, monkeypatch):
     monkeypatch.setitem(MODES, "silent", lambda mark: [None] * 100_000)
 
     async def main():

@@ -1,4 +1,4 @@
-"""The splitter of thinking written into the text, at every place where a network may cut."""
+"""Separating thinking from the text, wherever the network cuts it."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from chat.llm.stream.think_tags import MAX_LOOKS, ThinkSplitter
 
 
 def recasting(pieces, **options):
-    """As `split`, but asked after each piece whether it changed what came before."""
+    """(answer, reasoning) of these pieces, with `recast` applied after each piece."""
     splitter = ThinkSplitter(**options)
     answer = reasoning = ""
     for piece in pieces:
@@ -33,21 +33,21 @@ CASES = [
     ("  indented", ("  indented", "")),
     ("<thi", ("<thi", "")),
     ("", ("", "")),
-    # Another block, after one at the start.
+    # A second block, after one at the start.
     ("<think>a</think>b.\n<think>c</think>\nd", ("b.\nd", "a\n\nc")),
     ("<think>a</think>b. <think>c</think>d", ("b. d", "a\n\nc")),
     ("<think>a</think>b\n\n<think>c", ("b\n\n", "a\n\nc")),
     ("<think>a</think>the tag <think> is", ("the tag <think> is", "a")),
     ("<think>a</think>```\n<think>\n```\n", ("```\n<think>\n```\n", "a")),
     ("<think>a</think>b</think>c", ("b</think>c", "a")),
-    # The tag is what is spoken about.
+    # The text is about the tag.
     ("The tag <think>a</think> is", ("The tag <think>a</think> is", "")),
     ("Close it by `</think>`.", ("Close it by `</think>`.", "")),
     ('It is called "</think>".', ('It is called "</think>".', "")),
     ("Use </think> at the end.", ("Use </think> at the end.", "")),
     ("```\n</think>\n```\nx", ("```\n</think>\n```\nx", "")),
     ("~~~xml\n<think>\n</think>\n~~~\n", ("~~~xml\n<think>\n</think>\n~~~\n", "")),
-    # Opened by the model's template.
+    # The model's template opened the block.
     ("Okay, a.\n</think>\n\nc", ("c", "Okay, a.")),
     ("Okay, a.</think>c", ("c", "Okay, a.")),
     ("Okay, a</think>\nc", ("c", "Okay, a")),
@@ -66,16 +66,16 @@ CASES = [
     ("<|channel|> is a mark.", ("<|channel|> is a mark.", "")),
     ("<|start|> is a mark.", ("<|start|> is a mark.", "")),
     ("<|start|>assistant is its head.", ("<|start|>assistant is its head.", "")),
-    # The same where a server drops the marks.
+    # Harmony from a server that drops the marks.
     ("analysisThe user greets. So do we.assistantfinalc", ("c", "The user greets. So do we.")),
     ("analysis of moss", ("analysis of moss", "")),
     ("analysis", ("analysis", "")),
-    # Told twice.
+    # Repeated marks.
     ("<think>\n<think>\na</think>c", ("c", "a")),
     ("<think>a</think>\n</think>\n\nc", ("c", "a")),
     ("a.\n</think></think>c", ("c", "a.")),
     ("<think>a</think></thi", ("</thi", "a")),
-    # Told of, in the other ways of Markdown.
+    # The text is about the tag, in other forms of Markdown.
     ("* </think> ends it", ("* </think> ends it", "")),
     ("It ends:\n1. </think> b", ("It ends:\n1. </think> b", "")),
     ("> </think> ends it", ("> </think> ends it", "")),
@@ -90,7 +90,7 @@ CASES += [(f"a\n{close}\nc", ("c", "a")) for _, close in KNOWN]
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)
-def test_it_splits_wherever_the_text_is_cut(text, expected):
+def test_the_split_does_not_depend_on_where_the_text_is_cut(text, expected):
     assert recasting([text]) == expected
     assert recasting(list(text)) == expected
     for at in range(len(text)):
@@ -117,12 +117,12 @@ PARTS += ["<|channel|>", "final", "analysis", "<|message|>", "<|end|>", "to=", "
 
 
 @given(st.lists(st.sampled_from(PARTS)))
-def test_pieces_and_the_whole_give_the_same(pieces):
+def test_random_pieces_and_the_whole_give_the_same(pieces):
     assert recasting(pieces) == recasting(["".join(pieces)])
     assert recasting(list("".join(pieces))) == recasting(["".join(pieces)])
 
 
-def test_it_holds_back_only_what_may_be_a_mark():
+def test_only_a_possible_mark_is_held_back():
     splitter = ThinkSplitter()
     assert splitter.feed("Hi") == ("Hi", "")
     assert splitter.feed(" <th") == (" <th", "")
@@ -130,7 +130,7 @@ def test_it_holds_back_only_what_may_be_a_mark():
     assert splitter.feed("y") == ("</thy", "")
 
 
-def test_what_was_given_out_becomes_reasoning_at_the_closing_mark():
+def test_the_answer_becomes_reasoning_at_a_closing_mark():
     splitter = ThinkSplitter()
     assert splitter.feed("Okay, ") == ("Okay, ", "")
     assert splitter.feed("a.\n") == ("a.\n", "")
@@ -142,7 +142,7 @@ def test_what_was_given_out_becomes_reasoning_at_the_closing_mark():
     assert splitter.closed_by == "</think>"
 
 
-def test_a_model_that_is_known_to_think_first_is_taken_at_its_word():
+def test_a_model_known_to_think_first_is_assumed_to_do_so():
     assert recasting(["a\n", "b</think>", "\nc"], begins="</think>") == ("c", "a\nb")
     assert recasting(["<think>a</think>c"], begins="</think>") == ("c", "a")
     splitter = ThinkSplitter(begins="</think>")
@@ -150,14 +150,14 @@ def test_a_model_that_is_known_to_think_first_is_taken_at_its_word():
     assert splitter.is_assumed
 
 
-def test_a_continued_answer_is_looked_at_where_it_was_broken_off():
+def test_a_continued_answer_keeps_the_context_of_the_partial_one():
     code = "Use `<think>` so:\n\n```\n<think>\nx\n"
     assert recasting(["</think>\n```\n"], before=code, is_glued=True) == ("</think>\n```\n", "")
     assert recasting(["<think>` so"], before="Use `", is_glued=True) == ("<think>` so", "")
     assert recasting(["<think>a</think>c"], before="Half of") == ("c", "a")
 
 
-def test_marks_can_be_given():
+def test_marks_can_be_configured():
     marks = Marks((("<<", ">>"),), has_harmony=False)
     assert recasting(["<<a>>c"], marks=marks) == ("c", "a")
     assert recasting(["<think>a</think>c"], marks=marks) == ("<think>a</think>c", "")
@@ -167,7 +167,7 @@ def test_marks_can_be_given():
     assert recasting(["<think>a</think>c"], marks=none) == ("<think>a</think>c", "")
 
 
-def test_fields_of_their_own_leave_the_text_alone():
+def test_thinking_in_separate_fields_leaves_the_text_unchanged():
     splitter = ThinkSplitter()
     splitter.has_fields = True
     assert splitter.feed("c.\n</think>\nd") == ("c.\n</think>\nd", "")
@@ -176,7 +176,7 @@ def test_fields_of_their_own_leave_the_text_alone():
     assert splitter.feed("\n</think>\nd") == ("d", "")
 
 
-def test_marks_without_end_are_looked_at_a_bounded_number_of_times():
+def test_the_number_of_marks_checked_is_bounded():
     text = "in the midst </think> of " * (MAX_LOOKS * 3)
     assert recasting([text]) == (text, "")
     assert recasting([text[n : n + 9] for n in range(0, len(text), 9)]) == (text, "")

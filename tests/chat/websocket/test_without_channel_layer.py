@@ -1,5 +1,5 @@
-"""What is told by the channel layer may be lost, and nobody's request fails of it: Redis is there
-for the log and the queue again before the connections of the channel layer are whole."""
+"""Messages of the channel layer may be lost, and no request may fail because of that: after an
+outage, the log and the queue reconnect to Redis before the channel layer does."""
 
 import uuid
 
@@ -15,16 +15,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def nobody_is_told(settings):
-    """A channel layer whose Redis is away."""
+def break_channel_layer(settings):
+    """Call it to replace the channel layer by one whose Redis is unreachable."""
     layer = settings.CHANNEL_LAYERS["default"]
-    away = {**layer["CONFIG"], "hosts": ["unix:///nowhere/redis.sock"]}
-    return lambda: setattr(settings, "CHANNEL_LAYERS", {"default": {**layer, "CONFIG": away}})
+    config = {**layer["CONFIG"], "hosts": ["unix:///nowhere/redis.sock"]}
+    return lambda: setattr(settings, "CHANNEL_LAYERS", {"default": {**layer, "CONFIG": config}})
 
 
-async def test_what_was_asked_for_is_done(no_worker, alice, nobody_is_told):
+async def test_requests_succeed_without_the_channel_layer(no_worker, alice, break_channel_layer):
     _, reply = await alice.send("Hello")
-    nobody_is_told()
+    break_channel_layer()
     chat = f"/api/chats/{alice.chat}"
     assert (await alice.post(f"{chat}/replies/{reply}/stop")).status_code == 202
     assert (await Reply.objects.aget(id=reply)).stop_requested_at is not None
@@ -36,12 +36,14 @@ async def test_what_was_asked_for_is_done(no_worker, alice, nobody_is_told):
     assert (await Chat.objects.aget(id=alice.chat)).deleted_at is not None
 
 
-async def test_whoever_ends_sessions_or_wakes_workers_goes_on(no_worker, alice, nobody_is_told):
+async def test_notifications_do_not_fail_without_the_channel_layer(
+    no_worker, alice, break_channel_layer
+):
     await alice.send("Hello")
     person = await User.objects.aget(id=uuid.UUID(alice.user["id"]))
-    nobody_is_told()
-    for telling in (sockets.close_all_of, sockets.tell_settings, stops.stop_all_of):
-        await sync_to_async(telling)(person)
-    for waking in (stops.wake_for_join, stops.wake_for_keys):
-        await sync_to_async(waking)()
+    break_channel_layer()
+    for notify in (sockets.close_all_of, sockets.tell_settings, stops.stop_all_of):
+        await sync_to_async(notify)(person)
+    for wake in (stops.wake_for_join, stops.wake_for_keys):
+        await sync_to_async(wake)()
     await sync_to_async(sessions._send)("session.0", "session.ended")

@@ -1,4 +1,4 @@
-"""Models of people's own keys: who sees them, who may send to them, which key is used when."""
+"""Models of people's own keys: who sees them, who may use them, and which key is used."""
 
 import asyncio
 import uuid
@@ -35,7 +35,7 @@ LISTED = [{"id": name} for name in NAMES]
 
 @pytest.fixture
 def own(settings):
-    """The server of everybody's own keys."""
+    """The server that people's own keys belong to."""
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with running_fake_model() as running:
         running.accept_keys({KEY: "good", OTHER: "good"})
@@ -79,7 +79,7 @@ def keys_used(server):
 # Who sees them
 
 
-async def test_they_are_in_their_owners_list_alone(alice, bob, own, no_worker):
+async def test_own_models_are_listed_for_their_owner_only(alice, bob, own, no_worker):
     row = await save(alice, own)
     mine = (await alice.client.get("/api/models")).json()
     model, _ = [model for model in mine["models"] if model["own_key"]]
@@ -94,7 +94,9 @@ async def test_they_are_in_their_owners_list_alone(alice, bob, own, no_worker):
     assert "Lab" in (await alice.client.get("/")).content.decode()
 
 
-async def test_a_site_without_models_starts_with_ones_own(alice, own, no_worker, settings):
+async def test_an_own_model_is_the_default_of_a_site_without_models(
+    alice, own, no_worker, settings
+):
     settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = "", "https://api.openai.com/v1"
     settings.OLLAMA_HOST = "off"
     row = await save(alice, own)
@@ -105,7 +107,7 @@ async def test_a_site_without_models_starts_with_ones_own(alice, own, no_worker,
     assert await models_for(None) == ([], None)
 
 
-async def test_known_providers_are_named_by_what_they_are(alice, own, no_worker):
+async def test_keys_of_known_providers_have_their_names(alice, own, no_worker):
     row = await save(alice, own, provider="anthropic")
     model, _ = [m for m in (await models_for(alice.account))[0] if m.own_key]
     assert model.id == "my-anthropic/script/known" == id_of(row)
@@ -113,13 +115,13 @@ async def test_known_providers_are_named_by_what_they_are(alice, own, no_worker)
     assert model.endpoint.base_url == "https://api.anthropic.com/v1"
 
 
-# Who may send to them
+# Who may use them
 
 
 @pytest.mark.parametrize(
     "wrong", ["{theirs}", "my-openai/gpt-4o", "my-/x", "my-x", "my-0123456789ab/x"]
 )
-async def test_the_id_of_somebody_elses_key_is_unknown(alice, bob, own, no_worker, wrong):
+async def test_the_id_of_another_persons_key_is_unknown(alice, bob, own, no_worker, wrong):
     row = await save(bob, own)
     wrong = wrong.format(theirs=id_of(row))
     with pytest.raises(UnknownModelError):
@@ -136,14 +138,14 @@ async def test_the_id_of_somebody_elses_key_is_unknown(alice, bob, own, no_worke
     assert error.value.code == "key_missing"
 
 
-async def test_a_model_that_the_key_does_not_list_is_unknown(alice, own, no_worker):
+async def test_a_model_missing_in_the_keys_list_is_unknown(alice, own, no_worker):
     row = await save(alice, own)
     for name in ("nothing", "text-embedding-3-small", ""):
         with pytest.raises(UnknownModelError):
             await find_for(alice.account, id_of(row, name))
 
 
-async def test_the_web_lists_without_the_key(alice, own, no_worker):
+async def test_web_processes_list_models_without_the_key(alice, own, no_worker):
     row = await save(alice, own)
     model = await find_for(alice.account, id_of(row))
     assert model.endpoint.api_key == ""
@@ -155,7 +157,7 @@ async def test_the_web_lists_without_the_key(alice, own, no_worker):
     assert error.value.code == "key_unreadable"
 
 
-async def test_what_a_worker_has_of_it_does_not_show_the_key(alice, own, no_worker):
+async def test_the_workers_endpoint_does_not_show_the_key(alice, own, no_worker):
     row = await save(alice, own)
     with decryption_allowed():
         model = await find_for_call(alice.account.id, id_of(row), get_catalogue())
@@ -167,7 +169,7 @@ async def test_what_a_worker_has_of_it_does_not_show_the_key(alice, own, no_work
 # Answers
 
 
-async def test_an_answer_is_written_with_the_owners_key(alice, own, worker, holdfast):
+async def test_a_reply_is_made_with_the_owners_key(alice, own, worker, holdfast):
     row = await save(alice, own)
     _, reply = await alice.send("[[tokens=9]] Hello", model=id_of(row))
     message = await alice.settled(reply)
@@ -177,7 +179,7 @@ async def test_an_answer_is_written_with_the_owners_key(alice, own, worker, hold
     assert keys_used(own) == [KEY] and holdfast.requests == []
 
 
-async def test_two_people_on_one_address_each_use_their_own(alice, bob, own, worker):
+async def test_two_people_with_one_address_each_use_their_own_key(alice, bob, own, worker):
     mine, theirs = await save(alice, own, KEY), await save(bob, own, OTHER)
     sent = []
     for _ in range(3):
@@ -221,7 +223,7 @@ async def test_a_removed_key_is_never_used_again(alice, own, worker):
     assert len(own.requests) == used
 
 
-async def test_an_answer_whose_key_is_removed_meanwhile_ends_with_a_sentence(alice, own, no_worker):
+async def test_a_reply_whose_key_is_removed_meanwhile_ends_with_an_error(alice, own, no_worker):
     from chat.generation.worker import Worker
 
     row = await save(alice, own, KEY)
@@ -235,7 +237,7 @@ async def test_an_answer_whose_key_is_removed_meanwhile_ends_with_a_sentence(ali
     assert message.error["code"] == "key_missing" and own.requests == []
 
 
-async def test_titles_are_made_with_the_same_key(alice, own, worker, settings, holdfast):
+async def test_titles_are_made_with_the_persons_key(alice, own, worker, settings, holdfast):
     settings.BACKGROUND_CALLS = True
     row = await save(alice, own)
     _, reply = await alice.send("Hello", model=id_of(row, "script/known?tokens=4"))
@@ -255,7 +257,7 @@ async def test_titles_are_made_with_the_same_key(alice, own, worker, settings, h
         ("quota", "provider_credit"),
     ],
 )
-async def test_what_the_provider_says_of_the_key_is_told(alice, own, worker, state, code):
+async def test_the_providers_verdict_on_the_key_is_shown(alice, own, worker, state, code):
     row = await save(alice, own)
     own.accept_keys({KEY: state})
     _, reply = await alice.send("Hello", model=id_of(row))
@@ -263,14 +265,14 @@ async def test_what_the_provider_says_of_the_key_is_told(alice, own, worker, sta
     assert message.error == {"code": code, "text": SENTENCES[code], "retryable": True}
 
 
-async def test_a_key_that_does_not_decrypt_ends_with_a_sentence(alice, own, worker):
+async def test_a_key_that_cannot_be_decrypted_ends_with_an_error(alice, own, worker):
     row = await save(alice, own)
     await ProviderKey.objects.aupdate(nonce=b"x" * 12)
     _, reply = await alice.send("Hello", model=id_of(row))
     assert (await alice.settled(reply)).error["code"] == "key_unreadable"
 
 
-async def test_a_stale_list_is_read_by_a_worker(alice, own, worker):
+async def test_a_worker_refreshes_a_stale_list(alice, own, worker):
     row = await save(alice, own)
     own.list_models("newer", "another")
     await ProviderKey.objects.aupdate(
@@ -312,7 +314,7 @@ async def pool(db):
     "https://169.254.169.254/v1", "https://[::ffff:127.0.0.1]/v1", "https://localhost/v1",
     "https://2130706433/v1", "https://0x7f.1/v1", "https://127.1/v1",
 ])  # fmt: skip
-async def test_a_worker_calls_no_private_address(own, pool, settings, url):
+async def test_a_worker_never_calls_a_private_address(own, pool, settings, url):
     settings.ALLOW_PRIVATE_MODEL_URLS = False
     with pytest.raises(ProviderError) as error:
         await written(guarded(url.format(port=own.port)))
@@ -320,10 +322,9 @@ async def test_a_worker_calls_no_private_address(own, pool, settings, url):
     assert own.state.connections == 0
 
 
-async def test_a_name_server_that_changes_its_mind_reaches_nothing(
-    own, pool, settings, monkeypatch
-):
-    """Private for the second asking: there is none, and the connection goes where it was judged."""
+async def test_dns_rebinding_does_not_reach_a_private_address(own, pool, settings, monkeypatch):
+    """A second lookup would return a private address, but there is none: the connection goes to the
+    address that was checked."""
     asked = []
 
     def resolver(host, port, *args, **kwargs):
@@ -337,7 +338,7 @@ async def test_a_name_server_that_changes_its_mind_reaches_nothing(
     model = guarded(f"http://rebind.example.org:{own.port}/v1")
     assert await written(model) == text_of("[[tokens=2]] Hi", 2)
     assert own.requests[0]["headers"]["host"] == f"rebind.example.org:{own.port}"
-    assert await written(model), "over the connection that is there"
+    assert await written(model), "over the existing connection"
     assert asked == ["rebind.example.org"] and own.state.connections == 1
     settings.ALLOW_PRIVATE_MODEL_URLS = False
     asked.clear()
@@ -358,7 +359,7 @@ async def test_a_redirect_is_not_followed(own, holdfast, pool):
     assert holdfast.state.connections == 0
 
 
-async def test_proxies_of_the_environment_are_not_used(own, pool, monkeypatch):
+async def test_proxies_in_the_environment_are_not_used(own, pool, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-operator")
@@ -367,7 +368,7 @@ async def test_proxies_of_the_environment_are_not_used(own, pool, monkeypatch):
     assert "of-the-operator" not in str(own.requests[0]["headers"])
 
 
-async def test_the_pool_is_bounded_and_mixes_nobody(own, pool, monkeypatch):
+async def test_the_client_pool_is_bounded_and_separated_by_owner(own, pool, monkeypatch):
     monkeypatch.setattr(providers, "MAX_IDLE_CLIENTS", 3)
     for n in range(8):
         key = KEY if n % 2 else OTHER
@@ -393,6 +394,6 @@ async def test_a_client_in_use_is_not_closed(own, pool, monkeypatch):
     assert connections_by_key() == []
 
 
-def test_every_provider_has_an_address_of_ours():
+def test_every_known_provider_has_a_fixed_address():
     for provider in PROVIDERS.values():
         assert provider.name == "custom" or provider.url.startswith("https://")

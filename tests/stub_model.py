@@ -1,11 +1,11 @@
-"""An HTTP server that speaks the OpenAI chat protocol and says what a test tells it to.
+"""An HTTP server that speaks the OpenAI chat protocol and answers with a test's function.
 
-    with spoken_model(lambda asked: "Hello") as model: model.base_url
+    with stub_model(lambda request: "Hello") as model: model.base_url
 
-`says(asked)` gets the request's JSON and returns the text of the answer, or a dict: the `delta` of
-the one chunk. `refuses(asked)` may return (status, body) instead. `listing` is what /models says:
-(status, content type, bytes); without one it is a 404. tests/fake_model.py is the larger sibling,
-whose answers are a function of the question.
+`says(request)` gets the request's JSON and returns the text of the answer, or a dict: the `delta`
+of its only chunk. `refuses(request)` may return (status, body) instead. `listing` is the response
+of /models: (status, content type, bytes); without it that is a 404. tests/fake_model.py can do
+more; its answers are a function of the prompt.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Asked = dict[str, Any]
+Request = dict[str, Any]
 
 
-class SpokenModel:
-    def __init__(self, says: Callable[[Asked], str | dict[str, Any]]) -> None:
+class StubModel:
+    def __init__(self, says: Callable[[Request], str | dict[str, Any]]) -> None:
         self.says = says
-        self.refuses: Callable[[Asked], tuple[int, Any] | None] = lambda asked: None
+        self.refuses: Callable[[Request], tuple[int, Any] | None] = lambda request: None
         self.listing: tuple[int, str, bytes] | None = None
         self.listing_takes_s = 0.0
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
         self.headers: list[dict[str, str]] = []
         self.base_url = ""
 
@@ -35,7 +35,7 @@ class SpokenModel:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    model: SpokenModel
+    model: StubModel
 
     def do_GET(self) -> None:
         self.model.headers.append(dict(self.headers))
@@ -45,15 +45,15 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(*self.model.listing)
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.model.asked.append(asked)
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.model.requests.append(request)
         self.model.headers.append(dict(self.headers))
         if not self.path.endswith("/chat/completions"):
             return self._reply(404, "application/json", b'{"detail":"Not Found"}')
-        if refusal := self.model.refuses(asked):
+        if refusal := self.model.refuses(request):
             return self._reply(refusal[0], "application/json", json.dumps(refusal[1]).encode())
-        said = self.model.says(asked)
-        delta = {"content": said} if isinstance(said, str) else said
+        answer = self.model.says(request)
+        delta = {"content": answer} if isinstance(answer, str) else answer
         chunks = [
             {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
@@ -74,10 +74,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def spoken_model(
-    says: Callable[[Asked], str | dict[str, Any]] = lambda asked: "Hello",
-) -> Iterator[SpokenModel]:
-    model = SpokenModel(says)
+def stub_model(
+    says: Callable[[Request], str | dict[str, Any]] = lambda request: "Hello",
+) -> Iterator[StubModel]:
+    model = StubModel(says)
     handler = type("Handler", (_Handler,), {"model": model})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""A reply of Redis goes to the command that asked for it: late, in crumbs, cut off, cancelled."""
+"""Each reply reaches its own request: late, fragmented, cut off or cancelled."""
 
 import asyncio
 import random
@@ -9,14 +9,14 @@ import pytest
 from streams import pipe as pipes
 from streams.errors import LogUnavailableError
 from streams.log import Event, Log
-from streams.pipe import Pipe
+from streams.pipe import PipelinedConnection
 from streams.queue import Queue
 from tests.late_redis import late_redis
 
 
 @pytest.fixture(params=range(2))
 def late(request, server, settings, monkeypatch):
-    """Many replies take longer than the pipe waits for them; it then asks again elsewhere."""
+    """A Redis many of whose replies exceed the timeout, so that requests are repeated."""
     monkeypatch.setattr(pipes, "RESPONSE_TIMEOUT_S", 0.05)
     with late_redis(server.url, request.param) as between:
         settings.REDIS_URL = between.url
@@ -33,9 +33,9 @@ async def cancelled_now_and_then(work, dice):
     return None
 
 
-async def test_replies_of_a_pipe_go_to_who_asked(late):
+async def test_each_request_gets_its_own_reply(late):
     dice, answered = random.Random(1), 0
-    pipe = Pipe(late.url, timeout_ms=5_000)
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
 
     async def person(number):
         nonlocal answered
@@ -51,8 +51,8 @@ async def test_replies_of_a_pipe_go_to_who_asked(late):
     await pipe.aclose()
 
 
-async def test_a_command_with_several_replies_shifts_nobody(late):
-    pipe = Pipe(late.url, timeout_ms=5_000)
+async def test_a_request_with_several_replies_shifts_no_other_reply(late):
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
     several = pipes.pack("MULTI") + pipes.pack("ECHO", "both") + pipes.pack("EXEC")
     refused = pipes.pack("MULTI") + pipes.pack("NO-SUCH") + pipes.pack("EXEC")
 
@@ -73,10 +73,10 @@ async def test_a_command_with_several_replies_shifts_nobody(late):
     await pipe.aclose()
 
 
-async def test_closing_a_pipe_at_any_moment_gives_nobody_a_wrong_reply(late):
+async def test_closing_the_connection_at_any_moment_gives_no_wrong_reply(late):
     dice = random.Random(2)
     for round_number in range(30):
-        pipe = Pipe(late.url, timeout_ms=5_000)
+        pipe = PipelinedConnection(late.url, timeout_ms=5_000)
         marks = [f"{round_number}-{n}".encode() for n in range(20)]
         asked = [asyncio.ensure_future(pipe.execute("ECHO", mark)) for mark in marks]
         await asyncio.sleep(dice.random() * 0.05)
@@ -86,10 +86,10 @@ async def test_closing_a_pipe_at_any_moment_gives_nobody_a_wrong_reply(late):
                 assert await reply == mark
 
 
-async def test_a_pipe_whose_task_is_cancelled_gives_nobody_a_wrong_reply(late):
-    """As at the end of a loop, where others still write their last."""
+async def test_cancelling_the_connections_task_gives_no_wrong_reply(late):
+    """As at the end of an event loop, while others still append."""
     dice = random.Random(5)
-    pipe = Pipe(late.url, timeout_ms=5_000)
+    pipe = PipelinedConnection(late.url, timeout_ms=5_000)
     async with asyncio.timeout(60):
         for turn in range(30):
             marks = [f"{turn}-{n}".encode() for n in range(20)]
@@ -132,7 +132,7 @@ async def test_everybody_reads_and_follows_their_own_log(late, settings):
         late.calm = True
 
 
-async def test_who_waits_for_work_and_is_cancelled_leaves_no_reply_behind(late):
+async def test_a_cancelled_wait_for_work_leaves_no_reply_behind(late):
     async with asyncio.timeout(60), Queue("test") as queue:
         dice = random.Random(4)
         for turn in range(30):

@@ -1,4 +1,4 @@
-"""Somebody with as many keys, and as long lists, as one can have: what a page costs then."""
+"""The cost of a page for a person with the largest number of keys and the longest lists."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Verdict
 from chat.llm import user_model_lists as own_model_lists
 from chat.llm.endpoints import Endpoint
-from chat.llm.user_model_lists import ModelLists
+from chat.llm.user_model_lists import ModelListCache
 from chat.web.views import MAX_INLINED_MODELS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,11 +40,11 @@ def client(rows):
 
 
 def config_of(page):
-    found = re.search(rb'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.S)
-    return json.loads(found[1])
+    match = re.search(rb'<script[^>]*type="application/json"[^>]*>(.*?)</script>', page, re.S)
+    return json.loads(match[1])
 
 
-def test_a_page_holds_some_and_the_one_that_is_chosen(client, rows):
+def test_a_page_has_the_first_models_and_the_chosen_one(client, rows):
     last = f"{provider_keys.endpoint_name(rows[-1])}/lab/m{MODELS - 1}"
     client.patch("/api/settings", {"default_model": last}, "application/json")
     config = config_of(client.get("/").content)
@@ -53,7 +53,7 @@ def test_a_page_holds_some_and_the_one_that_is_chosen(client, rows):
     assert len(client.get("/api/models").json()["models"]) >= KEYS * MODELS
 
 
-def test_lists_are_read_once(client, rows):
+def test_lists_are_parsed_once(client, rows):
     client.get("/")
     with CaptureQueriesContext(
         connection,
@@ -66,7 +66,7 @@ def test_lists_are_read_once(client, rows):
     assert f"{provider_keys.endpoint_name(rows[0])}/lab/new" in names
 
 
-def test_a_list_that_the_page_has_is_not_sent_again(client, rows):
+def test_an_unchanged_list_is_not_sent_again(client, rows):
     first = client.get("/api/models")
     again = client.get("/api/models", headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304 and not again.content
@@ -76,13 +76,13 @@ def test_a_list_that_the_page_has_is_not_sent_again(client, rows):
     assert changed.status_code == 200
 
 
-def test_so_many_models_are_kept_and_those_used_last(rows):
-    lists = ModelLists(max_models=2 * MODELS)
+def test_the_cache_keeps_the_most_recently_used_lists(rows):
+    lists = ModelListCache(max_models=2 * MODELS)
     endpoint = Endpoint("own", "https://lab.example/v1", "")
-    first = lists.of(rows[0], endpoint)
-    lists.of(rows[1], endpoint)
-    assert lists.of(rows[0], endpoint) is first
-    lists.of(rows[2], endpoint)
-    assert lists.of(rows[0], endpoint) is first
+    first = lists.get(rows[0], endpoint)
+    lists.get(rows[1], endpoint)
+    assert lists.get(rows[0], endpoint) is first
+    lists.get(rows[2], endpoint)
+    assert lists.get(rows[0], endpoint) is first
     assert sum(map(len, lists._kept.values())) == 2 * MODELS
     assert own_model_lists.MAX_KEPT_MODELS < 50_000

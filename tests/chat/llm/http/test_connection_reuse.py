@@ -1,4 +1,4 @@
-"""Connections to a model's server: every byte of an answer goes to who asked for it."""
+"""Connections to a model server: every byte of a response belongs to its request."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ from tests.chat.llm.marking_server import (
 from tests.chat.llm.test_providers import self_signed
 from tests.examples import examples
 
-# Modes after whose answer, read to its end, the connection is used again.
+# The modes after which, if the response is read to its end, the connection is reused.
 KEPT = {
     "whole", "sized", "in parts", "the rest at once", "sized, in parts", "end comes late",
     "head comes late", "after a preface", "much", "html", "refused", "no content",
@@ -35,7 +35,7 @@ KEPT = {
 
 @pytest.mark.parametrize("how", READERS)
 @pytest.mark.parametrize("mode", MODES)
-def test_nobody_gets_what_somebody_else_left(run, mode, how):
+def test_no_bytes_of_a_previous_response_are_read(run, mode, how):
     async def main():
         async with talking() as (server, transport, client):
             for n in range(2):
@@ -51,7 +51,7 @@ def test_nobody_gets_what_somebody_else_left(run, mode, how):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_connection_is_used_again_only_after_a_clean_end(run, mode):
+def test_a_connection_is_reused_only_after_a_clean_end(run, mode):
     async def main():
         async with talking() as (server, _, client):
             for n in range(3):
@@ -62,9 +62,9 @@ def test_a_connection_is_used_again_only_after_a_clean_end(run, mode):
     run(main())
 
 
-def test_a_connection_is_not_taken_after_its_time_in_a_loop_that_was_held_up(run, monkeypatch):
-    """The timer that closes it is late then, and the server may be closing it already."""
-    monkeypatch.setattr(idle_connections, "IDLE_S", 0.05)
+def test_an_expired_connection_is_not_reused_after_the_loop_was_blocked(run, monkeypatch):
+    """The timer that closes the connection is late, and the server may be closing it already."""
+    monkeypatch.setattr(idle_connections, "MAX_IDLE_S", 0.05)
 
     async def main():
         async with talking() as (server, transport, client):
@@ -77,9 +77,9 @@ def test_a_connection_is_not_taken_after_its_time_in_a_loop_that_was_held_up(run
     run(main())
 
 
-def test_a_server_that_closes_after_its_answer_without_a_word_is_asked_anew(run, monkeypatch):
-    """As llama.cpp's does, which promises to keep the connection."""
-    monkeypatch.setattr(idle_connections, "REST_S", 0.1)
+def test_a_server_that_closes_unannounced_gets_a_new_connection(run, monkeypatch):
+    """llama.cpp does this, although its response announces keep-alive."""
+    monkeypatch.setattr(idle_connections, "MIN_IDLE_S", 0.1)
     monkeypatch.setitem(MODES, "closes soon", lambda m: [whole(m), None, "close"])
 
     async def main():
@@ -95,8 +95,8 @@ def test_a_server_that_closes_after_its_answer_without_a_word_is_asked_anew(run,
     run(main())
 
 
-def test_an_answer_that_was_left_reaches_no_connection(run):
-    """Closed twice, closed late, read late, read twice: while somebody else has the connection."""
+def test_a_finished_response_cannot_reach_the_connection(run):
+    """It is closed twice, closed late, read late and read twice while another request owns it."""
 
     async def main():
         async with talking() as (server, transport, client):
@@ -117,7 +117,7 @@ def test_an_answer_that_was_left_reaches_no_connection(run):
                 await anext(aiter(body))
             with pytest.raises(httpx2.StreamClosed):
                 await body._exchange.read()
-            body._exchange.cut()
+            body._exchange.abort()
             assert len(transport._idle) == 0
             assert seen + b"".join([piece async for piece in pieces]) == lines(b"ben")
             await ben.aclose()
@@ -126,7 +126,7 @@ def test_an_answer_that_was_left_reaches_no_connection(run):
     run(main())
 
 
-def test_two_readers_of_one_answer_are_refused(run):
+def test_a_second_reader_of_a_response_is_refused(run):
     async def main():
         async with talking() as (server, _, client):
             request = client.build_request("POST", server.url("a", "in parts"), content=b"{}")
@@ -156,13 +156,13 @@ def test_a_connection_has_one_owner(run):
             while await owner.read():
                 pass
             assert owner.close() is connection and owner.close() is None
-            for act in (connection.release, connection.cut, connection.pause, connection.resume):
+            for act in (connection.release, connection.abort, connection.pause, connection.resume):
                 with pytest.raises(NotOwnerError):
                     act(owner)
             other = Exchange(connection, "POST", asked)
-            owner.cut()
+            owner.abort()
             assert await other.head() and not connection.usable
-            other.cut()
+            other.abort()
             assert server.requests["a"] == 2
 
     run(main())
@@ -170,8 +170,8 @@ def test_a_connection_has_one_owner(run):
 
 @types.coroutine
 def cancelled_at(work, step, resumed):
-    """Runs `work` and cancels it where it waits for the `step`th time, as a task is cancelled:
-    at once, or (`resumed`) when what it waited for has come. Says whether it got so far."""
+    """Runs `work` and cancels it at its `step`th await, like a cancelled task: at once, or with
+    `resumed` after the awaited future is done. Returns whether it reached that step."""
     steps, count, error = work.__await__(), 0, None
     while True:
         try:
@@ -184,7 +184,7 @@ def cancelled_at(work, step, resumed):
         error = None
         try:
             yield waiting
-        except BaseException as raised:  # noqa: BLE001 (it is thrown in below)
+        except BaseException as raised:  # noqa: BLE001 (It is thrown into `work` below.)
             error = raised
         if count == step:
             error = asyncio.CancelledError()
@@ -193,7 +193,7 @@ def cancelled_at(work, step, resumed):
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("mode", ["in parts", "the rest at once", "head comes late", "much"])
-def test_cancelling_anywhere_leaves_nothing_behind(
+def test_cancelling_at_any_step_leaves_nothing_behind(
     run, tmp_path, monkeypatch, mode, resumed, secure
 ):
     async def main():
@@ -224,7 +224,7 @@ def test_cancelling_anywhere_leaves_nothing_behind(
     run(main())
 
 
-def test_many_at_once_each_get_their_own(run):
+def test_concurrent_requests_each_get_their_own_response(run):
     @settings(max_examples=examples(15), deadline=None)
     @given(st.randoms(use_true_random=False))
     def everybody(random):

@@ -1,4 +1,4 @@
-"""The parser of model answers beside `h11`, on answers that are right, odd, broken and cut off."""
+"""Compares the response parser with `h11`, on valid, unusual, damaged and truncated responses."""
 
 import h11
 import httpx2
@@ -7,20 +7,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat.llm.http.response_parser import (
-    MAX_BARREN_BYTES,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
-    AnswerParser,
+    MAX_OVERHEAD_BYTES,
+    ResponseParser,
 )
-from tests.chat.llm.http.http_answers import (
+from tests.chat.llm.http.http_responses import (
+    ACCEPTED,
     CASES,
     CHUNKED,
     HEAD,
-    MILDER,
+    MORE_LENIENT,
     REFUSED,
     SIZED,
     STRICTER,
-    TAKEN,
 )
 from tests.examples import examples
 
@@ -29,9 +29,9 @@ class Refused(Exception):
     pass
 
 
-def ours(pieces, *, method="GET", closed=False):
+def parse_ours(pieces, *, method="GET", closed=False):
     """(status, headers, body, complete, reusable)."""
-    parser = AnswerParser(method)
+    parser = ResponseParser(method)
     body = b""
     try:
         for piece in pieces:
@@ -44,14 +44,14 @@ def ours(pieces, *, method="GET", closed=False):
         raise Refused
     headers = [(name.lower(), value) for name, value in parser.headers]
     for at, (name, value) in enumerate(headers):
-        if name == b"transfer-encoding":  # h11 writes it small
+        if name == b"transfer-encoding":  # h11 returns it in lower case.
             headers[at] = name, value.lower()
     status = parser.status if parser.has_head else None
     return status, headers, body, parser.complete, parser.reusable
 
 
-def theirs(pieces, *, method="GET", closed=False):
-    """The same by h11."""
+def parse_with_h11(pieces, *, method="GET", closed=False):
+    """The same with h11."""
     link = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
     link.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     link.send(h11.EndOfMessage())
@@ -90,76 +90,76 @@ def split(wire, cuts):
     return [piece for piece in pieces if piece]
 
 
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", ACCEPTED)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_what_both_take_they_read_alike(name, method):
-    mine = result(ours, [TAKEN[name]], method=method, closed=True)
-    other = result(theirs, [TAKEN[name]], method=method, closed=True)
+def test_responses_that_both_accept_are_read_alike(name, method):
+    mine = result(parse_ours, [ACCEPTED[name]], method=method, closed=True)
+    other = result(parse_with_h11, [ACCEPTED[name]], method=method, closed=True)
     assert mine != "refused"
     assert mine[:4] == other[:4]
     assert other[4] or not mine[4]
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_both_refuse(name):
-    assert result(ours, [REFUSED[name]], closed=True) == "refused"
-    assert result(theirs, [REFUSED[name]], closed=True) == "refused"
+def test_responses_that_both_refuse(name):
+    assert result(parse_ours, [REFUSED[name]], closed=True) == "refused"
+    assert result(parse_with_h11, [REFUSED[name]], closed=True) == "refused"
 
 
 @pytest.mark.parametrize("name", STRICTER)
-def test_what_only_we_refuse(name):
-    assert result(ours, [STRICTER[name]], closed=True) == "refused"
-    assert result(theirs, [STRICTER[name]], closed=True) != "refused"
+def test_responses_that_only_we_refuse(name):
+    assert result(parse_ours, [STRICTER[name]], closed=True) == "refused"
+    assert result(parse_with_h11, [STRICTER[name]], closed=True) != "refused"
 
 
-@pytest.mark.parametrize("name", MILDER)
-def test_what_only_we_take(name):
-    assert result(ours, [MILDER[name]], closed=True)[2] == b"body"
-    assert result(theirs, [MILDER[name]], closed=True) == "refused"
+@pytest.mark.parametrize("name", MORE_LENIENT)
+def test_responses_that_only_we_accept(name):
+    assert result(parse_ours, [MORE_LENIENT[name]], closed=True)[2] == b"body"
+    assert result(parse_with_h11, [MORE_LENIENT[name]], closed=True) == "refused"
 
 
 @pytest.mark.parametrize("name", ["a length", "chunks", "trailers", "extensions", "204"])
-def test_a_clean_answer_leaves_its_connection_reusable(name):
-    assert ours([TAKEN[name]])[4]
+def test_a_clean_response_leaves_its_connection_reusable(name):
+    assert parse_ours([ACCEPTED[name]])[4]
 
 
 @pytest.mark.parametrize(
-    "name", [*(n for n in TAKEN if "after" in n or "CR" in n or "twice" in n), *MILDER]
+    "name", [*(n for n in ACCEPTED if "after" in n or "CR" in n or "twice" in n), *MORE_LENIENT]
 )
-def test_an_odd_answer_or_one_with_more_after_it_does_not(name):
-    # What follows a size is not the connection's end: there the parser is only lenient.
+def test_an_odd_response_or_surplus_bytes_make_the_connection_unusable(name):
+    # A blank after a chunk size is accepted without consequences.
     if name not in ("a blank after a size", "a blank before a chunk's extension"):
-        assert not ours([CASES[name]])[4]
+        assert not parse_ours([CASES[name]])[4]
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_matters_not_how_it_was_split(name):
-    whole = result(ours, [CASES[name]], closed=True)
+def test_the_result_does_not_depend_on_the_split(name):
+    whole = result(parse_ours, [CASES[name]], closed=True)
     for step in (1, 2, 3, 7):
         pieces = [CASES[name][at : at + step] for at in range(0, len(CASES[name]), step)]
-        assert result(ours, pieces, closed=True) == whole
+        assert result(parse_ours, pieces, closed=True) == whole
     for at in range(len(CASES[name])):
-        assert result(ours, split(CASES[name], [at]), closed=True) == whole
+        assert result(parse_ours, split(CASES[name], [at]), closed=True) == whole
 
 
 def test_limits():
     name = b"x" * 1000
     just = HEAD + b"X: " + b"a" * (MAX_HEAD_BYTES - len(HEAD) - 7) + b"\r\n\r\n"
-    assert len(just) == MAX_HEAD_BYTES and ours([just])[0] == 200
+    assert len(just) == MAX_HEAD_BYTES and parse_ours([just])[0] == 200
     for wire in (
         just.replace(b"X: ", b"X: a"),
         b"HTTP/1.1 100 Continue\r\n\r\n" + just,
         HEAD + name * 100,
         HEAD + b"X: a\r\n" * (MAX_HEADERS + 1) + b"\r\n",
-        CHUNKED + b"4;" + b"a" * MAX_BARREN_BYTES,
-        CHUNKED + b"0\r\nX: " + b"a" * MAX_BARREN_BYTES,
+        CHUNKED + b"4;" + b"a" * MAX_OVERHEAD_BYTES,
+        CHUNKED + b"0\r\nX: " + b"a" * MAX_OVERHEAD_BYTES,
     ):
         with pytest.raises(Refused):
-            ours([wire])
-    assert ours([HEAD + b"X: a\r\n" * MAX_HEADERS + b"\r\n"])[0] == 200
+            parse_ours([wire])
+    assert parse_ours([HEAD + b"X: a\r\n" * MAX_HEADERS + b"\r\n"])[0] == 200
 
 
-# Random answers
+# Random responses
 
 TOKENS = st.text("abcXYZ-_09", min_size=1, max_size=8).map(str.encode)
 VALUES = st.text("abc ,;=\xe9\t", max_size=12).map(lambda text: text.strip().encode("latin-1"))
@@ -172,7 +172,7 @@ EXTENSIONS = st.sampled_from([b"", b"", b";a", b";a=b", b' ;a="b"', b" "])
 
 @st.composite
 def wires(draw):
-    """An answer, mostly right; sometimes with a piece of another after it, or cut off."""
+    """A response, usually valid; sometimes followed by a part of another one, or truncated."""
     end = draw(st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n"]))
     preface = draw(st.sampled_from([b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n"]))
     version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"]))
@@ -209,7 +209,7 @@ def bodies(draw):
 
 @st.composite
 def damaged(draw):
-    """An answer with some bytes changed, left out or put in."""
+    """A response with some bytes changed, removed or inserted."""
     wire = bytearray(draw(wires()))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(wire)))
@@ -219,7 +219,7 @@ def damaged(draw):
 
 
 def may_differ(wire):
-    """Whether one may refuse it for a reason named in STRICTER or MILDER."""
+    """Whether only one parser may refuse it, for a reason in STRICTER or MORE_LENIENT."""
     head = wire.lower()
     names = [line.partition(b":")[0] for line in head.split(b"\n")]
     return (
@@ -232,15 +232,15 @@ def may_differ(wire):
     )
 
 
-def is_open(found):
-    """Not at its end yet: one may see earlier than the other that it comes to nothing."""
-    return found != "refused" and not found[3]
+def is_incomplete(parsed):
+    """Whether it is not at its end; one parser may detect a fault earlier than the other."""
+    return parsed != "refused" and not parsed[3]
 
 
 def compare(wire, cuts, method, closed):
-    mine = result(ours, split(wire, cuts), method=method, closed=closed)
-    other = result(theirs, split(wire, cuts), method=method, closed=closed)
-    assert result(ours, [wire] if wire else [], method=method, closed=closed) == mine
+    mine = result(parse_ours, split(wire, cuts), method=method, closed=closed)
+    other = result(parse_with_h11, split(wire, cuts), method=method, closed=closed)
+    assert result(parse_ours, [wire] if wire else [], method=method, closed=closed) == mine
     return mine, other
 
 
@@ -250,24 +250,25 @@ METHODS = st.sampled_from(["GET", "POST", "POST", "HEAD"])
 
 @settings(max_examples=examples(150), deadline=None)
 @given(wires(), CUTS, METHODS, st.booleans())
-def test_it_reads_as_h11_does(wire, cuts, method, closed):
+def test_random_responses_are_read_as_by_h11(wire, cuts, method, closed):
     mine, other = compare(wire, cuts, method, closed)
     if "refused" in (mine, other):
-        assert mine == other or may_differ(wire) or is_open(mine) or is_open(other)
+        is_undecided = is_incomplete(mine) or is_incomplete(other)
+        assert mine == other or may_differ(wire) or is_undecided
         return
     assert mine[:4] == other[:4]
-    assert other[4] or not mine[4], "never used again where h11 would not"
+    assert other[4] or not mine[4], "reusable, though h11 disagrees"
 
 
 @settings(max_examples=examples(150), deadline=None)
 @given(damaged(), CUTS, METHODS, st.booleans())
 @example(SIZED.replace(b"4", b"\n4"), [], "GET", True)
-def test_it_reads_damaged_answers_as_h11_does_or_refuses_them(wire, cuts, method, closed):
+def test_damaged_responses_are_read_as_by_h11_or_refused(wire, cuts, method, closed):
     mine, other = compare(wire, cuts, method, closed)
     if mine == "refused":
         return
     if other == "refused":
-        assert may_differ(wire) or is_open(mine), "taken, though h11 refuses it"
+        assert may_differ(wire) or is_incomplete(mine), "accepted, though h11 refuses it"
         return
     assert mine[:4] == other[:4] or may_differ(wire)
     assert other[4] or not mine[4]

@@ -1,4 +1,4 @@
-"""Calls of models over connections that are used again: nobody's answer holds anybody else's."""
+"""Model calls over reused connections: no answer contains text of another one."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from chat.llm import learned
-from chat.llm.client import Delta, close_clients, means_for, stream_answer
+from chat.llm.client import Delta, choose_continuation, close_clients, stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
 from chat.llm.prompt import Prompt
@@ -35,7 +35,7 @@ def refusal(message):
 
 
 DONE = b"data: [DONE]\n\n"
-# By what the question says after its mark.
+# The question names one of these after its mark.
 WAYS = {
     "well": lambda m: [HEAD % SSE, chunk(answer_of(m)), chunk(DONE) + END],
     "end later": lambda m: [HEAD % SSE, chunk(answer_of(m)), chunk(DONE), None, END],
@@ -106,7 +106,7 @@ async def provider():
 
 
 async def ask(provider, question, pieces=1000, wait_s=0.0):
-    """What was seen of the answer, of which no more than so many pieces are read."""
+    """The text of the answer, of which at most `pieces` deltas are read."""
     seen = ""
     prompt = Prompt(({"role": "user", "content": question},), 0, 7)
     async with contextlib.aclosing(stream_answer(provider.model, prompt)) as answer:
@@ -123,19 +123,19 @@ async def ask(provider, question, pieces=1000, wait_s=0.0):
 @pytest.mark.parametrize("wait_s", [0, 0.02])
 @pytest.mark.parametrize("pieces", [1, 1000])
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_next_person_gets_their_own_answer(provider, way, pieces, wait_s):
+async def test_the_next_call_gets_its_own_answer(provider, way, pieces, wait_s):
     for n in range(3):
         with contextlib.suppress(ProviderError):
             seen = await ask(provider, f"anna{n}: {way}", pieces, wait_s)
             assert f"anna{n} one anna{n} two ".startswith(seen)
         assert await ask(provider, f"ben{n}: well") == f"ben{n} one ben{n} two "
-    again = way == "quoted stream_options"  # asked once more without them
+    again = way == "quoted stream_options"  # The request is repeated without them.
     assert len(provider.questions) == len(set(provider.questions)) + 3 * again
 
 
 @pytest.mark.parametrize("after_s", [0, 0.001, 0.003, 0.005, 0.01])
-async def test_a_cancelled_call_leaves_nothing_for_the_next(provider, after_s):
-    """As when the lease is lost, or the person stops."""
+async def test_a_cancelled_call_leaves_nothing_for_the_next_one(provider, after_s):
+    """A call is cancelled if its lease is lost or the person stops the reply."""
     for way in ("two chunks at once", "end later", "well"):
         task = asyncio.create_task(ask(provider, f"anna: {way}"))
         await asyncio.sleep(after_s)
@@ -146,7 +146,7 @@ async def test_a_cancelled_call_leaves_nothing_for_the_next(provider, after_s):
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_what_ended_well_leaves_its_connection_for_the_next(provider, way, monkeypatch):
+async def test_a_clean_end_leaves_the_connection_for_the_next_call(provider, way, monkeypatch):
     monkeypatch.setattr(answer_stream, "DRAIN_TIMEOUT_S", 10)
     for n in range(4):
         with contextlib.suppress(ProviderError):
@@ -154,7 +154,7 @@ async def test_what_ended_well_leaves_its_connection_for_the_next(provider, way,
     assert provider.connections == (1 if way in CLEAN else 4)
 
 
-async def test_a_connection_that_dies_unanswered_is_one_attempt_and_one_request(provider):
+async def test_a_lost_connection_is_one_attempt_and_one_request(provider):
     await ask(provider, "first: well")
     with pytest.raises(ProviderError) as caught:
         await ask(provider, "anna: nothing")
@@ -163,8 +163,8 @@ async def test_a_connection_that_dies_unanswered_is_one_attempt_and_one_request(
 
 
 @pytest.mark.parametrize("way", ["quoted stream_options", "quoted limit", "bad"])
-async def test_a_refusal_that_quotes_a_person_teaches_nothing_about_others(provider, way, settings):
-    """Usage would be an estimate for everybody after it, and continuing worse."""
+async def test_nothing_is_learned_from_a_refusal_that_quotes_a_person(provider, way, settings):
+    """Otherwise usage would be estimated for everybody, and continuing would be worse."""
     settings.PREFILL_MODELS = [provider.model.id]
     prompt = Prompt(({"role": "user", "content": f"anna: {way}"},), 0, 7)
     for partial in ("", "anna zero "):
@@ -174,16 +174,16 @@ async def test_a_refusal_that_quotes_a_person_teaches_nothing_about_others(provi
     provider.bodies.clear()
     await ask(provider, "ben: well")
     assert "stream_options" in provider.bodies[-1]
-    assert means_for(provider.model, "ben one ") == "prefill"
+    assert choose_continuation(provider.model, "ben one ") == "prefill"
     for known in (learned.refuses_prefill, learned.refuses_stream_options, learned.renamed_limit):
         assert not known
 
 
-async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
+async def test_facts_learned_with_an_own_key_apply_to_that_key_only(provider):
     own = replace(provider.model.endpoint, owner="a" * 32)
     site = provider.model
     provider.model = replace(site, endpoint=own)
-    learned.refuses_stream_options.add(learned.endpoint_key_of(provider.model), True)
+    learned.refuses_stream_options.add(learned.endpoint_key(provider.model), True)
     await ask(provider, "anna: well")
     assert "stream_options" not in provider.bodies[-1]
     provider.model = site
@@ -191,8 +191,8 @@ async def test_a_persons_own_key_teaches_nothing_about_the_sites(provider):
     assert "stream_options" in provider.bodies[-1]
 
 
-async def test_a_cookie_of_one_answer_goes_with_no_other_question(monkeypatch):
-    """A gateway may tell conversations apart by it."""
+async def test_cookies_of_responses_are_never_sent(monkeypatch):
+    """A gateway may identify conversations by cookies."""
     heads = []
 
     async def serve(reader, writer):

@@ -1,26 +1,26 @@
-"""Answers of servers by what is odd about them, and whether `h11` and our parser take them."""
+"""Responses by what is unusual about them, grouped by whether `h11` and our parser accept them."""
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 SIZED = HEAD + b"Content-Length: 4\r\n\r\nbody"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
-# Where we are stricter or milder than h11, and why.
+# Our parser is stricter or more lenient than h11 here.
 STRICTER = {
     "Content-Length beside Transfer-Encoding": (
         HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
-    ),  # two readers may see two ends
+    ),  # Two parsers may see two different ends.
     "a list of lengths": HEAD + b"Content-Length: 4, 4\r\n\r\nbody",
     "a control character in a value": HEAD + b"X: a\x01b\r\nContent-Length: 4\r\n\r\nbody",
     "HTTP/1.2": b"HTTP/1.2 200 OK\r\nContent-Length: 4\r\n\r\nbody",
     "HTTP/2.0": b"HTTP/2.0 200 OK\r\nContent-Length: 4\r\n\r\nbody",
     "HTTP/0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 4\r\n\r\nbody",
 }
-MILDER = {
+MORE_LENIENT = {
     "a name that is not ASCII": HEAD + b"X-N\xc3\xa9v: \xc3\xa1\r\nContent-Length: 4\r\n\r\nbody",
     "a blank before a chunk's extension": CHUNKED + b"4 ;a=b\r\nbody\r\n0\r\n\r\n",
 }
-# What both take; whether the connection may be used again is h11's word, or No.
-TAKEN = {
+# Both accept these. Our parser lets the connection be reused only if h11 does.
+ACCEPTED = {
     "a length": SIZED,
     "no reason": b"HTTP/1.1 200\r\nContent-Length: 4\r\n\r\nbody",
     "an empty reason": b"HTTP/1.1 200 \r\nContent-Length: 4\r\n\r\nbody",
@@ -111,4 +111,4 @@ REFUSED = {
     "cut off in the trailers": CHUNKED + b"4\r\nbody\r\n0\r\nX: y\r\n",
     "nothing": b"",
 }
-CASES = STRICTER | MILDER | TAKEN | REFUSED
+CASES = STRICTER | MORE_LENIENT | ACCEPTED | REFUSED

@@ -50,7 +50,8 @@ def _install(folder: Path, modules: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(folder / name, place)
-        command = [str(NODE), str(NPM), "ci", "--prefix", place, *OPTIONS]
+        # Trusts what the machine trusts, such as the certificate of a company's proxy.
+        command = [str(NODE), "--use-system-ca", str(NPM), "ci", "--prefix", place, *OPTIONS]
         try:
             done = subprocess.run(
                 command, cwd=place, capture_output=True, text=True, timeout=INSTALL_S

@@ -38,7 +38,7 @@ while True:
 """
 SUPERVISE = """
 import asyncio, json, os, sys
-from config import bounded_output, child, supervisor
+from config.supervise import bounded_output, child, supervisor
 child.REPLACE_READY_S = {ready_s}
 supervisor.FIRST_RETRY_S = {retry_s}
 bounded_output.install()

@@ -6,6 +6,7 @@ import { uuid7 } from "./lib/ids.js";
 
 const KEY = "holdfast:places";
 const MOST = 50;
+const ROUNDING_PX = 1;
 
 export class ReadingPlaces {
   /** The place to go to, until its chat is drawn: {chat, id, below, part, width}, or null. */
@@ -87,8 +88,9 @@ export class ReadingPlaces {
   }
 
   #note(entry, place, chat) {
+    const before = this.#places.get(entry);
     this.#places.delete(entry);
-    if (place) this.#places.set(entry, { ...place, chat });
+    if (place) this.#places.set(entry, before && isSame(before, place) ? before : { ...place, chat });
     for (const oldest of this.#places.keys()) {
       if (this.#places.size <= MOST) break;
       this.#places.delete(oldest);
@@ -111,4 +113,10 @@ export class ReadingPlaces {
       // Forbidden or full: kept for as long as the page is there.
     }
   }
+}
+
+/** The browser scrolls by whole pixels: a reader who was brought back and did not move keeps the exact place,
+    or they would drift by a fraction of a pixel with each return. */
+function isSame(before, now) {
+  return before.id === now.id && before.width === now.width && Math.abs(before.below - now.below) <= ROUNDING_PX;
 }

@@ -67,7 +67,7 @@ def at_rest(chat):
 def is_read(chat, place):
     def is_there():
         now = chat.page.evaluate(READ)
-        return now and now["id"] == place["id"] and abs(now["below"] - place["below"]) <= 3
+        return now and now["id"] == place["id"] and abs(now["below"] - place["below"]) <= 1
 
     for _ in range(60):
         if is_there():
@@ -81,7 +81,8 @@ def is_read(chat, place):
 @pytest.mark.parametrize("count", [20, 400])
 def test_back_forward_and_a_reload_lead_to_where_one_was(alice, stack, count):
     write_chat(alice, stack, said(count))
-    expect(alice.answers.last).to_contain_text(f"Answer {count - 1}")
+    # The end is shown first; one cannot scroll to what is not there yet.
+    expect(alice.answers).to_have_count(count)
     place = read_at(alice, -count * 3 // 4)
     page = alice.page
     page.get_by_role("link", name="New chat").click()

@@ -61,6 +61,23 @@ test("a page that is loaded again goes to the same place; a new visit of the cha
   assert.equal(places.wanted.value, null);
 });
 
+test("the pixels by which a browser rounds do not add up, and what a reader scrolls counts", () => {
+  const tab = new Tab();
+  for (const offPx of [0, -0.5, -1, 0.5]) {
+    const places = tab.page("a");
+    if (offPx !== 0) assert.deepEqual(places.wanted.value, { ...A, chat: "a" });
+    places.arrived();
+    places.readBy(() => ({ ...A, below: A.below + offPx }));
+    places.leave("a");
+  }
+  const scrolled = { ...A, below: A.below - 2 };
+  const places = tab.page("a");
+  places.arrived();
+  places.readBy(() => scrolled);
+  places.leave("a");
+  assert.deepEqual(tab.page("a").wanted.value, { ...scrolled, chat: "a" });
+});
+
 test("whoever was at the end follows it", () => {
   const tab = new Tab();
   const places = tab.page("a");

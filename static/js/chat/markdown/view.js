@@ -15,6 +15,9 @@ import { joinTable, redrawTable } from "./tables.js";
 const BLOCKS_PER_PART = 32;
 const CHARS_PER_PART = 8_000;
 const SLICE_MS = 8;
+// Parts of a window that are drawn in one go. An ordinary answer has fewer, and is drawn at once, so that its
+// height does not change after a reading position was restored.
+const PARTS_PER_STEP = 32;
 
 // The nodes that a block which may still change, and blocks near the reader, may take at once.
 const NODES_OF_OPEN = 4_000;
@@ -86,8 +89,9 @@ export class MarkdownView {
   #work() {
     const untilMs = performance.now() + SLICE_MS;
     while (!this.#ending) {
-      if (this.#parts.length > 0) this.#add(this.#parts.shift());
-      else if (!this.#readOn()) {
+      if (this.#parts.length === 0) this.#readWindow();
+      for (const part of this.#parts.splice(0, PARTS_PER_STEP)) this.#add(part);
+      if (this.#parts.length === 0 && !this.#stream.isBehind) {
         if (!this.#isDone) {
           this.#drawOpen();
           return false;
@@ -100,11 +104,9 @@ export class MarkdownView {
     return false;
   }
 
-  /** Whether there is more of the text. */
-  #readOn() {
+  #readWindow() {
     this.#parts = this.#stream.step(this.#source, this.#isDone);
     if (this.#parts.length > 0) this.#clearOpen();
-    return this.#parts.length > 0 || this.#stream.isBehind;
   }
 
   #add(part) {

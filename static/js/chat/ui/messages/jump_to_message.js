@@ -14,8 +14,6 @@ const AT_END_PX = 40;
 // What this browser keeps of the chat is there; what came since may still be on its way.
 const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
 
-const NO_MOVE = { isMoved: false, isOfReader: false };
-
 let holding = null;
 
 /** Bring into view, once its chat is there, the message that a link or a search names, or that was read before. */
@@ -98,29 +96,27 @@ function hold(id, isBehind, place) {
   for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
   const until = performance.now() + HELD_MS;
   let still = 0;
-  let last = null; // where it stood, see placeOf
+  let last = null; // where it stood after it was put there, see placeOf
   requestAnimationFrame(function look() {
     if (still > STILL_FRAMES || performance.now() > until) over.abort();
     if (over.signal.aborted) return;
     // Found anew: what was only text may have been drawn.
     const element = document.getElementById(id);
-    const move = element ? moveSince(last, placeOf(element)) : NO_MOVE;
-    if (move.isOfReader) return void over.abort();
-    if (move.isMoved) place();
-    if (element) last = placeOf(element);
-    still = move.isMoved || isBehind() ? 0 : still + 1;
+    const found = element && placeOf(element);
+    if (found && last && isByReader(last, found)) return void over.abort();
+    // In each frame: the browser, too, scrolls to keep in view what is below growing content, and rounds.
+    place();
+    const put = element && placeOf(element);
+    const isMoved = put && !(last && isSame(last, found) && isSame(found, put));
+    last = put ?? last;
+    still = isMoved || isBehind() ? 0 : still + 1;
     requestAnimationFrame(look);
   });
 }
 
-/** Whether it is no longer where it was `last` (null: never looked at), and whether a reader did that. */
-function moveSince(last, now) {
-  if (!last) return { isMoved: true, isOfReader: false };
-  // At the end of what was drawn it may not have come to its place yet.
-  const isGrown = last.isAtEnd && now.height !== last.height;
-  const isMoved = isGrown || Math.abs(now.top - last.top) > 1;
-  return { isMoved, isOfReader: isMoved && !isGrown && isScrolled(now, last) };
-}
+/** At the end of what was drawn it may not have come to its place yet. */
+const isGrown = (last, now) => last.isAtEnd && now.height !== last.height;
+const isSame = (last, now) => !isGrown(last, now) && Math.abs(now.top - last.top) <= 1;
 
 /** Where it stands in the window and within the content of its scroller, how high that is, and how far from its end. */
 function placeOf(element) {
@@ -132,8 +128,8 @@ function placeOf(element) {
 
 /** It stands where it stood in the content, and something else is shown: a reader did that, with
     what sends no event of theirs, such as a screen reader. */
-function isScrolled(now, last) {
-  return Math.abs(now.within - last.within) <= 1 && now.toEnd > AT_END_PX;
+function isByReader(last, now) {
+  return !isSame(last, now) && !isGrown(last, now) && Math.abs(now.within - last.within) <= 1 && now.toEnd > AT_END_PX;
 }
 
 /** Into the middle; what is tall with its beginning. */

@@ -143,6 +143,25 @@ def test_the_list_is_live_on_every_tab(alice):
     expect(alice.chats).to_have_count(1)
 
 
+def test_a_change_that_waits_for_an_earlier_one_is_sent_when_the_page_is_left(alice):
+    alice.ask(f"{QUICK} Alpha")
+    other = ChatPage(alice.page.context.new_page(), alice.url).visit()
+    other.chats.first.press("Delete")
+    expect(alice.chats).to_have_count(0)
+    unanswered = []
+
+    def restore_and_say_nothing(route):
+        unanswered.append((route, route.fetch()))
+
+    other.page.route("**/restore?*", restore_and_say_nothing)
+    other.page.get_by_role("button", name="Undo").click()
+    expect(alice.chats).to_have_count(1)
+    other.chats.first.press("Delete")
+    other.page.goto(alice.url)
+    expect(alice.chats).to_have_count(0)
+    assert unanswered
+
+
 def test_back_and_forward_switch_chats_over_one_socket(alice):
     sockets = []
     alice.page.on("websocket", lambda socket: sockets.append(socket))

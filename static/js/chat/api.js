@@ -144,30 +144,34 @@ const chatPath = (chat) => `/api/chats/${chat}`;
  */
 const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
 
+// Commands are small, and are carried out though the page that gave them is left at once. A message may be
+// larger than a browser sends so (64 KB); it waits in the queue that outlives the page.
+const OUTLIVES_PAGE = { keepalive: true };
+
 export const api = {
   /** @param {string} chat @param {object} body */
   send: (chat, body) => call("POST", `${chatPath(chat)}/messages`, body),
   /** @param {string} chat @param {object} body */
   regenerate: (chat, body) => call("POST", `${chatPath(chat)}/replies`, body),
   /** @param {string} chat @param {string} reply */
-  stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}),
+  stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} reply */
-  goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}),
+  goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}, OUTLIVES_PAGE),
   // `change` names a change, so that repeating it after a lost answer is recognised.
   /** @param {string} chat @param {string} message @param {string} change */
-  choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }),
+  choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} title @param {string} change */
-  rename: (chat, title, change) => call("PATCH", `${chatPath(chat)}?change=${change}`, { title }),
+  rename: (chat, title, change) => call("PATCH", `${chatPath(chat)}?change=${change}`, { title }, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} change */
-  remove: (chat, change) => call("DELETE", `${chatPath(chat)}?change=${change}`, undefined, { keepalive: true }),
+  remove: (chat, change) => call("DELETE", `${chatPath(chat)}?change=${change}`, undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} change */
-  restore: (chat, change) => call("POST", `${chatPath(chat)}/restore?change=${change}`, {}),
+  restore: (chat, change) => call("POST", `${chatPath(chat)}/restore?change=${change}`, {}, OUTLIVES_PAGE),
   /** @param {string} chat @param {boolean} isPinned @param {string} change */
-  pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`),
+  pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`, undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {boolean} isArchived @param {string} change */
-  archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`),
+  archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`, undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {number} untilMs */
-  read: (chat, untilMs) => call("POST", `${chatPath(chat)}/read`, { until_ms: untilMs }),
+  read: (chat, untilMs) => call("POST", `${chatPath(chat)}/read`, { until_ms: untilMs }, OUTLIVES_PAGE),
   /** @param {string} chat */
   chat: (chat) => call("GET", chatPath(chat)),
   /** @param {Record<string, any>} [query] */

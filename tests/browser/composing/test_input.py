@@ -176,24 +176,43 @@ def test_copying_works_on_plain_http_and_the_place_of_the_reader_stays(lan):
     expect(lan.questions.first.locator("[data-said]")).to_be_focused()
     link = lan.questions.first.get_by_role("button", name="Copy link")
     assert copied(lan, link.click).startswith(f"{page.url}#m-")
+    assert copied(lan, lambda: choose(page, "copy the last")) == answer
+
+
+def choose(page, command):
     page.keyboard.press("Control+k")
-    page.locator(".palette-field input").fill("copy the last")
-    assert copied(lan, lambda: page.keyboard.press("Enter")) == answer
+    page.locator(".palette-field input").fill(command)
+    page.keyboard.press("Enter")
+
+
+NOT_COPIED = "nothing was copied yet"
 
 
 def copied(chat, act):
     """What `act` put into the clipboard, by pasting it into the composer. What was selected and
     focused is so afterwards."""
-    chat.field.fill("")
+    chat.field.fill(NOT_COPIED)
+    chat.field.select_text()
+    chat.page.keyboard.press("Control+x")
+    expect(chat.field).to_have_value("")
     act()
     chat.page.wait_for_timeout(300)
     expect(chat.page.locator("dialog[open], body > textarea")).to_have_count(0)
     focused = chat.page.evaluate_handle("document.activeElement")
     chat.field.focus()
+    for _ in range(20):
+        if (found := pasted(chat)) != NOT_COPIED:
+            break
+        chat.page.wait_for_timeout(200)
+    focused.evaluate("(element) => element.focus()")
+    return found
+
+
+def pasted(chat):
     chat.page.keyboard.press("Control+v")
+    expect(chat.field).not_to_have_value("")
     found = chat.field.input_value()
     chat.field.fill("")
-    focused.evaluate("(element) => element.focus()")
     return found
 
 

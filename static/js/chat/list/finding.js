@@ -5,6 +5,7 @@ import { addressOf, messageInAddress } from "../address.js";
 import { api, repeatUntilAnswered } from "../api.js";
 import { isUnread } from "./chat_list.js";
 import { uuid7 } from "../lib/ids.js";
+import { OrderedTasks } from "../lib/ordered_tasks.js";
 import { text } from "../text.js";
 
 const UNDO_MS = 10_000;
@@ -22,7 +23,7 @@ export class Finding {
   #store;
   #list;
   #isVisible = signal(document.visibilityState === "visible");
-  #orders = new Map(); // chat -> the promise of its last change: they go out in order
+  #changes = new OrderedTasks(); // by chat
   #asked = new Set();
 
   constructor(store) {
@@ -45,6 +46,11 @@ export class Finding {
       const seen = this.#looksAt.value;
       untracked(() => this.#markRead(seen));
     });
+  }
+
+  /** The page is about to go: send the changes that wait for an earlier one. */
+  putAway() {
+    this.#changes.startAll();
   }
 
   // Actions: places in the list
@@ -163,10 +169,7 @@ export class Finding {
   #change(id, change, order) {
     const takeBack = this.#list.set(id, change);
     const changeId = uuid7();
-    const before = this.#orders.get(id) ?? Promise.resolve();
-    const turn = before.then(() => this.#store.commands.run(() => order(changeId), takeBack));
-    this.#orders.set(id, turn);
-    return turn;
+    return this.#changes.run(id, () => this.#store.commands.run(() => order(changeId), takeBack));
   }
 
   #leave(id) {

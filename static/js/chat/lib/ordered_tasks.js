@@ -1,0 +1,37 @@
+// Runs the tasks of one key (such as a chat) one after the other; tasks of different keys run side by side.
+
+export class OrderedTasks {
+  /** @type {Map<string, Promise<unknown>>} the last task of each key */
+  #last = new Map();
+  /** @type {Set<() => void>} starts of tasks that wait for the one before */
+  #waiting = new Set();
+
+  /**
+   * Run `task` once the tasks of the same key that came before have ended, failed or not.
+   * @template T
+   * @param {string} key
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>} its result
+   */
+  run(key, task) {
+    let start = () => {};
+    const isStarted = new Promise((resolve) => (start = () => resolve(undefined)));
+    this.#waiting.add(start);
+    void (this.#last.get(key) ?? Promise.resolve()).then(start, start);
+    const turn = isStarted.then(() => {
+      this.#waiting.delete(start);
+      return task();
+    });
+    this.#last.set(key, turn);
+    const forget = () => {
+      if (this.#last.get(key) === turn) this.#last.delete(key);
+    };
+    turn.then(forget, forget);
+    return turn;
+  }
+
+  /** Start all waiting tasks, in order, because the page is about to go: what still waits then is lost. */
+  startAll() {
+    for (const start of this.#waiting) start();
+  }
+}

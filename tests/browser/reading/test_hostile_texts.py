@@ -61,6 +61,28 @@ NODES = f"""() => {{
   return {{texts, all: countOf(document.body), longestMs}};
 }}"""
 
+# Each look at the clock is 5 ms after the one before: two batches of blocks fit into a step.
+BLOCKS = 3_000
+BLOCKS_PER_STEP = """async (count) => {
+  const { MarkdownView } = await import("/static/js/chat/markdown/view.js");
+  const root = document.createElement("div");
+  document.querySelector(".scroller-content").append(root);
+  let nowMs = 0;
+  performance.now = () => (nowMs += 5);
+  const steps = [];
+  const blocksIn = (node) => (node.nodeName === "P" ? 1 : (node.querySelectorAll?.("p").length ?? 0));
+  const added = (record) => [...record.addedNodes].reduce((sum, node) => sum + blocksIn(node), 0);
+  new MutationObserver((records) => {
+    // A block that was added together with its part is in both records.
+    const parts = new Set(records.flatMap((record) => [...record.addedNodes]));
+    const outermost = records.filter(({ target }) => ![...parts].some((part) => part.contains(target)));
+    steps.push(outermost.reduce((sum, record) => sum + added(record), 0));
+  }).observe(root, { childList: true, subtree: true });
+  const view = new MarkdownView(root);
+  view.update("a\\n\\n".repeat(count), true);
+  while (root.querySelectorAll("p").length < count) await new Promise((done) => setTimeout(done, 20));
+  return steps;
+}"""
 
 PUT = """(field, text) => {
   field.value = text;
@@ -84,6 +106,13 @@ def echo(echo_stack, new_context):
 
 def test_a_page_is_not_held_by_what_is_asked_and_answered(echo):
     are_borne(echo, texts(CHARS))
+
+
+def test_many_blocks_are_drawn_in_short_steps(echo):
+    echo.visit("/")
+    steps = echo.page.evaluate(BLOCKS_PER_STEP, BLOCKS)
+    assert sum(steps) == BLOCKS
+    assert max(steps) <= 64
 
 
 @pytest.mark.full

@@ -125,6 +125,8 @@ class AttemptFold:
 
 def _record_earlier(attempts: list[Attempt], text: str, reasoning: str) -> None:
     """Record what the attempts before the last one used, while the text still shows its parts."""
+    if all(attempt.recorded for attempt in attempts[:-1]):
+        return
     _split(attempts, text.encode(), reasoning.encode())
     for attempt in attempts[:-1]:
         attempt.recorded = attempt.recorded or AttemptUsage(attempt.number, attempt.usage)

@@ -1,7 +1,7 @@
-"""What it costs to begin and end answers: one after another, and many at the same moment.
+"""Measures the cost of beginning and ending answers, one at a time and many at once.
 
-The played model takes no time and answers in three tokens, so nearly all that is measured is the
-send, the worker's preparation and the settlement. `latency` measures streaming.
+The scripted model takes no time and answers with three tokens, so the send, the
+worker's preparation and the settlement make up almost the whole cost. `latency` measures streaming.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ALONE, QUICK_ALONE = 60, 15
 AGAIN = (1, 5, 20)
 AT_ONCE = (10, 50, 200)
 STREAMS, STREAM_RATE, NEW_A_SECOND, OTHERS_PAUSE_S = 50, 50, 20, 4
-# Budgets of issue "What an answer costs": must, aim.
+# Budgets: must, aim.
 AGAIN_A_SECOND = {20: (40, 80)}
 FIRST_P95_MS = {10: (200, 100), 50: (800, 400), 200: (4_000, 1_500)}
 PAGE_CPU_MS = (8, None)
@@ -33,7 +33,7 @@ class Delays:
 
 
 async def begin(bench: Bench) -> None:
-    """CPU for one answer, answers a second, and delays of many sends at the same moment."""
+    """Measures CPU per answer, answers per second, and the delays of many simultaneous sends."""
     counts = AT_ONCE[:1] if bench.quick else AT_ONCE
     window_s = 2.0 if bench.quick else 8.0
     async with crowd(bench.url, max(*counts, AGAIN[-1])) as people:
@@ -71,7 +71,7 @@ async def _alone(bench: Bench, person: Person, answers: int) -> None:
 
 
 async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
-    """Everybody asks again as soon as they are answered."""
+    """Each person asks again as soon as their answer has ended."""
     end, delays = time.monotonic() + window_s, Delays()
 
     async def ask(person: Person) -> None:
@@ -100,7 +100,7 @@ async def _at_once(bench: Bench, people: list[Person]) -> None:
 
 
 async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -> None:
-    """What answers under way feel of others that begin."""
+    """Measures how much beginning other answers delays the tokens of running ones."""
     streaming, others = people[:STREAMS], people[STREAMS : STREAMS + NEW_A_SECOND * OTHERS_PAUSE_S]
     tokens = int(STREAM_RATE * (window_s + 10))
     await start_answers(streaming, tokens, STREAM_RATE)
@@ -122,7 +122,7 @@ async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -
 
 
 async def _ask_at_intervals(person: Person, number: int, end_ns: int) -> None:
-    """With all the others: NEW_A_SECOND a second, unless an answer takes longer than 4 s."""
+    """Together, all callers start NEW_A_SECOND answers a second if each ends within the pause."""
     await asyncio.sleep(number / NEW_A_SECOND)
     while now_ns() < end_ns:
         began = time.monotonic()
@@ -131,7 +131,7 @@ async def _ask_at_intervals(person: Person, number: int, end_ns: int) -> None:
 
 
 async def page_cpu(bench: Bench) -> None:
-    """CPU of the web process for the empty page and the page of a chat."""
+    """Measures the web process's CPU for the empty page and for the page of a chat."""
     requests = 20 if bench.quick else 100
     web = {name: pid for name, pid in bench.pids().items() if name.startswith("web")}
     async with crowd(bench.url, 1) as [person]:

@@ -158,7 +158,7 @@ function* known(chars) {
   yield ["groups in groups", () => groups.repeat(Math.ceil(chars / groups.length))];
   yield ["fences of many lengths", () => `${backticks(Math.sqrt(chars), 3).join("\n")}\n`];
   yield ["backticks of many lengths", () => backticks(Math.sqrt(2 * chars), 1).join(" ")];
-  for (const { name, whole } of CONSTRUCTS.filter(({ name }) => IN_CODE.includes(name))) {
+  for (const { name, whole } of CONSTRUCTS.filter((one) => IN_CODE.includes(one.name))) {
     const line = whole.replaceAll("\n", "");
     yield [`${name}, lines of code`, () => `\`\`\`js\n${fill(chars, `${whole}\n`)}`];
     yield [`${name}, one line of code`, () => `\`\`\`js\n${fill(chars, line)}`];

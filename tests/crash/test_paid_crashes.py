@@ -1,5 +1,5 @@
-"""Kills processes at random during 200 paid answers: the books balance exactly, and no hold is left
-over. Runs on SQLite, and on a PostgreSQL that is killed as well."""
+"""Kills processes at random during a hundred paid answers (200 with --full): the books balance
+exactly, and no hold is left over. Runs on SQLite, and on a PostgreSQL that is killed as well."""
 
 import asyncio
 import contextlib

@@ -65,8 +65,8 @@ async def _alone(bench: Bench, person: Person, answers: int) -> None:
     bench.rows += [
         Row("begin", "CPU for one answer, all processes", ours, "ms", 40, 20),
         *(Row("begin", f"CPU for one answer, {name}", spent[name], "ms") for name in bench.pids()),
-        Row("begin", "alone: accepted p50", percentile(delays.accepted, 50), "ms", 12, 6),
-        Row("begin", "alone: first token p50", percentile(delays.first, 50), "ms", 20, 10),
+        Row("begin", "one send: accepted p50", percentile(delays.accepted, 50), "ms", 12, 6),
+        Row("begin", "one send: first token p50", percentile(delays.first, 50), "ms", 20, 10),
     ]
 
 
@@ -81,7 +81,7 @@ async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
     began = time.monotonic()
     await asyncio.gather(*(ask(person) for person in people))
     rate = len(delays.first) / (time.monotonic() - began)
-    name = f"{len(people)} asking again at once"
+    name = f"{len(people)} people, one answer after another"
     must, aim = AGAIN_A_SECOND.get(len(people), (None, None))
     bench.rows.append(Row("begin", name, rate, "answers/s", must, aim, more_is_better=True))
 
@@ -89,7 +89,7 @@ async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
 async def _at_once(bench: Bench, people: list[Person]) -> None:
     delays = Delays()
     await asyncio.gather(*(_answer(person, delays) for person in people))
-    name = f"{len(people)} at the same moment"
+    name = f"{len(people)} simultaneous sends"
     must, aim = FIRST_P95_MS[len(people)]
     bench.rows += [
         Row("begin", f"{name}: accepted p50", percentile(delays.accepted, 50), "ms"),
@@ -114,7 +114,7 @@ async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -
         for _, sent, came in person.tokens
         if begun <= came < end
     ]
-    name = f"{STREAMS} streams while {NEW_A_SECOND} begin a second: added"
+    name = f"{STREAMS} streams while {NEW_A_SECOND} begin a second: added latency"
     bench.rows += [
         Row("begin", f"{name} p50", percentile(added, 50), "ms"),
         Row("begin", f"{name} p99", percentile(added, 99), "ms", 80, 40),

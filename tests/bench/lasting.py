@@ -64,7 +64,7 @@ async def followers(bench: Bench) -> None:
     grown = (after["web"] - before["web"]) * 1000 / len(more)
     bench.rows += [
         Row("followers", f"{name} memory of web", after["web"], "MB"),
-        Row("followers", f"{name} for each socket", grown, "kB"),
+        Row("followers", f"{name} memory per socket", grown, "kB"),
         Row("followers", f"{name} CPU of web", 100 * spent["web"] / seconds, "%"),
         Row("followers", f"{name} CPU of Redis", 100 * spent.get("redis", 0) / seconds, "%"),
         Row("followers", "sockets opened", len(more) / opened_s, "1/s"),
@@ -90,14 +90,13 @@ async def killed(bench: Bench) -> None:
         Row("killed", "kill -9 -> next token, longest", max(pauses), "s", 5, 2),
     ]
     people = QUICK_BUSY_ANSWERS if bench.quick else BUSY_ANSWERS
+    name = f"kill -9 -> next token, {people} answers, all cores busy"
     with full_cores():
         pauses = await _pauses(bench, signal.SIGKILL, rounds, people)
     bench.rows += [
-        Row("killed", f"the same, {people} answers, cores full, p50", percentile(pauses, 50), "s"),
-        Row(
-            "killed", f"the same, {people} answers, cores full, p95", percentile(pauses, 95), "s", 5
-        ),
-        Row("killed", f"the same, {people} answers, cores full, longest", max(pauses), "s"),
+        Row("killed", f"{name}, p50", percentile(pauses, 50), "s"),
+        Row("killed", f"{name}, p95", percentile(pauses, 95), "s", 5),
+        Row("killed", f"{name}, longest", max(pauses), "s"),
     ]
 
 

@@ -70,10 +70,10 @@ async def storage(bench: Bench) -> None:
         plain = await _answers(people)
     bench.details["storage"] = {"chunks": chunks, "deltas": deltas, "ids_of_parts_bytes": ids}
     bench.rows += [
-        Row("storage", "Redis, for 1,000 tokens stored", grown / chunks, "kB"),
+        Row("storage", "Redis, per 1,000 tokens stored", grown / chunks, "kB"),
         Row("storage", "Redis, ids of parts (kept 1-2 min)", ids / chunks, "kB"),
         Row("wire", "bytes per token of 20 characters", received / chunks, "B", 200, 60),
-        Row("wire", "the same, not compressed", plain / chunks, "B"),
+        Row("wire", "bytes per token, uncompressed", plain / chunks, "B"),
     ]
 
 

@@ -56,7 +56,7 @@ async def opening(bench: Bench) -> None:
         both = [min(a, b) for a, b in zip(beside, again, strict=True)]
         for way, before, after in zip(("HTTP", "socket"), alone, both, strict=True):
             more = 100 * (after / before - 1)
-            name = f"{way}: beside {others:,} other events"
+            name = f"{way}: among {others:,} other events"
             bench.rows.append(Row("opening", name, more, "% more", 10, 0))
         await log.erase(stream)
 

@@ -53,9 +53,9 @@ async def _long_answer(bench: Bench, page: Page) -> None:
     bench.rows += [
         Row("reading", f"{tokens:,} tokens: tasks over 50 ms", len(tasks), "", 0),
         Row("reading", "longest task over 50 ms", max(tasks, default=0), "ms", 50),
-        Row("reading", "page's cost of a token, first quarter", first, "us of CPU"),
-        Row("reading", "page's cost of a token, last quarter", last, "us of CPU"),
-        Row("reading", "last quarter to first", last / first, "x", 1.5, 1.1),
+        Row("reading", "CPU of the page per token, first quarter", first, "us"),
+        Row("reading", "CPU of the page per token, last quarter", last, "us"),
+        Row("reading", "last quarter / first quarter", last / first, "x", 1.5, 1.1),
     ]
 
 

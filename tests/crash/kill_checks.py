@@ -76,7 +76,7 @@ def answer_fault(message: Message, exchange: Exchange, was_stopped: bool) -> str
                 return f"is done with {len(text)} of {len(whole)} characters"
             return usage_fault(message, exchange)
         case "stopped":
-            return "" if was_stopped else "was stopped by nobody"
+            return "" if was_stopped else "was stopped without a request"
         case "error":
             code = (message.error or {})["code"]
             bounded = code in BOUNDED and message.attempt >= MOST_ATTEMPTS
@@ -102,7 +102,7 @@ def call_faults(read: list[tuple[str, dict]], cuts_ms: list[float]) -> Iterator[
         if event["type"] == "message.resumed" and event["reason"] == "provider":
             at_ms = int(entry.partition("-")[0])
             if not any(-1000 < at_ms - cut_ms < CUT_FELT_MS for cut_ms in cuts_ms):
-                yield f"{entry}: a call for {event['message']} broke off, and nothing was cut"
+                yield f"{entry}: a call for {event['message']} broke off without a cut"
 
 
 def end_faults(read: list[tuple[str, dict]], fresh: Transcript) -> Iterator[str]:
@@ -188,9 +188,9 @@ def log_faults(events: list[dict[str, Any]], known: dict[str, Exchange]) -> Iter
             texts[event["message"]] += event["text"]
     for reply, text in texts.items():
         if reply not in known:
-            yield f"an answer {reply} that nobody asked for"
+            yield f"an answer {reply} that was not requested"
         elif not known[reply].whole.startswith(text):
-            yield f"the pieces of {reply} are not a beginning of its text: ...{text[-60:]!r}"
+            yield f"the deltas of {reply} are not the beginning of its text: ...{text[-60:]!r}"
 
 
 def check_prompts(requests: list[dict[str, Any]]) -> list[str]:

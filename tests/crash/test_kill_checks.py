@@ -53,7 +53,7 @@ def test_answers_that_are_not():
     assert "differs at 15" in faults_of(WHOLE[:13] + "p02m001.0001 ")[0]
     assert "differs" in faults_of(WHOLE + "p01m001.0003 ")[0]
     assert "is done with 26 of 39" in faults_of(WHOLE[:26])[0]
-    assert "stopped by nobody" in faults_of(WHOLE[:26], end="stopped")[0]
+    assert "stopped without a request" in faults_of(WHOLE[:26], end="stopped")[0]
     assert "still running" in faults_of(WHOLE, end=None)[0]
     assert "counted as 7, not 3" in faults_of(WHOLE, completion_tokens=7)[0]
 
@@ -92,7 +92,7 @@ def test_a_log_with_what_is_somebody_elses():
     assert list(kill_checks.log_faults(events, known)) == []
     other = {"type": "message.delta", "message": REPLY, "text": "p02m001.0000 "}
     found = " ".join(kill_checks.log_faults([*events, other], known))
-    assert "['p01', 'p02']" in found and "not a beginning" in found
+    assert "['p01', 'p02']" in found and "not the beginning" in found
 
 
 def test_a_prompt_with_what_is_somebody_elses():

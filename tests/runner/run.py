@@ -87,7 +87,7 @@ def processes(everything: bool) -> str:
 
 @dataclass
 class Counts:
-    """The results of one or more runs of pytest. `again` passed on the second try only."""
+    """The results of one or more runs of pytest. `again` passed only when repeated."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Counts:
     def __str__(self) -> str:
         text = f"{self.passed} passed, {len(self.failed)} failed"
         text += f", {self.skipped} skipped" if self.skipped else ""
-        return text + (f", {len(self.again)} of them on the second try" if self.again else "")
+        return text + (f", {len(self.again)} of them only when repeated" if self.again else "")
 
 
 def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
@@ -118,7 +118,7 @@ def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
     if total.passed or total.failed:
         statuses -= {NO_TESTS_RAN}  # No test of this selection touches the database.
     for name in total.again:
-        say(f"passed on the second try only: {name}")
+        say(f"passed only when repeated: {name}")
     say(str(total))
     return max(statuses, default=0)
 
@@ -159,5 +159,5 @@ def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
         counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
     if status not in (0, NO_TESTS_RAN) and not counts.failed:
         # pytest itself failed: it crashed, or could not start.
-        return max(status, 2), replace(counts, failed=["the whole pass"])
+        return max(status, 2), replace(counts, failed=["the whole run"])
     return status, counts

@@ -96,7 +96,7 @@ def test_a_model_that_is_free_is_a_way_on(alice):
     page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
     expect(alice.answers).to_have_count(3)
     alice.ended()
-    # The free model needs no credit and shows no notice; the paid model does both.
+    # The free model shows no notice; the paid one does, because it needs credit.
     expect(balance(page)).to_have_text("$0.00")
     expect(notice(page)).to_have_count(0)
     page.get_by_role("button", name="Choose a model").click()

@@ -25,7 +25,7 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     later = ChatPage(device.new_page(), alice.url).visit(path)
     expect(later.field).to_have_value("half a thought")
     other.field.fill("mine now")
-    alice.page.wait_for_timeout(4_500)  # Until the server no longer takes her to be typing.
+    alice.page.wait_for_timeout(4_500)  # until her page no longer counts as being typed in
     other.field.press_sequentially(", and more")
     expect(alice.field).to_have_value("mine now, and more")
     alice.ask(f"{QUICK} Beta")

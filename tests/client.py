@@ -1,10 +1,10 @@
-"""A client of Holdfast that is no browser: the whole protocol of docs/protocol.md, over the wire.
+"""A client of Holdfast without a browser: speaks the whole protocol of docs/protocol.md.
 
     async with Client(stack.url) as alice:
         reply = await alice.send("Hello")
         message = await alice.settled(reply)
 
-It reconnects by itself and goes on from its cursor, as the page does, and folds what it is sent.
+It reconnects by itself, continues from its cursor as the page does, and folds what it receives.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SETTLED = {"done", "stopped", "error"}
 
 
 class Client:
-    """`address` is the one of this machine's that it connects from, such as 127.0.1.7."""
+    """`address` is the local address to connect from, such as 127.0.1.7."""
 
     def __init__(
         self, url: str, model: str = "openai/script/known", address: str | None = None
@@ -37,14 +37,14 @@ class Client:
         self.model = model
         self.chat = str(uuid.uuid4())
         self.transcript = Transcript()
-        # Reading the certificates takes longer than an answer, for each of hundreds of clients.
+        # Over plain HTTP no certificates are loaded, which would take longer than an answer.
         is_secure = self.url.startswith("https:")
         transport = httpx2.AsyncHTTPTransport(verify=is_secure, local_address=address)
         self.http = httpx2.AsyncClient(base_url=self.url, timeout=30, transport=transport)
         self.frames = 0
         self.frame_bytes = 0
         self.connects = 0
-        # (monotonic seconds, entry id, event) of each entry, when `keep` is set
+        # (monotonic seconds, entry id, event) of each entry, if `keep` is set
         self.keep = False
         self.seen: list[tuple[float, str, dict[str, Any]]] = []
         self.on_event: Callable[[dict[str, Any]], None] | None = None
@@ -67,7 +67,7 @@ class Client:
         response.raise_for_status()
 
     async def command(self, method: str, path: str, body: Any = None) -> httpx2.Response:
-        """One HTTP request, repeated with the same body until something answers."""
+        """Makes an HTTP request, repeated with the same body until the server responds."""
         headers = {
             "X-CSRFToken": self.http.cookies.get("csrftoken", ""),
             "Origin": self.url,
@@ -84,7 +84,7 @@ class Client:
     async def send(
         self, text: str, *, parent: str | None = None, message_id: str | None = None, **more: Any
     ) -> str:
-        """Send, and follow the chat from now on; returns the id of the reply."""
+        """Sends a message, follows the chat from now on, and returns the id of the reply."""
         message_id = message_id or str(uuid.uuid4())
         body = {"id": message_id, "text": text, "model": self.model, "parent": parent} | more
         response = await self.command("POST", f"/api/chats/{self.chat}/messages", body)

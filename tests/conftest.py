@@ -45,7 +45,7 @@ def pytest_keyboard_interrupt() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselects tests marked `full` unless --full is given. On PostgreSQL it keeps the tests marked
-    `both_databases`; with --full, or when tests are named, all that touch the database."""
+    `both_databases`; with --full, or if tests are named, all that use the database."""
     full = "HOLDFAST_TEST_FULL" in os.environ
     kept = items[:]
     if not full:
@@ -135,7 +135,7 @@ def redis_url(redis_server: subprocess.Popen[bytes]) -> Iterator[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Closes all connections at the end: PostgreSQL drops no database that has any."""
+    """Closes all connections at the end, because PostgreSQL refuses to drop a database with any."""
     if os.environ.get("HOLDFAST_TEST_DATABASE") != "postgresql":
         yield
         return
@@ -151,7 +151,7 @@ def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def browser_path() -> str:
-    """The path of a Chromium, which is installed if there is none."""
+    """Returns the path of a Chromium, which is installed if there is none."""
     return find_browser()
 
 
@@ -163,14 +163,14 @@ def fake_model() -> Iterator[FakeModel]:
 
 @pytest.fixture(scope="session")
 def stack(fake_model: FakeModel) -> Iterator[Stack]:
-    """A running stack, shared by all tests that leave its processes and settings alone."""
+    """A running stack, shared by all tests that do not change its processes and settings."""
     with Stack(model_url=fake_model.base_url) as running:
         yield running
 
 
 @pytest.fixture
 def make_stack() -> Iterator[Callable[..., Stack]]:
-    """Creates stacks for one test, not started yet. All are ended after the test."""
+    """Creates stacks for one test, not started yet. All are stopped after the test."""
     made: list[Stack] = []
 
     def make(**options: Any) -> Stack:

@@ -17,7 +17,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
                    marked (`p01m002.0003 `: the mark in the prompt and a number, so that a byte of
                    another answer is recognised anywhere)
   per_chunk=1      tokens in one SSE chunk       split=N         write N bytes at a time, 1 ms apart
-  burst_after=N    after N tokens the rest comes at once, whatever the rate
+  burst_after=N    after N tokens the rest is sent at once, regardless of the rate
   trailer_ms=N     wait between the finish reason and the usage
   surplus=1        after the end of the body, in the same write, a second response nobody requested
   gzip=1           compressed body               finish=stop     finish_reason
@@ -32,7 +32,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   prefill=refuse   400 to a last assistant message; prefill=tidy: 400 if it ends in white space
   no_usage=1  no_done=1  no_finish=1  cost=0.00123     usage_400=1 (400 to stream_options)
   limit_400=1      400 to max_tokens, as from Azure
-  says=N           completion_tokens of the usage, whatever was sent
+  says=N           completion_tokens of the usage, regardless of what was sent
   byok=0.00123     cost 0, and the provider's charge to the operator's own key (OpenRouter)
   beside=1         reasoning not in completion_tokens, but in the total (xAI, Gemini)
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
@@ -268,7 +268,7 @@ class Question:
 
     @property
     def max_tokens(self) -> int | None:
-        """How many tokens the answer may have, reasoning included."""
+        """Returns how many tokens the answer may have, reasoning included."""
         return self.body.get("max_tokens") or self.body.get("max_completion_tokens")
 
     @property
@@ -502,9 +502,7 @@ class Pump:
                 self.http.abort()
                 return
             else:
-                self.due = (
-                    max(self.due, now - 1) + part
-                )  # a second behind is caught up, more is not
+                self.due = max(self.due, now - 1) + part  # catches up on at most a second
                 if self.due > now:
                     break
         else:
@@ -539,7 +537,7 @@ class Pump:
         )
 
     def hurry(self) -> None:
-        """Sends the rest at once."""
+        """Sends the rest of the answer without waits."""
         self.parts = iter([part for part in self.parts if isinstance(part, bytes)])
         self.due = self.loop.time()
         self.cancel()
@@ -557,7 +555,7 @@ class Pump:
 
 @dataclass
 class State:
-    """What the server remembers of its requests."""
+    """The server's models, keys and prices, and the requests that it has received."""
 
     models: list[str] = field(default_factory=lambda: list(MODELS))
     keys: dict[str, str] | None = None
@@ -871,7 +869,7 @@ class FakeModel:
         self._loop.call_soon_threadsafe(self.state.reset)
 
     def hurry(self, prompt: str) -> None:
-        """Sends the rest of this answer at once, as it may happen while somebody stops it."""
+        """Sends the rest of this answer at once, as can happen while a person stops it."""
 
         def hurry_it() -> None:
             for connection in list(self.state.open):

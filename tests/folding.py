@@ -1,4 +1,4 @@
-"""Folding entries that a test already has; the product folds while it reads (chat/folding.py)."""
+"""Folds entries that a test already has; chat/folding.py folds entries as it reads them."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from streams.log import Entry
 
 
 def fold_entries(entries: Iterable[Entry], into: Transcript | None = None) -> Transcript:
-    """Fold entries of one chat, in order. Entries up to the cursor of `into` are skipped."""
+    """Folds the entries of one chat, in order. Skips entries up to the cursor of `into`."""
     transcript = into if into is not None else Transcript()
     for entry in entries:
         if is_after(entry.id, transcript.cursor):

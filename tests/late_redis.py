@@ -1,4 +1,4 @@
-"""Between a client and a real Redis: replies come late, in crumbs, or not at all."""
+"""A proxy in front of a real Redis that delays replies, splits them, or drops them."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class LateRedis:
-    """In a thread with a loop of its own, so that clients that block can be tried as well."""
+    """Runs in a thread with its own event loop, so that blocking clients can be tested as well."""
 
     def __init__(self, url: str, seed: int) -> None:
         self._path = urlsplit(url).path
@@ -34,7 +34,7 @@ class LateRedis:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
-        await asyncio.sleep(0.05)  # What was cut off closes in the loop.
+        await asyncio.sleep(0.05)  # Aborted transports close in the loop.
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -16,7 +16,7 @@ FOLD_LINES = Path(__file__).parent / "js" / "log" / "fold_lines.mjs"
 
 @contextmanager
 def browser_fold() -> Iterator[Callable[[list[Any]], dict[str, Any]]]:
-    """The fold of the browser as a function: a log of [entry id, event] in, a transcript out."""
+    """Returns the browser's fold as a function from a log of [entry id, event] to a transcript."""
     command = [str(NODE), "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(FOLD_LINES)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

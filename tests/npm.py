@@ -1,4 +1,4 @@
-"""npm packages for the tests, from a lock that names each by its content."""
+"""Installs npm packages for the tests, from a lock file with the hash of each."""
 
 import fcntl
 import hashlib
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.node import NODE
 
-CACHE = Path(__file__).parent.parent / ".test"  # Git does not see it.
+CACHE = Path(__file__).parent.parent / ".test"  # ignored by Git
 NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 INSTALL_S = 120
-# By itself npm waits minutes for a registry that does not answer, or whose certificate is unknown
-# here, and asks each time after a longer pause.
+# With its defaults npm retries for minutes if the registry does not respond, or if its certificate
+# is not trusted.
 OPTIONS = [
     "--ignore-scripts",
     "--no-audit",
@@ -26,11 +26,11 @@ OPTIONS = [
 
 
 class NotInstalledError(Exception):
-    """The packages are not here, and npm could not fetch them; says why in one line."""
+    """One line: why npm could not fetch the packages."""
 
 
 def installed(folder: Path) -> Path:
-    """`folder`'s `node_modules`, after `npm ci` if the lock has changed or was never installed.
+    """Returns `folder`'s `node_modules`; runs `npm ci` first unless they match the lock file.
 
     Raises NotInstalledError.
     """
@@ -38,7 +38,7 @@ def installed(folder: Path) -> Path:
     stamp = modules / ".installed-from"
     lock_hash = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     CACHE.mkdir(exist_ok=True)
-    with (CACHE / "npm.lock").open("w") as held:  # Several processes may ask.
+    with (CACHE / "npm.lock").open("w") as held:  # Several processes may need it at once.
         fcntl.flock(held, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != lock_hash:
             _install(folder, modules)
@@ -50,7 +50,7 @@ def _install(folder: Path, modules: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as place:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(folder / name, place)
-        # Trusts what the machine trusts, such as the certificate of a company's proxy.
+        # Trusts the machine's certificates, such as that of a company's proxy.
         command = [str(NODE), "--use-system-ca", str(NPM), "ci", "--prefix", place, *OPTIONS]
         try:
             done = subprocess.run(
@@ -65,7 +65,7 @@ def _install(folder: Path, modules: Path) -> None:
 
 
 def _reason(output: str) -> str:
-    """The first sentence of npm about it, which comes after its codes."""
+    """Returns the first sentence of npm's error, which follows its error codes."""
     lines = output.splitlines()
     errors = [line.removeprefix("npm error ") for line in lines if line.startswith("npm error ")]
     sentences = [line for line in errors if not line.startswith(("code ", "errno ", "syscall "))]

@@ -44,7 +44,7 @@ def body_of(case: dict[str, Any]) -> Iterator[bytes | float | None]:
 
 @dataclass
 class RawProvider:
-    """`calls` are the bodies of the requests."""
+    """A running provider; `calls` lists the bodies of the requests."""
 
     served: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class RawProvider:
     answering: set[asyncio.Task[None]] = field(default_factory=set)
 
     def serve(self, name: str, answers: list[dict[str, Any]]) -> None:
-        """Sets the answers of a model: one case per call, then always the last one."""
+        """Sets the answers of a model: one case per call; the last one repeats."""
         self.served[name] = list(answers)
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

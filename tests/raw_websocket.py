@@ -1,4 +1,4 @@
-"""A WebSocket of bare bytes: a client that reads and sends when it is told to, and what."""
+"""A WebSocket client on a plain socket; the test decides when it reads and which bytes it sends."""
 
 import os
 import select
@@ -63,7 +63,7 @@ class RawSocket:
         self._wire.sendall(data)
 
     def read(self, until: float = 0.2) -> None:
-        """All that comes, until nothing does for so many seconds, or the end."""
+        """Reads until nothing has come for `until` seconds, or until the connection ends."""
         while self.code is None and select.select([self._wire], [], [], until)[0]:
             try:
                 data = self._wire.recv(262_144)
@@ -75,7 +75,7 @@ class RawSocket:
                 self.code = 1006
 
     def read_to_end(self, within_s: float = 10) -> int:
-        """The close code."""
+        """Reads until the connection ends; returns the close code."""
         until = time.monotonic() + within_s
         while self.code is None:
             assert time.monotonic() < until, "the socket is still open"
@@ -83,9 +83,9 @@ class RawSocket:
         return self.code
 
     def is_cut(self) -> bool:
-        """Whether the server has ended the connection; reads nothing."""
+        """Returns whether the server has ended the connection, without reading."""
         poll = select.poll()
-        poll.register(self._wire, select.POLLRDHUP)  # Errors are told as well.
+        poll.register(self._wire, select.POLLRDHUP)  # errors are always reported, too
         return bool(poll.poll(0))
 
     def texts(self) -> list[str]:
@@ -116,7 +116,7 @@ def masked(payload: str | bytes, opcode: int = TEXT, *, fin: bool = True) -> byt
 
 
 def _first_frame(data: bytes) -> tuple[int, bytes, int] | None:
-    """(opcode, payload, bytes in all) of the first frame, if it is whole."""
+    """Returns (opcode, payload, size in bytes) of the first frame, or None if it is incomplete."""
     if len(data) < 2:
         return None
     size, begin = data[1] & 0x7F, 2

@@ -43,7 +43,7 @@ class RedisServer:
                     time.sleep(0.005)
 
     def client(self) -> redis.Redis:
-        """A synchronous client; close it, or use it as a context manager."""
+        """Returns a synchronous client; close it, or use it as a context manager."""
         return redis.Redis.from_url(self.url)
 
     @property
@@ -52,7 +52,7 @@ class RedisServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """kill -9: nothing that is not on disk survives."""
+        """Kills the server (SIGKILL); only what is on disk survives."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
@@ -68,6 +68,6 @@ class RedisServer:
             self._process = None
 
     def remove(self) -> None:
-        """End it and delete its data."""
+        """Ends the server and deletes its data."""
         self._end(signal.SIGKILL)
         shutil.rmtree(self.data_dir, ignore_errors=True)

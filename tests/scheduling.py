@@ -1,7 +1,7 @@
 """Assigns tests to processes: a file runs in one process, and the longest files start first.
 
-A process that starts with the longest work finishes about when the others do. A test that starts a
-complete stack shares nothing with its file, so any process may run it.
+Starting with the longest work makes all processes finish at about the same time. A test that starts
+its own stack shares nothing with the other tests of its file, so any process may run it.
 """
 
 from xdist.scheduler import LoadScopeScheduling
@@ -38,17 +38,17 @@ class Scheduling(LoadScopeScheduling):
 
 
 def unit_of(nodeid: str) -> str:
-    """The test or the file that one process runs as a whole."""
+    """Returns the test or the file that one process runs as a whole."""
     apart = any(_is_in(nodeid, name) for name in APART)
     return nodeid if apart else nodeid.split("::", 1)[0]
 
 
 def rank_of(unit: str) -> int:
-    """Units with a lower rank start earlier."""
+    """Returns the rank of a unit; units with a lower rank start earlier."""
     ranks = (rank for rank, name in enumerate(LONGEST) if _is_in(unit, name))
     return next(ranks, len(LONGEST))
 
 
 def _is_in(nodeid: str, name: str) -> bool:
-    """Whether the test or file is in the folder `name`, or its file is called `name`."""
+    """Returns whether the unit is in the folder `name`, or its file is called `name`."""
     return f"/{name}" in "/" + nodeid.split("::", 1)[0]

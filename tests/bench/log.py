@@ -1,4 +1,4 @@
-"""The writer alone, and what the log costs in Redis."""
+"""Measures the speed of appends, and the memory of the log in Redis."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ WRITERS = (1, 10, 100)
 
 
 async def appends(bench: Bench) -> None:
-    """Durable appends a second of one process, each writer waiting for its last."""
+    """Measures durable appends per second; each writer waits for its previous append."""
     for writers in WRITERS:
         async with bench.log() as log:
             speed = await _appends(log, writers, 0.5 if bench.quick else 1.5)
@@ -54,7 +54,7 @@ def delta(chat: str, event_id: str, text: str, message: str = "") -> Event:
 
 
 async def storage(bench: Bench) -> None:
-    """Redis memory and wire bytes for answers in chunks of about 20 characters, 50 a second."""
+    """Measures Redis memory and bytes on the wire for 50 chunks of about 20 characters a second."""
     count = 2 if bench.quick else 10
     async with (
         redis.asyncio.Redis.from_url(bench.redis_url) as client,
@@ -70,15 +70,15 @@ async def storage(bench: Bench) -> None:
         plain = await _answers(people)
     bench.details["storage"] = {"chunks": chunks, "deltas": deltas, "ids_of_parts_bytes": ids}
     bench.rows += [
-        Row("storage", "Redis, for 1,000 tokens stored", grown / chunks, "kB"),
+        Row("storage", "Redis, per 1,000 tokens stored", grown / chunks, "kB"),
         Row("storage", "Redis, ids of parts (kept 1-2 min)", ids / chunks, "kB"),
         Row("wire", "bytes per token of 20 characters", received / chunks, "B", 200, 60),
-        Row("wire", "the same, not compressed", plain / chunks, "B"),
+        Row("wire", "bytes per token, uncompressed", plain / chunks, "B"),
     ]
 
 
 async def _answers(people: list[Person]) -> int:
-    """Bytes that the sockets received for one answer each."""
+    """Returns the bytes that the sockets received for one answer each."""
     await asyncio.sleep(0.3)
     sockets = [person.socket for person in people if person.socket]
     before = sum(socket.received for socket in sockets)
@@ -89,7 +89,7 @@ async def _answers(people: list[Person]) -> int:
 
 
 async def _kept(client: Any) -> int:
-    """What everybody's logs and the indexes of their chats take, for good."""
+    """Returns the bytes of all logs and chat indexes, without the ids of parts, which expire."""
     keys = [key async for key in client.scan_iter("hf:{u:*", count=1000) if b":parts:" not in key]
     return sum([await client.memory_usage(key, samples=0) or 0 for key in keys])
 

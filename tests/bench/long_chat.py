@@ -1,5 +1,6 @@
-"""A chat of 10,000 messages in a real Chromium: opened from the server and from what the browser
-keeps, its memory, and how smoothly it scrolls; on a phone that is four times slower, too."""
+"""Measures a chat of 10,000 messages in a real Chromium: the time to open it from the server and
+from the browser's store, its memory, and how smoothly it scrolls, also on a phone with a quarter of
+the speed."""
 
 import asyncio
 import uuid
@@ -27,8 +28,8 @@ from tests.runner.chromium import find_browser
 MESSAGES, QUICK_MESSAGES = 10_000, 1_000
 OPENINGS = 3
 SCROLL_FRAMES, QUICK_SCROLL_FRAMES = 600, 120
-# From asking for the page, or for the chat in the list, until the newest messages are drawn and can
-# be scrolled, and until the whole chat is there and something can be done with it.
+# Measures from the navigation, or from the click in the list, until the newest messages are drawn
+# and can be scrolled, and until the whole chat is loaded and its buttons work.
 OPENED = """async (isInList) => {
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const until = async (isSo) => {
@@ -37,7 +38,7 @@ OPENED = """async (isInList) => {
     return performance.now() - start;
   };
   if (isInList) {
-    // What the first paint does without has come meanwhile.
+    // Until then the modules that the first paint does not need have loaded.
     await new Promise((done) => setTimeout(done, 6_000));
   }
   const start = isInList ? performance.now() : 0;
@@ -57,7 +58,7 @@ KEPT = """(count) => new Promise((done) => {
   };
 })"""
 READ, WHOLE = 0, 1
-# As a send has the database know what is shown last.
+# Stores the last message of the chat in the database, as a send does.
 END_OF_CHAT = """
 from chat.models import Chat, Reply
 from django.utils import timezone
@@ -65,7 +66,7 @@ last = Reply.objects.create(id="{last}", chat_id="{chat}", prompt_id="{prompt}",
                             model="openai/known", state="done", finished_at=timezone.now())
 Chat.objects.filter(id="{chat}").update(tip=last)
 """
-# What is shown then can come from nowhere but the browser's own store.
+# Without a socket, all that is shown comes from the browser's own store.
 NO_SOCKET = """window.WebSocket = class extends EventTarget {
   readyState = 0;
   send() {}
@@ -111,22 +112,22 @@ async def _measure(bench: Bench, browser: Browser) -> None:
             ),
             Row(
                 "long chat",
-                f"{label}{name}: all of it, from the server",
+                f"{label}{name}: complete, from the server",
                 _median(server, WHOLE),
                 "ms",
             ),
             Row(
                 "long chat",
-                f"{label}{name}: all of it, from the store",
+                f"{label}{name}: complete, from the store",
                 _median(store, WHOLE),
                 "ms",
             ),
-            Row("long chat", f"{label}{name}: JavaScript heap, all there", heap, "MB"),
+            Row("long chat", f"{label}{name}: JavaScript heap, complete", heap, "MB"),
             Row("long chat", f"{label}{name}: memory of the page's process", memory, "MB"),
-            Row("long chat", f"{label}scrolled to the start: longest frame", max(scroll), "ms"),
+            Row("long chat", f"{label}scrolling to the start: longest frame", max(scroll), "ms"),
             Row(
                 "long chat",
-                f"{label}scrolled to the start: frame, p99",
+                f"{label}scrolling to the start: frame p99",
                 percentile(scroll, 99),
                 "ms",
             ),
@@ -154,7 +155,8 @@ async def _with_long_chat(bench: Bench, messages: int) -> Person:
 async def _opened(
     bench: Bench, browser: Browser, person: Person, options: dict[str, Any]
 ) -> tuple[list[tuple[float, float]], list[tuple[float, float]], list[float], float, float]:
-    """Ms from the server and the store, ms of frames while scrolling, MB of heap and memory."""
+    """Returns ms from the server, ms from the store, ms per frame while scrolling, MB of heap,
+    and MB of memory."""
     messages = QUICK_MESSAGES if bench.quick else MESSAGES
     from_server = []
     for _ in range(OPENINGS):
@@ -171,7 +173,7 @@ async def _opened(
     for _ in range(OPENINGS):
         page = await context.new_page()
         await page.add_init_script(NO_SOCKET)
-        # In the list: the page of the chat would bring its end along.
+        # Opened from the list, because the page of the chat would include its last messages.
         from_store.append(await _open(bench, page, person, options, is_in_list=True))
         if len(from_store) < OPENINGS:
             await page.close()
@@ -183,7 +185,7 @@ async def _opened(
 
 
 async def _context_of(browser: Browser, person: Person, options: dict[str, Any]) -> BrowserContext:
-    """A browser that keeps nothing yet, signed in as the person."""
+    """Returns a context with an empty store, signed in as the person."""
     context = await browser.new_context(**options)
     host = urlsplit(person.url).hostname or ""
     cookies = person.http.cookies.items()
@@ -201,7 +203,7 @@ async def _open(
     *,
     is_in_list: bool = False,
 ) -> tuple[float, float]:
-    """Ms until the end of the chat can be read, and until all of it is there."""
+    """Returns the ms until the end of the chat is readable, and until all of it is loaded."""
     if options is PHONE:
         await slowed(page)
     await page.add_init_script(f"({WATCH_TASKS})()")

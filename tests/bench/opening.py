@@ -1,4 +1,4 @@
-"""Opening a chat that has grown long, alone and beside much else; the first page load."""
+"""Measures opening a long chat, alone and among many others, and the first page load."""
 
 import asyncio
 import gzip
@@ -25,10 +25,10 @@ from tests.bench.wire import Http
 from tests.browser.chat_page import ChatPage
 from tests.runner.chromium import find_browser
 
-# What compresses better than gzip, where it is installed: files are then served by it.
+# Compresses better than gzip; files are served with it where it is installed.
 brotli: Any = importlib.import_module("brotli") if find_spec("brotli") else None
 BATCH = 500
-# Events of one answered question, in the log: two created, started, completed, and deltas.
+# The events of one question and its answer: two created, started, completed, and the deltas.
 DELTAS_AN_ANSWER = 246
 EVENTS_AN_ANSWER = DELTAS_AN_ANSWER + 4
 REPEATS, QUICK_REPEATS = 15, 5
@@ -36,7 +36,7 @@ AUDITS = 3
 
 
 async def opening(bench: Bench) -> None:
-    """Chats of 1,000 and 10,000 events; the latter beside 100,000 events of other chats."""
+    """Measures chats of 1,000 and 10,000 events, the latter also among 100,000 events of others."""
     async with crowd(bench.url, 1) as [person], bench.log() as log:
         stream = f"u:{uuid.UUID(person.user).hex}"
         await fill(log, stream, await _new_chat(person), 250)  # warm
@@ -56,13 +56,13 @@ async def opening(bench: Bench) -> None:
         both = [min(a, b) for a, b in zip(beside, again, strict=True)]
         for way, before, after in zip(("HTTP", "socket"), alone, both, strict=True):
             more = 100 * (after / before - 1)
-            name = f"{way}: beside {others:,} other events"
+            name = f"{way}: among {others:,} other events"
             bench.rows.append(Row("opening", name, more, "% more", 10, 0))
         await log.erase(stream)
 
 
 async def _new_chat(person: Person) -> str:
-    """A row for it comes with a first exchange."""
+    """Creates a chat by a first exchange, so that the database has a row for it."""
     await person.first_exchange()
     return person.chat
 
@@ -70,7 +70,7 @@ async def _new_chat(person: Person) -> str:
 async def fill(
     log: Log, stream: str, chat: str, events: int, deltas: int = DELTAS_AN_ANSWER
 ) -> str | None:
-    """Appends finished exchanges, as a worker does; gives the last answer."""
+    """Appends finished exchanges, as a worker does; returns the id of the last answer."""
     parent: str | None = None
     batch: list[Event] = []
     for _ in range(max(1, events // (deltas + 4))):
@@ -123,7 +123,7 @@ async def _report(bench: Bench, person: Person, chat: str, name: str, budget: bo
 
 
 async def _measure(bench: Bench, person: Person, chat: str) -> tuple[float, float]:
-    """Median ms of reading all of it by HTTP, and of a socket's follow until it is live."""
+    """Returns the median ms to read the chat by HTTP, and to follow it by socket until live."""
     by_http, by_socket = [], []
     for _ in range(QUICK_REPEATS if bench.quick else REPEATS):
         began = time.monotonic()
@@ -143,7 +143,7 @@ async def _measure(bench: Bench, person: Person, chat: str) -> tuple[float, floa
 
 
 async def page(bench: Bench) -> None:
-    """Everything a browser with an empty cache fetches for the first page, headers included."""
+    """Measures all that a browser with an empty cache fetches for the first page, with headers."""
     http = Http(bench.url)
     accepted = "gzip, br" if brotli else "gzip"
     encoding = {"Accept-Encoding": accepted, "Accept": "*/*"}
@@ -174,8 +174,8 @@ async def page(bench: Bench) -> None:
 
 
 async def audit(bench: Bench) -> None:
-    """What Lighthouse says of how fast the first page is, and that of a chat: the median of its
-    scores, 0 to 100."""
+    """Reports the median of Lighthouse's performance scores, 0 to 100, of the first page and of a
+    chat."""
     lighthouse.installed()
     audits = 1 if bench.quick else AUDITS
     for name, reports in (await asyncio.to_thread(_audited, bench.url, audits)).items():
@@ -186,7 +186,7 @@ async def audit(bench: Bench) -> None:
 
 
 def _audited(url: str, audits: int) -> dict[str, list[lighthouse.Report]]:
-    """By page and device. The chat is audited in the browser of the guest whose it is."""
+    """Returns the reports by page and device. The chat is audited in its owner's browser."""
     browser = find_browser()
     devices = (lighthouse.PHONE, lighthouse.DESKTOP)
     found = {}
@@ -211,7 +211,7 @@ def _links(path: str, text: str) -> list[str]:
     if path.endswith(".css"):
         found = re.findall(r"url\([\"']?([^\"')]+)", text) + re.findall(r"@import \"([^\"]+)", text)
     elif path.endswith(".js"):
-        # What `import()` fetches is not part of the first load.
+        # Modules that `import()` fetches are not part of the first load.
         found = re.findall(r"(?:from|import)\s*[\"'](\.[^\"']+)", text)
     elif path.endswith((".svg", ".png", ".woff2")):
         found = []

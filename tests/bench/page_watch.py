@@ -1,4 +1,4 @@
-"""What a page was busy with: long tasks, frames, memory; and a phone, played."""
+"""Watches a page for long tasks, slow frames and memory; emulates a phone."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
 }
 SLOWER = 4
-# Tasks long enough to be felt.
+# Records the durations of tasks over 50 ms.
 WATCH_TASKS = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => {
     for (const task of list.getEntries()) window.longTasks.push(task.duration);
   }).observe({type: "longtask"});
 }"""
-# Pulls the scroll bar from the end to the start; gives the ms between frames.
+# Scrolls from the end to the start; returns the ms between frames.
 SCROLL_UP = """async (frames) => {
   const scroller = document.querySelector(".scroller");
   const step = scroller.scrollTop / frames;
@@ -44,7 +44,7 @@ async def slowed(page: Page) -> None:
 
 
 async def heap_mb(page: Page) -> float:
-    """What scripts hold, after the garbage is gone."""
+    """Returns the size of the JavaScript heap after a garbage collection."""
     session = await page.context.new_cdp_session(page)
     await session.send("HeapProfiler.collectGarbage")
     usage = await session.send("Runtime.getHeapUsage")
@@ -52,7 +52,7 @@ async def heap_mb(page: Page) -> float:
 
 
 async def renderer_mb(browser: Browser) -> float:
-    """Memory of the largest process that draws a page, its own pages only (USS)."""
+    """Returns the unshared memory (USS) of the largest renderer process."""
     session = await browser.new_browser_cdp_session()
     processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
     pids = [process["id"] for process in processes if process["type"] == "renderer"]

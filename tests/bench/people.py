@@ -1,4 +1,4 @@
-"""Guests who ask and follow, and what arrives at their sockets."""
+"""Guests who send messages and follow their chats; records what their sockets receive."""
 
 import asyncio
 import re
@@ -44,12 +44,12 @@ class Person:
         assert status == 200, status
 
     async def ask(self, text: str) -> None:
-        """Send in a new chat; follow it then."""
+        """Sends in a new chat, which is not followed yet."""
         self.chat, self.reply = str(uuid.uuid4()), None
         await self.ask_again(text)
 
     async def ask_again(self, text: str) -> None:
-        """Send in the same chat, which is followed already."""
+        """Sends in the current chat, which is followed already."""
         self.forget()
         body = {"id": str(uuid.uuid4()), "text": text, "model": MODEL, "parent": self.reply}
         status, _, content, _ = await self.http.request(
@@ -70,7 +70,7 @@ class Person:
         self.socket.send(message)
 
     def forget(self) -> None:
-        """Before the next question."""
+        """Clears the records of the previous answer."""
         self.tokens = []
         self.frames_with_tokens = self.deltas = self.seams = 0
         self.failed = False
@@ -78,7 +78,7 @@ class Person:
             event.clear()
 
     async def first_exchange(self) -> None:
-        """A new chat with one short answer, followed."""
+        """Begins a chat with one short answer, and follows it."""
         await self.ask(question(1, 0))
         self.follow()
         await self.settled()
@@ -123,7 +123,7 @@ def question(tokens: int, rate: float = 50, **more: Any) -> str:
 
 @asynccontextmanager
 async def crowd(url: str, count: int, *, deflate: bool = True) -> AsyncIterator[list[Person]]:
-    """Guests whose sockets are open; each has had one short answer."""
+    """Yields guests whose sockets are open and who have each received one short answer."""
     people = [Person(url) for _ in range(count)]
     try:
         await in_turn([_arrive(person, deflate) for person in people])
@@ -141,7 +141,7 @@ async def _arrive(person: Person, deflate: bool) -> None:
 
 
 async def in_turn(work: list[Any], at_once: int = 16) -> list[Any]:
-    """All of it, a few at a time."""
+    """Awaits all of `work`, at most `at_once` at a time."""
     room = asyncio.Semaphore(at_once)
 
     async def one(job: Any) -> Any:
@@ -152,7 +152,7 @@ async def in_turn(work: list[Any], at_once: int = 16) -> list[Any]:
 
 
 async def start_answers(people: list[Person], tokens: int, rate: float = 50, **more: Any) -> None:
-    """Everybody asks; returns when every answer has begun to arrive."""
+    """Starts an answer for each person; returns when all have begun to arrive."""
 
     async def one(person: Person) -> None:
         await person.ask(question(tokens, rate, **more))

@@ -1,4 +1,4 @@
-"""CPU and memory of processes."""
+"""Measures the CPU time and memory of processes."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,8 @@ import psutil
 
 
 def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:
-    """PSS where the kernel tells it (shared pages counted once), else RSS; of trees."""
+    """Returns the memory of each process and its children: PSS, which counts shared pages once,
+    or RSS where the kernel does not report PSS."""
     found: dict[str, float] = {}
     for name, pid in pids.items():
         total = 0
@@ -20,7 +21,8 @@ def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:
 
 
 def cpu_s(pids: Mapping[str, int]) -> dict[str, float]:
-    """Of each process; PostgreSQL's with the children that serve connections."""
+    """Returns the CPU seconds of each process; PostgreSQL's include those of its children, which
+    serve the connections."""
     return {name: _spent_s(name, pid) for name, pid in pids.items()}
 
 
@@ -31,7 +33,7 @@ def _spent_s(name: str, pid: int) -> float:
 
 
 class CpuMeter:
-    """CPU seconds since the meter was made: of each process, and of all others on the machine."""
+    """Counts CPU seconds from its creation on: of each process, and of all others together."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self.pids = dict(pids)

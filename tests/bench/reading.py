@@ -1,4 +1,4 @@
-"""Reading in a real Chromium: a long answer as it streams."""
+"""Measures the page in a real Chromium while a long answer streams."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ TOKENS, QUICK_TOKENS = 20_000, 2_000
 TOKENS_PER_SECOND = 200
 PHONE_TOKENS, QUICK_PHONE_TOKENS = 2_000, 500
 PHONE_TOKENS_PER_SECOND = 50
-# What the main thread does with its time, as the DevTools protocol counts it; the rest is painting.
+# The main thread's time by kind, as the DevTools protocol reports it; the rest is painting.
 SPENT = {
     "all": "TaskDuration",
     "scripts": "ScriptDuration",
@@ -34,7 +34,7 @@ async def reading(bench: Bench) -> None:
 
 
 async def _long_answer(bench: Bench, page: Page) -> None:
-    """Markdown of every kind at 200 tokens/s; each quarter of it costs the page the same."""
+    """Measures an answer with all kinds of Markdown at 200 tokens/s, and its cost per quarter."""
     tokens = QUICK_TOKENS if bench.quick else TOKENS
     session = await _ask(bench, page, tokens, TOKENS_PER_SECOND)
     spent = [await _spent_s(session)]
@@ -53,9 +53,9 @@ async def _long_answer(bench: Bench, page: Page) -> None:
     bench.rows += [
         Row("reading", f"{tokens:,} tokens: tasks over 50 ms", len(tasks), "", 0),
         Row("reading", "longest task over 50 ms", max(tasks, default=0), "ms", 50),
-        Row("reading", "page's cost of a token, first quarter", first, "us of CPU"),
-        Row("reading", "page's cost of a token, last quarter", last, "us of CPU"),
-        Row("reading", "last quarter to first", last / first, "x", 1.5, 1.1),
+        Row("reading", "CPU of the page per token, first quarter", first, "us"),
+        Row("reading", "CPU of the page per token, last quarter", last, "us"),
+        Row("reading", "last quarter / first quarter", last / first, "x", 1.5, 1.1),
     ]
 
 
@@ -70,7 +70,7 @@ async def _on_a_phone(bench: Bench, page: Page) -> None:
 
 
 async def _ask(bench: Bench, page: Page, tokens: int, rate: int) -> Any:
-    """Gives a session that counts CPU time, once the answer has begun to show."""
+    """Returns a session that counts CPU time, once the answer is visible."""
     await page.goto(bench.url)
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -82,7 +82,7 @@ async def _ask(bench: Bench, page: Page, tokens: int, rate: int) -> Any:
 
 
 async def _ended(page: Page) -> list[float]:
-    """The long tasks so far, once the answer is whole."""
+    """Returns the long tasks up to the end of the answer."""
     await page.locator(".message-answer[aria-busy=false]").wait_for(timeout=120_000)
     await asyncio.sleep(1)
     tasks: list[float] = await page.evaluate("window.longTasks")

@@ -1,4 +1,5 @@
-"""Rows of the result: a value, its budget (design: must reach, aims for), whether it is met."""
+"""Rows of the result: a value, its budget (the bound it must meet, the one it aims for), and
+whether it is met."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`must` and `aim` are upper bounds, or lower ones where more is better; None: no budget."""
+    """`must` and `aim` are upper bounds, or lower bounds if more is better; None: no budget."""
 
     measure: str
     name: str
@@ -28,7 +29,7 @@ class Row:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Nearest rank; of nothing, infinity."""
+    """Returns the percentile by nearest rank; infinity if there are no values."""
     if not values:
         return float("inf")
     ranked = sorted(values)

@@ -1,4 +1,4 @@
-"""What reading a model's stream costs, by our transport and by the library's own."""
+"""Measures the CPU of reading a model's stream with our transport and with httpx2's own."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ CHUNKS_A_SECOND = 50
 
 
 async def transport(bench: Bench) -> None:
-    """CPU of this process for each chunk, at 200 streams of 50 chunks a second."""
+    """Measures this process's CPU per chunk, at 200 streams of 50 chunks a second."""
     library = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=STREAMS))
     for name, kind in (("ours", StreamTransport(10.0)), ("the library's", library)):
         cost_us = await _cost_us(kind, bench.stack.env["OPENAI_BASE_URL"], bench.quick)

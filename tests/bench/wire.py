@@ -1,4 +1,4 @@
-"""The bench's own HTTP and WebSocket: by hand, so that the load costs little itself."""
+"""The bench's own HTTP and WebSocket clients, written to use as little CPU as possible."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ OnText = Callable[[bytes, int], None]  # the text, and when it came (monotonic n
 
 
 class Http:
-    """One keep-alive connection with cookies."""
+    """An HTTP client with one keep-alive connection and cookies."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -27,7 +27,7 @@ class Http:
     async def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes, int]:
-        """Status, headers, body as sent, and the bytes of the whole answer."""
+        """Returns status, headers, body as sent, and the size of the whole response in bytes."""
         data = b"" if body is None else orjson.dumps(body)
         fields = {"Host": self.host, "Cookie": self.cookie} | (headers or {})
         if body is not None:
@@ -92,7 +92,7 @@ async def _content(reader: asyncio.StreamReader, headers: dict[str, str]) -> tup
 
 
 class Socket(asyncio.Protocol):
-    """A WebSocket. `on_text` is called for each text frame; `received` counts bytes of the wire."""
+    """A WebSocket client. `on_text` is called for each text frame; `received` counts raw bytes."""
 
     def __init__(self, request: bytes, on_text: OnText) -> None:
         self.on_text = on_text
@@ -118,7 +118,7 @@ class Socket(asyncio.Protocol):
             "Sec-WebSocket-Version: 13",
             f"Origin: {url}",
             *([f"Cookie: {cookie}"] if cookie else []),
-            # What Chromium and Firefox say.
+            # The same value as Chromium and Firefox send.
             *(["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"] * deflate),
         ]
         request = ("\r\n".join(lines) + "\r\n\r\n").encode()
@@ -134,7 +134,7 @@ class Socket(asyncio.Protocol):
             if len(payload) < 126
             else b"\xfe" + struct.pack("!H", len(payload))
         )
-        self._transport.write(head + b"\0\0\0\0" + payload)  # a mask of zeros is one
+        self._transport.write(head + b"\0\0\0\0" + payload)  # zeros are a valid mask
 
     def close(self) -> None:
         self._transport.abort()

@@ -25,20 +25,20 @@ class ChatPage:
         self.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
 
     def ask(self, text: str) -> Locator:
-        """Sends, and waits until the answer has ended."""
+        """Sends a message and waits until the answer has ended."""
         count = self.answers.count()
         self.send(text)
         expect(self.answers).to_have_count(count + 1)
         return self.ended()
 
     def ended(self) -> Locator:
-        """The last answer, once it has ended."""
+        """Waits until the last answer has ended; returns it."""
         last = self.answers.last
         expect(last).to_have_attribute("aria-busy", "false")
         return last
 
     def writing(self) -> Locator:
-        """The last answer, once it has some text."""
+        """Waits until the last answer has some text; returns it."""
         last = self.answers.last
         expect(last.locator(".md")).to_have_text(re.compile(r"\S"))
         return last
@@ -50,7 +50,7 @@ class ChatPage:
         expect(self.page.locator(".connection-live")).to_be_visible()
 
     def show_list(self) -> None:
-        """Opens the list of chats, which a narrow page hides at first."""
+        """Opens the list of chats, which is hidden at first on a narrow page."""
         show = self.page.locator(".topbar").get_by_role("button", name="Show the list of chats")
         if show.count():
             show.click()

@@ -1,5 +1,5 @@
-"""A real Chromium on a running stack. Every page is watched: a script error, a violation of the
-content security policy or a request to another host fails the test that it happened in."""
+"""A real Chromium on a running stack. All pages are watched: a script error, a violation of the
+content security policy or a request to another host fails the test in which it happens."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Console messages about an unreachable server, which some tests cause on purpose.
+# Console messages on an unreachable server, which some tests cause on purpose.
 EXPECTED_NOISE = (
     "ERR_CONNECTION_REFUSED",
     "ERR_INTERNET_DISCONNECTED",
@@ -36,7 +36,7 @@ EXPECTED_NOISE = (
 )
 # Generous, because the machine may be busy.
 PATIENCE_MS = 30_000
-# A folder for screenshots; without it none are taken.
+# The folder for screenshots; if it is unset, none are taken.
 SHOTS = os.environ.get("HOLDFAST_TEST_SCREENSHOTS", "")
 
 

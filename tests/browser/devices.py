@@ -9,7 +9,7 @@ PHONE = {
 
 
 def with_authenticator(context, page):
-    """The browser creates and uses passkeys without asking."""
+    """Makes the browser create and use passkeys without asking."""
     devtools = context.new_cdp_session(page)
     devtools.send("WebAuthn.enable")
     devtools.send(

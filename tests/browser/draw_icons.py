@@ -1,7 +1,7 @@
-"""Draws the icons of the installed app from the mark: `python -m tests.browser.draw_icons`.
+"""Draws the icons of the installed app from the logo: `python -m tests.browser.draw_icons`.
 
-A maskable icon is cut to any shape by the system, so its ground fills it and the mark stays within
-the middle four fifths.
+Systems crop a maskable icon to various shapes, so its background fills it, and the logo stays
+within the middle four fifths.
 """
 
 import re
@@ -12,7 +12,7 @@ from playwright.sync_api import sync_playwright
 from tests.runner.chromium import find_browser
 
 FOLDER = Path(__file__).resolve().parents[2] / "static" / "img"
-# name: (pixels, part of the width that the drawing of the favicon takes, whether it is rounded)
+# name: (pixels, share of the width for the favicon's drawing, whether corners are rounded)
 ICONS = {
     "icon-180.png": (180, 1.0, False),
     "icon-192.png": (192, 1.0, True),

@@ -1,7 +1,7 @@
-"""A model that says what it is told to: what follows `SAY ` in the user's message comes back, and
-what follows `SAY*<n> ` n times; of that, what is before a `¶` only once.
+"""A model that answers with a text from the user's message: the text after `SAY `, or n times the
+text after `SAY*<n> `. Text before a `¶` is not repeated.
 
-It speaks the OpenAI chat protocol over real HTTP; tests/fake_model.py plays everything else.
+It speaks the OpenAI chat protocol over real HTTP; tests/fake_model.py has more behaviours.
 """
 
 import json
@@ -54,7 +54,7 @@ def _answer(text: str, times: int) -> str:
 
 @contextmanager
 def running_echo_model() -> Iterator[str]:
-    """Gives the base URL."""
+    """Yields the base URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), EchoHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,7 +1,7 @@
 """Inspects a state of a page in light and dark, on a desktop, a phone and the smallest phone.
 
 Reaching a state takes longer than inspecting it, so each state is reached once and inspected in all
-looks. Problems are collected, so one run reports them all.
+looks. Problems are collected, so that one run reports them all.
 """
 
 import os
@@ -26,7 +26,7 @@ RUN_AXE = """async ([part, only]) => {
   return violations.map(({id, nodes}) => [id, nodes.map(({html, any}) => [html, any[0]?.message])]);
 }"""
 DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-# Content that is too wide is cut off by one of these, or scrolls in it; the page does not grow.
+# One of these clips or scrolls content that is too wide, so the page itself does not grow.
 FRAMES = "html, body, .app, .main, .topbar, .scroller, .dock, .sidebar, dialog, [role=dialog]"
 TOO_WIDE = """(frames) => [...document.querySelectorAll(frames)]
   .filter((frame) => frame.checkVisibility())
@@ -55,7 +55,7 @@ class Look:
         return f"{self.scheme}-{self.width}"
 
 
-# The phone is inspected in dark as well, because other elements overlap there.
+# The phone is also inspected in dark, because other elements overlap there.
 LOOKS = [Look("light", 1280), Look("dark", 1280), Look("dark", 390, 844), Look("light", 390, 844)]
 # Desktop and phone show different elements. The other colour scheme changes colours only, so axe
 # runs only RULES_OF_LOOKS there, and all rules with --full.
@@ -93,12 +93,12 @@ class Inspector:
         self._become(LOOKS[0])
 
     def fits(self, name: str) -> None:
-        """Notes each element that is wider than the window or than its container."""
+        """Records each element that is wider than the window or its container."""
         for part, over, html in self.page.evaluate(TOO_WIDE, FRAMES):
             self.problems.append(f"{name}: {over} px too wide in {part}: {html[:120]}")
 
     def _become(self, look: Look, ready: Callable[[], None] | None = None) -> None:
-        """Emulates touch on a phone as well, because targets are larger there."""
+        """Also emulates touch on a phone, because targets are larger there."""
         if look.is_phone != self._look.is_phone:
             self._session = self._session or self.page.context.new_cdp_session(self.page)
             touch = {"enabled": look.is_phone}

@@ -1,7 +1,7 @@
-"""The text of a PDF that Chromium has printed, page by page; enough for tests, and no more.
+"""Extracts the text of each page of a PDF that Chromium has printed; no other PDFs work.
 
-Chromium (Skia) names a font in a page by the number of its object, and tells in its `ToUnicode`
-table which character a glyph stands for."""
+In a page, Chromium (Skia) names a font by the number of its object. The font's `ToUnicode` table
+maps glyphs to characters."""
 
 import re
 import zlib
@@ -43,7 +43,7 @@ def _characters(table: bytes) -> dict[int, str]:
 
 
 def _text(content: bytes, fonts: dict[int, dict[int, str]]) -> str:
-    """Each run of glyphs, one a line where the browser placed it anew."""
+    """Returns the runs of glyphs, with a line break at each new position."""
     text: list[str] = []
     font: dict[int, str] = {}
     for name, glyphs, operator in SHOWN.findall(content):

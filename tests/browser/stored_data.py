@@ -1,4 +1,4 @@
-"""What the browser has stored of a person: waits for it, and reads it."""
+"""Waits for the data that the browser stores of a person, and reads it."""
 
 import json
 
@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 from tests.stack import wait_for
 
-# Everything of the store, as one text; empty when there is nothing.
+# Returns all stored data as one text; it is empty if nothing is stored.
 KEPT = """async () => {
   const found = await indexedDB.databases();
   const parts = Object.entries(localStorage).map((pair) => pair.join("="));
@@ -42,7 +42,7 @@ def shell_ready(page: Page) -> None:
 
 
 def is_kept(page: Page, *parts: str) -> None:
-    """Waits until this browser has stored all of these words."""
+    """Waits until the stored data contains all of these texts."""
 
     def has_all() -> bool:
         kept = page.evaluate(KEPT)

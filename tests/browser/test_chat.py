@@ -1,4 +1,4 @@
-"""The chat in a real browser, on real parts: asking, stopping, branches, two tabs, the list."""
+"""The chat in a real browser on a real stack: asking, stopping, branches, two tabs, the list."""
 
 import re
 
@@ -139,7 +139,7 @@ def test_the_list_is_live_on_every_tab(alice):
     other.page.get_by_role("button", name="Undo").click()
     expect(alice.chats).to_have_count(2)
     other.chats.first.press("Delete")
-    other.page.goto(alice.url)  # Leaving the page does not wait for the time to take it back.
+    other.page.goto(alice.url)  # leaving the page deletes without waiting for Undo
     expect(alice.chats).to_have_count(1)
 
 
@@ -208,7 +208,7 @@ def test_somebody_elses_chat_is_not_there(alice, new_context):
 
 
 def test_a_limited_message_comes_back_to_the_composer(make_stack, fake_model, new_context):
-    """And is sent as soon as there is room for it again."""
+    """It can be sent as soon as the limit allows it again."""
     stack = make_stack(
         model_url=fake_model.base_url, workers=1, env={"LIMIT_SENDS_PER_MINUTE_ADDRESS": "1"}
     ).start()

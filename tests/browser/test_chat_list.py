@@ -27,7 +27,7 @@ def group(tab, name):
 
 @pytest.fixture
 def second(alice, new_context, stack):
-    """Another browser of the same person."""
+    """Opens pages in another browser of the same person."""
 
     def make(path="/"):
         other = new_context(storage_state=alice.page.context.storage_state())
@@ -126,7 +126,7 @@ def test_search_finds_what_was_said_and_leads_to_it(alice, second, shot):
 
 
 def test_search_leads_to_what_this_browser_has_not_read_yet(alice, second):
-    """It keeps the chat as it was before another device went on with it."""
+    """This browser stored the chat before another device continued it."""
     alice.ask(f"{QUICK} First")
     is_kept(alice.page, f"{QUICK} First", '"sha256":"')
     path = alice.page.url.removeprefix(alice.url)
@@ -141,10 +141,10 @@ def test_search_leads_to_what_this_browser_has_not_read_yet(alice, second):
 
 
 def searched(tab, words, found):
-    """The field of the palette, and the option that has what was found."""
+    """Searches in the palette; returns its field and the option with the result."""
     field = palette(tab)
     option = tab.page.get_by_role("option", name=re.compile(found))
-    for _ in range(20):  # What was said a moment ago is on its way to the index.
+    for _ in range(20):  # new messages take a moment to be indexed
         field.fill(words)
         if option.count() or appears(option):
             break

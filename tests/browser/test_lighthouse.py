@@ -1,6 +1,6 @@
-"""Lighthouse finds nothing to mend in accessibility and best practices, page by page.
+"""Lighthouse finds no problem of accessibility or best practices on any page.
 
-How fast it finds a page is a timing, which `manage.py bench --only lighthouse` measures.
+Its performance score is a timing, which `manage.py bench --only lighthouse` measures.
 """
 
 import pytest

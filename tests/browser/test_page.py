@@ -1,4 +1,4 @@
-"""The page as a whole: its weight, its policy, small screens, the keyboard, pages of errors."""
+"""The page as a whole: its size, its policy, small screens, the keyboard, error pages."""
 
 from playwright.sync_api import expect
 
@@ -27,7 +27,8 @@ def test_the_first_load_is_small_and_complete(new_context, stack):
 
 
 def test_the_page_of_a_chat_names_every_module_that_draws_it(alice, new_context):
-    """None waits for another to be read. What comes later (dialogs, math) is not among them."""
+    """So none is requested only after another was read. Modules for later (dialogs, math) do not
+    count."""
     alice.ask("[[tokens=5]] Hello")
     page = new_context(storage_state=alice.page.context.storage_state()).new_page()
     page.goto(alice.page.url)

@@ -1,6 +1,6 @@
-"""The chat page in every state, in light, in dark and on a phone: nothing for axe to find, nothing
-wider than the window. The pages of accounts and money are in test_account_pages.py, what is about
-credit in test_credit.py."""
+"""The chat page in all states, in light, in dark and on a phone: axe finds nothing, and nothing is
+wider than the window. tests/browser/accounts/ has the pages of accounts and money, and the states
+of credit."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_events
 
 QUICK = "[[tokens=12]]"
-# Longer than anybody looks.
+# Outlasts every inspection.
 ENDLESS = "rate=8&tokens=4000"
 
 
@@ -60,7 +60,7 @@ def test_what_is_not_there(new_context, stack, inspect):
     expect(page.get_by_text("No model is available")).to_be_visible()
     seen.look("no model")
     page.unroute_all()
-    # One that has come since is found without a reload.
+    # A model that becomes available is found without a reload.
     expect(page.get_by_text("No model is available")).to_have_count(0)
     alice.visit()
     for part in ("**/conversation*.js", "**/lazy_markdown*.js"):
@@ -112,7 +112,7 @@ $$\\int_0^\\infty e^{{-x^2}}\\,dx = \\frac{{\\sqrt\\pi}}{{2}}$$
 
 
 def answer_that(parent, text, *, finish="stop", **more):
-    """One that has ended in some way: its events."""
+    """Returns the events of an answer that ended in a certain way."""
     reply = str(uuid.uuid4())
     length, sha256 = ev.fingerprint(text)
     model = "openai/known"
@@ -155,7 +155,7 @@ def answer_that(parent, text, *, finish="stop", **more):
 
 
 def every_ending():
-    """A chat in which answers have ended in all the ways there are."""
+    """Returns the events of a chat whose answers ended in all possible ways."""
     seams = [("lost", "prefill"), ("provider", "ask"), ("user", "restart")]
     long = "a-word-without-an-end" * 12 + "\n\n```pasted\n" + "a pasted line\n" * 50 + "```"
     endings = [
@@ -199,7 +199,7 @@ def test_however_an_answer_has_ended(alice, stack, seen):
         page.set_viewport_size({"width": width, "height": 1200})
         seen.fits(f"endings {width}")
         seen.shot(page, f"endings-{width}")
-    # Letters twice as large.
+    # text at twice its size
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 860})
         page.evaluate("document.documentElement.style.fontSize = '200%'")
@@ -262,8 +262,8 @@ def test_what_waits_to_be_sent(alice, seen):
     seen.look("refused")
 
 
-# A socket to which this happens. What is drawn then is looked at here; that it happens, and what
-# becomes of it, is in test_connection.py.
+# A socket that runs this script. These tests inspect what the page shows then; how it happens and
+# ends is tested in tests/browser/connection/test_connection.py.
 SOCKET = """window.WebSocket = class extends EventTarget {
   readyState = 0;
   constructor() { super(); setTimeout(() => ((socket) => { %s })(this)); }
@@ -326,7 +326,7 @@ def test_the_list_of_chats(alice, seen):
         page.get_by_role("button", name="Back to your chats").click()
     field = palette(alice)
     seen.look("palette of chats")
-    for _ in range(20):  # What was said a moment ago is on its way to the index.
+    for _ in range(20):  # new messages take a moment to be indexed
         field.fill("tides")
         if appears(page.get_by_role("option").locator("mark").first):
             break

@@ -1,5 +1,5 @@
-"""The chat page in a language of brackets, by the same files as a real language's, written from the
-right: no English is left, nor a physical left."""
+"""The chat page in a right-to-left pseudo-language that puts all texts in brackets, from the same
+files as a real language: no English text is left, and no style depends on the physical left."""
 
 import re
 
@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from tests.config.i18n import pseudo
 from tests.config.i18n.pseudo import LANGUAGE, bare
 
-# What stands on the page for a person to see or hear, and is no text of a chat or name of a model.
+# Returns the visible and spoken texts of the page, without those of chats and names of models.
 SEEN = """() => {
   const unseen = "script, style, template, noscript, svg, kbd";
   const data = ".md, [role=log], .bubble, .chat-title, time";
@@ -25,8 +25,8 @@ SEEN = """() => {
     for (const name of names) texts.push(element.getAttribute(name) ?? "");
   return texts;
 }"""
-# The root of the page, before any script of the page runs. (A page that Playwright answered for the
-# server would be a stranger's to Chromium, and open no socket to this machine.)
+# Changes the root element before any script of the page runs. (If Playwright fulfilled the request
+# for the page, Chromium would refuse it a socket to this machine.)
 ROOT = """
 new MutationObserver((_, observer) => {
   const root = document.documentElement;
@@ -48,7 +48,7 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture
 def bracketed(new_context, stack, catalogue):
-    """The page as the server makes it in that language (tests/config/i18n/test_texts.py)."""
+    """The page as the server renders it in that language (tests/config/i18n/test_texts.py)."""
     context = new_context(service_workers="block")
     context.add_init_script(ROOT % LANGUAGE)
     context.route("**/pseudo.json", lambda route: route.fulfill(body=catalogue))
@@ -57,12 +57,12 @@ def bracketed(new_context, stack, catalogue):
     return page
 
 
-# Names of models and chats where they stand within other texts, and of keys.
+# Names of keys, and names of models and chats within other texts.
 NAMES = re.compile(r"\[\[\S+\]\]|Known|Zebra|Holdfast|Esc|Ctrl|Shift|Alt|Enter|Backspace|openai")
 
 
 def left_of(page):
-    """Words without brackets."""
+    """Returns the lines with words outside of brackets."""
     left = NAMES.sub(" ", bare("\n".join(page.evaluate(SEEN))))
     return [line.strip() for line in left.splitlines() if WORD.search(line)]
 

@@ -1,4 +1,4 @@
-"""Chats that are long from the start: what was said is written into the log, as a worker does."""
+"""Creates long chats by writing their messages into the log, as a worker does."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ BATCH = 500
 
 
 def write_chat(alice: ChatPage, stack: Stack, said: Iterable[tuple[str, str]]) -> None:
-    """Make a chat of these questions and answers, and open it."""
+    """Makes a chat of these questions and answers, and opens it."""
     events: list[ev.AnyEvent] = []
     parent: str | None = None
     for question, answer in said:
@@ -27,7 +27,7 @@ def write_chat(alice: ChatPage, stack: Stack, said: Iterable[tuple[str, str]]) -
 
 
 def write_events(alice: ChatPage, stack: Stack, events: list[ev.AnyEvent]) -> None:
-    """Make a chat of these, and open it."""
+    """Makes a chat of these events, and opens it."""
     alice.ask("[[tokens=3]] A first question")
     address = alice.page.url
     chat = address.rsplit("/", 1)[1]

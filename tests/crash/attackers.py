@@ -81,7 +81,7 @@ def times_up(until):
 
 
 async def sockets_that_never_read(guest, until):
-    """Drafts are told to every page of a person: here to 32 that take nothing."""
+    """Saves large drafts, which the server sends to all pages of a person: 32 that never read."""
     await guest.begin()
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(32):
@@ -108,7 +108,7 @@ async def pings(guest, until):
 
 
 async def acks_of_everything(guest, until):
-    """Says that all was read, and reads nothing, while a long answer is written."""
+    """Acknowledges everything and reads nothing, while a long answer is written."""
     text = "[[tokens=20000]] Go on"
     chat, _, _ = await guest.begin(text)
     while not times_up(until):
@@ -135,7 +135,7 @@ async def forms_of_many_parts(guest, until):
 
 
 async def half_heads(guest, until):
-    """A thousand connections that each send half of a request."""
+    """Opens a thousand connections and sends half of a request on each."""
     parts = urlsplit(guest.url)
     held = []
     while not times_up(until):
@@ -156,7 +156,7 @@ async def half_heads(guest, until):
 
 
 async def branches_of_a_heavy_chat(guest, until):
-    """Characters that cost six bytes each, and branches over all of them."""
+    """Fills a chat with characters that take six bytes in JSON, and changes its branch."""
     chat, parent, _ = await guest.begin()
     messages = [parent]
     while not times_up(until):
@@ -177,7 +177,7 @@ async def instructions(guest, until):
 
 
 async def pictures(guest, until):
-    """Small to send, large to decode."""
+    """Uploads a picture that is small when sent and large when decoded."""
     out = io.BytesIO()
     Image.new("RGB", (8_000, 4_900)).save(out, "WEBP", lossless=True, method=0)
     await guest.begin()
@@ -187,7 +187,7 @@ async def pictures(guest, until):
 
 
 async def endless_answers(guest, until):
-    """As long as an answer may be, of one guest after another."""
+    """Requests the longest allowed answer, each time as a new guest."""
     while not times_up(until):
         async with Guest(guest.url, guest.done, guest.address) as another:
             chat, _, answer = await another.begin("[[tokens=200000&rate=20000&per_chunk=50]] Go on")
@@ -221,7 +221,7 @@ async def main(name, url, seconds, address):
         await asyncio.wait({attack}, timeout=seconds + 1)
         if attack.done() and attack.exception():
             done[repr(attack.exception())] += 1
-        # At once, as attackers leave: no socket is closed in good order.
+        # Exits at once, because attackers do not close their sockets properly.
         sys.stdout.write(json.dumps(done) + "\n")
         sys.stdout.flush()
         os._exit(0)

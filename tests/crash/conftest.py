@@ -1,4 +1,4 @@
-"""Fixtures: the fold of the browser, chance with a seed, and databases that may be killed."""
+"""Fixtures: the browser's fold, a random generator with a seed, and databases to kill."""
 
 import os
 import random

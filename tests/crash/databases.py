@@ -1,4 +1,4 @@
-"""The database under a paid stack: reads it, keeps others from writing, and kills it."""
+"""The database of a stack under test: reads it, blocks its writers, and kills it."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from tests.stack import wait_for
 
 FULL = "HOLDFAST_TEST_FULL" in os.environ
 VICTIMS = ("worker-1", "worker-2", "web", "redis")
-# Processes of PostgreSQL that serve no client.
+# PostgreSQL's processes that do not serve clients.
 HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "startup", "logger")
 
 
@@ -46,7 +46,7 @@ class Postgresql:
         self.env = {"DATABASE_URL": server.get_uri()}
 
     def rows(self, _stack, query):
-        """Waits while the server recovers from a kill."""
+        """Runs a query; waits while the server recovers from a kill."""
         found = []
 
         def read():
@@ -86,7 +86,7 @@ class Postgresql:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         wait_for(lambda: not any(is_alive(process) for process in processes), 30)
-        # Until it is reaped, the dead server would be taken for a running one.
+        # Until it is reaped, its lock files would make the dead server appear to be running.
         locks = self.server.pgdata / "postmaster.pid", *self.server.pgdata.glob(".s.PGSQL.*")
         for lock in locks:
             lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is done to a running Holdfast in the kill run, drawn from dice and written down."""
+"""Disturbs a running Holdfast at random for the kill run, and keeps a journal of it."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from tests.crash.kill_people import Person
 from tests.fake_model import FakeModel
 from tests.stack import Stack
 
-# How often each is among as many as there are cards; the deck is shuffled when it is used up.
+# How often each disturbance is in the deck, which is shuffled again when it is used up.
 DECK = {
     "kill_worker": 4,
     "kill_all_workers": 2,
@@ -41,7 +41,7 @@ STARTS = 6
 
 
 class Disturbances:
-    """`database` is one of tests/crash/test_paid_crashes.py. `journal` tells what was done when."""
+    """`database` is one of tests/crash/databases.py. `journal` lists the disturbances by time."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Disturbances:
         self.stack, self.database, self.model = stack, database, model
         self.people, self.dice = people, dice
         self.journal: list[str] = []
-        self.cuts_ms: list[float] = []  # when connections of the model were cut, since 1970
+        self.cuts_ms: list[float] = []  # when the model's connections were cut (Unix time)
         self.began = time.monotonic()
         self._cards: list[str] = []
         self._restarting = asyncio.Lock()
 
     async def run(self, count: int) -> None:
-        """So many, some of them at the same time; returns when the last is over."""
+        """Makes `count` disturbances, some at the same time; returns when all have ended."""
         under_way: set[asyncio.Task[None]] = set()
         for _ in range(count):
             if self._restarting.locked() and self.dice.random() < 0.7:
@@ -75,7 +75,7 @@ class Disturbances:
         await asyncio.gather(*under_way)
 
     def note(self, text: str) -> None:
-        """Also into a file, for whoever watches a long run: HOLDFAST_TEST_LOGS names its folder."""
+        """Adds a line to the journal, and to a file in the folder HOLDFAST_TEST_LOGS if set."""
         passed_s = time.monotonic() - self.began
         self.journal.append(f"{time.strftime('%H:%M:%S')} {passed_s:7.1f} {text}")
         if folder := os.environ.get("HOLDFAST_TEST_LOGS"):
@@ -92,7 +92,7 @@ class Disturbances:
     # Processes
 
     def _victims(self, named: Callable[[str], bool]) -> list[psutil.Process]:
-        """Those that run.json names, and that are still the processes it means."""
+        """Returns the processes that run.json names, without ids that other processes have now."""
         found = running(self.stack.data)
         return [found[name] for name in sorted(found) if named(name)]
 
@@ -153,7 +153,7 @@ class Disturbances:
     # The supervisor
 
     async def kill_up(self) -> None:
-        """kill -9 of the supervisor, and a fresh `up` on the same folder."""
+        """Kills the supervisor and starts a new `up` on the same folder."""
         async with self._restarting:
             self.note("kill the supervisor")
             self.stack.up.kill()
@@ -161,7 +161,7 @@ class Disturbances:
             await self.start_again()
 
     async def start_again(self) -> None:
-        """Repeated, as a service manager would: a part may be killed while it starts."""
+        """Starts `up` repeatedly, as a service manager would: a kill may interrupt its start."""
         for last in range(STARTS):
             try:
                 await asyncio.to_thread(self.stack.start)
@@ -179,7 +179,7 @@ class Disturbances:
             self.stack.up.send_signal(signal.SIGHUP)
 
     async def roll_and_kill(self) -> None:
-        """Children that the roll replaces, or has just started, die during it."""
+        """Kills processes during a roll that it replaces or has just started."""
         await self.roll()
         for _ in range(self.dice.randint(1, 3)):
             await asyncio.sleep(self.dice.uniform(0.1, 2))
@@ -191,20 +191,20 @@ class Disturbances:
                     self._signal(victim, signal.SIGKILL)
 
     async def kill_and_roll(self) -> None:
-        """What the roll would replace first is just being started anew."""
+        """Begins a roll while `up` restarts the process that the roll replaces first."""
         await self.kill_web()
         await asyncio.sleep(self.dice.uniform(0, 0.02))
         await self.roll()
 
     async def freeze_up(self) -> None:
-        """Nobody restarts anything, and nobody reads what the others log."""
+        """Freezes the supervisor, so that it restarts no process and reads no output."""
         async with self._restarting:
             await self._freeze("freeze the supervisor", [psutil.Process(self.stack.up.pid)])
 
     # Everything else
 
     async def hold_the_database(self) -> None:
-        """As a backup or a long query does: whoever would write has to wait."""
+        """Blocks writers, as a backup or a long query does."""
         seconds = self.dice.uniform(0.5, 4)
         self.note(f"hold the database for {seconds:.1f} s")
         await asyncio.to_thread(self.database.hold, self.stack, seconds)

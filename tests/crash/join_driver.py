@@ -1,8 +1,9 @@
 """Run as a process of its own by test_guest_join_crashes, with the largest number of steps.
 
 For each step it forks a child, which creates a guest with chats and an account, begins to join them
-and kills itself (SIGKILL) at that step: the log is called, or rows change. It stops at the first
-child that reaches its end. Then it finishes all joins and prints one JSON object:
+and kills itself (SIGKILL) at that step. A step is a call of the log or a change of rows. The driver
+stops at the first child that finishes its join. Then it finishes all joins and prints one JSON
+object:
 
 killed    how many children were killed
 joins     for each child, what became of its join
@@ -117,8 +118,8 @@ async def with_log(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def join_in_child(step: int) -> int:
-    """The exit status of the child, negative for a signal. This process has no event loop and no
-    connection yet, so the child inherits none."""
+    """Returns the exit status of the child, negative for a signal. This process has no event loop
+    and no connection yet, so the child inherits none."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     try:

@@ -1,5 +1,7 @@
-"""What must be true of answers in the kill run once everything has settled. Each check gives a list
-of what is wrong, in words, so that one run tells all of it."""
+"""Checks that all answers of the kill run are correct once it has settled.
+
+Each check returns its findings as text, so that one run reports all of them.
+"""
 
 import asyncio
 import contextlib
@@ -17,14 +19,14 @@ import redis
 from chat.transcript import Message, Transcript
 from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
-from tests.crash.kill_people import Person, Said, Talk, Watcher
+from tests.crash.kill_people import Exchange, Person, Talk, Watcher
 from tests.fake_model import MARK
 from tests.folding import fold_entries
 from tests.stack import Stack
 
-# How long after a cut the attempt that follows it may be announced: pauses grow.
+# How long after a cut the next attempt may begin: the pauses before attempts grow.
 CUT_FELT_MS = 20_000
-# Why an answer may end without its whole text, when it was interrupted as often as it may be.
+# Errors that may end an answer early once it has used up its attempts.
 BOUNDED = {"attempts_spent", "stream_cut", "provider_down"}
 MOST_ATTEMPTS = 6
 
@@ -35,36 +37,36 @@ MOST_ATTEMPTS = 6
 async def check_talk(
     person: Person, talk: Talk, cuts_ms: list[float], within_s: float
 ) -> list[str]:
-    """Reads the chat anew; compares it with what is known, and with what each socket was told."""
+    """Reads the chat again; compares it with the known texts and with what each socket received."""
     read = await person.events(talk.chat)
     fresh = fold_entries(entries_of([[entry, event] for entry, event in read]))
     where = f"{person.name}, chat {talk.chat}"
-    faults = [f"{where}: {fault}" for fault in of_transcript(talk, fresh)]
-    faults += [f"{where}: {fault}" for fault in of_ends(read, fresh)]
-    faults += [f"{where}: {fault}" for fault in of_calls(read, cuts_ms)]
+    faults = [f"{where}: {fault}" for fault in transcript_faults(talk, fresh)]
+    faults += [f"{where}: {fault}" for fault in end_faults(read, fresh)]
+    faults += [f"{where}: {fault}" for fault in call_faults(read, cuts_ms)]
     for number, watcher in enumerate(talk.watchers):
         if not await caught_up(watcher, fresh, within_s):
             faults.append(f"{where}: socket {number} is behind: {difference(watcher, fresh)}")
-        faults += [f"{where}: socket {number}: {fault}" for fault in of_seams(watcher.seen)]
+        faults += [f"{where}: socket {number}: {fault}" for fault in seam_faults(watcher.seen)]
     return faults
 
 
-def of_transcript(talk: Talk, fresh: Transcript) -> Iterator[str]:
-    """Each send once, with the answers that were asked for and no other; each of these is right."""
-    sent = sorted(said.text for said in talk.said.values())
+def transcript_faults(talk: Talk, fresh: Transcript) -> Iterator[str]:
+    """Checks that the chat has each message once, with the requested answers, all correct."""
+    sent = sorted(exchange.text for exchange in talk.exchanges.values())
     if (found := sorted(str(m.text) for m in fresh.messages.values() if m.role == "user")) != sent:
         yield f"messages sent: {len(sent)}, in the chat: {found}"
-    for said in talk.said.values():
-        if set(fresh.children.get(said.message, ())) != said.replies:
-            got = fresh.children.get(said.message)
-            yield f"asked for the answers {sorted(said.replies)}, got {got}"
-        for reply in said.replies & fresh.messages.keys():
-            if fault := of_answer(fresh.messages[reply], said, reply in talk.stopped):
+    for exchange in talk.exchanges.values():
+        if set(fresh.children.get(exchange.message, ())) != exchange.replies:
+            got = fresh.children.get(exchange.message)
+            yield f"asked for the answers {sorted(exchange.replies)}, got {got}"
+        for reply in exchange.replies & fresh.messages.keys():
+            if fault := answer_fault(fresh.messages[reply], exchange, reply in talk.stopped):
                 yield f"answer {reply}: {fault}"
 
 
-def of_answer(message: Message, said: Said, was_stopped: bool) -> str:
-    text, whole = str(message.text), said.whole
+def answer_fault(message: Message, exchange: Exchange, was_stopped: bool) -> str:
+    text, whole = str(message.text), exchange.whole
     if not whole.startswith(text):
         at = len(os.path.commonprefix([text, whole]))
         return f"differs at {at}: {text[max(at - 30, 0) : at + 60]!r}, not {whole[at : at + 30]!r}"
@@ -72,37 +74,39 @@ def of_answer(message: Message, said: Said, was_stopped: bool) -> str:
         case "done":
             if text != whole:
                 return f"is done with {len(text)} of {len(whole)} characters"
-            return of_usage(message, said)
+            return usage_fault(message, exchange)
         case "stopped":
-            return "" if was_stopped else "was stopped by nobody"
+            return "" if was_stopped else "was stopped without a request"
         case "error":
             code = (message.error or {})["code"]
             bounded = code in BOUNDED and message.attempt >= MOST_ATTEMPTS
-            bounded = bounded or (code == "bad_stream" and said.may_be_refused)
+            bounded = bounded or (code == "bad_stream" and exchange.may_be_refused)
             return "" if bounded else f"failed with {code} at attempt {message.attempt}"
     return f"is still {message.status}"
 
 
-def of_usage(message: Message, said: Said) -> str:
-    """What the provider counted for an answer of one call is of this call."""
+def usage_fault(message: Message, exchange: Exchange) -> str:
+    """Checks the usage of an answer that took one call against that call's tokens."""
     usage = message.usage or {}
     if message.attempt > 1 or usage.get("estimated") or not usage:
         return ""
     counted = usage["completion_tokens"]
-    return "" if counted == said.tokens else f"was counted as {counted}, not {said.tokens} tokens"
+    if counted == exchange.tokens:
+        return ""
+    return f"was counted as {counted}, not {exchange.tokens} tokens"
 
 
-def of_calls(read: list[tuple[str, dict]], cuts_ms: list[float]) -> Iterator[str]:
-    """No call of the model breaks off but those whose connection was cut."""
+def call_faults(read: list[tuple[str, dict]], cuts_ms: list[float]) -> Iterator[str]:
+    """Checks that only cut connections interrupted calls of the model."""
     for entry, event in read:
         if event["type"] == "message.resumed" and event["reason"] == "provider":
             at_ms = int(entry.partition("-")[0])
             if not any(-1000 < at_ms - cut_ms < CUT_FELT_MS for cut_ms in cuts_ms):
-                yield f"{entry}: a call for {event['message']} broke off, and nothing was cut"
+                yield f"{entry}: a call for {event['message']} broke off without a cut"
 
 
-def of_ends(read: list[tuple[str, dict]], fresh: Transcript) -> Iterator[str]:
-    """The length and the digest that the end of an answer names are those of its text."""
+def end_faults(read: list[tuple[str, dict]], fresh: Transcript) -> Iterator[str]:
+    """Checks that the length and digest at the end of each answer match its text."""
     ends = {e["message"]: e for _, e in read if e["type"] in ("message.completed", "message.error")}
     for reply, end in ends.items():
         if fresh.messages[reply].status in ("done", "stopped", "error"):
@@ -112,9 +116,9 @@ def of_ends(read: list[tuple[str, dict]], fresh: Transcript) -> Iterator[str]:
                 yield f"answer {reply} has {len(stored)} bytes, its end says {end['length']}"
 
 
-def of_seams(seen: list[tuple[float, str, dict]]) -> Iterator[str]:
-    """Each seam stands after exactly the bytes that were shown before it. Where an answer was
-    replayed after its end its pieces are gone, and with them what could be counted."""
+def seam_faults(seen: list[tuple[float, str, dict]]) -> Iterator[str]:
+    """Checks that each seam follows exactly the bytes that were shown before it. An answer that
+    was replayed after its end has no deltas to count, so it is not checked."""
     lengths: defaultdict[str, int] = defaultdict(int)
     faults: defaultdict[str, list[str]] = defaultdict(list)
     for _, entry, event in seen:
@@ -133,8 +137,8 @@ def of_seams(seen: list[tuple[float, str, dict]]) -> Iterator[str]:
                     faults.pop(reply, None)
                 elif event["length"] != lengths[reply]:
                     faults[reply].append(f"{entry}: the end of {reply} names other bytes")
-    for of_one in faults.values():
-        yield from of_one
+    for reply_faults in faults.values():
+        yield from reply_faults
 
 
 async def caught_up(watcher: Watcher, fresh: Transcript, within_s: float) -> bool:
@@ -159,33 +163,34 @@ def difference(watcher: Watcher, fresh: Transcript) -> str:
     return "; ".join(parts[:6])
 
 
-# The log, the prompts, search: whatever a person might one day be shown
+# The log, prompts, search and exports
 
 
 def check_log(stack: Stack, people: list[Person]) -> list[str]:
-    """All that Redis holds of anybody, deleted chats too: pieces, in order, are the known text."""
-    known = {r: said for one in people for talk in one.talks for r, said in talk.replies.items()}
+    """Checks that the deltas of each answer in Redis, deleted chats included, form its text."""
+    talks = [talk for person in people for talk in person.talks]
+    known = {reply: one for talk in talks for reply, one in talk.replies.items()}
     faults: list[str] = []
     with redis.Redis.from_url(embedded_redis_url(stack.data)) as client:
         for key in client.scan_iter("hf:*:log", count=1000):
             events = [json.loads(values[b"d"]) for _, values in client.xrange(key)]
-            faults += [f"log {key.decode()}: {fault}" for fault in of_log(events, known)]
+            faults += [f"log {key.decode()}: {fault}" for fault in log_faults(events, known)]
     return faults
 
 
-def of_log(events: list[dict[str, Any]], known: dict[str, Said]) -> Iterator[str]:
+def log_faults(events: list[dict[str, Any]], known: dict[str, Exchange]) -> Iterator[str]:
     owners = {mark[:3] for event in events for mark in MARK.findall(json.dumps(event))}
     if len(owners) > 1:
-        yield f"holds what was said to {sorted(owners)}"
+        yield f"contains messages of {sorted(owners)}"
     texts: defaultdict[str, str] = defaultdict(str)
     for event in events:
         if event["type"] == "message.delta":
             texts[event["message"]] += event["text"]
     for reply, text in texts.items():
         if reply not in known:
-            yield f"an answer {reply} that nobody asked for"
+            yield f"an answer {reply} that was not requested"
         elif not known[reply].whole.startswith(text):
-            yield f"the pieces of {reply} are not a beginning of its text: ...{text[-60:]!r}"
+            yield f"the deltas of {reply} are not the beginning of its text: ...{text[-60:]!r}"
 
 
 def check_prompts(requests: list[dict[str, Any]]) -> list[str]:
@@ -193,7 +198,7 @@ def check_prompts(requests: list[dict[str, Any]]) -> list[str]:
     for request in requests:
         people = {mark[:3] for mark in MARK.findall(json.dumps(request["body"]["messages"]))}
         if len(people) != 1:
-            faults.append(f"a prompt with what was said to {sorted(people)}")
+            faults.append(f"a prompt has messages of {sorted(people)}")
     return faults
 
 
@@ -205,7 +210,7 @@ def check_search(stack: Stack, database: Any, people: list[Person]) -> list[str]
 
 
 async def check_export(person: Person) -> list[str]:
-    """The archive of everything that is theirs; made by a worker, as a ZIP."""
+    """Checks that the person's export contains all of their messages and nobody else's."""
     await person.command("POST", "/settings/data/export")
     async with asyncio.timeout(60):
         while True:
@@ -218,6 +223,7 @@ async def check_export(person: Person) -> list[str]:
         for name in archive.namelist():
             person.look_at(archive.read(name).decode(errors="replace"), f"the export, {name}")
         whole = b"".join(map(archive.read, archive.namelist())).decode(errors="replace")
-    said = {said for talk in person.talks if not talk.is_deleted for said in talk.said.values()}
-    missing = [one.text for one in said if one.text not in whole]
+    talks = [talk for talk in person.talks if not talk.is_deleted]
+    texts = [exchange.text for talk in talks for exchange in talk.exchanges.values()]
+    missing = [text for text in texts if text not in whole]
     return [f"{person.name}: not in the export: {missing}"] if missing else []

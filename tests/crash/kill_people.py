@@ -1,6 +1,8 @@
-"""The people of the kill run. Every byte they may be shown is known beforehand: a message carries a
-mark of its person and its own (`p03m017`), and the model answers with that mark in every chunk
-(tests/fake_model.py, mode=marked)."""
+"""The people of the kill run, who know every byte that they may receive.
+
+Each message contains a mark with the numbers of its person and of itself (`p03m017`), and the model
+repeats that mark in every chunk of its answer (tests/fake_model.py, mode=marked).
+"""
 
 import asyncio
 import contextlib
@@ -18,7 +20,7 @@ from tests.fake_model import MARK, FakeModel, text_of
 
 ANSWER_WITHIN_S = 60.0
 RECONNECT_S = 0.2
-# One is asked for the rest of a broken answer, the other continues it as the last turn.
+# One model is asked for the rest of an interrupted answer, the other continues it by prefill.
 MODELS = ("openrouter/script/known", "openrouter/script/prefill")
 ACTS = {
     "say": 10,
@@ -33,19 +35,19 @@ ACTS = {
 
 
 @dataclass(eq=False)
-class Said:
-    """One message and the answers that were asked for it."""
+class Exchange:
+    """A message and the replies that were requested to it."""
 
     message: str
     text: str
-    whole: str  # what each answer to it must be in the end
+    whole: str  # the complete text of each answer
     tokens: int
-    may_be_refused: bool = False  # the model calls its answer a web page
+    may_be_refused: bool = False  # the model sends its answer as a web page
     replies: set[str] = field(default_factory=set)
 
 
 class Watcher(Client):
-    """A socket that follows one chat, and looks at every frame for the mark of somebody else."""
+    """A socket that follows one chat and searches each frame for the marks of other people."""
 
     def __init__(self, person: "Person", chat: str) -> None:
         super().__init__(person.url)
@@ -64,28 +66,30 @@ class Watcher(Client):
         super()._take(text)
 
     def drop(self) -> None:
-        """As when the network goes: nobody says goodbye."""
+        """Aborts the connection without a close frame, as when the network fails."""
         if self.socket is not None:
             self.socket.transport.abort()
 
 
 @dataclass
 class Talk:
-    """One chat: who follows it, what was said in it."""
+    """A chat with its sockets and messages."""
 
     chat: str
     watchers: list[Watcher] = field(default_factory=list)
-    said: dict[str, Said] = field(default_factory=dict)
-    stopped: set[str] = field(default_factory=set)  # replies that somebody asked to stop
+    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)  # replies that the person stopped
     is_deleted: bool = False
 
     @property
-    def replies(self) -> dict[str, Said]:
-        return {reply: said for said in self.said.values() for reply in said.replies}
+    def replies(self) -> dict[str, Exchange]:
+        return {
+            reply: exchange for exchange in self.exchanges.values() for reply in exchange.replies
+        }
 
 
 class Person:
-    """Acts at random until told to pause. `foreign` is what they were shown of others."""
+    """Acts at random until paused. `foreign` lists the marks of others that the person received."""
 
     def __init__(self, number: int, url: str, model: FakeModel, dice: random.Random) -> None:
         self.name, self.url, self.dice = f"p{number:02d}", url.rstrip("/"), dice
@@ -98,7 +102,7 @@ class Person:
         self.acts: Counter[str] = Counter()
 
     async def enter(self) -> None:
-        """Becomes a guest by a first message in the first of two chats."""
+        """Begins two chats; the first message makes the person a guest."""
         response = await self.http.get("/")
         response.raise_for_status()
         for _ in range(2):
@@ -118,7 +122,7 @@ class Person:
             await asyncio.sleep(self.dice.uniform(0.05, 0.8))
 
     def look_at(self, text: str, where: str) -> None:
-        """Nothing that this person is given holds the mark of another."""
+        """Notes the marks of other people in a text that this person received."""
         marks = {mark for mark in MARK.findall(text) if not mark.startswith(self.name)}
         if marks:
             self.foreign.append(f"{self.name} was shown {sorted(marks)[:5]} in {where}")
@@ -144,26 +148,26 @@ class Person:
         self.dice.choice(talk.watchers).drop()
 
     async def say(self, talk: Talk, times: int = 1) -> None:
-        """Below what is shown, or now and then as a branch from the start of the chat."""
+        """Sends a message below the shown ones or, sometimes, as a branch at the start."""
         self.messages += 1
         script, tokens = self.script()
         text = f"[[{script}]] {self.name}m{self.messages:03d} what?"
         whole = text_of(text, tokens, "marked")
-        said = Said(str(uuid.uuid4()), text, whole, tokens, "mislabelled" in script)
-        talk.said[said.message] = said
+        exchange = Exchange(str(uuid.uuid4()), text, whole, tokens, "mislabelled" in script)
+        talk.exchanges[exchange.message] = exchange
         model = self.dice.choice(MODELS)
-        body = {"id": said.message, "text": text, "model": model, "parent": None}
-        body["edit"] = len(talk.said) > 1 and self.dice.random() < 0.1
+        body = {"id": exchange.message, "text": text, "model": model, "parent": None}
+        body["edit"] = len(talk.exchanges) > 1 and self.dice.random() < 0.1
         path = f"/api/chats/{talk.chat}/messages"
         responses = await asyncio.gather(*(self.command("POST", path, body) for _ in range(times)))
         assert {response.status_code for response in responses} == {202}, responses[0].text
         [reply] = {response.json()["reply"] for response in responses}
-        said.replies.add(reply)
+        exchange.replies.add(reply)
         if self.dice.random() < 0.6:
             await asyncio.sleep(tokens / 30)
 
     def script(self) -> tuple[str, int]:
-        """What the model does with this message, and how many tokens its answer has."""
+        """Returns the model's script for a message, and the number of tokens of its answer."""
         dice, tokens = self.dice, self.dice.randint(12, 80)
         parts = [f"mode=marked&tokens={tokens}&rate={dice.randint(15, 45)}"]
         parts.append(f"per_chunk={dice.choice([1, 1, 2, 5])}")
@@ -181,27 +185,27 @@ class Person:
         await self.say(talk, times=3)
 
     async def stop(self, talk: Talk) -> None:
-        """Now and then just as the rest of the answer comes in one piece."""
-        reply, said = self.dice.choice(list(talk.replies.items())[-4:])
+        """Stops a reply, in most cases while the rest of its answer arrives at once."""
+        reply, exchange = self.dice.choice(list(talk.replies.items())[-4:])
         talk.stopped.add(reply)
         path = f"/api/chats/{talk.chat}/replies/{reply}/stop"
         stopping = asyncio.create_task(self.command("POST", path, {}))
         await asyncio.sleep(self.dice.uniform(0, 0.08))
         if self.dice.random() < 0.7:
-            self.model.hurry(said.text)
+            self.model.hurry(exchange.text)
         await stopping
 
     async def answer_anew(self, talk: Talk) -> None:
-        said, reply = self.dice.choice(list(talk.said.values())), str(uuid.uuid4())
-        if not said.replies:
+        exchange, reply = self.dice.choice(list(talk.exchanges.values())), str(uuid.uuid4())
+        if not exchange.replies:
             return
-        said.replies.add(reply)
-        body = {"id": reply, "parent": said.message, "model": self.dice.choice(MODELS)}
+        exchange.replies.add(reply)
+        body = {"id": reply, "parent": exchange.message, "model": self.dice.choice(MODELS)}
         response = await self.command("POST", f"/api/chats/{talk.chat}/replies", body)
         assert response.status_code == 202, response.text
 
     async def go_on(self, talk: Talk) -> None:
-        """With an answer that was stopped or has failed; what has not is left as it is."""
+        """Continues an answer that was stopped or has failed, if there is one."""
         messages = talk.watchers[0].transcript.messages.values()
         if ended := [one.id for one in messages if one.status in ("stopped", "error")]:
             path = f"/api/chats/{talk.chat}/replies/{self.dice.choice(ended)}/attempts"
@@ -209,7 +213,7 @@ class Person:
             assert response.status_code in (202, 409), response.text
 
     async def delete(self, talk: Talk) -> None:
-        """A chat, while it is answered; another one is begun."""
+        """Deletes a chat, which may have running answers, and begins another."""
         talk.is_deleted = True
         await self.unfollow(talk)
         response = await self.command("DELETE", f"/api/chats/{talk.chat}")
@@ -222,8 +226,8 @@ class Person:
         await asyncio.gather(*(watcher.disconnect() for watcher in talk.watchers))
 
     async def command(self, method: str, path: str, body: object = None) -> httpx2.Response:
-        """Repeated, as the page does, until something answers; also when a database that dies while
-        a session is saved makes Django answer 400 with a page."""
+        """Makes a request, repeated as the page does until the server responds. Repeats it after a
+        400 with a page, too: Django responds so if the database dies while it saves a session."""
         jar = self.http.cookies
         headers = {"X-CSRFToken": jar.get("csrftoken", ""), "Origin": self.url}
         try:
@@ -239,7 +243,7 @@ class Person:
             raise AssertionError(f"{method} {path} was not answered in time") from None
 
     async def events(self, chat: str) -> list[tuple[str, dict]]:
-        """The chat as somebody reads it who has seen nothing of it yet."""
+        """Returns all entries of the chat, read from the start."""
         entries: list[tuple[str, dict]] = []
         more = True
         while more:

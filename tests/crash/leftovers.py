@@ -1,4 +1,4 @@
-"""What must not be left over in the kill run: processes, and sockets that count as open."""
+"""Checks that the kill run leaves no processes, tasks or counted sockets behind."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from chat.websocket.open_sockets import MAX_SOCKETS_PER_USER
 from tests.crash.kill_people import Person
 from tests.stack import Stack
 
-# What Daphne and asyncio say of a task that did not end, or ended with a fault nobody looked at.
+# Daphne's and asyncio's messages on a task that did not end, and on an exception that was lost.
 TASKS_LEFT = ("took too long to shut down and was killed", "exception was never retrieved")
 
 
 def check_processes(stack: Stack) -> list[str]:
-    """Whatever belongs to the data folder is the supervisor or one that it knows of."""
+    """Checks that all processes on the data folder are the supervisor and its own processes."""
     known = {stack.up.pid, *stack.processes().values()} if stack.up else set()
     found = {process.pid: process for process in processes_of(stack)}
     faults = [f"left over: {told(process)}" for pid, process in found.items() if pid not in known]
@@ -43,14 +43,14 @@ def told(process: psutil.Process) -> str:
 
 
 def check_tasks(stack: Stack) -> list[str]:
-    """What serves a socket or a request ends with it, and no fault is lost."""
+    """Checks that each task ended with its socket or request, and that no exception was lost."""
     lines = [*stack.earlier_lines, *stack.lines]
     return [line[:300] for line in lines if any(text in line for text in TASKS_LEFT)]
 
 
 async def check_sockets(person: Person, within_s: float) -> list[str]:
-    """Nobody's sockets stay counted: with all of theirs closed, a person can open as many as
-    anybody may have, and not one more."""
+    """Checks that closed sockets are not counted: a person whose sockets are closed can open
+    exactly MAX_SOCKETS_PER_USER."""
     for talk in person.talks:
         await person.unfollow(talk)
     faults = await open_all(person, within_s)
@@ -62,8 +62,8 @@ async def check_sockets(person: Person, within_s: float) -> list[str]:
 
 
 async def open_all(person: Person, within_s: float) -> list[str]:
-    """Each that is refused is tried again until the time is up: what was closed just now may be
-    counted for a moment."""
+    """Opens the sockets; tries again if one is refused, because a socket that was just closed may
+    still count for a moment."""
     give_up = time.monotonic() + within_s
     async with contextlib.AsyncExitStack() as sockets:
         for count in range(MAX_SOCKETS_PER_USER):

@@ -1,4 +1,4 @@
-"""Real processes, killed while they answer: nothing stored is lost or doubled, all ends well."""
+"""Kills real processes while they answer: nothing stored is lost or repeated, all answers end."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.stack import MANAGE, Stack
 QUESTION = "[[tokens=120&rate=40]] Question {}"
 
 
-# Still being written when the last of many has begun, however busy the machine is.
+# So slow that all answers are still being written when the last of many begins.
 LONG = "[[tokens=120&rate=8]] Question {}"
 
 
@@ -32,7 +32,7 @@ def answer(number: int, tokens: int = 120, question: str = QUESTION) -> str:
 
 @pytest.fixture(params=["ask", "prefill"])
 def continuing(request, make_stack, fake_model):
-    """A stack whose model continues by this means."""
+    """A stack whose model continues answers by ask or by prefill."""
     env = {"HOLDFAST_PREFILL_MODELS": "openai/*"} if request.param == "prefill" else {}
     return make_stack(model_url=fake_model.base_url, env=env).start()
 
@@ -46,7 +46,7 @@ def own_stack(make_stack, fake_model):
 async def asking(
     stack: Stack, count: int, question: str = QUESTION
 ) -> AsyncIterator[list[tuple[Client, str]]]:
-    """Clients with one answer each on its way."""
+    """Yields clients, each with a running answer."""
     async with AsyncExitStack() as clients:
         asked = []
         for number in range(count):
@@ -59,7 +59,7 @@ async def asking(
 async def all_complete(
     asked: list[tuple[Client, str]], tokens: int = 120, question: str = QUESTION
 ) -> list:
-    """Every answer is the uninterrupted text, byte for byte, also when read from the start."""
+    """Checks that each answer is its uninterrupted text, byte for byte, also when read again."""
     messages = []
     for number, (client, reply) in enumerate(asked):
         message = await client.settled(reply)
@@ -75,7 +75,7 @@ async def all_complete(
 
 
 async def test_a_worker_killed_at_random_moments(continuing, request):
-    """25 answers for each means, 50 in all, each cut by a kill -9 of the worker that writes it."""
+    """Interrupts 25 answers for each means of continuing by `kill -9` of their worker."""
     async with asking(continuing, 25, LONG) as asked:
         for client, reply in asked:
             await client.until(reply, lambda message: bool(message.text))
@@ -106,7 +106,7 @@ async def test_web_killed(own_stack):
 
 
 async def test_everything_replaced_in_turn_as_by_a_deploy(own_stack):
-    """SIGTERM to each process while 20 answers stream."""
+    """Sends SIGTERM to each process while 20 answers stream."""
     async with asking(own_stack, 20) as asked:
         for name in ("worker-1", "worker-2", "web", "redis"):
             await asyncio.sleep(0.4)
@@ -126,7 +126,7 @@ async def test_everything_killed_and_started_again(own_stack):
 
 
 async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
-    """SIGSTOP past the lease, takeover, SIGCONT: the old writer is fenced off."""
+    """SIGSTOP beyond the lease, takeover, SIGCONT: the fence refuses the old writer."""
     stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     async with asking(stack, 3) as asked:
         for client, reply in asked:
@@ -146,8 +146,8 @@ async def test_a_frozen_worker_cannot_add_a_byte(make_stack, fake_model):
             stack.thaw("worker-1")
             messages = await all_complete(asked)
             assert all([seam["reason"] for seam in m.seams] == ["lost"] for m in messages)
-            # It has noticed: nothing is written any more, nothing is left in the queue, and what
-            # the frozen one had asked the model for has no end and no charge of its own.
+            # The worker has noticed: it writes no answer, the queue is empty, and the attempt that
+            # was frozen has neither an end nor a charge.
             await idle(stack)
             for client, reply in asked:
                 ends = await ends_of(client, reply)
@@ -165,7 +165,7 @@ async def ends_of(client: Client, reply: str) -> list[dict[str, Any]]:
 
 
 async def idle(stack: Stack) -> None:
-    """Every worker says that it writes no answer, and no job is left."""
+    """Waits until all workers report that they write no answer, and no job is left."""
     async with Redis.from_url(embedded_redis_url(stack.data)) as redis, asyncio.timeout(30):
         while True:
             infos = await redis.hvals("hf:{q:answers}:infos")
@@ -176,10 +176,10 @@ async def idle(stack: Stack) -> None:
 
 
 async def test_reconnecting_at_every_entry_gives_the_same_transcript(stack, javascript_fold):
-    """What a reader saw live up to any entry, then what the server replays after it."""
+    """Folds what a reader saw live up to each entry, then what the server replays after it."""
     async with Client(stack.url) as client:
         client.keep = True
-        # Slow enough that a busy machine does not gather many into one entry.
+        # So slow that even a busy machine writes many entries.
         reply = await client.send("[[tokens=40&rate=40]] Again and again")
         await client.settled(reply)
         whole = client.transcript.to_dict()
@@ -211,7 +211,7 @@ async def test_a_socket_that_comes_back_anywhere_gets_the_rest(stack):
 
 
 async def test_the_same_send_twenty_times_over_the_wire(stack, fake_model):
-    """As a flaky network would, by a visitor who has no session yet."""
+    """A visitor without a session repeats the send, as on an unreliable network."""
     async with Client(stack.url) as client:
         message_id = "0198c5a0-0000-7000-8000-00000000aaaa"
         question = "[[tokens=5]] Only once"
@@ -227,7 +227,7 @@ async def test_the_same_send_twenty_times_over_the_wire(stack, fake_model):
 
 
 async def test_workers_killed_before_search_knew_what_was_said(own_stack):
-    """An answer is complete; whoever would have made it searchable dies. The next ones do."""
+    """Kills the workers before they index a complete answer; their successors index it."""
     async with asking(own_stack, 4) as asked:
         for client, reply in asked:
             await client.settled(reply)

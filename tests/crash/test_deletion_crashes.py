@@ -1,4 +1,4 @@
-"""Workers killed (SIGKILL) while they pack an archive or erase somebody: another one ends it."""
+"""Kills workers (SIGKILL) that pack an archive or erase a person: another one finishes it."""
 
 import contextlib
 import io
@@ -70,7 +70,7 @@ async def test_an_archive_whose_worker_is_killed_is_made_by_another(own_stack):
         wait_for(lambda: state()[1] > 5, 60)
         kill_workers(own_stack)
         assert state()[0] == "building"  # Killed in the middle.
-        # What is left of the lease is not waited for.
+        # Ends the lease at once instead of waiting for it to expire.
         rows(own_stack, "UPDATE accounts_export SET lease_until = '2020-01-01 00:00:00'")
         wait_for(lambda: state()[0] == "ready", 120)
         assert state()[2] == 2
@@ -114,7 +114,7 @@ async def test_nothing_is_left_in_the_files_either(own_stack):
         assert (await posted(alice, "/settings/data/delete")).status_code == 200
     rows(own_stack, "UPDATE accounts_user SET deletion_begun_at = '2020-01-01 00:00:00'")
     wait_for(lambda: rows(own_stack, "SELECT count(*) FROM accounts_user") == [(0,)], 60)
-    # What SQLite has not yet carried over from its write-ahead log is carried over now.
+    # Makes SQLite move its write-ahead log into the database file.
     rows(own_stack, "PRAGMA wal_checkpoint(TRUNCATE)")
     wait_for(lambda: files_with(own_stack.data, mark) == [], 30)
 

@@ -1,4 +1,4 @@
-"""A guest joins an account in a process that is really killed, at each of its steps."""
+"""Kills the process in which a guest joins an account, at each of its steps."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The checks of the kill run can fail: each is given what it is there to find."""
+"""Tests that each check of the kill run reports the fault that it looks for."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import psutil
 
 from tests.chat.random_logs import entries_of
 from tests.crash import kill_checks, leftovers
-from tests.crash.kill_people import Said, Talk
+from tests.crash.kill_people import Exchange, Talk
 from tests.fake_model import text_of
 from tests.folding import fold_entries
 
@@ -17,8 +17,8 @@ TEXT = "[[tokens=3]] p01m001 what?"
 WHOLE = text_of(TEXT, 3, "marked")
 
 
-def said():
-    return Said(MESSAGE, TEXT, WHOLE, tokens=3, replies={REPLY})
+def exchange():
+    return Exchange(MESSAGE, TEXT, WHOLE, tokens=3, replies={REPLY})
 
 
 def transcript(text, *, end="stop", completion_tokens=3, more=()):
@@ -39,9 +39,9 @@ def transcript(text, *, end="stop", completion_tokens=3, more=()):
     return log, fold_entries(entries_of(log))
 
 
-def faults_of(text, *, stopped=False, **of_transcript):
-    talk = Talk(CHAT, said={MESSAGE: said()}, stopped={REPLY} if stopped else set())
-    return list(kill_checks.of_transcript(talk, transcript(text, **of_transcript)[1]))
+def faults_of(text, *, stopped=False, **transcript_faults):
+    talk = Talk(CHAT, exchanges={MESSAGE: exchange()}, stopped={REPLY} if stopped else set())
+    return list(kill_checks.transcript_faults(talk, transcript(text, **transcript_faults)[1]))
 
 
 def test_an_answer_that_is_right():
@@ -53,7 +53,7 @@ def test_answers_that_are_not():
     assert "differs at 15" in faults_of(WHOLE[:13] + "p02m001.0001 ")[0]
     assert "differs" in faults_of(WHOLE + "p01m001.0003 ")[0]
     assert "is done with 26 of 39" in faults_of(WHOLE[:26])[0]
-    assert "stopped by nobody" in faults_of(WHOLE[:26], end="stopped")[0]
+    assert "stopped without a request" in faults_of(WHOLE[:26], end="stopped")[0]
     assert "still running" in faults_of(WHOLE, end=None)[0]
     assert "counted as 7, not 3" in faults_of(WHOLE, completion_tokens=7)[0]
 
@@ -70,29 +70,29 @@ def test_an_answer_nobody_asked_for():
 
 def test_an_end_that_names_other_bytes():
     log, fresh = transcript(WHOLE)
-    assert len(list(kill_checks.of_ends(log, fresh))) == 1  # Its digest is that of nothing.
+    assert len(list(kill_checks.end_faults(log, fresh))) == 1  # the digest is empty
 
 
 def test_a_seam_in_the_wrong_place():
     resumed = {"type": "message.resumed", "message": REPLY, "length": 12}
     seen = [(0.0, "1-0", {"type": "message.delta", "message": REPLY, "text": WHOLE[:13]})]
-    assert list(kill_checks.of_seams([*seen, (0.0, "2-0", resumed)])) != []
-    assert list(kill_checks.of_seams([*seen, (0.0, "2-0", resumed | {"length": 13})])) == []
+    assert list(kill_checks.seam_faults([*seen, (0.0, "2-0", resumed)])) != []
+    assert list(kill_checks.seam_faults([*seen, (0.0, "2-0", resumed | {"length": 13})])) == []
 
 
 def test_a_call_that_broke_off_by_itself():
     resumed = {"type": "message.resumed", "message": REPLY, "reason": "provider"}
-    assert list(kill_checks.of_calls([("100000-0", resumed)], cuts_ms=[99_000.0])) == []
-    assert list(kill_checks.of_calls([("100000-0", resumed)], cuts_ms=[9_000.0])) != []
+    assert list(kill_checks.call_faults([("100000-0", resumed)], cuts_ms=[99_000.0])) == []
+    assert list(kill_checks.call_faults([("100000-0", resumed)], cuts_ms=[9_000.0])) != []
 
 
 def test_a_log_with_what_is_somebody_elses():
     log, _ = transcript(WHOLE)
-    events, known = [event for _, event in log], {REPLY: said()}
-    assert list(kill_checks.of_log(events, known)) == []
+    events, known = [event for _, event in log], {REPLY: exchange()}
+    assert list(kill_checks.log_faults(events, known)) == []
     other = {"type": "message.delta", "message": REPLY, "text": "p02m001.0000 "}
-    found = " ".join(kill_checks.of_log([*events, other], known))
-    assert "['p01', 'p02']" in found and "not a beginning" in found
+    found = " ".join(kill_checks.log_faults([*events, other], known))
+    assert "['p01', 'p02']" in found and "not the beginning" in found
 
 
 def test_a_prompt_with_what_is_somebody_elses():
@@ -107,7 +107,7 @@ def test_a_task_that_did_not_end():
 
 
 def test_a_process_that_is_left_over(tmp_path):
-    """Known by its command or its environment, whoever its parent is."""
+    """Finds it by its command or its environment, whichever process is its parent."""
     own = psutil.Process().pid
     stack = SimpleNamespace(data=tmp_path, up=None, processes=dict)
     assert leftovers.check_processes(stack) == []

@@ -1,9 +1,10 @@
-"""Everything is killed, frozen, replaced and cut at random while people talk, and afterwards every
-byte is accounted for: nobody was shown a byte of another's answer, none is lost or doubled, all
-answers have ended, no process or socket is left over, the books balance.
+"""Kills, freezes and replaces processes and cuts connections at random while people chat.
 
-30 disturbances for each database in the gate, 300 with `manage.py test --full`. What happens
-follows from HOLDFAST_TEST_SEED as far as it can; CONTRIBUTING.md says how a run is used.
+Afterwards it checks every byte: no person received a byte of another's answer, no byte is lost or
+repeated, all answers have ended, no process or socket is left over, and the books balance.
+
+The usual tests make 30 disturbances on each database, `manage.py test --full` makes 300.
+HOLDFAST_TEST_SEED repeats a run as far as timing allows; CONTRIBUTING.md describes how to use it.
 """
 
 import asyncio
@@ -37,9 +38,9 @@ from tests.stack import DATABASE, Stack, migrated
 
 PEOPLE = 8
 ENDED_WITHIN_S = 60.0
-# A run that hangs ends; on a machine that does nothing else it takes a tenth of it.
+# Ends a run that hangs. On an idle machine a run takes a tenth of it.
 BATCH_WITHIN_S = 400.0
-# Lines that a healthy run has many of.
+# Words of log lines that are left out of the report.
 ROUTINE = ("GET /", "POST /", "DELETE /", "WebSocket", "ready", "taking over answer")
 ENVIRONMENT = {
     "OPENROUTER_API_KEY": "sk-or",
@@ -76,7 +77,7 @@ class Run:
         await asyncio.gather(*(person.enter() for person in self.people))
 
     async def batch(self, count: int) -> None:
-        """People talk, so many things happen to them, and then all is well within a minute."""
+        """Makes `count` disturbances while people chat; all must settle within a minute."""
         pause = asyncio.Event()
         lives = [asyncio.create_task(person.live(pause)) for person in self.people]
         await self.disturbances.run(count)
@@ -91,7 +92,7 @@ class Run:
         self.disturbances.note(f"settled {self.slowest_s:.1f} s after it, at most")
 
     async def settle(self, calm_at: float) -> None:
-        """Everything is ready, and no answer is owed any more."""
+        """Waits until all processes are ready and all replies have ended."""
         unfinished = "SELECT id, state FROM chat_reply WHERE finished_at IS NULL"
         rows: list[Any] = []
         while (passed_s := time.monotonic() - calm_at) < ENDED_WITHIN_S:
@@ -125,26 +126,27 @@ class Run:
         assert self.faults == [], self.faults[:20]
 
     async def without_faults(self, check: Any, *arguments: Any) -> list[str]:
-        """The last answer of a check that may have to wait: a roll goes on for a while."""
+        """Repeats a check until it finds nothing, because a roll may take a while; returns the last
+        findings."""
         deadline = time.monotonic() + ENDED_WITHIN_S
         while (found := await asyncio.to_thread(check, *arguments)) and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
         return found
 
     async def end(self) -> None:
-        """What is looked at once: search, exports, the books."""
+        """Runs the checks that are made only once: search, exports, the books."""
         self.faults += await asyncio.to_thread(check_search, self.stack, self.database, self.people)
         for found in await asyncio.gather(*(check_export(one) for one in self.people[:3])):
             self.faults += found
         self.faults += [fault for person in self.people for fault in person.foreign]
         assert self.faults == [], self.faults[:20]
         await asyncio.to_thread(check_the_books, self.stack, self.database, len(self.people))
-        # It did happen: answers were taken up again.
+        # The kills had effect: answers were taken over.
         again = "SELECT COUNT(*) FROM billing_usage WHERE attempt > 1"
         assert self.database.rows(self.stack, again)[0][0] > 0
 
     def tell(self) -> None:
-        """What is needed to find out why: shown when the test fails."""
+        """Prints what is needed to find the cause; pytest shows it when the test fails."""
         acts: Counter[str] = sum((person.acts for person in self.people), Counter())
         closes: Counter[int | None] = sum((person.closes for person in self.people), Counter())
         lines = [*self.stack.earlier_lines, *self.stack.lines]
@@ -160,7 +162,7 @@ class Run:
 
 
 def check_the_books(stack: Stack, database: Any, people: int) -> None:
-    """No hold is open, what was spent is what was charged, and the audit finds nothing."""
+    """Checks that no hold is open, that debits equal charges, and that the audit is clean."""
     ask = lambda query: database.rows(stack, query)[0][0]  # noqa: E731
     assert ask("SELECT COUNT(*) FROM billing_hold WHERE state = 'open'") == 0
     assert ask("SELECT SUM(held_micro_usd) FROM billing_purse") == 0

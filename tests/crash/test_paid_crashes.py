@@ -1,5 +1,5 @@
-"""200 paid answers, with processes killed at random moments: the books balance to the last
-micro-dollar, and no hold is left over. On SQLite and on a PostgreSQL that is killed too."""
+"""Kills processes at random during a hundred paid answers (200 with --full): the books balance
+exactly, and no hold is left over. Runs on SQLite, and on a PostgreSQL that is killed as well."""
 
 import asyncio
 import contextlib
@@ -42,8 +42,8 @@ async def visitor(clients, stack):
 
 
 async def placed(client, text):
-    """Sends until it is accepted, always with the same id, as the page does. A 400 is repeated too,
-    because Django answers it if the database dies while a session is saved."""
+    """Repeats a send with the same id until it is accepted, as the page does. Repeats it after a
+    400, too: Django responds so if the database dies while it saves a session."""
     message_id = str(uuid.uuid4())
     async with asyncio.timeout(60):
         while True:
@@ -53,7 +53,7 @@ async def placed(client, text):
 
 
 async def one(client, number, *, later_s=0.0):
-    """Follows an answer from the send to its end. Each eighth answer is stopped."""
+    """Follows an answer from the send to its end. Stops every eighth answer."""
     await asyncio.sleep(later_s)
     reply = await placed(client, f"[[tokens=60&rate=60]] Question {number}")
     if number % 8 == 0:

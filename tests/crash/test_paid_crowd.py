@@ -1,5 +1,5 @@
-"""200 sends at the same moment on one cent, over HTTP at two web processes, while workers answer:
-at no moment is more held or spent than there is. On SQLite and on PostgreSQL."""
+"""Makes 200 sends at once on one cent, through two web processes, while workers answer: holds and
+charges never exceed the balance. Runs on SQLite and on PostgreSQL."""
 
 import asyncio
 import re
@@ -20,14 +20,14 @@ from tests.fake_model import running_fake_model
 from tests.stack import wait_for
 
 CENT, SENDS = 10_000, 200
-# An order holds some $0.0004, so that 24 fit at once; an answer costs as much, so 24 in all.
+# A reply holds about $0.0004 and costs as much, so about 24 fit, at once and in all.
 CHEAP = {"prompt": "0.000001", "completion": "0.000002"}
 QUESTION = "[[tokens=5&cost=0.0004]] Question"
 
 
 @pytest.fixture
 def crowded(make_stack, database):
-    """A stack whose purses are watched, and the addresses of its two web processes."""
+    """Yields a stack that records each state of its purses, and the URLs of two web processes."""
     with running_fake_model() as model:
         model.price("script/known", CHEAP)
         env = {
@@ -54,8 +54,8 @@ def watch(stack, database):
 
 
 async def one(http, url, jar, number):
-    """A send, repeated as the page does while other answers hold the credit, and when the database
-    was too busy to answer in time; what was said last."""
+    """Repeats a send, as the page does, while other replies hold the credit, and after an error of
+    the server; returns the last status and code."""
     cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
     headers = {"Cookie": cookies, "X-CSRFToken": jar["csrftoken"], "Origin": url}
     body = {"id": str(uuid.uuid4()), "text": f"{QUESTION} {number}", "model": MODEL}
@@ -97,8 +97,8 @@ def check(stack, database, answers):
     [(calls, charged)] = database.rows(
         stack, "SELECT COUNT(*), SUM(charged_micro_usd) FROM billing_usage"
     )
-    # One whose prompt was longer than it was held for may have ended without an answer.
+    # A reply may end without a call if its prompt turned out longer than its hold allows.
     assert people == 1 < calls <= answers
     assert balance == CENT - charged
-    # It was spent, but for less than the shortest answer needs.
+    # The rest is less than the shortest answer needs.
     assert 0 <= balance < 1_000

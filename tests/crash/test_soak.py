@@ -1,11 +1,11 @@
-"""Well-behaved people chat while one attacker after another does their worst.
+"""People chat while one attacker after another tries to exhaust the server.
 
-None of their answers is lost, broken or taken over, and every process stays within its memory,
-which comes back. In the gate 6 people ask without a pause, some seconds of each attack, and no
-limit counts requests: bounds alone hold. With `manage.py test --full` it is as in life: 50 people
-who read before they ask again, a minute of each attack, everybody on an address of their own, the
-limits as shipped. Their delays are printed; the budget for the time from the model to the reader is
-500 ms at the 99th percentile. (A timing is no assertion: machines are noisy.)
+No answer may be lost, broken or taken over, and every process must stay within its memory. In the
+usual tests 6 people ask without a pause during a few seconds of each attack, with the limits on
+requests turned off, so that only the bounds on size and memory protect the server. With `manage.py
+test --full` 50 people read before they ask again, during a minute of each attack, each on their own
+address, with the default limits. The test prints the delays but asserts none, because machines
+differ; the budget from the model to the reader is 500 ms at the 99th percentile.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.bench.bench import played_model
+from tests.bench.bench import scripted_model
 from tests.bench.report import percentile
 from tests.client import Client
 from tests.crash.attackers import ATTACKS
 from tests.stack import clean_environment
 
 MEGABYTE = 1_000_000
-# For one process, on top of what files and their pages take.
+# The most resident memory of one process.
 MOST_MB = {"web": 250, "worker": 300}
 ATTACKER = Path(__file__).parent / "attackers.py"
 ATTACKERS_ADDRESS = "127.0.2.1"
@@ -39,7 +39,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Habits:
-    """How people ask: so many tokens, at so many a second, and then they read for a while."""
+    """The length and rate of the answers that people request, and their pause between two."""
 
     tokens: int
     rate: int
@@ -52,7 +52,7 @@ IN_LIFE = Habits(tokens=100, rate=40, pause_s=(4, 8))
 
 @dataclass
 class Phase:
-    """What people felt meanwhile: from the send to the first text, from the model to the reader."""
+    """The delays during an attack: to the first text, and from the model to the reader."""
 
     name: str
     first_ms: list[float] = field(default_factory=list)
@@ -74,7 +74,7 @@ def spread(values):
 
 
 async def talk(client, habits, last, until, phase):
-    """One question after another, each read to its end and checked token by token."""
+    """Asks one question after another; checks every token of each answer."""
     parent = last.get(client)
     await asyncio.sleep(random.uniform(0, habits.pause_s[1]))
     while time.monotonic() < until:
@@ -95,7 +95,7 @@ async def talk(client, habits, last, until, phase):
 
 
 def added_ms(seen, reply):
-    """Milliseconds of each token of the reply, from the model to the reader."""
+    """Returns the milliseconds from the model to the reader for each token of the reply."""
     pieces = ((came, event.get("text") or "") for came, _, event in seen if is_text(event, reply))
     found, held = [], ""
     for came, piece in pieces:
@@ -116,7 +116,7 @@ async def watch_memory(stack, phase, until):
 
 
 def memory_of(stack):
-    """MB of each web process and worker, without what they share."""
+    """Returns the resident memory of each web process and worker in MB."""
     found = {}
     for name, pid in stack.processes().items():
         kind = name.partition("-")[0]
@@ -147,7 +147,7 @@ async def run_phase(stack, name, seconds, people, habits, last):
 
 
 async def soak(make_stack, number, seconds, habits, *, unlimited):
-    with played_model() as (model_url, _):
+    with scripted_model() as (model_url, _):
         stack = make_stack(model_url=model_url, env=ENVIRONMENT, unlimited=unlimited).start()
         people = [Client(stack.url, address=f"127.0.1.{1 + n}") for n in range(number)]
         phases: list[Phase] = []
@@ -160,7 +160,7 @@ async def soak(make_stack, number, seconds, habits, *, unlimited):
                 phases.append(await run_phase(stack, name, seconds, people, habits, last))
         finally:
             await asyncio.gather(*(person.__aexit__() for person in people))
-            # Seen with -s, or on failure.
+            # pytest shows it with -s, or on failure.
             sys.stdout.write("\n".join(["", *map(str, phases)]) + "\n")
     for phase in phases:
         assert len(phase.first_ms) >= number
@@ -169,7 +169,7 @@ async def soak(make_stack, number, seconds, habits, *, unlimited):
 
 
 def attacks():
-    """All of them, or those that HOLDFAST_SOAK_ATTACKS names."""
+    """Returns all attacks, or those that HOLDFAST_SOAK_ATTACKS names."""
     return os.environ.get("HOLDFAST_SOAK_ATTACKS", "").split() or list(ATTACKS)
 
 

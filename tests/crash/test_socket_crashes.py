@@ -1,5 +1,5 @@
-"""Sockets through kills and freezes: nobody is counted who is not there, who is there is not left
-behind, and what served a socket ends with it.
+"""Kills and freezes processes under open sockets: closed sockets are not counted, open ones receive
+all entries, and the tasks of a socket end with it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ GONE = (OSError, TimeoutError, websockets.WebSocketException)
 
 
 async def welcomed(client: Client) -> Any:
-    """A socket that is let in, as soon as that is possible."""
+    """Returns a socket that was welcomed, as soon as the server allows one."""
     async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(*GONE):
@@ -32,7 +32,7 @@ async def welcomed(client: Client) -> Any:
 
 
 async def come_and_vanish(client: Client, count: int) -> None:
-    """Open so many, wait for nothing, and be gone without a word."""
+    """Opens `count` sockets and aborts them without waiting for a frame."""
 
     async def one() -> None:
         with contextlib.suppress(*GONE):
@@ -43,9 +43,9 @@ async def come_and_vanish(client: Client, count: int) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
-async def strike(stack: Stack, client: Client) -> None:
+async def disturb(stack: Stack, client: Client) -> None:
     stack.freeze("redis")
-    await come_and_vanish(client, 8)  # let in, and left, while nothing answers
+    await come_and_vanish(client, 8)  # opened and aborted while Redis is frozen
     await asyncio.sleep(1.5)
     stack.thaw("redis")
     pid = stack.kill("redis")
@@ -69,14 +69,14 @@ async def test_sockets_are_counted_right_and_followers_see_all_after_kills_and_f
         first = "[[tokens=120&rate=20]] All along"
         reply = await client.send(first)
         await client.until(reply, lambda message: bool(message.text))
-        await strike(stack, client)
+        await disturb(stack, client)
         assert str((await client.settled(reply)).text) == text_of(first, 120)
-        # As many as one may have, with the one that follows: none of the others is counted still.
+        # With the client's own socket, the most that a person may have: no aborted one counts.
         sockets = [await welcomed(client) for _ in range(MAX_SOCKETS_PER_USER - 1)]
         async with socket_of(client) as too_many:
             await too_many.wait_closed()
             assert too_many.close_code == TOO_MANY
-        # Each of them sees what comes now.
+        # Each of them receives new events.
         second = "[[tokens=3]] And then"
         await client.settled(await client.send(second))
         for socket in sockets:

@@ -1,4 +1,4 @@
-"""Two web processes on the same data: what is revoked at one ends at the other."""
+"""Two web processes on the same data: access revoked in one ends in the other."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=
 
 @pytest.fixture
 def two_webs(make_stack, fake_model):
-    """The addresses of two web processes of one Holdfast."""
+    """Yields the URLs of two web processes of one Holdfast."""
     stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     made = stack.manage("shell", "-c", MAKE, timeout=60)
     assert made.returncode == 0, made.stderr
@@ -68,7 +68,7 @@ async def _ends_at_the_other(first, second, how):
             [number, *_] = re.findall(r'name="session" value="(\d+)"', page)
             await post(laptop, "/settings/sessions", session=number)
         with pytest.raises(websockets.ConnectionClosed):
-            async with asyncio.timeout(5):  # Far less than a heartbeat would take.
+            async with asyncio.timeout(5):  # much less than the interval of heartbeats
                 while True:
                     await ended.recv()
         assert ended.close_code == 4401

@@ -1,4 +1,4 @@
-"""A data folder that an earlier version wrote opens without a manual step, and is complete."""
+"""A data folder of an earlier version opens without a manual step, and nothing is missing."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def model():
 
 @pytest.fixture
 def opened(make_stack, model, tmp_path):
-    """A stack on the folder, and what must be in it."""
+    """Starts a stack on the folder; returns it with the folder's expected content."""
     wrote = unpack("eadb514", tmp_path)
     options = {"model_url": model.base_url, "env": environment(model), "workers": 1}
     stack = make_stack(data=tmp_path, **options)
@@ -43,7 +43,7 @@ async def test_it_opens_with_all_that_is_in_it(opened):
 
 
 async def look_at_the_answer(stack, anna, *, chat, reply, text):
-    """It goes on in the message that the killed worker had begun."""
+    """The answer continues in the message that the killed worker had begun."""
     said = await anna.messages(chat)
     assert [[*message[2:]] for message in said if message[0] == reply] == [
         ["assistant", "done", text]
@@ -74,14 +74,14 @@ def look_at_the_books(stack):
 
 
 def look_at_the_key(stack):
-    """It decrypts, or it would not be encrypted anew."""
+    """The stored key decrypts, because it can be encrypted again with a new key."""
     stack.env["HOLDFAST_KEY_ENCRYPTION_KEYS"] = KEYS
     done = stack.manage("rotate_keys")
     assert done.stdout.splitlines()[-1] == "1 keys are now encrypted with version 1.", done.stderr
 
 
 def look_at_the_guest(stack, had):
-    """In the database: the session has ended by itself one day."""
+    """Checks the guest in the database, because the guest's session may have expired."""
     drafts = rows(stack.data, f"SELECT text FROM chat_draft WHERE {OF_GUESTS}")
     assert [text for (text,) in drafts] == [text for _, text, _ in had["drafts"]]
     chats = rows(stack.data, f"SELECT id, title FROM chat_chat WHERE {OF_GUESTS}")

@@ -1,8 +1,8 @@
-"""Writes a data folder as people and a `kill -9` leave it: a fixture for the versions that come.
+"""Writes a data folder as of this version, after use and a `kill -9`, to test later versions with.
 
     python -m tests.data_folders.write NAME       (in the environment of the tests)
 
-It makes NAME.tar.xz, the folder, and NAME.json, what a later version must find in it.
+It writes the folder to NAME.tar.xz, and to NAME.json what a later version must find in it.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ from tests.stack import DATABASE, Stack, wait_for
 
 HERE = Path(__file__).parent
 EMAIL, PASSWORD, KEY = "anna@example.org", "a-Long-passphrase-9", "a-key-of-anna-AbCdEf-0042"
-MODEL = "script/known?tokens=4"  # so many words has a title
+MODEL = "script/known?tokens=4"  # also the length of a title, in words
 FREE, PAID = f"openai/{MODEL}", f"openrouter/{MODEL}"
 TOKENS = 60
 RUNNING = f"[[rate=20&tokens={TOKENS}]] Tell me of the sea"
-# One for each chat, after its first answer; none where that was stopped.
+# One for each chat whose first answer was not stopped.
 TITLES = 4
 
 
 def environment(model: FakeModel, mailbox: Mailbox | None = None) -> dict[str, str]:
-    """What a stack needs to run on the folder, when it is written and later."""
+    """Returns the settings of a stack on the folder, both to write it and to open it later."""
     env = {
         "OPENROUTER_API_KEY": "sk-or",
         "OPENROUTER_BASE_URL": model.openrouter_url,
         "HOLDFAST_ALLOW_PRIVATE_MODEL_URLS": "True",
-        "GUEST_IDLE_DAYS": "3650",  # The folder is older with each day.
+        "GUEST_IDLE_DAYS": "3650",  # the folder keeps getting older
     }
     return env | ({"EMAIL_URL": f"smtp://127.0.0.1:{mailbox.port}"} if mailbox else {})
 
@@ -68,7 +68,7 @@ class Person(Client):
         await self.visit()
 
     async def add_key(self, url: str) -> str:
-        """A model that the key opens."""
+        """Adds an own key; returns the id of a model that it gives access to."""
         await self.form("/account/reauthenticate/", password=PASSWORD)
         await self.form("/settings/keys", add="custom", label="Lab", base_url=url, key=KEY)
         models = (await self.api("GET", "/api/models"))["models"]
@@ -89,14 +89,14 @@ class Person(Client):
         self.chat, self.transcript = chat, Transcript()
 
     async def say(self, text: str, model: str, chat: str = "", **more: Any) -> str:
-        """Returns the chat, once the answer has ended; a new one unless it is given."""
+        """Sends in `chat` or a new chat; returns the chat once the answer has ended."""
         await self.look_into(chat or str(uuid.uuid4()))
         self.model = model
         await self.settled(await self.send(text, **more))
         return self.chat
 
     async def say_begun(self, text: str, model: str) -> str:
-        """Returns the reply, whose answer has just begun."""
+        """Sends in a new chat; returns the reply once its answer has begun."""
         await self.look_into(str(uuid.uuid4()))
         self.model = model
         reply = await self.send(text)
@@ -104,7 +104,7 @@ class Person(Client):
         return reply
 
     async def messages(self, chat: str) -> list[list[str | None]]:
-        """(id, parent, role, status, text) of each, once none of them is being written."""
+        """Returns (id, parent, role, status, text) of each message, once all answers have ended."""
         await self.look_into(chat)
         self.connect()
         async with asyncio.timeout(20):
@@ -118,7 +118,7 @@ class Person(Client):
         return bool(answers) and all(answer.status in SETTLED for answer in answers)
 
     async def everything(self) -> dict[str, Any]:
-        """What they have: chats in their order, messages, drafts, settings."""
+        """Returns the person's chats in order, messages, drafts and settings."""
         chats = (await self.api("GET", "/api/chats"))["chats"]
         archived = (await self.api("GET", "/api/chats?view=archived"))["chats"]
         drafts = (await self.api("GET", "/api/drafts"))["drafts"]
@@ -132,7 +132,7 @@ class Person(Client):
 
 
 async def act(stack: Stack, mailbox: Mailbox, model: FakeModel) -> dict[str, Any]:
-    """All that people do; at its end an answer is half written."""
+    """Acts as a guest and as Anna; returns when half of a last answer is written."""
     async with Person(stack.url) as guest, Person(stack.url) as anna:
         await guest.say("[[tokens=12]] A guest asks for more", PAID)
         await guest.api("PUT", "/api/drafts", {"chat": None, "text": "Not sent by the guest"})
@@ -145,7 +145,7 @@ async def act(stack: Stack, mailbox: Mailbox, model: FakeModel) -> dict[str, Any
 
 
 async def have_a_past(anna: Person, mailbox: Mailbox, model: FakeModel) -> None:
-    """First as a guest, who becomes an account."""
+    """Begins as a guest and becomes an account."""
     plans = await anna.say("[[tokens=15]] My plans", FREE)
     await anna.sign_up(mailbox)
     answer = list(anna.transcript.messages)[-1]
@@ -175,7 +175,7 @@ def titles(data: Path) -> list[Any]:
 
 
 def kill_all(stack: Stack) -> None:
-    """Everything at once: `up` may start nothing anew, and nobody ends in order."""
+    """Kills all processes at once; `up` is frozen first, so that it restarts none."""
     assert stack.up is not None
     stack.up.send_signal(signal.SIGSTOP)
     for pid in stack.processes().values():
@@ -185,7 +185,7 @@ def kill_all(stack: Stack) -> None:
 
 
 def pack(data: Path, archive: Path) -> None:
-    """Sockets are left out, and whose the files were."""
+    """Packs the folder without sockets and without the owners of its files."""
 
     def nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
@@ -197,9 +197,9 @@ def pack(data: Path, archive: Path) -> None:
 
 
 def unpack(name: str, folder: Path) -> dict[str, Any]:
-    """What must be found in it."""
+    """Unpacks the folder; returns its expected content."""
     with tarfile.open(HERE / f"{name}.tar.xz") as tar:
-        # Python 3.11.4 brought the filter, and later versions warn where there is none.
+        # Python has the filter since 3.11.4, and later versions warn if none is given.
         tar.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
     return found

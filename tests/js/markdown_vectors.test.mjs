@@ -1,4 +1,4 @@
-// What is made of markdown, as vectors: at once, character by character and in pieces.
+// Test vectors of markdown and its HTML: read in one piece, by character and in random pieces.
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -39,7 +39,7 @@ test("so do lines cut at random", () => {
   }
 });
 
-/** The open end after each character of `source`, as it is drawn. */
+/** Returns the HTML of the unfinished end after each character of `source`. */
 function openEnds(source) {
   const stream = new BlockStream();
   return Array.from({ length: source.length }, (_, index) => {

@@ -1,4 +1,4 @@
-/** Random numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns a generator of numbers from 0 to 1, which the seed determines (mulberry32). */
 export function randomNumbers(seed) {
   let state = seed;
   return () => {

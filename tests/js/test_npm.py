@@ -1,4 +1,4 @@
-"""What npm cannot fetch is told in one line, and nothing is left half installed."""
+"""If npm cannot fetch the packages, one line says why, and nothing is left half installed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The vendored libraries are what static/vendor/README.md says, with their licences."""
+"""The vendored libraries match static/vendor/README.md and have their licences."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ def test_every_library_brings_its_licence():
 
 def test_vendored_modules_import_only_files_that_are_there():
     for path in VENDOR.rglob("*.js"):
-        # Keywords of other languages ("import","in") stand in lists; an import begins a statement.
+        # Only an import at the start of a statement counts: "import" is also in lists of keywords.
         for name in re.findall(
             r'(?:^|[;}])(?:import|export)\b[^"\';]*"([^"]+)"', path.read_text(), re.M
         ):

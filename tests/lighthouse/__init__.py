@@ -1,7 +1,7 @@
 """Lighthouse, Google's audit of pages, on the Node of the tests.
 
-npm fetches it once (tests/npm.py). It looks at pages in a Chromium that is there already, with the
-person who is signed in there, or in one that it starts.
+npm fetches it once (tests/npm.py). It audits pages in a running Chromium, as the person who is
+signed in there, or in one that it starts.
 """
 
 import json
@@ -25,14 +25,14 @@ __all__ = ["NotInstalledError", "audit", "browser_to_audit", "installed"]
 
 HERE = Path(__file__).parent
 AUDIT_S = 240
-# The device it plays: a slow phone on a slow network, or a desktop.
+# The emulated device: a slow phone on a slow network, or a desktop.
 PHONE, DESKTOP = "phone", "desktop"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`scores`: 0 to 100 of each category. `findings`: what cost points, a line each."""
+    """`scores` has 0 to 100 for each category; `findings` has a line for each failed audit."""
 
     scores: dict[str, int]
     findings: list[str]
@@ -40,13 +40,13 @@ class Report:
 
 
 def installed() -> Path:
-    """Lighthouse's entry point, fetched when it is not there. Raises NotInstalledError."""
+    """Returns Lighthouse's entry point, installing it if needed. Raises NotInstalledError."""
     return npm.installed(HERE) / "lighthouse" / "cli" / "index.js"
 
 
 @contextmanager
 def browser_to_audit(kind: BrowserType, browser_path: str) -> Iterator[tuple[BrowserContext, int]]:
-    """A Chromium of its own, and the port by which Lighthouse gets into it."""
+    """Yields a context of a new Chromium, and the port for Lighthouse to connect to."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as profile:
@@ -61,9 +61,9 @@ def browser_to_audit(kind: BrowserType, browser_path: str) -> Iterator[tuple[Bro
 
 
 def audit(url: str, device: str, categories: list[str], *, port: int = 0, browser: str) -> Report:
-    """What Lighthouse says of a page, as a device that has never seen it.
+    """Returns Lighthouse's report on a page, on a device with an empty cache.
 
-    `port` is one of `browser_to_audit`; without it the Chromium `browser` is started for this.
+    `port` is that of `browser_to_audit`; without it Lighthouse starts the Chromium `browser`.
     """
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "report.json")

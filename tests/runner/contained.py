@@ -1,8 +1,8 @@
 """Runs a command and leaves neither processes nor temporary files behind, however it ends.
 
 The tests start databases, servers and browsers, some of which they kill or orphan. On Linux this
-process adopts all orphans below it, so that it can end them by their ids and never ends a process
-of somebody else.
+process adopts all orphans below it, so it can end them by process id and never ends a process that
+the tests did not start.
 """
 
 import contextlib
@@ -44,14 +44,14 @@ def run(command: list[str], *, cwd: Path, env: dict[str, str]) -> int:
     def interrupt(number: int, _frame: FrameType | None) -> None:
         nonlocal interrupted, told
         interrupted = True
-        # A terminal sends Ctrl-C to the command, too. A second SIGINT would cut its end short.
+        # A terminal sends Ctrl-C to the command, too. A second SIGINT would interrupt its cleanup.
         if process and not told and (number == signal.SIGTERM or not os.isatty(0)):
             told = True
             process.send_signal(signal.SIGINT)
 
     with _handling(interrupt):
         process = subprocess.Popen(command, cwd=cwd, env=env)
-        if interrupted:  # The signal came before the process was there.
+        if interrupted:  # The signal came before the process had started.
             process.send_signal(signal.SIGINT)
         status = _reap_until(process)
         _end_the_rest()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.runner.machine import BASE_DIR, cores, say
 
-# A correct deployment: any warning of `check --deploy` is then a fault of ours.
+# A correct deployment, so any warning of `check --deploy` is a fault in this repository.
 DEPLOYED = {
     "HOLDFAST_URL": "https://chat.example.org",
     "HOLDFAST_ENV_FILE": "",
@@ -19,7 +19,7 @@ DEPLOYED = {
 
 
 def run_lint() -> bool:
-    """Runs all steps at once, so that the output has every fault; returns whether all passed."""
+    """Runs all steps, even if one fails, to report every fault; returns whether all passed."""
     manage = [sys.executable, "manage.py"]
     warnings = ["--fail-level", "WARNING"]
     paths = ["manage.py", "config", "streams", "accounts", "billing", "chat", "tests/runner"]

@@ -1,4 +1,4 @@
-"""The machine's cores, and the runner's output."""
+"""Counts the machine's cores and writes the runner's output."""
 
 import os
 import sys

@@ -1,21 +1,22 @@
-"""Runs the tests and prepares all that they need.
+"""Runs the tests and prepares what they need.
 
     manage.py test [--lint] [--retry] [--full] [--durations] [--screenshots] [-n N]
                    [arguments of pytest]
 
 1. With --lint: the linters, the type checker and Django's own checks, before the tests.
-2. A browser is found or installed. If the arguments name single tests, browser tests do so
-   themselves.
+2. A browser is found or installed. If the arguments name single tests, this is left to the browser
+   tests among them.
 3. pytest runs twice: all tests on SQLite, then on a real PostgreSQL (tests/settings.py starts it)
-   those marked `both_databases`. With --full, or if single tests are named, it runs all that touch
-   the database. The last line sums both up.
+   those marked `both_databases`. With --full, or if single tests are named, the second run has all
+   tests that use the database. The last line counts the tests of both runs.
 4. Each run has several processes (pytest-xdist), because most tests wait for I/O: two for each
    core, or HOLDFAST_TEST_PROCESSES, or -n. Single tests run in pytest's own process.
-5. With --retry (CI): up to FEW failed tests are run once more, alone. The last line counts those
-   that passed then and names them: the machine was too busy, or the test is faulty.
-6. With --full: everything that takes too long for the gate; CONTRIBUTING.md lists it.
-7. With --durations: the slowest files and tests of each run. Pytest's own option takes a number.
-8. With --screenshots: the browser tests leave pictures of the pages in .test/screenshots.
+5. With --retry (CI): up to FEW failed tests are run once more, alone. The last lines name and count
+   those that passed the second time: the machine was too busy, or the test is faulty.
+6. With --full: also the tests that take too long for every commit; CONTRIBUTING.md lists them.
+7. With --durations: lists the slowest files and tests of each run. Pytest's own option takes a
+   number.
+8. With --screenshots: the browser tests save pictures of the pages in .test/screenshots.
 
 Processes and files that the tests leave are removed at the end (tests/runner/contained.py).
 """
@@ -39,7 +40,7 @@ WITH_VALUE = ("-k", "-m", "-p", "-c", "-o", "-W", "-r")
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status: 0 when every step and every test passed."""
+    """Returns the exit status: 0 if every step and every test passed."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--lint", action="store_true")
     parser.add_argument("--retry", action="store_true")
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> int:
 
 
 def missing(everything: bool) -> str:
-    """One line: what this machine lacks and what to do; "" if nothing."""
+    """Returns one line on what this machine lacks and what to do; "" if it lacks nothing."""
     try:
         postgresql.prepare()
         if everything:
@@ -78,7 +79,7 @@ def missing(everything: bool) -> str:
 
 
 def processes(everything: bool) -> str:
-    """The number of xdist processes; "0" means pytest's own process alone."""
+    """Returns the number of xdist processes; "0" runs the tests in pytest's own process."""
     if not everything:
         return "0"
     return os.environ.get("HOLDFAST_TEST_PROCESSES") or str(min(2 * cores(), MOST_PROCESSES))
@@ -86,7 +87,7 @@ def processes(everything: bool) -> str:
 
 @dataclass
 class Counts:
-    """The results of one or more runs of pytest. `again` passed on the second try only."""
+    """The results of one or more runs of pytest. `again` passed only when repeated."""
 
     passed: int = 0
     failed: list[str] = field(default_factory=list)
@@ -96,7 +97,7 @@ class Counts:
     def __str__(self) -> str:
         text = f"{self.passed} passed, {len(self.failed)} failed"
         text += f", {self.skipped} skipped" if self.skipped else ""
-        return text + (f", {len(self.again)} of them on the second try" if self.again else "")
+        return text + (f", {len(self.again)} of them only when repeated" if self.again else "")
 
 
 def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
@@ -117,13 +118,13 @@ def run_tests(arguments: list[str], number: str, *, retry: bool) -> int:
     if total.passed or total.failed:
         statuses -= {NO_TESTS_RAN}  # No test of this selection touches the database.
     for name in total.again:
-        say(f"passed on the second try only: {name}")
+        say(f"passed only when repeated: {name}")
     say(str(total))
     return max(statuses, default=0)
 
 
 def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Counts]:
-    """Run the failed tests once more, and nothing else."""
+    """Runs only the failed tests once more."""
     status, second = _pytest(database, [*options(arguments), *first.failed])
     again = [name for name in first.failed if name not in second.failed]
     if status not in (0, TESTS_FAILED):
@@ -133,7 +134,7 @@ def _again(database: str, arguments: list[str], first: Counts) -> tuple[int, Cou
 
 
 def options(arguments: list[str]) -> list[str]:
-    """The arguments without those that select tests."""
+    """Returns the arguments without those that select tests."""
     kept = []
     for before, argument in zip(["", *arguments], arguments, strict=False):
         name = before if before in WITH_VALUE else argument
@@ -157,6 +158,6 @@ def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
         status = contained.run(command, cwd=BASE_DIR, env=environment)
         counts = Counts(**json.loads(counts_path.read_text())) if counts_path.exists() else Counts()
     if status not in (0, NO_TESTS_RAN) and not counts.failed:
-        # pytest itself failed: it broke off, or could not start.
-        return max(status, 2), replace(counts, failed=["the whole pass"])
+        # pytest itself failed: it crashed, or could not start.
+        return max(status, 2), replace(counts, failed=["the whole run"])
     return status, counts

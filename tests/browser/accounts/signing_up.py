@@ -9,7 +9,7 @@ from tests.stack import Stack
 
 
 def sign_up(page: Page, mailbox: Mailbox, email: str) -> None:
-    """From the sign-up form on the page to the confirmed address."""
+    """Fills in the sign-up form on the page and confirms the address."""
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()
@@ -18,7 +18,7 @@ def sign_up(page: Page, mailbox: Mailbox, email: str) -> None:
 
 
 def signed_up(context: BrowserContext, stack: Stack, mailbox: Mailbox, email: str) -> ChatPage:
-    """The chat page of somebody who has just signed up."""
+    """Signs up a new person; returns their chat page."""
     page = context.new_page()
     page.goto(f"{stack.url}/account/signup/")
     sign_up(page, mailbox, email)

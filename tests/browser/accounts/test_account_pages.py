@@ -1,5 +1,5 @@
-"""Every page about accounts and money: nothing for axe to find in light and dark, wide and narrow,
-nothing wider than the smallest phone, and no word that only a library would say."""
+"""All pages about accounts and money: axe finds nothing in light and dark, wide and narrow, nothing
+is wider than the smallest phone, and no default text of a library is left."""
 
 import re
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from tests.stack import Stack
 
 EMAIL = "everything@example.org"
 REFUSALS = ("400", "403", "403_csrf", "413", "429", "500")
-# What allauth and Django say where nobody has told them how we say it.
+# Default texts of allauth and Django that Holdfast replaces.
 LIBRARY_WORDS = re.compile(
     r"third-party|reauthenticate|two-factor|deactivate|\bgenerate\b|successfully|\binvalid\b"
     r"|alternative options|sign-in code|login|this field is required|associated with",
@@ -62,7 +62,7 @@ def stack(mailbox):
 
 
 class Pages:
-    """Looks at page after page, at their words as well."""
+    """Inspects each page and its texts."""
 
     def __init__(self, inspector, base):
         self.inspector = inspector
@@ -174,7 +174,7 @@ def test_pages_of_somebody_with_an_account(pages, mailbox):
 
 
 def test_on_a_phone_the_settings_are_behind_one_button(new_context, stack, mailbox, shot):
-    """Without JavaScript too."""
+    """Works without JavaScript, too."""
     page = new_context(viewport={"width": 390, "height": 844}, java_script_enabled=False).new_page()
     ask_for_an_account(page, stack.url, "phone@example.org")
     page.get_by_label("Code").fill(code_in(mailbox.to("phone@example.org")))

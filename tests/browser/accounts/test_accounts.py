@@ -1,4 +1,4 @@
-"""Accounts in a real browser: a guest signs up in the middle of an answer, passkeys, the look."""
+"""Accounts in a real browser: sign-up during an answer, passkeys, appearance."""
 
 import re
 import zipfile
@@ -15,7 +15,7 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.devices import with_authenticator
 from tests.stack import Stack
 
-# The service worker is there and has the browser ask for pages ahead of it.
+# Waits until the service worker is active and navigation preload is enabled.
 PRELOADS = """async () => {
   const { navigationPreload, active } = await navigator.serviceWorker.ready;
   while (active.state !== "activated" || !(await navigationPreload.getState()).enabled)
@@ -59,7 +59,7 @@ def test_a_guest_signs_up_while_an_answer_is_written(
     sign_up(alice.page, mailbox, "alice@example.org")
     expect(alice.page.locator(".account-name")).to_contain_text("alice@example.org")
     alice.ended()
-    # The other tab was told, over the socket it had.
+    # The other tab learns of it over its open socket.
     expect(other_tab.page.locator(".account-name")).to_contain_text("alice@example.org")
     alice.page.locator(".account-name").click()
     inspect(alice.page).look("account menu", alice.show_list)
@@ -169,12 +169,12 @@ def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot)
 
 
 def test_a_guest_becomes_an_account_by_a_provider(browser, stack_page, mailbox):
-    # Not watched as ours are: the provider's page has scripts of other hosts, kept away here.
+    # Without the usual watch for problems: the provider's page loads scripts of other hosts.
     context = browser.new_context()
     context.route(re.compile(r"^https://"), lambda route: route.abort())
     alice = stack_page(context)
     alice.ask("[[tokens=5]] mine")
-    # From now on it sees each page that is asked for; the provider's code is good for one request.
+    # Navigation preload requests pages as well, and the provider's code is valid only once.
     alice.page.evaluate(PRELOADS)
     alice.page.get_by_role("link", name="Sign up to keep your chats").click()
     alice.page.get_by_role("button", name="Continue with Acme").click()
@@ -183,7 +183,7 @@ def test_a_guest_becomes_an_account_by_a_provider(browser, stack_page, mailbox):
     alice.page.locator("button[type=submit]").first.click()
     field = alice.page.get_by_label("Code")
     expect(field.or_(alice.page.locator(".account-name"))).to_be_visible()
-    if field.count():  # The provider did not vouch for the address.
+    if field.count():  # The provider has not verified the address.
         alice.page.get_by_label("Code").fill(code_in(mailbox.to("test@example.org")))
         alice.page.get_by_role("button", name="Confirm").click()
     expect(alice.page.locator(".account-name")).to_contain_text("test@example.org")

@@ -1,5 +1,5 @@
-"""The pages of billing in the admin, empty and with everything in them: nothing for axe to find in
-light and dark, wide and narrow, and nothing wider than the smallest phone."""
+"""The admin's pages of billing, empty and full: axe finds nothing in light and dark, wide and
+narrow, and nothing is wider than the smallest phone."""
 
 import pytest
 from playwright.sync_api import expect
@@ -11,7 +11,7 @@ from tests.fake_model import running_fake_model
 from tests.stack import Stack
 
 OWNER = "owner@example.org"
-# The rows of these are looked at as well: the others have the same page.
+# The lists whose rows are inspected as well; those of the others have the same page.
 ROWS = ("purse", "topup")
 LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")
 PAGES = ("books/", "books/balance/", "books/webhooks/")
@@ -88,7 +88,7 @@ def test_the_pages_of_billing_with_nothing_in_them_and_with_everything(owner, st
 
 
 def give_oneself_credit(page, stack):
-    """Who made the site has no purse, and is alone."""
+    """Grants credit to the site's creator, who has no purse and is the only person."""
     page.goto(f"{stack.url}/admin/accounts/user/")
     choose(page, "change_credit")
     page.get_by_label("Amount").fill("20")

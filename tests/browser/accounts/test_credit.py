@@ -1,4 +1,4 @@
-"""Credit in a real browser: run out, read why, top up at a Checkout, go on with the same text."""
+"""Credit in a real browser: runs out, is explained, is topped up; the same text is sent again."""
 
 import re
 
@@ -50,7 +50,7 @@ def paid_stack(mailbox, checkout):
 
 @pytest.fixture
 def alice(new_context, paid_stack, mailbox, request):
-    """Somebody who has just signed up, with $1.00."""
+    """A person who has just signed up, with $1.00."""
     name = re.sub(r"\W", "-", request.node.name)[-40:]
     return signed_up(new_context(), paid_stack, mailbox, f"{name}@example.org")
 
@@ -67,7 +67,7 @@ def test_who_runs_out_tops_up_and_goes_on_with_the_same_text(
     seen.look("credit low")
     alice.ask("[[tokens=5&cost=0.189]] another one")
     expect(balance(page)).to_have_text("$0.00")
-    # Another tab shows the same, without being asked.
+    # Another tab shows the same balance.
     other = ChatPage(page.context.new_page(), alice.url).visit(page.url.removeprefix(alice.url))
     expect(balance(other.page)).to_have_text("$0.00")
     question = "[[tokens=5&cost=0.5]] What I really wanted to know"
@@ -90,7 +90,7 @@ def test_who_runs_out_tops_up_and_goes_on_with_the_same_text(
     expect(page.get_by_role("heading", name="Receipt")).to_be_visible()
     shot(page, "credit-receipt")
 
-    # The other tab has learnt of it over its socket.
+    # The other tab learns of it over its socket.
     expect(balance(other.page)).to_have_text("$20.00")
     page.get_by_role("main").get_by_role("link", name="Back to your chats").click()
     expect(alice.field).to_have_value(question)
@@ -147,7 +147,7 @@ def test_a_message_waits_for_credit_that_another_answer_holds(alice, inspect):
     expect(waiting.locator(".bubble")).to_have_text(question)
     expect(page.get_by_role("alert")).to_have_count(0)
     inspect(page).look("credit-held")
-    # It is kept, whatever becomes of the page, and is seen in every tab.
+    # The message is kept over a reload and shown in every tab.
     page.reload()
     expect(waiting).to_contain_text(said)
     other = ChatPage(page.context.new_page(), alice.url).visit(page.evaluate("location.pathname"))

@@ -1,4 +1,4 @@
-"""Own provider keys in a real browser: without JavaScript they are added, with it they are used."""
+"""Own provider keys in a real browser: added without JavaScript, used with it."""
 
 import re
 

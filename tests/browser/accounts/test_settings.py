@@ -1,4 +1,4 @@
-"""Settings in a real browser: two devices of one person, the picture, no script, the look."""
+"""Settings in a real browser: two devices of one person, pictures, no scripts, appearance."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.browser.chat_page import ChatPage
 
 @pytest.fixture
 def devices(new_context, stack):
-    """Two browsers of one guest: the second one was given the session of the first."""
+    """Two browsers of one guest: the second one uses the session of the first."""
     first = new_context(color_scheme="light")
     alice = ChatPage(first.new_page(), stack.url).visit()
     alice.ask("[[tokens=3]] Hello")
@@ -57,7 +57,7 @@ def test_what_is_set_on_one_device_holds_on_the_other_at_once(devices, settings,
     other.field.press("Control+Enter")
     expect(other.questions).to_have_count(count + 1)
     shot(other.page, "settings-other-device-dark")
-    # What the server makes next is right before any script has run.
+    # The server's HTML has the new appearance before any script runs.
     html = settings.request.get(settings.url).text()
     assert 'data-theme="dark"' in html
 
@@ -105,7 +105,7 @@ def test_a_picture_is_set_refused_and_removed(devices, settings, shot):
     chosen.set_input_files({"name": "bomb.png", "mimeType": "image/png", "buffer": bomb})
     expect(settings.locator("#picture-error")).to_contain_text("too many pixels")
     shot(settings, "settings-picture-refused")
-    # The refusal took nothing: neither the picture nor what was written beside it.
+    # After the refusal the old picture and the text in the form are still there.
     assert picture.get_attribute("src") == address
     expect(settings.get_by_label("Name")).to_have_value("Ada Lovelace")
     settings.get_by_role("button", name="Remove").click()
@@ -153,7 +153,7 @@ def test_instructions_of_a_chat_are_the_same_on_both_devices(devices, shot):
     there.click()
     field = other.page.get_by_role("dialog").get_by_role("textbox")
     expect(field).to_have_value("In verse.")
-    # Changed elsewhere while it is open here: shown, as nothing has been written.
+    # A change elsewhere appears in the open dialog, because nothing was typed there.
     button.click()
     alice.page.get_by_role("dialog").get_by_role("textbox").fill("In prose.")
     alice.page.get_by_role("dialog").get_by_role("button", name="Save").click()

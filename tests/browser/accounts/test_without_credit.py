@@ -1,5 +1,5 @@
-"""What somebody without credit is told, and the ways on, in a browser: with a model that is paid
-and one that is not."""
+"""The messages to a person without credit and their options, in a browser with a paid model and a
+free one."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from tests.browser.written_chat import write_chat
 from tests.fake_model import running_fake_model
 from tests.stack import Stack, wait_for
 
-# What a screen reader tells by itself: what comes into a region that was there, and alerts.
+# Records what a screen reader announces: alerts, and text that is added to live regions.
 HEAR = """() => {
   globalThis.heard = [];
   const hear = (target, node) => {
@@ -64,7 +64,7 @@ def stack(mailbox, checkout):
             "STRIPE_API_BASE": checkout.url,
             "STRIPE_CHECKOUT_URL": checkout.url,
         }
-        # The same models at an address on this machine: they are local, and free.
+        # The same models at an address of this machine count as local, so they are free.
         with Stack(model_url=model.base_url, env=env, workers=1) as running:
             checkout.webhook_url = f"{running.url}/billing/stripe-webhook"
             yield running
@@ -96,7 +96,7 @@ def test_a_model_that_is_free_is_a_way_on(alice):
     page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
     expect(alice.answers).to_have_count(3)
     alice.ended()
-    # Who writes to it needs no credit, and is not nagged; for the other model one does.
+    # The free model shows no notice; the paid one does, because it needs credit.
     expect(balance(page)).to_have_text("$0.00")
     expect(notice(page)).to_have_count(0)
     page.get_by_role("button", name="Choose a model").click()
@@ -171,7 +171,7 @@ def test_a_guest_signs_up_and_goes_on_with_the_same_text(new_context, stack, mai
 
 
 def test_all_figures_agree(alice):
-    """Of answers that were given anew, edited and stopped, of a title, and on every page."""
+    """Compares the figures of repeated, edited and stopped answers and a title, on all pages."""
     page = alice.page
     alice.ask("[[tokens=5&cost=0.0123]] a question")
     wait_for(lambda: "title" in [row["purpose"] for row in csv_of(page, "usage.csv")], 30)
@@ -224,7 +224,7 @@ def test_a_charge_leads_to_its_answer_wherever_it_is(alice):
         link.click()
         expect(page.locator(f"#{first}")).to_be_in_viewport()
 
-    is_shown()  # On the branch that is not chosen.
+    is_shown()  # This answer is on the branch that is not shown.
     api(page, "PUT", f"/api/chats/{chat}/archive")
     is_shown()
     api(page, "DELETE", f"/api/chats/{chat}")
@@ -234,7 +234,7 @@ def test_a_charge_leads_to_its_answer_wherever_it_is(alice):
 
 
 def test_a_link_leads_to_its_answer_in_a_long_chat(alice, stack, new_context):
-    """In a browser that keeps nothing of it: what comes after is read and drawn later."""
+    """The browser has stored nothing of the chat, and loads what follows the answer later."""
     said = [(f"Question {n}", f"Answer {n}") for n in range(5_000)]
     write_chat(alice, stack, said)
     expect(alice.answers.last).to_contain_text("Answer 4999")
@@ -263,7 +263,7 @@ def test_paying_needs_no_script(alice, new_context, checkout):
     plain.get_by_role("button", name="Continue to payment").click()
     plain.get_by_role("button", name="Pay", exact=True).click()
     expect(plain.get_by_role("heading", name="Receipt")).to_be_visible()
-    # The other window of the same person has learnt of it.
+    # The other window of the same person learns of it.
     expect(balance(alice.page)).to_have_text("$51.00")
     plain.goto(f"{alice.url}/billing/usage")
     expect(plain.get_by_role("heading", name="Usage")).to_be_visible()
@@ -289,7 +289,7 @@ def test_the_pages_about_money_in_every_look(alice, inspect):
     page.get_by_role("button", name="Pay", exact=True).click()
     expect(page.get_by_role("heading", name="Receipt")).to_be_visible()
     seen.look("credit receipt")
-    # On paper: the receipt alone, dark on white.
+    # The printed page has only the receipt, dark on white.
     page.emulate_media(media="print", color_scheme="dark")
     expect(page.get_by_text("Total paid, USD")).to_be_visible()
     expect(page.get_by_role("navigation")).to_have_count(0)

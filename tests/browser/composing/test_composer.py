@@ -1,4 +1,4 @@
-"""The composer: drafts on every device, history, pasted texts, the queue, input methods."""
+"""The composer: drafts on all devices, history, pasted texts, the send queue, input methods."""
 
 import re
 import uuid
@@ -25,7 +25,7 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     later = ChatPage(device.new_page(), alice.url).visit(path)
     expect(later.field).to_have_value("half a thought")
     other.field.fill("mine now")
-    alice.page.wait_for_timeout(4_500)  # Until she is not writing any more.
+    alice.page.wait_for_timeout(4_500)  # until her page no longer counts as being typed in
     other.field.press_sequentially(", and more")
     expect(alice.field).to_have_value("mine now, and more")
     alice.ask(f"{QUICK} Beta")

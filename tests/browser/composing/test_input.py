@@ -1,4 +1,4 @@
-"""What comes from an input method, the clipboard and a drag, and what goes to the clipboard."""
+"""Input from input methods, the clipboard and drags, and output to the clipboard."""
 
 import pytest
 from playwright.sync_api import expect
@@ -34,14 +34,14 @@ PASTE = """(element, [add]) => {
 
 
 def compose(field, *keys):
-    """Press keys that an input method takes, in the way of both kinds of browsers."""
+    """Presses keys that an input method handles, as both kinds of browsers report them."""
     for key in keys:
         for how in (CHROME, SAFARI):
             field.evaluate(PRESS, [key, how])
 
 
 def test_keys_of_an_input_method_are_no_commands(alice):
-    """Neither in the composer, the message editor, the list, the search nor the instructions."""
+    """Tests the composer, the message editor, the list, the search and the instructions."""
     alice.ask("[[tokens=5]] かいぎ")
     page = alice.page
     alice.field.fill("にほん")
@@ -189,8 +189,8 @@ NOT_COPIED = "nothing was copied yet"
 
 
 def copied(chat, act):
-    """What `act` put into the clipboard, by pasting it into the composer. What was selected and
-    focused is so afterwards."""
+    """Pastes into the composer what `act` has put into the clipboard; returns it. Restores focus
+    and selection."""
     chat.field.fill(NOT_COPIED)
     chat.field.select_text()
     chat.page.keyboard.press("Control+x")

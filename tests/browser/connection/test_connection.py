@@ -49,7 +49,7 @@ def test_a_seam_is_shown_quietly(make_stack, fake_model, new_context, part, shot
     stack.kill(part)
     answer = alice.ended()
     assert alice.text_of(answer) == text_of(prompt, 160)
-    if answer.locator(".seams").count():  # The other worker may have been the one that wrote.
+    if answer.locator(".seams").count():  # the killed worker may not have been the writer
         answer.locator(".seams summary").click()
         expect(answer.locator(".seams li")).to_contain_text(re.compile("another one took over"))
         shot(alice.page, "seam")

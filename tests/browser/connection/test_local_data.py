@@ -1,4 +1,4 @@
-"""Whose the data in the browser is, how it ends, and which app runs after a deploy."""
+"""The browser's stored data: its owner and its deletion; the version that runs after a deploy."""
 
 import shutil
 import uuid
@@ -32,14 +32,14 @@ COPIED = ("accounts", "billing", "chat", "config", "streams", "static", "templat
 
 
 def run_code(stack, code):
-    """Runs it in a shell of the stack; returns what it printed."""
+    """Runs code in a shell of the stack; returns its output."""
     done = stack.manage("shell", "-v", "0", "-c", code)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def make_person(stack, name):
-    """The address of a new account."""
+    """Creates an account; returns its email address."""
     email = f"{name}-{uuid.uuid4().hex}@example.org"
     run_code(stack, MAKE_PERSON.format(email=email, password=PASSWORD))
     return email
@@ -90,7 +90,7 @@ def test_a_session_that_was_ended_leaves_nothing_in_the_browser(stack, new_conte
 
 
 def test_what_waits_is_not_sent_when_its_writer_is_signed_out(stack, fake_model, new_context):
-    """Not by a timer, not when the network comes back, and not as a new guest."""
+    """The message is sent neither by a timer, nor when the network returns, nor as a new guest."""
     mark = str(uuid.uuid4())
     email = make_person(stack, "alice")
     alice = sign_in(new_context().new_page(), stack.url, email)
@@ -145,7 +145,7 @@ def test_who_signs_out_late_erases_nothing_of_somebody_else(alice):
 
 
 def test_somebody_else_finds_nothing_where_nobody_signed_out(stack, new_context):
-    """The cookie was deleted by hand, so nothing was erased on the way out."""
+    """The cookie was deleted by hand, so no sign-out erased the stored data."""
     email = make_person(stack, "bob")
     context = new_context()
     alice = ChatPage(context.new_page(), stack.url).visit()
@@ -164,7 +164,7 @@ def test_after_a_deploy_the_app_is_the_new_one_online_and_offline(
     for name in COPIED:
         source = BASE_DIR / name
         if source.is_dir():
-            # With what is compiled: else each of the processes compiles all of it first.
+            # Includes the compiled modules, or each process would compile them all first.
             shutil.copytree(source, tmp_path / name)
         elif source.exists():
             shutil.copy(source, tmp_path / name)
@@ -177,12 +177,12 @@ def test_after_a_deploy_the_app_is_the_new_one_online_and_offline(
     stack.stop()
     words = tmp_path / "static" / "js" / "chat" / "text.js"
     words.write_text(words.read_text().replace("Write a message", "Write with version B"))
-    alice.page.reload()  # The server is away: the shell of A.
+    alice.page.reload()  # the server is stopped, so this is the shell of version A
     expect(alice.field).to_have_attribute("placeholder", "Write a message")
     [before] = alice.page.evaluate("caches.keys()")
     stack.start()
-    # Another page, which finds B. The page of A, which listens, is told when B has taken over:
-    # a page of B may come after that, and then there is nothing to tell it.
+    # Another page loads version B. The page of version A learns when B has taken over. A page of B
+    # may load after that and would then learn of nothing.
     other = ChatPage(context.new_page(), stack.url).visit()
     expect(other.field).to_have_attribute("placeholder", "Write with version B")
     told = alice.page.get_by_text("A new version of Holdfast is here.")

@@ -1,4 +1,4 @@
-"""The page without the network: the shell, chats kept in the browser, the outbox, and their end."""
+"""The page without the network: the app shell, stored chats, the send queue, and their deletion."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def test_a_new_chat_can_be_begun_offline(alice, fake_model):
     alice.page.reload()
     expect(alice.questions.locator(".bubble")).to_have_text(f"{QUICK} {mark}")
     alice.page.context.set_offline(False)
-    # Before it is stored the server has no page of this chat; it must not say so.
+    # Until the message is stored, the server has no such chat; the page must not say so.
     alice.page.reload()
     alice.ended()
     expect(alice.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}$"))
@@ -120,7 +120,7 @@ def test_a_tab_killed_while_it_sends_loses_and_doubles_nothing(make_stack, fake_
     alice.ask(f"{QUICK} Hello")
     chat_is_kept(alice.page)
     mark, path = str(uuid.uuid4()), alice.page.url.removeprefix(alice.url)
-    stack.freeze("web")  # The request is under way, and nothing answers it.
+    stack.freeze("web")  # the request is sent and gets no response
     alice.send(f"{QUICK} {mark}")
     is_kept(alice.page, mark)
     session = context.new_cdp_session(alice.page)
@@ -165,7 +165,7 @@ REFUSALS = [
 def test_what_is_refused_later_stays_with_the_reason_and_a_way_out(
     stack, new_context, fake_model, shot, status, code, sentence
 ):
-    # A service worker's requests pass `route` by.
+    # `route` does not see requests of a service worker.
     alice = ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
     alice.ask(f"{QUICK} Hello")
     mark = str(uuid.uuid4())

@@ -1,4 +1,4 @@
-"""The page where a proxy lets no WebSocket through, or none that lasts."""
+"""The page behind a proxy that blocks or interrupts WebSockets."""
 
 import re
 import uuid
@@ -14,7 +14,7 @@ ONLINE = "dispatchEvent(new Event('online'))"
 
 
 class Proxy:
-    """What stands between a page and the server's socket. `how`: a way to block, or "open"."""
+    """A proxy between a page and the server's socket. `how` is a way to block, or "open"."""
 
     def __init__(self, context, how):
         self.how = how
@@ -26,7 +26,7 @@ class Proxy:
         if self.how == "refuses":
             socket.close()
         elif self.how == "drops frames":
-            pass  # It is open, and nothing passes.
+            pass  # the socket stays open, and no frame passes
         elif self.how == "drops what is sent":
             server = socket.connect_to_server()
             socket.on_message(lambda _: None)

@@ -1,4 +1,4 @@
-"""Code that is hard to colour or not what it looks like, and tables that have no end."""
+"""Code that is slow to highlight or contains hidden characters, and very long tables."""
 
 import re
 
@@ -16,7 +16,7 @@ TROJAN = (
     "  s = '👩\u200d💻 می\u200cخواهم';\n}"
 )
 INLINE = "rm\u202e -rf\u2069 /"
-# What is drawn while the answer comes, at each change of the page: hidden characters that are bare.
+# Collects hidden characters that are shown without a mark at any change of the page.
 WATCH_BARE = """() => {
   window.bare = new Set();
   const look = () => {
@@ -63,10 +63,10 @@ def test_code_that_highlights_for_minutes_keeps_no_other_code_plain(echo):
     quick = echo.ask("SAY ```bash\nif true; then exit 1; fi\n```\n")
     coloured = quick.locator(".hljs-keyword").first
     expect(coloured).to_be_visible(timeout=120_000)
-    assert len(workers) == 2  # the one that was ended, and the one after it
+    assert len(workers) == 2  # the terminated one and its successor
     assert slow.locator(".code [class^=hljs]").count() == 0
     assert slow.locator("code").evaluate("(node) => node.textContent.length") == 240_000
-    # It is not tried again when the chat is opened again.
+    # Opening the chat again does not repeat the attempt to highlight.
     echo.page.get_by_role("link", name="New chat").first.click()
     expect(echo.answers).to_have_count(0)
     echo.chats.first.click()
@@ -90,11 +90,11 @@ def test_what_is_hidden_in_code_is_shown_and_copied_as_it_is(echo, shot):
     expect(answer.get_by_role("img", name="Hidden characters: U+202E")).to_have_count(2)
     expect(answer.get_by_text("Has hidden characters")).to_be_visible()
     assert page.evaluate("[...window.bare]") == []
-    # Nothing is turned around.
+    # The characters keep their order.
     code = answer.locator("pre code")
     lefts = code.evaluate(LEFT_OF, ["level", "user", "// admin", ") {"])
     assert lefts == sorted(lefts)
-    # By the button, and by hand.
+    # Copies with the button, then with the keyboard.
     answer.get_by_role("button", name="Copy code").click()
     expect(answer.locator("[data-code=copy]")).to_have_attribute("data-said", "Copied")
     assert page.evaluate(COPIED) == filler + TROJAN
@@ -120,8 +120,8 @@ def test_usual_code_has_no_marks(echo):
 
 def test_a_flood_of_hidden_characters_leaves_the_page_responsive(echo):
     echo.ask("SAY*30000 ```\n¶a\u202e")
-    # So many in one line are no code to be read: the rest of it is one mark.
-    # A line that is as long is several boxes, each of which has one at least.
+    # After 500 in a line the rest share one mark. A line of this length has several boxes, each of
+    # which has at least one mark.
     marks = echo.answers.last.locator(".hidden-character")
     wait_for(lambda: 501 <= marks.count() <= 540)
     code = echo.answers.last.locator("pre code")
@@ -130,7 +130,7 @@ def test_a_flood_of_hidden_characters_leaves_the_page_responsive(echo):
     expect(long.locator(".hidden-character").first).to_have_attribute(
         "data-shown", re.compile(r"^U\+202E U\+202E U\+202E … ×\d+$")
     )
-    # Colours do not make more of them, nor do many lines.
+    # Neither highlighting nor many lines increase their number.
     coloured = echo.ask("SAY*20000 ```js\nif (1) ¶1<\u202e+")
     expect(coloured.locator(".code")).to_have_count(1)
     lines = echo.ask("SAY*400 ```js\nif (1) 1¶\n" + "1<\u202e+" * 20)
@@ -156,7 +156,7 @@ def test_a_long_table_is_one_table_of_which_little_is_laid_out(echo, shot):
     laid_out = """(node) => [...node.querySelectorAll("td")]
       .filter((cell) => cell.checkVisibility({contentVisibilityAuto: true})).length"""
     assert table.evaluate(laid_out) < ROWS
-    # Columns go on where they began.
+    # Columns keep their position over the parts of the table.
     lefts = """(node) => [...node.querySelectorAll(".md-table-part tr:first-child")].map((row) =>
       [...row.cells].map((cell) => cell.getBoundingClientRect().left | 0).join())"""
     assert len(set(table.evaluate(lefts))) == 1
@@ -165,7 +165,7 @@ def test_a_long_table_is_one_table_of_which_little_is_laid_out(echo, shot):
     expect(echo.answers.last.get_by_role("row")).to_have_count(ROWS + 1)
     echo.page.set_viewport_size({"width": 390, "height": 844})
     table = echo.answers.last.get_by_role("table")
-    # The page is narrower some frames after it was asked to be.
+    # The page becomes narrower some frames after the call.
     wait_for(lambda: len(set(table.evaluate(lefts))) == 1)
     shot(echo.page, "table-phone")
 

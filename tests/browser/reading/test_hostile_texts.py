@@ -1,6 +1,6 @@
-"""Texts that somebody makes up to keep the page busy (tests/js/markdown/hostile_shapes.mjs), as
-questions and as answers: as they come in, and whole. Nodes are asserted; the longest task is
-printed."""
+"""Texts made up to keep the page busy (tests/js/markdown/hostile_shapes.mjs), as questions and as
+answers, while they stream and when they are complete. The test asserts the number of nodes and
+prints the longest task."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ CHARS = 16_000
 FULL_CHARS = 100_000
 TOGETHER = 8  # in one chat
 MOST_NODES = 20_000
-# So far from the reader nothing is drawn; nearer, what is drawn may be many nodes.
+# Nothing is drawn farther from the viewport than this; what is nearer may have many nodes.
 FAR_PX = 2_500
 TEXTS = """
 const {shapes} = await import(process.argv[1]);
@@ -123,7 +123,7 @@ def test_a_page_is_not_held_by_texts_of_full_size(echo):
 
 
 def are_borne(echo: ChatPage, together: list[tuple[str, str]]) -> None:
-    """One after the other in a chat, and then all of them when it is opened."""
+    """Sends the texts one after another in a chat, then opens it with all of them."""
     echo.visit("/")
     for name, text in together:
         ask(echo, f"SAY {text}")
@@ -135,7 +135,7 @@ def are_borne(echo: ChatPage, together: list[tuple[str, str]]) -> None:
 
 
 def ask(echo: ChatPage, text: str) -> None:
-    """At once: to type many lines into a field takes the browser long."""
+    """Sets the field's text directly, because the browser is slow to type many lines."""
     count = echo.answers.count()
     echo.field.evaluate(PUT, text)
     echo.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
@@ -144,7 +144,7 @@ def ask(echo: ChatPage, text: str) -> None:
 
 
 def counts_nodes(page: Page, name: str) -> int:
-    """Gives how many the page has in all."""
+    """Checks the number of nodes of each text; returns that of the whole page."""
     page.wait_for_timeout(300)
     counted = page.evaluate(NODES)
     print(name, counted)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The last messages are on the page: readable before a script has run, and without the log."""
+"""The page includes the last messages, readable before any script runs and without the log."""
 
 import re
 
@@ -34,7 +34,7 @@ IDBObjectStore.prototype.getAll = function (...asked) {
 
 
 def test_a_long_chat_of_this_browser_begins_with_its_end(alice, stack):
-    """What is kept of it is large: the first thing read is its last messages."""
+    """The stored chat is large, so its last messages are read first."""
     write_chat(alice, stack, [(f"question {n}", f"answer **{n}**.") for n in range(150)])
     expect(alice.answers.last.locator(".md")).to_have_text("answer 149.")
     is_kept(alice.page, "answer **149**.", '"glimpse":[{')
@@ -48,7 +48,7 @@ def test_a_long_chat_of_this_browser_begins_with_its_end(alice, stack):
 
 
 def test_what_the_page_brings_stays_where_this_browser_has_less(alice, new_context):
-    """Another device went on with the chat: the copy in this browser is older than the page."""
+    """Another device continued the chat, so this browser's copy is older than the page."""
     alice.ask("[[tokens=5]] first")
     is_kept(alice.page, "[[tokens=5]] first", '"sha256":"')
     address, browser = alice.page.url, alice.page.context
@@ -63,7 +63,7 @@ def test_what_the_page_brings_stays_where_this_browser_has_less(alice, new_conte
     answers = page.locator(".message-answer .md")
     expect(answers).to_have_count(2)
     expect(answers.last).to_have_text(written)
-    # What is kept has been looked up: the list of chats has come from there, too.
+    # Time enough to read the stored copy, which the list of chats comes from, too.
     page.wait_for_timeout(1_000)
     expect(answers).to_have_count(2)
 
@@ -74,7 +74,7 @@ END_OF_TEXT = "(name) => document.querySelector(name).getBoundingClientRect().bo
 def test_they_can_be_read_without_a_script(alice, browser, shot):
     alice.ask("[[tokens=900&rate=5000]] a <b>question</b>")
     written = alice.text_of(alice.answers.last)
-    # Not watched as others are: it has every reason to complain.
+    # Without the usual watch for problems, because its scripts fail to load.
     context = browser.new_context(
         storage_state=alice.page.context.storage_state(), viewport=alice.page.viewport_size
     )
@@ -83,7 +83,7 @@ def test_they_can_be_read_without_a_script(alice, browser, shot):
     page.goto(alice.page.url)
     expect(page.locator(".bubble")).to_have_text("[[tokens=900&rate=5000]] a <b>question</b>")
     expect(page.locator(".far-text")).to_have_text(written)
-    # It stands where it will: nothing moves when the scripts have come.
+    # Its position is final: nothing moves when the scripts have loaded.
     expect(page.locator(".bubble")).not_to_be_in_viewport()
     [there, will_be] = [
         tab.evaluate(END_OF_TEXT, selector)
@@ -122,7 +122,7 @@ def test_the_branch_that_was_chosen_is_the_one_shown(alice, new_context):
 
 
 def _without_the_log(new_context, alice) -> Page:
-    """The open chat in a browser that keeps nothing of it and cannot follow it."""
+    """Opens the chat in a browser that has stored nothing of it and cannot follow it."""
     context = new_context(storage_state=alice.page.context.storage_state())
     page = context.new_page()
     page.add_init_script(NO_SOCKET)

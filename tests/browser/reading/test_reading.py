@@ -1,4 +1,4 @@
-"""Reading what was said: long chats, the browser's own search, paper, right to left, a phone."""
+"""Reading: long chats, the browser's own search, print, right-to-left text, a phone."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_chat
 
 NEEDLE = "a needle in a haystack"
-# `find` marks what it has found, as the search does, but does not bring it into view.
+# `window.find` selects its result, as the browser's search does, but does not scroll to it.
 FIND = """(text) => {
   const isFound = find(text, false, false, true);
   if (isFound) getSelection().anchorNode.parentElement.scrollIntoView({block: "center"});
@@ -38,21 +38,21 @@ def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
     write_chat(alice, stack, said)
     expect(alice.answers.last).to_contain_text("Answer 4999")
     page = alice.page
-    # Who begins to search does not wait for what is drawn while there is nothing else to do.
+    # The start of a search loads all messages at once instead of when the page is idle.
     page.keyboard.press("F3")
     expect(page.locator(".message")).to_have_count(10_000, timeout=60_000)
-    # As when the search field has the focus: the page does not.
+    # The page loses the focus, as when the browser's search field has it.
     page.evaluate("dispatchEvent(new Event('blur'))")
     found = page.locator(".message", has_text=NEEDLE)
     page.evaluate("document.activeElement.blur()")
     assert page.evaluate(FIND, NEEDLE)
     page.evaluate(SETTLED)
-    # It is not drawn anew under the reader's eyes: what was found stays marked, and in view.
+    # The message is not redrawn yet, so the result stays selected and in view.
     assert page.evaluate(SELECTED) == {"text": NEEDLE, "isSeen": True}
     page.evaluate("dispatchEvent(new Event('focus'))")
     page.evaluate(SETTLED)
     assert page.evaluate(SELECTED) == {"text": NEEDLE, "isSeen": True}
-    # Once one goes on it is.
+    # When the selection ends, the message is redrawn.
     page.evaluate("getSelection().removeAllRanges()")
     expect(found.locator(".md li")).to_have_count(2)
 
@@ -72,7 +72,7 @@ FLING = """async () => {
 def test_what_flies_past_is_not_drawn(alice, stack):
     write_chat(alice, stack, [(f"Question {n}", f"Answer {n}.\n\n" * 3) for n in range(1_500)])
     expect(alice.page.locator(".message")).to_have_count(3_000, timeout=60_000)
-    # Near the end all of it is drawn.
+    # Messages near the end are drawn already.
     passed = 1_500 - alice.page.locator(".message-answer .md").count()
     assert alice.page.evaluate(FLING) < passed / 4
     expect(alice.page.locator(".message-answer").first.locator(".md p")).to_have_count(3)
@@ -95,7 +95,7 @@ def test_on_paper_a_chat_is_whole(alice, stack, shot):
     squeezed = re.sub(r"\s", "", lines)
     assert all(f"Question{n}" in squeezed and f"Answer{n}with" in squeezed for n in range(1, 399))
     assert "**" not in words and "Your message" not in words and "New chat" not in words
-    # Afterwards the page is as it was: its end in view.
+    # After printing, the end of the chat is in view, as before.
     expect(alice.answers.last).to_be_in_viewport()
     alice.page.emulate_media(media="print")
     shot(alice.page, "print")
@@ -138,7 +138,7 @@ def test_right_to_left_is_drawn_right_to_left(echo_stack, new_context, shot, opt
     for selector in (".md pre", ".md p code", ".md .math"):
         assert direction(selector) == "ltr"
     left, right = answer.locator(".md").evaluate(BOX)
-    # The text of an item is beside its mark, which is on the right; a quote's bar is there too.
+    # The text of an item is beside its marker on the right; a quote has its bar on the right.
     item = answer.locator(".md ul > li").first.evaluate(TEXT_BOX)
     assert right - item[1] < item[0] - left
     bar = answer.locator(".md blockquote").evaluate(
@@ -170,12 +170,12 @@ def test_the_end_stays_in_view_beside_the_keyboard_of_a_phone(echo_stack, new_co
     alice.ask("SAY*60 A paragraph to read.\n\n")
     last = alice.answers.last.locator("p").last
     expect(last).to_be_in_viewport()
-    # Where the browser makes the page shorter.
+    # This browser shrinks the page.
     alice.page.set_viewport_size({"width": 390, "height": 500})
     expect(last).to_be_in_viewport()
     expect(alice.field).to_be_in_viewport(ratio=1)
     alice.page.set_viewport_size({"width": 390, "height": 844})
-    # Where it lays the keyboard over the page.
+    # This browser lays the keyboard over the page.
     alice.page.evaluate(KEYBOARD, 500)
     expect(alice.page.locator(".app")).to_have_js_property("clientHeight", 500)
     expect(last).to_be_in_viewport()
@@ -196,7 +196,7 @@ KEYBOARD = """(height) => {
 
 @pytest.fixture
 def bare(new_context, stack):
-    """Without the service worker, which has the parts already."""
+    """A page without the service worker, which has all modules already."""
     return ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
 
 

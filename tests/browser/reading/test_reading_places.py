@@ -1,4 +1,4 @@
-"""Back, Forward and a reload lead to where the reader was."""
+"""Back, Forward and a reload restore the reader's place."""
 
 import pytest
 from playwright.sync_api import expect
@@ -22,7 +22,7 @@ READ = """() => {
   }
   return null;
 }"""
-# Into the middle of one answer; what is drawn meanwhile moves it.
+# Scrolls into the middle of an answer, again and again because drawing moves it.
 SCROLL = """async (which) => {
   const scroller = document.querySelector(".scroller");
   const top = scroller.getBoundingClientRect().top;
@@ -46,7 +46,7 @@ def said(count):
 
 
 def read_at(chat, which):
-    """Scroll into that answer, as a reader does; gives what is read."""
+    """Scrolls into an answer, as a reader does; returns the place."""
     chat.page.locator(".message").last.hover()
     chat.page.mouse.wheel(0, -50)
     chat.page.mouse.move(5, 5)
@@ -55,7 +55,7 @@ def read_at(chat, which):
 
 
 def at_rest(chat):
-    """What is read once nothing moves it: what is near is drawn while there is time."""
+    """Returns the place once it no longer moves: an idle page draws nearby messages."""
     chat.page.get_by_role("link", name="New chat").hover()
     before = None
     while (now := chat.page.evaluate(READ)) != before:
@@ -73,7 +73,7 @@ def is_read(chat, place):
         if is_there():
             break
         chat.page.wait_for_timeout(500)
-    # And stays there.
+    # The place must not change after that.
     chat.page.wait_for_timeout(1_000)
     assert is_there(), (chat.page.evaluate(READ), place)
 
@@ -81,7 +81,7 @@ def is_read(chat, place):
 @pytest.mark.parametrize("count", [20, 400])
 def test_back_forward_and_a_reload_lead_to_where_one_was(alice, stack, count):
     write_chat(alice, stack, said(count))
-    # The end is shown first; one cannot scroll to what is not there yet.
+    # The end is shown first; the rest must be there before the test scrolls to it.
     expect(alice.answers).to_have_count(count)
     place = read_at(alice, -count * 3 // 4)
     page = alice.page
@@ -98,14 +98,14 @@ def test_back_forward_and_a_reload_lead_to_where_one_was(alice, stack, count):
     page.go_forward()
     page.go_back()
     is_read(alice, place)
-    # By the list one comes to the end, as ever.
+    # The list leads to the end of a chat.
     page.get_by_role("link", name="New chat").click()
     alice.chats.nth(1).click()
     wait_for(lambda: page.evaluate(FROM_END) < 40)
 
 
 def test_a_place_within_an_answer_that_is_drawn_in_pieces_is_found_again(alice, stack):
-    """While it grows, the browser itself scrolls to keep in view what stands below the answer."""
+    """While the answer grows, the browser scrolls by itself to keep what is below it in view."""
     paragraphs = "\n\n".join(f"Paragraph {n} {'words ' * 40}" for n in range(300))
     alice.ask("[[tokens=5]] A short chat")
     page = alice.page

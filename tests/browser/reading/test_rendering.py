@@ -1,4 +1,4 @@
-"""What a model may write: markdown that grows, and everything that is hostile."""
+"""Renders answers of models: markdown as it streams, and hostile markup."""
 
 import re
 
@@ -157,8 +157,8 @@ def test_a_flood_leaves_the_page_responsive(echo, order):
     assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-# Markup that a parser mends into something else than a sanitiser has seen, and names that would
-# stand in the place of the document's own.
+# Markup that a parser changes after a sanitiser has checked it, and names that would shadow
+# properties of the document.
 MUTATING = """\
 <svg><style><img src=x onerror=window.hacked=1></style></svg>
 <math><annotation-xml encoding="text/html"><svg onload=window.hacked=2></annotation-xml></math>
@@ -200,7 +200,7 @@ def test_markup_that_mends_itself_stays_harmless(echo):
 
 
 def test_what_highlights_slowly_is_left_plain_and_the_page_goes_on(echo):
-    """Grammars are patterns; some text keeps one busy for minutes."""
+    """Grammars are regular expressions, which some texts keep busy for minutes."""
     echo.ask("SAY*20000 ```xml\n¶<a b=")
     echo.ask("SAY*40000 ```python\n¶f(")
     echo.ask("SAY ```python\nreturn 1\n```\n")

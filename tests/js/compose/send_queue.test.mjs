@@ -3,7 +3,7 @@ import { mock, test } from "node:test";
 import { added, nextOf, ofChat, refused, settled, withdrawn } from "../../../static/js/chat/compose/send_queue_items.js";
 import { Outbox } from "../../../static/js/chat/compose/send_queue.js";
 
-/** What the tabs of one browser share: a store that lasts, locks and a channel. */
+/** The parts that the tabs of one browser share: a persistent store, locks and a channel. */
 function setUpBrowser() {
   const state = { items: [], requests: [], held: new Map(), channels: [] };
   const store = {
@@ -43,7 +43,7 @@ class Channel extends EventTarget {
   }
 }
 
-/** A tab; the network gives `answers`, in order, over all tabs: {reply}, {error} or null for none. */
+/** Opens a tab. The server gives `answers` in order, over all tabs: {reply}, {error}, or null for none. */
 function openTab(browser, answers, more = {}) {
   const { state, store, locks } = browser;
   const seen = { sent: [], refused: [] };
@@ -74,7 +74,7 @@ function setClock(t) {
   t.after(() => mock.timers.reset());
 }
 
-/** Let what is under way come to rest. */
+/** Lets all pending promises settle. */
 async function rest() {
   for (let turn = 0; turn < 200; turn++) await null;
 }

@@ -1,4 +1,4 @@
-// Times as the person has set them, and the letters that stand for a person.
+// Times in the person's format, and a person's initials.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { clockTime, fullTime, initials, longDate, number, recencyGroup, setLocale, shortTime } from "../../../static/js/chat/lib/format.js";
@@ -55,7 +55,7 @@ test("formatters are made once, and say what fresh ones say, whichever zone and 
         const fresh = (options, locale = language) => new DateTimeFormat(locale, { timeZone, ...options });
         const [clock, date, month] = [{ hour: "2-digit", minute: "2-digit" }, { dateStyle: "long" }, { month: "long", year: "numeric" }].map((one) => fresh(one));
         const day = fresh({ dateStyle: "short" }, "sv");
-        // Through a year, with every change of clocks.
+        // A year, which includes all changes of daylight saving time.
         for (let ms = noon - 365 * 24 * HOUR_MS; ms < noon; ms += 7 * HOUR_MS) {
           assert.equal(clockTime(ms), clock.format(ms));
           assert.equal(longDate(ms), date.format(ms));

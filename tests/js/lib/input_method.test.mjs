@@ -5,15 +5,15 @@ import { test } from "node:test";
 import { isComposing } from "../../../static/js/chat/lib/input_method.js";
 
 const ROOT = new URL("../../../static/js", import.meta.url).pathname;
-// A key that an input method uses to choose and to end: whoever listens for one must ask.
+// Keys that an input method uses to choose and to finish: a handler of one must call isComposing.
 const COMMAND_KEY = /["']?\b(?:Enter|Escape|Arrow(?:Up|Down|Left|Right))\b["']?/;
 const HANDLER = /\(event\) => \{|function \w+\(event\) \{/g;
-// It only reads keys that are pressed outside of every field.
+// This module only handles keys that are pressed outside of text fields.
 const OUTSIDE_OF_FIELDS = new Set(["chat/lib/scroll_keeper.js"]);
 
 const files = readdirSync(ROOT, { recursive: true }).filter((name) => name.endsWith(".js"));
 
-/** The function that begins at `start`, up to the brace that closes it. */
+/** Returns the source of the function that begins at `start`. */
 function bodyAt(source, start) {
   let depth = 0;
   for (let at = source.indexOf("{", start); at < source.length; at++) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrderedTasks } from "../../../static/js/chat/lib/ordered_tasks.js";
 
-/** Tasks that say when they begin, and end when told. */
+/** Tasks that record their start, and end when the test ends them. */
 function recorder() {
   const begun = [];
   const end = {};
@@ -47,7 +47,7 @@ test("all that waits starts when the page goes, in order and before another task
   for (const name of ["1", "2", "3"]) void tasks.run("a", task(name));
   await settle();
   tasks.startAll();
-  // As in a handler of pagehide: only microtasks still run.
+  // As in a handler of pagehide, where only microtasks still run.
   for (let turn = 0; turn < 5; turn++) await null;
   assert.deepEqual(begun, ["1", "2", "3"]);
 });

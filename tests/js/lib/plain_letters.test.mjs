@@ -1,4 +1,4 @@
-// What is filtered in the page is spelled as search spells it.
+// Filters in the page normalise letters as the server's search does.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";

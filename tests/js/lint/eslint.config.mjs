@@ -1,4 +1,4 @@
-// The rules for scripts: those of the browser with types, those of the tests in node without.
+// The rules for scripts: the browser's with types, the tests' in node without.
 import js from "@eslint/js";
 import { defineConfig } from "eslint/config";
 import importX from "eslint-plugin-import-x";

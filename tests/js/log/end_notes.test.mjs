@@ -1,4 +1,4 @@
-// What is said below an answer that may not be whole.
+// The notes below an answer that may be incomplete.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { endNotes } from "../../../static/js/chat/log/end_notes.js";

@@ -6,7 +6,7 @@ const settle = async () => {
   for (let round = 0; round < 20; round++) await Promise.resolve();
 };
 
-/** A server that answers when it is told to, and a page that asks it. */
+/** A server that responds when the test lets it, and a page that polls it. */
 function setUp(t, { page = { visibilityState: "visible", hasFocus: () => true } } = {}) {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   t.after(() => mock.timers.reset());

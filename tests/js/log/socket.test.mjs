@@ -3,7 +3,7 @@ import { mock, test } from "node:test";
 import { Connection } from "../../../static/js/chat/log/socket.js";
 import { probeWebSocket } from "../../../static/js/chat/log/websocket_probe.js";
 
-/** A server's end of the sockets that the connection opens. */
+/** The server's end of the sockets that the connection opens. */
 function setUp(t, { followed = null, hasHttp = false } = {}) {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   t.after(() => mock.timers.reset());
@@ -64,7 +64,7 @@ const settle = async () => {
 const LIVE = { type: "live", chat: null, cursor: "9-0" };
 const WELCOME = { type: "welcome", cursor: "9-0" };
 
-/** No WebSocket can be opened: what takes its place, open. */
+/** A connection that could open no WebSocket and polls over HTTP instead. */
 async function blocked(t, options = {}) {
   const all = setUp(t, { hasHttp: true, ...options });
   for (const index of [0, 1]) {
@@ -211,7 +211,7 @@ test("where no WebSocket can be opened it connects over HTTP", async (t) => {
   assert.equal(sockets.length, 2);
   assert.deepEqual(polls[0].sent[0], { type: "watch", after: "5-0" });
   assert.equal(kind(), "live");
-  // It says that WebSockets are blocked once one more has failed beside it.
+  // It reports that WebSockets are blocked once another one has failed in the meantime.
   assert.equal(connection.state.value.isOverHttp, undefined);
   mock.timers.tick(200);
   sockets[2].end(1006);

@@ -15,7 +15,7 @@ const LINES = [
 ];
 const BANNER = `/${"*".repeat(60)}/\n`;
 const longTable = (headChars, rows) => `| ${"a".repeat(headChars)} | b |\n| - | - |\n${"| 1 | 2 |\n".repeat(rows)}`;
-// What is left plain, what cannot be cut, and code in which neither is meant.
+// Texts that stay plain, texts that cannot be split, and code that looks like either.
 const HARD = [
   BANNER, `  ${BANNER}`, "```c\n", "```\n", "- a\n", "1. b\n", "  ```c\n", "  ```\n", "   ~~~\n", "> ```\n", `> ${BANNER}`, "\n", "\n\n", "int a;\n", "Text **after**\n",
   "_".repeat(50), "`".repeat(50), "[".repeat(50), "- ".repeat(30), "> ".repeat(30), "# h\n", "$$\n", "\\[ x\n", longTable(1_900, 300), longTable(4_100, 3), `|a|b|\n|${"-".repeat(4_100)}|-|\n|1|2|\n`,

@@ -1,5 +1,5 @@
-// Texts that somebody makes up to keep the page busy: where a rule went back over a long text, one of
-// these hangs.
+// Texts made up to keep the page busy: if a rule backtracks over a long text, one of these tests
+// times out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { streamed, whole } from "./streamed.mjs";

@@ -93,7 +93,7 @@ test("times read well", () => {
 });
 
 test("plain text is quick on whatever somebody makes up", () => {
-  // Where a rule went back over a long line, this took minutes.
+  // A rule that backtracks over a long line takes minutes.
   for (const piece of ["`", "``a", "**a", "__a ", "*a ", "[", "[a](", "[^", "> ", "\\"]) {
     for (const head of ["", "word a"]) assert.ok(plainText((head + piece.repeat(100_000)).slice(0, 100_000)).length <= 100_000);
   }

@@ -2,7 +2,7 @@ import { htmlOf } from "../../../static/js/chat/markdown/html.js";
 import { Notes } from "../../../static/js/chat/markdown/notes.js";
 import { BlockStream } from "../../../static/js/chat/markdown/stream.js";
 
-/** What the stream makes of `source` when it comes in pieces of the sizes that `size` gives. */
+/** Returns the blocks of `source`, streamed in pieces whose lengths `size` returns. */
 export function streamed(source, size) {
   const stream = new BlockStream();
   const notes = new Notes();
@@ -22,14 +22,14 @@ export function streamed(source, size) {
     read(false);
   }
   read(true);
-  // Addresses may be defined after they are used: the last pass reads those blocks again.
+  // Links may be defined after they are used, so these blocks are read again at the end.
   return blocks.map((block) => (block.part ? { carried: block.part.carried, html: htmlOf(stream.again(block.part), notes) } : block));
 }
 
-/** The same of the text at once. */
+/** Returns the blocks of `source`, read in one piece. */
 export const whole = (source) => streamed(source, () => Infinity);
 
-/** The HTML of `blocks`, without what each link has in common; those of a stream have a token. */
+/** Returns the HTML of `blocks`, without the attributes that all links share. Streamed blocks have a token. */
 export function shownHtml(blocks) {
   return blocks.map(({ html, code }) => (html?.token ? htmlOf(html.token) : html ?? `<pre>${code}</pre>`)).join("")
     .replace(/ title="[^"]*" target="_blank" rel="[^"]*"/g, "").replace(/\n+(?=<|$)/g, "");

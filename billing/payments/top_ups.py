@@ -21,7 +21,6 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import ledger
 from billing.models.top_ups import TopUp
-from billing.money import MICRO_PER_CENT
 from billing.payments import stripe_api
 from billing.payments.stripe_errors import PaymentError, PaymentRefused, PaymentsUnavailable
 
@@ -62,18 +61,6 @@ class Quote:
     @property
     def total_cents(self) -> int:
         return self.credit_cents + self.fee_cents
-
-    @property
-    def credit_micro_usd(self) -> int:
-        return self.credit_cents * MICRO_PER_CENT
-
-    @property
-    def fee_micro_usd(self) -> int:
-        return self.fee_cents * MICRO_PER_CENT
-
-    @property
-    def total_micro_usd(self) -> int:
-        return self.total_cents * MICRO_PER_CENT
 
 
 def quote(credit_cents: int) -> Quote:

@@ -1,8 +1,10 @@
-"""A person as their own pages and sockets see them."""
+"""The person of a request, and their data as their own pages and sockets show it."""
 
 from typing import Any
 
-from accounts.errors import OtherPerson
+from django.http import HttpRequest
+
+from accounts.errors import NotSignedIn, OtherPerson
 from accounts.models import User
 
 
@@ -13,6 +15,14 @@ def person_json(user: User) -> dict[str, Any]:
         "email": user.email,
         "is_guest": user.is_guest,
     }
+
+
+async def require_user(request: HttpRequest) -> User:
+    """The account or guest of the request. Raises NotSignedIn."""
+    user = await request.auser()
+    if not isinstance(user, User) or not user.is_active:
+        raise NotSignedIn
+    return user
 
 
 def require_person(user: User, named: object) -> None:

@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts import limits
 from accounts.client_address import address_context
-from accounts.errors import MethodNotAllowed, NotSignedIn
+from accounts.errors import MethodNotAllowed
 from accounts.models import User
+from accounts.people import require_user
 from accounts.preferences.store import checked_instructions
 from accounts.refusals import Refusal, refusal_response
 from chat.errors import BadRequest, LogAway, MessageTooLong
@@ -51,14 +52,6 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
         return wrapped
 
     return decorate
-
-
-async def require_user(request: HttpRequest) -> User:
-    """The account or guest of the request. Raises NotSignedIn."""
-    user = await request.auser()
-    if not isinstance(user, User) or not user.is_active:
-        raise NotSignedIn
-    return user
 
 
 async def require_user_for_change(request: HttpRequest) -> User:

@@ -31,7 +31,7 @@ from accounts.guests.visitor import (
     visitor_id,
 )
 from accounts.models import User
-from accounts.people import person_json, require_person
+from accounts.people import person_json, require_person, require_user
 from accounts.preferences.locale import preferences_of_page
 from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
@@ -52,7 +52,6 @@ from chat.web.api import (
     change_id,
     instructions_field,
     json_body,
-    require_user,
     require_user_for_change,
     text_field,
 )

@@ -35,7 +35,7 @@ class Pieces:
         self.parts = [text] if text else []
 
     def cut(self, length: int) -> None:
-        """Keep the first so many bytes of UTF-8."""
+        """Keep the first `length` bytes of UTF-8."""
         self.set(str(self).encode()[:length].decode(errors="ignore"))
 
     def __str__(self) -> str:

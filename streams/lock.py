@@ -90,7 +90,7 @@ class _Lock:
             return False
 
     async def renew_until_lost(self) -> None:
-        """Returns when the lock is lost, or may be."""
+        """Renew the lock; return when it is lost, or may be."""
         held_until = time.monotonic() + self._lease_ms / 1000
         while time.monotonic() < held_until:
             await asyncio.sleep(self._lease_ms / 1000 / RENEWALS_PER_LEASE)
@@ -101,7 +101,7 @@ class _Lock:
                 held_until = renewed_at + self._lease_ms / 1000
 
     async def release(self) -> None:
-        """If the release fails, the lock expires."""
+        """Release the lock. If that fails, the lock expires."""
         with suppress(*REDIS_ERRORS):
             await self._pipe.submit(RELEASE.call([self._key], self._token))
 

@@ -1,4 +1,4 @@
-"""Finding the title in what a model wrote when it was asked for one.
+"""Finds the title in the output of a model that was asked for one.
 
 Models write more than the title: reasoning, an introduction, a label, quotes, Markdown, JSON, a
 list of suggestions, an explanation, an apology. `title_in` finds the title, or nothing; then the

@@ -4,7 +4,7 @@ A thread reads a list when it is first needed and again when it has expired. Cal
 FIRST_WAIT_S. An endpoint that is down keeps its last list and does not affect the others.
 
 Some services have no list. The models that HOLDFAST_MODELS names for an endpoint replace its list.
-Where there is neither, the model in HOLDFAST_DEFAULT_MODEL is assumed to exist.
+With neither a list nor names, the model in HOLDFAST_DEFAULT_MODEL is assumed to exist.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
 
 
 async def require_user_for_change(request: HttpRequest) -> User:
-    """Like require_user, and counts a change of theirs. Raises LimitReached too."""
+    """Like require_user, and counts a change by the user. Raises LimitReached too."""
     user = await require_user(request)
     await sync_to_async(limits.take_change)(user)
     return user
@@ -101,6 +101,6 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
 
 
 def change_id(request: HttpRequest) -> uuid.UUID | None:
-    """The browser's id for a change (?change=), by which a repetition is recognised."""
+    """The browser's id for a change (?change=), which identifies repetitions; None without one."""
     value = request.GET.get("change")
     return None if value is None else read_uuid(value, "change")

@@ -198,7 +198,7 @@ async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
 
     A message may wait in a browser while its writer signs out. It must not be sent as somebody
     else's, or as that of a new guest. A guest whose session was lost is recognised by the visitor
-    cookie. Raises NotSignedIn, or as accounts.people.require_person.
+    cookie. Raises NotSignedIn, and OtherPerson as accounts.people.require_person does.
     """
     person, user = body.get("person"), await request.auser()
     if isinstance(user, User):

@@ -1,4 +1,4 @@
-"""Inspect how durable a Redis is, as far as it reports. For system checks, doctor and /readyz."""
+"""Inspects how durable a Redis is, from its own reports. For system checks, doctor and /readyz."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -26,7 +26,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RedisReport:
-    """What Redis reports; None for what it does not. It can hold the log if `problems` is empty."""
+    """The values that Redis reports; None for values that it does not report.
+
+    The log can be kept in this Redis if `problems` is empty.
+    """
 
     reachable: bool
     version: str | None = None
@@ -53,7 +56,8 @@ async def ainspect_redis(url: str) -> RedisReport:
 
 
 def inspect_redis(url: str) -> RedisReport:
-    """Takes at most a few seconds and never raises: an unreachable Redis is a problem too."""
+    """Report on the Redis at `url`. Takes at most a few seconds and never raises: an unreachable
+    Redis is reported as a problem too."""
     try:
         # Without retries, to report the present state.
         client = redis.Redis.from_url(

@@ -67,7 +67,7 @@ class HarmonySplitter:
         rest = self._take(held)
         header = (self._header or "").strip()
         if not self._has_begun and " " in header and "to=" not in header:
-            return self._raw, ""  # No channel has begun, so the answer is about the marks.
+            return self._raw, ""  # No channel has begun, so the answer only mentions the marks.
         return (rest if self._into == "answer" else ""), (rest if self._into == "thought" else "")
 
     def _as_text(self) -> str:

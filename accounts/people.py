@@ -26,7 +26,7 @@ async def require_user(request: HttpRequest) -> User:
 
 
 def require_person(user: User, named: object) -> None:
-    """Raises OtherPerson if a page was loaded by somebody else (`named`, an id or None): another
+    """Raise OtherPerson if a page was loaded by somebody else (`named`, an id or None): another
     person may have signed in since, in another tab."""
     if named is not None and named != str(user.id):
         raise OtherPerson

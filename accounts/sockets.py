@@ -22,7 +22,7 @@ def group_of(person_id: uuid.UUID) -> str:
 
 
 def recheck_sockets(person: User) -> None:
-    """Every socket of this person checks again whether it may stay open. Sync."""
+    """Make every socket of this person check again whether it may stay open. Sync."""
     send_to_person(person.id, {"type": "person.changed"})
 
 
@@ -36,7 +36,7 @@ def close_guest_sockets(guest: User) -> None:
 
 
 def notify_settings_changed(person: User) -> None:
-    """Every socket of this person sends their name, picture and settings to its page. Sync."""
+    """Make every socket of this person send their name, picture and settings to its page. Sync."""
     send_to_person(person.id, {"type": "person.set"})
 
 
@@ -56,5 +56,5 @@ async def send_to_group(group: str, message: dict[str, Any]) -> None:
     try:
         await layer.group_send(group, message)
     except Exception:
-        # Broken connections raise more than Redis's own errors: AttributeError, for one.
+        # Broken connections also raise errors that are not Redis's own, such as AttributeError.
         logger.warning("%s could not be sent", message["type"], exc_info=True)

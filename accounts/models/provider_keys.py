@@ -48,7 +48,7 @@ class ProviderKey(models.Model):
     model_list_read_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.OK)
     checked_at = models.DateTimeField(default=timezone.now)
-    # The check that a worker is to make, and until when a worker has claimed it.
+    # The check that a worker should make, and until when a worker has claimed it.
     check_wanted = models.CharField(max_length=4, choices=Check, default=Check.NONE, blank=True)
     check_claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -12,7 +12,7 @@ from typing import IO, Self
 from django.conf import settings
 from django.utils import timezone
 
-# Chunks are gathered to this size before a thread compresses them, because a hop has its cost.
+# Chunks are gathered to this size before a thread compresses them, because a thread hop is costly.
 PIECE_BYTES = 256_000
 
 

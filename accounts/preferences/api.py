@@ -30,8 +30,8 @@ View = Callable[..., Awaitable[HttpResponse]]
 
 
 def _api(*methods: str) -> Callable[[View], Any]:
-    """For a view of these methods; others raise MethodNotAllowed. An AccountsError is answered
-    with its status and {"error": {"code", "message", "fields"?}}."""
+    """Decorate a view of these methods; others raise MethodNotAllowed. An AccountsError becomes a
+    response with its status and {"error": {"code", "message", "fields"?}}."""
 
     def decorate(view: View) -> Any:
         @functools.wraps(view)

@@ -1,4 +1,4 @@
-"""Which addresses given by people we may connect to (protection against SSRF).
+"""Decides which addresses given by people we may connect to (protection against SSRF).
 
 A host name is resolved once, all its addresses are checked, and the caller connects to exactly
 those. So it does not matter if a name server answers differently later (DNS rebinding). Web

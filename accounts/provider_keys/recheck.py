@@ -1,6 +1,6 @@
-"""Checks of provider keys by workers: those that people asked for, and those of outdated lists.
+"""Rechecks provider keys in workers: keys whose owners asked for it, and keys with outdated lists.
 
-The claim on a row expires, so that a worker that dies with it holds nothing up.
+The claim on a row expires, so a worker that dies blocks nothing.
 """
 
 import asyncio

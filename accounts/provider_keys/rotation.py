@@ -15,7 +15,7 @@ BATCH = 200
 
 
 class ReadingFailedError(Exception):
-    """`rows` are the ids of the keys that do not decrypt; `done` is how many others did."""
+    """`rows` has the ids of the keys that do not decrypt; `done` is the number of the others."""
 
     def __init__(self, done: int, rows: list[UUID]) -> None:
         listed = ", ".join(str(row) for row in rows[:20])

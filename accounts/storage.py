@@ -1,7 +1,7 @@
 """How much a person stores, and how much they may store.
 
-The total is the sum of their log (streams/sizes.py), their picture, their archive, and the data that
-the apps above register in `outside_log`. Copies of the log in the database are not counted, because
+The total is the sum of their log (streams/sizes.py), picture and archive, and of the data that the
+apps above register in `outside_log`. Copies of the log in the database are not counted, because
 they grow with it (docs/decisions/operations.md). A full budget refuses new text only: people can
 still read, delete, sign in and export, and an answer that has begun is completed.
 """

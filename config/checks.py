@@ -1,4 +1,4 @@
-"""Checks of the configuration as a whole.
+"""System checks of the configuration as a whole.
 
 The other checks are streams.* (streams/server/checks.py), accounts.*
 (accounts/provider_keys/checks.py) and chat.E001 (chat/llm/checks.py).

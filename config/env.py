@@ -80,8 +80,8 @@ GENERATED_KEY_VERSION = 0
 def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
     """The keys of HOLDFAST_KEY_ENCRYPTION_KEYS ("2:base64,1:base64") by version, in order.
 
-    The first encrypts, all decrypt. Without any, a key is generated and stored in `path`; it stays
-    among the keys that decrypt when others are set later. Raises ImproperlyConfigured.
+    The first encrypts, all decrypt. Without any, a key is generated and stored in `path`; it still
+    decrypts when other keys are set later. Raises ImproperlyConfigured.
     """
     if not value.strip():
         return {GENERATED_KEY_VERSION: _key_from_secret(generated_secret(path))}
@@ -92,7 +92,7 @@ def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
 
 
 def _parse_keys(value: str) -> dict[int, bytes]:
-    """Raises ImproperlyConfigured; its message does not contain the value."""
+    """Parse the keys. Raises ImproperlyConfigured; its message does not contain the value."""
     keys: dict[int, bytes] = {}
     for number, part in enumerate(value.split(","), 1):
         version, _, encoded = part.strip().partition(":")
@@ -171,7 +171,7 @@ def email_settings(url: str) -> dict[str, object]:
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or not (user + password).isprintable():
-        # smtplib cannot send others.
+        # smtplib cannot send other characters.
         raise ImproperlyConfigured(
             "EMAIL_URL has a user or password with characters outside printable ASCII, which "
             "cannot be sent. Copy them again, each on one line, or choose another password."

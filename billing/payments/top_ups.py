@@ -174,7 +174,7 @@ def _open_of(person_id: uuid.UUID) -> QuerySet[TopUp]:
 
 
 def refresh_if_stale(top_up: TopUp) -> TopUp:
-    """Refresh a top-up unless that happened a moment ago. For pages, which may be reloaded often."""
+    """Refresh a top-up unless that happened a moment ago. For pages that may be reloaded often."""
     now = timezone.now()
     at_bank = top_up.state == TopUp.State.PROCESSING
     again_after = REFRESH_BANK_PAYMENT_AFTER if at_bank else REFRESH_AFTER

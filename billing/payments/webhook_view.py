@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 @csrf_exempt  # Calls carry no cookie; their signature is checked.
 @require_POST
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """POST: 200 when handled, 400 with a code if the call is not Stripe's, 503 to be called again."""
+    """POST: 200 when handled, 400 with a code if the call is not Stripe's, 503 for a retry."""
     if not stripe_api.enabled():
         raise Http404
     address = client_address(request)

@@ -1,4 +1,4 @@
-"""The examinations of `manage.py doctor`. Each returns findings and never raises."""
+"""The examinations of `manage.py doctor`, which return findings and never raise."""
 
 import asyncio
 import shutil
@@ -38,7 +38,7 @@ class Finding:
     part: str
     level: Level
     text: str
-    # What the operator can do about it.
+    # The remedy for the operator.
     hint: str = ""
 
 

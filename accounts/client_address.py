@@ -75,8 +75,8 @@ def _trusted_address(peer: str, forwarded: str) -> str:
     nearest = _parse(peer)
     if not settings.TRUST_PROXY or not forwarded:
         return str(nearest or UNKNOWN)
-    # The nearest hop is the last. An entry that is no address ends the walk, because the entries
-    # before it cannot be trusted.
+    # The nearest hop is the last. An invalid entry ends the walk, because the entries before it
+    # cannot be trusted.
     hops = [_parse(hop) for hop in forwarded.split(",")[-MAX_HOPS:]]
     trusted, proxies = nearest, settings.TRUSTED_PROXIES
     for passed, hop in enumerate(reversed(hops)):

@@ -1,6 +1,6 @@
 """Rate limits: how often one address or one person may do something.
 
-Each limit is a setting whose name says what it counts: LIMIT_SENDS_PER_MINUTE_GUEST is how many
+Each limit is a setting that is named after what it counts: LIMIT_SENDS_PER_MINUTE_GUEST is how many
 messages a guest may send in any minute; 0 is no limit. The windows are sliding and exact
 (lua/sliding_window.lua). Each window is one Redis key with at most as many entries as its limit,
 and expires with its window.

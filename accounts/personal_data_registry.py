@@ -31,7 +31,7 @@ class PersonalData:
 
     hand_over     (guest, account, last) moves everything to the account; the second call, with
                   `last`, moves data added by requests that had begun before the first call
-    erase         (person) removes what the database does not remove with the person's row
+    erase         (person) removes data that the database does not remove with the person's row
     in_use        (since) selects the ids of people who have used the app since then, or for whom
                   something is running now
     export        (person) yields the files of an export; each is read to its end before the next

@@ -48,8 +48,8 @@ def send_to_person(person_id: uuid.UUID, message: dict[str, Any]) -> None:
 async def send_to_group(group: str, message: dict[str, Any]) -> None:
     """Send a channel message to every member of a group.
 
-    Never raises: what the message is about is stored already, so no request may fail because Redis
-    is unavailable. The message is then lost.
+    Never raises: the change that the message is about is stored already, so no request may fail
+    because Redis is unavailable. The message is then lost.
     """
     layer = get_channel_layer()
     assert layer is not None

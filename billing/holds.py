@@ -2,9 +2,9 @@
 
 place     with the request: hold the least that a reply needs; OutOfCredit stores nothing
 reserve   by the worker before each attempt: raise the hold to the most that the attempt may cost,
-          or to what is available, which then bounds the length of the reply
+          or to the available credit, which then bounds the length of the reply
 charge    after an attempt: store its usage and draw its cost from the hold
-release   at the end: give back what is left, and close the hold
+release   at the end: free the rest, and close the hold
 
 No more than was held is ever charged: if a call costs more, by a provider's error or because
 tokens were counted too low, the operator bears the rest. All functions are sync. Each runs in one
@@ -145,7 +145,7 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
 
 
 def release(hold_key: str) -> None:
-    """Close the hold, if it is open, and give back what is left of it."""
+    """Close the hold, if it is open, and release the rest of it."""
     with transaction.atomic():
         open_hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if open_hold is not None:

@@ -132,7 +132,7 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
 
 
 def _locked(owner: User, chat: uuid.UUID | None, written_at: datetime) -> Draft:
-    """The row of the chat's draft, locked; created now if there is none."""
+    """The row of the chat's draft, locked; created if it is missing."""
     rows = Draft.objects.select_for_update().filter(owner=owner, chat=chat)
     if draft := rows.first():
         return draft

@@ -1,8 +1,8 @@
 """The fold: a pure function from events to a transcript, the same as static/js/chat/log/fold.js.
 
 Both are tested with tests/vectors/fold/*.json, and a property test compares them on random logs. A
-transcript depends on the events alone, so history, prompts, search and export agree with what the
-screen shows.
+transcript depends on the events alone, so history, prompts, search and export agree with the
+screen.
 
 Text arrives in pieces, so a message keeps a list of pieces and joins them when the text is read:
 adding a token costs the same at the start and at the end of an answer.

@@ -62,7 +62,7 @@ def abandoned_orders() -> list[WorkOrder]:
     """Unfinished replies, at most SWEEP_BATCH, whose job or outbox should have been delivered.
 
     Before that, waiting replies start whose predecessor has ended. Delivering a reply again is
-    harmless: the log and the queue ignore what they already have.
+    harmless: the log and the queue ignore repetitions.
     """
     now = timezone.now()
     # A time in the future counts as old: the clock has been set back since.

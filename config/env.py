@@ -57,7 +57,7 @@ def _make_secret(path: Path) -> str:
             try:
                 os.link(fresh, path)
             except FileExistsError:
-                if not path.stat().st_size:  # An empty file is no secret.
+                if not path.stat().st_size:  # An empty file holds no secret.
                     fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -106,7 +106,7 @@ def _parse_keys(value: str) -> dict[int, bytes]:
         elif len(key) != 32:
             problem = f"the key of version {version} must be 32 random bytes in base64"
         elif int(version) in keys:
-            problem = f"version {version} is there twice"
+            problem = f"version {version} occurs twice"
         if problem:
             raise ImproperlyConfigured(
                 f"HOLDFAST_KEY_ENCRYPTION_KEYS must look like 2:base64,1:base64, but {problem}. "

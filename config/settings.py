@@ -125,8 +125,8 @@ else:
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {
-        # A transaction takes the write lock when it begins. One that reads first and writes later
-        # can otherwise fail at once with "database is locked", despite the timeout.
+        # A transaction takes the write lock when it begins. Otherwise one that reads first and writes
+        # later can fail at once with "database is locked", despite the timeout.
         "transaction_mode": "IMMEDIATE",
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"

@@ -26,7 +26,7 @@ Kind = SecurityEvent.Kind
 
 def ask(person: User, request: HttpRequest) -> bool:
     """Schedule the deletion for the end of the grace period. False if it is already scheduled, or
-    if this is no active account. Sync."""
+    if this is not an active account. Sync."""
     now = timezone.now()
     due_at = now + timedelta(days=settings.ACCOUNT_DELETION_GRACE_DAYS)
     with transaction.atomic():

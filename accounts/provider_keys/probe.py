@@ -156,7 +156,7 @@ class _Probe:
         return Verdict(Status.OK, models)
 
     def _without_list(self, ask_model: bool) -> Verdict:
-        """For a service that lists no models: call one, to see whether there is an API at all."""
+        """Probe a service that lists no models: call one, to see whether the API exists at all."""
         if self._named and not ask_model:
             return Verdict(Status.OK)
         answer = self._ask_for_token(self._named[0] if self._named else "none")

@@ -59,6 +59,6 @@ def _verdict(row: ProviderKey) -> Verdict:
         return verdict
     if verdict.models is None:  # The service lists no models, so the status stays.
         return Verdict(ProviderKey.Status(row.status), [])
-    # The list alone does not show whether there is credit again.
+    # The list alone does not show whether the account has credit again.
     status = row.status if row.status == ProviderKey.Status.OUT_OF_QUOTA else verdict.status
     return Verdict(ProviderKey.Status(status), verdict.models)

@@ -20,8 +20,8 @@ class ReadingFailedError(Exception):
     def __init__(self, done: int, rows: list[UUID]) -> None:
         listed = ", ".join(str(row) for row in rows[:20])
         super().__init__(
-            f"{done} keys were encrypted anew; {len(rows)} cannot be read, by any key given: "
-            f"{listed}. Their people must enter them again."
+            f"{done} keys were encrypted anew; {len(rows)} cannot be read with any key: "
+            f"{listed}. Their owners must enter them again."
         )
         self.done, self.rows = done, rows
 

@@ -88,7 +88,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def render_mail(
         self, template_prefix: str, email: Any, context: Any, headers: Any = None
     ) -> EmailMessage:
-        # Links use the site's own URL: the request's Host header is chosen by whoever sent it.
+        # Links use the site's own URL: the request's Host header is chosen by its sender.
         own = {name: _own_url(name, value) for name, value in context.items()}
         if settings.URL:
             own["current_site"] = {"name": settings.URL_HOST, "domain": settings.URL_HOST}

@@ -59,7 +59,7 @@ async def _sweep(hold: Hold) -> None:
 
 
 async def check(findings: Findings) -> None:
-    """Check that each ended reply was charged for what the log holds, and for nothing else."""
+    """Check that each ended reply was charged for its usage in the log, and for nothing else."""
     overdue = await sync_to_async(_stuck_holds)(OVERDUE_AFTER_S)
     findings.add("open holds", len(overdue), [f"hold {hold.key}: left open" for hold in overdue])
     last: uuid.UUID | None = None

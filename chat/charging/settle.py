@@ -34,7 +34,7 @@ def settle(
     reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
         if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
-            return []  # Its owner was erased; the sweep of holds gives back what is held.
+            return []  # Its owner was erased; the sweep of holds releases the hold.
         unfinished = reply.exclude(state__in=Reply.FINAL)
         unfinished.filter(continued_after_attempt=order.reply.continued_after_attempt).update(
             state=state,

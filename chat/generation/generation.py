@@ -86,11 +86,11 @@ class Generation:
             return Outcome.LOST
 
     def stop(self) -> None:
-        """End the reply here, and keep what it has."""
+        """End the reply here, and keep its text so far."""
         self._interruption.interrupt(Interrupt.STOP)
 
     def hand_over(self) -> None:
-        """Store what has arrived, and leave the rest to another worker."""
+        """Store the text that has arrived, and leave the rest to another worker."""
         self._interruption.interrupt(Interrupt.HAND_OVER)
 
     def lose(self) -> None:

@@ -19,7 +19,7 @@ from chat.work_orders import WorkOrder
 
 
 class ModelCaller:
-    """Calls the model for one reply, once per attempt, and appends what it writes to the log."""
+    """Calls the model for one reply, once per attempt, and appends the output to the log."""
 
     def __init__(
         self,

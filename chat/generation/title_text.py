@@ -81,7 +81,7 @@ def _without_thinking(text: str) -> str:
 
 
 def _named(text: str) -> str | None:
-    """The title in JSON, an XML tag or a TeX box; None if the text is none of these."""
+    """The title in JSON, an XML tag or a TeX box; None if the text has none of these forms."""
     if fence := re.search(r"```\w*\s*\n(.*?)(?:```|\Z)", text, re.DOTALL):
         inside = fence[1].strip()
         if inside[:1] in ("{", "["):

@@ -216,7 +216,7 @@ _current: Catalogue | None = None
 
 
 def get_catalogue() -> Catalogue:
-    """This process's catalogue, made anew when the configured endpoints change."""
+    """This process's catalogue, replaced when the configured endpoints change."""
     global _current
     endpoints = configured_endpoints()
     if _current is None or _current.endpoints != endpoints:

@@ -114,7 +114,7 @@ class RequestForm:
         return True
 
     def remember(self) -> None:
-        """Stores what was learned. Call it when the provider has accepted the request."""
+        """Stores the learned form. Call it when the provider has accepted the request."""
         for facts, key in self._lessons:
             facts.add(key, True)
         self._lessons.clear()

@@ -2,7 +2,7 @@
 
 Each language has two catalogues in `locale/<language>/LC_MESSAGES/`: `django.po` has the texts of
 templates and Python, `djangojs.po` those of scripts (and the reasons why answers end, which the log
-stores as codes). The English catalogues have no translations: they list what is to be translated.
+stores as codes). The English catalogues have no translations: they list the texts to translate.
 
 They are compiled to `django.mo` and, for scripts, to `static/js/texts/<language>.json`, which has
 the structure of the English texts in the scripts. This needs Babel; serving pages does not.

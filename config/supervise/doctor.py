@@ -211,7 +211,7 @@ async def _models() -> list[Finding]:
 
 
 def _endpoint(endpoint: Endpoint, count: int, problem: str) -> Finding:
-    """An unreadable list of models is no problem where HOLDFAST_MODELS names them."""
+    """An unreadable list of models is not a problem if HOLDFAST_MODELS names them."""
     text = f"{endpoint.name} at {urlsplit(endpoint.base_url).hostname}"
     hint = "Check its address and key. If it has no list of models, name them in HOLDFAST_MODELS."
     if endpoint.named:

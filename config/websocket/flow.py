@@ -175,7 +175,7 @@ class Flow:
         self._give()
 
     def stopProducing(self) -> None:
-        """The connection is lost: callers of `room` go on, and what they send is ignored."""
+        """The connection is lost: let callers of `room` continue, and ignore their messages."""
         self._messages.clear()
         self._given_bytes = self._queued_bytes = 0
         self._is_paused = False

@@ -115,7 +115,7 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             Problem(
                 "old",
                 f"Redis {report.version} is too old.",
-                "Redis 6.2 or later is needed; unset REDIS_URL to use the one that comes along.",
+                "Redis 6.2 or later is needed; unset REDIS_URL to use the embedded one.",
             )
         )
     if report.append_only is False or report.append_fsync not in (None, "always"):
@@ -141,15 +141,15 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
         problems.append(
             Problem(
                 "replica",
-                "This Redis is a replica, which takes no writes.",
-                "Let REDIS_URL name its primary.",
+                "This Redis is a replica, which accepts no writes.",
+                "Set REDIS_URL to its primary.",
             )
         )
     if info.get("aof_last_write_status", "ok") != "ok":
         problems.append(
             Problem(
                 "failing",
-                "Redis could not write its file lately.",
+                "The last write of Redis to its file failed.",
                 "Look for a full or broken disk where Redis keeps its data.",
             )
         )
@@ -172,7 +172,7 @@ def _forgetful(report: RedisReport) -> Problem:
     return Problem(
         "forgetful",
         f"This Redis would forget what it has acknowledged ({how}).",
-        "Set appendonly yes and appendfsync always. To run all the same and lose answers in a "
+        "Set appendonly yes and appendfsync always. To run anyway and lose answers in a "
         "crash, set HOLDFAST_ALLOW_LOSSY_REDIS=True.",
     )
 

@@ -104,7 +104,7 @@ def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None
 
 
 def find_error(chunk: dict[str, Any], depth: int = 0) -> object:
-    """The error in a chunk without choices; None if it is no error."""
+    """The error in a chunk without choices; None if the chunk is not an error."""
     fields = lower_names(chunk)
     if str(fields.get("type")).lower() in _PINGS:
         return None

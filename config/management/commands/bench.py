@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
 class Command(BaseCommand):
-    help = "Start a Holdfast of its own with a played model and measure it (developers)."
+    help = "Start a separate Holdfast with a simulated model and measure it (for developers)."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,7 +20,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", choices=("sqlite", "postgresql"), default="sqlite", help="default: sqlite"
         )
-        parser.add_argument("--json", metavar="FILE", type=Path, help="write everything there too")
+        parser.add_argument(
+            "--json", metavar="FILE", type=Path, help="also write all results there"
+        )
 
     def handle(
         self,

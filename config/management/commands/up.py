@@ -56,12 +56,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help="HOLDFAST_PORT (%(default)s)"
         )
-        parser.add_argument("--data", metavar="DIR", help="HOLDFAST_DATA: where everything is kept")
+        parser.add_argument("--data", metavar="DIR", help="HOLDFAST_DATA: the folder of all data")
         parser.add_argument(
             "--workers",
             type=int,
             default=settings.WORKERS,
-            help="HOLDFAST_WORKERS: how many write answers (%(default)s)",
+            help="HOLDFAST_WORKERS: the number of workers (%(default)s)",
         )
 
     def handle(self, *, host: str, port: int, workers: int, **_options: Any) -> None:

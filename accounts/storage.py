@@ -45,7 +45,7 @@ outside_log: dict[str, Coalesce] = {
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All in bytes. A budget of 0 is unlimited; `archive` is included in `used`."""
+    """A person's storage in bytes. A budget of 0 is unlimited; `used` includes `archive`."""
 
     used: int
     budget: int

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Chat(models.Model):
-    """One conversation. The browser makes its id, by which the owner's log finds its entries."""
+    """One conversation. The browser makes its id, which names its entries in the owner's log."""
 
     class TitleBy(models.TextChoices):
         START = "start", _("the first words")

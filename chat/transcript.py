@@ -161,7 +161,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.ChatDeleted() | ev.ChatRestored():
             state.deleted = isinstance(event, ev.ChatDeleted)
         case ev.ChatPinned() | ev.ChatArchived() | ev.ChatRead():
-            pass  # These change the list of chats, not the transcript.
+            pass  # These events change the list of chats, not the transcript.
         case ev.MessageCreated():
             _create(state, event, entry_id)
         case ev.BranchChosen():

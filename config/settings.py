@@ -119,14 +119,14 @@ AUTH_PASSWORD_VALIDATORS = [
 DATABASE_URL = env_secret(env, "DATABASE_URL")
 DATABASE: dict[str, Any]
 if DATABASE_URL:
-    os.environ.setdefault("DATABASE_URL", DATABASE_URL)  # It may have come from DATABASE_URL_FILE.
+    os.environ.setdefault("DATABASE_URL", DATABASE_URL)  # May come from DATABASE_URL_FILE.
     DATABASE = dict(env.dj_db_url("DATABASE_URL"))
 else:
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {
-        # A transaction takes the write lock when it begins. Otherwise one that reads first and writes
-        # later can fail at once with "database is locked", despite the timeout.
+        # A transaction takes the write lock when it begins. Otherwise, one that reads and later
+        # writes can fail at once with "database is locked", despite the timeout.
         "transaction_mode": "IMMEDIATE",
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"

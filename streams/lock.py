@@ -82,7 +82,7 @@ class _Lock:
         self._renewals = 0
 
     async def acquire(self) -> bool:
-        """False if another process holds the lock, or Redis cannot be reached."""
+        """Take the lock. False if another process holds it, or Redis cannot be reached."""
         try:
             return await self._take_or_renew()
         except REDIS_ERRORS as error:
@@ -106,7 +106,7 @@ class _Lock:
             await self._pipe.submit(RELEASE.call([self._key], self._token))
 
     async def _take_or_renew(self) -> bool:
-        """False if another process holds the lock."""
+        """Take or renew the lock. False if another process holds it."""
         self._renewals += 1
         args = (self._token, self._renewals, self._lease_ms, self._expired_value())
         other: bytes = await self._pipe.submit(TAKE.call([self._key], *args))

@@ -126,13 +126,13 @@ class UserAdmin(admin.ModelAdmin[User]):
         column: Callable[[User], Any],
         annotate: Callable[[QuerySet[User]], QuerySet[User]],
     ) -> None:
-        """For the apps above: add a column, and the annotation of the rows that it needs."""
+        """Add a column, and the annotation of the rows that it needs. For the apps above."""
         cls.more_columns.append(column)
         cls.more_annotations.append(annotate)
 
     @classmethod
     def add_action(cls, action: Any, permission: str, may: Callable[[HttpRequest], bool]) -> None:
-        """For the apps above: add an action on people for operators for whom `may` is true."""
+        """Add an action on people for operators for whom `may` is true. For the apps above."""
         cls.actions = [*cls.actions, action]
         setattr(cls, f"has_{permission}_permission", staticmethod(may))
 

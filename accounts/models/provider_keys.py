@@ -36,7 +36,7 @@ class ProviderKey(models.Model):
         "accounts.User", on_delete=models.CASCADE, related_name="provider_keys"
     )
     provider = models.CharField(max_length=16)
-    # Both are empty except for custom providers, of which a person may have several.
+    # Both are empty except for custom providers; a person may have several of those.
     label = models.CharField(max_length=60, blank=True)
     base_url = models.CharField(max_length=300, blank=True)
     last_four = models.CharField(max_length=4, blank=True)

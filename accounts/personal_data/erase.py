@@ -82,7 +82,7 @@ def _joining_guests(person: User) -> list[User]:
 
 
 def _send_mail(person: User) -> None:
-    """At most once: a kill between the update and the mail loses the mail."""
+    """Send the mail at most once: a kill between the update and the mail loses the mail."""
     if User.objects.filter(id=person.id, deletion_told_at=None).update(
         deletion_told_at=timezone.now()
     ):

@@ -139,7 +139,7 @@ def refund(
     if records.exists():
         # Stripe keeps idempotency keys for a day; the form may be sent again later.
         return top_ups.refresh(top_up.id)
-    # It may have been refunded at Stripe, or by a request whose response was lost.
+    # The payment may have been refunded at Stripe, or by a request whose response was lost.
     top_up = top_ups.refresh(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:

@@ -152,7 +152,7 @@ def close_open(person_id: uuid.UUID) -> None:
     """
     for top_up in _open_of(person_id):
         try:
-            with suppress(PaymentRefused):  # It has just been paid, or has expired.
+            with suppress(PaymentRefused):  # The order has just been paid, or has expired.
                 stripe_api.expire_session(top_up.session_id or "")
             refresh(top_up.id)
         except PaymentsUnavailable:

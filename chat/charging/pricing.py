@@ -124,7 +124,7 @@ def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) ->
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
-    """None if the model is not offered any more; the worker then reports it."""
+    """The model with this id; None if it is no longer offered, which the worker then reports."""
     try:
         return await find_for(owner, model_id)
     except UnknownModelError:

@@ -43,7 +43,7 @@ async def sweep_holds() -> int:
             await _sweep(hold)
             swept += 1
         except Exception:
-            # One hold that fails must not keep the others open; the audit reports it.
+            # A failing hold must not keep the others open; the audit reports it.
             logger.exception("hold %s could not be charged and closed yet", hold.key)
     return swept
 

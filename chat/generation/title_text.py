@@ -56,7 +56,7 @@ def title_in(written: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters, direction marks and invisible characters.
+    """The text without control characters, direction marks and invisible characters.
 
     Joiners stay, because emoji and some scripts need them.
     """
@@ -214,7 +214,7 @@ def _tidied(title: str) -> str:
 
 
 def _unquoted(title: str) -> str:
-    """Without quotes around the whole, or an opening quote whose pair was cut off."""
+    """The title without quotes around all of it, or an opening quote whose pair was cut off."""
     for opening, closing in QUOTES:
         inner = title[len(opening) : -len(closing)]
         around = title.startswith(opening) and title.endswith(closing)

@@ -111,7 +111,7 @@ class Catalogue:
         prefix, _, rest = wanted.partition("/")
         if prefix in self._lists:
             return make_named_model(unlisted[prefix], rest) if rest and prefix in unlisted else None
-        unlisted.pop("local", None)  # It has a list as soon as it has started.
+        unlisted.pop("local", None)  # Has a list as soon as it has started.
         first = next(iter(unlisted.values()), None)
         return make_named_model(first, wanted) if first else None
 

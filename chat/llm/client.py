@@ -192,7 +192,7 @@ async def close_clients() -> None:
 
 
 class _ModelCall:
-    """One call of a model. It repeats a request whose form was refused in another form."""
+    """One call of a model. Repeats a request in another form if its form was refused."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ def relaxed_commit(write: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(write)
     def write_without_sync(*args: P.args, **kwargs: P.kwargs) -> None:
-        if connection.in_atomic_block:  # It commits with the transaction.
+        if connection.in_atomic_block:  # The write commits with the transaction.
             write(*args, **kwargs)
         elif connection.vendor == "sqlite":
             _on_sqlite(lambda: write(*args, **kwargs))

@@ -124,7 +124,7 @@ async def _settle_by_log(stream: str, reply: Reply) -> bool:
     if reply.continued_after_attempt is not None and (
         message.attempt <= reply.continued_after_attempt
     ):
-        return False  # It was continued after this end.
+        return False  # The reply was continued after this end.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
         ended_ms = entry_ms(folded.cursor)

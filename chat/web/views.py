@@ -330,7 +330,7 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         raise BadRequest("“after” must be an entry id.")
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
-    # One more than is returned, to know whether there are more.
+    # Read one more than is returned, to know whether there are more.
     entries, has_more = await get_log().read_page(user.stream, str(chat_id), after, int(limit) + 1)
     shown = entries[: int(limit)]
     listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)

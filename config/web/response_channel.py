@@ -16,7 +16,7 @@ from twisted.web import http
 from config.websocket.flow import Flow
 from config.websocket.totals import TOTALS
 
-HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
+HTTPChannel: Any = http.HTTPChannel  # Twisted has hardly any types.
 
 
 class ResponseChannel(HTTPChannel):  # type: ignore[misc]
@@ -98,7 +98,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
             self._written = None
         self._end_flow()
         super().connectionLost(reason)
-        self.requests.clear()  # They refer to this channel.
+        self.requests.clear()  # The requests refer to this channel.
 
     def _forget_stall(self) -> None:
         _cancel(self._stall)

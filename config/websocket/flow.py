@@ -94,7 +94,7 @@ class Flow:
 
     @property
     def still_s(self) -> float:
-        """For how many seconds the client has read nothing although bytes wait for it."""
+        """The seconds in which the client has read nothing although bytes wait for it."""
         return self._now() - self._moved_at if self._is_paused else 0.0
 
     @property

@@ -22,7 +22,7 @@ class NotOwnerError(httpx2.StreamError):
 
 
 class Connection(asyncio.Protocol):
-    """One socket. Data that arrives while it has no owner closes it."""
+    """One socket. Data that arrives while the socket has no owner closes it."""
 
     def __init__(self) -> None:
         self._owner: Exchange | None = None

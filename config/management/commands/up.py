@@ -88,7 +88,7 @@ class Command(BaseCommand):
 
 
 def _with_locks(service: Service, locks: list[int]) -> Service:
-    """Each process keeps the data folder locked while it lives: config/supervise/data_folder.py."""
+    """Let the process inherit the data folder's lock: config/supervise/data_folder.py."""
     return replace(service, pass_fds=[*service.pass_fds, *locks])
 
 

@@ -2,7 +2,7 @@
 """Holdfast's entry point: `manage.py up` starts everything, `manage.py help` lists the rest.
 
 Runs under any Python 3, from any folder: every command first enters the virtual environment beside
-this file, making it when there is none (config/supervise/bootstrap.py).
+this file, and creates it if it is missing (config/supervise/bootstrap.py).
 """
 
 import os
@@ -41,7 +41,7 @@ def outlive_hang_ups() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-# These processes never wait until somebody reads what they print or log.
+# These processes never wait for a reader of their output and log lines.
 NEVER_WAIT = ("up", "web", "work")
 
 
@@ -73,7 +73,7 @@ def run() -> None:
 
 
 def take_data_option() -> None:
-    """Applies --data before Django reads options, because the settings are read earlier still."""
+    """Applies --data before Django reads options, because the settings are read even earlier."""
     for position, option in enumerate(sys.argv[2:], start=2):
         value = sys.argv[position + 1 : position + 2] if option == "--data" else []
         if option.startswith("--data="):

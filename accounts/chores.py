@@ -30,7 +30,7 @@ def chores() -> Iterable[Chore]:
 
 
 async def _make_exports() -> None:
-    """Make every archive that waits. One may take minutes."""
+    """Make every archive that is waiting. Each may take minutes."""
     while await exports.make_next():
         pass
 

@@ -1,7 +1,7 @@
 """The address that a request comes from.
 
 Anybody can send an `X-Forwarded-For` header; only the entries that our own proxies appended are
-true. The header is therefore read from its end, and only if HOLDFAST_TRUST_PROXY is set.
+trustworthy. The header is therefore read from its end, and only if HOLDFAST_TRUST_PROXY is set.
 HOLDFAST_TRUSTED_PROXIES says how many entries to trust: a number of proxies, or the networks that
 the proxies' addresses are in.
 """
@@ -64,7 +64,7 @@ def is_proxy(peer: str) -> bool:
 
 
 def address_group(address: str) -> str:
-    """What limits count by: an IPv4 address, or the /64 network of an IPv6 address."""
+    """The group that limits count by: an IPv4 address, or the /64 network of an IPv6 address."""
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed, IPV6_GROUP_BITS), strict=False))
@@ -75,8 +75,8 @@ def _trusted_address(peer: str, forwarded: str) -> str:
     nearest = _parse(peer)
     if not settings.TRUST_PROXY or not forwarded:
         return str(nearest or UNKNOWN)
-    # The nearest hop is the last. An entry that is no address ends the walk, because the entries
-    # before it cannot be trusted.
+    # The nearest hop is the last. An invalid entry ends the walk, because the entries before it
+    # cannot be trusted.
     hops = [_parse(hop) for hop in forwarded.split(",")[-MAX_HOPS:]]
     trusted, proxies = nearest, settings.TRUSTED_PROXIES
     for passed, hop in enumerate(reversed(hops)):

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-# The first match counts, because most user agents also name browsers further down this list.
+# The first match counts: most user agents also name browsers further down this list.
 BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),

@@ -258,12 +258,12 @@ class Leaving(AccountsError):
 
 
 def room_after() -> str:
-    """How long after a chat's deletion its storage is free again, as text."""
+    """The time until a deleted chat's storage is free again, as text."""
     return duration_text(max(settings.CHAT_UNDO_HOURS * 3_600, ERASED_AFTER_S))
 
 
 def duration_text(seconds: int) -> str:
-    """Such as "2 minutes", rounded up."""
+    """A duration as text, such as "2 minutes", rounded up."""
     if seconds > 3_600:
         count = -(-seconds // 3_600)
         return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}

@@ -1,13 +1,13 @@
 """Rate limits: how often one address or one person may do something.
 
-Each limit is a setting whose name says what it counts: LIMIT_SENDS_PER_MINUTE_GUEST is how many
+Each limit is a setting that is named after what it counts: LIMIT_SENDS_PER_MINUTE_GUEST is how many
 messages a guest may send in any minute; 0 is no limit. The windows are sliding and exact
 (lua/sliding_window.lua). Each window is one Redis key with at most as many entries as its limit,
 and expires with its window.
 
 While Redis is unavailable, or too full to count, actions that cost money or storage are refused
-with LimitUnknown. Signing in and reading are then not limited (UNLIMITED_WITHOUT_REDIS), so that a
-fault of ours locks nobody out.
+with LimitUnknown. Signing in and reading are then not limited (UNLIMITED_WITHOUT_REDIS), so that an
+outage of Redis locks nobody out.
 """
 
 import functools
@@ -47,15 +47,16 @@ BYTES_SCRIPT = (LUA / "sliding_bytes.lua").read_text(encoding="utf-8")
 def take(limit: str, who: str) -> None:
     """Count one action against the limit of that name. Sync.
 
-    `who` is an address group or a person's id; only its digest is stored. Raises LimitReached, and
-    does not count the action then, or its subclass LimitUnknown.
+    `who` is an address group or a person's id; only its digest is stored. Raises LimitReached (the
+    action is then not counted) or its subclass LimitUnknown.
     """
     if wait_s := _count(limit, who, SCRIPT):
         raise LimitReached(wait_s)
 
 
 def _count(limit: str, who: str, script: str, *args: int) -> int:
-    """Seconds to wait; 0 if the action was counted or is not limited. Raises LimitUnknown."""
+    """Count an action; returns the seconds to wait, 0 if it was counted or is not limited. Raises
+    LimitUnknown."""
     allowed: int = getattr(settings, limit)
     if not allowed:
         return 0
@@ -81,7 +82,7 @@ def forget(subjects: Iterable[str]) -> None:
 
 
 def _forget(limit: str, who: str) -> bool:
-    """False if Redis is unavailable."""
+    """Delete one count. False if Redis is unavailable."""
     try:
         _client(settings.REDIS_URL).unlink(_key(limit, who))
     except redis.RedisError:
@@ -103,7 +104,7 @@ def take_export(person: User) -> None:
 def take_send(person: User | None, group: str) -> None:
     """Count a message, a regeneration or a continuation; each costs a model call. Sync.
 
-    None stands for a visitor, whom the message makes a guest.
+    None stands for a visitor, who becomes a guest with the message.
     """
     take("LIMIT_SENDS_PER_MINUTE_ADDRESS", group)
     if person is None:

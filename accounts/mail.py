@@ -55,12 +55,13 @@ def address_of(path: str) -> str:
 
 
 def site_named() -> dict[str, Any]:
-    """The context of the footer, in the form that allauth gives to its own mails."""
+    """The context of the footer, in the form that allauth uses for its own mails."""
     return {"current_site": {"domain": urlsplit(address_of("/")).netloc}}
 
 
 def html_of(subject: str, text: str) -> str:
-    """Paragraph by paragraph: a lone code or URL is highlighted, the last one is the footer."""
+    """The HTML of a mail, converted by paragraph: a lone code or URL is highlighted, and the last
+    paragraph is the footer."""
     *paragraphs, foot = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text.strip()))
     blocks = [*map(_block, paragraphs), {"kind": "foot", "text": foot}]
     return render_to_string("mail/message.html", {"subject": subject, "blocks": blocks})

@@ -1,6 +1,6 @@
-"""Middleware for people who see pages differently.
+"""Middleware for guests and for people who are leaving, who see other pages.
 
-On the pages under /account/ a guest is shown what a visitor sees, because guests have no account to
+On the pages under /account/ a guest sees the same as a visitor, because guests have no account to
 manage; they can sign up or sign in there. `guest_behind` returns the guest.
 
 People who have asked for their account to be deleted see one page wherever they go, where they can

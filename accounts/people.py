@@ -1,8 +1,10 @@
-"""A person as their own pages and sockets see them."""
+"""The person of a request, and their data as their own pages and sockets show it."""
 
 from typing import Any
 
-from accounts.errors import OtherPerson
+from django.http import HttpRequest
+
+from accounts.errors import NotSignedIn, OtherPerson
 from accounts.models import User
 
 
@@ -15,8 +17,16 @@ def person_json(user: User) -> dict[str, Any]:
     }
 
 
+async def require_user(request: HttpRequest) -> User:
+    """The account or guest of the request. Raises NotSignedIn."""
+    user = await request.auser()
+    if not isinstance(user, User) or not user.is_active:
+        raise NotSignedIn
+    return user
+
+
 def require_person(user: User, named: object) -> None:
-    """Raises OtherPerson if a page was loaded by somebody else (`named`, an id or None): another
+    """Raise OtherPerson if a page was loaded by somebody else (`named`, an id or None): another
     person may have signed in since, in another tab."""
     if named is not None and named != str(user.id):
         raise OtherPerson

@@ -1,4 +1,4 @@
-"""Where apps register the personal data they keep, and what they do on events of accounts.
+"""The registry of personal data and of handlers for events of accounts.
 
 accounts imports no other app. So each app registers when it starts, and accounts calls it when a
 guest joins an account, when a person exports their data, and when they leave.
@@ -17,8 +17,8 @@ from accounts.models import User
 @dataclass(frozen=True, slots=True)
 class ExportFile:
     """One file of an export. `path` is relative to the archive's folder and made of safe names
-    (accounts/personal_data/file_names.py); `parts` is how many of `export_parts` are complete with
-    this file."""
+    (accounts/personal_data/file_names.py); `parts` is the number of `export_parts` that this file
+    completes."""
 
     path: str
     chunks: AsyncIterator[bytes]
@@ -27,11 +27,11 @@ class ExportFile:
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What one app does about the personal data it keeps. After a crash any call may be repeated.
+    """The handlers of one app for its personal data. After a crash any call may be repeated.
 
     hand_over     (guest, account, last) moves everything to the account; the second call, with
-                  `last`, moves what requests added that had begun before the first
-    erase         (person) removes what the database does not remove with the person's row
+                  `last`, moves data added by requests that had begun before the first call
+    erase         (person) removes data that the database does not remove with the person's row
     in_use        (since) selects the ids of people who have used the app since then, or for whom
                   something is running now
     export        (person) yields the files of an export; each is read to its end before the next
@@ -60,5 +60,5 @@ def register(personal_data: PersonalData) -> None:
 
 
 def registered() -> list[PersonalData]:
-    """In the order in which the apps registered."""
+    """All registered handlers, in the order of registration."""
     return list(_registered.values())

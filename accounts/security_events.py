@@ -154,7 +154,7 @@ def _record_account(
 
 
 def _record_failure(person: User | None, request: HttpRequest | None) -> None:
-    """Limited, so that somebody who guesses passwords cannot fill the record."""
+    """Record a failed sign-in, up to a limit, so that guessing passwords cannot fill the record."""
     if person is None:
         return
     try:

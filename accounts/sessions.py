@@ -20,7 +20,7 @@ from accounts.models import User
 from accounts.sockets import send_to_group
 
 SID = "sid"
-# "Last seen" is exact to this.
+# The precision of "last seen", in seconds.
 SEEN_EVERY_S = 300
 
 
@@ -69,7 +69,7 @@ def end(session: UserSession) -> None:
 
 
 def end_others(request: HttpRequest, user: User) -> int:
-    """End all sessions of this person but the request's; returns how many. Sync."""
+    """End all sessions of this person except the request's; returns how many. Sync."""
     others = UserSession.objects.filter(user=user).exclude(
         session_key=request.session.session_key or ""
     )

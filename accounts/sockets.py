@@ -22,7 +22,7 @@ def group_of(person_id: uuid.UUID) -> str:
 
 
 def recheck_sockets(person: User) -> None:
-    """Every socket of this person checks again whether it may stay open. Sync."""
+    """Make every socket of this person check again whether it may stay open. Sync."""
     send_to_person(person.id, {"type": "person.changed"})
 
 
@@ -36,7 +36,7 @@ def close_guest_sockets(guest: User) -> None:
 
 
 def notify_settings_changed(person: User) -> None:
-    """Every socket of this person sends their name, picture and settings to its page. Sync."""
+    """Make every socket of this person send their name, picture and settings to its page. Sync."""
     send_to_person(person.id, {"type": "person.set"})
 
 
@@ -48,13 +48,13 @@ def send_to_person(person_id: uuid.UUID, message: dict[str, Any]) -> None:
 async def send_to_group(group: str, message: dict[str, Any]) -> None:
     """Send a channel message to every member of a group.
 
-    Never raises: what the message is about is stored already, so no request may fail because Redis
-    is unavailable. The message is then lost.
+    Never raises: the change that the message is about is stored already, so no request may fail
+    because Redis is unavailable. The message is then lost.
     """
     layer = get_channel_layer()
     assert layer is not None
     try:
         await layer.group_send(group, message)
     except Exception:
-        # Broken connections raise more than Redis's own errors: AttributeError, for one.
+        # Broken connections also raise errors that are not Redis's own, such as AttributeError.
         logger.warning("%s could not be sent", message["type"], exc_info=True)

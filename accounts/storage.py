@@ -1,9 +1,9 @@
 """How much a person stores, and how much they may store.
 
-The sum of their log (streams/sizes.py), their picture, their archive, and what the apps above
-register in `outside_log`. Copies of the log in the database are not counted, because they grow
-with it (docs/decisions/operations.md). A full budget refuses new text only: people can still read,
-delete, sign in and export, and an answer that has begun is completed.
+The total is the sum of their log (streams/sizes.py), picture and archive, and of the data that the
+apps above register in `outside_log`. Copies of the log in the database are not counted, because
+they grow with it (docs/decisions/operations.md). A full budget refuses new text only: people can
+still read, delete, sign in and export, and an answer that has begun is completed.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from accounts.models import Export, Preferences, User
 from streams.errors import StreamsError
 from streams.log import get_log
 
-# How often a request calls count.lua for a log that was never counted: half a second at most.
+# How many times a request calls count.lua for a log that was never counted: half a second at most.
 # A worker counts the rest, and the person may write until it is done.
 COUNT_STEPS = 100
 # A page that only shows the size waits no longer than this for Redis.
@@ -45,7 +45,7 @@ outside_log: dict[str, Coalesce] = {
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """All in bytes. A budget of 0 is unlimited; `archive` is included in `used`."""
+    """A person's storage in bytes. A budget of 0 is unlimited; `used` includes `archive`."""
 
     used: int
     budget: int
@@ -73,7 +73,7 @@ async def stored_for_page(person: User) -> Stored | None:
 
 
 async def stored_by(person: User) -> Stored:
-    """What the person stores, as far as it has been counted."""
+    """The bytes that the person stores, as far as they have been counted."""
     size = await get_log().sizes.of(person.stream)
     outside = await sync_to_async(bytes_outside_log)(person)
     return Stored(size.total + sum(outside.values()), budget_of(person), outside["archive"])
@@ -103,7 +103,7 @@ async def room_in_log(person: User) -> int:
 async def count_for_address(person: User | None, size: int, *, in_log: bool = True) -> None:
     """Count `size` bytes against what guests at the same address may store in a day.
 
-    With `in_log` it also counts what was appended to the guest's log since the last call, such as
+    With `in_log` it also counts the bytes appended to the guest's log since the last call, such as
     answers. The first message of a visitor (None), who has no log yet, is counted again with the
     second. Raises AddressFull, and counts nothing then.
     """
@@ -121,9 +121,9 @@ async def count_for_address(person: User | None, size: int, *, in_log: bool = Tr
 
 
 async def require_memory(person: User | None) -> None:
-    """Raises StorageBusy while Redis is too full for new text of this person; None is a visitor.
+    """Raise StorageBusy while Redis is too full for new text of this person; None is a visitor.
 
-    Guests are refused first. The rest is kept for answers under way and for data other than text.
+    Guests are refused first. The rest is reserved for running answers and for data other than text.
     """
     most: int = settings.REDIS_PERCENT_FOR_ACCOUNTS
     if person is None or person.is_guest:

@@ -1,4 +1,4 @@
-"""Suspending a person: their sessions and sockets end, and so does all work for them.
+"""Suspends a person: ends their sessions, their sockets and all work for them.
 
 1. One transaction marks the row, invalidates all sessions and records the event.
 2. After the commit sockets are closed (accounts/sockets.py), and each app ends its work for this

@@ -24,6 +24,6 @@ urlpatterns = [
     path("settings/leaving", data_views.keep, name="keep"),
     path("api/settings", settings_api.settings_view, name="api-settings"),
     path("api/settings/picture", settings_api.picture, name="api-picture"),
-    # `name` is made by picture_files: 32 hexadecimal digits.
+    # `name` comes from picture_files: 32 hexadecimal digits.
     path("pictures/<slug:name>-<int:size>", picture_views.picture, name="picture"),
 ]

@@ -25,7 +25,7 @@ EVENTS_A_PAGE = 50
 @never_cache
 @require_safe
 def security_events(request: HttpRequest) -> HttpResponse:
-    """What happened to this person's account, newest first."""
+    """The security events of this person's account, newest first."""
     person = request.user
     if not isinstance(person, User) or person.is_guest:
         return redirect("chat:page")

@@ -1,8 +1,8 @@
 """The audit: recomputes every stored sum from the rows it is a sum of.
 
-`books` compares the database with itself. Apps above register in `checks` what compares it with the
-log. Each difference, even of one micro-USD, becomes one line. A check is a single statement or
-compares rows that are final, so the audit may run while people send messages.
+`books` compares the database with itself. Apps above register checks in `checks` that compare it
+with the log. Each difference, even of one micro-USD, becomes one line. A check is a single
+statement or compares rows that are final, so the audit may run while people send messages.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -84,7 +84,7 @@ def books() -> Findings:
 
 
 def _books_in_own_thread() -> Findings:
-    """Runs outside the worker's database thread, which serves the answers."""
+    """Run `books` outside the worker's database thread, which serves the answers."""
     try:
         return books()
     finally:

@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 def notify_person(person_id: uuid.UUID) -> None:
-    """Listener of the ledger. May be lost: pages also get the balance when they connect."""
+    """Listener of the ledger. Messages may get lost; pages get the balance when they connect."""
     try:
         send_to_person(person_id, {"type": "balance.changed"})
     except Exception:

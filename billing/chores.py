@@ -29,7 +29,8 @@ def chores() -> Iterable[Chore]:
 
 
 async def _audit_if_due() -> None:
-    """Called under the lock, so another worker's audit is stored when this one is checked."""
+    """Run the audit if it is due. Called under the lock, so an audit by another worker is stored
+    before this checks."""
     if not await sync_to_async(_audit_is_due)():
         return
     audit_run = await audit.run()

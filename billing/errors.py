@@ -2,7 +2,7 @@
 
 BillingError
 ├── OutOfCredit   402  the available credit does not cover this; nothing was stored
-│   └── CreditHeld     it will, once the answers that are being written have ended
+│   └── CreditHeld     the credit will cover it once the answers being written have ended
 └── NoPrice       422  the model has no price, so it cannot be used on credit
 KeyReused              a bug: one idempotency key for two different bookings
 

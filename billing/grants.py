@@ -51,7 +51,7 @@ def promised_micro_usd(person: User) -> int:
 
 
 def on_signed_in(user: Any, **_: Any) -> None:
-    """Signal handler of sign-ins. An error must not prevent one; the next sign-in tries again."""
+    """Signal handler of sign-ins. An error must not prevent a sign-in; the next one tries again."""
     if not isinstance(user, User) or user.is_guest:
         return
     try:
@@ -92,7 +92,7 @@ def give_free_credit(now: datetime | None = None) -> int:
 
 
 def free_credit_due_at(person_id: uuid.UUID) -> datetime | None:
-    """When the free credit is due; None while there is credit, in debt, or where none is given."""
+    """The time when free credit is due; None with credit, in debt, or if none is given at all."""
     purse = Purse.objects.filter(person_id=person_id).first()
     if purse is None or purse.zero_since is None or purse.balance_micro_usd < 0:
         return None
@@ -116,7 +116,7 @@ def normalised(address: str) -> str:
 
 
 def _give_sign_up(purse: Purse, person: User) -> None:
-    """Grant it unless one of the person's addresses has had it. The purse is locked."""
+    """Grant it unless one of the person's addresses has had it. `purse` is locked."""
     hashes = _hashes(person)
     if not hashes or LedgerEntry.objects.filter(key=_sign_up_key(person)).exists():
         return

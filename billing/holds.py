@@ -1,10 +1,10 @@
 """Holds: credit is reserved before a call and charged after it, once, however the call ended.
 
-place     with the request: hold what a reply needs at least; OutOfCredit stores nothing
+place     with the request: hold the least that a reply needs; OutOfCredit stores nothing
 reserve   by the worker before each attempt: raise the hold to the most that the attempt may cost,
-          or to what is available, which then bounds the length of the reply
+          or to the available credit, which then bounds the length of the reply
 charge    after an attempt: store its usage and draw its cost from the hold
-release   at the end: give back what is left, and close the hold
+release   at the end: free the rest, and close the hold
 
 No more than was held is ever charged: if a call costs more, by a provider's error or because
 tokens were counted too low, the operator bears the rest. All functions are sync. Each runs in one
@@ -26,10 +26,10 @@ from billing.models import Hold, Price, Purse, Usage
 from billing.prices import versions as prices
 from billing.token_usage import TokenUsage
 
-# An attempt that may not even be this long is refused: its answer would be of no use.
+# An attempt that cannot be this long is refused, because its answer would be useless.
 MIN_ANSWER_TOKENS = 200
-# Longer than nearly all answers. To be longer still, a reply may hold half of the available credit
-# at most: otherwise the person could send nothing else until it has ended.
+# Longer than nearly all answers. For an even longer reply, at most half of the available credit may
+# be held: otherwise the person could send nothing else until it has ended.
 ROOMY_ANSWER_TOKENS = 8_192
 
 
@@ -52,8 +52,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What an attempt may use. `max_tokens`: how long the answer may be, None if the model charges
-    nothing for it; `limited`: credit, not the model, bounds its length."""
+    """The budget of an attempt. `max_tokens`: the longest answer, None if the model charges nothing
+    for it; `limited`: credit, not the model, bounds the length."""
 
     max_tokens: int | None
     limited: bool
@@ -73,13 +73,13 @@ def place(
     reply_id: uuid.UUID | None = None,
     answer_tokens: int = MIN_ANSWER_TOKENS,
 ) -> Hold:
-    """Hold what a call needs at least. Raises OutOfCredit."""
+    """Hold the least that a call needs. Raises OutOfCredit."""
     amount = prices.worst_case(price, prompt_tokens, answer_tokens)
     with transaction.atomic():
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if hold is not None:
-            return hold  # Of an earlier request, not charged yet: the worker raises it.
+            return hold  # From an earlier request, not charged yet: the worker raises it.
         if amount > _room(purse, person, amount):
             raise _refusal(purse, amount)
         return Hold.objects.create(
@@ -96,20 +96,20 @@ def place(
 def reserve(
     person: User, call: Call, price: Price, prompt_tokens: int, answer_tokens: int
 ) -> Budget:
-    """Raise the hold to what an attempt with so long an answer may cost, or to its share of the
-    available credit.
+    """Raise the hold to the highest cost of an attempt with an answer of `answer_tokens`, or to its
+    share of the available credit.
 
     Raises OutOfCredit, and leaves the hold as it is, if the shortest useful answer costs more.
     """
     with transaction.atomic():
         purse, hold = _lock_both(person, call.hold_key)
         if hold is not None and hold.attempt > call.attempt:
-            # Another worker is at a later attempt; the log will refuse what this one appends.
+            # Another worker is at a later attempt; the log will refuse this worker's appends.
             return _budget_of(hold, prompt_tokens, answer_tokens)
         held, at_least = hold.amount_micro_usd if hold else 0, 0
         if hold is not None and hold.attempt == call.attempt:
-            # This very attempt was reserved before, by a worker that died or by one that took
-            # over while this one was frozen: the hold never shrinks, and its price stays.
+            # This attempt was reserved before, by a worker that died or by a worker that took over
+            # while this one was frozen: the hold never shrinks, and its price stays.
             price, at_least = hold.price, held
         least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
         wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
@@ -128,7 +128,7 @@ def reserve(
 
 
 def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
-    """Store what a call used, and draw its cost from the hold. With `last` close the hold.
+    """Store the usage of a call, and draw its cost from the hold. With `last`, close the hold.
 
     `usage` None: the call delivered nothing and costs nothing. A repetition changes nothing.
     """
@@ -145,7 +145,7 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
 
 
 def release(hold_key: str) -> None:
-    """Close the hold, if it is open, and give back what is left of it."""
+    """Close the hold, if it is open, and release the rest of it."""
     with transaction.atomic():
         open_hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if open_hold is not None:
@@ -168,7 +168,8 @@ def charged_so_far(call: Call, usage: TokenUsage | None) -> int | None:
 
 
 def _share(price: Price, prompt_tokens: int, answer_tokens: int, room: int) -> int:
-    """How much of `room` to hold: what the answer may cost, with some left for the next one."""
+    """The share of `room` to hold: the most that the answer may cost, but leaving some for the next
+    one."""
     wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
     roomy = prices.worst_case(price, prompt_tokens, min(answer_tokens, ROOMY_ANSWER_TOKENS))
     return min(wanted, room, max(roomy, room // 2))
@@ -184,8 +185,8 @@ def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
 
 
 def _room(purse: Purse, person: User, wanted: int, held: int = 0) -> int:
-    """How large a hold that has `held` may become. Credit that is due to the person is granted
-    first, if there is less than `wanted`. The result is below `held` if money was taken back."""
+    """The largest amount that a hold of `held` may be raised to. If that is less than `wanted`,
+    credit that is due to the person is granted first. Below `held` if money was taken back."""
     if purse.available_micro_usd + held < wanted:
         grants.give_initial_credit(purse, person)
     return max(purse.available_micro_usd + held, 0)
@@ -231,7 +232,7 @@ def _count(
         _write_usage(call, usage, _cost(price, usage), 0, price, "", call.person_id)
     else:
         free = call.free or Usage.Free.HOUSE
-        # Where the operator pays, the provider's figure is stored for the operator.
+        # If the operator pays, the provider's figure is stored for the operator.
         cost = usage.cost_micro_usd or 0 if free == Usage.Free.HOUSE else 0
         _write_usage(call, usage, cost, 0, None, free, call.person_id)
 
@@ -245,7 +246,8 @@ def _write_usage(
     free: str,
     person_id: uuid.UUID,
 ) -> bool:
-    """False if it is stored already: free calls lock nothing, so another process may be first."""
+    """Store the usage; False if it is stored already, because free calls lock nothing and another
+    process may be first."""
     usage = usage.bounded()
     _, is_new = Usage.objects.get_or_create(
         key=call.key,

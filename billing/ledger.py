@@ -33,7 +33,7 @@ class Balance:
 
 
 def balance(person_id: uuid.UUID) -> Balance:
-    """All zero for a person without a purse."""
+    """The person's balance; all zero without a purse."""
     purse = Purse.objects.filter(person_id=person_id).first() or Purse(person_id=person_id)
     return Balance(purse.balance_micro_usd, purse.held_micro_usd, purse.available_micro_usd)
 

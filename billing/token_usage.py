@@ -1,5 +1,5 @@
-"""What one call of a model used: the one type that readers of responses, holds, prices, the events
-of the log and the rows of the database share.
+"""The usage of one call of a model: the type shared by readers of responses, holds, prices, the
+events of the log and the rows of the database.
 """
 
 from dataclasses import dataclass, replace
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that were read from a cache or written to it are part of the prompt's; reasoning
-    tokens are part of the completion's. None: the provider did not report them.
+    """Tokens read from or written to a cache are included in `prompt_tokens`, reasoning tokens in
+    `completion_tokens`. None: the provider did not report the count.
 
     `cost_micro_usd` is the provider's own figure. `estimated`: the provider reported no usage, so
     the tokens were counted here.
@@ -27,8 +27,8 @@ class TokenUsage:
     cache_write_tokens: int | None = None
 
     def bounded(self) -> "TokenUsage":
-        """As it is charged and stored: what was not reported is 0, and neither cached nor
-        reasoning tokens exceed the count that they are part of."""
+        """The usage as charged and stored: counts that were not reported are 0, and neither cached
+        nor reasoning tokens exceed the count that includes them."""
         return replace(
             self,
             cached_tokens=min(max(self.cached_tokens or 0, 0), self.prompt_tokens),
@@ -37,7 +37,7 @@ class TokenUsage:
         )
 
     def to_event(self) -> dict[str, int | bool]:
-        """The `usage` of an event, which has the cost in a field of its own."""
+        """The `usage` of an event; the cost is in a separate field of the event."""
         known = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
         if self.reasoning_tokens is not None:
             known["reasoning_tokens"] = self.reasoning_tokens
@@ -46,8 +46,8 @@ class TokenUsage:
         return known | ({"estimated": True} if self.estimated else {})
 
     def to_bill(self) -> dict[str, Any]:
-        """Part of the `bill` of an event. Zeros are written, but for the cache's; a cost only if
-        the provider reported one."""
+        """Part of the `bill` of an event. Zeros are written, except for cache writes; a cost is
+        written only if the provider reported one."""
         usage = self.bounded()
         bill: dict[str, Any] = {
             "prompt_tokens": usage.prompt_tokens,
@@ -64,7 +64,7 @@ class TokenUsage:
 
     @classmethod
     def from_bill(cls, bill: dict[str, Any]) -> "TokenUsage | None":
-        """None for a bill without tokens: the attempt costs nothing."""
+        """The usage in a bill; None if it has no tokens, because the attempt costs nothing."""
         if "prompt_tokens" not in bill:
             return None
         return cls(
@@ -79,7 +79,7 @@ class TokenUsage:
 
     @classmethod
     def from_row(cls, row: "Usage") -> "TokenUsage":
-        """A cost that was calculated from a price is left out."""
+        """The usage in a row, without a cost that was calculated from a price."""
         return cls(
             row.prompt_tokens,
             row.completion_tokens,

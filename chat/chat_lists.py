@@ -17,7 +17,7 @@ PAGE = 100
 MAX_PAGE = 500
 MAX_PINNED = 200
 EPOCH = datetime.fromtimestamp(0, UTC)
-# Where the next page begins: the time of the last row shown, in microseconds, and its id.
+# The cursor of the next page: the time of the last row shown, in microseconds, and its id.
 _PLACE = re.compile(r"(\d{1,17})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -28,9 +28,9 @@ def is_view(name: str) -> TypeGuard[View]:
 def chat_page(
     owner: User, view: View = "open", before: str | None = None, limit: int = PAGE
 ) -> dict[str, Any]:
-    """{"chats": [...], "next": place or None}. The first page also has the pinned chats. Sync.
+    """{"chats": [...], "next": cursor or None}. The first page also has the pinned chats. Sync.
 
-    Raises BadRequest if `before` is no place.
+    Raises BadRequest if `before` is not a cursor.
     """
     chats = Chat.objects.filter(owner=owner)
     first: list[Chat] = []

@@ -60,8 +60,8 @@ async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
     """Set the instructions for the model in this chat, from the next reply on; "" for none.
 
     Only the log holds the text, so that every screen and every prompt read the same. Instructions
-    that the log has already are not appended again: the row has their digest, which is empty while
-    a change is under way, so that a change that was interrupted is made when it is requested again.
+    that the log already has are not appended again: the row has their digest. The digest is empty
+    during a change, so that an interrupted change is made when it is requested again.
     """
     digest = hashlib.sha256(instructions.encode()).hexdigest()
     chat = await sync_to_async(own_chat)(owner, chat_id)
@@ -130,7 +130,7 @@ async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) ->
     It can be restored for CHAT_UNDO_HOURS.
     """
     chat = await sync_to_async(_chat_even_deleted)(owner, chat_id)
-    # Each repetition under another id is an entry: without room, only the first is appended.
+    # Each repetition under another id adds an entry; without room, only the first is appended.
     if chat.deleted_at is None or (change_id and not await is_full(owner)):
         # Without an id, the last restoring names the event, so that repetitions are one event.
         name = change_id or chat.set_by.get("deletion", "first")
@@ -191,7 +191,7 @@ async def _append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, ev
 
 
 async def _append(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
-    """Returns the entry id; if the event was appended before, that of the first time."""
+    """Append an event and return its entry id; for a repeated event, the id of its first entry."""
     logged = ev.log_event(str(chat_id), event, event_id)
     [entry] = await get_log().append(owner.stream, [logged])
     return entry
@@ -231,7 +231,7 @@ def _stop_if_deleted(chat_id: uuid.UUID) -> list[str]:
 
 
 def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> int | None:
-    """Raise the mark and return it; None if it was higher. An equal one is a repetition, which the
+    """Raise the mark and return it; None if it was higher. An equal mark is a repetition, which the
     log may not have yet. A mark is never in the future, unless the end of a reply is: the times of
     the log only grow, and the clock may have been set back.
     """

@@ -2,8 +2,9 @@
 
 The draft that was written last wins. The clock of a browser may be wrong, so it sends the age of
 the text instead of a time; the age does not include how long the request took. Therefore it also
-sends which draft it replaces: the new one is later than that. Other sockets of the person receive
-it through the channel layer. If that message is lost, the next page load has the draft.
+sends which draft it replaces: the new draft counts as later than that one. The person's other
+sockets receive the draft through the channel layer. If that message is lost, the next page load has
+the draft.
 """
 
 import uuid
@@ -35,9 +36,9 @@ EMPTY_KEPT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """The composer of a browser. `tab` names the page, which ignores its own draft when all are
-    notified; `age_ms` is how long ago the text was written; `seen_ms` is the `written_ms` of the
-    draft that it replaces, if the page has one."""
+    """The content of a composer. `tab` names the page, which ignores its own draft when all pages
+    are notified; `age_ms` is how long ago the text was written; `seen_ms` is the `written_ms` of
+    the draft that this one replaces, if the page has one."""
 
     chat: uuid.UUID | None
     text: str
@@ -48,7 +49,7 @@ class Writing:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of its JSON, which is how its message would be stored."""
+        """The size of its JSON in bytes; its message would be stored in the same form."""
         return len(orjson.dumps([self.text, self.pastes])) if self.text or self.pastes else 0
 
 
@@ -82,7 +83,7 @@ def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[st
 
 
 def draft_of(owner: User, chat: uuid.UUID | None) -> list[dict[str, Any]]:
-    """The draft of this chat (None: a new chat) in a list, which is empty if the draft is. Sync."""
+    """The draft of this chat (None: a new chat) as a list, empty for an emptied draft. Sync."""
     return [draft_json(draft) for draft in _written(owner).filter(chat=chat)]
 
 
@@ -131,7 +132,7 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
 
 
 def _locked(owner: User, chat: uuid.UUID | None, written_at: datetime) -> Draft:
-    """The row of the chat's draft, locked; created now if there is none."""
+    """The row of the chat's draft, locked; created if it is missing."""
     rows = Draft.objects.select_for_update().filter(owner=owner, chat=chat)
     if draft := rows.first():
         return draft

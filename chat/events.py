@@ -67,7 +67,7 @@ class ChatRenamed(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class ChatInstructed(ChatEvent):
-    """The owner's instructions for the model in this chat; they replace the ones before."""
+    """The owner's instructions for the model in this chat; they replace the previous ones."""
 
     type: ClassVar[str] = "chat.instructed"
     chat: str
@@ -147,7 +147,8 @@ class MessageDelta(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageReasoning(ChatEvent):
-    """`text_length`: the text of the message beyond so many bytes was reasoning; `text` has it."""
+    """`text_length`: the message's text beyond the first `text_length` bytes was reasoning; `text`
+    contains it."""
 
     type: ClassVar[str] = "message.reasoning"
     message: str
@@ -160,7 +161,7 @@ class MessageResumed(ChatEvent):
     """The seam: another attempt continues after `length` bytes of text that are stored already.
 
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
-    usage of the attempt before it, if that does not follow from what is stored of it.
+    usage of the previous attempt, if it does not follow from that attempt's stored text.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -181,8 +182,8 @@ class MessageResumed(ChatEvent):
 class MessageCompleted(ChatEvent):
     """The end of an answer. The chat's own index also has the full text and reasoning.
 
-    `usage` and `cost_micro_usd` are those of the whole answer; `bill` is the usage of its last
-    attempt, by which that is charged (chat/charging/attempts.py). `omitted`: the kinds of content
+    `usage` and `cost_micro_usd` are those of the whole answer; `bill` is the usage that its last
+    attempt is charged for (chat/charging/attempts.py). `omitted`: the kinds of content
     other than text that the model sent, which is not stored: "image", "audio", "video", "file",
     "tool_call", "other".
     """
@@ -298,8 +299,8 @@ def _log_once(what: str) -> None:
 def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
     """Wrap an event for the log.
 
-    Deltas are parts of their message: when its end is appended, which has the full text in the
-    chat's index, the index drops them.
+    Deltas are parts of their message: the index drops them when the end is appended, which has the
+    full text in the chat's index.
     """
     part_of = event.message if isinstance(event, MessageDelta | MessageReasoning) else None
     whole = orjson.dumps(event.to_dict(whole=True)) if event.KEPT_OUT_OF_LOG else None

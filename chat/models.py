@@ -1,4 +1,4 @@
-"""The rows of chats: what is queried relationally. The messages are in the log, not here."""
+"""The models of chats: data for relational queries. The messages are in the log, not here."""
 
 import uuid
 from typing import ClassVar
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Chat(models.Model):
-    """One conversation. The browser makes its id, by which the owner's log finds its entries."""
+    """One conversation. The browser makes its id, which names its entries in the owner's log."""
 
     class TitleBy(models.TextChoices):
         START = "start", _("the first words")
@@ -100,7 +100,7 @@ class Reply(models.Model):
     )
     model = models.CharField(max_length=200)
     state = models.CharField(max_length=8, choices=State)
-    # While it waits, the reply that must end before it: its parent, or, if that was cancelled while
+    # The reply that must end before this one may start: its parent, or, if that was cancelled while
     # waiting, the reply that the parent waited for. A cancelled reply keeps the value.
     waits_for = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -160,7 +160,7 @@ class Reply(models.Model):
 
 class ChatOutline(models.Model):
     """The outline of a long chat (chat/outline.py), up to the entry `cursor` of the log `stream`: a
-    cache of which messages there are, without their text.
+    cache of the chat's messages without their text.
     """
 
     chat = models.OneToOneField(
@@ -177,8 +177,8 @@ class ChatOutline(models.Model):
 class ErasedChat(models.Model):
     """The id of a chat that is erased for good: see chat/personal_data/erase.py.
 
-    With the row, the erasing is finished after a crash, and a send that is repeated late (by a
-    browser that was offline) does not create the chat again.
+    With this row a crash cannot leave the erasing unfinished, and a send that is repeated late (by
+    a browser that was offline) does not create the chat again.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)
@@ -252,7 +252,7 @@ class Draft(models.Model):
     text = models.TextField(blank=True)
     # Long pasted texts, shown collapsed: a list of strings.
     pastes = models.JSONField(default=list, blank=True)
-    # Text and pastes as JSON, in bytes: what it takes of its owner's storage (chat/storage.py).
+    # Text and pastes as JSON, in bytes, which count towards its owner's storage (chat/storage.py).
     size_bytes = models.PositiveIntegerField(default=0, db_default=0)
     # When the person wrote it, by the server's clock; the later one wins.
     written_at = models.DateTimeField()

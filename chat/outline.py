@@ -1,9 +1,9 @@
 """The outline of a chat: its messages in order, each with its parent, and the chosen branch at each
 fork, without text.
 
-Like a transcript it is folded from the log, but from the few events that matter for it. The
+Like a transcript, an outline is folded from the log, but from only a few types of events. The
 database caches it with the last entry folded (`ChatOutline`), so that only later entries are read,
-however long the chat is. Without the row, the whole chat is read once more.
+however long the chat is. Without that row, the whole chat is read once more.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from chat.models import ChatOutline
 from streams.cursors import START
 from streams.log import Entry, get_log
 
-# The outline is stored again after more bytes than this, and than it has itself, were read.
+# The outline is stored again once more bytes were read than this and than its own size.
 STORE_AFTER_BYTES = 100_000
-# Roughly what a message takes in an outline: two UUIDs as text.
+# Roughly the bytes of a message in an outline: two UUIDs as text.
 MESSAGE_BYTES = 90
 SHAPING = (ev.MessageCreated.type, ev.BranchChosen.type)
 
@@ -73,7 +73,7 @@ class Outline:
         return outline
 
 
-# One outline is folded at a time for each person; the next request finds what the first has stored.
+# One outline is folded at a time for each person, so that the next request finds the stored one.
 # By event loop, then by person.
 _locks: weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, weakref.WeakValueDictionary[uuid.UUID, asyncio.Lock]

@@ -1,5 +1,5 @@
-"""Markdown as plain text, for excerpts of messages: approximate, never markup, and fast on any
-input, because no rule backtracks over more than a bounded part of a line.
+"""Converts Markdown to plain text, for excerpts of messages. The result is approximate and never
+markup. It is fast on any input, because no rule backtracks over more than a bounded part of a line.
 
 The page has the same rules in static/js/chat/lib/plain_text.js.
 """

@@ -1,8 +1,8 @@
-"""Storage for what is about to be written: reserved before anything is written, until it is.
+"""Reserves storage for events until they are written.
 
 One script reserves the bytes (streams/lua/reserve.lua), so that concurrent requests together exceed
-no bound. A reply is counted when it is written, not before: each send may exceed the budget by its
-own reply. Drafts are in the database: two that are written at the same moment do not see each
+no bound. A reply is counted when it is written, not before, so each send may exceed the budget by
+its own reply. Drafts are in the database: two drafts written at the same moment do not count each
 other.
 """
 
@@ -143,6 +143,6 @@ def _draft_bytes(person: User, chat_id: uuid.UUID | None) -> int:
 
 
 def bytes_of_drafts() -> Coalesce:
-    """The expression by which accounts/storage.py sums up the drafts of each person."""
+    """The expression with which accounts/storage.py sums the drafts of each person, in bytes."""
     drafts = Draft.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
     return storage.bytes_of(drafts.annotate(total=Sum("size_bytes")).values("total"))

@@ -1,8 +1,8 @@
 """The fold: a pure function from events to a transcript, the same as static/js/chat/log/fold.js.
 
 Both are tested with tests/vectors/fold/*.json, and a property test compares them on random logs. A
-transcript depends on the events alone, so history, prompts, search and export agree with what the
-screen shows.
+transcript depends on the events alone, so history, prompts, search and export agree with the
+screen.
 
 Text arrives in pieces, so a message keeps a list of pieces and joins them when the text is read:
 adding a token costs the same at the start and at the end of an answer.
@@ -35,7 +35,7 @@ class Pieces:
         self.parts = [text] if text else []
 
     def cut(self, length: int) -> None:
-        """Keep the first so many bytes of UTF-8."""
+        """Keep the first `length` bytes of UTF-8."""
         self.set(str(self).encode()[:length].decode(errors="ignore"))
 
     def __str__(self) -> str:
@@ -161,7 +161,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.ChatDeleted() | ev.ChatRestored():
             state.deleted = isinstance(event, ev.ChatDeleted)
         case ev.ChatPinned() | ev.ChatArchived() | ev.ChatRead():
-            pass  # These change the list of chats, not the transcript.
+            pass  # These events change the list of chats, not the transcript.
         case ev.MessageCreated():
             _create(state, event, entry_id)
         case ev.BranchChosen():

@@ -6,7 +6,7 @@ from chat.errors import BadRequest
 
 
 def canonical_uuid(value: object) -> uuid.UUID | None:
-    """The UUID, or None if the value is anything else than its canonical text."""
+    """The UUID, or None if the value is not the canonical text of one."""
     if not isinstance(value, str) or len(value) != 36:
         return None
     try:
@@ -17,7 +17,7 @@ def canonical_uuid(value: object) -> uuid.UUID | None:
 
 
 def read_uuid(value: object, name: str) -> uuid.UUID:
-    """Raises BadRequest, whose message has the `name` of the field."""
+    """The UUID in the field `name`. Raises BadRequest, whose message contains that name."""
     parsed = canonical_uuid(value)
     if parsed is None:
         raise BadRequest(f"“{name}” must be a UUID in lower case.")

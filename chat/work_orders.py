@@ -13,7 +13,7 @@ from accounts.models import Preferences
 from accounts.preferences.store import preferences_of
 from chat.models import Reply
 
-# Seconds after which the sweep takes an unfinished step for abandoned.
+# Seconds after which the sweep treats an unfinished step as abandoned.
 ABANDONED_AFTER_S = 5
 SWEEP_BATCH = 200
 
@@ -22,7 +22,7 @@ SWEEP_BATCH = 200
 class WorkOrder:
     """A reply as it was when a worker loaded it, with its chat, its owner and their preferences.
 
-    Ids are strings here, as events, fences and job keys have them.
+    Ids are strings here, as in events, fences and job keys.
     """
 
     reply: Reply
@@ -42,7 +42,7 @@ class WorkOrder:
 
 
 def load_order(reply_id: str) -> WorkOrder | None:
-    """None if there is nothing to do: the reply does not exist, has ended, or must wait."""
+    """Load a reply; None if there is nothing to do: it does not exist, has ended, or must wait."""
     replies = Reply.objects.select_related("chat__owner__preferences")
     reply = replies.filter(id=uuid.UUID(reply_id)).first()
     if reply is None or reply.is_final or reply.state == Reply.State.WAITING:
@@ -51,7 +51,7 @@ def load_order(reply_id: str) -> WorkOrder | None:
 
 
 def stops_requested(reply_ids: Iterable[str]) -> list[str]:
-    """Those of these replies that their owners have asked to stop."""
+    """The ids among `reply_ids` whose owners have asked to stop them."""
     stopped = Reply.objects.filter(
         id__in=[uuid.UUID(reply_id) for reply_id in reply_ids], stop_requested_at__isnull=False
     )
@@ -62,7 +62,7 @@ def abandoned_orders() -> list[WorkOrder]:
     """Unfinished replies, at most SWEEP_BATCH, whose job or outbox should have been delivered.
 
     Before that, waiting replies start whose predecessor has ended. Delivering a reply again is
-    harmless: the log and the queue ignore what they already have.
+    harmless: the log and the queue ignore repetitions.
     """
     now = timezone.now()
     # A time in the future counts as old: the clock has been set back since.
@@ -79,7 +79,7 @@ def abandoned_orders() -> list[WorkOrder]:
 
 
 def start_waiting(condition: Q) -> list[str]:
-    """Let the waiting replies that meet the condition start; gives their ids, oldest first."""
+    """Let the waiting replies that meet the condition start; returns their ids, oldest first."""
     waiting = Reply.objects.filter(condition, finished_at=None, state=Reply.State.WAITING)
     ids = list(waiting.order_by("created_at").values_list("id", flat=True))
     still_waiting = Reply.objects.filter(id__in=ids, state=Reply.State.WAITING)

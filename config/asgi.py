@@ -8,7 +8,7 @@ from typing import Any, cast
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-django.setup(set_prefix=False)  # What follows may import models.
+django.setup(set_prefix=False)  # The imports below may import models.
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402

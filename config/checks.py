@@ -1,4 +1,4 @@
-"""Checks of the configuration as a whole.
+"""System checks of the configuration as a whole.
 
 The other checks are streams.* (streams/server/checks.py), accounts.*
 (accounts/provider_keys/checks.py) and chat.E001 (chat/llm/checks.py).
@@ -64,8 +64,8 @@ def _secret_key() -> list[CheckMessage]:
     if len(key) >= MIN_SECRET_CHARS and len(set(key)) >= MIN_SECRET_UNIQUE:
         return []
     hint = (
-        f"Whoever guesses it can sign in as anybody. Give at least {MIN_SECRET_CHARS} random "
-        "characters, or unset it: one is then made and kept in the data folder."
+        f"Anybody who guesses it can sign in as anybody. Set at least {MIN_SECRET_CHARS} random "
+        "characters, or unset it: a key is then generated and kept in the data folder."
     )
     return [Error("SECRET_KEY is too short or too simple.", hint=hint, id="config.E002")]
 
@@ -74,8 +74,8 @@ def _tls() -> list[CheckMessage]:
     if not settings.HTTPS or settings.TRUST_PROXY:
         return []
     hint = (
-        "Holdfast speaks http; a proxy before it speaks https and says so by X-Forwarded-Proto. "
-        "Set HOLDFAST_TRUST_PROXY=True, or every page leads to itself for ever."
+        "Holdfast speaks http; a proxy before it terminates https and sends X-Forwarded-Proto. "
+        "Set HOLDFAST_TRUST_PROXY=True, or every page redirects to itself for ever."
     )
     return [Error("HOLDFAST_URL is https, but no proxy is trusted.", hint=hint, id="config.E003")]
 
@@ -83,7 +83,7 @@ def _tls() -> list[CheckMessage]:
 def _hosts() -> list[CheckMessage]:
     if not settings.URL or "*" not in settings.ALLOWED_HOSTS:
         return []
-    hint = "Links in mails could then lead to any host: name those that you use."
+    hint = "Links in mails could then lead to any host: list the names that you use."
     return [Error("ALLOWED_HOSTS accepts every name.", hint=hint, id="config.E004")]
 
 
@@ -95,7 +95,7 @@ def _origins() -> list[CheckMessage]:
     ]
     if not settings.URL or not wrong:
         return []
-    hint = "Their pages may send commands in the name of whoever visits them: name https origins."
+    hint = "Their pages may send commands on behalf of their visitors: list https origins only."
     message = f"CSRF_TRUSTED_ORIGINS has {', '.join(wrong)}."
     return [Error(message, hint=hint, id="config.E005")]
 
@@ -106,8 +106,8 @@ def _proxies() -> list[CheckMessage]:
     if not settings.TRUST_PROXY or not everyone:
         return []
     hint = (
-        "Give the number of proxies before Holdfast (1 or more), or the networks they are in: "
-        "what is trusted may claim any address."
+        "Set the number of proxies in front of Holdfast (1 or more), or their networks: "
+        "a trusted proxy may claim any client address."
     )
     message = "HOLDFAST_TRUSTED_PROXIES does not say which proxies to trust."
     return [Error(message, hint=hint, id="config.E006")]
@@ -116,5 +116,5 @@ def _proxies() -> list[CheckMessage]:
 def _plain() -> list[CheckMessage]:
     if not settings.URL or settings.HTTPS or settings.URL_HOST in LOOPBACK:
         return []
-    hint = "Passwords and chats then cross the network readably: put a proxy with https before it."
+    hint = "Passwords and chats then cross the network unencrypted: use a proxy with https."
     return [Warning("HOLDFAST_URL is not https.", hint=hint, id="config.W002")]

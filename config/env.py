@@ -57,7 +57,7 @@ def _make_secret(path: Path) -> str:
             try:
                 os.link(fresh, path)
             except FileExistsError:
-                if not path.stat().st_size:  # An empty file is no secret.
+                if not path.stat().st_size:  # An empty file holds no secret.
                     fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -80,8 +80,8 @@ GENERATED_KEY_VERSION = 0
 def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
     """The keys of HOLDFAST_KEY_ENCRYPTION_KEYS ("2:base64,1:base64") by version, in order.
 
-    The first encrypts, all decrypt. Without any, a key is generated and stored in `path`; it stays
-    among the keys that decrypt when others are set later. Raises ImproperlyConfigured.
+    The first encrypts, all decrypt. Without any, a key is generated and stored in `path`; it still
+    decrypts when other keys are set later. Raises ImproperlyConfigured.
     """
     if not value.strip():
         return {GENERATED_KEY_VERSION: _key_from_secret(generated_secret(path))}
@@ -92,7 +92,7 @@ def key_encryption_keys(value: str, path: Path) -> dict[int, bytes]:
 
 
 def _parse_keys(value: str) -> dict[int, bytes]:
-    """Raises ImproperlyConfigured; its message does not contain the value."""
+    """Parse the keys. Raises ImproperlyConfigured; its message does not contain the value."""
     keys: dict[int, bytes] = {}
     for number, part in enumerate(value.split(","), 1):
         version, _, encoded = part.strip().partition(":")
@@ -106,7 +106,7 @@ def _parse_keys(value: str) -> dict[int, bytes]:
         elif len(key) != 32:
             problem = f"the key of version {version} must be 32 random bytes in base64"
         elif int(version) in keys:
-            problem = f"version {version} is there twice"
+            problem = f"version {version} occurs twice"
         if problem:
             raise ImproperlyConfigured(
                 f"HOLDFAST_KEY_ENCRYPTION_KEYS must look like 2:base64,1:base64, but {problem}. "
@@ -171,7 +171,7 @@ def email_settings(url: str) -> dict[str, object]:
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not (user + password).isascii() or not (user + password).isprintable():
-        # smtplib cannot send others.
+        # smtplib cannot send other characters.
         raise ImproperlyConfigured(
             "EMAIL_URL has a user or password with characters outside printable ASCII, which "
             "cannot be sent. Copy them again, each on one line, or choose another password."

@@ -32,12 +32,12 @@ class PublicUrl:
 
     @property
     def host(self) -> str:
-        """As ALLOWED_HOSTS has it."""
+        """The host in the form of ALLOWED_HOSTS."""
         return _bracketed(self.name)
 
 
 def public_url(value: str) -> PublicUrl:
-    """Raises ImproperlyConfigured with one line that says what to write instead."""
+    """Parse HOLDFAST_URL. Raises ImproperlyConfigured with one line that names the remedy."""
     value = value.strip()
     if not value:
         return PublicUrl()
@@ -108,8 +108,8 @@ def _one_line(error: Exception) -> str:
 
 
 def allowed_hosts(values: list[str]) -> list[str]:
-    """ALLOWED_HOSTS in Django's form. Of a URL, as people copy it from the browser, the host
-    counts."""
+    """ALLOWED_HOSTS in Django's form. If an entry is a URL, as people copy it from the browser,
+    its host is used."""
     return [host for value in values if (host := _allowed_host(value.strip()))]
 
 

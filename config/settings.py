@@ -119,14 +119,14 @@ AUTH_PASSWORD_VALIDATORS = [
 DATABASE_URL = env_secret(env, "DATABASE_URL")
 DATABASE: dict[str, Any]
 if DATABASE_URL:
-    os.environ.setdefault("DATABASE_URL", DATABASE_URL)  # It may have come from DATABASE_URL_FILE.
+    os.environ.setdefault("DATABASE_URL", DATABASE_URL)  # May come from DATABASE_URL_FILE.
     DATABASE = dict(env.dj_db_url("DATABASE_URL"))
 else:
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
     DATABASE["OPTIONS"] = {
-        # A transaction takes the write lock when it begins. One that reads first and writes later
-        # can otherwise fail at once with "database is locked", despite the timeout.
+        # A transaction takes the write lock when it begins. Otherwise, one that reads and later
+        # writes can fail at once with "database is locked", despite the timeout.
         "transaction_mode": "IMMEDIATE",
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
@@ -159,7 +159,7 @@ if EMBEDDED_REDIS:
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # With timeouts, because all messages of a process wait behind an unanswered one.
+        # Timeouts, because all messages of a process wait behind an unanswered one.
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "socket_timeout": 3, "socket_connect_timeout": 2}],
             "prefix": "hf-layer",
@@ -227,7 +227,7 @@ LOGGING = {
         }
     },
     "filters": {
-        # The code that responds 503 has logged the reason, or a probe waits for the start.
+        # The code that responds 503 has logged the reason, or a probe is waiting for the start.
         "already_logged": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", None) != 503,
@@ -251,7 +251,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         # Failed views are logged, missing pages are not.
         "django.request": {"level": "ERROR", "filters": ["already_logged"]},
-        # It logs every restart of Redis with a traceback; `streams` logs a line.
+        # channels_redis logs every restart of Redis with a traceback; `streams` logs a line.
         "channels_redis": {"level": "CRITICAL"},
     },
 }

@@ -65,8 +65,8 @@ LIMIT_SOCKETS_PER_MINUTE_ADDRESS = env.int("LIMIT_SOCKETS_PER_MINUTE_ADDRESS", 6
 LIMIT_SOCKETS_PER_MINUTE_USER = env.int("LIMIT_SOCKETS_PER_MINUTE_USER", 120, validate=_COUNT)
 # WebSockets that one address may have open at once, and polls that replace them.
 SOCKETS_AT_ONCE_ADDRESS = env.int("SOCKETS_AT_ONCE_ADDRESS", 512, validate=_COUNT)
-# The bytes that may wait in a web process for a user's, an address's or all clients to read them.
-# Beyond the bound, the socket that has kept the most for the longest is closed.
+# The bytes that may wait in a web process for the clients of a user, of an address, or of all to
+# read them. Beyond the bound, the socket that has kept the most for the longest is closed.
 _BYTES = validate.Range(0, 10**12)
 SOCKET_WAITING_BYTES_USER = env.int("SOCKET_WAITING_BYTES_USER", 12_000_000, validate=_BYTES)
 SOCKET_WAITING_BYTES_ADDRESS = env.int("SOCKET_WAITING_BYTES_ADDRESS", 24_000_000, validate=_BYTES)
@@ -99,11 +99,12 @@ LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS = env.int(
 _BYTES = validate.Range(0, 2**50)
 LIMIT_STORED_BYTES_GUEST = env.int("LIMIT_STORED_BYTES_GUEST", 20 * 2**20, validate=_BYTES)
 LIMIT_STORED_BYTES_ACCOUNT = env.int("LIMIT_STORED_BYTES_ACCOUNT", 2**30, validate=_BYTES)
-# What all guests of one address may store in a day: else every new guest would have a new budget.
+# Bytes that all guests of an address may store in a day: else each new guest has a new budget.
 LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = env.int(
     "LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", 100 * 2**20, validate=_BYTES
 )
-# The size of one chat, which is read to open it and to answer in it: its messages, without deltas.
+# The size of one chat, all of which is read to open it and to answer in it: its messages, without
+# deltas.
 LIMIT_CHAT_BYTES = env.int("LIMIT_CHAT_BYTES", 16 * 2**20, validate=_BYTES)
 
 # A check calls the provider, so it must not serve to try out keys or to scan the network.

@@ -8,7 +8,7 @@ from config.environment import env
 
 # --- Payments by Stripe: offered when there is a key (billing/payments/stripe_api.py) ---
 STRIPE_SECRET_KEY = env_key(env, "STRIPE_SECRET_KEY")
-# More than one while they are rotated, separated by commas.
+# Several secrets while they are rotated, separated by commas.
 STRIPE_WEBHOOK_SECRETS = [
     header_value("STRIPE_WEBHOOK_SECRET", secret, spaces=False)
     for secret in env_secret(env, "STRIPE_WEBHOOK_SECRET").split(",")
@@ -21,7 +21,7 @@ STRIPE_RECONCILE_MINUTES = env.int("STRIPE_RECONCILE_MINUTES", 5, validate=valid
 CHECKOUT_ORIGINS = [site_of(STRIPE_CHECKOUT_URL)] if STRIPE_SECRET_KEY else []
 
 # --- Credit, in micro-USD, millionths of a dollar (billing/) ---
-# Off: the operator pays for every model, and people need no credit. Usage is still counted.
+# If off, the operator pays for every model, and people need no credit. Usage is still counted.
 BILLING = env.bool("HOLDFAST_BILLING", True)
 _MICRO_USD = validate.Range(0, 1_000_000_000)
 CREDIT_SIGN_UP_MICRO_USD = env.int("CREDIT_SIGN_UP_MICRO_USD", 2_000_000, validate=_MICRO_USD)
@@ -32,7 +32,7 @@ CREDIT_FREE_AFTER_DAYS = env.int("CREDIT_FREE_AFTER_DAYS", 30, validate=validate
 STAFF_GIVES_AT_MOST_MICRO_USD = env.int(
     "STAFF_GIVES_AT_MOST_MICRO_USD", 20_000_000, validate=_MICRO_USD
 )
-# The most that one of them may give in any 24 hours.
+# The most that one such member of staff may give in any 24 hours.
 STAFF_GIVES_A_DAY_MICRO_USD = env.int(
     "STAFF_GIVES_A_DAY_MICRO_USD", 100_000_000, validate=_MICRO_USD
 )

@@ -8,8 +8,8 @@ from config.settings_money import CHECKOUT_ORIGINS
 
 # --- Security ---
 SESSION_ENGINE = "accounts.session_store"
-# Browsers accept a cookie with this prefix from this host alone: a page on a sibling domain can
-# plant neither a session nor a guest.
+# Browsers accept a cookie with this prefix from this host alone, so a page on a sibling domain can
+# set neither a session nor a guest.
 COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
 SESSION_COOKIE_HTTPONLY = True
@@ -27,8 +27,8 @@ SECURE_HSTS_SECONDS = env.int("HOLDFAST_HSTS_SECONDS", 365 * 24 * 3_600) if HTTP
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# A notice ends with its session. In a cookie it would be shown to the next person who uses the
-# browser: "alice@example.org is confirmed."
+# Notices end with their session. In a cookie, a notice such as "alice@example.org is confirmed."
+# would be shown to the next person who uses the browser.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 CONTENT_SECURITY_POLICY = {
@@ -49,7 +49,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 SILENCED_SYSTEM_CHECKS = [
-    # These look for Django's class names in MIDDLEWARE, which has subclasses;
+    # These checks look for Django's class names in MIDDLEWARE, which has subclasses;
     # tests/config/web/test_middleware.py asserts them.
     "security.W001",
     "security.W002",

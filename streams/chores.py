@@ -12,7 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from .lock import run_exclusively
 
-# The usual interval, seconds, of chores that look for what is left unfinished.
+# The usual interval, in seconds, of chores that look for unfinished work.
 SWEEP_EVERY_S = 5.0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .cursors import entry_ms, order
 
-# What an entry adds to a frame besides its data, roughly: its id, quotes and brackets.
+# Roughly the bytes that an entry adds to a frame besides its data: its id, quotes and brackets.
 ENTRY_BYTES = 40
 # (id, chat, type, data, is part), as Redis returned them: most entries go to sockets undecoded.
 Raw = tuple[bytes, bytes, bytes, bytes, bool]
@@ -15,7 +15,7 @@ Raw = tuple[bytes, bytes, bytes, bytes, bool]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to append.
+    """An event to append to the log.
 
     id       idempotency key: an event appended again is dropped, and the id of its first entry is
              returned. Remembered permanently; the id of a part is remembered for at least a minute

@@ -1,9 +1,9 @@
-"""Which leases have lapsed, measured by the clock of the observer.
+"""Detects leases that have lapsed, by the clock of the observer.
 
 A lease is a counter that its owner increments. It has lapsed when one observer has seen the same
 count for the duration of a lease. The observer measures with its own monotonic clock, so wall
-clocks do not matter: one that is set back cannot prevent a takeover from a dead worker, and one
-that jumps ahead cannot cause a takeover from a living one.
+clocks do not matter: a clock that is set back cannot prevent a takeover from a dead worker, and a
+clock that jumps ahead cannot cause a takeover from a living one.
 """
 
 from collections.abc import Mapping

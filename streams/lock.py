@@ -82,7 +82,7 @@ class _Lock:
         self._renewals = 0
 
     async def acquire(self) -> bool:
-        """False if another process holds the lock, or Redis cannot be reached."""
+        """Take the lock. False if another process holds it, or Redis cannot be reached."""
         try:
             return await self._take_or_renew()
         except REDIS_ERRORS as error:
@@ -90,7 +90,7 @@ class _Lock:
             return False
 
     async def renew_until_lost(self) -> None:
-        """Returns when the lock is lost, or may be."""
+        """Renew the lock; return when it is lost, or may be."""
         held_until = time.monotonic() + self._lease_ms / 1000
         while time.monotonic() < held_until:
             await asyncio.sleep(self._lease_ms / 1000 / RENEWALS_PER_LEASE)
@@ -101,12 +101,12 @@ class _Lock:
                 held_until = renewed_at + self._lease_ms / 1000
 
     async def release(self) -> None:
-        """If the release fails, the lock expires."""
+        """Release the lock. If that fails, the lock expires."""
         with suppress(*REDIS_ERRORS):
             await self._pipe.submit(RELEASE.call([self._key], self._token))
 
     async def _take_or_renew(self) -> bool:
-        """False if another process holds the lock."""
+        """Take or renew the lock. False if another process holds it."""
         self._renewals += 1
         args = (self._token, self._renewals, self._lease_ms, self._expired_value())
         other: bytes = await self._pipe.submit(TAKE.call([self._key], *args))

@@ -241,7 +241,7 @@ class Log:
         at any point and repeated.
         """
         names = stream_keys(self._prefix, stream)
-        # A full Redis cannot count, and is the one that needs erasing most.
+        # A full Redis cannot count, but must still be able to erase.
         with suppress(LogUnavailableError):
             await self.sizes.count(stream)
         await self._forget_ids(names, valid_name(chat))
@@ -254,7 +254,7 @@ class Log:
             place = await self._read_pipe.submit(packed)
 
     async def _forget_ids(self, names: StreamKeys, chat: str) -> None:
-        """Remove a chat's event ids. Needs its index, which says which entries are the chat's."""
+        """Remove a chat's event ids. Needs the chat's index, which lists its entries."""
         keys, place = [names.ids, names.sizes, names.chat(chat)], b"0"
         while place is not None:
             packed = FORGET_IDS.call(keys, place, CHUNK_ENTRIES, KNOWN_ID_BYTES)

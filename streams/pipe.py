@@ -229,7 +229,7 @@ class PipelinedConnection:
                 try:
                     reply = await read()
                 except ResponseError as error:
-                    refusal = refusal or error  # The first one has the reason.
+                    refusal = refusal or error  # The first error has the reason.
             if request.future.done():
                 continue
             if refusal is None:

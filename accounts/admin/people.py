@@ -21,9 +21,9 @@ from accounts.personal_data.deletion_request import cancel, hasten
 from accounts.suspension import restore, suspend
 
 MAX_REASON_CHARS = 500
-# More at once is likely a mistake.
+# A larger selection is likely a mistake.
 MAX_PEOPLE_AT_ONCE = 100
-# By action: (title, what it means for the people, message with the number of people done).
+# By action: (title, its effect on the people, message with the number of people done).
 ACTS: dict[Any, tuple[StrOrPromise, StrOrPromise, StrOrPromise]] = {
     suspend: (
         _("Suspend people"),
@@ -93,7 +93,8 @@ class UserAdmin(admin.ModelAdmin[User]):
     actions = ["suspend_people", "restore_people", "cancel_deletions", "hasten_deletions"]
     readonly_fields = [
         "id",
-        # Mail goes to it and signing in depends on it, so only its owner changes it, with proof.
+        # Mail goes to this address and signing in depends on it, so only its owner may change it,
+        # after reauthenticating.
         "email",
         "stream",
         "is_guest",
@@ -125,13 +126,13 @@ class UserAdmin(admin.ModelAdmin[User]):
         column: Callable[[User], Any],
         annotate: Callable[[QuerySet[User]], QuerySet[User]],
     ) -> None:
-        """For the apps above: add a column, and the annotation of the rows that it needs."""
+        """Add a column, and the annotation of the rows that it needs. For the apps above."""
         cls.more_columns.append(column)
         cls.more_annotations.append(annotate)
 
     @classmethod
     def add_action(cls, action: Any, permission: str, may: Callable[[HttpRequest], bool]) -> None:
-        """For the apps above: add an action on people for operators for whom `may` is true."""
+        """Add an action on people for operators for whom `may` is true. For the apps above."""
         cls.actions = [*cls.actions, action]
         setattr(cls, f"has_{permission}_permission", staticmethod(may))
 
@@ -168,7 +169,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         return person.suspended_at is not None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        # People sign up themselves; staff is made with `manage.py createsuperuser`.
+        # People sign up themselves; `manage.py createsuperuser` creates staff.
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -222,7 +223,8 @@ class UserAdmin(admin.ModelAdmin[User]):
 
 
 def _with_last_seen(people: QuerySet[User]) -> QuerySet[User]:
-    """From their sessions; a guest's sessions are not listed, so theirs is `last_login`."""
+    """Annotate when people were last seen, from their sessions. The sessions of guests are not
+    listed, so for guests this is `last_login`."""
     of_person = UserSession.objects.filter(user=OuterRef("pk")).order_by("-last_seen_at")
     newest = Subquery(of_person.values("last_seen_at")[:1])
     return people.annotate(seen_at=Coalesce(newest, F("last_login")))

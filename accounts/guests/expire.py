@@ -20,7 +20,7 @@ BATCH = 100
 
 
 async def remove_idle_guests() -> int:
-    """Returns how many were removed. Never removes a guest for whom an answer is running."""
+    """Remove idle guests; returns how many. Never removes a guest for whom an answer is running."""
     removed = 0
     for guest in await sync_to_async(_idle)():
         if await sync_to_async(_close)(guest):

@@ -1,7 +1,7 @@
 """A guest joins an existing account, which takes over the guest's data.
 
 1. `record`, during the sign-in: one transaction adds a GuestJoin row and deactivates the guest.
-   From then on the data is moved whatever crashes.
+   From then on no crash prevents the move of the data.
 2. `carry_on`, in a worker or in the page that waits for it: each app moves the data it keeps. This
    can be repeated, and two processes may do it at once.
 3. Requests of the guest that had begun before step 1 may still add something. So after LATE_S the
@@ -56,7 +56,7 @@ def _notify(guest: User) -> None:
 
 
 async def carry_on_all() -> None:
-    """The next step of each unfinished join. For the worker's sweep."""
+    """Take the next steps of each unfinished join. For the worker's sweep."""
     for join in await sync_to_async(_unfinished)():
         try:
             await carry_on(join)

@@ -22,7 +22,7 @@ GUEST_NAMESPACE = uuid.UUID("5f1d2c0a-6a53-4a57-9d52-0d5b7a4b3f10")
 
 
 def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
-    """Set the cookie for visitors without one, or whose guest is no longer a guest. Sync.
+    """Set the cookie for visitors who have none, or whose guest is no longer a guest. Sync.
 
     Writes nothing to the database.
     """
@@ -39,7 +39,7 @@ def set_visitor_cookie(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def forget_visitor(response: HttpResponse) -> None:
-    """Delete the cookie, so that the next guest of this browser is another one."""
+    """Delete the cookie, so that this browser's next guest is a new one."""
     response.delete_cookie(VISITOR_COOKIE, samesite="Lax")
 
 

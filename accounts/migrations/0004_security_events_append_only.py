@@ -1,6 +1,6 @@
-"""The record of security events can only be added to, whoever is connected to the database.
+"""Make the record of security events append-only for every client of the database.
 
-An event may be deleted only once its person is gone: leaving takes the traces of a person along.
+An event may be deleted only once its person is gone: erasing a person erases their events too.
 """
 
 from django.db import migrations

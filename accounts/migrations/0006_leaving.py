@@ -1,6 +1,6 @@
-"""Leaving: what a person asked for, the archive of what is theirs, sessions that know their person.
+"""Add the request for deletion, the archive of a person's data, and sessions with a person's id.
 
-The event that says that an account was deleted is itself never deleted: the triggers are made anew.
+The event that records the deletion of an account is never deleted: the triggers are recreated.
 """
 
 import django.db.models.deletion

@@ -92,7 +92,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def may_act(self) -> bool:
-        """Neither suspended nor about to be deleted."""
+        """Whether the person is neither suspended nor about to be deleted."""
         return self.is_active and not self.is_leaving
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
@@ -124,7 +124,7 @@ class Preferences(models.Model):
     # The size of those files; 0 if an earlier release wrote them.
     picture_bytes = models.PositiveIntegerField(default=0, db_default=0)
     appearance = models.CharField(max_length=6, choices=Appearance, default=Appearance.SYSTEM)
-    # A code of settings.LANGUAGES, and an IANA name; if empty, the browser's counts.
+    # A code of settings.LANGUAGES, and an IANA name; if empty, the browser decides.
     language = models.CharField(max_length=16, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     send_key = models.CharField(max_length=10, choices=SendKey, default=SendKey.ENTER)
@@ -145,7 +145,7 @@ class Preferences(models.Model):
 class GuestJoin(models.Model):
     """A guest who joins an existing account: see accounts/guests/merge.py.
 
-    The row makes sure that the guest's data is moved, and only once, whatever crashes.
+    The row ensures that the guest's data is moved exactly once, in spite of crashes.
     """
 
     # No foreign key, because the guest's row is deleted at the end.
@@ -185,7 +185,7 @@ class Session(AbstractBaseSession):
 
 
 class Export(models.Model):
-    """An archive of everything of one person, made in the background: see
+    """An archive of all data of one person, made in the background: see
     accounts/personal_data/export.py."""
 
     class State(models.TextChoices):
@@ -201,7 +201,7 @@ class Export(models.Model):
     # Raised by each claim, so that updates by earlier workers are ignored.
     attempt = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
-    # How many chats are written, and how many there are.
+    # The number of chats written so far, and of all chats.
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     size_bytes = models.PositiveBigIntegerField(default=0)

@@ -36,7 +36,7 @@ class ProviderKey(models.Model):
         "accounts.User", on_delete=models.CASCADE, related_name="provider_keys"
     )
     provider = models.CharField(max_length=16)
-    # Both are empty except for custom providers, of which a person may have several.
+    # Both are empty except for custom providers; a person may have several of those.
     label = models.CharField(max_length=60, blank=True)
     base_url = models.CharField(max_length=300, blank=True)
     last_four = models.CharField(max_length=4, blank=True)
@@ -48,7 +48,7 @@ class ProviderKey(models.Model):
     model_list_read_at = models.DateTimeField(null=True, blank=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.OK)
     checked_at = models.DateTimeField(default=timezone.now)
-    # The check that a worker is to make, and until when a worker has claimed it.
+    # The check that a worker should make, and until when a worker has claimed it.
     check_wanted = models.CharField(max_length=4, choices=Check, default=Check.NONE, blank=True)
     check_claimed_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

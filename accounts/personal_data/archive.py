@@ -12,7 +12,7 @@ from typing import IO, Self
 from django.conf import settings
 from django.utils import timezone
 
-# Chunks are gathered to this size before a thread compresses them, because a hop has its cost.
+# Chunks are gathered to this size before a thread compresses them, because a thread hop is costly.
 PIECE_BYTES = 256_000
 
 
@@ -23,7 +23,7 @@ class Archive:
         self._folder = folder
         self._names: set[str] = set()
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # It has no name, so the kernel removes it however this process ends.
+        # The file has no name, so the kernel removes it however this process ends.
         self.file: IO[bytes] = tempfile.TemporaryFile(dir=settings.DATA_DIR)  # noqa: SIM115
         self._zip = zipfile.ZipFile(self.file, "w", zipfile.ZIP_DEFLATED)
 

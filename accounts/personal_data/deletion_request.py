@@ -1,7 +1,7 @@
 """Requests for an account to be deleted, with a grace period in which people can change their mind.
 
-As soon as they ask they are signed out everywhere, answers under way are stopped, and signing in
-leads to a single page (accounts/middleware.py). After the grace period
+A request signs the person out everywhere and stops running answers; signing in then leads to a
+single page (accounts/middleware.py). After the grace period
 accounts/personal_data/erase.py erases them. Guests are erased at once, because they could not sign
 in again.
 """
@@ -26,7 +26,7 @@ Kind = SecurityEvent.Kind
 
 def ask(person: User, request: HttpRequest) -> bool:
     """Schedule the deletion for the end of the grace period. False if it is already scheduled, or
-    if this is no active account. Sync."""
+    if this is not an active account. Sync."""
     now = timezone.now()
     due_at = now + timedelta(days=settings.ACCOUNT_DELETION_GRACE_DAYS)
     with transaction.atomic():
@@ -48,12 +48,12 @@ def keep(person: User, request: HttpRequest) -> bool:
 
 
 def cancel(person: User, operator: User, reason: str) -> bool:
-    """An operator cancels the deletion. False if there is none, or it is too late. Sync."""
+    """Cancel the deletion, by an operator. False if none is requested, or it is too late. Sync."""
     return _call_off(person, None, operator, reason)
 
 
 def hasten(person: User, operator: User, reason: str) -> bool:
-    """An operator ends the grace period. False if no deletion was requested. Sync."""
+    """End the grace period now, by an operator. False if no deletion was requested. Sync."""
     with transaction.atomic():
         waiting = User.objects.filter(id=person.id, deletion_begun_at=None)
         changed = waiting.filter(deletion_due_at__isnull=False).update(

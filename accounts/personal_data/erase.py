@@ -1,11 +1,11 @@
-"""Erasing a person, by a worker. It may be killed at any step; repeating has the same result.
+"""Erases a person, in a worker. It may be killed at any step; repeating has the same result.
 
 1. `deletion_request.begin` ends everything that the person can do.
-2. With each sweep each app erases what it keeps (accounts/personal_data_registry.py). Requests and
-   answers that were under way may still add something, so this is repeated for LATE_S.
-3. Then it is erased a last time, the person gets a mail, and one transaction removes the row with
-   everything that refers to it, and the record of events. One event stays, and nobody can remove
-   it: an account with this id was deleted, and when, without address, browser or name.
+2. With each sweep each app erases its data (accounts/personal_data_registry.py). Requests and
+   answers that were running may still add something, so this is repeated for LATE_S.
+3. Then the data is erased a last time, the person gets a mail, and one transaction removes the row
+   with everything that refers to it, and the record of events. One event stays and cannot be
+   removed: that an account with this id was deleted, and when, without address, browser or name.
 """
 
 import logging
@@ -29,7 +29,7 @@ BATCH = 20
 
 
 async def carry_on_all() -> None:
-    """The next step for everybody whose account is to be deleted. For the worker's sweep."""
+    """Take the next step for everybody whose account is to be deleted. For the worker's sweep."""
     await sync_to_async(_begin_due)()
     for person in await sync_to_async(_people_to_erase)():
         try:
@@ -52,7 +52,7 @@ async def carry_on(person: User) -> None:
 
 
 async def erase_personal_data(person: User) -> None:
-    """Erase what the apps keep of this person, and of guests that were joining their account."""
+    """Erase the apps' data of this person, and of guests that were joining their account."""
     people = [*await sync_to_async(_joining_guests)(person), person]
     for owner in people:
         for personal_data in personal_data_registry.registered():
@@ -82,7 +82,7 @@ def _joining_guests(person: User) -> list[User]:
 
 
 def _send_mail(person: User) -> None:
-    """At most once: a kill between the update and the mail loses the mail."""
+    """Send the mail at most once: a kill between the update and the mail loses the mail."""
     if User.objects.filter(id=person.id, deletion_told_at=None).update(
         deletion_told_at=timezone.now()
     ):

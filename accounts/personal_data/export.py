@@ -1,8 +1,8 @@
-"""Exports: everything of one person in one archive, made by a worker.
+"""Exports: all data of one person in one archive, made by a worker.
 
-The row holds the progress. A worker claims it by a conditional update that raises `attempt`, and
-keeps it by renewing its lease; a worker that died or was paused loses it to the next. Each attempt
-has its own file name, so the files that a killed worker left are known and removed.
+The row holds the progress. A worker claims the row by a conditional update that raises `attempt`,
+and keeps it by renewing its lease; a worker that died or was paused loses it to the next one. Each
+attempt has its own file name, so that the files of a killed worker can be found and removed.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 RENEW_EVERY_S = 5.0
-# Attempts that a deployment interrupted count too.
+# Attempts that were interrupted by a deployment count too.
 MAX_ATTEMPTS = 12
 BATCH = 20
 FOLDER = "exports"
-# Files without a row are removed at this age; the row of a newer one may still be written.
+# Files without a row are removed at this age; the row of a newer file may still be written.
 STRAY_AFTER = timedelta(hours=1)
 
 
@@ -64,7 +64,8 @@ def ready_export(person: User) -> Export | None:
 
 
 def remove(export: Export) -> None:
-    """Files go first, because a row without a file is found again, but not the reverse. Sync."""
+    """Remove an export: first its files, because a row without files is found again, but not the
+    reverse. Sync."""
     remove_files(export)
     Export.objects.filter(id=export.id).delete()
 

@@ -51,7 +51,7 @@ def _erase(person: User) -> None:
     UserSession.objects.filter(user=person).delete()
     for archive in Export.objects.filter(person=person):
         exports.remove_files(archive)
-    # Ends the claim of a worker that is making one. The row stays, so that its files are known.
+    # Ends the claim of a worker that is making an export. The row stays: it names the files.
     Export.objects.filter(person=person).update(state=Export.State.FAILED)
     addresses = EmailAddress.objects.filter(user=person).values_list("email", flat=True)
     limits.forget([person.id.hex, *(address.lower() for address in addresses), person.email or ""])
@@ -60,7 +60,7 @@ def _erase(person: User) -> None:
 
 
 def _clean_admin_log(person: User) -> None:
-    """Entries of operators stay, without the person they are about."""
+    """Keep the entries of operators, but remove the person they are about."""
     about = apps.get_model("admin", "LogEntry").objects.filter(
         content_type__app_label="accounts", content_type__model="user", object_id=str(person.id)
     )
@@ -100,19 +100,20 @@ def _profile(person: User) -> dict[str, Any]:
         "last_login": person.last_login,
         "addresses": list(addresses.values("email", "verified", "primary")),
         "connected_services": list(services.values("provider", "uid", "date_joined")),
-        # Without their secrets.
+        # Without the secrets.
         "second_factors": list(factors.values("type", "created_at", "last_used_at")),
     }
 
 
 def _settings(person: User) -> dict[str, Any]:
-    """Without the picture, which is a file of its own: accounts/preferences/picture_files.py."""
+    """The settings without the picture, which is a separate file:
+    accounts/preferences/picture_files.py."""
     values = settings_json(person, preferences_of(person))
     return {name: value for name, value in values.items() if name != "picture"}
 
 
 def _provider_keys(person: User) -> list[dict[str, Any]]:
-    """Without the keys themselves, which only workers read, to call a model."""
+    """The provider keys without the keys themselves, which only workers read, to call a model."""
     names = ("provider", "label", "base_url", "last_four", "status", "created_at")
     rows = ProviderKey.objects.filter(owner=person).order_by("created_at")
     return list(rows.values(*names))

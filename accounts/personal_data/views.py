@@ -128,7 +128,7 @@ async def download(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @person_required()
 def delete(request: HttpRequest, person: User) -> HttpResponse:
-    """Lists what is deleted and what is kept; POST with the typed email requests the deletion."""
+    """Lists the data that is deleted and kept; POST with the typed email requests the deletion."""
     if request.method == "POST" and person.is_guest:
         return _delete_guest(request, person)
     if sign_in := ask_for_proof(request, person, reverse("accounts:delete")):

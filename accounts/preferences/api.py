@@ -13,13 +13,12 @@ from accounts import limits
 from accounts.errors import (
     AccountsError,
     MethodNotAllowed,
-    NotSignedIn,
     PictureMissing,
     PictureTooLarge,
     SettingsRefused,
 )
 from accounts.models import User
-from accounts.people import require_person
+from accounts.people import require_person, require_user
 from accounts.preferences import store as preferences
 from accounts.preferences.uploads import is_too_large
 from accounts.refusals import refusal_response
@@ -31,8 +30,8 @@ View = Callable[..., Awaitable[HttpResponse]]
 
 
 def _api(*methods: str) -> Callable[[View], Any]:
-    """For a view of these methods; others raise MethodNotAllowed. An AccountsError is answered
-    with its status and {"error": {"code", "message", "fields"?}}."""
+    """Decorate a view of these methods; others raise MethodNotAllowed. An AccountsError becomes a
+    response with its status and {"error": {"code", "message", "fields"?}}."""
 
     def decorate(view: View) -> Any:
         @functools.wraps(view)
@@ -52,7 +51,7 @@ def _api(*methods: str) -> Callable[[View], Any]:
 @_api("GET", "PATCH")
 async def settings_view(request: HttpRequest) -> HttpResponse:
     """GET returns all settings. PATCH sets the ones in the body, all or none of them."""
-    person = await _signed_in(request)
+    person = await require_user(request)
     if request.method == "PATCH":
         require_person(person, request.GET.get("person"))
         wanted = _body(request)
@@ -64,7 +63,7 @@ async def settings_view(request: HttpRequest) -> HttpResponse:
 @_api("POST", "DELETE")
 async def picture(request: HttpRequest) -> HttpResponse:
     """POST sets the picture to the file `picture` of a multipart form. DELETE removes it."""
-    person = await _signed_in(request)
+    person = await require_user(request)
     require_person(person, request.GET.get("person"))
     if request.method == "DELETE":
         person = await sync_to_async(preferences.change_picture)(person, None)
@@ -85,13 +84,6 @@ async def take_picture(request: HttpRequest, person: User) -> User:
 
     read = await asyncio.to_thread(read_picture, sent.read())
     return await sync_to_async(preferences.change_picture)(person, read)
-
-
-async def _signed_in(request: HttpRequest) -> User:
-    user = await request.auser()
-    if not isinstance(user, User) or not user.is_active:
-        raise NotSignedIn
-    return user
 
 
 async def _settings_response(person: User) -> JsonResponse:

@@ -24,7 +24,7 @@ if __name__ == "__main__":  # Before the imports below, so that the limits hold 
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (most, most))
-    signal.alarm(task["wall_s"])  # Also ends it when its parent is gone.
+    signal.alarm(task["wall_s"])  # Also ends this process when its parent is gone.
     os.nice(10)
 
 from PIL import GifImagePlugin as GifImagePlugin  # Without these Pillow imports every format.

@@ -91,7 +91,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _run(data: bytes, task: Task) -> bytes:
     """The child's output. It uses files instead of pipes, so that neither side waits for the other
-    and the kernel limits what the child writes."""
+    and the kernel limits the size of the output."""
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as result:
         source.write(data)
         source.seek(0)

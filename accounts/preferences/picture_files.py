@@ -1,7 +1,7 @@
 """The files of pictures: two sizes in Django's default storage, in one folder for each person.
 
-The name of a picture is random and never reused, so a URL always returns the same bytes, and nobody
-can guess one. Files are written before a row refers to them, and removed once none does. Files that
+The name of a picture is random and never reused, so a URL always returns the same bytes and cannot
+be guessed. Files are written before a row refers to them, and removed once no row does. Files that
 a crash leaves behind are removed with the person.
 """
 

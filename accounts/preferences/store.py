@@ -97,7 +97,8 @@ def change_picture(person: User, picture: Picture | None) -> User:
 
 
 def _notify_devices(person: User) -> None:
-    """Devices that miss the message get the settings when they connect again."""
+    """Notify the person's devices. Devices that miss the message get the settings when they
+    reconnect."""
     try:
         sockets.notify_settings_changed(person)
     except Exception:
@@ -126,7 +127,8 @@ def time_zones() -> frozenset[str]:
 
 
 def _store(person: User, fields: dict[str, Any]) -> None:
-    """Called in a transaction that has locked the person's row. Devices are notified on commit."""
+    """Store the fields, in a transaction that has locked the person's row. Devices are notified on
+    commit."""
     row, _ = Preferences.objects.update_or_create(person=person, defaults=fields)
     person.preferences = row
     transaction.on_commit(partial(_notify_devices, person))
@@ -153,7 +155,7 @@ def _name(value: object) -> str:
 
 
 def _model(value: object) -> str:
-    # Not checked for existence: lists of models change, and the choice should outlive that.
+    # The model need not exist: lists of models change, and the choice should survive that.
     return _at_most(_text(value).strip(), MAX_MODEL_CHARS)
 
 

@@ -53,7 +53,7 @@ async def settings_page(request: HttpRequest) -> HttpResponse:
 
 
 async def _save(request: HttpRequest, user: User) -> str:
-    """Save what was sent; returns a message for the person. Raises AccountsError."""
+    """Save the submitted form; returns a message for the person. Raises AccountsError."""
     if is_too_large(request):
         raise PictureTooLarge
     panel = request.POST.get("panel", "")

@@ -1,4 +1,4 @@
-"""Which addresses given by people we may connect to (protection against SSRF).
+"""Decides which addresses given by people we may connect to (protection against SSRF).
 
 A host name is resolved once, all its addresses are checked, and the caller connects to exactly
 those. So it does not matter if a name server answers differently later (DNS rebinding). Web
@@ -132,7 +132,7 @@ def normal_url(url: str) -> str:
 def normal_host(host: str) -> str:
     """A name in lower-case ASCII, or an IP address in canonical form. Raises AddressRefusedError.
 
-    Names are checked after their conversion to ASCII, which is what a resolver reads. Refuses
+    Names are checked after their conversion to ASCII, the form that a resolver reads. Refuses
     addresses that only some programs accept (127.1, 0x7f.1, 2130706433, 0177.0.0.1).
     """
     wrong = AddressRefusedError(_("The host of this address is not a proper name."))

@@ -38,12 +38,10 @@ def _check_versions() -> list[CheckMessage]:
         return []
     versions = ", ".join(f"{version} ({number} keys)" for version, number in missing.items())
     hint = (
-        "Add these versions to HOLDFAST_KEY_ENCRYPTION_KEYS, behind the first one; version 0 is "
-        "the file key-encryption-key of the data folder they were made with."
+        "Add these versions to HOLDFAST_KEY_ENCRYPTION_KEYS, after the first one; version 0 is "
+        "the file key-encryption-key of the data folder that they were created with."
     )
-    message = (
-        f"Provider keys are stored with encryption keys that are not given: versions {versions}."
-    )
+    message = f"Encryption keys of stored provider keys are missing: versions {versions}."
     return [Error(message, hint=hint, id="accounts.E001")]
 
 
@@ -54,5 +52,5 @@ def _check_generated_key() -> list[CheckMessage]:
         "Set HOLDFAST_KEY_ENCRYPTION_KEYS: another machine on this database, or this one with "
         "another data folder, could not read the provider keys of people."
     )
-    message = "Provider keys are encrypted with a key that this data folder alone has."
+    message = "Provider keys are encrypted with a key that exists only in this data folder."
     return [Warning(message, hint=hint, id="accounts.W001")]

@@ -33,8 +33,8 @@ _PIECE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response. Header names are in lower case. Show headers and body to nobody: they may quote
-    the key."""
+    """A response. Header names are in lower case. Never show headers or body to anybody: they may
+    quote the key."""
 
     status: int
     headers: dict[str, str] = field(repr=False)

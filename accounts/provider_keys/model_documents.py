@@ -25,7 +25,7 @@ def read_document(data: bytes) -> Any:
 
 
 def listed_entries(document: object) -> list[dict[str, Any]] | None:
-    """The entries in their order, each with a unique `id`; None if this is no list of models."""
+    """The entries in their order, each with a unique `id`; None if this is not a list of models."""
     entries = _list_in(document)
     if entries is None:
         return None
@@ -64,7 +64,7 @@ def _name_of(entry: object) -> str:
 
 
 def trimmed(document: Any, key: str, provider: str) -> list[dict[str, Any]] | None:
-    """The entries with only the fields that we know; None if this is no list of models.
+    """The entries with only the fields that we know; None if this is not a list of models.
 
     Entries that contain the key are left out, because the list is stored and shown.
     """

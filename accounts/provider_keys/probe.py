@@ -1,7 +1,7 @@
 """Probing a key: asks the provider whether it accepts the key, and which models it offers for it.
 
-Blocks. Nothing that the provider says leaves this module, except the fields that `trimmed` keeps,
-and only if they do not contain the key.
+Blocks. Nothing from the provider's responses leaves this module, except the fields that `trimmed`
+keeps, and only if they do not contain the key.
 """
 
 import re
@@ -25,7 +25,8 @@ __all__ = ["SAVED_WITH_WARNING", "Verdict", "check", "judge", "sentence", "trimm
 
 TIMEOUT_S = 10.0
 ANTHROPIC_VERSION = "2023-06-01"
-# A key with one of these is saved if the person confirms, since it may work later; others never.
+# A key with one of these is saved if the person confirms, since it may work later. Keys with
+# another problem are never saved.
 SAVED_WITH_WARNING = frozenset({Status.OUT_OF_QUOTA, Status.BUSY, Status.UNREACHABLE})
 
 SENTENCES = {
@@ -64,7 +65,7 @@ NO_LIST = gettext_noop(
     "The service gives no list of its models. Enter the names of those that you want to use."
 )
 UNKNOWN_NAME = gettext_noop("The service does not know the model “%(name)s”. Check the name.")
-# Models that are likely cheap: one of them is asked for a token.
+# Matches models that are likely cheap, one of which is asked for a token.
 _CHEAP = re.compile(r"nano|mini|lite|flash|haiku|fast|small", re.IGNORECASE)
 _NOT_CHAT = re.compile(
     r"embed|whisper|tts|dall|image|audio|moderation|realtime|transcri|search|codex|instruct|sora"
@@ -97,7 +98,7 @@ class Verdict:
 
 
 def sentence(status: str, provider: str) -> str:
-    """What is wrong and what to do about it; empty for a key that works."""
+    """A sentence about the problem and its remedy; empty for a key that works."""
     name = gettext("the provider") if provider == CUSTOM else PROVIDERS[provider].label
     template = SENTENCES.get(Status(status))
     if template is None:
@@ -155,7 +156,7 @@ class _Probe:
         return Verdict(Status.OK, models)
 
     def _without_list(self, ask_model: bool) -> Verdict:
-        """For a service that lists no models: call one, to see whether there is an API at all."""
+        """Probe a service that lists no models: call one, to see whether the API exists at all."""
         if self._named and not ask_model:
             return Verdict(Status.OK)
         answer = self._ask_for_token(self._named[0] if self._named else "none")

@@ -69,7 +69,7 @@ PROVIDERS = {
 
 
 def shape_problem(provider: Provider, key: str) -> str:
-    """What is wrong with the format of a key, as a sentence; empty if nothing is."""
+    """A sentence about the problem with the format of a key; empty if the format is valid."""
     if not key:
         return "Enter the key."
     if not re.fullmatch(r"[!-~]+", key):

@@ -1,6 +1,6 @@
-"""Checks of provider keys by workers: those that people asked for, and those of outdated lists.
+"""Rechecks provider keys in workers: keys whose owners asked for it, and keys with outdated lists.
 
-The claim on a row expires, so that a worker that dies with it holds nothing up.
+The claim on a row expires, so a worker that dies blocks nothing.
 """
 
 import asyncio
@@ -59,6 +59,6 @@ def _verdict(row: ProviderKey) -> Verdict:
         return verdict
     if verdict.models is None:  # The service lists no models, so the status stays.
         return Verdict(ProviderKey.Status(row.status), [])
-    # The list alone does not show whether there is credit again.
+    # The list alone does not show whether the account has credit again.
     status = row.status if row.status == ProviderKey.Status.OUT_OF_QUOTA else verdict.status
     return Verdict(ProviderKey.Status(status), verdict.models)

@@ -15,13 +15,13 @@ BATCH = 200
 
 
 class ReadingFailedError(Exception):
-    """`rows` are the ids of the keys that do not decrypt; `done` is how many others did."""
+    """`rows` has the ids of the keys that do not decrypt; `done` is the number of the others."""
 
     def __init__(self, done: int, rows: list[UUID]) -> None:
         listed = ", ".join(str(row) for row in rows[:20])
         super().__init__(
-            f"{done} keys were encrypted anew; {len(rows)} cannot be read, by any key given: "
-            f"{listed}. Their people must enter them again."
+            f"{done} keys were encrypted anew; {len(rows)} cannot be read with any key: "
+            f"{listed}. Their owners must enter them again."
         )
         self.done, self.rows = done, rows
 

@@ -78,7 +78,7 @@ def save(
     _set_ciphertext(row, encrypt(key, belongs_to(row)))
     try:
         with transaction.atomic():
-            # Locking the owner's row serialises what two tabs do at once.
+            # Locking the owner's row serialises concurrent requests from two tabs.
             User.objects.select_for_update().get(id=owner.id)
             others = ProviderKey.objects.filter(owner=owner, provider=provider).exclude(id=row.id)
             if others.count() >= (MAX_CUSTOM if provider == CUSTOM else 1):
@@ -97,7 +97,7 @@ def save(
 
 
 def remove(row: ProviderKey, request: HttpRequest | None = None) -> None:
-    """Remove a key. Answers under way with it go on; no further call is made. Sync."""
+    """Remove a key. Running answers that use it continue; no new call is made with it. Sync."""
     with transaction.atomic():
         deleted, _ = ProviderKey.objects.filter(id=row.id).delete()
         if deleted:
@@ -105,7 +105,7 @@ def remove(row: ProviderKey, request: HttpRequest | None = None) -> None:
 
 
 def keys_of(owner: User, *, lists: bool = True) -> list[ProviderKey]:
-    """In the order of PROVIDERS, the custom ones by age. Sync.
+    """The owner's keys in the order of PROVIDERS, the custom ones by age. Sync.
 
     Without `lists` the lists of models are deferred.
     """
@@ -155,7 +155,7 @@ def belongs_to(row: ProviderKey) -> bytes:
 
 
 def reveal(row: ProviderKey) -> str:
-    """Decrypt the key. Raises KeyEncryptionError, and always does so outside of a worker."""
+    """Decrypt the key. Raises KeyEncryptionError, always outside of a worker."""
     encrypted = Encrypted(row.key_version, bytes(row.nonce), bytes(row.ciphertext))
     return decrypt(encrypted, belongs_to(row))
 

@@ -88,7 +88,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def render_mail(
         self, template_prefix: str, email: Any, context: Any, headers: Any = None
     ) -> EmailMessage:
-        # Links use the site's own URL: the request's Host header is chosen by whoever sent it.
+        # Links use the site's own URL: the request's Host header is chosen by its sender.
         own = {name: _own_url(name, value) for name, value in context.items()}
         if settings.URL:
             own["current_site"] = {"name": settings.URL_HOST, "domain": settings.URL_HOST}
@@ -104,7 +104,7 @@ def _drop_unproved_password(request: HttpRequest, user: User) -> None:
     """Remove the password at the first sign-in by a mailed code alone.
 
     Somebody else may have signed up with this address and chosen the password, and could otherwise
-    sign in to the account of the address's owner later.
+    sign in later to the account of the address's owner.
     """
     if user.last_login is not None or user.is_staff or not user.has_usable_password():
         return

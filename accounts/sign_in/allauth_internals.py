@@ -25,7 +25,7 @@ __all__ = [
 
 
 def rate_limit_keys(person: User) -> list[str]:
-    """The cache keys under which allauth counts what this person does."""
+    """The cache keys under which allauth counts this person's actions."""
     return [
         get_cache_key(None, app="allauth.account", action=action, rate=rate, user=person)
         for action, rates in app_settings.RATE_LIMITS.items()

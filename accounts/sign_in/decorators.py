@@ -1,4 +1,5 @@
-"""For views that need somebody signed in: the view gets the person, others are led to sign in."""
+"""Decorators of views that require a sign-in: they pass the person to the view, and redirect others
+to the sign-in page."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,13 +17,13 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def person_required(back: str = "") -> Callable[[PersonView[P]], View[P]]:
-    """For accounts and guests. `back` names the route to return to after signing in; without it
-    people return to the address they asked for."""
+    """Require an account or a guest. `back` names the route to return to after signing in; without
+    it people return to the address they requested."""
     return _required(lambda user: isinstance(user, User), back)
 
 
 def account_required(back: str = "") -> Callable[[PersonView[P]], View[P]]:
-    """Like `person_required`, for accounts only: guests are led to sign in too."""
+    """Like `person_required`, for accounts only: guests are redirected to the sign-in page too."""
     return _required(lambda user: isinstance(user, User) and not user.is_guest, back)
 
 

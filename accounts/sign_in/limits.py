@@ -1,4 +1,4 @@
-"""Limits on sign-ins that bypass allauth (those of the admin), and the page of a reached limit."""
+"""Limits on sign-ins that bypass allauth (those of the admin), and the page for a reached limit."""
 
 import functools
 from collections.abc import Callable
@@ -42,5 +42,5 @@ def limit_page(request: HttpRequest, error: LimitReached) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """The response to a limit of allauth."""
+    """The response when a limit of allauth is reached."""
     return limit_page(request, LimitReached(ALLAUTH_RETRY_AFTER_S))

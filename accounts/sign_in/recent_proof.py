@@ -21,7 +21,8 @@ from accounts.sign_in.allauth_internals import (
 
 
 def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse | None:
-    """None after a recent reauthentication, and for guests, who cannot reauthenticate.
+    """Require a recent reauthentication. Returns None after one, and for guests, who cannot
+    reauthenticate.
 
     Otherwise raises ReauthenticationRequired, which leads to allauth's page. People with neither
     password nor second factor (they sign in by a code or a provider) are signed out and led to sign

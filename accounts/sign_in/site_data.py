@@ -1,7 +1,7 @@
-"""Signing out clears what the browser has stored: offline chats, drafts, the send queue.
+"""Clears the browser's storage at sign-out: offline chats, drafts, the send queue.
 
 The page clears its storage itself before it signs out. The header covers pages without JavaScript
-and every other way out, such as deleting the account.
+and all other ways of signing out, such as deleting the account.
 """
 
 from typing import Any

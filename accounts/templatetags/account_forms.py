@@ -1,4 +1,4 @@
-"""Rendering fields of allauth's forms with our styles and texts."""
+"""Renders fields of allauth's forms with our styles and texts."""
 
 from django import template
 from django.forms import BoundField
@@ -38,7 +38,7 @@ def label_of(field: BoundField) -> str:
 
 @register.filter
 def help_of(field: BoundField) -> str:
-    """May be HTML, if the form's own help text is."""
+    """The help text of a field. It may be HTML, if the form's own help text is."""
     return str(allauth_messages.HELP.get(_name(field)) or field.help_text)
 
 

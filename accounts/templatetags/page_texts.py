@@ -1,4 +1,4 @@
-"""Where the scripts of a page find their translated texts."""
+"""The template tag for the URL of the scripts' translated texts."""
 
 from django import template
 from django.conf import settings

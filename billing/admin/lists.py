@@ -101,7 +101,7 @@ class UtcAdmin(ReadOnlyAdmin):
             return _render(response)
 
     def list_context(self, request: HttpRequest, rows: QuerySet[Any]) -> dict[str, Any]:
-        """More template context for the list; `rows` are all that the filters leave."""
+        """More template context for the list; `rows` are all rows that match the filters."""
         return {}
 
     def response_action(
@@ -148,7 +148,7 @@ class MoneyAdmin(SearchableAdmin, UtcAdmin):
         return rows
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """All fields on a row's page; Django leaves out uneditable ones, such as times."""
+        """All fields of a row's page; Django leaves out uneditable fields, such as times."""
         if obj is None:
             return list(super().get_fields(request, obj))
         return [*map(self._shown, self.opts.concrete_fields), *self.readonly_fields]
@@ -209,7 +209,7 @@ class MoneyAdmin(SearchableAdmin, UtcAdmin):
         return csv_response(f"holdfast-{self.opts.model_name}", list(map(_header, names)), cells)
 
     def _csv_rows(self, rows: QuerySet[Any]) -> Iterator[tuple[Any, ...]]:
-        """Newest first. Each chunk is a query that continues after the last row, so that a slow
+        """The rows, newest first. Each chunk is a query that continues after the last row: a slow
         download keeps nothing open in the database."""
         name = self.csv_order
         rows = rows.order_by(f"-{name}", "-pk").values_list(name, "pk", *self.csv_fields)

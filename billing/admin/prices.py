@@ -147,7 +147,7 @@ class PriceAdmin(MoneyAdmin):
         return ", ".join(f"{dollars(old[name])} → {dollars(getattr(now, name))}" for name in jumps)
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
-        """Add the version, and give the admin the row that was stored."""
+        """Add the version, and pass the stored row to the admin."""
         assert isinstance(request.user, User)
         price = prices.set_by_staff(obj.model, rates_in(form.cleaned_data), request.user.id)
         message = gettext(

@@ -70,7 +70,7 @@ class ModelSums:
 
 @dataclass(slots=True)
 class Report:
-    """With `model`, a report of that model only, without payments and grants."""
+    """A report of all models, or of `model` only, without payments and grants then."""
 
     first: date
     last: date

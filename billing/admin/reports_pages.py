@@ -217,8 +217,8 @@ def _with_bars(models: list[reports.ModelSums]) -> list[tuple[reports.ModelSums,
 
 
 def _purse_sums() -> dict[str, int]:
-    """Sums over all purses in micro-USD: credit of existing people, what people owe, what is left
-    in the purses of deleted people, and what is held; and `people`, a count."""
+    """Sums over all purses in micro-USD: credit of existing people, their debts, credit left in the
+    purses of deleted people, and holds; and `people`, a count."""
     amount, people = "balance_micro_usd", User.objects.values("pk")
     sums: dict[str, int] = Purse.objects.aggregate(
         people=Count("pk", filter=Q(person_id__in=people)),

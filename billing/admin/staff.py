@@ -81,12 +81,12 @@ def _require_other(person_id: uuid.UUID, staff_id: uuid.UUID) -> User | None:
 
 
 def _record(staff_id: uuid.UUID, target: Model, message: str) -> None:
-    """Add to the admin's log, without the reason, which only the ledger has."""
+    """Add an entry to the admin's log, without the reason, which only the ledger has."""
     LogEntry.objects.log_actions(staff_id, [target], CHANGE, message, single_object=True)
 
 
 def given_lately_micro_usd(staff_id: uuid.UUID) -> int:
-    """What the member of staff gave in the last 24 hours, in micro-USD."""
+    """The credit that the member of staff gave in the last 24 hours, in micro-USD."""
     gifts = LedgerEntry.objects.filter(
         kind=LedgerEntry.Kind.ADJUSTMENT,
         staff_id=staff_id,
@@ -139,7 +139,7 @@ def refund(
     if records.exists():
         # Stripe keeps idempotency keys for a day; the form may be sent again later.
         return top_ups.refresh(top_up.id)
-    # It may have been refunded at Stripe, or by a request whose answer was lost.
+    # The payment may have been refunded at Stripe, or by a request whose response was lost.
     top_up = top_ups.refresh(top_up.id)
     left = top_up.total_cents - top_up.refunded_cents
     if top_up.state != TopUp.State.PAID or not 0 < cents <= left:

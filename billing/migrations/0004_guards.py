@@ -1,4 +1,4 @@
-"""Refuses what the triggers of 0001 let through.
+"""Add triggers that refuse statements which the triggers of 0001 let through:
 
 - TRUNCATE, which fires no row triggers
 - INSERT OR REPLACE on SQLite, which deletes the replaced row without firing its trigger

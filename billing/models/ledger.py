@@ -58,7 +58,7 @@ class Purse(models.Model):
 
     @property
     def available_micro_usd(self) -> int:
-        """What a new hold may take; negative when money was taken back after it was spent."""
+        """The most that a new hold may take; negative if spent money was taken back."""
         return self.balance_micro_usd - self.held_micro_usd
 
 

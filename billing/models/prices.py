@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Price(models.Model):
-    """What a model costs, from `valid_from` until the next version. Append-only.
+    """The rates of a model, from `valid_from` until the next version. Append-only.
 
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
     Where a rate is NULL, cache reads and writes cost as much as input, reasoning as much as output,
@@ -24,7 +24,7 @@ class Price(models.Model):
     version = models.PositiveIntegerField()
     valid_from = models.DateTimeField()
     source = models.CharField(max_length=16, choices=Source)
-    # The member of staff who set it; NULL when a list did.
+    # The member of staff who set the price; NULL if it comes from a list.
     staff_id = models.UUIDField(null=True, blank=True)
     input_micro_usd = models.BigIntegerField()
     output_micro_usd = models.BigIntegerField()
@@ -33,8 +33,8 @@ class Price(models.Model):
     image_micro_usd = models.BigIntegerField(null=True, blank=True)
     audio_micro_usd = models.BigIntegerField(null=True, blank=True)
     per_request_micro_usd = models.BigIntegerField(default=0)
-    # Input that the provider also writes to its cache. Its type checks its sign: for a constraint
-    # SQLite would rebuild the table and lose the triggers.
+    # Input that the provider also writes to its cache. The column type checks the sign: for a
+    # constraint SQLite would rebuild the table and lose the triggers.
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)

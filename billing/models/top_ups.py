@@ -14,7 +14,7 @@ from billing.money import MICRO_PER_CENT
 
 
 class TopUp(models.Model):
-    """One order of credit. Amounts are cents, Stripe's unit; what was ordered never changes.
+    """One order of credit. Amounts are cents, Stripe's unit; an order never changes.
 
     Only `refresh` (billing/payments/top_ups.py) updates the payment: it asks Stripe for the current
     state and writes it here and into the ledger in one transaction.
@@ -49,7 +49,7 @@ class TopUp(models.Model):
     disputed_cents = models.PositiveIntegerField(default=0)
     # For operators: why the payment was not credited; "" when nothing is wrong.
     problem = models.CharField(max_length=200, blank=True)
-    # Counts refreshes, so that an older answer of Stripe never overwrites a newer one.
+    # Counts refreshes, so that an older response of Stripe never overwrites a newer one.
     looks = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -57,7 +57,7 @@ class TopUp(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True)
     receipt_mailed_at = models.DateTimeField(null=True, blank=True)
 
-    # What the refresh that returned this object booked (negative: taken back). Not stored.
+    # The amount booked by the refresh that returned this object (negative: taken back). Not stored.
     booked_micro_usd = 0
 
     class Meta:
@@ -138,7 +138,7 @@ class StripeReconciliation(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=SINGLE_ID)
     # When the last run began; the next one is due an interval later.
     begun_at = models.DateTimeField(null=True, blank=True)
-    # Everything that happened at Stripe until then is accounted for.
+    # Everything that happened at Stripe up to this time is accounted for.
     done_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

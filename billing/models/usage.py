@@ -12,8 +12,8 @@ from billing.models.prices import Price
 class Usage(models.Model):
     """Tokens and cost of one call of a model: an attempt at an answer, or a background call.
 
-    Append-only. `cost_micro_usd` is the cost of the call; `charged_micro_usd` is what the person
-    paid of it: nothing for a free call, and never more than was held.
+    Append-only. `cost_micro_usd` is the cost of the call; `charged_micro_usd` is the part that the
+    person paid: nothing for a free call, and never more than was held.
     """
 
     class Free(models.TextChoices):
@@ -25,7 +25,7 @@ class Usage(models.Model):
         ANSWER = "answer", _("an answer")
         TITLE = "title", _("the title of a chat")
 
-    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same.
+    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same key.
     key = models.CharField(max_length=200, unique=True)
     person_id = models.UUIDField()
     purpose = models.CharField(max_length=8, choices=Purpose)
@@ -49,7 +49,7 @@ class Usage(models.Model):
     # Whether the cost is the provider's figure rather than tokens times price.
     cost_by_provider = models.BooleanField(default=False)
     charged_micro_usd = models.BigIntegerField()
-    # Why it was not charged; empty when it was.
+    # Why the call was not charged; empty if it was.
     free = models.CharField(max_length=8, choices=Free, blank=True)
     price = models.ForeignKey(
         Price, null=True, blank=True, on_delete=models.PROTECT, related_name="usage"

@@ -74,7 +74,7 @@ def lines_of(usages: Iterable[Usage]) -> dict[str, list[str]]:
 
 
 def exact_dollars(micro_usd: Decimal) -> str:
-    """All digits, but at least the cents: "$0.00018515"."""
+    """The amount with all its digits, but at least the cents: "$0.00018515"."""
     whole, _dot, rest = f"{micro_usd / MICRO_PER_USD:.12f}".partition(".")
     return f"${int(whole):,}.{rest[:2]}{rest[2:].rstrip('0')}"
 

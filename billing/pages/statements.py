@@ -78,7 +78,7 @@ def balance_json(person: User) -> dict[str, Any] | None:
         "can_top_up": stripe_api.enabled() and not person.is_guest,
         # Calls with own keys cost no credit; guests have no keys.
         "can_use_own_keys": not person.is_guest,
-        # What a guest would get for signing up.
+        # The credit that a guest would get for signing up.
         "sign_up_micro_usd": settings.CREDIT_SIGN_UP_MICRO_USD if person.is_guest else 0,
     }
     return standing(person).to_dict() | options
@@ -229,7 +229,7 @@ class Named:
 
 
 def by_day(calls: QuerySet[Usage], first: date, last: date) -> list[usage.Total]:
-    """A total for each day from first to last, also for days without usage."""
+    """A total for each day from first to last, including days without usage."""
     totals = {total.key: total for total in usage.totals_by_day(calls)}
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     return [totals.get(day) or usage.Total(day, 0, 0, 0, 0, 0) for day in days]
@@ -241,7 +241,7 @@ def by_model(calls: QuerySet[Usage]) -> list[Named]:
 
 
 def by_chat(calls: QuerySet[Usage], person_id: uuid.UUID) -> Iterator[Named]:
-    """Dearest first. Titles are looked up in batches while iterating."""
+    """A total for each chat, dearest first. Titles are looked up in batches while iterating."""
     totals = usage.dearest_first(usage.totals_of(calls, "chat_id"))
     for start in range(0, len(totals), TITLES_BATCH):
         yield from _named_chats(totals[start : start + TITLES_BATCH], person_id)

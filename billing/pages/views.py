@@ -52,7 +52,7 @@ def overview(request: HttpRequest, person: User) -> HttpResponse:
 def _overview(
     request: HttpRequest, person: User, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
-    # Comes first, because this may find that it was paid.
+    # Comes first, because it may find that the order was paid.
     left = _left_at_checkout(request, person)
     page = Paginator(statements.history(person.id), LINES_A_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -136,7 +136,7 @@ def top_up(request: HttpRequest, person: User, top_up_id: uuid.UUID) -> HttpResp
 
 
 def _refreshed(top_up: TopUp) -> TopUp:
-    """The top-up in Stripe's current state; unchanged if Stripe is unavailable."""
+    """Refresh the top-up from Stripe; return it unchanged if Stripe is unavailable."""
     if top_up.is_ended or not stripe_api.enabled():
         return top_up
     try:
@@ -147,7 +147,8 @@ def _refreshed(top_up: TopUp) -> TopUp:
 
 
 def _waits(top_up: TopUp, request: HttpRequest) -> bool:
-    """Whether the person returned from Checkout before Stripe reports the payment (seconds)."""
+    """Whether the person returned from Checkout before Stripe reports the payment, which takes
+    seconds."""
     return top_up.state == TopUp.State.OPEN and request.GET.get("from") == "checkout"
 
 

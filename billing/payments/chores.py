@@ -13,7 +13,7 @@ RECONCILE_CHECK_EVERY_S = 15.0
 
 
 def chores() -> Iterable[Chore]:
-    """Two workers may do both at once. Neither runs where payments are off."""
+    """The two chores, which several workers may run at once; none while payments are off."""
     is_due = stripe_api.enabled
     return (
         Chore("receipts", _mail_receipts, SWEEP_EVERY_S, is_due=is_due),

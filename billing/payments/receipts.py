@@ -23,7 +23,7 @@ def mail_owed() -> int:
     """Send at most BATCH unsent receipts. Returns how many were sent. Sync; safe in many workers.
 
     A receipt that cannot be sent is retried with the next call. A crash while sending loses it,
-    which is better than sending it twice: the receipt's page stays.
+    which is better than sending it twice: the receipt is still on its page.
     """
     owed = TopUp.objects.filter(state=TopUp.State.PAID, receipt_mailed_at=None).order_by("paid_at")
     return sum(_mail(top_up) for top_up in owed[:BATCH])
@@ -38,7 +38,7 @@ def _mail(top_up: TopUp) -> bool:
         return False  # The account is gone.
     try:
         _message(top_up, email).send()
-    except OSError:  # SMTPException is one too.
+    except OSError:  # SMTPException is a subclass.
         logger.warning("could not send the receipt of top-up %s; will retry", top_up.id)
         TopUp.objects.filter(id=top_up.id).update(receipt_mailed_at=None)
         return False

@@ -99,12 +99,13 @@ def _named_by_events(done_until: datetime | None, now: datetime) -> set[uuid.UUI
 
 
 def _refresh_all(ids: set[uuid.UUID]) -> list[bool | None]:
-    """For each, whether its money changed; None if the refresh failed and must be retried."""
+    """For each top-up, whether its money changed; None if the refresh must be retried."""
     return [_refresh(top_up_id) for top_up_id in sorted(ids)]
 
 
 def _refresh(top_up_id: uuid.UUID) -> bool | None:
-    """An error ends the run only when Stripe is unavailable; otherwise the next top-up follows."""
+    """Refresh one top-up. An error ends the run only if Stripe is unavailable; otherwise the next
+    top-up follows."""
     before = _money(top_up_id)
     try:
         top_ups.refresh(top_up_id)

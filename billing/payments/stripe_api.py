@@ -69,7 +69,7 @@ class Session:
     payment_failed   the payment was tried and has failed (bank payments fail days later)
     top_up           the id in its metadata and its reference, if both are the same, else ""
     refunds          valid refunds of the charge, oldest first
-    disputed_cents   what disputes of the charge have withdrawn from us, for now or for good
+    disputed_cents   cents that disputes of the charge have withdrawn, for now or for good
     """
 
     id: str
@@ -95,7 +95,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of Stripe. It only says what to refresh; amounts are then read from the API."""
+    """An event of Stripe. It only names what to refresh; amounts are then read from the API."""
 
     id: str
     type: str
@@ -339,12 +339,12 @@ def _disputed_cents(charge: str) -> int:
 
 
 def _withdrawn_cents(dispute: Mapping[str, Any]) -> int:
-    """What a dispute currently withholds from us.
+    """The cents that a dispute currently withholds from us.
 
-    Its status does not tell: a lost one may continue as `appeal_…`, and a `prevented` one may or
-    may not have cost anything. Its balance transactions do. They are in the account's currency and
-    may be reversed at another exchange rate, so they only decide whether the money is gone: when
-    more than half of the largest transaction is missing.
+    The status of a dispute does not show this: a lost dispute may continue as `appeal_…`, and a
+    `prevented` one may or may not have cost anything. Its balance transactions do. They are in the
+    account's currency and may be reversed at another exchange rate, so they only decide whether
+    the money is gone: it is if more than half of the largest transaction is missing.
     """
     moves = [int(transaction["amount"]) for transaction in dispute["balance_transactions"]]
     is_gone = -sum(moves) * 2 > max(map(abs, moves), default=0)
@@ -397,5 +397,5 @@ def _to_id(value: object) -> str:
 
 
 def expiry() -> datetime:
-    """When a session created now expires."""
+    """The time when a session created now expires."""
     return datetime.fromtimestamp(datetime.now(UTC).timestamp() + SESSION_LIFE_S, UTC)

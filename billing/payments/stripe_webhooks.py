@@ -37,7 +37,7 @@ STREAM = "stripe"
 CHAT = "webhooks"
 # Stripe's events are a few kB long.
 MAX_BODY_BYTES = 256 * 1024
-# Stripe hangs up on slow answers, and calls again.
+# Stripe hangs up on slow responses, and calls again.
 HANDLE_TIMEOUT_S = 8.0
 
 # The event types we handle, all in the same way: by refreshing the top-up.
@@ -61,8 +61,8 @@ TYPES = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Outcome of a call; `handle` lists the names. `booked_micro_usd` is what this call booked:
-    negative when it took credit back, 0 when another caller had booked it before."""
+    """Outcome of a call; `handle` lists the names. `booked_micro_usd` is the amount that this call
+    booked: negative if it took credit back, 0 if another caller had booked it before."""
 
     name: str
     top_up: str = ""
@@ -108,7 +108,8 @@ async def _log_and_handle(event: Event, body: bytes, address: str) -> str:
 
 
 async def _handle_in_time(event: Event) -> Outcome:
-    """Raises PaymentsUnavailable after HANDLE_TIMEOUT_S; the work goes on and may be booked yet."""
+    """Handle an event. Raises PaymentsUnavailable after HANDLE_TIMEOUT_S; the work goes on and may
+    still be booked."""
     try:
         async with asyncio.timeout(HANDLE_TIMEOUT_S):
             return await sync_to_async(handle)(event)
@@ -137,7 +138,7 @@ def handle(event: Event) -> Outcome:
 def top_up_of(event: Event) -> uuid.UUID | None:
     """The id of the top-up that an event is about; None if it is not one of ours.
 
-    The event is only a hint: what it says about amounts and owners is never used.
+    The event is only a hint: its amounts and owners are never used.
     Raises PaymentsUnavailable and KeyRefused.
     """
     if event.object_kind == "checkout.session":

@@ -35,7 +35,7 @@ def differences() -> Iterator[str]:
     sums = _booked(LedgerEntry.objects.exclude(top_up_id=None))
     for top_up in TopUp.objects.order_by("id").iterator(BATCH):
         if sums.pop(top_up.id, {}) != expected(top_up):
-            # It may have been paid between the two queries, so compare it again under a lock.
+            # The top-up may have been paid between the two queries, so compare again under a lock.
             yield from _line(top_up.id)
     for unknown in sums:
         if not TopUp.objects.filter(id=unknown).exists():

@@ -21,7 +21,6 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from billing import ledger
 from billing.models.top_ups import TopUp
-from billing.money import MICRO_PER_CENT
 from billing.payments import stripe_api
 from billing.payments.stripe_errors import PaymentError, PaymentRefused, PaymentsUnavailable
 
@@ -32,8 +31,8 @@ FEE_PERCENT = 10
 CURRENCY = "usd"
 # Concurrent refreshes of one top-up make each other start again, at most this often.
 MAX_ATTEMPTS = 12
-# A page that waits for a payment reloads; this bounds how often that reads from Stripe. Bank
-# payments take days, and a page may stay open as long.
+# A page that waits for a payment reloads; this bounds how often a reload reads from Stripe. Bank
+# payments take days, and a page may stay open that long.
 REFRESH_AFTER = timedelta(seconds=2)
 REFRESH_BANK_PAYMENT_AFTER = timedelta(minutes=1)
 # Columns that a refresh may change: never what was ordered, nor by whom.
@@ -54,7 +53,7 @@ REFRESHED_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What credit costs, in cents."""
+    """The price of credit, in cents."""
 
     credit_cents: int
     fee_cents: int
@@ -63,21 +62,9 @@ class Quote:
     def total_cents(self) -> int:
         return self.credit_cents + self.fee_cents
 
-    @property
-    def credit_micro_usd(self) -> int:
-        return self.credit_cents * MICRO_PER_CENT
-
-    @property
-    def fee_micro_usd(self) -> int:
-        return self.fee_cents * MICRO_PER_CENT
-
-    @property
-    def total_micro_usd(self) -> int:
-        return self.total_cents * MICRO_PER_CENT
-
 
 def quote(credit_cents: int) -> Quote:
-    """The fee is FEE_PERCENT of the credit, rounded up to whole cents."""
+    """Return the price of this credit. The fee is FEE_PERCENT of it, rounded up to whole cents."""
     return Quote(credit_cents, -(-credit_cents * FEE_PERCENT // 100))
 
 
@@ -136,7 +123,8 @@ def lines(top_up: TopUp) -> list[tuple[str, int]]:
 
 
 def _lines_at_stripe(top_up: TopUp) -> list[tuple[str, int]]:
-    """Always in one language, because Stripe rejects an idempotency key with other parameters."""
+    """The lines for Checkout, always in one language, because Stripe rejects an idempotency key
+    with other parameters."""
     with translation.override(settings.LANGUAGE_CODE):
         return lines(top_up)
 
@@ -164,7 +152,7 @@ def close_open(person_id: uuid.UUID) -> None:
     """
     for top_up in _open_of(person_id):
         try:
-            with suppress(PaymentRefused):  # It has just been paid, or has expired.
+            with suppress(PaymentRefused):  # The order has just been paid, or has expired.
                 stripe_api.expire_session(top_up.session_id or "")
             refresh(top_up.id)
         except PaymentsUnavailable:
@@ -186,7 +174,7 @@ def _open_of(person_id: uuid.UUID) -> QuerySet[TopUp]:
 
 
 def refresh_if_stale(top_up: TopUp) -> TopUp:
-    """Refresh it unless that happened a moment ago. For pages, which may be reloaded at will."""
+    """Refresh a top-up unless that happened a moment ago. For pages that may be reloaded often."""
     now = timezone.now()
     at_bank = top_up.state == TopUp.State.PROCESSING
     again_after = REFRESH_BANK_PAYMENT_AFTER if at_bank else REFRESH_AFTER
@@ -196,7 +184,7 @@ def refresh_if_stale(top_up: TopUp) -> TopUp:
 
 
 def _refresh_without_session(top_up: TopUp) -> TopUp:
-    """Expire a top-up that never had a Checkout page, once its time is over."""
+    """Expire a top-up that never had a Checkout page, once its time is up."""
     if top_up.expires_at < timezone.now():
         TopUp.objects.filter(id=top_up.id, state=TopUp.State.CREATED, session_id=None).update(
             state=TopUp.State.EXPIRED, looked_at=timezone.now()
@@ -206,7 +194,7 @@ def _refresh_without_session(top_up: TopUp) -> TopUp:
 
 
 def _apply(before: TopUp, session: stripe_api.Session) -> TopUp | None:
-    """Store Stripe's answer. None if another refresh was stored since `before` was read."""
+    """Store Stripe's response. None if another refresh was stored since `before` was read."""
     with transaction.atomic():
         top_up = TopUp.objects.select_for_update().get(id=before.id)
         if top_up.looks != before.looks:
@@ -262,7 +250,7 @@ def _state(session: stripe_api.Session) -> TopUp.State:
 
 
 def _credit(top_up: TopUp) -> None:
-    """Book what was paid, less the fee. The keys make this idempotent."""
+    """Book the payment, less the fee. The keys make this idempotent."""
     name = f"top-up:{top_up.id}"
     _post(top_up, "top_up", top_up.total_micro_usd, key=name)
     _post(top_up, "fee", -top_up.fee_micro_usd, key=f"{name}:fee")
@@ -271,8 +259,8 @@ def _credit(top_up: TopUp) -> None:
 
 
 def _take_back(top_up: TopUp, session: stripe_api.Session) -> None:
-    """Take back the credit of what was refunded or is disputed, and restore that of refunds that
-    failed and disputes that were won."""
+    """Take back the credit of refunded and disputed money, and restore the credit of failed refunds
+    and won disputes."""
     refunded = min(session.refunded_cents, top_up.total_cents)
     disputed = min(session.disputed_cents, top_up.total_cents - refunded)
     refunded_before, disputed_before = _taken(top_up, top_up.refunded_cents, top_up.disputed_cents)
@@ -287,7 +275,7 @@ def _take_back(top_up: TopUp, session: stripe_api.Session) -> None:
 def _post_staff_refunds(top_up: TopUp, session: stripe_api.Session, new_cents: int) -> int:
     """Book each refund made by staff as an entry of its own, with its reason and who made it.
 
-    `new_cents` is what was refunded since the last refresh. Returns the sum booked, in micro-USD.
+    `new_cents` were refunded since the last refresh. Returns the sum booked, in micro-USD.
     """
     taken, cents = 0, top_up.refunded_cents
     for refund in session.refunds:

@@ -25,7 +25,7 @@ RECEIVED, REFUSED, DONE, FAILED = (
     "webhook.failed",
 )
 PENDING = "webhook.pending"
-# The entry of an outcome, its decoded data, and whether it passes the filter.
+# The entry of an outcome, its decoded data, and whether the entry passes the filter.
 Ended = tuple[Entry, dict[str, Any], bool]
 # No outcome is written later than this after its call.
 LONGEST_CALL = timedelta(hours=1)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 @csrf_exempt  # Calls carry no cookie; their signature is checked.
 @require_POST
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """200 when handled, 400 with a code if the call is not Stripe's, 503 to be called again."""
+    """POST: 200 when handled, 400 with a code if the call is not Stripe's, 503 for a retry."""
     if not stripe_api.enabled():
         raise Http404
     address = client_address(request)
@@ -47,7 +47,7 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
 
 
 async def refuse_too_large(request: HttpRequest) -> HttpResponse:
-    """Answers for the view when config/web/body_limits.py rejects the body. Logs the call."""
+    """Respond in place of the view if config/web/body_limits.py rejects the body. Logs the call."""
     if not stripe_api.enabled():
         raise Http404
     refused = WebhookRefused("too_large", "The body is larger than any of Stripe's.")
@@ -55,7 +55,7 @@ async def refuse_too_large(request: HttpRequest) -> HttpResponse:
 
 
 async def _refuse(refused: WebhookRefused, body: bytes | None, address: str) -> HttpResponse:
-    """Log a refused call, within a rate limit, and answer with the reason."""
+    """Log a refused call, within a rate limit, and respond with the reason."""
     try:
         await sync_to_async(limits.take_refused_webhook)(address_group(address))
     except LimitReached as limit:

@@ -24,7 +24,7 @@ from billing.personal_data import export as exports
 
 Kind = LedgerEntry.Kind
 LINES_PER_CHUNK = 1_000
-# Kinds that are not paid credit. Granted credit stays behind, or each guest would add $0.50.
+# Kinds that are not paid credit. Granted credit stays behind: else each guest would add $0.50.
 NOT_PAID_KINDS = (Kind.GUEST_BUDGET, Kind.SIGNUP_CREDIT, Kind.FREE_CREDIT, Kind.CHARGE)
 
 
@@ -43,7 +43,7 @@ async def erase(person: User) -> None:
 
 
 def in_use(since: datetime) -> QuerySet[Any]:
-    """People who have paid or have an open hold are never removed for being idle."""
+    """Ids of people who have paid or have an open hold. They are never removed for being idle."""
     paid_or_held = Q(ledger__kind=Kind.TOP_UP) | Q(holds__state=Hold.State.OPEN)
     return Purse.objects.filter(paid_or_held).values("person_id")
 

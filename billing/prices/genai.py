@@ -70,7 +70,7 @@ def _find(name: str, base_url: str) -> Any:
 
 
 def _rate(price: Any, limits: list[int]) -> int | None:
-    """Micro-USD per million tokens. Appends the prompt lengths where tiers begin to `limits`."""
+    """Micro-USD per million tokens. Appends to `limits` the prompt lengths at which tiers begin."""
     if price is None:
         return None
     if tiers := getattr(price, "tiers", None):

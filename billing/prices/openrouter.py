@@ -61,5 +61,5 @@ def _dearest(first: Rates, second: Rates) -> Rates:
 
 
 def _optional(value: object) -> int | None:
-    """None for 0, which OpenRouter writes for kinds without a price of their own."""
+    """An optional rate; None for 0, which OpenRouter writes for kinds without their own price."""
     return (usd_rate(value, MILLION) or None) if value is not None else None

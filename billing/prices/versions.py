@@ -18,7 +18,7 @@ from billing.token_usage import TokenUsage
 logger = logging.getLogger(__name__)
 
 MILLION = 1_000_000
-# Higher rates, per million tokens or per request, are taken for mistakes.
+# Higher rates, per million tokens or per request, are treated as mistakes.
 MAX_TOKENS_MICRO_USD = 10_000 * MILLION
 MAX_REQUEST_MICRO_USD = 100 * MILLION
 # A price that changes by this factor may be a mistake, so staff is warned.
@@ -77,7 +77,7 @@ def current(model: str) -> Price | None:
 
 
 def priced(models: list[str]) -> set[str]:
-    """Those of the models that have a price."""
+    """The ids among `models` that have a price."""
     known = Price.objects.filter(model__in=models).values_list("model", flat=True)
     return set(known.distinct())
 

@@ -43,12 +43,13 @@ def periods(cl: Any) -> dict[str, Any]:
 
 
 def _period(requested: list[Any]) -> Period:
-    """A request that skips a part, such as a month without a year, means all dates."""
+    """The requested period. A request that skips a part, such as a month without a year, means all
+    dates."""
     given = [str(value).zfill(2) for value in requested if value is not None]
     return Period() if requested[: len(given)].count(None) else period_of("-".join(given))
 
 
 def _parts(period: Period, first: datetime, last: datetime) -> list[Period]:
-    """A period with a single part is replaced by the parts of that part."""
+    """The parts of a period; a single part is replaced by its own parts."""
     parts = period.parts(first, last)
     return _parts(parts[0], first, last) if len(parts) == 1 and parts[0].depth < DAY else parts

@@ -1,1 +1,1 @@
-"""What a reply costs: its price, its hold, its charge, and reconciling after a crash."""
+"""The cost of a reply: its price, its hold, its charge, and reconciling after a crash."""

@@ -21,7 +21,8 @@ from chat.work_orders import WorkOrder
 
 
 class AnswerCharge:
-    """Owned by a `Generation`. `attempts` are all so far, by the log; the last is the current."""
+    """Owned by a `Generation`. `attempts` are all attempts so far, by the log; the last one is the
+    current attempt."""
 
     def __init__(self, order: WorkOrder) -> None:
         self.attempts: list[Attempt] = []
@@ -30,15 +31,15 @@ class AnswerCharge:
         self._charged_attempts = 0
         self._price: Price | None = None
         self._budget: holds.Budget | None = None
-        # These are about the current attempt: the tokens of its prompt, the text that was stored
-        # before it began, and whether the provider has accepted the call.
+        # For the current attempt: the tokens of its prompt, the text that was stored before it
+        # began, and whether the provider has accepted the call.
         self._prompt_tokens = 0
         self._kept = ""
         self._is_accepted = False
 
     @property
     def max_tokens(self) -> int | None:
-        """The most tokens that this attempt may write; None where nobody pays."""
+        """The most tokens that credit lets this attempt write; None without such a bound."""
         return self._budget.max_tokens if self._budget else None
 
     @property
@@ -51,9 +52,9 @@ class AnswerCharge:
         return self.max_tokens if self.is_limited else None
 
     async def price_attempt(self, message: Message, model: Model) -> Model:
-        """Charge for the attempts before, and find the price of the next one.
+        """Charge for the previous attempts, and look up the price of the next one.
 
-        Returns the model, its window cut to what the price covers. Raises NoPrice.
+        Returns the model, with its window cut to what the price covers. Raises NoPrice.
         """
         self.model, self._price, self._budget = model, None, None
         await self._charge_attempts(message)
@@ -72,7 +73,8 @@ class AnswerCharge:
             )
 
     def begin_attempt(self, attempt: int, model: Model, length: int, reasoning_length: int) -> None:
-        """Note an attempt that the log now has; it continues after so many bytes of each."""
+        """Note an attempt that the log now has. It continues after `length` bytes of text and
+        `reasoning_length` bytes of reasoning."""
         self.attempts.append(
             Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_from=reasoning_length)
         )
@@ -84,10 +86,10 @@ class AnswerCharge:
     async def close(
         self, message: Message, usage: TokenUsage | None, *, is_stopped: bool = False
     ) -> dict[str, Any]:
-        """The `bill` that the last attempt ends with; its first end counts.
+        """Return the `bill` of the last attempt for its end event; the first end counts.
 
-        All text of the message must be stored. `is_stopped`: its owner stopped it, and pays for
-        the prompt if the provider had accepted the call.
+        All text of the message must be stored. `is_stopped`: the owner stopped the reply, and pays
+        for the prompt if the provider had accepted the call.
         """
         if not self.attempts:
             return AttemptUsage(0, None).to_bill()
@@ -107,15 +109,15 @@ class AnswerCharge:
                 usage = TokenUsage(last.prompt_tokens, 0, estimated=True)
             earlier: tuple[AttemptUsage, ...] = ()
             if any(attempt.is_recast for attempt in self.attempts):
-                # The text that the end keeps does not show any more where their parts were.
+                # The text in the end event no longer shows where the parts of these attempts were.
                 before = self.attempts[:-1]
                 earlier = tuple(AttemptUsage(attempt.number, attempt.usage) for attempt in before)
             last.recorded = AttemptUsage(last.number, usage, earlier)
         return last.recorded.to_bill()
 
     async def bill_for_seam(self) -> dict[str, Any] | None:
-        """The `bill` of the attempt before the one that begins; None if its usage follows from
-        what is stored of it."""
+        """Return the `bill` of the previous attempt for the seam; None if its usage follows from
+        its stored text."""
         last = self.attempts[-1] if self.attempts else None
         if last is None or last.recorded is None:
             return None
@@ -126,12 +128,13 @@ class AnswerCharge:
         return last.recorded.to_bill()
 
     def recast(self, text_length: int) -> None:
-        """Treat text beyond so many bytes as reasoning, which it turned out to be."""
+        """Treat the text beyond the first `text_length` bytes as reasoning."""
         if self.attempts:
             self.attempts[-1].recast(text_length)
 
     async def cost(self, usage: TokenUsage | None) -> int | None:
-        """Micro-USD charged for all attempts; else the provider's figure, if somebody pays it."""
+        """Micro-USD charged for all attempts; for a free call, the provider's figure, if somebody
+        pays it."""
         if not self.attempts:
             return None
         last = self.attempts[-1]
@@ -142,9 +145,8 @@ class AnswerCharge:
         return charged
 
     async def total_usage(self, message: Message, usage: TokenUsage | None) -> TokenUsage | None:
-        """The usage of the reply as a whole: providers report only that of one finished call.
-
-        What earlier attempts wrote is estimated from the text that was kept.
+        """The usage of the whole reply. Providers report the usage of a single finished call, so
+        that of earlier attempts is estimated from the text that was kept.
         """
         if message.attempt == 0:
             return None
@@ -159,7 +161,8 @@ class AnswerCharge:
         return dataclasses.replace(usage, completion_tokens=completion_tokens, estimated=True)
 
     async def _charge_attempts(self, message: Message) -> None:
-        """Charge for what the attempts so far delivered, before another one takes their hold."""
+        """Charge for the output of the attempts so far, before another attempt takes over their
+        hold."""
         if self._charged_attempts == len(self.attempts):
             return
         await self.close(message, None)

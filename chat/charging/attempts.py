@@ -1,12 +1,13 @@
-"""What each attempt at a reply delivered, by the log: its charge follows from this alone.
+"""The output of each attempt at a reply, read from the log. The charge depends on nothing else.
 
-If the provider reported usage, the attempt is charged by it, whether it ended well or broke off.
-Otherwise (stopped, broken off, killed, taken over) it is charged for its prompt and for what is
-stored of its text and reasoning, both counted here. If nothing is stored, it costs nothing, unless
-its owner stopped it after the provider had accepted the call: then it costs its prompt.
+If the provider reported usage, the attempt is charged by that report, whether the attempt ended
+normally or broke off. Otherwise (stopped, broken off, killed, taken over) it is charged for its
+prompt and for its stored text and reasoning, both counted here. If nothing is stored, it costs
+nothing, unless the owner stopped it after the provider had accepted the call: then it costs its
+prompt.
 
-Usage that does not follow from what is stored is recorded in the log, as the `bill` of an event:
-the end of the reply has that of its last attempt, `message.resumed` that of the attempt before.
+Usage that does not follow from the stored text is recorded in the log, as the `bill` of an event:
+the end of the reply has the bill of its last attempt, `message.resumed` that of the attempt before.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from chat.transcript import Pieces
 
 @dataclass(frozen=True, slots=True)
 class AttemptUsage:
-    """The `bill` of an event: what an attempt is charged for; `usage` None is nothing.
+    """The `bill` of an event: the usage that an attempt is charged for; None costs nothing.
 
-    `earlier` has the same of the attempts before it, if only the end of the reply can tell them.
+    `earlier` has the usage of the earlier attempts, if only the end of the reply can record it.
     """
 
     attempt: int
@@ -45,14 +46,15 @@ class AttemptUsage:
 
 @dataclass(slots=True)
 class Attempt:
-    """`text_from`, `reasoning_from`: bytes of both that were stored before it began."""
+    """`text_from` and `reasoning_from`: the bytes of text and of reasoning that were stored before
+    this attempt began."""
 
     number: int
     model: str
     prompt_tokens: int
     text_from: int = 0
     reasoning_from: int = 0
-    # What the log records of it; None if it records nothing.
+    # The usage that the log records; None if it records none.
     recorded: AttemptUsage | None = None
     text: str = ""
     reasoning: str = ""
@@ -60,7 +62,8 @@ class Attempt:
     is_recast: bool = False
 
     def recast(self, text_length: int) -> None:
-        """Cut the text to so many bytes; the rest, also of earlier attempts, is now reasoning."""
+        """Cut the text to `text_length` bytes; the rest, also of earlier attempts, is now
+        reasoning."""
         if text_length < self.text_from:
             self.reasoning_from += self.text_from - text_length
             self.text_from = text_length
@@ -68,14 +71,14 @@ class Attempt:
 
     @property
     def usage(self) -> TokenUsage | None:
-        """What it is charged for (bounded); None when it costs nothing."""
+        """The usage that the attempt is charged for (bounded); None if it costs nothing."""
         if self.recorded is not None:
             return self.recorded.usage.bounded() if self.recorded.usage else None
         return usage_of_stored(self.prompt_tokens, self.text, self.reasoning)
 
 
 def usage_of_stored(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage | None:
-    """Count what is stored of an attempt whose usage no provider reported; None if nothing is."""
+    """Count the stored output of an attempt without reported usage; None if nothing is stored."""
     if not text and not reasoning:
         return None
     return estimated_usage(prompt_tokens, text, reasoning).bounded()
@@ -124,7 +127,7 @@ class AttemptFold:
 
 
 def _record_earlier(attempts: list[Attempt], text: str, reasoning: str) -> None:
-    """Record what the attempts before the last one used, while the text still shows its parts."""
+    """Record the usage of all attempts but the last, while the text still shows their parts."""
     if all(attempt.recorded for attempt in attempts[:-1]):
         return
     _split(attempts, text.encode(), reasoning.encode())
@@ -158,7 +161,8 @@ def _record(attempts: list[Attempt], bill: dict[str, Any]) -> None:
 
 
 def _split(attempts: list[Attempt], text: bytes, reasoning: bytes) -> None:
-    """Give each attempt its part: both only grow, so a part ends where the next attempt began."""
+    """Assign each attempt its part of text and reasoning. Both only grow, so a part ends where the
+    next attempt began."""
     text_until, reasoning_until = len(text), len(reasoning)
     for attempt in reversed(attempts):
         attempt.text = text[attempt.text_from : text_until].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""Recording the prices of models as the providers' lists have them now: a chore of the worker."""
+"""Records the models' current prices from the providers' lists: a chore of the worker."""
 
 import logging
 

@@ -1,4 +1,6 @@
-"""Who pays for a call of a model, at which price, and the holds of replies. Sync but `model_of`.
+"""Decides who pays for a call of a model and at which price, and makes the holds of replies.
+
+All functions are sync except `model_of`.
 
 Only this module decides what is free: local models, a person's own keys, and everything where the
 operator pays.
@@ -41,7 +43,7 @@ UNKNOWN_PROMPT_TOKENS = 200
 
 
 def free_reason(model: Model) -> str:
-    """Why calls of this model cost its user nothing (a value of Usage.Free); "" if they cost."""
+    """Why calls of this model are free for their user (a value of Usage.Free); "" if they cost."""
     if model.own_key:
         return str(Usage.Free.OWN_KEY)
     if _is_local(model):
@@ -50,7 +52,7 @@ def free_reason(model: Model) -> str:
 
 
 def free_by_name(model_id: str) -> str:
-    """The same for a model of which only the id is known."""
+    """Like `free_reason`, for a model of which only the id is known."""
     if is_own(model_id):
         return str(Usage.Free.OWN_KEY)
     if model_id.partition("/")[0] in LOCAL_ENDPOINTS:
@@ -73,12 +75,12 @@ def has_usage(reply_id: uuid.UUID) -> bool:
 
 
 def price_of(model: Model, *, accept_stored: bool = False) -> Price:
-    """The price that applies now. A price that only a list has is stored first, and so is the rate
-    of this hour in the table of genai-prices. OpenRouter's list is stored by the chore alone: what
-    this process has read of it may be older than the version in the database.
+    """The price that applies now. A price that only a list has is stored first, and so is the
+    current hour's rate from the table of genai-prices. Only the chore stores OpenRouter's list,
+    because this process's copy of it may be older than the version in the database.
 
-    Raises NoPrice, also if the list now has something that is no price: then only a price that
-    staff has set applies. `accept_stored`: do not look up a stored price of the table again.
+    Raises NoPrice, also if the list now has an invalid price: then only a price that staff has set
+    applies. `accept_stored`: do not look up a stored price of the table again.
     """
     price = prices.current(model.id)
     if price is not None and price.source == Price.Source.STAFF:
@@ -98,7 +100,7 @@ def price_of(model: Model, *, accept_stored: bool = False) -> Price:
 
 
 def listed_rates(model: Model) -> tuple[Rates, str] | None:
-    """The rates in a list, and the source of the list. Raises BadPrice for what is no price."""
+    """The rates in a list, and the source of the list. Raises BadPrice for an invalid price."""
     if model.pricing:
         return openrouter_prices.read(dict(model.pricing)), Price.Source.OPENROUTER
     if model.endpoint.name == "openrouter":
@@ -108,9 +110,9 @@ def listed_rates(model: Model) -> tuple[Rates, str] | None:
 
 
 def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) -> None:
-    """Hold what a reply needs at least, when it is placed. Raises OutOfCredit, NoPrice.
+    """Hold the least that a reply needs, when it is placed. Raises OutOfCredit, NoPrice.
 
-    `text`: that of its prompt, if it is known.
+    `text`: the text of its prompt, if it is known.
     """
     if free_reason(model):
         return
@@ -122,7 +124,7 @@ def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) ->
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
-    """None if the model is not offered any more; the worker then reports it."""
+    """The model with this id; None if it is no longer offered, which the worker then reports."""
     try:
         return await find_for(owner, model_id)
     except UnknownModelError:
@@ -130,16 +132,16 @@ async def model_of(owner: User, model_id: str) -> Model | None:
 
 
 def within_price(model: Model, price: Price) -> Model:
-    """The model, its window cut to the longest prompt that the price covers."""
+    """The model, with its window cut to the longest prompt that the price covers."""
     limit = price.prompt_limit_tokens or model.context_tokens
     return replace(model, context_tokens=min(limit, model.context_tokens))
 
 
 def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int) -> Budget:
-    """Reserve credit for an attempt whose prompt has so many tokens.
+    """Reserve credit for an attempt whose prompt has `tokens` tokens.
 
     Raises OutOfCredit, and FencedError if the chat moved to an account or was erased after the
-    order was loaded: then the worker that continues it there has the hold.
+    order was loaded: the worker that continues the reply there has the hold then.
     """
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
     call = call_of(order.reply, attempt, model.id, "")
@@ -181,7 +183,7 @@ def offered(models: list[Model]) -> list[Model]:
 
 def _has_price(model: Model, is_known: bool) -> bool:
     """Whether `price_of` would find a price, as far as a web process knows; the worker refuses a
-    model whose entry in the table of genai-prices is no price. `is_known`: versions are stored."""
+    model with an invalid price in the table of genai-prices. `is_known`: versions are stored."""
     if is_known and _is_refused(model.pricing):
         price = prices.current(model.id)
         return price is not None and price.source == Price.Source.STAFF
@@ -190,7 +192,7 @@ def _has_price(model: Model, is_known: bool) -> bool:
 
 @lru_cache(maxsize=4_096)
 def _is_refused(pricing: tuple[tuple[str, str], ...]) -> bool:
-    """Whether a list has something that is no price. Cached: every page asks it of every model."""
+    """Whether a list has an invalid price. Cached, because every page asks this for every model."""
     try:
         openrouter_prices.read(dict(pricing) or {"prompt": "0", "completion": "0"})
     except BadPrice:

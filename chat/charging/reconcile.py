@@ -23,9 +23,9 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# A hold is looked at after it was left untouched for so long. A running reply is never ended.
+# A hold is checked once it has been untouched for this long. A running reply is never ended.
 STUCK_AFTER_S = 60
-# No background call takes so long.
+# No background call takes this long.
 TITLE_GONE_AFTER_S = 5 * 60
 # How far ahead the clock of another machine may be.
 AHEAD_S = 60
@@ -35,7 +35,7 @@ BATCH = 200
 
 
 async def sweep_holds() -> int:
-    """Charge to and close the holds whose reply has ended or is gone; returns how many. Safe to
+    """Charge and close the holds whose reply has ended or is gone; returns how many. Safe to
     repeat."""
     swept = 0
     for hold in await sync_to_async(_stuck_holds)(STUCK_AFTER_S):
@@ -43,7 +43,7 @@ async def sweep_holds() -> int:
             await _sweep(hold)
             swept += 1
         except Exception:
-            # One hold that fails must not keep the others open; the audit reports it.
+            # A failing hold must not keep the others open; the audit reports it.
             logger.exception("hold %s could not be charged and closed yet", hold.key)
     return swept
 
@@ -59,7 +59,7 @@ async def _sweep(hold: Hold) -> None:
 
 
 async def check(findings: Findings) -> None:
-    """Check that each ended reply was charged for what the log holds, and for nothing else."""
+    """Check that each ended reply was charged for its usage in the log, and for nothing else."""
     overdue = await sync_to_async(_stuck_holds)(OVERDUE_AFTER_S)
     findings.add("open holds", len(overdue), [f"hold {hold.key}: left open" for hold in overdue])
     last: uuid.UUID | None = None
@@ -101,7 +101,8 @@ def _compare_all(
 
 
 def _compare(reply: Reply, attempts: list[Attempt], rows: dict[int, Usage]) -> list[str]:
-    """`rows`: what is booked, by the number of the attempt; emptied here."""
+    """Describe the differences between the log and the books. `rows` has the booked usage by number
+    of the attempt; this function removes the rows that it has compared."""
     if all(attempt.recorded is None for attempt in attempts) and not rows:
         return []  # The reply is older than charges.
     differences = []
@@ -136,12 +137,12 @@ def _tokens(usage: TokenUsage) -> tuple[int | None, ...]:
 
 
 def _stuck_holds(after_s: int) -> list[Hold]:
-    """Open holds, untouched for so long, whose replies ended as long ago or are gone."""
+    """Open holds, untouched for `after_s` seconds, whose replies ended as long ago or are gone."""
     now = timezone.now()
     before = now - timedelta(seconds=after_s)
     title_before = now - timedelta(seconds=max(after_s, TITLE_GONE_AFTER_S))
-    # A time in the future counts as old: the clock was set back since. Up to AHEAD_S it may come
-    # from another machine.
+    # A time in the future counts as old, because the clock was set back since. A time up to
+    # AHEAD_S in the future may come from another machine.
     ahead = now + timedelta(seconds=AHEAD_S)
     is_old = Q(updated_at__lt=before) | Q(updated_at__gt=ahead)
     idle = list(Hold.objects.filter(is_old, state=Hold.State.OPEN).order_by("updated_at"))

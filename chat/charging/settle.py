@@ -26,15 +26,15 @@ def settle(
 ) -> list[str]:
     """End a reply's row in `state` and charge for it; returns the ids of replies that may start.
 
-    These are the replies that waited for it, or the reply itself, if its owner asked to continue
-    after `order` was loaded: then this is not its end. `attempts`: all of them, by the log;
-    `ended_ms`: the time of the log entry of the end. A reply that was cancelled before its first
-    attempt leaves nothing unread. A repetition changes nothing.
+    These are the replies that waited for this one, or the reply itself, if its owner asked to
+    continue it after `order` was loaded: then this is not its end. `attempts`: all attempts, by the
+    log; `ended_ms`: the time of the log entry of the end. A reply that was cancelled before its
+    first attempt leaves nothing unread. A repetition changes nothing.
     """
     reply = Reply.objects.filter(id=order.reply.id)
     with transaction.atomic():
         if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
-            return []  # Its owner was erased; the sweep of holds gives back what is held.
+            return []  # Its owner was erased; the sweep of holds releases the hold.
         unfinished = reply.exclude(state__in=Reply.FINAL)
         unfinished.filter(continued_after_attempt=order.reply.continued_after_attempt).update(
             state=state,
@@ -57,7 +57,7 @@ def settle(
 def charge(
     reply: Reply, attempts: Sequence[Attempt], model: Model | None, *, last: bool = False
 ) -> None:
-    """Charge for each attempt that is not charged yet; with `last` give back what is left held."""
+    """Charge for each attempt that is not charged yet; with `last`, close the hold."""
     free = pricing.free_reason(model) if model else pricing.free_by_name(reply.model)
     for attempt in attempts:
         call = pricing.call_of(reply, attempt.number, attempt.model or reply.model, free)
@@ -69,8 +69,8 @@ def charge(
 def charge_before_next(
     reply: Reply, attempts: Sequence[Attempt], model: Model | None
 ) -> dict[int, TokenUsage]:
-    """Charge for the attempts before another one takes the hold; returns the booked usage of
-    each, by its number."""
+    """Charge for the attempts before another one takes over the hold; returns the booked usage by
+    number of the attempt."""
     charge(reply, attempts, model)
     rows = Usage.objects.filter(reply_id=reply.id)
     return {row.attempt: TokenUsage.from_row(row) for row in rows}

@@ -1,7 +1,7 @@
-"""Appending one reply's deltas to the log, in batches that grow with the load.
+"""Appends one reply's deltas to the log, in batches that grow with the load.
 
-The first delta is appended at once. Deltas that arrive during an append go into the next one
-together. A single reply is thus stored token by token, and under load the batches grow by
+The first delta is appended at once. Deltas that arrive during an append are appended together
+next. A single reply is thus stored token by token, and under load the batches grow by
 themselves, without a timer.
 """
 
@@ -79,7 +79,7 @@ class PartAppender:
             self._draining = None
 
     def _take_batch(self) -> list[ev.MessageDelta | ev.MessageReasoning]:
-        """What is pending, up to about MAX_BATCH_CHARS."""
+        """Remove and return the pending events, up to about MAX_BATCH_CHARS."""
         chars = count = 0
         while count < len(self._pending) and chars < MAX_BATCH_CHARS:
             chars += len(self._pending[count].text)

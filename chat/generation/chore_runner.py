@@ -1,4 +1,4 @@
-"""Running the chores that the apps have registered (streams/chores.py)."""
+"""Runs the chores that the apps have registered (streams/chores.py)."""
 
 import asyncio
 from contextlib import suppress

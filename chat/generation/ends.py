@@ -68,9 +68,8 @@ class EndSweep:
 
 
 async def append_missing_end(log: Log, job: Job) -> None:
-    """If the job's reply has ended in the database and not in the log, append its end to the log.
-
-    Under the job's fence. Raises FencedError, LogUnavailableError.
+    """If the job's reply has ended in the database and not in the log, append its end to the log,
+    under the job's fence. Raises FencedError, LogUnavailableError.
     """
     reply = await sync_to_async(_ended_reply)(job.key)
     if reply is None:
@@ -98,7 +97,8 @@ def _ended_reply(reply_id: str) -> Reply | None:
 
 
 async def _has_end(log: Log, reply: Reply) -> bool:
-    """True as well if the log has nothing of the reply: then no screen shows it as running."""
+    """Whether the log has the end of the reply. True as well if the log has nothing of the reply,
+    because then no screen shows it as running."""
     stream, chat_id = reply.chat.owner.stream, str(reply.chat_id)
     last_entries = await log.read_last(stream, chat_id, LAST_ENTRIES, LAST_BYTES)
     if (is_ended := _is_ended(last_entries, reply)) is not None:
@@ -124,7 +124,8 @@ def _is_ended(entries: Sequence[Entry], reply: Reply) -> bool | None:
 
 
 def _end_event(reply: Reply, message: Message) -> ev.MessageCompleted | ev.MessageError:
-    """With the usage booked for its last attempt, so that log and ledger agree."""
+    """The end of the reply, with the usage booked for its last attempt, so that log and ledger
+    agree."""
     rows = Usage.objects.filter(reply_id=reply.id, attempt=message.attempt)
     row = rows.filter(purpose=Usage.Purpose.ANSWER).first()
     usage = AttemptUsage(message.attempt, TokenUsage.from_row(row) if row else None)

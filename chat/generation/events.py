@@ -32,10 +32,10 @@ def begun(
     credit_limit_tokens: int | None,
     bill_before: dict[str, Any] | None = None,
 ) -> ev.MessageStarted | ev.MessageResumed:
-    """The next attempt starts.
+    """The event that the next attempt starts with.
 
     lengths      bytes of the text and of the reasoning that the message has
-    bill_before  bill of the attempt before, unless it follows from the log
+    bill_before  bill of the previous attempt, unless it follows from the log
     """
     attempt = message.attempt + 1
     if message.attempt == 0:

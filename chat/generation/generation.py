@@ -1,4 +1,4 @@
-"""Generating a reply: from wherever the log stands to its end, one attempt after another.
+"""Generates a reply: from its state in the log to its end, one attempt after another.
 
 A `Generation` is what one worker does for one reply. It takes the reply over (reply_log.py), in the
 same way whether nobody has begun the reply or a dead worker has left it unfinished. Then it calls
@@ -66,7 +66,7 @@ class Generation:
         return self.reply_log.transcript
 
     async def run(self) -> Outcome:
-        """Bring the reply to its end, or as far as this worker may."""
+        """Generate the reply to its end, or as far as this worker may."""
         reply_id = self.order.reply_id
         try:
             self.charge.attempts = await self.reply_log.take_over()
@@ -86,11 +86,11 @@ class Generation:
             return Outcome.LOST
 
     def stop(self) -> None:
-        """End the reply here, and keep what it has."""
+        """End the reply here, and keep its text so far."""
         self._interruption.interrupt(Interrupt.STOP)
 
     def hand_over(self) -> None:
-        """Store what has arrived, and leave the rest to another worker."""
+        """Store the text that has arrived, and leave the rest to another worker."""
         self._interruption.interrupt(Interrupt.HAND_OVER)
 
     def lose(self) -> None:
@@ -108,7 +108,7 @@ class Generation:
         except (FencedError, LogUnavailableError):
             return Outcome.LOST
 
-    # Where the reply stands
+    # The state of the reply
 
     def _ended_outcome(self, message: Message) -> Outcome | None:
         """The outcome if the log has the reply's end, and its owner has not continued it since."""

@@ -1,4 +1,4 @@
-"""Running the jobs that a worker has claimed, each in a task of its own."""
+"""Runs the jobs that a worker has claimed, each in a task of its own."""
 
 import asyncio
 import logging

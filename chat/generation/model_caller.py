@@ -19,7 +19,7 @@ from chat.work_orders import WorkOrder
 
 
 class ModelCaller:
-    """Calls the model for one reply, once per attempt, and appends what it writes to the log."""
+    """Calls the model for one reply, once per attempt, and appends the output to the log."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class ModelCaller:
                 self._timer.note(item)
                 written_chars += len(item.text) + len(item.reasoning)
                 if item.text_kept is not None:
-                    written_chars -= len(item.reasoning)  # It was counted as text.
+                    written_chars -= len(item.reasoning)  # These characters were counted as text.
                     message.text.cut(item.text_kept)
                     self._charge.recast(item.text_kept)
                 message.text.add(item.text)

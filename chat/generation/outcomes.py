@@ -23,7 +23,7 @@ class Interrupt(enum.Enum):
 
 
 class Interruption:
-    """Interrupts what a generation waits for. The first reason counts."""
+    """Interrupts whatever a generation is waiting for. The first reason counts."""
 
     def __init__(self) -> None:
         self.reason: Interrupt | None = None

@@ -17,9 +17,9 @@ from streams.queue import Job
 class ReplyLog:
     """The log as one worker reads and writes it for one reply.
 
-    transcript  the fold of the chat: what the log held at the takeover, then what is appended here
+    transcript  the fold of the chat: the log at the takeover, then the events appended here
     message     the reply's message in it; None before the takeover, and if the log does not have it
-    parts       appends the deltas; `on_failure` is called when it cannot
+    parts       appends the deltas; calls `on_failure` when it cannot
 
     All methods raise FencedError once another worker has taken over, and LogUnavailableError.
     """
@@ -35,10 +35,10 @@ class ReplyLog:
         self.parts = PartAppender(log, order, self._fence, on_failure)
 
     async def take_over(self) -> list[Attempt]:
-        """Raise the fence, then read the chat. Gives the reply's attempts so far.
+        """Raise the fence, then read the chat. Returns the reply's attempts so far.
 
-        After the fence is raised no other worker can append to the reply, so what is read is all
-        there will be. The log lacks the message if it was erased or restored to an earlier state.
+        Once the fence is raised no other worker can append to the reply, so the read is complete.
+        The log lacks the message if it was erased or restored to an earlier state.
         """
         order = self._order
         # Both in one round trip, in this order.

@@ -1,4 +1,4 @@
-"""Finding the title in what a model wrote when it was asked for one.
+"""Finds the title in the output of a model that was asked for one.
 
 Models write more than the title: reasoning, an introduction, a label, quotes, Markdown, JSON, a
 list of suggestions, an explanation, an apology. `title_in` finds the title, or nothing; then the
@@ -56,7 +56,7 @@ def title_in(written: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without control characters, direction marks and invisible characters.
+    """The text without control characters, direction marks and invisible characters.
 
     Joiners stay, because emoji and some scripts need them.
     """
@@ -81,7 +81,7 @@ def _without_thinking(text: str) -> str:
 
 
 def _named(text: str) -> str | None:
-    """The title in JSON, an XML tag or a TeX box; None if the text is none of these."""
+    """The title in JSON, an XML tag or a TeX box; None if the text has none of these forms."""
     if fence := re.search(r"```\w*\s*\n(.*?)(?:```|\Z)", text, re.DOTALL):
         inside = fence[1].strip()
         if inside[:1] in ("{", "["):
@@ -214,7 +214,7 @@ def _tidied(title: str) -> str:
 
 
 def _unquoted(title: str) -> str:
-    """Without quotes around the whole, or an opening quote whose pair was cut off."""
+    """The title without quotes around all of it, or an opening quote whose pair was cut off."""
     for opening, closing in QUOTES:
         inner = title[len(opening) : -len(closing)]
         around = title.startswith(opening) and title.endswith(closing)

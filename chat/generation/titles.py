@@ -34,7 +34,7 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# How much of each message the model is shown.
+# The length of the excerpt of each message in the prompt.
 EXCERPT_CHARS = 600
 # The call is cut off beyond these. Some models mark only the end of their reasoning, which arrives
 # as text until then.
@@ -101,7 +101,7 @@ def _is_too_long(written: Delta) -> bool:
 
 
 def _hold(order: WorkOrder, model: Model, prompt: Prompt) -> int | None:
-    """Reserve credit. Gives how many tokens the model may write; None if the call is free.
+    """Reserve credit. Returns how many tokens the model may write; None if the call is free.
 
     Raises OutOfCredit, NoPrice.
     """
@@ -138,7 +138,7 @@ def _has_start_title(order: WorkOrder) -> bool:
 
 
 def _set_title(order: WorkOrder, title: str) -> bool:
-    """False if the owner has named the chat meanwhile."""
+    """Store the title. False if the owner has named the chat in the meantime."""
     changed = Chat.objects.filter(
         id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
     ).update(title=title, title_by=Chat.TitleBy.MODEL)

@@ -4,7 +4,7 @@ A thread reads a list when it is first needed and again when it has expired. Cal
 FIRST_WAIT_S. An endpoint that is down keeps its last list and does not affect the others.
 
 Some services have no list. The models that HOLDFAST_MODELS names for an endpoint replace its list.
-Where there is neither, the model in HOLDFAST_DEFAULT_MODEL is assumed to exist.
+With neither a list nor names, the model in HOLDFAST_DEFAULT_MODEL is assumed to exist.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class Catalogue:
         prefix, _, rest = wanted.partition("/")
         if prefix in self._lists:
             return make_named_model(unlisted[prefix], rest) if rest and prefix in unlisted else None
-        unlisted.pop("local", None)  # It has a list as soon as it has started.
+        unlisted.pop("local", None)  # Has a list as soon as it has started.
         first = next(iter(unlisted.values()), None)
         return make_named_model(first, wanted) if first else None
 
@@ -216,7 +216,7 @@ _current: Catalogue | None = None
 
 
 def get_catalogue() -> Catalogue:
-    """This process's catalogue, made anew when the configured endpoints change."""
+    """This process's catalogue, replaced when the configured endpoints change."""
     global _current
     endpoints = configured_endpoints()
     if _current is None or _current.endpoints != endpoints:

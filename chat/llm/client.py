@@ -133,7 +133,7 @@ async def drop_idle_clients() -> None:
 
 
 def _make_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
-    if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It is no valid header value.
+    if not re.fullmatch(r"[!-~]+", endpoint.api_key):  # It is not a valid header value.
         raise ProviderError("provider_auth")
     connect_s = settings.MODEL_CONNECT_TIMEOUT_MS / 1000
     http = BoundedClient(
@@ -192,7 +192,7 @@ async def close_clients() -> None:
 
 
 class _ModelCall:
-    """One call of a model. It repeats a request whose form was refused in another form."""
+    """One call of a model. Repeats a request in another form if its form was refused."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 In "prefill" mode the partial answer is the last message, and the model continues it. Some servers
 (llama.cpp) first send that message back; most do not. Some refuse white space at its end, so it is
 not sent, and is trimmed if the model writes it again. In "ask" mode the model is asked to continue,
-and what it repeats of the partial answer is trimmed. Text is held back only until that is decided.
+and its repetition of the partial answer is trimmed. Text is held back only until that is decided.
 """
 
 import re

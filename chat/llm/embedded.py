@@ -76,7 +76,7 @@ def serve(port: int, key: str, on_ready: Callable[[str], None]) -> None:
     server = _start(model_file(), port, key)
     on_ready(f"http://127.0.0.1:{port}/v1")
     signal.sigwait(stops)
-    del server  # It must live until here. Its threads end with the process.
+    del server  # The server must live until here. Its threads end with the process.
     os._exit(0)
 
 
@@ -110,7 +110,7 @@ def _start(path: Path, port: int, key: str) -> object:
     params.cpuparams.n_threads = max(1, cores - 1)
     params.cpuparams_batch.n_threads = cores
     params.n_threads_http = HTTP_THREADS
-    params.endpoint_slots = False  # It would show other people's prompts.
+    params.endpoint_slots = False  # This endpoint shows other people's prompts.
     params.ui = False
     params.verbosity = 0
     return xllamacpp.Server(params)

@@ -79,7 +79,7 @@ def is_chat_model(name: str) -> bool:
 
 
 def longest_answer(name: str) -> int | None:
-    """In tokens; None for an unknown family."""
+    """The longest answer in tokens; None for an unknown family."""
     family = _family(name)
     return family.longest_answer if family else None
 

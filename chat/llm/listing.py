@@ -160,7 +160,7 @@ def _pricing(entry: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _ollama_details(model: Model, place: int) -> Model | None:
-    """The model with Ollama's num_ctx as its window; None if it is no chat model.
+    """The model with Ollama's num_ctx as its window; None if it is not a chat model.
 
     Ollama silently truncates a longer prompt, even if the model could read it.
     """

@@ -115,7 +115,7 @@ def answer_reserve(model: Model) -> int:
 def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model:
     """The model with a smaller window, after it refused `prompt`, for building another prompt."""
     room = int(prompt.prompt_tokens * REFUSED_PROMPT_FACTOR)
-    # The window of which `answer_reserve` leaves this room.
+    # The window in which `answer_reserve` leaves this much room.
     window = room + min(ANSWER_TOKENS, room // 3, model.max_output_tokens or ANSWER_TOKENS)
     if error.limit_tokens and error.limit_tokens < model.context_tokens:
         window = error.limit_tokens

@@ -32,7 +32,7 @@ def choose_continuation(model: Model, partial: str) -> Literal["prefill", "ask",
     """How an attempt continues this partial answer: "prefill", "ask" or "restart".
 
     "restart" if there is no text yet: the model thinks and answers anew, and the caller keeps the
-    reasoning that there is.
+    reasoning so far.
     """
     if not partial.strip():
         return "restart"
@@ -114,7 +114,7 @@ class RequestForm:
         return True
 
     def remember(self) -> None:
-        """Stores what was learned. Call it when the provider has accepted the request."""
+        """Stores the learned form. Call it when the provider has accepted the request."""
         for facts, key in self._lessons:
             facts.add(key, True)
         self._lessons.clear()

@@ -39,7 +39,7 @@ def estimate_tokens(text: str) -> int:
     """The estimated number of tokens; takes about 50 ms for a megabyte.
 
     The audit recounts the text of attempts without reported usage, so a change of this estimate
-    changes what the audit expects of them.
+    changes the result that the audit expects.
     """
     plain = text.encode("ascii", "ignore")
     tokens = _count_ascii(plain)

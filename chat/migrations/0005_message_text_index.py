@@ -1,4 +1,4 @@
-"""The index of search that each database keeps of chat_messagetext, and every chat due for it."""
+"""Create the search index of chat_messagetext on each database, and make every chat due."""
 
 from django.db import migrations
 from django.utils import timezone
@@ -37,7 +37,7 @@ SQLITE_BACK = [
     "DROP TRIGGER IF EXISTS chat_messagetext_words_update",
     "DROP TABLE IF EXISTS chat_messagetext_words",
 ]
-# `simple`: the words are already as they are to be found, and a chat has no one language.
+# `simple`: the words are already normalized, and a chat may mix languages.
 POSTGRESQL = [
     """
     ALTER TABLE chat_messagetext ADD COLUMN word_index tsvector
@@ -66,7 +66,7 @@ def _run(schema_editor, sqlite, postgresql):
 
 
 def make_all_due(apps, schema_editor):
-    """What was said before there was a search: the workers read it from the log."""
+    """Make all chats due, so that workers index their existing messages from the log."""
     apps.get_model("chat", "Chat").objects.update(search_due_at=timezone.now())
 
 

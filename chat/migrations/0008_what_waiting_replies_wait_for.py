@@ -5,7 +5,7 @@ from django.db.models import F
 
 
 def wait_for_parent(apps: Any, schema_editor: Any) -> None:
-    """Until now every reply that waits waited for the one above it."""
+    """Set `waits_for` of waiting replies to their parent, for which they waited until now."""
     waiting = apps.get_model("chat", "Reply").objects.filter(finished_at=None, state="waiting")
     waiting.update(waits_for=F("parent"))
 

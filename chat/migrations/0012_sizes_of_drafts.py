@@ -5,7 +5,7 @@ from django.db import migrations
 
 
 def measure(apps: Any, schema_editor: Any) -> None:
-    """As chat/drafts.py: Writing.size_bytes."""
+    """Measure drafts as Writing.size_bytes in chat/drafts.py does."""
     drafts = apps.get_model("chat", "Draft").objects
     for draft in drafts.exclude(text="", pastes=[]).iterator(chunk_size=10):
         size = len(orjson.dumps([draft.text, draft.pastes]))

@@ -46,7 +46,7 @@ def render_markdown(transcript: Transcript, chat: Chat) -> list[str]:
 
 
 def _other_branches(transcript: Transcript, shown: set[str]) -> list[list[Message]]:
-    """Each branch starts where it leaves an earlier path, and continues to its end."""
+    """The branches that are not shown. Each starts where it leaves an earlier path."""
     branches: list[list[Message]] = []
     written = set(shown)
     for message_id in transcript.messages:

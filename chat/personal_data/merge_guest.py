@@ -3,14 +3,12 @@
 For each chat:
 
 1. Seal the unfinished answers, with a fence above every worker's token. Their writers are fenced
-off,
-   and nobody can write to them in the guest's log again.
+   off, and nobody can write to them in the guest's log again.
 2. Append the chat's entries to the account's log. The event ids are derived from the entry ids, so
    that a repeated or concurrent run adds nothing and keeps the order. The deltas of an unfinished
    answer are joined, because the event ids of parts are only remembered for a minute.
 3. Change the owner, unless another answer has started meanwhile (then start again at 1). From now
-on a
-   worker may write to the chat: the leases of the sealed answers lapse, and the next worker
+   on a worker may write to the chat: the leases of the sealed answers lapse, and the next worker
    continues them in the account's log, with a seam, as after any loss of a worker.
 
 The chat keeps its id and its address. Deleted chats stay with the guest and are erased with them.

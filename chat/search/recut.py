@@ -1,4 +1,4 @@
-"""Splits texts into words again after a release has changed how.
+"""Splits texts into words again after a release has changed the splitting.
 
 Each row has the version that its words were made with. Workers process outdated rows in small steps
 beside their other work; until then, a row is found by its old words. If a worker dies meanwhile,

@@ -129,7 +129,7 @@ def split_words(text: str) -> list[Word]:
 
 
 def _words(kind: str, written: str, start: int) -> Iterator[Word]:
-    """The words of a token. A long mark at the end gives none: サーバー is サーバ."""
+    """The words of a token. A long mark at its end is dropped: サーバー becomes サーバ."""
     end = start + len(written)
     if kind == "number":
         for part in re.finditer(r"\d+", written):
@@ -165,7 +165,7 @@ _folded_letter = lru_cache(maxsize=20_000)(fold_word)
 def read_query(query: str) -> list[Term]:
     """Parse `word`, `"a phrase"`, `-without`. The last word may be incomplete. Accepts any text.
 
-    Two dashes are those of an option: `--force` is the word. See `interpretations` for one dash.
+    Two dashes begin an option: `--force` is a word. See `interpretations` for a single dash.
     """
     query = query[:MAX_QUERY_CHARS]
     terms = []
@@ -204,7 +204,7 @@ def _query_words(text: str) -> tuple[tuple[str, ...], bool]:
 
 
 def interpretations(query: str) -> list[list[Term]]:
-    """What a query may mean; the first interpretation with a result counts.
+    """The possible readings of a query, in order; the first one with a result counts.
 
     `ls -la` is a command in texts that contain it, otherwise `ls` without `la`. If all words of a
     query are excluded, they are searched for.

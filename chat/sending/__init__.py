@@ -1,1 +1,1 @@
-"""Orders: messages, regenerations, stops, and the outbox that tells the log."""
+"""Placing and stopping replies, and the outbox that delivers their events to the log."""

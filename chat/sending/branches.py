@@ -1,4 +1,4 @@
-"""Where in a chat a new message belongs, and which branch is shown then."""
+"""Places a new message in its chat, and chooses the branch that is shown then."""
 
 import uuid
 from typing import Any

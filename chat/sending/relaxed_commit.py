@@ -10,15 +10,16 @@ P = ParamSpec("P")
 
 
 def relaxed_commit(write: Callable[P, None]) -> Callable[P, None]:
-    """Do not wait for the disk when this write commits. Sync; within a transaction, no effect.
+    """Decorate a write that need not wait for the disk when it commits. Sync; has no effect within
+    a transaction.
 
     For writes that are repeated if they are lost: an `fsync` takes milliseconds, and delays those
-    of the log, which is on the same disk. What was committed before stays safe.
+    of the log, which is on the same disk. Earlier commits stay safe.
     """
 
     @functools.wraps(write)
     def write_without_sync(*args: P.args, **kwargs: P.kwargs) -> None:
-        if connection.in_atomic_block:  # It commits with the transaction.
+        if connection.in_atomic_block:  # The write commits with the transaction.
             write(*args, **kwargs)
         elif connection.vendor == "sqlite":
             _on_sqlite(lambda: write(*args, **kwargs))

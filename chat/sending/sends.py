@@ -1,10 +1,10 @@
-"""Placing replies: for a send, a regeneration, a continue. Each request takes effect once.
+"""Places replies: for a send, a regeneration, a continue. Each request takes effect once.
 
 Every request names its message by an id that the browser made. One transaction makes it a `Reply`
 row, which also holds the events that the log does not have yet (`outbox`). Then the events are
 appended, the job is queued and the outbox is emptied. A repeated request, and the sweep after a
-crash between two of these steps, run `deliver` again: the log drops an event id that it has, and
-the queue a key that it has, so nothing happens twice.
+crash between two of these steps, run `deliver` again: the log drops event ids and the queue drops
+keys that it already has, so nothing happens twice.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ START_TITLE_CHARS = 60
 def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
     """Create the reply to a sent message; a repetition returns the same row. Sync, one transaction.
 
-    `model`: as the catalogue has it; credit is held for the reply, or nothing is stored. Raises
+    `model`: from the catalogue; credit is held for the reply, or nothing is stored. Raises
     IdReused, ChatNotFound, MessageNotFound, OutOfCredit, NoPrice.
     """
     reply_id = Reply.id_for_message(send.id)
@@ -97,8 +97,8 @@ def place_regeneration(
 async def continue_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply:
     """Continue a failed or stopped reply in the same message. A repetition changes nothing.
 
-    The log has the end of a reply a moment before the row, and so has the screen. Such an end is
-    settled here: otherwise the request would be taken for a repetition, and be lost.
+    The log, and so the screen, has the end of a reply a moment before the row has it. Such an end
+    is settled here: otherwise the request would be taken for a repetition and be lost.
     """
     place = sync_to_async(partial(place_continue, owner, chat_id, reply_id))
     reply, is_placed = await place(await _model_of(owner, reply_id))
@@ -108,7 +108,7 @@ async def continue_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) 
 
 
 async def _model_of(owner: User, reply_id: uuid.UUID) -> Model | None:
-    """The reply's model, as the catalogue has it now; None if there is no such reply, which
+    """The reply's model in the current catalogue; None if the reply does not exist, which
     `place_continue` then refuses."""
     reply = await Reply.objects.filter(id=reply_id).afirst()
     return await pricing.model_of(owner, reply.model) if reply else None
@@ -124,7 +124,7 @@ async def _settle_by_log(stream: str, reply: Reply) -> bool:
     if reply.continued_after_attempt is not None and (
         message.attempt <= reply.continued_after_attempt
     ):
-        return False  # It was continued after this end.
+        return False  # The reply was continued after this end.
     order = await sync_to_async(load_order)(str(reply.id))
     if order is not None:
         ended_ms = entry_ms(folded.cursor)
@@ -211,7 +211,7 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
             "updated_at": timezone.now(),
         },
     )
-    # Not new: another request created it just now, or it is deleted, or somebody else's.
+    # If not new, another request created it just now, or it is deleted or somebody else's.
     return (chat, True) if is_new else (lock_own_chat(owner, send.chat), False)
 
 

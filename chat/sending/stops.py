@@ -1,5 +1,5 @@
-"""Stopping replies: one of them, even before it has begun, or all of one person. The row records
-the stop; a message to the workers only makes it quicker.
+"""Stops replies: a single one, even before it has begun, or all of one person. The row records the
+stop; a message to the workers only makes it quicker.
 """
 
 import uuid
@@ -18,7 +18,8 @@ WORKERS_GROUP = "workers"
 
 
 async def stop_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> None:
-    """End a reply where it is, even before it has begun. Raises ChatNotFound, MessageNotFound."""
+    """End a reply at its current text, even before it has begun. Raises ChatNotFound,
+    MessageNotFound."""
     reply = await sync_to_async(request_stop)(owner, chat_id, reply_id)
     if reply is None:
         return
@@ -28,10 +29,10 @@ async def stop_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> N
 
 
 def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply | None:
-    """Record that the reply is to end where it is. None if it has ended already. Sync.
+    """Record that the reply is to end at its current text. None if it has already ended. Sync.
 
-    A waiting reply is queued: it ends as soon as a worker claims it, and the replies that waited
-    for it now wait for the reply that it waited for itself.
+    A waiting reply is queued, so that it ends as soon as a worker claims it. Replies that waited
+    for it now wait for the reply that it waited for.
     """
     with transaction.atomic():
         reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
@@ -48,7 +49,7 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
 
 
 async def notify_workers(reply_ids: list[str]) -> None:
-    """Ask the workers to stop now. If that is lost, they find the stop in the database."""
+    """Ask the workers to stop now. If the message is lost, they find the stop in the database."""
     for reply_id in reply_ids:
         await send_to_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
 

@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts import limits
 from accounts.client_address import address_context
-from accounts.errors import MethodNotAllowed, NotSignedIn
+from accounts.errors import MethodNotAllowed
 from accounts.models import User
+from accounts.people import require_user
 from accounts.preferences.store import checked_instructions
 from accounts.refusals import Refusal, refusal_response
 from chat.errors import BadRequest, LogAway, MessageTooLong
@@ -53,16 +54,8 @@ def api(*methods: str) -> Callable[[ApiView], Any]:
     return decorate
 
 
-async def require_user(request: HttpRequest) -> User:
-    """The account or guest of the request. Raises NotSignedIn."""
-    user = await request.auser()
-    if not isinstance(user, User) or not user.is_active:
-        raise NotSignedIn
-    return user
-
-
 async def require_user_for_change(request: HttpRequest) -> User:
-    """Like require_user, and counts a change of theirs. Raises LimitReached too."""
+    """Like require_user, and counts a change by the user. Raises LimitReached too."""
     user = await require_user(request)
     await sync_to_async(limits.take_change)(user)
     return user
@@ -108,6 +101,6 @@ def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
 
 
 def change_id(request: HttpRequest) -> uuid.UUID | None:
-    """The browser's id for a change (?change=), by which a repetition is recognised."""
+    """The browser's id for a change (?change=), which identifies repetitions; None without one."""
     value = request.GET.get("change")
     return None if value is None else read_uuid(value, "change")

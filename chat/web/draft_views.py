@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts import limits
 from accounts.models import User
-from accounts.people import require_person
+from accounts.people import require_person, require_user
 from chat import drafts
 from chat.errors import BadRequest, MessageTooLong
 from chat.uuids import read_uuid
-from chat.web.api import api, json_body, require_user
+from chat.web.api import api, json_body
 from chat.web.views import MAX_MESSAGE_CHARS
 
 MAX_PASTES = 20

@@ -10,10 +10,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from accounts import limits
 from accounts.models import User
+from accounts.people import require_user
 from chat import chat_lists, chats
 from chat.errors import BadRequest
 from chat.search.search import search as search_all
-from chat.web.api import api, change_id, json_body, require_user, require_user_for_change
+from chat.web.api import api, change_id, json_body, require_user_for_change
 from streams.log import get_log
 
 MAX_QUERY_CHARS = 10_000

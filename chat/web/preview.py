@@ -1,9 +1,9 @@
 """The last messages of a chat, rendered into its page, so that they can be read before a script has
 run and before the log is replayed, however long the chat is.
 
-They come from folding the end of the chat's index. If that does not end with the message that is
-shown last (another branch is shown, or the last messages exceed the limits), there is no preview,
-and the page waits for the replay.
+The messages are folded from the end of the chat's index. If the folded path does not end with the
+last shown message (another branch is shown, or the last messages exceed the limits), there is no
+preview and the page waits for the replay.
 """
 
 import uuid
@@ -19,8 +19,8 @@ from streams.log import Entry, get_log
 
 # A question with its answer takes four entries.
 MOST_ENTRIES, MOST_BYTES = 24, 128_000
-# The limit of all texts together, to keep the page small. A browser's copy of a chat starts with as
-# much (static/js/chat/local/blocks.js).
+# The limit of all texts together, to keep the page small. A browser's copy of a chat starts with
+# the same amount (static/js/chat/local/blocks.js).
 MOST_CHARS = 16_000
 ANSWERING = "queued", "running"
 

@@ -31,7 +31,7 @@ from accounts.guests.visitor import (
     visitor_id,
 )
 from accounts.models import User
-from accounts.people import person_json, require_person
+from accounts.people import person_json, require_person, require_user
 from accounts.preferences.locale import preferences_of_page
 from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
@@ -52,7 +52,6 @@ from chat.web.api import (
     change_id,
     instructions_field,
     json_body,
-    require_user,
     require_user_for_change,
     text_field,
 )
@@ -199,7 +198,7 @@ async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
 
     A message may wait in a browser while its writer signs out. It must not be sent as somebody
     else's, or as that of a new guest. A guest whose session was lost is recognised by the visitor
-    cookie. Raises NotSignedIn, or as accounts.people.require_person.
+    cookie. Raises NotSignedIn, and OtherPerson as accounts.people.require_person does.
     """
     person, user = body.get("person"), await request.auser()
     if isinstance(user, User):
@@ -331,7 +330,7 @@ async def events(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         raise BadRequest("“after” must be an entry id.")
     if not re.fullmatch(r"[0-9]{1,4}", limit) or not 1 <= int(limit) <= EVENTS_PAGE:
         raise BadRequest(f"“limit” must be a number from 1 to {EVENTS_PAGE}.")
-    # One more than is returned, to know whether there are more.
+    # Read one more than is returned, to know whether there are more.
     entries, has_more = await get_log().read_page(user.stream, str(chat_id), after, int(limit) + 1)
     shown = entries[: int(limit)]
     listed = b",".join(b'["%s",%s]' % (entry.id.encode(), entry.data) for entry in shown)

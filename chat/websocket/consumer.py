@@ -1,6 +1,6 @@
 """The WebSocket consumer: a reader of the user's log.
 
-It follows one chat in full and all others without deltas. It sends only what it has read from the
+It follows one chat in full and all others without deltas. It sends only what it reads from the
 log (chat/websocket/log_socket.py), no faster than its client reads
 (chat/websocket/paced_socket.py). docs/protocol.md describes the protocol,
 chat/websocket/commands.py validates commands, and chat/websocket/session_socket.py decides who may
@@ -8,7 +8,7 @@ hold a socket.
 
 Five tasks serve a socket: `_serve` sends new entries in log order; `_run_commands` executes the
 client's commands one after another; `_keep_alive` maintains the heartbeat; `_send_changes` sends
-what has changed about the person; `_recheck_access` checks whether they may still hold the socket.
+changed data of the person; `_recheck_access` checks whether they may still hold the socket.
 
 The handler that receives a draft must not wait for a client whose buffer is full. Such a draft is
 read from the database again once there is room.

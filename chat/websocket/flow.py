@@ -1,4 +1,4 @@
-"""How much the client of a socket has yet to read.
+"""Flow control: how many bytes the client of a socket has yet to read.
 
 The WebSocket server provides it (config/websocket/flow.py). A socket without a network, such as one
 inside a polling request (chat/websocket/polling.py), has a reader that takes everything at once.
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 class Flow(Protocol):
     @property
     def is_full(self) -> bool:
-        """Whether so many bytes wait that a sender should await `room()` first."""
+        """Whether so many bytes are waiting that a sender should await `room()` first."""
 
     async def room(self) -> None:
         """Return when few bytes wait, or when the client is gone."""

@@ -52,7 +52,7 @@ class LogSocket(PacedSocket):
             async for batch in batches:
                 if not batch.live:
                     await self._send_batch(batch)
-        raise LogUnavailableError("following ended")  # It never ends by itself.
+        raise LogUnavailableError("following ended")  # Following never ends by itself.
 
     async def _send_batch(self, batch: Batch) -> None:
         async with self._sending:

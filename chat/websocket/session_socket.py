@@ -1,4 +1,4 @@
-"""Who may hold a WebSocket, and for how long: its person, their session, their limits.
+"""Decides who may hold a WebSocket and for how long: its person, their session, their limits.
 
 A socket joins the groups of its person and of its session. Messages to a group arrive fast but may
 be lost, so the socket also checks its access with each heartbeat (`_check_access`). Its purpose is

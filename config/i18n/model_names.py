@@ -1,8 +1,8 @@
 """Makes the admin's names of our models and fields translatable.
 
 Django derives these names from the code, in English. They are made translatable here, once all
-models are loaded, and where migrations do not see it: a display name is no part of the schema. A
-name that is translatable where it is defined stays as it is.
+models are loaded and where migrations do not see it, because a display name is not part of the
+schema. A name that is already translatable where it is defined is left unchanged.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Name:
 
 
 def make_translatable() -> None:
-    """A second call changes nothing."""
+    """Make the names translatable. A second call changes nothing."""
     for name in names():
         setattr(name.thing, name.attribute, pgettext_lazy(name.context, name.text))
 
@@ -43,7 +43,7 @@ def names() -> Iterator[Name]:
             ("verbose_name", "a model"),
             ("verbose_name_plural", "models"),
         ):
-            # The value in the class: Django's default plural is lazy too, but no translation.
+            # The value in the class: Django's default plural is lazy too, but not a translation.
             if not isinstance(options.original_attrs.get(attribute), Promise):
                 text = _in_english(getattr(options, attribute))
                 yield Name(model, options, attribute, context, text)

@@ -22,11 +22,11 @@ class Text:
 
 
 class UnreadableTextsError(Exception):
-    """The arguments of `spoken` have something besides strings, objects and lists."""
+    """The arguments of `spoken` contain something other than strings, objects and lists."""
 
 
 def texts_of(where: str, code: str) -> Iterator[Text]:
-    """Raises UnreadableTextsError."""
+    """Yield the texts in the script `code`. Raises UnreadableTextsError."""
     for call in OPENING.finditer(code):
         if _is_comment(code, call.start()):
             continue

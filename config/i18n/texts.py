@@ -2,7 +2,7 @@
 
 Each language has two catalogues in `locale/<language>/LC_MESSAGES/`: `django.po` has the texts of
 templates and Python, `djangojs.po` those of scripts (and the reasons why answers end, which the log
-stores as codes). The English catalogues have no translations: they list what is to be translated.
+stores as codes). The English catalogues have no translations: they list the texts to translate.
 
 They are compiled to `django.mo` and, for scripts, to `static/js/texts/<language>.json`, which has
 the structure of the English texts in the scripts. This needs Babel; serving pages does not.
@@ -45,7 +45,7 @@ KEYWORDS: dict[str, Any] = {
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
-# Lines with times would change a file whose texts are the same.
+# These lines have times, which would change a file although its texts are the same.
 NOT_WRITTEN = re.compile(r'^"(POT-Creation|PO-Revision|Last-Translator|Report-Msgid|Generated)')
 PLACE = re.compile(r"\{(\w+)\}")
 # These numbers use every plural form of every language.
@@ -96,7 +96,7 @@ def compile_language(locale: Path, scripts: Path, language: str) -> None:
     (scripts / f"{language}.json").write_text(compiled + "\n", encoding="utf-8")
 
 
-# What there is to translate
+# The texts to translate
 
 
 def _texts_of_pages() -> Iterator[Text]:
@@ -105,7 +105,7 @@ def _texts_of_pages() -> Iterator[Text]:
             if "migrations" not in path.parts:
                 yield from _found(path, path.read_text(encoding="utf-8"))
     for path in sorted((BASE_DIR / "templates").rglob("*.*")):
-        # Made for xgettext: a stream of calls, which for Python must not be indented.
+        # The result is meant for xgettext: a stream of calls, which Python must not see indented.
         code = templatize(path.read_text(encoding="utf-8"), origin=str(path))
         yield from _found(path, "\n".join(line.strip() for line in code.splitlines()) + "\n")
     for name in model_names.names():

@@ -4,8 +4,9 @@ It uses only the standard library and the syntax of Python 3.6, so that it can t
 old Python what to do. `manage.py` calls it before it imports anything else; when everything is
 installed it takes a millisecond.
 
-A lock file counts as installed when its stamp in the environment holds its digest. The environment
-has a marker while an install runs: one that still has it was interrupted, and is made anew.
+A lock file counts as installed if its stamp in the environment holds its digest. The environment
+has a marker while an install runs. An environment that still has one later was interrupted, and is
+recreated.
 """
 
 import contextlib
@@ -40,8 +41,8 @@ class BootstrapError(Exception):
 
 
 def enter(names: List[str], argv: List[str]) -> None:
-    """Returns if this is the environment's Python. Else prepares the environment and runs `argv`
-    in it."""
+    """Returns if this is the environment's Python. Otherwise prepares the environment and runs
+    `argv` in it."""
     if os.environ.get("HOLDFAST_BOOTSTRAP") == "False":  # A packager has made the environment.
         return
     check_python(argv)

@@ -2,9 +2,9 @@
 
 A write to a pipe that nobody reads blocks for ever, and with it the code that wrote the log line: a
 request, a reply, the supervisor. So everything for stdout or stderr goes into a queue of bounded
-size in memory, and a thread writes it out. When the queue is full, text is dropped, and a note with
-its amount follows once there is room again. At the end of the process the rest has LAST_FLUSH_S
-seconds.
+size in memory, and a thread writes it out. When the queue is full, text is dropped, and a note of
+the amount follows once there is room again. At the end of the process, the rest may take up to
+LAST_FLUSH_S seconds.
 
 A non-blocking descriptor does not fit: that flag belongs to the open file, which may be the user's
 terminal, shared with the shell. `logging.handlers.QueueHandler` does not fit either: tracebacks,
@@ -69,7 +69,7 @@ class BoundedWriter:
 
     def end(self, within_s: float = LAST_FLUSH_S) -> None:
         """Call it at the end of the process, when threads no longer run. Later text is written at
-        once if there is room for it, else dropped."""
+        once if there is room for it, and dropped otherwise."""
         if not self.flush(within_s):
             self._gone = True
         self._at_exit = True
@@ -175,7 +175,7 @@ def install() -> None:
 
 
 def ensure_open() -> None:
-    """Opens /dev/null as stdin, stdout or stderr where one is closed. Else the next file that is
+    """Opens /dev/null in place of a closed stdin, stdout or stderr. Otherwise the next file that is
     opened would get its number, and text would be printed into it."""
     for descriptor in (0, 1, 2):
         try:

@@ -20,10 +20,10 @@ from config.supervise.spawn import Spawned, spawn
 # After a child has run for this long, its next restart is immediate again.
 WELL_AFTER_S = 5.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-# A successor that is not ready by then is ended, and the old process goes on. On a slow or busy
-# machine it may only have been late, so the next successor gets twice as long.
+# A successor that is not ready within this time is ended, and the old process goes on. On a slow or
+# busy machine it may only have been late, so the next successor gets twice as long.
 REPLACE_READY_S, LONGEST_READY_S = 60.0, 960.0
-# How long a killed process may take to end. One that waits for a broken disk takes longer.
+# How long a killed process may take to end. A process that waits for a broken disk takes longer.
 KILLED_WITHIN_S = 5.0
 REMIND_EVERY_S = 10.0
 POLL_S = 0.05
@@ -42,7 +42,7 @@ class ReplaceError(Exception):
 class Service:
     name: str
     argv: list[str]
-    # How it shows that it is ready: ["redis", socket], ["http", port, path], ["pipe"]
+    # How the process shows that it is ready: ["redis", socket], ["http", port, path], ["pipe"]
     # (config/supervise/ready.py).
     ready: list[Any]
     # Stage 0 starts first; higher stages stop first.
@@ -53,7 +53,7 @@ class Service:
     reloads: bool = False
     env: dict[str, str] = field(default_factory=dict)
     pass_fds: list[int] = field(default_factory=list)
-    # Lines of its output that contain one of these are not shown.
+    # Output lines that contain one of these strings are not shown.
     hushed: list[str] = field(default_factory=list)
 
 
@@ -74,7 +74,7 @@ class Child:
         self.processes: list[Spawned] = []
         self.current: Spawned | None = None
         self.stopping = False
-        # Set once it has been ready. SIGHUP does not replace it earlier.
+        # Set once the child has been ready. SIGHUP does not replace it earlier.
         self.started = asyncio.Event()
         self._successor: Spawned | None = None
         self._no_more_backoff = asyncio.Event()
@@ -83,7 +83,7 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Starts it, returns once it is ready, and keeps it running from then on."""
+        """Starts the child, returns once it is ready, and keeps it running from then on."""
         try:
             process = self.current = self._spawn()
         except OSError as error:
@@ -128,7 +128,7 @@ class Child:
         self.say(f"replaced by process {successor.pid}")
 
     def look(self) -> None:
-        """Notices which processes have ended. Call it at SIGCHLD."""
+        """Checks which processes have ended. Call it at SIGCHLD."""
         for process in list(self.processes):
             process.look()
 
@@ -205,7 +205,7 @@ class Child:
             self.say(f"process {process.pid} does not end although it was killed")
 
     async def _becomes_ready(self, process: Spawned) -> bool:
-        """False when it ends instead."""
+        """Waits until the process is ready; False if it ends instead."""
         ready = asyncio.create_task(self._wait_ready(process))
         either: set[asyncio.Future[Any]] = {process.ended, ready}
         try:

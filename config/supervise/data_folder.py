@@ -3,8 +3,8 @@
 `up` holds the lock on the file `lock` in the folder, and every process that `up` starts inherits
 the open file. The folder is therefore free when the last of them has ended. A process belongs to
 the folder if it has that file open; `run.json` only names candidates. A copy of the folder has a
-lock file of its own. A process that got the same id later, or was started for another folder, does
-not have this file open.
+lock file of its own. A process that was given the same id later, or was started for another folder,
+does not have this file open.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-# Raised when an older Holdfast could no longer read what this one writes.
+# Increased when an older Holdfast could no longer read the files that this one writes.
 FORMAT = 1
 LOCK = "lock"
 # The children of a killed `up` end by themselves (config/supervise/parent_death.py), usually within
@@ -184,7 +184,7 @@ def run_path(folder: Path) -> Path:
 
 
 def read_run(folder: Path) -> Run:
-    """Ignores what is malformed: the file may be truncated, or come from another machine."""
+    """Reads run.json; ignores malformed parts: it may be truncated, or from another machine."""
     try:
         data = json.loads(run_path(folder).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The examinations of `manage.py doctor`. Each returns findings and never raises."""
+"""The examinations of `manage.py doctor`, which return findings and never raise."""
 
 import asyncio
 import shutil
@@ -38,7 +38,7 @@ class Finding:
     part: str
     level: Level
     text: str
-    # What the operator can do about it.
+    # The remedy for the operator.
     hint: str = ""
 
 
@@ -211,7 +211,7 @@ async def _models() -> list[Finding]:
 
 
 def _endpoint(endpoint: Endpoint, count: int, problem: str) -> Finding:
-    """An unreadable list of models is no problem where HOLDFAST_MODELS names them."""
+    """An unreadable list of models is not a problem if HOLDFAST_MODELS names them."""
     text = f"{endpoint.name} at {urlsplit(endpoint.base_url).hostname}"
     hint = "Check its address and key. If it has no list of models, name them in HOLDFAST_MODELS."
     if endpoint.named:

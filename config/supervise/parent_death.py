@@ -46,7 +46,7 @@ def _watch(program: int, lifeline: int) -> None:
         cut, _, _ = select.select([lifeline], [], [], CHECK_EVERY_S)
         if cut:
             with contextlib.suppress(ProcessLookupError):
-                # It is still the parent, so the id has not been reused.
+                # `program` is still the parent, so its id has not been reused.
                 if os.getppid() == program:
                     os.kill(program, signal.SIGKILL)
             break

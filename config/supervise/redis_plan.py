@@ -11,7 +11,7 @@ from streams.errors import EmbeddedRedisError
 from streams.server.checks import redis_messages
 from streams.server.embedded import redis_command
 
-# Redis has only to finish its commands and to sync its file.
+# Redis only has to finish its commands and sync its file.
 STOP_S = 30.0
 
 

@@ -1,8 +1,8 @@
 """Starts a process and follows its output, its readiness and its end.
 
 asyncio's subprocesses do not fit: they can fail after the fork (no descriptor for the pidfd, no
-thread) or be cancelled half way, and then nobody knows the process. `spawn` does not wait: it
-returns the process, or raises and there is none.
+thread) or be cancelled half way, which leaves a process that nobody tracks. `spawn` does not wait:
+it returns the process, or raises and leaves none.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LAUNCHER = str(Path(__file__).with_name("parent_death.py"))
 READ_BYTES = 65_536
 # A longer line is shown in parts.
 LINE_BYTES = 16_384
-# Children of a process may keep its output open. It is read for this long after its end.
+# Children of a process may keep its output open, which is read for this long after its end.
 LAST_WORDS_S = 1.0
 
 
@@ -36,18 +36,18 @@ class Spawned:
         self.ended: asyncio.Future[int] = loop.create_future()
 
     def look(self) -> None:
-        """Notices its end. Call it for every process at SIGCHLD."""
+        """Checks whether the process has ended. Call it for every process at SIGCHLD."""
         if self.ended.done():
             return
         status = self._popen.poll()
         if status is not None:
-            # It led a process group: end its children, too.
+            # It led a process group: end its children too.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self.ended.set_result(status)
 
     def send(self, number: int) -> None:
-        """Does nothing after its end, when another process may have the same id."""
+        """Sends a signal; does nothing after the end, when another process may have the same id."""
         if not self.ended.done():
             self._popen.send_signal(number)
 
@@ -56,7 +56,7 @@ class Spawned:
             self.ready.set_result(None)
 
     def how(self) -> str:
-        """How it ended."""
+        """How the process ended, as text."""
         if not self.ended.done():
             return "still running"
         status = self.ended.result()
@@ -76,7 +76,7 @@ def spawn(
     lifeline: int,
     on_line: Callable[[str], None],
 ) -> Spawned:
-    """Raises OSError when there is no process, no memory or no descriptor for it."""
+    """Starts a process. Raises OSError if no process, memory or descriptor is left for it."""
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as its:
         output, its_output = _pipe(ours, its)
         told, its_told = _pipe(ours, its)

@@ -51,7 +51,7 @@ class Supervisor:
 
     def __init__(self, plan: Plan, *, watched: bool = sys.platform != "linux") -> None:
         self.plan = plan
-        # Nothing is written to it. The other end closes when this process ends, even if killed.
+        # Nothing is written to this pipe. Our end closes when this process ends, even if killed.
         lifeline, self._lifeline_held = os.pipe() if watched else (NO_LIFELINE, NO_LIFELINE)
         self.children = [self._child(service, lifeline) for service in plan.services]
         self.stop_asked = asyncio.Event()
@@ -110,8 +110,8 @@ class Supervisor:
         self.say(f"\n  Holdfast is ready: {self.plan.url}   ({seconds:.1f} s; Ctrl-C stops it)\n")
 
     async def _reload_when_asked(self) -> None:
-        """When a child cannot be replaced, the old one runs on, and this tries again later or at
-        the next signal."""
+        """Reloads at each signal. A child that cannot be replaced goes on running, and this tries
+        again later or at the next signal."""
         left: list[Child] = []
         retry_s = FIRST_RETRY_S
         while True:
@@ -149,7 +149,7 @@ class Supervisor:
         sys.stdout.write(text + "\n")
 
     def _record(self) -> None:
-        """Writes run.json. The processes go on when the disk is full or gone."""
+        """Writes run.json. The processes keep running if the disk is full or gone."""
         children = {
             child.service.name: (child.current.pid, child.current.began_at_s)
             for child in self.children
@@ -195,7 +195,7 @@ class Supervisor:
         self.stop_asked.set()
 
     def _hang_up(self) -> None:
-        """SIGHUP asks for a deploy, or says that our terminal was closed: then stop."""
+        """Handles SIGHUP: it requests a deploy, or a stop if our terminal was closed."""
         if self.terminal and not os.isatty(0):
             self._ask_stop()
         else:

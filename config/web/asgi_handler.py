@@ -19,13 +19,14 @@ class FlowingHandler(ASGIHandler):
         return response  # type: ignore[no-any-return]
 
     async def send_response(self, response: Any, send: Send) -> None:
-        """A page stays in memory until its last bytes are sent; a streaming response does not."""
+        """Count a page until its last bytes are sent, because it stays in memory until then. The
+        bytes of a streaming response are not kept."""
         kept_bytes = 0 if response.streaming else len(response.content)
         try:
             with getattr(response, "flow", FreeFlow()).hold(kept_bytes):
                 await super().send_response(response, send)
         finally:
             # After a client has disconnected, Django's task and its exception refer to each other
-            # and to the response, which stays until the garbage collector runs, for long.
+            # and to the response, which would stay in memory until the garbage collector runs.
             if not response.streaming:
                 response.content = b""

@@ -103,7 +103,7 @@ class _Parts:
             piece = self._rest + piece
             count = piece.count(self._boundary)
             self._seen += count
-            # A boundary may be cut in two. One that was counted is not counted again.
+            # A boundary may be split between two pieces. None is counted twice.
             end = piece.rfind(self._boundary) + len(self._boundary) if count else 0
             self._rest = piece[max(end, len(piece) - len(self._boundary) + 1) :]
         return self._seen

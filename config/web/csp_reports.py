@@ -1,8 +1,8 @@
 """Receives browsers' reports of violations of the content security policy.
 
-Anybody can post here. So little is read, one address can have a few reports a minute logged, and a
-log line has only the rule, the blocked origin and the page, without anything that could be a secret
-or could pass for another log line.
+Anybody can post here. So only a little is read, only a few reports a minute are logged for each
+address, and a log line has only the rule, the blocked origin and the page, without anything that
+could be a secret or could pass for another log line.
 """
 
 import logging
@@ -29,10 +29,10 @@ TYPES = {"application/csp-report", "application/reports+json", "application/json
 _UNSAFE = re.compile(r"[^A-Za-z0-9/._:~%-]")
 
 
-@csrf_exempt  # The browser sends it by itself and without a token. It changes nothing.
+@csrf_exempt  # The browser sends reports by itself, without a token. They change nothing.
 @require_POST
 async def csp_reports(request: HttpRequest) -> HttpResponse:
-    """Always the same empty response, also to a report that is ignored; 429 past the limit."""
+    """Log the reports. The response is always empty, even if none is logged; 429 past the limit."""
     try:
         group = address_group(client_address(request))
         await sync_to_async(limits.take)("LIMIT_CSP_REPORTS_PER_MINUTE_ADDRESS", group)

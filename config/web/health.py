@@ -62,7 +62,7 @@ async def _warnings() -> dict[str, str]:
 
 
 def memory_problem(percent: float) -> str:
-    """What is refused while `percent` of Redis's maxmemory is used; "" for nothing."""
+    """The text refused while `percent` of Redis's maxmemory is used, as a sentence; "" for none."""
     if percent >= settings.REDIS_PERCENT_FOR_ACCOUNTS:
         refused = "new text is refused"
     elif percent >= settings.REDIS_PERCENT_FOR_GUESTS:

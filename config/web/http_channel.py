@@ -5,7 +5,7 @@ and then would keep it open without end, with its file descriptor and the bytes 
 the head of a request has a deadline and its body a minimum rate. Responses may take any time.
 
 A head that a proxy reads in one way and we in another can smuggle a second request past the proxy
-(RFC 9112, 11.2). So what only old or hostile clients send is refused: folded header lines, an
+(RFC 9112, 11.2). So input that only old or hostile clients send is refused: folded header lines, an
 unknown Transfer-Encoding, and more than one of them.
 """
 

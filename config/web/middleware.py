@@ -55,8 +55,8 @@ class CSPMiddleware(Inline, csp.CSPMiddleware):
 
 
 def answer_by(view_of: Callable[[HttpRequest], AsyncView | None]) -> Any:
-    """Middleware that has `view_of(request)` answer in place of what follows it, unless that is
-    None. Only Django's test client calls it without an event loop."""
+    """Middleware that responds with the view `view_of(request)`, if that is not None, in place of
+    the rest of the chain. Only Django's test client calls it without an event loop."""
 
     @sync_and_async_middleware
     def middleware(get_response: Any) -> Any:
@@ -99,13 +99,14 @@ PROBES: dict[str, AsyncView] = {"/healthz": health.healthz, "/readyz": health.re
 
 
 def _probe_of(request: HttpRequest) -> AsyncView | None:
-    """None also for a probe with a large body, which `refuse_large_bodies` answers."""
+    """The view of a probe. None also for a probe with a large body, which `refuse_large_bodies`
+    handles."""
     return None if _is_too_large(request) else PROBES.get(request.path_info)
 
 
 refuse_large_bodies = answer_by(_refusal_of)
-# It comes before the host is checked: a probe calls us by an address that no person uses, or by
-# none. The two views tell nothing about anybody.
+# Runs before the host is checked: a probe uses an address that no person uses, or names no host.
+# The two views reveal nothing about anybody.
 answer_probes = answer_by(_probe_of)
 
 
@@ -141,7 +142,7 @@ class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
         request.auser = functools.partial(_user_of, request)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        """The bytes that wait for a user count together, in sockets and in responses."""
+        """Count the bytes that wait for a user together, in sockets and in responses."""
         response = await super().__acall__(request)
         user = getattr(request, "_cached_user", None)
         if user is not None and user.is_authenticated:
@@ -151,7 +152,7 @@ class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
 
 
 async def _user_of(request: Any) -> Any:
-    if not hasattr(request, "_cached_user"):  # `request.user` keeps it there.
+    if not hasattr(request, "_cached_user"):  # `request.user` caches it there.
         request._cached_user = await aget_user(request)
     return request._cached_user
 

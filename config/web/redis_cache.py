@@ -10,8 +10,8 @@ logger = logging.getLogger(__name__)
 
 
 class SharedRedisCache(RedisCache):
-    """People can sign in while Redis is full: allauth's counters are then not stored. Our own
-    limits behave the same (accounts/limits.py)."""
+    """A cache that drops counters of allauth while Redis is full, so that people can still sign in.
+    Our own limits behave the same (accounts/limits.py)."""
 
     def add(self, *args: Any, **kwargs: Any) -> bool:
         try:
@@ -27,5 +27,5 @@ class SharedRedisCache(RedisCache):
             logger.warning("Redis is full: one of allauth's counters was not stored")
 
     def clear(self) -> NoReturn:
-        """Django would empty the whole Redis database, and with it the log of every chat."""
+        """Refuse: Django would empty the whole Redis database, including the log of every chat."""
         raise NotImplementedError("The cache shares its Redis with the log: let entries expire.")

@@ -16,7 +16,7 @@ from twisted.web import http
 from config.websocket.flow import Flow
 from config.websocket.totals import TOTALS
 
-HTTPChannel: Any = http.HTTPChannel  # It has hardly any types.
+HTTPChannel: Any = http.HTTPChannel  # Twisted has hardly any types.
 
 
 class ResponseChannel(HTTPChannel):  # type: ignore[misc]
@@ -68,7 +68,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
     # Called by the transport
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Twisted would read on without bound while a response waits for its client."""
+        """Pause at a bound: Twisted would read on without one while a response waits."""
         super().rawDataReceived(data)
         is_waiting = self._handlingRequest and self._waitingForTransport
         if is_waiting and sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
@@ -85,7 +85,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
         self._finish_when_sent()
 
     def loseConnection(self) -> None:
-        """The rest of the response has as much time as any part of it."""
+        """Close once the rest of the response is sent. It may take as long as any part of it."""
         super().loseConnection()
         if self._linger is None:
             self._linger = self.callLater(_stall_s(), self._cut_off)
@@ -98,7 +98,7 @@ class ResponseChannel(HTTPChannel):  # type: ignore[misc]
             self._written = None
         self._end_flow()
         super().connectionLost(reason)
-        self.requests.clear()  # They refer to this channel.
+        self.requests.clear()  # The requests refer to this channel.
 
     def _forget_stall(self) -> None:
         _cancel(self._stall)

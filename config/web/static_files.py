@@ -8,8 +8,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage
 from servestatic.storage import CompressedManifestStaticFilesStorage
 
-# A comment that has its lines to itself. Only a template literal could hold such a line as text,
-# which tests/js/lint/eslint.config.mjs forbids.
+# A comment on lines of its own. Only a template literal could contain such a line as text, which
+# tests/js/lint/eslint.config.mjs forbids.
 COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$", re.MULTILINE | re.DOTALL)
 
 
@@ -42,7 +42,7 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
     def post_process(
         self, paths: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Iterator[tuple[str, str | None, bool | Exception]]:
-        """Scripts of ours lose their comments, a quarter of what a first visit would load."""
+        """Strip the comments of our scripts, a quarter of the bytes that a first visit loads."""
         sources = {
             name: (ScriptSource(storage) if _is_own_script(name) else storage, path)
             for name, (storage, path) in paths.items()
@@ -51,5 +51,5 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
 
 
 def _is_own_script(name: str) -> bool:
-    """Vendored files are in other folders: their comments hold licences."""
+    """Whether the script is ours. Vendored files, whose comments hold licences, are elsewhere."""
     return name.startswith("js/") and name.endswith(".js")

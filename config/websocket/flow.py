@@ -94,7 +94,7 @@ class Flow:
 
     @property
     def still_s(self) -> float:
-        """For how many seconds the client has read nothing although bytes wait for it."""
+        """The seconds in which the client has read nothing although bytes wait for it."""
         return self._now() - self._moved_at if self._is_paused else 0.0
 
     @property
@@ -175,7 +175,7 @@ class Flow:
         self._give()
 
     def stopProducing(self) -> None:
-        """The connection is lost: callers of `room` go on, and what they send is ignored."""
+        """The connection is lost: let callers of `room` continue, and ignore their messages."""
         self._messages.clear()
         self._given_bytes = self._queued_bytes = 0
         self._is_paused = False

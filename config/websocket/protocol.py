@@ -64,7 +64,7 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
             self._write(self._frame(content.encode()))
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Everything that autobahn itself writes: handshake, pings and pongs, close frames."""
+        """Writes what autobahn itself sends: handshake, pings and pongs, close frames."""
         self._write(data)
 
     def _write(self, data: bytes) -> None:
@@ -139,7 +139,8 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
     # The end
 
     def _end(self, code: int) -> None:
-        """autobahn disconnects a client that does not answer the close frame within a second."""
+        """Closes the socket. autobahn disconnects a client that does not answer the close frame
+        within a second."""
         if self.state == self.STATE_OPEN:
             self.sendCloseFrame(code=code)
         elif self.state == self.STATE_CONNECTING:
@@ -152,7 +153,7 @@ class Socket(WebSocketProtocol):  # type: ignore[misc]
         super().sendCloseFrame(*args, **kwargs)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """An orderly close has LINGER_S seconds."""
+        """Disconnects; an orderly close may take LINGER_S seconds."""
         if not abort:
             self.unregisterProducer()
             self.flow.hand_over()

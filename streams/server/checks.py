@@ -1,4 +1,4 @@
-"""Refuse to run on a Redis that could lose acknowledged writes.
+"""System checks that refuse a Redis that could lose acknowledged writes.
 
 It is a deployment check, so that most commands do not connect to Redis. `up`, `doctor`, and the
 start of web and worker call redis_messages() or ensure_durable_redis().

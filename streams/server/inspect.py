@@ -1,4 +1,4 @@
-"""Inspect how durable a Redis is, as far as it reports. For system checks, doctor and /readyz."""
+"""Inspects how durable a Redis is, from its own reports. For system checks, doctor and /readyz."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -26,7 +26,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RedisReport:
-    """What Redis reports; None for what it does not. It can hold the log if `problems` is empty."""
+    """The values that Redis reports; None for values that it does not report.
+
+    The log can be kept in this Redis if `problems` is empty.
+    """
 
     reachable: bool
     version: str | None = None
@@ -53,7 +56,8 @@ async def ainspect_redis(url: str) -> RedisReport:
 
 
 def inspect_redis(url: str) -> RedisReport:
-    """Takes at most a few seconds and never raises: an unreachable Redis is a problem too."""
+    """Report on the Redis at `url`. Takes at most a few seconds and never raises: an unreachable
+    Redis is reported as a problem too."""
     try:
         # Without retries, to report the present state.
         client = redis.Redis.from_url(
@@ -111,7 +115,7 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
             Problem(
                 "old",
                 f"Redis {report.version} is too old.",
-                "Redis 6.2 or later is needed; unset REDIS_URL to use the one that comes along.",
+                "Redis 6.2 or later is needed; unset REDIS_URL to use the embedded one.",
             )
         )
     if report.append_only is False or report.append_fsync not in (None, "always"):
@@ -137,15 +141,15 @@ def _problems(report: RedisReport, info: dict[str, Any]) -> list[Problem]:
         problems.append(
             Problem(
                 "replica",
-                "This Redis is a replica, which takes no writes.",
-                "Let REDIS_URL name its primary.",
+                "This Redis is a replica, which accepts no writes.",
+                "Set REDIS_URL to its primary.",
             )
         )
     if info.get("aof_last_write_status", "ok") != "ok":
         problems.append(
             Problem(
                 "failing",
-                "Redis could not write its file lately.",
+                "The last write of Redis to its file failed.",
                 "Look for a full or broken disk where Redis keeps its data.",
             )
         )
@@ -168,7 +172,7 @@ def _forgetful(report: RedisReport) -> Problem:
     return Problem(
         "forgetful",
         f"This Redis would forget what it has acknowledged ({how}).",
-        "Set appendonly yes and appendfsync always. To run all the same and lose answers in a "
+        "Set appendonly yes and appendfsync always. To run anyway and lose answers in a "
         "crash, set HOLDFAST_ALLOW_LOSSY_REDIS=True.",
     )
 

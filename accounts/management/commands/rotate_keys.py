@@ -13,7 +13,7 @@ from accounts.provider_keys.store import missing_versions, versions_stored
 class Command(BaseCommand):
     help = (
         "Encrypt all provider keys of people with the first of HOLDFAST_KEY_ENCRYPTION_KEYS. "
-        "Workers may run meanwhile; what was interrupted goes on when it is run again."
+        "Workers may run meanwhile; an interrupted run continues when it is repeated."
     )
     requires_system_checks = ()
 

@@ -22,7 +22,7 @@ class NotOwnerError(httpx2.StreamError):
 
 
 class Connection(asyncio.Protocol):
-    """One socket. Data that arrives while it has no owner closes it."""
+    """One socket. Data that arrives while the socket has no owner closes it."""
 
     def __init__(self) -> None:
         self._owner: Exchange | None = None
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             self.on_idle_closed(self)
 
-    # What the loop calls
+    # Called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -174,7 +174,7 @@ class Exchange:
         self._read_to_end = False
         self.close()
 
-    # What the connection calls
+    # Called by the connection
 
     def feed(self, data: bytes) -> None:
         if self._error or self._connection is None:

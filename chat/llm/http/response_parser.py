@@ -155,7 +155,7 @@ class ResponseParser:
         if self._overhead_bytes > MAX_OVERHEAD_BYTES:  # The parser buffers trailers of any length.
             raise httpx2.RemoteProtocolError("endless chunk metadata")
 
-    # What httptools calls
+    # Called by httptools
 
     def on_message_begin(self) -> None:
         if self.complete:  # Bytes after the end never belong to this response.

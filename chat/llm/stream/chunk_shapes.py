@@ -17,7 +17,7 @@ _KINDS = {
     "tool_call": ("tool_call", "tool_calls", "tool_use", "function_call"),
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
-_NO_LOSS = frozenset(("reference", "annotation", "citation"))  # They only annotate the text.
+_NO_LOSS = frozenset(("reference", "annotation", "citation"))  # Parts that only annotate text.
 _PINGS = frozenset(("ping", "pong", "keepalive", "keep-alive", "heartbeat", "info", "status"))
 # Fields that, among chunks without choices, only errors have. Compared in lower case.
 _ERROR_FIELDS = ("error", "errors", "detail", "error_msg", "error_message", "errormessage") + (
@@ -34,7 +34,7 @@ _FINE = frozenset(("", "0", "200", "00000", "ok", "success", "succeeded", "succe
     *("none", "null", "queued", "pending", "waiting", "processing", "in_progress", "running"),
     *("loading", "started", "starting", "created", "completed", "info", "message"),
 }
-_ENVELOPES = ("header", "response", "data", "result", "meta")  # They may contain a code or error.
+_ENVELOPES = ("header", "response", "data", "result", "meta")  # These may contain a code or error.
 
 
 def plain_text(value: object) -> str:
@@ -104,7 +104,7 @@ def delta_of(choice: dict[str, Any], *, has_text: bool) -> dict[str, Any] | None
 
 
 def find_error(chunk: dict[str, Any], depth: int = 0) -> object:
-    """The error in a chunk without choices; None if it is no error."""
+    """The error in a chunk without choices; None if the chunk is not an error."""
     fields = lower_names(chunk)
     if str(fields.get("type")).lower() in _PINGS:
         return None

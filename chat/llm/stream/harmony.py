@@ -16,7 +16,7 @@ STARTS = ("<|channel|>analysis", "<|channel|>commentary", "<|channel|>final", "<
 ANALYSIS_ALOUD, FINAL_ALOUD = "analysis", "assistantfinal"
 ALOUD = re.compile(r"analysis(?=[A-Z])")
 MAX_LOOKS = 64
-MAX_HEADER_CHARS = 1_000  # A longer text is no header.
+MAX_HEADER_CHARS = 1_000  # A longer text is not a header.
 # White space at the end of thinking is held back up to this length; longer runs are passed on.
 MAX_SPACE_CHARS = 1_024
 
@@ -67,7 +67,7 @@ class HarmonySplitter:
         rest = self._take(held)
         header = (self._header or "").strip()
         if not self._has_begun and " " in header and "to=" not in header:
-            return self._raw, ""  # No channel has begun, so the answer is about the marks.
+            return self._raw, ""  # No channel has begun, so the answer only mentions the marks.
         return (rest if self._into == "answer" else ""), (rest if self._into == "thought" else "")
 
     def _as_text(self) -> str:

@@ -43,7 +43,7 @@ class EventSplitter:
         self._is_bare = False  # The event is JSON without a field name; it may have blank lines.
         self._after_cr = False
         self._is_new = True
-        self._has_begun = False  # An event was received, so this is no web page.
+        self._has_begun = False  # An event was received, so this is not a web page.
 
     def feed(self, piece: bytes) -> list[bytes]:
         is_idle = not self._tail and self._data is None and not self._name

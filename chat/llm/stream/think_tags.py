@@ -10,7 +10,7 @@ from chat.transcript import Pieces
 _UNDECIDED, _THINKING, _GAP, _ANSWERING, _PLAIN, _HARMONY = range(6)
 # After this many marks that turned out to be text, marks are not checked any more.
 MAX_LOOKS = 64
-# White space is held back until it is decided what it belongs to; a longer run counts as text.
+# White space is held back until its place is decided; a longer run counts as text.
 MAX_SPACE_CHARS = 1_024
 BETWEEN_BLOCKS = "\n\n"
 _SPACE = re.compile(r"\s*")

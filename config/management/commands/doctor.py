@@ -14,7 +14,7 @@ MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 
 
 class Command(BaseCommand):
-    help = "Say what is configured, what is reachable and how durable it is."
+    help = "Report the configuration, which services are reachable, and how durable they are."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

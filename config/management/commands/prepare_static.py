@@ -6,7 +6,7 @@ from config.supervise.prepare import PrepareError, collect_static
 
 
 class Command(BaseCommand):
-    help = "Collect the static files as `up` does: only when they changed. For building images."
+    help = "Collect the static files as `up` does: only if they have changed. For building images."
     requires_system_checks = ()
 
     def handle(self, *_args: Any, **_options: Any) -> None:

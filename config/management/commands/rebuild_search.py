@@ -11,13 +11,13 @@ CHATS_AT_A_TIME = 50
 
 class Command(BaseCommand):
     help = (
-        "Read everything that was said from the log again and make it searchable. The site may run "
-        "meanwhile. If this is cut short the workers go on with it; so does --resume."
+        "Read all messages from the log again and index them for search. The site may run "
+        "meanwhile. If this is interrupted, the workers continue it; so does --resume."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--resume", action="store_true", help="only what an earlier run has not come to"
+            "--resume", action="store_true", help="only the chats that an earlier run has not read"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

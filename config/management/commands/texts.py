@@ -41,4 +41,4 @@ class Command(BaseCommand):
     def _check(self, texts: Any) -> None:
         for domain, path in texts.paths(texts.LOCALE, SOURCE).items():
             if not path.exists() or path.read_text(encoding="utf-8") != texts.extracted()[domain]:
-                raise CommandError(f"{path} is not what the code says. Run `manage.py texts`.")
+                raise CommandError(f"{path} does not match the code. Run `manage.py texts`.")

@@ -56,12 +56,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help="HOLDFAST_PORT (%(default)s)"
         )
-        parser.add_argument("--data", metavar="DIR", help="HOLDFAST_DATA: where everything is kept")
+        parser.add_argument("--data", metavar="DIR", help="HOLDFAST_DATA: the folder of all data")
         parser.add_argument(
             "--workers",
             type=int,
             default=settings.WORKERS,
-            help="HOLDFAST_WORKERS: how many write answers (%(default)s)",
+            help="HOLDFAST_WORKERS: the number of workers (%(default)s)",
         )
 
     def handle(self, *, host: str, port: int, workers: int, **_options: Any) -> None:
@@ -88,7 +88,7 @@ class Command(BaseCommand):
 
 
 def _with_locks(service: Service, locks: list[int]) -> Service:
-    """Each process keeps the data folder locked while it lives: config/supervise/data_folder.py."""
+    """Let the process inherit the data folder's lock: config/supervise/data_folder.py."""
     return replace(service, pass_fds=[*service.pass_fds, *locks])
 
 

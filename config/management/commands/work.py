@@ -36,5 +36,5 @@ def _log_key_problems() -> None:
     finally:
         connection.close()
     for message in messages:
-        if message.is_serious():  # It concerns some people's keys; other replies are generated.
+        if message.is_serious():  # This concerns some people's keys; other replies are generated.
             logger.error("%s %s (%s)", message.msg, message.hint, message.id)

@@ -70,17 +70,20 @@ BLOCKS_PER_STEP = """async (count) => {
   let nowMs = 0;
   performance.now = () => (nowMs += 5);
   const steps = [];
-  const blocksIn = (node) => (node.nodeName === "P" ? 1 : (node.querySelectorAll?.("p").length ?? 0));
+  const blocksIn = (node) =>
+    node.nodeName === "P" ? 1 : (node.querySelectorAll?.("p").length ?? 0);
   const added = (record) => [...record.addedNodes].reduce((sum, node) => sum + blocksIn(node), 0);
   new MutationObserver((records) => {
     // A block that was added together with its part is in both records.
-    const parts = new Set(records.flatMap((record) => [...record.addedNodes]));
-    const outermost = records.filter(({ target }) => ![...parts].some((part) => part.contains(target)));
+    const parts = records.flatMap((record) => [...record.addedNodes]);
+    const isWithin = ({ target }) => parts.some((part) => part.contains(target));
+    const outermost = records.filter((record) => !isWithin(record));
     steps.push(outermost.reduce((sum, record) => sum + added(record), 0));
   }).observe(root, { childList: true, subtree: true });
   const view = new MarkdownView(root);
   view.update("a\\n\\n".repeat(count), true);
-  while (root.querySelectorAll("p").length < count) await new Promise((done) => setTimeout(done, 20));
+  const isDrawn = () => root.querySelectorAll("p").length === count;
+  while (!isDrawn()) await new Promise((done) => setTimeout(done, 20));
   return steps;
 }"""
 

@@ -8,7 +8,7 @@ import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { text } from "./text.js";
 import { App } from "./ui/app.js";
-import { fetchPart } from "./ui/lazy_modules.js";
+import { fetchModule } from "./ui/lazy_modules.js";
 import { withTimeout } from "./lib/with_timeout.js";
 
 const DRAWN_WITHIN_MS = 1_000;
@@ -19,7 +19,7 @@ const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
 // What the page shows already stays until it can be drawn in full, but not for long.
-if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchPart)));
+if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchModule)));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

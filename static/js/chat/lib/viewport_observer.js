@@ -1,23 +1,23 @@
 // Tells when an element comes near the visible part of the page, so that it is drawn before the reader
-// sees it. Nothing is drawn during the browser's own search, because that would lose the place it has found.
-import { later } from "./idle_tasks.js";
+// sees it. Nothing is drawn during the browser's own search, because that would lose the match it has found.
+import { runWhenIdle } from "./idle_tasks.js";
 
 const MARGIN = "1200px 0px";
-// Nobody reads at this speed, so elements that pass are drawn only when the reader slows down.
+// Nobody reads while scrolling this fast, so elements are drawn only once the reader slows down.
 const FAST_PX_A_MS = 4;
 const CALM_MS = 200;
 const BACK = ["focus", "pointerdown", "wheel", "touchstart", "keydown"];
 const observers = new WeakMap(); // scroller -> IntersectionObserver
 const waiting = new WeakMap(); // element -> {callback, isNear, scroller}
 const moves = new WeakMap(); // scroller -> {top, atMs, isFast}
-const held = new Set(); // elements that came near meanwhile
-// A reader who types into the browser's search has left the page: it gets no events.
+const held = new Set(); // elements that came near while the reader was away, or that contain the selection
+// While the reader types into the browser's search, the page gets no events.
 let isReaderAway = false;
 let isListening = false;
 let isPlaceKept = false;
 
-/** Call `callback` once, when `element` is near the visible part of `scroller`; gives a way to stop. */
-export function whenNear(element, scroller, callback) {
+/** Call `callback` once, when `element` is near the visible part of `scroller`; returns a function that cancels this. */
+export function onceNearViewport(element, scroller, callback) {
   listen();
   const observer = observerOf(scroller);
   waiting.set(element, { callback, isNear: false, scroller });
@@ -29,8 +29,8 @@ export function whenNear(element, scroller, callback) {
   };
 }
 
-/** Call now all callbacks within `root`, because it is about to be printed. */
-export function allIsNear(root) {
+/** Call all callbacks within `root` now, because it is about to be printed. */
+export function drawAllNow(root) {
   for (const element of root.querySelectorAll("*")) {
     const wait = waiting.get(element);
     waiting.delete(element);
@@ -53,10 +53,10 @@ function seen({ target, isIntersecting }) {
   if (!wait) return;
   wait.isNear = isIntersecting;
   if (!isIntersecting) return;
-  later(function draw() {
+  runWhenIdle(function draw() {
     if (!wait.isNear || waiting.get(target) !== wait) return;
     if (isFlying(wait.scroller)) {
-      setTimeout(() => later(draw), CALM_MS);
+      setTimeout(() => runWhenIdle(draw), CALM_MS);
       return;
     }
     if (isReaderAway || hasSelection(target)) {

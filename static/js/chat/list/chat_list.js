@@ -229,13 +229,13 @@ function applyEvent(chat, chatId, id, data) {
  */
 function applyMessageEvent(chat, ms, data) {
   if (data.type === "message.created") {
-    const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
+    const answering = data.role === "assistant" ? withId(chat.answering, data.message) : chat.answering;
     return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, ms) };
   }
   if (data.type === "message.started" || data.type === "message.resumed")
-    return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
+    return chat.answering.has(data.message) ? chat : { ...chat, answering: withId(chat.answering, data.message) };
   if (!ANSWER_ENDS.has(data.type)) return chat;
-  const answering = without(chat.answering, data.message);
+  const answering = withoutId(chat.answering, data.message);
   // It was cancelled while it waited: other answers are still written, and there is nothing to read.
   if (data.bill?.attempt === 0) return { ...chat, answering };
   answering.delete(SOME_ANSWER);
@@ -246,13 +246,13 @@ function applyMessageEvent(chat, ms, data) {
  * @param {Set<string>} set
  * @param {string} id
  */
-const with_ = (set, id) => new Set(set).add(id);
+const withId = (set, id) => new Set(set).add(id);
 
 /**
  * @param {Set<string>} set
  * @param {string} id
  */
-function without(set, id) {
+function withoutId(set, id) {
   const next = new Set(set);
   next.delete(id);
   return next;

@@ -3,7 +3,7 @@
 import { batch, signal } from "../../signals.js";
 import { oncePerFrame } from "../lib/frames.js";
 import { Change, emptyTranscript, foldEntry, isAnswering, ROOT, shownChild, shownPath } from "./fold.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { matchesFingerprint } from "./verify.js";
 
 const AUDIT_MS = 4; // at a time
@@ -193,7 +193,7 @@ export class OpenChat {
     if (!message) return;
     if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
     // A long history is shown before it is checked. A message that goes on meanwhile is checked at its new end.
-    later(() => isAnswering(message) || this.#checkOrLater(message));
+    runWhenIdle(() => isAnswering(message) || this.#checkOrLater(message));
   }
 
   #checkOrLater(message) {

@@ -4,7 +4,7 @@
 import { highlighted } from "../highlight/client.js";
 import { nameOf } from "../highlight/names.js";
 import { splitRuns } from "../highlight/runs.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
 import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";
@@ -171,7 +171,7 @@ export class CodeBlock {
     const boxes = [...this.#boxes];
     const lists = splitRuns(runs, boxes.map((box) => box.text.length));
     return new Promise((done) => {
-      later(() => {
+      runWhenIdle(() => {
         const box = boxes.shift();
         if (box) this.#colourBox(box, lists.shift());
         if (boxes.length > 0) return true;

@@ -1,8 +1,8 @@
 // Shows blocks that are far from the reader as plain text, which the browser's search finds. They are
 // drawn, a few at a time, when the reader comes near.
-import { whenNear } from "../lib/viewport_observer.js";
+import { onceNearViewport } from "../lib/viewport_observer.js";
 import { roughHeight } from "../lib/plain_text.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 
 const LONGEST_CHARS = 4_000;
 const SLICE_MS = 8;
@@ -23,7 +23,7 @@ export class FarPart {
     this.element.className = "md-part md-far";
     this.element.append(this.#text);
     // Observe it only once it is on the page.
-    later(() => whenNear(this.element, scroller, () => this.#drawNow()));
+    runWhenIdle(() => onceNearViewport(this.element, scroller, () => this.#drawNow()));
   }
 
   get isFull() {
@@ -46,7 +46,7 @@ export class FarPart {
     this.element.classList.remove("md-far");
     if (this.#isDrawing) return;
     this.#isDrawing = true;
-    later(() => {
+    runWhenIdle(() => {
       const untilMs = performance.now() + SLICE_MS;
       while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(this.#waiting.shift(), this.element);
       this.#isDrawing = this.#waiting.length > 0;

@@ -1,7 +1,7 @@
 // The number of nodes that a text may have before the reader is near them. Once they are spent, the rest
 // is drawn when it is nearly in view.
-import { whenNear } from "../lib/viewport_observer.js";
-import { later } from "../lib/idle_tasks.js";
+import { onceNearViewport } from "../lib/viewport_observer.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 
 const MOST_NODES = 8_000;
 const RESERVE_NODES = 9_000;
@@ -31,8 +31,8 @@ export class NodeBudget {
 
   /** Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`. */
   drawSoon(element, draw) {
-    later(() => {
-      if (this.isSpent) whenNear(element, this.#scroller, draw);
+    runWhenIdle(() => {
+      if (this.isSpent) onceNearViewport(element, this.#scroller, draw);
       else this.spend(draw());
     });
   }

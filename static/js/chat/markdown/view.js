@@ -2,7 +2,7 @@
 // drawn again, and code is appended line by line, so a token costs the same in a long answer as in a
 // short one. When the text is complete, blocks are drawn again if a link or a footnote in them was
 // defined later. Blocks past the budget of nodes are drawn when the reader comes near (./far_part.js).
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { CodeBlock } from "./code_block.js";
 import { FarPart } from "./far_part.js";
 import { countOf } from "./syntax/links.js";
@@ -78,7 +78,7 @@ export class MarkdownView {
 
   #workLater() {
     this.#isWorking = true;
-    later(() => {
+    runWhenIdle(() => {
       const hasMore = this.#work();
       this.#isWorking = hasMore;
       return hasMore;

@@ -7,13 +7,13 @@ import { ConnectionState } from "./connection_state.js";
 import { CreditNotice } from "./sidebar/credit.js";
 import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
 import { Icon } from "./icons.js";
-import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./lazy_modules.js";
+import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules, needModule } from "./lazy_modules.js";
 import { styled } from "./late_styles.js";
 import { useShortcuts } from "./shortcut_keys.js";
 import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
 
-declareParts({
+declareModules({
   conversation: () => styled(import("./messages/conversation.js"), "pasted-styles"),
   reading: () => styled(import("../markdown/lazy_markdown.js"), "markdown-styles", "code-styles"),
   menus: () => import("./menus.js"),
@@ -36,16 +36,16 @@ export function App({ store }) {
     return () => wide.removeEventListener("change", follow);
   }, []);
   const [shown, setShown] = useState(null); // "search", "shortcuts" or null
-  const { dialogs, conversation } = parts.value;
+  const { dialogs, conversation } = loadedModules.value;
   const show = (name) => {
     setShown(name);
-    fetchPart("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
+    fetchModule("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
   };
   useEffect(fetchRestLater, []);
   useTitle(store);
   const isInChat = Boolean(store.chatId.value);
   useEffect(() => {
-    if (isInChat) ["conversation", "reading"].forEach(need);
+    if (isInChat) ["conversation", "reading"].forEach(needModule);
   }, [isInChat]);
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
   const put = (isOpen) => {
@@ -158,7 +158,7 @@ function ChatPane({ store }) {
     if (open && store.places.isWanted(open.id)) keeper.letGo();
     else keeper.toEnd();
   }, [open, keeper]);
-  const { conversation } = parts.value;
+  const { conversation } = loadedModules.value;
   return html`<main class="scroller" ref=${scroller} tabindex="-1">
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
@@ -177,7 +177,7 @@ function ChatBody({ store, open }) {
   const problem = open.problem.value;
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;
-  const conversation = part("conversation");
+  const conversation = lazyModule("conversation");
   const glimpse = open.isLoaded.value ? null : open.glimpse.value;
   if (!conversation || !(open.isLoaded.value || glimpse)) return html`<${Skeleton} />`;
   if (glimpse) return html`<${conversation.Transcript} key="glimpse" store=${store} open=${glimpse} />`;

@@ -7,7 +7,7 @@ import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
 import { ModelMenu } from "./model_menu.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
 
 const MOST_PASTES = 20; // as the server takes in a draft
@@ -59,7 +59,7 @@ export function Composer({ store, onSend }) {
     send();
   };
   const isEmpty = draft.isEmpty;
-  const chips = draft.pastes.length > 0 && part("pasted");
+  const chips = draft.pastes.length > 0 && lazyModule("pasted");
   return html`<form class="composer" onSubmit=${submit}>
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}

@@ -1,5 +1,5 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
-import { whenNear } from "../../lib/viewport_observer.js";
+import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
 import { Answer } from "./answer.js";
 import { LongText } from "./long_text.js";
@@ -17,7 +17,7 @@ export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
   const isDrawn = (wasDrawn.current ||= isFull || isNear);
   useEffect(() => {
     if (isDrawn) return undefined;
-    return whenNear(element.current, element.current.closest(".scroller"), () => setNear(true));
+    return onceNearViewport(element.current, element.current.closest(".scroller"), () => setNear(true));
   }, [isDrawn]);
   const messages = ids.split(" ").map((id) => open.transcript.messages[id]).filter(Boolean);
   const first = useRef(messages);

@@ -1,7 +1,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../../../preact.js";
 import { isAnswering } from "../../log/fold.js";
 import { makeRoomForKeyboard } from "../../lib/on_screen_keyboard.js";
-import { later } from "../../lib/idle_tasks.js";
+import { runWhenIdle } from "../../lib/idle_tasks.js";
 import { MessageGroup } from "./message_group.js";
 import { PendingMessage } from "./pending_message.js";
 import { useWholeChat } from "./whole_chat.js";
@@ -75,7 +75,7 @@ function useShownCount(chatId, total, atLeast) {
     if (count >= total) return undefined;
     let isWanted = true;
     const more = count < MOST_WHOLE_GROUPS ? GROUPS_AT_A_TIME : FAR_GROUPS_AT_A_TIME;
-    later(() => {
+    runWhenIdle(() => {
       if (isWanted) setShown({ chatId, count: count + more });
     });
     return () => (isWanted = false);

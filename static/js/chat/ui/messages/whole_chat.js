@@ -1,6 +1,6 @@
 // When all of a long chat must be there at once: for the browser's own search, and on paper.
 import { useEffect, useState } from "../../../preact.js";
-import { allIsNear } from "../../lib/viewport_observer.js";
+import { drawAllNow } from "../../lib/viewport_observer.js";
 import { finishNow } from "../../lib/idle_tasks.js";
 
 /** {isWanted: nothing may be left out, isPrinted: nor be mere text}, of the chat on screen. */
@@ -26,7 +26,7 @@ const DEEPEST = 3;
 function drawAll() {
   finishNow();
   for (let depth = 0; depth < DEEPEST; depth++) {
-    for (const root of document.querySelectorAll(".md")) allIsNear(root);
+    for (const root of document.querySelectorAll(".md")) drawAllNow(root);
     finishNow();
   }
 }

@@ -1,7 +1,7 @@
 import { html } from "../../../preact.js";
 import { balanceDollars } from "../../lib/money.js";
 import { text } from "../../text.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 
 /** In the sidebar: how much there is, on every device the same. */
 export function Balance({ store }) {
@@ -17,7 +17,7 @@ export function Balance({ store }) {
 /** Above the composer: that credit comes to an end or has, and what can be done about it. */
 export function CreditNotice({ store }) {
   const notice = store.credit.notice.value;
-  const shown = notice && part("credit");
+  const shown = notice && lazyModule("credit");
   // The place of what is said stays: a screen reader is told of what comes into it, once.
   return shown ? shown.creditNotice(store, notice) : html`<section><div role="status"></div></section>`;
 }

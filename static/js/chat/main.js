@@ -1,5 +1,5 @@
-// The chat island: reads what the server put on the page and takes over from there. A page from
-// the shell, which has nothing on it, shows what this browser keeps.
+// The entry point of the chat page: reads the server's data from the page and renders the app. The app
+// shell contains no data, so it shows the data stored in this browser.
 import { html, render } from "../preact.js";
 import { watchBuild } from "./build.js";
 import { refuseFiles } from "./compose/dropped_files.js";
@@ -18,7 +18,7 @@ const page = JSON.parse(document.getElementById("config").textContent);
 const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
-// What the page shows already stays until it can be drawn in full, but not for long.
+// Keep the server's preview until the whole chat can be drawn, but not for long.
 if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchModule)));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);

@@ -1,5 +1,5 @@
-// What the person has set: on the page when it loads, then told by the socket whenever it changes,
-// here or on another device. Views read the signal; whatever follows it at once is done here.
+// The person's settings: from the page when it loads, then from the socket whenever they change, here or on
+// another device. Views read the signal; the locale and the theme are applied here.
 import { signal } from "../signals.js";
 import { setLocale } from "./lib/format.js";
 
@@ -25,7 +25,7 @@ export function takePreferences(settings) {
   preferences.value = now;
 }
 
-/** "light", "dark", or "system" for what the device prefers. */
+/** "light", "dark", or "system" for the preference of the device. */
 export function applyAppearance(appearance) {
   const root = document.documentElement;
   const isForced = appearance === "light" || appearance === "dark";
@@ -37,14 +37,14 @@ export function applyAppearance(appearance) {
   dark.media = isForced ? (appearance === "dark" ? "all" : "not all") : "(prefers-color-scheme: dark)";
 }
 
-/** Show another appearance before the server has confirmed it; gives a function that takes it back. */
+/** Show another appearance before the server has confirmed it; returns a function that undoes this. */
 export function preferAppearance(appearance) {
   const before = preferences.peek();
   takePreferences({ ...before, appearance });
   return () => takePreferences(before);
 }
 
-/** Light or dark: the one that is not shown now. */
+/** Returns "light" or "dark", whichever is not shown now. */
 export function otherAppearance() {
   const { appearance } = preferences.peek();
   const isDark = appearance === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : appearance === "dark";

@@ -1,4 +1,4 @@
-// Which models there are, and which one the next answer is asked of.
+// The available models, and the one for the next answer.
 import { batch, computed, signal } from "../../signals.js";
 import { api } from "../api.js";
 import { preferences } from "../preferences.js";
@@ -20,7 +20,7 @@ export class ModelChoice {
     this.defaultModel = signal(config.default_model ?? null);
   }
 
-  /** The id of the model for the chat on screen; null while there is none. */
+  /** The id of the model for the chat on screen; null while no model is available. */
   current = computed(() => {
     const { chatId, list } = this.#store;
     const known = (id) => id && this.models.value.some((model) => model.id === id);
@@ -30,7 +30,7 @@ export class ModelChoice {
     return wanted.find(known) ?? this.models.value[0]?.id ?? null;
   });
 
-  /** The same as the server describes it; undefined while there is none. */
+  /** The server's description of that model; undefined while no model is available. */
   shown = computed(() => this.models.value.find((model) => model.id === this.current.value));
 
   pick(id) {
@@ -38,12 +38,12 @@ export class ModelChoice {
     remember("model", id);
   }
 
-  /** For this chat alone, on this page. */
+  /** Choose a model for this chat only, on this page. */
   keepFor(chat, id) {
     this.#picked.value = new Map(this.#picked.peek()).set(chat ?? "", id);
   }
 
-  /** As the server has them now. While there are none it is asked again: one may just be starting. */
+  /** Load the models from the server. If there are none, ask again later, because a model may be starting. */
   async load() {
     const { models, default: first } = await this.#store.commands.ask(() => api.models(), { tries: TRIES });
     batch(() => {

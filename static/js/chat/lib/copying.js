@@ -1,8 +1,8 @@
-// Copying text, also where the browser has no clipboard for scripts: on plain http from another host.
+// Copies text, also where scripts cannot use the clipboard: on plain http from another host.
 
 /**
- * Puts `content` into the clipboard and keeps focus and selection. False if the browser does not let
- * us: then the text is shown, selected, to be copied by hand.
+ * Copies `content` and keeps focus and selection. If the browser does not allow it, returns false and shows
+ * the text selected, so that the reader can copy it.
  */
 export async function copyText(content) {
   if ((await copyByScript(content)) || copyBySelection(content)) return true;
@@ -19,7 +19,7 @@ async function copyByScript(content) {
   }
 }
 
-/** The old way: the browser copies what is selected, and we say what that is. */
+/** The older method: `execCommand` fires a copy event, whose handler supplies the content. */
 function copyBySelection(content) {
   const giveBack = placeOfReader();
   const field = fieldWith(content);
@@ -42,7 +42,7 @@ function copyBySelection(content) {
   }
 }
 
-/** A selected text that nobody sees. What lies outside of an open dialog cannot be selected. */
+/** An invisible field with the text selected. It must be in the open dialog, because nothing outside can be selected. */
 function fieldWith(content) {
   const field = document.createElement("textarea");
   field.className = "visually-hidden";
@@ -56,7 +56,7 @@ function fieldWith(content) {
   return field;
 }
 
-/** What has the focus and what is selected now; gives a function that restores both. */
+/** Notes the focus and the selection; returns a function that restores both. */
 function placeOfReader() {
   const focused = document.activeElement;
   const selection = document.getSelection();

@@ -1,5 +1,5 @@
-// Chats kept in this browser, the ones used last. A copy of what the server has, and nothing more:
-// whatever is missing or does not fit together is read again.
+// The most recently used chats, stored in this browser. They are only a copy of the server's: if records are
+// missing or do not fit together, the chat is read again.
 import { isAfter, uuid7 } from "../lib/ids.js";
 import { BLOCK_MESSAGES, blockOf, headOf, SHAPE, transcriptOf } from "./blocks.js";
 import { value } from "./database.js";
@@ -20,13 +20,13 @@ export class LocalChats {
     database.onFull = () => this.prune(0.5);
   }
 
-  /** The last messages of a long chat, which are read at once; none of others. */
+  /** The preview of a long chat: its last messages. [] for other chats. */
   async glimpse(id) {
     const head = await this.#database.run(["heads"], "readonly", (store) => value(store("heads").get(id)));
     return head?.shape === SHAPE ? head.glimpse : [];
   }
 
-  /** Gives {transcript, revision}, or null. */
+  /** Returns {transcript, revision}, or null. */
   async load(id, nowMs = Date.now()) {
     const found = await this.#database.run(["heads", "blocks"], "readonly", async (store) => {
       const head = await value(store("heads").get(id));
@@ -44,9 +44,9 @@ export class LocalChats {
   }
 
   /**
-   * Keep a transcript. `takeDirty()` gives the blocks that changed since `revision` was written or
-   * loaded; if another tab has written since, all are, unless that one is as far. Gives the
-   * revision, or null if nothing was kept: then all of it must be, the next time.
+   * Store a transcript. `takeDirty()` returns the blocks that changed since `revision` was written or loaded.
+   * If another tab has written since, all blocks are written, or nothing if that tab's cursor is not older.
+   * Returns the new revision, or null if nothing was stored; then the next call writes all blocks.
    */
   async save(id, transcript, { takeDirty, revision }) {
     const all = Object.values(transcript.messages);
@@ -56,7 +56,7 @@ export class LocalChats {
       const before = await value(store("heads").get(id));
       const isMine = before?.revision === revision;
       if (before && !isMine && !isAfter(transcript.cursor, before.cursor)) return null;
-      // From here to the end without waiting: what is written is of one moment.
+      // Nothing is awaited from here on, so that all records belong to the same state.
       const dirty = takeDirty();
       const messages = Object.values(transcript.messages);
       const head = headOf(id, transcript, { revision: uuid7(), chars, usedMs: Date.now() });
@@ -79,7 +79,7 @@ export class LocalChats {
     });
   }
 
-  /** Forget those that were not used for longest, down to this part of what may be kept. */
+  /** Remove the least recently used chats, down to the share `part` of the limits. */
   prune(part = 1) {
     return this.#database.run(["heads", "blocks"], "readwrite", async (store) => {
       const heads = await value(store("heads").getAll());
@@ -101,7 +101,7 @@ export class LocalChats {
   }
 }
 
-/** All blocks, some at a time: to read many keeps the page from drawing. */
+/** Reads all blocks, some at a time, because reading many at once keeps the page from drawing. */
 async function readBlocks(store, id) {
   const blocks = [];
   for (let from = 0; ; from += BLOCKS_AT_A_TIME) {

@@ -1,13 +1,13 @@
-// What this browser keeps of one person: chats to open at once, the outbox. It belongs to one
-// owner; every transaction first reads who that is, so a page of somebody who has signed out, or a
-// tab that missed it, reads and writes nothing. Storage may be full, forbidden or taken away at any
-// time: then `run` gives undefined, and the page works without.
+// The IndexedDB database with the data of one person: chats and the send queue. Every transaction first reads
+// the owner, so a page of somebody who has signed out, also in another tab, reads and writes nothing. Storage
+// may be full, forbidden or removed at any time: then `run` resolves with undefined, and the page works
+// without it.
 
 import { withTimeout } from "../lib/with_timeout.js";
 
 const NAME = "holdfast";
-// Raised when what is kept changes its form: chats are dropped and read again from the server. The
-// outbox stays, for it may hold what is nowhere else.
+// Raise this when the form of the records changes: chats are dropped and read again from the server. The
+// send queue stays, because its messages may exist nowhere else.
 const VERSION = 1;
 const OPEN_WITHIN_MS = 3_000;
 const DROPPED_ON_UPGRADE = ["heads", "blocks"];
@@ -35,8 +35,8 @@ export class LocalDatabase {
   }
 
   /**
-   * Bind the store to its owner: what somebody else left here is erased first. Without an owner
-   * (the page came from the shell, offline) it is whoever was here last. Gives the owner.
+   * Bind the database to its owner, and erase the data of anybody else. Without an owner (the page is the app
+   * shell, offline) the last owner stays. Returns the owner.
    */
   async claim(owner = null) {
     let found = null;
@@ -51,19 +51,19 @@ export class LocalDatabase {
     return this.owner;
   }
 
-  /** The visitor has become this person: what is here goes along. Anybody else's is left alone. */
+  /** The visitor has become this person, who gets the visitor's data. The data of anybody else stays as it is. */
   async adopt(owner) {
     if (this.owner !== VISITOR) return;
     await this.run(["meta"], "readwrite", (store) => store("meta").put(owner, "owner"));
     this.owner = owner;
   }
 
-  /** Do `work(store)` in one transaction. Gives what it gives, or undefined if nothing was done. */
+  /** Run `work(store)` in one transaction. Resolves with its result, or undefined if nothing was done. */
   async run(names, mode, work) {
     await this.#claimed;
     return this.#transact(names, mode, async (store) => {
       const owner = await value(store("meta").get("owner"));
-      // Never claimed (a visitor, offline from the start): the first to write is the owner.
+      // The database has no owner yet (a visitor, offline from the start): the first writer becomes the owner.
       if (owner === undefined && this.owner === VISITOR && mode === "readwrite") store("meta").put(VISITOR, "owner");
       else if (owner !== this.owner) return undefined;
       return work(store);
@@ -71,8 +71,8 @@ export class LocalDatabase {
   }
 
   /**
-   * What is of this owner goes, and nothing of somebody who has signed in here meanwhile; this page keeps nothing from
-   * here on. The database stays, empty: deleting it would ask nobody whose it is by then.
+   * Erase the data of this owner, but not of somebody who has signed in meanwhile. This page stores nothing after
+   * this. The empty database stays, because deleting it would not check the owner.
    */
   async erase() {
     await this.#claimed;
@@ -109,7 +109,7 @@ export class LocalDatabase {
       request.onerror = request.onblocked = () => resolve(null);
       request.onsuccess = () => {
         const database = request.result;
-        // A newer version, an erasure in another tab, or the browser wants it: let it go.
+        // A newer version, another tab or the browser needs the database: close it.
         database.onversionchange = () => (database.close(), this.#lost());
         database.onclose = () => this.#lost();
         resolve(database);
@@ -132,7 +132,7 @@ function upgrade(database) {
   }
 }
 
-/** What a request gives. Awaiting it keeps its transaction open. */
+/** Resolves with the result of a request. Awaiting it keeps its transaction open. */
 export function value(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);

@@ -1,5 +1,5 @@
-// The last page's own words (who one is, the models, the list of chats), for when the page comes
-// from the shell. Kept under its owner like everything else.
+// The config of the last page (the person, the models, the list of chats), which the app shell uses offline.
+// It belongs to the owner of the database.
 import { value } from "./database.js";
 
 const KEY = "config";

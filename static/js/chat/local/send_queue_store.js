@@ -1,5 +1,5 @@
-// The outbox in the local store, shared by all tabs: each change is one transaction over the whole
-// list, which is short.
+// The send queue in the browser's database, which all tabs share. Each change is one transaction over the
+// whole list, which is short.
 import { value } from "./database.js";
 
 export class OutboxStore {
@@ -9,7 +9,7 @@ export class OutboxStore {
     this.#database = database;
   }
 
-  /** Put `change(items)` in the place of the items. Gives it, or undefined when nothing is kept. */
+  /** Replace the items by `change(items)`. Resolves with those, or undefined if nothing can be stored. */
   change(change) {
     return this.#database.run(["outbox"], "readwrite", async (store) => {
       const before = await value(store("outbox").getAll());

@@ -1,6 +1,6 @@
-// The cost of all answers of a chat, in all branches, because hidden ones were paid for, too.
+// The cost of all answers of a chat. Answers in hidden branches count, because they were charged, too.
 
-// The prefix of models that are called with the person's own key, for which the provider is paid.
+// The prefix of models that are called with the person's own key, which the person pays the provider for.
 const OWN = "my-";
 
 /** {total, ofKeys, rows: [{model, isOwn, answers, tokens, cost}]} in micro-USD, the highest cost first.

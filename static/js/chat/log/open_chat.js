@@ -1,5 +1,5 @@
-// One chat in memory: its fold, and signals for what a view must draw again. A delta ticks the signal of
-// its message only, once per animation frame.
+// One chat in memory: its transcript, and signals that tell views what to draw again. A delta ticks only the
+// signal of its message, once per animation frame.
 import { batch, signal } from "../../signals.js";
 import { oncePerFrame } from "../lib/frames.js";
 import { Change, emptyTranscript, foldEntry, isAnswering, ROOT, shownChild, shownPath } from "./fold.js";
@@ -20,9 +20,9 @@ export class OpenChat {
   isDeleted = signal(false);
   /** Whether the whole chat is shown: from this browser's store, or because replay has caught up. */
   isLoaded = signal(false);
-  /** Until then an OpenChat with its last messages, if the page or this browser's store has them. */
+  /** Until the chat is loaded, an OpenChat with its last messages, if the page or this browser's store has them. */
   glimpse = signal(null);
-  /** Whether this is such a read-only preview. */
+  /** Whether this OpenChat is such a read-only preview. */
   isGlimpse = false;
   /** Whether the browser's store has been read, which gives the cursor to continue from. */
   isReady = signal(false);
@@ -192,7 +192,7 @@ export class OpenChat {
   #ended(message) {
     if (!message) return;
     if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
-    // A long history is shown before it is checked. A message that goes on meanwhile is checked at its new end.
+    // A long history is shown before it is checked. A message that is continued meanwhile is checked at its new end.
     runWhenIdle(() => isAnswering(message) || this.#checkOrLater(message));
   }
 
@@ -203,7 +203,7 @@ export class OpenChat {
     });
   }
 
-  /** Check stored messages, too, while the page is idle. */
+  /** Check the messages from the browser's store while the page is idle. */
   async #audit() {
     for (const message of Object.values(this.transcript.messages)) {
       if (message.sha256 === null || isAnswering(message)) continue;

@@ -1,4 +1,4 @@
-// The chats in memory, most recently used ones only; each is shown at once from the browser's store.
+// The chats in memory, the most recently used ones. Others are loaded from the browser's store.
 import { ChatKeeper } from "../local/keeper.js";
 import { OpenChat } from "./open_chat.js";
 
@@ -26,7 +26,7 @@ export class OpenedChats {
     return this.#opened.get(id)?.open ?? null;
   }
 
-  /** The chat, from the browser's store if it is not in memory. `isNew`: nothing is stored of it yet. */
+  /** The chat, from the browser's store if it is not in memory. `isNew`: nothing of it is stored yet. */
   open(id, { isNew = false } = {}) {
     const opened = this.#opened.get(id) ?? this.#begin(id, isNew);
     this.#opened.delete(id);

@@ -166,7 +166,7 @@ export class PollSocket {
     }
   }
 
-  /** Every response says so; it is passed on only while a replay is awaited. */
+  /** Every response contains `live`; it is passed on only while a replay is awaited. */
   #caughtUp(message) {
     if (message.chat === null) this.#watch = message.cursor;
     else if (message.chat === this.#chat) this.#after = message.cursor;

@@ -1,15 +1,15 @@
-// Style sheets that the first paint does without. Their addresses, which carry the hash of the file,
+// Style sheets that the first paint does not need. Their addresses, which contain the hash of the file,
 // are in <meta> elements of the page.
 
 const added = new Map(); // name of the <meta> -> promise
 
-/** What `importing` gives, once the sheets that it needs are there too. */
+/** Resolves with the result of `importing` once its style sheets are loaded, too. */
 export async function styled(importing, ...names) {
   const [module] = await Promise.all([importing, ...names.map(addStyles)]);
   return module;
 }
 
-/** Resolves when the sheet counts, or cannot be had: what is not styled can still be read. */
+/** Resolves when the sheet is loaded or cannot be loaded, because unstyled content is still readable. */
 export function addStyles(name) {
   if (!added.has(name)) added.set(name, new Promise((done) => add(name, done)));
   return added.get(name);

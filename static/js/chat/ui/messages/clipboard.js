@@ -3,7 +3,7 @@ import { text } from "../../text.js";
 
 const SHOWN_MS = 1_600;
 
-/** Copy and say so on the button itself for a moment. */
+/** Copies, and shows the result on the button for a moment. */
 export async function copyFrom(button, content, label = button.textContent) {
   const outcome = (await copyText(content)) ? text.copied : text.copyFailed;
   button.dataset.said = outcome;

@@ -6,9 +6,9 @@ import { LongText } from "./long_text.js";
 import { UserMessage } from "./user_message.js";
 
 /**
- * A few messages that stand together. Far from the reader they are only their text, which the
- * browser's own search finds; near, or with `isFull`, they are drawn whole and stay so. What is out of
- * sight is not laid out (content-visibility in transcript.css) and remembers its height.
+ * A few consecutive messages. Far from the reader they are plain text, which the browser's own search finds;
+ * near the reader, or with `isFull`, they are drawn in full and stay so. A group outside the viewport is not
+ * laid out (content-visibility in transcript.css) and keeps its last height.
  */
 export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
   const element = useRef(null);

@@ -5,7 +5,7 @@ import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 import { lazyModule } from "../lazy_modules.js";
 
-/** One chat of the list: its title, whether it answers or was not looked at, what can be done. */
+/** One chat of the list: its title, whether it is being answered or unread, and its menu. */
 export function ChatRow({ store, chat, go }) {
   const { finding } = store;
   const row = useRef(null);

@@ -34,8 +34,8 @@ function cutList(token, source) {
 }
 
 /**
- * After a row, when the next one is whole; the rest is read below the same head. A head that would be
- * most of each piece is repeated only after as many rows as are drawn at once.
+ * Cuts after a row once the next one is complete; the rest is parsed below the same head. A long head, which
+ * would be most of each piece, is repeated only after the number of rows that are drawn at once.
  */
 function cutTable(token) {
   const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
@@ -54,7 +54,7 @@ function cutParagraph(raw) {
   return end && { end, carry: { kind: "paragraph", prefix: PARAGRAPH_PREFIX } };
 }
 
-// Put before the rest of a paragraph it is read as one, whatever it begins with ("2. ", "#").
+// With this prefix the rest of a paragraph is parsed as a paragraph, whatever it begins with ("2. ", "#").
 export const PARAGRAPH_PREFIX = "\u2060";
 
 function firstCut(raw, pattern, from, to, isGood) {

@@ -1,5 +1,5 @@
-// Marks invisible characters in code, and those that reorder visible ones: the code that runs may differ
-// from the code that is read ("Trojan Source"). They are shown by their code points. The text, and so a
+// Marks invisible characters in code, and those that reorder visible ones, because they can make code look
+// different from what it does ("Trojan Source"). They are shown by their code points. The text, and so a
 // copy of it, stays unchanged.
 import { text } from "../text.js";
 
@@ -26,7 +26,8 @@ export function hasHidden(code) {
 }
 
 /**
- * `code` as text and nodes: each run of hidden characters is in a mark. `room` is the most marks.
+ * `code` as text and nodes: each run of hidden characters is in a mark. There are at most `room` marks and
+ * one for the rest.
  */
 export function shown(code, room = MOST_MARKS) {
   if (USUAL.test(code)) return [code];

@@ -78,7 +78,7 @@ const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { na
 const LONGEST_HEADING_CHARS = 1_000;
 const UNDERLINE = /\n {0,3}(?:=+|-+) *(?:\n|$)/g;
 const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
-// A line with more marks of quotes and lists, or a table with more columns, is not read as markdown.
+// A line with more marks of quotes and lists, or a table with more columns, is not parsed as markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
 const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
 const IS_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]/;
@@ -100,8 +100,8 @@ const tokenizer = {
     if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
     return token;
   },
-  // An underlined heading reaches back over lines: not over a block that only we know of, nor over
-  // so many that to look for its end from each of them takes long.
+  // An underlined heading may have several lines, but must not contain a block of our own syntax, nor so many
+  // lines that searching for its end from each of them takes long.
   lheading(source) {
     const underline = this.lexer.blockPlaces.next(UNDERLINE, source);
     if (underline < 0 || underline > LONGEST_HEADING_CHARS) return undefined;
@@ -122,7 +122,7 @@ const tokenizer = {
   url,
 };
 
-/** The text between the marks that `source` begins with, as parts of a token; nothing if they are text. */
+/** The text between the marks at the start of `source`, as parts of a token; undefined if the marks are text. */
 function markedText(lexer, source, masked) {
   const { reading } = lexer;
   reading.pairs ??= pairsIn(reading.source, masked);
@@ -159,7 +159,7 @@ function hostOf(href) {
 }
 
 /**
- * Split markdown into its top-level blocks: tokens with `raw`, which together give the source.
+ * Splits markdown into its top-level blocks: tokens whose `raw` texts together are the source.
  * `growing`: see BoundedLexer.
  */
 export function blocksOf(source, links = linksWith(), growing = "nothing") {

@@ -1,5 +1,5 @@
-// The number of nodes that a text may have before the reader is near them. Once they are spent, the rest
-// is drawn when it is nearly in view.
+// The number of nodes that a text may have at once. When they are spent, the rest is drawn only when the
+// reader comes near.
 import { onceNearViewport } from "../lib/viewport_observer.js";
 import { runWhenIdle } from "../lib/idle_tasks.js";
 

@@ -42,7 +42,7 @@ export class BlockStream {
   #carry = null; // the block that continues at #offset: {kind, prefix, start}
   #fence = null;
   #isPlain = false; // within a block that is too large
-  #isFirst = false; // at its start
+  #isFirst = false; // at the start of that block
   #lastStepChars = WINDOW_CHARS; // the length of the last step that returned a part
   #footnotes = 0;
   #readUpTo = 0; // the end of the whole lines that were examined
@@ -91,7 +91,7 @@ export class BlockStream {
         return [];
       }
     }
-    // Before an endless line there may be a block that has ended.
+    // There may be a complete block before an endless line.
     const window = source.slice(this.#offset, this.#offset + LARGEST_CHARS);
     const lines = window.slice(0, window.lastIndexOf("\n") + 1);
     const parts = endsBlank(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
@@ -105,8 +105,8 @@ export class BlockStream {
   }
 
   /**
-   * Where blocks are short, or cut short, so are the windows: what a step leaves over is read again by
-   * the next. Code is followed line by line, and what comes after its first line is no text.
+   * The sizes of the windows to try. They begin small where blocks are short, because the next step parses the
+   * unused end of a window again. A window ends after the first line of code, which is read line by line.
    */
   *#windowSizes(source) {
     const fence = FENCE_LINE.exec(source.slice(this.#offset, this.#offset + WINDOW_CHARS));
@@ -135,8 +135,8 @@ export class BlockStream {
   }
 
   /**
-   * The parts of `window` that can change no more: all blocks but the last, of whole lines only. A
-   * last line that is not whole yet may turn out to be anything ("-", "2.").
+   * The final parts of `window`: all blocks but the last, of complete lines only. An incomplete last line may
+   * still become anything ("-", "2.").
    */
   #readWindow(window, isDone) {
     const lines = isDone ? window : window.slice(0, window.lastIndexOf("\n") + 1);
@@ -172,7 +172,7 @@ export class BlockStream {
     return parts;
   }
 
-  /** A paragraph may be one line that never ends. */
+  /** Cuts a paragraph that is one very long line. */
   #cutLine(window) {
     if (window.length <= PIECE_CHARS) return [];
     const carry = this.#carry;
@@ -188,7 +188,7 @@ export class BlockStream {
     return this.#block(blocksOf(raw, this.links)[0], raw, carried);
   }
 
-  /** The tokens of `text`, which may continue a block that was cut. */
+  /** `text` after the prefix of the block that it continues, if any. */
   #withPrefix(text) {
     return (this.#carry?.prefix ?? "") + text;
   }
@@ -218,7 +218,7 @@ export class BlockStream {
     return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
   }
 
-  /** Everything up to `end` of the window, including the prefix, is done. */
+  /** Everything up to `end` of the window, including the prefix, is final. */
   #advance(end, carry) {
     this.#readUpTo = 0;
     this.#offset += end - (this.#carry?.prefix.length ?? 0);
@@ -228,7 +228,7 @@ export class BlockStream {
 
 const isSeen = (text) => text.trim() !== "";
 
-/** Whether a blank line is the last of these, below something. By hand: a pattern would begin at each character. */
+/** Whether `lines` end with a blank line below other text. A regular expression would be tried at each character. */
 function endsBlank(lines) {
   const seen = lines.trimEnd();
   return seen !== "" && lines.indexOf("\n", seen.length) < lines.lastIndexOf("\n");
@@ -239,7 +239,7 @@ const plainBlock = (raw, isFirst) => ({ type: "block", token: { type: "plain", r
 function lastBlock(tokens) {
   let index = tokens.length - 1;
   while (index > 0 && tokens[index].type === "space") index--;
-  // If a formula is never closed its lines may go on with the block before it.
+  // If a formula is never closed, its lines may belong to the block before it.
   if (!tokens[index]?.isOpen) return Math.max(0, index);
   if (index > 0 && /^[ \t]+\n$/.test(tokens[index - 1].raw)) index--;
   if (index > 0 && tokens[index - 1].type !== "space") index--;

@@ -6,8 +6,8 @@ const END = /\n[ \t]*\n(?=\S)/g;
 const READ_AT_ONCE_CHARS = 64_000;
 
 /**
- * The pieces of it in `source` from `from` on: {pieces, end, isOver}. A piece ends with a line, if there
- * is one; what is left after `end` is too short for a piece yet.
+ * The pieces of the block in `source` from `from` on: {pieces, end, isOver}. A piece ends at a line break, if
+ * there is one; the text after `end` is too short for a piece yet.
  */
 export function readPlain(source, from, isDone) {
   const head = source.slice(from, from + READ_AT_ONCE_CHARS);

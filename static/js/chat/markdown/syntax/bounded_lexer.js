@@ -24,7 +24,7 @@ export class BoundedLexer extends Lexer {
 
   /**
    * `links`: the link definitions by name, to which those of this text are added.
-   * `growing`: what may still continue at its end: "nothing", "blocks" of the whole text, or "everything" in it.
+   * `growing`: the parts that may still continue at the end: "nothing", "blocks" of the top level, or "everything".
    */
   constructor(options, { links, growing = "nothing" }) {
     super(options);
@@ -32,7 +32,7 @@ export class BoundedLexer extends Lexer {
     this.#growing = growing;
   }
 
-  /** Where `pattern` is met in `rest`, the end of the inline text that is read: an index, or undefined. */
+  /** The index of `pattern` in `rest`, the rest of the inline text that is being read; or undefined. */
   nextInLine(pattern, rest) {
     const { source, places } = this.reading;
     const from = source.length - rest.length;
@@ -40,12 +40,12 @@ export class BoundedLexer extends Lexer {
     return index < 0 ? undefined : index - from;
   }
 
-  /** Whether a block that is not closed may still be closed. */
+  /** Whether an unclosed block may still be closed. */
   blockMayGrow() {
     return this.#growing === "everything" || (this.#growing === "blocks" && this.#depth === 1);
   }
 
-  /** The same for marks within a paragraph. */
+  /** Whether unclosed marks within a paragraph may still be closed. */
   lineMayGrow() {
     return this.#growing === "everything";
   }
@@ -61,7 +61,7 @@ export class BoundedLexer extends Lexer {
     }
   }
 
-  /** `pairs`: those of the marks in `source`, if they are known from the text around it. */
+  /** `pairs`: the pairs of the marks in `source`, if they are known from the text around it. */
   inlineTokens(source, tokens = [], pairs = null) {
     if (this.#depth >= DEEPEST || isTooMuch(source)) return plain(source, tokens);
     const { reading: outer, tokenizer } = this;
@@ -77,7 +77,7 @@ export class BoundedLexer extends Lexer {
     }
   }
 
-  /** The tokenizer for text without marks of emphasis: with others than its own for them marked masks every text. */
+  /** The tokenizer for text without marks of emphasis. It has marked's own methods, with which marked skips masking. */
   #forUnmarked() {
     const { emStrong, del } = Tokenizer.prototype;
     this.#unmarked ??= Object.assign(Object.create(this.tokenizer), { emStrong, del });

@@ -1,9 +1,9 @@
 // Pairs the marks of emphasis (`*`, `_`, `~~`) in a text. The rules are CommonMark's with the CJK-friendly
 // amendments and three additions:
 // - `**` and `~~` beside a quote or a bracket that touches a letter (`**"yes"**and`) count in pairs
-//   that the rules leave over, if one of the two counts by the rules.
+//   that the rules leave unpaired, if one of the two counts by the rules.
 // - `_` beside punctuation of a script without spaces (`は__「それ」__を`) is not within a word.
-// - `~` is text, so is `~~` between digits (a range), and three or more.
+// - `~` is text, and so are `~~` between digits (a range) and three or more.
 // The time is quadratic in the number of marks, at most a thousand (./bounded_lexer.js). Pure.
 import { CLOSING, mathAt } from "./math_syntax.js";
 import { Places } from "./places.js";
@@ -23,7 +23,7 @@ const MAY_BE_MATH = /\$|\\(?:[([]|begin\{)/g;
 
 /**
  * The pairs in `source`: position of the opening mark -> {end, size}. `masked` is the same text as
- * marked masks it: code, links, tags and escaped characters are other characters there.
+ * marked masks it: code, links, tags and escaped characters are replaced by other characters.
  */
 export function pairsIn(source, masked) {
   const runs = runsOf(withoutMath(source, masked));
@@ -96,7 +96,7 @@ function characterAt(text, index) {
   return { text: character, kind: kindOf(character) };
 }
 
-/** A variation selector has the kind of the character that it varies; those of ideographs are theirs. */
+/** A variation selector has the kind of the character that it varies; selectors of ideographs count as letters. */
 function characterBefore(text, index) {
   if (index === 0) return { text: "", kind: SPACE };
   const isPair = index > 1 && /[\uDC00-\uDFFF]/.test(text[index - 1]) && /[\uD800-\uDBFF]/.test(text[index - 2]);

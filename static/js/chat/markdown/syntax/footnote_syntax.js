@@ -2,7 +2,7 @@
 import { blockStart } from "./block_start.js";
 
 const REFERENCE = /^\[\^([^\]\s^]{1,60})\]/;
-// Its text continues over lines that begin no other block, and over indented paragraphs.
+// The text of a footnote continues over lines that begin no other block, and over indented paragraphs.
 const DEFINITION =
   /^ {0,3}\[\^([^\]\s^]{1,60})\]:[ \t]*([^\n]*(?:\n(?![ \t]*(?:\n|$)| {0,3}(?:\[\^[^\]\s^]+\]:|#{1,6} |>|[-*+] |\d+[.)] |`{3}|~{3}|\|))[^\n]+)*(?:\n(?:[ \t]*\n)*(?: {4}|\t)[^\n]+)*)(?:\n|$)/;
 

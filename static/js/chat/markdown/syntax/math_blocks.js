@@ -12,14 +12,14 @@ const LATE_OPENING = /(\$\$|\\\[)[ \t]*\n/g;
 const CLOSING = { $$: "$$", "\\[": "\\]" };
 const BLANK_LINE = /\n[ \t]*\n/g;
 const LINE_END = /[ \t]*(?:\n|$)/y;
-/** With blank lines in it a formula is no longer than this. */
+/** The maximum length of a formula that contains blank lines. */
 const LONGEST_OVER_BLANK_LINES = 4_000;
 
 export const mathBlock = {
   name: "mathBlock",
   level: "block",
   start(source) {
-    // In a list marked reads line by line, and notices a block when it reaches it.
+    // Within a list marked reads line by line, and recognises a block when it reaches it.
     if (!this.lexer.state.top) return undefined;
     const paragraph = upToBlankLine(this.lexer, source);
     const own = ownStart(paragraph);
@@ -31,7 +31,7 @@ export const mathBlock = {
   },
 };
 
-/** Where in `paragraph` a formula begins on a line of its own. What stands within a formula that is open is part of that one. */
+/** The index in `paragraph` of a formula on a line of its own, unless it is within another formula; or undefined. */
 function ownStart(paragraph) {
   let isOpen = /^\$(?!\$)/.test(paragraph); // `paragraph` lacks its first character
   const brackets = { "[": 0, "(": 0 };
@@ -47,8 +47,8 @@ function ownStart(paragraph) {
 }
 
 /**
- * Where in `paragraph`, of which `source` is all from there on, a formula of several lines begins
- * after words on the same line; -1 without one.
+ * The index in `paragraph`, with which `source` begins, of a formula of several lines that begins after words
+ * on the same line; -1 if there is none.
  */
 export function lateStart(lexer, paragraph, source) {
   if (!lexer.state.top) return -1;
@@ -60,8 +60,8 @@ export function lateStart(lexer, paragraph, source) {
 }
 
 /**
- * `source`, a list or a table from its first line on, up to a formula that is no part of it: after a
- * row, or below an item at the margin and with blank lines in it, which would end the list within.
+ * `source`, which begins with a list or a table, up to a formula that does not belong to it. Such a formula
+ * follows a row, or is at the margin below an item and contains blank lines, where the list would end.
  */
 export function beforeFormula(lexer, source, { isList }) {
   if (lexer.blockPlaces.next(MARGIN_START, source) < 0) return source;
@@ -69,7 +69,7 @@ export function beforeFormula(lexer, source, { isList }) {
     const rest = source.slice(index + lineEnd.length);
     if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;
     const token = isFormula(lexer, rest);
-    // Without blank lines it is part of the item above.
+    // A formula without blank lines is part of the item above.
     if (token && (!isList || token.isOpen || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
   }
   return source;
@@ -81,8 +81,8 @@ function isFormula(lexer, source) {
 }
 
 /**
- * The formula that `source` begins with. Its text is null if it is not closed: then it is open, as
- * long as it may be closed yet, or what was written of it up to a blank line, unless that is prose.
+ * The formula at the start of `source`. The text of an unclosed formula is null. While it may still be closed,
+ * the token is open; otherwise it ends at the first blank line, and there is no token if that text is prose.
  */
 function blockAt(source, mayGrow) {
   const opening = OPENING.exec(source);
@@ -98,8 +98,8 @@ function blockAt(source, mayGrow) {
   const tex = source.slice(from, end - (isEnvironment ? 0 : mark.length)).trim();
   if (!tex) return undefined;
   const isAlone = LINE_END.test(source);
-  // What stands behind a formula of several lines ("$$.", "$$ (1)") goes on as words below it. An
-  // environment with words behind it stands within them.
+  // Text after a formula of several lines ("$$.", "$$ (1)") becomes a paragraph below it. An environment
+  // followed by text on the same line is inline.
   if (!isAlone && (isEnvironment || !source.slice(0, end).includes("\n"))) return undefined;
   return { type: "mathBlock", raw: source.slice(0, isAlone ? LINE_END.lastIndex : end), text: tex };
 }

@@ -51,7 +51,7 @@ export function mathAt(source, before) {
   return betweenBrackets(source.slice(0, LONGEST_TEX)) ?? environment(source.slice(0, LONGEST_TEX));
 }
 
-/** While the text grows, a formula that is not closed yet is shown as it was written. */
+/** Whether `source` begins an unclosed formula, which is shown as it was written while the text grows. */
 function isBegun(source) {
   if (source.length > LONGEST_HELD) return false;
   return /^(?:\\[([]|\$\$)/.test(source) || environmentAt(source) !== undefined || LOOKS_LIKE_TEX.test(source);
@@ -116,8 +116,8 @@ const MOST_EXPANSIONS = 300;
 const MOST_OWN_EXPANSIONS = 50;
 
 /**
- * How many macros KaTeX may expand in `tex`; 0: it is not to be drawn. Those of KaTeX are short. One
- * that the text defines is as long as it likes, and with a parameter may double what it is given.
+ * The number of macros that KaTeX may expand in `tex`; 0 if `tex` must not be drawn. KaTeX's own macros are
+ * short. A macro that the text defines may have any length, and one with a parameter may double its argument.
  */
 export function expansionsFor(tex) {
   if (tex.length > LONGEST_TEX) return 0;

@@ -5,7 +5,7 @@ const MOST_CELLS = 500;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 
-/** Whether `source` begins with the head of a table: its second line has as many groups of dashes as its first has cells. */
+/** Whether `source` begins with the head of a table: the second line has a group of dashes for each cell of the first. */
 export function beginsTable(source) {
   const [head, delimiters] = source.split("\n", 2);
   if (!head.includes("|") || !delimiters || !DELIMITERS.test(delimiters)) return false;
@@ -13,8 +13,8 @@ export function beginsTable(source) {
 }
 
 /**
- * `source`, a table from its first line on, up to as many rows as are drawn at once (./cuts.js) and one
- * more. A row has the cells of the head, however short it is.
+ * The start of `source`, a table: one row more than are drawn at once (./cuts.js). This bounds the number of
+ * cells, because each row gets all cells of the head, however short it is.
  */
 export function fewRows(source) {
   const from = source.indexOf("\n") + 1;
@@ -22,7 +22,7 @@ export function fewRows(source) {
   return source.slice(0, end);
 }
 
-/** `source`, a table from its first line on, with the bars of formulas escaped; the same lines. */
+/** `source`, a table, with the bars in formulas escaped; the lines stay the same. */
 export function withBarsEscaped(source) {
   if (!source.includes("$") && !source.includes("\\")) return source;
   const end = source.search(/\n[ \t]*(?:\n|$)/);

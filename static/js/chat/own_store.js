@@ -58,14 +58,14 @@ export class OwnStore {
     this.keepPageNow = () => {
       clearTimeout(timer);
       timer = null;
-      if (!this.#isOver) keepConfig(this.#database, JSON.parse(JSON.stringify({ ...snapshot(), ...OWN_PLACES })));
+      if (!this.#isOver) void keepConfig(this.#database, JSON.parse(JSON.stringify({ ...snapshot(), ...OWN_PLACES })));
     };
     effect(() => {
       snapshot();
       timer ??= setTimeout(this.keepPageNow, KEEP_AFTER_MS);
     });
     const idle = globalThis.requestIdleCallback ?? setTimeout;
-    idle(() => this.chats.prune());
+    idle(() => void this.chats.prune());
   }
 
   /** The person has signed out, or is suspended: erase everything. */

@@ -65,7 +65,7 @@ export class Store {
     this.connection = new Connection(`${scheme}//${location.host}${config.ws_path ?? "/ws"}`, {
       onFrame: (frame) => this.#received(frame),
       onLive: (chat, cursor) => (chat ? this.#caughtUp(chat) : this.list.advance(cursor)),
-      onReset: () => this.#reloadList(),
+      onReset: () => void this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
       onUser: (message) => this.#became(message),
       onBalance: (balance) => {
@@ -223,7 +223,7 @@ export class Store {
   #note(chat, data) {
     if (data.type === "message.created") this.outbox.confirm(data.message);
     else if (data.type === "message.completed" || data.type === "message.error") this.answers.ended(data.message);
-    else if (data.type === "chat.deleted") this.#opened.forget(chat);
+    else if (data.type === "chat.deleted") void this.#opened.forget(chat);
   }
 
   /** A chat that was deleted has been restored. */
@@ -257,7 +257,7 @@ export class Store {
     const open = this.#opened.get(id);
     if (!open || code !== "chat_not_found") return this.toasts.show(message, { isProblem: true });
     if (!this.#isStored(id)) return undefined;
-    this.#opened.forget(id);
+    void this.#opened.forget(id);
     this.drafts.forget(id);
     return (open.problem.value = { code, message });
   }

@@ -3,7 +3,7 @@
 
 const FIELDS = "input, textarea, [contenteditable]:not([contenteditable='false'])";
 
-/** @param say () => shows that files cannot be attached */
+/** @param {() => void} say shows that files cannot be attached */
 export function refuseFiles(say, page = window) {
   page.addEventListener("dragover", (event) => keepPage(event));
   page.addEventListener("drop", (event) => {
@@ -12,13 +12,16 @@ export function refuseFiles(say, page = window) {
   page.addEventListener("paste", (event) => {
     const { clipboardData } = event;
     // Text that comes with a picture of itself, as from a spreadsheet, counts as text.
-    if (event.defaultPrevented || !hasFiles(clipboardData) || clipboardData.getData("text/plain")) return;
+    if (event.defaultPrevented || !hasFiles(clipboardData) || clipboardData?.getData("text/plain")) return;
     event.preventDefault();
     say();
   });
 }
 
-/** Prevents a drop from replacing the page; returns whether it did. Text dropped into a field is left to the browser. */
+/**
+ * Prevents a drop from replacing the page; returns whether it did. Text dropped into a field is left to the browser.
+ * @param {DragEvent} event
+ */
 function keepPage(event) {
   if (event.defaultPrevented) return false;
   const target = event.composedPath()[0];
@@ -31,4 +34,5 @@ function keepPage(event) {
   return true;
 }
 
-const hasFiles = (data) => Boolean(data) && [...data.types].includes("Files");
+/** @param {DataTransfer | null} data */
+const hasFiles = (data) => data !== null && [...data.types].includes("Files");

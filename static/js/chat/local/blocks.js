@@ -24,7 +24,7 @@ export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
  * The transcript without its messages, small enough to be written each time.
  * @param {string} id
  * @param {import("../log/fold.js").Transcript} transcript
- * @param {{revision: number, chars: number, usedMs: number}} kept
+ * @param {{revision: string, chars: number, usedMs: number}} kept
  */
 export function headOf(id, transcript, { revision, chars, usedMs }) {
   const { messages, children, chosen, ...own } = transcript;

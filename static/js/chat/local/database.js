@@ -17,31 +17,36 @@ const ALL = Object.keys(STORES);
 /** The owner while nobody is signed in. */
 export const VISITOR = "visitor";
 
+/** @typedef {(name: string) => IDBObjectStore} Stores a store of the transaction by name */
+
 export class LocalDatabase {
-  /** The id of the person, or VISITOR; null until it is claimed. */
+  /** @type {string | null} the id of the person, or VISITOR; null until it is claimed */
   owner = null;
-  /** Called when the storage is full. */
+  /** @type {() => void} called when the storage is full */
   onFull = () => {};
 
   #indexedDB;
   /** @type {Promise<IDBDatabase | null> | null} */
   #opened = null;
-  #claimed;
-  #settleClaim;
+  #settleClaim = () => {};
+  /** @type {Promise<void>} */
+  #claimed = new Promise((resolve) => (this.#settleClaim = resolve));
 
   constructor(indexedDB = safely(() => globalThis.indexedDB)) {
     this.#indexedDB = indexedDB;
-    this.#claimed = new Promise((resolve) => (this.#settleClaim = resolve));
   }
 
   /**
    * Bind the database to its owner, and erase the data of anybody else. Without an owner (the page is the app
    * shell, offline) the last owner stays. Returns the owner.
+   * @param {string | null} owner
+   * @returns {Promise<string>}
    */
   async claim(owner = null) {
+    /** @type {string | null} */
     let found = null;
     await this.#transact(ALL, "readwrite", async (store) => {
-      found = (await value(store("meta").get("owner"))) ?? null;
+      found = /** @type {string | undefined} */ (await value(store("meta").get("owner"))) ?? null;
       if (owner === null || owner === found) return;
       for (const name of ALL) store(name).clear();
       store("meta").put(owner, "owner");
@@ -51,14 +56,24 @@ export class LocalDatabase {
     return this.owner;
   }
 
-  /** The visitor has become this person, who gets the visitor's data. The data of anybody else stays as it is. */
+  /**
+   * The visitor has become this person, who gets the visitor's data. The data of anybody else stays as it is.
+   * @param {string} owner
+   */
   async adopt(owner) {
     if (this.owner !== VISITOR) return;
     await this.run(["meta"], "readwrite", (store) => store("meta").put(owner, "owner"));
     this.owner = owner;
   }
 
-  /** Run `work(store)` in one transaction. Resolves with its result, or undefined if nothing was done. */
+  /**
+   * Run `work(store)` in one transaction. Resolves with its result, or undefined if nothing was done.
+   * @template T
+   * @param {string[]} names
+   * @param {"readonly" | "readwrite"} mode
+   * @param {(store: Stores) => T | Promise<T>} work
+   * @returns {Promise<T | undefined>}
+   */
   async run(names, mode, work) {
     await this.#claimed;
     return this.#transact(names, mode, async (store) => {
@@ -85,6 +100,13 @@ export class LocalDatabase {
     database?.close();
   }
 
+  /**
+   * @template T
+   * @param {string[]} names
+   * @param {"readonly" | "readwrite"} mode
+   * @param {(store: Stores) => T | Promise<T>} work
+   * @returns {Promise<T | undefined>}
+   */
   async #transact(names, mode, work) {
     const database = await (this.#opened ??= this.#open());
     if (!database) return undefined;
@@ -96,15 +118,17 @@ export class LocalDatabase {
       await done;
       return result;
     } catch (error) {
-      if (error?.name === "QuotaExceededError") this.onFull();
+      if (/** @type {Error | null} */ (error)?.name === "QuotaExceededError") this.onFull();
       return undefined;
     }
   }
 
+  /** @returns {Promise<IDBDatabase | null>} */
   #open() {
-    if (!this.#indexedDB) return Promise.resolve(null);
-    const opening = new Promise((resolve) => {
-      const request = this.#indexedDB.open(NAME, VERSION);
+    const indexedDB = this.#indexedDB;
+    if (!indexedDB) return Promise.resolve(null);
+    const opening = /** @type {Promise<IDBDatabase | null>} */ (new Promise((resolve) => {
+      const request = indexedDB.open(NAME, VERSION);
       request.onupgradeneeded = () => upgrade(request.result);
       request.onerror = request.onblocked = () => resolve(null);
       request.onsuccess = () => {
@@ -114,7 +138,7 @@ export class LocalDatabase {
         database.onclose = () => this.#lost();
         resolve(database);
       };
-    });
+    }));
     return withTimeout(OPEN_WITHIN_MS, opening.catch(() => null));
   }
 
@@ -123,6 +147,7 @@ export class LocalDatabase {
   }
 }
 
+/** @param {IDBDatabase} database */
 function upgrade(database) {
   for (const name of DROPPED_ON_UPGRADE) {
     if (database.objectStoreNames.contains(name)) database.deleteObjectStore(name);
@@ -132,7 +157,12 @@ function upgrade(database) {
   }
 }
 
-/** Resolves with the result of a request. Awaiting it keeps its transaction open. */
+/**
+ * Resolves with the result of a request. Awaiting it keeps its transaction open.
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 export function value(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -140,6 +170,10 @@ export function value(request) {
   });
 }
 
+/**
+ * @param {IDBTransaction} transaction
+ * @returns {Promise<void>}
+ */
 function completed(transaction) {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
@@ -147,6 +181,10 @@ function completed(transaction) {
   });
 }
 
+/**
+ * @template T
+ * @param {() => T} read
+ */
 function safely(read) {
   try {
     return read();

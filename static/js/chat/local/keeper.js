@@ -8,12 +8,20 @@ const SAVE_AFTER_MS = 1_000;
 export class ChatKeeper {
   #chats;
   #open;
+  /** @type {string | null} */
   #revision = null;
-  #positions = new Map(); // message id -> its index in the order of creation
+  /** @type {Map<string, number>} message id -> its index in the order of creation */
+  #positions = new Map();
+  /** @type {Set<number>} blocks */
   #dirty = new Set();
-  #timer = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #saving = Promise.resolve();
 
+  /**
+   * @param {import("./chats.js").LocalChats} chats
+   * @param {import("../log/open_chat.js").OpenChat} open
+   */
   constructor(chats, open) {
     this.#chats = chats;
     this.#open = open;
@@ -27,7 +35,10 @@ export class ChatKeeper {
     this.#revision = kept.revision;
   }
 
-  /** These messages have changed (null: all of them). */
+  /**
+   * These messages have changed (null: all of them).
+   * @param {string[] | null} ids
+   */
   changed(ids) {
     if (ids === null) this.#forget();
     else this.#mark(ids);
@@ -37,7 +48,7 @@ export class ChatKeeper {
   /** Write the changes now, because the page is hidden or closed. */
   saveNow() {
     clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = undefined;
     this.#saving = this.#saving.then(() => this.#save());
     return this.#saving;
   }
@@ -55,6 +66,7 @@ export class ChatKeeper {
     this.#revision = await this.#chats.save(id, transcript, { takeDirty, revision: this.#revision });
   }
 
+  /** @param {string[]} ids */
   #mark(ids) {
     const { messages } = this.#open.transcript;
     const known = this.#positions.size;
@@ -64,7 +76,10 @@ export class ChatKeeper {
     } else if (added.length > 0) {
       Object.keys(messages).forEach((id, index) => this.#positions.set(id, index));
     }
-    for (const id of ids) if (this.#positions.has(id)) this.#dirty.add(blockOf(this.#positions.get(id)));
+    for (const id of ids) {
+      const position = this.#positions.get(id);
+      if (position !== undefined) this.#dirty.add(blockOf(position));
+    }
   }
 
   #forget() {

@@ -81,7 +81,7 @@ export function emptyTranscript() {
 
 /**
  * Fold one entry into `state`. An entry at or before the cursor, of an unknown type, or about a
- * message that is not there changes nothing and gives null; else {change, message}.
+ * message that is not there changes nothing and returns null; else {change, message}.
  * @param {Transcript} state
  * @param {string} id
  * @param {EventData} data

@@ -17,7 +17,9 @@ const BY_DEFAULT = {
 
 export const preferences = signal(BY_DEFAULT);
 
-/** @param settings as the server says them; null for somebody who is nobody yet */
+/** @typedef {import("./log/socket.js").Settings} Settings */
+
+/** @param {Settings | null | undefined} settings as the server sends them; null for a visitor */
 export function takePreferences(settings) {
   const now = { ...BY_DEFAULT, ...settings };
   setLocale({ language: now.language, timeZone: now.time_zone });
@@ -25,19 +27,22 @@ export function takePreferences(settings) {
   preferences.value = now;
 }
 
-/** "light", "dark", or "system" for the preference of the device. */
+/** @param {string} appearance "light", "dark", or "system" for the preference of the device */
 export function applyAppearance(appearance) {
   const root = document.documentElement;
   const isForced = appearance === "light" || appearance === "dark";
   if (isForced) root.dataset.theme = appearance;
   else delete root.dataset.theme;
-  const [light, dark] = document.querySelectorAll('meta[name="theme-color"]');
+  const [light, dark] = /** @type {NodeListOf<HTMLMetaElement>} */ (document.querySelectorAll('meta[name="theme-color"]'));
   if (!dark) return;
   light.media = isForced ? (appearance === "light" ? "all" : "not all") : "(prefers-color-scheme: light)";
   dark.media = isForced ? (appearance === "dark" ? "all" : "not all") : "(prefers-color-scheme: dark)";
 }
 
-/** Show another appearance before the server has confirmed it; returns a function that undoes this. */
+/**
+ * Show another appearance before the server has confirmed it; returns a function that undoes this.
+ * @param {string} appearance
+ */
 export function preferAppearance(appearance) {
   const before = preferences.peek();
   takePreferences({ ...before, appearance });

@@ -35,4 +35,4 @@ function keepPage(event) {
 }
 
 /** @param {DataTransfer | null} data */
-const hasFiles = (data) => data !== null && [...data.types].includes("Files");
+const hasFiles = (data) => [...(data?.types ?? [])].includes("Files");

@@ -134,13 +134,14 @@ export class Outbox {
   /**
    * Take a message out unless it is being sent right now; returns it or null.
    * @param {string} id
+   * @returns {Promise<Item | null>}
    */
   async withdraw(id) {
     const item = this.#kept.peek().find((one) => one.id === id);
     if (!item) return null;
     return this.#locked(item.chat, { ifAvailable: true }, async (isFree) => {
       if (!isFree) return null;
-      let taken = null;
+      let taken = /** @type {Item | null} */ (null);
       await this.#change((items) => {
         taken = items.find((one) => one.id === id) ?? null;
         return withdrawn(items, id);

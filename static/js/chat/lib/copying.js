@@ -3,6 +3,7 @@
 /**
  * Copies `content` and keeps focus and selection. If the browser does not allow it, returns false and shows
  * the text selected, so that the reader can copy it.
+ * @param {string} content
  */
 export async function copyText(content) {
   if ((await copyByScript(content)) || copyBySelection(content)) return true;
@@ -10,6 +11,7 @@ export async function copyText(content) {
   return false;
 }
 
+/** @param {string} content */
 async function copyByScript(content) {
   try {
     await navigator.clipboard.writeText(content);
@@ -19,15 +21,19 @@ async function copyByScript(content) {
   }
 }
 
-/** The older method: `execCommand` fires a copy event, whose handler supplies the content. */
+/**
+ * The older method: `execCommand` fires a copy event, whose handler supplies the content.
+ * @param {string} content
+ */
 function copyBySelection(content) {
   const giveBack = placeOfReader();
   const field = fieldWith(content);
   let isCopied = false;
+  /** @param {ClipboardEvent} event */
   const onCopy = (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
-    event.clipboardData.setData("text/plain", content);
+    event.clipboardData?.setData("text/plain", content);
     isCopied = true;
   };
   document.addEventListener("copy", onCopy, { capture: true });
@@ -42,7 +48,10 @@ function copyBySelection(content) {
   }
 }
 
-/** An invisible field with the text selected. It must be in the open dialog, because nothing outside can be selected. */
+/**
+ * An invisible field with the text selected. It must be in the open dialog, because nothing outside can be selected.
+ * @param {string} content
+ */
 function fieldWith(content) {
   const field = document.createElement("textarea");
   field.className = "visually-hidden";
@@ -60,7 +69,7 @@ function fieldWith(content) {
 function placeOfReader() {
   const focused = document.activeElement;
   const selection = document.getSelection();
-  const ranges = Array.from({ length: selection?.rangeCount ?? 0 }, (_, index) => selection.getRangeAt(index));
+  const ranges = selection ? Array.from({ length: selection.rangeCount }, (_, index) => selection.getRangeAt(index)) : [];
   return () => {
     selection?.removeAllRanges();
     for (const range of ranges) selection?.addRange(range);

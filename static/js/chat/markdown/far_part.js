@@ -7,17 +7,22 @@ import { runWhenIdle } from "../lib/idle_tasks.js";
 const LONGEST_CHARS = 4_000;
 const SLICE_MS = 8;
 
+/** @template One an added part */
 export class FarPart {
   element = document.createElement("div");
 
   #text = document.createTextNode("");
-  #waiting = []; // parts that are not drawn yet
+  /** @type {One[]} parts that are not drawn yet */
+  #waiting = [];
   #chars = 0;
   #draw;
   #isNear = false;
   #isDrawing = false;
 
-  /** `draw` is called with each added part and the element to draw it into. */
+  /**
+   * @param {HTMLElement} scroller
+   * @param {(one: One, element: HTMLElement) => void} draw draws an added part into the element
+   */
   constructor(scroller, draw) {
     this.#draw = draw;
     this.element.className = "md-part md-far";
@@ -30,6 +35,10 @@ export class FarPart {
     return this.#chars >= LONGEST_CHARS;
   }
 
+  /**
+   * @param {One} one
+   * @param {string} raw
+   */
   add(one, raw) {
     this.#waiting.push(one);
     this.#chars += raw.length;
@@ -48,7 +57,7 @@ export class FarPart {
     this.#isDrawing = true;
     runWhenIdle(() => {
       const untilMs = performance.now() + SLICE_MS;
-      while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(this.#waiting.shift(), this.element);
+      while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(/** @type {One} */ (this.#waiting.shift()), this.element);
       this.#isDrawing = this.#waiting.length > 0;
       return this.#isDrawing;
     });

@@ -10,7 +10,10 @@ export class NodeBudget {
   #scroller;
   #left;
 
-  /** `scroller` is the element that scrolls the text. Without one, all of the text counts as near. */
+  /**
+   * `scroller` is the element that scrolls the text. Without one, all of the text counts as near.
+   * @param {HTMLElement | null} scroller
+   */
   constructor(scroller, nodes = MOST_NODES) {
     this.#scroller = scroller;
     this.#left = nodes;
@@ -25,18 +28,26 @@ export class NodeBudget {
     return this.#left > -RESERVE_NODES;
   }
 
+  /** @param {number} nodes */
   spend(nodes) {
     this.#left -= nodes;
   }
 
-  /** Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`. */
+  /**
+   * Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`.
+   * @param {Element} element
+   * @param {() => number} draw
+   */
   drawSoon(element, draw) {
     runWhenIdle(() => {
-      if (this.isSpent) onceNearViewport(element, this.#scroller, draw);
+      if (this.#scroller && this.isSpent) onceNearViewport(element, this.#scroller, draw);
       else this.spend(draw());
     });
   }
 }
 
-/** About how many nodes `element` contains. */
+/**
+ * About how many nodes `element` contains.
+ * @param {Element} element
+ */
 export const nodesIn = (element) => 2 * element.getElementsByTagName("*").length + 2;

@@ -1,6 +1,9 @@
 import { text } from "../../text.js";
 
-/** Shows the text selected, so that the reader can copy it where scripts may not. */
+/**
+ * Shows the text selected, so that the reader can copy it where scripts may not.
+ * @param {string} content
+ */
 export function copyByHand(content) {
   const dialog = document.createElement("dialog");
   dialog.className = "dialog";

@@ -1,7 +1,7 @@
 // The link definitions of one answer (`[r]: https://…`) in marked's form: name -> {href, title}. Each text
 // that may use one is compared with all of them, so their number is bounded; later ones are text. Pure.
 
-/** @typedef {Record<string, {href: string, title: string}>} Links */
+/** @typedef {Record<string, {href: string, title?: string | null}>} Links */
 
 const MOST = 500;
 

@@ -234,7 +234,9 @@ export class OpenChat {
     if (!message) return;
     if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
     // A long history is shown before it is checked. A message that is continued meanwhile is checked at its new end.
-    runWhenIdle(() => isAnswering(message) || this.#checkOrLater(message));
+    runWhenIdle(() => {
+      if (!isAnswering(message)) void this.#checkOrLater(message);
+    });
   }
 
   /** @param {Message} message */

@@ -6,7 +6,7 @@ import { signal } from "../../signals.js";
 
 /** @typedef {{text: string, pastes: string[]}} Content */
 /** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser stores; dirty: the server does not have it yet */
-/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft as the server writes it */
+/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft in the server's form */
 /** @typedef {string | null} ChatId null for a new chat */
 /** @typedef {{keepalive?: boolean}} PutOptions */
 
@@ -43,11 +43,11 @@ export class Drafts {
   #firstMs = new Map();
   /** @type {Map<ChatId, number>} the time of the newest draft from the server that this page knows */
   #seenMs = new Map();
-  /** @type {Map<ChatId, boolean>} whether to store again after the request under way */
+  /** @type {Map<ChatId, boolean>} whether to store it again after the current request */
   #storing = new Map();
   /** @type {Map<ChatId, Content & {written_ms?: number}>} drafts that arrived from other devices before the draft here was stored */
   #waiting = new Map();
-  /** @type {Map<ChatId, number>} how often in a row it could not be stored */
+  /** @type {Map<ChatId, number>} the number of failed requests in a row */
   #failures = new Map();
   #isWhole = true; // whether this page knows all drafts of the server
   /** @type {Set<ChatId>} otherwise the chats whose drafts are known or requested */
@@ -55,7 +55,7 @@ export class Drafts {
 
   /**
    * @param {object} options
-   * @param {() => string} options.owner whose drafts these are
+   * @param {() => string} options.owner the owner of the drafts
    * @param {(body: object, options: PutOptions) => Promise<{draft?: Draft} | null>} options.put
    * @param {(chat: ChatId) => Promise<{drafts: Draft[]}>} options.ask
    * @param {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} [options.storage]
@@ -119,7 +119,7 @@ export class Drafts {
   }
 
   /**
-   * The draft of a chat; null is a new one.
+   * The draft of a chat; null: of a new chat.
    * @param {ChatId} chat
    */
   get(chat) {

@@ -9,7 +9,7 @@
  * @property {string | null} model
  * @property {boolean} edit
  * @property {string | null} parent
- * @property {boolean} isNew whether it begins the chat
+ * @property {boolean} isNew whether the message begins the chat
  * @property {number} createdMs
  */
 

@@ -3,7 +3,7 @@
 export class OrderedTasks {
   /** @type {Map<string, Promise<unknown>>} the last task of each key */
   #last = new Map();
-  /** @type {Set<() => void>} starts of tasks that wait for the one before */
+  /** @type {Set<() => void>} functions that start the waiting tasks */
   #waiting = new Set();
 
   /**

@@ -13,11 +13,11 @@ import { entryTimeMs, isAfter } from "../lib/ids.js";
  * @property {number | null} pinned_ms
  * @property {number | null} archived_ms
  * @property {number | null} deleted_ms
- * @property {number} ended_ms when an answer ended last
- * @property {number} read_ms until when it has been read
+ * @property {number} ended_ms the time when the last answer ended
+ * @property {number} read_ms the time up to which it has been read
  */
 
-/** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow as the server writes it */
+/** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow in the server's form */
 /** @typedef {[id: string, data: import("../log/fold.js").EventData]} Entry */
 
 const ANSWER_ENDS = new Set(["message.completed", "message.error"]);

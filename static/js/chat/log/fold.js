@@ -39,7 +39,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {string} instructions
  * @property {Record<string, Message>} messages
  * @property {Record<string, string[]>} children the ids of the messages below each, ROOT for the first
- * @property {Record<string, string>} chosen which child is shown, where that is not the newest
+ * @property {Record<string, string>} chosen the shown child of a message, if it is not the newest
  * @property {string} cursor the id of the last entry
  */
 

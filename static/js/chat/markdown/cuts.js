@@ -4,7 +4,7 @@
 import { lineEnd, rowsAtOnce } from "./syntax/table_math.js";
 
 /** @typedef {{raw: string, [field: string]: any}} Token a block token of marked or our own */
-/** @typedef {{kind: string, prefix: string, start?: number | null}} Carry how to read the rest of a block that was cut */
+/** @typedef {{kind: string, prefix: string, start?: number | null}} Carry tells how to read the rest of a block that was cut */
 /** @typedef {{end: number, carry: Carry}} Cut */
 
 export const PIECE_CHARS = 3_000;

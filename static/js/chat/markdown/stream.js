@@ -21,14 +21,14 @@ const LARGE_GROWTH = 1.25;
 const MAY_END = /\n[ \t]*\n\S/;
 
 /** @typedef {import("./syntax/bounded_lexer.js").Token} Token */
-/** @typedef {{type: "block", token: Token, raw: string, carried: string | null}} Block carried: the kind of block that it continues */
+/** @typedef {{type: "block", token: Token, raw: string, carried: string | null}} Block `carried`: the kind of block that it continues */
 
 /**
  * A part of the text that is final: a block, the start of a fenced code block, its next whole lines, or its end.
  * @typedef {Block | {type: "code", language: string} | {type: "lines", text: string} | {type: "codeEnd"}} Part
  */
 
-/** Returns the parts of the text in the order in which they become final. */
+/** Splits a growing text into parts, in the order in which they become final. */
 export class BlockStream {
   /** Addresses defined by name so far, as marked keeps them. */
   links = linksWith();

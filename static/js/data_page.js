@@ -1,4 +1,4 @@
-/* How far the archive is, while it is made. Without this script the page reloads itself. */
+/* Shows the progress of the archive while it is being built. Without this script the page reloads itself. */
 
 const EVERY_MS = 1_000;
 const box = document.querySelector("[data-export-progress]");
@@ -9,7 +9,7 @@ async function look() {
     if (answer.redirected || !answer.ok) return location.reload();
     show(await answer.json());
   } catch {
-    // The server is away for a moment; asked again.
+    // The server is unreachable for a moment: ask again.
   }
   setTimeout(look, EVERY_MS);
 }

@@ -1,4 +1,4 @@
-/* A passkey that was not used is said on the page, not in the console alone. */
+/* Shows on the page that a passkey was not used; allauth reports it only in the console. */
 
 document.addEventListener("allauth.error", (event) => {
   const said = document.querySelector("[data-passkey-problem]");

@@ -1,5 +1,5 @@
-// Everything a person can do here, in one registry: the palette, the shortcuts and their sheet are
-// made of it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
+// The registry of everything a person can do here. The palette, the shortcuts and their sheet are
+// made from it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
 import { api } from "./api.js";
 import { otherAppearance, preferAppearance } from "./preferences.js";
@@ -51,7 +51,7 @@ export const actions = [
 export const available = (app) => actions.filter((action) => !action.when || action.when(app));
 
 async function copyLastAnswer(app) {
-  // Read with the first chat, as its buttons want it too.
+  // The modules of the first chat load this one, too.
   const { copyText } = await import("./lib/copying.js");
   const isCopied = await copyText(lastAnswer(app).text);
   app.store.toasts.show(isCopied ? text.copied : text.copyFailed, { isProblem: !isCopied });
@@ -62,7 +62,7 @@ function toggleTheme({ store }) {
   return store.commands.run(() => api.saveSettings(store.user.peek()?.id, { appearance }), preferAppearance(appearance));
 }
 
-/** By the form of the account menu: what else goes with signing out listens to it. */
+/** Submits the form of the account menu, whose handler first erases the stored data. */
 function signOut() {
   document.querySelector("form[action='/account/logout/']")?.requestSubmit();
 }

@@ -1,5 +1,5 @@
-// The address of the page. A chat that the server does not know yet has no page of its own there:
-// until it is stored it is named behind the #, which the server never sees. So is a message of a chat.
+// The address of the page. The server has no page for a chat that it does not know yet, so the id of
+// such a chat is in the fragment (#), which the server never sees. So is the id of a message.
 
 const STORED = /^\/c\/([0-9a-f-]{36})$/;
 const BEGUN = /^#([0-9a-f-]{36})$/;

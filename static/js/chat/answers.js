@@ -1,11 +1,11 @@
-// What a person can do with the answers of the chat on screen: stop them, have another one, go on
-// with one, choose among several.
+// The commands for the answers of the chat on screen: stop them, ask for another one, continue one,
+// choose among several.
 import { api } from "./api.js";
 import { uuid7 } from "./lib/ids.js";
 import { signal } from "../signals.js";
 
 export class Answers {
-  /** Answers whose stop is on its way: a set of message ids. */
+  /** The message ids of answers that have been asked to stop. */
   stopping = signal(new Set());
   #store;
 
@@ -19,7 +19,7 @@ export class Answers {
     return this.#store.commands.run(() => api.stop(chat, messageId), () => this.ended(messageId));
   }
 
-  /** Gives whether there was one. */
+  /** Returns whether an answer was being written. */
   stopAll() {
     const answering = this.#store.current.peek()?.answering() ?? [];
     for (const message of answering) this.stop(message.id);
@@ -44,7 +44,7 @@ export class Answers {
     return this.#store.commands.run(() => api.choose(open.id, message.id, change), takeBack);
   }
 
-  /** It ended, or could not be stopped. */
+  /** The answer has ended, or could not be stopped. */
   ended(messageId) {
     if (!this.stopping.peek().has(messageId)) return;
     const rest = new Set(this.stopping.peek());

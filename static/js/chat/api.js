@@ -1,5 +1,5 @@
-// Commands go in over HTTP. Each names what it makes, so that repeating it after a lost answer is
-// safe; `repeatUntilAnswered` does so, and only a refusal from the server ends in an error.
+// Commands are sent over HTTP. Each contains the id of what it creates, so it can safely be repeated after a
+// lost response. `repeatUntilAnswered` does so, and only a refusal from the server ends in an error.
 import { backoffMs } from "./lib/backoff.js";
 import { pageLanguage } from "./lib/format.js";
 import { text } from "./text.js";
@@ -9,18 +9,18 @@ import { text } from "./text.js";
 const TIMEOUT_MS = 20_000;
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-// Ours, with a sentence for the person; a 429 without it is of a proxy on the way.
+// Our own limit, which comes with a message for the person. A 429 without this code comes from a proxy.
 const LIMIT_CODE = "too_many_requests";
-// There is credit, as soon as an answer that is being written has ended.
+// The credit is held for an answer that is being written; it is free again when that answer ends.
 export const CREDIT_HELD = "credit_held";
-// There is room again, when something was erased or the operator has seen to it.
+// The storage is full until something is erased or the operator makes room.
 export const STORAGE_BUSY = "storage_busy";
-// The chat takes nothing more.
+// The chat has reached its size limit.
 export const CHAT_FULL = "chat_full";
-// Refusals after which a message that was written is sent again by itself.
+// After these refusals the send queue sends the message again by itself.
 export const PASSING = new Set([CREDIT_HELD, STORAGE_BUSY]);
 
-/** `isRetryable`: no answer came, or one that says "later". Otherwise the server refused. */
+/** `isRetryable`: no response came, or one that asks to try again later. Otherwise the server refused. */
 export class ApiError extends Error {
   /** @param {{status?: number, code?: string, message?: string, retryAfterMs?: number, fields?: Record<string, string[]>}} refusal */
   constructor({ status = 0, code = "unreachable", message = text.unreachable, retryAfterMs = 0, fields = {} }) {
@@ -37,8 +37,8 @@ export class ApiError extends Error {
   }
 }
 
-// Over HTTPS its name has the prefix that no page of a sister domain can set; one of that name
-// without it is left from before.
+// Over HTTPS the cookie has the prefix `__Host-`, which other subdomains cannot set. A cookie without it
+// is a leftover from plain HTTP.
 const TOKEN = /(?:^|; )__Host-csrftoken=([^;]+)/;
 const TOKEN_WITHOUT_HTTPS = /(?:^|; )csrftoken=([^;]+)/;
 
@@ -75,7 +75,7 @@ async function call(method, path, body, { keepalive = false, signal = null } = {
   try {
     return await response.json();
   } catch {
-    // Cut off on the way: the order may have been carried out, so it is asked again.
+    // The response was cut off. The command may have been carried out, so it is repeated.
     throw new ApiError({});
   }
 }
@@ -95,8 +95,8 @@ async function refusal(response) {
 }
 
 /**
- * Call until the server has answered. Between tries `onWait(error, delayMs)` tells the page and
- * the wait ends early when `wake` fires "wake". `tries` bounds it (default: never).
+ * Call `order` until the server has answered. `onWait(error, delayMs)` is called before each wait, which
+ * ends early when `wake` fires "wake". `tries` limits the number of calls (default: no limit).
  * @template T
  * @param {() => Promise<T>} order
  * @param {{onWait?: (error: ApiError, delayMs: number) => void, wake?: EventTarget | null, tries?: number}} [options]
@@ -144,8 +144,8 @@ const chatPath = (chat) => `/api/chats/${chat}`;
  */
 const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
 
-// Commands are small, and are carried out though the page that gave them is left at once. A message may be
-// larger than a browser sends so (64 KB); it waits in the queue that outlives the page.
+// Commands are small, and are sent even if the page is closed at once. A message may exceed the browser's
+// limit for such requests (64 KB); the send queue keeps it beyond the page.
 const OUTLIVES_PAGE = { keepalive: true };
 
 export const api = {
@@ -157,7 +157,7 @@ export const api = {
   stop: (chat, reply) => call("POST", `${replyPath(chat, reply)}/stop`, {}, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} reply */
   goOn: (chat, reply) => call("POST", `${replyPath(chat, reply)}/attempts`, {}, OUTLIVES_PAGE),
-  // `change` names a change, so that repeating it after a lost answer is recognised.
+  // `change` is the id of a change, so that the server recognises it when it is repeated after a lost response.
   /** @param {string} chat @param {string} message @param {string} change */
   choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} title @param {string} change */
@@ -180,7 +180,7 @@ export const api = {
   search: (query, signal) => call("GET", `/api/search${queryString({ q: query })}`, undefined, { signal }),
   /** @param {string} chat @param {string} instructions */
   instruct: (chat, instructions) => call("PATCH", chatPath(chat), { instructions }),
-  // `person`: whose settings the page shows. Somebody else may have signed in since.
+  // `person` is the owner of the settings on this page; somebody else may have signed in since.
   /** @param {string} person @param {object} fields @param {CallOptions} [options] */
   saveSettings: (person, fields, options) => call("PATCH", `/api/settings${queryString({ person })}`, fields, options),
   /** @param {string} person @param {FormData} form */

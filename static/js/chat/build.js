@@ -1,5 +1,5 @@
-// The service worker keeps the shell of the app for when the network is away. It is registered when
-// the page has nothing else to do, and told of to the person when a new build has taken over.
+// Registers the service worker, which stores the app shell for offline use, once the page is idle. Tells
+// the person when a new build has taken over.
 import { text } from "./text.js";
 
 const SCRIPT = "/service-worker.js";
@@ -7,7 +7,7 @@ const LOOK_EVERY_MS = 3_600_000;
 
 export function watchBuild(toasts, container = globalThis.navigator?.serviceWorker) {
   if (!container) return;
-  // The first worker takes over a page of its own build.
+  // The first worker belongs to the same build as the page, so it is not announced.
   let hadWorker = container.controller !== null;
   container.addEventListener("controllerchange", () => {
     if (hadWorker) toasts.show(text.newVersion, { label: text.reload, run: () => location.reload(), forMs: 60_000 });
@@ -19,7 +19,7 @@ export function watchBuild(toasts, container = globalThis.navigator?.serviceWork
   else window.addEventListener("load", whenIdle, { once: true });
 }
 
-/** A page may stay open for days. */
+/** Looks for a new build now and then, because a page may stay open for days. */
 function lookNowAndThen(registration) {
   let lookedMs = Date.now();
   document.addEventListener("visibilitychange", () => {

@@ -1,4 +1,4 @@
-// Commands to the server other than a send: shown at once, and undone when they fail for good.
+// Commands to the server other than sends. Each is shown at once, and undone if it finally fails.
 import { repeatUntilAnswered } from "./api.js";
 
 const TRIES = 5;
@@ -12,7 +12,7 @@ export class Commands {
     this.#complain = complain;
   }
 
-  /** Carry out an order; when it fails for good, undo what was shown and say why. */
+  /** Run a command. If it finally fails, undo what was shown and report the error. */
   async run(order, takeBack = () => {}) {
     try {
       await this.ask(order, { tries: TRIES });
@@ -22,7 +22,7 @@ export class Commands {
     }
   }
 
-  /** Ask until the server has answered; ends waiting when the network is back. */
+  /** Repeat a request until the server has answered. The wait between tries ends when the network is back. */
   ask(order, { tries = Infinity } = {}) {
     return repeatUntilAnswered(order, { wake: this.#wake, tries });
   }

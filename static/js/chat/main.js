@@ -1,5 +1,5 @@
-// The chat island: reads what the server put on the page and takes over from there. A page from
-// the shell, which has nothing on it, shows what this browser keeps.
+// The entry point of the chat page: reads the server's data from the page and renders the app. The app
+// shell contains no data, so it shows the data stored in this browser.
 import { html, render } from "../preact.js";
 import { watchBuild } from "./build.js";
 import { refuseFiles } from "./compose/dropped_files.js";
@@ -8,7 +8,7 @@ import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { text } from "./text.js";
 import { App } from "./ui/app.js";
-import { fetchPart } from "./ui/lazy_modules.js";
+import { fetchModule } from "./ui/lazy_modules.js";
 import { withTimeout } from "./lib/with_timeout.js";
 
 const DRAWN_WITHIN_MS = 1_000;
@@ -18,8 +18,8 @@ const page = JSON.parse(document.getElementById("config").textContent);
 const config = await own.begin(page);
 const root = document.getElementById("app");
 const store = new Store(config, own);
-// What the page shows already stays until it can be drawn in full, but not for long.
-if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchPart)));
+// Keep the server's preview until the whole chat can be drawn, but not for long.
+if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchModule)));
 root.replaceChildren();
 render(html`<${App} store=${store} />`, root);
 store.start();

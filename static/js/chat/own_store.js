@@ -1,5 +1,5 @@
-// Everything that this browser keeps of a person: whose it is, what a page needs to open without
-// the network, and how it is erased.
+// Everything that this browser stores of a person: its owner, the data that a page needs to open without
+// the network, and how all of it is erased.
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
@@ -8,7 +8,7 @@ import { keepConfig, keptConfig } from "./local/page_config.js";
 import { remember } from "./lib/storage.js";
 
 const KEEP_AFTER_MS = 500;
-// Not part of what is kept of a page: these have places of their own, or are of one address.
+// Not stored with the page's config: these are stored elsewhere, or belong to one address only.
 const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, drafts_more: undefined, shell: undefined };
 
 export class OwnStore {
@@ -29,8 +29,8 @@ export class OwnStore {
   }
 
   /**
-   * Bind it to whoever the page is for; what is of anybody else is erased. A page from the shell
-   * says nobody: then it is of whoever was here last. Gives the page's words (its config).
+   * Bind the store to the person of the page, and erase the data of anybody else. The app shell names
+   * nobody: the owner is then the last person in this browser. Returns the config of the page.
    */
   async begin(page) {
     if (!page.shell) {
@@ -44,7 +44,7 @@ export class OwnStore {
     return { ...kept, ...OWN_PLACES, ws_path: page.ws_path, isShell: true };
   }
 
-  /** The visitor has become this person. Gives whether it was a visitor. */
+  /** The visitor has become this person. Returns whether the owner was a visitor. */
   adopt(user) {
     if (this.#owner !== VISITOR) return false;
     this.#owner = user.id;
@@ -52,23 +52,23 @@ export class OwnStore {
     return true;
   }
 
-  /** Keep `snapshot()`, the config as it would be now, whenever a signal it reads has changed. */
+  /** Store `snapshot()`, the current config, whenever a signal that it reads has changed. */
   keepPage(snapshot) {
     let timer = null;
     this.keepPageNow = () => {
       clearTimeout(timer);
       timer = null;
-      if (!this.#isOver) keepConfig(this.#database, JSON.parse(JSON.stringify({ ...snapshot(), ...OWN_PLACES })));
+      if (!this.#isOver) void keepConfig(this.#database, JSON.parse(JSON.stringify({ ...snapshot(), ...OWN_PLACES })));
     };
     effect(() => {
       snapshot();
       timer ??= setTimeout(this.keepPageNow, KEEP_AFTER_MS);
     });
     const idle = globalThis.requestIdleCallback ?? setTimeout;
-    idle(() => this.chats.prune());
+    idle(() => void this.chats.prune());
   }
 
-  /** Signed out, or shut out: nothing stays. */
+  /** The person has signed out, or is suspended: erase everything. */
   async erase() {
     this.#isOver = true;
     remember("model", null);

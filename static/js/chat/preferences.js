@@ -1,5 +1,5 @@
-// What the person has set: on the page when it loads, then told by the socket whenever it changes,
-// here or on another device. Views read the signal; whatever follows it at once is done here.
+// The person's settings: from the page when it loads, then from the socket whenever they change, here or on
+// another device. Views read the signal; the locale and the theme are applied here.
 import { signal } from "../signals.js";
 import { setLocale } from "./lib/format.js";
 
@@ -17,7 +17,9 @@ const BY_DEFAULT = {
 
 export const preferences = signal(BY_DEFAULT);
 
-/** @param settings as the server says them; null for somebody who is nobody yet */
+/** @typedef {import("./log/socket.js").Settings} Settings */
+
+/** @param {Settings | null | undefined} settings as the server sends them; null for a visitor */
 export function takePreferences(settings) {
   const now = { ...BY_DEFAULT, ...settings };
   setLocale({ language: now.language, timeZone: now.time_zone });
@@ -25,26 +27,29 @@ export function takePreferences(settings) {
   preferences.value = now;
 }
 
-/** "light", "dark", or "system" for what the device prefers. */
+/** @param {string} appearance "light", "dark", or "system" for the preference of the device */
 export function applyAppearance(appearance) {
   const root = document.documentElement;
   const isForced = appearance === "light" || appearance === "dark";
   if (isForced) root.dataset.theme = appearance;
   else delete root.dataset.theme;
-  const [light, dark] = document.querySelectorAll('meta[name="theme-color"]');
+  const [light, dark] = /** @type {NodeListOf<HTMLMetaElement>} */ (document.querySelectorAll('meta[name="theme-color"]'));
   if (!dark) return;
   light.media = isForced ? (appearance === "light" ? "all" : "not all") : "(prefers-color-scheme: light)";
   dark.media = isForced ? (appearance === "dark" ? "all" : "not all") : "(prefers-color-scheme: dark)";
 }
 
-/** Show another appearance before the server has confirmed it; gives a function that takes it back. */
+/**
+ * Show another appearance before the server has confirmed it; returns a function that undoes this.
+ * @param {string} appearance
+ */
 export function preferAppearance(appearance) {
   const before = preferences.peek();
   takePreferences({ ...before, appearance });
   return () => takePreferences(before);
 }
 
-/** Light or dark: the one that is not shown now. */
+/** Returns "light" or "dark", whichever is not shown now. */
 export function otherAppearance() {
   const { appearance } = preferences.peek();
   const isDark = appearance === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : appearance === "dark";

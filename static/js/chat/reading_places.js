@@ -1,6 +1,6 @@
-// Where the reader was in each entry of this tab's history, so that Back, Forward and a reload lead
-// there again: by a message and how it stood, which a wider page or a longer chat does not change.
-// It is kept for the tab alone. A reader who was at the end has no place here and follows the end.
+// Remembers the reading position for each entry of this tab's history, so that Back, Forward and a reload
+// restore it. A position is a message and its offset, so it survives a wider page or a longer chat.
+// Positions are stored for this tab only. A reader at the end has none, and keeps following the end.
 import { signal } from "../signals.js";
 import { uuid7 } from "./lib/ids.js";
 
@@ -9,7 +9,7 @@ const MOST = 50;
 const ROUNDING_PX = 1;
 
 export class ReadingPlaces {
-  /** The place to go to, until its chat is drawn: {chat, id, below, part, width}, or null. */
+  /** The position to restore once its chat is drawn: {chat, id, below, part, width}, or null. */
   wanted = signal(null);
 
   #history;
@@ -24,9 +24,9 @@ export class ReadingPlaces {
     this.#places = this.#load();
   }
 
-  // What the view says, and asks
+  // For the view
 
-  /** @param read () => {id, below, part, width}: what is read now, or null at the end */
+  /** @param read () => the current position, {id, below, part, width}, or null at the end */
   readBy(read) {
     this.#read = read;
   }
@@ -41,15 +41,15 @@ export class ReadingPlaces {
 
   // The history of the tab
 
-  /** `chat` is shown now at this entry of the history, which may have been there before. */
+  /** `chat` is shown now at the current history entry, which may have a stored position. */
   enter(chat) {
     const place = this.#places.get(this.#entry());
     this.wanted.value = place?.chat === chat && typeof place?.id === "string" ? place : null;
   }
 
-  /** The reader leaves what this entry shows. Call it before the address changes. */
+  /** The reader leaves the current history entry. Call this before the address changes. */
   leave(chat) {
-    // A place that is not reached yet is where the reader still means to be.
+    // A position that is not restored yet is still the reader's position.
     if (!this.wanted.peek()) this.#note(this.#entry(), chat && this.#read(), chat);
   }
 
@@ -63,7 +63,7 @@ export class ReadingPlaces {
     this.#history.replaceState(this.#history.state, "", address);
   }
 
-  /** The entry has changed already, as after Back: what is still drawn belongs to the one before. */
+  /** The history entry has changed already, as after Back, but the page still shows the previous one. */
   traverse(from, to) {
     if (!this.wanted.peek()) this.#note(this.#shown, from && this.#read(), from);
     this.enter(to);
@@ -77,9 +77,9 @@ export class ReadingPlaces {
 
   // Private
 
-  #shown = null; // the entry that was named last
+  #shown = null; // the id of the last known history entry
 
-  /** The name of the entry that the tab is at; one is given to it if it has none. */
+  /** The id of the current history entry, which gets one if it has none. */
   #entry() {
     const { state } = this.#history;
     this.#shown = state?.entry ?? uuid7();
@@ -110,13 +110,13 @@ export class ReadingPlaces {
     try {
       this.#storage().setItem(KEY, JSON.stringify([...this.#places]));
     } catch {
-      // Forbidden or full: kept for as long as the page is there.
+      // The storage is forbidden or full: positions last as long as the page.
     }
   }
 }
 
-/** The browser scrolls by whole pixels: a reader who was brought back and did not move keeps the exact place,
-    or they would drift by a fraction of a pixel with each return. */
+/** Whether both positions differ only by rounding. The browser scrolls by whole pixels, so storing the rounded
+    position each time would let it drift with each return. */
 function isSame(before, now) {
   return before.id === now.id && before.width === now.width && Math.abs(before.below - now.below) <= ROUNDING_PX;
 }

@@ -1,5 +1,5 @@
-// Text for a screen reader while an answer is written: whole sentences, once each; code, tables and
-// formulas only by name. Pure.
+// Text for a screen reader while an answer is written: each whole sentence once; code, tables and formulas
+// are only named. Pure.
 import { environmentAt } from "./markdown/syntax/math_environments.js";
 import { isProse } from "./markdown/syntax/prose.js";
 import { plainText } from "./lib/plain_text.js";
@@ -18,10 +18,10 @@ export class Speech {
   #isInTable = false;
   /** @type {string | null} the mark that closes the formula */
   #math = null;
-  #isPastBlank = false; // in it
+  #isPastBlank = false; // whether the formula has contained a blank line
 
   /**
-   * The sentences of `source` that are whole and were not given before; all that is left if `isDone`.
+   * The sentences of `source` that are complete and were not returned before; with `isDone`, all of the rest.
    * @param {string} source
    * @param {boolean} isDone
    */
@@ -34,7 +34,7 @@ export class Speech {
       if (!match && !isDone) break;
       const piece = match ? match[0] : source.slice(this.#offset);
       const isLineStart = this.#offset === 0 || source[this.#offset - 1] === "\n";
-      // What begins a line may be a fence or a row of a table: that shows when the line is whole.
+      // The line may be a fence or a table row, which is certain only when the line is complete.
       if (isLineStart && !piece.endsWith("\n") && !isDone && MAY_BE_BLOCK.test(piece)) {
         if (!source.includes("\n", this.#offset)) break;
         this.#say(sentences, this.#line(source));
@@ -90,7 +90,7 @@ export class Speech {
   }
 
   /**
-   * What is said of a formula that `piece` belongs to; null if there is none.
+   * The words for the formula that `piece` belongs to; null if it belongs to none.
    * @param {string} piece
    * @param {boolean} isLineStart
    */
@@ -102,7 +102,7 @@ export class Speech {
         return "";
       }
       if (!line) this.#isPastBlank = true;
-      // As on the page: after a blank line prose says that nothing will close it.
+      // As in the drawn text, prose after a blank line means that the formula is never closed.
       if (!line || !this.#isPastBlank || !isProse(piece)) return "";
       this.#math = null;
     }

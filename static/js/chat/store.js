@@ -1,5 +1,5 @@
-// The state of the page and what a person can do to it. Views read its signals and call its
-// actions; the truth comes in through the connection and nowhere else.
+// The state of the page, and the actions of a person on it. Views read its signals and call its
+// actions; confirmed state arrives only through the connection.
 import { batch, computed, effect, signal } from "../signals.js";
 import { addressOf, chatInAddress } from "./address.js";
 import { Answers } from "./answers.js";
@@ -20,7 +20,7 @@ import { Connection } from "./log/socket.js";
 import { text } from "./text.js";
 import { Toasts } from "./lib/toasts.js";
 
-// Ends of a connection after which nothing of the person may stay in this browser.
+// When a connection ends in one of these states, the person's data is erased from this browser.
 const SHUT_OUT = new Set(["signed-out", "suspended"]);
 
 export class Store {
@@ -46,7 +46,7 @@ export class Store {
   #wake = new EventTarget();
   #wasWelcomed = false;
 
-  /** @param config what the server put on the page, or what is kept of it; @param own an OwnStore */
+  /** @param config the data that the server put on the page, or the stored copy; @param own an OwnStore */
   constructor(config, own) {
     this.#config = config;
     this.#own = own;
@@ -65,7 +65,7 @@ export class Store {
     this.connection = new Connection(`${scheme}//${location.host}${config.ws_path ?? "/ws"}`, {
       onFrame: (frame) => this.#received(frame),
       onLive: (chat, cursor) => (chat ? this.#caughtUp(chat) : this.list.advance(cursor)),
-      onReset: () => this.#reloadList(),
+      onReset: () => void this.#reloadList(),
       onWelcome: (message) => this.#welcomed(message),
       onUser: (message) => this.#became(message),
       onBalance: (balance) => {
@@ -74,7 +74,7 @@ export class Store {
       },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
-      // This page shows another person's chats.
+      // Another person has signed in; this page still shows the former one's chats.
       onSomebodyElse: () => location.reload(),
       person: () => this.user.peek()?.id,
       watchFrom: () => this.list.resumeFrom,
@@ -92,13 +92,13 @@ export class Store {
     return this.#choice.models;
   }
 
-  /** A model that takes no credit, if the chosen one does: preferably one that costs nothing at all. */
+  /** A model that needs no credit, unless the chosen one needs none: preferably not one with an own key. */
   get freeModel() {
     const free = this.models.value.filter((model) => model.free);
     return this.#choice.shown.value?.free ? undefined : free.find((model) => !model.own_key) ?? free[0];
   }
 
-  /** The id of the model that the next answer is asked of. */
+  /** The id of the model for the next answer. */
   get model() {
     return this.#choice.current;
   }
@@ -121,7 +121,7 @@ export class Store {
     if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
   }
 
-  /** Erase what this browser keeps of the person: they sign out, or were shut out. */
+  /** Erase the person's data from this browser, because they sign out or are suspended. */
   async forget() {
     this.drafts.erase();
     this.places.forget();
@@ -129,14 +129,14 @@ export class Store {
     this.outbox.forget();
   }
 
-  /** The server may be there again: what waits need not wait longer. */
+  /** The server may be reachable again: retry everything that waits. */
   wakeUp() {
     this.#wake.dispatchEvent(new Event("wake"));
     this.outbox.sendNow();
     void this.drafts.flush();
   }
 
-  // Actions: where one is
+  // Actions: navigation
 
   /** Show a chat (null: a new one) and make it the address of the page. */
   openChat(id, message = null) {
@@ -149,7 +149,7 @@ export class Store {
 
   pickModel(id) {
     this.#choice.pick(id);
-    // With a model that costs nothing, a message that was refused for lack of credit can be sent.
+    // A model that costs nothing can answer a message that was refused for lack of credit.
     if (this.#choice.shown.peek()?.free) this.credit.refused.value = null;
   }
 
@@ -159,27 +159,27 @@ export class Store {
     this.#dispatch(content, { edit: false, parent: this.current.peek()?.path().at(-1)?.id ?? null });
   }
 
-  /** Write a user message anew: a sibling, the old one stays. */
+  /** Edit a user message: the new text becomes a sibling, and the old message stays. */
   edit(message, content) {
     const reply = this.current.peek().replyTo(message);
-    // One that was not begun yet is not wanted any more.
+    // An answer that has not begun yet is no longer wanted.
     if (reply?.status === "queued") this.answers.stop(reply.id);
     this.#dispatch(content, { edit: true, parent: message.parent });
   }
 
-  /** Say why something was refused: where credit is short, or the chat is full, with the ways out of it. */
+  /** Show why something was refused. If credit is short or the chat is full, also show what can be done. */
   complain(error) {
     const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openChat(null) } : {};
     if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true, ...way });
   }
 
-  // What the outbox tells
+  // Called by the send queue
 
   sent(item, { user } = {}) {
     if (user) this.#became({ user });
     this.credit.refused.value = null;
-    // The first send made the guest: now there is somebody to open a socket for. And a server that
-    // answers here is there for the socket too.
+    // The first send creates the guest, so a socket can be opened now. A server that answered here is also
+    // reachable for the socket.
     this.connection.start();
     this.connection.retryNow();
     if (item.chat !== this.chatId.peek()) return;
@@ -187,7 +187,7 @@ export class Store {
     if (!this.#opened.get(item.chat)?.cursor) this.connection.follow();
   }
 
-  /** A chat is written here before the server knows it. */
+  /** A chat was begun here that the server does not know yet. */
   showBegun(chat, { text: content, model, createdMs }) {
     const title = startTitle(content);
     this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model }]]);
@@ -195,19 +195,19 @@ export class Store {
     open?.begin();
   }
 
-  /** The message that began the chat was taken back before it was sent. */
+  /** The first message of the chat was withdrawn before it was sent. */
   dropBegun(chat) {
     this.list.drop(chat);
     if (this.chatId.peek() === chat) this.openChat(null);
   }
 
-  // Private: what comes in
+  // Private: incoming
 
   #received({ chat, entries, watch = false }) {
     batch(() => {
       this.list.apply(chat, entries);
       if (entries.some(([, data]) => data.type === "chat.restored")) this.#followAgain(chat);
-      // What is watched comes without its text: it is for the list, and the fold waits for a follow.
+      // Watched entries have no text, so they update only the list; the fold takes those of a follow.
       if (watch) this.list.advance(entries.at(-1)[0]);
       else this.#opened.get(chat)?.fold(entries);
       for (const [, data] of entries) this.#note(chat, data);
@@ -216,17 +216,17 @@ export class Store {
 
   #caughtUp(chat) {
     this.#opened.get(chat)?.caughtUp();
-    // Begun here, and stored by a page that was left before it could say so.
+    // The chat was begun in this browser, by a page that was closed before it learnt that the chat was stored.
     if (chat === this.chatId.peek() && location.pathname === "/") this.places.replace(addressOf(chat));
   }
 
   #note(chat, data) {
     if (data.type === "message.created") this.outbox.confirm(data.message);
     else if (data.type === "message.completed" || data.type === "message.error") this.answers.ended(data.message);
-    else if (data.type === "chat.deleted") this.#opened.forget(chat);
+    else if (data.type === "chat.deleted") void this.#opened.forget(chat);
   }
 
-  /** A chat that was refused as deleted is there again. */
+  /** A chat that was deleted has been restored. */
   #followAgain(chat) {
     const open = this.#opened.get(chat);
     if (!open?.problem.peek()) return;
@@ -257,14 +257,14 @@ export class Store {
     const open = this.#opened.get(id);
     if (!open || code !== "chat_not_found") return this.toasts.show(message, { isProblem: true });
     if (!this.#isStored(id)) return undefined;
-    this.#opened.forget(id);
+    void this.#opened.forget(id);
     this.drafts.forget(id);
     return (open.problem.value = { code, message });
   }
 
   #followed() {
     const id = this.chatId.peek();
-    // A chat that only exists here yet cannot be followed; it is once the server has taken it.
+    // A chat that exists only here cannot be followed until the server has stored it.
     if (!id || !this.outbox.isLoaded || !this.#isStored(id)) return null;
     const open = this.#open(id);
     return open.isReady.peek() ? { chat: id, after: open.cursor } : null;
@@ -279,7 +279,7 @@ export class Store {
     this.list.load(chats, cursor, next);
   }
 
-  // Private: what is shown and kept
+  // Private: shown and stored
 
   #traversed(id) {
     this.places.traverse(this.chatId.peek(), id);
@@ -296,7 +296,7 @@ export class Store {
     return this.#opened.open(id, { isNew: this.outbox?.isBegunHere(id) });
   }
 
-  /** The page as the server would make it now; read by an effect. */
+  /** The config that the server would put on the page now; read by an effect. */
   #snapshot() {
     this.list.chats.value;
     const { models, defaultModel } = this.#choice;
@@ -319,7 +319,7 @@ export class Store {
     this.#own.keepPageNow();
   }
 
-  // Private: what goes out
+  // Private: outgoing
 
   #dispatch(content, { edit, parent }) {
     const chat = this.chatId.peek() ?? uuid7();

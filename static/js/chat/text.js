@@ -1,6 +1,6 @@
-// Every sentence the page shows, in one place, in English: what stands in `spoken` is what there is
-// to translate (docs/translating.md). A sentence with {places} becomes a function of what goes there,
-// in the order of the English; one that depends on a number has the forms of English plurals.
+// Every sentence of the page, in English. The argument of `spoken` is what translators translate
+// (docs/translating.md). A sentence with {placeholders} becomes a function of their values, in the order of
+// the English sentence; one that depends on a number has the English plural forms.
 import { spoken } from "./lib/format.js";
 
 const sentences = spoken("chat", {
@@ -282,7 +282,7 @@ const sentences = spoken("chat", {
   refused: "The server refused this ({status}).",
 });
 
-// Looked up by words that come from the server.
+// Looked up by codes from the server.
 /** @type {Record<string, string>} */
 const CREDIT_NOTICES = sentences.creditNotice;
 /** @type {Record<string, string>} */
@@ -290,7 +290,7 @@ const SEAM_REASONS = sentences.seamReasons;
 /** @type {Record<string, string>} */
 const SEAM_MEANS = sentences.seamMeans;
 
-/** Those that depend on more than what goes into their places. */
+/** Sentences that depend on more than the values of their placeholders. */
 export const text = {
   ...sentences,
   /** @param {string | null | undefined} language */

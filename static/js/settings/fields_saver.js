@@ -139,7 +139,7 @@ export class FieldsSaver {
     }
   }
 
-  /** What time it is in the chosen zone: the quickest way to see whether it is the right one. */
+  /** Show the time in the chosen zone, which is the quickest way to check the choice. */
   #showClock() {
     const clock = this.#page.querySelector("[data-clock]");
     const zone = this.#settings.time_zone || undefined;
@@ -148,7 +148,7 @@ export class FieldsSaver {
   }
 }
 
-/** Also what was not on offer when this page was made. */
+/** Selects `value`, and adds it if the page was rendered without this option. */
 function pick(control, value) {
   if (![...control.options].some((option) => option.value === value)) control.append(new Option(value, value));
   control.value = value;

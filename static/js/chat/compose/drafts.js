@@ -5,15 +5,15 @@ import { backoffMs } from "../lib/backoff.js";
 import { signal } from "../../signals.js";
 
 /** @typedef {{text: string, pastes: string[]}} Content */
-/** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser keeps; dirty: not at the server yet */
-/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft as the server writes it */
-/** @typedef {string | null} ChatId null for the chat that is not begun yet */
+/** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser stores; dirty: the server does not have it yet */
+/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft in the server's form */
+/** @typedef {string | null} ChatId null for a new chat */
 /** @typedef {{keepalive?: boolean}} PutOptions */
 
 const PREFIX = "holdfast:draft:";
 const STORE_AFTER_MS = 1_000;
 const STORE_WITHIN_MS = 5_000;
-const WRITING_MS = 4_000; // after the last key one is still writing
+const WRITING_MS = 4_000; // the person is still writing for this long after the last key
 const KEEPALIVE_BYTES = 60_000; // browsers let 64 kB outlive the page
 
 const EMPTY = Object.freeze({ text: "", pastes: [] });
@@ -41,21 +41,21 @@ export class Drafts {
   #timers = new Map();
   /** @type {Map<ChatId, number>} */
   #firstMs = new Map();
-  /** @type {Map<ChatId, number>} which of the server's drafts this page knows */
+  /** @type {Map<ChatId, number>} the time of the newest draft from the server that this page knows */
   #seenMs = new Map();
-  /** @type {Map<ChatId, boolean>} whether to store again after the request under way */
+  /** @type {Map<ChatId, boolean>} whether to store it again after the current request */
   #storing = new Map();
-  /** @type {Map<ChatId, Content & {written_ms?: number}>} what came from elsewhere while something here was not stored yet */
+  /** @type {Map<ChatId, Content & {written_ms?: number}>} drafts that arrived from other devices before the draft here was stored */
   #waiting = new Map();
-  /** @type {Map<ChatId, number>} how often in a row it could not be stored */
+  /** @type {Map<ChatId, number>} the number of failed requests in a row */
   #failures = new Map();
-  #isWhole = true; // whether the server's are known here, all of them
-  /** @type {Set<ChatId>} else those that are, or are being asked for */
+  #isWhole = true; // whether this page knows all drafts of the server
+  /** @type {Set<ChatId>} otherwise the chats whose drafts are known or requested */
   #known = new Set();
 
   /**
    * @param {object} options
-   * @param {() => string} options.owner whose drafts these are
+   * @param {() => string} options.owner the owner of the drafts
    * @param {(body: object, options: PutOptions) => Promise<{draft?: Draft} | null>} options.put
    * @param {(chat: ChatId) => Promise<{drafts: Draft[]}>} options.ask
    * @param {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} [options.storage]
@@ -72,7 +72,8 @@ export class Drafts {
   }
 
   /**
-   * Take the drafts that the server put on the page; what was not stored yet stays. `more`: the server has others.
+   * Take the drafts that the server put on the page; drafts that the server does not have yet stay. `more`: the
+   * server has more drafts.
    * @param {Draft[]} drafts
    */
   load(drafts, more = false) {
@@ -89,7 +90,7 @@ export class Drafts {
   }
 
   /**
-   * The connection was lost: ask for drafts again when their chats are opened, and for that of `chat` now.
+   * The connection was lost: request drafts again when their chats are opened, and that of `chat` now.
    * @param {ChatId} chat
    */
   missedSome(chat) {
@@ -99,7 +100,7 @@ export class Drafts {
   }
 
   /**
-   * The chat is opened: ask for its draft if it is not known here.
+   * The chat is opened: request its draft if it is not known here.
    * @param {ChatId} chat
    */
   async open(chat) {
@@ -113,12 +114,12 @@ export class Drafts {
       const isJoined = isEmpty(before) && !before.isDirty && this.#joinBegun(chat, drafts[0]);
       if (!isJoined) this.#take(chat, pick(drafts[0]));
     } catch {
-      this.#known.delete(chat); // Asked for again when the chat is opened the next time.
+      this.#known.delete(chat); // It is requested again when the chat is opened next.
     }
   }
 
   /**
-   * The draft of a chat; null is a new one.
+   * The draft of a chat; null: of a new chat.
    * @param {ChatId} chat
    */
   get(chat) {
@@ -157,7 +158,7 @@ export class Drafts {
   }
 
   /**
-   * Store now all drafts that wait: the page is left, or the network is back.
+   * Store all waiting drafts now: the page is left, or the network is back.
    * @param {PutOptions} [options]
    */
   flush(options) {
@@ -205,7 +206,7 @@ export class Drafts {
   }
 
   /**
-   * Whether `draft`, which was asked for, is older than what this page has stored since.
+   * Whether the requested `draft` is older than the draft that this page has stored since.
    * @param {ChatId} chat
    * @param {Kept} before
    * @param {Draft | undefined} draft
@@ -216,7 +217,7 @@ export class Drafts {
   }
 
   /**
-   * Text that was begun here while the draft was asked for is put below it, so that neither is lost.
+   * Append text that was begun here while the draft was requested, so that neither is lost.
    * @param {ChatId} chat
    * @param {Draft | undefined} draft
    */
@@ -239,7 +240,7 @@ export class Drafts {
   }
 
   /**
-   * One request at a time, so that none overtakes another; when the page is left, at once.
+   * Store a draft, one request at a time, so that none overtakes another; at once when the page is left.
    * @param {ChatId} chat
    * @param {PutOptions} options
    */
@@ -277,9 +278,9 @@ export class Drafts {
   }
 
   /**
-   * The draft stays here and is stored later: soon if the server was in trouble, else with the next
-   * flush, because the server may not know the chat yet. A deleted chat keeps its draft until the
-   * page is left, and it is not sent again.
+   * The draft stays here and is stored later: soon if the server failed, otherwise with the next flush,
+   * because the server may not know the chat yet. The draft of a deleted chat stays until the page is
+   * left, but is not sent again.
    * @param {ChatId} chat
    * @param {import("../api.js").ApiError} error
    */
@@ -289,7 +290,7 @@ export class Drafts {
   }
 
   /**
-   * `kept` is the server's draft after the request: `stored`, or what another device wrote later.
+   * `kept` is the server's draft after the request: `stored`, or a later draft from another device.
    * @param {ChatId} chat
    * @param {Kept} stored
    * @param {Draft | undefined} kept
@@ -333,7 +334,7 @@ export class Drafts {
       const found = this.#storage.getItem(key);
       if (found) return { ...EMPTY, ...JSON.parse(found) };
     } catch {
-      // Not kept here: see below.
+      // The storage is forbidden: see below.
     }
     return this.#memory.get(key) ?? { ...EMPTY, isDirty: false, atMs: 0 };
   }
@@ -346,7 +347,7 @@ export class Drafts {
     const key = this.#key(chat);
     this.#memory.delete(key);
     try {
-      // An emptied draft stays until the server knows.
+      // An emptied draft stays until the server has it.
       if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);
       else this.#storage.setItem(key, JSON.stringify(draft));
     } catch {
@@ -377,7 +378,7 @@ function pick(draft) {
   return { text: draft?.text ?? "", pastes: draft?.pastes ?? [] };
 }
 
-/** If storage is forbidden, drafts live as long as the page. */
+/** If storage is forbidden, drafts last as long as the page. */
 function safeStorage() {
   try {
     return globalThis.localStorage ?? NOTHING;

@@ -1,9 +1,9 @@
-// Files cannot be attached yet. A browser that is left to itself opens a dropped file in the place of
-// the chat, and is silent about a pasted picture: the page says what is the matter instead.
+// Files cannot be attached yet. By default a browser replaces the chat with a dropped file, and ignores a
+// pasted picture. The page prevents that and says why.
 
 const FIELDS = "input, textarea, [contenteditable]:not([contenteditable='false'])";
 
-/** @param say () => tells the reader that files cannot be attached */
+/** @param {() => void} say shows that files cannot be attached */
 export function refuseFiles(say, page = window) {
   page.addEventListener("dragover", (event) => keepPage(event));
   page.addEventListener("drop", (event) => {
@@ -11,14 +11,17 @@ export function refuseFiles(say, page = window) {
   });
   page.addEventListener("paste", (event) => {
     const { clipboardData } = event;
-    // A text that comes with a picture of itself, as from a spreadsheet, is a text.
-    if (event.defaultPrevented || !hasFiles(clipboardData) || clipboardData.getData("text/plain")) return;
+    // Text that comes with a picture of itself, as from a spreadsheet, counts as text.
+    if (event.defaultPrevented || !hasFiles(clipboardData) || clipboardData?.getData("text/plain")) return;
     event.preventDefault();
     say();
   });
 }
 
-/** Text dropped into a field is the browser's to insert; anything else would make it leave the page. */
+/**
+ * Prevents a drop from replacing the page; returns whether it did. Text dropped into a field is left to the browser.
+ * @param {DragEvent} event
+ */
 function keepPage(event) {
   if (event.defaultPrevented) return false;
   const target = event.composedPath()[0];
@@ -26,9 +29,10 @@ function keepPage(event) {
   const isInField = target instanceof Element && Boolean(target.closest(FIELDS));
   if (isInField && !hasFiles(event.dataTransfer)) return false;
   event.preventDefault();
-  // With "none" no drop would follow, and nothing could be said.
+  // With "none" there would be no drop event, and no message.
   if (event.dataTransfer) event.dataTransfer.dropEffect = hasFiles(event.dataTransfer) ? "copy" : "none";
   return true;
 }
 
-const hasFiles = (data) => Boolean(data) && [...data.types].includes("Files");
+/** @param {DataTransfer | null} data */
+const hasFiles = (data) => [...(data?.types ?? [])].includes("Files");

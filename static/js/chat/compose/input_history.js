@@ -1,9 +1,9 @@
-// Arrow-up in an empty composer brings back what one has written in this chat, arrow-down leads
-// forward again. Whatever is typed ends it.
+// Arrow-up in an empty composer recalls the texts that were sent in this chat, and arrow-down goes forward
+// again. Typing ends it.
 
 export class InputHistory {
   #entries;
-  #index = -1; // from the newest; -1: not looking back
+  #index = -1; // from the newest; -1: no text is recalled
 
   /** @param {() => string[]} entries texts, oldest first */
   constructor(entries) {

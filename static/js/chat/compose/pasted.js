@@ -1,9 +1,9 @@
-// Long pasted texts are shown folded while one writes. Sent, each is a fenced block named `pasted`
-// below the message: a model reads it as what it is, and the page finds it again.
+// Long pasted texts are shown folded in the composer. In the sent message each becomes a fenced block named
+// `pasted` below the text, which models understand and the page recognises.
 
 const LONG_CHARS = 2_000;
 const LONG_LINES = 30;
-/** Folded one by one; what a message has more of is text. */
+/** The most pasted texts of a message that are folded; further ones stay text. */
 const MOST_PASTES = 50;
 const OPENING = /(?:^|\n\n)(`{3,})pasted\n/g;
 const CLOSED = /\n\n|$/y;
@@ -17,7 +17,7 @@ export function isLong(text) {
 }
 
 /**
- * Without blank lines before it and blanks after it; the first line keeps its indentation.
+ * `text` without leading blank lines and trailing spaces; the first line keeps its indentation.
  * @param {string} text
  */
 export function trimmed(text) {
@@ -33,7 +33,7 @@ export function joined({ text, pastes }) {
 }
 
 /**
- * The message as it was written: the other way round.
+ * The parts of a sent message, the reverse of `joined`.
  * @param {string} content
  */
 export function taken(content) {
@@ -60,7 +60,8 @@ export function taken(content) {
 }
 
 /**
- * Where from `from` on `closing` ends a block: a fence alone on its line, then a blank line or the end.
+ * The index from `from` on where `closing` ends a block (a fence alone on its line, then a blank line or
+ * the end); or -1.
  * @param {string} content
  * @param {string} closing
  * @param {number} from

@@ -1,7 +1,7 @@
-// Messages on their way to the server. Each has its id from the moment it is written, so sending it
-// again is the same send. They wait in the browser's store, which all tabs share and which outlives
-// them; within a chat they go out in order, from one tab at a time (a lock for each chat), and are
-// gone from the store once the server has them.
+// The send queue: messages that the server does not have yet. A message gets its id when it is written, so
+// sending it again is harmless. The queue is in the browser's store, which all tabs share and which outlives
+// them. The messages of a chat are sent in order, by one tab at a time (a lock per chat), and removed from
+// the store once the server has them.
 import { PASSING } from "../api.js";
 import { backoffMs } from "../lib/backoff.js";
 import { uuid7 } from "../lib/ids.js";
@@ -16,22 +16,22 @@ import { computed, signal } from "../../signals.js";
 
 /**
  * @typedef {object} Options
- * @property {{change(change: (items: Item[]) => Item[]): Promise<Item[] | undefined>}} store gives the items, or undefined when it keeps nothing
- * @property {() => string} owner whose outbox it is: tabs of somebody else are not listened to
+ * @property {{change(change: (items: Item[]) => Item[]): Promise<Item[] | undefined>}} store resolves with the items, or undefined if nothing can be stored
+ * @property {() => string} owner the owner of the queue; messages from tabs of somebody else are ignored
  * @property {(item: Item) => Promise<Response>} post may fail with an ApiError
  * @property {LockManager | null} locks
  * @property {BroadcastChannel | null} channel
  * @property {(item: Item, response: Response) => void} onSent
  * @property {(error: ApiError) => void} onWait the item is tried again later
- * @property {(item: Item, error: ApiError, isAlone: boolean) => boolean} onRefused true if the text was taken back from the outbox
+ * @property {(item: Item, error: ApiError, isAlone: boolean) => boolean} onRefused true if the text was moved from the queue back into the composer
  */
 
 // A frozen tab that holds the lock must not block the others for ever.
 const LOCK_WITHIN_MS = 30_000;
 
 export class Outbox {
-  /** Items (send_queue_items.js), in order, with `status`: "sending", "waiting" (tried again by itself), "held" (behind one
-   * that was refused), "refused", or "sent" (stored, not yet read back). */
+  /** The items (send_queue_items.js), in order, with `status`: "sending", "waiting" (tried again by itself), "held"
+   * (behind a refused one), "refused", or "sent" (the server has it, but the log has not confirmed it yet). */
   items = computed(() => this.#shown());
 
   /** Whether the messages that earlier pages left have been read. */
@@ -76,14 +76,14 @@ export class Outbox {
   }
 
   /**
-   * The same for the messages that wait because of `code`.
+   * Send now the messages that wait because of `code`.
    * @param {string} code
    */
   sendWaitingFor(code) {
     for (const chat of chatsOf(this.#kept.peek())) if (nextOf(this.#kept.peek(), chat)?.waits === code) void this.#flush(chat);
   }
 
-  /** The author has signed out: forget the messages. The server refuses those that are written from now on. */
+  /** The author has signed out: forget the messages. The server refuses messages that are written after this. */
   forget() {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#kept.value = [];
@@ -103,7 +103,7 @@ export class Outbox {
   }
 
   /**
-   * Whether this page has learnt that the server has the message.
+   * Whether this page knows that the server has the message.
    * @param {string} id
    */
   wasStored(id) {
@@ -134,13 +134,14 @@ export class Outbox {
   /**
    * Take a message out unless it is being sent right now; returns it or null.
    * @param {string} id
+   * @returns {Promise<Item | null>}
    */
   async withdraw(id) {
     const item = this.#kept.peek().find((one) => one.id === id);
     if (!item) return null;
     return this.#locked(item.chat, { ifAvailable: true }, async (isFree) => {
       if (!isFree) return null;
-      let taken = null;
+      let taken = /** @type {Item | null} */ (null);
       await this.#change((items) => {
         taken = items.find((one) => one.id === id) ?? null;
         return withdrawn(items, id);
@@ -263,13 +264,13 @@ export class Outbox {
     const name = `holdfast:outbox:${chat}`;
     if (options.ifAvailable) return locks.request(name, options, work);
     return locks.request(name, { signal: AbortSignal.timeout(LOCK_WITHIN_MS) }, work).catch((error) => {
-      // Sending twice is harmless, waiting for ever is not.
+      // Go on without the lock, because sending twice is harmless and waiting for ever is not.
       if (error?.name === "TimeoutError" || error?.name === "AbortError") return work();
       throw error;
     });
   }
 
-  // Private: what is kept
+  // Private: the stored items
 
   /** @param {(items: Item[]) => Item[]} change */
   async #change(change) {
@@ -291,7 +292,7 @@ export class Outbox {
   }
 
   /**
-   * Another tab has changed what is kept, or sent something.
+   * Another tab has changed the stored items, or has sent one.
    * @param {{type: string, owner: string, item: Item}} data
    */
   async #heard(data) {

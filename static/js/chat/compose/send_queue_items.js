@@ -1,4 +1,4 @@
-// The outbox as a list of items, without a browser: each function returns the list after a change.
+// The send queue as a list of items, without a browser: each function returns the list after a change.
 
 /**
  * A message as it was written.
@@ -9,18 +9,18 @@
  * @property {string | null} model
  * @property {boolean} edit
  * @property {string | null} parent
- * @property {boolean} isNew whether it begins the chat
+ * @property {boolean} isNew whether the message begins the chat
  * @property {number} createdMs
  */
 
 /**
- * The same in its place in the line.
+ * A message with its state in the queue.
  * @typedef {Written & Place} Item
  * @typedef {object} Place
- * @property {string | null} after the item it follows in its chat: its parent is then the answer to that one
- * @property {number} tries how often it was sent without an answer
- * @property {string | null} waits the code of the last failure: what it waits for
- * @property {{code: string, message: string} | null} error the server's refusal: the item stays, and those behind it wait
+ * @property {string | null} after the previous item of its chat; the answer to that one becomes its parent
+ * @property {number} tries how often it was sent without a response
+ * @property {string | null} waits the code of the last failure, which it waits for
+ * @property {{code: string, message: string} | null} error the server's refusal; the item stays, and the items behind it wait
  */
 
 /** @param {Item[]} items */
@@ -48,7 +48,7 @@ export function ofChat(items, chat) {
 export const chatsOf = (items) => [...new Set(items.map((item) => item.chat))];
 
 /**
- * The next to go out in this chat, or null: none, or the first was refused.
+ * The next item to send in this chat; null if there is none or the first was refused.
  * @param {Item[]} items
  * @param {string} chat
  */
@@ -58,7 +58,7 @@ export function nextOf(items, chat) {
 }
 
 /**
- * The server has stored it: the item that follows it gets its answer as the parent.
+ * The server has stored the item: the next one gets its answer as the parent.
  * @param {Item[]} items
  * @param {string} id
  * @param {string} reply
@@ -68,7 +68,7 @@ export function settled(items, id, reply) {
 }
 
 /**
- * It is taken out: the item that follows it takes its place.
+ * The item is withdrawn: the next one takes its place.
  * @param {Item[]} items
  * @param {string} id
  */

@@ -1,4 +1,4 @@
-// Writing: the outbox and the drafts, and what happens to a text between them.
+// The send queue and the drafts, and how a text moves between them.
 import { api, CHAT_FULL, PASSING } from "../api.js";
 import { Drafts } from "./drafts.js";
 import { uuid7 } from "../lib/ids.js";
@@ -9,15 +9,39 @@ import { effect, signal } from "../../signals.js";
 
 const CHANNEL = "holdfast:outbox";
 
+/**
+ * @typedef {import("./send_queue_items.js").Item} Item
+ * @typedef {import("../api.js").ApiError} ApiError
+ */
+
+/**
+ * The parts of the Store that are used here.
+ * @typedef {object} Store
+ * @property {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<import("../log/socket.js").User | null>} user
+ * @property {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<string | null>} chatId
+ * @property {import("../lib/toasts.js").Toasts} toasts
+ * @property {{suspect(): void}} connection
+ * @property {(id: string | null) => void} openChat
+ * @property {(error: ApiError) => void} complain
+ * @property {(item: Item, response: import("./send_queue.js").Response) => void} sent
+ * @property {(chat: string, item: Item) => void} showBegun
+ * @property {(chat: string) => void} dropBegun
+ */
+
 export class Sending {
   outbox;
   drafts;
-  /** A text put into the composer from elsewhere: {text, at}. */
-  handedBack = signal(null);
+  /** A text to be put into the composer. */
+  handedBack = signal(/** @type {{text: string, at: number, isTaken?: boolean} | null} */ (null));
 
   #store;
-  #begun = new Map(); // chats that are only here -> the message that begins them
+  /** @type {Map<string, string>} chats that exist only here -> the message that begins them */
+  #begun = new Map();
 
+  /**
+   * @param {Store} store
+   * @param {{owner: string, outbox: import("../local/send_queue_store.js").OutboxStore}} own
+   */
   constructor(store, own) {
     this.#store = store;
     this.drafts = new Drafts({
@@ -39,19 +63,28 @@ export class Sending {
     effect(() => this.#showBegun(this.outbox.items.value));
   }
 
-  /** Offer a text for the composer: it is put before what is there. */
+  /**
+   * Put a text into the composer, before its content.
+   * @param {string} content
+   */
   handBack(content) {
     this.handedBack.value = { text: content, at: Date.now() };
   }
 
-  /** Take a message that is not sent yet back into the composer. */
+  /**
+   * Move a message that is not sent yet back into the composer.
+   * @param {Item} item
+   */
   async edit(item) {
     const found = await this.outbox.withdraw(item.id);
     if (found) this.handBack(found.text);
     else this.#store.toasts.show(text.tooLate);
   }
 
-  /** Take a message that its chat has no room for into a new chat. */
+  /**
+   * Move a message that its chat has no room for into a new chat.
+   * @param {Item} item
+   */
   async moveToNewChat(item) {
     const found = await this.outbox.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
@@ -59,7 +92,10 @@ export class Sending {
     return this.handBack(found.text);
   }
 
-  /** Take a message that is not sent yet away; it can be had back for a while. */
+  /**
+   * Remove a message that is not sent yet; a toast can undo this for a while.
+   * @param {Item} item
+   */
   async cancel(item) {
     const found = await this.outbox.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
@@ -71,27 +107,40 @@ export class Sending {
     return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
   }
 
-  /** The same for a whole chat that is only here yet. */
+  /**
+   * Remove all messages of a chat that exists only here.
+   * @param {string} chat
+   */
   async cancelChat(chat) {
     for (const item of this.outbox.of(chat)) await this.cancel(item);
   }
 
+  /** @param {Item} item */
   #post(item) {
     const { id, text: content, model, parent, edit } = item;
     return api.send(item.chat, { id, text: content, model, parent, edit, person: this.#store.user.peek()?.id ?? null });
   }
 
+  /**
+   * @param {{chat?: string | null}} body
+   * @param {import("./drafts.js").PutOptions} options
+   */
   async #putDraft(body, options) {
-    // The server keeps no drafts for visitors, and does not know a chat that was only begun here.
+    // The server stores no drafts for visitors, and does not know a chat that was begun here.
     const person = this.#store.user.peek()?.id;
     if (!person || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
     return api.saveDraft({ ...body, person }, options);
   }
 
-  /** Put the text back into the composer if it was just written there; else keep the message, with the reason. */
+  /**
+   * Put the text back into the composer if it was just written there; else keep the message, with the reason.
+   * @param {Item} item
+   * @param {ApiError} error
+   * @param {boolean} isAlone
+   */
   #refused(item, error, isAlone) {
     const isHere = this.#store.chatId.peek() === item.chat;
-    // It stays in its place, which says why and leads on.
+    // The message stays in the transcript, which shows the reason and what can be done.
     if (isHere && error.code === CHAT_FULL) return false;
     this.#store.complain(error);
     const place = item.isNew ? null : item.chat;
@@ -103,7 +152,10 @@ export class Sending {
     return true;
   }
 
-  /** A chat that is only here is in the list too, and has nothing to be read. */
+  /**
+   * Adds chats that exist only here to the list, and marks them as loaded.
+   * @param {Item[]} items
+   */
   #showBegun(items) {
     const begun = new Map(items.filter((item) => item.isNew).map((item) => [item.chat, item]));
     for (const [chat, item] of begun) {

@@ -1,12 +1,12 @@
 // Sends code to the highlighting worker, which returns runs of [class, text]. Grammars are regular
 // expressions, and some texts keep one busy for minutes. A worker that takes too long is terminated:
-// that code stays plain, and a new worker does the rest. Code also stays plain without a worker, and
-// in an unknown language.
+// that code stays plain, and a new worker highlights the rest. Code in an unknown language also stays plain,
+// as does all code if there is no worker.
 import { knownLanguage } from "./languages.js";
 import { TimeLimit } from "./time_limit.js";
 
 const LONGEST_CODE_CHARS = 300_000;
-// Several times as long as usual code takes on a slow machine.
+// Several times the time that usual code takes on a slow machine.
 const LIMIT_MS = 3_000;
 const LIMIT_MS_PER_CHAR = 0.01;
 const FETCHING_LIMIT_MS = 30_000;
@@ -45,7 +45,7 @@ async function serveNext() {
   running.postMessage({ id, code, language });
 }
 
-/** Code in a language with slow code comes last. */
+/** Languages that had slow code are highlighted last. */
 function takeNext() {
   const index = waiting.findIndex((one) => !slow.some(({ language }) => language === one.language));
   return waiting.splice(Math.max(0, index), 1)[0];

@@ -58,9 +58,13 @@ const ALIASES = {
   toml: "ini", ts: "typescript", tsx: "typescript", yml: "yaml", zsh: "bash",
 };
 // Languages that are loaded together with the language in which they are embedded.
+/** @type {Record<string, string[]>} */
 const NEEDS = { xml: ["css", "javascript"], markdown: ["xml"], php: ["xml"], http: ["json"], shell: ["bash"] };
 
-/** The name of the grammar for `language`, as a model writes it, or null. */
+/**
+ * The name of the grammar for `language`, as a model writes it, or null.
+ * @param {string} language
+ */
 export function knownLanguage(language) {
   const name = language.toLowerCase();
   const known = Object.hasOwn(ALIASES, name) ? ALIASES[name] : name;

@@ -13,7 +13,7 @@ export function backoffMs(attempt, random = Math.random) {
   return Math.round(ceiling * (0.5 + random() / 2));
 }
 
-/** For a server that says it is back in a moment: soon, but not all in the same millisecond. */
+/** A short delay, for a server that is back in a moment. It is random, so that browsers do not all return at once. */
 export function atOnceMs(random = Math.random) {
   return Math.round(AT_ONCE_MS.from + random() * (AT_ONCE_MS.to - AT_ONCE_MS.from));
 }

@@ -1,8 +1,9 @@
-// Copying text, also where the browser has no clipboard for scripts: on plain http from another host.
+// Copies text, also where scripts cannot use the clipboard: on plain http from another host.
 
 /**
- * Puts `content` into the clipboard and keeps focus and selection. False if the browser does not let
- * us: then the text is shown, selected, to be copied by hand.
+ * Copies `content` and keeps focus and selection. If the browser does not allow it, returns false and shows
+ * the text selected, so that the reader can copy it.
+ * @param {string} content
  */
 export async function copyText(content) {
   if ((await copyByScript(content)) || copyBySelection(content)) return true;
@@ -10,6 +11,7 @@ export async function copyText(content) {
   return false;
 }
 
+/** @param {string} content */
 async function copyByScript(content) {
   try {
     await navigator.clipboard.writeText(content);
@@ -19,15 +21,19 @@ async function copyByScript(content) {
   }
 }
 
-/** The old way: the browser copies what is selected, and we say what that is. */
+/**
+ * The older method: `execCommand` fires a copy event, whose handler supplies the content.
+ * @param {string} content
+ */
 function copyBySelection(content) {
   const giveBack = placeOfReader();
   const field = fieldWith(content);
   let isCopied = false;
+  /** @param {ClipboardEvent} event */
   const onCopy = (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
-    event.clipboardData.setData("text/plain", content);
+    event.clipboardData?.setData("text/plain", content);
     isCopied = true;
   };
   document.addEventListener("copy", onCopy, { capture: true });
@@ -42,7 +48,10 @@ function copyBySelection(content) {
   }
 }
 
-/** A selected text that nobody sees. What lies outside of an open dialog cannot be selected. */
+/**
+ * An invisible field with the text selected. It must be in the open dialog, because nothing outside can be selected.
+ * @param {string} content
+ */
 function fieldWith(content) {
   const field = document.createElement("textarea");
   field.className = "visually-hidden";
@@ -56,11 +65,11 @@ function fieldWith(content) {
   return field;
 }
 
-/** What has the focus and what is selected now; gives a function that restores both. */
+/** Notes the focus and the selection; returns a function that restores both. */
 function placeOfReader() {
   const focused = document.activeElement;
   const selection = document.getSelection();
-  const ranges = Array.from({ length: selection?.rangeCount ?? 0 }, (_, index) => selection.getRangeAt(index));
+  const ranges = selection ? Array.from({ length: selection.rangeCount }, (_, index) => selection.getRangeAt(index)) : [];
   return () => {
     selection?.removeAllRanges();
     for (const range of ranges) selection?.addRange(range);

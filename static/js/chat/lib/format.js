@@ -1,20 +1,20 @@
-// Sentences, times, durations, amounts and names as a person reads them.
+// Formats sentences, times, durations, amounts and names for people.
 
 const DAY_MS = 86_400_000;
 
 const root = globalThis.document?.documentElement;
 /** The language of the page. */
 export const pageLanguage = root?.lang || "en";
-// Of the regions the language is spoken in, that of the device: en-GB writes dates unlike en-US.
+// The page's language with the region of the device: en-GB and en-US write dates differently.
 const here = globalThis.navigator?.languages?.find((tag) => tag.split("-")[0] === pageLanguage.split("-")[0]) ?? pageLanguage;
 
-// What the person has set; undefined is what the device says.
+// The person's settings; without a time zone, that of the device counts.
 let language = here;
 /** @type {string | undefined} */
 let timeZone;
-// Not for long: a device that is taken to another zone tells no one.
+// Formatters are not cached for long, because no event reports that the device's time zone has changed.
 const FORMATTERS_LIVE_MS = 60_000;
-/** @type {Map<string, any>} by what it is of */
+/** @type {Map<string, any>} by kind, locale and options */
 const formatters = new Map();
 let formattersSinceMs = 0;
 
@@ -25,13 +25,13 @@ export function setLocale(chosen) {
   timeZone = chosen.timeZone || undefined;
 }
 
-// Sentences in the language of the page. English is in the scripts; the page names the file of any
-// other, which has the same shape. What it lacks, or if it cannot be had, is said in English.
+// Sentences in the language of the page. The scripts contain the English ones; the page names the file of
+// any other language, which has the same shape. Missing sentences, or a missing file, fall back to English.
 const PLACE = /\{(\w+)\}/g;
 const translated = root?.dataset.texts ? await fetch(root.dataset.texts).then((answer) => answer.json()).catch(() => ({})) : {};
 
 /**
- * What `spoken` makes of texts of type T: a sentence with {places} becomes a function of what fills them.
+ * The result of `spoken` for texts of type T: a sentence with {placeholders} becomes a function of their values.
  * @template T
  * @typedef {T extends string
  *   ? T extends `${string}{${string}}${string}` ? (...values: (string | number)[]) => string : string
@@ -40,8 +40,8 @@ const translated = root?.dataset.texts ? await fetch(root.dataset.texts).then((a
  */
 
 /**
- * The texts of one of our text.js (`name`: "chat", "settings"): sentences, and functions where there
- *  are {places} to fill. Forms of a plural are chosen by `count`, the first of what is given.
+ * The translated texts of one text.js (`name`: "chat", "settings"): sentences, and functions for sentences
+ * with {placeholders}. `count`, the first argument, selects the plural form.
  * @template const T
  * @param {string} name
  * @param {T} english
@@ -52,7 +52,7 @@ export function spoken(name, english) {
 }
 
 /**
- * Why an answer ended: the log keeps a code and the English for it.
+ * Why an answer ended: the log stores a code and the English sentence.
  * @param {{code: string, text: string}} error
  */
 export function endReason({ code, text }) {
@@ -69,7 +69,7 @@ export function number(value, options) {
 }
 
 /**
- * A formatter is slow to make: there is one for each use of it.
+ * A cached formatter, because creating one is slow.
  * @template F
  * @template O
  * @param {new (locale: string, options?: O) => F} Kind
@@ -142,7 +142,7 @@ function filled(template, names, values) {
 const dates = (options, locale = language) => formatter(Intl.DateTimeFormat, locale, { timeZone, ...options });
 
 /**
- * Which day it is there, as a number that grows by one a day.
+ * The day in the person's time zone, as a number that grows by one a day.
  * @param {number} ms
  */
 function dayNumber(ms) {
@@ -152,7 +152,7 @@ function dayNumber(ms) {
 }
 
 /**
- * Under which heading of the sidebar a chat falls; older ones by month ("March 2026").
+ * The heading of the sidebar for a chat; older chats are grouped by month ("March 2026").
  * @param {number} updatedMs
  * @param {number} nowMs
  * @param {{today: string, yesterday: string, week: string, month: string}} groups
@@ -172,7 +172,7 @@ export function clockTime(ms) {
 }
 
 /**
- * The time of a day, or the day of a year: as short as it can be told.
+ * A short form: the time if `ms` is today, else the day, with the year unless it is this year.
  * @param {number} ms
  */
 export function shortTime(ms, nowMs = Date.now()) {
@@ -195,7 +195,7 @@ export function fullTime(ms) {
 }
 
 /**
- * `isWhole`: no tenths, for a count that runs.
+ * `isWhole`: without tenths, for a running count.
  * @param {number} ms
  */
 export function duration(ms, { isWhole = false } = {}) {
@@ -213,7 +213,7 @@ export function shortModelName(id) {
 }
 
 /**
- * What stands where a person's picture would. The same as in accounts/people.py.
+ * The initials that replace a missing picture, the same as in accounts/people.py.
  * @param {{name?: string | null, email?: string | null}} person
  */
 export function initials({ name, email }) {

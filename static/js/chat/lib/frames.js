@@ -6,7 +6,7 @@ const IDLE_PER_BUSY = 3;
 const CHEAP_MS = 4;
 
 /**
- * Returns a function that runs `task` in the next frame, once however often it is called before.
+ * Returns a function that runs `task` in the next frame; calls before that frame count once.
  * @param {() => void} task
  */
 export function oncePerFrame(task) {
@@ -20,7 +20,7 @@ export function oncePerFrame(task) {
     }
     isAsked = false;
     task();
-    // Views draw in a microtask that the task has queued before this one: they are counted too.
+    // Views draw in a microtask that the task queued before this one, so their time is counted, too.
     queueMicrotask(() => {
       const tookMs = performance.now() - startMs;
       notBeforeMs = tookMs > CHEAP_MS ? startMs + tookMs * (1 + IDLE_PER_BUSY) : 0;
@@ -33,7 +33,7 @@ export function oncePerFrame(task) {
   };
 }
 
-/** Resolves when the page has drawn what it has to show now, or cannot. */
+/** Resolves when the page has drawn its current state, or soon if a hidden page cannot draw. */
 export function drawn() {
   return new Promise((resolve) => {
     requestAnimationFrame(() => setTimeout(resolve));

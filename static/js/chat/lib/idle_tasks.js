@@ -9,7 +9,7 @@ let isScheduled = false;
  * Run `task` soon, and again for as long as it returns true.
  * @param {() => unknown} task
  */
-export function later(task) {
+export function runWhenIdle(task) {
   queue.push(task);
   schedule();
 }

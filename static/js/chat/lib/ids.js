@@ -1,4 +1,4 @@
-// Ids are made here, so that sending again is recognised as the same thing.
+// Ids are created in the browser, so that the server recognises a repeated send.
 
 /** A UUIDv7: 48 bits of time, then random bits; later ids sort after earlier ones. */
 export function uuid7(nowMs = Date.now()) {

@@ -1,11 +1,11 @@
-// Amounts in micro-USD (a millionth of a dollar, whole numbers) as a person reads them. Twin of
+// Formats amounts in micro-USD (a millionth of a dollar, whole numbers) for people, like
 // billing/money.py: the same vectors test both.
 
 const MICRO_PER_CENT = 10_000;
 const MICRO_PER_USD = 1_000_000;
 
 /**
- * "$1.23"; below a dollar two digits that count ("$0.26", "$0.0012"), but always the cents.
+ * "$1.23"; below a dollar two significant digits ("$0.26", "$0.0012"), but always the cents.
  * @param {number} microUsd
  */
 export function dollars(microUsd, { sign = false } = {}) {

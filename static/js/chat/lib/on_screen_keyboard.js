@@ -1,10 +1,10 @@
-// Room for the keyboard of a phone. Where the browser lays it over the page instead of making the
-// page shorter (iOS), the page is made shorter here, so that the end of the chat stays in view.
+// Makes room for the keyboard of a phone. Where the keyboard covers the page and the browser does not make
+// the page shorter (iOS), this does, so that the end of the chat stays in view.
 
-const LEAST_PX = 80; // less is a bar of the browser
+const LEAST_PX = 80; // a smaller difference is a bar of the browser
 const UNZOOMED = 1.01;
 
-/** `--keyboard` on the root says how much of the page the keyboard covers; gives a way to stop. */
+/** Sets `--keyboard` on the root to the height that the keyboard covers; returns a function that stops this. */
 export function makeRoomForKeyboard(page = globalThis.window) {
   const viewport = page?.visualViewport;
   if (!viewport) return () => {};
@@ -14,7 +14,7 @@ export function makeRoomForKeyboard(page = globalThis.window) {
   const look = () => {
     const covered = viewport.scale < UNZOOMED ? Math.round(page.innerHeight - viewport.height) : 0;
     const height = covered >= LEAST_PX ? covered : 0;
-    // The browser has moved the page to show the field; there is nothing below it any more.
+    // The browser has scrolled the page to show the field, which is not needed any more.
     if (height > 0 && viewport.offsetTop > 0) page.scrollTo(0, 0);
     if (height === shown) return;
     shown = height;

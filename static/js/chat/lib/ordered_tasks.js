@@ -3,11 +3,11 @@
 export class OrderedTasks {
   /** @type {Map<string, Promise<unknown>>} the last task of each key */
   #last = new Map();
-  /** @type {Set<() => void>} starts of tasks that wait for the one before */
+  /** @type {Set<() => void>} functions that start the waiting tasks */
   #waiting = new Set();
 
   /**
-   * Run `task` once the tasks of the same key that came before have ended, failed or not.
+   * Run `task` once the earlier tasks of the same key have ended, whether or not they failed.
    * @template T
    * @param {string} key
    * @param {() => Promise<T>} task
@@ -30,7 +30,7 @@ export class OrderedTasks {
     return turn;
   }
 
-  /** Start all waiting tasks, in order, because the page is about to go: what still waits then is lost. */
+  /** Start all waiting tasks, in order, because tasks that still wait when the page is closed are lost. */
   startAll() {
     for (const start of this.#waiting) start();
   }

@@ -1,5 +1,5 @@
-// One spelling for what is typed in many, as search has it (chat/search/letters.py): without case,
-// accents and width. `starts` tells where each letter stands in the text; its last is the text's end.
+// Folds letters as the server's search does (chat/search/letters.py), so that case, accents and width do not
+// matter. `starts` has the index in the text of each folded letter, and last the length of the text.
 
 /** @type {Record<string, string>} */
 const LETTERS = { ø: "o", đ: "d", ð: "d", ħ: "h", ı: "i", ł: "l", ŋ: "n", ŧ: "t", ĸ: "k", þ: "th", æ: "ae", œ: "oe", ə: "e", ß: "ss" };
@@ -26,7 +26,7 @@ function foldedCluster(cluster) {
 }
 
 /**
- * The words of a query, to be looked for by `hasAll` and `marked`.
+ * The words of a query, folded for `hasAll` and `marked`.
  * @param {string} query
  */
 export const wordsOf = (query) => folded(query).letters.split(/\s+/).filter(Boolean);
@@ -41,7 +41,7 @@ export function hasAll(text, words) {
 }
 
 /**
- * A label in parts, [text, whether it matched]: the first place of each word.
+ * A label in parts, [text, whether it matched], that mark the first place of each word.
  * @param {string} label
  * @param {string[]} words
  */
@@ -63,7 +63,7 @@ export function marked(label, words) {
 }
 
 /**
- * A letter that was made of the same one as the letter before belongs to it: ß is "ss".
+ * The end in the text of a match up to `at`. Folded letters with the same origin stay together (ß is "ss").
  * @param {number[]} starts
  * @param {number} at
  */

@@ -1,6 +1,6 @@
-// Markdown as plain text: what a page holds of a message that is far away (so that the browser's
-// own search finds it), and what is read out. Rough but quick, also on what somebody makes up: no
-// rule goes back over more than a bounded part of a line. Pure. (The server: chat/plain_text.py.)
+// Markdown as plain text, for messages far from the viewport (so that the browser's own search finds them)
+// and for screen readers. The result is rough but quick, also for hostile input: no rule backtracks over
+// more than a bounded part of a line. Pure. The server's version is chat/plain_text.py.
 
 /** @type {[RegExp, string][]} */
 const RULES = [
@@ -18,7 +18,7 @@ const RULES = [
   [/\\([!-/:-@[-`{-~])/g, "$1"],
 ];
 
-// A message is read in one go: of a longer one the marks stay.
+// A message is converted in one step, so a longer one keeps its marks.
 const LONGEST_CHARS = 50_000;
 
 /** @param {string} markdown */
@@ -30,7 +30,7 @@ export function plainText(markdown) {
 const PIECE_CHARS = 4_000;
 
 /**
- * `text` in pieces that are laid out in a moment each; they end with a line, if one ends there.
+ * `text` in pieces that the browser lays out quickly; a piece ends at a line break, if there is one.
  * @param {string} text
  */
 export function piecesOf(text) {
@@ -47,7 +47,7 @@ export function piecesOf(text) {
 }
 
 /**
- * About how many pixels high a message will be, before it was ever drawn.
+ * The estimated height in pixels of a message that has not been drawn yet.
  * @param {string} markdown
  */
 export function roughHeight(markdown, charsPerLine = 85) {

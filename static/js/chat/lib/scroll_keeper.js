@@ -1,6 +1,6 @@
-// Keeps the end of a growing transcript in view, only while the reader is there. Whatever the reader
-// does to look elsewhere (wheel, finger, keys, scroll bar, selecting text) lets go at once; coming
-// back to the end, or asking to, holds on again.
+// Keeps the end of a growing transcript in view while the reader is there. Scrolling away (by wheel, touch,
+// keys or scroll bar) or selecting text stops this at once; returning to the end, by scrolling or by the
+// button, resumes it.
 import { signal } from "../../signals.js";
 
 const NEAR_END_PX = 40;
@@ -45,13 +45,13 @@ export class ScrollKeeper {
   }
 
   /**
-   * Where the reader is, or null at the end: the first message in view, how far below the top it
-   * begins, in pixels, and, for another width of the page, which part of it is above.
+   * The reading position, or null at the end: the first message in view, its distance below the top in
+   * pixels, and the share of it above the top, which counts if the width of the page changes.
    */
   place() {
     if (this.isAtEnd.peek()) return null;
     const { top } = this.#scroller.getBoundingClientRect();
-    // By groups first: in one that is out of sight nothing is laid out, and nothing has a place.
+    // Find the group first, because messages in a group outside the viewport are not laid out and have no position.
     const groups = [...this.#scroller.querySelectorAll(".group")];
     const group = groups.find((one) => one.getBoundingClientRect().bottom > top);
     for (const message of group?.querySelectorAll(".message[id]") ?? []) {
@@ -63,18 +63,18 @@ export class ScrollKeeper {
     return null;
   }
 
-  /** Go to where the reader was, though all that is shown was drawn anew. */
+  /** Scroll to a reading position, also after everything has been drawn again. */
   goTo(place) {
     const message = place && document.getElementById(place.id);
     if (!message) return;
-    // One that is not laid out has no place yet, only that of a guess.
+    // The position of a message that is not laid out yet is only an estimate.
     if (message.checkVisibility?.({ contentVisibilityAuto: true }) === false) message.scrollIntoView({ behavior: "instant" });
     const { top, height } = message.getBoundingClientRect();
     const below = top - this.#scroller.getBoundingClientRect().top;
     this.#scroller.scrollTop += below - (place.below >= 0 || place.width === this.#scroller.clientWidth ? place.below : -place.part * height);
   }
 
-  /** Something further up is shown now: stay there. */
+  /** Stop following the end, because something further up is shown now. */
   letGo() {
     this.isAtEnd.value = false;
   }
@@ -86,7 +86,7 @@ export class ScrollKeeper {
   }
 
   #resized() {
-    // How much there is to see, for the room that a new question gets.
+    // The CSS reserves room for an answer by the height of the view.
     this.#scroller.style.setProperty("--view", `${this.#scroller.clientHeight}px`);
     if (!this.isAtEnd.peek() || this.#isTouched) return;
     if (this.#isSelecting()) this.#letGo();
@@ -104,7 +104,7 @@ export class ScrollKeeper {
 
   #scrolled = () => {
     const { scrollTop } = this.#scroller;
-    // Content that grows also moves the end away: only moving up is the reader's doing.
+    // Growing content also moves the end away, so only an upward move comes from the reader.
     if (scrollTop < this.#lastTop && !this.#isNearEnd()) this.#letGo();
     else if (scrollTop >= this.#lastTop && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
     this.#lastTop = scrollTop;

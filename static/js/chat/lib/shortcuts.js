@@ -1,5 +1,5 @@
-// Keys as the registry of actions writes them ("mod+shift+o", "alt+ArrowUp", "?"): which event is
-// meant, how a person reads them, and when a key is somebody's typing and no command.
+// Keys as written in the registry of actions ("mod+shift+o", "alt+ArrowUp", "?"): matches them with events,
+// formats them for people, and recognises keys that are typing and not a command.
 import { isComposing } from "./input_method.js";
 
 const IS_APPLE = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
@@ -14,7 +14,7 @@ function parse(keys) {
 }
 
 /**
- * Whether a key press is this combination. A character ("?") is taken as it was typed.
+ * Whether a key press is this combination. A character ("?") matches with or without Shift.
  * @param {KeyboardEvent} event
  * @param {string} keys
  */
@@ -25,12 +25,12 @@ export function isPressed(event, keys, isApple = IS_APPLE) {
   if (event.altKey !== alt) return false;
   if (isCharacter(keys)) return event.key === key;
   if (event.shiftKey !== shift) return false;
-  // With Alt a letter key may type something else: then where it is counts.
+  // With Alt a letter key may type another character, so its physical position counts, too.
   return event.key.toLowerCase() === key.toLowerCase() || event.code === `Key${key.toUpperCase()}`;
 }
 
 /**
- * A single character, which typing also makes: WCAG wants that these can be turned off.
+ * Whether the shortcut is a single character. WCAG requires that such shortcuts can be turned off.
  * @param {string} keys
  */
 export const isCharacter = (keys) => keys.length === 1;
@@ -46,7 +46,7 @@ export function keyNames(keys) {
 }
 
 /**
- * As aria-keyshortcuts wants it.
+ * The value for aria-keyshortcuts.
  * @param {string} keys
  */
 export function ariaKeys(keys) {
@@ -55,7 +55,7 @@ export function ariaKeys(keys) {
 }
 
 /**
- * Whether what is pressed is somebody's text.
+ * Whether the key is pressed in a field or belongs to an input method.
  * @param {KeyboardEvent} event
  */
 export function isTyping(event) {

@@ -1,5 +1,5 @@
-// Small settings of this browser. Storage may be full or forbidden; then nothing is kept and nothing
-// breaks. Texts that a person writes or reads are kept elsewhere: drafts.js, local/.
+// Small settings of this browser. If storage is full or forbidden, nothing is stored and nothing fails.
+// Texts that a person writes or reads are stored elsewhere (drafts.js, local/).
 
 const PREFIX = "holdfast:";
 

@@ -7,7 +7,7 @@ import { signal } from "../../signals.js";
  * @property {string} message
  * @property {boolean} isProblem
  * @property {string | null} label of the button, if there is one
- * @property {(() => void) | null} run what the button does
+ * @property {(() => void) | null} run the action of the button
  */
 
 const SHOWN_MS = 8_000;

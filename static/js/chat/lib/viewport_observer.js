@@ -1,23 +1,32 @@
 // Tells when an element comes near the visible part of the page, so that it is drawn before the reader
-// sees it. Nothing is drawn during the browser's own search, because that would lose the place it has found.
-import { later } from "./idle_tasks.js";
+// sees it. Nothing is drawn during the browser's own search, because that would lose the match it has found.
+import { runWhenIdle } from "./idle_tasks.js";
 
 const MARGIN = "1200px 0px";
-// Nobody reads at this speed, so elements that pass are drawn only when the reader slows down.
+// Nobody reads while scrolling this fast, so elements are drawn only once the reader slows down.
 const FAST_PX_A_MS = 4;
 const CALM_MS = 200;
 const BACK = ["focus", "pointerdown", "wheel", "touchstart", "keydown"];
-const observers = new WeakMap(); // scroller -> IntersectionObserver
-const waiting = new WeakMap(); // element -> {callback, isNear, scroller}
-const moves = new WeakMap(); // scroller -> {top, atMs, isFast}
-const held = new Set(); // elements that came near meanwhile
-// A reader who types into the browser's search has left the page: it gets no events.
+/** @type {WeakMap<Element, IntersectionObserver>} by scroller */
+const observers = new WeakMap();
+/** @type {WeakMap<Element, {callback: () => void, isNear: boolean, scroller: HTMLElement}>} by element */
+const waiting = new WeakMap();
+/** @type {WeakMap<Element, {top: number, atMs: number, isFast: boolean}>} by scroller */
+const moves = new WeakMap();
+/** @type {Set<Element>} */
+const held = new Set(); // elements that came near while the reader was away, or that contain the selection
+// While the reader types into the browser's search, the page gets no events.
 let isReaderAway = false;
 let isListening = false;
 let isPlaceKept = false;
 
-/** Call `callback` once, when `element` is near the visible part of `scroller`; gives a way to stop. */
-export function whenNear(element, scroller, callback) {
+/**
+ * Call `callback` once, when `element` is near the visible part of `scroller`; returns a function that cancels this.
+ * @param {Element} element
+ * @param {HTMLElement} scroller
+ * @param {() => void} callback
+ */
+export function onceNearViewport(element, scroller, callback) {
   listen();
   const observer = observerOf(scroller);
   waiting.set(element, { callback, isNear: false, scroller });
@@ -29,8 +38,11 @@ export function whenNear(element, scroller, callback) {
   };
 }
 
-/** Call now all callbacks within `root`, because it is about to be printed. */
-export function allIsNear(root) {
+/**
+ * Call all callbacks within `root` now, because it is about to be printed.
+ * @param {Element} root
+ */
+export function drawAllNow(root) {
   for (const element of root.querySelectorAll("*")) {
     const wait = waiting.get(element);
     waiting.delete(element);
@@ -38,6 +50,7 @@ export function allIsNear(root) {
   }
 }
 
+/** @param {HTMLElement} scroller */
 function observerOf(scroller) {
   let observer = observers.get(scroller);
   if (!observer) {
@@ -48,15 +61,16 @@ function observerOf(scroller) {
   return observer;
 }
 
+/** @param {{target: Element, isIntersecting: boolean}} entry */
 function seen({ target, isIntersecting }) {
   const wait = waiting.get(target);
   if (!wait) return;
   wait.isNear = isIntersecting;
   if (!isIntersecting) return;
-  later(function draw() {
+  runWhenIdle(function draw() {
     if (!wait.isNear || waiting.get(target) !== wait) return;
     if (isFlying(wait.scroller)) {
-      setTimeout(() => later(draw), CALM_MS);
+      setTimeout(() => runWhenIdle(draw), CALM_MS);
       return;
     }
     if (isReaderAway || hasSelection(target)) {
@@ -69,24 +83,31 @@ function seen({ target, isIntersecting }) {
   });
 }
 
+/** @param {HTMLElement} scroller */
 function noteMove(scroller) {
   const atMs = performance.now();
   const top = scroller.scrollTop;
   const before = moves.get(scroller);
   const tookMs = before ? atMs - before.atMs : Infinity;
-  moves.set(scroller, { top, atMs, isFast: tookMs < CALM_MS && Math.abs(top - before.top) > FAST_PX_A_MS * tookMs });
+  moves.set(scroller, { top, atMs, isFast: tookMs < CALM_MS && Math.abs(top - (before?.top ?? 0)) > FAST_PX_A_MS * tookMs });
 }
 
+/** @param {HTMLElement} scroller */
 function isFlying(scroller) {
   const last = moves.get(scroller);
-  return Boolean(last?.isFast) && performance.now() - last.atMs < CALM_MS;
+  return last !== undefined && last.isFast && performance.now() - last.atMs < CALM_MS;
 }
 
-/** Keep the message in the middle of the view where it is while `target` is drawn again. */
+/**
+ * Keep the message in the middle of the view where it is while `target` is drawn again.
+ * @param {HTMLElement} scroller
+ * @param {Element} target
+ */
 function keepPlace(scroller, target) {
   const middle = isPlaceKept ? null : messageInMiddle(scroller);
   if (!middle || !target.contains(middle)) return;
   isPlaceKept = true;
+  /** @param {Element} element */
   const topOf = (element) => element.getBoundingClientRect().top;
   const before = topOf(middle);
   const { scrollTop } = scroller;
@@ -103,6 +124,7 @@ function keepPlace(scroller, target) {
   });
 }
 
+/** @param {HTMLElement} scroller */
 function messageInMiddle(scroller) {
   const { left, top, width, height } = scroller.getBoundingClientRect();
   for (const part of [0.5, 0.4, 0.6]) {
@@ -132,7 +154,10 @@ function drawHeld() {
   }
 }
 
-/** The browser's search leaves its match selected when it is closed. */
+/**
+ * The browser's search leaves its match selected when it is closed.
+ * @param {Element} element
+ */
 function hasSelection(element) {
   const selection = document.getSelection();
   return Boolean(selection && !selection.isCollapsed && selection.rangeCount && selection.getRangeAt(0).intersectsNode(element));

@@ -1,6 +1,5 @@
-// The person's chats, kept live by the watch: created, renamed, pinned, archived, deleted, read,
-// answering now. Long lists come page by page; a chat further down that something happens in is
-// asked for by `onUnknown`.
+// The person's chats and their state, updated by the watch. Long lists are loaded page by page;
+// `onUnknown` fetches a chat that is not loaded yet when an event arrives for it.
 import { computed, signal } from "../../signals.js";
 import { entryTimeMs, isAfter } from "../lib/ids.js";
 
@@ -14,21 +13,21 @@ import { entryTimeMs, isAfter } from "../lib/ids.js";
  * @property {number | null} pinned_ms
  * @property {number | null} archived_ms
  * @property {number | null} deleted_ms
- * @property {number} ended_ms when an answer ended last
- * @property {number} read_ms until when it has been read
+ * @property {number} ended_ms the time when the last answer ended
+ * @property {number} read_ms the time up to which it has been read
  */
 
-/** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow as the server writes it */
+/** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow in the server's form */
 /** @typedef {[id: string, data: import("../log/fold.js").EventData]} Entry */
 
 const ANSWER_ENDS = new Set(["message.completed", "message.error"]);
-// The page says only that an answer is being written, not which one: the next end counts as its end.
+// The server's list says only that an answer is being written, not which one, so the next end counts as its end.
 const SOME_ANSWER = "?";
-// Frames of several chats read in one go come one after the other; a connection cut between them
-// would leave a gap. What is listed here may be told twice, so the watch resumes a little earlier.
+// Frames of several chats that were read at once arrive one after the other, and a connection that is lost
+// between them would leave a gap. Applying an event twice is harmless, so the watch resumes a little earlier.
 const OVERLAP_MS = 5_000;
 const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
-// Events for which a chat that is not in the list is asked for.
+// Events that cause a chat to be fetched if it is not in the list.
 const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 const START_TITLE_CHARS = 60;
@@ -49,11 +48,11 @@ export function startTitle(content) {
 export class ChatList {
   /** By id. */
   chats = signal(/** @type {Map<string, Chat>} */ (new Map()));
-  /** Those at hand, newest first. */
+  /** The chats that are neither archived nor deleted, newest first. */
   sorted = computed(() => this.#view((chat) => !chat.deleted_ms && !chat.archived_ms, "updated_ms"));
   archived = computed(() => this.#view((chat) => !chat.deleted_ms && Boolean(chat.archived_ms), "updated_ms"));
   deleted = computed(() => this.#view((chat) => Boolean(chat.deleted_ms), "deleted_ms"));
-  /** Where each view goes on: a place, null at its end, undefined before its first page. */
+  /** The cursor of the next page of each view; null at its end, undefined before its first page. */
   next = signal(/** @type {Record<string, string | null | undefined>} */ ({ open: null, archived: undefined, deleted: undefined }));
   /** @type {string | null} */
   #cursor = null;
@@ -71,7 +70,7 @@ export class ChatList {
   }
 
   /**
-   * The first page: what was known before and is not in it comes again with a later page.
+   * Replace the list with its first page; the other chats are loaded again with later pages.
    * @param {ChatRow[]} chats
    * @param {string | null} cursor
    * @param {string | null} [next]
@@ -84,7 +83,7 @@ export class ChatList {
   }
 
   /**
-   * A later page of a view.
+   * Add a later page of a view.
    * @param {string} view
    * @param {ChatRow[]} chats
    * @param {string | null} next
@@ -120,14 +119,14 @@ export class ChatList {
     return this.chats.peek().has(id);
   }
 
-  /** The list as a page would bring it, to be shown while the server is away. */
+  /** The list in the form of the server's, to be shown offline. */
   snapshot() {
     const chats = [...this.chats.peek().values()].map((chat) => ({ ...chat, answering: chat.answering.size > 0 }));
     return { chats, cursor: this.#cursor, chats_next: this.next.peek().open };
   }
 
   /**
-   * Take in events; those about a message's text never come here or change nothing.
+   * Apply events; those about a message's text never arrive here or change nothing.
    * @param {string} chatId
    * @param {Entry[]} entries
    */
@@ -140,7 +139,7 @@ export class ChatList {
     this.chats.value = new Map(this.chats.peek()).set(chatId, chat);
   }
 
-  /** Where to watch from after a reconnect. */
+  /** The entry id to resume the watch from after a reconnect. */
   get resumeFrom() {
     if (this.#cursor === null) return "0-0";
     const [ms] = this.#cursor.split("-");
@@ -148,7 +147,7 @@ export class ChatList {
   }
 
   /**
-   * The watch has been seen up to `cursor`.
+   * The watch has been read up to `cursor`.
    * @param {string} cursor
    */
   advance(cursor) {
@@ -156,7 +155,7 @@ export class ChatList {
   }
 
   /**
-   * Show a change before the log has confirmed it; gives a function that takes it back.
+   * Show a change before the log has confirmed it; returns a function that undoes it.
    * @param {string} id
    * @param {Partial<Chat>} change
    */
@@ -178,7 +177,7 @@ export class ChatList {
 }
 
 /**
- * An answer has ended since the owner last looked.
+ * Whether an answer has ended since the owner last looked.
  * @param {Chat} chat
  */
 export const isUnread = (chat) => chat.ended_ms > chat.read_ms;
@@ -229,14 +228,14 @@ function applyEvent(chat, chatId, id, data) {
  */
 function applyMessageEvent(chat, ms, data) {
   if (data.type === "message.created") {
-    const answering = data.role === "assistant" ? with_(chat.answering, data.message) : chat.answering;
+    const answering = data.role === "assistant" ? withId(chat.answering, data.message) : chat.answering;
     return { ...chat, answering, model: data.model ?? chat.model, updated_ms: Math.max(chat.updated_ms, ms) };
   }
   if (data.type === "message.started" || data.type === "message.resumed")
-    return chat.answering.has(data.message) ? chat : { ...chat, answering: with_(chat.answering, data.message) };
+    return chat.answering.has(data.message) ? chat : { ...chat, answering: withId(chat.answering, data.message) };
   if (!ANSWER_ENDS.has(data.type)) return chat;
-  const answering = without(chat.answering, data.message);
-  // It was cancelled while it waited: other answers are still written, and there is nothing to read.
+  const answering = withoutId(chat.answering, data.message);
+  // The answer was cancelled before it began, so there is nothing to read; other answers may still be running.
   if (data.bill?.attempt === 0) return { ...chat, answering };
   answering.delete(SOME_ANSWER);
   return { ...chat, answering, ended_ms: Math.max(chat.ended_ms, ms) };
@@ -246,13 +245,13 @@ function applyMessageEvent(chat, ms, data) {
  * @param {Set<string>} set
  * @param {string} id
  */
-const with_ = (set, id) => new Set(set).add(id);
+const withId = (set, id) => new Set(set).add(id);
 
 /**
  * @param {Set<string>} set
  * @param {string} id
  */
-function without(set, id) {
+function withoutId(set, id) {
   const next = new Set(set);
   next.delete(id);
   return next;

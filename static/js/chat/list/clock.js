@@ -1,4 +1,4 @@
-// The current day, so that lists regroup at midnight, also on a page that was asleep then.
+// The current day, so that lists are grouped again after midnight, also on a page that was asleep then.
 import { signal } from "../../signals.js";
 
 const SLACK_MS = 500;
@@ -8,7 +8,7 @@ const midnight = (daysAhead) => {
   return new Date(day.getFullYear(), day.getMonth(), day.getDate() + daysAhead).getTime();
 };
 
-/** The midnight that this day began with, in ms. */
+/** The midnight at which this day began, in ms. */
 export const today = signal(midnight(0));
 
 export function keepTime(page = document) {

@@ -1,5 +1,5 @@
-// What a person does to find chats again: their places in the list, what is unread, search, and
-// the way to one message. Views read its signals and call its actions.
+// Everything for finding chats again: pinning, archiving and deleting them, unread marks, and links to a
+// message. Views read its signals and call its actions.
 import { computed, effect, signal, untracked } from "../../signals.js";
 import { addressOf, messageInAddress } from "../address.js";
 import { api, repeatUntilAnswered } from "../api.js";
@@ -48,12 +48,12 @@ export class Finding {
     });
   }
 
-  /** The page is about to go: send the changes that wait for an earlier one. */
+  /** The page may be closed now: send the changes that wait for an earlier one. */
   putAway() {
     this.#changes.startAll();
   }
 
-  // Actions: places in the list
+  // Actions: changes to a chat
 
   rename(id, title) {
     return this.#change(id, { title }, (change) => api.rename(id, title, change));
@@ -71,7 +71,7 @@ export class Finding {
     return this.#change(id, { archived_ms: isArchived ? Date.now() : null }, (change) => api.archive(id, isArchived, change));
   }
 
-  /** Deleted at once; it can be taken back here for a moment, and from the deleted ones for longer. */
+  /** Delete a chat at once. A toast can undo this for a moment, the list of deleted chats for longer. */
   remove(id) {
     if (this.#store.outbox.isBegunHere(id)) return this.#store.sending.cancelChat(id);
     const wasOpen = this.#store.chatId.peek() === id;
@@ -110,7 +110,7 @@ export class Finding {
     }
   }
 
-  /** Something happened in a chat that is not in the list: it is further down, or was away. */
+  /** An event arrived for a chat that is not in the list: it is on a later page, or was deleted. */
   async fetch(id) {
     if (this.#asked.has(id)) return;
     this.#asked.add(id);
@@ -118,7 +118,7 @@ export class Finding {
       const { chat } = await repeatUntilAnswered(() => api.chat(id), { tries: PAGE_TRIES });
       this.#list.put([chat]);
     } catch {
-      // Deleted, or not to be reached: the next event or page brings it.
+      // The chat is deleted or the server unreachable; the next event or page brings the chat.
     } finally {
       this.#asked.delete(id);
     }
@@ -126,7 +126,7 @@ export class Finding {
 
   // Actions: one message
 
-  /** Open a chat, at one message of it if given. */
+  /** Open a chat, at `message` if given. */
   open(chat, message = null) {
     if (!this.#list.has(chat)) void this.fetch(chat);
     this.#store.openChat(chat, message);
@@ -141,7 +141,7 @@ export class Finding {
     this.target.value = null;
   }
 
-  /** The chat beside the open one, as the list shows them: 1 is the next, -1 the one before. */
+  /** The chat beside the open one in the order of the list: 1 is the next, -1 the previous one. */
   neighbour(step) {
     const chats = this.#list.sorted.peek();
     const ordered = [...chats.filter((chat) => chat.pinned_ms), ...chats.filter((chat) => !chat.pinned_ms)];
@@ -151,7 +151,7 @@ export class Finding {
 
   // Private
 
-  /** The chat that is being looked at, once it has something unread: {id, until}. */
+  /** The visible chat if it is unread: {id, until}, or null. */
   #looksAt = computed(() => {
     const open = this.#store.current.value;
     const chat = open && this.#list.get(open.id);
@@ -162,7 +162,7 @@ export class Finding {
   #markRead(seen) {
     if (!seen) return;
     this.#list.set(seen.id, { read_ms: seen.until });
-    // When this fails the next device that looks says it.
+    // If this fails, the next page that shows the chat reports it again.
     repeatUntilAnswered(() => api.read(seen.id, seen.until), { tries: PAGE_TRIES }).catch(() => {});
   }
 

@@ -34,7 +34,7 @@ export class Search {
       this.state.value = { query: wanted, status: "idle", results: [], message: "" };
       return;
     }
-    // The last results stay on screen until the new ones are there.
+    // The last results stay on screen until the new ones arrive.
     this.state.value = { ...this.state.peek(), query: wanted, status: "searching" };
     this.#timer = setTimeout(() => this.#call(query), AFTER_MS);
   }
@@ -55,7 +55,7 @@ export class Search {
 }
 
 /**
- * A single letter finds everything; a single character of Chinese is a word.
+ * Whether to search for `query`. A single letter would match everything, but a Chinese character is a word.
  * @param {string} query
  */
 const isWorthAsking = (query) => query.length >= MIN_CHARS || /[\u3040-\u9fff]/.test(query);

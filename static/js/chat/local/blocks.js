@@ -1,14 +1,14 @@
-// A transcript as it is kept: a head and blocks of messages in the order they were made. What
-// changes in a long chat is at its end, so little is written; and few records are read quickly.
+// The stored form of a transcript: a head, and blocks of messages in the order of their creation. A long chat
+// changes at its end, so little is written, and a few records are read quickly.
 import { emptyTranscript, foldEntry, isAnswering, ROOT, shownPath } from "../log/fold.js";
 
 export const BLOCK_MESSAGES = 64;
-// The head of a chat as long as this has its last messages, to be shown while the rest is read; as
-// a page has them that the server made (chat/web/preview.py).
+// The head of a chat with at least this many messages contains its last ones, a preview that is shown while
+// the rest is read, like the server's (chat/web/preview.py).
 const LONG_MESSAGES = 256;
 const GLIMPSE_MESSAGES = 12;
 const GLIMPSE_CHARS = 16_000;
-// The fields that this build's messages have. Records of an older fold are dropped and read again.
+// The fields of this build's messages. Records with other fields are dropped, and the chat is read again.
 export const SHAPE = shapeOfMessages();
 
 function shapeOfMessages() {
@@ -21,10 +21,10 @@ function shapeOfMessages() {
 export const blockOf = (position) => Math.floor(position / BLOCK_MESSAGES);
 
 /**
- * All of the transcript but its messages, small enough to be written each time.
+ * The transcript without its messages, small enough to be written each time.
  * @param {string} id
  * @param {import("../log/fold.js").Transcript} transcript
- * @param {{revision: number, chars: number, usedMs: number}} kept
+ * @param {{revision: string, chars: number, usedMs: number}} kept
  */
 export function headOf(id, transcript, { revision, chars, usedMs }) {
   const { messages, children, chosen, ...own } = transcript;
@@ -35,7 +35,7 @@ export function headOf(id, transcript, { revision, chars, usedMs }) {
 }
 
 /**
- * The messages shown last, none that is being written: as many as are short together.
+ * The last shown messages that fit into the limits, without any that is being written.
  * @param {import("../log/fold.js").Message[]} path
  */
 function glimpseOf(path) {
@@ -53,7 +53,7 @@ function glimpseOf(path) {
 }
 
 /**
- * The transcript, or null if what was kept does not fit together.
+ * The transcript, or null if the stored records do not fit together.
  * @param {ReturnType<typeof headOf>} head
  * @param {import("../log/fold.js").Message[][]} blocks
  * @returns {import("../log/fold.js").Transcript | null}

@@ -1,13 +1,13 @@
-// What this browser keeps of one person: chats to open at once, the outbox. It belongs to one
-// owner; every transaction first reads who that is, so a page of somebody who has signed out, or a
-// tab that missed it, reads and writes nothing. Storage may be full, forbidden or taken away at any
-// time: then `run` gives undefined, and the page works without.
+// The IndexedDB database with the data of one person: chats and the send queue. Every transaction first reads
+// the owner, so a page of somebody who has signed out, also in another tab, reads and writes nothing. Storage
+// may be full, forbidden or removed at any time: then `run` resolves with undefined, and the page works
+// without it.
 
 import { withTimeout } from "../lib/with_timeout.js";
 
 const NAME = "holdfast";
-// Raised when what is kept changes its form: chats are dropped and read again from the server. The
-// outbox stays, for it may hold what is nowhere else.
+// Raise this when the form of the records changes: chats are dropped and read again from the server. The
+// send queue stays, because its messages may exist nowhere else.
 const VERSION = 1;
 const OPEN_WITHIN_MS = 3_000;
 const DROPPED_ON_UPGRADE = ["heads", "blocks"];
@@ -17,31 +17,36 @@ const ALL = Object.keys(STORES);
 /** The owner while nobody is signed in. */
 export const VISITOR = "visitor";
 
+/** @typedef {(name: string) => IDBObjectStore} Stores a store of the transaction by name */
+
 export class LocalDatabase {
-  /** The id of the person, or VISITOR; null until it is claimed. */
+  /** @type {string | null} the id of the person, or VISITOR; null until it is claimed */
   owner = null;
-  /** Called when the storage is full. */
+  /** @type {() => void} called when the storage is full */
   onFull = () => {};
 
   #indexedDB;
   /** @type {Promise<IDBDatabase | null> | null} */
   #opened = null;
-  #claimed;
-  #settleClaim;
+  #settleClaim = () => {};
+  /** @type {Promise<void>} */
+  #claimed = new Promise((resolve) => (this.#settleClaim = resolve));
 
   constructor(indexedDB = safely(() => globalThis.indexedDB)) {
     this.#indexedDB = indexedDB;
-    this.#claimed = new Promise((resolve) => (this.#settleClaim = resolve));
   }
 
   /**
-   * Bind the store to its owner: what somebody else left here is erased first. Without an owner
-   * (the page came from the shell, offline) it is whoever was here last. Gives the owner.
+   * Bind the database to its owner, and erase the data of anybody else. Without an owner (the page is the app
+   * shell, offline) the last owner stays. Returns the owner.
+   * @param {string | null} owner
+   * @returns {Promise<string>}
    */
   async claim(owner = null) {
+    /** @type {string | null} */
     let found = null;
     await this.#transact(ALL, "readwrite", async (store) => {
-      found = (await value(store("meta").get("owner"))) ?? null;
+      found = /** @type {string | undefined} */ (await value(store("meta").get("owner"))) ?? null;
       if (owner === null || owner === found) return;
       for (const name of ALL) store(name).clear();
       store("meta").put(owner, "owner");
@@ -51,19 +56,29 @@ export class LocalDatabase {
     return this.owner;
   }
 
-  /** The visitor has become this person: what is here goes along. Anybody else's is left alone. */
+  /**
+   * The visitor has become this person, who gets the visitor's data. The data of anybody else stays as it is.
+   * @param {string} owner
+   */
   async adopt(owner) {
     if (this.owner !== VISITOR) return;
     await this.run(["meta"], "readwrite", (store) => store("meta").put(owner, "owner"));
     this.owner = owner;
   }
 
-  /** Do `work(store)` in one transaction. Gives what it gives, or undefined if nothing was done. */
+  /**
+   * Run `work(store)` in one transaction. Resolves with its result, or undefined if nothing was done.
+   * @template T
+   * @param {string[]} names
+   * @param {"readonly" | "readwrite"} mode
+   * @param {(store: Stores) => T | Promise<T>} work
+   * @returns {Promise<T | undefined>}
+   */
   async run(names, mode, work) {
     await this.#claimed;
     return this.#transact(names, mode, async (store) => {
       const owner = await value(store("meta").get("owner"));
-      // Never claimed (a visitor, offline from the start): the first to write is the owner.
+      // The database has no owner yet (a visitor, offline from the start): the first writer becomes the owner.
       if (owner === undefined && this.owner === VISITOR && mode === "readwrite") store("meta").put(VISITOR, "owner");
       else if (owner !== this.owner) return undefined;
       return work(store);
@@ -71,8 +86,8 @@ export class LocalDatabase {
   }
 
   /**
-   * What is of this owner goes, and nothing of somebody who has signed in here meanwhile; this page keeps nothing from
-   * here on. The database stays, empty: deleting it would ask nobody whose it is by then.
+   * Erase the data of this owner, but not of somebody who has signed in meanwhile. This page stores nothing after
+   * this. The empty database stays, because deleting it would not check the owner.
    */
   async erase() {
     await this.#claimed;
@@ -85,6 +100,13 @@ export class LocalDatabase {
     database?.close();
   }
 
+  /**
+   * @template T
+   * @param {string[]} names
+   * @param {"readonly" | "readwrite"} mode
+   * @param {(store: Stores) => T | Promise<T>} work
+   * @returns {Promise<T | undefined>}
+   */
   async #transact(names, mode, work) {
     const database = await (this.#opened ??= this.#open());
     if (!database) return undefined;
@@ -96,25 +118,27 @@ export class LocalDatabase {
       await done;
       return result;
     } catch (error) {
-      if (error?.name === "QuotaExceededError") this.onFull();
+      if (/** @type {Error | null} */ (error)?.name === "QuotaExceededError") this.onFull();
       return undefined;
     }
   }
 
+  /** @returns {Promise<IDBDatabase | null>} */
   #open() {
-    if (!this.#indexedDB) return Promise.resolve(null);
-    const opening = new Promise((resolve) => {
-      const request = this.#indexedDB.open(NAME, VERSION);
+    const indexedDB = this.#indexedDB;
+    if (!indexedDB) return Promise.resolve(null);
+    const opening = /** @type {Promise<IDBDatabase | null>} */ (new Promise((resolve) => {
+      const request = indexedDB.open(NAME, VERSION);
       request.onupgradeneeded = () => upgrade(request.result);
       request.onerror = request.onblocked = () => resolve(null);
       request.onsuccess = () => {
         const database = request.result;
-        // A newer version, an erasure in another tab, or the browser wants it: let it go.
+        // A newer version, another tab or the browser needs the database: close it.
         database.onversionchange = () => (database.close(), this.#lost());
         database.onclose = () => this.#lost();
         resolve(database);
       };
-    });
+    }));
     return withTimeout(OPEN_WITHIN_MS, opening.catch(() => null));
   }
 
@@ -123,6 +147,7 @@ export class LocalDatabase {
   }
 }
 
+/** @param {IDBDatabase} database */
 function upgrade(database) {
   for (const name of DROPPED_ON_UPGRADE) {
     if (database.objectStoreNames.contains(name)) database.deleteObjectStore(name);
@@ -132,7 +157,12 @@ function upgrade(database) {
   }
 }
 
-/** What a request gives. Awaiting it keeps its transaction open. */
+/**
+ * Resolves with the result of a request. Awaiting it keeps its transaction open.
+ * @template T
+ * @param {IDBRequest<T>} request
+ * @returns {Promise<T>}
+ */
 export function value(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -140,6 +170,10 @@ export function value(request) {
   });
 }
 
+/**
+ * @param {IDBTransaction} transaction
+ * @returns {Promise<void>}
+ */
 function completed(transaction) {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
@@ -147,6 +181,10 @@ function completed(transaction) {
   });
 }
 
+/**
+ * @template T
+ * @param {() => T} read
+ */
 function safely(read) {
   try {
     return read();

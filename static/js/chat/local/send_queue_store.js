@@ -1,17 +1,24 @@
-// The outbox in the local store, shared by all tabs: each change is one transaction over the whole
-// list, which is short.
+// The send queue in the browser's database, which all tabs share. Each change is one transaction over the
+// whole list, which is short.
 import { value } from "./database.js";
+
+/** @typedef {import("../compose/send_queue_items.js").Item} Item */
 
 export class OutboxStore {
   #database;
 
+  /** @param {import("./database.js").LocalDatabase} database */
   constructor(database) {
     this.#database = database;
   }
 
-  /** Put `change(items)` in the place of the items. Gives it, or undefined when nothing is kept. */
+  /**
+   * Replace the items by `change(items)`. Resolves with those, or undefined if nothing can be stored.
+   * @param {(items: Item[]) => Item[]} change
+   */
   change(change) {
     return this.#database.run(["outbox"], "readwrite", async (store) => {
+      /** @type {Item[]} */
       const before = await value(store("outbox").getAll());
       const after = change(before);
       const left = new Set(after.map(({ id }) => id));

@@ -1,11 +1,17 @@
-// The cost of all answers of a chat, in all branches, because hidden ones were paid for, too.
+// The cost of all answers of a chat. Answers in hidden branches count, because they were charged, too.
 
-// The prefix of models that are called with the person's own key, for which the provider is paid.
+// The prefix of models that are called with the person's own key, which the person pays the provider for.
 const OWN = "my-";
 
-/** {total, ofKeys, rows: [{model, isOwn, answers, tokens, cost}]} in micro-USD, the highest cost first.
- *  `total` was paid from credit, `ofKeys` to providers with the person's own keys. */
+/** @typedef {{model: string, isOwn: boolean, answers: number, tokens: number, cost: number}} CostRow in micro-USD */
+
+/**
+ * The costs by model, the highest first. `total` was paid from credit, `ofKeys` to providers with the
+ * person's own keys.
+ * @param {import("./fold.js").Transcript} transcript
+ */
 export function costsOf(transcript) {
+  /** @type {Map<string, CostRow>} */
   const byModel = new Map();
   for (const message of Object.values(transcript.messages)) {
     if (message.role !== "assistant" || !message.usage) continue;
@@ -17,6 +23,7 @@ export function costsOf(transcript) {
     byModel.set(model, row);
   }
   const rows = [...byModel.values()].sort((a, b) => b.cost - a.cost || b.tokens - a.tokens);
+  /** @param {boolean} isOwn */
   const sumOf = (isOwn) => rows.reduce((sum, row) => sum + (row.isOwn === isOwn ? row.cost : 0), 0);
   return { total: sumOf(false), ofKeys: sumOf(true), rows };
 }

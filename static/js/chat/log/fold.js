@@ -39,7 +39,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {string} instructions
  * @property {Record<string, Message>} messages
  * @property {Record<string, string[]>} children the ids of the messages below each, ROOT for the first
- * @property {Record<string, string>} chosen which child is shown, where that is not the newest
+ * @property {Record<string, string>} chosen the shown child of a message, if it is not the newest
  * @property {string} cursor the id of the last entry
  */
 
@@ -81,7 +81,7 @@ export function emptyTranscript() {
 
 /**
  * Fold one entry into `state`. An entry at or before the cursor, of an unknown type, or about a
- * message that is not there changes nothing and gives null; else {change, message}.
+ * message that is not there changes nothing and returns null; else {change, message}.
  * @param {Transcript} state
  * @param {string} id
  * @param {EventData} data

@@ -1,13 +1,17 @@
-// One chat in memory: its fold, and signals for what a view must draw again. A delta ticks the signal of
-// its message only, once per animation frame.
+// One chat in memory: its transcript, and signals that tell views what to draw again. A delta ticks only the
+// signal of its message, once per animation frame.
 import { batch, signal } from "../../signals.js";
 import { oncePerFrame } from "../lib/frames.js";
 import { Change, emptyTranscript, foldEntry, isAnswering, ROOT, shownChild, shownPath } from "./fold.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { matchesFingerprint } from "./verify.js";
 
 const AUDIT_MS = 4; // at a time
 const ENDS = new Set(["message.completed", "message.error"]);
+
+/** @typedef {import("./fold.js").Transcript} Transcript */
+/** @typedef {import("./fold.js").Message} Message */
+/** @typedef {import("./socket.js").Entry} Entry */
 
 export class OpenChat {
   id;
@@ -20,38 +24,45 @@ export class OpenChat {
   isDeleted = signal(false);
   /** Whether the whole chat is shown: from this browser's store, or because replay has caught up. */
   isLoaded = signal(false);
-  /** Until then an OpenChat with its last messages, if the page or this browser's store has them. */
-  glimpse = signal(null);
-  /** Whether this is such a read-only preview. */
+  /** Until the chat is loaded, an OpenChat with its last messages, if the page or this browser's store has them. */
+  glimpse = signal(/** @type {OpenChat | null} */ (null));
+  /** Whether this OpenChat is such a read-only preview. */
   isGlimpse = false;
   /** Whether the browser's store has been read, which gives the cursor to continue from. */
   isReady = signal(false);
-  /** Called at once with the ids of changed messages (null: all of them). */
+  /** @type {(ids: string[] | null) => void} called at once with the ids of changed messages (null: all of them) */
   onChanged = () => {};
-  /** null, or the server's {code, message}: the chat does not exist, or belongs to somebody else. */
-  problem = signal(null);
+  /** The server's reason if the chat does not exist or belongs to somebody else. */
+  problem = signal(/** @type {{code: string, message: string} | null} */ (null));
   /** The id of the message whose text failed its check even after the chat was read again. */
-  damaged = signal(null);
+  damaged = signal(/** @type {string | null} */ (null));
   /** The last answer that ended while it was shown, for the screen reader. */
-  lastEnded = signal(null);
+  lastEnded = signal(/** @type {{id: string, at: string} | null} */ (null));
 
   #hasCaughtUp = false;
   #auditedAtMs = 0;
+  /** @type {Message[] | null} */
   #path = null;
+  /** @type {Map<string, import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<number>>} */
   #ticks = new Map();
+  /** @type {Set<string>} */
   #dirty = new Set();
   #isShapeDirty = false;
+  /** @type {Set<string>} */
   #healed = new Set();
-  #rereading = null; // shared by all messages that are found damaged meanwhile
+  /** @type {Promise<void> | null} shared by all messages that are found damaged meanwhile */
+  #rereading = null;
   #reread;
   #onReplaced;
   #show = oncePerFrame(() => this.#flush());
 
   /**
-   * @param reread async () => entries of the whole chat, read from the start
-   * @param onReplaced () => follow again, because entries that arrived during the reading are missing
+   * A preview needs no functions.
+   * @param {string} id
+   * @param {() => Promise<Entry[]>} reread reads the entries of the whole chat from the start
+   * @param {() => void} onReplaced follows again, because entries that arrived during the reading are missing
    */
-  constructor(id, reread, onReplaced) {
+  constructor(id, reread = async () => [], onReplaced = () => {}) {
     this.id = id;
     this.#reread = reread;
     this.#onReplaced = onReplaced;
@@ -62,14 +73,22 @@ export class OpenChat {
     return this.transcript.cursor === "0-0" ? null : this.transcript.cursor;
   }
 
-  /** A signal that ticks when this message's text or status changed. */
+  /**
+   * A signal that ticks when this message's text or status changed.
+   * @param {string} messageId
+   */
   tick(messageId) {
-    if (!this.#ticks.has(messageId)) this.#ticks.set(messageId, signal(0));
-    return this.#ticks.get(messageId);
+    let tick = this.#ticks.get(messageId);
+    if (!tick) this.#ticks.set(messageId, (tick = signal(0)));
+    return tick;
   }
 
-  /** Fold new entries; returns the messages that ended. */
+  /**
+   * Fold new entries.
+   * @param {Entry[]} entries
+   */
   fold(entries) {
+    /** @type {Set<string>} */
     const changed = new Set();
     for (const [id, data] of entries) {
       const result = foldEntry(this.transcript, id, data);
@@ -91,7 +110,10 @@ export class OpenChat {
     this.#loaded();
   }
 
-  /** Take the copy from the browser's store; false if something newer is here already. */
+  /**
+   * Take the copy from the browser's store; false if something newer is here already.
+   * @param {Transcript} transcript
+   */
   restore(transcript) {
     if (this.transcript.cursor !== "0-0") return false;
     this.transcript = transcript;
@@ -102,7 +124,10 @@ export class OpenChat {
     return true;
   }
 
-  /** Show these messages, each the parent of the next, as a preview; false if the chat is here already. */
+  /**
+   * Show these messages, each the parent of the next, as a preview; false if the chat is here already.
+   * @param {Message[]} messages
+   */
   showGlimpse(messages) {
     if (messages.length === 0 || this.isLoaded.peek() || this.glimpse.peek()) return false;
     const glimpse = new OpenChat(this.id);
@@ -132,12 +157,18 @@ export class OpenChat {
     return this.path().filter(isAnswering);
   }
 
-  /** The answer shown below a user message, or null. */
+  /**
+   * The answer shown below a user message, or null.
+   * @param {Message} message
+   */
   replyTo(message) {
     return shownChild(this.transcript, message.id);
   }
 
-  /** Show another branch before the log has confirmed it; returns a function that undoes this. */
+  /**
+   * Show another branch before the log has confirmed it; returns a function that undoes this.
+   * @param {Message} message
+   */
   chooseLocally(message) {
     const key = message.parent ?? "";
     const before = this.transcript.chosen[key];
@@ -150,10 +181,13 @@ export class OpenChat {
     };
   }
 
-  /** Show the branches that lead to a message, on this page only; nothing is stored. */
+  /**
+   * Show the branches that lead to a message, on this page only; nothing is stored.
+   * @param {string} messageId
+   */
   showBranchOf(messageId) {
-    let message = this.transcript.messages[messageId];
-    for (; message; message = this.transcript.messages[message.parent]) this.transcript.chosen[message.parent ?? ""] = message.id;
+    const { messages, chosen } = this.transcript;
+    for (let message = messages[messageId]; message; message = messages[message.parent ?? ROOT]) chosen[message.parent ?? ROOT] = message.id;
     this.#redraw();
   }
 
@@ -164,7 +198,10 @@ export class OpenChat {
     });
   }
 
-  /** Whether `transcript` has all messages that are shown. */
+  /**
+   * Whether `transcript` has all messages that are shown.
+   * @param {Transcript} transcript
+   */
   #hasGlimpse({ messages }) {
     const last = this.glimpse.peek()?.path().at(-1);
     return !last || messages[last.id]?.status === last.status;
@@ -178,7 +215,10 @@ export class OpenChat {
 
   #flush() {
     batch(() => {
-      for (const id of this.#dirty) if (this.#ticks.has(id)) this.#ticks.get(id).value += 1;
+      for (const id of this.#dirty) {
+        const tick = this.#ticks.get(id);
+        if (tick) tick.value += 1;
+      }
       this.#dirty.clear();
       if (!this.#isShapeDirty) return;
       this.#isShapeDirty = false;
@@ -189,13 +229,17 @@ export class OpenChat {
     });
   }
 
+  /** @param {Message | undefined} message */
   #ended(message) {
     if (!message) return;
     if (this.#hasCaughtUp) this.lastEnded.value = { id: message.id, at: this.transcript.cursor };
-    // A long history is shown before it is checked. A message that goes on meanwhile is checked at its new end.
-    later(() => isAnswering(message) || this.#checkOrLater(message));
+    // A long history is shown before it is checked. A message that is continued meanwhile is checked at its new end.
+    runWhenIdle(() => {
+      if (!isAnswering(message)) void this.#checkOrLater(message);
+    });
   }
 
+  /** @param {Message} message */
   #checkOrLater(message) {
     return this.#check(message).catch(() => {
       // Reading again failed; the next end or reload checks again.
@@ -203,18 +247,22 @@ export class OpenChat {
     });
   }
 
-  /** Check stored messages, too, while the page is idle. */
+  /** Check the messages from the browser's store while the page is idle. */
   async #audit() {
     for (const message of Object.values(this.transcript.messages)) {
       if (message.sha256 === null || isAnswering(message)) continue;
       await this.#checkOrLater(message);
       if (performance.now() - this.#auditedAtMs < AUDIT_MS) continue;
-      await new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
+      await new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(() => resolve(undefined)));
       this.#auditedAtMs = performance.now();
     }
   }
 
-  /** Compare the folded text with its hash; read the chat again if it differs, once per message. */
+  /**
+   * Compare the folded text with its hash; read the chat again if it differs, once per message.
+   * @param {Message} message
+   * @returns {Promise<void>}
+   */
   async #check(message) {
     if (await matchesFingerprint(message)) return undefined;
     // Reading again for one message has repaired the others, too.
@@ -241,6 +289,7 @@ export class OpenChat {
     }
   }
 
+  /** @param {Transcript} transcript */
   #replace(transcript) {
     this.transcript = transcript;
     for (const id of Object.keys(transcript.messages)) this.#dirty.add(id);

@@ -16,25 +16,40 @@ const CUT_FOR_WAITING_MS = 1_500;
 const LONGEST_PAUSE_S = 60;
 const CLOSE = { LOST: 1006, BAD_MESSAGE: 4400, SIGN_IN: 4401, ORIGIN: 4403, CHANGED: 4409, SUSPENDED: 4410, LATER: 4429, TRY_AGAIN: 4503 };
 
+/** @typedef {import("./socket.js").ServerMessage} ServerMessage */
+/** @typedef {import("./socket.js").ControlMessage} ControlMessage */
+
 export class PollSocket {
   readyState = 0;
+  /** @type {(() => void) | null} */
   onopen = null;
+  /** @type {((event: {data: ServerMessage}) => void) | null} */
   onmessage = null;
+  /** @type {((event: {code: number}) => void) | null} */
   onclose = null;
 
   #fetch;
   #page;
-  #watch = null; // the cursor of the list of chats
-  #chat = null; // the followed chat and its cursor
+  /** @type {string | null} the cursor of the list of chats */
+  #watch = null;
+  /** @type {string | null} the followed chat */
+  #chat = null;
+  /** @type {string | null} its cursor */
   #after = null;
   #state = "";
   #hasWelcomed = false;
-  #awaited = new Set(); // replays that have not caught up: "" for the watch, else a chat id
+  /** @type {Set<string>} replays that have not caught up: "" for the watch, else a chat id */
+  #awaited = new Set();
   #isPinged = false;
   #waitS = WAIT_S;
-  #calling = null; // aborts the current request or pause
+  /** @type {AbortController | null} aborts the current request or pause */
+  #calling = null;
   #isRunning = false;
 
+  /**
+   * @param {string} _url
+   * @param {{ask?: (url: string, options: RequestInit) => Promise<Response>, page?: Document}} [options]
+   */
   constructor(_url, { ask = (...request) => fetch(...request), page = globalThis.document } = {}) {
     this.#fetch = ask;
     this.#page = page;
@@ -47,6 +62,7 @@ export class PollSocket {
 
   // The interface of a WebSocket
 
+  /** @param {string} raw */
   send(raw) {
     const message = JSON.parse(raw);
     if (message.type === "watch") {
@@ -88,7 +104,10 @@ export class PollSocket {
     }
   }
 
-  /** Makes one request; returns the pause after it in ms. */
+  /**
+   * Makes one request; returns the pause after it in ms.
+   * @param {AbortSignal} signal
+   */
   async #once(signal) {
     const waitS = this.#waitNow();
     const beganMs = Date.now();
@@ -112,8 +131,9 @@ export class PollSocket {
     return this.#refused(response, body.error ?? {});
   }
 
+  /** @param {number} waitS */
   #address(waitS) {
-    const asked = new URLSearchParams({ watch: this.#watch, wait: waitS, state: this.#state });
+    const asked = new URLSearchParams({ watch: String(this.#watch), wait: String(waitS), state: this.#state });
     if (this.#chat) asked.set("chat", this.#chat);
     if (this.#chat && this.#after) asked.set("after", this.#after);
     return `${ADDRESS}?${asked}`;
@@ -129,6 +149,7 @@ export class PollSocket {
     return this.#page?.visibilityState === "hidden";
   }
 
+  /** @param {{messages: ServerMessage[], state: string, cursor: string}} response */
   #take({ messages, state, cursor }) {
     this.#state = state;
     for (const message of messages) {
@@ -140,9 +161,13 @@ export class PollSocket {
     return this.#isHidden && this.#awaited.size === 0 ? HIDDEN_PAUSE_MS : 0;
   }
 
+  /**
+   * @param {ServerMessage} message
+   * @param {string} cursor
+   */
   #note(message, cursor) {
     if (message.entries) {
-      const last = message.entries.at(-1)[0];
+      const last = message.entries[message.entries.length - 1][0];
       if (message.watch) this.#watch = last;
       else if (message.chat === this.#chat) this.#after = last;
       return this.#tell(message);
@@ -158,7 +183,7 @@ export class PollSocket {
         this.#awaited.delete("");
         return this.#tell(message);
       case "error":
-        this.#awaited.delete(message.chat);
+        if (message.chat) this.#awaited.delete(message.chat);
         if (message.chat === this.#chat) this.#chat = null;
         return this.#tell(message);
       default:
@@ -166,14 +191,20 @@ export class PollSocket {
     }
   }
 
-  /** Every response says so; it is passed on only while a replay is awaited. */
+  /**
+   * Every response contains `live`; it is passed on only while a replay is awaited.
+   * @param {Extract<ControlMessage, {type: "live"}>} message
+   */
   #caughtUp(message) {
     if (message.chat === null) this.#watch = message.cursor;
     else if (message.chat === this.#chat) this.#after = message.cursor;
     if (this.#awaited.delete(message.chat ?? "")) this.#tell(message);
   }
 
-  /** Passes a later welcome on only if it has changed. */
+  /**
+   * Passes on the first welcome; later ones become messages about the person and the balance.
+   * @param {Extract<ControlMessage, {type: "welcome"}>} message
+   */
   #welcome(message) {
     if (!this.#hasWelcomed) {
       this.#hasWelcomed = true;
@@ -184,11 +215,17 @@ export class PollSocket {
     return this.#tell({ type: "balance", balance });
   }
 
+  /** @param {ServerMessage} message */
   #tell(message) {
     if (this.readyState === 1) this.onmessage?.({ data: message });
   }
 
-  /** No response came. If a proxy ended the request for its silence, shorter ones get through. */
+  /**
+   * No response came. If a proxy ended the request for its silence, shorter ones get through.
+   * @param {number} waitS
+   * @param {number} beganMs
+   * @param {number} code
+   */
   #cut(waitS, beganMs, code) {
     const isForWaiting = waitS > SHORTEST_WAIT_S && Date.now() - beganMs >= CUT_FOR_WAITING_MS;
     if (!isForWaiting) return this.#end(code);
@@ -196,14 +233,20 @@ export class PollSocket {
     return 0;
   }
 
+  /**
+   * @param {Response} response
+   * @param {{code: string, message: string}} error
+   */
   #refused({ status, headers }, { code, message }) {
     const isOurs = this.#hasWelcomed && this.#awaited.size === 0;
     if (status === 429 && isOurs) return 1000 * Math.min(LONGEST_PAUSE_S, Number(headers.get("Retry-After")) || 1);
     if (code === "suspended") this.#tell({ type: "error", code, message, chat: null });
+    /** @type {Record<number, number>} */
     const closes = { 400: CLOSE.BAD_MESSAGE, 401: CLOSE.SIGN_IN, 403: code === "suspended" ? CLOSE.SUSPENDED : CLOSE.ORIGIN, 409: CLOSE.CHANGED, 429: CLOSE.LATER };
     return this.#end(closes[status] ?? CLOSE.LOST);
   }
 
+  /** @param {number} code */
   #end(code) {
     if (this.readyState !== 1) return 0;
     this.readyState = 3;
@@ -212,6 +255,11 @@ export class PollSocket {
   }
 }
 
+/**
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);

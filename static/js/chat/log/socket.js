@@ -24,34 +24,84 @@ const DOUBT_MS = 3_000;
 const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 4503], SIGN_IN: 4401, STOP: [4400, 4403], SUSPENDED: 4410, CHANGED: 4409, LATER: 4429, DEAD: 4000 };
 const FIRST_OF_OURS = 4000;
 
+// What the server sends, see docs/protocol.md.
+/** @typedef {{id: string, name: string, email: string | null, is_guest: boolean, picture?: string | null}} User */
+/** @typedef {Record<string, any>} Settings */
+/** @typedef {Record<string, any> | null} Balance null where nobody pays */
+/** @typedef {[id: string, data: import("./fold.js").EventData]} Entry */
+/** @typedef {{chat: string, entries: Entry[], watch?: boolean}} Frame */
+
 /**
- * @param handlers onFrame({chat, entries, watch}), onLive(chat, cursor), onReset(), onWelcome(message), onUser(message), onDraft(draft),
- *   onProblem(message), onSomebodyElse(), person() -> id of who the page is for | undefined, watchFrom() -> cursor,
- *   followed() -> {chat, after} | null
+ * @typedef {{entries?: undefined, user?: User | null} & (
+ *   {type: "welcome", heartbeat_ms?: number, user: User | null, settings?: Settings, balance: Balance}
+ *   | {type: "live", chat: string | null, cursor: string}
+ *   | {type: "user", user: User | null, settings?: Settings}
+ *   | {type: "balance", balance: Balance}
+ *   | {type: "draft"} & import("../compose/drafts.js").Draft
+ *   | {type: "error", code: string, message: string, chat?: string | null}
+ *   | {type: "ping" | "pong" | "reset"}
+ * )} ControlMessage
  */
+
+/** @typedef {Frame | ControlMessage} ServerMessage */
+
+/**
+ * `isOverHttp`: no WebSocket gets through.
+ * @typedef {{kind: "idle" | "connecting" | "catching-up" | "checking" | "signed-out" | "suspended"}
+ *   | {kind: "live", isOverHttp?: boolean}
+ *   | {kind: "offline", since: number, nextTryAt: number}
+ *   | {kind: "stopped", code: number}} ConnectionState
+ */
+
+/**
+ * @typedef {object} Handlers
+ * @property {(frame: Frame) => void} onFrame
+ * @property {(chat: string | null, cursor: string) => void} onLive a replay has caught up; null: that of the watch
+ * @property {() => void} onReset
+ * @property {(message: Extract<ControlMessage, {type: "welcome"}>) => void} onWelcome
+ * @property {(message: Extract<ControlMessage, {type: "user"}>) => void} onUser
+ * @property {(balance: Balance) => void} onBalance
+ * @property {(draft: import("../compose/drafts.js").Draft) => void} onDraft
+ * @property {(message: Extract<ControlMessage, {type: "error"}>) => void} onProblem
+ * @property {() => void} onSomebodyElse
+ * @property {() => string | undefined} person the id of the page's owner
+ * @property {() => string} watchFrom
+ * @property {() => {chat: string, after: string | null} | null} followed
+ */
+
+/** @typedef {WebSocket | import("./poll_socket.js").PollSocket} Socket */
+
 export class Connection {
-  /** {kind: "idle" | "connecting" | "catching-up" | "live" | "checking" | "offline" | "signed-out" | "suspended" | "stopped"};
-      a live one has `isOverHttp` while no WebSocket gets through */
-  state = signal({ kind: "idle" });
+  state = signal(/** @type {ConnectionState} */ ({ kind: "idle" }));
 
   #url;
   #handlers;
   #WebSocket;
   #loadPoll;
+  /** @type {typeof import("./poll_socket.js") | null} */
   #http = null;
+  /** @type {Socket | null} */
   #socket = null;
   #choice;
   #stopProbe = () => {};
   #attempt = 0;
-  #since = null; // when the connection was lost
+  /** @type {number | null} when the connection was lost */
+  #since = null;
   #heartbeatMs = HEARTBEAT_MS;
   #heardAtMs = 0;
   #changingUntilMs = 0;
-  #awaited = new Set(); // replays not yet caught up: "" for the watch, else a chat id
+  /** @type {Set<string>} replays that have not caught up: "" for the watch, else a chat id */
+  #awaited = new Set();
   #acks = new Acks((bytes) => this.#send({ type: "ack", bytes }));
   #timers = new Timers();
 
-  /** @param loadPoll async () => the module that replaces a WebSocket by HTTP (poll_socket.js) */
+  /**
+   * @param {string} url
+   * @param {Handlers} handlers
+   * @param {typeof WebSocket} WebSocketClass
+   * @param {(() => Promise<typeof import("./poll_socket.js")>) | null} loadPoll loads the module that replaces a
+   *   WebSocket by HTTP
+   */
   constructor(url, handlers, WebSocketClass = globalThis.WebSocket, loadPoll = null) {
     this.#url = url;
     this.#handlers = handlers;
@@ -119,8 +169,8 @@ export class Connection {
   #connect() {
     this.#timers.clearAll();
     this.#drop(CLOSE.DEAD);
-    const isFirst = this.#since === null;
-    this.state.value = isFirst ? { kind: "connecting" } : { kind: "offline", since: this.#since, nextTryAt: Date.now() };
+    const since = this.#since;
+    this.state.value = since === null ? { kind: "connecting" } : { kind: "offline", since, nextTryAt: Date.now() };
     this.#choice.begin();
     if (this.#choice.isHttp) void this.#connectOverHttp();
     else this.#use(new this.#WebSocket(this.#url));
@@ -129,17 +179,18 @@ export class Connection {
 
   async #connectOverHttp() {
     const attempt = this.#attempt;
-    this.#http ??= await this.#loadPoll().catch(() => null);
+    this.#http ??= (await this.#loadPoll?.().catch(() => null)) ?? null;
     if (this.#attempt !== attempt || this.#socket !== null || !this.#choice.isHttp) return;
     if (this.#http) this.#use(new this.#http.PollSocket(this.#url));
     else this.#closed(CLOSE.DEAD);
   }
 
+  /** @param {Socket} socket */
   #use(socket) {
     this.#socket = socket;
     socket.onopen = () => this.#opened();
-    socket.onmessage = (event) => this.#heard(event.data);
-    socket.onclose = (event) => this.#closed(event.code);
+    socket.onmessage = (/** @type {{data: any}} */ event) => this.#heard(event.data);
+    socket.onclose = (/** @type {{code: number}} */ event) => this.#closed(event.code);
   }
 
   /** While a replay is awaited, the server must not be silent. */
@@ -159,18 +210,21 @@ export class Connection {
     this.#scheduleHeartbeat();
   }
 
+  /** @param {string | ServerMessage} raw */
   #heard(raw) {
     this.#heardAtMs = Date.now();
     this.#timers.clear("pong");
     this.#choice.heard();
     if (!this.#choice.isProven) this.#awaitAnswer();
     if (this.state.peek().kind === "checking") this.#showProgress();
+    /** @type {ServerMessage} */
     const message = typeof raw === "string" ? JSON.parse(raw) : raw;
     if (message.entries) this.#handlers.onFrame(message);
     else this.#control(message);
-    this.#acks.take(raw.length ?? 0);
+    this.#acks.take(typeof raw === "string" ? raw.length : 0);
   }
 
+  /** @param {ControlMessage} message */
   #control(message) {
     if (this.#isSomebodyElses(message)) return this.#yield();
     switch (message.type) {
@@ -203,14 +257,21 @@ export class Connection {
         this.#showProgress();
         break;
       case "error":
-        // This replay will not come, so it is not awaited any more.
-        this.#awaited.delete(message.chat ?? this.#handlers.followed()?.chat);
-        this.#handlers.onProblem(message);
-        this.#showProgress();
+        this.#problem(message);
         break;
     }
   }
 
+  /** @param {Extract<ControlMessage, {type: "error"}>} message */
+  #problem(message) {
+    // This replay will not come, so it is not awaited any more.
+    const chat = message.chat ?? this.#handlers.followed()?.chat;
+    if (chat) this.#awaited.delete(chat);
+    this.#handlers.onProblem(message);
+    this.#showProgress();
+  }
+
+  /** @param {ControlMessage} message */
   #isSomebodyElses({ user }) {
     const person = this.#handlers.person();
     return Boolean(user && person && user.id !== person);
@@ -245,8 +306,11 @@ export class Connection {
 
   #probeLater() {
     this.#timers.after("probe", this.#choice.nextProbeMs(), () => {
-      const handlers = { onGood: (socket, welcome) => this.#takeOver(socket, welcome), onBad: () => this.#probeFailed() };
-      this.#stopProbe = this.#http.probeWebSocket(new this.#WebSocket(this.#url), handlers);
+      if (!this.#http) return;
+      this.#stopProbe = this.#http.probeWebSocket(new this.#WebSocket(this.#url), {
+        onGood: (socket, welcome) => this.#takeOver(socket, welcome),
+        onBad: () => this.#probeFailed(),
+      });
     });
   }
 
@@ -256,7 +320,11 @@ export class Connection {
     this.#probeLater();
   }
 
-  /** Both continue after the last folded entry, so no entry is lost or repeated. */
+  /**
+   * Both connections continue after the last folded entry, so no entry is lost or repeated.
+   * @param {WebSocket} socket
+   * @param {string} welcome
+   */
   #takeOver(socket, welcome) {
     this.#timers.clearAll();
     this.#drop(CLOSE.DEAD);
@@ -283,6 +351,7 @@ export class Connection {
     }
   }
 
+  /** @param {number} withinMs */
   #ping(withinMs) {
     this.#send({ type: "ping" });
     this.#timers.after("pong", withinMs, () => this.#fellSilent());
@@ -294,6 +363,7 @@ export class Connection {
     this.#lost(isProven ? atOnceMs() : backoffMs(this.#attempt));
   }
 
+  /** @param {number} code */
   #closed(code) {
     this.#choice.closed(code < FIRST_OF_OURS);
     if (code === CLOSE.CHANGED) this.#changingUntilMs = Date.now() + CHANGING_MS;
@@ -304,6 +374,7 @@ export class Connection {
     return this.#lost(CLOSE.RESTARTS.includes(code) && this.#attempt === 0 ? atOnceMs() : backoffMs(this.#attempt));
   }
 
+  /** @param {number} afterMs */
   #lost(afterMs) {
     // Polling does not wait for replays that the WebSocket did not deliver.
     const delayMs = !this.#choice.isHttp && this.#choice.isNextHttp ? Math.min(afterMs, atOnceMs()) : afterMs;
@@ -315,12 +386,14 @@ export class Connection {
     this.#timers.after("retry", delayMs, () => this.#connect());
   }
 
+  /** @param {ConnectionState} state */
   #end(state) {
     this.#timers.clearAll();
     this.#drop(CLOSE.NORMAL);
     this.state.value = state;
   }
 
+  /** @param {number} code */
   #drop(code) {
     this.#acks.end();
     this.#stopProbe();
@@ -331,6 +404,7 @@ export class Connection {
     if (socket.readyState < 2) socket.close(code);
   }
 
+  /** @param {{type: string, [field: string]: any}} message */
   #send(message) {
     if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(message));
   }

@@ -8,17 +8,17 @@ const PROBE_MS = { first: 200, then: 30_000, longest: 600_000 };
 export class TransportChoice {
   /** Whether the current connection, or the one being made, uses HTTP. */
   isHttp = false;
-  /** Whether a WebSocket was tried beside it and failed. */
+  /** Whether a WebSocket was tried beside HTTP and failed. */
   isBlocked = false;
 
   #hasHttp;
   #failures = 0; // consecutive ones of WebSockets
-  #hasHttpFailed = false; // then a WebSocket is tried next
+  #hasHttpFailed = false; // if so, a WebSocket is tried next
   #openedAtMs = 0;
   #isProven = false; // the first replay has caught up
   #probeMs = PROBE_MS.first;
 
-  /** @param {boolean} hasHttp whether there is this other way */
+  /** @param {boolean} hasHttp whether HTTP is available as the other transport */
   constructor(hasHttp) {
     this.#hasHttp = hasHttp;
   }

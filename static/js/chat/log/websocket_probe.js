@@ -3,11 +3,15 @@
 const WITHIN_MS = 6_000;
 
 /**
- * @param onGood (socket, welcome) => messages pass in both directions; the caller takes the socket over
- * @param onBad () => nothing gets through
- * @returns a function that ends the test
+ * @param {WebSocket} socket
+ * @param {object} handlers
+ * @param {(socket: WebSocket, welcome: string) => void} handlers.onGood messages pass in both directions; the
+ *   caller takes the socket over
+ * @param {() => void} handlers.onBad nothing gets through
+ * @returns {() => void} a function that ends the test
  */
 export function probeWebSocket(socket, { onGood, onBad }) {
+  /** @type {string | null} */
   let welcome = null;
   let isOver = false;
   const drop = () => socket.readyState < 2 && socket.close(1000);
@@ -26,7 +30,8 @@ export function probeWebSocket(socket, { onGood, onBad }) {
       welcome = data;
       socket.send(JSON.stringify({ type: "ping" }));
     } else if (type === "pong" && welcome) {
-      end(() => onGood(socket, welcome));
+      const received = welcome;
+      end(() => onGood(socket, received));
     }
   };
   return () => {

@@ -1,10 +1,9 @@
-// A block of code on screen: its language, its buttons and its lines. Lines are only appended, in boxes of
-// their own, so that the browser need not lay out the earlier ones again. Colours follow from a worker,
-// box by box.
+// A block of code on screen: its language, its buttons and its lines. Lines are only appended, in separate
+// boxes, so that the browser need not lay out the earlier ones again. Colours come from a worker, box by box.
 import { highlighted } from "../highlight/client.js";
 import { nameOf } from "../highlight/names.js";
 import { splitRuns } from "../highlight/runs.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { text } from "../text.js";
 import { button } from "./code_tools.js";
 import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";
@@ -39,7 +38,7 @@ export class CodeBlock {
   #isFinished = false;
   #hasHidden = false;
 
-  /** `budget` is a NodeBudget: the nodes that may be made before the reader is near. */
+  /** `budget` limits the nodes that may be made before the reader is near. */
   constructor(language, budget) {
     this.#language = language;
     this.#budget = budget;
@@ -142,7 +141,7 @@ export class CodeBlock {
     return box;
   }
 
-  /** The browser does not lay out the lines of a full box that is out of sight. */
+  /** Lets the browser skip the layout of a full box outside the viewport. */
   #leaveOut(box) {
     if (!box || (this.#boxes.length < BOXES_LAID_OUT && box.text.length < LONGEST_BOX_CHARS / 2)) return;
     box.element.classList.add("code-lines-far");
@@ -171,7 +170,7 @@ export class CodeBlock {
     const boxes = [...this.#boxes];
     const lists = splitRuns(runs, boxes.map((box) => box.text.length));
     return new Promise((done) => {
-      later(() => {
+      runWhenIdle(() => {
         const box = boxes.shift();
         if (box) this.#colourBox(box, lists.shift());
         if (boxes.length > 0) return true;

@@ -4,6 +4,7 @@ import { copyFrom } from "../ui/messages/clipboard.js";
 import { ICON_PATHS } from "../ui/icons.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+/** @type {Record<string, string>} */
 const EXTENSIONS = {
   bash: "sh", c: "c", "c++": "cpp", cpp: "cpp", csharp: "cs", css: "css", diff: "diff", go: "go", haskell: "hs", html: "html",
   java: "java", javascript: "js", js: "js", json: "json", jsx: "jsx", kotlin: "kt", latex: "tex", lua: "lua", markdown: "md",
@@ -12,7 +13,12 @@ const EXTENSIONS = {
   yaml: "yaml", yml: "yml",
 };
 
-/** A button that `codeToolClicked` handles. */
+/**
+ * A button that `codeToolClicked` handles.
+ * @param {string} action
+ * @param {string} label
+ * @param {{icon?: keyof typeof ICON_PATHS | null, isToggle?: boolean, isWide?: boolean}} [options]
+ */
 export function button(action, label, { icon = null, isToggle = false, isWide = false } = {}) {
   const element = document.createElement("button");
   element.type = "button";
@@ -27,41 +33,48 @@ export function button(action, label, { icon = null, isToggle = false, isWide = 
   return element;
 }
 
-/** Handles a click on such a button; returns whether it was one. */
+/**
+ * Handles a click on such a button; returns whether it was one.
+ * @param {Event} event
+ */
 export function codeToolClicked(event) {
-  const clicked = event.target.closest?.("[data-code]");
-  const block = clicked?.closest(".code");
-  if (!block) return false;
-  ACTIONS[clicked.dataset.code]?.(clicked, block);
+  const clicked = /** @type {HTMLElement | null} */ (event.target instanceof Element && event.target.closest("[data-code]"));
+  const block = /** @type {HTMLElement | null} */ (clicked?.closest(".code") ?? null);
+  if (!clicked || !block) return false;
+  ACTIONS[clicked.dataset.code ?? ""]?.(clicked, block);
   return true;
 }
 
-const codeOf = (block) => block.querySelector("code").textContent;
+/** @param {Element} block */
+const codeOf = (block) => block.querySelector("code")?.textContent ?? "";
 
+/** @type {Record<string, (clicked: HTMLElement, block: HTMLElement) => void>} */
 const ACTIONS = {
-  copy: (clicked, block) => copyFrom(clicked, codeOf(block).replace(/\n$/, ""), text.copyCode),
+  copy: (clicked, block) => void copyFrom(clicked, codeOf(block).replace(/\n$/, ""), text.copyCode),
   wrap: (clicked, block) => clicked.setAttribute("aria-pressed", String(block.classList.toggle("code-wrapped"))),
   expand: (clicked, block) => {
     block.classList.remove("code-folded");
-    block.querySelector("pre").focus({ preventScroll: true });
+    block.querySelector("pre")?.focus({ preventScroll: true });
     clicked.remove();
   },
   download: (clicked, block) => {
     const address = URL.createObjectURL(new Blob([codeOf(block)], { type: "text/plain" }));
     const link = document.createElement("a");
     link.href = address;
-    link.download = fileName(block.dataset.language);
+    link.download = fileName(block.dataset.language ?? "");
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   },
 };
 
+/** @param {string} language */
 function fileName(language) {
   const name = language.toLowerCase();
   if (name === "dockerfile" || name === "makefile") return name;
   return `code.${Object.hasOwn(EXTENSIONS, name) ? EXTENSIONS[name] : "txt"}`;
 }
 
+/** @param {keyof typeof ICON_PATHS} name */
 function svgIcon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "icon");

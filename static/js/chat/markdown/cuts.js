@@ -3,14 +3,20 @@
 // the text arrived. Pure.
 import { lineEnd, rowsAtOnce } from "./syntax/table_math.js";
 
+/** @typedef {{raw: string, [field: string]: any}} Token a block token of marked or our own */
+/** @typedef {{kind: string, prefix: string, start?: number | null}} Carry tells how to read the rest of a block that was cut */
+/** @typedef {{end: number, carry: Carry}} Cut */
+
 export const PIECE_CHARS = 3_000;
 const LONGEST_HEAD_CHARS = PIECE_CHARS / 2;
 const SENTENCE_END = /[.!?:;]["')\]*_]*\s(?=\S)|\n(?=\S)/g;
 const WORD_END = /\s(?=\S)/g;
 
 /**
- * Where to cut `token`, a block that begins at the start of `source`: {end, carry}, or null. The
- * carry tells how to read the rest: {kind, prefix, start}.
+ * Where to cut `token`, a block that begins at the start of `source`, or null.
+ * @param {Token} token
+ * @param {string} source
+ * @returns {Cut | null}
  */
 export function cutOf(token, source) {
   if (token.type === "table") return cutTable(token);
@@ -20,7 +26,12 @@ export function cutOf(token, source) {
   return null;
 }
 
-/** Cuts before an item whose first line is complete. */
+/**
+ * Cuts before an item whose first line is complete.
+ * @param {Token} token
+ * @param {string} source
+ * @returns {Cut | null}
+ */
 function cutList(token, source) {
   let end = 0;
   for (let index = 0; index < token.items.length - 1; index++) {
@@ -34,8 +45,10 @@ function cutList(token, source) {
 }
 
 /**
- * After a row, when the next one is whole; the rest is read below the same head. A head that would be
- * most of each piece is repeated only after as many rows as are drawn at once.
+ * Cuts after a row once the next one is complete; the rest is parsed below the same head. A long head, which
+ * would be most of each piece, is repeated only after the number of rows that are drawn at once.
+ * @param {Token} token
+ * @returns {Cut | null}
  */
 function cutTable(token) {
   const headEnd = token.raw.indexOf("\n", token.raw.indexOf("\n") + 1) + 1;
@@ -46,17 +59,28 @@ function cutTable(token) {
   return { end, carry: { kind: "table", prefix: token.raw.slice(0, headEnd) } };
 }
 
-/** Cuts after a sentence where no emphasis, code, math or link is open, else after a word. */
+/**
+ * Cuts after a sentence where no emphasis, code, math or link is open, else after a word.
+ * @param {string} raw
+ * @returns {Cut | null}
+ */
 function cutParagraph(raw) {
   const end = firstCut(raw, SENTENCE_END, PIECE_CHARS, 2 * PIECE_CHARS, isBalanced)
     ?? firstCut(raw, WORD_END, 2 * PIECE_CHARS, 3 * PIECE_CHARS, () => true)
     ?? (raw.length > 3 * PIECE_CHARS ? wholeCharacter(raw, 3 * PIECE_CHARS) : null);
-  return end && { end, carry: { kind: "paragraph", prefix: PARAGRAPH_PREFIX } };
+  return end === null ? null : { end, carry: { kind: "paragraph", prefix: PARAGRAPH_PREFIX } };
 }
 
-// Put before the rest of a paragraph it is read as one, whatever it begins with ("2. ", "#").
+// With this prefix the rest of a paragraph is parsed as a paragraph, whatever it begins with ("2. ", "#").
 export const PARAGRAPH_PREFIX = "\u2060";
 
+/**
+ * @param {string} raw
+ * @param {RegExp} pattern
+ * @param {number} from
+ * @param {number} to
+ * @param {(text: string) => boolean} isGood
+ */
 function firstCut(raw, pattern, from, to, isGood) {
   if (raw.length < from) return null;
   pattern.lastIndex = from;
@@ -67,15 +91,25 @@ function firstCut(raw, pattern, from, to, isGood) {
   return null;
 }
 
+/** @param {string} text */
 function isBalanced(text) {
+  /** @param {string} mark */
   const count = (mark) => text.split(mark).length - 1;
   return [count("`"), count("**"), count("$"), count("~~")].every((number) => number % 2 === 0)
     && count("[") === count("]") && count("(") === count(")") && count("\\(") === count("\\)");
 }
 
+/**
+ * @param {string} raw
+ * @param {number} index
+ */
 function lineAt(raw, index) {
   const end = raw.indexOf("\n", index);
   return raw.slice(raw.lastIndexOf("\n", index - 1) + 1, end < 0 ? raw.length : end);
 }
 
+/**
+ * @param {string} raw
+ * @param {number} index
+ */
 export const wholeCharacter = (raw, index) => (/[\uDC00-\uDFFF]/.test(raw[index]) ? index + 1 : index);

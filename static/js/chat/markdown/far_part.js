@@ -1,35 +1,44 @@
 // Shows blocks that are far from the reader as plain text, which the browser's search finds. They are
 // drawn, a few at a time, when the reader comes near.
-import { whenNear } from "../lib/viewport_observer.js";
+import { onceNearViewport } from "../lib/viewport_observer.js";
 import { roughHeight } from "../lib/plain_text.js";
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 
 const LONGEST_CHARS = 4_000;
 const SLICE_MS = 8;
 
+/** @template One an added part */
 export class FarPart {
   element = document.createElement("div");
 
   #text = document.createTextNode("");
-  #waiting = []; // parts that are not drawn yet
+  /** @type {One[]} parts that are not drawn yet */
+  #waiting = [];
   #chars = 0;
   #draw;
   #isNear = false;
   #isDrawing = false;
 
-  /** `draw` is called with each added part and the element to draw it into. */
+  /**
+   * @param {HTMLElement} scroller
+   * @param {(one: One, element: HTMLElement) => void} draw draws an added part into the element
+   */
   constructor(scroller, draw) {
     this.#draw = draw;
     this.element.className = "md-part md-far";
     this.element.append(this.#text);
     // Observe it only once it is on the page.
-    later(() => whenNear(this.element, scroller, () => this.#drawNow()));
+    runWhenIdle(() => onceNearViewport(this.element, scroller, () => this.#drawNow()));
   }
 
   get isFull() {
     return this.#chars >= LONGEST_CHARS;
   }
 
+  /**
+   * @param {One} one
+   * @param {string} raw
+   */
   add(one, raw) {
     this.#waiting.push(one);
     this.#chars += raw.length;
@@ -46,9 +55,9 @@ export class FarPart {
     this.element.classList.remove("md-far");
     if (this.#isDrawing) return;
     this.#isDrawing = true;
-    later(() => {
+    runWhenIdle(() => {
       const untilMs = performance.now() + SLICE_MS;
-      while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(this.#waiting.shift(), this.element);
+      while (this.#waiting.length > 0 && performance.now() < untilMs) this.#draw(/** @type {One} */ (this.#waiting.shift()), this.element);
       this.#isDrawing = this.#waiting.length > 0;
       return this.#isDrawing;
     });

@@ -1,5 +1,5 @@
-// Marks invisible characters in code, and those that reorder visible ones: the code that runs may differ
-// from the code that is read ("Trojan Source"). They are shown by their code points. The text, and so a
+// Marks invisible characters in code, and those that reorder visible ones, because they can make code look
+// different from what it does ("Trojan Source"). They are shown by their code points. The text, and so a
 // copy of it, stays unchanged.
 import { text } from "../text.js";
 
@@ -21,15 +21,20 @@ const NAMED = 4; // the most code points of one run that are listed
 /** The most marks in one element; after that, the rest of a line is a single mark. */
 export const MOST_MARKS = 500;
 
+/** @param {string} code */
 export function hasHidden(code) {
   return !USUAL.test(code) && code.search(RUN) >= 0;
 }
 
 /**
- * `code` as text and nodes: each run of hidden characters is in a mark. `room` is the most marks.
+ * `code` as text and nodes: each run of hidden characters is in a mark. There are at most `room` marks and
+ * one for the rest.
+ * @param {string} code
+ * @returns {(string | HTMLElement)[]}
  */
 export function shown(code, room = MOST_MARKS) {
   if (USUAL.test(code)) return [code];
+  /** @type {(string | HTMLElement)[]} */
   const parts = [];
   let end = 0;
   let marks = 0;
@@ -48,18 +53,26 @@ export function shown(code, room = MOST_MARKS) {
   return parts;
 }
 
-/** The number of marks among the parts. */
+/**
+ * The number of marks among the parts.
+ * @param {(string | HTMLElement)[]} parts
+ */
 export const marksIn = (parts) => parts.filter((part) => typeof part !== "string").length;
 
-/** Put any number of `parts` into `element`. */
+/**
+ * Put any number of `parts` into `element`.
+ * @param {Element} element
+ * @param {(string | Node)[]} parts
+ */
 export function fill(element, parts) {
   const fragment = document.createDocumentFragment();
   for (const part of parts) fragment.append(part);
   element.replaceChildren(fragment);
 }
 
+/** @param {string} run */
 function mark(run) {
-  const numbers = [...run].map((character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+  const numbers = [...run].map((character) => `U+${character.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}`);
   const isLong = numbers.length > NAMED;
   const label = isLong ? `${numbers.slice(0, NAMED - 1).join(" ")} … ×${numbers.length}` : numbers.join(" ");
   const element = document.createElement("span");

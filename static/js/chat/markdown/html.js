@@ -21,11 +21,18 @@ const LONGEST_HINT_CHARS = 80;
 const MOST_EMPTY_CELLS = 8;
 const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
 
-/** The footnotes of the answer that is being rendered. */
+/** @typedef {import("./syntax/bounded_lexer.js").Token} Token */
+/** @typedef {import("./notes.js").Notes} Notes */
+/** @typedef {import("../../../vendor/marked-18.2.1/marked.js").RendererThis} RendererThis */
+/** @typedef {import("../../../vendor/marked-18.2.1/marked.js").Tokenizer & {lexer: BoundedLexer}} TokenizerThis */
+
+/** @type {Notes | null} the footnotes of the answer that is being rendered */
 let current = null;
 
+/** @param {string} raw */
 export const escapeHtml = (raw) => raw.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 
+/** @type {import("../../../vendor/marked-18.2.1/marked.js").RendererObject} */
 const renderer = {
   html({ text: raw, block }) {
     if (!block) return PLAIN_INLINE_TAG.test(raw) ? raw : escapeHtml(raw).replaceAll("\n", "<br>");
@@ -45,6 +52,7 @@ const renderer = {
     return `<pre data-language="${escapeHtml(languageOf(lang))}"><code>${escapeHtml(code)}</code></pre>`;
   },
   table(token) {
+    /** @param {import("../../../vendor/marked-18.2.1/marked.js").Tokens.TableCell[]} cells */
     const row = (cells) => {
       const filled = cells.findLastIndex((cell) => cell.text) + 1;
       const empty = cells.length - filled;
@@ -57,6 +65,7 @@ const renderer = {
   },
 };
 
+/** @type {Record<string, (this: RendererThis, token: Token) => string>} */
 const extensionRenderers = {
   plain: ({ raw }) => `<span class="md-raw">${escapeHtml(raw)}</span>`,
   math: ({ text: tex, isDisplay }) => `<span class="${isDisplay ? "math math-display" : "math"}">${escapeHtml(tex)}</span>`,
@@ -66,10 +75,11 @@ const extensionRenderers = {
     return number === null ? escapeHtml(raw) : `<sup class="note-ref" data-note="${escapeHtml(label)}">${number}</sup>`;
   },
   footnote({ label, tokens }) {
-    return `<div class="note" data-note="${escapeHtml(label)}">${this.parser.parse(tokens)}</div>`;
+    return `<div class="note" data-note="${escapeHtml(label)}">${this.parser.parse(tokens ?? [])}</div>`;
   },
 };
 
+/** @type {any[]} The tokenizers of these extensions expect a BoundedLexer. */
 const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { name: "plain" }].map((extension) => ({
   ...extension,
   ...(extension.name in extensionRenderers && { renderer: extensionRenderers[extension.name] }),
@@ -78,21 +88,34 @@ const extensions = [...mathExtensions, ...footnoteExtensions, addressStart, { na
 const LONGEST_HEADING_CHARS = 1_000;
 const UNDERLINE = /\n {0,3}(?:=+|-+) *(?:\n|$)/g;
 const OWN_BLOCK = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT}|\\[\\^[^\\]\\s^]+\\]:)`);
-// A line with more marks of quotes and lists, or a table with more columns, is not read as markdown.
+// A line with more marks of quotes and lists, or a table with more columns, is not parsed as markdown.
 const TOO_DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){24}/;
 const TOO_WIDE = /^(?:[^|\n]*\|){102}/;
 const IS_ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])[ \t]/;
 const tokenizer = {
+  /** @param {string} source */
   blockquote: (source) => (TOO_DEEP.test(source) ? undefined : false),
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   */
   list(source) {
     if (TOO_DEEP.test(source)) return undefined;
     const list = IS_ITEM.test(source) ? beforeFormula(this.lexer, source, { isList: true }) : source;
     return list === source ? false : Tokenizer.prototype.list.call(this, list);
   },
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   */
   def(source) {
     const token = Tokenizer.prototype.def.call(this, source);
     return token && hasRoomFor(this.lexer.tokens.links, token.tag) ? token : undefined;
   },
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   */
   table(source) {
     if (TOO_WIDE.test(source) || !beginsTable(source)) return undefined;
     const table = withBarsEscaped(fewRows(beforeFormula(this.lexer, source, { isList: false })));
@@ -100,8 +123,12 @@ const tokenizer = {
     if (token) token.raw = source.split("\n", token.raw.split("\n").length).join("\n");
     return token;
   },
-  // An underlined heading reaches back over lines: not over a block that only we know of, nor over
-  // so many that to look for its end from each of them takes long.
+  // An underlined heading may have several lines, but must not contain a block of our own syntax, nor so many
+  // lines that searching for its end from each of them takes long.
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   */
   lheading(source) {
     const underline = this.lexer.blockPlaces.next(UNDERLINE, source);
     if (underline < 0 || underline > LONGEST_HEADING_CHARS) return undefined;
@@ -111,10 +138,20 @@ const tokenizer = {
     const late = lateStart(this.lexer, lines, source);
     return this.rules.block.lheading.test(late < 0 ? lines : lines.slice(0, late)) ? false : undefined;
   },
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   * @param {string} masked
+   */
   emStrong(source, masked) {
     const span = /^[*_]/.test(source) && markedText(this.lexer, source, masked);
     return span ? { type: span.size === 1 ? "em" : "strong", ...span } : undefined;
   },
+  /**
+   * @this {TokenizerThis}
+   * @param {string} source
+   * @param {string} masked
+   */
   del(source, masked) {
     const span = source[0] === "~" && markedText(this.lexer, source, masked);
     return span ? { type: "del", ...span } : undefined;
@@ -122,7 +159,12 @@ const tokenizer = {
   url,
 };
 
-/** The text between the marks that `source` begins with, as parts of a token; nothing if they are text. */
+/**
+ * The text between the marks at the start of `source`, as parts of a token; undefined if the marks are text.
+ * @param {BoundedLexer} lexer
+ * @param {string} source
+ * @param {string} masked
+ */
 function markedText(lexer, source, masked) {
   const { reading } = lexer;
   reading.pairs ??= pairsIn(reading.source, masked);
@@ -134,22 +176,29 @@ function markedText(lexer, source, masked) {
   return { raw, size: pair.size, text: inner, tokens: lexer.inlineTokens(inner, [], pairsWithin(reading.pairs, start, pair)) };
 }
 
-const marked = new Marked({ gfm: true, renderer, tokenizer, extensions });
+const marked = new Marked({ gfm: true, renderer, tokenizer: /** @type {any} */ (tokenizer), extensions });
 
+/** @param {string | undefined} info */
 export const languageOf = (info) => (info ?? "").trim().split(/[\s,{]/)[0].slice(0, 40);
 
-/** The title of a link: first its address, then a short form of the title in the text. */
+/**
+ * The title of a link: first its address, then a short form of the title in the text.
+ * @param {string} href
+ * @param {string | null} [title]
+ */
 function hintOf(href, title) {
   const place = href.toLowerCase().startsWith("mailto:") ? href.slice(7).split("?")[0] : hostOf(href);
   const [where, said] = [place, title ?? ""].map((part) => part.replace(TURNS_OR_BREAKS, " ").trim());
   return said ? `${where} – ${shortened(said)}` : where;
 }
 
+/** @param {string} said */
 function shortened(said) {
   const characters = [...said.slice(0, 2 * LONGEST_HINT_CHARS + 2)];
   return characters.length > LONGEST_HINT_CHARS ? `${characters.slice(0, LONGEST_HINT_CHARS).join("")}…` : said;
 }
 
+/** @param {string} href */
 function hostOf(href) {
   try {
     return new URL(href).host;
@@ -159,8 +208,12 @@ function hostOf(href) {
 }
 
 /**
- * Split markdown into its top-level blocks: tokens with `raw`, which together give the source.
+ * Splits markdown into its top-level blocks: tokens whose `raw` texts together are the source.
  * `growing`: see BoundedLexer.
+ * @param {string} source
+ * @param {import("./syntax/links.js").Links} links
+ * @param {import("./syntax/bounded_lexer.js").Growing} growing
+ * @returns {Token[]}
  */
 export function blocksOf(source, links = linksWith(), growing = "nothing") {
   try {
@@ -173,12 +226,16 @@ export function blocksOf(source, links = linksWith(), growing = "nothing") {
 /** A block with more tags takes too long to draw. */
 const MOST_MARKS = 4_000;
 
-/** The HTML of one block. `notes` are the footnotes of the answer, with their numbers. */
+/**
+ * The HTML of one block. `notes` are the footnotes of the answer, with their numbers.
+ * @param {Token} token
+ * @param {Notes | null} notes
+ */
 export function htmlOf(token, notes = null) {
   if (token.type === "plain") return token.isTooLarge ? tooLargeHtml(token.raw, token.isFirst) : plainHtml(token.raw);
   current = notes;
   try {
-    const html = marked.parser([token]);
+    const html = marked.parser(/** @type {any} */ ([token]));
     return html.split("<", MOST_MARKS + 1).length > MOST_MARKS ? tooLargeHtml(token.raw, true) : html;
   } catch {
     return plainHtml(token.raw);
@@ -187,13 +244,23 @@ export function htmlOf(token, notes = null) {
   }
 }
 
-/** A token for a piece of a paragraph that is formatted like the rest of it. */
+/**
+ * A token for a piece of a paragraph that is formatted like the rest of it.
+ * @param {string} raw
+ * @param {import("./syntax/links.js").Links} links
+ * @returns {Token}
+ */
 export function paragraphOf(raw, links) {
   const lexer = new BoundedLexer(marked.defaults, { links });
   return { type: "paragraph", raw, text: raw, tokens: lexer.inlineTokens(raw.trim(), []) };
 }
 
-/** `isFirst`: whether this is the first piece of the block. */
+/**
+ * `isFirst`: whether this is the first piece of the block.
+ * @param {string} raw
+ * @param {boolean} isFirst
+ */
 const tooLargeHtml = (raw, isFirst) => `${isFirst ? `<p class="md-too-large">${escapeHtml(text.tooLarge)}</p>` : ""}${plainHtml(raw)}`;
 
+/** @param {string} raw */
 const plainHtml = (raw) => `<p class="md-raw">${escapeHtml(raw.trimEnd())}</p>`;

@@ -1,7 +1,7 @@
-// The number of nodes that a text may have before the reader is near them. Once they are spent, the rest
-// is drawn when it is nearly in view.
-import { whenNear } from "../lib/viewport_observer.js";
-import { later } from "../lib/idle_tasks.js";
+// The number of nodes that a text may have at once. When they are spent, the rest is drawn only when the
+// reader comes near.
+import { onceNearViewport } from "../lib/viewport_observer.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 
 const MOST_NODES = 8_000;
 const RESERVE_NODES = 9_000;
@@ -10,7 +10,10 @@ export class NodeBudget {
   #scroller;
   #left;
 
-  /** `scroller` is the element that scrolls the text. Without one, all of the text counts as near. */
+  /**
+   * `scroller` is the element that scrolls the text. Without one, all of the text counts as near.
+   * @param {HTMLElement | null} scroller
+   */
   constructor(scroller, nodes = MOST_NODES) {
     this.#scroller = scroller;
     this.#left = nodes;
@@ -25,18 +28,26 @@ export class NodeBudget {
     return this.#left > -RESERVE_NODES;
   }
 
+  /** @param {number} nodes */
   spend(nodes) {
     this.#left -= nodes;
   }
 
-  /** Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`. */
+  /**
+   * Call `draw`, which returns the number of nodes it made, soon or when the reader is near `element`.
+   * @param {Element} element
+   * @param {() => number} draw
+   */
   drawSoon(element, draw) {
-    later(() => {
-      if (this.isSpent) whenNear(element, this.#scroller, draw);
+    runWhenIdle(() => {
+      if (this.#scroller && this.isSpent) onceNearViewport(element, this.#scroller, draw);
       else this.spend(draw());
     });
   }
 }
 
-/** About how many nodes `element` contains. */
+/**
+ * About how many nodes `element` contains.
+ * @param {Element} element
+ */
 export const nodesIn = (element) => 2 * element.getElementsByTagName("*").length + 2;

@@ -1,5 +1,5 @@
-// One block of markdown as nodes. The sanitised nodes get the parts with behaviour (code, formulas,
-// footnotes, boxes that scroll), which are built here and never come from the text.
+// One block of markdown as nodes. The parts with behaviour (code, formulas, footnotes, boxes that scroll) are
+// built here and added to the sanitised nodes; they never come from the text.
 import { text } from "../text.js";
 import { CodeBlock } from "./code_block.js";
 import { fill, hasHidden, shown } from "./hidden.js";
@@ -10,7 +10,7 @@ import { sanitized } from "./sanitize.js";
 /** `budget`: the number of nodes that may be made at once. */
 export function nodesOf(token, notes, budget) {
   const fragment = sanitized(htmlOf(token, notes));
-  // Neither affects the direction of the text around it.
+  // Neither code nor formulas affect the direction of the text around them.
   for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
   for (const code of fragment.querySelectorAll(":not(pre) > code")) showHidden(code);
   for (const pre of fragment.querySelectorAll("pre")) dressCode(pre, budget);
@@ -25,7 +25,7 @@ export function nodesOf(token, notes, budget) {
   return fragment;
 }
 
-/** Inline code is plain text. */
+/** Marks hidden characters in inline code. */
 function showHidden(code) {
   if (hasHidden(code.textContent)) fill(code, shown(code.textContent));
 }

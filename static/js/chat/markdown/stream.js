@@ -20,18 +20,21 @@ const LARGE_CHARS = 7_000;
 const LARGE_GROWTH = 1.25;
 const MAY_END = /\n[ \t]*\n\S/;
 
+/** @typedef {import("./syntax/bounded_lexer.js").Token} Token */
+/** @typedef {{type: "block", token: Token, raw: string, carried: string | null}} Block `carried`: the kind of block that it continues */
+
 /**
- * The parts of the text in the order in which they become final:
- *   {type: "block", token, raw, carried}   carried: the kind of block that it continues, or null
- *   {type: "code", language}               a fenced code block begins
- *   {type: "lines", text}                  the next whole lines of it
- *   {type: "codeEnd"}
+ * A part of the text that is final: a block, the start of a fenced code block, its next whole lines, or its end.
+ * @typedef {Block | {type: "code", language: string} | {type: "lines", text: string} | {type: "codeEnd"}} Part
  */
+
+/** Splits a growing text into parts, in the order in which they become final. */
 export class BlockStream {
   /** Addresses defined by name so far, as marked keeps them. */
   links = linksWith();
-  /** The part that may still change: blocks, or the last line of an open code block. */
+  /** @type {Block[]} the blocks that may still change */
   open = [];
+  /** The last line of an open code block. */
   openLine = "";
   /** The text that arrived after `open` was parsed. */
   since = "";
@@ -39,26 +42,36 @@ export class BlockStream {
   isBehind = false;
 
   #offset = 0;
-  #carry = null; // the block that continues at #offset: {kind, prefix, start}
+  /** @type {import("./cuts.js").Carry | null} the block that continues at #offset */
+  #carry = null;
+  /** @type {import("./syntax/fence.js").Fence | null} */
   #fence = null;
   #isPlain = false; // within a block that is too large
-  #isFirst = false; // at its start
+  #isFirst = false; // at the start of that block
   #lastStepChars = WINDOW_CHARS; // the length of the last step that returned a part
   #footnotes = 0;
   #readUpTo = 0; // the end of the whole lines that were examined
   #openUpTo = 0; // the end of `open`
 
-  /** Continue in `source`, which begins with the text read before; returns the new final parts. */
+  /**
+   * Continue in `source`, which begins with the text read before; returns the new final parts.
+   * @param {string} source
+   * @param {boolean} isDone
+   * @returns {Part[]}
+   */
   step(source, isDone) {
     this.since = isDone ? "" : this.#waiting(source);
     if (this.since) return [];
     this.open = [];
     this.openLine = "";
-    if (this.#fence) return this.#readCode(source, isDone);
+    if (this.#fence) return this.#readCode(source, this.#fence, isDone);
     return this.#isPlain ? this.#readPlain(source, isDone) : this.#readText(source, isDone);
   }
 
-  /** Parse a block again, with the links and footnotes defined since. */
+  /**
+   * Parse a block again, with the links and footnotes defined since.
+   * @param {Block} block
+   */
   again({ raw, carried, token }) {
     if (token.type === "plain") return token;
     if (carried === "paragraph") return paragraphOf(raw, this.links);
@@ -67,13 +80,21 @@ export class BlockStream {
     return again;
   }
 
-  /** The text after `open`, while it is too short to parse all of `open` again. */
+  /**
+   * The text after `open`, while it is too short to parse all of `open` again.
+   * @param {string} source
+   */
   #waiting(source) {
     const chars = this.#openUpTo - this.#offset;
     if (this.open.length === 0 || chars <= LARGE_CHARS || source.length - this.#offset >= chars * LARGE_GROWTH) return "";
     return MAY_END.test(source.slice(this.#openUpTo - 2)) ? "" : source.slice(this.#openUpTo);
   }
 
+  /**
+   * @param {string} source
+   * @param {boolean} isDone
+   * @returns {Part[]}
+   */
   #readText(source, isDone) {
     const from = this.#offset;
     for (const size of this.#windowSizes(source)) {
@@ -91,7 +112,7 @@ export class BlockStream {
         return [];
       }
     }
-    // Before an endless line there may be a block that has ended.
+    // There may be a complete block before an endless line.
     const window = source.slice(this.#offset, this.#offset + LARGEST_CHARS);
     const lines = window.slice(0, window.lastIndexOf("\n") + 1);
     const parts = endsBlank(lines) && /^\S/.test(window.slice(lines.length)) ? this.#readWindow(lines, true) : [];
@@ -105,8 +126,9 @@ export class BlockStream {
   }
 
   /**
-   * Where blocks are short, or cut short, so are the windows: what a step leaves over is read again by
-   * the next. Code is followed line by line, and what comes after its first line is no text.
+   * The sizes of the windows to try. They begin small where blocks are short, because the next step parses the
+   * unused end of a window again. A window ends after the first line of code, which is read line by line.
+   * @param {string} source
    */
   *#windowSizes(source) {
     const fence = FENCE_LINE.exec(source.slice(this.#offset, this.#offset + WINDOW_CHARS));
@@ -115,7 +137,11 @@ export class BlockStream {
     for (let size = WINDOW_CHARS; size <= LARGEST_CHARS; size *= 2) yield size;
   }
 
-  /** Continue in a block that is too large. */
+  /**
+   * Continue in a block that is too large.
+   * @param {string} source
+   * @param {boolean} isDone
+   */
   #readPlain(source, isDone) {
     const { pieces, end, isOver } = readPlain(source, this.#offset, isDone);
     this.#isPlain = !isOver;
@@ -135,8 +161,11 @@ export class BlockStream {
   }
 
   /**
-   * The parts of `window` that can change no more: all blocks but the last, of whole lines only. A
-   * last line that is not whole yet may turn out to be anything ("-", "2.").
+   * The final parts of `window`: all blocks but the last, of complete lines only. An incomplete last line may
+   * still become anything ("-", "2.").
+   * @param {string} window
+   * @param {boolean} isDone
+   * @returns {Part[]}
    */
   #readWindow(window, isDone) {
     const lines = isDone ? window : window.slice(0, window.lastIndexOf("\n") + 1);
@@ -147,9 +176,16 @@ export class BlockStream {
     return this.#takeFinal(text, tokens, isDone ? tokens.length : lastBlock(tokens));
   }
 
-  /** The parts made of the first `final` of `tokens`, which marked has read from `text`. */
+  /**
+   * The parts made of the first `final` of `tokens`, which marked has read from `text`.
+   * @param {string} text
+   * @param {Token[]} tokens
+   * @param {number} final
+   * @returns {Part[]}
+   */
   #takeFinal(text, tokens, final) {
     const carry = this.#carry;
+    /** @type {Part[]} */
     const parts = [];
     let at = 0; // in `text`
     for (const [index, token] of tokens.entries()) {
@@ -172,7 +208,10 @@ export class BlockStream {
     return parts;
   }
 
-  /** A paragraph may be one line that never ends. */
+  /**
+   * Cuts a paragraph that is one very long line.
+   * @param {string} window
+   */
   #cutLine(window) {
     if (window.length <= PIECE_CHARS) return [];
     const carry = this.#carry;
@@ -182,17 +221,27 @@ export class BlockStream {
     return cut ? [this.#cutOff(text, cut, 0, carry)] : [];
   }
 
+  /**
+   * @param {string} rest
+   * @param {import("./cuts.js").Cut} cut
+   * @param {number} at
+   * @param {import("./cuts.js").Carry | null} carried
+   */
   #cutOff(rest, cut, at, carried) {
     this.#advance(at + cut.end, cut.carry);
     const raw = rest.slice(0, cut.end);
     return this.#block(blocksOf(raw, this.links)[0], raw, carried);
   }
 
-  /** The tokens of `text`, which may continue a block that was cut. */
+  /**
+   * `text` after the prefix of the block that it continues, if any.
+   * @param {string} text
+   */
   #withPrefix(text) {
     return (this.#carry?.prefix ?? "") + text;
   }
 
+  /** @param {string} window */
   #openBlocks(window) {
     const carry = this.#carry;
     const tokens = blocksOf(this.#withPrefix(window), linksWith(this.links), "everything");
@@ -200,6 +249,12 @@ export class BlockStream {
       token.type === "space" ? [] : [this.#block(token, token.raw, index === 0 ? carry : null)]);
   }
 
+  /**
+   * @param {Token} token
+   * @param {string} raw
+   * @param {import("./cuts.js").Carry | null} carried
+   * @returns {Block}
+   */
   #block(token, raw, carried) {
     if (token.type === "footnote" && (this.#footnotes += 1) > MOST_FOOTNOTES) return plainBlock(raw, this.#footnotes === MOST_FOOTNOTES + 1);
     if (!carried) return { type: "block", token, raw, carried: null };
@@ -209,16 +264,30 @@ export class BlockStream {
     return { type: "block", token: isParagraph ? paragraphOf(own, this.links) : token, raw: own, carried: carried.kind };
   }
 
-  #readCode(source, isDone) {
-    const { code, next, isClosed, openLine, hasMore = false } = readCode(source, this.#offset, this.#fence, isDone);
+  /**
+   * @param {string} source
+   * @param {import("./syntax/fence.js").Fence} fence
+   * @param {boolean} isDone
+   * @returns {Part[]}
+   */
+  #readCode(source, fence, isDone) {
+    const { code, next, isClosed, openLine, hasMore = false } = readCode(source, this.#offset, fence, isDone);
     this.#offset = next;
     this.openLine = openLine;
     if (isClosed) this.#fence = null;
     this.isBehind = hasMore || (isClosed && next < source.length);
-    return [...(code ? [{ type: "lines", text: code }] : []), ...(isClosed ? [{ type: "codeEnd" }] : [])];
+    /** @type {Part[]} */
+    const parts = [];
+    if (code) parts.push({ type: "lines", text: code });
+    if (isClosed) parts.push({ type: "codeEnd" });
+    return parts;
   }
 
-  /** Everything up to `end` of the window, including the prefix, is done. */
+  /**
+   * Everything up to `end` of the window, including the prefix, is final.
+   * @param {number} end
+   * @param {import("./cuts.js").Carry | null} carry
+   */
   #advance(end, carry) {
     this.#readUpTo = 0;
     this.#offset += end - (this.#carry?.prefix.length ?? 0);
@@ -226,20 +295,30 @@ export class BlockStream {
   }
 }
 
+/** @param {string} text */
 const isSeen = (text) => text.trim() !== "";
 
-/** Whether a blank line is the last of these, below something. By hand: a pattern would begin at each character. */
+/**
+ * Whether `lines` end with a blank line below other text. A regular expression would be tried at each character.
+ * @param {string} lines
+ */
 function endsBlank(lines) {
   const seen = lines.trimEnd();
   return seen !== "" && lines.indexOf("\n", seen.length) < lines.lastIndexOf("\n");
 }
 
+/**
+ * @param {string} raw
+ * @param {boolean} isFirst
+ * @returns {Block}
+ */
 const plainBlock = (raw, isFirst) => ({ type: "block", token: { type: "plain", raw, isTooLarge: true, isFirst }, raw, carried: null });
 
+/** @param {Token[]} tokens */
 function lastBlock(tokens) {
   let index = tokens.length - 1;
   while (index > 0 && tokens[index].type === "space") index--;
-  // If a formula is never closed its lines may go on with the block before it.
+  // If a formula is never closed, its lines may belong to the block before it.
   if (!tokens[index]?.isOpen) return Math.max(0, index);
   if (index > 0 && /^[ \t]+\n$/.test(tokens[index - 1].raw)) index--;
   if (index > 0 && tokens[index - 1].type !== "space") index--;

@@ -42,7 +42,7 @@ export function redrawTable(element, fresh) {
 }
 
 /**
- * From now on the table of `box` is one of several.
+ * Make the table of `box` the first of several.
  * @param {Element} box
  */
 function begin(box) {
@@ -76,7 +76,7 @@ function partOf(table, { columns, width, rowHeight }) {
 }
 
 /**
- * All parts have columns of the same share, however wide the page is now.
+ * The columns as shares of the width, so that they are equal in all parts, however wide the page is.
  * @param {number[]} widths
  * @param {number} whole
  */

@@ -6,8 +6,11 @@ const END = /\n[ \t]*\n(?=\S)/g;
 const READ_AT_ONCE_CHARS = 64_000;
 
 /**
- * The pieces of it in `source` from `from` on: {pieces, end, isOver}. A piece ends with a line, if there
- * is one; what is left after `end` is too short for a piece yet.
+ * The pieces of the block in `source` from `from` on: {pieces, end, isOver}. A piece ends at a line break, if
+ * there is one; the text after `end` is too short for a piece yet.
+ * @param {string} source
+ * @param {number} from
+ * @param {boolean} isDone
  */
 export function readPlain(source, from, isDone) {
   const head = source.slice(from, from + READ_AT_ONCE_CHARS);
@@ -25,6 +28,10 @@ export function readPlain(source, from, isDone) {
   return { pieces, end: from + at, isOver: at === length && Boolean(blank || isAll) };
 }
 
+/**
+ * @param {string} text
+ * @param {number} at
+ */
 function pieceEnd(text, at) {
   const line = text.indexOf("\n", at + PIECE_CHARS) + 1;
   if (line > 0 && line <= at + 2 * PIECE_CHARS) return line;

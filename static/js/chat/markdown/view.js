@@ -2,7 +2,7 @@
 // drawn again, and code is appended line by line, so a token costs the same in a long answer as in a
 // short one. When the text is complete, blocks are drawn again if a link or a footnote in them was
 // defined later. Blocks past the budget of nodes are drawn when the reader comes near (./far_part.js).
-import { later } from "../lib/idle_tasks.js";
+import { runWhenIdle } from "../lib/idle_tasks.js";
 import { CodeBlock } from "./code_block.js";
 import { FarPart } from "./far_part.js";
 import { countOf } from "./syntax/links.js";
@@ -40,7 +40,7 @@ export class MarkdownView {
   #stream = new BlockStream();
   #parts = []; // parts that were read and not drawn yet
   #notes = new Notes();
-  #pieces = []; // of final blocks: {part, element, knew}; without an element while far from the reader
+  #pieces = []; // final blocks: {part, element, knew}; `element` is null while the block is far from the reader
   #code = null; // the growing code: {block: the CodeBlock, element around it, language, text: its start}
   #open = []; // the elements of the end that may still change
   #tail = null; // the element with the text that arrived since, as it was written
@@ -78,7 +78,7 @@ export class MarkdownView {
 
   #workLater() {
     this.#isWorking = true;
-    later(() => {
+    runWhenIdle(() => {
       const hasMore = this.#work();
       this.#isWorking = hasMore;
       return hasMore;
@@ -138,7 +138,7 @@ export class MarkdownView {
       piece.element = this.#draw(part);
       this.#budget.spend(nodesIn(piece.element));
     } else if (isNote) {
-      // They are always collected at the end; as text they are few nodes.
+      // Footnotes are always collected at the end; as plain text they are few nodes.
       part.token = plainNote(part);
       piece.element = this.#draw(part);
     } else this.#addFar(piece, part.raw);
@@ -188,7 +188,7 @@ export class MarkdownView {
 
   // Final blocks
 
-  /** Draws into `container`, or at the end. */
+  /** Draws a block into `container`, or at the end. */
   #draw(part, { container = null, budget = this.#budget } = {}) {
     const around = !container || container === this.#root ? this.#root.lastElementChild : container;
     const before = around?.lastElementChild;

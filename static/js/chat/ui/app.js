@@ -7,13 +7,13 @@ import { ConnectionState } from "./connection_state.js";
 import { CreditNotice } from "./sidebar/credit.js";
 import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
 import { Icon } from "./icons.js";
-import { declareParts, fetchPart, fetchRestLater, need, part, parts } from "./lazy_modules.js";
+import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules, needModule } from "./lazy_modules.js";
 import { styled } from "./late_styles.js";
 import { useShortcuts } from "./shortcut_keys.js";
 import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
 
-declareParts({
+declareModules({
   conversation: () => styled(import("./messages/conversation.js"), "pasted-styles"),
   reading: () => styled(import("../markdown/lazy_markdown.js"), "markdown-styles", "code-styles"),
   menus: () => import("./menus.js"),
@@ -25,10 +25,10 @@ declareParts({
 const WIDE = "(min-width: 60rem)";
 
 export function App({ store }) {
-  // On a wide page the list is shown unless put away; on a phone it is a drawer.
+  // On a wide page the list is open at first; on a phone it is a drawer, closed at first.
   const [isListOpen, setListOpen] = useState(matchMedia(WIDE).matches);
   const menuButton = useRef(null);
-  // A page that is made narrow, or turned, must not come up covered by the list.
+  // The list must not cover a page that becomes narrow.
   useEffect(() => {
     const wide = matchMedia(WIDE);
     const follow = () => setListOpen(wide.matches);
@@ -36,16 +36,16 @@ export function App({ store }) {
     return () => wide.removeEventListener("change", follow);
   }, []);
   const [shown, setShown] = useState(null); // "search", "shortcuts" or null
-  const { dialogs, conversation } = parts.value;
+  const { dialogs, conversation } = loadedModules.value;
   const show = (name) => {
     setShown(name);
-    fetchPart("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
+    fetchModule("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
   };
   useEffect(fetchRestLater, []);
   useTitle(store);
   const isInChat = Boolean(store.chatId.value);
   useEffect(() => {
-    if (isInChat) ["conversation", "reading"].forEach(need);
+    if (isInChat) ["conversation", "reading"].forEach(needModule);
   }, [isInChat]);
   const closeAfterChoice = () => !matchMedia(WIDE).matches && setListOpen(false);
   const put = (isOpen) => {
@@ -100,17 +100,17 @@ function titleOf(store) {
 
 function ChatTitle({ store }) {
   const open = store.current.value;
-  // Elsewhere the page below has a heading of its own.
+  // Without a chat the page below has its own heading.
   if (!open || !isThere(open)) return html`<p class="topbar-title">${titleOf(store) ?? ""}</p>`;
   return html`<h1 class="topbar-title" dir="auto">${titleOf(store) ?? text.newChat}</h1>`;
 }
 
-/** What the model is told in this chat: the button; its dialog is read when it is first opened. */
+/** The button for the instructions of this chat. Its dialog is loaded when it is first opened. */
 function InstructionsButton({ store }) {
   const [Dialog, setDialog] = useState(null);
   const open = store.current.value;
   const id = open?.id;
-  // The chat that is shown has changed: these are not its instructions.
+  // Close the dialog when another chat is shown.
   useEffect(() => setDialog(null), [id]);
   if (!open || !open.isLoaded.value || !isThere(open) || !store.list.get(id)) return null;
   const current = open.instructions.value;
@@ -147,18 +147,18 @@ function ChatPane({ store }) {
     return () => created.dispose();
   }, []);
   const isLoaded = open?.isLoaded.value ?? true;
-  // The whole chat is about to be drawn in the place of its last messages.
+  // The whole chat is about to replace the preview of its last messages.
   const place = useMemo(() => (isLoaded ? keeper?.place() : null), [isLoaded]);
   useLayoutEffect(() => keeper?.goTo(place), [place]);
   useLayoutEffect(() => {
     if (!keeper) return;
     store.places.readBy(() => keeper.place());
     if (store.finding.target.peek()) return;
-    // Where the reader was before, once it is drawn: until then the end must not be shown.
+    // The reading position is restored once the chat is drawn; until then the end must not be shown.
     if (open && store.places.isWanted(open.id)) keeper.letGo();
     else keeper.toEnd();
   }, [open, keeper]);
-  const { conversation } = parts.value;
+  const { conversation } = loadedModules.value;
   return html`<main class="scroller" ref=${scroller} tabindex="-1">
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
@@ -177,7 +177,7 @@ function ChatBody({ store, open }) {
   const problem = open.problem.value;
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;
-  const conversation = part("conversation");
+  const conversation = lazyModule("conversation");
   const glimpse = open.isLoaded.value ? null : open.glimpse.value;
   if (!conversation || !(open.isLoaded.value || glimpse)) return html`<${Skeleton} />`;
   if (glimpse) return html`<${conversation.Transcript} key="glimpse" store=${store} open=${glimpse} />`;

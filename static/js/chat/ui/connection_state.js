@@ -4,7 +4,7 @@ import { text } from "../text.js";
 
 const CAUGHT_UP_MS = 2_500;
 
-/** What is known about the connection, in a few words; only trouble draws attention. */
+/** The state of the connection in a few words; only problems draw attention. */
 export function ConnectionState({ store }) {
   const state = store.connection.state.value;
   const hasCaughtUp = useCaughtUp(state.kind);
@@ -39,13 +39,13 @@ function hintOf({ kind, isOverHttp }) {
   return isOverHttp ? text.liveOverHttpHint : text.liveHint;
 }
 
-/** How many messages wait to be sent, in all chats. */
+/** The number of messages in all chats that wait to be sent. */
 function Waiting({ store }) {
   const count = store.outbox.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
   return count ? html`<span class="connection-waiting">${text.waitingToSend(count)}</span>` : null;
 }
 
-/** Whether it has just come back: said for a moment. */
+/** Whether the connection has just come back, which is shown for a moment. */
 function useCaughtUp(kind) {
   const [isShown, setShown] = useState(false);
   const wasAway = useRef(false);
@@ -66,6 +66,6 @@ function NextTry({ at }) {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  // Counting down is for the eye; a screen reader hears only that it is offline.
+  // The countdown is visual only; a screen reader announces only that the page is offline.
   return html`<span class="connection-next" aria-hidden="true">${text.nextTryIn(Math.ceil((at - nowMs) / 1000))}</span>`;
 }

@@ -24,7 +24,7 @@ export function NotHere({ store, title, note }) {
   </section>`;
 }
 
-/** While a chat is read. */
+/** The placeholder while a chat is loaded. */
 export function Skeleton() {
   return html`<div class="transcript" role="status" aria-label=${text.loading}>
     <div class="skeleton skeleton-user"></div>

@@ -1,22 +1,36 @@
-// Style sheets that the first paint does without. Their addresses, which carry the hash of the file,
+// Style sheets that the first paint does not need. Their addresses, which contain the hash of the file,
 // are in <meta> elements of the page.
 
-const added = new Map(); // name of the <meta> -> promise
+/** @type {Map<string, Promise<void>>} by name of the <meta> */
+const added = new Map();
 
-/** What `importing` gives, once the sheets that it needs are there too. */
+/**
+ * Resolves with the result of `importing` once its style sheets are loaded, too.
+ * @template T
+ * @param {Promise<T>} importing
+ * @param {string[]} names
+ */
 export async function styled(importing, ...names) {
   const [module] = await Promise.all([importing, ...names.map(addStyles)]);
   return module;
 }
 
-/** Resolves when the sheet counts, or cannot be had: what is not styled can still be read. */
+/**
+ * Resolves when the sheet is loaded or cannot be loaded, because unstyled content is still readable.
+ * @param {string} name
+ */
 export function addStyles(name) {
-  if (!added.has(name)) added.set(name, new Promise((done) => add(name, done)));
-  return added.get(name);
+  let adding = added.get(name);
+  if (!adding) added.set(name, (adding = new Promise((done) => add(name, done))));
+  return adding;
 }
 
+/**
+ * @param {string} name
+ * @param {() => void} done
+ */
 function add(name, done) {
-  const href = document.querySelector(`meta[name="${name}"]`).content;
+  const { content: href } = /** @type {HTMLMetaElement} */ (document.querySelector(`meta[name="${name}"]`));
   if (document.querySelector(`link[rel=stylesheet][href="${href}"]`)) return done();
   const link = document.createElement("link");
   Object.assign(link, { rel: "stylesheet", href });

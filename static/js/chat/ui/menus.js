@@ -1,3 +1,3 @@
-// Menus, in one module to fetch: the first paint does without them.
+// All menus as one module, which the first paint does not need.
 export { ModelList } from "./composer/model_list.js";
 export { RowMenu, rowItems } from "./sidebar/row_menu.js";

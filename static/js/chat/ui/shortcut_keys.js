@@ -8,7 +8,7 @@ const OFF = "single-keys-off";
 export const hasSingleKeys = () => !remembered(OFF);
 export const setSingleKeys = (isOn) => remember(OFF, isOn ? "" : "yes");
 
-/** Carries out the registry's shortcuts, wherever the focus is, but never for typing. */
+/** Runs the registry's shortcuts wherever the focus is, except while the person types. */
 export function useShortcuts(app) {
   useEffect(() => {
     const onKeyDown = (event) => {

@@ -7,12 +7,17 @@ const ASCII = "[!#-;=?-\\[\\]^_a-{|}~]"; // not " < > \ `
 const OTHER_LETTER = `(?!${SPACELESS})(?![\\0-\\x7F])[\\p{L}\\p{M}\\p{N}]`;
 const ADDRESS = new RegExp(`^(?:(?:https?|ftp)://|www\\.)(?=[A-Za-z0-9\\[])(?:(?!\\*\\*)${ASCII}|${OTHER_LETTER})+`, "iu");
 const TRAILING = /[?!.,:;*_'~|]/;
+/** @type {Record<string, string>} */
 const BRACKETS = { ")": "(", "]": "[", "}": "{" };
 const ENTITY = /&[A-Za-z0-9]{1,32};$/;
 
-/** The URL at the start of `source`, or "". */
+/**
+ * The URL at the start of `source`, or "".
+ * @param {string} source
+ */
 export function addressAt(source) {
   let address = ADDRESS.exec(source.slice(0, LONGEST_CHARS))?.[0] ?? "";
+  /** @type {Record<string, number>} */
   const open = {};
   for (const [closing, opening] of Object.entries(BRACKETS)) open[closing] = count(address, closing) - count(address, opening);
   for (let last = address.at(-1); last; last = address.at(-1)) {
@@ -30,13 +35,20 @@ const SPACELESS_WWW = new RegExp(`(?<=${SPACELESS})[wW]{3}\\.`, "gu");
 export const addressStart = {
   name: "address",
   level: "inline",
+  /**
+   * @this {{lexer: import("./math_syntax.js").InlineLexer}}
+   * @param {string} source
+   */
   start(source) {
     return this.lexer.nextInLine(SPACELESS_WWW, source);
   },
   tokenizer: () => undefined,
 };
 
-/** Replaces marked's own tokenizer. */
+/**
+ * Replaces marked's own tokenizer.
+ * @param {string} source
+ */
 export function url(source) {
   if (!/^(?:https?:|ftp:|www\.)/i.test(source)) return false;
   const address = addressAt(source);
@@ -46,4 +58,8 @@ export function url(source) {
   return { ...label, type: "link", href, autolink: true, tokens: [label] };
 }
 
+/**
+ * @param {string} text
+ * @param {string} character
+ */
 const count = (text, character) => text.split(character).length - 1;

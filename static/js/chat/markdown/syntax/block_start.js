@@ -3,13 +3,13 @@
 /** @typedef {{state: {top: boolean}, blockPlaces: {next(pattern: RegExp, source: string): number}}} BlockLexer */
 
 /**
- * Where `pattern`, a line break and what begins a block, is met in `source`: an index, or undefined.
+ * The index of the next block in `source`, or undefined. `pattern` matches a line break and the start of the block.
  * @param {BlockLexer} lexer
  * @param {string} source
  * @param {RegExp} pattern
  */
 export function blockStart(lexer, source, pattern) {
-  // In a list marked reads line by line, and notices a block when it reaches it.
+  // Within a list marked reads line by line, and recognises a block when it reaches it.
   if (!lexer.state.top) return undefined;
   const index = upToBlankLine(lexer, source).search(pattern);
   return index < 0 ? undefined : index + 1;
@@ -18,7 +18,7 @@ export function blockStart(lexer, source, pattern) {
 const PARAGRAPH_END = /\n *(?=\n)/g;
 
 /**
- * What of `source`, the end of the text that is read, may be one paragraph: up to a blank line.
+ * The part of `source` (the rest of the text) that may be one paragraph: up to a blank line.
  * @param {BlockLexer} lexer
  * @param {string} source
  */

@@ -6,7 +6,14 @@ const LONGEST_LINE_CHARS = 4_000;
 const MOST_CHARS = 20_000; // read in one step
 const MAY_CLOSE = /^ {0,3}[`~]*[ \t]*$/;
 
-/** The fence at the start of `source`, once its line is complete: {language, length, closing, indent}. */
+/** @typedef {{language: string, length: number, closing: RegExp, indent: number, isWithinLine?: boolean}} Fence */
+/** @typedef {{code: string, next: number, isClosed: boolean, openLine: string, hasMore?: boolean}} Code */
+
+/**
+ * The fence at the start of `source`, once its line is complete.
+ * @param {string} source
+ * @returns {Fence | null}
+ */
 export function fenceAt(source) {
   const match = OPENING.exec(source);
   if (!match) return null;
@@ -16,8 +23,13 @@ export function fenceAt(source) {
 }
 
 /**
- * The code in `source` from `from` on: {code, next, isClosed, openLine, hasMore}. `openLine` is the last line
- * while it is incomplete, unless it may become the closing fence; reading continues at `next`.
+ * The code in `source` from `from` on. `openLine` is the last line while it is incomplete, unless it may become
+ * the closing fence; reading continues at `next`.
+ * @param {string} source
+ * @param {number} from
+ * @param {Fence} fence
+ * @param {boolean} isDone
+ * @returns {Code}
  */
 export function readCode(source, from, fence, isDone) {
   const lines = [];
@@ -33,7 +45,14 @@ export function readCode(source, from, fence, isDone) {
   }
 }
 
-/** The result of `readCode` when an incomplete line follows the lines of `code` at `next`. */
+/**
+ * The result of `readCode` when an incomplete line follows the lines of `code` at `next`.
+ * @param {string} code
+ * @param {string} source
+ * @param {number} next
+ * @param {Fence} fence
+ * @param {boolean} isDone
+ */
 function withLastLine(code, source, next, fence, isDone) {
   const line = source.slice(next);
   const own = fence.isWithinLine ? line : dedented(line, fence.indent);
@@ -47,7 +66,11 @@ function withLastLine(code, source, next, fence, isDone) {
   return { code, next, isClosed: false, openLine: MAY_CLOSE.test(line) && !fence.isWithinLine ? "" : own };
 }
 
-/** A line without the indentation of its fence. */
+/**
+ * A line without the indentation of its fence.
+ * @param {string} line
+ * @param {number} indent
+ */
 function dedented(line, indent) {
   return indent && line.startsWith(" ".repeat(indent)) ? line.slice(indent) : line;
 }

@@ -9,37 +9,53 @@ const OPENING = new RegExp(`^ {0,3}(\\$\\$|\\\\\\[|${ENVIRONMENT})`);
 const MARKS = new RegExp(`\\n {0,3}(?:\\$\\$|\\\\\\[|${ENVIRONMENT})|\\$\\$|\\\\[[\\]()]`, "g");
 const MARGIN_START = new RegExp(`\\n(?=\\$\\$|\\\\\\[|${ENVIRONMENT})`, "g");
 const LATE_OPENING = /(\$\$|\\\[)[ \t]*\n/g;
+/** @typedef {import("./block_start.js").BlockLexer & {blockMayGrow(): boolean}} MathLexer */
+/** @typedef {{type: string, raw: string, text: string | null, isOpen?: boolean}} MathToken */
+
+/** @type {Record<string, string>} */
 const CLOSING = { $$: "$$", "\\[": "\\]" };
 const BLANK_LINE = /\n[ \t]*\n/g;
 const LINE_END = /[ \t]*(?:\n|$)/y;
-/** With blank lines in it a formula is no longer than this. */
+/** The maximum length of a formula that contains blank lines. */
 const LONGEST_OVER_BLANK_LINES = 4_000;
 
 export const mathBlock = {
   name: "mathBlock",
   level: "block",
+  /**
+   * @this {{lexer: MathLexer}}
+   * @param {string} source
+   */
   start(source) {
-    // In a list marked reads line by line, and notices a block when it reaches it.
+    // Within a list marked reads line by line, and recognises a block when it reaches it.
     if (!this.lexer.state.top) return undefined;
     const paragraph = upToBlankLine(this.lexer, source);
     const own = ownStart(paragraph);
     const late = lateStart(this.lexer, paragraph.slice(0, own), source);
     return late >= 0 ? late : own;
   },
+  /**
+   * @this {{lexer: MathLexer}}
+   * @param {string} source
+   */
   tokenizer(source) {
     return blockAt(source, this.lexer.blockMayGrow());
   },
 };
 
-/** Where in `paragraph` a formula begins on a line of its own. What stands within a formula that is open is part of that one. */
+/**
+ * The index in `paragraph` of a formula on a line of its own, unless it is within another formula; or undefined.
+ * @param {string} paragraph
+ */
 function ownStart(paragraph) {
   let isOpen = /^\$(?!\$)/.test(paragraph); // `paragraph` lacks its first character
+  /** @type {Record<string, number>} */
   const brackets = { "[": 0, "(": 0 };
   for (const { index, 0: mark } of paragraph.matchAll(MARKS)) {
     const isAtStart = mark[0] === "\n";
     if (isAtStart && (mark.endsWith("\\[") || !(isOpen || brackets["["] > 0 || brackets["("] > 0))) return index + 1;
     if (mark.endsWith("$$")) isOpen = !isOpen;
-    else if (mark.endsWith("[") || mark.endsWith("(")) brackets[mark.at(-1)] += 1;
+    else if (mark.endsWith("[") || mark.endsWith("(")) brackets[mark[mark.length - 1]] += 1;
     else if (mark.endsWith("]")) brackets["["] -= 1;
     else if (mark.endsWith(")")) brackets["("] -= 1;
   }
@@ -47,8 +63,11 @@ function ownStart(paragraph) {
 }
 
 /**
- * Where in `paragraph`, of which `source` is all from there on, a formula of several lines begins
- * after words on the same line; -1 without one.
+ * The index in `paragraph`, with which `source` begins, of a formula of several lines that begins after words
+ * on the same line; -1 if there is none.
+ * @param {MathLexer} lexer
+ * @param {string} paragraph
+ * @param {string} source
  */
 export function lateStart(lexer, paragraph, source) {
   if (!lexer.state.top) return -1;
@@ -60,8 +79,11 @@ export function lateStart(lexer, paragraph, source) {
 }
 
 /**
- * `source`, a list or a table from its first line on, up to a formula that is no part of it: after a
- * row, or below an item at the margin and with blank lines in it, which would end the list within.
+ * `source`, which begins with a list or a table, up to a formula that does not belong to it. Such a formula
+ * follows a row, or is at the margin below an item and contains blank lines, where the list would end.
+ * @param {MathLexer} lexer
+ * @param {string} source
+ * @param {{isList: boolean}} options
  */
 export function beforeFormula(lexer, source, { isList }) {
   if (lexer.blockPlaces.next(MARGIN_START, source) < 0) return source;
@@ -69,20 +91,27 @@ export function beforeFormula(lexer, source, { isList }) {
     const rest = source.slice(index + lineEnd.length);
     if (!isList && rest.slice(0, rest.search(/\n|$/)).includes("|")) continue;
     const token = isFormula(lexer, rest);
-    // Without blank lines it is part of the item above.
-    if (token && (!isList || token.isOpen || /\n[ \t]*\n/.test(token.text))) return source.slice(0, index + 1);
+    // A formula without blank lines is part of the item above.
+    if (token && (!isList || token.isOpen || /\n[ \t]*\n/.test(token.text ?? ""))) return source.slice(0, index + 1);
   }
   return source;
 }
 
+/**
+ * @param {MathLexer} lexer
+ * @param {string} source
+ */
 function isFormula(lexer, source) {
   const token = blockAt(source, lexer.blockMayGrow());
   return token && (token.isOpen || token.text !== null) ? token : undefined;
 }
 
 /**
- * The formula that `source` begins with. Its text is null if it is not closed: then it is open, as
- * long as it may be closed yet, or what was written of it up to a blank line, unless that is prose.
+ * The formula at the start of `source`. The text of an unclosed formula is null. While it may still be closed,
+ * the token is open; otherwise it ends at the first blank line, and there is no token if that text is prose.
+ * @param {string} source
+ * @param {boolean} mayGrow
+ * @returns {MathToken | undefined}
  */
 function blockAt(source, mayGrow) {
   const opening = OPENING.exec(source);
@@ -98,21 +127,30 @@ function blockAt(source, mayGrow) {
   const tex = source.slice(from, end - (isEnvironment ? 0 : mark.length)).trim();
   if (!tex) return undefined;
   const isAlone = LINE_END.test(source);
-  // What stands behind a formula of several lines ("$$.", "$$ (1)") goes on as words below it. An
-  // environment with words behind it stands within them.
+  // Text after a formula of several lines ("$$.", "$$ (1)") becomes a paragraph below it. An environment
+  // followed by text on the same line is inline.
   if (!isAlone && (isEnvironment || !source.slice(0, end).includes("\n"))) return undefined;
   return { type: "mathBlock", raw: source.slice(0, isAlone ? LINE_END.lastIndex : end), text: tex };
 }
 
-/** The index after the closing mark, or -1. */
+/**
+ * The index after the closing mark, or -1.
+ * @param {string} source
+ * @param {{mark: string, from: number, blank: number}} opening
+ */
 function closingEnd(source, { mark, from, blank }) {
   const closing = CLOSING[mark];
-  const found = closing ? source.indexOf(closing, from) : environmentEnd(source, environmentAt(mark), from);
+  const found = closing ? source.indexOf(closing, from) : environmentEnd(source, environmentAt(mark) ?? "", from);
   const end = closing && found >= 0 ? found + closing.length : found;
   if (end <= blank) return end;
   return end <= from + LONGEST_OVER_BLANK_LINES && !hasProse(source.slice(from, end)) ? end : -1;
 }
 
+/**
+ * @param {string} source
+ * @param {{from: number, blank: number, mayGrow: boolean}} opening
+ * @returns {MathToken | undefined}
+ */
 function unclosed(source, { from, blank, mayGrow }) {
   const isLong = source.length >= from + LONGEST_OVER_BLANK_LINES;
   if (mayGrow && (blank === source.length || (!isLong && !hasProse(source.slice(from))))) {
@@ -122,4 +160,5 @@ function unclosed(source, { from, blank, mayGrow }) {
   return { type: "mathBlock", raw: source.slice(0, blank + 1), text: null };
 }
 
+/** @param {string} text */
 const hasProse = (text) => text.split("\n").some(isProse);

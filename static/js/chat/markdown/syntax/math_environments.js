@@ -4,7 +4,7 @@ const OF_LINES = "equation|align|gather|multline|eqnarray|flalign|alignat|displa
 const WITHIN = "aligned|alignedat|gathered|split|cases|dcases|rcases|drcases|array|subarray|(?:[pbBvV]|small)?matrix";
 
 const OPENING = new RegExp(`^\\\\begin\\{((?:${OF_LINES}|${WITHIN})\\*?)\\}`);
-/** The source of a regular expression for the beginning of one. */
+/** The source of a regular expression for the start of an environment. */
 export const ENVIRONMENT = `\\\\begin\\{(?:${OF_LINES}|${WITHIN})\\*?\\}`;
 const NEEDS_LINES = new RegExp(`\\\\begin\\{(?:${OF_LINES})\\*?\\}`);
 
@@ -36,7 +36,7 @@ export function environmentEnd(source, name, from = 0) {
  */
 export const needsLines = (tex) => NEEDS_LINES.test(tex);
 
-// Environments with another name in KaTeX. They are not numbered, since numbers across answers would be wrong.
+// Environments that have another name in KaTeX. Equations are not numbered, because the numbers would be wrong across answers.
 const [ALIGN, GATHER] = ["align*", "gather*"].map((name) => [`\\begin{${name}}`, `\\end{${name}}`]);
 const COLUMNS = ["\\begin{array}{rcl}", "\\end{array}"];
 /** @type {Record<string, string[]>} */

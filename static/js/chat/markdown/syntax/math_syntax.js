@@ -7,7 +7,16 @@ import { mathBlock } from "./math_blocks.js";
 import { environmentAt, environmentEnd, needsLines } from "./math_environments.js";
 import { SPACELESS } from "./scripts.js";
 
+/**
+ * The parts of BoundedLexer that inline tokenizers use.
+ * @typedef {object} InlineLexer
+ * @property {{source: string}} reading
+ * @property {(pattern: string | RegExp, rest: string) => number | undefined} nextInLine
+ * @property {() => boolean} lineMayGrow
+ */
+
 const LONGEST_TEX = 4_000;
+/** @type {Record<string, string>} */
 export const CLOSING = { "\\(": "\\)", "\\[": "\\]" };
 const DOLLARS = [
   { rule: /^\$\$((?:\\[^]|[^$\\])+)\$\$/, isDisplay: true },
@@ -31,9 +40,17 @@ const OPENING = /\$|\\(?:[([]|begin\{)/g;
 const inlineMath = {
   name: "math",
   level: "inline",
+  /**
+   * @this {{lexer: InlineLexer}}
+   * @param {string} source
+   */
   start(source) {
     return this.lexer.nextInLine(OPENING, source);
   },
+  /**
+   * @this {{lexer: InlineLexer}}
+   * @param {string} source
+   */
   tokenizer(source) {
     const { source: whole } = this.lexer.reading;
     const at = whole.length - source.length;
@@ -44,19 +61,30 @@ const inlineMath = {
   },
 };
 
-/** The inline formula at the start of `source`, after the character `before`; or undefined. */
+/**
+ * The inline formula at the start of `source`, after the character `before`; or undefined.
+ * @param {string} source
+ * @param {string} before
+ */
 export function mathAt(source, before) {
   if (source[0] === "$") return betweenDollars(source.slice(0, LONGEST_TEX), before);
   if (source[0] !== "\\") return undefined;
   return betweenBrackets(source.slice(0, LONGEST_TEX)) ?? environment(source.slice(0, LONGEST_TEX));
 }
 
-/** While the text grows, a formula that is not closed yet is shown as it was written. */
+/**
+ * Whether `source` begins an unclosed formula, which is shown as it was written while the text grows.
+ * @param {string} source
+ */
 function isBegun(source) {
   if (source.length > LONGEST_HELD) return false;
   return /^(?:\\[([]|\$\$)/.test(source) || environmentAt(source) !== undefined || LOOKS_LIKE_TEX.test(source);
 }
 
+/**
+ * @param {string} head
+ * @param {string} before
+ */
 function betweenDollars(head, before) {
   for (const { rule, isDisplay } of DOLLARS) {
     const match = rule.exec(head);
@@ -67,17 +95,28 @@ function betweenDollars(head, before) {
   return undefined;
 }
 
-/** Whether `tex` is not a formula but text between two unrelated dollars. */
+/**
+ * Whether `tex` is not a formula but text between two unrelated dollars.
+ * @param {string} tex
+ * @param {string} before
+ * @param {string} after
+ */
 function isText(tex, before, after) {
   if (PROSE.test(tex) || GOES_ON.test(tex) || tex.includes("`")) return true;
   if (AFTER_DIGIT.test(before) && !IS_TEX.test(tex)) return true;
   return BEFORE_NAME.test(after) && (ENDS_NAME.test(tex) || /[A-Z_{]/.test(after));
 }
 
-/** A code span takes precedence over a formula that ends in it. */
+/**
+ * A code span takes precedence over a formula that ends in it.
+ * @param {string} tex
+ */
 const cutsCode = (tex) => tex.split("`").length % 2 === 0;
 
-/** Every start without an end costs a search through `head`, so this uses no regular expression. */
+/**
+ * Every start without an end costs a search through `head`, so this uses no regular expression.
+ * @param {string} head
+ */
 function betweenBrackets(head) {
   const closing = CLOSING[head.slice(0, 2)];
   const end = closing ? head.indexOf(closing, 2) : -1;
@@ -86,6 +125,7 @@ function betweenBrackets(head) {
   return { type: "math", raw: head.slice(0, end + 2), text: tex, isDisplay: closing === CLOSING["\\["] || needsLines(tex) };
 }
 
+/** @param {string} head */
 function environment(head) {
   const name = environmentAt(head);
   const end = name ? environmentEnd(head, name) : -1;
@@ -99,7 +139,10 @@ export const mathExtensions = [mathBlock, inlineMath];
 const DEEPEST_TEX = 40;
 const NESTS = /\\[^]|[{}]/g;
 
-/** Whether the groups in `tex` are nested too deep for a reader and for a browser's layout. */
+/**
+ * Whether the groups in `tex` are nested too deep for a reader and for a browser's layout.
+ * @param {string} tex
+ */
 export function isTooDeep(tex) {
   let depth = 0;
   for (const [mark] of tex.matchAll(NESTS)) {
@@ -116,8 +159,9 @@ const MOST_EXPANSIONS = 300;
 const MOST_OWN_EXPANSIONS = 50;
 
 /**
- * How many macros KaTeX may expand in `tex`; 0: it is not to be drawn. Those of KaTeX are short. One
- * that the text defines is as long as it likes, and with a parameter may double what it is given.
+ * The number of macros that KaTeX may expand in `tex`; 0 if `tex` must not be drawn. KaTeX's own macros are
+ * short. A macro that the text defines may have any length, and one with a parameter may double its argument.
+ * @param {string} tex
  */
 export function expansionsFor(tex) {
   if (tex.length > LONGEST_TEX) return 0;

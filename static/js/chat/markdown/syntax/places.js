@@ -2,9 +2,14 @@
 // the reader has passed it, so the text is searched once, not again from each position. Pure.
 
 export class Places {
-  #left = new Map(); // pattern -> how many characters from the end of the text it is met next; -1: no more
+  /** @type {Map<string | RegExp, number>} pattern -> the distance of its next match from the end of the text; -1: no more */
+  #left = new Map();
 
-  /** The index in `text`, from `from` on, at which `pattern` (a string, or an expression with the flag "g") is met; or -1. */
+  /**
+   * The index of the next match of `pattern` (a string, or an expression with the flag "g") from `from` on; or -1.
+   * @param {string | RegExp} pattern
+   * @param {string} text
+   */
   next(pattern, text, from = 0) {
     const left = this.#left.get(pattern);
     if (left === -1) return -1;
@@ -15,6 +20,11 @@ export class Places {
   }
 }
 
+/**
+ * @param {string | RegExp} pattern
+ * @param {string} text
+ * @param {number} from
+ */
 function indexOf(pattern, text, from) {
   if (typeof pattern === "string") return text.indexOf(pattern, from);
   pattern.lastIndex = from;

@@ -5,7 +5,10 @@ const MOST_CELLS = 500;
 const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const MAY_BE_MATH = /`+|\\[([]|\\[^]|\$/g;
 
-/** Whether `source` begins with the head of a table: its second line has as many groups of dashes as its first has cells. */
+/**
+ * Whether `source` begins with the head of a table: the second line has a group of dashes for each cell of the first.
+ * @param {string} source
+ */
 export function beginsTable(source) {
   const [head, delimiters] = source.split("\n", 2);
   if (!head.includes("|") || !delimiters || !DELIMITERS.test(delimiters)) return false;
@@ -13,8 +16,9 @@ export function beginsTable(source) {
 }
 
 /**
- * `source`, a table from its first line on, up to as many rows as are drawn at once (./cuts.js) and one
- * more. A row has the cells of the head, however short it is.
+ * The start of `source`, a table: one row more than are drawn at once (./cuts.js). This bounds the number of
+ * cells, because each row gets all cells of the head, however short it is.
+ * @param {string} source
  */
 export function fewRows(source) {
   const from = source.indexOf("\n") + 1;
@@ -22,7 +26,10 @@ export function fewRows(source) {
   return source.slice(0, end);
 }
 
-/** `source`, a table from its first line on, with the bars of formulas escaped; the same lines. */
+/**
+ * `source`, a table, with the bars in formulas escaped; the lines stay the same.
+ * @param {string} source
+ */
 export function withBarsEscaped(source) {
   if (!source.includes("$") && !source.includes("\\")) return source;
   const end = source.search(/\n[ \t]*(?:\n|$)/);
@@ -31,10 +38,18 @@ export function withBarsEscaped(source) {
   return lines.map((line) => rowOf(line, columns)).join("\n");
 }
 
-/** The number of rows below the line `head` that are drawn at once. */
+/**
+ * The number of rows below the line `head` that are drawn at once.
+ * @param {string} head
+ */
 export const rowsAtOnce = (head) => Math.max(1, Math.floor(MOST_CELLS / cells(head)));
 
-/** The end of the `count`th line after `from`. */
+/**
+ * The end of the `count`th line after `from`.
+ * @param {string} source
+ * @param {number} from
+ * @param {number} count
+ */
 export function lineEnd(source, from, count) {
   let end = from;
   for (let left = count; left > 0; left--) {
@@ -45,18 +60,24 @@ export function lineEnd(source, from, count) {
   return end;
 }
 
-/** Escapes bars only if the row has too many cells without that, and not too many with it. */
+/**
+ * Escapes bars only if the row has too many cells without that, and not too many with it.
+ * @param {string} line
+ * @param {number} columns
+ */
 function rowOf(line, columns) {
   if (!/\$|\\[([]/.test(line) || cells(line) <= columns) return line;
   const row = escaped(line);
   return cells(row) === columns ? row : line;
 }
 
+/** @param {string} line */
 function cells(line) {
   const row = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
   return row.replace(/\\[^]/g, "").split("|").length;
 }
 
+/** @param {string} line */
 function escaped(line) {
   const parts = [];
   let end = 0;

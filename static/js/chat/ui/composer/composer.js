@@ -7,10 +7,10 @@ import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
 import { ModelMenu } from "./model_menu.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
 
-const MOST_PASTES = 20; // as the server takes in a draft
+const MOST_PASTES = 20; // the server's limit for a draft
 
 export function Composer({ store, onSend }) {
   const field = useRef(null);
@@ -44,7 +44,7 @@ export function Composer({ store, onSend }) {
     if (isUp || isDown) event.preventDefault();
     if (!isSendKey(event)) return;
     event.preventDefault();
-    // Held down, it sends once.
+    // A key that is held down sends once.
     if (!event.repeat) send();
   };
   const onPaste = (event) => {
@@ -59,7 +59,7 @@ export function Composer({ store, onSend }) {
     send();
   };
   const isEmpty = draft.isEmpty;
-  const chips = draft.pastes.length > 0 && part("pasted");
+  const chips = draft.pastes.length > 0 && lazyModule("pasted");
   return html`<form class="composer" onSubmit=${submit}>
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
@@ -78,7 +78,7 @@ export function Composer({ store, onSend }) {
   </form>`;
 }
 
-/** What is in the composer: the field's text, which the field itself holds, and the pasted texts. */
+/** The draft in the composer: the text, which is stored in the field itself, and the pasted texts. */
 function useDraft(store, field) {
   const chatId = store.chatId.value;
   const [pastes, setPastes] = useState([]);
@@ -103,7 +103,7 @@ function useDraft(store, field) {
   useEffect(() => {
     if (!arrived || arrived.chat !== chatId) return;
     const draft = store.drafts.get(chatId);
-    // Another tab of this browser may have stored it first. What is shown already keeps its caret.
+    // Another tab of this browser may have stored it first. If the draft is shown already, keep the caret.
     if (draft.text !== field.current.value || draft.pastes.join() !== pastes.join()) show(draft);
   }, [arrived]);
 
@@ -138,7 +138,7 @@ function useDraft(store, field) {
   };
 }
 
-/** What the person has written in this chat, oldest first. */
+/** The texts that the person has sent in this chat, oldest first. */
 function writtenIn(open) {
   return (open?.path() ?? []).filter((message) => message.role === "user").map((message) => message.text);
 }

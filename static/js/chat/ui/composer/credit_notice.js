@@ -6,11 +6,11 @@ import { text } from "../../text.js";
 import { billingPath, pathOf } from "../sidebar/credit.js";
 import { Icon } from "../icons.js";
 
-/** What `CreditNotice` draws: a function, not a component, for the element in which it is said must
- *  be the one that was there before. */
+/** The content of `CreditNotice`. This is a function, not a component, so that the element with `role=status`
+ *  remains the same and screen readers announce the change. */
 export function creditNotice(store, notice) {
   const balance = store.credit.balance.value;
-  // A visitor is a guest from the first message on.
+  // A visitor becomes a guest with the first message.
   const isGuest = store.user.value?.is_guest ?? true;
   const isUrgent = notice.kind !== "low";
   const isRefused = notice.kind === "refused";
@@ -39,7 +39,7 @@ function Ways({ store, isGuest, isUrgent }) {
   </div>`;
 }
 
-/** Credit that comes without paying: for signing up, or the next free credit. */
+/** The credit that a person can get without paying: the next free credit, or that for signing up. */
 function Prospect({ balance, isUrgent }) {
   const freeAt = isUrgent && balance?.free_credit_at ? new Date(balance.free_credit_at) : null;
   if (freeAt) return html`<p class="credit-prospect">${text.freeCreditOn(longDate(freeAt))}</p>`;
@@ -56,7 +56,7 @@ function dismiss(store) {
   focusComposer();
 }
 
-/** What had the focus has gone. Not on a phone, where a keyboard would come up. */
+/** Focuses the composer, because the focused button has gone; not on a phone, where the keyboard would open. */
 function focusComposer() {
   if (matchMedia("(hover: hover)").matches) document.querySelector(".composer-field")?.focus();
 }

@@ -1,5 +1,5 @@
-// What the model is told in this chat: the dialog in which it is written. It is read when it is first
-// opened. What is saved is on every device once the log has it, and counts from the next answer on.
+// The dialog for the instructions that the model gets in this chat. The module is loaded when the dialog is
+// first opened. Saved instructions reach every device through the log and apply from the next answer on.
 import { html, useEffect, useId, useRef, useState } from "../../../preact.js";
 import { api } from "../../api.js";
 import { spoken } from "../../lib/format.js";
@@ -9,7 +9,7 @@ import { text } from "../../text.js";
 const MAX_CHARS = 4_000;
 const TRIES = 5;
 
-// Beside the others of text.js, but read only when they are needed.
+// These texts are not in text.js, because they are loaded only when they are needed.
 const own = spoken("instructions", {
   title: "Instructions for this chat",
   help: "The model is told this in this chat, from the next answer on; after what you tell every model.",
@@ -31,7 +31,7 @@ export function InstructionsDialog({ store, chat, current, close }) {
     field.current.focus();
     field.current.setSelectionRange(current.length, current.length);
   }, []);
-  // Changed on another device: shown here too, unless something has been written in the meantime.
+  // The instructions changed on another device: show them, unless the person has edited the text meanwhile.
   useEffect(() => {
     if (field.current.value !== shown.current) return;
     field.current.value = shown.current = current;

@@ -6,7 +6,7 @@ import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
 const SEARCH_FROM = 6;
-const MOST_SHOWN = 300; // of thousands: more are found by searching
+const MOST_SHOWN = 300; // there may be thousands; the others are found by searching
 
 export function ModelList({ models, selected, pick, close }) {
   const id = useId();
@@ -69,13 +69,13 @@ export function ModelList({ models, selected, pick, close }) {
   </div>`;
 }
 
-/** With the chosen one among those that are shown. */
+/** `models`, with the chosen one moved to the front if it would not be shown. */
 function withinReach(models, selected) {
   const place = models.findIndex((model) => model.id === selected);
   return place < MOST_SHOWN ? models : [models[place], ...models.toSpliced(place, 1)];
 }
 
-/** The models as they come, those of a person's own key under its name. */
+/** The models in the given order, those of an own key grouped under the name of the key. */
 function groupsOf(models) {
   const groups = [];
   models.forEach((model, index) => {
@@ -87,13 +87,13 @@ function groupsOf(models) {
 }
 
 function describe(model, models) {
-  // Where all are, it need not be said.
+  // The word "free" is omitted if all models are free.
   const price = model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
   const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
   return [model.own_key ? "" : model.endpoint, context, price].filter(Boolean).join(" · ");
 }
 
-/** Open upwards where there is room, else downwards; never past the edge of the page. */
+/** Open the box upwards where there is room, else downwards, and keep it within the page. */
 function keepInView(box) {
   const { top } = box.getBoundingClientRect();
   if (top < 8) box.classList.add("menu-box-below");

@@ -1,5 +1,5 @@
 import { html, useEffect, useRef, useState } from "../../../preact.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 
 /** A button that opens the list of models, for the next message and for answering again. */
 export function ModelMenu({ models, selected, onPick, label, trigger, triggerClass }) {
@@ -23,7 +23,7 @@ export function ModelMenu({ models, selected, onPick, label, trigger, triggerCla
     close();
     onPick(id);
   };
-  const menus = isOpen && part("menus");
+  const menus = isOpen && lazyModule("menus");
   return html`<div class="menu" ref=${root}>
     <button type="button" class=${triggerClass} aria-haspopup="listbox" aria-expanded=${isOpen} aria-label=${label} title=${label}
       disabled=${models.length === 0} onClick=${() => setOpen(!isOpen)}>${trigger}</button>

@@ -5,7 +5,7 @@ import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 import { LongText } from "../messages/long_text.js";
 
-/** Long pasted texts above the field: each can be looked at, changed, removed or put into it. */
+/** Long pasted texts above the field. Each can be opened, edited, removed or moved into the field. */
 export function PastedChips({ pastes, change, inline }) {
   const [opened, setOpened] = useState(null);
   if (pastes.length === 0) return null;
@@ -46,7 +46,7 @@ function PasteField({ content, write, close }) {
     value=${content} onInput=${(event) => write(event.currentTarget.value)} onKeyDown=${onKeyDown}></textarea>`;
 }
 
-/** The same in a message that was sent. */
+/** A pasted text in a message that was sent. */
 export function PastedBlock({ content }) {
   return html`<details class="pasted-block">
     <summary><${Icon} name="paste" />${text.pasted(lineCount(content))}<${Icon} name="chevron" /></summary>

@@ -7,7 +7,7 @@ export function growToFit(field) {
   field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
 }
 
-/** From now on also when it gets wider or narrower: a phone is turned, the list opens. Gives its end. */
+/** Adjust the height also whenever the width changes; returns a function that stops this. */
 export function growWithWidth(field) {
   let width = field.clientWidth;
   const observer = new ResizeObserver(() => {
@@ -20,8 +20,8 @@ export function growWithWidth(field) {
 }
 
 /**
- * Ctrl or ⌘ + Enter sends, and Enter does unless the person has set otherwise; with Shift or Alt, or
- * while an input method composes, or on a touch keyboard, it does not.
+ * Whether the key sends the message. Ctrl or ⌘ + Enter does. Enter alone does unless the person has set it
+ * otherwise, but not with Shift or Alt, during composition or on a touch keyboard.
  */
 export function isSendKey(event) {
   if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return false;

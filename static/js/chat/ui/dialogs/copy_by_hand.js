@@ -1,6 +1,9 @@
 import { text } from "../../text.js";
 
-/** Where no script may copy: shows the text selected, so that the reader's own keys can. */
+/**
+ * Shows the text selected, so that the reader can copy it where scripts may not.
+ * @param {string} content
+ */
 export function copyByHand(content) {
   const dialog = document.createElement("dialog");
   dialog.className = "dialog";
@@ -25,7 +28,7 @@ export function copyByHand(content) {
   row.append(close);
   form.append(note, field, row);
   dialog.append(form);
-  // A key pressed here is no shortcut of the page: Escape must not also stop an answer.
+  // Keys pressed here are not shortcuts of the page: Escape must not also stop an answer.
   dialog.addEventListener("keydown", (event) => event.stopPropagation());
   dialog.addEventListener("copy", () => setTimeout(() => dialog.close()));
   dialog.addEventListener("close", () => dialog.remove());

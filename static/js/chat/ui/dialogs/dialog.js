@@ -1,7 +1,7 @@
 import { html, useLayoutEffect, useRef } from "../../../preact.js";
 import { isComposing } from "../../lib/input_method.js";
 
-/** A modal dialog of the platform: it keeps the focus in, the page inert, and gives the focus back. */
+/** A native modal dialog, which keeps the focus inside and the page inert. The focus is restored at the end. */
 export function Dialog({ label, kind, close, children }) {
   const dialog = useRef(null);
   useLayoutEffect(() => {

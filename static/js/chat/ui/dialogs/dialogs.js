@@ -1,3 +1,3 @@
-// Dialogs, in one module to fetch: the first paint does without them.
+// All dialogs as one module, which the first paint does not need.
 export { Palette } from "./palette.js";
 export { ShortcutSheet } from "./shortcut_sheet.js";

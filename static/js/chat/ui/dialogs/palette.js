@@ -1,5 +1,5 @@
-// ⌘K: one field that finds chats, messages and everything that can be done. A combobox with a
-// listbox: the focus stays in the field, the arrows move through the options.
+// The palette (⌘K): one field that finds chats, messages, actions and models. It is a combobox with a
+// listbox: the focus stays in the field, and the arrow keys move through the options.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { available } from "../../actions.js";
 import { api } from "../../api.js";
@@ -33,7 +33,7 @@ export function Palette({ app, close }) {
   }, [at, query]);
   const run = (option) => {
     close();
-    // After the focus has gone back to where it was: what runs may want it elsewhere.
+    // Run it after the focus was restored, because the option may move the focus elsewhere.
     requestAnimationFrame(() => option.run());
   };
   const type = (event) => {
@@ -84,7 +84,7 @@ function Option({ option, id, isActive, pick, point }) {
   </div>`;
 }
 
-/** Text with what matched marked: text nodes only, whatever was said. */
+/** Text with the matches marked. Preact makes text nodes of it, so markup in it has no effect. */
 function Parts({ parts }) {
   return parts.map(([part, isHit]) => (isHit ? html`<mark>${part}</mark>` : part));
 }
@@ -98,7 +98,7 @@ function Status({ state, query, count }) {
   </div>`;
 }
 
-// What is offered
+// The options
 
 function useSections(app, query) {
   const words = wordsOf(query);
@@ -128,7 +128,7 @@ function matching(app, words, { results }) {
   ].sort((a, b) => leads(b, words) - leads(a, words));
 }
 
-/** A name that begins as it was typed is what is meant, before anything that was said somewhere. */
+/** 1 for the actions if a label begins with the query, so that they come before messages that contain it. */
 const leads = ({ name, options }, words) =>
   name === text.actionsTitle && options.some(({ parts }) => folded(parts.map(([part]) => part).join("")).letters.startsWith(words.join(" "))) ? 1 : 0;
 

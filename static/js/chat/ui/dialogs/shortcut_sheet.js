@@ -8,7 +8,7 @@ import { Keys, hasSingleKeys, setSingleKeys } from "../shortcut_keys.js";
 
 const GROUPS = ["chat", "find", "go"];
 
-/** Every shortcut there is, made of the registry. */
+/** The list of all shortcuts in the registry. */
 export function ShortcutSheet({ close }) {
   const [isOn, setOn] = useState(hasSingleKeys());
   const toggle = (event) => {

@@ -8,17 +8,17 @@ import { text } from "../../text.js";
 const PAUSE_MS = 1_200;
 const KEPT = 24;
 
-/** Tells a screen reader the answer that is being written, in sentences: never token by token. */
+/** Announces the growing answer to a screen reader sentence by sentence, not token by token. */
 export function Announcer({ store }) {
   const region = useRef(null);
   useEffect(() => announce(store, region.current), []);
   return html`<div class="visually-hidden" role="log" aria-live="polite" aria-relevant="additions" aria-label=${text.announcements} ref=${region}></div>`;
 }
 
-/** Follow the last answer of the chat on screen; gives a way to stop. */
+/** Follow the last answer of the chat on screen; returns a function that stops this. */
 function announce(store, region) {
   let spoken = null; // {id, speech}
-  let ended = null; // the last end that was told
+  let ended = null; // the last end that was announced
   let timer = null;
   let waiting = [];
   const flush = () => {

@@ -15,8 +15,8 @@ import { ModelMenu } from "../composer/model_menu.js";
 // Errors that more credit would have prevented.
 const CREDIT_ERRORS = new Set(["out_of_credit"]);
 
-// A message is changed in place, and a component whose props are the same is not drawn again: what
-// shows a part of a message is given its tick too.
+// A message is changed in place, and a component with the same props is not drawn again. Components that show
+// a part of a message therefore also get its tick.
 export function Answer({ store, open, id, waitsFor }) {
   const tick = open.tick(id).value;
   const message = open.transcript.messages[id];
@@ -45,7 +45,7 @@ function LeftOut({ count }) {
   return count ? html`<span class="notice-inline">${text.leftOut(count)}</span>` : null;
 }
 
-/** What the model thought, folded away; drawn only when somebody looks. */
+/** The reasoning of the model, folded; drawn only when it is opened. */
 function Reasoning({ message, isOpen }) {
   const [isShown, setShown] = useState(false);
   const isThinking = isOpen && !message.text;
@@ -61,7 +61,7 @@ function ReasoningLabel({ message, isThinking }) {
   return message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
 }
 
-/** Whole seconds since `startMs`, counted on while it is shown; null for null. */
+/** Whole seconds since `startMs`, updated every second; null for null. */
 function useSecondsSince(startMs) {
   const [nowMs, setNow] = useState(Date.now);
   useEffect(() => {
@@ -70,7 +70,7 @@ function useSecondsSince(startMs) {
     const timer = setInterval(() => setNow(Date.now()), 1_000);
     return () => clearInterval(timer);
   }, [startMs]);
-  // The server's clock and ours may differ a little.
+  // The clocks of the server and the device may differ a little.
   return startMs === null ? null : Math.max(0, Math.floor((nowMs - startMs) / 1000));
 }
 
@@ -82,7 +82,7 @@ function Progress({ message, waitsFor, isStopping }) {
   return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
 }
 
-/** A notice about how the answer ended, if that was not normal, with the way to go on. */
+/** A notice about an answer that did not end normally, with the possible actions. */
 function Outcome({ store, open, message }) {
   open.shape.value;
   const isLast = !open.isGlimpse && open.path().at(-1)?.id === message.id;

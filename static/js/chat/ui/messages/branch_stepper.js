@@ -3,7 +3,7 @@ import { siblingsOf } from "../../log/fold.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
-/** ‹ 2/3 ›: step through the versions at this place of the chat. */
+/** Steps through the branches at this place of the chat: ‹ 2/3 ›. */
 export function BranchStepper({ store, open, message }) {
   open.shape.value;
   const siblings = siblingsOf(open.transcript, message);

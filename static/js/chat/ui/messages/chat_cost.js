@@ -5,7 +5,7 @@ import { isComposing } from "../../lib/input_method.js";
 import { dollars } from "../../lib/money.js";
 import { text } from "../../text.js";
 
-/** In the head of the chat: what it has cost, and which model how much. */
+/** The cost of the chat, in its head, with the cost of each model. */
 export function ChatCost({ store }) {
   const open = store.current.value;
   open?.shape.value;

@@ -3,8 +3,12 @@ import { text } from "../../text.js";
 
 const SHOWN_MS = 1_600;
 
-/** Copy and say so on the button itself for a moment. */
-export async function copyFrom(button, content, label = button.textContent) {
+/**
+ * Copies, and shows the result on the button for a moment.
+ * @param {HTMLElement} button
+ * @param {string} content
+ */
+export async function copyFrom(button, content, label = button.textContent ?? "") {
   const outcome = (await copyText(content)) ? text.copied : text.copyFailed;
   button.dataset.said = outcome;
   button.setAttribute("aria-label", outcome);

@@ -1,4 +1,4 @@
-// Everything that shows a chat, in one module to fetch; the page of a new chat does without it.
+// Everything that shows a chat as one module, which the page of a new chat does not need.
 export { Announcer } from "./announcer.js";
 export { ChatCost } from "./chat_cost.js";
 export { Jump } from "./jump_to_message.js";

@@ -2,21 +2,21 @@ import { useEffect } from "../../../preact.js";
 import { text } from "../../text.js";
 
 const SHOWN_MS = 2_400;
-// A long chat is drawn in pieces: so many frames a message may take to be there.
+// The most frames to wait for a message, because a long chat is drawn in pieces.
 const FRAMES = 600;
-// What is read and drawn after it moves it: it is held until nothing did for so many frames, or the
-// reader does something.
+// Blocks that are drawn later move the message, so it is held in place until it has not moved for this many
+// frames, or the reader does something.
 const STILL_FRAMES = 30;
 const HELD_MS = 60_000;
 const READER_EVENTS = ["wheel", "touchstart", "pointerdown", "keydown"];
-// As near to its end the chat may have been scrolled there by us.
+// This near to its end, the chat may have been scrolled by the page and not by the reader.
 const AT_END_PX = 40;
-// What this browser keeps of the chat is there; what came since may still be on its way.
+// In these states the chat was loaded from this browser, and newer messages may still arrive.
 const ON_ITS_WAY = new Set(["connecting", "catching-up", "checking"]);
 
 let holding = null;
 
-/** Bring into view, once its chat is there, the message that a link or a search names, or that was read before. */
+/** Scrolls to the message of a link or a search result, or to the reading position, once its chat is loaded. */
 export function Jump({ store, open, keeper }) {
   const target = store.finding.target.value;
   const isLoaded = open?.isLoaded.value ?? false;
@@ -41,7 +41,7 @@ export function Jump({ store, open, keeper }) {
   return null;
 }
 
-/** After Back or a reload: go where the reader was. A link to a message comes first. */
+/** Restores the reading position after Back or a reload. A link to a message takes precedence. */
 function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
   const place = store.places.wanted.value;
   const hasTarget = store.finding.target.value !== null;
@@ -61,7 +61,7 @@ function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
       hold(element.id, isBehind, go);
       store.places.arrived();
     };
-    // Another branch may be shown by now.
+    // The message may never be drawn, because another branch is shown by now.
     return whenDrawn(place.id, putBack, () => (store.places.arrived(), keeper.toEnd()));
   }, [place, hasTarget, open, isLoaded, wasBehind, keeper]);
 }
@@ -79,7 +79,7 @@ function whenDrawn(id, run, giveUp = () => {}) {
 
 function show(element, store, keeper) {
   center(element);
-  // Only now: an event of the scrolling before, to the end, would have held on again.
+  // This comes after the scrolling, because a scroll event at the end would make the keeper follow the end again.
   keeper.letGo();
   element.classList.add("message-target");
   element.tabIndex = -1;
@@ -88,7 +88,7 @@ function show(element, store, keeper) {
   store.finding.arrived();
 }
 
-/** Keep the message of that element where `place` puts it, until the reader does something. */
+/** Keep the message with the element `id` where `place` puts it, until the reader does something. */
 function hold(id, isBehind, place) {
   holding?.abort();
   const over = (holding = new AbortController());
@@ -96,15 +96,15 @@ function hold(id, isBehind, place) {
   for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
   const until = performance.now() + HELD_MS;
   let still = 0;
-  let last = null; // where it stood after it was put there, see placeOf
+  let last = null; // its position after the last placement, see placeOf
   requestAnimationFrame(function look() {
     if (still > STILL_FRAMES || performance.now() > until) over.abort();
     if (over.signal.aborted) return;
-    // Found anew: what was only text may have been drawn.
+    // Look it up again, because it may have been drawn again.
     const element = document.getElementById(id);
     const found = element && placeOf(element);
     if (found && last && isByReader(last, found)) return void over.abort();
-    // In each frame: the browser, too, scrolls to keep in view what is below growing content, and rounds.
+    // Place it in each frame, because the browser's scroll anchoring also moves it, and rounds.
     place();
     const put = element && placeOf(element);
     const isMoved = put && !(last && isSame(last, found) && isSame(found, put));
@@ -114,11 +114,11 @@ function hold(id, isBehind, place) {
   });
 }
 
-/** At the end of what was drawn it may not have come to its place yet. */
+/** At the end of the drawn content there was no room to scroll; now there may be more. */
 const isGrown = (last, now) => last.isAtEnd && now.height !== last.height;
 const isSame = (last, now) => !isGrown(last, now) && Math.abs(now.top - last.top) <= 1;
 
-/** Where it stands in the window and within the content of its scroller, how high that is, and how far from its end. */
+/** Its position in the window and in the scrolled content, the height of that content, and the distance to its end. */
 function placeOf(element) {
   const { top } = element.getBoundingClientRect();
   const { scrollTop, scrollHeight, clientHeight } = element.closest(".scroller");
@@ -126,13 +126,13 @@ function placeOf(element) {
   return { top, within: top + scrollTop, height: scrollHeight, toEnd, isAtEnd: toEnd <= 1 };
 }
 
-/** It stands where it stood in the content, and something else is shown: a reader did that, with
-    what sends no event of theirs, such as a screen reader. */
+/** Whether the reader has scrolled: the message has the same position in the content, but not in the window.
+    Some scrolling, as by a screen reader, sends none of the reader's events. */
 function isByReader(last, now) {
   return !isSame(last, now) && !isGrown(last, now) && Math.abs(now.within - last.within) <= 1 && now.toEnd > AT_END_PX;
 }
 
-/** Into the middle; what is tall with its beginning. */
+/** Scrolls the element to the middle of the view; of a tall one, shows the beginning. */
 function center(element) {
   const block = element.offsetHeight > innerHeight / 2 ? "start" : "center";
   element.scrollIntoView({ block, behavior: "instant" });

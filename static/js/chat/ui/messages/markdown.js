@@ -1,11 +1,11 @@
 import { html, useLayoutEffect, useRef } from "../../../preact.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 
 /** Markdown that may still grow. `source` only ever gets longer until `isDone`. */
 export function Markdown({ source, isDone }) {
   const root = useRef(null);
   const view = useRef(null);
-  const reading = part("reading");
+  const reading = lazyModule("reading");
   useLayoutEffect(() => {
     if (!reading) return;
     view.current ??= new reading.MarkdownView(root.current);

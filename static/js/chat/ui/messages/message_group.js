@@ -1,14 +1,14 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
-import { whenNear } from "../../lib/viewport_observer.js";
+import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
 import { Answer } from "./answer.js";
 import { LongText } from "./long_text.js";
 import { UserMessage } from "./user_message.js";
 
 /**
- * A few messages that stand together. Far from the reader they are only their text, which the
- * browser's own search finds; near, or with `isFull`, they are drawn whole and stay so. What is out of
- * sight is not laid out (content-visibility in transcript.css) and remembers its height.
+ * A few consecutive messages. Far from the reader they are plain text, which the browser's own search finds;
+ * near the reader, or with `isFull`, they are drawn in full and stay so. A group outside the viewport is not
+ * laid out (content-visibility in transcript.css) and keeps its last height.
  */
 export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
   const element = useRef(null);
@@ -17,7 +17,7 @@ export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
   const isDrawn = (wasDrawn.current ||= isFull || isNear);
   useEffect(() => {
     if (isDrawn) return undefined;
-    return whenNear(element.current, element.current.closest(".scroller"), () => setNear(true));
+    return onceNearViewport(element.current, element.current.closest(".scroller"), () => setNear(true));
   }, [isDrawn]);
   const messages = ids.split(" ").map((id) => open.transcript.messages[id]).filter(Boolean);
   const first = useRef(messages);

@@ -3,7 +3,7 @@ import { CHAT_FULL, CREDIT_HELD, STORAGE_BUSY } from "../../api.js";
 import { text } from "../../text.js";
 import { Written } from "./user_message.js";
 
-/** A message that is not in the log yet: on its way, waiting, or refused, with what can be done. */
+/** A message that is not in the log yet: being sent, waiting or refused, with the possible actions. */
 export function PendingMessage({ store, item }) {
   const isRefused = item.status === "refused";
   return html`<article class="message message-user message-pending" aria-label=${text.you}>

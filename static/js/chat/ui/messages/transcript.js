@@ -1,14 +1,14 @@
 import { html, useEffect, useMemo, useRef, useState } from "../../../preact.js";
 import { isAnswering } from "../../log/fold.js";
 import { makeRoomForKeyboard } from "../../lib/on_screen_keyboard.js";
-import { later } from "../../lib/idle_tasks.js";
+import { runWhenIdle } from "../../lib/idle_tasks.js";
 import { MessageGroup } from "./message_group.js";
 import { PendingMessage } from "./pending_message.js";
 import { useWholeChat } from "./whole_chat.js";
 
 const GROUP = 12;
-// A chat shows its end first. What is above follows while the browser has nothing better to do: drawn
-// whole in a chat of usual length, as mere text in a long one until the reader comes near.
+// A chat shows its end first. The messages above follow when the browser is idle: in a chat of usual length
+// they are drawn in full, in a long one as plain text until the reader comes near.
 const GROUPS_AT_FIRST = 3;
 const GROUPS_AT_A_TIME = 3;
 const FAR_GROUPS_AT_A_TIME = 8;
@@ -21,7 +21,7 @@ export function Transcript({ store, open }) {
   const pending = store.outbox.of(open.id).filter((item) => !(item.id in open.transcript.messages));
   const edited = pending.find((item) => item.edit)?.id ?? null;
   const { groups, answering } = useMemo(() => groupsOf(cutWhereEdited(open.path(), pending)), [open, shape, edited]);
-  // A message that is to be brought into view is drawn with what follows it.
+  // A message to scroll to is drawn together with everything below it.
   const wanted = store.finding.target.value?.message ?? store.places.wanted.value?.id.slice(2);
   const place = wanted ? groups.findIndex((group) => group.ids.includes(wanted)) : -1;
   useEffect(() => makeRoomForKeyboard(), []);
@@ -41,7 +41,7 @@ export function Transcript({ store, open }) {
   </div>`;
 }
 
-/** Messages by twelves from the start, so that a new one touches the last group only. */
+/** Groups the messages from the start, so that a new message changes only the last group. */
 function groupsOf(path) {
   const groups = [];
   for (let start = 0; start < path.length; start += GROUP) {
@@ -51,14 +51,14 @@ function groupsOf(path) {
   return { groups, answering: path.find(isAnswering) ?? null };
 }
 
-/** An edit on its way replaces what follows the place it was made at. */
+/** The path up to the place of a pending edit, which replaces the messages below it. */
 function cutWhereEdited(path, pending) {
   const edit = pending.find((item) => item.edit);
   if (!edit) return path;
   return path.slice(0, path.findIndex((message) => message.id === edit.parent) + 1);
 }
 
-/** Whether something was sent here since the chat is on screen: the answer gets room to grow into. */
+/** Whether a message was sent since the chat is on screen; the CSS then reserves room for the answer. */
 function useHasSent(chatId, isSending) {
   const sent = useRef(null);
   if (isSending) sent.current = chatId;
@@ -75,7 +75,7 @@ function useShownCount(chatId, total, atLeast) {
     if (count >= total) return undefined;
     let isWanted = true;
     const more = count < MOST_WHOLE_GROUPS ? GROUPS_AT_A_TIME : FAR_GROUPS_AT_A_TIME;
-    later(() => {
+    runWhenIdle(() => {
       if (isWanted) setShown({ chatId, count: count + more });
     });
     return () => (isWanted = false);

@@ -40,7 +40,7 @@ export function UserMessage({ store, open, id }) {
   </article>`;
 }
 
-/** The text as it was written: what was pasted is folded. */
+/** The text as it was written, with pasted texts folded. */
 export function Written({ content }) {
   const { text: own, pastes } = taken(content);
   if (pastes.length === 0) return html`<${LongText} content=${content} />`;

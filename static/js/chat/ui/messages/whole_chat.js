@@ -1,9 +1,9 @@
-// When all of a long chat must be there at once: for the browser's own search, and on paper.
+// Decides when all of a long chat must be drawn: for the browser's own search, and for printing.
 import { useEffect, useState } from "../../../preact.js";
-import { allIsNear } from "../../lib/viewport_observer.js";
+import { drawAllNow } from "../../lib/viewport_observer.js";
 import { finishNow } from "../../lib/idle_tasks.js";
 
-/** {isWanted: nothing may be left out, isPrinted: nor be mere text}, of the chat on screen. */
+/** For the chat on screen: `isWanted` if all messages must be on the page, `isPrinted` if all must be drawn in full. */
 export function useWholeChat(chatId) {
   const [wanted, setWanted] = useState(null);
   const [isPrinted, setPrinted] = useState(false);
@@ -12,7 +12,7 @@ export function useWholeChat(chatId) {
     const listen = (name, handle) => addEventListener(name, handle, { signal: listening.signal, capture: true });
     listen("keydown", (event) => isFind(event) && setWanted(chatId));
     listen("beforeprint", () => (setWanted(chatId), setPrinted(true)));
-    // Between two listeners the browser runs what the first one has queued: the views are there.
+    // Between two listeners the browser runs the microtasks of the first one, so the views have been updated.
     listen("beforeprint", drawAll);
     listen("afterprint", () => setPrinted(false));
     return () => listening.abort();
@@ -20,13 +20,13 @@ export function useWholeChat(chatId) {
   return { isWanted: wanted === chatId, isPrinted };
 }
 
-/** What waits until the reader is near may hold what waits again: a part its code, that its colours. */
+/** A callback that waits until the reader is near may add others: a part its code blocks, a code block its colours. */
 const DEEPEST = 3;
 
 function drawAll() {
   finishNow();
   for (let depth = 0; depth < DEEPEST; depth++) {
-    for (const root of document.querySelectorAll(".md")) allIsNear(root);
+    for (const root of document.querySelectorAll(".md")) drawAllNow(root);
     finishNow();
   }
 }

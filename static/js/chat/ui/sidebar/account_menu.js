@@ -6,10 +6,10 @@ import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
-/** The foot of the sidebar: the account that is signed in, and its menu. */
+/** The foot of the sidebar: the signed-in account and its menu. */
 export function AccountMenu({ store }) {
   const user = store.user.value;
-  // Read, so that the way back leads to the chat that is shown.
+  // Subscribes to the chat id, because the link back leads to the chat on screen.
   const path = store.chatId.value ? `/c/${store.chatId.value}` : "/";
   if (!user || user.is_guest) return html`<${GuestFoot} isGuest=${Boolean(user)} path=${path} />`;
   const name = user.name || user.email || text.account;
@@ -49,12 +49,12 @@ function GuestFoot({ isGuest, path }) {
   </div>`;
 }
 
-/** Nothing of the person stays in this browser: that goes first, whatever becomes of the request. */
+/** Erases the person's data from this browser before the request, so that a failed request leaves none behind. */
 async function signOut(event, store) {
   event.preventDefault();
   const form = event.currentTarget;
   await store.forget();
-  // Read when it is needed: another tab may have changed it.
+  // Read the token only now, because another tab may have changed it.
   form.elements.csrfmiddlewaretoken.value = csrfToken();
   form.submit();
 }

@@ -1,5 +1,5 @@
-// The list of chats in groups. A long one is drawn in blocks that are left alone while nothing in
-// them changes and that the browser does not lay out while they are out of sight.
+// The list of chats in groups. A long group is drawn in blocks. A block is drawn again only if a chat in it
+// has changed, and the browser does not lay it out outside the viewport.
 import { Component, html, useEffect, useRef } from "../../../preact.js";
 import { today } from "../../list/clock.js";
 import { recencyGroup } from "../../lib/format.js";
@@ -50,7 +50,7 @@ class Block extends Component {
   }
 }
 
-/** Asks for the next page when the end of the list comes near. */
+/** Loads the next page when the end of the list comes near. */
 function More({ finding }) {
   const mark = useRef(null);
   useEffect(() => {

@@ -3,9 +3,9 @@ import { isUnread } from "../../list/chat_list.js";
 import { isComposing } from "../../lib/input_method.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 
-/** One chat of the list: its title, whether it answers or was not looked at, what can be done. */
+/** One chat of the list: its title, whether it is being answered or unread, and its menu. */
 export function ChatRow({ store, chat, go }) {
   const { finding } = store;
   const row = useRef(null);
@@ -56,7 +56,7 @@ function MoreButton({ finding, chat, title }) {
     if (refocus) button.current?.focus();
   };
   const label = text.chatMenu(title);
-  const menus = isOpen && part("menus");
+  const menus = isOpen && lazyModule("menus");
   return html`<button type="button" class=${isOpen ? "quiet-button chat-more chat-more-open" : "quiet-button chat-more"} aria-label=${label} title=${text.options}
       aria-haspopup="menu" aria-expanded=${isOpen} ref=${button} onClick=${() => setOpen(!isOpen)}><${Icon} name="more" /></button>
     ${menus && html`<${menus.RowMenu} label=${label} items=${menus.rowItems(finding, chat)} anchor=${button.current} close=${close} />`}`;

@@ -1,9 +1,9 @@
 import { html } from "../../../preact.js";
 import { balanceDollars } from "../../lib/money.js";
 import { text } from "../../text.js";
-import { part } from "../lazy_modules.js";
+import { lazyModule } from "../lazy_modules.js";
 
-/** In the sidebar: how much there is, on every device the same. */
+/** The balance in the sidebar. */
 export function Balance({ store }) {
   const balance = store.credit.balance.value;
   if (!balance || !store.user.value) return null;
@@ -14,15 +14,15 @@ export function Balance({ store }) {
   </a>`;
 }
 
-/** Above the composer: that credit comes to an end or has, and what can be done about it. */
+/** The notice above the composer that credit is low or used up, with the possible actions. */
 export function CreditNotice({ store }) {
   const notice = store.credit.notice.value;
-  const shown = notice && part("credit");
-  // The place of what is said stays: a screen reader is told of what comes into it, once.
+  const shown = notice && lazyModule("credit");
+  // The status element is always on the page, so that a screen reader announces its content once.
   return shown ? shown.creditNotice(store, notice) : html`<section><div role="status"></div></section>`;
 }
 
 export const pathOf = (store) => (store.chatId.value ? `/c/${store.chatId.value}` : "/");
 
-/** The way back leads to the chat that is shown. */
+/** The link back from there leads to the chat on screen. */
 export const billingPath = (store) => `/billing?next=${encodeURIComponent(pathOf(store))}`;

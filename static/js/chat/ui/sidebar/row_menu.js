@@ -1,4 +1,4 @@
-// The menu of one chat of the list. It is on the top layer, so that nothing clips it.
+// The menu of one chat of the list. It is in the top layer, so that nothing clips it.
 import { html, useEffect, useLayoutEffect, useRef } from "../../../preact.js";
 import { isComposing } from "../../lib/input_method.js";
 import { text } from "../../text.js";
@@ -16,7 +16,7 @@ export function RowMenu({ label, items, anchor, close }) {
   }, []);
   useEffect(() => {
     const menu = box.current;
-    // What is made smaller or larger is the window, which is in nothing.
+    // The target of a resize event is the window, which is not a node.
     const isIn = (node) => node instanceof Node && (menu.contains(node) || anchor.contains(node));
     const outside = (event) => isIn(event.target) || close({ refocus: false });
     const events = ["pointerdown", "focusin", "scroll", "resize"];
@@ -60,7 +60,7 @@ function place(box, anchor) {
   box.style.left = `${Math.max(GAP_PX, Math.min(left, innerWidth - width - GAP_PX))}px`;
 }
 
-/** The actions that the row of a chat offers, as it is now. */
+/** The menu items for the current state of a chat. */
 export function rowItems(finding, chat) {
   if (chat.deleted_ms) return [{ label: text.restore, icon: "again", run: () => finding.restore(chat.id) }];
   return [

@@ -8,7 +8,7 @@ import { Icon, Mark } from "../icons.js";
 
 export function Sidebar({ store, close, search }) {
   const { finding } = store;
-  // The same function for good: rows that did not change are not drawn again.
+  // The function stays the same, so that unchanged rows are not drawn again.
   const going = useRef(null);
   going.current ??= (event, id) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button > 0) return;

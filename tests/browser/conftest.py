@@ -52,13 +52,24 @@ def browser(browser_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def service_workers() -> str:
+    """Whether pages may install their service worker: "allow" or "block". Folders in which no test
+    goes offline block it, because each new context would fetch all scripts a second time."""
+    return "allow"
+
+
+@pytest.fixture
+def new_context(browser: Browser, service_workers: str) -> Iterator[Callable[..., BrowserContext]]:
     """Creates browser contexts, one for each person. A problem on any page fails the test."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
     def make(**options: Any) -> BrowserContext:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}} | options)
+        defaults = {
+            "viewport": {"width": 1280, "height": 860},
+            "service_workers": service_workers,
+        }
+        context = browser.new_context(**defaults | options)
         context.set_default_timeout(PATIENCE_MS)
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.on("console", lambda message: _note_console(message, problems))

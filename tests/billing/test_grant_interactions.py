@@ -12,8 +12,9 @@ from accounts.models import User
 from billing import chores, grants, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
 from billing.personal_data.handlers import personal_data
-from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
-from tests.chat.charging.test_pricing import spoil
+from tests.billing.conftest import price
+from tests.billing.grant_setup import account, at_zero, balance, guest, needs_credit
+from tests.billing.tampering import tamper
 
 __all__ = ["price"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -220,7 +221,7 @@ def test_payers_and_people_with_open_holds_are_not_removed_as_idle(price):
 
 def test_a_worker_logs_differences_and_audits_daily(redis_url, caplog):
     alice = at_zero()
-    spoil("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
+    tamper("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
 
     audit = next(chore for chore in chores.chores() if chore.name == "audit")
 

@@ -37,7 +37,7 @@ from chat.models import Reply
 from chat.sending.send import Send
 from chat.sending.sends import place_continue, place_send
 from chat.work_orders import load_order
-from tests.billing.payments.test_reconciliation import DEEDS, carry_out, expected
+from tests.billing.payments.payment_steps import STEPS, carry_out, expected
 from tests.billing.stripe_fixtures import ordered, posted
 from tests.examples import examples
 
@@ -79,7 +79,7 @@ class Everything(RuleBasedStateMachine):
 
     # Payments
 
-    @rule(action=st.sampled_from(DEEDS))
+    @rule(action=st.sampled_from(STEPS))
     def at_stripe(self, action):
         carry_out(self.fake, self.top_up.session_id, action)
 

@@ -26,8 +26,7 @@ from streams.keys import stream_keys
 from streams.log import close_log, get_log
 from streams.sizes import claim_for
 from tests.chat.conftest import MODEL, Person
-from tests.chat.llm.test_instructions import instruct
-from tests.chat.test_drafts import put
+from tests.chat.page_requests import put_draft, set_instructions
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -131,7 +130,7 @@ async def test_who_is_full_can_read_delete_and_clear_and_nothing_else(no_worker,
     message, reply = await alice.send("Hello")
     other = str(uuid.uuid4())
     await alice.send("Hello", chat=other)
-    await put(alice, "a draft", chat=alice.chat)
+    await put_draft(alice, "a draft", chat=alice.chat)
     await fill(alice, settings)
     path = f"/api/chats/{alice.chat}"
     again = {"id": str(uuid.uuid4()), "parent": message, "model": MODEL}
@@ -142,11 +141,11 @@ async def test_who_is_full_can_read_delete_and_clear_and_nothing_else(no_worker,
         await alice.post(f"{path}/replies/{reply}/attempts"),
         await alice.post(f"{path}/branch", message=message),
         await client.patch(path, {"title": "New"}, **json),
-        await instruct(alice, "Be brief."),
+        await set_instructions(alice, "Be brief."),
         await client.put(f"{path}/pin"),
         await client.put(f"{path}/archive"),
-        await put(alice, "a longer draft", chat=alice.chat),
-        await put(alice, "another one"),
+        await put_draft(alice, "a longer draft", chat=alice.chat),
+        await put_draft(alice, "another one"),
     ]
     assert [code_of(answer) for answer in refused] == [(FULL, "storage_full")] * len(refused)
     size = await size_of(alice)
@@ -154,7 +153,7 @@ async def test_who_is_full_can_read_delete_and_clear_and_nothing_else(no_worker,
         read = await alice.post(f"{path}/read", until_ms=2**51)
         assert read.status_code == HTTPStatus.NO_CONTENT
     assert await size_of(alice) == size
-    assert (await put(alice, "draft", chat=alice.chat)).status_code == HTTPStatus.OK
+    assert (await put_draft(alice, "draft", chat=alice.chat)).status_code == HTTPStatus.OK
     assert (await client.get(path)).status_code == HTTPStatus.OK
     assert (await client.get(f"{path}/events")).json()["entries"]
     assert (await alice.post(f"{path}/replies/{reply}/stop")).status_code == HTTPStatus.ACCEPTED
@@ -205,12 +204,12 @@ async def test_drafts_count_as_they_are_stored(no_worker, alice, settings):
     await alice.send("Hello")
     user = await user_of(alice)
     before = (await storage.stored_by(user)).used
-    await put(alice, "\x01" * 1_000, chat=alice.chat, pastes=["p" * 500])
+    await put_draft(alice, "\x01" * 1_000, chat=alice.chat, pastes=["p" * 500])
     grown = (await storage.stored_by(user)).used - before
     assert 6_500 < grown < 6_520
     await fill(alice, settings)
     assert code_of(await send(alice)) == (FULL, "storage_full")
-    await put(alice, "", chat=alice.chat)
+    await put_draft(alice, "", chat=alice.chat)
     assert (await storage.stored_by(user)).used == before
     assert (await Draft.objects.aget(chat=alice.chat)).size_bytes == 0
     assert (await send(alice)).status_code == HTTPStatus.ACCEPTED
@@ -304,7 +303,7 @@ async def test_a_full_chat_takes_nothing_that_makes_it_longer(no_worker, alice, 
         await send(alice, body(edit=True)),
         await alice.post(f"{path}/replies", **again),
         await alice.post(f"{path}/replies/{reply}/attempts"),
-        await instruct(alice, "Be brief."),
+        await set_instructions(alice, "Be brief."),
     ]
     assert [code_of(answer) for answer in refused] == [(FULL, "chat_full")] * len(refused)
     sentence = "This chat is as long as one can be. Go on in a new chat."
@@ -336,20 +335,20 @@ async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, 
         return [entry for entry in entries if entry.type == "chat.instructed"]
 
     for _ in range(3):
-        assert (await instruct(alice, "Be brief.")).status_code == HTTPStatus.OK
+        assert (await set_instructions(alice, "Be brief.")).status_code == HTTPStatus.OK
     assert len(await told()) == 1
-    await instruct(alice, "In verse.")
-    await instruct(alice, "Be brief.")
-    await instruct(alice, "Be brief.")
+    await set_instructions(alice, "In verse.")
+    await set_instructions(alice, "Be brief.")
+    await set_instructions(alice, "Be brief.")
     assert len(await told()) == 3
     # A change that was cut off between the log and the row is made again.
     await Chat.objects.filter(id=alice.chat).aupdate(instructions_digest="")
-    await instruct(alice, "Be brief.")
+    await set_instructions(alice, "Be brief.")
     assert len(await told()) == 4
-    await asyncio.gather(*(instruct(alice, text) for text in ("a", "b", "c", "d")))
+    await asyncio.gather(*(set_instructions(alice, text) for text in ("a", "b", "c", "d")))
     transcript = await alice.transcript()
     written = len(await told())
-    await instruct(alice, transcript.instructions)
+    await set_instructions(alice, transcript.instructions)
     assert len(await told()) == written
 
 
@@ -357,7 +356,7 @@ async def test_instructions_fill_no_more_than_the_budget(no_worker, alice, redis
     """The attack: each change was an entry for good, at no cost, 300 a minute."""
     await alice.send("Hello")
     settings.LIMIT_STORED_BYTES_GUEST = 400_000
-    answers = [await instruct(alice, chr(1) * 3_900 + str(number)) for number in range(20)]
+    answers = [await set_instructions(alice, chr(1) * 3_900 + str(number)) for number in range(20)]
     statuses = [answer.status_code for answer in answers]
     assert statuses == [200] * statuses.count(200) + [413] * statuses.count(413)
     assert 5 < statuses.count(200) < 10
@@ -395,8 +394,8 @@ async def test_guests_of_one_address_store_only_so_much_in_a_day(no_worker, sett
     path = f"/api/chats/{first.chat}"
     settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 1
     others = [
-        await put(first, "a draft", chat=first.chat),
-        await instruct(first, "Be brief."),
+        await put_draft(first, "a draft", chat=first.chat),
+        await set_instructions(first, "Be brief."),
         await first.client.patch(path, {"title": "New"}, **json),
         await first.client.put(f"{path}/pin"),
     ]
@@ -420,7 +419,7 @@ async def test_what_a_guest_was_answered_counts_for_their_address(worker, alice,
         [before] = map(int, client.hvals(key))
         assert before < 2_000 < held
         for _ in range(2):
-            await instruct(alice, str(uuid.uuid4()))
+            await set_instructions(alice, str(uuid.uuid4()))
         # All that is in the log, and the first message once more.
         assert sum(map(int, client.hvals(key))) == before + (await size_of(alice)).total
 
@@ -469,7 +468,7 @@ async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
     refused = await send(alice)
     assert code_of(refused) == (503, "storage_busy")
     assert refused["Retry-After"] == "30"
-    assert code_of(await instruct(alice, "Be brief.")) == (503, "storage_busy")
+    assert code_of(await set_instructions(alice, "Be brief.")) == (503, "storage_busy")
     page = await alice.client.get(f"/c/{alice.chat}")
     assert page.status_code == HTTPStatus.OK
     deleted = await alice.client.delete(f"/api/chats/{alice.chat}")

@@ -1,4 +1,4 @@
-"""Codes as a real authenticator app computes them."""
+"""Codes as a real authenticator app computes them, and the pages that ask for them."""
 
 import base64
 import hashlib
@@ -14,3 +14,13 @@ def totp(secret, at=None):
     digest = hmac.new(base64.b32decode(padded, casefold=True), count, hashlib.sha1).digest()
     start = digest[-1] & 15
     return f"{(struct.unpack('>I', digest[start : start + 4])[0] & 0x7FFFFFFF) % 10**6:06}"
+
+
+ACTIVATE = "/account/2fa/totp/activate/"
+
+
+AUTHENTICATE = "/account/2fa/authenticate/"
+
+
+def wrong(code):
+    return f"{(int(code) + 1) % 10**6:06}"

@@ -11,10 +11,8 @@ from django.test import Client
 
 from tests.accounts.mailbox import code_in, text_of
 from tests.accounts.people import PASSWORD, Visitor
-from tests.accounts.sign_in.authenticator import totp
-from tests.accounts.sign_in.test_second_factor import ACTIVATE, AUTHENTICATE, clock, enrolled, wrong
+from tests.accounts.sign_in.authenticator import ACTIVATE, AUTHENTICATE, totp, wrong
 
-__all__ = ["clock", "enrolled"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 CONFIRM = "/account/login/code/confirm/"
 TRIES = 6

@@ -9,7 +9,7 @@ from django.urls import get_resolver
 
 from accounts.models import User
 from tests.accounts.people import PASSWORD, Visitor
-from tests.chat.web.test_access import routes
+from tests.url_conf import routes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

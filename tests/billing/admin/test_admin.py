@@ -19,6 +19,7 @@ from billing.payments import top_up_audit, top_ups
 from billing.payments.stripe_errors import PaymentsUnavailable
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
+from tests.billing.admin.admin_pages import post_act, url
 from tests.billing.stripe_fixtures import ordered, posted, run_at_once
 
 pytestmark = pytest.mark.django_db
@@ -73,15 +74,6 @@ def calls(alice):
         )
 
     return call
-
-
-def url(name, *arguments):
-    return reverse(f"admin:billing_{name}", args=arguments)
-
-
-def post_act(client, path, action, rows, **fields):
-    body = {"action": action, "_selected_action": [str(row.pk) for row in rows], "asked": "yes"}
-    return client.post(path, body | fields)
 
 
 @pytest.mark.parametrize("name", LISTS)

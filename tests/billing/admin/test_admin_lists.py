@@ -18,7 +18,7 @@ from accounts.models import GuestJoin, Preferences, User
 from billing import holds, ledger
 from billing.models import Hold, LedgerEntry, Price, TopUp, Usage
 from billing.token_usage import TokenUsage
-from tests.billing.admin.test_admin import url
+from tests.billing.admin.admin_pages import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")

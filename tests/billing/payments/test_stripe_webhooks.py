@@ -20,7 +20,7 @@ from config.asgi import application
 from streams.log import close_log, get_log
 from tests.billing.payments.fake_stripe import WEBHOOK_SECRET
 from tests.billing.stripe_fixtures import WEBHOOK, balance, ordered, posted, run_at_once
-from tests.config.web.test_bodies import refused, scope_of
+from tests.config.web.raw_requests import refused, scope_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 

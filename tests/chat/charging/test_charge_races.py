@@ -27,7 +27,7 @@ from chat.llm.tokens import MAX_REPORTED_TOKENS, micro_usd, read_usage
 from chat.models import Chat, Reply
 from chat.work_orders import load_order
 from streams.errors import FencedError
-from tests.chat.charging.test_pricing import (
+from tests.chat.charging.priced_answers import (
     GUEST,
     MODEL,
     balance,
@@ -39,13 +39,6 @@ from tests.chat.charging.test_pricing import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
 
 
 # Impossible reports

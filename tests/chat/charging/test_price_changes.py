@@ -19,7 +19,7 @@ from chat.generation import generation
 from chat.generation.generation import Generation
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, Model
-from tests.chat.charging.test_pricing import (
+from tests.chat.charging.priced_answers import (
     IN,
     MODEL,
     OUT,
@@ -32,13 +32,6 @@ from tests.chat.charging.test_pricing import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
 
 
 async def test_an_answer_on_the_operators_own_key_costs_what_that_was_charged(worker, alice):

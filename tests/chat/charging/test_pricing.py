@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -22,48 +21,21 @@ from chat.charging.attempts import usage_of_stored
 from chat.generation.worker import Worker
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
+    GUEST,
+    MODEL,
+    OUT,
+    balance,
+    charges_of,
+    ended,
+    send,
+    table_cost,
+    usage_of,
+)
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-MODEL = "openrouter/script/known"
-GUEST = 500_000
-# As the fake's list has it: $10 for a million tokens in, $20 for a million out.
-IN, OUT = 10, 20
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
-async def send(person, text, **more):
-    return await person.send(text, model=more.pop("model", MODEL), **more)
-
-
-async def ended(reply_id):
-    async with asyncio.timeout(20):
-        while (reply := await Reply.objects.aget(id=reply_id)).state in ("queued", "waiting"):
-            await asyncio.sleep(0.02)
-    return reply.state
-
-
-async def balance(person):
-    return await sync_to_async(ledger.balance)(uuid.UUID(person.user["id"]))
-
-
-async def usage_of(reply_id):
-    return [row async for row in Usage.objects.filter(reply_id=reply_id).order_by("attempt")]
-
-
-async def charges_of(reply_id):
-    found = LedgerEntry.objects.filter(reply_id=reply_id, kind="charge").order_by("number")
-    return [-amount async for amount in found.values_list("amount_micro_usd", flat=True)]
-
-
-def table_cost(usage):
-    return usage.prompt_tokens * IN + usage.completion_tokens * OUT
 
 
 async def test_an_answer_costs_what_its_tokens_cost(worker, alice):
@@ -399,12 +371,12 @@ async def test_the_audit_finds_nothing_in_right_books_and_each_wrong_micro_dolla
     found = await audit.run()
     assert found.differences == []
     assert found.checked["answers"] == 4
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE price_id IS NULL",
         "usage",
     )
-    await sync_to_async(spoil)("DELETE FROM billing_usage WHERE attempt = 2", "usage")
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)("DELETE FROM billing_usage WHERE attempt = 2", "usage")
+    await sync_to_async(tamper)(
         "UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse"
     )
     lines = "\n".join((await audit.run()).differences)
@@ -412,26 +384,6 @@ async def test_the_audit_finds_nothing_in_right_books_and_each_wrong_micro_dolla
     assert f"answer {replies[1]}, attempt 2: in the log, but not charged" in lines
     assert f"charge answer:{replies[1]}:2: took" in lines
     assert "its entries add up to" in lines
-
-
-def spoil(statement, table):
-    """As somebody with the keys of the database could: its triggers are put aside."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f"ALTER TABLE billing_{table} DISABLE TRIGGER USER")
-            cursor.execute(statement)
-            cursor.execute(f"ALTER TABLE billing_{table} ENABLE TRIGGER USER")
-            return
-        cursor.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
-            [f"billing_{table}"],
-        )
-        triggers = cursor.fetchall()
-        for name, _ in triggers:
-            cursor.execute(f"DROP TRIGGER {name}")
-        cursor.execute(statement)
-        for _, made in triggers:
-            cursor.execute(made)
 
 
 async def test_a_hold_whose_answer_is_gone_is_swept_up(no_worker, alice, monkeypatch):
@@ -482,7 +434,7 @@ async def test_the_command_says_whether_the_books_balance(worker, alice):
     out = io.StringIO()
     await asyncio.to_thread(call_command, "audit_ledger", stdout=out)
     assert "The books balance." in out.getvalue()
-    await sync_to_async(spoil)("UPDATE billing_purse SET entries = entries + 1", "purse")
+    await sync_to_async(tamper)("UPDATE billing_purse SET entries = entries + 1", "purse")
     out = io.StringIO()
     with pytest.raises(CommandError):
         await asyncio.to_thread(call_command, "audit_ledger", "--json", stdout=out)

@@ -15,15 +15,17 @@ from chat.charging import pricing, reconcile
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.tokens import estimate_tokens
 from chat.models import Reply
-from tests.chat.charging.test_pricing import (
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
     GUEST,
     IN,
     MODEL,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
-    spoil,
     table_cost,
     usage_of,
 )
@@ -31,28 +33,16 @@ from tests.chat.charging.test_pricing import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
-async def answered(alice, text):
-    _, reply = await send(alice, text)
-    await alice.settled(reply)
-    await ended(reply)
-    assert (await audit.run()).differences == []
+async def audited(alice, text):
+    """The id of a reply in which the audit finds no difference."""
+    reply = await answered(alice, text)
+    assert await differences() == []
     return reply
 
 
-async def differences():
-    return (await audit.run()).differences
-
-
 async def test_a_cost_by_the_provider_must_be_that_of_the_log(worker, alice):
-    reply = await answered(alice, "[[tokens=5&cost=0.0001]] a")
-    await sync_to_async(spoil)(
+    reply = await audited(alice, "[[tokens=5&cost=0.0001]] a")
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET cost_micro_usd = cost_micro_usd + 1", "usage"
     )
     [line] = await differences()
@@ -62,7 +52,7 @@ async def test_a_cost_by_the_provider_must_be_that_of_the_log(worker, alice):
 async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
     _, reply = await alice.send("[[tokens=5]] a")
     await ended(reply)
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1, "
         "prompt_tokens = prompt_tokens - 1",
         "usage",
@@ -73,8 +63,8 @@ async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
 
 async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(worker, alice):
     """It broke off, so only the text in the log shows what it delivered."""
-    reply = await answered(alice, "[[tokens=30&die_after=10&times=1]] a")
-    await sync_to_async(spoil)(
+    reply = await audited(alice, "[[tokens=30&die_after=10&times=1]] a")
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE attempt = 1",
         "usage",
     )
@@ -84,7 +74,7 @@ async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(wo
 
 
 async def test_a_charge_for_nothing_is_found(worker, alice):
-    reply = await answered(alice, "[[status=401]] a")
+    reply = await audited(alice, "[[status=401]] a")
 
     def charge_for(number):
         person = uuid.UUID(alice.user["id"])
@@ -102,7 +92,7 @@ async def test_a_charge_for_nothing_is_found(worker, alice):
 
 
 async def test_an_open_hold_is_reported(worker, alice, monkeypatch):
-    reply = await answered(alice, "[[tokens=5]] a")
+    reply = await audited(alice, "[[tokens=5]] a")
 
     def hold_again():
         person, price = User.objects.get(id=alice.user["id"]), Price.objects.get(model=MODEL)

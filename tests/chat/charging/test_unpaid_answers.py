@@ -19,36 +19,20 @@ from chat.llm.endpoints import Model
 from chat.models import Chat
 from chat.work_orders import load_order
 from streams.log import get_log
-from tests.chat.charging.test_pricing import (
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
     MODEL,
+    answered,
     charges_of,
+    differences,
     ended,
     send,
-    spoil,
     table_cost,
     usage_of,
 )
 from tests.chat.conftest import Person
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
-async def answered(person, text, **more):
-    _, reply = await send(person, text, **more)
-    await person.settled(reply, more.get("chat"))
-    await ended(reply)
-    return reply
-
-
-async def differences():
-    return "\n".join((await audit.run()).differences)
 
 
 # Ids that were used before
@@ -223,21 +207,22 @@ async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
 async def test_the_audit_sees_a_price_put_in_the_place_of_what_the_provider_said(worker, alice):
     reply = await answered(alice, "[[tokens=30&cost=0.0001234]] Tell me")
     [usage] = await usage_of(reply)
-    assert await differences() == ""
-    await sync_to_async(spoil)(
+    assert await differences() == []
+    await sync_to_async(tamper)(
         f"UPDATE billing_usage SET cost_by_provider = false, cost_micro_usd = {table_cost(usage)}",
         "usage",
     )
-    assert f"answer {reply}, attempt 1: the log says" in await differences()
+    [line] = await differences()
+    assert line.startswith(f"answer {reply}, attempt 1: the log says")
 
 
 async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     charge = await LedgerEntry.objects.aget(kind="charge")
     somebody = uuid.uuid4() if connection.vendor == "postgresql" else uuid.uuid4().hex
-    await sync_to_async(spoil)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
-    found = await differences()
-    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
+    await sync_to_async(tamper)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
+    line = f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0"
+    assert line in await differences()
 
 
 async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
@@ -248,4 +233,4 @@ async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
     await get_log().erase(alice.stream)
     [usage] = await usage_of(reply)
     line = f"answer {reply}, attempt 1: {usage.charged_micro_usd} charged, not in the log"
-    assert await differences() == line
+    assert await differences() == [line]

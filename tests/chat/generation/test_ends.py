@@ -16,8 +16,8 @@ from chat.models import Reply
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.keys import stream_keys
 from streams.queue import get_queue
-from tests.chat.sending.test_sends import settled_row, working
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
+from tests.chat.workers import settled_row, working
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -22,7 +22,7 @@ from chat.models import Reply
 from chat.transcript import Message
 from chat.work_orders import load_order
 from streams.log import get_log
-from tests.chat.charging.test_pricing import balance, charges_of, ended, usage_of
+from tests.chat.charging.priced_answers import balance, charges_of, ended, usage_of
 from tests.folding import fold_entries
 from tests.raw_provider import cases, running_raw_provider
 

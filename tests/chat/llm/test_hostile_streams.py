@@ -20,7 +20,6 @@ from chat.llm.continuation import PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError, classify, retry_after_s
 from chat.llm.http.response_parser import ResponseParser
-from chat.llm.prompt import Prompt
 from chat.llm.stream import body as answer_stream
 from chat.llm.stream import mark_places, sse
 from chat.llm.stream.body import MAX_DELTA_CHARS, stored_bytes
@@ -30,8 +29,9 @@ from chat.llm.stream.sse import EventSplitter, TooLongError
 from chat.llm.stream.think_tags import ThinkSplitter
 from chat.transcript import Message, Pieces
 from streams.log import Fence
+from tests.chat.llm.prompts import prompt_of
 
-PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
+PROMPT = prompt_of("Where does moss grow?")
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 MAX_SENT_BYTES = 12_000_000  # the buffers of two sockets, and the bytes read
 

@@ -19,10 +19,10 @@ from chat.llm.catalogue import UnknownModelError, get_catalogue
 from chat.llm.client import stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import SENTENCES, ProviderError
-from chat.llm.prompt import Prompt
 from chat.llm.user_models import find_for, find_for_call, models_for
 from chat.models import Chat
 from tests.chat.conftest import MODEL, Person, close_loop
+from tests.chat.llm.prompts import prompt_of
 from tests.fake_model import running_fake_model, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -290,7 +290,7 @@ async def test_a_worker_refreshes_a_stale_list(alice, own, worker):
 
 
 def prompt():
-    return Prompt(({"role": "user", "content": "[[tokens=2]] Hi"},), 0, 5)
+    return prompt_of("[[tokens=2]] Hi")
 
 
 def guarded(url, owner="a" * 32, key=KEY):
@@ -351,7 +351,7 @@ async def test_dns_rebinding_does_not_reach_a_private_address(own, pool, setting
 async def test_a_redirect_is_not_followed(own, holdfast, pool):
     to = f"{holdfast.base_url}/chat/completions"
     model = guarded(own.base_url)
-    asked = Prompt(({"role": "user", "content": f"[[redirect={to}]] Hi"},), 0, 5)
+    asked = prompt_of(f"[[redirect={to}]] Hi")
     with pytest.raises(ProviderError) as error:
         async with aclosing(stream_answer(model, asked)) as stream:
             [item async for item in stream]
@@ -383,7 +383,7 @@ async def test_the_client_pool_is_bounded_and_separated_by_owner(own, pool, monk
 async def test_a_client_in_use_is_not_closed(own, pool, monkeypatch):
     monkeypatch.setattr(providers, "MAX_IDLE_CLIENTS", 0)
     model = guarded(own.base_url)
-    slow = Prompt(({"role": "user", "content": "[[tokens=12&rate=20]] Hi"},), 0, 5)
+    slow = prompt_of("[[tokens=12&rate=20]] Hi")
     async with aclosing(stream_answer(model, slow)) as stream:
         text = (await anext(stream)).text
         assert await written(guarded(own.base_url, owner="b" * 32))

@@ -24,8 +24,7 @@ from chat.models import Chat
 from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
-from tests.chat.personal_data.test_guest_joins import account, form, mailbox, sign_in, sign_up, smtp  # noqa: F401 (fixtures)
-from tests.chat.personal_data.test_leaving import files, mail_to, prove  # noqa: F401 (fixtures)
+from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
 
 pytestmark = pytest.mark.both_databases
 
@@ -62,7 +61,7 @@ def only(archive, ending):
 
 
 @database
-async def test_the_archive_has_everything(alice, worker, mailbox):  # noqa: F811
+async def test_the_archive_has_everything(alice, worker, mailbox):
     first, reply = await alice.send("First question")
     await alice.settled(reply)
     again = str(uuid.uuid4())
@@ -136,7 +135,7 @@ async def test_a_guest_can_export(alice, worker):
 
 
 @database
-async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):  # noqa: F811
+async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):
     user = await account()
     await sign_in(alice)
     response = await form(alice, f"{DATA}/export")
@@ -162,7 +161,7 @@ async def test_only_the_owner_can_download_after_proving_who_they_are(alice, wor
 
 
 @database
-async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, mailbox, settings):  # noqa: F811
+async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, mailbox, settings):
     settings.LIMIT_EXPORTS_PER_DAY_USER = 2
     user = await account()
     await sign_in(alice)
@@ -184,7 +183,7 @@ async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, m
 
 
 @database
-async def test_the_archive_expires(alice, no_worker, mailbox):  # noqa: F811
+async def test_the_archive_expires(alice, no_worker, mailbox):
     user = await account()
     await sign_in(alice)
     await prove(alice)
@@ -249,7 +248,7 @@ async def test_the_archive_of_a_person_who_leaves_meanwhile_is_not_kept(
 
 
 @database
-async def test_a_failed_export_is_retried_and_then_reported(alice, no_worker, mailbox, monkeypatch):  # noqa: F811
+async def test_a_failed_export_is_retried_and_then_reported(alice, no_worker, mailbox, monkeypatch):
     user = await account()
     await sign_in(alice)
 

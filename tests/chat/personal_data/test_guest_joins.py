@@ -13,56 +13,14 @@ from accounts.guests import upgrade as guest_accounts
 from accounts.models import GuestJoin, User
 from chat.models import Chat, Reply
 from chat.personal_data import merge_guest
-from config.env import email_settings
 from streams.log import get_log
-from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import Person
+from tests.chat.personal_data.account_forms import account, form, sign_in, sign_up
+from tests.chat.personal_data.written_chat import shown, written_chat
 from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-
-@pytest.fixture(scope="module")
-def smtp():
-    with running_mailbox() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox(smtp, settings):
-    for name, value in email_settings(f"smtp://127.0.0.1:{smtp.port}").items():
-        setattr(settings, name, value)
-    smtp.mails.clear()
-    return smtp
-
-
-async def form(person, path, **fields):
-    return await person.client.post(path, fields)
-
-
-async def sign_up(person, mailbox, email="alice@example.org"):
-    response = await form(person, "/account/signup/", email=email, password1=PASSWORD)
-    assert response.status_code == 302, response.content.decode()
-    mail = await asyncio.to_thread(mailbox.to, email)
-    return await form(person, "/account/confirm-email/", code=code_in(mail))
-
-
-async def account(email="alice@example.org"):
-    user = await sync_to_async(User.objects.create_user)(email, PASSWORD)
-    from allauth.account.models import EmailAddress
-
-    await EmailAddress.objects.acreate(user=user, email=email, verified=True, primary=True)
-    await User.objects.filter(id=user.id).aupdate(last_login=user.created_at)
-    return user
-
-
-async def sign_in(person, email="alice@example.org", **fields):
-    return await form(person, "/account/login/", login=email, password=PASSWORD, **fields)
-
-
-def shown(transcript):
-    return {m.id: (m.role, str(m.text), m.status, m.parent) for m in transcript.messages.values()}
 
 
 # Becoming
@@ -202,7 +160,7 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     """The process dies at each call of the log or the database in turn."""
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chats = [await _written_chat(guest, n) for n in range(2)]
+    chats = [await written_chat(guest, n) for n in range(2)]
     before = [shown(fold_entries(await get_log().read(guest.stream, chat=c))) for c in chats]
     await sync_to_async(guest_joins.record)(guest, user)
     join = await GuestJoin.objects.select_related("account").aget()
@@ -245,41 +203,10 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     assert (await GuestJoin.objects.aget()).finished_at
 
 
-async def _written_chat(owner, number):
-    """A chat with an answered message, one with an unfinished answer, and a rename."""
-    from chat import events as ev
-    from chat.sending.outbox import deliver
-    from chat.sending.send import Send
-    from chat.sending.sends import place_send
-    from streams.log import Fence
-
-    chat_id = uuid.uuid4()
-    send = Send(uuid.uuid4(), chat_id, f"question {number}", "openai/script/known", None)
-    reply = await sync_to_async(place_send)(owner, send)
-    await deliver(reply, owner.stream)
-    me, chat = str(reply.id), str(chat_id)
-    fence = Fence(name=me, token=7)
-    log = get_log()
-    await log.raise_fence(owner.stream, fence)
-    written = [
-        ev.MessageStarted(message=me, attempt=1, model="m"),
-        *(ev.MessageDelta(message=me, text=f"{number} word {n} ") for n in range(5)),
-        ev.MessageReasoning(message=me, text=f"hm {number}"),
-        ev.MessageDelta(message=me, text=f"{number} more"),
-    ]
-    for n, event in enumerate(written):
-        await log.append(owner.stream, [ev.log_event(chat, event, f"{me}:7:{n}")], fence=fence)
-    await log.append(
-        owner.stream,
-        [ev.log_event(chat, ev.ChatRenamed(chat=chat, title=f"T{number}", by="user"), f"{chat}:r")],
-    )
-    return chat
-
-
 async def test_concurrent_moves_move_a_chat_once(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     before = shown(fold_entries(await get_log().read(guest.stream, chat=chat)))
     await asyncio.gather(*(merge_guest.move_chats(guest, user, False) for _ in range(4)))
     assert shown(fold_entries(await get_log().read(user.stream, chat=chat))) == before
@@ -292,7 +219,7 @@ async def test_late_entries_are_moved_too(alice, no_worker):
 
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     await merge_guest.move_chats(guest, user, False)
     late = ev.ChatRenamed(chat=chat, title="late", by="user")
     await get_log().append(guest.stream, [ev.log_event(chat, late, "late")])
@@ -307,7 +234,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
 
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    await _written_chat(guest, 0)
+    await written_chat(guest, 0)
     reply = await Reply.objects.aget()
     await merge_guest.move_chats(guest, user, False)
     with pytest.raises(FencedError):
@@ -319,7 +246,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
 
 async def test_idle_guests_are_erased_with_their_log(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     long_ago = guest.created_at.replace(year=2020)
     await User.objects.filter(id=guest.id).aupdate(created_at=long_ago)
     await Chat.objects.aupdate(updated_at=long_ago)

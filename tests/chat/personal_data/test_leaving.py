@@ -42,16 +42,9 @@ from streams.log import get_log
 from tests.accounts.mailbox import code_in, html_of, text_of
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import MODEL, Person
-from tests.chat.personal_data.test_guest_joins import (  # noqa: F401 (fixtures)
-    _written_chat,
-    account,
-    form,
-    mailbox,
-    sign_in,
-    sign_up,
-    smtp,
-)
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
+from tests.chat.personal_data.written_chat import written_chat
+from tests.chat.websocket.socket_client import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 Kind = SecurityEvent.Kind
@@ -59,20 +52,10 @@ MARK = "Qzxmark"
 DELETE = "/settings/data/delete"
 
 
-@pytest.fixture(autouse=True)
-def files(settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path / "files"
-    return settings.MEDIA_ROOT
-
-
 @pytest.fixture
 def soon(monkeypatch):
     """Shorten the waits for late writes."""
     monkeypatch.setattr(erasing, "LATE_S", 1)
-
-
-async def prove(person):
-    return await form(person, "/account/reauthenticate/", password=PASSWORD)
 
 
 async def ask(person, email="alice@example.org"):
@@ -199,7 +182,7 @@ async def marked_account(smtp_sink):
 # The proof
 
 
-async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):  # noqa: F811
+async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):
     settings.LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = 100
     settings.LIMIT_SENDS_PER_MINUTE_ACCOUNT = 100
     alice, user, email = await marked_account(mailbox)
@@ -248,10 +231,6 @@ def in_days(days):
     return timezone.now() + timedelta(days=days)
 
 
-async def mail_to(sink, email):
-    return await asyncio.to_thread(sink.to, email)
-
-
 # Killed at any step
 
 STEPS = (
@@ -277,7 +256,7 @@ class Killed(BaseException):
 async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
     no_worker,
     redis_url,
-    mailbox,  # noqa: F811
+    mailbox,
     monkeypatch,
 ):
     monkeypatch.setattr(erasing, "LATE_S", 0)
@@ -285,9 +264,9 @@ async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
     for step in itertools.count():
         user = await account(f"{MARK}-{step}@example.org")
         for number in range(2):
-            await _written_chat(user, number)
+            await written_chat(user, number)
         guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
-        await _written_chat(guest, 7)
+        await written_chat(guest, 7)
         await GuestJoin.objects.acreate(guest_id=guest.id, account=user)
         await sync_to_async(_stored_export)(user)
         await make_due(user.id)
@@ -362,10 +341,10 @@ def _fated(patch, number):
     return fate
 
 
-async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, monkeypatch):  # noqa: F811
+async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, monkeypatch):
     monkeypatch.setattr(erasing, "LATE_S", 0)
     user = await account()
-    await _written_chat(user, 1)
+    await written_chat(user, 1)
     await make_due(user.id)
     await asyncio.gather(*(erasing.carry_on_all() for _ in range(3)))
     assert await SecurityEvent.objects.filter(kind=Kind.DELETED).acount() == 1
@@ -375,7 +354,7 @@ async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, mon
 # The grace period
 
 
-async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worker, mailbox):  # noqa: F811
+async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worker, mailbox):
     await sign_up(alice, mailbox)
     other = Person()
     await other.visit()
@@ -424,7 +403,7 @@ async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worke
     assert (await User.objects.aget()).is_leaving
 
 
-async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox):  # noqa: F811
+async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox):
     await sign_up(alice, mailbox)
     response = await alice.client.get(DELETE)
     assert response.status_code == 302 and "reauthenticate" in response["Location"]
@@ -441,7 +420,7 @@ async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox
     assert (await User.objects.aget()).is_leaving
 
 
-async def test_somebody_without_a_password_signs_in_once_more(alice, no_worker, mailbox):  # noqa: F811
+async def test_somebody_without_a_password_signs_in_once_more(alice, no_worker, mailbox):
     user = await account()
     user.set_unusable_password()
     await user.asave()
@@ -490,7 +469,7 @@ async def test_a_guest_is_erased_at_once(alice, worker, soon):
     assert alice.user["id"] != str(guest_id)
 
 
-async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_worker, mailbox):  # noqa: F811
+async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_worker, mailbox):
     await alice.send("Mine")
     user = await account()
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(3))
@@ -499,7 +478,7 @@ async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_
     assert (await User.objects.aget(id=alice.user["id"])).is_active
 
 
-async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):  # noqa: F811
+async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):
     user, other = await account(), await account("bob@example.org")
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(5))
     operator = await sync_to_async(User.objects.create_superuser)("op@example.org", "x")
@@ -556,7 +535,7 @@ async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redi
 
 
 async def deleted_chat(owner, hours_ago, *, running=False):
-    chat = await _written_chat(owner, 3)
+    chat = await written_chat(owner, 3)
     ago = timezone.now() - timedelta(hours=hours_ago)
     await Chat.objects.filter(id=chat).aupdate(deleted_at=ago)
     if not running:
@@ -620,7 +599,7 @@ async def test_erasing_a_chat_killed_at_any_step_ends_the_same(
 ):
     user = await account()
     await deleted_chat(user, 1_000)
-    other = await _written_chat(user, 5)
+    other = await written_chat(user, 5)
     with monkeypatch.context() as patch:
 
         async def killed(*_, **__):

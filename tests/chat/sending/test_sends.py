@@ -16,7 +16,6 @@ from chat import work_orders
 from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import settle
 from chat.generation.generation import Generation, Outcome
-from chat.generation.worker import Worker
 from chat.llm.catalogue import get_catalogue
 from chat.models import Chat, Reply
 from chat.sending import outbox, sends, stops
@@ -24,6 +23,7 @@ from chat.sending.send import Send
 from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.conftest import MODEL
+from tests.chat.workers import settled_row, working
 from tests.fake_model import text_of
 
 # One attempt, which cost nothing.
@@ -47,27 +47,6 @@ async def owner(no_worker, alice):
         _, alice.first = await alice.send("[[tokens=2]] first")
         await settled_row(alice.first)
     return alice
-
-
-@contextlib.asynccontextmanager
-async def working(name=""):
-    worker = Worker()
-    worker.name += name
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.leave()
-        await running
-
-
-async def settled_row(reply_id):
-    async with asyncio.timeout(15):
-        while True:
-            reply = await Reply.objects.aget(id=reply_id)
-            if reply.is_final:
-                return reply
-            await asyncio.sleep(0.02)
 
 
 async def user_of(person):

@@ -18,7 +18,7 @@ from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, polling
 from config.asgi import application
 from streams.log import Entry, get_log
-from tests.chat.websocket.test_consumers import _cookies, append, delta, renamed
+from tests.chat.websocket.socket_client import _cookies, append, delta, renamed
 from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)

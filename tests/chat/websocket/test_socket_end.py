@@ -14,7 +14,7 @@ from chat.websocket import consumer as consumers
 from chat.websocket import open_sockets, session_socket
 from chat.websocket import tasks as socket_tasks
 from config.websocket.end import EndTogether
-from tests.chat.websocket.test_consumers import Socket, append, renamed
+from tests.chat.websocket.socket_client import Socket, append, renamed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

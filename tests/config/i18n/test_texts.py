@@ -32,10 +32,10 @@ from config.i18n import languages, model_names, texts
 from config.i18n.script_texts import UnreadableTextsError, texts_of
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import close_loop
-from tests.chat.web.test_access import routes
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
 from tests.config.i18n import pseudo
 from tests.config.i18n.pseudo import LANGUAGE, english_of
+from tests.url_conf import routes
 
 TEMPLATES = texts.BASE_DIR / "templates"
 # Not texts: names, addresses, ids.

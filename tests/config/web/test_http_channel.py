@@ -9,7 +9,7 @@ from twisted.internet.testing import StringTransport
 from config.web import http_channel
 from config.web.body_limits_daphne import Request
 from config.web.http_channel import BODY_BYTES_PER_S, HEAD_WITHIN_S, Channel
-from tests.config.web.test_bodies import Wire
+from tests.config.web.raw_requests import Wire
 
 HEAD = b"POST /api/nowhere HTTP/1.1\r\nHost: x\r\n"
 SIZED = HEAD + b"Content-Length: 100000\r\n\r\n"

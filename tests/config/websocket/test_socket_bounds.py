@@ -18,8 +18,7 @@ from chat.websocket.session_socket import (
 from config.websocket.frame_rate import BURST_FRAMES
 from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
 from tests.accounts.people import PASSWORD
-from tests.client import Client
-from tests.config.websocket.test_sockets import socket_of
+from tests.client import Client, socket_of
 from tests.fake_model import FakeModel
 from tests.raw_websocket import CLOSE, PING, PONG, TEXT, RawSocket, masked
 from tests.stack import Stack, wait_for

@@ -1,0 +1,12 @@
+"""Addresses and actions of the admin's pages about money."""
+
+from django.urls import reverse
+
+
+def url(name, *arguments):
+    return reverse(f"admin:billing_{name}", args=arguments)
+
+
+def post_act(client, path, action, rows, **fields):
+    body = {"action": action, "_selected_action": [str(row.pk) for row in rows], "asked": "yes"}
+    return client.post(path, body | fields)

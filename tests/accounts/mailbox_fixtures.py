@@ -1,4 +1,4 @@
-"""Fixtures with which the application sends its mail to a mailbox."""
+"""Fixtures that send the application's mail to a mailbox."""
 
 import pytest
 

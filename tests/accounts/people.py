@@ -1,4 +1,4 @@
-"""A visitor who signs up and in with the forms of the pages, as a browser does."""
+"""A visitor who signs up and signs in with the forms of the pages, as a browser does."""
 
 import re
 
@@ -18,7 +18,7 @@ class Visitor:
         return self.client.post(path, fields)
 
     def sign_up(self, password=PASSWORD, **fields):
-        """Up to the mail with the code."""
+        """Submit the form; the mail with the code arrives."""
         response = self.post("/account/signup/", email=self.email, password1=password, **fields)
         assert response.status_code == 302, response.content.decode()
         return response

@@ -1,4 +1,4 @@
-"""Accounts, guests and holds for the tests of free credit."""
+"""Accounts, guests and holds for the tests of granted credit."""
 
 import uuid
 
@@ -24,7 +24,7 @@ def balance(person):
 
 
 def needs_credit(person, price):
-    """Place a hold as for an answer."""
+    """Place a hold as for an answer; returns its key and the id of the reply."""
     reply = uuid.uuid4()
     key = holds.answer_key(reply)
     holds.place(person, key, price, 10, chat_id=None, reply_id=reply)

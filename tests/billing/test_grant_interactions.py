@@ -34,7 +34,7 @@ def test_a_new_address_beside_a_used_one_gets_no_credit():
     back = account("fresh@example.org", "alice@example.org")
     grants.on_signed_in(user=back)
     assert balance(back) == 0
-    # The new address alone gets none later either.
+    # The new address alone gets none later, either.
     async_to_sync(personal_data.erase)(back)
     back.delete()
     again = account("fresh@example.org")
@@ -85,11 +85,11 @@ def test_a_changed_guest_budget_is_not_granted_again(settings, price):
     assert grants.promised_micro_usd(person) == 0
 
 
-# Changes between listing who is due and granting
+# Changes between listing the people who are due and granting
 
 
 def due(email="alice@example.org"):
-    """A person at zero for a month, and the time since when that suffices."""
+    """(a person whose balance was zero for a month, the latest time at which it must have been)."""
     with time_machine.travel(timezone.now() - MONTH, tick=False):
         person = at_zero(email)
     return person, timezone.now() - dt.timedelta(days=30)

@@ -1,4 +1,4 @@
-"""Grants: who gets them, how often and when, in any month."""
+"""Grants: eligibility, frequency and times, in any month."""
 
 import datetime as dt
 from zoneinfo import ZoneInfo

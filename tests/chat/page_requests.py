@@ -13,7 +13,7 @@ async def set_instructions(person, text, chat=None):
     )
 
 
-async def put_draft(person, text, **fields):
+async def put_draft(person, text, /, **fields):
     body = {"chat": None, "text": text, "age_ms": 0} | fields
     return await person.client.put("/api/drafts", body, content_type="application/json")
 

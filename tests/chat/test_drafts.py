@@ -1,4 +1,5 @@
-"""Drafts: the one written last wins, other devices are told, and they go along with a guest."""
+"""Drafts: the last one written wins, other devices are notified, and a guest's drafts are kept
+when the guest joins an account."""
 
 import asyncio
 import gzip
@@ -55,7 +56,7 @@ async def test_the_one_written_last_wins_whatever_arrives_last(no_worker, alice)
 async def test_what_was_written_over_a_draft_is_later_than_it_however_slow_its_request_was(
     no_worker, alice
 ):
-    """The first request took longer than the second, so that its text looks younger."""
+    """The first request took longer than the second, so its text seems to be newer."""
     await alice.send("Hello")
     first = (await put_draft(alice, "begun")).json()["draft"]
     answer = await put_draft(alice, "", age_ms=5_000, seen_ms=first["written_ms"])
@@ -160,7 +161,7 @@ async def test_a_message_written_by_somebody_else_is_not_sent(no_worker, alice, 
 
 
 async def test_what_somebody_wrote_who_signed_out_is_no_new_guests(no_worker, alice):
-    """Not in a browser that has a visitor cookie of its own, and not in one that has none."""
+    """This holds in a browser with a visitor cookie and in one without."""
     await alice.send("Hello")
     visitor = Person()
     await visitor.visit()
@@ -204,7 +205,7 @@ async def test_a_draft_and_a_setting_of_somebody_else_are_not_kept(no_worker, al
 
 
 async def test_a_page_holds_few_of_them_and_the_others_are_there_when_asked_for(no_worker, alice):
-    """The one of the chat shown, then those written last, as far as there is room."""
+    """A page has the draft of the shown chat, then the latest ones, up to the limit."""
     chats = [str(uuid.uuid4()) for _ in range(4)]
     for chat in chats:
         await alice.send("Hello", chat=chat)

@@ -1,4 +1,4 @@
-"""The outline of a chat is that of its transcript, and only what is new is read for it."""
+"""The outline of a chat equals that of its transcript, and only new entries are read for it."""
 
 import asyncio
 import uuid
@@ -44,7 +44,7 @@ def test_it_is_that_of_the_transcript_wherever_it_was_stored(log, data):
 
 @pytest.fixture
 def entries_read(monkeypatch):
-    """How many entries each page brought that was read of a log."""
+    """The number of entries of each page that is read from a log."""
     found: list[int] = []
     page = reader.Reader.page
 
@@ -58,7 +58,7 @@ def entries_read(monkeypatch):
 
 
 async def write_long(alice, count, parent=None):
-    """So many long messages, each below the one before; their ids."""
+    """Write long messages, each below the one before; returns their ids."""
     written = [str(uuid.uuid4()) for _ in range(count)]
     above = [parent, *written]
     said = [
@@ -82,7 +82,7 @@ async def test_a_branch_reads_what_is_new_alone(no_worker, alice, entries_read):
     for message in (other, first, other):
         entries_read.clear()
         assert (await alice.post(path, message=message)).status_code == 200
-        assert sum(entries_read) <= 4  # the choices since
+        assert sum(entries_read) <= 4  # the choices since then
     path = (await alice.transcript()).path()
     assert [message.id for message in path[:1]] == [other]
 
@@ -104,7 +104,7 @@ async def test_a_short_chat_has_no_row(no_worker, alice):
 
 
 async def test_that_of_another_log_is_not_used(no_worker, alice, bob):
-    """The entries of a chat that a guest brought to an account are others."""
+    """A chat that a guest brought to an account has new entries."""
     _, reply = await alice.send("One")
     written = await write_long(alice, 8, parent=reply)
     await bob.send("Mine")

@@ -1,4 +1,4 @@
-"""What a person may store: refused before anything is written, and what goes on all the same."""
+"""Storage budgets: refusals before anything is written, and the actions that stay possible."""
 
 import asyncio
 import re
@@ -52,7 +52,7 @@ async def user_of(person):
 
 
 async def fill(person, settings, room=0):
-    """Leave so many bytes of the budget."""
+    """Set the budget so that this many bytes are left."""
     size = await storage.stored_by(await user_of(person))
     settings.LIMIT_STORED_BYTES_GUEST = size.used + room
 
@@ -67,7 +67,7 @@ async def stored():
 
 @pytest.fixture(params=["guest", "account"])
 async def writer(request, no_worker, alice, settings):
-    """Somebody with one message, and the name of the setting that is their budget."""
+    """(a person with one message, the name of the setting for their budget)."""
     await alice.send("Hello")
     if request.param == "account":
         await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False, email="a@x.org")
@@ -195,7 +195,7 @@ async def test_a_visitor_stores_no_more_than_a_guest(no_worker, alice, settings)
     assert code_of(await send(alice, body("x" * 10_000))) == (FULL, "storage_full")
     assert await User.objects.acount() == 0
     assert (await send(alice, body("x" * 1_000))).status_code == HTTPStatus.ACCEPTED
-    # Known by the visitor cookie alone, as after the loss of the session.
+    # The guest is known by the visitor cookie alone, as after the session was lost.
     del alice.client.cookies["sessionid"]
     assert code_of(await send(alice, body("x" * 10_000))) == (FULL, "storage_full")
 
@@ -219,7 +219,7 @@ async def test_a_picture_and_an_archive_count_until_they_are_removed(writer, set
     user = await user_of(writer)
     before = (await storage.stored_by(user)).used
     size = 0
-    for number in range(2):  # The second takes the place of the first.
+    for number in range(2):  # The second draft replaces the first.
         picture = Picture({256: bytes(5_000 + number), 64: bytes(700)})
         size = picture.size_bytes
         await sync_to_async(preferences.change_picture)(user, picture)
@@ -341,7 +341,7 @@ async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, 
     await set_instructions(alice, "Be brief.")
     await set_instructions(alice, "Be brief.")
     assert len(await told()) == 3
-    # A change that was cut off between the log and the row is made again.
+    # A change that was interrupted between the log and the row is repeated.
     await Chat.objects.filter(id=alice.chat).aupdate(instructions_digest="")
     await set_instructions(alice, "Be brief.")
     assert len(await told()) == 4
@@ -353,7 +353,7 @@ async def test_instructions_that_change_nothing_are_not_stored_again(no_worker, 
 
 
 async def test_instructions_fill_no_more_than_the_budget(no_worker, alice, redis_url, settings):
-    """The attack: each change was an entry for good, at no cost, 300 a minute."""
+    """The attack: each change was a permanent entry without a cost, at 300 changes a minute."""
     await alice.send("Hello")
     settings.LIMIT_STORED_BYTES_GUEST = 400_000
     answers = [await set_instructions(alice, chr(1) * 3_900 + str(number)) for number in range(20)]
@@ -377,7 +377,7 @@ async def visitor_from(address):
 
 
 async def test_guests_of_one_address_store_only_so_much_in_a_day(no_worker, settings):
-    """The attack: each new guest had a budget of their own."""
+    """The attack: each new guest had a new budget."""
     settings.LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = 60_000
     settings.TRUST_PROXY, settings.TRUSTED_PROXIES = True, 1
     people = [await visitor_from(f"2001:db8::{number}") for number in range(4)]
@@ -420,7 +420,7 @@ async def test_what_a_guest_was_answered_counts_for_their_address(worker, alice,
         assert before < 2_000 < held
         for _ in range(2):
             await set_instructions(alice, str(uuid.uuid4()))
-        # All that is in the log, and the first message once more.
+        # This is everything in the log, and the first message once more.
         assert sum(map(int, client.hvals(key))) == before + (await size_of(alice)).total
 
 
@@ -429,7 +429,7 @@ async def test_what_a_guest_was_answered_counts_for_their_address(worker, alice,
 
 @pytest.fixture
 def nearly_full(redis_url):
-    """Gives a function that sets `maxmemory` so that so many percent are used."""
+    """Returns a function that sets `maxmemory` so that the given percentage is used."""
     with redis.Redis.from_url(redis_url) as client:
 
         def set_percent(percent):
@@ -453,7 +453,8 @@ async def test_new_text_of_guests_is_refused_first_and_then_of_accounts(
     await bob.send("Hello")
     await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False, email="a@x.org")
     assert (settings.REDIS_PERCENT_FOR_GUESTS, settings.REDIS_PERCENT_FOR_ACCOUNTS) == (85, 92)
-    nearly_full(50)  # An empty Redis breathes: far from the bounds it is the same each time.
+    # The memory of an empty Redis varies, so the percentage must be far from the bounds.
+    nearly_full(50)
     for guests, accounts, of_account, of_guest in (
         (90, 95, 202, 202),
         (10, 95, 202, 503),
@@ -491,7 +492,7 @@ async def test_an_answer_waits_for_a_full_redis_and_loses_nothing(worker, alice,
 
 @pytest.fixture
 def impatient(settings):
-    """Appends are given up while the test looks on."""
+    """Appends give up soon."""
     settings.STREAMS_APPEND_TIMEOUT_MS = 500
 
 

@@ -1,4 +1,4 @@
-"""Suspending somebody: their sockets, sessions and answers end; others go on."""
+"""Suspending a person ends their sockets, sessions and answers, and no others."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""A worker for part of a test."""
+"""A worker that runs for a part of a test."""
 
 import asyncio
 import contextlib

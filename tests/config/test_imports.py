@@ -1,4 +1,4 @@
-"""Imports point one way and in no circle, libraries stop at one door, folders stay small."""
+"""Imports point one way and in no circle, each library has one door, folders stay small."""
 
 import ast
 from collections import Counter
@@ -81,7 +81,7 @@ def test_the_product_does_not_import_its_tests():
 
 
 def test_no_module_imports_a_test_module():
-    """What tests share is in a helper module or in a `conftest`."""
+    """Code that tests share is in a helper module or in a `conftest`."""
     for path in sorted((BASE_DIR / "tests").rglob("*.py")):
         module = ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
         names = list(imported(module, tree := ast.parse(path.read_text())))

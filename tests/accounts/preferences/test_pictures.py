@@ -193,7 +193,7 @@ def test_a_new_one_replaces_the_old_one_and_its_files(signed_in, redis_url):
     assert signed_in.get(second["64"]).status_code == HTTPStatus.OK
     answer = signed_in.delete(API)
     assert answer.json()["settings"]["picture"] is None and stored() == []
-    assert signed_in.delete(API).status_code == HTTPStatus.OK  # Once more changes nothing.
+    assert signed_in.delete(API).status_code == HTTPStatus.OK  # Repeating it changes nothing.
     assert signed_in.get(second["64"]).status_code == HTTPStatus.NOT_FOUND
 
 

@@ -8,7 +8,7 @@ import time
 
 
 def totp(secret, at=None):
-    """RFC 6238, as the apps do it: SHA-1, 30 seconds, six digits."""
+    """A code by RFC 6238 with the parameters that apps use: SHA-1, 30 seconds, six digits."""
     count = struct.pack(">Q", int((at or time.time()) // 30))
     padded = secret + "=" * (-len(secret) % 8)
     digest = hmac.new(base64.b32decode(padded, casefold=True), count, hashlib.sha1).digest()

@@ -18,7 +18,7 @@ def clock():
 
 @pytest.fixture
 def enrolled(visitor, clock):
-    """Somebody with an authenticator app: (visitor, the secret it holds)."""
+    """(a visitor who has set up an authenticator app, the app's secret)."""
     visitor.sign_up()
     visitor.confirm()
     visitor.post("/account/reauthenticate/", password=PASSWORD)

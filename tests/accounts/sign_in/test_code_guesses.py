@@ -42,7 +42,7 @@ def mails_about_it(person):
 
 
 def guess(person, times):
-    """From another browser each time, as somebody who knows about the limits would."""
+    """Guess from a new browser each time, as somebody who knows about the limits would."""
     while times:
         stranger = Visitor(Client(), person.mailbox, person.email)
         stranger.post("/account/login/code/", email=person.email)
@@ -102,13 +102,13 @@ def test_recovery_codes_have_a_count_of_their_own(enrolled):
 
 
 def test_codes_that_confirm_an_address_can_be_guessed_so_often_a_day(visitor):
-    """Guessing one would give an account with the address of somebody else."""
+    """A guessed code would give an account with somebody else's address."""
     visitor.sign_up()
     for _ in range(TRIES):
         code = code_in(visitor.mailbox.to(visitor.email))
         visitor.post("/account/confirm-email/", code=wrong(code))
         visitor.client.logout()
-        visitor.sign_in()  # Sends the next one.
+        visitor.sign_in()  # This sends the next code.
     code = code_in(visitor.mailbox.to(visitor.email))
     page = visitor.post("/account/confirm-email/", code=code).content.decode()
     assert "Too many wrong codes" in page

@@ -1,4 +1,4 @@
-"""Addresses and actions of the admin's pages about money."""
+"""URLs and actions of billing's admin pages."""
 
 from django.urls import reverse
 

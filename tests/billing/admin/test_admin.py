@@ -300,7 +300,7 @@ def test_a_refund_without_an_answer_is_reported_as_possibly_made(fake_stripe, pa
     with pytest.raises(PaymentsUnavailable, match="may have made the refund"):
         action_id, by = uuid.uuid4(), uuid.uuid4()
         refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
-    # The library retries it, and it is made once.
+    # The library retries the request, and the refund is made once.
     assert [made["amount"] for made in fake_stripe.refunds.values()] == [1_100]
 
 

@@ -41,7 +41,7 @@ def alice():
 
 @pytest.fixture
 def paid(alice):
-    """A row in each table for one person, and another for somebody else."""
+    """One row in each table for one person, and one for another person."""
     price = Price.objects.create(
         model="openrouter/dear",
         version=1,

@@ -83,7 +83,7 @@ class Life:
         self.top_ups.append(top_up)
 
     def give_back(self):
-        """By a refund or a dispute; or won back."""
+        """Return money by a refund or a dispute, or get it back by winning the dispute."""
         if not self.top_ups:
             return
         top_up = self.random.choice(self.top_ups)
@@ -156,7 +156,7 @@ def test_reports_and_lists_equal_the_sums_of_the_rows(client, finance, people, d
         assert cents(day.revenue) == life.paid[day.day]
         assert day.given == sum(e.amount_micro_usd for e in booked if e.kind == "adjustment")
         assert day.spend == -sum(e.amount_micro_usd for e in booked if e.kind == "charge")
-        # Everything booked is in the report, once.
+        # The report has every booking once.
         credited = day.revenue - day.fees + day.given - day.spend
         assert credited == sum(entry.amount_micro_usd for entry in booked)
         assert day.cost == sum(call.cost_micro_usd for call in paid_calls)

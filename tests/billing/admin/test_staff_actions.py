@@ -1,4 +1,4 @@
-"""Staff actions in the admin: whom they may affect, the confirmation, and the records."""
+"""Staff actions in the admin: the people they may affect, the confirmation, and the records."""
 
 import uuid
 from http import HTTPStatus

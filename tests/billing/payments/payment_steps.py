@@ -1,4 +1,4 @@
-"""Steps in the life of a payment at Stripe, and the amounts that must then be booked."""
+"""Steps of a payment at Stripe, and the amounts that must then be booked."""
 
 import uuid
 

@@ -41,7 +41,7 @@ def test_an_unfinished_top_up_is_refreshed_without_an_event(fake_stripe, payer):
     fake_stripe.events.clear()
     assert (
         reconciliation.reconcile() == 0
-    )  # It is young: its payer will probably return from Checkout.
+    )  # It is recent: its payer will probably return from Checkout.
     assert reconciliation.reconcile(timezone.now() + timedelta(minutes=3)) == 1
     assert posted(top_up) == CREDITED
 

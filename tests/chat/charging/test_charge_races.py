@@ -102,7 +102,7 @@ async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, ali
     assert [message.cost_micro_usd] == await charges_of(reply)
 
 
-# Workers that come too late
+# Late workers
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
     real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
-        """At the first look, the log lacks an attempt that is booked."""
+        """On the first read, the log lacks an attempt that is booked."""
         stream, replies = real(chat_id)
         if not looks:
             for _, usage in replies:
@@ -201,7 +201,7 @@ async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
     assert len(looks) == 2
 
 
-# What happens to a person while a paid answer is being written
+# Suspending, erasing and joining people while a paid answer is being written
 
 
 async def running(alice):
@@ -270,7 +270,7 @@ async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_
 
 
 async def first_answer(alice, holdfast, script):
-    """An ended reply of a model that also makes the title; both calls follow the script."""
+    """An ended reply of a model that also writes the title; both calls follow the script."""
     name = f"script/known?{script}"
     holdfast.list_models(name)
     await reset_catalogue()
@@ -313,7 +313,8 @@ async def test_a_title_that_takes_too_long_is_given_up_and_its_hold_back(
 async def test_a_guest_to_whom_staff_gave_credit_first_still_has_the_budget_that_is_shown(
     no_worker, alice
 ):
-    _, reply = await alice.send("[[tokens=5]] a")  # Of a local model: nothing is booked yet.
+    # The model is free, so nothing is booked yet.
+    _, reply = await alice.send("[[tokens=5]] a")
     person = uuid.UUID(alice.user["id"])
     await sync_to_async(ledger.post)(person, "adjustment", 1, key="a", reason="Sorry")
     await send(alice, "[[tokens=5]] b", chat=str(uuid.uuid4()))

@@ -1,4 +1,4 @@
-"""Answers on credit: what is held, what is charged, and what happens when it runs out."""
+"""Answers on credit: holds, charges, and the end of the credit."""
 
 import asyncio
 import io
@@ -194,7 +194,7 @@ async def test_a_title_is_an_item_of_its_own(worker, alice, settings):
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-# Running out
+# Too little credit
 
 
 async def test_a_send_without_credit_is_refused_and_nothing_is_stored(worker, alice, settings):
@@ -279,7 +279,7 @@ async def test_credit_that_went_in_the_meantime_ends_in_a_durable_error(no_worke
     await running
 
 
-# Free, and without a price
+# Free models, and models without a price
 
 
 async def test_a_local_model_costs_nothing_and_is_counted(worker, alice):
@@ -305,7 +305,7 @@ async def test_the_operator_may_pay(worker, alice, settings):
 
 @pytest.mark.parametrize("then", [False, True])
 async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, settings, then):
-    """What is held is charged; what was begun for nothing stays free."""
+    """A reply with a hold is charged; a reply that started free stays free."""
     settings.BILLING = not then
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")
     await alice.until(reply, lambda message: bool(message.text))
@@ -408,7 +408,7 @@ async def test_a_hold_of_before_the_clock_was_set_back_is_swept_up(no_worker, al
 async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(
     worker, alice, monkeypatch
 ):
-    """As if the row had been written and the charge had not."""
+    """The crash came after the row was written and before the charge was."""
 
     def without_charge(*arguments, **options):
         return None

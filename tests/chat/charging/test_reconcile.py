@@ -62,7 +62,7 @@ async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
 
 
 async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(worker, alice):
-    """It broke off, so only the text in the log shows what it delivered."""
+    """The attempt broke off, so only the text in the log shows its size."""
     reply = await audited(alice, "[[tokens=30&die_after=10&times=1]] a")
     await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE attempt = 1",
@@ -99,7 +99,7 @@ async def test_an_open_hold_is_reported(worker, alice, monkeypatch):
         holds.place(person, holds.answer_key(reply), price, 5, chat_id=None, reply_id=reply)
 
     await sync_to_async(hold_again)()
-    assert await differences() == []  # It was touched just now.
+    assert await differences() == []  # It was changed just now.
     monkeypatch.setattr(reconcile, "OVERDUE_AFTER_S", -1)
     assert await differences() == [f"hold answer:{reply}: left open"]
 
@@ -117,7 +117,7 @@ async def test_the_audit_goes_through_all_chats(worker, alice, monkeypatch):
 
 
 def aged(**fields):
-    """Set holds and ends of replies an hour back."""
+    """Set the times of holds and of ended replies an hour back."""
     then = timezone.now() - timedelta(hours=1)
     Hold.objects.update(updated_at=then)
     Reply.objects.filter(finished_at__isnull=False).update(finished_at=then)
@@ -167,7 +167,7 @@ async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypa
     assert (await Hold.objects.aget(key=f"title:{reply}")).state == "closed"
 
 
-# What an attempt is charged for
+# The size of a charge
 
 
 async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
@@ -185,7 +185,7 @@ async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
 
 
 async def test_an_answer_longer_than_was_asked_for_is_cut_off(worker, alice, settings, monkeypatch):
-    """The provider does not keep to `max_tokens`: what comes beyond is neither read nor paid."""
+    """The provider ignores `max_tokens`: output beyond it is neither read nor charged."""
     settings.CREDIT_GUEST_MICRO_USD = 6_000
     monkeypatch.setattr("chat.generation.model_caller.MAX_CHARS_PER_TOKEN", 1)
     _, reply = await send(alice, "[[tokens=5000]] a")

@@ -1,4 +1,4 @@
-"""Attempts to get an answer without paying, and wrong books that the audit must find."""
+"""Attacks that try to get answers without paying, and false books that the audit must report."""
 
 import asyncio
 import threading
@@ -35,11 +35,11 @@ from tests.chat.conftest import Person
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-# Ids that were used before
+# Reused ids
 
 
 async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
-    """The attack: an attempt is charged once for its id, so an erased id was used again."""
+    """The attack reuses an erased id, because each id is charged only once."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
     [usage] = await usage_of(reply)
@@ -80,8 +80,8 @@ def test_the_name_of_a_model_shows_who_pays(settings):
 
 
 async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, alice, monkeypatch):
-    """Otherwise a worker that was frozen in between would hold credit of the former owner, and
-    release what the new owner has held."""
+    """Otherwise a worker that was frozen in between would hold the former owner's credit and
+    release the new owner's hold."""
     _, reply = await send(alice, "[[tokens=5]] a")
     real, found = holds.reserve, []
 

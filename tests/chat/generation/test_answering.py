@@ -1,4 +1,4 @@
-"""An answer from the order to its end, with a real worker, Redis, database and HTTP model."""
+"""An answer from the request to its end, with a real worker, Redis, database and HTTP model."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def test_it_records_model_usage_and_times(worker, alice):
     message = await alice.settled(reply)
     assert message.model == "openai/script/known"
     assert message.usage["completion_tokens"] == 5
-    # What a local server says of itself is nobody's cost.
+    # A cost that a local server reports is charged to nobody.
     assert message.cost_micro_usd is None
     assert message.duration_ms >= 0
 
@@ -160,7 +160,7 @@ async def test_a_regeneration_is_a_branch_and_the_choice_is_remembered(worker, a
     assert (await alice.settled(third)).status == "done"
 
 
-# Ending
+# Ends of replies
 
 
 async def test_stop_keeps_what_is_there_and_ends_the_call(worker, alice, fake_model):
@@ -356,8 +356,8 @@ async def test_a_title_set_by_the_owner_stays(worker, alice, settings):
 
 
 async def test_a_loop_ends_although_a_library_swallows_its_cancellation(monkeypatch):
-    """redis 8.1 does so while it subscribes. A worker that was asked to leave right after its start
-    then waited until it was killed."""
+    """redis 8.1 swallows it while it subscribes. A worker that was asked to leave right after its
+    start then waited until it was killed."""
     monkeypatch.setattr(loops, "CANCEL_AGAIN_S", 0.01)
 
     async def stubborn():

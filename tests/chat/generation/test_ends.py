@@ -123,7 +123,7 @@ async def test_each_end_is_checked_once_even_after_the_clock_was_set_back(owner,
 
     monkeypatch.setattr(ends, "_has_end", note)
     sweep = ends.EndSweep()
-    for _ in range(3):  # All within OVERLAP.
+    for _ in range(3):  # All ends are within OVERLAP.
         await sweep.run()
     assert checked == [reply]
     # The clock had been an hour ahead; the next reply ended after it was corrected.

@@ -1,4 +1,4 @@
-"""Hostile providers: the cost of a response to a worker is bounded, whatever it contains."""
+"""Hostile providers: the cost of a response is bounded, whatever it contains."""
 
 import asyncio
 import contextlib
@@ -211,7 +211,7 @@ async def test_other_tasks_run_while_a_large_body_is_read(settings):
     assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
 
 
-# The parts by themselves
+# Single parts
 
 
 def held_chars(splitter):

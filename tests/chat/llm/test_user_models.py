@@ -1,4 +1,4 @@
-"""Models of people's own keys: who sees them, who may use them, and which key is used."""
+"""Models of people's own keys: visibility, access, and the key that a call uses."""
 
 import asyncio
 import uuid
@@ -35,7 +35,7 @@ LISTED = [{"id": name} for name in NAMES]
 
 @pytest.fixture
 def own(settings):
-    """The server that people's own keys belong to."""
+    """The server of people's own keys."""
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with running_fake_model() as running:
         running.accept_keys({KEY: "good", OTHER: "good"})
@@ -76,7 +76,7 @@ def keys_used(server):
     return [r["headers"]["authorization"].removeprefix("Bearer ") for r in server.requests]
 
 
-# Who sees them
+# Visibility
 
 
 async def test_own_models_are_listed_for_their_owner_only(alice, bob, own, no_worker):
@@ -115,7 +115,7 @@ async def test_keys_of_known_providers_have_their_names(alice, own, no_worker):
     assert model.endpoint.base_url == "https://api.anthropic.com/v1"
 
 
-# Who may use them
+# Access
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ async def test_a_worker_refreshes_a_stale_list(alice, own, worker):
     assert row.check_wanted == "" and row.status == "ok"
 
 
-# Where calls go
+# Addresses of calls
 
 
 def prompt():

@@ -166,7 +166,7 @@ async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, m
     user = await account()
     await sign_in(alice)
     await prove(alice)
-    for _ in range(3):  # While one is being made, asking again changes and costs nothing.
+    for _ in range(3):  # While an archive is being made, another request changes and costs nothing.
         await form(alice, f"{DATA}/export")
     first = await Export.objects.aget()
     assert await exports.make_next()
@@ -217,7 +217,7 @@ async def test_a_replaced_worker_does_not_overwrite_the_archive(no_worker, redis
     monkeypatch.setattr(exports.Archive, "finish", finish)
     slow = asyncio.create_task(exports.make_next())
     await paused.wait()
-    assert not await exports.make_next()  # Its lease holds.
+    assert not await exports.make_next()  # The worker still has its lease.
     await Export.objects.aupdate(lease_until=timezone.now() - timedelta(seconds=1))
     assert await exports.make_next()
     go_on.set()
@@ -297,7 +297,7 @@ def test_files_without_a_row_are_removed(monkeypatch):
     for name in (known.file_name(), stray, "exports/nonsense"):
         default_storage.save(name, ContentFile(b"x"))
     exports.remove_strays()
-    assert default_storage.exists(stray)  # It may be a moment old, its row to come.
+    assert default_storage.exists(stray)  # The file may be new, and its row not stored yet.
     monkeypatch.setattr(exports, "STRAY_AFTER", timedelta(0))
     exports.remove_strays()
     assert default_storage.exists(known.file_name())

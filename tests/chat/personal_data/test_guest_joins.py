@@ -23,7 +23,7 @@ from tests.folding import fold_entries
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-# Becoming
+# Becoming an account
 
 
 async def test_signing_up_makes_the_guest_the_account(alice, worker, mailbox):
@@ -75,7 +75,8 @@ async def test_the_cookie_of_the_guest_never_opens_the_account(alice, worker, ma
     response = await thief.post(f"/api/chats/{alice.chat}/messages", **body)
     assert response.status_code == 401
     await alice.client.get("/")
-    assert not alice.client.cookies["hf_visitor"].value  # Taken away: the next guest is another.
+    # The cookie was deleted, so the next guest is a different one.
+    assert not alice.client.cookies["hf_visitor"].value
 
 
 @pytest.mark.parametrize("cookie_stays", [False, True])
@@ -87,7 +88,7 @@ async def test_after_signing_up_and_out_the_next_guest_is_another(
     await sign_up(alice, mailbox)  # No page of chats is opened between here and the sign-out.
     assert not alice.client.cookies["hf_visitor"].value
     await form(alice, "/account/logout/")
-    if cookie_stays:  # The answer that took it away got lost.
+    if cookie_stays:  # The response that deleted it got lost.
         alice.client.cookies["hf_visitor"] = cookie
     await alice.visit()
     alice.chat = str(uuid.uuid4())
@@ -114,7 +115,7 @@ async def test_becoming_that_crashes_leaves_both_as_they_were(alice, worker, mai
     assert not await sync_to_async(guest_accounts.become)(guest, made)
 
 
-# Joining
+# Joining an account
 
 
 async def test_signing_in_brings_the_chats_along(alice, worker, mailbox):
@@ -157,7 +158,7 @@ async def test_an_answer_that_is_running_goes_on_in_the_accounts_log(alice, work
 async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     alice, no_worker, after, monkeypatch
 ):
-    """The process dies at each call of the log or the database in turn."""
+    """The process is killed at each call of the log or the database in turn."""
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     chats = [await written_chat(guest, n) for n in range(2)]
@@ -188,7 +189,7 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
             await guest_joins.carry_on(join)
         except KeyError:
             pass
-    for _ in range(2):  # Again, and once more than needed.
+    for _ in range(2):  # Repeat it once more than necessary.
         await guest_joins.carry_on_all()
         await GuestJoin.objects.filter(finished_at=None).aupdate(
             moved_at=user.created_at.replace(year=2020)
@@ -250,7 +251,7 @@ async def test_idle_guests_are_erased_with_their_log(alice, no_worker):
     long_ago = guest.created_at.replace(year=2020)
     await User.objects.filter(id=guest.id).aupdate(created_at=long_ago)
     await Chat.objects.aupdate(updated_at=long_ago)
-    assert await idle_guests.remove_idle_guests() == 0  # An answer is owed to them.
+    assert await idle_guests.remove_idle_guests() == 0  # A reply is pending.
     await Reply.objects.aupdate(state="done", finished_at=long_ago)
     assert await idle_guests.remove_idle_guests() == 1
     assert not await User.objects.filter(id=guest.id).aexists()

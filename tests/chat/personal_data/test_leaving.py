@@ -1,4 +1,4 @@
-"""Deleting an account: nothing of the person remains, whatever process is killed meanwhile."""
+"""Deleting an account: no data of the person remains, whichever process is killed meanwhile."""
 
 import asyncio
 import contextlib
@@ -78,7 +78,7 @@ async def until_gone(person_id):
 
 
 def everywhere(url):
-    """Every stored text with its place: Redis, database, files."""
+    """Every stored text with its place in Redis, the database or a file."""
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(count=1_000):
             yield f"redis {key!r}", key
@@ -130,7 +130,7 @@ def found(url, *needles):
     ]
 
 
-# Where the id of a person remains: with the deletion and with amounts (docs/decisions/accounts.md).
+# The id of a person remains in the deletion and in amounts (docs/decisions/accounts.md).
 KEPT = {
     "table accounts_securityevent",
     *(f"table billing_{name}" for name in ("purse", "ledgerentry", "hold", "usage", "topup")),
@@ -179,14 +179,14 @@ async def marked_account(smtp_sink):
     return alice, user, email
 
 
-# The proof
+# Complete deletion
 
 
 async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):
     settings.LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = 100
     settings.LIMIT_SENDS_PER_MINUTE_ACCOUNT = 100
     alice, user, email = await marked_account(mailbox)
-    # A finished archive, a running answer, and one that is queued behind it.
+    # There are a finished archive, a running answer, and another one in the queue.
     await sync_to_async(exports.ask)(user)
     while not await sync_to_async(exports.ready_export)(user):
         await exports.make_next()
@@ -231,7 +231,7 @@ def in_days(days):
     return timezone.now() + timedelta(days=days)
 
 
-# Killed at any step
+# Kills at any step
 
 STEPS = (
     (leaving, "begin"),
@@ -250,7 +250,7 @@ STEPS = (
 
 
 class Killed(BaseException):
-    """Like a kill: nothing catches it."""
+    """Stands for a kill: no code catches it."""
 
 
 async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
@@ -275,7 +275,7 @@ async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
             with contextlib.suppress(Killed):
                 await erasing.carry_on_all()
         deaths += fate.dead
-        for _ in range(2):  # Again, and once more than needed.
+        for _ in range(2):  # Repeat it once more than necessary.
             await erasing.carry_on_all()
         assert await traces(f"{MARK}-{step}@", str(guest.id), guest.id.hex) == []
         assert set(await traces(str(user.id), user.id.hex)) <= KEPT
@@ -294,7 +294,7 @@ def _stored_export(user):
 
 
 class Fate:
-    """The process dies before (even number) or after (odd) the call of that number."""
+    """The process is killed before (even `number`) or after (odd `number`) a call."""
 
     def __init__(self, number):
         self.calls_left, self.after = number // 2 + 1, number % 2 == 1
@@ -427,7 +427,7 @@ async def test_somebody_without_a_password_signs_in_once_more(alice, no_worker, 
     await form(alice, "/account/login/code/", email=user.email)
     code = code_in(await mail_to(mailbox, user.email))
     await form(alice, "/account/login/code/confirm/", code=code)
-    assert (await alice.client.get(DELETE)).status_code == 200  # Just signed in.
+    assert (await alice.client.get(DELETE)).status_code == 200  # The person has just signed in.
     session = await alice.client.asession()
     records = await session.aget("account_authentication_methods")
     await session.aset(
@@ -463,7 +463,7 @@ async def test_a_guest_is_erased_at_once(alice, worker, soon):
     await until_gone(guest_id)
     assert await traces(MARK) == []
     assert set(await traces(str(guest_id), guest_id.hex)) <= KEPT
-    # The next visitor is another guest.
+    # The next visitor becomes a different guest.
     await alice.visit()
     _, reply = await alice.send("Hello again")
     assert alice.user["id"] != str(guest_id)
@@ -502,7 +502,7 @@ async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, m
     [event] = [event async for event in SecurityEvent.objects.filter(kind=Kind.DELETION_CANCELLED)]
     assert event.operator_id == operator.id and event.note == "They rang"
     assert "stays" in (await mail_to(mailbox, "alice@example.org"))["Subject"]
-    # Nobody can delete only the row.
+    # Deleting only the row is not possible.
     assert (await client.get(f"/admin/accounts/user/{user.id}/delete/")).status_code == 403
 
 
@@ -514,7 +514,7 @@ async def test_a_deletion_that_has_begun_cannot_be_cancelled(no_worker, redis_ur
     assert user.deletion_begun_at and not user.is_active
     operator = await sync_to_async(User.objects.create_superuser)("op@example.org", "x")
     assert not await sync_to_async(leaving.cancel)(user, operator, "too late")
-    assert await User.objects.filter(id=user.id).aexists()  # What comes late is waited for.
+    assert await User.objects.filter(id=user.id).aexists()  # The deletion waits for late writes.
 
 
 async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redis_url, monkeypatch):
@@ -531,7 +531,7 @@ async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redi
     assert purses[again.id] == 0 and purses[other.id] == given > 0
 
 
-# Chats that were deleted
+# Deleted chats
 
 
 async def deleted_chat(owner, hours_ago, *, running=False):
@@ -583,7 +583,7 @@ async def test_a_chat_that_is_restored_at_the_last_moment_is_kept(
 
     def brought_back():
         calls.append(1)
-        if len(calls) == 2:  # Between the look and the lock.
+        if len(calls) == 2:  # This happens between the read and the lock.
             Chat.objects.filter(id=chat).update(deleted_at=None)
         return real()
 
@@ -633,8 +633,8 @@ def test_every_relation_to_a_person_is_covered():
         and not getattr(field, "db_constraint", False)
     }
     assert loose <= {
-        "accounts.SecurityEvent.person",  # Removed with the row, but for DELETED.
-        "accounts.SecurityEvent.operator_id",  # Whoever did it stays named, by a number.
-        "accounts.GuestJoin.guest_id",  # Goes with its account.
+        "accounts.SecurityEvent.person",  # Removed with the row, except DELETED.
+        "accounts.SecurityEvent.operator_id",  # The id of the staff member remains.
+        "accounts.GuestJoin.guest_id",  # Deleted with its account.
         "accounts.Session.person_id",  # accounts/personal_data/handlers.py
     } | {label for label in loose if label.startswith("billing.")}

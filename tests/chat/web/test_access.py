@@ -1,9 +1,9 @@
 """Access: every route and the WebSocket, tried as every role.
 
 A route that is missing in TABLE (by its full name) and in GROUPS (by the beginning of its name)
-fails the test: say who may use it. To add the routes of a library, add a group. A row gives for
-each kind of person the status of the answer; `method` is what is tried, with a valid CSRF token,
-and every method that changes something is tried again without one.
+fails the test: say who may use it. To add the routes of a library, add a group. A row has
+the status of the response for each role. Its `method` is tried with a valid CSRF token, and each
+method that changes something again without one.
 """
 
 import dataclasses
@@ -99,7 +99,7 @@ TABLE: dict[str, list[Row]] = {
     "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
-    # The same for everybody, without personal data.
+    # These are the same for everybody, without personal data.
     "chat:shell": [Row("/shell", ANYBODY)],
     "chat:service-worker": [Row("/service-worker.js", ANYBODY)],
     "chat:manifest": [Row("/manifest.webmanifest", ANYBODY)],

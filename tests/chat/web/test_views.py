@@ -24,7 +24,7 @@ def new_id():
 
 
 def error_of(response):
-    """(status, code) of a refusal. Asserts its form."""
+    """(status, code) of a refusal, whose form is asserted."""
     body = response.json()
     assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}, body
     assert body["error"]["message"].endswith(".")
@@ -41,7 +41,7 @@ async def rows():
 
 
 async def row_settled(reply):
-    """Wait for the end of a reply's row, which follows that of the log."""
+    """Wait until a reply's row has ended, which happens after its end in the log."""
     async with asyncio.timeout(20):
         while not (await Reply.objects.aget(id=reply)).is_final:
             await asyncio.sleep(0.02)
@@ -633,7 +633,7 @@ async def test_the_models_are_listed_for_anybody(no_worker):
     assert MODEL in [model["id"] for model in listed["models"]]
 
 
-# Strangers
+# Access by strangers
 
 
 def every_request(chat, message, reply):
@@ -668,11 +668,11 @@ async def test_another_persons_chat_does_not_exist(no_worker, alice, bob):
     )
     for (method, path, body), (_, unknown_path, unknown_body) in requests:
         if path.endswith("/messages"):
-            unknown_body |= {"parent": new_id()}  # An unknown chat would be made.
+            unknown_body |= {"parent": new_id()}  # An unknown chat would be created.
         response = await request(bob.client, method, path, body)
         assert error_of(response) == (404, "chat_not_found"), path
         assert b"secret" not in response.content
-        if not path.endswith("/messages"):  # Nor does the answer say that it exists.
+        if not path.endswith("/messages"):  # The response does not reveal that it exists, either.
             unknown = await request(bob.client, method, unknown_path, unknown_body)
             assert unknown.content == response.content, path
     assert [entry.id for entry in await alice.entries()] == before

@@ -1,4 +1,4 @@
-"""A WebSocket connection to the application in this process, and events for it to receive."""
+"""A WebSocket client of the application in this process, and events for it to receive."""
 
 import asyncio
 import contextlib

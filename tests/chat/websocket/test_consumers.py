@@ -1,4 +1,4 @@
-"""The WebSocket: what it sends, in which order, to whom, and how it ends."""
+"""The WebSocket: its messages, their order and recipients, and how it ends."""
 
 import asyncio
 import contextlib
@@ -378,7 +378,7 @@ async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(o
             after = got[chat][-1] if got[chat] else start[chat]
             await socket.say(type="follow", chat=chat, after=after)
             await socket.until_type("live", chat=chat)
-            if turn % 3:  # Some turns receive live frames, some end at once.
+            if turn % 3:  # Some rounds receive live frames, some end at once.
                 await socket.until(own_frame_of(chat))
             for name in chats:
                 got[name] += [entry_id for entry_id, _ in socket.entries.pop(name, [])]
@@ -660,7 +660,7 @@ async def test_a_watch_of_too_many_bytes_is_reset(online):
 
 
 async def test_resuming_both_cursors_after_a_break_misses_nothing(online):
-    """As docs/protocol.md tells clients to do after any interruption."""
+    """docs/protocol.md tells clients to do this after any interruption."""
     async with Socket(online) as socket:
         watch = (await socket.hear())["cursor"]
         chat_cursor = (await socket.follow(online.chat))["cursor"]
@@ -917,7 +917,7 @@ async def test_a_silent_client_is_pinged_and_then_closed(online, monkeypatch):
 
 
 async def test_the_end_of_the_session_closes_the_socket(online):
-    """As sent by the channel layer when a session is revoked."""
+    """The channel layer sends this message when a session is revoked."""
     async with Socket(online) as socket:
         await socket.hear()
         await socket.wire.send_input({"type": "session.ended"})

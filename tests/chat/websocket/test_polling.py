@@ -1,4 +1,4 @@
-"""Long polling: what a response has, when it is sent, to whom, and how it is refused."""
+"""Long polling: contents of responses, when they are sent, access, and refusals."""
 
 import asyncio
 import json

@@ -186,7 +186,7 @@ def test_what_is_deaf_to_the_signal_is_killed_after_a_while(supervised):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_nothing_outlives_a_supervisor_that_is_killed(supervised, watched):
-    """`watched`: as on systems whose kernel does not do it."""
+    """`watched`: for systems whose kernel does not end the children."""
     if not watched and sys.platform != "linux":
         pytest.skip("the kernel of this system does not")
     small = supervised(watched=watched).start()

@@ -1,4 +1,4 @@
-"""Bodies that are too large are refused by their header and by their bytes, and stored nowhere."""
+"""Bodies that are too large by their header or by their bytes are refused, and stored nowhere."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_every_address_takes_what_it_has_a_use_for():
     "path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/", "/", "/healthz"]
 )
 async def test_too_much_is_refused_before_anything_is_asked(path, declared):
-    """Without database and Redis, which this test does not have."""
+    """The refusal needs neither the database nor Redis, which this test does not have."""
     headers = [(b"content-length", b"9000000")] if declared else []
     status, sent, body = await refused(path, [MEGABYTE] * 9, *headers)
     assert status == 413

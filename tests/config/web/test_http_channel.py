@@ -113,7 +113,7 @@ def test_a_body_at_the_least_rate_comes_through(meet):
 
 
 def test_nothing_is_left_of_a_request_that_came_in_time(meet):
-    """Neither the response's time counts, nor that between two requests of a connection."""
+    """The limit excludes the time of the response and the time between two requests."""
     peer = meet()
     for number in range(3):
         peer.say(HEAD + b"Content-Length: 3\r\n\r\nabc")

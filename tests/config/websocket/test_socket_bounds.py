@@ -29,7 +29,8 @@ SETTINGS = {
     "SOCKET_WAITING_BYTES_USER": "6000000",
 }
 UNREAD = 8  # sockets
-# What they would keep is 170 MB; the bound, one message of each on its way, and Python's own.
+# Without a bound they would take 170 MB. This is the bound, one message in transit for each
+# socket, and the memory of Python itself.
 MOST_MORE_BYTES = 60_000_000
 CONTINUED = 0
 PING_TEXT = json.dumps({"type": "ping"})
@@ -117,7 +118,7 @@ async def test_who_says_goodbye_and_does_not_read_is_cut_off(client):
     await client.disconnect()
     with RawSocket.of(client, receive_buffer=4_096) as socket:
         socket.send(json.dumps({"type": "follow", "chat": client.chat, "after": None}))
-        await asyncio.sleep(0.5)  # Until more waits than the network takes.
+        await asyncio.sleep(0.5)  # Until more data waits than the network accepts.
         socket.send(b"\x03\xe8", CLOSE)
         wait_for(socket.is_cut, 10)
 

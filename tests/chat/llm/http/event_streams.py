@@ -1,4 +1,4 @@
-"""The bytes of answers as event streams."""
+"""Answers as event streams, in bytes."""
 
 import orjson
 

@@ -1,4 +1,4 @@
-"""Limits on what a server can cost a worker: memory by what it sends, time by what it omits."""
+"""Limits on the cost of a server: memory for its output, and time while it sends nothing."""
 
 import asyncio
 import gzip

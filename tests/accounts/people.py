@@ -2,6 +2,8 @@
 
 import re
 
+from django.contrib.auth import SESSION_KEY
+
 from tests.accounts.mailbox import code_in
 
 PASSWORD = "a-Long-passphrase-9"
@@ -29,3 +31,7 @@ class Visitor:
 
     def sign_in(self, password=PASSWORD, **fields):
         return self.post("/account/login/", login=self.email, password=password, **fields)
+
+
+def is_signed_in(visitor):
+    return SESSION_KEY in visitor.client.session

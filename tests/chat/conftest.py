@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
 
+from accounts.models import User
 from billing import chores as billing_chores
 from billing.payments import chores as payment_chores
 from chat.generation.worker import Worker
@@ -106,6 +107,9 @@ class Person:
         accepted = response.json()
         self.user = accepted["user"]
         return accepted["message"], accepted["reply"]
+
+    async def row(self):
+        return await User.objects.aget(id=self.user["id"])
 
     @property
     def stream(self):

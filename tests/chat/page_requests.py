@@ -18,9 +18,11 @@ async def put_draft(person, text, /, **fields):
     return await person.client.put("/api/drafts", body, content_type="application/json")
 
 
-def message(**fields):
-    return {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None} | fields
+def new_message(text="Hello", **fields):
+    return {"id": str(uuid.uuid4()), "text": text, "model": MODEL, "parent": None} | fields
 
 
-async def post_message(person, body=None):
-    return await person.post(f"/api/chats/{person.chat}/messages", **(body or message()))
+async def post_message(person, body=None, chat=None):
+    """Like `person.send`, but the response may be a refusal."""
+    path = f"/api/chats/{chat or person.chat}/messages"
+    return await person.post(path, **(body or new_message()))

@@ -134,7 +134,7 @@ async def test_drafts_go_along_when_a_guest_joins_an_account(no_worker, alice):
     await alice.send("Hello")
     await put_draft(alice, "in the chat", chat=alice.chat)
     await put_draft(alice, "newer")
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     account = await sync_to_async(User.objects.create_user)("alice@example.org", "x")
     await drafts.write(account, drafts.Writing(None, "older", [], 60_000, ""))
     assert await sync_to_async(guest_joins.record)(guest, account)
@@ -200,7 +200,7 @@ async def test_a_draft_and_a_setting_of_somebody_else_are_not_kept(no_worker, al
             content_type="application/json",
         )
         assert answer.status_code == status
-        named = await User.objects.aget(id=bob.user["id"])
+        named = await bob.row()
         assert named.name == ("" if status == 409 else "Bobby")
 
 

@@ -74,7 +74,7 @@ async def write_long(alice, count):
 
 
 async def person_of(alice):
-    return await User.objects.aget(id=alice.user["id"])
+    return await alice.row()
 
 
 async def test_an_answer_is_taken_up_in_slices(worker, alice, heartbeat):

@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.models import User
 from chat import events as ev
 from chat.models import ChatOutline
 from chat.outline import Outline, outline_of
@@ -108,7 +107,7 @@ async def test_that_of_another_log_is_not_used(no_worker, alice, bob):
     _, reply = await alice.send("One")
     written = await write_long(alice, 8, parent=reply)
     await bob.send("Mine")
-    me, somebody = [await User.objects.aget(id=person.user["id"]) for person in (alice, bob)]
+    me, somebody = [await person.row() for person in (alice, bob)]
     chat_id = uuid.UUID(alice.chat)
     assert written[-1] in (await outline_of(me, chat_id)).messages
     assert await ChatOutline.objects.acount() == 1

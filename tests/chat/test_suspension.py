@@ -20,7 +20,7 @@ async def operator(holdfast):
 
 
 async def suspended(person, operator):
-    user = await User.objects.aget(id=person.user["id"])
+    user = await person.row()
     assert await sync_to_async(suspend)(user, operator, "Spam")
     return user
 

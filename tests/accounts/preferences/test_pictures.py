@@ -125,12 +125,6 @@ def test_a_broken_picture_is_read_or_refused_and_nothing_else(whole, at, junk, c
 # The API
 
 
-@pytest.fixture
-def signed_in(alice, client):
-    client.force_login(alice)
-    return client
-
-
 def send(client, data, name="me.png", path=API, **fields):
     return client.post(path, fields | {"picture": SimpleUploadedFile(name, data)})
 

@@ -51,12 +51,6 @@ def _redis(redis_url):
     pass
 
 
-@pytest.fixture
-def signed_in(alice, client):
-    client.force_login(alice)
-    return client
-
-
 def patch(client, **fields):
     return client.patch(API, fields, content_type="application/json")
 

@@ -48,16 +48,7 @@ def sign_in(client):
 
 
 @pytest.fixture
-def calls(alice):
-    price = Price.objects.create(
-        model="openrouter/dear",
-        version=1,
-        valid_from=timezone.now(),
-        source="staff",
-        input_micro_usd=1_000_000,
-        output_micro_usd=1_000_000,
-    )
-
+def calls(alice, dear):
     def call(number, day, *, model="openrouter/dear", person=alice.id, free="", cost=0):
         return Usage.objects.create(
             key=f"answer:{number}:1",
@@ -70,7 +61,7 @@ def calls(alice):
             cost_micro_usd=cost,
             charged_micro_usd=0 if free else cost,
             free=free,
-            price=None if free else price,
+            price=None if free else dear,
         )
 
     return call

@@ -8,13 +8,12 @@ from http import HTTPStatus
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Preferences, User
+from accounts.models import User
 from billing import holds, ledger
 from billing.admin import reports
 from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
@@ -25,16 +24,6 @@ from billing.token_usage import TokenUsage
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)
 MODELS = ("openrouter/dear", "openrouter/cheap", "my/own")
-
-
-@pytest.fixture
-def finance(client):
-    """A reader whose day differs from UTC's."""
-    staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
-    staff.groups.add(Group.objects.get(name="Finance"))
-    Preferences.objects.create(person=staff, time_zone="Pacific/Auckland")
-    client.force_login(staff)
-    return staff
 
 
 @pytest.fixture

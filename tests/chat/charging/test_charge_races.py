@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.personal_data import erase as erasing
 from accounts.personal_data.deletion_request import erase_guest
 from accounts.suspension import end_everything, suspend
-from billing import audit, holds, ledger
+from billing import holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
@@ -30,8 +30,10 @@ from streams.errors import FencedError
 from tests.chat.charging.priced_answers import (
     GUEST,
     MODEL,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
     table_cost,
@@ -92,7 +94,7 @@ async def test_an_answer_whose_provider_counts_absurdly_ends_and_is_charged_by_o
     assert 0 < usage.completion_tokens < 500
     assert await charges_of(reply) == [usage.charged_micro_usd]
     assert (await balance(alice)).held_micro_usd == 0
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, alice):
@@ -111,7 +113,7 @@ def ordered(no_worker, alice):
 
     async def order():
         _, reply = await send(alice, "[[tokens=5]] a")
-        person = await User.objects.aget(id=alice.user["id"])
+        person = await alice.row()
         return reply, person, await Price.objects.aget(model=MODEL)
 
     return order
@@ -183,8 +185,7 @@ async def test_one_hold_that_cannot_be_closed_keeps_no_other_open(
 async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
     worker, alice, monkeypatch
 ):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    await answered(alice, "[[tokens=5]] a")
     real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
@@ -197,7 +198,7 @@ async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
         return stream, replies
 
     monkeypatch.setattr(reconcile, "_ended_replies", as_it_was)
-    assert (await audit.run()).differences == []
+    assert await differences() == []
     assert len(looks) == 2
 
 
@@ -215,13 +216,13 @@ async def no_hold_is_left(but_after_s=20):
         while await Hold.objects.filter(state="open").aexists():
             await asyncio.sleep(0.05)
             await reconcile.sweep_holds()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize("how", ["chat deleted", "suspended", "leaving"])
 async def test_what_was_delivered_is_charged_once_however_the_reply_ends(worker, alice, how):
     reply = await running(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     match how:
         case "chat deleted":
             path = f"/api/chats/{alice.chat}"
@@ -241,7 +242,7 @@ async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, ali
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     monkeypatch.setattr(erasing, "LATE_S", 1)
     await running(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     assert await sync_to_async(erase_guest)(person)
     async with asyncio.timeout(20):
         while await User.objects.filter(id=person.id).aexists():
@@ -251,7 +252,7 @@ async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, ali
 
 async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_rest(worker, alice):
     reply = await running(alice)
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     account = await sync_to_async(User.objects.create_user)("account@example.org", "x")
     await EmailAddress.objects.acreate(user=account, email=account.email, verified=True)
     assert await sync_to_async(guest_joins.record)(guest, account)
@@ -274,9 +275,7 @@ async def first_answer(alice, holdfast, script):
     name = f"script/known?{script}"
     holdfast.list_models(name)
     await reset_catalogue()
-    _, reply = await send(alice, "a", model=f"openrouter/{name}")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "a", model=f"openrouter/{name}")
     async with asyncio.timeout(15):
         while not await Hold.objects.filter(key=f"title:{reply}", state="closed").aexists():
             await asyncio.sleep(0.02)

@@ -11,7 +11,6 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts.models import User
 from billing import audit, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
@@ -26,13 +25,16 @@ from tests.chat.charging.priced_answers import (
     GUEST,
     MODEL,
     OUT,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
     table_cost,
     usage_of,
 )
+from tests.chat.page_requests import new_message
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -65,9 +67,7 @@ async def test_the_figure_of_the_provider_counts(worker, alice):
 
 
 async def test_no_more_than_was_held_is_ever_charged(worker, alice):
-    _, reply = await send(alice, "[[tokens=30&cost=4.5]] Tell me")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=30&cost=4.5]] Tell me")
     [usage] = await usage_of(reply)
     assert usage.cost_micro_usd == 4_500_000
     assert [usage.charged_micro_usd] == await charges_of(reply)
@@ -78,9 +78,7 @@ async def test_no_more_than_was_held_is_ever_charged(worker, alice):
 
 @pytest.mark.parametrize("cost", ["-4.5", "-0.0000001", "1e400"])
 async def test_a_figure_that_is_none_is_not_believed(worker, alice, cost):
-    _, reply = await send(alice, f"[[tokens=30&cost={cost}]] Tell me")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, f"[[tokens=30&cost={cost}]] Tell me")
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
 
@@ -199,7 +197,7 @@ async def test_a_title_is_an_item_of_its_own(worker, alice, settings):
 
 async def test_a_send_without_credit_is_refused_and_nothing_is_stored(worker, alice, settings):
     settings.CREDIT_GUEST_MICRO_USD = 1_000
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     response = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert response.status_code == 402
     assert response.json()["error"]["code"] == "out_of_credit"
@@ -212,7 +210,7 @@ async def test_a_send_waits_for_what_another_answer_holds(worker, alice, setting
     settings.CREDIT_GUEST_MICRO_USD = 20_000
     _, reply = await send(alice, "[[tokens=5&stall_after=3]] Long")
     await alice.until(reply, lambda message: message.credit_limit_tokens)
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     other = f"/api/chats/{uuid.uuid4()}/messages"
     refused = await alice.post(other, **body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "credit_held")
@@ -294,13 +292,11 @@ async def test_a_local_model_costs_nothing_and_is_counted(worker, alice):
 
 async def test_the_operator_may_pay(worker, alice, settings):
     settings.BILLING = False
-    _, reply = await send(alice, "[[tokens=5&cost=0.25]] a")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=5&cost=0.25]] a")
     [usage] = await usage_of(reply)
     assert (usage.free, usage.cost_micro_usd, usage.charged_micro_usd) == ("house", 250_000, 0)
     assert not await LedgerEntry.objects.aexists()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize("then", [False, True])
@@ -315,7 +311,7 @@ async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, set
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == ([] if then else [table_cost(usage)])
     assert not await Hold.objects.filter(state="open").aexists()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize(
@@ -338,7 +334,7 @@ async def test_a_model_without_a_price_is_not_offered_and_refused(
     await reset_catalogue()
     listed = (await alice.client.get("/api/models")).json()
     assert MODEL not in [model["id"] for model in listed["models"]]
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     response = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert (response.status_code, response.json()["error"]["code"]) == (422, "no_price")
     assert not await Price.objects.aexists()
@@ -425,12 +421,11 @@ async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
     assert (await balance(alice)).held_micro_usd == 0
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 async def test_the_command_says_whether_the_books_balance(worker, alice):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    await answered(alice, "[[tokens=5]] a")
     out = io.StringIO()
     await asyncio.to_thread(call_command, "audit_ledger", stdout=out)
     assert "The books balance." in out.getvalue()
@@ -443,10 +438,9 @@ async def test_the_command_says_whether_the_books_balance(worker, alice):
 
 
 async def test_the_hold_of_a_title_that_was_lost_is_given_back(worker, alice, monkeypatch):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=5]] a")
     before = await balance(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
     assert (await balance(alice)).held_micro_usd > 0

@@ -158,7 +158,7 @@ async def test_a_hold_that_was_touched_lately_is_not_swept(no_worker, alice):
 async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypatch):
     _, reply = await send(alice, "[[tokens=5]] a")
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
     assert await reconcile.sweep_holds() == 0

@@ -31,6 +31,7 @@ from tests.chat.charging.priced_answers import (
     usage_of,
 )
 from tests.chat.conftest import Person
+from tests.chat.page_requests import new_message
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -62,7 +63,7 @@ async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
     for _ in range(3):
         person = Person()
         await person.visit()
-        body = {"id": str(uuid.uuid4()), "text": "a", "model": MODEL, "parent": None}
+        body = new_message(model=MODEL)
         response = await person.post(f"/api/chats/{person.chat}/messages", **body)
         statuses.append(response.status_code)
     assert statuses == [202, 202, 429]

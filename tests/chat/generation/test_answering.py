@@ -289,7 +289,6 @@ async def test_a_failed_answer_does_not_block_the_next(worker, alice):
 async def test_the_sweep_delivers_a_reply_that_its_sender_did_not(worker, alice, monkeypatch):
     from asgiref.sync import sync_to_async
 
-    from accounts.models import User
     from chat import work_orders
     from chat.sending import sends
 
@@ -297,7 +296,7 @@ async def test_the_sweep_delivers_a_reply_that_its_sender_did_not(worker, alice,
     monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     _, first = await alice.send("[[tokens=2]] a")
     await alice.settled(first)
-    owner = await User.objects.aget(id=alice.user["id"])
+    owner = await alice.row()
     chat = await Chat.objects.aget()
     order = Send(
         id=uuid.UUID("0198c5a0-0000-7000-8000-000000000009"),

@@ -195,18 +195,8 @@ async def test_other_tasks_run_while_a_large_body_is_read(settings):
     """A compressed body can return a megabyte in one read."""
     settings.MAX_ANSWER_BYTES = 5_000_000
     body = gzip.compress(event("a" * 1_000_000) + event("b") * 100_000, 6)
-    turns = 0
-
-    async def count():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    counting = asyncio.create_task(count())
     head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-    got, _ = await Endless(head + body).ask()
-    counting.cancel()
+    (got, _), turns = await count_turns_during(Endless(head + body).ask())
     assert len(got.text) == 1_100_000
     assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
 

@@ -23,6 +23,7 @@ from chat.llm.user_models import find_for, find_for_call, models_for
 from chat.models import Chat
 from tests.chat.conftest import MODEL, Person, close_loop
 from tests.chat.llm.prompts import prompt_of
+from tests.chat.page_requests import new_message
 from tests.fake_model import running_fake_model, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,7 +127,7 @@ async def test_the_id_of_another_persons_key_is_unknown(alice, bob, own, no_work
     wrong = wrong.format(theirs=id_of(row))
     with pytest.raises(UnknownModelError):
         await find_for(alice.account, wrong)
-    body = {"id": str(uuid.uuid4()), "text": "Hi", "model": wrong, "parent": None}
+    body = new_message(model=wrong)
     refused = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert refused.status_code == 422 and refused.json()["error"]["code"] == "model_unknown"
     assert not await Chat.objects.aexists()

@@ -113,7 +113,7 @@ async def test_the_archive_has_everything(alice, worker, mailbox):
 async def test_the_archive_has_only_the_last_four_characters_of_a_key(alice, worker):
     _, reply = await alice.send("Mine")
     await alice.settled(reply)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     key = "sk-AbCdEfGhIjKlMnOpQrSt0042"
     verdict = Verdict(ProviderKey.Status.OK, [])
     await sync_to_async(provider_keys.save)(person, "openai", key, verdict)

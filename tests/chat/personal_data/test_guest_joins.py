@@ -56,7 +56,7 @@ async def test_until_the_address_is_confirmed_the_guest_stays_a_guest(alice, wor
     await alice.settled(reply)
     await form(alice, "/account/signup/", email="alice@example.org", password1=PASSWORD)
     assert (await alice.client.get("/api/chats")).json()["chats"]
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     assert guest.is_guest
 
 
@@ -98,7 +98,7 @@ async def test_after_signing_up_and_out_the_next_guest_is_another(
 
 async def test_becoming_that_crashes_leaves_both_as_they_were(alice, worker, mailbox, monkeypatch):
     await alice.send("Mine")
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     made = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     real = User.save
 

@@ -167,7 +167,7 @@ async def marked_account(smtp_sink):
     _, reply = await alice.send(f"{MARK} in a deleted chat", chat=deleted)
     await alice.settled(reply, deleted)
     await alice.client.delete(f"/api/chats/{deleted}")
-    user = await User.objects.aget(id=alice.user["id"])
+    user = await alice.row()
     await User.objects.filter(id=user.id).aupdate(name=f"Name {MARK}")
     await sync_to_async(EmailAddress.objects.create)(
         user=user, email=f"second-{email}", verified=True
@@ -475,7 +475,7 @@ async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(3))
     await sign_in(alice)
     assert await GuestJoin.objects.acount() == 0
-    assert (await User.objects.aget(id=alice.user["id"])).is_active
+    assert (await alice.row()).is_active
 
 
 async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):

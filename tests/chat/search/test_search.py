@@ -177,7 +177,7 @@ async def test_a_guests_messages_are_found_after_the_merge(no_worker, alice):
     message, _ = await alice.send("salamander")
     await asyncio.sleep(indexer.DUE_FOR.total_seconds())
     await indexer.catch_up()
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     account = await sync_to_async(User.objects.create_user)("a@example.org", "x")
     await merge_guest.move_chats(guest, account, last=False)
     for _ in range(2):

@@ -10,7 +10,6 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from accounts.models import User
 from chat import events as ev
 from chat import work_orders
 from chat.charging.attempts import Attempt, AttemptUsage
@@ -49,10 +48,6 @@ async def owner(no_worker, alice):
     return alice
 
 
-async def user_of(person):
-    return await User.objects.aget(id=person.user["id"])
-
-
 def send_of(person, text, **fields):
     given = {"chat": person.chat, "parent": None, "edit": False, "id": str(uuid.uuid4())} | fields
     ids = {
@@ -62,7 +57,7 @@ def send_of(person, text, **fields):
 
 
 async def place(person, send):
-    return await sync_to_async(sends.place_send)(await user_of(person), send)
+    return await sync_to_async(sends.place_send)(await person.row(), send)
 
 
 def asked_for(fake, text):
@@ -248,7 +243,7 @@ async def test_a_parent_that_is_not_there_is_refused(owner, bob):
     other = str(uuid.uuid4())
     _, elsewhere = await owner.send("[[tokens=1]] other chat", chat=other)
     bobs = await Reply.objects.aget(chat_id=bob.chat)
-    user = await user_of(owner)
+    user = await owner.row()
     before = await Reply.objects.acount()
     asked = str((await Reply.objects.aget(id=owner.first)).prompt_id)
     for parent in (str(uuid.uuid4()), elsewhere, str(bobs.id), asked):
@@ -263,7 +258,7 @@ async def test_a_parent_that_is_not_there_is_refused(owner, bob):
 
 
 async def test_a_stale_tab_continues_however_far_behind_it_is(owner):
-    user = await user_of(owner)
+    user = await owner.row()
 
     def many():
         for n in range(70):
@@ -435,7 +430,7 @@ async def test_a_job_that_comes_too_early_does_not_make_it_begin(owner, line):
 
 async def test_a_crash_after_a_cancel_was_noted_loses_nothing(owner, line):
     running, second, third = line
-    user = await user_of(owner)
+    user = await owner.row()
     chat = uuid.UUID(owner.chat)
     await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(second))
     await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(third))

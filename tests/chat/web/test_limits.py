@@ -9,7 +9,7 @@ import pytest
 from accounts.models import User
 from chat.models import Reply
 from tests.chat.conftest import MODEL, Person
-from tests.chat.page_requests import message, post_message
+from tests.chat.page_requests import new_message, post_message
 from tests.chat.websocket.socket_client import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 async def test_a_guest_who_sends_too_often_gets_a_retry_time(no_worker, alice, bob, settings):
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
-    first = message()
+    first = new_message()
     # The first send creates the guest, and is counted for the address only.
-    for body in (first, message(), message()):
+    for body in (first, new_message(), new_message()):
         assert (await post_message(alice, body)).status_code == HTTPStatus.ACCEPTED
     stored = await Reply.objects.acount()
     refused = await post_message(alice)

@@ -12,8 +12,11 @@ from accounts.models import Session, User
 from chat import events as ev
 from chat.models import Chat, Reply
 from chat.web.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
+from config.asgi import django_application
 from streams.log import get_log
 from tests.chat.conftest import MODEL, Person
+from tests.chat.websocket.socket_client import cookies_of
+from tests.config.web.raw_requests import respond, scope_of
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -348,40 +351,15 @@ async def test_the_size_of_a_body_is_measured(no_worker, alice):
 
 async def _asgi_post(person, path, data, headers):
     """Call the application directly: Django's client always sends the true length."""
-    from config.asgi import django_application
-
-    cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())
-    token = person.client.cookies["csrftoken"].value
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [
-            (b"host", b"localhost"),
-            (b"content-type", b"application/json"),
-            (b"cookie", cookie.encode()),
-            (b"x-csrftoken", token.encode()),
-            *headers,
-        ],
-    }
-    sent = []
-    body = [{"type": "http.request", "body": data, "more_body": False}]
-    forever = asyncio.Event()
-
-    async def receive():
-        if not body:
-            await forever.wait()
-        return body.pop()
-
-    async def send(message):
-        sent.append(message)
-
-    await django_application(scope, receive, send)
-    status = next(m["status"] for m in sent if m["type"] == "http.response.start")
-    return status, b"".join(m.get("body", b"") for m in sent)
+    scope = scope_of(
+        path,
+        (b"content-type", b"application/json"),
+        (b"cookie", cookies_of(person).encode()),
+        (b"x-csrftoken", person.client.cookies["csrftoken"].value.encode()),
+        *headers,
+    )
+    status, _, body = await respond(scope, [data], app=django_application)
+    return status, body
 
 
 # POST replies

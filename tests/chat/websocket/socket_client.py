@@ -25,7 +25,7 @@ class Socket:
         cookies=None,
         language="en",
     ):
-        cookies = cookies if cookies is not None else _cookies(person)
+        cookies = cookies if cookies is not None else cookies_of(person)
         headers = [(b"host", host.encode()), (b"cookie", cookies.encode())]
         headers.append((b"accept-language", language.encode()))
         if origin is not None:
@@ -100,7 +100,8 @@ class Socket:
         )
 
 
-def _cookies(person):
+def cookies_of(person):
+    """The `Cookie` header of a person's browser."""
     if person is None:
         return ""
     return "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())

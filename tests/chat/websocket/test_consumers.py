@@ -35,13 +35,6 @@ def own_frame_of(chat):
     return lambda message: message.get("chat") == chat and "entries" in message
 
 
-@pytest.fixture
-async def online(no_worker, alice):
-    """Alice with a chat and no worker: only the test appends events."""
-    await alice.send("Hello")
-    return alice
-
-
 # Admission
 
 

@@ -47,12 +47,6 @@ def own_tasks():
     return [task for task in asyncio.all_tasks() if "SocketTasks" in repr(task.get_coro())]
 
 
-@pytest.fixture
-async def online(no_worker, alice):
-    await alice.send("Hello")
-    return alice
-
-
 async def test_a_client_may_leave_while_the_database_hangs(online):
     async with Socket(online) as socket:
         await socket.until_type("welcome")

@@ -8,11 +8,12 @@ from asgiref.testing import ApplicationCommunicator
 from config.asgi import application
 
 
-def scope_of(path, *headers):
+def scope_of(path, *headers, method="POST", host=b"localhost", **fields):
+    """The ASGI scope of a request; a `host` of None sends no such header."""
     return {
         "type": "http",
         "http_version": "1.1",
-        "method": "POST",
+        "method": method,
         "path": path,
         "raw_path": path.encode(),
         "query_string": b"",
@@ -20,26 +21,28 @@ def scope_of(path, *headers):
         "scheme": "http",
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
-        "headers": [(b"host", b"localhost"), *headers],
-    }
+        "headers": [*([] if host is None else [(b"host", host)]), *headers],
+    } | fields
 
 
-async def refused(path, pieces, *headers):
-    wire = ApplicationCommunicator(application, scope_of(path, *headers))
+async def respond(scope, pieces=(), app=application):
+    """(status, headers as sent, body) of the response to a request with this body."""
+    wire = ApplicationCommunicator(app, scope)
     for piece in pieces:
         await wire.send_input({"type": "http.request", "body": piece, "more_body": True})
     await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
-    start, body = await wire.receive_output(10), b""
-    while True:
+    start, body, more = await wire.receive_output(10), b"", True
+    while more:
         message = await wire.receive_output(10)
         body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
+        more = message.get("more_body")
     await wire.wait()
-    return start["status"], dict(start["headers"]), body
+    return start["status"], start["headers"], body
 
 
 class Wire:
+    """A TCP connection over which a request is sent piece by piece."""
+
     def __init__(self, stack):
         parts = urlsplit(stack.url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout=30)

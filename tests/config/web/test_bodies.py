@@ -16,7 +16,7 @@ from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from chat.web.api import MAX_BODY_BYTES
 from config.web.body_limits import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
 from config.web.body_limits_daphne import DROPPED_BYTES, Request
-from tests.config.web.raw_requests import Wire, refused, scope_of
+from tests.config.web.raw_requests import Wire, respond, scope_of
 
 FORM = "application/x-www-form-urlencoded"
 MEGABYTE = b"x" * 1_000_000
@@ -38,9 +38,9 @@ def test_every_address_takes_what_it_has_a_use_for():
 async def test_too_much_is_refused_before_anything_is_asked(path, declared):
     """The refusal needs neither the database nor Redis, which this test does not have."""
     headers = [(b"content-length", b"9000000")] if declared else []
-    status, sent, body = await refused(path, [MEGABYTE] * 9, *headers)
+    status, sent, body = await respond(scope_of(path, *headers), [MEGABYTE] * 9)
     assert status == 413
-    assert b"style-src 'self'" in bytes(sent[b"Content-Security-Policy"])
+    assert b"style-src 'self'" in bytes(dict(sent)[b"Content-Security-Policy"])
     if path.startswith("/api/"):
         assert json.loads(body)["error"]["code"] == "body_too_large"
     else:
@@ -99,7 +99,7 @@ async def test_a_form_of_empty_parts_is_refused_unread(path, monkeypatch):
 
     monkeypatch.setattr("django.http.multipartparser.MultiPartParser.parse", never)
     form, header = form_of(20_000)
-    assert (await refused(path, [form[:500_000], form[500_000:]], header))[0] == 413
+    assert (await respond(scope_of(path, header), [form[:500_000], form[500_000:]]))[0] == 413
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x-boundary", FORM])

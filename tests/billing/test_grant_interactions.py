@@ -22,7 +22,7 @@ MONTH = dt.timedelta(days=31)
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_told(monkeypatch):
+def no_notifications(monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
 
 

@@ -53,7 +53,7 @@ async def test_the_one_written_last_wins_whatever_arrives_last(no_worker, alice)
     assert await listed(alice) == {}
 
 
-async def test_what_was_written_over_a_draft_is_later_than_it_however_slow_its_request_was(
+async def test_a_draft_that_replaces_one_is_newer_however_slow_the_first_request_was(
     no_worker, alice
 ):
     """The first request took longer than the second, so its text seems to be newer."""
@@ -160,7 +160,7 @@ async def test_a_message_written_by_somebody_else_is_not_sent(no_worker, alice, 
     assert (await visitor.post(f"/api/chats/{uuid.uuid4()}/messages", **body)).status_code == 202
 
 
-async def test_what_somebody_wrote_who_signed_out_is_no_new_guests(no_worker, alice):
+async def test_a_draft_of_somebody_who_signed_out_belongs_to_no_new_guest(no_worker, alice):
     """This holds in a browser with a visitor cookie and in one without."""
     await alice.send("Hello")
     visitor = Person()
@@ -204,7 +204,7 @@ async def test_a_draft_and_a_setting_of_somebody_else_are_not_kept(no_worker, al
         assert named.name == ("" if status == 409 else "Bobby")
 
 
-async def test_a_page_holds_few_of_them_and_the_others_are_there_when_asked_for(no_worker, alice):
+async def test_a_page_has_a_few_drafts_and_the_others_on_request(no_worker, alice):
     """A page has the draft of the shown chat, then the latest ones, up to the limit."""
     chats = [str(uuid.uuid4()) for _ in range(4)]
     for chat in chats:

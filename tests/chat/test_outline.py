@@ -22,7 +22,7 @@ LONG_BYTES = 20_000
 
 @given(log=chat_logs(), data=st.data())
 @settings(deadline=None, max_examples=examples(80))
-def test_it_is_that_of_the_transcript_wherever_it_was_stored(log, data):
+def test_an_outline_equals_the_transcript_wherever_it_was_stored(log, data):
     entries = entries_of(log)
     cut = data.draw(st.integers(0, len(entries)))
     outline = Outline()
@@ -102,7 +102,7 @@ async def test_a_short_chat_has_no_row(no_worker, alice):
     assert await ChatOutline.objects.acount() == 0
 
 
-async def test_that_of_another_log_is_not_used(no_worker, alice, bob):
+async def test_an_outline_of_another_log_is_not_used(no_worker, alice, bob):
     """A chat that a guest brought to an account has new entries."""
     _, reply = await alice.send("One")
     written = await write_long(alice, 8, parent=reply)

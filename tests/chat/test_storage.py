@@ -119,7 +119,7 @@ async def test_sends_at_the_same_time_pass_no_bound_together(no_worker, alice, s
     assert [answer.status_code for answer in answers] == [202] * 4
 
 
-async def test_who_is_full_can_read_delete_and_clear_and_nothing_else(no_worker, alice, settings):
+async def test_a_full_budget_allows_only_reading_deleting_and_clearing(no_worker, alice, settings):
     message, reply = await alice.send("Hello")
     other = str(uuid.uuid4())
     await alice.send("Hello", chat=other)

@@ -300,7 +300,7 @@ async def test_the_operator_may_pay(worker, alice, settings):
 
 
 @pytest.mark.parametrize("then", [False, True])
-async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, settings, then):
+async def test_billing_may_be_switched_while_an_answer_is_written(worker, alice, settings, then):
     """A reply with a hold is charged; a reply that started free stays free."""
     settings.BILLING = not then
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 # Reused ids
 
 
-async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
+async def test_the_charge_of_an_erased_answer_covers_no_other_one_under_its_id(worker, alice, bob):
     """The attack reuses an erased id, because each id is charged only once."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
@@ -172,7 +172,7 @@ async def test_a_sweep_that_reads_the_log_of_a_moved_chat_charges_nothing(
     assert (await Hold.objects.aget()).state == "closed"
 
 
-async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turned_off(
+async def test_a_held_reply_is_charged_and_shows_its_cost_after_billing_is_turned_off(
     worker, alice, settings
 ):
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")

@@ -171,7 +171,7 @@ async def test_silence_ends_the_call(model, settings, script, code):
     began = time.monotonic()
     error, _ = await failure(model, f"[[{script}]] Hi")
     assert error.code == code
-    # Comments extend the limit, but not for ever. An upper bound would depend on this machine.
+    # Comments extend the limit, but not forever. An upper bound would depend on this machine.
     assert time.monotonic() - began > (0.7 if "comment" in script else 0.14)
 
 

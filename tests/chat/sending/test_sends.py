@@ -373,7 +373,7 @@ async def line(owner):
     return running, second, third
 
 
-async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line, holdfast):
+async def test_a_waiting_send_is_cancelled_at_once_and_the_next_one_moves_up(owner, line, holdfast):
     running, second, third = line
     async with working("-a"), working("-b"):
         await owner.until(running, lambda message: bool(message.text))
@@ -393,7 +393,7 @@ async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line,
     assert asked_for(holdfast, "[[tokens=3]] b") == []
 
 
-async def test_a_line_that_is_cancelled_from_its_end_lets_nobody_jump_it(owner, line):
+async def test_cancelling_waiting_sends_from_the_end_keeps_the_order(owner, line):
     """A send below two cancelled ones waits for the reply before both."""
     running, second, third = line
     async with working():
@@ -407,7 +407,7 @@ async def test_a_line_that_is_cancelled_from_its_end_lets_nobody_jump_it(owner, 
         assert (await settled_row(fourth)).state == "done"
 
 
-async def test_what_was_cancelled_is_continued_when_its_turn_has_come(owner, line, holdfast):
+async def test_a_cancelled_reply_continues_only_after_the_one_before_it(owner, line, holdfast):
     running, second, _ = line
     async with working():
         await owner.until(running, lambda message: bool(message.text))
@@ -682,7 +682,7 @@ async def test_the_sweep_reads_only_what_is_unfinished(owner):
         assert "reply_unfinished" in plan, plan
 
 
-async def test_what_was_placed_before_the_clock_was_set_back_is_swept_all_the_same(owner):
+async def test_replies_placed_before_the_clock_was_set_back_are_swept(owner):
     _, reply = await owner.send("a", parent=owner.first)
     hour = timedelta(hours=1)
     await Reply.objects.filter(id=reply).aupdate(created_at=timezone.now() + hour)

@@ -72,7 +72,7 @@ async def test_every_answer_carries_them(redis_url, path, method, status):
     assert "no-store" in sent["cache-control"] and "public" not in sent["cache-control"]
 
 
-async def test_what_fails_before_django_carries_them_too(settings):
+async def test_responses_before_django_have_the_headers_too(settings):
     async def broken(scope, receive, send):
         await send({"type": "http.response.start", "status": 413})
         await send({"type": "http.response.body", "body": b""})

@@ -112,7 +112,7 @@ async def test_what_a_client_says_it_has_read_is_not_believed(bounded, client, u
     assert memory_bytes(bounded) - before < MOST_MORE_BYTES
 
 
-async def test_who_says_goodbye_and_does_not_read_is_cut_off(client):
+async def test_a_client_that_sends_a_close_frame_and_does_not_read_is_cut_off(client):
     client.connect()
     await client.settled(await client.send("[[tokens=2&huge=4000000]] A very long one"))
     await client.disconnect()
@@ -238,7 +238,7 @@ class RawRequests:
         return any(one.raddr and one.raddr.port == port for one in connections)
 
 
-async def test_who_does_not_read_answers_is_cut_off_and_who_does_has_them_all(bounded, client):
+async def test_a_client_that_reads_no_response_is_cut_off_and_another_gets_all(bounded, client):
     """Ten answers of 500 kB are more than the buffers of two sockets take."""
     await client.settled(await client.send("[[tokens=2]] " + "\x01" * 80_000))
     await client.disconnect()

@@ -168,3 +168,11 @@ class Client:
             into=self.transcript,
         )
         self._changed.set()
+
+
+def socket_of(client: Client, **options: Any) -> websockets.connect:
+    """A WebSocket connection with the session of a client, for a test that reads it itself."""
+    cookies = [f"{name}={value}" for name, value in client.http.cookies.items()]
+    headers = {"Cookie": "; ".join(cookies)}
+    url = client.url.replace("http", "ws", 1) + "/ws"
+    return websockets.connect(url, additional_headers=headers, origin=client.url, **options)

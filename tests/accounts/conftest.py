@@ -1,9 +1,10 @@
 import pytest
 
 from accounts.models import User
-from config.env import email_settings
-from tests.accounts.mailbox import running_mailbox
+from tests.accounts.mailbox_fixtures import mailbox, smtp
 from tests.accounts.people import Visitor
+
+__all__ = ["mailbox", "smtp"]
 
 
 @pytest.fixture
@@ -19,21 +20,6 @@ def guest(db):
 @pytest.fixture
 def operator(db):
     return User.objects.create_superuser("operator@example.org", "correct horse")
-
-
-@pytest.fixture(scope="session")
-def smtp():
-    with running_mailbox() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox(smtp, settings, redis_url):
-    """Receives all mail over SMTP."""
-    for name, value in email_settings(f"smtp://127.0.0.1:{smtp.port}").items():
-        setattr(settings, name, value)
-    smtp.mails.clear()
-    return smtp
 
 
 @pytest.fixture

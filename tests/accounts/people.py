@@ -1,6 +1,8 @@
-"""A visitor who signs up and in with the forms of the pages, as a browser does."""
+"""A visitor who signs up and signs in with the forms of the pages, as a browser does."""
 
 import re
+
+from django.contrib.auth import SESSION_KEY
 
 from tests.accounts.mailbox import code_in
 
@@ -18,7 +20,7 @@ class Visitor:
         return self.client.post(path, fields)
 
     def sign_up(self, password=PASSWORD, **fields):
-        """Up to the mail with the code."""
+        """Submit the form; the mail with the code arrives."""
         response = self.post("/account/signup/", email=self.email, password1=password, **fields)
         assert response.status_code == 302, response.content.decode()
         return response
@@ -29,3 +31,7 @@ class Visitor:
 
     def sign_in(self, password=PASSWORD, **fields):
         return self.post("/account/login/", login=self.email, password=password, **fields)
+
+
+def is_signed_in(visitor):
+    return SESSION_KEY in visitor.client.session

@@ -1,4 +1,4 @@
-"""The client's address: the nearest one that is not a trusted proxy's."""
+"""The client's address: the nearest address that does not belong to a trusted proxy."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -21,7 +21,7 @@ LIMIT = "LIMIT_SENDS_PER_MINUTE_GUEST"
 
 @pytest.fixture
 def window(monkeypatch):
-    """A window short enough to be waited for."""
+    """A window that is short enough for a test to wait for its end."""
     monkeypatch.setattr(limits, "window_ms", lambda limit: 400)
 
 
@@ -40,7 +40,7 @@ def test_no_more_than_the_limit_within_any_window(redis_url, settings, window):
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 3
     assert taken(times=2) == 2
     time.sleep(0.25)
-    assert taken(times=3) == 1  # the window slides: what is 0.25 s old still counts
+    assert taken(times=3) == 1  # the window slides: events that are 0.25 s old still count
     time.sleep(0.2)
     assert taken(times=5) == 2  # the first two have left it, the third has not
     time.sleep(0.45)
@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_a_window(
     assert taken(times=3) == 3
     key = limits._key(LIMIT, "somebody")
     with redis.Redis.from_url(redis_url) as client:
-        # As left by a clock that was an hour ahead until now.
+        # Times as a clock leaves them that was an hour ahead until now.
         times = [int(at) + 3_600_000 for at in client.lrange(key, 0, -1)]
         client.delete(key)
         client.rpush(key, *times)
@@ -104,7 +104,7 @@ def test_bytes_are_counted_to_the_byte_and_leave_the_window(redis_url, settings,
     assert refused.value.headers == {"Retry-After": "1"}
     limits.take_guest_bytes("elsewhere", 1_000)
     time.sleep(0.45)
-    limits.take_guest_bytes("somewhere", 1_000)  # What was refused was not counted.
+    limits.take_guest_bytes("somewhere", 1_000)  # Refused actions are not counted.
     with redis.Redis.from_url(redis_url) as client:
         assert client.hlen(limits._key(BYTES, "somewhere")) == 1
         time.sleep(0.45)

@@ -1,4 +1,4 @@
-"""The record of security events: who writes it, who sees it, and that nobody can change it."""
+"""The record of security events: writing it, access to it, and that nobody can change it."""
 
 import uuid
 from datetime import UTC, datetime, timedelta

@@ -173,7 +173,7 @@ async def _socket(visitor):
     return wire
 
 
-async def _close_code(wire, timeout=10):  # less than the heartbeat, which would find out too
+async def _close_code(wire, timeout=10):  # less than the heartbeat, which would also detect it
     while True:
         message = await wire.receive_output(timeout)
         if message["type"] == "websocket.close":

@@ -8,7 +8,7 @@ import pytest
 from billing import audit, holds, ledger
 from billing.models import Hold, Price
 from billing.token_usage import TokenUsage
-from tests.chat.charging.test_pricing import spoil
+from tests.billing.tampering import tamper
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -74,13 +74,13 @@ def test_correct_books_have_no_differences(books):
     ],
 )
 def test_each_fault_has_its_line(books, table, change, line):
-    spoil(f"UPDATE billing_{table} SET {change}", table)
+    tamper(f"UPDATE billing_{table} SET {change}", table)
     [difference] = audit.books().differences
     assert line in difference
 
 
 def test_a_missing_charge_is_reported(books):
-    spoil("DELETE FROM billing_ledgerentry WHERE kind = 'charge'", "ledgerentry")
+    tamper("DELETE FROM billing_ledgerentry WHERE kind = 'charge'", "ledgerentry")
     lines = "\n".join(audit.books().differences)
     assert "usage answer:00000000-0000-0000-0000-000000000001:1: 400 charged, but nothing" in lines
     assert "says 400 were charged, its charges add up to 0" in lines
@@ -88,7 +88,7 @@ def test_a_missing_charge_is_reported(books):
 
 
 def test_a_missing_usage_is_reported(books):
-    spoil("DELETE FROM billing_usage", "usage")
+    tamper("DELETE FROM billing_usage", "usage")
     [difference] = audit.books().differences
     assert "took 400, its usage says 0" in difference
 
@@ -97,7 +97,7 @@ def test_holding_more_than_the_balance_is_reported_unless_money_was_taken_back(b
     for table in ("hold", "purse"):
         column = "amount_micro_usd" if table == "hold" else "held_micro_usd"
         where = " WHERE state = 'open'" if table == "hold" else ""
-        spoil(f"UPDATE billing_{table} SET {column} = 999601{where}", table)
+        tamper(f"UPDATE billing_{table} SET {column} = 999601{where}", table)
     [difference] = audit.books().differences
     assert "999601 held of 999600, and nothing was taken back" in difference
     ledger.post(books.id, "adjustment", -1, key="a", reason="Taken back")

@@ -22,7 +22,7 @@ async def database(shared_database, redis_url):
 
 
 async def run_chores():
-    """As one worker does, whose intervals have passed."""
+    """Run the chores like a worker whose intervals have passed."""
     for chore in chores.chores():
         await chore.run()
 

@@ -191,7 +191,7 @@ def test_many_threads_add_one_version_of_a_new_price(alice):
 
 
 def test_many_threads_settle_one_call_once(alice):
-    """As the worker that ended it, the sweep and a late worker do."""
+    """The worker that ended the call, the sweep and a late worker may settle it at once."""
     price, reply = price_of(MODEL), uuid.uuid4()
     key = holds.answer_key(reply)
     call = holds.Call(key, f"{key}:1", "answer", alice.id, MODEL.id, None, reply, 1)
@@ -255,7 +255,7 @@ def test_many_workers_give_the_free_credit_once(alice, monkeypatch):
 
 
 def test_transfers_in_both_directions_do_not_deadlock(shared_database, monkeypatch):
-    """Purses are locked in one order, so no thread waits for ever, and no micro-dollar is lost."""
+    """Purses are locked in one order, so no thread waits forever, and no micro-dollar is lost."""
     monkeypatch.setattr(ledger, "on_change", [])
     first, second = (User.objects.create_user(f"{n}@example.org").id for n in range(2))
     for person_id in (first, second):

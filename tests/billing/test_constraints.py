@@ -1,4 +1,4 @@
-"""Each constraint and trigger by itself, with a change that no other one refuses."""
+"""Each constraint and trigger on its own, with a change that no other one refuses."""
 
 import uuid
 
@@ -120,7 +120,7 @@ def test_a_hold_begins_open_and_unused(purse, price):
 def test_a_closed_hold_stays_as_it_is(purse, price):
     hold = a_hold(purse, price, 5)
     mine = Hold.objects.filter(id=hold.id)
-    refused(mine.update, state="closed")  # With its amount.
+    refused(mine.update, state="closed")  # The same holds for a change together with its amount.
     mine.update(state="closed", amount_micro_usd=0)
     refused(mine.update, model="another")
     refused(mine.update, state="open")

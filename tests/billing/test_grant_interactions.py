@@ -12,8 +12,9 @@ from accounts.models import User
 from billing import chores, grants, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Purse, SignUpClaim
 from billing.personal_data.handlers import personal_data
-from tests.billing.test_grants import account, at_zero, balance, guest, needs_credit, price
-from tests.chat.charging.test_pricing import spoil
+from tests.billing.conftest import price
+from tests.billing.grant_setup import account, at_zero, balance, guest, needs_credit
+from tests.billing.tampering import tamper
 
 __all__ = ["price"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -21,7 +22,7 @@ MONTH = dt.timedelta(days=31)
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_told(monkeypatch):
+def no_notifications(monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
 
 
@@ -33,7 +34,7 @@ def test_a_new_address_beside_a_used_one_gets_no_credit():
     back = account("fresh@example.org", "alice@example.org")
     grants.on_signed_in(user=back)
     assert balance(back) == 0
-    # The new address alone gets none later either.
+    # The new address alone gets none later, either.
     async_to_sync(personal_data.erase)(back)
     back.delete()
     again = account("fresh@example.org")
@@ -84,11 +85,11 @@ def test_a_changed_guest_budget_is_not_granted_again(settings, price):
     assert grants.promised_micro_usd(person) == 0
 
 
-# Changes between listing who is due and granting
+# Changes between listing the people who are due and granting
 
 
 def due(email="alice@example.org"):
-    """A person at zero for a month, and the time since when that suffices."""
+    """(a person whose balance was zero for a month, the latest time at which it must have been)."""
     with time_machine.travel(timezone.now() - MONTH, tick=False):
         person = at_zero(email)
     return person, timezone.now() - dt.timedelta(days=30)
@@ -220,7 +221,7 @@ def test_payers_and_people_with_open_holds_are_not_removed_as_idle(price):
 
 def test_a_worker_logs_differences_and_audits_daily(redis_url, caplog):
     alice = at_zero()
-    spoil("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
+    tamper("UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse")
 
     audit = next(chore for chore in chores.chores() if chore.name == "audit")
 

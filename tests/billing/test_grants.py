@@ -1,7 +1,6 @@
-"""Grants: who gets them, how often and when, in any month."""
+"""Grants: eligibility, frequency and times, in any month."""
 
 import datetime as dt
-import uuid
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,53 +11,19 @@ from asgiref.sync import async_to_sync
 from accounts.models import GuestJoin, User
 from billing import grants, holds, ledger, usage
 from billing.errors import OutOfCredit
-from billing.models import Hold, LedgerEntry, Price, SignUpClaim, Usage
+from billing.models import Hold, LedgerEntry, SignUpClaim, Usage
 from billing.personal_data import export as exports
 from billing.personal_data.handlers import personal_data
 from billing.token_usage import TokenUsage
+from tests.billing.grant_setup import account, at_zero, balance, guest, needs_credit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 UTC = dt.UTC
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_told(monkeypatch):
+def no_notifications(monkeypatch):
     monkeypatch.setattr(ledger, "on_change", [])
-
-
-@pytest.fixture
-def price():
-    return Price.objects.create(
-        model="openrouter/a",
-        version=1,
-        valid_from=dt.datetime(2026, 1, 1, tzinfo=UTC),
-        source="staff",
-        input_micro_usd=10_000_000,
-        output_micro_usd=20_000_000,
-    )
-
-
-def account(email, *more):
-    person = User.objects.create_user(email)
-    for address in (email, *more):
-        EmailAddress.objects.create(user=person, email=address, verified=True)
-    return person
-
-
-def guest():
-    return User.objects.create(is_guest=True, password="!")
-
-
-def balance(person):
-    return ledger.balance(person.id).balance_micro_usd
-
-
-def needs_credit(person, price):
-    """Place a hold as for an answer."""
-    reply = uuid.uuid4()
-    key = holds.answer_key(reply)
-    holds.place(person, key, price, 10, chat_id=None, reply_id=reply)
-    return key, reply
 
 
 # Sign-up
@@ -258,12 +223,6 @@ def test_erasing_releases_holds_and_keeps_the_ledger(price):
 
 
 # Free credit
-
-
-def at_zero(email="alice@example.org"):
-    person = account(email)
-    ledger.post(person.id, "top_up", 5, key=f"t:{email}")
-    return person
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The guards of migration 0004: replacement, truncation, unknown kinds, once-only credit."""
+"""The guards of migration 0004: replacement, truncation, unknown kinds, credit granted once."""
 
 import importlib
 import uuid

@@ -49,7 +49,7 @@ def placed(person, price, call, prompt_tokens=10):
 
 
 def test_paid_so_far_includes_settled_attempts(guest, price):
-    """Even if the next attempt cannot be paid for."""
+    """This holds even if the credit does not suffice for the next attempt."""
     call = attempt(guest)
     holds.reserve(guest, call, price, 10, 300)
     used = TokenUsage(10, 250)

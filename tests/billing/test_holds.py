@@ -18,13 +18,13 @@ from billing.token_usage import TokenUsage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 IN, OUT = 10, 20
-# Micro-USD for a prompt of 100 tokens and the shortest answer that is begun.
+# Micro-USD for a prompt of 100 tokens and the shortest answer that may be started.
 LEAST = 100 * IN + holds.MIN_ANSWER_TOKENS * OUT
 
 
 @pytest.fixture
 def notified(monkeypatch):
-    """Ids of the people whose change was notified."""
+    """The ids of the people who were notified."""
     people = []
     monkeypatch.setattr(ledger, "on_change", [people.append])
     return people

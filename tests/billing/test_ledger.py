@@ -1,4 +1,4 @@
-"""The ledger: what it books, and what the database refuses."""
+"""The ledger: its entries, and the changes that the database refuses."""
 
 import uuid
 

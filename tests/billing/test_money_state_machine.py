@@ -37,7 +37,7 @@ from chat.models import Reply
 from chat.sending.send import Send
 from chat.sending.sends import place_continue, place_send
 from chat.work_orders import load_order
-from tests.billing.payments.test_reconciliation import DEEDS, carry_out, expected
+from tests.billing.payments.payment_steps import STEPS, carry_out, expected
 from tests.billing.stripe_fixtures import ordered, posted
 from tests.examples import examples
 
@@ -59,7 +59,7 @@ TEXT = "What an attempt has written before it was cut short. "
 
 
 class Everything(RuleBasedStateMachine):
-    """The model: Stripe's last known answers, and each charge by itself."""
+    """The model: Stripe's last known answers, and each charge."""
 
     replies = Bundle("replies")
 
@@ -79,7 +79,7 @@ class Everything(RuleBasedStateMachine):
 
     # Payments
 
-    @rule(action=st.sampled_from(DEEDS))
+    @rule(action=st.sampled_from(STEPS))
     def at_stripe(self, action):
         carry_out(self.fake, self.top_up.session_id, action)
 
@@ -156,7 +156,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies, prompt=tokens, text=st.sampled_from(["", TEXT, TEXT * 40]))
     def begin(self, reply, prompt, text):
-        """By a worker; one that had it before was killed after writing `text`."""
+        """A worker starts the reply; the one before it was killed after writing `text`."""
         if (order := load_order(str(reply))) is None:
             return
         tried = self.tried[reply]
@@ -199,7 +199,7 @@ class Everything(RuleBasedStateMachine):
 
     @rule(reply=replies)
     def ended_again(self, reply):
-        """By a second or a frozen worker."""
+        """A second or a frozen worker ends the reply again."""
         before = self.balance()
         if reply in self.orders and load_order(str(reply)) is None:
             self.finish(reply, Reply.State.DONE)

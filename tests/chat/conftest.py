@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import AsyncClient
 
+from accounts.models import User
 from billing import chores as billing_chores
 from billing.payments import chores as payment_chores
 from chat.generation.worker import Worker
@@ -35,7 +36,7 @@ def javascript_fold():
 
 @pytest.fixture(autouse=True)
 def nothing_learned():
-    """What the provider of one test taught is not known to the next, which may have its port."""
+    """Forget what one test learned of its provider; the next test's provider may have its port."""
     yield
     for known in vars(learned).values():
         if isinstance(known, learned.Learned):
@@ -50,8 +51,8 @@ def fake_model():
 
 @pytest.fixture
 def holdfast(transactional_db, redis_url, fake_model, settings, monkeypatch):
-    """Settings that lead to the fake model; no worker runs yet. Workers neither audit, because the
-    audit's own thread has no access to an SQLite database in memory, nor give free credit."""
+    """Settings that lead to the fake model; no worker runs yet. Workers neither audit
+    (the audit's thread has no access to an SQLite database in memory) nor grant free credit."""
     monkeypatch.setitem(registry.factories, billing_chores.__name__, payment_chores.chores)
     settings.OPENAI_API_KEY = "sk-test"
     settings.OPENAI_BASE_URL = fake_model.base_url
@@ -80,12 +81,12 @@ async def close_loop():
     await close_queues()
     await close_log()
     await reset_catalogue()
-    # That of the thread in which async code reaches the database; PostgreSQL counts it.
+    # Async code uses the database in this thread; PostgreSQL counts its connection.
     await sync_to_async(connections.close_all)()
 
 
 class Person:
-    """Somebody with a browser: a cookie jar, and eyes on their log."""
+    """A person with a browser (a cookie jar), and access to their log."""
 
     def __init__(self):
         self.client = AsyncClient()
@@ -99,13 +100,16 @@ class Person:
         return await self.client.post(path, body, content_type="application/json")
 
     async def send(self, text, *, chat=None, parent=None, model=MODEL, **fields):
-        """Send a message; returns the ids of it and of its reply."""
+        """Send a message; returns its id and the id of its reply."""
         body = {"id": str(uuid.uuid4()), "text": text, "model": model, "parent": parent} | fields
         response = await self.post(f"/api/chats/{chat or self.chat}/messages", **body)
         assert response.status_code == 202, response.content
         accepted = response.json()
         self.user = accepted["user"]
         return accepted["message"], accepted["reply"]
+
+    async def row(self):
+        return await User.objects.aget(id=self.user["id"])
 
     @property
     def stream(self):
@@ -115,7 +119,7 @@ class Person:
         return await get_log().read(self.stream, chat=chat or self.chat)
 
     async def kept(self, chat=None):
-        """What stays of a chat in which nothing is being written: no parts of whole answers."""
+        """Wait until no answer of a chat is being written; returns the chat's entries."""
         async with asyncio.timeout(20):
             while True:
                 entries = await self.entries(chat)
@@ -130,7 +134,7 @@ class Person:
         return (await self.transcript(chat)).messages[message_id]
 
     async def settled(self, message_id, chat=None):
-        """Wait until a message has come to its end, and return it."""
+        """Wait until a message has ended; returns it."""
         return await self.until(message_id, lambda message: message.status in SETTLED, chat)
 
     async def until(self, message_id, condition, chat=None):
@@ -158,15 +162,15 @@ async def bob(holdfast):
 
 @pytest.fixture(autouse=True)
 def patient_connections(monkeypatch):
-    """On a busy machine seconds may pass between two calls that should share a connection, and on
-    an idle one none."""
+    """On a busy machine, seconds may pass between two calls that should share a connection; on an
+    idle one, almost no time."""
     monkeypatch.setattr(idle_connections, "MAX_IDLE_S", 120.0)
     monkeypatch.setattr(idle_connections, "MIN_IDLE_S", 0.0)
 
 
 @pytest.fixture(params=LOOPS)
 def run(request):
-    """Runs a coroutine in a loop of either kind; a wait that never ends fails."""
+    """Runs a coroutine in a loop of either kind; fails if it does not end."""
 
     def run(main):
         async def bounded():

@@ -1,4 +1,4 @@
-"""Random logs of one chat for property tests: mostly sensible, with nonsense in between."""
+"""Random logs of one chat for property tests: mostly valid, with some invalid events."""
 
 import json
 
@@ -92,7 +92,7 @@ events = st.one_of(
 
 
 def chat_logs(max_size=40):
-    """Lists of [entry id, event] with rising ids."""
+    """Lists of [entry id, event] with increasing ids."""
     return st.lists(events, max_size=max_size).map(
         lambda found: [[f"{1_000 + i // 3}-{i % 3}", event] for i, event in enumerate(found)]
     )

@@ -1,4 +1,4 @@
-"""Events on the wire: what is written can be read back, also by and from other versions."""
+"""Events on the wire: they can be read back, also by and from other versions."""
 
 import dataclasses
 import hashlib
@@ -115,7 +115,7 @@ def test_what_this_version_cannot_read_is_skipped_and_said_once(data, caplog, mo
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_lines_that_were_written_once_can_be_read_for_good(path, javascript_fold):
-    """Never edit these files: they are what is in people's logs. New fields get a new file."""
+    """Never edit these files: people's logs have these lines. New fields get a new file."""
     log = [json.loads(line) for line in path.read_text().splitlines()]
     entries = [Entry(entry_id, "c", event["type"], orjson.dumps(event)) for entry_id, event in log]
     for entry in entries:

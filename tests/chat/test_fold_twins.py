@@ -24,7 +24,7 @@ def test_the_browser_folds_as_the_server_does(javascript_fold, log):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_every_reconnect_gives_the_same_transcript_in_the_browser(javascript_fold, log):
-    """What a reader has seen, and then everything again from any entry on."""
+    """A reader has seen some entries, and then receives all entries again from any position."""
     whole = fold_entries(entries_of(log)).to_dict()
     for cut in range(0, len(log), 7):
         assert javascript_fold(log[:cut] + log[max(0, cut - 3) :]) == whole

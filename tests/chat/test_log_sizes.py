@@ -23,7 +23,7 @@ async def test_all_people_are_counted_once(no_worker, redis_url, monkeypatch):
         await count.run()
     assert [await get_log().sizes.of(person.stream, "c1") for person in people] == [expected] * 3
     assert client.exists("hf:{sizes}:counted")
-    # Whoever comes later is counted from the start: another worker has nothing to look for.
+    # Later logs are counted from the start, so another worker need not look for uncounted ones.
     client.delete(stream_keys("hf", people[0].stream).sizes)
     await LogCount().run()
     assert not (await get_log().sizes.of(people[0].stream)).is_whole

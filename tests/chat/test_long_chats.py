@@ -1,4 +1,4 @@
-"""However much was said in a chat: what is read of it comes in pieces that hold up nobody."""
+"""Chats of any length are read in pieces that do not block other tasks."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ LONG_BYTES = 20_000
 
 
 class Heartbeat:
-    """What was decoded in each turn of the loop."""
+    """Counts the entries that are decoded in each iteration of the event loop."""
 
     def __init__(self):
         self.turns = 0
@@ -58,7 +58,7 @@ async def heartbeat(monkeypatch):
 
 
 async def choose(alice, message, count):
-    """So many short entries that are read with the chat."""
+    """Append this many short entries that are read with the chat."""
     chosen = [
         ev.log_event(alice.chat, ev.BranchChosen(message=message), str(uuid.uuid4()))
         for _ in range(count)
@@ -74,7 +74,7 @@ async def write_long(alice, count):
 
 
 async def person_of(alice):
-    return await User.objects.aget(id=alice.user["id"])
+    return await alice.row()
 
 
 async def test_an_answer_is_taken_up_in_slices(worker, alice, heartbeat):

@@ -1,4 +1,4 @@
-"""The outline of a chat is that of its transcript, and only what is new is read for it."""
+"""The outline of a chat equals that of its transcript, and only new entries are read for it."""
 
 import asyncio
 import uuid
@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.models import User
 from chat import events as ev
 from chat.models import ChatOutline
 from chat.outline import Outline, outline_of
@@ -23,7 +22,7 @@ LONG_BYTES = 20_000
 
 @given(log=chat_logs(), data=st.data())
 @settings(deadline=None, max_examples=examples(80))
-def test_it_is_that_of_the_transcript_wherever_it_was_stored(log, data):
+def test_an_outline_equals_the_transcript_wherever_it_was_stored(log, data):
     entries = entries_of(log)
     cut = data.draw(st.integers(0, len(entries)))
     outline = Outline()
@@ -44,7 +43,7 @@ def test_it_is_that_of_the_transcript_wherever_it_was_stored(log, data):
 
 @pytest.fixture
 def entries_read(monkeypatch):
-    """How many entries each page brought that was read of a log."""
+    """The number of entries of each page that is read from a log."""
     found: list[int] = []
     page = reader.Reader.page
 
@@ -58,7 +57,7 @@ def entries_read(monkeypatch):
 
 
 async def write_long(alice, count, parent=None):
-    """So many long messages, each below the one before; their ids."""
+    """Write long messages, each below the one before; returns their ids."""
     written = [str(uuid.uuid4()) for _ in range(count)]
     above = [parent, *written]
     said = [
@@ -82,7 +81,7 @@ async def test_a_branch_reads_what_is_new_alone(no_worker, alice, entries_read):
     for message in (other, first, other):
         entries_read.clear()
         assert (await alice.post(path, message=message)).status_code == 200
-        assert sum(entries_read) <= 4  # the choices since
+        assert sum(entries_read) <= 4  # the choices since then
     path = (await alice.transcript()).path()
     assert [message.id for message in path[:1]] == [other]
 
@@ -103,12 +102,12 @@ async def test_a_short_chat_has_no_row(no_worker, alice):
     assert await ChatOutline.objects.acount() == 0
 
 
-async def test_that_of_another_log_is_not_used(no_worker, alice, bob):
-    """The entries of a chat that a guest brought to an account are others."""
+async def test_an_outline_of_another_log_is_not_used(no_worker, alice, bob):
+    """A chat that a guest brought to an account has new entries."""
     _, reply = await alice.send("One")
     written = await write_long(alice, 8, parent=reply)
     await bob.send("Mine")
-    me, somebody = [await User.objects.aget(id=person.user["id"]) for person in (alice, bob)]
+    me, somebody = [await person.row() for person in (alice, bob)]
     chat_id = uuid.UUID(alice.chat)
     assert written[-1] in (await outline_of(me, chat_id)).messages
     assert await ChatOutline.objects.acount() == 1

@@ -1,4 +1,4 @@
-"""Plain text of whatever somebody makes up. Where a rule went back over a long line, this hangs."""
+"""Plain text of any Markdown. A rule that backtracks over a long line makes these tests hang."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Suspending somebody: their sockets, sessions and answers end; others go on."""
+"""Suspending a person ends their sockets, sessions and answers, and no others."""
 
 from http import HTTPStatus
 
@@ -8,8 +8,8 @@ from django.test import AsyncClient
 
 from accounts.models import SecurityEvent, User
 from accounts.suspension import restore, suspend
-from tests.chat.web.test_limits import send
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.page_requests import post_message
+from tests.chat.websocket.socket_client import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,7 +20,7 @@ async def operator(holdfast):
 
 
 async def suspended(person, operator):
-    user = await User.objects.aget(id=person.user["id"])
+    user = await person.row()
     assert await sync_to_async(suspend)(user, operator, "Spam")
     return user
 
@@ -55,14 +55,14 @@ async def test_they_can_do_nothing_and_their_guest_cannot_come_back(no_worker, a
     await alice.send("Hello")
     user = await suspended(alice, operator)
     assert (await alice.client.get("/api/chats")).status_code == HTTPStatus.UNAUTHORIZED
-    refused = await send(alice)
+    refused = await post_message(alice)
     assert refused.status_code == HTTPStatus.FORBIDDEN
     assert refused.json()["error"]["code"] == "suspended"
     assert await User.objects.filter(is_guest=True).acount() == 1
     assert not await sync_to_async(suspend)(user, operator, "again")
 
     assert await sync_to_async(restore)(user, operator, "A mistake")
-    assert (await send(alice)).status_code == HTTPStatus.ACCEPTED
+    assert (await post_message(alice)).status_code == HTTPStatus.ACCEPTED
     kinds = [event.kind async for event in SecurityEvent.objects.order_by("id")]
     assert kinds == ["suspended", "restored"]
 

@@ -1,4 +1,4 @@
-"""The fold: driven by the shared vectors, and the same from every starting point."""
+"""The fold, by the shared vectors: it gives the same transcript from every starting point."""
 
 import json
 from pathlib import Path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TOKENS = (ROOT / "static/css/tokens.css").read_text()
-# Paper, the admin, whose variables are Django's, and the inks of highlighted code.
+# These define colours of their own: for print, Django's admin and highlighted code.
 ELSEWHERE = ("tokens.css", "print.css", "admin.css", "code.css")
 DOCUMENT = (ROOT / "docs/design.md").read_text()
 
@@ -24,7 +24,7 @@ def test_every_other_token_is_spoken_of():
 
 
 def test_no_colour_is_made_up_elsewhere():
-    """Except the white behind a QR code, which must be readable in the dark theme, too."""
+    """The only exception is the white behind a QR code, which the dark theme needs, too."""
     for path in sorted((ROOT / "static/css").glob("*.css")):
         if path.name in ELSEWHERE:
             continue

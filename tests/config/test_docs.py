@@ -138,7 +138,8 @@ def test_every_error_of_an_answer_is_documented():
 def test_every_error_of_an_answer_is_a_sentence_that_says_what_to_do(code):
     sentence = model_errors.SENTENCES.get(code) or answer_errors.SENTENCES[code]
     assert sentence.endswith(".") and len(sentence) < 200
-    assert ". " in sentence or ";" in sentence  # What happened, and what people can do.
+    # The text says what happened and what people can do.
+    assert ". " in sentence or ";" in sentence
 
 
 # Messages of the WebSocket

@@ -1,4 +1,4 @@
-"""Imports point one way and in no circle, libraries stop at one door, folders stay small."""
+"""Imports point one way and in no circle, each library has one door, folders stay small."""
 
 import ast
 from collections import Counter
@@ -78,6 +78,17 @@ def test_the_product_does_not_import_its_tests():
         names = {name.split(".")[0] for name in imported(module, tree)}
         allowed = module.startswith("config.management.commands.bench")
         assert allowed or not {"tests", "pytest"} & names, module
+
+
+def test_no_module_imports_a_test_module():
+    """Code that tests share is in a helper module or in a `conftest`."""
+    for path in sorted((BASE_DIR / "tests").rglob("*.py")):
+        module = ".".join(path.relative_to(BASE_DIR).with_suffix("").parts)
+        names = list(imported(module, tree := ast.parse(path.read_text())))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                names += [alias.name for alias in node.names]
+        assert not [name for name in names if name.split(".")[-1].startswith("test_")], module
 
 
 def test_modules_are_named_by_what_they_do():

@@ -1,4 +1,4 @@
-"""HOLDFAST_URL and ALLOWED_HOSTS, from what people write to what browsers send."""
+"""HOLDFAST_URL and ALLOWED_HOSTS, as people write them and as browsers send them."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -1,4 +1,4 @@
-"""Settings: which are read, which are documented, and which values are refused."""
+"""Settings are read and documented, and invalid values are refused."""
 
 import os
 import re

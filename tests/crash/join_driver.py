@@ -30,7 +30,7 @@ from accounts.guests import merge as guest_joins  # noqa: E402
 from accounts.models import GuestJoin, User  # noqa: E402
 from chat.personal_data import merge_guest  # noqa: E402
 from streams.log import close_log, get_log  # noqa: E402
-from tests.chat.personal_data.test_guest_joins import _written_chat, shown  # noqa: E402
+from tests.chat.personal_data.written_chat import shown, written_chat  # noqa: E402
 from tests.folding import fold_entries  # noqa: E402
 
 
@@ -52,7 +52,7 @@ async def join(step: int) -> None:
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     email = f"alice{step}@example.org"
     account = await sync_to_async(User.objects.create_user)(email, "x")
-    chats = [await _written_chat(guest, number) for number in range(2)]
+    chats = [await written_chat(guest, number) for number in range(2)]
     await sync_to_async(guest_joins.record)(guest, account)
     before = await transcripts(guest, chats)
     about = {"guest": guest.id.hex, "account": account.id.hex, "chats": chats, "before": before}

@@ -10,8 +10,7 @@ from typing import Any
 import websockets
 
 from chat.websocket.open_sockets import MAX_SOCKETS_PER_USER
-from tests.client import Client
-from tests.config.websocket.test_sockets import socket_of
+from tests.client import Client, socket_of
 from tests.fake_model import text_of
 from tests.stack import Stack
 

@@ -141,7 +141,7 @@ async def test_the_turn_of_a_dead_holder_comes_free_while_the_clock_is_behind(se
         done.append(time.monotonic())
 
     with server.client() as client:
-        # It was to lapse 300 ms later, by a clock that was an hour ahead.
+        # It would have lapsed 300 ms later, by a clock that was an hour ahead.
         client.set(key, "of-the-dead:7", px=HOUR_MS)
 
         async def free():

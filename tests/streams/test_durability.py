@@ -84,7 +84,7 @@ async def test_a_connection_that_dies_before_the_answer_is_retried_with_the_firs
         server.freeze()
         try:
             appending = asyncio.create_task(log.append(STREAM, [event(1), part(1)]))
-            await asyncio.sleep(0.05)  # It is in the socket's buffer now.
+            await asyncio.sleep(0.05)  # The append is now in the socket's buffer.
         finally:
             server.thaw()
         for other in client.client_list():

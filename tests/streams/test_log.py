@@ -114,7 +114,7 @@ async def test_repeated_events_return_their_first_ids(log):
     events = [event(1), part(1), event(2, whole='{"all":1}'), part(2)]
     first = await log.append(STREAM, events)
     assert await log.append(STREAM, events) == first
-    # Also in other groups, and together with new events.
+    # This also holds in other groups, and together with new events.
     assert (await log.append(STREAM, [events[3], part(3), events[0]]))[::2] == [first[3], first[0]]
     assert len(await log.read(STREAM)) == 5
 

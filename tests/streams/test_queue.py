@@ -185,7 +185,7 @@ async def test_after_a_restart_owners_get_another_lease(make_server, settings):
         jobs = await queue.claim("w1", 2)
         await queue.claim_stalled("w2", 10)
         server.kill()
-        await asyncio.sleep(0.6)  # by its own clock every lease has lapsed
+        await asyncio.sleep(0.6)  # by its own clock, every lease has lapsed
         await asyncio.to_thread(server.start)
         found = []
 
@@ -197,7 +197,7 @@ async def test_after_a_restart_owners_get_another_lease(make_server, settings):
         assert await queue.claim_stalled("w2", 10) == []
         await until(look, "the job of the dead worker")
         assert [j.key for j in found] == ["dead"]
-        assert found[0].token == 3  # tokens go on where they were
+        assert found[0].token == 3  # tokens continue from the last one
 
 
 async def test_a_frozen_redis_takes_no_job_from_the_living(make_server, settings):

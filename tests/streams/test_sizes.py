@@ -45,7 +45,7 @@ async def test_an_append_counts_what_is_stored_in_the_log_and_in_the_index(log):
 async def test_what_is_not_appended_is_not_counted(log):
     await log.append(STREAM, [text(1)])
     before = await log.sizes.of(STREAM, "c1")
-    await log.append(STREAM, [text(1), text(1)])  # Sent again: dropped by its id.
+    await log.append(STREAM, [text(1), text(1)])  # A repeated entry is dropped by its id.
     await log.raise_fence(STREAM, Fence("r1", 2))
     with pytest.raises(FencedError):
         await log.append(STREAM, [text(2)], fence=Fence("r1", 1))
@@ -69,7 +69,8 @@ async def test_the_count_is_about_the_memory_that_it_takes(log, server):
 async def test_erasing_a_chat_removes_its_counted_bytes(log):
     await log.append(STREAM, [text(f"kept{n}", "kept") for n in range(700)])
     kept = (await log.sizes.of(STREAM)).total
-    for _ in range(2):  # Written again after it was erased: counted like the first time.
+    # A chat that is written again after it was erased is counted like the first time.
+    for _ in range(2):
         await log.append(STREAM, [text(n, "gone") for n in range(700)])
         await log.append(STREAM, [part(n, "gone") for n in range(700)])
         await log.erase_chat(STREAM, "gone")
@@ -88,7 +89,7 @@ async def test_interrupted_erasing_can_be_continued(log, monkeypatch, step):
     submit, calls = log._read_pipe.submit, iter(range(100))
 
     def cut(packed, *args):
-        if next(calls) == step + 1:  # The first one looks whether all is counted.
+        if next(calls) == step + 1:  # The first call checks whether all is counted.
             raise LogUnavailableError("cut short")
         return submit(packed, *args)
 
@@ -185,7 +186,7 @@ async def test_concurrent_reservations_stay_within_the_bound(log):
     found = await asyncio.gather(*(reserve(str(number)) for number in range(30)))
     assert found.count("") == 10 and found.count("log") == 20
     named = found.index("")
-    assert await reserve(str(named)) == ""  # The same once more takes no more.
+    assert await reserve(str(named)) == ""  # Repeating the reservation reserves nothing more.
     await log.sizes.release(STREAM, Claim(str(named), "c1", 100, 50))
     assert [await reserve("a", 101), await reserve("b", 100), await reserve("c", 1)] == [
         "log",
@@ -224,7 +225,7 @@ async def test_reservations_are_released_and_expire(log):
 
 async def test_releasing_a_reservation_does_not_wait_long(make_server):
     server = make_server()
-    async with Log() as log, asyncio.timeout(10):  # An append would be waited for for 30 s.
+    async with Log() as log, asyncio.timeout(10):  # The connection would wait 30 s for an append.
         claim = Claim("m", "c1", 100, 50)
         async with log.sizes.reserved(STREAM, claim, most=100, most_of_chat=0) as full:
             assert full == ""

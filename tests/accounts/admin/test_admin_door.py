@@ -1,4 +1,4 @@
-"""What staff, or somebody with their password, must not be able to do in the admin."""
+"""Limits of the admin for staff, and for somebody with a staff member's password."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ SECRET = "JBSWY3DPEHPK3PXP"
 
 @pytest.fixture
 def staff(db):
-    """A member of staff with every permission, but no superuser."""
+    """A staff member with every permission who is not a superuser."""
     made = User.objects.create_user("staff@example.org", "correct horse", is_staff=True)
     made.user_permissions.set(Permission.objects.all())
     return made

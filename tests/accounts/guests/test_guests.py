@@ -67,7 +67,7 @@ def test_the_same_visitor_is_the_same_guest(visit):
 
 
 def test_the_id_of_a_guest_does_not_tell_the_cookie(visit):
-    """Ids are shown to others, so no session may be opened with one."""
+    """Others can see a guest's id, so it must not open a session."""
     visit.page()
     guest = guests.guest_of_visitor(visit())
     for made_up in (str(guest.id), guest.id.hex, f"{guest.id}:x:y"):

@@ -1,4 +1,4 @@
-"""Makes pictures as people and attackers upload them."""
+"""Pictures as people and attackers upload them."""
 
 import io
 import struct
@@ -25,7 +25,7 @@ def halves(kind="JPEG", **options):
 
 
 def rotated():
-    """From a camera held on its side: EXIF has the rotation, and the place where it was taken."""
+    """A photo from a camera held on its side; EXIF has the rotation and the place."""
     exif = Image.Exif()
     exif[0x0112] = 6  # Rotate 90° clockwise.
     exif[0x010F] = "Secret camera"

@@ -63,7 +63,7 @@ def test_this_process_does_not_grow(monkeypatch):
             shrink(data, TASK)
         except ImageRefused:
             continue
-    # Without the limit on pixels that on memory still holds.
+    # Without the pixel limit, the memory limit still applies.
     assert refused(bomb, Task(sizes=(64,), max_pixels={"WEBP": 10**9})) == "pixels"
     assert psutil.Process().memory_info().rss - before < 20_000_000
 
@@ -113,7 +113,7 @@ def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("limits", [{"wall_s": 1, "cpu_s": 100}, {"wall_s": 100, "cpu_s": 1}])
 def test_it_ends_by_itself_when_nobody_waits_for_it(limits):
-    """Its parent may have been killed. Here it waits for a file that never ends."""
+    """Its parent may have been killed. Here it reads a file that never ends."""
     task = image_process._task_json(Task(sizes=(64,), **limits))
     argv = [sys.executable, "-I", image_process.CHILD, task]
     if limits["wall_s"] == 1:
@@ -170,10 +170,10 @@ def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
     first.start()
     while not image_process._decoding.locked():
         time.sleep(0.01)
-    ask()  # Waited.
+    ask()  # This one waited.
     monkeypatch.setattr(image_process, "_places", threading.BoundedSemaphore(1))
     image_process._places.acquire()
-    ask()  # Too many were waiting.
+    ask()  # This one was refused, because too many were waiting.
     with pytest.raises(errors.PictureBusy) as busy:
         read_picture(b"")
     assert busy.value.status == 503

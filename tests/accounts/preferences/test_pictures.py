@@ -125,12 +125,6 @@ def test_a_broken_picture_is_read_or_refused_and_nothing_else(whole, at, junk, c
 # The API
 
 
-@pytest.fixture
-def signed_in(alice, client):
-    client.force_login(alice)
-    return client
-
-
 def send(client, data, name="me.png", path=API, **fields):
     return client.post(path, fields | {"picture": SimpleUploadedFile(name, data)})
 
@@ -193,7 +187,7 @@ def test_a_new_one_replaces_the_old_one_and_its_files(signed_in, redis_url):
     assert signed_in.get(second["64"]).status_code == HTTPStatus.OK
     answer = signed_in.delete(API)
     assert answer.json()["settings"]["picture"] is None and stored() == []
-    assert signed_in.delete(API).status_code == HTTPStatus.OK  # Once more changes nothing.
+    assert signed_in.delete(API).status_code == HTTPStatus.OK  # Repeating it changes nothing.
     assert signed_in.get(second["64"]).status_code == HTTPStatus.NOT_FOUND
 
 

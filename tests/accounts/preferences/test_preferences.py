@@ -51,12 +51,6 @@ def _redis(redis_url):
     pass
 
 
-@pytest.fixture
-def signed_in(alice, client):
-    client.force_login(alice)
-    return client
-
-
 def patch(client, **fields):
     return client.patch(API, fields, content_type="application/json")
 
@@ -87,7 +81,7 @@ def test_all_at_once_and_again_and_back(signed_in, alice):
         assert patch(signed_in, **OTHERS).json()["settings"] == BY_DEFAULT | OTHERS
     back = {name: BY_DEFAULT[name] for name in OTHERS}
     assert patch(signed_in, **back).json()["settings"] == BY_DEFAULT
-    assert patch(signed_in).json()["settings"] == BY_DEFAULT  # Nothing named, nothing set.
+    assert patch(signed_in).json()["settings"] == BY_DEFAULT  # No setting is named.
 
 
 def test_a_guest_has_settings_and_a_visitor_leaves_nothing(guest, client):
@@ -159,7 +153,7 @@ def test_two_at_once_keep_both(signed_in, alice):
     def set_one(pair):
         try:
             while True:
-                # SQLite in memory fails at once, where a file would wait for the lock.
+                # SQLite in memory fails at once; a file would wait for the lock.
                 with contextlib.suppress(OperationalError):
                     return preferences.change(alice, dict([pair]))
         finally:
@@ -186,7 +180,7 @@ def test_every_panel_is_a_form_that_works_alone(signed_in):
     for panel, fields in panels.items():
         page = signed_in.post("/settings", {"panel": panel} | fields, follow=True)
         assert page.status_code == HTTPStatus.OK and "Saved." in page.content.decode()
-    # The box was not ticked.
+    # The checkbox was not ticked.
     assert settings_of(signed_in) == BY_DEFAULT | OTHERS | {"language": ""}
     html = signed_in.get("/settings").content.decode()
     assert 'value="Ada Lovelace"' in html and "Answer in verse.\nBriefly.</textarea>" in html
@@ -283,7 +277,7 @@ def test_the_initials_are_those_of_the_page(name, email, letters):
     assert initials(User(name=name, email=email)) == letters
 
 
-# Becoming and joining
+# Guests that become or join accounts
 
 
 def test_a_guest_who_becomes_an_account_keeps_what_they_set(guest):
@@ -301,7 +295,7 @@ def test_what_is_set_goes_with_the_person(alice):
     assert not Preferences.objects.exists()
 
 
-# Live
+# Live updates
 
 
 class Device:
@@ -337,7 +331,7 @@ async def test_every_device_is_told_and_nobody_elses(alice, guest):
             assert told["type"] == "user"
             assert told["settings"] == BY_DEFAULT | {"name": "Ada", "appearance": "dark"}
             assert told["user"]["name"] == "Ada"
-        await sync_to_async(patch)(mine, appearance="dark")  # No change, no message.
+        await sync_to_async(patch)(mine, appearance="dark")  # No change, so no message.
         await stranger.wire.send_json_to({"type": "ping"})
         assert await stranger.hear() == {"type": "pong"}
     async with Device(mine) as later:

@@ -1,4 +1,4 @@
-"""Encryption of provider keys: what a ciphertext is bound to, versions, who may decrypt."""
+"""Encryption of provider keys: associated data, versions, and permission to decrypt."""
 
 import base64
 import subprocess
@@ -59,7 +59,7 @@ def read(row):
 
 
 def move(row, **changes):
-    """As somebody with access to the database could."""
+    """Copy a ciphertext to another row, as somebody with access to the database could."""
     ProviderKey.objects.filter(id=row.id).update(**changes)
 
 

@@ -30,7 +30,7 @@ PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 
 
 def answering(*addresses):
-    """A resolver that knows one name, and counts."""
+    """A resolver that knows one name and counts the queries."""
 
     def resolver(host, port, **_):
         resolver.asked.append(host)
@@ -49,7 +49,7 @@ def answering(*addresses):
 @pytest.mark.parametrize(
     "url",
     [
-        # Not a safe service at all
+        # Schemes that are not allowed
         "http://llm.example.org/v1",
         "ftp://llm.example.org/v1",
         "file:///etc/passwd",
@@ -241,7 +241,7 @@ def test_a_normal_host_is_always_ascii():
 
 @contextmanager
 def changing(monkeypatch, *answers):
-    """The system's resolver returns these addresses in turn, then the last one for ever."""
+    """The system's resolver returns these addresses in turn, then always the last one."""
     asked, left, real = [], list(answers), socket.getaddrinfo
 
     def resolver(host, port, *args, **kwargs):
@@ -352,7 +352,7 @@ def test_a_redirect_is_not_followed(fake, guarded):
 def test_a_slow_server_does_not_hold_us_up(settings, pieces):
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with server(*pieces, pause_s=0.05) as url, pytest.raises(UnreachableError):
-        fetch(url, headers={}, timeout_s=1, guarded=True)  # It would send for 150 s.
+        fetch(url, headers={}, timeout_s=1, guarded=True)  # The server would send for 150 s.
 
 
 def test_a_slow_body_is_cut_off_without_the_guard_too(settings):
@@ -425,7 +425,7 @@ def test_what_is_not_http_is_unreachable(settings, said):
 
 @pytest.mark.parametrize("guarded", [True, False])
 def test_every_request_has_a_connection_of_its_own(fake, guarded):
-    """So unread bytes of one person's response cannot be in another's."""
+    """Unread bytes of one person's response cannot become part of another person's."""
     before = fake.state.connections
     for number in range(1, 4):
         url = f"http://127.0.0.1:{fake.port}/v1/models"

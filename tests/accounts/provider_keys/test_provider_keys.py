@@ -91,7 +91,7 @@ def events(*kinds):
     )
 
 
-# Shape
+# Format of keys
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -186,7 +186,7 @@ def test_a_key_that_may_work_later_is_saved_after_a_confirmation(
     shown = text_of(add(me, provider))
     assert said in shown and f'value="{status}"' in shown and not ProviderKey.objects.exists()
     assert KEYS[provider] not in shown
-    # Confirming another warning than the one shown does not count.
+    # Confirming a warning other than the one shown has no effect.
     add(me, provider, save_anyway="something_else")
     assert not ProviderKey.objects.exists()
     shown = text_of(add(me, provider, save_anyway=status))
@@ -229,7 +229,7 @@ def test_a_key_in_another_field_is_not_sent_back(me, fake):
         value = f"https://llm.example.org/{KEYS['custom']}/v1"
         shown = text_of(add(me, "custom", **custom(fake, **{field: value})))
         assert "must not hold the key" in shown and KEYS["custom"] not in shown
-    # Nor is it in the form's URL after a reauthentication.
+    # The form's URL does not contain it after a reauthentication, either.
     stranger = Client()
     stranger.force_login(User.objects.get())
     body = {"add": "custom", "key": KEYS["custom"], "label": f"x {KEYS['custom']}"}
@@ -493,7 +493,7 @@ def test_only_known_fields_of_a_list_are_kept():
 
 @pytest.fixture
 def unlisted(fake):
-    """A service that offers one model, and lists none."""
+    """A service that offers one model but has no list."""
 
     def refuses(asked):
         if asked["model"] == "sonar-pro":

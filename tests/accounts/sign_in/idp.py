@@ -1,4 +1,4 @@
-"""A real OpenID provider, strict about PKCE: nanoidp, as a process of its own."""
+"""A real OpenID provider that requires PKCE: nanoidp, in its own process."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Only one module uses allauth's internals, and they are as it expects."""
+"""Only one module uses allauth's internals, and they have the form that it expects."""
 
 import inspect
 import re

@@ -19,7 +19,7 @@ def shared_cache(redis_url):
 
 
 def try_to_sign_in(forwarded, number=0):
-    # Another name each time, because the address is counted.
+    # A different name each time, because attempts are counted by client address.
     fields = {"login": f"nobody{number}@example.org", "password": "wrong"}
     return Client().post("/account/login/", fields, headers={"x-forwarded-for": forwarded})
 
@@ -27,7 +27,8 @@ def try_to_sign_in(forwarded, number=0):
 def test_claiming_another_address_does_not_help_guessing(alice):
     statuses = [try_to_sign_in(f"198.51.100.{n}", n).status_code for n in range(12)]
     assert statuses[0] == HTTPStatus.OK
-    # Past the limit of failed sign-ins allauth shows an error in the form; past that of all, 429.
+    # Beyond the limit of failed sign-ins allauth shows an error in the form; beyond the limit of
+    # all sign-ins it responds with 429.
     last = try_to_sign_in("198.51.100.99", 99)
     assert last.status_code == HTTPStatus.TOO_MANY_REQUESTS or b"Too many" in last.content
 

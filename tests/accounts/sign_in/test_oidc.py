@@ -73,7 +73,7 @@ def test_a_code_is_good_once(provider, client):
     client.post("/account/logout/")
     client.get(back)
     assert SESSION_KEY not in client.session
-    # Nor with a state of its own: the provider refuses the code itself.
+    # A state of its own does not help: the provider refuses the code.
     other = Client()
     fresh = come_back(other)
     used, mine = dict_of(back), dict_of(fresh)

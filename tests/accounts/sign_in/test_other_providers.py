@@ -25,7 +25,7 @@ EMAIL = "alice@example.org"
 
 
 class Provider(BaseHTTPRequestHandler):
-    """Codes are good once, for the redirect address and the PKCE challenge they were given for."""
+    """A code is valid once, with its redirect address and its PKCE challenge."""
 
     def do_GET(self):
         parts = urlsplit(self.path)
@@ -120,7 +120,7 @@ def provider(request, settings, mailbox, monkeypatch):
 
 
 def come_back(client, provider, **fields):
-    """To the provider and back; returns the URL that the browser ends at."""
+    """Go to the provider and back; returns the URL at which the browser ends."""
     away = client.post(f"/account/{provider.name}/login/", fields)
     assert away.status_code == 302, away.content.decode()
     back = httpx2.get(away["Location"])
@@ -172,7 +172,7 @@ def test_somebody_who_said_no_is_led_back(provider, client):
     assert answer.status_code == 200 and not is_in(client)
 
 
-# GitHub gives no token that says who it is for.
+# GitHub's token does not contain its audience.
 @pytest.mark.parametrize("provider", ["google"], indirect=True)
 @pytest.mark.parametrize(
     "claims",

@@ -3,62 +3,24 @@
 import time
 
 import pytest
-import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from django.contrib.auth import SESSION_KEY
 
-from tests.accounts.mailbox import text_of
-from tests.accounts.people import PASSWORD
-from tests.accounts.sign_in.authenticator import totp
+from tests.accounts.people import is_signed_in
+from tests.accounts.sign_in.authenticator import AUTHENTICATE, totp, wrong
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-ACTIVATE = "/account/2fa/totp/activate/"
-AUTHENTICATE = "/account/2fa/authenticate/"
-
-
-def wrong(code):
-    return f"{(int(code) + 1) % 10**6:06}"
-
-
-@pytest.fixture
-def clock():
-    """A stopped clock, so that no code expires before it is used."""
-    with time_machine.travel(time.time(), tick=False) as clock:
-        yield clock
-
-
-@pytest.fixture
-def enrolled(visitor, clock):
-    """Somebody with an authenticator app: (visitor, the secret it holds)."""
-    visitor.sign_up()
-    visitor.confirm()
-    visitor.post("/account/reauthenticate/", password=PASSWORD)
-    page = visitor.client.get(ACTIVATE).content.decode()
-    secret = visitor.client.session["mfa.totp.secret"]
-    assert secret in page.replace(" ", "") and "<svg" in page or "data:image/svg" in page
-    refused = visitor.post(ACTIVATE, code=wrong(totp(secret)))
-    assert refused.status_code == 200 and not Authenticator.objects.exists()
-    assert visitor.post(ACTIVATE, code=totp(secret)).status_code == 302
-    assert "authenticator" in text_of(visitor.mailbox.to(visitor.email)).lower()
-    clock.shift(60)
-    visitor.post("/account/logout/")
-    return visitor, secret
-
-
-def is_in(visitor):
-    return SESSION_KEY in visitor.client.session
 
 
 def test_signing_in_takes_the_code_of_the_app(enrolled):
     visitor, secret = enrolled
     assert visitor.sign_in()["Location"].startswith(AUTHENTICATE)
-    assert not is_in(visitor)
+    assert not is_signed_in(visitor)
     for bad in (wrong(totp(secret)), "", "abcdef", totp(secret, time.time() - 300)):
         assert visitor.post(AUTHENTICATE, code=bad).status_code == 200
-        assert not is_in(visitor)
+        assert not is_signed_in(visitor)
     assert visitor.post(AUTHENTICATE, code=totp(secret)).status_code == 302
-    assert is_in(visitor)
+    assert is_signed_in(visitor)
     assert visitor.client.get("/settings").status_code == 200
 
 
@@ -69,7 +31,7 @@ def test_a_code_is_good_once(enrolled):
     visitor.post("/account/logout/")
     visitor.sign_in()
     assert visitor.post(AUTHENTICATE, code=totp(secret)).status_code == 200
-    assert not is_in(visitor)
+    assert not is_signed_in(visitor)
 
 
 def test_the_code_by_mail_does_not_go_around_the_app(enrolled):
@@ -79,15 +41,15 @@ def test_the_code_by_mail_does_not_go_around_the_app(enrolled):
     visitor.post("/account/login/code/", email=visitor.email)
     code = code_in(visitor.mailbox.to(visitor.email))
     visitor.post("/account/login/code/confirm/", code=code)
-    assert not is_in(visitor)
+    assert not is_signed_in(visitor)
     visitor.post(AUTHENTICATE, code=totp(secret))
-    assert is_in(visitor)
+    assert is_signed_in(visitor)
 
 
 def test_without_the_password_the_code_is_of_no_use(enrolled):
     visitor, secret = enrolled
     assert visitor.post(AUTHENTICATE, code=totp(secret)).status_code == 302
-    assert not is_in(visitor)
+    assert not is_signed_in(visitor)
 
 
 def test_a_recovery_code_is_good_once(enrolled):
@@ -97,13 +59,13 @@ def test_a_recovery_code_is_good_once(enrolled):
     assert len(codes) >= 8
     visitor.sign_in()
     assert visitor.post(AUTHENTICATE, code=codes[0]).status_code == 302
-    assert is_in(visitor)
+    assert is_signed_in(visitor)
     visitor.post("/account/logout/")
     visitor.sign_in()
     assert visitor.post(AUTHENTICATE, code=codes[0]).status_code == 200
-    assert not is_in(visitor)
+    assert not is_signed_in(visitor)
     assert visitor.post(AUTHENTICATE, code=codes[1]).status_code == 302
-    assert is_in(visitor)
+    assert is_signed_in(visitor)
 
 
 def test_failed_codes_are_in_the_record(enrolled):

@@ -43,7 +43,7 @@ def test_no_notice_is_left_for_the_next_user_of_the_browser(visitor, is_signed_o
     visitor.client.get("/")  # The chat shows no notices.
     if is_signed_out:
         visitor.client.post("/account/logout/")
-    else:  # Ended elsewhere, or expired.
+    else:  # The session was ended elsewhere, or has expired.
         user = User.objects.get(email="alice@example.org")
         for session in UserSession.objects.filter(user=user):
             session.end()
@@ -141,7 +141,7 @@ def test_signing_up_looks_the_same_whether_the_address_is_known(visitor):
 
 
 def test_signing_up_takes_as_long_whether_the_address_is_known(visitor, monkeypatch):
-    """Hashing a password is what takes long."""
+    """Most of the time is spent on hashing the password."""
     visitor.sign_up()
     visitor.confirm()
     hashed = []
@@ -201,7 +201,7 @@ def test_a_wrong_password_says_the_same_as_an_unknown_address(visitor):
 
 
 def forget_limits():
-    """As after the minute in which an address gets at most one mail."""
+    """Forget the limits, as if the minute were over in which an address gets at most one mail."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         for key in client.scan_iter("hf-cache*"):
             client.delete(key)
@@ -312,7 +312,7 @@ def test_providers_are_shown_only_when_configured(visitor, settings):
 
 
 def test_a_password_set_before_the_address_was_proved_opens_nothing_later(visitor):
-    """A stranger signs up with somebody else's address, and waits until they sign in."""
+    """A stranger signs up with somebody else's address, and waits until its owner signs in."""
     visitor.sign_up(password="the-Strangers-choice-1")
     forget_limits()
     owner = Visitor(Client(), visitor.mailbox)
@@ -322,6 +322,6 @@ def test_a_password_set_before_the_address_was_proved_opens_nothing_later(visito
     stranger = Visitor(Client(), visitor.mailbox)
     stranger.sign_in(password="the-Strangers-choice-1")
     assert signed_in_as(stranger.client) is None
-    # Nor can the stranger continue what they began.
+    # The stranger cannot continue the sign-up, either.
     visitor.client.get("/account/confirm-email/")
     assert signed_in_as(visitor.client) is None

@@ -1,4 +1,4 @@
-"""Signing out tells the browser to forget; nothing else does."""
+"""Signing out tells the browser to delete the site's data; no other response does."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from django.urls import get_resolver
 
 from accounts.models import User
 from tests.accounts.people import PASSWORD, Visitor
-from tests.chat.web.test_access import routes
+from tests.url_conf import routes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +62,7 @@ def test_no_way_in_or_out_leads_to_another_site(visitor, astray):
 
 
 def planted(client):
-    """A session that somebody else knows, planted in this browser."""
+    """A session id that an attacker knows, set in this browser."""
     session = client.session
     session["planted"] = True
     session.save()
@@ -116,7 +116,7 @@ def test_no_page_can_be_framed(client, redis_url, who):
         assert answer.get("X-Frame-Options") == "DENY", name
         assert "frame-ancestors 'none'" in answer["Content-Security-Policy"], name
         assert answer["X-Content-Type-Options"] == "nosniff", name
-        if "logout" in name:  # It signs out, so the rest is seen by a visitor.
+        if "logout" in name:  # It signs out, so a visitor sees the remaining pages.
             assert client.get("/settings").status_code in (200, 302)
     assert client.get("/nowhere")["X-Frame-Options"] == "DENY"
     assert client.post("/account/login/", {"login": ""})["X-Frame-Options"] == "DENY"

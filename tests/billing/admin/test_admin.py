@@ -19,6 +19,7 @@ from billing.payments import top_up_audit, top_ups
 from billing.payments.stripe_errors import PaymentsUnavailable
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
+from tests.billing.admin.admin_pages import post_act, url
 from tests.billing.stripe_fixtures import ordered, posted, run_at_once
 
 pytestmark = pytest.mark.django_db
@@ -47,16 +48,7 @@ def sign_in(client):
 
 
 @pytest.fixture
-def calls(alice):
-    price = Price.objects.create(
-        model="openrouter/dear",
-        version=1,
-        valid_from=timezone.now(),
-        source="staff",
-        input_micro_usd=1_000_000,
-        output_micro_usd=1_000_000,
-    )
-
+def calls(alice, dear):
     def call(number, day, *, model="openrouter/dear", person=alice.id, free="", cost=0):
         return Usage.objects.create(
             key=f"answer:{number}:1",
@@ -69,19 +61,10 @@ def calls(alice):
             cost_micro_usd=cost,
             charged_micro_usd=0 if free else cost,
             free=free,
-            price=None if free else price,
+            price=None if free else dear,
         )
 
     return call
-
-
-def url(name, *arguments):
-    return reverse(f"admin:billing_{name}", args=arguments)
-
-
-def post_act(client, path, action, rows, **fields):
-    body = {"action": action, "_selected_action": [str(row.pk) for row in rows], "asked": "yes"}
-    return client.post(path, body | fields)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -308,7 +291,7 @@ def test_a_refund_without_an_answer_is_reported_as_possibly_made(fake_stripe, pa
     with pytest.raises(PaymentsUnavailable, match="may have made the refund"):
         action_id, by = uuid.uuid4(), uuid.uuid4()
         refund(top_up, 1_100, action_id=action_id, reason="Asked for", staff_id=by)
-    # The library retries it, and it is made once.
+    # The library retries the request, and the refund is made once.
     assert [made["amount"] for made in fake_stripe.refunds.values()] == [1_100]
 
 

@@ -14,24 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import GuestJoin, Preferences, User
+from accounts.models import GuestJoin, User
 from billing import holds, ledger
-from billing.models import Hold, LedgerEntry, Price, TopUp, Usage
+from billing.models import Hold, LedgerEntry, TopUp, Usage
 from billing.token_usage import TokenUsage
-from tests.billing.admin.test_admin import url
+from tests.billing.admin.admin_pages import url
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 LISTS = ("purse", "ledgerentry", "hold", "usage", "topup", "price", "auditrun")
 CHAT, REPLY = uuid.uuid4(), uuid.uuid4()
-
-
-@pytest.fixture
-def finance(client):
-    staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
-    staff.groups.add(Group.objects.get(name="Finance"))
-    Preferences.objects.create(person=staff, time_zone="Pacific/Auckland")
-    client.force_login(staff)
-    return staff
 
 
 @pytest.fixture
@@ -40,16 +31,8 @@ def alice():
 
 
 @pytest.fixture
-def paid(alice):
-    """A row in each table for one person, and another for somebody else."""
-    price = Price.objects.create(
-        model="openrouter/dear",
-        version=1,
-        valid_from=timezone.now(),
-        source="staff",
-        input_micro_usd=1_000_000,
-        output_micro_usd=1_000_000,
-    )
+def paid(alice, dear):
+    """One row in each table for one person, and one for another person."""
     bob = User.objects.create_user("bob@example.org", "x")
     for person, chat, reply in ((alice, CHAT, REPLY), (bob, uuid.uuid4(), uuid.uuid4())):
         top_up = TopUp.objects.create(
@@ -71,12 +54,12 @@ def paid(alice):
             f"answer:{reply}:1",
             "answer",
             person.id,
-            price.model,
+            dear.model,
             chat,
             reply,
             1,
         )
-        holds.reserve(person, call, price, 1_000, 500)
+        holds.reserve(person, call, dear, 1_000, 500)
         holds.charge(call, TokenUsage(1_000, 234), last=True)
     return TopUp.objects.get(person_id=alice.id)
 

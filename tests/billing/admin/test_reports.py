@@ -8,13 +8,12 @@ from http import HTTPStatus
 
 import pytest
 import time_machine
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Preferences, User
+from accounts.models import User
 from billing import holds, ledger
 from billing.admin import reports
 from billing.models import LedgerEntry, Price, Purse, TopUp, Usage
@@ -25,16 +24,6 @@ from billing.token_usage import TokenUsage
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 FIRST, LAST = date(2026, 2, 20), date(2026, 3, 5)
 MODELS = ("openrouter/dear", "openrouter/cheap", "my/own")
-
-
-@pytest.fixture
-def finance(client):
-    """A reader whose day differs from UTC's."""
-    staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
-    staff.groups.add(Group.objects.get(name="Finance"))
-    Preferences.objects.create(person=staff, time_zone="Pacific/Auckland")
-    client.force_login(staff)
-    return staff
 
 
 @pytest.fixture
@@ -83,7 +72,7 @@ class Life:
         self.top_ups.append(top_up)
 
     def give_back(self):
-        """By a refund or a dispute; or won back."""
+        """Return money by a refund or a dispute, or get it back by winning the dispute."""
         if not self.top_ups:
             return
         top_up = self.random.choice(self.top_ups)
@@ -156,7 +145,7 @@ def test_reports_and_lists_equal_the_sums_of_the_rows(client, finance, people, d
         assert cents(day.revenue) == life.paid[day.day]
         assert day.given == sum(e.amount_micro_usd for e in booked if e.kind == "adjustment")
         assert day.spend == -sum(e.amount_micro_usd for e in booked if e.kind == "charge")
-        # Everything booked is in the report, once.
+        # The report has every booking once.
         credited = day.revenue - day.fees + day.given - day.spend
         assert credited == sum(entry.amount_micro_usd for entry in booked)
         assert day.cost == sum(call.cost_micro_usd for call in paid_calls)

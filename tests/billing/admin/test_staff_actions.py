@@ -1,4 +1,4 @@
-"""Staff actions in the admin: whom they may affect, the confirmation, and the records."""
+"""Staff actions in the admin: the people they may affect, the confirmation, and the records."""
 
 import uuid
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from accounts.models import User
 from billing import ledger
 from billing.models import LedgerEntry, Purse
 from billing.payments import top_ups
-from tests.billing.admin.test_admin import post_act, url
+from tests.billing.admin.admin_pages import post_act, url
 from tests.billing.stripe_fixtures import ordered
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]

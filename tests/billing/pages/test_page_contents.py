@@ -1,4 +1,4 @@
-"""Contents of the billing pages: bounded, consistent, and only one's own."""
+"""Contents of the billing pages: bounded, consistent, and limited to the viewer's own data."""
 
 import csv
 import io

@@ -13,7 +13,7 @@ from tests.billing.payments.fake_stripe import FakeStripe
 
 @pytest.fixture
 def everything():
-    """One object of each kind, after everything that can happen to it."""
+    """One object of each kind, after every action that the fake supports."""
     made = FakeStripe()
     line = {"price_data": {"currency": "usd", "product_data": {"name": "x"}, "unit_amount": "2200"}}
     session = made._create_session(

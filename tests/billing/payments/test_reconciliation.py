@@ -18,12 +18,12 @@ from billing.payments import chores as payment_chores
 from billing.payments import reconciliation, stripe_api, stripe_webhooks, top_up_audit, top_ups
 from billing.personal_data.handlers import personal_data
 from tests.billing.payments.fake_stripe import LIVE_KEY
+from tests.billing.payments.payment_steps import CREDITED, STEPS, carry_out, expected
 from tests.billing.stripe_fixtures import balance, ordered, posted, run_at_once
 from tests.examples import examples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-CREDITED = {"top_up": 22_000_000, "fee": -2_000_000}
 REFUSED = {"error": {"type": "invalid_request_error", "message": "no permission"}}
 
 
@@ -41,7 +41,7 @@ def test_an_unfinished_top_up_is_refreshed_without_an_event(fake_stripe, payer):
     fake_stripe.events.clear()
     assert (
         reconciliation.reconcile() == 0
-    )  # It is young: its payer will probably return from Checkout.
+    )  # It is recent: its payer will probably return from Checkout.
     assert reconciliation.reconcile(timezone.now() + timedelta(minutes=3)) == 1
     assert posted(top_up) == CREDITED
 
@@ -255,52 +255,12 @@ def test_the_audit_finds_a_top_up_that_is_booked_differently(fake_stripe, payer)
 
 # Order and repetition
 
-DEEDS = ("pay", "bank", "settle", "fail", "refund 333", "refund 1000", "refund", "staff 7")
-DEEDS += ("staff 333", "fail_refund", "fail_refund_unseen", "dispute", "dispute 500", "win")
-DEEDS += ("lose", "appeal", "expire")
-NOTE = {"staff": str(uuid.uuid4()), "reason": "Asked for"}
 HEARD = st.one_of(
     st.just(("nothing", 0)),
     st.tuples(st.just("webhook"), st.integers(0, 30)),
     st.tuples(st.just("return"), st.just(0)),
     st.tuples(st.just("reconcile"), st.just(0)),
 )
-
-
-def carry_out(fake, session_id, action):
-    """Perform a step if the payment's state allows it; Stripe refuses it otherwise."""
-    name, _, cents = action.partition(" ")
-    amount = [int(cents)] if cents else []
-    calls = {
-        "pay": lambda: fake.pay(session_id),
-        "bank": lambda: fake.pay(session_id, "bank"),
-        "settle": lambda: fake.settle(session_id),
-        "fail": lambda: fake.settle(session_id, succeeds=False),
-        "refund": lambda: fake.refund(session_id, *amount),
-        "staff": lambda: fake.refund(session_id, *amount, NOTE),
-        "fail_refund": lambda: fake.fail_refund(session_id),
-        "dispute": lambda: fake.dispute(session_id, *amount),
-        "win": lambda: fake.close_dispute(session_id, won=True),
-        "lose": lambda: fake.close_dispute(session_id, won=False),
-        "appeal": lambda: fake.update_dispute(session_id, "appeal_needs_response", [-1]),
-        "fail_refund_unseen": lambda: fake.fail_refund(session_id, charge_follows=False),
-        "expire": lambda: fake.expire(session_id),
-    }
-    session = fake.sessions[session_id]
-    paid = session["payment_status"] == "paid"
-    processing = session["status"] == "complete" and not paid
-    possible = {"settle": processing, "fail": processing, "expire": session["status"] == "open"}
-    possible |= {"pay": session["status"] == "open", "bank": session["status"] == "open"}
-    has_dispute = paid and any(fake.disputes.values())
-    possible |= {"win": has_dispute, "lose": has_dispute, "dispute": paid and not has_dispute}
-    possible |= {"appeal": has_dispute}
-    standing = paid and fake._charge_of(session_id)["amount_refunded"]
-    left = paid and 2_200 - standing
-    possible |= dict.fromkeys(("refund", "staff"), paid and left >= (amount or [1])[0])
-    fails = bool(standing) and list(fake.refunds.values())[-1]["status"] != "failed"
-    possible |= {"fail_refund": fails, "fail_refund_unseen": fails}
-    if possible[name]:
-        calls[name]()
 
 
 @settings(
@@ -311,7 +271,7 @@ def carry_out(fake, session_id, action):
 @given(
     # Most runs begin with a payment, because little can happen without one.
     first=st.sampled_from(("pay", "pay", "bank", "expire")),
-    steps=st.lists(st.tuples(st.sampled_from(DEEDS), HEARD), min_size=2, max_size=14),
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), HEARD), min_size=2, max_size=14),
 )
 def test_events_in_any_order_and_repeated_give_the_same_ledger(fake_stripe, payer, first, steps):
     """The ledger follows from the final state at Stripe, whatever events arrived in which order."""
@@ -339,21 +299,3 @@ def test_events_in_any_order_and_repeated_give_the_same_ledger(fake_stripe, paye
         stripe_webhooks.handle(stripe_api._event(event))
     assert posted(heard) == at_the_end
     assert LedgerEntry.objects.filter(top_up_id=heard.id).count() == entries
-
-
-def expected(fake, top_up):
-    """The amounts that must be booked, computed from the state at Stripe."""
-    session = fake.sessions[top_up.session_id]
-    if session["payment_status"] != "paid":
-        return {}
-    refunded = sum(
-        refund["amount"] for refund in fake.refunds.values() if refund["status"] == "succeeded"
-    )
-    lasting = ("needs_response", "lost", "appeal_needs_response")
-    disputed = sum(
-        dispute["amount"] for dispute in fake.disputes.values() if dispute["status"] in lasting
-    )
-    by_refunds = 20_000_000 * refunded // 2_200
-    by_both = 20_000_000 * min(2_200, refunded + disputed) // 2_200
-    sums = {"refund": -by_refunds, "dispute": by_refunds - by_both}
-    return CREDITED | {kind: amount for kind, amount in sums.items() if amount}

@@ -16,7 +16,7 @@ from accounts.models import User
 from billing.models import LedgerEntry, StripeReconciliation, TopUp
 from billing.payments import reconciliation, stripe_api, top_up_audit, top_ups
 from billing.payments.stripe_errors import PaymentRefused, PaymentsUnavailable
-from tests.billing.payments.test_reconciliation import expected
+from tests.billing.payments.payment_steps import expected
 from tests.billing.stripe_fixtures import balance, ordered, posted, run_at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

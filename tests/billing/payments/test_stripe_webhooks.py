@@ -20,7 +20,7 @@ from config.asgi import application
 from streams.log import close_log, get_log
 from tests.billing.payments.fake_stripe import WEBHOOK_SECRET
 from tests.billing.stripe_fixtures import WEBHOOK, balance, ordered, posted, run_at_once
-from tests.config.web.test_bodies import refused, scope_of
+from tests.config.web.raw_requests import respond, scope_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -374,7 +374,7 @@ def test_every_refused_call_is_logged_without_its_content(caller, fake_stripe, p
 def test_an_oversized_call_is_logged_even_if_its_body_is_rejected(caller, fake_stripe, declared):
     """The server rejects it before the view (config/web/body_limits.py)."""
     headers = [(b"content-length", b"300000")] if declared else []
-    status, _, body = async_to_sync(refused)(WEBHOOK, [b"x" * 300_000], *headers)
+    status, _, body = async_to_sync(respond)(scope_of(WEBHOOK, *headers), [b"x" * 300_000])
     assert (status, json.loads(body)["error"]["code"]) == (400, "too_large")
     (entry,) = logged()
     assert (entry["type"], entry["code"]) == ("webhook.refused", "too_large")

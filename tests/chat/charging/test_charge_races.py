@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.personal_data import erase as erasing
 from accounts.personal_data.deletion_request import erase_guest
 from accounts.suspension import end_everything, suspend
-from billing import audit, holds, ledger
+from billing import holds, ledger
 from billing.holds import Call
 from billing.models import Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
@@ -27,11 +27,13 @@ from chat.llm.tokens import MAX_REPORTED_TOKENS, micro_usd, read_usage
 from chat.models import Chat, Reply
 from chat.work_orders import load_order
 from streams.errors import FencedError
-from tests.chat.charging.test_pricing import (
+from tests.chat.charging.priced_answers import (
     GUEST,
     MODEL,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
     table_cost,
@@ -39,13 +41,6 @@ from tests.chat.charging.test_pricing import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
 
 
 # Impossible reports
@@ -99,7 +94,7 @@ async def test_an_answer_whose_provider_counts_absurdly_ends_and_is_charged_by_o
     assert 0 < usage.completion_tokens < 500
     assert await charges_of(reply) == [usage.charged_micro_usd]
     assert (await balance(alice)).held_micro_usd == 0
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, alice):
@@ -109,7 +104,7 @@ async def test_a_page_shows_what_was_paid_not_what_a_provider_claims(worker, ali
     assert [message.cost_micro_usd] == await charges_of(reply)
 
 
-# Workers that come too late
+# Late workers
 
 
 @pytest.fixture
@@ -118,7 +113,7 @@ def ordered(no_worker, alice):
 
     async def order():
         _, reply = await send(alice, "[[tokens=5]] a")
-        person = await User.objects.aget(id=alice.user["id"])
+        person = await alice.row()
         return reply, person, await Price.objects.aget(model=MODEL)
 
     return order
@@ -190,12 +185,11 @@ async def test_one_hold_that_cannot_be_closed_keeps_no_other_open(
 async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
     worker, alice, monkeypatch
 ):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    await answered(alice, "[[tokens=5]] a")
     real, looks = reconcile._ended_replies, []
 
     def as_it_was(chat_id):
-        """At the first look, the log lacks an attempt that is booked."""
+        """On the first read, the log lacks an attempt that is booked."""
         stream, replies = real(chat_id)
         if not looks:
             for _, usage in replies:
@@ -204,11 +198,11 @@ async def test_a_chat_that_changes_its_owner_during_the_audit_is_no_difference(
         return stream, replies
 
     monkeypatch.setattr(reconcile, "_ended_replies", as_it_was)
-    assert (await audit.run()).differences == []
+    assert await differences() == []
     assert len(looks) == 2
 
 
-# What happens to a person while a paid answer is being written
+# Suspending, erasing and joining people while a paid answer is being written
 
 
 async def running(alice):
@@ -222,13 +216,13 @@ async def no_hold_is_left(but_after_s=20):
         while await Hold.objects.filter(state="open").aexists():
             await asyncio.sleep(0.05)
             await reconcile.sweep_holds()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize("how", ["chat deleted", "suspended", "leaving"])
 async def test_what_was_delivered_is_charged_once_however_the_reply_ends(worker, alice, how):
     reply = await running(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     match how:
         case "chat deleted":
             path = f"/api/chats/{alice.chat}"
@@ -248,7 +242,7 @@ async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, ali
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     monkeypatch.setattr(erasing, "LATE_S", 1)
     await running(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     assert await sync_to_async(erase_guest)(person)
     async with asyncio.timeout(20):
         while await User.objects.filter(id=person.id).aexists():
@@ -258,7 +252,7 @@ async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, ali
 
 async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_rest(worker, alice):
     reply = await running(alice)
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     account = await sync_to_async(User.objects.create_user)("account@example.org", "x")
     await EmailAddress.objects.acreate(user=account, email=account.email, verified=True)
     assert await sync_to_async(guest_joins.record)(guest, account)
@@ -277,13 +271,11 @@ async def test_a_guest_who_joins_mid_answer_pays_their_part_and_the_account_the_
 
 
 async def first_answer(alice, holdfast, script):
-    """An ended reply of a model that also makes the title; both calls follow the script."""
+    """An ended reply of a model that also writes the title; both calls follow the script."""
     name = f"script/known?{script}"
     holdfast.list_models(name)
     await reset_catalogue()
-    _, reply = await send(alice, "a", model=f"openrouter/{name}")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "a", model=f"openrouter/{name}")
     async with asyncio.timeout(15):
         while not await Hold.objects.filter(key=f"title:{reply}", state="closed").aexists():
             await asyncio.sleep(0.02)
@@ -320,7 +312,8 @@ async def test_a_title_that_takes_too_long_is_given_up_and_its_hold_back(
 async def test_a_guest_to_whom_staff_gave_credit_first_still_has_the_budget_that_is_shown(
     no_worker, alice
 ):
-    _, reply = await alice.send("[[tokens=5]] a")  # Of a local model: nothing is booked yet.
+    # The model is free, so nothing is booked yet.
+    _, reply = await alice.send("[[tokens=5]] a")
     person = uuid.UUID(alice.user["id"])
     await sync_to_async(ledger.post)(person, "adjustment", 1, key="a", reason="Sorry")
     await send(alice, "[[tokens=5]] b", chat=str(uuid.uuid4()))

@@ -7,7 +7,6 @@ import pytest
 import time_machine
 from asgiref.sync import sync_to_async
 
-from billing import audit
 from billing.models import Hold, Price
 from billing.prices import versions as prices
 from billing.prices.versions import Rates
@@ -19,46 +18,39 @@ from chat.generation import generation
 from chat.generation.generation import Generation
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, Model
-from tests.chat.charging.test_pricing import (
+from tests.chat.charging.priced_answers import (
     IN,
     MODEL,
     OUT,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
     table_cost,
     usage_of,
 )
+from tests.chat.page_requests import new_message
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
 async def test_an_answer_on_the_operators_own_key_costs_what_that_was_charged(worker, alice):
-    _, reply = await send(alice, "[[tokens=30&byok=0.0001234]] Tell me")
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=30&byok=0.0001234]] Tell me")
     assert await charges_of(reply) == [124]
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 async def test_reasoning_beside_the_answer_is_paid_for(worker, alice):
-    _, reply = await send(alice, "[[tokens=30&reasoning=50&beside=1]] Tell me")
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=30&reasoning=50&beside=1]] Tell me")
     [usage] = await usage_of(reply)
     assert (usage.completion_tokens, usage.reasoning_tokens) == (80, 50)
     assert await charges_of(reply) == [usage.prompt_tokens * IN + 80 * OUT] == [table_cost(usage)]
 
 
 async def test_an_answer_without_reported_tokens_costs_by_our_count(worker, alice):
-    _, reply = await send(alice, "[[tokens=30&says=0]] Tell me")
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=30&says=0]] Tell me")
     [usage] = await usage_of(reply)
     assert usage.estimated and usage.completion_tokens > 20
     assert await charges_of(reply) == [table_cost(usage)]
@@ -70,7 +62,7 @@ async def offered(alice):
 
 
 async def refused(alice):
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     response = await alice.post(f"/api/chats/{uuid.uuid4()}/messages", **body)
     return response.status_code == 422 and response.json()["error"]["code"] == "no_price"
 
@@ -141,7 +133,7 @@ async def stopped(alice, reply, is_there):
             await asyncio.sleep(0.02)
     await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
     assert await ended(reply) == "stopped"
-    assert (await audit.run()).differences == []
+    assert await differences() == []
     assert (await balance(alice)).held_micro_usd == 0
 
 

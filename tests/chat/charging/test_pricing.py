@@ -1,4 +1,4 @@
-"""Answers on credit: what is held, what is charged, and what happens when it runs out."""
+"""Answers on credit: holds, charges, and the end of the credit."""
 
 import asyncio
 import io
@@ -9,10 +9,8 @@ from datetime import timedelta
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.utils import timezone
 
-from accounts.models import User
 from billing import audit, holds, ledger
 from billing.models import AuditRun, Hold, LedgerEntry, Price, Usage
 from billing.prices import versions as prices
@@ -22,48 +20,24 @@ from chat.charging.attempts import usage_of_stored
 from chat.generation.worker import Worker
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
+    GUEST,
+    MODEL,
+    OUT,
+    answered,
+    balance,
+    charges_of,
+    differences,
+    ended,
+    send,
+    table_cost,
+    usage_of,
+)
+from tests.chat.page_requests import new_message
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
-MODEL = "openrouter/script/known"
-GUEST = 500_000
-# As the fake's list has it: $10 for a million tokens in, $20 for a million out.
-IN, OUT = 10, 20
-
-
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
-async def send(person, text, **more):
-    return await person.send(text, model=more.pop("model", MODEL), **more)
-
-
-async def ended(reply_id):
-    async with asyncio.timeout(20):
-        while (reply := await Reply.objects.aget(id=reply_id)).state in ("queued", "waiting"):
-            await asyncio.sleep(0.02)
-    return reply.state
-
-
-async def balance(person):
-    return await sync_to_async(ledger.balance)(uuid.UUID(person.user["id"]))
-
-
-async def usage_of(reply_id):
-    return [row async for row in Usage.objects.filter(reply_id=reply_id).order_by("attempt")]
-
-
-async def charges_of(reply_id):
-    found = LedgerEntry.objects.filter(reply_id=reply_id, kind="charge").order_by("number")
-    return [-amount async for amount in found.values_list("amount_micro_usd", flat=True)]
-
-
-def table_cost(usage):
-    return usage.prompt_tokens * IN + usage.completion_tokens * OUT
 
 
 async def test_an_answer_costs_what_its_tokens_cost(worker, alice):
@@ -93,9 +67,7 @@ async def test_the_figure_of_the_provider_counts(worker, alice):
 
 
 async def test_no_more_than_was_held_is_ever_charged(worker, alice):
-    _, reply = await send(alice, "[[tokens=30&cost=4.5]] Tell me")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=30&cost=4.5]] Tell me")
     [usage] = await usage_of(reply)
     assert usage.cost_micro_usd == 4_500_000
     assert [usage.charged_micro_usd] == await charges_of(reply)
@@ -106,9 +78,7 @@ async def test_no_more_than_was_held_is_ever_charged(worker, alice):
 
 @pytest.mark.parametrize("cost", ["-4.5", "-0.0000001", "1e400"])
 async def test_a_figure_that_is_none_is_not_believed(worker, alice, cost):
-    _, reply = await send(alice, f"[[tokens=30&cost={cost}]] Tell me")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, f"[[tokens=30&cost={cost}]] Tell me")
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
 
@@ -222,12 +192,12 @@ async def test_a_title_is_an_item_of_its_own(worker, alice, settings):
     assert not await Hold.objects.filter(state="open").aexists()
 
 
-# Running out
+# Too little credit
 
 
 async def test_a_send_without_credit_is_refused_and_nothing_is_stored(worker, alice, settings):
     settings.CREDIT_GUEST_MICRO_USD = 1_000
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     response = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert response.status_code == 402
     assert response.json()["error"]["code"] == "out_of_credit"
@@ -240,7 +210,7 @@ async def test_a_send_waits_for_what_another_answer_holds(worker, alice, setting
     settings.CREDIT_GUEST_MICRO_USD = 20_000
     _, reply = await send(alice, "[[tokens=5&stall_after=3]] Long")
     await alice.until(reply, lambda message: message.credit_limit_tokens)
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     other = f"/api/chats/{uuid.uuid4()}/messages"
     refused = await alice.post(other, **body)
     assert (refused.status_code, refused.json()["error"]["code"]) == (402, "credit_held")
@@ -307,7 +277,7 @@ async def test_credit_that_went_in_the_meantime_ends_in_a_durable_error(no_worke
     await running
 
 
-# Free, and without a price
+# Free models, and models without a price
 
 
 async def test_a_local_model_costs_nothing_and_is_counted(worker, alice):
@@ -322,18 +292,16 @@ async def test_a_local_model_costs_nothing_and_is_counted(worker, alice):
 
 async def test_the_operator_may_pay(worker, alice, settings):
     settings.BILLING = False
-    _, reply = await send(alice, "[[tokens=5&cost=0.25]] a")
-    await alice.settled(reply)
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=5&cost=0.25]] a")
     [usage] = await usage_of(reply)
     assert (usage.free, usage.cost_micro_usd, usage.charged_micro_usd) == ("house", 250_000, 0)
     assert not await LedgerEntry.objects.aexists()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize("then", [False, True])
-async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, settings, then):
-    """What is held is charged; what was begun for nothing stays free."""
+async def test_billing_may_be_switched_while_an_answer_is_written(worker, alice, settings, then):
+    """A reply with a hold is charged; a reply that started free stays free."""
     settings.BILLING = not then
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")
     await alice.until(reply, lambda message: bool(message.text))
@@ -343,7 +311,7 @@ async def test_who_pays_may_change_while_an_answer_is_written(worker, alice, set
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == ([] if then else [table_cost(usage)])
     assert not await Hold.objects.filter(state="open").aexists()
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 @pytest.mark.parametrize(
@@ -366,7 +334,7 @@ async def test_a_model_without_a_price_is_not_offered_and_refused(
     await reset_catalogue()
     listed = (await alice.client.get("/api/models")).json()
     assert MODEL not in [model["id"] for model in listed["models"]]
-    body = {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None}
+    body = new_message(model=MODEL)
     response = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert (response.status_code, response.json()["error"]["code"]) == (422, "no_price")
     assert not await Price.objects.aexists()
@@ -399,12 +367,12 @@ async def test_the_audit_finds_nothing_in_right_books_and_each_wrong_micro_dolla
     found = await audit.run()
     assert found.differences == []
     assert found.checked["answers"] == 4
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE price_id IS NULL",
         "usage",
     )
-    await sync_to_async(spoil)("DELETE FROM billing_usage WHERE attempt = 2", "usage")
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)("DELETE FROM billing_usage WHERE attempt = 2", "usage")
+    await sync_to_async(tamper)(
         "UPDATE billing_purse SET balance_micro_usd = balance_micro_usd + 1", "purse"
     )
     lines = "\n".join((await audit.run()).differences)
@@ -412,26 +380,6 @@ async def test_the_audit_finds_nothing_in_right_books_and_each_wrong_micro_dolla
     assert f"answer {replies[1]}, attempt 2: in the log, but not charged" in lines
     assert f"charge answer:{replies[1]}:2: took" in lines
     assert "its entries add up to" in lines
-
-
-def spoil(statement, table):
-    """As somebody with the keys of the database could: its triggers are put aside."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(f"ALTER TABLE billing_{table} DISABLE TRIGGER USER")
-            cursor.execute(statement)
-            cursor.execute(f"ALTER TABLE billing_{table} ENABLE TRIGGER USER")
-            return
-        cursor.execute(
-            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s",
-            [f"billing_{table}"],
-        )
-        triggers = cursor.fetchall()
-        for name, _ in triggers:
-            cursor.execute(f"DROP TRIGGER {name}")
-        cursor.execute(statement)
-        for _, made in triggers:
-            cursor.execute(made)
 
 
 async def test_a_hold_whose_answer_is_gone_is_swept_up(no_worker, alice, monkeypatch):
@@ -456,7 +404,7 @@ async def test_a_hold_of_before_the_clock_was_set_back_is_swept_up(no_worker, al
 async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(
     worker, alice, monkeypatch
 ):
-    """As if the row had been written and the charge had not."""
+    """The crash came after the row was written and before the charge was."""
 
     def without_charge(*arguments, **options):
         return None
@@ -473,16 +421,15 @@ async def test_a_hold_that_a_crash_left_at_the_end_is_settled_by_the_log(
     [usage] = await usage_of(reply)
     assert await charges_of(reply) == [table_cost(usage)]
     assert (await balance(alice)).held_micro_usd == 0
-    assert (await audit.run()).differences == []
+    assert await differences() == []
 
 
 async def test_the_command_says_whether_the_books_balance(worker, alice):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    await answered(alice, "[[tokens=5]] a")
     out = io.StringIO()
     await asyncio.to_thread(call_command, "audit_ledger", stdout=out)
     assert "The books balance." in out.getvalue()
-    await sync_to_async(spoil)("UPDATE billing_purse SET entries = entries + 1", "purse")
+    await sync_to_async(tamper)("UPDATE billing_purse SET entries = entries + 1", "purse")
     out = io.StringIO()
     with pytest.raises(CommandError):
         await asyncio.to_thread(call_command, "audit_ledger", "--json", stdout=out)
@@ -491,10 +438,9 @@ async def test_the_command_says_whether_the_books_balance(worker, alice):
 
 
 async def test_the_hold_of_a_title_that_was_lost_is_given_back(worker, alice, monkeypatch):
-    _, reply = await send(alice, "[[tokens=5]] a")
-    await ended(reply)
+    reply = await answered(alice, "[[tokens=5]] a")
     before = await balance(alice)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
     assert (await balance(alice)).held_micro_usd > 0

@@ -15,15 +15,17 @@ from chat.charging import pricing, reconcile
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.tokens import estimate_tokens
 from chat.models import Reply
-from tests.chat.charging.test_pricing import (
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
     GUEST,
     IN,
     MODEL,
+    answered,
     balance,
     charges_of,
+    differences,
     ended,
     send,
-    spoil,
     table_cost,
     usage_of,
 )
@@ -31,28 +33,16 @@ from tests.chat.charging.test_pricing import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
-
-
-async def answered(alice, text):
-    _, reply = await send(alice, text)
-    await alice.settled(reply)
-    await ended(reply)
-    assert (await audit.run()).differences == []
+async def audited(alice, text):
+    """The id of a reply in which the audit finds no difference."""
+    reply = await answered(alice, text)
+    assert await differences() == []
     return reply
 
 
-async def differences():
-    return (await audit.run()).differences
-
-
 async def test_a_cost_by_the_provider_must_be_that_of_the_log(worker, alice):
-    reply = await answered(alice, "[[tokens=5&cost=0.0001]] a")
-    await sync_to_async(spoil)(
+    reply = await audited(alice, "[[tokens=5&cost=0.0001]] a")
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET cost_micro_usd = cost_micro_usd + 1", "usage"
     )
     [line] = await differences()
@@ -62,7 +52,7 @@ async def test_a_cost_by_the_provider_must_be_that_of_the_log(worker, alice):
 async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
     _, reply = await alice.send("[[tokens=5]] a")
     await ended(reply)
-    await sync_to_async(spoil)(
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1, "
         "prompt_tokens = prompt_tokens - 1",
         "usage",
@@ -72,9 +62,9 @@ async def test_each_kind_of_token_must_be_that_of_the_log(worker, alice):
 
 
 async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(worker, alice):
-    """It broke off, so only the text in the log shows what it delivered."""
-    reply = await answered(alice, "[[tokens=30&die_after=10&times=1]] a")
-    await sync_to_async(spoil)(
+    """The attempt broke off, so only the text in the log shows its size."""
+    reply = await audited(alice, "[[tokens=30&die_after=10&times=1]] a")
+    await sync_to_async(tamper)(
         "UPDATE billing_usage SET completion_tokens = completion_tokens + 1 WHERE attempt = 1",
         "usage",
     )
@@ -84,7 +74,7 @@ async def test_an_attempt_without_reported_usage_must_be_what_is_stored_of_it(wo
 
 
 async def test_a_charge_for_nothing_is_found(worker, alice):
-    reply = await answered(alice, "[[status=401]] a")
+    reply = await audited(alice, "[[status=401]] a")
 
     def charge_for(number):
         person = uuid.UUID(alice.user["id"])
@@ -102,14 +92,14 @@ async def test_a_charge_for_nothing_is_found(worker, alice):
 
 
 async def test_an_open_hold_is_reported(worker, alice, monkeypatch):
-    reply = await answered(alice, "[[tokens=5]] a")
+    reply = await audited(alice, "[[tokens=5]] a")
 
     def hold_again():
         person, price = User.objects.get(id=alice.user["id"]), Price.objects.get(model=MODEL)
         holds.place(person, holds.answer_key(reply), price, 5, chat_id=None, reply_id=reply)
 
     await sync_to_async(hold_again)()
-    assert await differences() == []  # It was touched just now.
+    assert await differences() == []  # It was changed just now.
     monkeypatch.setattr(reconcile, "OVERDUE_AFTER_S", -1)
     assert await differences() == [f"hold answer:{reply}: left open"]
 
@@ -127,7 +117,7 @@ async def test_the_audit_goes_through_all_chats(worker, alice, monkeypatch):
 
 
 def aged(**fields):
-    """Set holds and ends of replies an hour back."""
+    """Set the times of holds and of ended replies an hour back."""
     then = timezone.now() - timedelta(hours=1)
     Hold.objects.update(updated_at=then)
     Reply.objects.filter(finished_at__isnull=False).update(finished_at=then)
@@ -168,7 +158,7 @@ async def test_a_hold_that_was_touched_lately_is_not_swept(no_worker, alice):
 async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypatch):
     _, reply = await send(alice, "[[tokens=5]] a")
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     price = await Price.objects.aget(model=MODEL)
     await sync_to_async(holds.place)(person, f"title:{reply}", price, 10, chat_id=None)
     assert await reconcile.sweep_holds() == 0
@@ -177,7 +167,7 @@ async def test_the_hold_of_a_young_title_is_not_swept(no_worker, alice, monkeypa
     assert (await Hold.objects.aget(key=f"title:{reply}")).state == "closed"
 
 
-# What an attempt is charged for
+# The size of a charge
 
 
 async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
@@ -195,7 +185,7 @@ async def test_thinking_that_was_cut_short_is_charged(worker, alice, holdfast):
 
 
 async def test_an_answer_longer_than_was_asked_for_is_cut_off(worker, alice, settings, monkeypatch):
-    """The provider does not keep to `max_tokens`: what comes beyond is neither read nor paid."""
+    """The provider ignores `max_tokens`: output beyond it is neither read nor charged."""
     settings.CREDIT_GUEST_MICRO_USD = 6_000
     monkeypatch.setattr("chat.generation.model_caller.MAX_CHARS_PER_TOKEN", 1)
     _, reply = await send(alice, "[[tokens=5000]] a")

@@ -1,4 +1,4 @@
-"""Attempts to get an answer without paying, and wrong books that the audit must find."""
+"""Attacks that try to get answers without paying, and false books that the audit must report."""
 
 import asyncio
 import threading
@@ -19,43 +19,28 @@ from chat.llm.endpoints import Model
 from chat.models import Chat
 from chat.work_orders import load_order
 from streams.log import get_log
-from tests.chat.charging.test_pricing import (
+from tests.billing.tampering import tamper
+from tests.chat.charging.priced_answers import (
     MODEL,
+    answered,
     charges_of,
+    differences,
     ended,
     send,
-    spoil,
     table_cost,
     usage_of,
 )
 from tests.chat.conftest import Person
+from tests.chat.page_requests import new_message
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-@pytest.fixture
-def holdfast(holdfast, settings):
-    settings.OPENROUTER_API_KEY = "sk-or"
-    settings.OPENROUTER_BASE_URL = holdfast.openrouter_url
-    return holdfast
+# Reused ids
 
 
-async def answered(person, text, **more):
-    _, reply = await send(person, text, **more)
-    await person.settled(reply, more.get("chat"))
-    await ended(reply)
-    return reply
-
-
-async def differences():
-    return "\n".join((await audit.run()).differences)
-
-
-# Ids that were used before
-
-
-async def test_an_erased_answer_pays_for_no_other_one_under_its_id(worker, alice, bob):
-    """The attack: an attempt is charged once for its id, so an erased id was used again."""
+async def test_the_charge_of_an_erased_answer_covers_no_other_one_under_its_id(worker, alice, bob):
+    """The attack reuses an erased id, because each id is charged only once."""
     message = str(uuid.uuid4())
     reply = await answered(alice, "[[tokens=5]] a", id=message)
     [usage] = await usage_of(reply)
@@ -78,7 +63,7 @@ async def test_one_address_makes_only_so_many_guests_a_day(no_worker, settings):
     for _ in range(3):
         person = Person()
         await person.visit()
-        body = {"id": str(uuid.uuid4()), "text": "a", "model": MODEL, "parent": None}
+        body = new_message(model=MODEL)
         response = await person.post(f"/api/chats/{person.chat}/messages", **body)
         statuses.append(response.status_code)
     assert statuses == [202, 202, 429]
@@ -96,8 +81,8 @@ def test_the_name_of_a_model_shows_who_pays(settings):
 
 
 async def test_a_hold_is_raised_while_nobody_can_take_the_chat_away(no_worker, alice, monkeypatch):
-    """Otherwise a worker that was frozen in between would hold credit of the former owner, and
-    release what the new owner has held."""
+    """Otherwise a worker that was frozen in between would hold the former owner's credit and
+    release the new owner's hold."""
     _, reply = await send(alice, "[[tokens=5]] a")
     real, found = holds.reserve, []
 
@@ -187,7 +172,7 @@ async def test_a_sweep_that_reads_the_log_of_a_moved_chat_charges_nothing(
     assert (await Hold.objects.aget()).state == "closed"
 
 
-async def test_what_was_held_is_shown_when_it_is_charged_though_billing_was_turned_off(
+async def test_a_held_reply_is_charged_and_shows_its_cost_after_billing_is_turned_off(
     worker, alice, settings
 ):
     _, reply = await send(alice, "[[tokens=60&rate=100]] a")
@@ -223,21 +208,22 @@ async def test_the_audit_decodes_a_chat_once(worker, alice, monkeypatch):
 async def test_the_audit_sees_a_price_put_in_the_place_of_what_the_provider_said(worker, alice):
     reply = await answered(alice, "[[tokens=30&cost=0.0001234]] Tell me")
     [usage] = await usage_of(reply)
-    assert await differences() == ""
-    await sync_to_async(spoil)(
+    assert await differences() == []
+    await sync_to_async(tamper)(
         f"UPDATE billing_usage SET cost_by_provider = false, cost_micro_usd = {table_cost(usage)}",
         "usage",
     )
-    assert f"answer {reply}, attempt 1: the log says" in await differences()
+    [line] = await differences()
+    assert line.startswith(f"answer {reply}, attempt 1: the log says")
 
 
 async def test_the_audit_sees_a_charge_to_somebody_who_used_nothing(worker, alice):
     reply = await answered(alice, "[[tokens=30]] Tell me")
     charge = await LedgerEntry.objects.aget(kind="charge")
     somebody = uuid.uuid4() if connection.vendor == "postgresql" else uuid.uuid4().hex
-    await sync_to_async(spoil)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
-    found = await differences()
-    assert f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0" in found
+    await sync_to_async(tamper)(f"UPDATE billing_usage SET person_id = '{somebody}'", "usage")
+    line = f"charge answer:{reply}:1: took {-charge.amount_micro_usd}, its usage says 0"
+    assert line in await differences()
 
 
 async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
@@ -248,4 +234,4 @@ async def test_the_audit_sees_a_charge_that_is_not_in_the_log(worker, alice):
     await get_log().erase(alice.stream)
     [usage] = await usage_of(reply)
     line = f"answer {reply}, attempt 1: {usage.charged_micro_usd} charged, not in the log"
-    assert await differences() == line
+    assert await differences() == [line]

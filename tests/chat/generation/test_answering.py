@@ -1,4 +1,4 @@
-"""An answer from the order to its end, with a real worker, Redis, database and HTTP model."""
+"""An answer from the request to its end, with a real worker, Redis, database and HTTP model."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def test_it_records_model_usage_and_times(worker, alice):
     message = await alice.settled(reply)
     assert message.model == "openai/script/known"
     assert message.usage["completion_tokens"] == 5
-    # What a local server says of itself is nobody's cost.
+    # A cost that a local server reports is charged to nobody.
     assert message.cost_micro_usd is None
     assert message.duration_ms >= 0
 
@@ -160,7 +160,7 @@ async def test_a_regeneration_is_a_branch_and_the_choice_is_remembered(worker, a
     assert (await alice.settled(third)).status == "done"
 
 
-# Ending
+# Ends of replies
 
 
 async def test_stop_keeps_what_is_there_and_ends_the_call(worker, alice, fake_model):
@@ -289,7 +289,6 @@ async def test_a_failed_answer_does_not_block_the_next(worker, alice):
 async def test_the_sweep_delivers_a_reply_that_its_sender_did_not(worker, alice, monkeypatch):
     from asgiref.sync import sync_to_async
 
-    from accounts.models import User
     from chat import work_orders
     from chat.sending import sends
 
@@ -297,7 +296,7 @@ async def test_the_sweep_delivers_a_reply_that_its_sender_did_not(worker, alice,
     monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     _, first = await alice.send("[[tokens=2]] a")
     await alice.settled(first)
-    owner = await User.objects.aget(id=alice.user["id"])
+    owner = await alice.row()
     chat = await Chat.objects.aget()
     order = Send(
         id=uuid.UUID("0198c5a0-0000-7000-8000-000000000009"),
@@ -356,8 +355,8 @@ async def test_a_title_set_by_the_owner_stays(worker, alice, settings):
 
 
 async def test_a_loop_ends_although_a_library_swallows_its_cancellation(monkeypatch):
-    """redis 8.1 does so while it subscribes. A worker that was asked to leave right after its start
-    then waited until it was killed."""
+    """redis 8.1 swallows it while it subscribes. A worker that was asked to leave right after its
+    start then waited until it was killed."""
     monkeypatch.setattr(loops, "CANCEL_AGAIN_S", 0.01)
 
     async def stubborn():

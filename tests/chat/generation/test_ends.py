@@ -16,8 +16,8 @@ from chat.models import Reply
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.keys import stream_keys
 from streams.queue import get_queue
-from tests.chat.sending.test_sends import settled_row, working
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
+from tests.chat.workers import settled_row, working
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -123,7 +123,7 @@ async def test_each_end_is_checked_once_even_after_the_clock_was_set_back(owner,
 
     monkeypatch.setattr(ends, "_has_end", note)
     sweep = ends.EndSweep()
-    for _ in range(3):  # All within OVERLAP.
+    for _ in range(3):  # All ends are within OVERLAP.
         await sweep.run()
     assert checked == [reply]
     # The clock had been an hour ahead; the next reply ended after it was corrected.

@@ -1,5 +1,5 @@
-"""Replies that are empty, cut off or mixed with reasoning: how often the provider is called, what
-the person sees, and what is charged."""
+"""Replies that are empty, cut off or mixed with reasoning: the number of
+calls, the shown text, and the charges."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from chat.models import Reply
 from chat.transcript import Message
 from chat.work_orders import load_order
 from streams.log import get_log
-from tests.chat.charging.test_pricing import balance, charges_of, ended, usage_of
+from tests.chat.charging.priced_answers import balance, charges_of, ended, usage_of
 from tests.folding import fold_entries
 from tests.raw_provider import cases, running_raw_provider
 
@@ -49,7 +49,7 @@ async def moss(worker, settings, monkeypatch):
 
 @pytest.fixture
 def ask(moss, alice):
-    """Ask a model whose calls get these bodies in turn, and the last one from then on."""
+    """Ask a model whose calls get these bodies in turn, then always the last one."""
 
     async def ask(*bodies, endpoint="openai", name="moss"):
         moss.serve(name, [body if isinstance(body, dict) else {"body": body} for body in bodies])
@@ -184,7 +184,7 @@ async def test_a_prompt_that_is_too_long_is_an_error(ask, moss):
     assert len(moss.calls) <= 2
 
 
-# Thinking whose beginning is in the model's template
+# Thinking that the model's template begins
 
 
 THOUGHT = [{"text": "They ask "}, {"sleep": 0.2}, {"text": "about moß.\n"}, {"sleep": 0.2}]
@@ -229,7 +229,7 @@ async def test_a_model_that_skips_its_reasoning_has_replied(ask):
 
 
 async def test_what_one_person_makes_a_model_write_hides_no_reply_of_others(moss, alice, bob):
-    """Anybody can ask for a text that contains a mark, so the mark proves nothing."""
+    """Anybody can make a model write the mark, so the mark is no evidence of thinking."""
     moss.serve(
         "template", [{"body": [*THOUGHT, *AFTER]}, {"body": [{"text": "Here."}, {"sleep": 9}]}]
     )

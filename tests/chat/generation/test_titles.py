@@ -1,4 +1,4 @@
-"""A chat's title, out of whatever a model writes when it is asked for one."""
+"""A chat's title, from whatever text a model writes when asked for one."""
 
 import asyncio
 
@@ -188,7 +188,7 @@ HOSTILE = [
 @pytest.mark.parametrize("repeated", HOSTILE)
 @pytest.mark.parametrize("before", ["", "title ", "Here is a title: ", "{"])
 def test_a_long_run_of_marks_takes_no_time(before, repeated):
-    """It once took hours, during which the worker's replies stood still."""
+    """It once took hours, and no reply of the worker advanced meanwhile."""
     assert len(title_in(before + repeated * 5_000 + "x")) <= TITLE_MAX_CHARS
 
 
@@ -199,12 +199,12 @@ def test_it_is_one_line_and_short_whatever_is_written(written):
     assert not any(c in title for c in "\n\r\t\x00\u202e")
 
 
-# By a model over HTTP
+# Titles by a model over HTTP
 
 
 @pytest.fixture
 def titled(holdfast, settings):
-    """A model that answers, and then names the chat as the test says."""
+    """A model that answers, and then gives the title that the test sets."""
     settings.BACKGROUND_CALLS = True
     written = {}
 

@@ -8,7 +8,7 @@ import httpx2
 
 from chat.llm.http.transport import StreamTransport
 
-# What a reader does with a response, and when.
+# The ways in which a reader leaves a response, and when.
 READERS = [
     "reads all",
     "breaks off",

@@ -11,21 +11,10 @@ from chat.llm import learned
 from chat.llm.client import Delta, choose_continuation, close_clients, stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
-from chat.llm.prompt import Prompt
 from chat.llm.stream import body as answer_stream
+from tests.chat.llm.http.event_streams import DONE, END, HEAD, SSE, answer_of, event
 from tests.chat.llm.marking_server import chunk, serving
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
-SSE, END = b"text/event-stream", b"0\r\n\r\n"
-
-
-def event(text, finish=None):
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
-    return b"data: %b\n\n" % orjson.dumps({"choices": [choice]})
-
-
-def answer_of(mark):
-    return event(f"{mark} one ") + event(f"{mark} two ") + event("", "stop")
+from tests.chat.llm.prompts import prompt_of
 
 
 def refusal(message):
@@ -34,7 +23,6 @@ def refusal(message):
     return head % len(body) + body
 
 
-DONE = b"data: [DONE]\n\n"
 # The question names one of these after its mark.
 WAYS = {
     "well": lambda m: [HEAD % SSE, chunk(answer_of(m)), chunk(DONE) + END],
@@ -108,7 +96,7 @@ async def provider():
 async def ask(provider, question, pieces=1000, wait_s=0.0):
     """The text of the answer, of which at most `pieces` deltas are read."""
     seen = ""
-    prompt = Prompt(({"role": "user", "content": question},), 0, 7)
+    prompt = prompt_of(question)
     async with contextlib.aclosing(stream_answer(provider.model, prompt)) as answer:
         async for item in answer:
             if isinstance(item, Delta):
@@ -166,7 +154,7 @@ async def test_a_lost_connection_is_one_attempt_and_one_request(provider):
 async def test_nothing_is_learned_from_a_refusal_that_quotes_a_person(provider, way, settings):
     """Otherwise usage would be estimated for everybody, and continuing would be worse."""
     settings.PREFILL_MODELS = [provider.model.id]
-    prompt = Prompt(({"role": "user", "content": f"anna: {way}"},), 0, 7)
+    prompt = prompt_of(f"anna: {way}")
     for partial in ("", "anna zero "):
         with pytest.raises(ProviderError):
             async for _ in stream_answer(provider.model, prompt, partial=partial, max_tokens=9):

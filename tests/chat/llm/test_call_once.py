@@ -6,8 +6,8 @@ import contextlib
 import orjson
 import pytest
 
+from tests.chat.llm.http.event_streams import DONE, END, HEAD, SSE, answer_of
 from tests.chat.llm.marking_server import chunk, serving
-from tests.chat.llm.test_call_isolation import DONE, END, HEAD, SSE, answer_of
 
 
 class DyingProvider:

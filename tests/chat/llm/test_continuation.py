@@ -6,7 +6,7 @@ from chat.llm.client import Delta, choose_continuation, close_clients, stream_an
 from chat.llm.continuation import CONTINUE, AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
-from tests.chat.llm.test_providers import ask
+from tests.chat.llm.prompts import prompt_of
 from tests.fake_model import CONTINUE_MARK, rest_of, running_fake_model, text_of, tokens_of
 
 
@@ -29,7 +29,7 @@ async def make_model(fake):
 
 
 async def rest(model, question, partial):
-    items = [item async for item in stream_answer(model, ask(question), partial=partial)]
+    items = [item async for item in stream_answer(model, prompt_of(question), partial=partial)]
     return "".join(item.text for item in items if isinstance(item, Delta))
 
 
@@ -96,7 +96,7 @@ async def test_an_interrupted_echo_is_dropped(make_model, fault):
     question = f"[[tokens=14&echo=1&{fault}]] Hi"
     partial, came = text_of(question, 9), ""
     with pytest.raises(ProviderError, match="broke the answer off"):
-        async for item in stream_answer(model, ask(question), partial=partial):
+        async for item in stream_answer(model, prompt_of(question), partial=partial):
             came += item.text
     assert came == ""
 
@@ -107,7 +107,7 @@ async def test_a_continuation_that_breaks_again_can_be_continued(make_model):
     whole, kept, breaks = text_of(question, 30), "", 0
     while kept != whole:
         try:
-            async for item in stream_answer(model, ask(question), partial=kept):
+            async for item in stream_answer(model, prompt_of(question), partial=kept):
                 kept += item.text if isinstance(item, Delta) else ""
         except ProviderError as error:
             assert error.code == "stream_cut"

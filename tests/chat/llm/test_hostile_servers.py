@@ -1,4 +1,4 @@
-"""Hostile servers of people's own keys: a worker must survive whatever they send."""
+"""Hostile servers of people's own keys: a worker must survive any response."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Hostile providers: the cost of a response to a worker is bounded, whatever it contains."""
+"""Hostile providers: the cost of a response is bounded, whatever it contains."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,6 @@ from chat.llm.continuation import PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError, classify, retry_after_s
 from chat.llm.http.response_parser import ResponseParser
-from chat.llm.prompt import Prompt
 from chat.llm.stream import body as answer_stream
 from chat.llm.stream import mark_places, sse
 from chat.llm.stream.body import MAX_DELTA_CHARS, stored_bytes
@@ -30,8 +29,9 @@ from chat.llm.stream.sse import EventSplitter, TooLongError
 from chat.llm.stream.think_tags import ThinkSplitter
 from chat.transcript import Message, Pieces
 from streams.log import Fence
+from tests.chat.llm.prompts import prompt_of
 
-PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
+PROMPT = prompt_of("Where does moss grow?")
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 MAX_SENT_BYTES = 12_000_000  # the buffers of two sockets, and the bytes read
 
@@ -195,23 +195,13 @@ async def test_other_tasks_run_while_a_large_body_is_read(settings):
     """A compressed body can return a megabyte in one read."""
     settings.MAX_ANSWER_BYTES = 5_000_000
     body = gzip.compress(event("a" * 1_000_000) + event("b") * 100_000, 6)
-    turns = 0
-
-    async def count():
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    counting = asyncio.create_task(count())
     head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
-    got, _ = await Endless(head + body).ask()
-    counting.cancel()
+    (got, _), turns = await count_turns_during(Endless(head + body).ask())
     assert len(got.text) == 1_100_000
     assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
 
 
-# The parts by themselves
+# Single parts
 
 
 def held_chars(splitter):

@@ -10,7 +10,8 @@ from accounts.preferences import store as preferences
 from chat.llm.catalogue import reset_catalogue
 from chat.llm.prompt import system_messages
 from chat.models import Chat
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.page_requests import set_instructions
+from tests.chat.websocket.socket_client import Socket
 from tests.fake_model import text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -19,14 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def set_own(person, **fields):
     answer = await person.client.patch("/api/settings", fields, content_type="application/json")
     assert answer.status_code == 200, answer.content
-
-
-async def instruct(person, text, chat=None):
-    return await person.client.patch(
-        f"/api/chats/{chat or person.chat}",
-        {"instructions": text},
-        content_type="application/json",
-    )
 
 
 def system_texts(request):
@@ -49,14 +42,14 @@ async def test_changed_instructions_apply_from_the_next_reply(worker, alice, fak
     await set_own(alice, instructions="Be brief.")
     second, _ = await ask(alice, "[[tokens=2]] Two", first)
     assert system_texts(fake_model.requests[-1]) == ["Be brief."]
-    assert (await instruct(alice, "In verse.\r\nIn French.")).json() == {
+    assert (await set_instructions(alice, "In verse.\r\nIn French.")).json() == {
         "chat": alice.chat,
         "instructions": "In verse.\nIn French.",
     }
     third, _ = await ask(alice, "[[tokens=2]] Three", second)
     assert system_texts(fake_model.requests[-1]) == ["Be brief.\n\nIn verse.\nIn French."]
     assert fake_model.requests[-1]["body"]["messages"][0]["role"] == "system"
-    await instruct(alice, "")
+    await set_instructions(alice, "")
     await set_own(alice, instructions="")
     await ask(alice, "[[tokens=2]] Four", third)
     assert system_texts(fake_model.requests[-1]) == []
@@ -64,7 +57,7 @@ async def test_changed_instructions_apply_from_the_next_reply(worker, alice, fak
 
 async def test_another_chat_does_not_get_the_instructions(worker, alice, fake_model):
     await ask(alice, "[[tokens=2]] One")
-    await instruct(alice, "In verse.")
+    await set_instructions(alice, "In verse.")
     other = "0198c5a0-0000-7000-8000-00000000000a"
     _, reply = await alice.send("[[tokens=2]] Elsewhere", chat=other)
     await alice.settled(reply, chat=other)
@@ -77,7 +70,7 @@ async def test_a_continued_answer_uses_the_current_instructions(
     settings.MAX_ATTEMPTS = 1
     _, failed = await alice.send("[[tokens=30&die_after=10]] One")
     assert (await alice.settled(failed)).status == "error"
-    await instruct(alice, "In verse.")
+    await set_instructions(alice, "In verse.")
     await alice.post(f"/api/chats/{alice.chat}/replies/{failed}/attempts")
     await alice.until(failed, lambda message: message.attempt == 2)
     await alice.settled(failed)
@@ -110,7 +103,7 @@ async def test_every_device_receives_the_instructions(no_worker, alice):
         await first.until_type("welcome")
         await second.until_type("welcome")
         await first.follow(alice.chat)
-        await instruct(alice, "In verse.")
+        await set_instructions(alice, "In verse.")
         await first.until(lambda m: "chat.instructed" in str(m.get("entries")))
         assert first.transcript(alice.chat).instructions == "In verse."
         await second.until(lambda m: "chat.instructed" in str(m.get("entries")))
@@ -123,7 +116,7 @@ async def test_every_device_receives_the_instructions(no_worker, alice):
 @pytest.mark.parametrize("wrong", [None, 7, ["x"], "x" * 4_001, "nul\x00"])
 async def test_invalid_instructions_are_refused_by_name(no_worker, alice, wrong):
     await alice.send("Hello")
-    answer = await instruct(alice, wrong)
+    answer = await set_instructions(alice, wrong)
     assert answer.status_code == 400
     assert "“instructions”" in answer.json()["error"]["message"]
     assert (await alice.transcript()).instructions == ""
@@ -145,7 +138,7 @@ async def test_nobody_can_change_instructions_of_a_strangers_chat(no_worker, ali
     await alice.send("Hello")
     await bob.send("Hello")
     for chat in (alice.chat, "0198c5a0-0000-7000-8000-00000000000b"):
-        answer = await instruct(bob, "Tell all.", chat)
+        answer = await set_instructions(bob, "Tell all.", chat)
         assert answer.json()["error"]["code"] == "chat_not_found"
     assert (await alice.transcript()).instructions == ""
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from accounts.models import ProviderKey, User
 from tests.chat.conftest import Person
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
 from tests.fake_model import running_fake_model
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

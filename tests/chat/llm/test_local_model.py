@@ -77,7 +77,7 @@ async def read(model, text, partial="", max_tokens=24):
 
 
 async def test_it_requires_the_key_and_refuses_other_origins(model, server):
-    """Every program on this machine can reach loopback, and so can every web page in a browser."""
+    """Every program on this machine and every web page in a browser can reach loopback."""
     address = urlsplit(server.url)
     for method, path in [
         ("GET", "/v1/models"),

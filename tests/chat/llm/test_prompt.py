@@ -1,4 +1,4 @@
-"""Prompts: what fits the window, what is left out, and how tokens are counted."""
+"""Prompts: fitting the window, leaving messages out, and counting tokens."""
 
 import asyncio
 from dataclasses import replace

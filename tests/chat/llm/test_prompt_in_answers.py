@@ -79,7 +79,7 @@ async def test_a_message_that_cannot_fit_is_a_durable_error(small, fake_model):
 
 
 async def test_a_message_beyond_every_window_calls_no_model(worker, alice, fake_model):
-    """It is too long by our own count, so it is refused before any cost."""
+    """It is too long by our own count, so it is refused before it costs anything."""
     before = len(fake_model.requests)
     _, reply = await alice.send("\u6f22" * 199_990)
     message = await alice.settled(reply)

@@ -123,7 +123,7 @@ def test_instructions_are_moved_into_the_first_message():
     assert roles(without_system(alone)) == ["user", "assistant"]
 
 
-# What is sent to a server
+# Requests
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ async def test_a_model_without_a_system_role_gets_instructions_as_user(server, s
     assert [len(asked["messages"]) for asked in server.requests] == [2, 1]
     assert server.requests[1]["messages"] == [{"role": "user", "content": "Be brief.\n\nHi"}]
     assert await answer(model, INSTRUCTED) == "Hello"
-    assert len(server.requests) == 3  # It is remembered.
+    assert len(server.requests) == 3  # The server's refusal is remembered.
 
 
 async def test_nothing_is_learned_if_the_other_form_is_refused_too(server):

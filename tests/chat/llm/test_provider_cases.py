@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from chat.llm.client import Delta, Finish, close_clients, stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError
-from chat.llm.prompt import Prompt
 from chat.llm.stream.body import AnswerStream
 from chat.llm.stream.sse import EventSplitter
+from tests.chat.llm.prompts import prompt_of
 from tests.examples import examples
 from tests.raw_provider import body_of, cases, running_raw_provider
 
 CASES = {case["name"]: case for case in cases()}
-PROMPT = Prompt(({"role": "user", "content": "Where does moss grow?"},), 0, 7)
+PROMPT = prompt_of("Where does moss grow?")
 
 
 @pytest.fixture

@@ -2,21 +2,16 @@
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import re
-import ssl
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from chat.llm.client import Delta, Finish, close_clients, stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import SENTENCES, ContextTooLong, ProviderError
-from chat.llm.prompt import Prompt
+from tests.chat.llm.http.certificates import self_signed
+from tests.chat.llm.prompts import prompt_of
 from tests.fake_model import reasoning_of, running_fake_model, text_of
 
 
@@ -34,13 +29,9 @@ async def model(fake):
     await close_clients()
 
 
-def ask(text):
-    return Prompt(({"role": "user", "content": text},), 0, 7)
-
-
 async def answer(model, text, partial=""):
     """(text, reasoning, finish, deltas) of a complete answer."""
-    items = [item async for item in stream_answer(model, ask(text), partial=partial)]
+    items = [item async for item in stream_answer(model, prompt_of(text), partial=partial)]
     assert isinstance(items[-1], Finish)
     assert all(isinstance(item, Delta) and (item.text or item.reasoning) for item in items[:-1])
     text = "".join(item.text for item in items[:-1])
@@ -52,7 +43,7 @@ async def failure(model, text, partial=""):
     """(the error, the text before it)."""
     came = ""
     with pytest.raises(ProviderError) as caught:
-        async for item in stream_answer(model, ask(text), partial=partial):
+        async for item in stream_answer(model, prompt_of(text), partial=partial):
             came += item.text if isinstance(item, Delta) else ""
     assert str(caught.value) == SENTENCES[caught.value.code]
     return caught.value, came
@@ -77,7 +68,7 @@ async def test_the_chunks_of_one_read_become_one_delta(model):
 
 
 async def test_the_first_token_is_not_held_back(model):
-    question = ask("[[stall_after=1&tokens=9]] a")
+    question = prompt_of("[[stall_after=1&tokens=9]] a")
     async with contextlib.aclosing(stream_answer(model, question)) as stream:
         async with asyncio.timeout(10):
             assert (await anext(stream)).text == text_of("[[stall_after=1&tokens=9]] a", 1)
@@ -180,7 +171,7 @@ async def test_silence_ends_the_call(model, settings, script, code):
     began = time.monotonic()
     error, _ = await failure(model, f"[[{script}]] Hi")
     assert error.code == code
-    # Comments extend the limit, but not for ever. An upper bound would depend on this machine.
+    # Comments extend the limit, but not forever. An upper bound would depend on this machine.
     assert time.monotonic() - began > (0.7 if "comment" in script else 0.14)
 
 
@@ -223,7 +214,7 @@ async def test_endpoints_that_refuse_stream_options_are_remembered(model, fake):
 
 async def test_models_that_rename_the_token_limit_are_remembered(model, fake):
     for _ in range(2):
-        prompt = ask("[[limit_400=1&tokens=9]] Hi")
+        prompt = prompt_of("[[limit_400=1&tokens=9]] Hi")
         items = [item async for item in stream_answer(model, prompt, max_tokens=5)]
         assert items[-1].reason == "length"
     asked = [
@@ -238,7 +229,7 @@ async def test_a_prompt_over_the_providers_limit_is_too_long(model):
 
 
 async def test_closing_the_stream_ends_the_call(model, fake):
-    stream = stream_answer(model, ask("[[rate=50&tokens=5000]] Long"))
+    stream = stream_answer(model, prompt_of("[[rate=50&tokens=5000]] Long"))
     await anext(stream)
     await stream.aclose()
     await disconnected(fake)
@@ -275,7 +266,9 @@ async def test_connections_are_reused_and_concurrent(model, fake):
 
 
 async def test_a_slow_reader_pauses_the_model(model, fake):
-    async with contextlib.aclosing(stream_answer(model, ask("[[tokens=300000]] Much"))) as stream:
+    async with contextlib.aclosing(
+        stream_answer(model, prompt_of("[[tokens=300000]] Much"))
+    ) as stream:
         await anext(stream)
         await asyncio.sleep(0.3)
         assert fake.report()["requests"][0]["sent"] < 100_000
@@ -301,38 +294,6 @@ async def test_tls_certificates_are_checked(model, monkeypatch, tmp_path):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert (await answer(other, "[[tokens=3]] Hi"))[0] == text_of("[[tokens=3]] Hi", 3)
         await close_clients()
-
-
-def self_signed(folder):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(1))
-        .not_valid_after(now + datetime.timedelta(1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path = folder / "key.pem"
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(path, key_path)
-    return path, context
 
 
 async def test_errors_never_quote_the_key_or_the_provider(model, caplog):

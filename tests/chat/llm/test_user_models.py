@@ -1,4 +1,4 @@
-"""Models of people's own keys: who sees them, who may use them, and which key is used."""
+"""Models of people's own keys: visibility, access, and the key that a call uses."""
 
 import asyncio
 import uuid
@@ -19,10 +19,11 @@ from chat.llm.catalogue import UnknownModelError, get_catalogue
 from chat.llm.client import stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import SENTENCES, ProviderError
-from chat.llm.prompt import Prompt
 from chat.llm.user_models import find_for, find_for_call, models_for
 from chat.models import Chat
 from tests.chat.conftest import MODEL, Person, close_loop
+from tests.chat.llm.prompts import prompt_of
+from tests.chat.page_requests import new_message
 from tests.fake_model import running_fake_model, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,7 +36,7 @@ LISTED = [{"id": name} for name in NAMES]
 
 @pytest.fixture
 def own(settings):
-    """The server that people's own keys belong to."""
+    """The server of people's own keys."""
     settings.ALLOW_PRIVATE_MODEL_URLS = True
     with running_fake_model() as running:
         running.accept_keys({KEY: "good", OTHER: "good"})
@@ -76,7 +77,7 @@ def keys_used(server):
     return [r["headers"]["authorization"].removeprefix("Bearer ") for r in server.requests]
 
 
-# Who sees them
+# Visibility
 
 
 async def test_own_models_are_listed_for_their_owner_only(alice, bob, own, no_worker):
@@ -115,7 +116,7 @@ async def test_keys_of_known_providers_have_their_names(alice, own, no_worker):
     assert model.endpoint.base_url == "https://api.anthropic.com/v1"
 
 
-# Who may use them
+# Access
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ async def test_the_id_of_another_persons_key_is_unknown(alice, bob, own, no_work
     wrong = wrong.format(theirs=id_of(row))
     with pytest.raises(UnknownModelError):
         await find_for(alice.account, wrong)
-    body = {"id": str(uuid.uuid4()), "text": "Hi", "model": wrong, "parent": None}
+    body = new_message(model=wrong)
     refused = await alice.post(f"/api/chats/{alice.chat}/messages", **body)
     assert refused.status_code == 422 and refused.json()["error"]["code"] == "model_unknown"
     assert not await Chat.objects.aexists()
@@ -286,11 +287,11 @@ async def test_a_worker_refreshes_a_stale_list(alice, own, worker):
     assert row.check_wanted == "" and row.status == "ok"
 
 
-# Where calls go
+# Addresses of calls
 
 
 def prompt():
-    return Prompt(({"role": "user", "content": "[[tokens=2]] Hi"},), 0, 5)
+    return prompt_of("[[tokens=2]] Hi")
 
 
 def guarded(url, owner="a" * 32, key=KEY):
@@ -351,7 +352,7 @@ async def test_dns_rebinding_does_not_reach_a_private_address(own, pool, setting
 async def test_a_redirect_is_not_followed(own, holdfast, pool):
     to = f"{holdfast.base_url}/chat/completions"
     model = guarded(own.base_url)
-    asked = Prompt(({"role": "user", "content": f"[[redirect={to}]] Hi"},), 0, 5)
+    asked = prompt_of(f"[[redirect={to}]] Hi")
     with pytest.raises(ProviderError) as error:
         async with aclosing(stream_answer(model, asked)) as stream:
             [item async for item in stream]
@@ -383,7 +384,7 @@ async def test_the_client_pool_is_bounded_and_separated_by_owner(own, pool, monk
 async def test_a_client_in_use_is_not_closed(own, pool, monkeypatch):
     monkeypatch.setattr(providers, "MAX_IDLE_CLIENTS", 0)
     model = guarded(own.base_url)
-    slow = Prompt(({"role": "user", "content": "[[tokens=12&rate=20]] Hi"},), 0, 5)
+    slow = prompt_of("[[tokens=12&rate=20]] Hi")
     async with aclosing(stream_answer(model, slow)) as stream:
         text = (await anext(stream)).text
         assert await written(guarded(own.base_url, owner="b" * 32))

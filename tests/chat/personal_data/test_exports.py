@@ -24,8 +24,7 @@ from chat.models import Chat
 from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
-from tests.chat.personal_data.test_guest_joins import account, form, mailbox, sign_in, sign_up, smtp  # noqa: F401 (fixtures)
-from tests.chat.personal_data.test_leaving import files, mail_to, prove  # noqa: F401 (fixtures)
+from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
 
 pytestmark = pytest.mark.both_databases
 
@@ -62,7 +61,7 @@ def only(archive, ending):
 
 
 @database
-async def test_the_archive_has_everything(alice, worker, mailbox):  # noqa: F811
+async def test_the_archive_has_everything(alice, worker, mailbox):
     first, reply = await alice.send("First question")
     await alice.settled(reply)
     again = str(uuid.uuid4())
@@ -114,7 +113,7 @@ async def test_the_archive_has_everything(alice, worker, mailbox):  # noqa: F811
 async def test_the_archive_has_only_the_last_four_characters_of_a_key(alice, worker):
     _, reply = await alice.send("Mine")
     await alice.settled(reply)
-    person = await User.objects.aget(id=alice.user["id"])
+    person = await alice.row()
     key = "sk-AbCdEfGhIjKlMnOpQrSt0042"
     verdict = Verdict(ProviderKey.Status.OK, [])
     await sync_to_async(provider_keys.save)(person, "openai", key, verdict)
@@ -136,7 +135,7 @@ async def test_a_guest_can_export(alice, worker):
 
 
 @database
-async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):  # noqa: F811
+async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):
     user = await account()
     await sign_in(alice)
     response = await form(alice, f"{DATA}/export")
@@ -162,12 +161,12 @@ async def test_only_the_owner_can_download_after_proving_who_they_are(alice, wor
 
 
 @database
-async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, mailbox, settings):  # noqa: F811
+async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, mailbox, settings):
     settings.LIMIT_EXPORTS_PER_DAY_USER = 2
     user = await account()
     await sign_in(alice)
     await prove(alice)
-    for _ in range(3):  # While one is being made, asking again changes and costs nothing.
+    for _ in range(3):  # While an archive is being made, another request changes and costs nothing.
         await form(alice, f"{DATA}/export")
     first = await Export.objects.aget()
     assert await exports.make_next()
@@ -184,7 +183,7 @@ async def test_one_export_at_a_time_and_a_limit_for_each_day(alice, no_worker, m
 
 
 @database
-async def test_the_archive_expires(alice, no_worker, mailbox):  # noqa: F811
+async def test_the_archive_expires(alice, no_worker, mailbox):
     user = await account()
     await sign_in(alice)
     await prove(alice)
@@ -218,7 +217,7 @@ async def test_a_replaced_worker_does_not_overwrite_the_archive(no_worker, redis
     monkeypatch.setattr(exports.Archive, "finish", finish)
     slow = asyncio.create_task(exports.make_next())
     await paused.wait()
-    assert not await exports.make_next()  # Its lease holds.
+    assert not await exports.make_next()  # The worker still has its lease.
     await Export.objects.aupdate(lease_until=timezone.now() - timedelta(seconds=1))
     assert await exports.make_next()
     go_on.set()
@@ -249,7 +248,7 @@ async def test_the_archive_of_a_person_who_leaves_meanwhile_is_not_kept(
 
 
 @database
-async def test_a_failed_export_is_retried_and_then_reported(alice, no_worker, mailbox, monkeypatch):  # noqa: F811
+async def test_a_failed_export_is_retried_and_then_reported(alice, no_worker, mailbox, monkeypatch):
     user = await account()
     await sign_in(alice)
 
@@ -298,7 +297,7 @@ def test_files_without_a_row_are_removed(monkeypatch):
     for name in (known.file_name(), stray, "exports/nonsense"):
         default_storage.save(name, ContentFile(b"x"))
     exports.remove_strays()
-    assert default_storage.exists(stray)  # It may be a moment old, its row to come.
+    assert default_storage.exists(stray)  # The file may be new, and its row not stored yet.
     monkeypatch.setattr(exports, "STRAY_AFTER", timedelta(0))
     exports.remove_strays()
     assert default_storage.exists(known.file_name())

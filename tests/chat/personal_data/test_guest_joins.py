@@ -13,59 +13,17 @@ from accounts.guests import upgrade as guest_accounts
 from accounts.models import GuestJoin, User
 from chat.models import Chat, Reply
 from chat.personal_data import merge_guest
-from config.env import email_settings
 from streams.log import get_log
-from tests.accounts.mailbox import code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import Person
+from tests.chat.personal_data.account_forms import account, form, sign_in, sign_up
+from tests.chat.personal_data.written_chat import shown, written_chat
 from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-@pytest.fixture(scope="module")
-def smtp():
-    with running_mailbox() as running:
-        yield running
-
-
-@pytest.fixture
-def mailbox(smtp, settings):
-    for name, value in email_settings(f"smtp://127.0.0.1:{smtp.port}").items():
-        setattr(settings, name, value)
-    smtp.mails.clear()
-    return smtp
-
-
-async def form(person, path, **fields):
-    return await person.client.post(path, fields)
-
-
-async def sign_up(person, mailbox, email="alice@example.org"):
-    response = await form(person, "/account/signup/", email=email, password1=PASSWORD)
-    assert response.status_code == 302, response.content.decode()
-    mail = await asyncio.to_thread(mailbox.to, email)
-    return await form(person, "/account/confirm-email/", code=code_in(mail))
-
-
-async def account(email="alice@example.org"):
-    user = await sync_to_async(User.objects.create_user)(email, PASSWORD)
-    from allauth.account.models import EmailAddress
-
-    await EmailAddress.objects.acreate(user=user, email=email, verified=True, primary=True)
-    await User.objects.filter(id=user.id).aupdate(last_login=user.created_at)
-    return user
-
-
-async def sign_in(person, email="alice@example.org", **fields):
-    return await form(person, "/account/login/", login=email, password=PASSWORD, **fields)
-
-
-def shown(transcript):
-    return {m.id: (m.role, str(m.text), m.status, m.parent) for m in transcript.messages.values()}
-
-
-# Becoming
+# Becoming an account
 
 
 async def test_signing_up_makes_the_guest_the_account(alice, worker, mailbox):
@@ -98,7 +56,7 @@ async def test_until_the_address_is_confirmed_the_guest_stays_a_guest(alice, wor
     await alice.settled(reply)
     await form(alice, "/account/signup/", email="alice@example.org", password1=PASSWORD)
     assert (await alice.client.get("/api/chats")).json()["chats"]
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     assert guest.is_guest
 
 
@@ -117,7 +75,8 @@ async def test_the_cookie_of_the_guest_never_opens_the_account(alice, worker, ma
     response = await thief.post(f"/api/chats/{alice.chat}/messages", **body)
     assert response.status_code == 401
     await alice.client.get("/")
-    assert not alice.client.cookies["hf_visitor"].value  # Taken away: the next guest is another.
+    # The cookie was deleted, so the next guest is a different one.
+    assert not alice.client.cookies["hf_visitor"].value
 
 
 @pytest.mark.parametrize("cookie_stays", [False, True])
@@ -129,7 +88,7 @@ async def test_after_signing_up_and_out_the_next_guest_is_another(
     await sign_up(alice, mailbox)  # No page of chats is opened between here and the sign-out.
     assert not alice.client.cookies["hf_visitor"].value
     await form(alice, "/account/logout/")
-    if cookie_stays:  # The answer that took it away got lost.
+    if cookie_stays:  # The response that deleted it got lost.
         alice.client.cookies["hf_visitor"] = cookie
     await alice.visit()
     alice.chat = str(uuid.uuid4())
@@ -139,7 +98,7 @@ async def test_after_signing_up_and_out_the_next_guest_is_another(
 
 async def test_becoming_that_crashes_leaves_both_as_they_were(alice, worker, mailbox, monkeypatch):
     await alice.send("Mine")
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     made = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
     real = User.save
 
@@ -156,7 +115,7 @@ async def test_becoming_that_crashes_leaves_both_as_they_were(alice, worker, mai
     assert not await sync_to_async(guest_accounts.become)(guest, made)
 
 
-# Joining
+# Joining an account
 
 
 async def test_signing_in_brings_the_chats_along(alice, worker, mailbox):
@@ -199,10 +158,10 @@ async def test_an_answer_that_is_running_goes_on_in_the_accounts_log(alice, work
 async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     alice, no_worker, after, monkeypatch
 ):
-    """The process dies at each call of the log or the database in turn."""
+    """The process is killed at each call of the log or the database in turn."""
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chats = [await _written_chat(guest, n) for n in range(2)]
+    chats = [await written_chat(guest, n) for n in range(2)]
     before = [shown(fold_entries(await get_log().read(guest.stream, chat=c))) for c in chats]
     await sync_to_async(guest_joins.record)(guest, user)
     join = await GuestJoin.objects.select_related("account").aget()
@@ -230,7 +189,7 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
             await guest_joins.carry_on(join)
         except KeyError:
             pass
-    for _ in range(2):  # Again, and once more than needed.
+    for _ in range(2):  # Repeat it once more than necessary.
         await guest_joins.carry_on_all()
         await GuestJoin.objects.filter(finished_at=None).aupdate(
             moved_at=user.created_at.replace(year=2020)
@@ -245,41 +204,10 @@ async def test_a_join_killed_at_any_step_is_finished_by_the_next(
     assert (await GuestJoin.objects.aget()).finished_at
 
 
-async def _written_chat(owner, number):
-    """A chat with an answered message, one with an unfinished answer, and a rename."""
-    from chat import events as ev
-    from chat.sending.outbox import deliver
-    from chat.sending.send import Send
-    from chat.sending.sends import place_send
-    from streams.log import Fence
-
-    chat_id = uuid.uuid4()
-    send = Send(uuid.uuid4(), chat_id, f"question {number}", "openai/script/known", None)
-    reply = await sync_to_async(place_send)(owner, send)
-    await deliver(reply, owner.stream)
-    me, chat = str(reply.id), str(chat_id)
-    fence = Fence(name=me, token=7)
-    log = get_log()
-    await log.raise_fence(owner.stream, fence)
-    written = [
-        ev.MessageStarted(message=me, attempt=1, model="m"),
-        *(ev.MessageDelta(message=me, text=f"{number} word {n} ") for n in range(5)),
-        ev.MessageReasoning(message=me, text=f"hm {number}"),
-        ev.MessageDelta(message=me, text=f"{number} more"),
-    ]
-    for n, event in enumerate(written):
-        await log.append(owner.stream, [ev.log_event(chat, event, f"{me}:7:{n}")], fence=fence)
-    await log.append(
-        owner.stream,
-        [ev.log_event(chat, ev.ChatRenamed(chat=chat, title=f"T{number}", by="user"), f"{chat}:r")],
-    )
-    return chat
-
-
 async def test_concurrent_moves_move_a_chat_once(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     before = shown(fold_entries(await get_log().read(guest.stream, chat=chat)))
     await asyncio.gather(*(merge_guest.move_chats(guest, user, False) for _ in range(4)))
     assert shown(fold_entries(await get_log().read(user.stream, chat=chat))) == before
@@ -292,7 +220,7 @@ async def test_late_entries_are_moved_too(alice, no_worker):
 
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     await merge_guest.move_chats(guest, user, False)
     late = ev.ChatRenamed(chat=chat, title="late", by="user")
     await get_log().append(guest.stream, [ev.log_event(chat, late, "late")])
@@ -307,7 +235,7 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
 
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
     user = await sync_to_async(User.objects.create_user)("alice@example.org", PASSWORD)
-    await _written_chat(guest, 0)
+    await written_chat(guest, 0)
     reply = await Reply.objects.aget()
     await merge_guest.move_chats(guest, user, False)
     with pytest.raises(FencedError):
@@ -319,11 +247,11 @@ async def test_a_writer_in_the_guests_log_is_fenced_off(alice, no_worker):
 
 async def test_idle_guests_are_erased_with_their_log(alice, no_worker):
     guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
-    chat = await _written_chat(guest, 0)
+    chat = await written_chat(guest, 0)
     long_ago = guest.created_at.replace(year=2020)
     await User.objects.filter(id=guest.id).aupdate(created_at=long_ago)
     await Chat.objects.aupdate(updated_at=long_ago)
-    assert await idle_guests.remove_idle_guests() == 0  # An answer is owed to them.
+    assert await idle_guests.remove_idle_guests() == 0  # A reply is pending.
     await Reply.objects.aupdate(state="done", finished_at=long_ago)
     assert await idle_guests.remove_idle_guests() == 1
     assert not await User.objects.filter(id=guest.id).aexists()

@@ -1,4 +1,4 @@
-"""Deleting an account: nothing of the person remains, whatever process is killed meanwhile."""
+"""Deleting an account: no data of the person remains, whichever process is killed meanwhile."""
 
 import asyncio
 import contextlib
@@ -42,16 +42,9 @@ from streams.log import get_log
 from tests.accounts.mailbox import code_in, html_of, text_of
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import MODEL, Person
-from tests.chat.personal_data.test_guest_joins import (  # noqa: F401 (fixtures)
-    _written_chat,
-    account,
-    form,
-    mailbox,
-    sign_in,
-    sign_up,
-    smtp,
-)
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
+from tests.chat.personal_data.written_chat import written_chat
+from tests.chat.websocket.socket_client import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 Kind = SecurityEvent.Kind
@@ -59,20 +52,10 @@ MARK = "Qzxmark"
 DELETE = "/settings/data/delete"
 
 
-@pytest.fixture(autouse=True)
-def files(settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path / "files"
-    return settings.MEDIA_ROOT
-
-
 @pytest.fixture
 def soon(monkeypatch):
     """Shorten the waits for late writes."""
     monkeypatch.setattr(erasing, "LATE_S", 1)
-
-
-async def prove(person):
-    return await form(person, "/account/reauthenticate/", password=PASSWORD)
 
 
 async def ask(person, email="alice@example.org"):
@@ -95,7 +78,7 @@ async def until_gone(person_id):
 
 
 def everywhere(url):
-    """Every stored text with its place: Redis, database, files."""
+    """Every stored text with its place in Redis, the database or a file."""
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(count=1_000):
             yield f"redis {key!r}", key
@@ -147,7 +130,7 @@ def found(url, *needles):
     ]
 
 
-# Where the id of a person remains: with the deletion and with amounts (docs/decisions/accounts.md).
+# The id of a person remains in the deletion and in amounts (docs/decisions/accounts.md).
 KEPT = {
     "table accounts_securityevent",
     *(f"table billing_{name}" for name in ("purse", "ledgerentry", "hold", "usage", "topup")),
@@ -184,7 +167,7 @@ async def marked_account(smtp_sink):
     _, reply = await alice.send(f"{MARK} in a deleted chat", chat=deleted)
     await alice.settled(reply, deleted)
     await alice.client.delete(f"/api/chats/{deleted}")
-    user = await User.objects.aget(id=alice.user["id"])
+    user = await alice.row()
     await User.objects.filter(id=user.id).aupdate(name=f"Name {MARK}")
     await sync_to_async(EmailAddress.objects.create)(
         user=user, email=f"second-{email}", verified=True
@@ -196,14 +179,14 @@ async def marked_account(smtp_sink):
     return alice, user, email
 
 
-# The proof
+# Complete deletion
 
 
-async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):  # noqa: F811
+async def test_nothing_of_a_person_remains(redis_url, worker, mailbox, soon, settings):
     settings.LIMIT_SIGN_INS_PER_MINUTE_ADDRESS = 100
     settings.LIMIT_SENDS_PER_MINUTE_ACCOUNT = 100
     alice, user, email = await marked_account(mailbox)
-    # A finished archive, a running answer, and one that is queued behind it.
+    # There are a finished archive, a running answer, and another one in the queue.
     await sync_to_async(exports.ask)(user)
     while not await sync_to_async(exports.ready_export)(user):
         await exports.make_next()
@@ -248,11 +231,7 @@ def in_days(days):
     return timezone.now() + timedelta(days=days)
 
 
-async def mail_to(sink, email):
-    return await asyncio.to_thread(sink.to, email)
-
-
-# Killed at any step
+# Kills at any step
 
 STEPS = (
     (leaving, "begin"),
@@ -271,13 +250,13 @@ STEPS = (
 
 
 class Killed(BaseException):
-    """Like a kill: nothing catches it."""
+    """Stands for a kill: no code catches it."""
 
 
 async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
     no_worker,
     redis_url,
-    mailbox,  # noqa: F811
+    mailbox,
     monkeypatch,
 ):
     monkeypatch.setattr(erasing, "LATE_S", 0)
@@ -285,9 +264,9 @@ async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
     for step in itertools.count():
         user = await account(f"{MARK}-{step}@example.org")
         for number in range(2):
-            await _written_chat(user, number)
+            await written_chat(user, number)
         guest = await sync_to_async(User.objects.create)(is_guest=True, password="!")
-        await _written_chat(guest, 7)
+        await written_chat(guest, 7)
         await GuestJoin.objects.acreate(guest_id=guest.id, account=user)
         await sync_to_async(_stored_export)(user)
         await make_due(user.id)
@@ -296,7 +275,7 @@ async def test_erasing_killed_at_any_step_and_repeated_ends_the_same(
             with contextlib.suppress(Killed):
                 await erasing.carry_on_all()
         deaths += fate.dead
-        for _ in range(2):  # Again, and once more than needed.
+        for _ in range(2):  # Repeat it once more than necessary.
             await erasing.carry_on_all()
         assert await traces(f"{MARK}-{step}@", str(guest.id), guest.id.hex) == []
         assert set(await traces(str(user.id), user.id.hex)) <= KEPT
@@ -315,7 +294,7 @@ def _stored_export(user):
 
 
 class Fate:
-    """The process dies before (even number) or after (odd) the call of that number."""
+    """The process is killed before (even `number`) or after (odd `number`) a call."""
 
     def __init__(self, number):
         self.calls_left, self.after = number // 2 + 1, number % 2 == 1
@@ -362,10 +341,10 @@ def _fated(patch, number):
     return fate
 
 
-async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, monkeypatch):  # noqa: F811
+async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, monkeypatch):
     monkeypatch.setattr(erasing, "LATE_S", 0)
     user = await account()
-    await _written_chat(user, 1)
+    await written_chat(user, 1)
     await make_due(user.id)
     await asyncio.gather(*(erasing.carry_on_all() for _ in range(3)))
     assert await SecurityEvent.objects.filter(kind=Kind.DELETED).acount() == 1
@@ -375,7 +354,7 @@ async def test_two_workers_at_once_erase_once(no_worker, redis_url, mailbox, mon
 # The grace period
 
 
-async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worker, mailbox):  # noqa: F811
+async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worker, mailbox):
     await sign_up(alice, mailbox)
     other = Person()
     await other.visit()
@@ -424,7 +403,7 @@ async def test_an_account_that_is_due_for_deletion_can_only_be_kept(alice, worke
     assert (await User.objects.aget()).is_leaving
 
 
-async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox):  # noqa: F811
+async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox):
     await sign_up(alice, mailbox)
     response = await alice.client.get(DELETE)
     assert response.status_code == 302 and "reauthenticate" in response["Location"]
@@ -441,14 +420,14 @@ async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox
     assert (await User.objects.aget()).is_leaving
 
 
-async def test_somebody_without_a_password_signs_in_once_more(alice, no_worker, mailbox):  # noqa: F811
+async def test_somebody_without_a_password_signs_in_once_more(alice, no_worker, mailbox):
     user = await account()
     user.set_unusable_password()
     await user.asave()
     await form(alice, "/account/login/code/", email=user.email)
     code = code_in(await mail_to(mailbox, user.email))
     await form(alice, "/account/login/code/confirm/", code=code)
-    assert (await alice.client.get(DELETE)).status_code == 200  # Just signed in.
+    assert (await alice.client.get(DELETE)).status_code == 200  # The person has just signed in.
     session = await alice.client.asession()
     records = await session.aget("account_authentication_methods")
     await session.aset(
@@ -484,22 +463,22 @@ async def test_a_guest_is_erased_at_once(alice, worker, soon):
     await until_gone(guest_id)
     assert await traces(MARK) == []
     assert set(await traces(str(guest_id), guest_id.hex)) <= KEPT
-    # The next visitor is another guest.
+    # The next visitor becomes a different guest.
     await alice.visit()
     _, reply = await alice.send("Hello again")
     assert alice.user["id"] != str(guest_id)
 
 
-async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_worker, mailbox):  # noqa: F811
+async def test_a_guests_chats_are_not_moved_to_an_account_that_leaves(alice, no_worker, mailbox):
     await alice.send("Mine")
     user = await account()
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(3))
     await sign_in(alice)
     assert await GuestJoin.objects.acount() == 0
-    assert (await User.objects.aget(id=alice.user["id"])).is_active
+    assert (await alice.row()).is_active
 
 
-async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):  # noqa: F811
+async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, mailbox):
     user, other = await account(), await account("bob@example.org")
     await User.objects.filter(id=user.id).aupdate(deletion_due_at=in_days(5))
     operator = await sync_to_async(User.objects.create_superuser)("op@example.org", "x")
@@ -523,7 +502,7 @@ async def test_operators_can_cancel_or_hasten_a_deletion(no_worker, redis_url, m
     [event] = [event async for event in SecurityEvent.objects.filter(kind=Kind.DELETION_CANCELLED)]
     assert event.operator_id == operator.id and event.note == "They rang"
     assert "stays" in (await mail_to(mailbox, "alice@example.org"))["Subject"]
-    # Nobody can delete only the row.
+    # Deleting only the row is not possible.
     assert (await client.get(f"/admin/accounts/user/{user.id}/delete/")).status_code == 403
 
 
@@ -535,7 +514,7 @@ async def test_a_deletion_that_has_begun_cannot_be_cancelled(no_worker, redis_ur
     assert user.deletion_begun_at and not user.is_active
     operator = await sync_to_async(User.objects.create_superuser)("op@example.org", "x")
     assert not await sync_to_async(leaving.cancel)(user, operator, "too late")
-    assert await User.objects.filter(id=user.id).aexists()  # What comes late is waited for.
+    assert await User.objects.filter(id=user.id).aexists()  # The deletion waits for late writes.
 
 
 async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redis_url, monkeypatch):
@@ -552,11 +531,11 @@ async def test_a_returning_address_gets_no_second_sign_up_credit(no_worker, redi
     assert purses[again.id] == 0 and purses[other.id] == given > 0
 
 
-# Chats that were deleted
+# Deleted chats
 
 
 async def deleted_chat(owner, hours_ago, *, running=False):
-    chat = await _written_chat(owner, 3)
+    chat = await written_chat(owner, 3)
     ago = timezone.now() - timedelta(hours=hours_ago)
     await Chat.objects.filter(id=chat).aupdate(deleted_at=ago)
     if not running:
@@ -604,7 +583,7 @@ async def test_a_chat_that_is_restored_at_the_last_moment_is_kept(
 
     def brought_back():
         calls.append(1)
-        if len(calls) == 2:  # Between the look and the lock.
+        if len(calls) == 2:  # This happens between the read and the lock.
             Chat.objects.filter(id=chat).update(deleted_at=None)
         return real()
 
@@ -620,7 +599,7 @@ async def test_erasing_a_chat_killed_at_any_step_ends_the_same(
 ):
     user = await account()
     await deleted_chat(user, 1_000)
-    other = await _written_chat(user, 5)
+    other = await written_chat(user, 5)
     with monkeypatch.context() as patch:
 
         async def killed(*_, **__):
@@ -654,8 +633,8 @@ def test_every_relation_to_a_person_is_covered():
         and not getattr(field, "db_constraint", False)
     }
     assert loose <= {
-        "accounts.SecurityEvent.person",  # Removed with the row, but for DELETED.
-        "accounts.SecurityEvent.operator_id",  # Whoever did it stays named, by a number.
-        "accounts.GuestJoin.guest_id",  # Goes with its account.
+        "accounts.SecurityEvent.person",  # Removed with the row, except DELETED.
+        "accounts.SecurityEvent.operator_id",  # The id of the staff member remains.
+        "accounts.GuestJoin.guest_id",  # Deleted with its account.
         "accounts.Session.person_id",  # accounts/personal_data/handlers.py
     } | {label for label in loose if label.startswith("billing.")}

@@ -1,4 +1,4 @@
-"""Full-text search: from the log into the database, and back to the owner only."""
+"""Full-text search: indexing the log in the database, and results for the owner only."""
 
 import asyncio
 import itertools
@@ -177,7 +177,7 @@ async def test_a_guests_messages_are_found_after_the_merge(no_worker, alice):
     message, _ = await alice.send("salamander")
     await asyncio.sleep(indexer.DUE_FOR.total_seconds())
     await indexer.catch_up()
-    guest = await User.objects.aget(id=alice.user["id"])
+    guest = await alice.row()
     account = await sync_to_async(User.objects.create_user)("a@example.org", "x")
     await merge_guest.move_chats(guest, account, last=False)
     for _ in range(2):
@@ -296,7 +296,8 @@ def test_phrases_exclusions_and_incomplete_words(owner):
     }
     assert texts_found(owner, '"blue whale"') == ["the blue whale sings"]
     assert texts_found(owner, "whale -sings ") == ["the whale is blue"]
-    assert texts_found(owner, "-sings") == ["the blue whale sings"]  # There is nothing else to it.
+    # A query with nothing but an exclusion searches for the word.
+    assert texts_found(owner, "-sings") == ["the blue whale sings"]
 
 
 def test_better_and_newer_matches_come_first(owner):
@@ -371,11 +372,11 @@ def test_titles_are_searched_like_texts(owner):
         assert any(hit for _, hit in result["title"])
 
 
-# A release that splits texts into words differently
+# A new release that splits texts into words differently
 
 
 def as_before(rows):
-    """Make rows as of an older release: other words, and no version."""
+    """Change rows to those of an older release: other words, and no version."""
     for row in rows:
         row.words, row.words_version = row.text.lower().replace("에서", " "), None
         row.save()

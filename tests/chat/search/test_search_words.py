@@ -84,7 +84,7 @@ def test_word_spans_point_to_the_original_text(text):
     for word, start, end in spans:
         assert 0 <= start < end <= len(text)
         assert word.isalnum() and word == word.lower()
-    # However its letters are composed.
+    # The Unicode normalization of the query does not matter.
     assert words_of(unicodedata.normalize("NFC", text)) == [word for word, _, _ in spans]
 
 

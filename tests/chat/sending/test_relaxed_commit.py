@@ -1,4 +1,4 @@
-"""A write that need not outlive a crash waits for no disk, and changes that for nothing else."""
+"""A write with a relaxed commit does not wait for the disk; all other writes still do."""
 
 import pytest
 from django.db import connection, transaction
@@ -33,7 +33,7 @@ def write():
 
 
 def test_it_writes_without_waiting_and_waits_again(write):
-    if connection.vendor == "sqlite":  # Memory has no disk to wait for, and says so.
+    if connection.vendor == "sqlite":  # A database in memory reports that it waits for no disk.
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA synchronous=FULL")
     write()

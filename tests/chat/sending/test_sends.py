@@ -1,4 +1,4 @@
-"""Orders: each happens once, whatever crashes between two steps and whoever else is at it."""
+"""Sends: each has its effect once, despite crashes between two steps and concurrent workers."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,11 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from accounts.models import User
 from chat import events as ev
 from chat import work_orders
 from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import settle
 from chat.generation.generation import Generation, Outcome
-from chat.generation.worker import Worker
 from chat.llm.catalogue import get_catalogue
 from chat.models import Chat, Reply
 from chat.sending import outbox, sends, stops
@@ -24,6 +22,7 @@ from chat.sending.send import Send
 from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.conftest import MODEL
+from tests.chat.workers import settled_row, working
 from tests.fake_model import text_of
 
 # One attempt, which cost nothing.
@@ -34,7 +33,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch, settings):
-    """What was abandoned is found at once."""
+    """The sweep finds abandoned sends at once."""
     monkeypatch.setattr(work_orders, "ABANDONED_AFTER_S", 0)
     monkeypatch.setattr("chat.generation.worker.SWEEP_EVERY_S", 0.1)
     settings.WORK_LEASE_MS, settings.WORK_RENEW_MS, settings.WORK_POLL_MS = 300, 80, 40
@@ -49,31 +48,6 @@ async def owner(no_worker, alice):
     return alice
 
 
-@contextlib.asynccontextmanager
-async def working(name=""):
-    worker = Worker()
-    worker.name += name
-    running = asyncio.create_task(worker.run())
-    try:
-        yield worker
-    finally:
-        worker.leave()
-        await running
-
-
-async def settled_row(reply_id):
-    async with asyncio.timeout(15):
-        while True:
-            reply = await Reply.objects.aget(id=reply_id)
-            if reply.is_final:
-                return reply
-            await asyncio.sleep(0.02)
-
-
-async def user_of(person):
-    return await User.objects.aget(id=person.user["id"])
-
-
 def send_of(person, text, **fields):
     given = {"chat": person.chat, "parent": None, "edit": False, "id": str(uuid.uuid4())} | fields
     ids = {
@@ -83,7 +57,7 @@ def send_of(person, text, **fields):
 
 
 async def place(person, send):
-    return await sync_to_async(sends.place_send)(await user_of(person), send)
+    return await sync_to_async(sends.place_send)(await person.row(), send)
 
 
 def asked_for(fake, text):
@@ -173,7 +147,7 @@ async def test_a_crash_between_two_steps_ends_in_one_answer(owner, holdfast, ste
     question = "[[tokens=9]] Only once"
     reply = await place(owner, send_of(owner, question, parent=owner.first))
     await steps(reply, owner.stream)
-    # Another send waits for it: it must be freed, once.
+    # Another send waits for it and must be released once.
     _, next_reply = await owner.send("[[tokens=3]] And then", parent=owner.first)
     async with working():
         row = await settled_row(reply.id)
@@ -212,7 +186,7 @@ async def test_a_crash_at_the_very_first_send_loses_neither_chat_nor_message(own
 
 
 async def test_a_send_that_overtakes_the_one_before_it_is_not_lost(owner):
-    """The first request has come no further than the database when the second one is served."""
+    """The first request has only reached the database when the second one is handled."""
     first = await place(owner, send_of(owner, "[[tokens=2]] slow", parent=owner.first))
     message, reply = await owner.send("[[tokens=2]] quick", parent=owner.first)
     async with working():
@@ -252,7 +226,7 @@ async def test_a_regeneration_that_overtakes_its_message_is_not_lost(owner):
 
 
 async def test_an_answer_that_the_log_does_not_know_is_given_up(owner, holdfast):
-    """The log was erased, or is an older copy: the worker must not try for ever."""
+    """The log was erased, or restored from an older copy: the worker must not retry forever."""
     reply = await place(owner, send_of(owner, "[[tokens=2]] gone", parent=owner.first))
     await outbox.deliver(reply, owner.stream)
     await get_log().erase(owner.stream)
@@ -261,7 +235,7 @@ async def test_an_answer_that_the_log_does_not_know_is_given_up(owner, holdfast)
     assert asked_for(holdfast, "[[tokens=2]] gone") == []
 
 
-# Where a send goes
+# The parent of a send
 
 
 async def test_a_parent_that_is_not_there_is_refused(owner, bob):
@@ -269,7 +243,7 @@ async def test_a_parent_that_is_not_there_is_refused(owner, bob):
     other = str(uuid.uuid4())
     _, elsewhere = await owner.send("[[tokens=1]] other chat", chat=other)
     bobs = await Reply.objects.aget(chat_id=bob.chat)
-    user = await user_of(owner)
+    user = await owner.row()
     before = await Reply.objects.acount()
     asked = str((await Reply.objects.aget(id=owner.first)).prompt_id)
     for parent in (str(uuid.uuid4()), elsewhere, str(bobs.id), asked):
@@ -284,7 +258,7 @@ async def test_a_parent_that_is_not_there_is_refused(owner, bob):
 
 
 async def test_a_stale_tab_continues_however_far_behind_it_is(owner):
-    user = await user_of(owner)
+    user = await owner.row()
 
     def many():
         for n in range(70):
@@ -300,7 +274,7 @@ async def test_a_stale_tab_continues_however_far_behind_it_is(owner):
 
 
 async def test_a_send_below_a_branch_that_is_not_shown_brings_it_back(owner):
-    """Two tabs: one chose another branch while the other one was writing below the first."""
+    """One tab chose another branch while the other tab was sending below the first one."""
     _, low = await owner.send("[[tokens=1]] below the first", parent=owner.first)
     asked = (await owner.transcript()).messages[owner.first].parent
     other = str(uuid.uuid4())
@@ -314,7 +288,7 @@ async def test_a_send_below_a_branch_that_is_not_shown_brings_it_back(owner):
 
 
 async def test_the_tip_is_always_the_end_of_what_is_shown(owner):
-    """Sends, edits, regenerations and choices at random: the next send goes below what is seen."""
+    """Sends, edits, regenerations and choices at random: the next send goes below the shown tip."""
     import random
 
     chance = random.Random(7)
@@ -344,7 +318,7 @@ async def test_the_tip_is_always_the_end_of_what_is_shown(owner):
                 await owner.post(f"/api/chats/{owner.chat}/branch", message=chance.choice(siblings))
 
 
-# Waiting
+# Sends that wait
 
 
 async def test_waiting_answers_are_freed_one_by_one_and_once(owner, holdfast):
@@ -392,14 +366,14 @@ async def test_stopping_what_waits_never_asks_the_model(owner, holdfast):
 
 @pytest.fixture
 async def line(owner):
-    """Three answers: one that a worker writes for as long as a test needs, two that wait."""
+    """Three replies: one that a worker writes until the test ends it, and two that wait."""
     _, running = await owner.send("[[tokens=900&rate=20]] a", parent=owner.first)
     _, second = await owner.send("[[tokens=3]] b", parent=running)
     _, third = await owner.send("[[tokens=3]] c", parent=second)
     return running, second, third
 
 
-async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line, holdfast):
+async def test_a_waiting_send_is_cancelled_at_once_and_the_next_one_moves_up(owner, line, holdfast):
     running, second, third = line
     async with working("-a"), working("-b"):
         await owner.until(running, lambda message: bool(message.text))
@@ -410,7 +384,7 @@ async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line,
         states = [(await Reply.objects.aget(id=reply)).state for reply in (running, third)]
         assert states == ["queued", "waiting"]
         assert (await owner.message(running)).status == "running"
-        # Below what was cancelled: it waits for what is before that.
+        # It is below a cancelled send and waits for the reply before that one.
         _, fourth = await owner.send("[[tokens=3]] d", parent=second, edit=True)
         assert (await Reply.objects.aget(id=fourth)).state == "waiting"
         assert len(asked_for(holdfast, "[[tokens=3]] c")) == 0
@@ -419,8 +393,8 @@ async def test_what_waits_is_cancelled_at_once_and_the_line_goes_on(owner, line,
     assert asked_for(holdfast, "[[tokens=3]] b") == []
 
 
-async def test_a_line_that_is_cancelled_from_its_end_lets_nobody_jump_it(owner, line):
-    """What is sent below two that were cancelled waits for what is before them both."""
+async def test_cancelling_waiting_sends_from_the_end_keeps_the_order(owner, line):
+    """A send below two cancelled ones waits for the reply before both."""
     running, second, third = line
     async with working():
         await owner.until(running, lambda message: bool(message.text))
@@ -433,7 +407,7 @@ async def test_a_line_that_is_cancelled_from_its_end_lets_nobody_jump_it(owner, 
         assert (await settled_row(fourth)).state == "done"
 
 
-async def test_what_was_cancelled_is_continued_when_its_turn_has_come(owner, line, holdfast):
+async def test_a_cancelled_reply_continues_only_after_the_one_before_it(owner, line, holdfast):
     running, second, _ = line
     async with working():
         await owner.until(running, lambda message: bool(message.text))
@@ -456,7 +430,7 @@ async def test_a_job_that_comes_too_early_does_not_make_it_begin(owner, line):
 
 async def test_a_crash_after_a_cancel_was_noted_loses_nothing(owner, line):
     running, second, third = line
-    user = await user_of(owner)
+    user = await owner.row()
     chat = uuid.UUID(owner.chat)
     await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(second))
     await sync_to_async(stops.request_stop)(user, chat, uuid.UUID(third))
@@ -526,7 +500,7 @@ async def test_continuing_while_it_runs_changes_nothing(owner, holdfast):
 
 
 async def stopped_in_the_log_alone(owner, question):
-    """The worker has written the end and not settled the row yet: what a screen shows by then."""
+    """The worker has written the end to the log, so pages show it, but not settled the row."""
     reply = await place(owner, send_of(owner, question, parent=owner.first))
     job, order, generation = await generation_of(reply, owner.stream)
     running = asyncio.create_task(generation.run())
@@ -541,7 +515,7 @@ async def test_continue_in_the_moment_between_log_and_row_is_not_lost(owner):
     question = "[[tokens=80&stall_after=20&times=1]] a"
     reply, job, order, generation = await stopped_in_the_log_alone(owner, question)
     assert (await post(owner, reply, "attempts")).status_code == 202
-    # Now the worker goes on where it was, and must neither end nor lose what has been ordered.
+    # Now the worker continues, and must neither end nor lose the new attempt.
     async with working("-other") as other:
         await other.jobs.finish(generation, Outcome.STOPPED)
         message = await owner.until(reply, lambda message: message.status == "done")
@@ -551,7 +525,8 @@ async def test_continue_in_the_moment_between_log_and_row_is_not_lost(owner):
 
 
 async def test_a_worker_that_wakes_late_does_not_end_the_next_attempt(owner):
-    """It slept after writing the end; others settled, the owner continued, a third one writes."""
+    """It was frozen after writing the end. Another worker settled the reply, the owner continued
+    it, and a third worker is writing."""
     question = "[[tokens=200&rate=200&stall_after=20&times=1]] a"
     reply, job, order, generation = await stopped_in_the_log_alone(owner, question)
     async with working("-other") as other:
@@ -559,7 +534,8 @@ async def test_a_worker_that_wakes_late_does_not_end_the_next_attempt(owner):
         await post(owner, reply, "attempts")
         begun = len(str((await owner.message(reply)).text))
         await owner.until(reply, lambda message: len(str(message.text)) > begun + 60)
-        await other.jobs.finish(generation, Outcome.STOPPED)  # The sleeper's, word for word.
+        # The frozen worker writes the same end again.
+        await other.jobs.finish(generation, Outcome.STOPPED)
         assert (await Reply.objects.aget(id=reply)).state == "queued"
         shown = str((await owner.message(reply)).text)
         assert len(shown) > begun + 60 and text_of(question, 200).startswith(shown)
@@ -603,7 +579,7 @@ async def test_regenerating_while_the_first_is_written_leaves_both(owner):
     assert (await owner.transcript()).children[message] == [first, other]
 
 
-# Attempts are bounded
+# The limit of attempts
 
 
 async def test_attempts_are_bounded_and_a_continue_begins_anew(owner, holdfast, settings):
@@ -622,7 +598,7 @@ async def test_attempts_are_bounded_and_a_continue_begins_anew(owner, holdfast, 
 
 
 async def append_seams(owner, reply, *reasons):
-    """Attempts as workers that are gone by now have noted them."""
+    """Append attempts, as workers recorded them that no longer run."""
     noted = [ev.MessageStarted(message=reply, attempt=1, model=MODEL)]
     noted += [
         ev.MessageResumed(message=reply, attempt=n, reason=reason, means="restart", length=0)
@@ -660,7 +636,7 @@ async def test_handovers_of_an_earlier_round_buy_no_more_attempts(owner, holdfas
     assert len(asked_for(holdfast, question)) - before == 2
 
 
-# Crowds
+# Many replies
 
 
 async def test_a_worker_takes_no_more_than_it_may(owner, settings, holdfast):
@@ -677,7 +653,7 @@ async def test_a_worker_takes_no_more_than_it_may(owner, settings, holdfast):
 
 
 async def test_the_sweep_reads_only_what_is_unfinished(owner):
-    """Finished answers are many and for good, and the sweep comes every few seconds."""
+    """There are many finished replies, which never change, and the sweep runs every few seconds."""
     found = []
     now = timezone.now()
     state = {"chat_id": owner.chat, "state": "done", "finished_at": now}
@@ -696,7 +672,8 @@ async def test_the_sweep_reads_only_what_is_unfinished(owner):
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
         with connection.cursor() as cursor:
             if connection.vendor == "postgresql":
-                cursor.execute("ANALYZE chat_reply")  # SQLite would keep what it finds.
+                # SQLite would keep the statistics.
+                cursor.execute("ANALYZE chat_reply")
             for sql, params in list(found):
                 cursor.execute(explain + sql, params)
                 yield "\n".join(str(row) for row in cursor.fetchall())
@@ -705,7 +682,7 @@ async def test_the_sweep_reads_only_what_is_unfinished(owner):
         assert "reply_unfinished" in plan, plan
 
 
-async def test_what_was_placed_before_the_clock_was_set_back_is_swept_all_the_same(owner):
+async def test_replies_placed_before_the_clock_was_set_back_are_swept(owner):
     _, reply = await owner.send("a", parent=owner.first)
     hour = timedelta(hours=1)
     await Reply.objects.filter(id=reply).aupdate(created_at=timezone.now() + hour)
@@ -714,7 +691,7 @@ async def test_what_was_placed_before_the_clock_was_set_back_is_swept_all_the_sa
 
 
 async def test_finished_at_is_none_exactly_until_the_end(owner):
-    """The sweep finds what is unfinished by it."""
+    """The sweep finds unfinished replies by it."""
     _, reply = await owner.send("[[tokens=900&rate=100]] a", parent=owner.first)
     for _ in range(2):
         row = await Reply.objects.aget(id=reply)
@@ -750,7 +727,7 @@ async def test_a_worker_outlives_its_connection_to_the_database(owner):
 
 
 async def test_an_answer_that_kills_whoever_takes_it_is_given_up(owner, holdfast, monkeypatch):
-    """Each worker dies before it can even announce its attempt: the lease just lapses."""
+    """Each worker is killed before it records its attempt, and the lease lapses."""
     monkeypatch.setattr("chat.generation.generation.MAX_DELIVERIES", 2)
     question = "[[tokens=5]] a"
     _, reply = await owner.send(question, parent=owner.first)

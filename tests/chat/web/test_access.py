@@ -1,37 +1,25 @@
 """Access: every route and the WebSocket, tried as every role.
 
 A route that is missing in TABLE (by its full name) and in GROUPS (by the beginning of its name)
-fails the test: say who may use it. To add the routes of a library, add a group. A row gives for
-each kind of person the status of the answer; `method` is what is tried, with a valid CSRF token,
-and every method that changes something is tried again without one.
+fails the test: say who may use it. To add the routes of a library, add a group. A row has
+the status of the response for each role. Its `method` is tried with a valid CSRF token, and each
+method that changes something again without one.
 """
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
 from http import HTTPStatus
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.test import AsyncClient
-from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.models import User
-from accounts.preferences import picture_files
-from accounts.preferences.picture_files import Picture
-from accounts.preferences.store import change_picture
-from accounts.suspension import suspend
-from billing.payments import top_ups
-from chat.models import Chat, Reply
+from chat.models import Chat
 from chat.websocket.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.web.roles import CHAT, PROMPT, REPLY, ROLES, TOP_UP
+from tests.chat.websocket.socket_client import Socket
+from tests.url_conf import routes
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
-CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
-TOP_UP = uuid.UUID(int=4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +99,7 @@ TABLE: dict[str, list[Row]] = {
     "billing:stripe-webhook": [Row("/billing/stripe-webhook", (404,) * 6, "POST", {}, csrf=False)],
     "chat:page": [Row("/", ANYBODY)],
     "chat:chat-page": [Row(f"/c/{CHAT}", (404, 404, 404, 404, 404, 200))],
-    # The same for everybody, without personal data.
+    # These are the same for everybody, without personal data.
     "chat:shell": [Row("/shell", ANYBODY)],
     "chat:service-worker": [Row("/service-worker.js", ANYBODY)],
     "chat:manifest": [Row("/manifest.webmanifest", ANYBODY)],
@@ -242,18 +230,6 @@ GROUPS: dict[str, dict] = {
 WEBSOCKETS = {"ws": (4401, 1000, 1000, 4401, 1000, 1000)}
 
 
-def routes(resolver=None, prefix="", path="/") -> Iterator[tuple[str, str, bool]]:
-    """(full name, path, whether it has arguments) of every route in the URL conf."""
-    for pattern in (resolver or get_resolver()).url_patterns:
-        here = path + str(pattern.pattern)
-        if isinstance(pattern, URLResolver):
-            within = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
-            yield from routes(pattern, within, here)
-        else:
-            assert isinstance(pattern, URLPattern)
-            yield f"{prefix}{pattern.name}", here, "<" in here or "(" in here
-
-
 def group_of(name):
     return next((group for group in GROUPS if name.startswith(group)), None)
 
@@ -264,38 +240,6 @@ def test_every_route_has_a_row():
     assert not unsaid, f"say in TABLE or GROUPS who may use {sorted(unsaid)}"
     assert set(TABLE) <= names, "rows of routes that are no more"
     assert {str(pattern.pattern) for pattern in websocket_urlpatterns} == set(WEBSOCKETS)
-
-
-@pytest.fixture
-async def people(no_worker):
-    yield await sync_to_async(_make_people)()
-
-
-def _make_people():
-    """A client for each role, which has loaded the page, except for visitors and the suspended."""
-    made = {
-        "guest": User.objects.create(is_guest=True, password="!"),
-        "other": User.objects.create_user("bob@example.org", "x"),
-        "suspended": User.objects.create_user("mallory@example.org", "x"),
-        "staff": User.objects.create_superuser("operator@example.org", "x"),
-        "owner": User.objects.create_user("alice@example.org", "x"),
-    }
-    clients = {role: AsyncClient(enforce_csrf_checks=True) for role in ROLES}
-    for role, user in made.items():
-        clients[role].force_login(user)
-    picture = Picture({256: b"large", 64: b"small"})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture_files.uuid, "uuid4", lambda: uuid.UUID(int=0))
-        change_picture(made["owner"], picture)
-    suspend(made["suspended"], made["staff"], "Spam")
-    chat = Chat.objects.create(
-        id=CHAT, owner=made["owner"], title="Secret", updated_at=made["owner"].created_at
-    )
-    top_ups.order(made["owner"].id, TOP_UP, 500)
-    Reply.objects.create(
-        id=REPLY, chat=chat, prompt_id=PROMPT, model=MODEL, state=Reply.State.QUEUED
-    )
-    return clients
 
 
 async def ask(client, row, *, token):

@@ -12,7 +12,8 @@ from django.test import AsyncClient
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import User
-from tests.chat.web.test_access import ROLES, people
+from tests.chat.web.conftest import people
+from tests.chat.web.roles import ROLES
 
 __all__ = ["people"]
 pytestmark = pytest.mark.django_db(transaction=True)

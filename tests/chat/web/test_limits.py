@@ -9,27 +9,20 @@ import pytest
 from accounts.models import User
 from chat.models import Reply
 from tests.chat.conftest import MODEL, Person
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.page_requests import new_message, post_message
+from tests.chat.websocket.socket_client import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 
-def body(**fields):
-    return {"id": str(uuid.uuid4()), "text": "Hello", "model": MODEL, "parent": None} | fields
-
-
-async def send(person, message=None):
-    return await person.post(f"/api/chats/{person.chat}/messages", **(message or body()))
-
-
 async def test_a_guest_who_sends_too_often_gets_a_retry_time(no_worker, alice, bob, settings):
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 2
-    first = body()
+    first = new_message()
     # The first send creates the guest, and is counted for the address only.
-    for message in (first, body(), body()):
-        assert (await send(alice, message)).status_code == HTTPStatus.ACCEPTED
+    for body in (first, new_message(), new_message()):
+        assert (await post_message(alice, body)).status_code == HTTPStatus.ACCEPTED
     stored = await Reply.objects.acount()
-    refused = await send(alice)
+    refused = await post_message(alice)
     assert refused.status_code == HTTPStatus.TOO_MANY_REQUESTS
     assert 0 < int(refused["Retry-After"]) <= 60
     error = refused.json()["error"]
@@ -37,15 +30,15 @@ async def test_a_guest_who_sends_too_often_gets_a_retry_time(no_worker, alice, b
     assert error["message"].startswith("That was too often. Try again in ")
     assert await Reply.objects.acount() == stored
     # A stored send may be repeated; otherwise the client would consider it lost.
-    assert (await send(alice, first)).status_code == HTTPStatus.ACCEPTED
-    assert (await send(bob)).status_code == HTTPStatus.ACCEPTED
+    assert (await post_message(alice, first)).status_code == HTTPStatus.ACCEPTED
+    assert (await post_message(bob)).status_code == HTTPStatus.ACCEPTED
 
 
 async def test_regenerating_and_continuing_count_as_sends(no_worker, alice, settings):
-    message, reply = await alice.send("Hello")
+    sent, reply = await alice.send("Hello")
     settings.LIMIT_SENDS_PER_MINUTE_GUEST = 1
     path = f"/api/chats/{alice.chat}/replies"
-    again = {"id": str(uuid.uuid4()), "parent": message, "model": MODEL}
+    again = {"id": str(uuid.uuid4()), "parent": sent, "model": MODEL}
     assert (await alice.post(path, **again)).status_code == HTTPStatus.ACCEPTED
     assert (await alice.post(path, **again)).status_code == HTTPStatus.ACCEPTED
     again["id"] = str(uuid.uuid4())
@@ -60,14 +53,18 @@ async def test_new_guests_are_limited_by_address(no_worker, settings):
     for _ in range(3):
         person = Person()
         await person.visit()
-        statuses.append((await send(person)).status_code)
+        statuses.append((await post_message(person)).status_code)
     assert statuses == [202, 202, 429]
     assert await User.objects.acount() == 2
 
 
 async def test_sends_are_limited_by_address(no_worker, alice, bob, settings):
     settings.LIMIT_SENDS_PER_MINUTE_ADDRESS = 2
-    assert [(await send(person)).status_code for person in (alice, bob, alice)] == [202, 202, 429]
+    assert [(await post_message(person)).status_code for person in (alice, bob, alice)] == [
+        202,
+        202,
+        429,
+    ]
 
 
 async def test_sockets_are_limited_by_person_with_the_same_error(no_worker, alice, settings):

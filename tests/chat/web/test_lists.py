@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from chat.models import Chat
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
 from tests.folding import fold_entries
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -27,7 +27,7 @@ async def test_the_preview_is_the_end_of_the_transcript(worker, alice):
     last = await last_of(alice, alice.chat)
     assert last[0]["role"] == "user" and len(last) >= 8
     whole = path[-len(last) :]
-    whole[0]["parent"] = None  # What is above was not looked at.
+    whole[0]["parent"] = None  # The messages above were not read.
     assert last == whole
 
 

@@ -12,8 +12,11 @@ from accounts.models import Session, User
 from chat import events as ev
 from chat.models import Chat, Reply
 from chat.web.views import EVENTS_PAGE, MAX_MESSAGE_CHARS
+from config.asgi import django_application
 from streams.log import get_log
 from tests.chat.conftest import MODEL, Person
+from tests.chat.websocket.socket_client import cookies_of
+from tests.config.web.raw_requests import respond, scope_of
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -24,7 +27,7 @@ def new_id():
 
 
 def error_of(response):
-    """(status, code) of a refusal. Asserts its form."""
+    """(status, code) of a refusal, whose form is asserted."""
     body = response.json()
     assert set(body) == {"error"} and set(body["error"]) == {"code", "message"}, body
     assert body["error"]["message"].endswith(".")
@@ -41,7 +44,7 @@ async def rows():
 
 
 async def row_settled(reply):
-    """Wait for the end of a reply's row, which follows that of the log."""
+    """Wait until a reply's row has ended, which happens after its end in the log."""
     async with asyncio.timeout(20):
         while not (await Reply.objects.aget(id=reply)).is_final:
             await asyncio.sleep(0.02)
@@ -348,40 +351,15 @@ async def test_the_size_of_a_body_is_measured(no_worker, alice):
 
 async def _asgi_post(person, path, data, headers):
     """Call the application directly: Django's client always sends the true length."""
-    from config.asgi import django_application
-
-    cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())
-    token = person.client.cookies["csrftoken"].value
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [
-            (b"host", b"localhost"),
-            (b"content-type", b"application/json"),
-            (b"cookie", cookie.encode()),
-            (b"x-csrftoken", token.encode()),
-            *headers,
-        ],
-    }
-    sent = []
-    body = [{"type": "http.request", "body": data, "more_body": False}]
-    forever = asyncio.Event()
-
-    async def receive():
-        if not body:
-            await forever.wait()
-        return body.pop()
-
-    async def send(message):
-        sent.append(message)
-
-    await django_application(scope, receive, send)
-    status = next(m["status"] for m in sent if m["type"] == "http.response.start")
-    return status, b"".join(m.get("body", b"") for m in sent)
+    scope = scope_of(
+        path,
+        (b"content-type", b"application/json"),
+        (b"cookie", cookies_of(person).encode()),
+        (b"x-csrftoken", person.client.cookies["csrftoken"].value.encode()),
+        *headers,
+    )
+    status, _, body = await respond(scope, [data], app=django_application)
+    return status, body
 
 
 # POST replies
@@ -633,7 +611,7 @@ async def test_the_models_are_listed_for_anybody(no_worker):
     assert MODEL in [model["id"] for model in listed["models"]]
 
 
-# Strangers
+# Access by strangers
 
 
 def every_request(chat, message, reply):
@@ -668,11 +646,11 @@ async def test_another_persons_chat_does_not_exist(no_worker, alice, bob):
     )
     for (method, path, body), (_, unknown_path, unknown_body) in requests:
         if path.endswith("/messages"):
-            unknown_body |= {"parent": new_id()}  # An unknown chat would be made.
+            unknown_body |= {"parent": new_id()}  # An unknown chat would be created.
         response = await request(bob.client, method, path, body)
         assert error_of(response) == (404, "chat_not_found"), path
         assert b"secret" not in response.content
-        if not path.endswith("/messages"):  # Nor does the answer say that it exists.
+        if not path.endswith("/messages"):  # The response does not reveal that it exists, either.
             unknown = await request(bob.client, method, unknown_path, unknown_body)
             assert unknown.content == response.content, path
     assert [entry.id for entry in await alice.entries()] == before

@@ -1,4 +1,4 @@
-"""The WebSocket: what it sends, in which order, to whom, and how it ends."""
+"""The WebSocket: its messages, their order and recipients, and how it ends."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.conf import settings as django_settings
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -24,130 +23,16 @@ from chat.websocket import log_socket, open_sockets, paced_socket
 from chat.websocket.commands import MAX_COMMAND_BYTES, parse_command
 from chat.websocket.flow import FreeFlow
 from chat.websocket.session_socket import is_own_page
-from config.asgi import application
-from streams.log import Entry, get_log
+from streams.log import get_log
+from tests.chat.websocket.socket_client import Socket, append, delta, renamed
 from tests.examples import examples
 from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Socket:
-    """A WebSocket connection to the application, with everything it received."""
-
-    def __init__(
-        self,
-        person=None,
-        *,
-        host="localhost",
-        origin="http://localhost",
-        cookies=None,
-        language="en",
-    ):
-        cookies = cookies if cookies is not None else _cookies(person)
-        headers = [(b"host", host.encode()), (b"cookie", cookies.encode())]
-        headers.append((b"accept-language", language.encode()))
-        if origin is not None:
-            headers.append((b"origin", origin.encode()))
-        self.wire = WebsocketCommunicator(application, "/ws", headers)
-        self.received = 0
-        self.entries = {}  # chat -> [[entry id, event]] of frames that are not watch frames
-        self.watched = []
-        self.open = False
-
-    async def __aenter__(self):
-        self.open, _ = await self.wire.connect(timeout=5)
-        return self
-
-    async def __aexit__(self, *_):
-        with contextlib.suppress(Exception):
-            await self.wire.disconnect()
-
-    async def say(self, **message):
-        await self.wire.send_json_to(message)
-
-    async def hear(self, timeout=5):
-        """Receive the next message and record its entries."""
-        output = await self.wire.receive_output(timeout)
-        assert output["type"] == "websocket.send", output
-        self.received += len(output["text"])
-        message = json.loads(output["text"])
-        if message.get("watch"):
-            self.watched += message["entries"]
-        elif "entries" in message:
-            self.entries.setdefault(message["chat"], []).extend(message["entries"])
-        return message
-
-    async def until(self, condition, timeout=10):
-        async with asyncio.timeout(timeout):
-            while True:
-                message = await self.hear(timeout)
-                if condition(message):
-                    return message
-
-    async def until_entry(self, chat, entry_id):
-        await self.until(lambda _: self.entries[chat][-1][0] == entry_id)
-
-    async def until_type(self, kind, **fields):
-        expected = {"type": kind} | fields
-        return await self.until(lambda message: expected.items() <= message.items())
-
-    async def until_closed(self, timeout=10):
-        """The close code. Ignores messages before it."""
-        async with asyncio.timeout(timeout):
-            while True:
-                output = await self.wire.receive_output(timeout)
-                if output["type"] == "websocket.close":
-                    return output["code"]
-
-    async def follow(self, chat, after=None):
-        await self.say(type="follow", chat=chat, after=after)
-        return await self.until_type("live", chat=chat)
-
-    async def is_quiet(self):
-        """Whether the next message is the answer to a ping, so that nothing else was sent."""
-        await self.say(type="ping")
-        return (await self.hear()) == {"type": "pong"}
-
-    def transcript(self, chat, into=None):
-        return fold_entries(
-            (
-                Entry(entry_id, chat, event["type"], json.dumps(event).encode())
-                for entry_id, event in self.entries.get(chat, [])
-            ),
-            into=into,
-        )
-
-
-def _cookies(person):
-    if person is None:
-        return ""
-    return "; ".join(f"{name}={morsel.value}" for name, morsel in person.client.cookies.items())
-
-
 def own_frame_of(chat):
     return lambda message: message.get("chat") == chat and "entries" in message
-
-
-async def append(person, *events, chat=None):
-    """Append events to a person's log; returns the entry ids."""
-    logged = [ev.log_event(chat or person.chat, event, f"made:{uuid.uuid4()}") for event in events]
-    return await get_log().append(person.stream, logged)
-
-
-def delta(text, message="m"):
-    return ev.MessageDelta(message=message, text=text)
-
-
-def renamed(person, title):
-    return ev.ChatRenamed(chat=person.chat, title=title, by="user")
-
-
-@pytest.fixture
-async def online(no_worker, alice):
-    """Alice with a chat and no worker: only the test appends events."""
-    await alice.send("Hello")
-    return alice
 
 
 # Admission
@@ -486,7 +371,7 @@ async def test_changing_the_chat_while_both_stream_leaves_no_gap_and_no_double(o
             after = got[chat][-1] if got[chat] else start[chat]
             await socket.say(type="follow", chat=chat, after=after)
             await socket.until_type("live", chat=chat)
-            if turn % 3:  # Some turns receive live frames, some end at once.
+            if turn % 3:  # Some rounds receive live frames, some end at once.
                 await socket.until(own_frame_of(chat))
             for name in chats:
                 got[name] += [entry_id for entry_id, _ in socket.entries.pop(name, [])]
@@ -768,7 +653,7 @@ async def test_a_watch_of_too_many_bytes_is_reset(online):
 
 
 async def test_resuming_both_cursors_after_a_break_misses_nothing(online):
-    """As docs/protocol.md tells clients to do after any interruption."""
+    """docs/protocol.md tells clients to do this after any interruption."""
     async with Socket(online) as socket:
         watch = (await socket.hear())["cursor"]
         chat_cursor = (await socket.follow(online.chat))["cursor"]
@@ -1025,7 +910,7 @@ async def test_a_silent_client_is_pinged_and_then_closed(online, monkeypatch):
 
 
 async def test_the_end_of_the_session_closes_the_socket(online):
-    """As sent by the channel layer when a session is revoked."""
+    """The channel layer sends this message when a session is revoked."""
     async with Socket(online) as socket:
         await socket.hear()
         await socket.wire.send_input({"type": "session.ended"})

@@ -1,4 +1,4 @@
-"""Long polling: what a response has, when it is sent, to whom, and how it is refused."""
+"""Long polling: contents of responses, when they are sent, access, and refusals."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from chat.websocket import consumer as consumers
 from chat.websocket import log_socket, open_sockets, polling
 from config.asgi import application
 from streams.log import Entry, get_log
-from tests.chat.websocket.test_consumers import _cookies, append, delta, renamed
+from tests.chat.websocket.socket_client import append, cookies_of, delta, renamed
 from tests.folding import fold_entries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +31,7 @@ class Poll:
 
     def __init__(self, person=None, *, method="GET", headers=(), query=None, **asked):
         packed = query if query is not None else urlencode({"watch": "0-0"} | asked).encode()
-        given = {"host": "localhost", "cookie": _cookies(person)} | dict(headers)
+        given = {"host": "localhost", "cookie": cookies_of(person)} | dict(headers)
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -107,12 +107,6 @@ async def waiting(person, **asked):
 
 def _following(person):
     return open_sockets.counts[uuid.UUID(person.user["id"])]
-
-
-@pytest.fixture
-async def online(no_worker, alice):
-    await alice.send("Hello")
-    return alice
 
 
 # Contents

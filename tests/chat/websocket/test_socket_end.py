@@ -1,4 +1,4 @@
-"""A socket and its tasks end together, whatever hangs."""
+"""A socket and its tasks end together, even if the database hangs."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from chat.websocket import consumer as consumers
 from chat.websocket import open_sockets, session_socket
 from chat.websocket import tasks as socket_tasks
 from config.websocket.end import EndTogether
-from tests.chat.websocket.test_consumers import Socket, append, renamed
+from tests.chat.websocket.socket_client import Socket, append, renamed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Ends take less than a second on an idle machine. Far less than HANGS_S.
+# An end takes less than a second on an idle machine; this is far less than HANGS_S.
 SOON_S = 8
 HANGS_S = 30
 
@@ -45,12 +45,6 @@ async def vanish(socket):
 
 def own_tasks():
     return [task for task in asyncio.all_tasks() if "SocketTasks" in repr(task.get_coro())]
-
-
-@pytest.fixture
-async def online(no_worker, alice):
-    await alice.send("Hello")
-    return alice
 
 
 async def test_a_client_may_leave_while_the_database_hangs(online):
@@ -91,7 +85,7 @@ async def test_a_socket_that_cannot_be_admitted_is_closed(online, monkeypatch):
 
 
 async def test_an_admitted_socket_stays_open_while_the_database_hangs(online, monkeypatch):
-    """It neither interrupts answers nor makes all clients reconnect at once."""
+    """Otherwise answers would be interrupted, and all clients would reconnect at once."""
     monkeypatch.setattr(consumers, "HEARTBEAT_MS", 50)
     monkeypatch.setattr(session_socket, "ASK_TIMEOUT_S", 0.2)
     monkeypatch.setattr(session_socket, "RETRY_CHANGES_S", 0.05)
@@ -138,7 +132,7 @@ async def test_a_socket_with_a_failed_task_is_closed_and_no_longer_counted(onlin
 
 
 async def served(application, *messages):
-    """What the client receives from an application that ends or is cancelled."""
+    """The messages that the client receives from an application that ends or is cancelled."""
     inbox, sent = asyncio.Queue(), []
 
     async def send(message):

@@ -1,6 +1,6 @@
 """A pseudo-language, English between ⟦brackets⟧, compiled like every other language.
 
-What is seen without brackets on its pages has not been made ready for translation.
+Text without brackets on its pages has not been marked for translation.
 """
 
 import io

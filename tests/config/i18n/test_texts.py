@@ -32,10 +32,10 @@ from config.i18n import languages, model_names, texts
 from config.i18n.script_texts import UnreadableTextsError, texts_of
 from tests.accounts.people import PASSWORD
 from tests.chat.conftest import close_loop
-from tests.chat.web.test_access import routes
-from tests.chat.websocket.test_consumers import Socket
+from tests.chat.websocket.socket_client import Socket
 from tests.config.i18n import pseudo
 from tests.config.i18n.pseudo import LANGUAGE, english_of
+from tests.url_conf import routes
 
 TEMPLATES = texts.BASE_DIR / "templates"
 # Not texts: names, addresses, ids.
@@ -43,7 +43,7 @@ NAMES = (
     "Holdfast|CSV|UTC|USD|OpenAI|Anthropic|Google|Gemini|Mistral|Groq|DeepSeek|OpenRouter|Together"
     "|Fireworks|Perplexity|xAI|Cohere|Cerebras|English|testserver|localhost|Chrome|Linux"
 )
-# In the admin: names of groups and rights, which are rows; what Django and allauth say in English.
+# In the admin: names of groups and permissions, which are rows, and English texts of libraries.
 OF_ADMIN = re.compile(
     r"\b(?:Finance|Support|Can [\w, -]+|Search|True|False|None|user session|[Aa]uthenticators?)\b"
 )
@@ -126,7 +126,7 @@ def client_of(user=None):
     client = Client(headers={"accept-language": LANGUAGE})
     if user and user.is_guest:
         client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    elif user:  # With the form, so that pages that need a recent sign-in are shown.
+    elif user:  # Sign in with the form, so that pages that need a recent sign-in are shown.
         answer = client.post("/account/login/", {"login": user.email, "password": PASSWORD})
         assert answer.status_code == HTTPStatus.FOUND
     return client
@@ -223,7 +223,7 @@ def test_the_admin_names_models_and_fields_in_the_language_of_the_reader(bracket
 def test_names_of_models_are_no_part_of_the_schema(db):
     with translation.override(LANGUAGE):
         call_command("makemigrations", "--check", "--dry-run", verbosity=0)
-    assert Chat._meta.verbose_name_raw == "chat"  # Permissions are named after it.
+    assert Chat._meta.verbose_name_raw == "chat"  # Permissions are named after models.
 
 
 def test_every_choice_can_be_translated():

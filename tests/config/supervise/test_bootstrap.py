@@ -23,7 +23,7 @@ ENTER = (
 
 @pytest.fixture
 def fresh(tmp_path):
-    """A copy of what runs first, with a lock file of one tiny package that pip finds offline."""
+    """A copy of the files that run first, with a lock file of one package that pip has offline."""
     folder = tmp_path / "holdfast"
     (folder / "config" / "supervise").mkdir(parents=True)
     (folder / "config" / "__init__.py").touch()
@@ -112,7 +112,7 @@ def test_a_failed_install_says_why_in_one_line_and_a_changed_lock_is_installed(f
     (fresh / ".venv" / "theirs").touch()
     lock = fresh / "requirements.lock"
     good = lock.read_text()
-    error = one_line(install(fresh, PIP_FIND_LINKS="/nowhere"))  # Like being offline.
+    error = one_line(install(fresh, PIP_FIND_LINKS="/nowhere"))  # As if the machine were offline.
     assert error.startswith("holdfast: requirements.lock could not be installed")
     (fresh / ".venv" / "holdfast-install-unfinished").unlink()
     lock.write_text("tinypack==1.0 --hash=sha256:" + "0" * 64)
@@ -130,7 +130,7 @@ def test_without_its_lock_files_it_touches_no_environment(fresh):
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     (fresh / "requirements.lock").unlink()
-    for marker in ("", "holdfast-install-unfinished"):  # A marked environment is made anew.
+    for marker in ("", "holdfast-install-unfinished"):  # A marked environment is created again.
         if marker:
             (fresh / ".venv" / marker).touch()
         before = files_of(fresh / ".venv")

@@ -1,4 +1,4 @@
-"""Output that nobody reads: processes go on, and a note says how much was dropped."""
+"""Output that nobody reads: processes continue, and a note says how much was dropped."""
 
 import contextlib
 import http.client
@@ -26,7 +26,7 @@ def pipe():
 
 
 def drain(reader):
-    """Everything in the pipe, and what arrives within half a second."""
+    """Everything in the pipe, and everything that arrives within half a second."""
     read = b""
     while select.select([reader], [], [], 0.5)[0]:
         data = os.read(reader, 65_536)

@@ -55,7 +55,7 @@ async def test_replacing_what_is_just_started_again_makes_one_process(child):
 
 
 async def test_waiting_until_something_answers_can_always_be_broken_off():
-    """Also in the iteration of the loop in which it has just refused."""
+    """This includes the iteration of the loop in which the connection was just refused."""
     for turns in range(12):
 
         async def refuse():

@@ -1,4 +1,4 @@
-"""The users of a data folder are recognized by its lock, never by what is written in the folder."""
+"""The users of a data folder are recognized by its lock, never by the files in the folder."""
 
 import json
 import os

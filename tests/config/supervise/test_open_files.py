@@ -21,7 +21,7 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 @pytest.mark.parametrize(
     ("soft", "hard", "then"), [(64, 900, 900), (900, 900, 900), (64, 70_000, open_files.WANTED)]
 )
-def test_what_is_allowed_is_asked_for(soft, hard, then):
+def test_it_raises_the_limit_as_far_as_allowed(soft, hard, then):
     if hard > resource.getrlimit(resource.RLIMIT_NOFILE)[1]:
         pytest.skip("this machine allows fewer")
     done = subprocess.run(

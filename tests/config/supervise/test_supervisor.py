@@ -32,7 +32,7 @@ def supervised(tmp_path):
             os.kill(pid, signal.SIGKILL)
 
 
-def test_it_knows_every_process_whoever_dies_during_whatever(supervised):
+def test_it_knows_every_process_whichever_one_dies_at_any_moment(supervised):
     small = supervised(names=("web", "worker-1", "worker-2"), retry_s=0.2).start()
     choices = random.Random(11)
     for _ in range(60):
@@ -47,7 +47,7 @@ def test_it_knows_every_process_whoever_dies_during_whatever(supervised):
     assert small.alive() == set()
 
 
-def test_one_that_dies_before_its_successor_is_ready_is_followed_by_that(supervised):
+def test_a_process_that_dies_before_its_successor_is_ready_is_replaced_by_it(supervised):
     small = supervised(names=("web",)).start()
     small.behave("hang")
     small.send(signal.SIGHUP)
@@ -173,7 +173,7 @@ def test_stopping_while_a_successor_starts_ends_both(supervised):
     assert small.alive() == set()
 
 
-def test_what_is_deaf_to_the_signal_is_killed_after_a_while(supervised):
+def test_a_process_that_ignores_the_signal_is_killed_after_a_while(supervised):
     small = supervised(names=("web",))
     small.behave("deaf")
     small.start()
@@ -186,7 +186,7 @@ def test_what_is_deaf_to_the_signal_is_killed_after_a_while(supervised):
 
 @pytest.mark.parametrize("watched", [False, True])
 def test_nothing_outlives_a_supervisor_that_is_killed(supervised, watched):
-    """`watched`: as on systems whose kernel does not do it."""
+    """`watched`: for systems whose kernel does not end the children."""
     if not watched and sys.platform != "linux":
         pytest.skip("the kernel of this system does not")
     small = supervised(watched=watched).start()

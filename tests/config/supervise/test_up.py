@@ -1,4 +1,5 @@
-"""`manage.py up` as real processes: it starts, keeps running, reloads, stops, or says why not."""
+"""`manage.py up` with real processes: it starts, keeps running, reloads, stops, or reports why it
+cannot."""
 
 import contextlib
 import http.client

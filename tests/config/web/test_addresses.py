@@ -5,40 +5,24 @@ import logging
 from http import HTTPStatus
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from channels.testing import WebsocketCommunicator
 from django.test import AsyncClient, Client
 
 from config.asgi import application
+from tests.config.web.raw_requests import respond, scope_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FOREIGN = ["10.0.3.7:8000", "192.168.1.20", "[fd00::1]:8000", "evil.example", "_", "a b", "<b>", ""]
 
 
-async def answered(path, host, *, version="1.1", method="GET"):
-    """Status and body; a `host` of None sends no such header."""
-    scope = {
-        "type": "http",
-        "http_version": version,
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "client": ("10.0.3.1", 1),
-        "server": ("10.0.3.7", 8000),
-        "headers": [] if host is None else [(b"host", host.encode("latin-1"))],
-    }
-    wire = ApplicationCommunicator(application, scope)
-    await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
-    start = await wire.receive_output(10)
-    body = b""
-    while (part := await wire.receive_output(10)).get("more_body"):
-        body += part["body"]
-    await wire.wait()
-    return start["status"], (body + part["body"]).decode()
+async def answered(path, host, *, version="1.1"):
+    """(status, body) at an address of another machine's browser."""
+    host = None if host is None else host.encode("latin-1")
+    addresses = {"client": ("10.0.3.1", 1), "server": ("10.0.3.7", 8000)}
+    scope = scope_of(path, method="GET", host=host, http_version=version, **addresses)
+    status, _, body = await respond(scope)
+    return status, body.decode()
 
 
 # Probes

@@ -1,11 +1,9 @@
-"""Bodies that are too large are refused by their header and by their bytes, and stored nowhere."""
+"""Bodies that are too large by their header or by their bytes are refused, and stored nowhere."""
 
 import json
 import os
-import socket
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import urlsplit
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -16,43 +14,12 @@ from twisted.web.http import HTTPChannel
 from accounts.preferences.api import MAX_BODY_BYTES as SETTINGS_BYTES
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from chat.web.api import MAX_BODY_BYTES
-from config.asgi import application
 from config.web.body_limits import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
 from config.web.body_limits_daphne import DROPPED_BYTES, Request
+from tests.config.web.raw_requests import Wire, respond, scope_of
 
 FORM = "application/x-www-form-urlencoded"
 MEGABYTE = b"x" * 1_000_000
-
-
-def scope_of(path, *headers):
-    return {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-        "headers": [(b"host", b"localhost"), *headers],
-    }
-
-
-async def refused(path, pieces, *headers):
-    wire = ApplicationCommunicator(application, scope_of(path, *headers))
-    for piece in pieces:
-        await wire.send_input({"type": "http.request", "body": piece, "more_body": True})
-    await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
-    start, body = await wire.receive_output(10), b""
-    while True:
-        message = await wire.receive_output(10)
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    await wire.wait()
-    return start["status"], dict(start["headers"]), body
 
 
 def test_every_address_takes_what_it_has_a_use_for():
@@ -69,11 +36,11 @@ def test_every_address_takes_what_it_has_a_use_for():
     "path", ["/api/chats", "/api/nowhere", "/account/login/", "/admin/login/", "/", "/healthz"]
 )
 async def test_too_much_is_refused_before_anything_is_asked(path, declared):
-    """Without database and Redis, which this test does not have."""
+    """The refusal needs neither the database nor Redis, which this test does not have."""
     headers = [(b"content-length", b"9000000")] if declared else []
-    status, sent, body = await refused(path, [MEGABYTE] * 9, *headers)
+    status, sent, body = await respond(scope_of(path, *headers), [MEGABYTE] * 9)
     assert status == 413
-    assert b"style-src 'self'" in bytes(sent[b"Content-Security-Policy"])
+    assert b"style-src 'self'" in bytes(dict(sent)[b"Content-Security-Policy"])
     if path.startswith("/api/"):
         assert json.loads(body)["error"]["code"] == "body_too_large"
     else:
@@ -132,7 +99,7 @@ async def test_a_form_of_empty_parts_is_refused_unread(path, monkeypatch):
 
     monkeypatch.setattr("django.http.multipartparser.MultiPartParser.parse", never)
     form, header = form_of(20_000)
-    assert (await refused(path, [form[:500_000], form[500_000:]], header))[0] == 413
+    assert (await respond(scope_of(path, header), [form[:500_000], form[500_000:]]))[0] == 413
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x-boundary", FORM])
@@ -156,39 +123,6 @@ def test_no_form_is_read_in_the_event_loop(kind):
 
 
 # On the wire
-
-
-class Wire:
-    def __init__(self, stack):
-        parts = urlsplit(stack.url)
-        self.socket = socket.create_connection((parts.hostname, parts.port), timeout=30)
-        self.host = parts.netloc
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def head(self, path, *lines):
-        head = [f"POST {path} HTTP/1.1", f"Host: {self.host}", "Content-Type: text/plain", *lines]
-        self.socket.sendall("\r\n".join(head).encode() + b"\r\n\r\n")
-
-    def chunk(self, data):
-        self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def answer(self):
-        """Everything until one complete response has arrived."""
-        got = b""
-        while b"\r\n\r\n" not in got:
-            piece = self.socket.recv(65_536)
-            assert piece, got
-            got += piece
-        head, _, body = got.partition(b"\r\n\r\n")
-        lengths = [li for li in head.lower().split(b"\r\n") if li.startswith(b"content-length:")]
-        while len(body) < int(lengths[0].split(b":")[1]):
-            body += self.socket.recv(65_536)
-        return int(head.split()[1]), head, body
 
 
 def test_a_body_of_any_length_is_refused_before_it_is_sent(stack):

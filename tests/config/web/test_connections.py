@@ -107,7 +107,7 @@ def test_a_quarter_of_what_the_process_may_open_is_the_most(settings, monkeypatc
 
 
 def test_a_connection_that_is_lost_is_freed_at_once(build):
-    """Else its buffers would stay until the garbage collector runs."""
+    """Otherwise its buffers would stay until the garbage collector runs."""
     gc.collect()
     gc.disable()
     try:

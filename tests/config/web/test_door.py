@@ -7,7 +7,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from django.core.management.base import SystemCheckError
 from django.test import AsyncClient, Client
 
@@ -15,6 +14,7 @@ from config import checks
 from config.asgi import application
 from config.env import trusted_proxies
 from config.web.security_headers import SecurityHeaders
+from tests.config.web.raw_requests import respond, scope_of
 from tests.stack import MANAGE, clean_environment
 
 SECRET = "k3y-" + "abcdefghij0123456789" * 3
@@ -32,31 +32,13 @@ EVERYWHERE = {
 
 
 async def answered(path, method="GET", app=application, **headers):
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "scheme": "http",
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-        "headers": [(b"host", b"localhost")]
-        + [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-    wire = ApplicationCommunicator(app, scope)
-    await wire.send_input({"type": "http.request", "body": b"", "more_body": False})
-    start = await wire.receive_output(5)
-    while (await wire.receive_output(5)).get("more_body"):
-        pass
-    await wire.wait()
-    sent = [(bytes(k).decode().lower(), bytes(v).decode()) for k, v in start["headers"]]
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    status, sent, _ = await respond(scope_of(path, *pairs, method=method), app=app)
+    sent = [(bytes(k).decode().lower(), bytes(v).decode()) for k, v in sent]
     assert len({name for name, _ in sent} - {"set-cookie"}) == len(
         [name for name, _ in sent if name != "set-cookie"]
     )
-    return start["status"], dict(sent)
+    return status, dict(sent)
 
 
 # Headers
@@ -90,7 +72,7 @@ async def test_every_answer_carries_them(redis_url, path, method, status):
     assert "no-store" in sent["cache-control"] and "public" not in sent["cache-control"]
 
 
-async def test_what_fails_before_django_carries_them_too(settings):
+async def test_responses_before_django_have_the_headers_too(settings):
     async def broken(scope, receive, send):
         await send({"type": "http.response.start", "status": 413})
         await send({"type": "http.response.body", "body": b""})

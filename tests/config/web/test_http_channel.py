@@ -9,7 +9,7 @@ from twisted.internet.testing import StringTransport
 from config.web import http_channel
 from config.web.body_limits_daphne import Request
 from config.web.http_channel import BODY_BYTES_PER_S, HEAD_WITHIN_S, Channel
-from tests.config.web.test_bodies import Wire
+from tests.config.web.raw_requests import Wire
 
 HEAD = b"POST /api/nowhere HTTP/1.1\r\nHost: x\r\n"
 SIZED = HEAD + b"Content-Length: 100000\r\n\r\n"
@@ -113,7 +113,7 @@ def test_a_body_at_the_least_rate_comes_through(meet):
 
 
 def test_nothing_is_left_of_a_request_that_came_in_time(meet):
-    """Neither the response's time counts, nor that between two requests of a connection."""
+    """The limit excludes the time of the response and the time between two requests."""
     peer = meet()
     for number in range(3):
         peer.say(HEAD + b"Content-Length: 3\r\n\r\nabc")

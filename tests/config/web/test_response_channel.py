@@ -133,7 +133,7 @@ def test_what_is_asked_meanwhile_is_not_read_without_end(connect):
     assert len(client.asked) < 20
 
 
-def test_who_takes_nothing_is_cut_off_and_who_takes_a_little_is_not(connect):
+def test_a_client_that_reads_nothing_is_cut_off_and_a_slow_one_is_not(connect):
     still, slow = connect(), connect(b"x" * 3_000_000)
     still.channel.dataReceived(ASK)
     slow.channel.dataReceived(ASK)

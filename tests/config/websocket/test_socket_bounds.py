@@ -18,8 +18,7 @@ from chat.websocket.session_socket import (
 from config.websocket.frame_rate import BURST_FRAMES
 from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
 from tests.accounts.people import PASSWORD
-from tests.client import Client
-from tests.config.websocket.test_sockets import socket_of
+from tests.client import Client, socket_of
 from tests.fake_model import FakeModel
 from tests.raw_websocket import CLOSE, PING, PONG, TEXT, RawSocket, masked
 from tests.stack import Stack, wait_for
@@ -30,7 +29,8 @@ SETTINGS = {
     "SOCKET_WAITING_BYTES_USER": "6000000",
 }
 UNREAD = 8  # sockets
-# What they would keep is 170 MB; the bound, one message of each on its way, and Python's own.
+# Without a bound they would take 170 MB. This is the bound, one message in transit for each
+# socket, and the memory of Python itself.
 MOST_MORE_BYTES = 60_000_000
 CONTINUED = 0
 PING_TEXT = json.dumps({"type": "ping"})
@@ -112,13 +112,13 @@ async def test_what_a_client_says_it_has_read_is_not_believed(bounded, client, u
     assert memory_bytes(bounded) - before < MOST_MORE_BYTES
 
 
-async def test_who_says_goodbye_and_does_not_read_is_cut_off(client):
+async def test_a_client_that_sends_a_close_frame_and_does_not_read_is_cut_off(client):
     client.connect()
     await client.settled(await client.send("[[tokens=2&huge=4000000]] A very long one"))
     await client.disconnect()
     with RawSocket.of(client, receive_buffer=4_096) as socket:
         socket.send(json.dumps({"type": "follow", "chat": client.chat, "after": None}))
-        await asyncio.sleep(0.5)  # Until more waits than the network takes.
+        await asyncio.sleep(0.5)  # Until more data waits than the network accepts.
         socket.send(b"\x03\xe8", CLOSE)
         wait_for(socket.is_cut, 10)
 
@@ -238,7 +238,7 @@ class RawRequests:
         return any(one.raddr and one.raddr.port == port for one in connections)
 
 
-async def test_who_does_not_read_answers_is_cut_off_and_who_does_has_them_all(bounded, client):
+async def test_a_client_that_reads_no_response_is_cut_off_and_another_gets_all(bounded, client):
     """Ten answers of 500 kB are more than the buffers of two sockets take."""
     await client.settled(await client.send("[[tokens=2]] " + "\x01" * 80_000))
     await client.disconnect()

@@ -110,7 +110,7 @@ def test_a_socket_that_takes_what_it_is_sent_is_not_the_one(make):
     assert still.ended and not reading.ended
 
 
-def test_what_was_read_or_is_gone_counts_no_more(make, totals):
+def test_bytes_that_were_read_or_dropped_are_not_counted(make, totals):
     for _ in range(5):
         flow, network = make()
         flow.write(b"a" * 800_000)

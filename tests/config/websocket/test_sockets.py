@@ -3,19 +3,10 @@
 import json
 from typing import Any
 
-import websockets
-
 from chat.websocket.session_socket import CLOSE_BAD_MESSAGE
-from tests.client import Client
+from tests.client import Client, socket_of
 
 LONG = "[[tokens=3&huge=200000]] A long one"
-
-
-def socket_of(client: Client, **options: Any) -> websockets.connect:
-    cookies = [f"{name}={value}" for name, value in client.http.cookies.items()]
-    headers = {"Cookie": "; ".join(cookies)}
-    url = client.url.replace("http", "ws", 1) + "/ws"
-    return websockets.connect(url, additional_headers=headers, origin=client.url, **options)
 
 
 async def test_a_frame_longer_than_what_clients_may_send(stack):

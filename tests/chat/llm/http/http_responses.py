@@ -1,4 +1,4 @@
-"""Responses by what is unusual about them, grouped by whether `h11` and our parser accept them."""
+"""Responses, named by their peculiarity and grouped by whether `h11` and our parser accept them."""
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 SIZED = HEAD + b"Content-Length: 4\r\n\r\nbody"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chat.llm.http import idle_connections
 from chat.llm.http.connection import Connection, Exchange, NotOwnerError, request_bytes
+from tests.chat.llm.http.certificates import self_signed
 from tests.chat.llm.marking_server import (
     MODES,
     READERS,
@@ -23,7 +24,6 @@ from tests.chat.llm.marking_server import (
     talking,
     whole,
 )
-from tests.chat.llm.test_providers import self_signed
 from tests.examples import examples
 
 # The modes after which, if the response is read to its end, the connection is reused.

@@ -1,4 +1,4 @@
-"""Limits on what a server can cost a worker: memory by what it sends, time by what it omits."""
+"""Limits on the cost of a server: memory for its output, and time while it sends nothing."""
 
 import asyncio
 import gzip
@@ -8,8 +8,8 @@ import pytest
 
 from chat.llm.http import connection as model_connection
 from chat.llm.http.transport import StreamTransport
+from tests.chat.llm.http.certificates import self_signed
 from tests.chat.llm.marking_server import LINES, MODES, ask, lines, serving, talking
-from tests.chat.llm.test_providers import self_signed
 
 READ_BYTES = 256 * 1024  # The event loop reads this much at once.
 

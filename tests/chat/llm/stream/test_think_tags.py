@@ -1,4 +1,4 @@
-"""Separating thinking from the text, wherever the network cuts it."""
+"""Separating thinking from text, wherever the network splits the stream."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Language and time zone of one request are never those of another that is served meanwhile."""
+"""Concurrent requests do not exchange their languages and time zones."""
 
 import asyncio
 

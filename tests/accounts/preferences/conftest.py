@@ -1,0 +1,7 @@
+import pytest
+
+
+@pytest.fixture
+def signed_in(alice, client):
+    client.force_login(alice)
+    return client

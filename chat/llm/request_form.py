@@ -56,6 +56,7 @@ class RequestForm:
         self._lessons: list[tuple[Learned[bool], Key]] = []
 
     def request(self, max_tokens: int | None, temperature: float | None) -> dict[str, Any]:
+        """The JSON body of the next request."""
         messages = [dict(message) for message in self.prompt.messages]
         if self._folds_system:
             messages = without_system(messages)
@@ -75,7 +76,7 @@ class RequestForm:
             request[self._limit] = max_tokens
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
-        return request | {"messages": messages, "extra_body": extra or None}
+        return request | {"messages": messages} | extra
 
     def learn(self, status: int, body: object) -> bool:
         """Whether this refusal was about the form of the request. If so, the form is changed."""

@@ -91,9 +91,8 @@ def give_free_credit(now: datetime | None = None) -> int:
     return sum(_give_free(person_id, since) for person_id in ids)
 
 
-def free_credit_due_at(person_id: uuid.UUID) -> datetime | None:
+def free_credit_due_at(purse: Purse | None) -> datetime | None:
     """The time when free credit is due; None with credit, in debt, or if none is given at all."""
-    purse = Purse.objects.filter(person_id=person_id).first()
     if purse is None or purse.zero_since is None or purse.balance_micro_usd < 0:
         return None
     if not settings.CREDIT_FREE_MICRO_USD:

@@ -8,7 +8,8 @@ release   at the end: free the rest, and close the hold
 
 No more than was held is ever charged: if a call costs more, by a provider's error or because
 tokens were counted too low, the operator bears the rest. All functions are sync. Each runs in one
-transaction, which locks the purse before the hold.
+transaction, or in the caller's, which locks the purse before the hold. The caller's is rolled back
+if the function raises.
 """
 
 import uuid
@@ -75,7 +76,7 @@ def place(
 ) -> Hold:
     """Hold the least that a call needs. Raises OutOfCredit."""
     amount = prices.worst_case(price, prompt_tokens, answer_tokens)
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if hold is not None:
@@ -101,7 +102,7 @@ def reserve(
 
     Raises OutOfCredit, and leaves the hold as it is, if the shortest useful answer costs more.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         purse, hold = _lock_both(person, call.hold_key)
         if hold is not None and hold.attempt > call.attempt:
             # Another worker is at a later attempt; the log will refuse this worker's appends.
@@ -132,7 +133,7 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
 
     `usage` None: the call delivered nothing and costs nothing. A repetition changes nothing.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         open_hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
         if open_hold is None:
             _count(call, usage, None)
@@ -146,7 +147,7 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
 
 def release(hold_key: str) -> None:
     """Close the hold, if it is open, and release the rest of it."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         open_hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
         if open_hold is not None:
             purse = ledger.lock_purse(open_hold.purse_id)
@@ -158,7 +159,8 @@ def charged_so_far(call: Call, usage: TokenUsage | None) -> int | None:
     """Micro-USD for all attempts at a reply, this one included; None if none was on credit."""
     charged = Usage.objects.filter(reply_id=call.reply_id, free="")
     costs = dict(charged.values_list("key", "charged_micro_usd"))
-    hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
+    holds = Hold.objects.select_related("price")
+    hold = holds.filter(key=call.hold_key, state=Hold.State.OPEN).first()
     if call.key not in costs and hold is not None and hold.attempt == call.attempt:
         costs[call.key] = min(_cost(hold.price, usage), hold.amount_micro_usd) if usage else 0
     return sum(costs.values()) if costs else None
@@ -217,7 +219,7 @@ def _open_hold(hold_key: str, purse: Purse) -> Hold | None:
 def _count(
     call: Call, usage: TokenUsage | None, hold: Hold | None, purse: Purse | None = None
 ) -> None:
-    if usage is None or Usage.objects.filter(key=call.key).exists():
+    if usage is None:
         return
     if hold is not None and purse is not None and hold.attempt == call.attempt:
         cost = _cost(hold.price, usage)

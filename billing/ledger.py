@@ -84,7 +84,8 @@ def lock_purse(person_id: uuid.UUID) -> Purse:
     locked = Purse.objects.select_for_update()
     purse = locked.filter(person_id=person_id).first()
     if purse is None:
-        Purse.objects.get_or_create(person_id=person_id, defaults={"zero_since": timezone.now()})
+        created = Purse(person_id=person_id, zero_since=timezone.now())
+        Purse.objects.bulk_create([created], ignore_conflicts=True)
         purse = locked.get(person_id=person_id)
     return purse
 
@@ -104,6 +105,13 @@ def append(
         if booked != (purse.person_id, kind, amount_micro_usd):
             raise KeyReused(key)
         return existing
+    return _add_entry(purse, kind, amount_micro_usd, key=key, **fields)
+
+
+def _add_entry(
+    purse: Purse, kind: str, amount_micro_usd: int, *, key: str, **fields: Any
+) -> LedgerEntry:
+    """Add an entry whose key is new. Raises IntegrityError if it is not."""
     entry = LedgerEntry.objects.create(
         purse=purse,
         number=purse.entries + 1,
@@ -123,12 +131,13 @@ def append(
 def charge(
     purse: Purse, hold: Hold, amount_micro_usd: int, *, key: str, price_id: int, reason: str
 ) -> LedgerEntry:
-    """Draw from a hold of a locked purse; the hold must cover the amount. See billing/holds.py."""
+    """Draw from a hold of a locked purse; the hold must cover the amount. `key` must be new:
+    billing/holds.py books a charge once, together with the usage row of the same key."""
     hold.amount_micro_usd -= amount_micro_usd
     hold.charged_micro_usd += amount_micro_usd
     hold.save(update_fields=["amount_micro_usd", "charged_micro_usd", "updated_at"])
     purse.held_micro_usd -= amount_micro_usd
-    return append(
+    return _add_entry(
         purse,
         LedgerEntry.Kind.CHARGE,
         -amount_micro_usd,

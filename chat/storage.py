@@ -70,21 +70,23 @@ async def _reserved(
 @asynccontextmanager
 async def room_for_send(
     person: User | None, chat_id: uuid.UUID, message_id: uuid.UUID, text: str
-) -> AsyncIterator[None]:
-    """Room for a message and its empty reply. A repetition of a placed send needs none."""
+) -> AsyncIterator[bool]:
+    """Room for a message and its empty reply. A repetition of a placed send needs none. Yields
+    whether it is a repetition."""
     reply_id = Reply.id_for_message(message_id)
     message = ev.MessageCreated(message=str(message_id), role="user", text=text)
-    async with _room_for_reply(person, chat_id, reply_id, message):
-        yield
+    async with _room_for_reply(person, chat_id, reply_id, message) as is_repeated:
+        yield is_repeated
 
 
 @asynccontextmanager
 async def room_for_regeneration(
     person: User, chat_id: uuid.UUID, reply_id: uuid.UUID
-) -> AsyncIterator[None]:
-    """Room for another empty reply. A repetition of a placed request needs none."""
-    async with _room_for_reply(person, chat_id, reply_id):
-        yield
+) -> AsyncIterator[bool]:
+    """Room for another empty reply. A repetition of a placed request needs none. Yields whether it
+    is a repetition."""
+    async with _room_for_reply(person, chat_id, reply_id) as is_repeated:
+        yield is_repeated
 
 
 @asynccontextmanager
@@ -99,12 +101,12 @@ async def room_to_continue(
 @asynccontextmanager
 async def _room_for_reply(
     person: User | None, chat_id: uuid.UUID, reply_id: uuid.UUID, *more: ev.AnyEvent
-) -> AsyncIterator[None]:
+) -> AsyncIterator[bool]:
     if await Reply.objects.filter(id=reply_id).aexists():
-        yield
+        yield True
         return
     async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id), *more)):
-        yield
+        yield False
 
 
 def _empty_reply(reply_id: uuid.UUID) -> ev.MessageCreated:

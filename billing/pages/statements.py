@@ -66,7 +66,7 @@ def standing(person: User) -> Standing:
         level = "empty"
     elif balance * 100 <= _last_incoming(person.id) * LOW_PERCENT:
         level = "low"
-    free_at = None if person.is_guest else grants.free_credit_due_at(person.id)
+    free_at = None if person.is_guest else grants.free_credit_due_at(purse)
     return Standing(balance, purse.held_micro_usd if purse else 0, level, free_at)
 
 

@@ -82,10 +82,13 @@ def priced(models: list[str]) -> set[str]:
     return set(known.distinct())
 
 
-def offer(model: str, rates: Rates, source: str) -> Price:
-    """Store the rates of a list as a new version if they changed. Prices set by staff stay."""
+def offer(model: str, rates: Rates, source: str, price: Price | None = None) -> Price:
+    """Store the rates of a list as a new version if they changed. Prices set by staff stay.
+
+    `price`: the current one, if the caller has just read it.
+    """
     while True:
-        price = current(model)
+        price = price or current(model)
         if price is not None and (price.source == Price.Source.STAFF or rates_of(price) == rates):
             return price
         for name in jumps_of(rates_of(price), rates) if price else []:
@@ -93,6 +96,7 @@ def offer(model: str, rates: Rates, source: str) -> Price:
             logger.warning("%s: %s jumps from %d to %d, by %s", model, name, was, becomes, source)
         if added := _add(model, rates, source, None, price):
             return added
+        price = None
 
 
 def set_by_staff(model: str, rates: Rates, staff_id: Any) -> Price:

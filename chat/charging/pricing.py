@@ -96,7 +96,7 @@ def price_of(model: Model, *, accept_stored: bool = False) -> Price:
         return price
     if listed is None:
         raise NoPrice
-    return prices.offer(model.id, *listed)
+    return prices.offer(model.id, *listed, price)
 
 
 def listed_rates(model: Model) -> tuple[Rates, str] | None:

@@ -32,22 +32,23 @@ def settle(
     first attempt leaves nothing unread. A repetition changes nothing.
     """
     reply = Reply.objects.filter(id=order.reply.id)
+    now = timezone.now()
+    unread_from_ms = ended_ms if attempts else 0
     with transaction.atomic():
-        if not Chat.objects.select_for_update().filter(id=order.reply.chat_id).exists():
+        # The update locks the chat, before anything else.
+        if not Chat.objects.filter(id=order.reply.chat_id).update(
+            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), unread_from_ms)
+        ):
             return []  # Its owner was erased; the sweep of holds releases the hold.
         unfinished = reply.exclude(state__in=Reply.FINAL)
-        unfinished.filter(continued_after_attempt=order.reply.continued_after_attempt).update(
+        same_request = Q(continued_after_attempt=order.reply.continued_after_attempt)
+        has_ended = unfinished.filter(same_request).update(
             state=state,
             attempts=attempts[-1].number if attempts else 0,
-            finished_at=timezone.now(),
+            finished_at=now,
             outbox=None,
         )
-        now = timezone.now()
-        unread_from_ms = ended_ms if attempts else 0
-        Chat.objects.filter(id=order.reply.chat_id).update(
-            updated_at=now, search_due_at=now, ended_ms=Greatest(F("ended_ms"), unread_from_ms)
-        )
-        continues = unfinished.exists()
+        continues = not has_ended and unfinished.exists()
         charge(order.reply, attempts, model, last=not continues)
         if continues:
             return [order.reply_id]

@@ -43,9 +43,10 @@ def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
     """
     reply_id = Reply.id_for_message(send.id)
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
-    if existing := _placed_before(owner, reply_id, digest):
-        return existing
-    if Reply.objects.filter(id=send.id, chat__owner=owner).exists():
+    replies = Reply.objects.select_related("chat").in_bulk([reply_id, send.id])
+    if existing := replies.get(reply_id):
+        return _repeated(existing, owner, digest)
+    if (other := replies.get(send.id)) and other.chat.owner_id == owner.id:
         raise IdReused  # The id is that of a reply.
     try:
         with transaction.atomic():
@@ -185,8 +186,11 @@ def lock_reply(chat: Chat, reply_id: uuid.UUID) -> Reply:
 
 def _placed_before(owner: User, reply_id: uuid.UUID, digest: str) -> Reply | None:
     reply = Reply.objects.select_related("chat").filter(id=reply_id).first()
-    if reply is None:
-        return None
+    return None if reply is None else _repeated(reply, owner, digest)
+
+
+def _repeated(reply: Reply, owner: User, digest: str) -> Reply:
+    """The reply, if the same request created it. Raises IdReused."""
     if reply.chat.owner_id != owner.id or reply.request_digest != digest:
         raise IdReused
     return reply
@@ -202,17 +206,19 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
         return chat, False
     if ErasedChat.objects.filter(id=send.chat).exists():
         raise ChatNotFound
-    chat, is_new = Chat.objects.get_or_create(
-        id=send.chat,
-        defaults={
-            "owner": owner,
-            "title": start_title(send.text),
-            "model": send.model,
-            "updated_at": timezone.now(),
-        },
-    )
-    # If not new, another request created it just now, or it is deleted or somebody else's.
-    return (chat, True) if is_new else (lock_own_chat(owner, send.chat), False)
+    try:
+        with transaction.atomic():
+            chat = Chat.objects.create(
+                id=send.chat,
+                owner=owner,
+                title=start_title(send.text),
+                model=send.model,
+                updated_at=timezone.now(),
+            )
+        return chat, True
+    except IntegrityError:
+        # Another request created it just now, or it is deleted or somebody else's.
+        return lock_own_chat(owner, send.chat), False
 
 
 def start_title(text: str) -> str:

@@ -181,8 +181,9 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         edit=body.get("edit", False),
     )
     writer = await _writer(request)
-    async with storage.room_for_send(writer, chat_id, send.id, send.text):
-        user, reply = await sync_to_async(_place_for_visitor)(request, send, model)
+    async with storage.room_for_send(writer, chat_id, send.id, send.text) as is_repeated:
+        place = sync_to_async(_place_for_visitor)
+        user, reply = await place(request, send, model, is_repeated=is_repeated)
         await outbox.deliver(reply, user.stream)
     accepted = {
         "chat": str(chat_id),
@@ -215,14 +216,18 @@ async def _writer(request: HttpRequest) -> User | None:
     return user if isinstance(user, User) else await sync_to_async(person_of_visitor)(request)
 
 
-def _place_for_visitor(request: HttpRequest, send: Send, model: Model) -> tuple[User, Reply]:
-    """Place a send. A visitor becomes a guest, unless the send is refused. Sync."""
+def _place_for_visitor(
+    request: HttpRequest, send: Send, model: Model, *, is_repeated: bool
+) -> tuple[User, Reply]:
+    """Place a send. A visitor becomes a guest, unless the send is refused. Repeating a placed send
+    is not counted, because it must succeed. Sync."""
     if isinstance(request.user, User):
         if not request.user.is_active:
             raise NotSignedIn
-        _take_send(request, request.user, Reply.id_for_message(send.id))
+        if not is_repeated:
+            _take_send(request, request.user)
         return request.user, sends.place_send(request.user, send, model)
-    _take_send_of_visitor(request, Reply.id_for_message(send.id))
+    _take_send_of_visitor(request, is_repeated=is_repeated)
     with transaction.atomic():
         guest = guest_of_visitor(request)
         if guest is None:
@@ -232,23 +237,22 @@ def _place_for_visitor(request: HttpRequest, send: Send, model: Model) -> tuple[
     return guest, reply
 
 
-def _take_send_of_visitor(request: HttpRequest, reply_id: uuid.UUID) -> None:
+def _take_send_of_visitor(request: HttpRequest, *, is_repeated: bool) -> None:
     """Count a visitor's send, before the transaction, which must not wait for Redis. Sync."""
     person = person_of_visitor(request)
     if person is None:
         if visitor_id(request) is not None:
             limits.take_guest(address_group(client_address(request)))
-            _take_send(request, None, reply_id)
+            _take_send(request, None)
     elif person.suspended_at:
         raise Suspended
-    else:
-        _take_send(request, person, reply_id)
+    elif not is_repeated:
+        _take_send(request, person)
 
 
-def _take_send(request: HttpRequest, person: User | None, reply_id: uuid.UUID | None) -> None:
-    """Count a send. Repeating a placed send is not counted, because it must succeed. Sync."""
-    if reply_id is None or not Reply.objects.filter(id=reply_id).exists():
-        limits.take_send(person, address_group(client_address(request)))
+def _take_send(request: HttpRequest, person: User | None) -> None:
+    """Count a send. Sync."""
+    limits.take_send(person, address_group(client_address(request)))
 
 
 @api("POST")
@@ -258,8 +262,9 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     reply_id = read_uuid(body.get("id"), "id")
     prompt_id = read_uuid(body.get("parent"), "parent")
     model = await _known_model(user, body)
-    await sync_to_async(_take_send)(request, user, reply_id)
-    async with storage.room_for_regeneration(user, chat_id, reply_id):
+    async with storage.room_for_regeneration(user, chat_id, reply_id) as is_repeated:
+        if not is_repeated:
+            await sync_to_async(_take_send)(request, user)
         place = sync_to_async(sends.place_regeneration)
         reply = await place(user, chat_id, reply_id, prompt_id, model)
         await outbox.deliver(reply, user.stream)
@@ -270,7 +275,7 @@ async def replies(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
 async def attempts(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
     """POST: continue an answer that failed or was stopped, in the same message."""
     user = await require_user(request)
-    await sync_to_async(_take_send)(request, user, None)
+    await sync_to_async(_take_send)(request, user)
     async with storage.room_to_continue(user, chat_id, reply_id):
         reply = await sends.continue_answer(user, chat_id, reply_id)
         await outbox.deliver(reply, user.stream)

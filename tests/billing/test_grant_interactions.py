@@ -145,9 +145,9 @@ def test_people_in_debt_do_not_block_others(monkeypatch):
 
 def test_no_due_date_is_shown_without_free_credit(settings):
     alice, _ = due()
-    assert grants.free_credit_due_at(alice.id) is not None
+    assert grants.free_credit_due_at(Purse.objects.get(person_id=alice.id)) is not None
     settings.CREDIT_FREE_MICRO_USD = 0
-    assert grants.free_credit_due_at(alice.id) is None
+    assert grants.free_credit_due_at(Purse.objects.get(person_id=alice.id)) is None
 
 
 def test_a_worker_gives_the_free_credit(redis_url):

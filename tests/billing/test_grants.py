@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from accounts.models import GuestJoin, User
 from billing import grants, holds, ledger, usage
 from billing.errors import OutOfCredit
-from billing.models import Hold, LedgerEntry, SignUpClaim, Usage
+from billing.models import Hold, LedgerEntry, Purse, SignUpClaim, Usage
 from billing.personal_data import export as exports
 from billing.personal_data.handlers import personal_data
 from billing.token_usage import TokenUsage
@@ -239,14 +239,14 @@ def test_erasing_releases_holds_and_keeps_the_ledger(price):
 def test_the_free_credit_comes_after_thirty_days_at_zero(zero):
     with time_machine.travel(zero, tick=False) as clock:
         alice = at_zero()
-        due = grants.free_credit_due_at(alice.id)
+        due = grants.free_credit_due_at(Purse.objects.get(person_id=alice.id))
         assert due == zero.astimezone(UTC) + dt.timedelta(days=30)
         clock.move_to(due - dt.timedelta(microseconds=1))
         assert grants.give_free_credit() == 0
         clock.move_to(due)
         assert [grants.give_free_credit() for _ in range(3)] == [1, 0, 0]
         assert balance(alice) == 500_005
-        assert grants.free_credit_due_at(alice.id) is None
+        assert grants.free_credit_due_at(Purse.objects.get(person_id=alice.id)) is None
         clock.shift(dt.timedelta(days=400))
         assert grants.give_free_credit() == 0
 
@@ -283,7 +283,7 @@ def test_no_free_credit_for_guests_leavers_or_debtors(price):
         User.objects.filter(id=suspended.id).update(is_active=False)
         gone.delete()
         ledger.post(owes.id, "dispute", -20_000_000, key="d")
-        assert grants.free_credit_due_at(owes.id) is None
+        assert grants.free_credit_due_at(Purse.objects.get(person_id=owes.id)) is None
         clock.shift(dt.timedelta(days=60))
         assert grants.give_free_credit() == 0
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -118,7 +118,8 @@ class Life:
         )
         if not free:
             try:
-                holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
+                with transaction.atomic():
+                    holds.reserve(person, call, self.price, tokens[0], max(tokens[1], 1))
             except holds.OutOfCredit:
                 return
         holds.charge(

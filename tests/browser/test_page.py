@@ -5,8 +5,15 @@ from playwright.sync_api import expect
 from tests.browser.chat_page import ChatPage
 
 FIRST_LOAD_BYTES = 126_000
-LOADED = """() => performance.getEntriesByType("resource").map((one) => new URL(one.name).pathname)
-  .filter((path) => path.endsWith(".js"))"""
+LOADED = """() => performance.getEntriesByType("resource")
+  .filter((one) => one.startTime < (window.drawnAtMs ?? Infinity))
+  .map((one) => new URL(one.name).pathname).filter((path) => path.endsWith(".js"))"""
+# Notes when the answer is drawn: the page requests its modules for later after that.
+NOTE_DRAWN = """new MutationObserver((_, observer) => {
+  if (!document.querySelector(".message-answer .md p")) return;
+  window.drawnAtMs = performance.now();
+  observer.disconnect();
+}).observe(document, {childList: true, subtree: true})"""
 NAMED = """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
   .map((one) => new URL(one.href ?? one.src).pathname)"""
 
@@ -31,8 +38,10 @@ def test_the_page_of_a_chat_names_every_module_that_draws_it(alice, new_context)
     count."""
     alice.ask("[[tokens=5]] Hello")
     page = new_context(storage_state=alice.page.context.storage_state()).new_page()
+    page.add_init_script(NOTE_DRAWN)
     page.goto(alice.page.url)
-    expect(page.locator(".message-answer .md p")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.drawnAtMs") is not None
     assert set(page.evaluate(LOADED)) == set(page.evaluate(NAMED))
 
 

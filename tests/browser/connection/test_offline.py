@@ -101,6 +101,7 @@ def test_what_waits_can_be_edited_and_cancelled(alice, fake_model):
     alice.send(f"{QUICK} {mark} keep")
     alice.send(f"{QUICK} {mark} mend")
     alice.send(f"{QUICK} {mark} drop")
+    expect(alice.questions).to_have_count(4)
     expect(alice.questions.last).to_contain_text("waiting for the connection")
     alice.questions.last.get_by_role("button", name="Cancel").click()
     expect(alice.questions).to_have_count(3)

@@ -102,13 +102,16 @@ function hold(id, isBehind, place) {
     if (over.signal.aborted) return;
     // Look it up again, because it may have been drawn again.
     const element = document.getElementById(id);
-    const found = element && placeOf(element);
-    if (found && last && isByReader(last, found)) return void over.abort();
-    // Place it in each frame, because the browser's scroll anchoring also moves it, and rounds.
-    place();
-    const put = element && placeOf(element);
-    const isMoved = put && !(last && isSame(last, found) && isSame(found, put));
-    last = put ?? last;
+    let isMoved = false;
+    if (element) {
+      const found = placeOf(element);
+      if (last && isByReader(last, found)) return void over.abort();
+      // Place it in each frame, because the browser's scroll anchoring also moves it, and rounds.
+      place();
+      const put = placeOf(element);
+      isMoved = !(last && isSame(last, found) && isSame(found, put));
+      last = put;
+    }
     still = isMoved || isBehind() ? 0 : still + 1;
     requestAnimationFrame(look);
   });

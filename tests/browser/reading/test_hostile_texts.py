@@ -107,8 +107,8 @@ def texts(chars: int, every: int = 0) -> list[tuple[str, str]]:
 
 
 def sendable(text: str) -> str:
-    """The text without halves of characters, where a shape was cut, and as long as a message."""
-    return text.encode(errors="ignore").decode()[:MOST_CHARS]
+    """The text as the API accepts it: without NUL and halves of characters, and not too long."""
+    return text.encode(errors="ignore").decode().replace("\0", "")[:MOST_CHARS]
 
 
 @pytest.fixture

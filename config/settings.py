@@ -124,6 +124,8 @@ if DATABASE_URL:
 else:
     DATABASE = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
 if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["ENGINE"] = "config.sqlite"
+    DATABASE["CONN_MAX_AGE"] = None  # Threads outlive requests (config/web/database_threads.py).
     DATABASE["OPTIONS"] = {
         # A transaction takes the write lock when it begins. Otherwise, one that reads and later
         # writes can fail at once with "database is locked", despite the timeout.

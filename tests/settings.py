@@ -68,11 +68,13 @@ if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql" and not _directs:
         _connection.execute("SELECT pg_reload_conf()")
 
 from config.settings import *  # noqa: E402, F403
-from config.settings import STORAGES  # noqa: E402
+from config.settings import DATABASE, STORAGES  # noqa: E402
 
 # The children of the tests (`manage.py up`, ...) get their own configuration: tests/stack.py.
 os.environ.pop("DATABASE_URL", None)
 
+if DATABASE["ENGINE"] == "config.sqlite":
+    DATABASE["TEST"] = {"NAME": ":memory:"}  # pytest-django does not know it for SQLite.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Pages render without collected files; tests/config/web/test_static.py tests the hashed names.
 STORAGES = STORAGES | {

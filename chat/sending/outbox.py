@@ -5,11 +5,16 @@ log, whatever crashes in between.
 """
 
 import asyncio
+import logging
 import uuid
+from contextvars import Context
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
+from django.db import DatabaseError
 
 from chat import events as ev
 from chat.models import Chat, Reply
@@ -18,20 +23,24 @@ from chat.sending.send import Send
 from streams.log import Event, get_log
 from streams.queue import get_queue
 
+logger = logging.getLogger(__name__)
+
 ANSWERS_QUEUE = "answers"
+EMPTY_AFTER_S = 0.3
 
 
 async def deliver(reply: Reply, stream: str) -> None:
-    """Append to the log, queue the job, empty the outbox. Safe to repeat and to run concurrently.
+    """Append to the log and queue the job; the outbox is emptied soon after. Safe to repeat and to
+    run concurrently.
 
-    The first two run at the same time: a worker that is quicker appends the outbox itself.
+    Both steps run at the same time: a worker that is quicker appends the outbox itself.
     """
     steps = [append_outbox(reply, stream)]
     if reply.state == Reply.State.QUEUED:
         steps.append(enqueue(reply.id))
     await asyncio.gather(*steps)
     if reply.outbox is not None:
-        await sync_to_async(_empty_outbox)(reply.id)
+        _empty_soon(reply.id)
 
 
 async def append_outbox(reply: Reply, stream: str) -> None:
@@ -44,9 +53,46 @@ async def enqueue(reply_id: uuid.UUID) -> None:
     await get_queue(ANSWERS_QUEUE).put(str(reply_id), b"")
 
 
+def _empty_soon(reply_id: uuid.UUID) -> None:
+    """Empty the outbox, together with others of this event loop: nobody waits for it, and many
+    sends at once would each wait for the write lock. If the process ends before, the end of the
+    reply empties it, or a worker's sweep delivers it again."""
+    loop = asyncio.get_running_loop()
+    delivered = _delivered.get(loop)
+    if delivered is None:
+        delivered = _delivered[loop] = _Delivered()
+    delivered.ids.append(reply_id)
+    if delivered.emptying is None:
+        # In a context of its own: the request's thread for the database is soon another request's.
+        delivered.emptying = loop.create_task(_empty(delivered), context=Context())
+
+
+@dataclass
+class _Delivered:
+    """Replies whose outbox is in the log and not yet empty, and the task that empties it."""
+
+    ids: list[uuid.UUID] = field(default_factory=list)
+    emptying: asyncio.Task[None] | None = None
+
+
+_delivered: WeakKeyDictionary[asyncio.AbstractEventLoop, _Delivered] = WeakKeyDictionary()
+
+
+async def _empty(delivered: _Delivered) -> None:
+    try:
+        while delivered.ids:
+            await asyncio.sleep(EMPTY_AFTER_S)
+            ids, delivered.ids = delivered.ids, []
+            await database_sync_to_async(_empty_outboxes)(ids)
+    except DatabaseError:
+        logger.warning("could not empty outboxes; workers deliver them again", exc_info=True)
+    finally:
+        delivered.emptying = None
+
+
 @relaxed_commit
-def _empty_outbox(reply_id: uuid.UUID) -> None:
-    Reply.objects.filter(id=reply_id).update(outbox=None)
+def _empty_outboxes(reply_ids: list[uuid.UUID]) -> None:
+    Reply.objects.filter(id__in=reply_ids, outbox__isnull=False).update(outbox=None)
 
 
 def outbox_of_parent(parent: Reply | None) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-"""Django's ASGI handler; it counts the bytes of a response that the client has not read yet."""
+"""Django's ASGI handler; it counts the bytes of a response that the client has not read yet, and
+lends each request a thread for the database."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -8,11 +9,21 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from chat.websocket.flow import FreeFlow, flow_of
+from config.web.database_threads import DatabaseThreads
 
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 class FlowingHandler(ASGIHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = DatabaseThreads()
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        with self._threads.borrow():
+            await super().__call__(scope, receive, send)
+
     async def run_get_response(self, request: HttpRequest) -> HttpResponseBase:
         response: Any = await super().run_get_response(request)
         response.flow = flow_of(getattr(request, "scope", {}))

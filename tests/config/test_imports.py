@@ -92,7 +92,9 @@ def test_no_module_imports_a_test_module():
 
 
 def test_modules_are_named_by_what_they_do():
-    assert not [name for name in MODULES if NO_NAMES & set(name.split("."))]
+    # Django imports a database backend by this name.
+    names = set(MODULES) - {"config.sqlite.base"}
+    assert not [name for name in names if NO_NAMES & set(name.split("."))]
 
 
 def test_every_module_can_be_found():

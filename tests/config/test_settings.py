@@ -55,7 +55,7 @@ def settings_with(tmp_path, expression, **env):
         ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k"}, "False"),
         ("s.EMBEDDED_MODEL", {"OLLAMA_HOST": "off"}, "True"),
         ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k", "HOLDFAST_EMBEDDED_MODEL": "True"}, "True"),
-        ("s.DATABASES['default']['ENGINE']", {}, "'django.db.backends.sqlite3'"),
+        ("s.DATABASES['default']['ENGINE']", {}, "'config.sqlite'"),
         (
             "s.DATABASES['default']['HOST']",
             {"DATABASE_URL": "postgres://u:p@db.example/x"},

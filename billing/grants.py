@@ -39,15 +39,16 @@ def give_initial_credit(purse: Purse, person: User) -> None:
     """Grant the sign-up credit or the guest budget, unless granted before. `purse` is locked."""
     if not person.is_guest:
         _give_sign_up(purse, person)
-    elif amount := promised_micro_usd(person):
-        ledger.append(purse, Kind.GUEST_BUDGET, amount, key=_guest_key(person))
+        return
+    amount, key = settings.CREDIT_GUEST_MICRO_USD, _guest_key(person)
+    if amount and not LedgerEntry.objects.filter(key=key).exists():
+        ledger.append(purse, Kind.GUEST_BUDGET, amount, key=key)
 
 
-def promised_micro_usd(person: User) -> int:
-    """Guest budget that `give_initial_credit` would book now; shown as part of the balance."""
-    if person.is_guest and not LedgerEntry.objects.filter(key=_guest_key(person)).exists():
-        return settings.CREDIT_GUEST_MICRO_USD
-    return 0
+def has_guest_budget() -> Exists:
+    """For a query of purses: whether the guest budget was granted. Until then, it is shown as part
+    of a guest's balance."""
+    return Exists(LedgerEntry.objects.filter(purse=OuterRef("pk"), kind=Kind.GUEST_BUDGET))
 
 
 def on_signed_in(user: Any, **_: Any) -> None:

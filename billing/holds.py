@@ -13,11 +13,12 @@ if the function raises.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -58,6 +59,15 @@ class Budget:
 
     max_tokens: int | None
     limited: bool
+    # The hold as it was reserved.
+    price: Price | None = field(default=None, compare=False, repr=False)
+    held_micro_usd: int = field(default=0, compare=False)
+
+    def cost_of(self, usage: TokenUsage | None) -> int:
+        """Micro-USD that `charge` draws from the hold for this usage."""
+        if usage is None or self.price is None:
+            return 0
+        return min(_cost(self.price, usage), self.held_micro_usd)
 
 
 def answer_key(reply_id: uuid.UUID) -> str:
@@ -134,24 +144,22 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
     `usage` None: the call delivered nothing and costs nothing. A repetition changes nothing.
     """
     with transaction.atomic(savepoint=False):
-        open_hold = Hold.objects.filter(key=call.hold_key, state=Hold.State.OPEN).first()
-        if open_hold is None:
-            _count(call, usage, None)
+        locked = _lock_hold(call)
+        if locked is None:
+            _count_without_hold(call, usage)
             return
-        purse = ledger.lock_purse(open_hold.purse_id)
-        hold = _open_hold(call.hold_key, purse)
-        _count(call, usage, hold, purse)
-        if last and hold is not None:
+        purse, hold = locked
+        if usage is not None:
+            _charge_to(purse, hold, call, usage, last=last)
+        if last and hold.state == Hold.State.OPEN:
             _close(hold, purse)
 
 
 def release(hold_key: str) -> None:
     """Close the hold, if it is open, and release the rest of it."""
     with transaction.atomic(savepoint=False):
-        open_hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
-        if open_hold is not None:
-            purse = ledger.lock_purse(open_hold.purse_id)
-            if hold := _open_hold(hold_key, purse):
+        for purse in ledger.lock_purses((), _open_holds(hold_key).values("purse_id")).values():
+            if hold := _open_holds(hold_key).filter(purse=purse).first():
                 _close(hold, purse)
 
 
@@ -159,8 +167,7 @@ def charged_so_far(call: Call, usage: TokenUsage | None) -> int | None:
     """Micro-USD for all attempts at a reply, this one included; None if none was on credit."""
     charged = Usage.objects.filter(reply_id=call.reply_id, free="")
     costs = dict(charged.values_list("key", "charged_micro_usd"))
-    holds = Hold.objects.select_related("price")
-    hold = holds.filter(key=call.hold_key, state=Hold.State.OPEN).first()
+    hold = _open_holds(call.hold_key).first()
     if call.key not in costs and hold is not None and hold.attempt == call.attempt:
         costs[call.key] = min(_cost(hold.price, usage), hold.amount_micro_usd) if usage else 0
     return sum(costs.values()) if costs else None
@@ -179,11 +186,11 @@ def _share(price: Price, prompt_tokens: int, answer_tokens: int, room: int) -> i
 
 def _budget_of(hold: Hold, prompt_tokens: int, answer_tokens: int) -> Budget:
     """The part of an answer of up to `answer_tokens` that the hold covers."""
-    amount = hold.amount_micro_usd
-    if amount >= prices.worst_case(hold.price, prompt_tokens, answer_tokens):
-        return Budget(answer_tokens, limited=False)
-    affordable = prices.affordable_tokens(hold.price, prompt_tokens, amount)
-    return Budget(answer_tokens if affordable is None else affordable, limited=True)
+    amount, price = hold.amount_micro_usd, hold.price
+    if amount >= prices.worst_case(price, prompt_tokens, answer_tokens):
+        return Budget(answer_tokens, False, price, amount)
+    affordable = prices.affordable_tokens(price, prompt_tokens, amount)
+    return Budget(answer_tokens if affordable is None else affordable, True, price, amount)
 
 
 def _room(purse: Purse, person: User, wanted: int, held: int = 0) -> int:
@@ -201,45 +208,68 @@ def _refusal(purse: Purse, amount: int) -> OutOfCredit:
 def _lock_both(person: User, hold_key: str) -> tuple[Purse, Hold | None]:
     """The person's purse and the open hold in it. An open hold in another purse is closed: the
     chat has moved to this account, which pays from now on."""
-    open_holds = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN)
-    purses = ledger.lock_purses({person.id, *open_holds.values_list("purse_id", flat=True)})
+    purses = ledger.lock_purses({person.id}, _open_holds(hold_key).values("purse_id"))
     own_purse = purses.pop(person.id)
     for other_purse in purses.values():
-        if other_hold := _open_hold(hold_key, other_purse):
+        if other_hold := _open_holds(hold_key).filter(purse=other_purse).first():
             _close(other_hold, other_purse)
-    return own_purse, _open_hold(hold_key, own_purse)
+    return own_purse, _open_holds(hold_key).filter(purse=own_purse).first()
 
 
-def _open_hold(hold_key: str, purse: Purse) -> Hold | None:
-    """The open hold, read after the purse was locked."""
-    holds = Hold.objects.select_related("price")
-    return holds.filter(key=hold_key, purse=purse, state=Hold.State.OPEN).first()
+def _lock_hold(call: Call) -> tuple[Purse, Hold] | None:
+    """The call's open hold, with its purse locked; None if no hold is open."""
+    for purse in ledger.lock_purses((), _open_holds(call.hold_key).values("purse_id")).values():
+        counted = Exists(Usage.objects.filter(key=call.key))
+        hold = _open_holds(call.hold_key).filter(purse=purse).annotate(is_counted=counted).first()
+        if hold is not None:
+            return purse, hold
+    return None
 
 
-def _count(
-    call: Call, usage: TokenUsage | None, hold: Hold | None, purse: Purse | None = None
-) -> None:
-    if usage is None:
-        return
-    if hold is not None and purse is not None and hold.attempt == call.attempt:
+def _open_holds(hold_key: str) -> QuerySet[Hold]:
+    """At most one; read it after its purse was locked."""
+    return Hold.objects.select_related("price").filter(key=hold_key, state=Hold.State.OPEN)
+
+
+def _charge_to(purse: Purse, hold: Hold, call: Call, usage: TokenUsage, *, last: bool) -> None:
+    """Store the usage of a call, once, and draw its cost from the hold; with `last`, close it."""
+    if hold.attempt != call.attempt:
+        _count_without_hold(call, usage)
+    elif not hold.is_counted:  # type: ignore[attr-defined]  # by `_lock_hold`
         cost = _cost(hold.price, usage)
         charged = min(cost, hold.amount_micro_usd)
-        is_new = _write_usage(call, usage, cost, charged, hold.price, "", hold.purse_id)
-        if is_new and charged:
+        _usage_row(call, usage, cost, charged, hold.price, "", hold.purse_id).save(
+            force_insert=True
+        )
+        if charged:
             ledger.charge(
-                purse, hold, charged, key=call.key, price_id=hold.price_id, reason=call.purpose
+                purse,
+                hold,
+                charged,
+                key=call.key,
+                price_id=hold.price_id,
+                reason=call.purpose,
+                closes=last,
             )
-    elif not call.free and (price := prices.current(call.model)):
+
+
+def _count_without_hold(call: Call, usage: TokenUsage | None) -> None:
+    """Store the usage of a call, once, that no credit is held for."""
+    if usage is None or Usage.objects.filter(key=call.key).exists():
+        return
+    if not call.free and (price := prices.current(call.model)):
         # Its hold is gone: the person was erased, or an operator released it.
-        _write_usage(call, usage, _cost(price, usage), 0, price, "", call.person_id)
+        row = _usage_row(call, usage, _cost(price, usage), 0, price, "", call.person_id)
     else:
         free = call.free or Usage.Free.HOUSE
         # If the operator pays, the provider's figure is stored for the operator.
         cost = usage.cost_micro_usd or 0 if free == Usage.Free.HOUSE else 0
-        _write_usage(call, usage, cost, 0, None, free, call.person_id)
+        row = _usage_row(call, usage, cost, 0, None, free, call.person_id)
+    # On PostgreSQL nothing is locked, so another process may be first.
+    Usage.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def _write_usage(
+def _usage_row(
     call: Call,
     usage: TokenUsage,
     cost: int,
@@ -247,34 +277,29 @@ def _write_usage(
     price: Price | None,
     free: str,
     person_id: uuid.UUID,
-) -> bool:
-    """Store the usage; False if it is stored already, because free calls lock nothing and another
-    process may be first."""
+) -> Usage:
     usage = usage.bounded()
-    _, is_new = Usage.objects.get_or_create(
+    return Usage(
         key=call.key,
-        defaults={
-            "person_id": person_id,
-            "purpose": call.purpose,
-            "chat_id": call.chat_id,
-            "reply_id": call.reply_id,
-            "attempt": call.attempt,
-            "model": call.model,
-            "day": timezone.now().astimezone(UTC).date(),
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cached_tokens": usage.cached_tokens or 0,
-            "reasoning_tokens": usage.reasoning_tokens or 0,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "estimated": usage.estimated,
-            "cost_micro_usd": cost,
-            "cost_by_provider": price is not None and usage.cost_micro_usd is not None,
-            "charged_micro_usd": charged,
-            "free": free,
-            "price": price,
-        },
+        person_id=person_id,
+        purpose=call.purpose,
+        chat_id=call.chat_id,
+        reply_id=call.reply_id,
+        attempt=call.attempt,
+        model=call.model,
+        day=timezone.now().astimezone(UTC).date(),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens or 0,
+        reasoning_tokens=usage.reasoning_tokens or 0,
+        cache_write_tokens=usage.cache_write_tokens,
+        estimated=usage.estimated,
+        cost_micro_usd=cost,
+        cost_by_provider=price is not None and usage.cost_micro_usd is not None,
+        charged_micro_usd=charged,
+        free=free,
+        price=price,
     )
-    return is_new
 
 
 def _cost(price: Price, usage: TokenUsage) -> int:

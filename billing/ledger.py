@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing.errors import KeyReused
@@ -90,9 +91,17 @@ def lock_purse(person_id: uuid.UUID) -> Purse:
     return purse
 
 
-def lock_purses(person_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Purse]:
-    """Lock several purses, always in the same order, so that two callers cannot deadlock."""
-    return {person_id: lock_purse(person_id) for person_id in sorted(person_ids)}
+def lock_purses(
+    person_ids: Iterable[uuid.UUID], more: QuerySet[Any, Any] | None = None
+) -> dict[uuid.UUID, Purse]:
+    """Lock several purses in one statement, always in the same order, so that two callers cannot
+    deadlock. Those of `person_ids` are created if need be; `more` selects ids of existing ones."""
+    ids = set(person_ids)
+    chosen = Q(person_id__in=ids) if more is None else Q(person_id__in=ids) | Q(person_id__in=more)
+    found = Purse.objects.select_for_update().filter(chosen).order_by("person_id")
+    purses = {purse.person_id: purse for purse in found}
+    # Nobody else can have locked a purse that does not exist yet.
+    return purses | {one: lock_purse(one) for one in sorted(ids - purses.keys())}
 
 
 def append(
@@ -129,14 +138,27 @@ def _add_entry(
 
 
 def charge(
-    purse: Purse, hold: Hold, amount_micro_usd: int, *, key: str, price_id: int, reason: str
+    purse: Purse,
+    hold: Hold,
+    amount_micro_usd: int,
+    *,
+    key: str,
+    price_id: int,
+    reason: str,
+    closes: bool,
 ) -> LedgerEntry:
-    """Draw from a hold of a locked purse; the hold must cover the amount. `key` must be new:
-    billing/holds.py books a charge once, together with the usage row of the same key."""
+    """Draw from a hold of a locked purse, and with `closes` release the rest of it.
+
+    The hold must cover the amount. `key` must be new: billing/holds.py books a charge once,
+    together with the usage row of the same key.
+    """
+    held = hold.amount_micro_usd
     hold.amount_micro_usd -= amount_micro_usd
     hold.charged_micro_usd += amount_micro_usd
-    hold.save(update_fields=["amount_micro_usd", "charged_micro_usd", "updated_at"])
-    purse.held_micro_usd -= amount_micro_usd
+    if closes:
+        hold.amount_micro_usd, hold.state = 0, Hold.State.CLOSED
+    hold.save(update_fields=["amount_micro_usd", "charged_micro_usd", "state", "updated_at"])
+    purse.held_micro_usd -= held - hold.amount_micro_usd
     return _add_entry(
         purse,
         LedgerEntry.Kind.CHARGE,

@@ -21,6 +21,7 @@ from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatFull
 from chat.models import Draft, Reply
+from chat.sending.send import Send
 from streams.log import Event, get_log
 from streams.sizes import Claim, claim_for
 
@@ -69,14 +70,17 @@ async def _reserved(
 
 @asynccontextmanager
 async def room_for_send(
-    person: User | None, chat_id: uuid.UUID, message_id: uuid.UUID, text: str
-) -> AsyncIterator[bool]:
-    """Room for a message and its empty reply. A repetition of a placed send needs none. Yields
-    whether it is a repetition."""
-    reply_id = Reply.id_for_message(message_id)
-    message = ev.MessageCreated(message=str(message_id), role="user", text=text)
-    async with _room_for_reply(person, chat_id, reply_id, message) as is_repeated:
-        yield is_repeated
+    person: User | None, send: Send, *, is_repeated: bool
+) -> AsyncIterator[None]:
+    """Room for a message and its empty reply. A repetition of a placed send needs none."""
+    if is_repeated:
+        yield
+        return
+    reply_id = Reply.id_for_message(send.id)
+    message = ev.MessageCreated(message=str(send.id), role="user", text=send.text)
+    events = _events(send.chat, reply_id, _empty_reply(reply_id), message)
+    async with room_for(person, send.chat, events):
+        yield
 
 
 @asynccontextmanager
@@ -85,8 +89,11 @@ async def room_for_regeneration(
 ) -> AsyncIterator[bool]:
     """Room for another empty reply. A repetition of a placed request needs none. Yields whether it
     is a repetition."""
-    async with _room_for_reply(person, chat_id, reply_id) as is_repeated:
-        yield is_repeated
+    if await Reply.objects.filter(id=reply_id).aexists():
+        yield True
+        return
+    async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id))):
+        yield False
 
 
 @asynccontextmanager
@@ -96,17 +103,6 @@ async def room_to_continue(
     """Room to continue a reply."""
     async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id))):
         yield
-
-
-@asynccontextmanager
-async def _room_for_reply(
-    person: User | None, chat_id: uuid.UUID, reply_id: uuid.UUID, *more: ev.AnyEvent
-) -> AsyncIterator[bool]:
-    if await Reply.objects.filter(id=reply_id).aexists():
-        yield True
-        return
-    async with room_for(person, chat_id, _events(chat_id, reply_id, _empty_reply(reply_id), *more)):
-        yield False
 
 
 def _empty_reply(reply_id: uuid.UUID) -> ev.MessageCreated:

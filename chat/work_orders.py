@@ -44,7 +44,7 @@ class WorkOrder:
 def load_order(reply_id: str) -> WorkOrder | None:
     """Load a reply; None if there is nothing to do: it does not exist, has ended, or must wait."""
     replies = Reply.objects.select_related("chat__owner__preferences")
-    reply = replies.filter(id=uuid.UUID(reply_id)).first()
+    reply = next(iter(replies.filter(id=uuid.UUID(reply_id))), None)
     if reply is None or reply.is_final or reply.state == Reply.State.WAITING:
         return None
     return _to_order(reply)

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Min, QuerySet
+from django.db.models import BigIntegerField, Case, F, Max, Min, OuterRef, QuerySet, Subquery, When
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import User
 from billing import chat_titles, grants, usage
 from billing.models import LedgerEntry, Purse, TopUp, Usage
+from billing.money import MICRO_PER_CENT
 from billing.pages import explanations
 from billing.payments import stripe_api
 
@@ -57,14 +58,19 @@ class Standing:
 
 
 def standing(person: User) -> Standing:
-    purse = Purse.objects.filter(person_id=person.id).first()
+    """Read in one statement, because sockets ask after each change."""
+    purses = Purse.objects.filter(person_id=person.id)
+    purse = purses.annotate(
+        has_guest_budget=grants.has_guest_budget(), last_incoming=_last_incoming()
+    ).first()
     balance = purse.balance_micro_usd if purse else 0
-    # The guest budget is shown from the start, and booked with the first use.
-    balance += grants.promised_micro_usd(person)
+    if person.is_guest and not (purse and purse.has_guest_budget):
+        # The guest budget is shown from the start, and booked with the first use.
+        balance += settings.CREDIT_GUEST_MICRO_USD
     level = "ok"
     if balance < settings.CREDIT_ZERO_BELOW_MICRO_USD:
         level = "empty"
-    elif balance * 100 <= _last_incoming(person.id) * LOW_PERCENT:
+    elif purse and balance * 100 <= (purse.last_incoming or 0) * LOW_PERCENT:
         level = "low"
     free_at = None if person.is_guest else grants.free_credit_due_at(purse)
     return Standing(balance, purse.held_micro_usd if purse else 0, level, free_at)
@@ -84,24 +90,28 @@ def balance_json(person: User) -> dict[str, Any] | None:
     return standing(person).to_dict() | options
 
 
-def _last_incoming(person_id: uuid.UUID) -> int:
-    last = max(incoming_entries(person_id), default=None)
-    if last is None:
-        return 0
-    _number, kind, amount, top_up_id = last
-    if kind == Kind.TOP_UP and top_up_id:
-        return TopUp.objects.get(id=top_up_id).credit_micro_usd
-    return int(amount)
+def _last_incoming() -> Subquery:
+    """For a query of purses: the amount of the last incoming entry, for a top-up its credit.
 
-
-def incoming_entries(person_id: uuid.UUID) -> QuerySet[LedgerEntry, tuple[Any, ...]]:
-    """(number, kind, amount, top_up_id) of each incoming entry, unordered.
-
-    Ordering would make the database read all of a person's charges instead of the index by kind.
+    The entry is found by the highest number of these kinds. Ordering by number would make the
+    database read all of a person's charges instead of the index by kind.
     """
-    incoming = LedgerEntry.objects.filter(kind__in=INCOMING_KINDS, amount_micro_usd__gt=0)
-    columns = ("number", "kind", "amount_micro_usd", "top_up_id")
-    return incoming.filter(purse_id=person_id).values_list(*columns)
+    incoming = LedgerEntry.objects.filter(
+        purse=OuterRef(OuterRef("pk")), kind__in=INCOMING_KINDS, amount_micro_usd__gt=0
+    )
+    newest = incoming.order_by().values("purse").annotate(newest=Max("number")).values("newest")
+    credit_cents = TopUp.objects.filter(id=OuterRef("top_up_id")).values("credit_cents")
+    amount = Case(
+        When(
+            kind=Kind.TOP_UP,
+            top_up_id__isnull=False,
+            then=Subquery(credit_cents, output_field=BigIntegerField()) * MICRO_PER_CENT,
+        ),
+        default=F("amount_micro_usd"),
+        output_field=BigIntegerField(),
+    )
+    entry = LedgerEntry.objects.filter(purse=OuterRef("pk"), number=Subquery(newest))
+    return Subquery(entry.values_list(amount, flat=True))
 
 
 # History

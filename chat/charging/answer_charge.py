@@ -137,12 +137,19 @@ class AnswerCharge:
         pays it."""
         if not self.attempts:
             return None
-        last = self.attempts[-1]
-        call = pricing.call_of(self._order.reply, last.number, last.model, "")
-        charged = await sync_to_async(holds.charged_so_far)(call, last.usage)
+        charged = await self._charged()
         if charged is None and usage and self.model is not None:
             return pricing.cost_to_show(self.model, usage.cost_micro_usd)
         return charged
+
+    async def _charged(self) -> int | None:
+        """Micro-USD for all attempts; None if none was on credit."""
+        last = self.attempts[-1]
+        if last.number == 1 and self.model is not None and not self._charged_attempts:
+            # This process has reserved for the only attempt, so there is nothing to look up.
+            return self._budget.cost_of(last.usage) if self._budget else None
+        call = pricing.call_of(self._order.reply, last.number, last.model, "")
+        return await sync_to_async(holds.charged_so_far)(call, last.usage)
 
     async def total_usage(self, message: Message, usage: TokenUsage | None) -> TokenUsage | None:
         """The usage of the whole reply. Providers report the usage of a single finished call, so

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.models import User
 from billing import holds
@@ -69,9 +70,9 @@ def cost_to_show(model: Model, cost_micro_usd: int | None) -> int | None:
     return cost_micro_usd if free_reason(model) in somebody_pays else None
 
 
-def has_usage(reply_id: uuid.UUID) -> bool:
-    """Whether usage is stored for a reply of this id, which may have been erased."""
-    return Usage.objects.filter(reply_id=reply_id).exists()
+def usage_of(reply_id: uuid.UUID) -> QuerySet[Usage]:
+    """The stored usage of a reply, which may have been erased."""
+    return Usage.objects.filter(reply_id=reply_id)
 
 
 def price_of(model: Model, *, accept_stored: bool = False) -> Price:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from accounts.models import User
@@ -35,22 +36,35 @@ from streams.log import get_log
 START_TITLE_CHARS = 60
 
 
-def place_send(owner: User, send: Send, model: Model | None = None) -> Reply:
+def replies_of_ids(message_id: uuid.UUID) -> dict[uuid.UUID, Reply]:
+    """The replies that have the id of this message, or that of its reply, by id."""
+    ids = [Reply.id_for_message(message_id), message_id]
+    return Reply.objects.select_related("chat").in_bulk(ids)
+
+
+def place_send(
+    owner: User,
+    send: Send,
+    model: Model | None = None,
+    known: dict[uuid.UUID, Reply] | None = None,
+) -> Reply:
     """Create the reply to a sent message; a repetition returns the same row. Sync, one transaction.
 
-    `model`: from the catalogue; credit is held for the reply, or nothing is stored. Raises
-    IdReused, ChatNotFound, MessageNotFound, OutOfCredit, NoPrice.
+    `model`: from the catalogue; credit is held for the reply, or nothing is stored. `known`: of
+    `replies_of_ids`, if the caller has read it. Raises IdReused, ChatNotFound, MessageNotFound,
+    OutOfCredit, NoPrice.
     """
     reply_id = Reply.id_for_message(send.id)
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
-    replies = Reply.objects.select_related("chat").in_bulk([reply_id, send.id])
+    replies = replies_of_ids(send.id) if known is None else known
     if existing := replies.get(reply_id):
         return _repeated(existing, owner, digest)
     if (other := replies.get(send.id)) and other.chat.owner_id == owner.id:
         raise IdReused  # The id is that of a reply.
     try:
         with transaction.atomic():
-            chat, is_new = _lock_chat(owner, send)
+            chat, is_new, has_usage = _lock_chat(owner, send, reply_id)
+            _refuse_erased(reply_id, has_usage=has_usage)
             parent = parent_of_send(chat, send)
             before = outbox_of_parent(parent) + branch_choices(chat, parent, reply_id)
             outbox = before + outbox_of_send(chat, is_new, send, reply_id, parent)
@@ -80,6 +94,7 @@ def place_regeneration(
             sibling = chat.replies.filter(prompt_id=prompt_id).first()
             if sibling is None:
                 raise MessageNotFound
+            _refuse_erased(reply_id, has_usage=pricing.usage_of(reply_id).exists())
             before = outbox_of_parent(sibling) + branch_choices(chat, sibling, reply_id)
             answer = ev.MessageCreated(
                 message=str(reply_id), role="assistant", parent=str(prompt_id), model=model.id
@@ -196,14 +211,16 @@ def _repeated(reply: Reply, owner: User, digest: str) -> Reply:
     return reply
 
 
-def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
-    """The chat of the message, locked, and whether it was created now for its first message."""
+def _lock_chat(owner: User, send: Send, reply_id: uuid.UUID) -> tuple[Chat, bool, bool]:
+    """The chat of the message, locked; whether it was created now for its first message; and
+    whether usage is stored for a reply of this id."""
+    usage = pricing.usage_of(reply_id)
     # The tip is not joined but read after the lock: in a join, PostgreSQL would look for a tip that
     # another transaction has just set among the rows from before it.
     own = Chat.objects.select_for_update().filter(owner=owner, deleted_at=None)
-    chat = own.filter(id=send.chat).first()
-    if chat is not None:
-        return chat, False
+    existing = own.filter(id=send.chat).annotate(has_usage=Exists(usage)).first()
+    if existing is not None:
+        return existing, False, existing.has_usage
     if ErasedChat.objects.filter(id=send.chat).exists():
         raise ChatNotFound
     try:
@@ -215,10 +232,17 @@ def _lock_chat(owner: User, send: Send) -> tuple[Chat, bool]:
                 model=send.model,
                 updated_at=timezone.now(),
             )
-        return chat, True
+        return chat, True, usage.exists()
     except IntegrityError:
         # Another request created it just now, or it is deleted or somebody else's.
-        return lock_own_chat(owner, send.chat), False
+        return lock_own_chat(owner, send.chat), False, usage.exists()
+
+
+def _refuse_erased(reply_id: uuid.UUID, *, has_usage: bool) -> None:
+    """Raise IdReused if a reply of this id was erased: its usage is kept under the id. If the reply
+    exists, inserting it fails instead, because the same request may just have created it."""
+    if has_usage and not Reply.objects.filter(id=reply_id).exists():
+        raise IdReused
 
 
 def start_title(text: str) -> str:
@@ -238,9 +262,6 @@ def _create_reply(
     digest: str,
     outbox: list[dict[str, Any]],
 ) -> Reply:
-    # If the row exists, the insert below fails instead: the same request may just have created it.
-    if pricing.has_usage(reply_id) and not Reply.objects.filter(id=reply_id).exists():
-        raise IdReused  # The id is that of an erased reply, whose usage is kept under it.
     waits_for = parent.awaited_below() if parent else None
     reply = Reply.objects.create(
         id=reply_id,

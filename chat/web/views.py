@@ -181,9 +181,11 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         edit=body.get("edit", False),
     )
     writer = await _writer(request)
-    async with storage.room_for_send(writer, chat_id, send.id, send.text) as is_repeated:
+    known = await sync_to_async(sends.replies_of_ids)(send.id)
+    is_repeated = Reply.id_for_message(send.id) in known
+    async with storage.room_for_send(writer, send, is_repeated=is_repeated):
         place = sync_to_async(_place_for_visitor)
-        user, reply = await place(request, send, model, is_repeated=is_repeated)
+        user, reply = await place(request, send, model, writer, known)
         await outbox.deliver(reply, user.stream)
     accepted = {
         "chat": str(chat_id),
@@ -217,29 +219,36 @@ async def _writer(request: HttpRequest) -> User | None:
 
 
 def _place_for_visitor(
-    request: HttpRequest, send: Send, model: Model, *, is_repeated: bool
+    request: HttpRequest,
+    send: Send,
+    model: Model,
+    writer: User | None,
+    known: dict[uuid.UUID, Reply],
 ) -> tuple[User, Reply]:
-    """Place a send. A visitor becomes a guest, unless the send is refused. Repeating a placed send
-    is not counted, because it must succeed. Sync."""
+    """Place a send. A visitor becomes a guest, unless the send is refused. Sync.
+
+    `writer`: of `_writer`. `known`: of `sends.replies_of_ids`. Repeating a placed send is not
+    counted, because it must succeed.
+    """
+    is_repeated = Reply.id_for_message(send.id) in known
     if isinstance(request.user, User):
         if not request.user.is_active:
             raise NotSignedIn
         if not is_repeated:
             _take_send(request, request.user)
-        return request.user, sends.place_send(request.user, send, model)
-    _take_send_of_visitor(request, is_repeated=is_repeated)
+        return request.user, sends.place_send(request.user, send, model, known)
+    _take_send_of_visitor(request, writer, is_repeated=is_repeated)
     with transaction.atomic():
         guest = guest_of_visitor(request)
         if guest is None:
             raise NotSignedIn(_("Your browser did not keep our cookie. Allow cookies and reload."))
-        reply = sends.place_send(guest, send, model)
+        reply = sends.place_send(guest, send, model, known)
     sign_in_guest(request, guest)
     return guest, reply
 
 
-def _take_send_of_visitor(request: HttpRequest, *, is_repeated: bool) -> None:
+def _take_send_of_visitor(request: HttpRequest, person: User | None, *, is_repeated: bool) -> None:
     """Count a visitor's send, before the transaction, which must not wait for Redis. Sync."""
-    person = person_of_visitor(request)
     if person is None:
         if visitor_id(request) is not None:
             limits.take_guest(address_group(client_address(request)))

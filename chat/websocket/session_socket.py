@@ -49,6 +49,8 @@ ASK_TIMEOUT_S = 5.0
 MAX_FAILED_CHECKS = 4
 # How long to wait before sending changes again.
 RETRY_CHANGES_S = 2.0
+# How long a changed balance waits for more changes before it is sent.
+BALANCE_DELAY_S = 0.3
 # Leaving the groups is optional: messages to a closed socket are ignored.
 LEAVE_TIMEOUT_S = 0.3
 
@@ -61,6 +63,7 @@ class SessionSocket(SocketTasks):
     _groups: list[str]
     _in_group = False
     _failed_checks = 0
+    _balance_timer: asyncio.TimerHandle | None = None
     # Counts a new socket; raises LimitReached.
     _take = staticmethod(limits.take_socket)
 
@@ -187,7 +190,15 @@ class SessionSocket(SocketTasks):
         await self.close(code)
 
     async def balance_changed(self, message: dict[str, Any]) -> None:
-        """Sent when credit was booked or held; one answer may send several."""
+        """Sent when credit was booked or held. One answer sends several in a row, after which the
+        database is asked once: numbers in the messages could arrive in another order than the
+        commits that they come from, and a wrong balance would stay."""
+        if self._balance_timer is None:
+            loop = asyncio.get_running_loop()
+            self._balance_timer = loop.call_later(BALANCE_DELAY_S, self._balance_is_due)
+
+    def _balance_is_due(self) -> None:
+        self._balance_timer = None
         self._mark_changed("balance")
 
     async def person_set(self, message: dict[str, Any]) -> None:

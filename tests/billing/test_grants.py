@@ -12,6 +12,7 @@ from accounts.models import GuestJoin, User
 from billing import grants, holds, ledger, usage
 from billing.errors import OutOfCredit
 from billing.models import Hold, LedgerEntry, Purse, SignUpClaim, Usage
+from billing.pages.statements import standing
 from billing.personal_data import export as exports
 from billing.personal_data.handlers import personal_data
 from billing.token_usage import TokenUsage
@@ -129,12 +130,11 @@ def test_a_sign_in_grants_the_credit(client, redis_url):
 
 def test_a_guest_gets_the_budget_once_when_needed(price):
     person = guest()
-    assert grants.promised_micro_usd(person) == 500_000
+    assert standing(person).balance_micro_usd == 500_000
     assert not LedgerEntry.objects.exists()
     for _ in range(3):
         holds.release(needs_credit(person, price)[0])
-    assert balance(person) == 500_000
-    assert grants.promised_micro_usd(person) == 0
+    assert balance(person) == standing(person).balance_micro_usd == 500_000
 
 
 def test_a_guest_who_becomes_an_account_keeps_the_ledger(price):

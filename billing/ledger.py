@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from billing.errors import KeyReused
@@ -97,8 +97,12 @@ def lock_purses(
     """Lock several purses in one statement, always in the same order, so that two callers cannot
     deadlock. Those of `person_ids` are created if need be; `more` selects ids of existing ones."""
     ids = set(person_ids)
-    chosen = Q(person_id__in=ids) if more is None else Q(person_id__in=ids) | Q(person_id__in=more)
-    found = Purse.objects.select_for_update().filter(chosen).order_by("person_id")
+    chosen: Any = ids
+    if more is not None:
+        # A union, because PostgreSQL reads all purses for an OR of a list and a query.
+        own = Purse.objects.filter(person_id__in=ids).order_by().values("person_id")
+        chosen = own.union(more.order_by()) if ids else more
+    found = Purse.objects.select_for_update().filter(person_id__in=chosen).order_by("person_id")
     purses = {purse.person_id: purse for purse in found}
     # Nobody else can have locked a purse that does not exist yet.
     return purses | {one: lock_purse(one) for one in sorted(ids - purses.keys())}

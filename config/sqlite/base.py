@@ -26,10 +26,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._has_turn = False
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        # By the real path, because the database may be a link.
-        path = os.path.realpath(conn_params["database"])
-        self._queue = None if self.is_in_memory_db() else queue_of(path)
-        return super().get_new_connection(conn_params)
+        connection = super().get_new_connection(conn_params)
+        self._queue = None if self.is_in_memory_db() else _queue_beside(conn_params["database"])
+        return connection
 
     def create_cursor(self, name: str | None = None) -> Any:
         return self.connection.cursor(factory=functools.partial(QueuedCursor, self))
@@ -78,6 +77,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._queue is not None and self._has_turn:
             self._has_turn = False
             self._queue.release()
+
+
+def _queue_beside(database: str | os.PathLike[str]) -> WriteQueue | None:
+    """None for somebody who may not write beside the database; SQLite's own lock is left then."""
+    try:
+        return queue_of(os.path.realpath(database))  # The database may be a link.
+    except OSError:
+        return None
 
 
 class QueuedCursor(base.SQLiteCursorWrapper):

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import ProviderKey, User
@@ -40,15 +40,15 @@ CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "PRAGMA", "SET LOCAL")
 
 
 class Statements(list):
-    """The statements that any thread executes, in their order."""
+    """The statements that any thread executes, with their parameters, in their order."""
 
-    def note(self, sql):
-        self.append(re.sub(r"\s+", " ", str(sql)))
+    def note(self, sql, params):
+        self.append((re.sub(r"\s+", " ", str(sql)), params))
 
     def take(self):
         """The statements since the last call, and how many transactions began."""
-        counted = [sql[:200] for sql in self if not sql.startswith(CONTROL)]
-        begun = sum(sql.startswith("BEGIN") for sql in self)
+        counted = [(sql, params) for sql, params in self if not sql.startswith(CONTROL)]
+        begun = sum(sql.startswith("BEGIN") for sql, _ in self)
         self.clear()
         return counted, begun
 
@@ -59,7 +59,7 @@ def statements(monkeypatch):
     execute = CursorWrapper._execute
 
     def note(self, sql, params, *ignored):
-        seen.note(sql)
+        seen.note(sql, params)
         return execute(self, sql, params, *ignored)
 
     monkeypatch.setattr(CursorWrapper, "_execute", note)
@@ -136,7 +136,7 @@ async def counts(person, statements, model, parent=None):
 
 def check(counted, statements, transactions):
     executed, begun = counted
-    assert len(executed) <= statements, executed
+    assert len(executed) <= statements, [sql[:200] for sql, _ in executed]
     if connection.vendor == "sqlite":
         assert begun <= transactions, executed
 
@@ -187,3 +187,54 @@ async def test_after_200_messages(no_worker, alice, statements, model):
     _, send, answer = await counts(alice, statements, model, parent=reply)
     check(send, SEND[model], 1)
     check(answer, ANSWER[model], 2)
+
+
+# Indexes
+
+
+def scans_on_sqlite(cursor, sql, params):
+    cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+    steps = [row[3] for row in cursor.fetchall()]
+    return [step for step in steps if step.startswith("SCAN") and "CONSTANT" not in step]
+
+
+def scans_on_postgresql(cursor, sql, params):
+    """Of few rows it would read all, so it is told that each table has a million. An empty table
+    counts as empty all the same."""
+    cursor.execute("SET LOCAL enable_seqscan = off")
+    cursor.execute(
+        "UPDATE pg_class SET reltuples = 1000000, relpages = 1 "
+        "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
+    return [node for node in nodes(cursor.fetchone()[0][0]["Plan"]) if reads_all(node)]
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def reads_all(node):
+    is_by_index = "Index Cond" in node or "Recheck Cond" in node
+    return "Scan" in node["Node Type"] and "Relation Name" in node and not is_by_index
+
+
+async def test_each_statement_finds_its_rows_by_an_index(no_worker, alice, statements):
+    reply, *first = await counts(alice, statements, PAID)
+    reply, *paid = await counts(alice, statements, PAID, parent=reply)
+    _, *free = await counts(alice, statements, FREE, parent=reply)
+    scans = {"sqlite": scans_on_sqlite, "postgresql": scans_on_postgresql}[connection.vendor]
+
+    def explain(sql, params):
+        with transaction.atomic(), connection.cursor() as cursor:
+            found = scans(cursor, sql, params)
+            transaction.set_rollback(True)
+            return found
+
+    executed = [one for counted, _ in (*first, *paid, *free) for one in counted]
+    reads = [(sql, params) for sql, params in executed if sql.startswith(("SELECT", "UPDATE"))]
+    assert len(reads) >= 50
+    for sql, params in reads:
+        assert not await sync_to_async(explain)(sql, params), sql

@@ -124,6 +124,24 @@ def test_a_connection_is_replaced_after_an_error(connection):
     assert connection.connection is not first
 
 
+def test_without_the_right_to_write_beside_the_database(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise PermissionError
+
+    monkeypatch.setattr("config.sqlite.write_queue.os.open", refuse)
+    options = {"ENGINE": "config.sqlite", "NAME": tmp_path / "other.sqlite3"}
+    connection = ConnectionHandler({"default": options})["default"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (n INTEGER)")
+    connection.close()
+
+
+def test_a_missing_folder_is_djangos_own_error(tmp_path):
+    options = {"ENGINE": "config.sqlite", "NAME": tmp_path / "missing" / "db.sqlite3"}
+    with pytest.raises(OperationalError, match="unable to open"):
+        ConnectionHandler({"default": options})["default"].cursor()
+
+
 def test_a_database_in_memory_has_no_queue():
     handler = ConnectionHandler({"default": {"ENGINE": "config.sqlite", "NAME": ":memory:"}})
     connection = handler["default"]

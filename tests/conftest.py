@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 from xdist.workermanage import NodeManager
 
+from config.web.database_threads import DatabaseThreads
 from streams.server.embedded import redis_command
 from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
@@ -147,6 +149,14 @@ def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(autouse=True)
+def new_request_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application keeps threads with their connections to the database, which may be that of
+    an earlier test."""
+    if asgi := sys.modules.get("config.asgi"):
+        monkeypatch.setattr(asgi.django_application, "_threads", DatabaseThreads())
 
 
 @pytest.fixture(scope="session")

@@ -42,10 +42,11 @@ async def test_no_more_than_so_many_idle_threads_are_kept():
     requests = [asyncio.create_task(request(threads, until)) for _ in range(10)]
     await asyncio.sleep(0.05)
     until.set()
-    await asyncio.gather(*requests)
+    used = {thread for one in await asyncio.gather(*requests) for thread in one}
+    assert len(used) == 10
     del requests
     async with asyncio.timeout(20):
-        while sum(thread.name.startswith("request") for thread in threading.enumerate()) > 2:
+        while len(used & {thread.ident for thread in threading.enumerate()}) > 2:
             await asyncio.sleep(0.02)
 
 

@@ -519,7 +519,10 @@ async def test_few_pages_are_read_at_once(online, monkeypatch):
         nonlocal reading, most
         reading += 1
         most = max(most, reading)
-        await asyncio.sleep(0)  # Let others start.
+        async with asyncio.timeout(20):
+            while most < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # Let a third start, if it may.
         page = await read_page(*asked)
         reading -= 1
         return page

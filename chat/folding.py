@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from chat import events as ev
 from chat.charging.attempts import Attempt, AttemptFold
+from chat.llm.tokens import off_loop
 from chat.transcript import Message, Transcript, fold
 from streams.log import Log
 
@@ -50,4 +51,5 @@ async def fold_answer(log: Log, stream: str, chat: str, reply_id: str) -> Folded
                 attempts.feed(event)
         transcript.cursor = entries[-1].id
     message = transcript.messages.get(reply_id)
-    return FoldedAnswer(message, attempts.attempts(), transcript.cursor)
+    counted = await off_loop(attempts.attempts, chars=attempts.chars)
+    return FoldedAnswer(message, counted, transcript.cursor)

@@ -60,6 +60,8 @@ class Attempt:
     reasoning: str = ""
     # Some of the text turned out to be reasoning while it was written.
     is_recast: bool = False
+    # `text` and `reasoning` are complete, because the reply's text no longer shows its parts.
+    is_kept: bool = False
 
     def recast(self, text_length: int) -> None:
         """Cut the text to `text_length` bytes; the rest, also of earlier attempts, is now
@@ -105,7 +107,7 @@ class AttemptFold:
                 self._text.add(event.text)
             case ev.MessageReasoning():
                 if event.text_length is not None and self._attempts:
-                    _record_earlier(self._attempts, str(self._text), str(self._reasoning))
+                    self._keep_earlier()
                     self._attempts[-1].recast(event.text_length)
                     self._text.cut(event.text_length)
                 self._reasoning.add(event.text)
@@ -120,19 +122,34 @@ class AttemptFold:
         if event.bill is not None:
             _record(self._attempts, event.bill)
 
+    def _keep_earlier(self) -> None:
+        """Keep the output of all attempts but the last, while the text still shows their parts."""
+        earlier = [attempt for attempt in self._attempts[:-1] if not attempt.recorded]
+        if all(attempt.is_kept for attempt in earlier):
+            return
+        self._split()
+        for attempt in earlier:
+            attempt.is_kept = True
+
     def attempts(self) -> list[Attempt]:
-        """All attempts so far, in order, each with the text and reasoning that it delivered."""
-        _split(self._attempts, str(self._text).encode(), str(self._reasoning).encode())
+        """All attempts so far, in order, each with the text and reasoning that it delivered.
+
+        The tokens of kept attempts are counted here, so a long reply takes a thread (`off_loop`).
+        """
+        self._split()
+        for attempt in self._attempts:
+            if attempt.is_kept and attempt.recorded is None:
+                attempt.recorded = AttemptUsage(attempt.number, attempt.usage)
         return self._attempts
 
+    @property
+    def chars(self) -> int:
+        """The length of what `attempts` counts."""
+        kept = [attempt for attempt in self._attempts if attempt.is_kept]
+        return sum(len(attempt.text) + len(attempt.reasoning) for attempt in kept)
 
-def _record_earlier(attempts: list[Attempt], text: str, reasoning: str) -> None:
-    """Record the usage of all attempts but the last, while the text still shows their parts."""
-    if all(attempt.recorded for attempt in attempts[:-1]):
-        return
-    _split(attempts, text.encode(), reasoning.encode())
-    for attempt in attempts[:-1]:
-        attempt.recorded = attempt.recorded or AttemptUsage(attempt.number, attempt.usage)
+    def _split(self) -> None:
+        _split(self._attempts, str(self._text).encode(), str(self._reasoning).encode())
 
 
 def _begin_attempt(event: ev.MessageStarted | ev.MessageResumed, reasoning: Pieces) -> Attempt:
@@ -156,7 +173,7 @@ def _record(attempts: list[Attempt], bill: dict[str, Any]) -> None:
     last = AttemptUsage.from_bill(bill)
     by_number = {usage.attempt: usage for usage in reversed([last, *last.earlier])}
     for attempt in attempts:
-        if attempt.recorded is None:
+        if attempt.recorded is None and not attempt.is_kept:
             attempt.recorded = by_number.get(attempt.number)
 
 
@@ -165,8 +182,9 @@ def _split(attempts: list[Attempt], text: bytes, reasoning: bytes) -> None:
     next attempt began."""
     text_until, reasoning_until = len(text), len(reasoning)
     for attempt in reversed(attempts):
-        attempt.text = text[attempt.text_from : text_until].decode(errors="ignore")
-        attempt.reasoning = reasoning[attempt.reasoning_from : reasoning_until].decode(
-            errors="ignore"
-        )
+        if not attempt.is_kept:
+            attempt.text = text[attempt.text_from : text_until].decode(errors="ignore")
+            attempt.reasoning = reasoning[attempt.reasoning_from : reasoning_until].decode(
+                errors="ignore"
+            )
         text_until, reasoning_until = attempt.text_from, attempt.reasoning_from

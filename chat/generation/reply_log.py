@@ -7,6 +7,7 @@ from chat import events as ev
 from chat.charging.attempts import Attempt, AttemptFold
 from chat.folding import fold_chat
 from chat.generation.appender import PartAppender
+from chat.llm.tokens import off_loop
 from chat.sending.outbox import append_outbox
 from chat.transcript import Message, Transcript, fold
 from chat.work_orders import WorkOrder
@@ -49,7 +50,7 @@ class ReplyLog:
         attempts = AttemptFold(order.reply_id)
         self.transcript = await fold_chat(self._log, order.stream, order.chat_id, attempts.feed)
         self.message = self.transcript.messages.get(order.reply_id)
-        return attempts.attempts()
+        return await off_loop(attempts.attempts, chars=attempts.chars)
 
     async def append_start(self, event: ev.MessageStarted | ev.MessageResumed) -> None:
         await self._append(event, f"begin:{event.attempt}")

@@ -69,7 +69,8 @@ def scripted_model() -> Iterator[tuple[str, int]]:
     try:
         yield process.stdout.readline().strip(), process.pid
     finally:
-        process.terminate()
+        # Killed, because it may still be writing endless answers.
+        process.kill()
         process.wait(10)
         process.stdout.close()
 

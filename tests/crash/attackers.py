@@ -28,7 +28,9 @@ import websockets
 from PIL import Image
 
 QUICK = "[[tokens=4]] Hello"
-MODEL = "openai/script/known"
+# The soak gives attackers a model process of their own, because the people's would be busy with
+# their answers.
+MODEL = "ollama/script/known"
 PARTS = 20_000
 CONTROL = "\x01"
 

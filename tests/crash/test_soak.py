@@ -147,8 +147,9 @@ async def run_phase(stack, name, seconds, people, habits, last):
 
 
 async def soak(make_stack, number, seconds, habits, *, unlimited):
-    with scripted_model() as (model_url, _):
-        stack = make_stack(model_url=model_url, env=ENVIRONMENT, unlimited=unlimited).start()
+    with scripted_model() as (model_url, _), scripted_model() as (attackers_url, _):
+        env = ENVIRONMENT | {"OLLAMA_HOST": attackers_url.removesuffix("/v1")}
+        stack = make_stack(model_url=model_url, env=env, unlimited=unlimited).start()
         people = [Client(stack.url, address=f"127.0.1.{1 + n}") for n in range(number)]
         phases: list[Phase] = []
         last: dict[Client, str] = {}  # the last answer of each

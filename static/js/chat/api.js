@@ -63,7 +63,7 @@ async function call(method, path, body, { keepalive = false, signal = null } = {
       method,
       headers,
       keepalive,
-      body: body === undefined || isForm ? body : JSON.stringify(body),
+      body: body === undefined || isForm ? body : json(body),
       credentials: "same-origin",
       signal: signal ? AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) : AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -79,6 +79,12 @@ async function call(method, path, body, { keepalive = false, signal = null } = {
     throw new ApiError({});
   }
 }
+
+/**
+ * As JSON. A text may end in half of a character, which the server would refuse.
+ * @param {unknown} body
+ */
+const json = (body) => JSON.stringify(body, (_, value) => value?.toWellFormed?.() ?? value);
 
 /** @param {Response} response */
 async function refusal(response) {

@@ -6,7 +6,7 @@ import uuid
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
-from tests.browser.clipboard import paste
+from tests.browser.clipboard import PASTE, paste
 from tests.browser.prompts import QUICK, prompts_of
 from tests.stack import wait_for
 
@@ -132,6 +132,108 @@ def test_a_long_pasted_text_is_folded_and_sent_with_the_message(alice, fake_mode
     expect(chip).to_have_count(0)
     paste(alice, "short")
     expect(chip).to_have_count(0)
+
+
+# Collects the long values that textareas with `dir="auto"` are given: for those Chromium needs
+# time quadratic in the number of lines.
+WATCH_VALUES = """(() => {
+  window.slowValues = [];
+  window.longValues = 0;
+  const note = (field, value) => {
+    if (String(value).length < 10_000) return;
+    longValues += 1;
+    if (field.dir === "auto") slowValues.push(field.className);
+  };
+  for (const [prototype, name] of [
+    [HTMLTextAreaElement.prototype, "value"],
+    [HTMLTextAreaElement.prototype, "defaultValue"],
+  ]) {
+    const { get, set } = Object.getOwnPropertyDescriptor(prototype, name);
+    const observed = function (value) {
+      note(this, value);
+      set.call(this, value);
+    };
+    Object.defineProperty(prototype, name, { get, set: observed });
+  }
+  new MutationObserver((records) => {
+    for (const { addedNodes } of records)
+      for (const node of addedNodes)
+        for (const field of node.querySelectorAll?.("textarea") ?? [])
+          if (field.textContent) note(field, field.textContent);
+  }).observe(document, { childList: true, subtree: true });
+})()"""
+
+
+def test_long_texts_are_put_into_fields_in_linear_time(alice):
+    page = alice.page
+    lines = "\n".join(f"{QUICK} line" if number == 0 else "line" for number in range(4_000))
+
+    def are_put():
+        assert page.evaluate("[longValues > 0, slowValues]") == [True, []]
+        page.evaluate("longValues = 0")
+
+    def has(field, text):
+        wait_for(lambda: field.evaluate("(field) => field.value") == text)
+        assert field.evaluate("(field) => field.dir") == "auto"
+
+    page.add_init_script(WATCH_VALUES)
+    page.reload()
+    # Moves a pasted text into the field.
+    paste(alice, lines)
+    page.get_by_role("button", name="Put it into the message").click()
+    has(alice.field, lines)
+    assert alice.field.evaluate("(field) => field === document.activeElement")
+    are_put()
+    # Restores the draft.
+    alice.field.press("Control+End")
+    alice.field.press_sequentially("!")
+    page.reload()
+    has(alice.field, lines + "!")
+    are_put()
+    # Sends it, and brings it back with the arrow key.
+    alice.field.press("Enter")
+    expect(alice.answers).to_have_count(1)
+    alice.ended()
+    alice.field.press("ArrowUp")
+    has(alice.field, lines + "!")
+    are_put()
+    # Edits the message.
+    alice.questions.first.hover()
+    alice.questions.first.get_by_role("button", name="Edit").click()
+    editor = page.get_by_role("textbox", name="Edit your message")
+    has(editor, lines + "!")
+    are_put()
+    # Pastes into the middle of the edited text.
+    editor.evaluate("(field) => field.setSelectionRange(1, 3)")
+    page.evaluate(PASTE, [editor.element_handle(), lines.replace("\n", "\r\n")])
+    has(editor, lines[:1] + lines + lines[3:] + "!")
+    assert editor.evaluate("(field) => field.selectionStart") == 1 + len(lines)
+    are_put()
+    page.get_by_role("button", name="Cancel").click()
+    # Opens a pasted text, and pastes another into it.
+    alice.field.fill("")
+    paste(alice, lines)
+    page.locator(".pasted-name").click()
+    chip = page.get_by_role("textbox", name="Edit the pasted text")
+    has(chip, lines)
+    are_put()
+    chip.evaluate("(field) => field.setSelectionRange(0, 0)")
+    page.evaluate(PASTE, [chip.element_handle(), lines])
+    has(chip, lines + lines)
+    assert chip.evaluate("(field) => field.selectionStart") == len(lines)
+    are_put()
+    expect(page.locator(".pasted-title")).to_contain_text("7,999 lines")
+
+
+def test_a_text_with_half_of_a_character_is_sent(alice, fake_model):
+    mark = str(uuid.uuid4())
+    put = "(field, text) => { field.value = text; field.dispatchEvent(new Event('input')) }"
+    alice.field.evaluate(put, f"{QUICK} {mark}")
+    alice.field.evaluate("(field) => { field.value += ' half \\ud83d.' }")
+    alice.field.press("Enter")
+    expect(alice.answers).to_have_count(1)
+    alice.ended()
+    assert prompts_of(fake_model, mark) == [f"{QUICK} {mark} half \ufffd."]
 
 
 def test_what_is_sent_while_an_answer_runs_goes_next(alice, fake_model, shot):

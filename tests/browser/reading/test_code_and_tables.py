@@ -143,6 +143,45 @@ def test_a_flood_of_hidden_characters_leaves_the_page_responsive(echo):
     assert echo.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+# Shows the first part of an answer, waits until its code is coloured, and then shows all of it.
+# Beside it, the answer is shown at once.
+SHOW_IN_TWO = """async ([first, rest]) => {
+  const { MarkdownView } = await import("/static/js/chat/markdown/view.js");
+  const [grown, whole] = ["grown", "whole"].map((id) => {
+    const root = document.createElement("div");
+    root.id = id;
+    document.querySelector(".scroller-content").append(root);
+    return root;
+  });
+  const view = new MarkdownView(grown);
+  view.update(first, false);
+  while (!grown.querySelector(".hljs-keyword")) await new Promise((done) => setTimeout(done, 20));
+  view.update(first + rest, true);
+  new MarkdownView(whole).update(first + rest, true);
+}"""
+IF = "if (1) 1\n"
+HALVES = {
+    "too many hidden characters": ("", "1<\u202e+" * 20 + "\n"),
+    "too many colours": ("1<" * 1_800, "\n"),
+    "too long": ("", "x" * 3_900 + "\n"),
+}
+REPEATED = {"too many hidden characters": 39, "too many colours": 1, "too long": 78}
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_code_that_grows_beyond_a_bound_ends_as_plain_as_when_it_is_read_at_once(echo, kind):
+    before, line = HALVES[kind]
+    rest = before + line * REPEATED[kind]
+    echo.page.evaluate(SHOW_IN_TWO, [f"```js\n{IF}", f"{rest}```\n\n```js\n{IF}```\n"])
+    grown, whole = (echo.page.locator(f"{name} .code") for name in ("#grown", "#whole"))
+    # The code after it is coloured later, because the worker takes one after another.
+    for codes in (grown, whole):
+        expect(codes.last.locator(".hljs-keyword")).to_have_count(1)
+    expect(whole.first.locator("[class^=hljs]")).to_have_count(0)
+    expect(grown.first.locator("[class^=hljs]")).to_have_count(0)
+    assert grown.first.locator("code").evaluate(CODES) == IF + rest
+
+
 ROWS = 1_200
 
 

@@ -88,11 +88,12 @@ BLOCKS_PER_STEP = """async (count) => {
   return steps;
 }"""
 
-# Removes the focus first, because Chromium takes 15 s to put 50,000 lines into a focused field.
-# People paste such texts, and the composer folds them.
+# Sets the text as the page does (static/js/chat/ui/composer/text_field.js). People paste such
+# texts, and the composer folds them.
 PUT = """(field, text) => {
-  field.blur();
+  field.dir = "";
   field.value = text;
+  field.dir = "auto";
   field.dispatchEvent(new Event("input", {bubbles: true}));
   field.offsetHeight;
   requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => (longestMs = 0))));

@@ -120,6 +120,16 @@ test("a draft that was emptied elsewhere is empty here", (t) => {
   assert.equal(storage.length, 0);
 });
 
+test("a draft with half of a character is the one that the server has stored", async (t) => {
+  const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("a\ufffd", ["\ufffd"]) } }] });
+  drafts.set("c", write("a\ud83d", ["\ud83d"]));
+  mock.timers.tick(1_000);
+  await rest();
+  mock.timers.tick(10_000);
+  await rest();
+  assert.equal(drafts.arrived.value, null);
+});
+
 test("a later one from elsewhere comes back with the answer", async (t) => {
   const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("later") } }] });
   drafts.set("c", write("mine"));

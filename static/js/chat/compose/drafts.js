@@ -13,8 +13,10 @@ import { signal } from "../../signals.js";
 const PREFIX = "holdfast:draft:";
 const STORE_AFTER_MS = 1_000;
 const STORE_WITHIN_MS = 5_000;
-const WRITING_MS = 4_000; // the person is still writing for this long after the last key
-const KEEPALIVE_BYTES = 60_000; // browsers let 64 kB outlive the page
+// The person is still writing for this long after the last key.
+const WRITING_MS = 4_000;
+// Browsers let 64 kB outlive the page.
+const KEEPALIVE_BYTES = 60_000;
 
 const EMPTY = Object.freeze({ text: "", pastes: [] });
 /** @param {Content} content */
@@ -49,7 +51,8 @@ export class Drafts {
   #waiting = new Map();
   /** @type {Map<ChatId, number>} the number of failed requests in a row */
   #failures = new Map();
-  #isWhole = true; // whether this page knows all drafts of the server
+  // Whether this page knows all drafts of the server.
+  #isWhole = true;
   /** @type {Set<ChatId>} otherwise the chats whose drafts are known or requested */
   #known = new Set();
 
@@ -114,7 +117,8 @@ export class Drafts {
       const isJoined = isEmpty(before) && !before.isDirty && this.#joinBegun(chat, drafts[0]);
       if (!isJoined) this.#take(chat, pick(drafts[0]));
     } catch {
-      this.#known.delete(chat); // It is requested again when the chat is opened next.
+      // It is requested again when the chat is opened next.
+      this.#known.delete(chat);
     }
   }
 
@@ -131,8 +135,9 @@ export class Drafts {
    * @param {Content} draft
    */
   set(chat, draft) {
-    if (isSame(this.#read(chat), draft)) return;
-    this.#write(chat, { ...pick(draft), isDirty: true, atMs: this.#now() });
+    const content = pick(draft);
+    if (isSame(this.#read(chat), content)) return;
+    this.#write(chat, { ...content, isDirty: true, atMs: this.#now() });
     this.#schedule(chat);
   }
 
@@ -373,9 +378,12 @@ export class Drafts {
   }
 }
 
-/** @param {Content | undefined} draft */
+/**
+ * Without halves of characters, which the server does not store either: both sides compare what they have.
+ * @param {Content | undefined} draft
+ */
 function pick(draft) {
-  return { text: draft?.text ?? "", pastes: draft?.pastes ?? [] };
+  return { text: (draft?.text ?? "").toWellFormed(), pastes: (draft?.pastes ?? []).map((paste) => paste.toWellFormed()) };
 }
 
 /** If storage is forbidden, drafts last as long as the page. */

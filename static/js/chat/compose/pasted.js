@@ -39,7 +39,8 @@ export function joined({ text, pastes }) {
 export function taken(content) {
   const pastes = [];
   const between = [];
-  const open = new Set(); // fences that nothing further down closes
+  // Fences that nothing further down closes.
+  const open = new Set();
   let end = 0;
   OPENING.lastIndex = 0;
   for (let match = OPENING.exec(content); match && pastes.length < MOST_PASTES; match = OPENING.exec(content)) {

@@ -9,9 +9,11 @@ import { signal } from "../../signals.js";
 import { Acks, Timers } from "./timers.js";
 import { TransportChoice } from "./transport_choice.js";
 
-const HEARTBEAT_MS = 25_000; // until the server's welcome gives another value
+// The default, until the server's welcome gives another value.
+const HEARTBEAT_MS = 25_000;
 const PONG_WITHIN_MS = 8_000;
-const AWAKE_PONG_WITHIN_MS = 3_000; // after sleep or a network change a dead socket is likely
+// Shorter, because a dead socket is likely after sleep or a network change.
+const AWAKE_PONG_WITHIN_MS = 3_000;
 const LATER_MS = 20_000;
 // A guest has become an account, perhaps in another tab. Until the response with the new cookie arrives, the old cookie
 // is not valid.

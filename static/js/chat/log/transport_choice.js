@@ -12,10 +12,13 @@ export class TransportChoice {
   isBlocked = false;
 
   #hasHttp;
-  #failures = 0; // consecutive ones of WebSockets
-  #hasHttpFailed = false; // if so, a WebSocket is tried next
+  // Consecutive failures of WebSockets.
+  #failures = 0;
+  // If HTTP failed, a WebSocket is tried next.
+  #hasHttpFailed = false;
   #openedAtMs = 0;
-  #isProven = false; // the first replay has caught up
+  // The first replay has caught up.
+  #isProven = false;
   #probeMs = PROBE_MS.first;
 
   /** @param {boolean} hasHttp whether HTTP is available as the other transport */

@@ -28,7 +28,9 @@ export class CodeBlock {
   #code = document.createElement("code");
   #budget;
   #isWithinLine = false;
-  #boxes = []; // {element, text, lines, marks, room for marks, painted, isFar: its hidden characters have no marks yet}
+  // {element, text, lines, marks, room for marks, runs: its colours, painted: those shown, isFar: its hidden characters have
+  // no marks yet}
+  #boxes = [];
   #openLine = null;
   #openText = "";
   #length = 0;
@@ -134,7 +136,7 @@ export class CodeBlock {
     this.#leaveOut(this.#boxes.at(-1));
     // A long line takes several boxes; the first has the marks.
     const room = this.#isWithinLine ? 0 : MOST_MARKS;
-    const box = { element, text: "", lines: 0, marks: 0, room, painted: "", isFar: this.#budget.isSpent };
+    const box = { element, text: "", lines: 0, marks: 0, room, runs: null, painted: "", isFar: this.#budget.isSpent };
     this.#boxes.push(box);
     this.#budget.spend(2);
     if (box.isFar) this.#budget.drawSoon(element, () => showMarks(box));
@@ -161,18 +163,20 @@ export class CodeBlock {
     this.#askedAt = this.#length;
     const code = this.#boxes.map((box) => box.text).join("");
     const runs = await highlighted(code, this.#language);
-    if (runs && runs.reduce((sum, [, run]) => sum + run.length, 0) === code.length) await this.#colour(runs);
+    if (!runs) await this.#colour(null);
+    else if (runs.reduce((sum, [, run]) => sum + run.length, 0) === code.length) await this.#colour(runs);
     this.#isAsking = false;
     if (runs && this.#isFinished && this.#askedAt < this.#length) void this.#paint();
   }
 
+  /** `runs` is null for code that has to stay plain. It loses the colours that it had while it was shorter. */
   #colour(runs) {
     const boxes = [...this.#boxes];
-    const lists = splitRuns(runs, boxes.map((box) => box.text.length));
+    const lists = runs ? splitRuns(runs, boxes.map((box) => box.text.length)) : [];
     return new Promise((done) => {
       runWhenIdle(() => {
         const box = boxes.shift();
-        if (box) this.#colourBox(box, lists.shift());
+        if (box) this.#colourBox(box, lists.shift() ?? null);
         if (boxes.length > 0) return true;
         done();
         return false;
@@ -181,19 +185,30 @@ export class CodeBlock {
   }
 
   #colourBox(box, runs) {
-    if (runs.length > MOST_RUNS) return;
-    if (this.#budget.isSpent) this.#budget.drawSoon(box.element, () => colourBox(box, runs));
-    else this.#budget.spend(colourBox(box, runs));
+    // Colours would split runs of hidden characters into more marks than there is room for.
+    const isPlain = !runs || runs.length > MOST_RUNS || (box.marks > 0 && box.marks >= box.room);
+    box.runs = isPlain ? null : runs;
+    if (isPlain) showPlain(box);
+    else if (this.#budget.isSpent) this.#budget.drawSoon(box.element, () => colourBox(box));
+    else this.#budget.spend(colourBox(box));
   }
 }
 
-/** Returns the number of nodes it made. */
-function colourBox(box, runs) {
+/** Removes the colours that a box got while it had fewer characters. */
+function showPlain(box) {
+  if (!box.painted) return;
+  box.painted = "";
+  fill(box.element, shown(box.text, box.room));
+}
+
+/** Returns the number of nodes it made. The box may have more marks, or no colours any more, since this was planned. */
+function colourBox(box) {
+  const { runs } = box;
+  if (!runs || (box.marks > 0 && box.marks >= box.room)) return 0;
   const painted = JSON.stringify(runs);
   const length = runs.reduce((sum, [, run]) => sum + run.length, 0);
   const isSame = runs.map(([, run]) => run).join("") === box.text.slice(0, length);
-  // Colours would split runs of hidden characters into more marks than there is room for.
-  if (painted === box.painted || !isSame || (box.marks > 0 && box.marks >= box.room)) return 0;
+  if (painted === box.painted || !isSame) return 0;
   box.painted = painted;
   const nodes = runs.flatMap(([name, run]) => (name ? span(name, run) : shown(run)));
   box.isFar = false;

@@ -35,7 +35,8 @@ export function App({ store }) {
     wide.addEventListener("change", follow);
     return () => wide.removeEventListener("change", follow);
   }, []);
-  const [shown, setShown] = useState(null); // "search", "shortcuts" or null
+  // "search", "shortcuts" or null
+  const [shown, setShown] = useState(null);
   const { dialogs, conversation } = loadedModules.value;
   const show = (name) => {
     setShown(name);

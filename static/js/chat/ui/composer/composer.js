@@ -8,9 +8,10 @@ import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
 import { ModelMenu } from "./model_menu.js";
 import { lazyModule } from "../lazy_modules.js";
-import { growToFit, growWithWidth, isSendKey } from "./text_field.js";
+import { growToFit, growWithWidth, isSendKey, setText } from "./text_field.js";
 
-const MOST_PASTES = 20; // the server's limit for a draft
+// The server's limit for a draft.
+const MOST_PASTES = 20;
 
 export function Composer({ store, onSend }) {
   const field = useRef(null);
@@ -84,7 +85,7 @@ function useDraft(store, field) {
   const [pastes, setPastes] = useState([]);
   const [hasText, setHasText] = useState(false);
   const show = ({ text: content, pastes: long }) => {
-    field.current.value = content;
+    setText(field.current, content);
     setHasText(Boolean(content.trim()));
     setPastes(long);
     growToFit(field.current);

@@ -4,6 +4,8 @@ import { lineCount } from "../../compose/pasted.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 import { LongText } from "../messages/long_text.js";
+import { pasteLong } from "./long_paste.js";
+import { setText } from "./text_field.js";
 
 /** Long pasted texts above the field. Each can be opened, edited, removed or moved into the field. */
 export function PastedChips({ pastes, change, inline }) {
@@ -35,6 +37,9 @@ export function PastedChips({ pastes, change, inline }) {
 
 function PasteField({ content, write, close }) {
   const field = useRef(null);
+  useLayoutEffect(() => {
+    if (field.current.value !== content) setText(field.current, content);
+  }, [content]);
   useLayoutEffect(() => field.current.focus(), []);
   const onKeyDown = (event) => {
     if (event.key !== "Escape" || isComposing(event)) return;
@@ -43,7 +48,7 @@ function PasteField({ content, write, close }) {
     close();
   };
   return html`<textarea class="pasted-field" rows="8" dir="auto" spellcheck="false" aria-label=${text.pastedEdit} ref=${field}
-    value=${content} onInput=${(event) => write(event.currentTarget.value)} onKeyDown=${onKeyDown}></textarea>`;
+    onInput=${(event) => write(event.currentTarget.value)} onPaste=${pasteLong} onKeyDown=${onKeyDown}></textarea>`;
 }
 
 /** A pasted text in a message that was sent. */

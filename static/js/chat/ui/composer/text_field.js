@@ -1,6 +1,13 @@
 import { isComposing } from "../../lib/input_method.js";
 import { preferences } from "../../preferences.js";
 
+/** Set a text. With `dir="auto"`, Chromium would take a time that is quadratic in the number of lines. */
+export function setText(field, content) {
+  field.dir = "";
+  field.value = content;
+  field.dir = "auto";
+}
+
 /** Make a textarea as tall as its text, up to what its CSS max-height allows. */
 export function growToFit(field) {
   field.style.height = "auto";

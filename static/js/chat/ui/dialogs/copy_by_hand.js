@@ -17,9 +17,9 @@ export function copyByHand(content) {
   field.className = "field dialog-text";
   field.readOnly = true;
   field.rows = 6;
-  field.dir = "auto";
   field.setAttribute("aria-label", text.copyByHand);
   field.value = content;
+  field.dir = "auto"; // After the value: see composer/text_field.js.
   const close = document.createElement("button");
   close.className = "button button-primary";
   close.textContent = text.close;

@@ -10,7 +10,8 @@ import { Icon } from "../icons.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { LongText } from "./long_text.js";
 import { PastedBlock } from "../composer/pasted_chips.js";
-import { growToFit, growWithWidth, isSendKey } from "../composer/text_field.js";
+import { pasteLong } from "../composer/long_paste.js";
+import { growToFit, growWithWidth, isSendKey, setText } from "../composer/text_field.js";
 
 export function UserMessage({ store, open, id }) {
   open.tick(id).value;
@@ -59,6 +60,7 @@ function Queued({ store, open, message }) {
 function Editor({ content, finish }) {
   const field = useRef(null);
   useLayoutEffect(() => {
+    setText(field.current, content);
     growToFit(field.current);
     field.current.focus();
     field.current.setSelectionRange(content.length, content.length);
@@ -84,7 +86,7 @@ function Editor({ content, finish }) {
   };
   return html`<form class="message message-user message-editing" onSubmit=${submit}>
     <textarea class="field" rows="2" dir="auto" aria-label=${text.editLabel} ref=${field}
-      onInput=${(event) => growToFit(event.currentTarget)} onKeyDown=${onKeyDown}>${content}</textarea>
+      onInput=${(event) => growToFit(event.currentTarget)} onPaste=${pasteLong} onKeyDown=${onKeyDown}></textarea>
     <div class="form-row">
       <span class="meta">${text.editNote}</span>
       <button type="button" class="button" onClick=${() => finish(null)}>${text.cancel}</button>

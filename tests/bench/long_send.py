@@ -55,6 +55,9 @@ async def long_send(bench: Bench) -> None:
             firsts.append(later.pop(0))
         for _ in range(1 if bench.quick else 2):
             async with _worker(stack) as worker:
+                # Not the first answer of the process, which imports modules.
+                await _begin_chat(other := Person(stack.url))
+                other.close()
                 firsts.append(await _send(worker, person))
         person.close()
     finally:

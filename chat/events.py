@@ -45,7 +45,7 @@ class ChatEvent:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        names = {field.name for field in fields(cls)}
+        names = FIELD_NAMES[cls.type]
         return cls(**{key: value for key, value in data.items() if key in names})
 
 
@@ -273,6 +273,8 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         BranchChosen,
     )
 }
+# By type: looking them up for each event would take longer than decoding it.
+FIELD_NAMES = {kind.type: frozenset(f.name for f in fields(kind)) for kind in EVENT_TYPES.values()}
 _unknown_types_seen: set[str] = set()
 
 

@@ -176,7 +176,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             | ev.MessageError()
         ):
             if message := state.messages.get(event.message):
-                _change(message, event, entry_id)
+                change(message, event, entry_id)
         case _:
             assert_never(event)
 
@@ -202,7 +202,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
     state.chosen.pop(key, None)
 
 
-def _change(
+def change(
     message: Message,
     event: ev.MessageStarted
     | ev.MessageDelta
@@ -212,6 +212,7 @@ def _change(
     | ev.MessageError,
     entry_id: str,
 ) -> None:
+    """Apply an event of this message to it."""
     match event:
         case ev.MessageDelta():
             message.text.add(event.text)

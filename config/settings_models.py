@@ -12,6 +12,8 @@ WORK_LEASE_MS = env.int("WORK_LEASE_MS", 1_500)
 WORK_RENEW_MS = env.int("WORK_RENEW_MS", 400)
 WORK_POLL_MS = env.int("WORK_POLL_MS", 200)
 WORK_CONCURRENCY = env.int("WORK_CONCURRENCY", 200)
+# The memory of a worker for the texts of chats that it answered lately. 0 keeps none.
+WORK_KEPT_CHAT_BYTES = env.int("WORK_KEPT_CHAT_BYTES", 32_000_000, validate=validate.Range(min=0))
 MAX_ATTEMPTS = 6
 
 # --- Models ---

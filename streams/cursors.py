@@ -10,6 +10,7 @@ from .errors import InvalidCursorError
 START = "0-0"
 # Redis allows 20 digits; 15 keep both halves far below 2^64 for any clock until the year 33658.
 _ENTRY_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
+_LAST_OF_MS = 10**15 - 1
 _ENTRY_ID_OR_MS = re.compile(r"[0-9]{1,15}(-[0-9]{1,15})?")
 
 
@@ -40,6 +41,12 @@ def order(entry_id: str | bytes) -> tuple[int, int]:
 def is_after(entry_id: str, other: str) -> bool:
     """Whether the first entry is later in the log."""
     return order(entry_id) > order(other)
+
+
+def before(entry_id: str) -> str:
+    """The cursor from which the next entry is this one, if the log has it."""
+    ms, seq = order(entry_id)
+    return f"{ms}-{seq - 1}" if seq else f"{ms - 1}-{_LAST_OF_MS}"
 
 
 def entry_ms(entry_id: str) -> int:

@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 from streams.server.memory import Memory
 
 from .cursors import START, valid_cursor
-from .entries import Batch, Entry, Event, Fence, to_entry
+from .entries import Batch, Entry, Event, Fence, Raw, to_entry
 from .errors import FencedError, LogUnavailableError
 from .follow import Focus, Follower
 from .keys import StreamKeys, stream_keys, valid_name
@@ -37,6 +37,7 @@ __all__ = [
     "Log",
     "LogUnavailableError",
     "close_log",
+    "end_slice",
     "get_log",
 ]
 
@@ -69,8 +70,6 @@ class Log:
         self._append_pipe = PipelinedConnection(url, timeout_ms=timeout_ms, scripts=writing)
         self._read_pipe = PipelinedConnection(url, timeout_ms=timeout_ms, scripts=reading)
         self._live_pipe = PipelinedConnection(url, timeout_ms=timeout_ms)
-        # Lets only one of all slices() iterators continue in each turn of the loop.
-        self._slicing = asyncio.Lock()
         self._part_ids_ms = max(MIN_PART_IDS_MS, 2 * timeout_ms)
         self._writer = Writer(self._append_pipe, prefix=prefix)
         self._reader = Reader(self._read_pipe, prefix=prefix, timeout_ms=timeout_ms)
@@ -164,15 +163,13 @@ class Log:
         A slice has at most SLICE_ENTRIES entries and SLICE_BYTES of data, or one larger entry.
         Other tasks run between two slices, and no more than a page is in memory.
         """
-        more = True
+        position, more = valid_cursor(after), True
         while more:
-            page, more = await self.read_page(stream, chat, after, parts=parts)
+            page, position, more = await self._reader.page(stream, chat, position, parts=parts)
             for number, run in enumerate(_runs(page)):
                 if number > 0:
-                    async with self._slicing:
-                        await asyncio.sleep(0)
-                yield run
-                after = run[-1].id
+                    await end_slice()
+                yield list(map(to_entry, run))
 
     async def read_last(self, stream: str, chat: str, limit: int, most_bytes: int) -> list[Entry]:
         """The last entries of a chat's index, oldest first, without parts: at most `limit`, with at
@@ -303,17 +300,33 @@ class Log:
         await self.aclose()
 
 
-def _runs(entries: list[Entry]) -> Iterator[list[Entry]]:
-    run: list[Entry] = []
+def _runs(page: list[Raw]) -> Iterator[list[Raw]]:
+    run: list[Raw] = []
     size_bytes = 0
-    for entry in entries:
-        size_bytes += len(entry.data)
+    for raw in page:
+        size_bytes += len(raw[3])
         if run and (size_bytes > SLICE_BYTES or len(run) == SLICE_ENTRIES):
             yield run
-            run, size_bytes = [], len(entry.data)
-        run.append(entry)
+            run, size_bytes = [], len(raw[3])
+        run.append(raw)
     if run:
         yield run
+
+
+# By event loop. Whoever holds the lock continues in the next turn of the loop.
+_turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+async def end_slice() -> None:
+    """Let the other tasks of the loop run. Call it between two slices of long work.
+
+    Only one of all callers continues in each turn of the loop, so many tasks with long work
+    together delay the others no longer than one does.
+    """
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        await asyncio.sleep(0)
 
 
 _logs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Log] = weakref.WeakKeyDictionary()

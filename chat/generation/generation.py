@@ -17,6 +17,7 @@ from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
 from chat.generation import events as answer_events
 from chat.generation.errors import ATTEMPTS_SPENT, INTERNAL_ERROR, OUT_OF_CREDIT, SENTENCES
+from chat.generation.histories import Histories
 from chat.generation.model_caller import ModelCaller
 from chat.generation.outcomes import Interrupt, Interruption
 from chat.generation.outcomes import Outcome as Outcome
@@ -25,7 +26,7 @@ from chat.llm.catalogue import Catalogue
 from chat.llm.client import Finish
 from chat.llm.errors import ProviderError
 from chat.llm.stream.finish_reasons import UNKNOWN, code_of_empty
-from chat.transcript import Message, Transcript
+from chat.transcript import Message
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
 from streams.log import Log
@@ -47,12 +48,18 @@ class Generation:
     """
 
     def __init__(
-        self, job: Job, order: WorkOrder, log: Log, catalogue: Catalogue, lease_lapsed: bool
+        self,
+        job: Job,
+        order: WorkOrder,
+        log: Log,
+        histories: Histories,
+        catalogue: Catalogue,
+        lease_lapsed: bool,
     ) -> None:
         self.job = job
         self.order = order
         self.charge = AnswerCharge(order)
-        self.reply_log = ReplyLog(log, order, job, on_failure=self.lose)
+        self.reply_log = ReplyLog(log, histories, order, job, on_failure=self.lose)
         self._lease_lapsed = lease_lapsed
         self._interruption = Interruption()
         self._caller = ModelCaller(
@@ -62,8 +69,14 @@ class Generation:
         self._fruitless = 0
 
     @property
-    def transcript(self) -> Transcript:
-        return self.reply_log.transcript
+    def cursor(self) -> str:
+        """The last entry of the chat that was read or appended."""
+        return self.reply_log.cursor
+
+    def texts(self) -> list[str]:
+        """The texts from the first message of the chat down to the reply."""
+        before, message = self.reply_log.conversation.messages, self.reply_log.message
+        return [*(earlier.text for earlier in before), str(message.text) if message else ""]
 
     async def run(self) -> Outcome:
         """Generate the reply to its end, or as far as this worker may."""

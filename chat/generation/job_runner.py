@@ -5,12 +5,14 @@ import logging
 from collections.abc import Collection, Coroutine
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
+from django.conf import settings
 
 from chat import work_orders
 from chat.charging.settle import settle
 from chat.generation import titles
 from chat.generation.ends import append_missing_end
 from chat.generation.generation import Generation, Outcome
+from chat.generation.histories import Histories
 from chat.generation.loops import drop_broken_connection
 from chat.llm.catalogue import get_catalogue
 from chat.models import Reply
@@ -43,6 +45,7 @@ class JobRunner:
         self.title_tasks: set[asyncio.Task[None]] = set()
         self._log = log
         self._queue = queue
+        self._histories = Histories(settings.WORK_KEPT_CHAT_BYTES)
         self._generations: dict[str, Generation] = {}
         self._is_leaving = False
         self._writing_thread = ThreadSensitiveContext() if own_threads else None
@@ -84,7 +87,7 @@ class JobRunner:
             await self._queue.release(job)
             return
         _use_database_thread(self._ending_thread)
-        cursor = generation.transcript.cursor
+        cursor = generation.cursor
         await self._log.compact(order.stream, order.chat_id, order.reply_id, until=cursor)
         # The job ends before the row: once the row says that the reply has ended, its owner may ask
         # to continue it, and the queue takes no second job of the same key.
@@ -96,7 +99,7 @@ class JobRunner:
         for reply_id in startable:
             await self._queue.put(reply_id, b"")
         if outcome is Outcome.DONE:
-            improving = titles.improve(order, generation.transcript, get_catalogue())
+            improving = titles.improve(order, generation.texts(), get_catalogue())
             _start_task(self.title_tasks, improving)
 
     async def _run(self, job: Job, lease_lapsed: bool) -> None:
@@ -119,7 +122,9 @@ class JobRunner:
             await append_missing_end(self._log, job)
             await self._queue.done(job)
             return
-        generation = Generation(job, order, self._log, get_catalogue(), lease_lapsed)
+        generation = Generation(
+            job, order, self._log, self._histories, get_catalogue(), lease_lapsed
+        )
         self._generations[job.id] = generation
         if self._is_leaving:
             generation.hand_over()

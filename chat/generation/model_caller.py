@@ -77,11 +77,9 @@ class ModelCaller:
             raise ProviderError("model_not_found") from error
 
     async def _build_prompt(self, model: Model, partial: str) -> Prompt:
-        transcript, order = self._reply_log.transcript, self._order
-        ancestry = transcript.ancestry(str(order.reply.prompt_id))
-        system = system_messages(order.preferences.instructions, transcript.instructions)
-        messages = [(message.role, text) for message in ancestry if (text := str(message.text))]
-        return await build_prompt([*system, *messages], model, partial=partial)
+        conversation, preferences = self._reply_log.conversation, self._order.preferences
+        system = system_messages(preferences.instructions, conversation.instructions)
+        return await build_prompt([*system, *conversation.messages], model, partial=partial)
 
     async def _append_start(
         self, message: Message, model: Model, prompt: Prompt, reason: ev.ResumeReason

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable
 
 from chat import events as ev
-from chat.charging.attempts import Attempt, AttemptFold
-from chat.folding import fold_chat
+from chat.charging.attempts import Attempt
 from chat.generation.appender import PartAppender
-from chat.llm.tokens import off_loop
+from chat.generation.histories import Histories
+from chat.generation.history import Conversation
 from chat.sending.outbox import append_outbox
-from chat.transcript import Message, Transcript, fold
+from chat.transcript import Message, change
 from chat.work_orders import WorkOrder
+from streams.cursors import START
 from streams.log import Fence, Log
 from streams.queue import Job
 
@@ -18,19 +19,28 @@ from streams.queue import Job
 class ReplyLog:
     """The log as one worker reads and writes it for one reply.
 
-    transcript  the fold of the chat: the log at the takeover, then the events appended here
-    message     the reply's message in it; None before the takeover, and if the log does not have it
-    parts       appends the deltas; calls `on_failure` when it cannot
+    conversation  what the prompt is made of, as it was at the takeover
+    message       the reply's message: the log at the takeover, then the events appended here. None
+                  before the takeover, and if the log does not have it
+    cursor        the last entry that was read or appended
+    parts         appends the deltas; calls `on_failure` when it cannot
 
     All methods raise FencedError once another worker has taken over, and LogUnavailableError.
     """
 
     def __init__(
-        self, log: Log, order: WorkOrder, job: Job, on_failure: Callable[[], None]
+        self,
+        log: Log,
+        histories: Histories,
+        order: WorkOrder,
+        job: Job,
+        on_failure: Callable[[], None],
     ) -> None:
-        self.transcript = Transcript()
+        self.conversation = Conversation()
         self.message: Message | None = None
+        self.cursor = START
         self._log = log
+        self._histories = histories
         self._order = order
         self._fence = Fence(name=order.reply_id, token=job.token)
         self.parts = PartAppender(log, order, self._fence, on_failure)
@@ -47,10 +57,12 @@ class ReplyLog:
             self._log.raise_fence(order.stream, self._fence),
             append_outbox(order.reply, order.stream),
         )
-        attempts = AttemptFold(order.reply_id)
-        self.transcript = await fold_chat(self._log, order.stream, order.chat_id, attempts.feed)
-        self.message = self.transcript.messages.get(order.reply_id)
-        return await off_loop(attempts.attempts, chars=attempts.chars)
+        prompt_id = str(order.reply.prompt_id)
+        read = await self._histories.read(
+            self._log, order.stream, order.chat_id, order.reply_id, prompt_id
+        )
+        self.conversation, self.message, self.cursor = read.conversation, read.message, read.cursor
+        return read.attempts
 
     async def append_start(self, event: ev.MessageStarted | ev.MessageResumed) -> None:
         await self._append(event, f"begin:{event.attempt}")
@@ -58,11 +70,16 @@ class ReplyLog:
     async def append_end(self, event: ev.MessageCompleted | ev.MessageError, attempt: int) -> None:
         await self._append(event, f"end:{attempt}")
 
-    async def _append(self, event: ev.AnyEvent, step: str) -> None:
+    async def _append(
+        self,
+        event: ev.MessageStarted | ev.MessageResumed | ev.MessageCompleted | ev.MessageError,
+        step: str,
+    ) -> None:
         """`step` makes the event's id, so the log ignores a repetition."""
         order = self._order
         event_id = f"{order.reply_id}:{self._fence.token}:{step}"
         logged = ev.log_event(order.chat_id, event, event_id)
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
-        fold(self.transcript, event, entry_id)
-        self.transcript.cursor = entry_id
+        if self.message is not None:
+            change(self.message, event, entry_id)
+        self.cursor = entry_id

@@ -7,6 +7,7 @@ turn it off for themselves.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
@@ -24,10 +25,9 @@ from chat.generation.title_text import title_in
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
 from chat.llm.errors import ProviderError
-from chat.llm.prompt import Prompt, build_prompt
+from chat.llm.prompt import Prompt, PromptMessage, build_prompt
 from chat.llm.user_models import find_for_call
 from chat.models import Chat
-from chat.transcript import Transcript
 from chat.work_orders import WorkOrder
 from streams.errors import StreamsError
 from streams.log import get_log
@@ -49,16 +49,18 @@ INSTRUCTION = (
 )
 
 
-async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> None:
-    """Replace the first words by a title, once, after the first reply of a chat."""
+async def improve(order: WorkOrder, texts: Sequence[str], catalogue: Catalogue) -> None:
+    """Replace the first words by a title, once, after the first reply of a chat. `texts`: the texts
+    of the chat from the first message down to the reply.
+    """
     if not (settings.BACKGROUND_CALLS and order.preferences.background_calls):
         return
-    if len(transcript.ancestry(order.reply_id)) != 2:
+    if len(texts) != 2:
         return
     if not await sync_to_async(_has_start_title)(order):
         return
     try:
-        title = await _ask_model(order, transcript, catalogue)
+        title = await _ask_model(order, texts, catalogue)
         if title and await sync_to_async(_set_title)(order, title):
             event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
             logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
@@ -69,13 +71,11 @@ async def improve(order: WorkOrder, transcript: Transcript, catalogue: Catalogue
         logger.info("no title for chat %s: it took too long", order.chat_id)
 
 
-async def _ask_model(order: WorkOrder, transcript: Transcript, catalogue: Catalogue) -> str:
+async def _ask_model(order: WorkOrder, texts: Sequence[str], catalogue: Catalogue) -> str:
     model = await find_for_call(order.reply.chat.owner_id, order.reply.model, catalogue)
-    question, answer = (
-        str(message.text)[:EXCERPT_CHARS] for message in transcript.ancestry(order.reply_id)
-    )
+    question, answer = (text[:EXCERPT_CHARS] for text in texts)
     text = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"
-    prompt = await build_prompt([("user", text)], model)
+    prompt = await build_prompt([PromptMessage("user", text)], model)
     max_tokens = await sync_to_async(_hold)(order, model, prompt)
     written, usage = Delta(), None
     try:

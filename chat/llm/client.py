@@ -19,7 +19,6 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 import openai
-import orjson
 from django.conf import settings
 
 from accounts.provider_keys.address_filter import (
@@ -35,6 +34,7 @@ from chat.llm.errors import ProviderError, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.prompt import Prompt
+from chat.llm.request_body import encode_request
 from chat.llm.request_form import MAX_REQUESTS, RequestForm, choose_continuation
 from chat.llm.stream.body import AnswerStream, Delta, Finish, Seam, stored_bytes
 from chat.llm.stream.think_marks import marks_for
@@ -250,7 +250,7 @@ class _ModelCall:
             if self.model.endpoint.guarded:  # The settings may have changed since it was saved.
                 normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.started_at + limit_s):
-                body = orjson.dumps(self.form.request(self.max_tokens, self.temperature))
+                body = await encode_request(self.form.request(self.max_tokens, self.temperature))
                 # Not `chat.completions.create`: it walks through each message in Python, which
                 # takes 100 ms for 200 messages, in the event loop.
                 response: httpx2.Response = await client.post(

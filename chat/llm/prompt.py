@@ -9,14 +9,15 @@ import asyncio
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chat.llm.continuation import CONTINUE
 from chat.llm.endpoints import Model
 from chat.llm.errors import ContextTooLong
 from chat.llm.listing import FetchError, count_templated
-from chat.llm.prompt_roles import to_alternating, tokens_after
-from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens, off_loop
+from chat.llm.prompt_roles import RoleAndText, to_alternating, tokens_after
+from chat.llm.tokens import SLICE, TOKENS_PER_MESSAGE, estimate_tokens, off_loop
+from streams.log import end_slice
 
 # Reserved for the answer: at most this, and at most a quarter of the window.
 ANSWER_TOKENS = 4096
@@ -25,12 +26,38 @@ REFUSED_PROMPT_FACTOR = 0.7
 # The estimate is at most this many times too high. A server's own count replaces it.
 MAX_ESTIMATE_ERROR = 8
 COUNT_LIMIT_S = 12.0
+# Work on a message that is counted already takes about as long as counting so many characters.
+CHARS_PER_STEP = 20
 # Servers that never respond must not block other work, and the addresses that people entered must
 # not block the other servers. The key is `Endpoint.guarded`.
 _counters = {
     False: ThreadPoolExecutor(4, "count"),
     True: ThreadPoolExecutor(4, "count-own"),
 }
+
+
+@dataclass(slots=True)
+class PromptMessage:
+    """A message to build prompts from. Its text never changes: the prompts of a chat share its
+    messages, so that each text is counted once."""
+
+    role: str
+    text: str
+    _tokens: int | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def is_counted(self) -> bool:
+        return self._tokens is not None
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.text or self.text.isspace()
+
+    def tokens(self) -> int:
+        """The estimated tokens of the text."""
+        if self._tokens is None:
+            self._tokens = estimate_tokens(self.text)
+        return self._tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +69,33 @@ class Prompt:
     prompt_tokens: int
 
 
-def system_messages(of_person: str, of_chat: str) -> list[tuple[str, str]]:
-    """The owner's instructions for all chats and for this one, as (role, text).
+def system_messages(of_person: str, of_chat: str) -> list[PromptMessage]:
+    """The owner's instructions for all chats and for this one.
 
     They are one system message, because many models accept only one. The instructions for this
     chat come last, where they have the most effect.
     """
     text = "\n\n".join(part for part in (of_person, of_chat) if part)
-    return [("system", text)] if text else []
+    return [PromptMessage("system", text)] if text else []
 
 
 async def build_prompt(
-    messages: Sequence[tuple[str, str]],
-    model: Model,
-    *,
-    partial: str = "",
+    messages: Sequence[PromptMessage], model: Model, *, partial: str = ""
 ) -> Prompt:
     """The prompt for a chat.
 
-    `messages`: (role, text), oldest first. `partial`: the partial answer to continue, which needs
-    room as well. Raises ContextTooLong if not even the last message fits.
+    `messages`: oldest first. `partial`: the partial answer to continue, which needs room as well.
+    Raises ContextTooLong if not even the last message fits.
     """
     room = model.context_tokens - answer_reserve(model)
-    nonempty = [message for message in messages if message[1].strip()]
-    system = [message for message in nonempty if message[0] == "system"]
-    dialogue = [message for message in nonempty if message[0] != "system"]
-    extra = _continuation(model, partial)
-    chars = sum(len(text) for _, text in system + extra)
-    fixed = await off_loop(_estimate, system + extra, chars=chars)
-    chars = sum(len(text) for _, text in dialogue)
-    tails = await off_loop(_estimates_of_tails, dialogue, room, chars=chars)
+    nonempty = [message for message in messages if not message.is_blank]
+    system = [message for message in nonempty if message.role == "system"]
+    spoken = [message for message in nonempty if message.role != "system"]
+    extra, dialogue = _continuation(model, partial), _pairs(spoken)
+    counter = _Counter()
+    fixed = sum([await counter.tokens(m) + TOKENS_PER_MESSAGE for m in system + extra])
+    tails = await _estimates_of_tails(spoken, dialogue, room, counter)
+    await counter.spend(len(dialogue) * CHARS_PER_STEP)
     starts = [n for n, (role, _) in enumerate(dialogue) if role == "user"] or [0]
     # The last exchange begins with the last user message, which is always sent.
     first = _first_to_try([fixed + tails[start] for start in starts], model, room)
@@ -79,8 +103,9 @@ async def build_prompt(
     while low <= high:
         is_first = best is None and low == first  # Usually everything fits.
         middle = first if is_first else (low + high) // 2
-        kept = system + to_alternating(dialogue[starts[middle] :])
-        tokens = await _count(kept + extra, fixed + tails[starts[middle]], model, room)
+        kept = _pairs(system) + to_alternating(dialogue[starts[middle] :])
+        asked = kept + _pairs(extra)
+        tokens = await _count(asked, fixed + tails[starts[middle]], model, room)
         if tokens <= room:
             best, high = (kept, starts[middle], tokens), middle - 1
         else:
@@ -91,6 +116,26 @@ async def build_prompt(
     return Prompt(tuple(_to_dicts(kept)), left_out, tokens)
 
 
+class _Counter:
+    """Counts tokens in slices of SLICE characters (streams/log.py: end_slice)."""
+
+    def __init__(self) -> None:
+        self._chars = 0
+
+    async def spend(self, chars: int) -> None:
+        """Call it before work that takes as long as counting so many characters."""
+        if self._chars and self._chars + chars > SLICE:
+            await end_slice()
+            self._chars = 0
+        self._chars += chars
+
+    async def tokens(self, message: PromptMessage) -> int:
+        if not message.is_counted:
+            await self.spend(len(message.text))
+            await off_loop(message.tokens, chars=len(message.text))
+        return message.tokens()
+
+
 def _first_to_try(estimates: list[int], model: Model, room: int) -> int:
     """The first exchange from which the rest may fit. Longer prompts are not put together, because
     a chat may be many times what fits."""
@@ -99,12 +144,14 @@ def _first_to_try(estimates: list[int], model: Model, room: int) -> int:
     return next(fitting, len(estimates) - 1)
 
 
-def _continuation(model: Model, partial: str) -> list[tuple[str, str]]:
+def _continuation(model: Model, partial: str) -> list[PromptMessage]:
     """The messages that chat/llm/request_form.py adds to continue a partial answer."""
     if not partial.strip():
         return []
-    prefill = [("assistant", partial)]
-    return prefill if model.continuation == "prefill" else [*prefill, ("user", CONTINUE)]
+    prefill = [PromptMessage("assistant", partial)]
+    if model.continuation == "prefill":
+        return prefill
+    return [*prefill, PromptMessage("user", CONTINUE)]
 
 
 def answer_reserve(model: Model) -> int:
@@ -122,28 +169,29 @@ def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model
     return replace(model, context_tokens=min(window, model.context_tokens - 1))
 
 
-def _estimate(messages: Sequence[tuple[str, str]]) -> int:
-    return sum(estimate_tokens(text) + TOKENS_PER_MESSAGE for _, text in messages)
-
-
-def _estimates_of_tails(messages: Sequence[tuple[str, str]], room: int) -> list[int]:
-    """For each message, the estimated tokens from it to the last one.
+async def _estimates_of_tails(
+    messages: Sequence[PromptMessage],
+    dialogue: Sequence[RoleAndText],
+    room: int,
+    counter: _Counter,
+) -> list[int]:
+    """For each message, the estimated tokens from it to the last one. `dialogue`: the same messages
+    as pairs.
 
     Once `room` is exceeded a character counts as a token, which is faster: a chat may be many times
     what fits.
     """
     sums, total = [0], 0
     for index in range(len(messages) - 1, -1, -1):
-        text = messages[index][1]
-        total += estimate_tokens(text) if total <= room else len(text)
-        total += tokens_after(messages, index)
+        message = messages[index]
+        await counter.spend(CHARS_PER_STEP)
+        total += await counter.tokens(message) if total <= room else len(message.text)
+        total += tokens_after(dialogue, index)
         sums.append(total)
     return sums[::-1]
 
 
-async def _count(
-    messages: Sequence[tuple[str, str]], estimate: int, model: Model, room: int
-) -> int:
+async def _count(messages: Sequence[RoleAndText], estimate: int, model: Model, room: int) -> int:
     """The tokens of a prompt, by the server's own tokenizer if it has one and the prompt may not
     fit; otherwise the estimate."""
     if model.server != "llamacpp":
@@ -160,5 +208,9 @@ async def _count(
         return max(estimate, math.ceil(size / 2))
 
 
-def _to_dicts(messages: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+def _pairs(messages: Sequence[PromptMessage]) -> list[RoleAndText]:
+    return [(message.role, message.text) for message in messages]
+
+
+def _to_dicts(messages: Sequence[RoleAndText]) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in messages]

@@ -1,6 +1,16 @@
 """All measures by name, in the order in which they run."""
 
-from tests.bench import begin, lasting, latency, log, long_chat, opening, reading, transport
+from tests.bench import (
+    begin,
+    lasting,
+    latency,
+    log,
+    long_chat,
+    long_send,
+    opening,
+    reading,
+    transport,
+)
 from tests.bench.bench import Measure
 
 MEASURES: dict[str, Measure] = {
@@ -18,6 +28,7 @@ MEASURES: dict[str, Measure] = {
     "opening": opening.opening,
     "reading": reading.reading,
     "long-chat": long_chat.long_chat,
+    "long-send": long_send.long_send,
     "followers": lasting.followers,
     "killed": lasting.killed,
     "deployed": lasting.deployed,

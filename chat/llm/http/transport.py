@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 
-from chat.llm.http.connection import Connection, Exchange, request_bytes
+from chat.llm.http.connection import Connection, Exchange, request_head
 from chat.llm.http.idle_connections import IdleConnections, Origin
 
 # A separate pool, so that name servers that never respond do not block other work in threads.
@@ -47,9 +47,9 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = request.url.raw_host.decode("ascii")
         origin = (request.url.scheme == "https", host, request.url.port or 0)
-        payload = request_bytes(request)
+        head = request_head(request)
         connection = self._idle.take(origin) or await self._connect(origin)
-        exchange = Exchange(connection, request.method, payload)
+        exchange = Exchange(connection, request.method, head, request.content)
         try:
             status, headers = await exchange.head()
         except BaseException:

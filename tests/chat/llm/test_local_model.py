@@ -20,7 +20,7 @@ from chat.llm.embedded import is_installed
 from chat.llm.endpoints import Endpoint
 from chat.llm.errors import ContextTooLong
 from chat.llm.http import idle_connections
-from chat.llm.prompt import build_prompt
+from tests.chat.llm.prompts import prompt_from
 from tests.fake_model import running_fake_model
 from tests.stack import clean_environment
 
@@ -65,7 +65,7 @@ async def model(server):
 
 
 async def read(model, text, partial="", max_tokens=24):
-    prompt = await build_prompt([("user", text)], model, partial=partial)
+    prompt = await prompt_from([("user", text)], model, partial=partial)
     items = [
         item
         async for item in stream_answer(
@@ -123,7 +123,7 @@ async def test_it_continues_a_partial_answer(model):
 
 
 async def test_closing_the_stream_stops_the_model(model, server):
-    prompt = await build_prompt([("user", "Write a very long story.")], model)
+    prompt = await prompt_from([("user", "Write a very long story.")], model)
     async with contextlib.aclosing(stream_answer(model, prompt)) as stream:
         await anext(stream)
     await asyncio.sleep(0.3)
@@ -135,11 +135,11 @@ async def test_closing_the_stream_stops_the_model(model, server):
 
 async def test_the_servers_tokenizer_decides_what_fits(model):
     turns = [("user", f"{n} " + "word " * 700) for n in range(8)]
-    prompt = await build_prompt(turns, model)
+    prompt = await prompt_from(turns, model)
     assert 0 < prompt.left_out < 8
     assert 1000 < prompt.prompt_tokens <= 4096 - 1024
     with pytest.raises(ContextTooLong):
-        await build_prompt([("user", "long " * 5000)], model)
+        await prompt_from([("user", "long " * 5000)], model)
 
 
 def test_a_taken_port_is_reported(server):

@@ -1,6 +1,7 @@
 """Prompts: fitting the window, leaving messages out, and counting tokens."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,9 @@ from chat.llm import prompt, tokens
 from chat.llm.client import Finish, close_clients, stream_answer
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ContextTooLong, ProviderError, classify
-from chat.llm.prompt import answer_reserve, build_prompt, smaller_window
+from chat.llm.prompt import PromptMessage, answer_reserve, build_prompt, smaller_window
 from chat.llm.tokens import estimate_tokens
+from tests.chat.llm.prompts import prompt_from
 from tests.fake_model import running_fake_model
 
 
@@ -30,28 +32,28 @@ def kept(prompt):
 
 
 async def test_everything_is_sent_if_it_fits():
-    prompt = await build_prompt([("system", "s"), *dialogue(30, 30, 30)], model(1000))
+    prompt = await prompt_from([("system", "s"), *dialogue(30, 30, 30)], model(1000))
     assert kept(prompt) == ["s", "0", "1", "2"]
     assert (prompt.left_out, prompt.messages[0]["role"]) == (0, "system")
     assert prompt.prompt_tokens == 4 * 8 + 1 + 30
 
 
 async def test_the_oldest_exchanges_are_left_out_and_counted():
-    prompt = await build_prompt([("system", "s"), *dialogue(900, 900, 300, 300, 300)], model(800))
+    prompt = await prompt_from([("system", "s"), *dialogue(900, 900, 300, 300, 300)], model(800))
     assert kept(prompt) == ["s", "2", "3", "4"]
     assert prompt.left_out == 2
 
 
 async def test_a_last_message_that_does_not_fit_is_an_error():
     with pytest.raises(ContextTooLong) as caught:
-        await build_prompt(dialogue(30, 30, 9000), model(1000))
+        await prompt_from(dialogue(30, 30, 9000), model(1000))
     assert "Shorten" in caught.value.message
 
 
 async def test_a_partial_answer_needs_room():
     messages = dialogue(300, 300, 300)
-    assert (await build_prompt(messages, model(600))).left_out == 0
-    assert (await build_prompt(messages, model(600), partial="y" * 400)).left_out == 2
+    assert (await prompt_from(messages, model(600))).left_out == 0
+    assert (await prompt_from(messages, model(600), partial="y" * 400)).left_out == 2
 
 
 @given(st.lists(st.integers(1, 2000), min_size=1, max_size=40).filter(lambda x: len(x) % 2))
@@ -63,9 +65,9 @@ async def test_as_many_messages_as_fit_are_kept(sizes):
     starts = [n for n in range(0, len(messages), 2) if sum(cost[n:]) <= room]
     if not starts:
         with pytest.raises(ContextTooLong):
-            await build_prompt(messages, tested)
+            await prompt_from(messages, tested)
         return
-    prompt = await build_prompt(messages, tested)
+    prompt = await prompt_from(messages, tested)
     assert prompt.left_out == starts[0]
     assert [m["content"] for m in prompt.messages] == [text for _, text in messages[starts[0] :]]
 
@@ -73,10 +75,10 @@ async def test_as_many_messages_as_fit_are_kept(sizes):
 async def test_the_servers_own_tokenizer_counts():
     with running_fake_model() as fake:
         own = model(1000, "llamacpp", fake.root + "/llama/v1")
-        prompt = await build_prompt(dialogue(2700), own)  # The server counts 4 bytes per token.
+        prompt = await prompt_from(dialogue(2700), own)  # The server counts 4 bytes per token.
         assert prompt.prompt_tokens == (2700 + len("<user>\n")) // 4
         with pytest.raises(ContextTooLong):
-            await build_prompt(dialogue(2700), model(1000))
+            await prompt_from(dialogue(2700), model(1000))
 
 
 async def test_a_tokenizer_that_never_responds_blocks_nothing_else(monkeypatch, settings):
@@ -92,7 +94,7 @@ async def test_a_tokenizer_that_never_responds_blocks_nothing_else(monkeypatch, 
     async with await asyncio.start_server(never, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         own = replace(model(2000, "llamacpp"), endpoint=Endpoint("own", url, "k", guarded=True))
-        counting = [asyncio.create_task(build_prompt(dialogue(2000), own)) for _ in range(20)]
+        counting = [asyncio.create_task(prompt_from(dialogue(2000), own)) for _ in range(20)]
         while not asked:
             await asyncio.sleep(0.01)
         assert await asyncio.to_thread(lambda: "free") == "free"
@@ -107,10 +109,10 @@ async def test_a_refused_prompt_is_rebuilt_smaller():
         tested = model(1000, url=fake.base_url)
         messages = [("user", "[[context=300]] a" + "x" * 900), ("assistant", "y" * 600)]
         messages.append(("user", "[[context=300&tokens=2]] b" + "z" * 600))
-        prompt = await build_prompt(messages, tested)
+        prompt = await prompt_from(messages, tested)
         with pytest.raises(ContextTooLong) as caught:
             _ = [item async for item in stream_answer(tested, prompt)]
-        smaller = await build_prompt(messages, smaller_window(tested, prompt, caught.value))
+        smaller = await prompt_from(messages, smaller_window(tested, prompt, caught.value))
         assert (prompt.left_out, smaller.left_out) == (0, 2)
         items = [item async for item in stream_answer(tested, smaller)]
         assert isinstance(items[-1], Finish)
@@ -176,7 +178,7 @@ def test_white_space_counts_as_tokens():
 async def test_messages_far_beyond_the_window_are_not_counted(monkeypatch):
     counted = []
     monkeypatch.setattr(prompt, "estimate_tokens", lambda text: counted.append(text) or len(text))
-    built = await prompt.build_prompt(dialogue(*[300] * 301), model(1000))
+    built = await prompt_from(dialogue(*[300] * 301), model(1000))
     assert (built.left_out, len(counted)) == (300, 3)
 
 
@@ -190,6 +192,40 @@ async def test_prompts_many_times_too_long_are_not_put_together(monkeypatch, ser
         return together(messages)
 
     monkeypatch.setattr(prompt, "to_alternating", noting)
-    built = await build_prompt(dialogue(*[1000] * 401), model(1000, server))
+    built = await prompt_from(dialogue(*[1000] * 401), model(1000, server))
     assert kept(built)[-1] == "4" and built.left_out > 390
     assert max(sizes) <= 1000 * prompt.MAX_ESTIMATE_ERROR * 4
+
+
+@pytest.mark.parametrize("sizes", [[300] * 1_001, [12_000] * 101])
+async def test_few_characters_are_counted_between_two_turns_of_the_loop(monkeypatch, sizes):
+    turn, counted = 0, Counter()
+
+    def noting(text):
+        counted[turn] += len(text)
+        return estimate_tokens(text)
+
+    async def count_turns():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(prompt, "estimate_tokens", noting)
+    counting = asyncio.create_task(count_turns())
+    await asyncio.sleep(0)
+    texts = dialogue(*sizes)
+    await prompt_from(texts, model(10_000_000))
+    counting.cancel()
+    assert sum(counted.values()) == sum(len(text) for _, text in texts)
+    assert max(counted.values()) <= tokens.SLICE
+
+
+async def test_a_message_is_counted_once(monkeypatch):
+    counted = []
+    monkeypatch.setattr(prompt, "estimate_tokens", lambda text: counted.append(text) or len(text))
+    messages = [PromptMessage(*pair) for pair in dialogue(300, 300, 20_000)]
+    first = await build_prompt(messages, model(100_000))
+    second = await build_prompt([*messages, PromptMessage("assistant", "new")], model(100_000))
+    assert len(counted) == 4
+    assert second.prompt_tokens == first.prompt_tokens + 3 + tokens.TOKENS_PER_MESSAGE

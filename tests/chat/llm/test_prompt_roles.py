@@ -12,9 +12,10 @@ from chat.llm.client import Delta, close_clients, stream_answer
 from chat.llm.continuation import CONTINUE
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ContextTooLong, ProviderError
-from chat.llm.prompt import Prompt, build_prompt
+from chat.llm.prompt import Prompt
 from chat.llm.prompt_roles import NO_ANSWER, without_system
 from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from tests.chat.llm.prompts import prompt_from
 from tests.stub_model import stub_model
 
 ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
@@ -47,7 +48,7 @@ def model_of(url="http://127.0.0.1:9/v1", window=100_000, name="m", continuation
 
 
 async def build(*turns, window=100_000):
-    return await build_prompt(turns, model_of(window=window))
+    return await prompt_from(turns, model_of(window=window))
 
 
 def pairs_of(prompt):
@@ -206,7 +207,7 @@ async def test_an_answer_can_be_continued_on_a_strict_server(server, continuatio
     server.says = lambda asked: " and more"
     model = model_of(server.base_url, name="goes-on-" + continuation, continuation=continuation)
     turns = [(U, "one"), (U, "two"), (A, "2"), (U, "three")]
-    prompt = await build_prompt(turns, model, partial="Some")
+    prompt = await prompt_from(turns, model, partial="Some")
     assert await answer(model, prompt, partial="Some") == " and more"
     messages = server.requests[-1]["messages"]
     assert is_strict(messages)

@@ -15,6 +15,7 @@ from chat import work_orders
 from chat.charging.attempts import Attempt, AttemptUsage
 from chat.charging.settle import settle
 from chat.generation.generation import Generation, Outcome
+from chat.generation.histories import Histories
 from chat.llm.catalogue import get_catalogue
 from chat.models import Chat, Reply
 from chat.sending import outbox, sends, stops
@@ -97,7 +98,9 @@ async def generation_of(reply, stream):
     await delivered(reply, stream)
     [job] = await get_queue(outbox.ANSWERS_QUEUE).claim("dead", 10)
     order = await sync_to_async(work_orders.load_order)(str(reply.id))
-    return job, order, Generation(job, order, get_log(), get_catalogue(), lease_lapsed=False)
+    histories = Histories(0)
+    generation = Generation(job, order, get_log(), histories, get_catalogue(), lease_lapsed=False)
+    return job, order, generation
 
 
 async def fenced(reply, stream):

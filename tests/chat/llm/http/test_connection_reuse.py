@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.llm.http import idle_connections
-from chat.llm.http.connection import Connection, Exchange, NotOwnerError, request_bytes
+from chat.llm.http.connection import Connection, Exchange, NotOwnerError, request_head
 from tests.chat.llm.http.certificates import self_signed
 from tests.chat.llm.marking_server import (
     MODES,
@@ -147,10 +147,10 @@ def test_a_connection_has_one_owner(run):
         async with marking_server() as server:
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(Connection, "127.0.0.1", server.port)
-            asked = request_bytes(httpx2.Request("POST", server.url("a"), content=b"{}"))
-            owner = Exchange(connection, "POST", asked)
+            head = request_head(httpx2.Request("POST", server.url("a"), content=b"{}"))
+            owner = Exchange(connection, "POST", head, b"{}")
             with pytest.raises(NotOwnerError):
-                Exchange(connection, "POST", asked)
+                Exchange(connection, "POST", head, b"{}")
             with pytest.raises(NotOwnerError):
                 connection.close()
             while await owner.read():
@@ -159,7 +159,7 @@ def test_a_connection_has_one_owner(run):
             for act in (connection.release, connection.abort, connection.pause, connection.resume):
                 with pytest.raises(NotOwnerError):
                     act(owner)
-            other = Exchange(connection, "POST", asked)
+            other = Exchange(connection, "POST", head, b"{}")
             owner.abort()
             assert await other.head() and not connection.usable
             other.abort()

@@ -1,0 +1,27 @@
+"""Encodes the JSON body of a request, of any size, without blocking the event loop."""
+
+from typing import Any
+
+import orjson
+
+from streams.log import end_slice
+
+# How much is encoded in the event loop at a time: about a millisecond.
+SLICE_CHARS = 256_000
+
+
+async def encode_request(request: dict[str, Any]) -> bytes:
+    """The body of a chat completion. The messages are encoded slice by slice; then they are only
+    copied."""
+    encoded: list[orjson.Fragment] = []
+    chars = total = 0
+    for message in request["messages"]:
+        size = len(message["content"])
+        if chars and chars + size > SLICE_CHARS:
+            await end_slice()
+            chars = 0
+        encoded.append(orjson.Fragment(orjson.dumps(message)))
+        chars, total = chars + size, total + size
+    if total > SLICE_CHARS:
+        await end_slice()
+    return orjson.dumps(request | {"messages": encoded})

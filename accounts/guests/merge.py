@@ -59,6 +59,8 @@ async def carry_on_all() -> None:
 
 async def wait_for_joins(account: User) -> None:
     """Wait up to PAGE_WAITS_S until the data of joining guests has been moved."""
+    if not getattr(account, "has_joining_guests", True):  # locale.page_people has asked.
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(PAGE_WAITS_S):
             for join in await sync_to_async(_not_moved)(account):

@@ -49,10 +49,6 @@ class PersonalData:
 _registered: dict[str, PersonalData] = {}
 # Each returns models that a person may choose, as (id, name), best first.
 model_choices: list[Callable[[User], Awaitable[list[tuple[str, str]]]]] = []
-# Called when a guest joins an account, to wake a worker that moves the guest's data.
-on_guest_join: list[Callable[[], None]] = []
-# Called to wake a worker that checks a provider key: accounts/provider_keys/recheck.py.
-on_key_check_wanted: list[Callable[[], None]] = []
 
 
 def register(personal_data: PersonalData) -> None:

@@ -42,11 +42,14 @@ def is_alive(session: Any, person: User) -> bool:
     now = timezone.now()
     before = now - timedelta(seconds=SEEN_EVERY_S)
     if person.is_guest:  # accounts/guests/expire.py removes guests who were not seen for long.
-        User.objects.filter(id=person.id, last_login__lt=before).update(last_login=now)
+        if person.last_login is not None and person.last_login < before:
+            User.objects.filter(id=person.id, last_login__lt=before).update(last_login=now)
         return True
     listed = UserSession.objects.filter(user=person, data__sid=session.get(SID))
-    listed.filter(last_seen_at__lt=before).update(last_seen_at=now)
-    return bool(listed.exists())
+    seen_at = listed.values_list("last_seen_at", flat=True).first()
+    if seen_at is not None and seen_at < before:
+        listed.filter(last_seen_at__lt=before).update(last_seen_at=now)
+    return seen_at is not None
 
 
 def _notify_ended(group: str | None) -> None:

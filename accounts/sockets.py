@@ -1,20 +1,25 @@
-"""Messages to all sockets of a person, on every web process.
+"""Messages to all sockets of a person, on every web process, and to all workers.
 
 Each socket joins the channel group of its person. Messages to the group are fast but may be lost,
 for example while Redis restarts. So each socket also checks with its heartbeat that it may stay
-open, and sends the person and their settings to the page when it connects.
+open, and sends the person and their settings to the page when it connects. What workers are told
+is in the database as well, where they look for it from time to time.
 """
 
 import logging
 import uuid
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.db import transaction
 
 from accounts.models import User
 
 logger = logging.getLogger(__name__)
+
+WORKERS_GROUP = "workers"
 
 
 def group_of(person_id: uuid.UUID) -> str:
@@ -58,3 +63,14 @@ async def send_to_group(group: str, message: dict[str, Any]) -> None:
     except Exception:
         # Broken connections also raise errors that are not Redis's own, such as AttributeError.
         logger.warning("%s could not be sent", message["type"], exc_info=True)
+
+
+async def send_to_workers(message: dict[str, Any]) -> None:
+    """Send a channel message to every worker. Never raises; see `send_to_group`."""
+    await send_to_group(WORKERS_GROUP, message)
+
+
+def wake_workers(message_type: str) -> None:
+    """Start the chores that wait for this message (streams/chores.py), after the commit. Sync."""
+    message = {"type": message_type}
+    transaction.on_commit(partial(async_to_sync(send_to_workers), message), robust=True)

@@ -16,7 +16,7 @@ class ChatConfig(AppConfig):
         from chat.llm import checks as model_checks  # noqa: F401 (registers its check)
         from chat.llm.model_choices import choices
         from chat.personal_data.handlers import personal_data
-        from chat.sending.stops import stop_all_of, wake_for_join, wake_for_keys
+        from chat.sending.stops import stop_all_of
         from chat.storage import bytes_of_drafts
 
         if reconcile.check not in audit.checks:
@@ -29,7 +29,3 @@ class ChatConfig(AppConfig):
             personal_data_registry.model_choices.append(choices)
         storage.outside_log["drafts"] = bytes_of_drafts()
         chat_titles.register(titles_of)
-        if wake_for_join not in personal_data_registry.on_guest_join:
-            personal_data_registry.on_guest_join.append(wake_for_join)
-        if wake_for_keys not in personal_data_registry.on_key_check_wanted:
-            personal_data_registry.on_key_check_wanted.append(wake_for_keys)

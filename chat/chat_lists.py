@@ -2,14 +2,15 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeGuard, get_args
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from accounts.models import User
-from chat.chats import own_chat, undo_until
-from chat.errors import BadRequest
+from chat.chats import undo_until
+from chat.errors import BadRequest, ChatNotFound
 from chat.models import Chat, Reply
 
 View = Literal["open", "archived", "deleted"]
@@ -33,26 +34,67 @@ def chat_page(
     Raises BadRequest if `before` is not a cursor.
     """
     chats = Chat.objects.filter(owner=owner)
-    first: list[Chat] = []
     match view:
         case "open":
             chats = chats.filter(deleted_at=None, archived_at=None)
             if before is None:
-                first = list(chats.exclude(pinned_at=None).order_by("-pinned_at")[:MAX_PINNED])
+                first, rest = _split(_with_answering(Chat.objects.filter(_first(chats, limit))))
+                return _to_page(first, rest, "updated_at", limit)
             chats, order = chats.filter(pinned_at=None), "updated_at"
         case "archived":
             chats, order = chats.filter(deleted_at=None).exclude(archived_at=None), "updated_at"
         case "deleted":
             chats, order = chats.filter(deleted_at__gt=undo_until()), "deleted_at"
-    rows = list(_from(chats, before, order).order_by(f"-{order}", "-id")[: limit + 1])
-    shown = rows[:limit]
-    place = _place(shown[-1], order) if len(rows) > limit else None
-    return {"chats": chat_json(first + shown), "next": place}
+    page = _from(chats, before, order).order_by(f"-{order}", "-id")[: limit + 1]
+    return _to_page([], list(_with_answering(page)), order, limit)
+
+
+def first_page_and(owner: User, chat_id: uuid.UUID) -> tuple[dict[str, Any], Chat]:
+    """The first page of the open chats, and a chat of this owner; if that is not on the page, it
+    follows at the end, with "is_alone". One query. Raises ChatNotFound. Sync."""
+    open_chats = Chat.objects.filter(owner=owner, deleted_at=None, archived_at=None)
+    own = Q(id=chat_id, owner=owner, deleted_at=None)
+    chats = list(_with_answering(Chat.objects.filter(_first(open_chats, PAGE) | own)))
+    shown = next((chat for chat in chats if chat.id == chat_id), None)
+    if shown is None:
+        raise ChatNotFound
+    first, rest = _split(chat for chat in chats if chat.archived_at is None)
+    listing = _to_page(first[:MAX_PINNED], rest[: PAGE + 1], "updated_at", PAGE)
+    if all(row["id"] != str(chat_id) for row in listing["chats"]):
+        listing["chats"].append(_chat_json(shown) | {"is_alone": True})
+    return listing, shown
+
+
+def _first(open_chats: QuerySet[Chat], limit: int) -> Q:
+    """Selects the pinned chats, and the first of the others, with one more than the limit."""
+    pinned = open_chats.exclude(pinned_at=None).order_by("-pinned_at")[:MAX_PINNED]
+    others = open_chats.filter(pinned_at=None).order_by("-updated_at", "-id")[: limit + 1]
+    return Q(id__in=pinned.values("id")) | Q(id__in=others.values("id"))
+
+
+def _split(chats: Iterable[Chat]) -> tuple[list[Chat], list[Chat]]:
+    """The pinned chats and the others, each in the order of the list."""
+    first: list[Chat] = []
+    rest: list[Chat] = []
+    for chat in chats:
+        (first if chat.pinned_at else rest).append(chat)
+    first.sort(key=lambda chat: chat.pinned_at or EPOCH, reverse=True)
+    rest.sort(key=lambda chat: (chat.updated_at, chat.id), reverse=True)
+    return first, rest
+
+
+def _to_page(first: list[Chat], rest: list[Chat], order: str, limit: int) -> dict[str, Any]:
+    shown = rest[:limit]
+    place = _place(shown[-1], order) if len(rest) > limit else None
+    return {"chats": [_chat_json(chat) for chat in first + shown], "next": place}
 
 
 def chat_row(owner: User, chat_id: uuid.UUID) -> dict[str, Any]:
     """One chat as the lists show it. Raises ChatNotFound. Sync."""
-    return chat_json([own_chat(owner, chat_id)])[0]
+    chat = _with_answering(Chat.objects.filter(id=chat_id, owner=owner, deleted_at=None)).first()
+    if chat is None:
+        raise ChatNotFound
+    return _chat_json(chat)
 
 
 def _from(chats: QuerySet[Chat], before: str | None, order: str) -> QuerySet[Chat]:
@@ -70,27 +112,34 @@ def _place(chat: Chat, order: str) -> str:
     return f"{(at - EPOCH) // timedelta(microseconds=1)}_{chat.id}"
 
 
-def chat_json(chats: list[Chat]) -> list[dict[str, Any]]:
-    """The chats of a list as docs/protocol.md has them. Sync."""
+def chat_json(chats: QuerySet[Chat]) -> list[dict[str, Any]]:
+    """The chats as docs/protocol.md has those of a list. Sync."""
+    return [_chat_json(chat) for chat in _with_answering(chats)]
+
+
+def _with_answering(chats: QuerySet[Chat]) -> QuerySet[Chat, Any]:
+    """Adds `is_answering`: whether an answer is being written. All unfinished replies are few."""
     unfinished = Reply.objects.filter(
-        chat__in=chats, finished_at=None, state__in=[Reply.State.QUEUED, Reply.State.WAITING]
+        finished_at=None, state__in=[Reply.State.QUEUED, Reply.State.WAITING]
     )
-    answering = set(unfinished.values_list("chat_id", flat=True))
-    return [
-        {
-            "id": str(chat.id),
-            "title": chat.title,
-            "model": chat.model,
-            "updated_ms": _ms(chat.updated_at),
-            "answering": chat.id in answering,
-            "pinned_ms": _ms(chat.pinned_at),
-            "archived_ms": _ms(chat.archived_at),
-            "deleted_ms": _ms(chat.deleted_at),
-            "ended_ms": chat.ended_ms,
-            "read_ms": chat.read_ms,
-        }
-        for chat in chats
-    ]
+    is_answering = Q(id__in=unfinished.values("chat_id"))
+    return chats.annotate(is_answering=ExpressionWrapper(is_answering, BooleanField()))
+
+
+def _chat_json(chat: Any) -> dict[str, Any]:
+    """A chat of a list as docs/protocol.md has it. Sync."""
+    return {
+        "id": str(chat.id),
+        "title": chat.title,
+        "model": chat.model,
+        "updated_ms": _ms(chat.updated_at),
+        "answering": chat.is_answering,
+        "pinned_ms": _ms(chat.pinned_at),
+        "archived_ms": _ms(chat.archived_at),
+        "deleted_ms": _ms(chat.deleted_at),
+        "ended_ms": chat.ended_ms,
+        "read_ms": chat.read_ms,
+    }
 
 
 def _ms(at: datetime | None) -> int | None:

@@ -11,10 +11,12 @@ from chat.personal_data.erase import erase_deleted_chats
 from chat.search import indexer, recut
 from streams.chores import SWEEP_EVERY_S, Chore, register
 
-ENDS_EVERY_S = 5.0
+ENDS_EVERY_S = 10.0
 COUNT_EVERY_S = 2.0
 ERASE_EVERY_S = 60.0
-SEARCH_EVERY_S = 1.0
+SEARCH_BUSY_EVERY_S = 1.0
+# A worker of an older release may still write outdated rows.
+RECUT_EVERY_S = 60.0
 HOLDS_EVERY_S = 30.0
 PRICES_EVERY_S = 600.0
 
@@ -32,10 +34,15 @@ def chores() -> Iterable[Chore]:
             is_due=lambda: not log_count.is_done,
         ),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
-        Chore("search-index", indexer.catch_up, SEARCH_EVERY_S),
-        # Takes its lock itself, and only when there may be something to do.
-        Chore("search-recut", recut.step_when_due, SEARCH_EVERY_S),
-        Chore("idle-clients", drop_idle_clients, SWEEP_EVERY_S, wake_on="keys"),
+        Chore(
+            "search-index",
+            indexer.catch_up_all,
+            SWEEP_EVERY_S,
+            wake_on="search",
+            busy_interval_s=SEARCH_BUSY_EVERY_S,
+        ),
+        Chore("search-recut", recut.run, RECUT_EVERY_S, lock="recut"),
+        Chore("idle-clients", drop_idle_clients, SWEEP_EVERY_S, wake_on="keys", everywhere=True),
         Chore("holds", sweep_holds, HOLDS_EVERY_S, lock="holds"),
         Chore("prices", record_prices, PRICES_EVERY_S, lock="prices"),
     )

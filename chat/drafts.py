@@ -11,7 +11,6 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any
 
 import orjson
@@ -70,16 +69,36 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
 def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[str, Any]], bool]:
     """The drafts that are not empty, and whether some are left out: that of the shown chat (None:
     a new chat) first, then the last written ones, up to the limits of a page. Sync."""
-    others = _written(owner).exclude(chat=shown)[: MAX_LISTED + 1]
+    drafts, more = _last_written(owner)
+    # In a stable sort, False comes first: the draft of the shown chat.
+    drafts.sort(key=lambda draft: draft.chat_id != shown)
+    if more and drafts[0].chat_id != shown:
+        drafts[:0] = _written(owner).filter(chat=shown)
     listed: list[dict[str, Any]] = []
     room = LISTED_CHARS
-    # A few at a time: the drafts beyond the limit may be long.
-    for draft in chain(_written(owner).filter(chat=shown), others.iterator(chunk_size=10)):
-        room -= len(draft.text) + sum(map(len, draft.pastes))
+    for draft in drafts:
+        room -= _chars(draft)
         if listed and (room < 0 or len(listed) == MAX_LISTED):
             return listed, True
         listed.append(draft_json(draft))
-    return listed, False
+    return listed, more
+
+
+def _last_written(owner: User) -> tuple[list[Draft], bool]:
+    """The drafts that were written last, enough to fill a page, and whether there are others."""
+    drafts: list[Draft] = []
+    chars = 0
+    # A few at a time: the drafts beyond the limit may be long.
+    for draft in _written(owner)[: MAX_LISTED + 2].iterator(chunk_size=10):
+        if chars > LISTED_CHARS or len(drafts) > MAX_LISTED:
+            return drafts, True
+        chars += _chars(draft)
+        drafts.append(draft)
+    return drafts, False
+
+
+def _chars(draft: Draft) -> int:
+    return len(draft.text) + sum(map(len, draft.pastes))
 
 
 def draft_of(owner: User, chat: uuid.UUID | None) -> list[dict[str, Any]]:

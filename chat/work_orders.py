@@ -16,6 +16,7 @@ from chat.models import Reply
 # Seconds after which the sweep treats an unfinished step as abandoned.
 ABANDONED_AFTER_S = 5
 SWEEP_BATCH = 200
+MAY_START = Q(waits_for__state__in=Reply.FINAL) | Q(waits_for=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,19 @@ def abandoned_orders() -> list[WorkOrder]:
     now = timezone.now()
     # A time in the future counts as old: the clock has been set back since.
     is_recent = Q(created_at__range=(now - timedelta(seconds=ABANDONED_AFTER_S), now))
-    with transaction.atomic():
-        start_waiting(Q(waits_for__state__in=Reply.FINAL) | Q(waits_for=None))
-    abandoned = (
-        Reply.objects.select_related("chat__owner__preferences")
-        .filter(~is_recent, finished_at=None)
-        .filter(Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
-        .order_by("created_at")[:SWEEP_BATCH]
-    )
-    return [_to_order(reply) for reply in abandoned]
+    abandoned = ~is_recent & (Q(state=Reply.State.QUEUED) | Q(outbox__isnull=False))
+    replies = _unfinished(abandoned | Q(state=Reply.State.WAITING) & MAY_START)
+    if any(reply.state == Reply.State.WAITING and not reply.still_before() for reply in replies):
+        with transaction.atomic():
+            start_waiting(MAY_START)
+        replies = _unfinished(abandoned)
+    return [_to_order(reply) for reply in replies]
+
+
+def _unfinished(condition: Q) -> list[Reply]:
+    replies = Reply.objects.select_related("chat__owner__preferences", "waits_for")
+    unfinished = replies.filter(condition, finished_at=None)
+    return list(unfinished.order_by("created_at")[:SWEEP_BATCH])
 
 
 def start_waiting(condition: Q) -> list[str]:

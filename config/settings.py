@@ -160,7 +160,7 @@ if EMBEDDED_REDIS:
     REDIS_URL = embedded_redis_url(DATA_DIR)
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "config.web.channel_layer.ChannelLayer",
         # Timeouts, because all messages of a process wait behind an unanswered one.
         "CONFIG": {
             "hosts": [{"address": REDIS_URL, "socket_timeout": 3, "socket_connect_timeout": 2}],

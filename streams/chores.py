@@ -12,8 +12,10 @@ from django.utils.module_loading import autodiscover_modules
 
 from .lock import run_exclusively
 
-# The usual interval, in seconds, of chores that look for unfinished work.
-SWEEP_EVERY_S = 5.0
+# The usual interval, in seconds, of chores that look for work which nobody has announced: the
+# message was lost, or a process died. An idle Holdfast should hardly use its database.
+SWEEP_EVERY_S = 20.0
+RETRY_S = 5.0
 
 
 def _always() -> bool:
@@ -24,11 +26,18 @@ def _always() -> bool:
 class Chore:
     """Periodic work. It must be harmless when it is repeated, or done by two workers at once.
 
+    Every worker runs it when it starts and at each message that wakes it. In between, the leader
+    (streams/queue.py: beat) runs it at its interval, so that more workers do not ask the database
+    more often.
+
     name        identifies the chore, in log lines as well
     step        does the work once
     interval_s  seconds between the end of one run and the start of the next
-    lock        name of the lock under which it runs (streams/lock.py); None: every worker runs it
+    lock        name of the lock under which it runs (streams/lock.py)
     wake_on     type of the message to workers that starts the next run at once
+                (accounts/sockets.py: wake_workers)
+    everywhere  each worker runs it at its interval, because it concerns the process itself
+    busy_interval_s  the interval of a worker that has answers to generate, leader or not
     is_due      asked before the lock is taken; False skips the run
     retry_s     seconds until the next run after one that raised, if shorter than `interval_s`
     """
@@ -38,8 +47,10 @@ class Chore:
     interval_s: float
     lock: str | None = None
     wake_on: str | None = None
+    everywhere: bool = False
+    busy_interval_s: float | None = None
     is_due: Callable[[], bool] = _always
-    retry_s: float = SWEEP_EVERY_S
+    retry_s: float = RETRY_S
 
     async def run(self) -> None:
         """Do the work once if it is due and no other worker holds the lock. Raises its errors."""

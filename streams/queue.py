@@ -91,6 +91,8 @@ class Queue:
         self._watch = LeaseWatch(self._lease_ms / 1000)
         # The number of jobs whose lease has lapsed and that claim_stalled() did not take.
         self.stalled = 0
+        # The number of claimed jobs, of all workers, that claim_stalled() saw last.
+        self.claimed = 0
 
     async def put(self, key: str, payload: bytes) -> bool:
         """Queue a job. Does nothing and returns False if one of this key is queued or running."""
@@ -109,13 +111,14 @@ class Queue:
     async def claim_stalled(self, consumer: str, limit: int) -> list[Job]:
         """Take over at most `limit` jobs that were not renewed for WORK_LEASE_MS, with new tokens.
 
-        Call it every WORK_POLL_MS, even with a limit of 0: a lease has lapsed if this process has
-        observed no renewal. After a restart of Redis it returns nothing for the duration of a
-        lease, because the owners could not renew.
+        Call it every WORK_POLL_MS while any job is claimed, even with a limit of 0: a lease has
+        lapsed if this process has observed no renewal. After a restart of Redis it returns nothing
+        for the duration of a lease, because the owners could not renew.
         """
         packed = LEASES.call([self._jobs, self._leases], GROUP, self._lease_ms)
         run, *counts = await self._pipe.submit(packed)
         leases = dict(zip(counts[::2], counts[1::2], strict=True))
+        self.claimed = len(leases)
         lapsed = self._watch.look(run, leases, time.monotonic())
         self.stalled = len(lapsed)
         if not lapsed or limit < 1:
@@ -186,11 +189,15 @@ class Queue:
         """The number of jobs queued or running."""
         return int(await self._pipe.execute("XLEN", self._jobs))
 
-    async def beat(self, consumer: str, info: bytes = b"") -> None:
+    async def beat(self, consumer: str, info: bytes = b"") -> bool:
         """Record that this worker is alive; call it every second or two. workers() returns
-        `info`."""
+        `info`. True if this worker is the leader, which runs the periodic chores.
+
+        Two workers may both be told so for some seconds, when one was paused or the workers have
+        just started; for as long, there may be no leader after one has died.
+        """
         keys = [self._jobs, self._beats, self._infos]
-        await self._pipe.submit(BEAT.call(keys, GROUP, consumer, info, BEAT_EXPIRY_MS))
+        return bool(await self._pipe.submit(BEAT.call(keys, GROUP, consumer, info, BEAT_EXPIRY_MS)))
 
     async def workers(self) -> list[Worker]:
         """The workers with a heartbeat in the last BEAT_EXPIRY_MS."""

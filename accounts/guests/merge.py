@@ -10,7 +10,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -38,21 +37,14 @@ def record(guest: User, account: User) -> bool:
         if not left.update(is_active=False):
             return False
         GuestJoin.objects.create(guest_id=guest.id, account=account)
-        transaction.on_commit(partial(_notify, guest))
+        transaction.on_commit(partial(_notify, guest), robust=True)
     return True
 
 
 def _notify(guest: User) -> None:
     """Close sockets and wake a worker. If it fails, heartbeats and the sweep do it later."""
-    calls: list[Callable[[], None]] = [
-        partial(sockets.close_guest_sockets, guest),
-        *personal_data_registry.on_guest_join,
-    ]
-    for call in calls:
-        try:
-            call()
-        except Exception:
-            logger.exception("nobody was notified of a join; the sweep will find it")
+    sockets.close_guest_sockets(guest)
+    sockets.wake_workers("join")
 
 
 async def carry_on_all() -> None:
@@ -67,6 +59,8 @@ async def carry_on_all() -> None:
 
 async def wait_for_joins(account: User) -> None:
     """Wait up to PAGE_WAITS_S until the data of joining guests has been moved."""
+    if not getattr(account, "has_joining_guests", True):  # locale.page_people has asked.
+        return
     with suppress(TimeoutError):
         async with asyncio.timeout(PAGE_WAITS_S):
             for join in await sync_to_async(_not_moved)(account):

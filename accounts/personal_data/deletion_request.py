@@ -16,7 +16,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import mail
+from accounts import mail, sockets
 from accounts.models import SecurityEvent, Session, User
 from accounts.security_events import record
 from accounts.suspension import end_everything
@@ -61,6 +61,7 @@ def hasten(person: User, operator: User, reason: str) -> bool:
         )
         if changed:
             record(person, Kind.DELETION_ASKED, note=f"At once: {reason}", operator=operator)
+            sockets.wake_workers("deletion")
     person.refresh_from_db()
     return bool(changed)
 
@@ -83,6 +84,7 @@ def begin(candidates: QuerySet[User], person: User) -> bool:
         ):
             return False
         _close(person)
+        sockets.wake_workers("deletion")
     person.refresh_from_db()
     return True
 

@@ -60,15 +60,19 @@ async def erase_personal_data(person: User) -> None:
 
 
 def _begin_due() -> None:
-    due = User.objects.filter(deletion_due_at__lte=timezone.now(), deletion_begun_at=None)
-    for person in due.order_by("deletion_due_at")[:BATCH]:
-        deletion_request.begin(due, person)
-    # Requests that had begun before they asked may have started something since.
+    now = timezone.now()
+    due = User.objects.filter(deletion_due_at__lte=now, deletion_begun_at=None)
     grace = timedelta(days=settings.ACCOUNT_DELETION_GRACE_DAYS)
-    recent_due_at = timezone.now() + grace - timedelta(seconds=LATE_S)
-    waiting = User.objects.filter(deletion_due_at__gt=timezone.now(), deletion_begun_at=None)
-    for person in waiting.filter(deletion_due_at__gt=recent_due_at):
-        end_everything(person)
+    recent_due_at = now + grace - timedelta(seconds=LATE_S)
+    recent = User.objects.filter(
+        deletion_due_at__gt=max(now, recent_due_at), deletion_begun_at=None
+    )
+    for person in (due | recent).order_by("deletion_due_at")[:BATCH]:
+        if person.deletion_due_at is not None and person.deletion_due_at <= now:
+            deletion_request.begin(due, person)
+        else:
+            # Requests that had begun before they asked may have started something since.
+            end_everything(person)
 
 
 def _people_to_erase() -> list[User]:

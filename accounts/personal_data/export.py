@@ -19,7 +19,7 @@ from django.db.models import F, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import mail, personal_data_registry
+from accounts import mail, personal_data_registry, sockets
 from accounts.models import Export, User
 from accounts.personal_data.archive import Archive
 
@@ -51,9 +51,11 @@ def ask(person: User) -> Export:
         remove(existing)
     try:
         with transaction.atomic():
-            return Export.objects.create(person=person)
+            export = Export.objects.create(person=person)
     except IntegrityError:  # Two requests at once.
         return Export.objects.get(person=person)
+    sockets.wake_workers("export")
+    return export
 
 
 def ready_export(person: User) -> Export | None:
@@ -192,6 +194,7 @@ def _give_back(export: Export) -> None:
     """Give the claim back when this worker stops, so that another one starts over at once."""
     remove_files(export)
     _claimed(export).update(state=Export.State.WAITING, lease_until=None, done=0)
+    sockets.wake_workers("export")
 
 
 def _note_failure(export: Export) -> None:

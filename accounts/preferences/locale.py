@@ -9,17 +9,19 @@ WebSocket, so texts sent there are in the language that a page would have.
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from asgiref.sync import iscoroutinefunction
 from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import sync_and_async_middleware
 
-from accounts.models import Preferences, User
+from accounts.models import GuestJoin, Preferences, ProviderKey, User
 from accounts.preferences.store import time_zones
 
 TIME_ZONE_COOKIE = "hf_time_zone"
@@ -32,14 +34,15 @@ def preferences_of_request(get_response: Any) -> Any:
     """Sets `request.preferences`, and activates language and time zone during a page request."""
     if iscoroutinefunction(get_response):
 
-        async def asynchronous(request: HttpRequest) -> HttpResponse:
+        async def asynchronous(request: Any) -> HttpResponse:
             if request.path.startswith(NOT_PAGES):
                 with _language_of_caller(request):
                     response: HttpResponse = await get_response(request)
                     return response
             row = None
             if _has_session(request) and isinstance(user := await request.auser(), User):
-                row = await Preferences.objects.filter(person=user).afirst()
+                request.page_person = await page_people(user).afirst()
+                row = _row_of(request.page_person)
             _activate(request, row)
             try:
                 return _with_language_headers(await get_response(request))
@@ -48,14 +51,15 @@ def preferences_of_request(get_response: Any) -> Any:
 
         return asynchronous
 
-    def synchronous(request: HttpRequest) -> HttpResponse:
+    def synchronous(request: Any) -> HttpResponse:
         if request.path.startswith(NOT_PAGES):
             with _language_of_caller(request):
                 response: HttpResponse = get_response(request)
                 return response
         row = None
         if _has_session(request) and isinstance(request.user, User):
-            row = Preferences.objects.filter(person=request.user).first()
+            request.page_person = page_people(request.user).first()
+            row = _row_of(request.page_person)
         _activate(request, row)
         try:
             return _with_language_headers(get_response(request))
@@ -63,6 +67,30 @@ def preferences_of_request(get_response: Any) -> Any:
             _deactivate()
 
     return synchronous
+
+
+def page_people(person: User) -> QuerySet[User, Any]:
+    """The person, with what most pages need: the preferences, and whether there are guests whose
+    data is still being moved to the account, and provider keys."""
+    return _all_page_people().filter(id=person.id)
+
+
+@cache
+def _all_page_people() -> QuerySet[User, Any]:
+    """Made once, because each page would take half a millisecond for it."""
+    joining = GuestJoin.objects.filter(account=OuterRef("id"), moved_at=None, finished_at=None)
+    keys = ProviderKey.objects.filter(owner=OuterRef("id"))
+    people = User.objects.select_related("preferences")
+    return people.annotate(has_joining_guests=Exists(joining), has_keys=Exists(keys))
+
+
+def _row_of(person: User | None) -> Preferences | None:
+    return getattr(person, "preferences", None)
+
+
+def page_person(request: HttpRequest) -> User | None:
+    """The person who requests the page, as read by `page_people`; None for a visitor."""
+    return getattr(request, "page_person", None)
 
 
 def preferences_of_page(request: HttpRequest) -> Preferences:

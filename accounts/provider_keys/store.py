@@ -4,7 +4,6 @@ Web processes encrypt and never decrypt. A worker gets a key from `reveal` for e
 Guests have no keys.
 """
 
-import logging
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from accounts import personal_data_registry
+from accounts import sockets
 from accounts.models import ProviderKey, SecurityEvent, User
 from accounts.provider_keys.encryption import (
     Encrypted,
@@ -29,8 +28,6 @@ from accounts.provider_keys.encryption import (
 from accounts.provider_keys.probe import Verdict
 from accounts.provider_keys.providers import CUSTOM, PROVIDERS
 from accounts.security_events import record
-
-logger = logging.getLogger(__name__)
 
 MAX_CUSTOM = 10
 # Showing four characters of a key shorter than this would give away too much of it.
@@ -201,7 +198,7 @@ def want_check(row: ProviderKey, what: "ProviderKey.Check") -> None:
     if what == ProviderKey.Check.LIST:
         waiting = waiting.filter(check_wanted=ProviderKey.Check.NONE)
     if waiting.update(check_wanted=what):
-        transaction.on_commit(_wake)
+        sockets.wake_workers("keys")
 
 
 def is_list_stale(row: ProviderKey) -> bool:
@@ -221,14 +218,6 @@ def note_verdict(row: ProviderKey, verdict: Verdict) -> None:
         models = _with_named(named_models(row), verdict.models)
         changes |= {"model_list": models, "model_list_read_at": now}
     ProviderKey.objects.filter(id=row.id, nonce=bytes(row.nonce)).update(**changes)
-
-
-def _wake() -> None:
-    for wake in personal_data_registry.on_key_check_wanted:
-        try:
-            wake()
-        except Exception:  # The next sweep of a worker finds the key anyway.
-            logger.warning("no worker was woken to check a key", exc_info=True)
 
 
 def _record(row: ProviderKey, kind: "SecurityEvent.Kind", request: HttpRequest | None) -> None:

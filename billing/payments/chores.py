@@ -6,17 +6,18 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from billing.payments import receipts, reconciliation, stripe_api
-from streams.chores import SWEEP_EVERY_S, Chore
+from streams.chores import Chore
 
+RECEIPTS_EVERY_S = 5.0
 # Checking whether the reconciliation is due is a write; its own interval is minutes.
 RECONCILE_CHECK_EVERY_S = 15.0
 
 
 def chores() -> Iterable[Chore]:
-    """The two chores, which several workers may run at once; none while payments are off."""
+    """The two chores, which are never due while payments are off."""
     is_due = stripe_api.enabled
     return (
-        Chore("receipts", _mail_receipts, SWEEP_EVERY_S, is_due=is_due),
+        Chore("receipts", _mail_receipts, RECEIPTS_EVERY_S, is_due=is_due),
         Chore("reconciliation", _reconcile, RECONCILE_CHECK_EVERY_S, is_due=is_due),
     )
 

@@ -1,17 +1,29 @@
 """Runs the chores that the apps have registered (streams/chores.py)."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from chat.generation.loops import is_cancelled, run_safely
 from streams.chores import Chore, make_all_chores
 
 
-class ChoreRunner:
-    """Runs each chore in a task of its own, so that a slow one delays no other."""
+def _never() -> bool:
+    return False
 
-    def __init__(self) -> None:
-        self._chores = make_all_chores()
+
+class ChoreRunner:
+    """Runs each chore in a task of its own, so that a slow one delays no other.
+
+    `own_chores` are those of the worker itself; `is_busy` says whether it generates answers.
+    """
+
+    def __init__(
+        self, own_chores: Iterable[Chore] = (), is_busy: Callable[[], bool] = _never
+    ) -> None:
+        self._chores = [*make_all_chores(), *own_chores]
+        self._is_busy = is_busy
+        self._is_leader = True
         self._wake_events = {chore.name: asyncio.Event() for chore in self._chores}
 
     def start(self) -> list[asyncio.Task[None]]:
@@ -24,12 +36,40 @@ class ChoreRunner:
             if chore.wake_on == message_type:
                 self._wake_events[chore.name].set()
 
+    def note_leader(self, is_leader: bool) -> None:
+        """Whether this worker runs the chores at their intervals. A new leader runs all at once:
+        the former one may have died in the middle."""
+        if is_leader and not self._is_leader:
+            for event in self._wake_events.values():
+                event.set()
+        self._is_leader = is_leader
+
+    def note_busy(self) -> None:
+        """This worker has begun or ended an answer."""
+        for chore in self._chores:
+            if chore.busy_interval_s is not None:
+                self._wake_events[chore.name].set()
+
     async def _run_forever(self, chore: Chore) -> None:
         wake_event = self._wake_events[chore.name]
+        must_run = True
         while not is_cancelled():
+            must_run = must_run or wake_event.is_set()
             wake_event.clear()
-            succeeded = await run_safely(chore.name, chore.run)
-            pause_s = chore.interval_s if succeeded else min(chore.interval_s, chore.retry_s)
+            if must_run or self._runs_here(chore):
+                must_run = not await run_safely(chore.name, chore.run)
+            pause_s = self._interval_s(chore)
+            if must_run:
+                pause_s = min(pause_s, chore.retry_s)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await wake_event.wait()
+
+    def _runs_here(self, chore: Chore) -> bool:
+        is_busy = chore.busy_interval_s is not None and self._is_busy()
+        return self._is_leader or chore.everywhere or is_busy
+
+    def _interval_s(self, chore: Chore) -> float:
+        if chore.busy_interval_s is not None and self._is_busy():
+            return chore.busy_interval_s
+        return chore.interval_s

@@ -51,10 +51,10 @@ class JobRunner:
         self._writing_thread = ThreadSensitiveContext() if own_threads else None
         self._ending_thread = ThreadSensitiveContext() if own_threads else None
 
-    def start(self, job: Job, *, lease_lapsed: bool = False) -> None:
+    def start(self, job: Job, *, lease_lapsed: bool = False) -> asyncio.Task[None]:
         """`lease_lapsed`: the job was taken from a worker that no longer renews its lease."""
         self.held[job.id] = job
-        _start_task(self.tasks, self._run(job, lease_lapsed))
+        return _start_task(self.tasks, self._run(job, lease_lapsed))
 
     def reply_ids(self) -> list[str]:
         """The replies that are being generated."""
@@ -141,11 +141,14 @@ async def _generate(generation: Generation) -> Outcome:
         return await generation.fail_internally()
 
 
-def _start_task(tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]) -> None:
+def _start_task(
+    tasks: set[asyncio.Task[None]], work: Coroutine[None, None, None]
+) -> asyncio.Task[None]:
     """Start a task; `tasks` holds it until it ends."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+    return task
 
 
 def _use_database_thread(thread: ThreadSensitiveContext | None) -> None:

@@ -16,22 +16,25 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from accounts.provider_keys.encryption import decryption_allowed
+from accounts.sockets import WORKERS_GROUP
 from chat import work_orders
 from chat.generation.chore_runner import ChoreRunner
 from chat.generation.job_runner import JobRunner
 from chat.generation.loops import cancel_all, repeat_forever
 from chat.sending.outbox import ANSWERS_QUEUE, deliver
-from chat.sending.stops import WORKERS_GROUP
+from streams.chores import Chore
 from streams.log import close_log, get_log
-from streams.queue import close_queues, get_queue
+from streams.queue import Job, close_queues, get_queue
 
 logger = logging.getLogger(__name__)
 
 STOP_POLL_S = 1.0
 SWEEP_EVERY_S = 5.0
-BEAT_EVERY_S = 1.0
+BEAT_EVERY_S = 2.0
 # Seconds that a leaving worker waits until its jobs are stored and handed over.
 LEAVE_TIMEOUT_S = 8.0
+# How long one blocking read waits for new jobs. A job ends it at once.
+WAIT_MS = 5_000
 # Jobs claimed at once. A burst is shared among the workers.
 CLAIM_BATCH = 20
 CLAIM_PAUSE_S = 0.02
@@ -47,8 +50,14 @@ class Worker:
         self.name = f"{socket.gethostname()}-{os.getpid()}"
         self._queue = get_queue(ANSWERS_QUEUE)
         self.jobs = JobRunner(get_log(), self._queue, own_threads=own_threads)
-        self._chores = ChoreRunner()
+        sweep = Chore("abandoned", self._deliver_abandoned, SWEEP_EVERY_S)
+        self._chores = ChoreRunner([sweep], is_busy=lambda: bool(self.jobs.tasks))
         self._leaving = asyncio.Event()
+        # Set when this worker has claimed a job, until it has none.
+        self._has_jobs = asyncio.Event()
+        # Set when a job may have been claimed, by any worker, since the leases were looked at.
+        self._must_look = asyncio.Event()
+        self._must_look.set()
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
         """Work until asked to leave; returns when all jobs have been handed over.
@@ -77,7 +86,6 @@ class Worker:
                 (self._renew_leases, settings.WORK_RENEW_MS / 1000),
                 (self._receive_messages, 0.0),
                 (self._poll_stops, STOP_POLL_S),
-                (self._deliver_abandoned, SWEEP_EVERY_S),
                 (self._beat, BEAT_EVERY_S),
             )
         ]
@@ -100,29 +108,42 @@ class Worker:
             await asyncio.sleep(settings.WORK_POLL_MS / 1000)
             return
         jobs = await self._queue.claim(self.name, min(self._free_slots(), CLAIM_BATCH))
+        # Only now: a job that another worker has taken instead has its lease by now.
+        self._must_look.set()
         for job in jobs:
-            self.jobs.start(job)
+            self._start(job)
         if not jobs:
-            await self._queue.wait(timeout_ms=1_000)
+            await self._queue.wait(timeout_ms=WAIT_MS)
 
     async def _claim_stalled(self) -> None:
+        """Take over stalled jobs. While no job is claimed, wait until one may be."""
+        if not self._queue.claimed:
+            await self._must_look.wait()
+        self._must_look.clear()
         while True:
             count = min(self._free_slots(), CLAIM_BATCH)
             jobs = await self._queue.claim_stalled(self.name, count)
             for job in jobs:
                 logger.warning("taking over answer %s", job.key)
-                self.jobs.start(job, lease_lapsed=True)
+                self._start(job, lease_lapsed=True)
             if len(jobs) < CLAIM_BATCH:
                 return
             await asyncio.sleep(CLAIM_PAUSE_S)
+
+    def _start(self, job: Job, *, lease_lapsed: bool = False) -> None:
+        task = self.jobs.start(job, lease_lapsed=lease_lapsed)
+        task.add_done_callback(lambda _: self._chores.note_busy())
+        self._has_jobs.set()
+        self._chores.note_busy()
 
     def _free_slots(self) -> int:
         return settings.WORK_CONCURRENCY - len(self.jobs.tasks)
 
     async def _renew_leases(self) -> None:
+        if not self.jobs.held:
+            self._has_jobs.clear()
+            await self._has_jobs.wait()
         held = dict(self.jobs.held)
-        if not held:
-            return
         kept = await self._queue.renew(self.name, held.values())
         for job_id in held.keys() - kept:
             self.jobs.lose(job_id)
@@ -144,6 +165,7 @@ class Worker:
                 self._chores.wake(message.get("type", ""))
 
     async def _poll_stops(self) -> None:
+        await self._has_jobs.wait()
         if reply_ids := self.jobs.reply_ids():
             self.jobs.stop(await sync_to_async(work_orders.stops_requested)(reply_ids))
 
@@ -155,7 +177,8 @@ class Worker:
                 await deliver(order.reply, order.stream)
 
     async def _beat(self) -> None:
-        await self._queue.beat(self.name, b'{"answers":%d}' % len(self.jobs.reply_ids()))
+        info = b'{"answers":%d}' % len(self.jobs.reply_ids())
+        self._chores.note_leader(await self._queue.beat(self.name, info))
 
 
 async def work(on_ready: Callable[[], None]) -> None:

@@ -55,7 +55,8 @@ def is_own(model_id: str) -> bool:
 
 
 def _may_have_keys(person: User | None) -> bool:
-    return person is not None and not person.is_guest
+    # locale.page_people has asked for pages.
+    return person is not None and not person.is_guest and getattr(person, "has_keys", True)
 
 
 def _listed(person: User | None, of_key: str = "") -> list[Model]:

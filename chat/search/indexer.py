@@ -28,6 +28,14 @@ CHATS_AT_A_TIME = 20
 ENTRIES_AT_A_TIME = 200
 # A send becomes due shortly before its entries are in the log.
 DUE_FOR = timedelta(milliseconds=500)
+PAUSE_S = 1.0
+
+
+async def catch_up_all() -> None:
+    """Index until no chat is due, not even since a moment ago."""
+    while await Chat.objects.filter(search_due_at__isnull=False).aexists():
+        await catch_up()
+        await asyncio.sleep(PAUSE_S)
 
 
 async def catch_up(limit: int = CHATS_AT_A_TIME) -> int:

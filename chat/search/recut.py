@@ -6,33 +6,24 @@ the next step continues with the remaining rows.
 """
 
 import asyncio
-import time
 
 from asgiref.sync import sync_to_async
 from django.db.models import Q
 
 from chat.models import MessageText
 from chat.search.words import VERSION, searchable
-from streams.lock import run_exclusively
 
 ROWS_AT_A_TIME = 200
 CHARS_AT_A_TIME = 100_000
-# The pause when no row is outdated. A worker of an older release may still write some.
-LOOK_AGAIN_AFTER_S = 60.0
-
-_look_at = 0.0
+PAUSE_S = 1.0
 
 
-async def step_when_due() -> None:
-    """Run a step if it is due and no other worker is running one."""
-    if time.monotonic() >= _look_at:
-        await run_exclusively("recut", _step_or_pause)
-
-
-async def _step_or_pause() -> None:
-    global _look_at
-    if not await step():
-        _look_at = time.monotonic() + LOOK_AGAIN_AFTER_S
+async def run() -> None:
+    """Split all outdated texts again, step by step."""
+    while True:
+        if not await step():
+            return
+        await asyncio.sleep(PAUSE_S)
 
 
 async def step() -> int:

@@ -101,23 +101,21 @@ def _has(words: tuple[str, ...], term: Term) -> bool:
 def _results(owner: User, shown: list[ChatMatch], terms: list[Term]) -> list[dict[str, Any]]:
     ids = [match.chat_id for match in shown]
     # Read again, to leave out chats that were deleted or have another owner meanwhile.
-    chats = {
-        chat.id: chat for chat in Chat.objects.filter(owner=owner, deleted_at=None, id__in=ids)
-    }
+    chats = Chat.objects.filter(owner=owner, deleted_at=None, id__in=ids)
+    rows = {row["id"]: row for row in chat_json(chats)}
     text_ids = [pk for match in shown for pk, _ in match.messages]
     texts = MessageText.objects.filter(owner=owner, id__in=text_ids).in_bulk()
-    rows = {row["id"]: row for row in chat_json(list(chats.values()))}
     deadline = time.monotonic() + SNIPPETS_WITHIN_S
     results = []
     for match in shown:
-        chat = chats.get(match.chat_id)
-        if chat is None:
+        row = rows.get(str(match.chat_id))
+        if row is None:
             continue
         messages = [texts[pk] for pk, _ in match.messages if pk in texts]
         results.append(
             {
-                "chat": rows[str(chat.id)],
-                "title": match.title or [[chat.title, False]],
+                "chat": row,
+                "title": match.title or [[row["title"], False]],
                 "messages": [_message(message, terms, deadline) for message in messages],
             }
         )

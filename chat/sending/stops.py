@@ -9,12 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.sockets import send_to_group
+from accounts.sockets import send_to_workers
 from chat.models import Reply
 from chat.sending.outbox import enqueue
 from chat.sending.sends import lock_own_chat, lock_reply
-
-WORKERS_GROUP = "workers"
 
 
 async def stop_answer(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> None:
@@ -51,7 +49,7 @@ def request_stop(owner: User, chat_id: uuid.UUID, reply_id: uuid.UUID) -> Reply 
 async def notify_workers(reply_ids: list[str]) -> None:
     """Ask the workers to stop now. If the message is lost, they find the stop in the database."""
     for reply_id in reply_ids:
-        await send_to_group(WORKERS_GROUP, {"type": "stop", "reply": reply_id})
+        await send_to_workers({"type": "stop", "reply": reply_id})
 
 
 def stop_all_of(person: User) -> None:
@@ -60,17 +58,3 @@ def stop_all_of(person: User) -> None:
     unfinished.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
     reply_ids = [str(reply_id) for reply_id in unfinished.values_list("id", flat=True)]
     async_to_sync(notify_workers)(reply_ids)
-
-
-def wake_for_join() -> None:
-    """Make a worker join a guest to an account now, not with its next sweep."""
-    _wake("join")
-
-
-def wake_for_keys() -> None:
-    """Make a worker check a provider key now, not with its next sweep."""
-    _wake("keys")
-
-
-def _wake(kind: str) -> None:
-    async_to_sync(send_to_group)(WORKERS_GROUP, {"type": kind})

@@ -65,7 +65,8 @@ async def _build() -> tuple[str, str]:
 def _make_build(language: str = "en") -> tuple[str, str]:
     """(service worker, shell), built from the present static files. Sync."""
     with override(language):
-        page = render_to_string("chat/page.html", {"config": {"shell": True, "ws_path": "/ws"}})
+        config = {"shell": True, "ws_path": "/ws"}
+        page = render_to_string("chat/page.html", {"config": config, "modules": module_links()})
     # First the files that the page names, in their order, then those that it fetches later. Their
     # names contain a hash of their content.
     assets = list(dict.fromkeys([*ASSET.findall(page), *map(static, _modules())]))
@@ -95,6 +96,22 @@ def _modules() -> list[str]:
                 modules.add(imported)
                 unread.append(imported)
     return sorted(module.relative_to(STATIC).as_posix() for module in modules)
+
+
+def module_links() -> str:
+    """The elements that fetch every module of the first load. Sync."""
+    build = getattr(staticfiles_storage, "manifest_hash", "")
+    return _module_links_of(build) if build and not settings.DEBUG else _module_links()
+
+
+def _module_links() -> str:
+    return render_to_string("chat/_modules.html")
+
+
+@functools.lru_cache(maxsize=1)
+def _module_links_of(build: str) -> str:
+    """Cached, because this is most of what rendering a page costs."""
+    return _module_links()
 
 
 # Once for each process: a deployment starts new ones.

@@ -32,7 +32,7 @@ from accounts.guests.visitor import (
 )
 from accounts.models import User
 from accounts.people import person_json, require_person, require_user
-from accounts.preferences.locale import preferences_of_page
+from accounts.preferences.locale import page_person, preferences_of_page
 from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, storage
@@ -55,6 +55,7 @@ from chat.web.api import (
     require_user_for_change,
     text_field,
 )
+from chat.web.app_shell import module_links
 from streams.cursors import is_cursor
 from streams.log import get_log
 
@@ -78,21 +79,30 @@ MAX_INLINED_MODELS = 200
 async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpResponse:
     """The chat page. Stores nothing on the server for a visitor who sends no message."""
     person = await _person(request)
+    if person is not None:
+        person = page_person(request) or person
     if person is not None and not person.is_guest:
         await guest_joins.wait_for_joins(person)
-    shown = await _own_chat(person, chat_id) if chat_id is not None else None
     row = preferences_of_page(request) if person is not None else None
-    config = await _page_config(person, shown, row.default_model if row else None)
+    config = await _page_config(person, chat_id, row.default_model if row else None)
     if person is not None and row is not None:
         config["settings"] = settings_json(person, row)
-    context = {"config": config, "glimpse": preview.to_plain_text(config["glimpse"])}
-    response = await sync_to_async(render)(request, "chat/page.html", context)
+    response = await sync_to_async(_render)(request, config)
     await _compress(request, response)
     if person is None:
         await sync_to_async(set_visitor_cookie)(request, response)
     elif not person.is_guest:
         forget_visitor(response)
     return response
+
+
+def _render(request: HttpRequest, config: dict[str, Any]) -> HttpResponse:
+    context = {
+        "config": config,
+        "glimpse": preview.to_plain_text(config["glimpse"]),
+        "modules": module_links(),
+    }
+    return render(request, "chat/page.html", context)
 
 
 async def _compress(request: HttpRequest, response: HttpResponse) -> None:
@@ -104,32 +114,23 @@ async def _compress(request: HttpRequest, response: HttpResponse) -> None:
         await compress(request, response)
 
 
-async def _own_chat(person: User | None, chat_id: uuid.UUID) -> Chat:
-    if person is None:
-        raise Http404
-    try:
-        return await sync_to_async(chats.own_chat)(person, chat_id)
-    except ChatNotFound as error:
-        raise Http404 from error
-
-
 async def _page_config(
-    person: User | None, shown: Chat | None, chosen: str | None
+    person: User | None, chat_id: uuid.UUID | None, chosen: str | None
 ) -> dict[str, Any]:
-    chat_id = shown.id if shown else None
+    if person is None and chat_id is not None:
+        raise Http404
     models, default = await _offered(person)
     # The cursor is read first, so that events between the two reads are watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
+    rows, shown = await _rows(person, chat_id)
     return {
         "user": person_json(person) if person else None,
         "chat": str(chat_id) if chat_id else None,
-        **(await sync_to_async(_listed_chats)(person, chat_id) if person else {"chats": []}),
-        **(await sync_to_async(_listed_drafts)(person, chat_id) if person else {"drafts": []}),
+        **rows,
         "cursor": cursor,
         "glimpse": await _preview(person, shown) if person and shown else [],
         **_inlined(models, {default, shown.model if shown else None, chosen}),
         "default_model": default,
-        "balance": await sync_to_async(balance_json)(person) if person else None,
         "ws_path": "/ws",
     }
 
@@ -147,17 +148,33 @@ async def _preview(person: User, shown: Chat) -> list[dict[str, Any]]:
     return await preview.last_messages(person.stream, shown.id, shown.tip_id)
 
 
-def _listed_chats(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    """The first page of the list, and the chat that is shown if it is not on that page."""
-    listed = chat_lists.chat_page(person)
-    if chat_id is not None and all(row["id"] != str(chat_id) for row in listed["chats"]):
-        listed["chats"].append(chat_lists.chat_row(person, chat_id) | {"is_alone": True})
-    return {"chats": listed["chats"], "chats_next": listed["next"]}
+async def _rows(
+    person: User | None, chat_id: uuid.UUID | None
+) -> tuple[dict[str, Any], Chat | None]:
+    """What the page shows of the database, and the chat that is shown. Raises Http404."""
+    if person is None:
+        return {"chats": [], "drafts": [], "balance": None}, None
+    try:
+        return await sync_to_async(_rows_of)(person, chat_id)
+    except ChatNotFound as error:
+        raise Http404 from error
 
 
-def _listed_drafts(person: User, chat_id: uuid.UUID | None) -> dict[str, Any]:
-    rows, more = drafts.drafts_of(person, chat_id)
-    return {"drafts": rows, "drafts_more": more}
+def _rows_of(person: User, chat_id: uuid.UUID | None) -> tuple[dict[str, Any], Chat | None]:
+    shown: Chat | None = None
+    if chat_id is None:
+        listed = chat_lists.chat_page(person)
+    else:
+        listed, shown = chat_lists.first_page_and(person, chat_id)
+    written, more = drafts.drafts_of(person, chat_id)
+    rows = {
+        "chats": listed["chats"],
+        "chats_next": listed["next"],
+        "drafts": written,
+        "drafts_more": more,
+        "balance": balance_json(person),
+    }
+    return rows, shown
 
 
 # Sending

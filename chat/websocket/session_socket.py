@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import orjson
 from channels.db import database_sync_to_async
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.http.request import split_domain_port, validate_host
 
 from accounts import limits, sessions
@@ -303,10 +304,16 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
 
 
 def _read_person(user_id: uuid.UUID) -> User | None:
-    return User.objects.select_related("preferences").filter(id=user_id).first()
+    """The person, with their preferences, and with `has_joined`: whether it is a guest who joins an
+    account."""
+    joins = GuestJoin.objects.filter(guest_id=OuterRef("id"))
+    people = User.objects.select_related("preferences").annotate(has_joined=Exists(joins))
+    return people.filter(id=user_id).first()
 
 
-def _has_become(guest: User, now: User | None) -> bool:
-    """Whether a guest became an account or was merged into one. Sync."""
-    is_account = now is not None and not now.is_guest
-    return is_account or GuestJoin.objects.filter(guest_id=guest.id).exists()
+def _has_become(guest: User, now: Any) -> bool:
+    """Whether a guest became an account or was merged into one. `now` is from `_read_person`.
+    Sync."""
+    if now is None:
+        return GuestJoin.objects.filter(guest_id=guest.id).exists()
+    return not now.is_guest or now.has_joined

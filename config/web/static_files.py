@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage
 from servestatic.storage import CompressedManifestStaticFilesStorage
@@ -38,6 +39,18 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
     # In each pass a changed name reaches the modules that import it, so the longest chain of
     # imports decides how many are needed. The default is 5. More than this many means a circle.
     max_post_process_passes = 25
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The files of a process do not change, and a page names about 25 of them.
+        self._urls: dict[str, str] = {}
+
+    def url(self, name: str | None, force: bool = False) -> str:
+        if settings.DEBUG or force or name is None:
+            return str(super().url(name, force))
+        if name not in self._urls:
+            self._urls[name] = str(super().url(name))
+        return self._urls[name]
 
     def post_process(
         self, paths: dict[str, Any], *args: Any, **kwargs: Any

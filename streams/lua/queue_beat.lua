@@ -1,7 +1,8 @@
 -- Records a worker's heartbeat. KEYS: jobs, beats, infos. ARGV: group, consumer, info, expiry in ms.
 -- Removes workers without a heartbeat for longer than that, and their consumers unless they own jobs. A
 -- heartbeat in the future was recorded before the clock was set back; a living worker sends another
--- within a second.
+-- within seconds.
+-- Returns 1 if the caller is the leader: the first by name of the workers that are alive.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[2], string.format('%.0f', now), ARGV[2])
@@ -21,5 +22,8 @@ for _, consumer in ipairs(silent) do
     redis.call('ZREM', KEYS[2], consumer)
     redis.call('HDEL', KEYS[3], consumer)
   end
+end
+for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now - ARGV[4], now + ARGV[4])) do
+  if consumer < ARGV[2] then return 0 end
 end
 return 1

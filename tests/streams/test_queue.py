@@ -273,6 +273,19 @@ async def test_a_silent_worker_is_removed_but_not_its_jobs(queue, server, monkey
     assert [j.key for j in await _stalled(queue, "w1")] == ["a"]
 
 
+async def test_the_first_by_name_of_the_living_workers_is_the_leader(queue, monkeypatch):
+    assert await queue.beat("w2")
+    assert not await queue.beat("w3")
+    assert await queue.beat("w1")
+    assert not await queue.beat("w2")
+    # Also after a leader that died with a job, which stays in the list of workers.
+    await queue.put("a", b"")
+    await queue.claim("w1", 1)
+    monkeypatch.setattr("streams.queue.BEAT_EXPIRY_MS", 1)
+    await asyncio.sleep(0.01)
+    assert await queue.beat("w2")
+
+
 async def test_the_keys_of_a_queue_share_a_slot(queue, server):
     await queue.put("a", b"")
     await queue.claim("w1", 1)

@@ -15,10 +15,11 @@ HOUR_S = 3_600.0
 
 
 @contextlib.asynccontextmanager
-async def running(monkeypatch, *some_chores):
+async def running(monkeypatch, *some_chores, is_leader=True, is_busy=lambda: False):
     monkeypatch.setattr(loops, "ERROR_PAUSE_S", 0.0)
     monkeypatch.setattr("chat.generation.chore_runner.make_all_chores", lambda: some_chores)
-    runner = ChoreRunner()
+    runner = ChoreRunner(is_busy=is_busy)
+    runner.note_leader(is_leader)
     tasks = runner.start()
     try:
         yield runner
@@ -52,8 +53,14 @@ def test_every_app_registers_its_chores_under_names_of_their_own():
     assert {"free-credit", "audit", "idle-guests", "ends", "holds", "prices"} <= {
         chore.lock for chore in all_chores
     }
-    assert {c.name for c in all_chores if c.wake_on == "join"} >= {"guest-joins"}
-    assert {c.name for c in all_chores if c.wake_on == "keys"} >= {"provider-keys"}
+    woken = {(chore.wake_on, chore.name) for chore in all_chores if chore.wake_on}
+    assert woken >= {
+        ("join", "guest-joins"),
+        ("keys", "provider-keys"),
+        ("export", "exports"),
+        ("deletion", "deletions"),
+        ("search", "search-index"),
+    }
 
 
 def test_each_worker_has_chores_of_its_own():
@@ -91,6 +98,59 @@ async def test_a_message_starts_the_chores_that_wait_for_it(monkeypatch):
         runner.wake("join")
         await joins.until_run(2)
         assert keys.runs == 1
+
+
+async def test_only_the_leader_runs_chores_at_their_intervals(monkeypatch):
+    sweep, own = Step(), Step()
+    async with running(
+        monkeypatch,
+        Chore("sweep", sweep, 0.01, wake_on="sweep"),
+        Chore("own", own, 0.01, everywhere=True),
+        is_leader=False,
+    ) as runner:
+        await own.until_run(5)
+        assert sweep.runs == 1  # at its start
+        runner.wake("sweep")
+        await sweep.until_run(2)
+        await own.until_run(own.runs + 5)
+        assert sweep.runs == 2
+        runner.note_leader(True)
+        await sweep.until_run(5)
+
+
+async def test_a_new_leader_runs_all_chores_at_once(monkeypatch):
+    sweep = Step()
+    async with running(monkeypatch, Chore("sweep", sweep, HOUR_S), is_leader=False) as runner:
+        await sweep.until_run(1)
+        runner.note_leader(True)
+        await sweep.until_run(2)
+        runner.note_leader(True)
+        await asyncio.sleep(0.05)
+        assert sweep.runs == 2
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_woken_chore_that_fails_is_retried_without_being_leader(monkeypatch):
+    failing = Step(failures=2)
+    chore = Chore("failing", failing, HOUR_S, retry_s=0.01)
+    async with running(monkeypatch, chore, is_leader=False):
+        await failing.until_run(3)
+
+
+async def test_a_worker_with_answers_runs_some_chores_more_often(monkeypatch):
+    index, is_busy = Step(), False
+    chore = Chore("index", index, HOUR_S, busy_interval_s=0.01)
+    async with running(monkeypatch, chore, is_leader=False, is_busy=lambda: is_busy) as runner:
+        await index.until_run(1)
+        is_busy = True
+        runner.note_busy()
+        await index.until_run(5)
+        is_busy = False
+        runner.note_busy()
+        await asyncio.sleep(0.1)
+        runs = index.runs
+        await asyncio.sleep(0.1)
+        assert index.runs == runs
 
 
 async def test_a_chore_that_is_not_due_takes_no_lock(settings):

@@ -33,10 +33,10 @@ database = pytest.mark.django_db(transaction=True)
 
 
 async def prepared(person):
-    """Request an archive on the page, and wait for the worker."""
+    """Request an archive on the page, and wait for the worker, for less than its interval."""
     response = await form(person, f"{DATA}/export")
     assert (response.status_code, response["Location"]) == (302, DATA)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(15):
         while (await person.client.get(f"{DATA}/status")).json()["state"] != "ready":
             await asyncio.sleep(0.05)
 

@@ -13,7 +13,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
-from redis.asyncio import Redis
 
 from accounts.models import User
 from chat.errors import SearchTooSlow
@@ -408,8 +407,7 @@ def test_a_text_that_changes_meanwhile_keeps_its_words(owner):
     assert (row.words, row.words_version) == ("new text", None)
 
 
-async def test_a_worker_processes_rows_of_an_older_release(no_worker, alice, monkeypatch):
-    monkeypatch.setattr(recut, "_look_at", 0.0)
+async def test_a_worker_processes_rows_of_an_older_release(no_worker, alice):
     await alice.send("학교에서")
     await indexer.catch_up()
     await sync_to_async(lambda: as_before(list(MessageText.objects.all())))()
@@ -421,17 +419,6 @@ async def test_a_worker_processes_rows_of_an_older_release(no_worker, alice, mon
             await asyncio.sleep(0.05)
     running.leave()
     await task
-
-
-async def test_without_outdated_rows_no_connection_is_opened(no_worker, settings, monkeypatch):
-    """Every worker calls it once a second."""
-    monkeypatch.setattr(recut, "_look_at", 0.0)
-    await recut.step_when_due()
-    async with Redis.from_url(settings.REDIS_URL) as client:
-        before = (await client.info("stats"))["total_connections_received"]
-        for _ in range(5):
-            await recut.step_when_due()
-        assert (await client.info("stats"))["total_connections_received"] == before
 
 
 def test_the_migration_keeps_the_triggers_of_the_index(owner):

@@ -671,6 +671,8 @@ async def test_the_sweep_reads_only_what_is_unfinished(owner):
     def plans():
         with connection.execute_wrapper(note):
             work_orders.abandoned_orders()
+            assert len(found) == 1  # Nothing waits.
+            work_orders.start_waiting(work_orders.MAY_START)
         assert len(found) == 2
         explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
         with connection.cursor() as cursor:

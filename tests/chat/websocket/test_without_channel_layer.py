@@ -44,6 +44,5 @@ async def test_notifications_do_not_fail_without_the_channel_layer(
     break_channel_layer()
     for notify in (sockets.recheck_sockets, sockets.notify_settings_changed, stops.stop_all_of):
         await sync_to_async(notify)(person)
-    for wake in (stops.wake_for_join, stops.wake_for_keys):
-        await sync_to_async(wake)()
+    await sync_to_async(sockets.wake_workers)("join")
     await sync_to_async(sessions._send)("session.0", "session.ended")

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 import redis
-from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from accounts import limits
+from config.web.channel_layer import ChannelLayer
 from config.web.redis_cache import SharedRedisCache
 from tests.late_redis import late_redis
 from tests.redis_server import RedisServer
@@ -32,7 +32,7 @@ def late(request, server):
 
 async def test_a_socket_hears_only_its_own_groups(late):
     """Also when receivers are cancelled again and again, and Redis is slow or unreachable."""
-    layer = RedisPubSubChannelLayer(hosts=[late.url], prefix="t")
+    layer = ChannelLayer(hosts=[late.url], prefix="t")
     dice, heard = random.Random(1), 0
 
     async def person(number):

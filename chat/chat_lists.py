@@ -38,7 +38,8 @@ def chat_page(
         case "open":
             chats = chats.filter(deleted_at=None, archived_at=None)
             if before is None:
-                first, rest = _split(_with_answering(Chat.objects.filter(_first(chats, limit))))
+                listed = Chat.objects.filter(_first(chats, limit), owner=owner)
+                first, rest = _split(_with_answering(listed))
                 return _to_page(first, rest, "updated_at", limit)
             chats, order = chats.filter(pinned_at=None), "updated_at"
         case "archived":
@@ -53,8 +54,9 @@ def first_page_and(owner: User, chat_id: uuid.UUID) -> tuple[dict[str, Any], Cha
     """The first page of the open chats, and a chat of this owner; if that is not on the page, it
     follows at the end, with "is_alone". One query. Raises ChatNotFound. Sync."""
     open_chats = Chat.objects.filter(owner=owner, deleted_at=None, archived_at=None)
-    own = Q(id=chat_id, owner=owner, deleted_at=None)
-    chats = list(_with_answering(Chat.objects.filter(_first(open_chats, PAGE) | own)))
+    own = Q(id=chat_id, deleted_at=None)
+    chosen = Chat.objects.filter(_first(open_chats, PAGE) | own, owner=owner)
+    chats = list(_with_answering(chosen))
     shown = next((chat for chat in chats if chat.id == chat_id), None)
     if shown is None:
         raise ChatNotFound
@@ -66,7 +68,8 @@ def first_page_and(owner: User, chat_id: uuid.UUID) -> tuple[dict[str, Any], Cha
 
 
 def _first(open_chats: QuerySet[Chat], limit: int) -> Q:
-    """Selects the pinned chats, and the first of the others, with one more than the limit."""
+    """Selects the pinned chats, and the first of the others, with one more than the limit. Filter
+    by owner as well: PostgreSQL uses no index for an OR of two queries."""
     pinned = open_chats.exclude(pinned_at=None).order_by("-pinned_at")[:MAX_PINNED]
     others = open_chats.filter(pinned_at=None).order_by("-updated_at", "-id")[: limit + 1]
     return Q(id__in=pinned.values("id")) | Q(id__in=others.values("id"))

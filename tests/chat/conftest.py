@@ -7,6 +7,7 @@ import pytest
 import uvloop
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.backends.utils import CursorWrapper
 from django.test import AsyncClient
 
 from accounts.models import User
@@ -22,6 +23,7 @@ from streams.queue import close_queues
 from tests.fake_model import running_fake_model
 from tests.folding import fold_entries
 from tests.node import browser_fold
+from tests.statements import Statements
 
 MODEL = "openai/script/known"
 SETTLED = {"done", "stopped", "error"}
@@ -83,6 +85,20 @@ async def close_loop():
     await reset_catalogue()
     # Async code uses the database in this thread; PostgreSQL counts its connection.
     await sync_to_async(connections.close_all)()
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """What the database executes during the test: `tests.statements.Statements`."""
+    seen = Statements()
+    execute = CursorWrapper._execute
+
+    def note(self, sql, params, *ignored):
+        seen.note(sql, params)
+        return execute(self, sql, params, *ignored)
+
+    monkeypatch.setattr(CursorWrapper, "_execute", note)
+    return seen
 
 
 class Person:

@@ -1,36 +1,20 @@
 """How many statements the database executes for a page, and for a socket. Each costs about a
 millisecond of CPU."""
 
-import re
-
 import pytest
-from django.db.backends.utils import CursorWrapper
+from asgiref.sync import sync_to_async
 
 from accounts.models import User
 from tests.chat.websocket.socket_client import Socket
+from tests.statements import scans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-# Session, person, their preferences (with guests that join and keys), chats, drafts.
-PAGE = 5
-# Session, person, the person again once the socket belongs to their group.
-CONNECT = 3
+# Session, person, their preferences (with guests that join and keys), chats, drafts, balance.
+PAGE = 6
+# Session, person, the person again once the socket belongs to their group, balance.
+CONNECT = {"guest": 4, "account": 4}
 FOLLOW = 1
-
-
-@pytest.fixture
-def statements(monkeypatch):
-    """The statements that any thread executes, in their order, without those about money."""
-    seen = []
-    execute = CursorWrapper._execute
-
-    def note(self, sql, params, *ignored):
-        if '"billing_' not in sql:
-            seen.append(re.sub(r"\s+", " ", str(sql))[:200])
-        return execute(self, sql, params, *ignored)
-
-    monkeypatch.setattr(CursorWrapper, "_execute", note)
-    return seen
 
 
 @pytest.fixture(params=["guest", "account"])
@@ -50,15 +34,19 @@ async def test_a_page_takes_few_statements(person, statements):
     for path in ("/", f"/c/{person.chat}", f"/c/{archived}"):
         statements.clear()
         assert (await person.client.get(path)).status_code == 200
-        assert 0 < len(statements) <= PAGE, statements
+        executed, _ = statements.take()
+        assert 0 < len(executed) <= PAGE, executed
+        assert not await sync_to_async(scans)(executed)
 
 
-async def test_a_socket_takes_few_statements(no_worker, alice, statements):
-    await alice.send("Hello")
+async def test_a_socket_takes_few_statements(person, request, statements):
     statements.clear()
-    async with Socket(alice) as socket:
+    async with Socket(person) as socket:
         await socket.until_type("welcome")
-        assert 0 < len(statements) <= CONNECT, statements
-        statements.clear()
-        await socket.follow(alice.chat)
-        assert 0 < len(statements) <= FOLLOW, statements
+        connect, _ = statements.take()
+        await socket.follow(person.chat)
+        follow, _ = statements.take()
+    kind = request.node.callspec.params["person"]
+    assert 0 < len(connect) <= CONNECT[kind], connect
+    assert 0 < len(follow) <= FOLLOW, follow
+    assert not await sync_to_async(scans)([*connect, *follow])

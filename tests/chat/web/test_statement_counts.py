@@ -5,6 +5,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from accounts.models import User
+from chat.models import Draft
 from tests.chat.websocket.socket_client import Socket
 from tests.statements import scans
 
@@ -19,13 +20,15 @@ FOLLOW = 1
 
 @pytest.fixture(params=["guest", "account"])
 async def person(request, no_worker, alice):
-    """Somebody with two chats, one of them archived, whose answers are not written yet."""
+    """Somebody with a draft and two chats, one archived, whose answers are not written yet."""
     await alice.send("Hello")
     await alice.send("Hello again", chat="0198c5a0-0000-7000-8000-00000000000a")
     await alice.post("/api/chats/0198c5a0-0000-7000-8000-00000000000a/archive", archived=True)
     if request.param == "account":
         changed = {"is_guest": False, "email": "alice@example.org"}
         await User.objects.filter(id=alice.user["id"]).aupdate(**changed)
+        await alice.client.aforce_login(await alice.row())
+    await Draft.objects.acreate(owner=await alice.row(), chat_id=alice.chat, text="And")
     return alice
 
 

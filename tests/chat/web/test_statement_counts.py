@@ -3,6 +3,7 @@ millisecond of CPU."""
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from accounts.models import User
 from chat.models import Draft
@@ -28,7 +29,8 @@ async def person(request, no_worker, alice):
         changed = {"is_guest": False, "email": "alice@example.org"}
         await User.objects.filter(id=alice.user["id"]).aupdate(**changed)
         await alice.client.aforce_login(await alice.row())
-    await Draft.objects.acreate(owner=await alice.row(), chat_id=alice.chat, text="And")
+    draft = {"chat_id": alice.chat, "text": "And", "written_at": timezone.now()}
+    await Draft.objects.acreate(owner=await alice.row(), **draft)
     return alice
 
 

@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 # Session, person, their preferences (with guests that join and keys), chats, drafts, balance.
 PAGE = 6
-# Session, person, the person again once the socket belongs to their group, balance.
-CONNECT = {"guest": 4, "account": 4}
+# Session, person, both again once the socket belongs to their groups (guests: the person), balance.
+CONNECT = {"guest": 4, "account": 5}
 FOLLOW = 1
 
 

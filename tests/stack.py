@@ -130,6 +130,20 @@ class Stack:
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
+    def ensure_ready(self) -> Self:
+        """Starts it unless it runs; returns once it is ready. For tests that share a stack and
+        kill or stop its processes."""
+        if self._ended():
+            self.start()
+        wait_for(self.is_ready, START_S)
+        return self
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so; False if it does not answer, as on a busy machine."""
+        with contextlib.suppress(httpx2.TransportError):
+            return httpx2.get(f"{self.url}/readyz").status_code == HTTPStatus.OK
+        return False
+
     def launch(self) -> None:
         """Starts `up` without waiting."""
         assert self.up is None or self._ended()

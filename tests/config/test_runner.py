@@ -170,7 +170,7 @@ def test_how_many_processes(monkeypatch):
 
 
 def test_files_stay_together_and_the_longest_work_comes_first():
-    crash = "tests/crash/test_crashes.py::test_a[x::y]"
+    crash = "tests/crash/test_kill_run.py::test_a[x::y]"
     nodes = [
         "tests/chat/web/test_views.py::test_b[1]",
         "tests/chat/web/test_views.py::test_c",

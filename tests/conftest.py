@@ -45,19 +45,33 @@ def pytest_keyboard_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Does not import files without a marked test for the gate's run on PostgreSQL."""
+    if not _only_marked() or not collection_path.match("test_*.py"):
+        return None
+    return True if b"both_databases" not in collection_path.read_bytes() else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselects tests marked `full` unless --full is given. On PostgreSQL it keeps the tests marked
     `both_databases`; with --full, or if tests are named, all that use the database."""
-    full = "HOLDFAST_TEST_FULL" in os.environ
     kept = items[:]
-    if not full:
+    if "HOLDFAST_TEST_FULL" not in os.environ:
         kept = [item for item in kept if not item.get_closest_marker("full")]
     if os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql":
         kept = [item for item in kept if _touches_database(item)]
-        if not full and "HOLDFAST_TEST_NAMED" not in os.environ:
-            kept = [item for item in kept if item.get_closest_marker("both_databases")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    if _only_marked():
+        kept = [item for item in kept if item.get_closest_marker("both_databases")]
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = kept
+
+
+def _only_marked() -> bool:
+    """Returns whether this is the gate's run on PostgreSQL."""
+    more = {"HOLDFAST_TEST_FULL", "HOLDFAST_TEST_NAMED"}
+    is_postgresql = os.environ.get("HOLDFAST_TEST_DATABASE") == "postgresql"
+    return is_postgresql and more.isdisjoint(os.environ)
 
 
 def _touches_database(item: pytest.Item) -> bool:

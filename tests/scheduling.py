@@ -25,7 +25,12 @@ LONGEST = (
     "test_key_leaks.py",
     "test_leaving.py",
 )
-APART = ("tests/crash/", "tests/bench/", "test_up.py")
+APART = (
+    "test_kill_run.py",
+    "test_paid_crashes.py",
+    "test_paid_crowd.py",
+    "tests/bench/",
+)
 
 
 class Scheduling(LoadScopeScheduling):

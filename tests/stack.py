@@ -6,6 +6,7 @@ with Stack(tmp_path, model_url=fake.base_url) as stack:
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -60,12 +61,25 @@ UNLIMITED = {
 
 @functools.cache
 def migrated() -> Path:
-    """Returns the path of an empty, migrated database, created once to save each stack a second."""
-    data = tempfile.mkdtemp(prefix="hf-migrated-")
-    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    """Returns the path of an empty, migrated database, created once to save each stack a second.
+    The processes of a run share it in the folder that `manage.py test` makes for them."""
+    if shared := os.environ.get("HOLDFAST_TEST_SHARED"):
+        data = Path(shared, "migrated")
+    else:
+        data = Path(tempfile.mkdtemp(prefix="hf-migrated-"))
+        atexit.register(shutil.rmtree, data, ignore_errors=True)
+    data.mkdir(exist_ok=True)
+    with (data / "migrated.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (data / "is-migrated").exists():
+            _migrate(data)
+            (data / "is-migrated").touch()
+    return data / DATABASE
+
+
+def _migrate(data: Path) -> None:
     command = [sys.executable, MANAGE, "migrate", "--verbosity=0"]
-    subprocess.run(command, env=clean_environment(HOLDFAST_DATA=data), cwd="/", check=True)
-    return Path(data, DATABASE)
+    subprocess.run(command, env=clean_environment(HOLDFAST_DATA=str(data)), cwd="/", check=True)
 
 
 class Stack:
@@ -115,6 +129,20 @@ class Stack:
         self.url = found.group(1)
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
+
+    def ensure_ready(self) -> Self:
+        """Starts it unless it runs; returns once it is ready. For tests that share a stack and
+        kill or stop its processes."""
+        if self._ended():
+            self.start()
+        wait_for(self.is_ready, START_S)
+        return self
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so; False if it does not answer, as on a busy machine."""
+        with contextlib.suppress(httpx2.TransportError):
+            return httpx2.get(f"{self.url}/readyz").status_code == HTTPStatus.OK
+        return False
 
     def launch(self) -> None:
         """Starts `up` without waiting."""

@@ -34,6 +34,10 @@ FAILS_ONCE = """
     @pytest.mark.skip
     def test_skipped():
         pass
+
+    @pytest.mark.full
+    def test_too_long_for_the_gate():
+        pass
 """
 
 
@@ -68,13 +72,17 @@ def manage_test(*arguments, **more):
     return subprocess.run(command(*arguments), env=env, capture_output=True, text=True)
 
 
-def test_a_failed_test_is_tried_again_and_all_is_counted(some_tests):
-    done = manage_test("-n", "2", "--retry", some_tests(FAILS_ONCE))
+def test_full_runs_all_tries_again_what_fails_counts_it_and_lists_the_slowest(some_tests):
+    done = manage_test("-n", "2", "--retry", "--full", "--durations", some_tests(FAILS_ONCE))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-1] == "7 passed, 0 failed, 1 skipped, 1 of them only when repeated"
+    assert lines[-1] == "8 passed, 0 failed, 1 skipped, 1 of them only when repeated"
     assert lines[-2].startswith("passed only when repeated: ")
     assert lines[-2].endswith("test_made.py::test_fails_once")
+    # The slowest files and tests of each run: on SQLite, repeated, and on PostgreSQL.
+    assert done.stdout.count("slowest; ") == 3
+    for name in (r"\S+test_made\.py", r"\S+::test_too_long_for_the_gate"):
+        assert re.search(rf"^ +\d+\.\d s  {name}$", done.stdout, re.MULTILINE)
 
 
 TOO_LONG = """
@@ -92,19 +100,14 @@ TOO_LONG = """
 """
 
 
-def test_full_runs_what_is_too_long_for_the_gate_and_durations_are_listed(some_tests):
+def test_the_gate_leaves_out_what_is_too_long_and_does_not_repeat_what_fails(some_tests):
     path = some_tests(TOO_LONG)
     names = ("test_for_the_gate", "test_fails", "test_too_long_for_it")
-    # Without --retry a failed test is not run again.
     done = manage_test(*(f"{path}::{name}" for name in names))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "1 passed, 1 failed"
-    output = manage_test("--full", "--durations", path).stdout
-    assert output.splitlines()[-1] == "2 passed, 1 failed"
-    # The slowest files and tests of each of the two runs.
-    assert output.count("slowest; ") == 2
-    for name in (r"\S+test_made\.py", r"\S+::test_too_long_for_it"):
-        assert re.search(rf"^ +\d+\.\d s  {name}$", output, re.MULTILINE)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "1 passed, 1 failed"
+    assert "slowest; " not in done.stdout
 
 
 FOR_BOTH = """
@@ -170,7 +173,7 @@ def test_how_many_processes(monkeypatch):
 
 
 def test_files_stay_together_and_the_longest_work_comes_first():
-    crash = "tests/crash/test_crashes.py::test_a[x::y]"
+    crash = "tests/crash/test_kill_run.py::test_a[x::y]"
     nodes = [
         "tests/chat/web/test_views.py::test_b[1]",
         "tests/chat/web/test_views.py::test_c",

@@ -11,15 +11,23 @@ import pytest
 import redis
 
 from tests.client import Client
-from tests.stack import wait_for
+from tests.stack import Stack, wait_for
 
 CHATS = 300
 LIMITS = {"LIMIT_EXPORTS_PER_DAY_USER": "0"}
 
 
+@pytest.fixture(scope="module")
+def shared_stack(fake_model):
+    created = Stack(model_url=fake_model.base_url, env=LIMITS)
+    yield created
+    created.close()
+
+
 @pytest.fixture
-def own_stack(make_stack, fake_model):
-    return make_stack(model_url=fake_model.base_url, env=LIMITS).start()
+def own_stack(shared_stack):
+    """A running stack that the tests of this file share. The last one leaves a person in it."""
+    return shared_stack.ensure_ready()
 
 
 def rows(stack, query, *values):
@@ -54,33 +62,6 @@ def kill_workers(stack):
         with contextlib.suppress(ProcessLookupError):
             old = stack.kill(name)
             stack.wait_replaced(name, old)
-
-
-async def test_an_archive_whose_worker_is_killed_is_made_by_another(own_stack):
-    async with Client(own_stack.url) as alice:
-        reply = await alice.send("[[tokens=5]] Mine")
-        await alice.settled(reply)
-        add_chats(own_stack, CHATS)
-        await posted(alice, "/settings/data/export")
-
-        def state():
-            [found] = rows(own_stack, "SELECT state, done, attempt FROM accounts_export")
-            return found
-
-        wait_for(lambda: state()[1] > 5, 60)
-        kill_workers(own_stack)
-        assert state()[0] == "building"  # Killed in the middle.
-        # Ends the lease at once instead of waiting for it to expire.
-        rows(own_stack, "UPDATE accounts_export SET lease_until = '2020-01-01 00:00:00'")
-        wait_for(lambda: state()[0] == "ready", 120)
-        assert state()[2] == 2
-        body = (await alice.http.get("/settings/data/download")).content
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        assert archive.testzip() is None
-        assert len([name for name in archive.namelist() if "/chats/" in name]) == 2 * (CHATS + 1)
-    # Nothing of the first attempt is left anywhere.
-    kept = [path for path in (own_stack.data / "files").rglob("*") if path.is_file()]
-    assert [path.name.partition("-")[2] for path in kept] == ["2.zip"]
 
 
 async def test_erasing_that_is_killed_again_and_again_comes_to_its_end(own_stack):
@@ -127,3 +108,30 @@ def files_with(folder, mark):
             if path.is_file() and any(needle in path.read_bytes() for needle in needles):
                 found.append(path.name)
     return found
+
+
+async def test_an_archive_whose_worker_is_killed_is_made_by_another(own_stack):
+    async with Client(own_stack.url) as alice:
+        reply = await alice.send("[[tokens=5]] Mine")
+        await alice.settled(reply)
+        add_chats(own_stack, CHATS)
+        await posted(alice, "/settings/data/export")
+
+        def state():
+            [found] = rows(own_stack, "SELECT state, done, attempt FROM accounts_export")
+            return found
+
+        wait_for(lambda: state()[1] > 5, 60)
+        kill_workers(own_stack)
+        assert state()[0] == "building"  # Killed in the middle.
+        # Ends the lease at once instead of waiting for it to expire.
+        rows(own_stack, "UPDATE accounts_export SET lease_until = '2020-01-01 00:00:00'")
+        wait_for(lambda: state()[0] == "ready", 120)
+        assert state()[2] == 2
+        body = (await alice.http.get("/settings/data/download")).content
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        assert len([name for name in archive.namelist() if "/chats/" in name]) == 2 * (CHATS + 1)
+    # Nothing of the first attempt is left anywhere.
+    kept = [path for path in (own_stack.data / "files").rglob("*") if path.is_file()]
+    assert [path.name.partition("-")[2] for path in kept] == ["2.zip"]

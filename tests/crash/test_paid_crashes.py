@@ -117,7 +117,7 @@ async def test_the_books_balance_whatever_is_killed(paid_stack, database, dice):
     assert spent == charged > 0
 
 
-POWER_CUTS, CUT_ANSWERS = 3, 40
+POWER_CUTS, CUT_ANSWERS = (3, 40) if FULL else (2, 24)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

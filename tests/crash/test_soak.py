@@ -175,7 +175,7 @@ def attacks():
 
 
 async def test_people_chat_while_they_are_attacked(make_stack):
-    await soak(make_stack, 6, 3, HURRIED, unlimited=True)
+    await soak(make_stack, 6, 2, HURRIED, unlimited=True)
 
 
 @pytest.mark.full

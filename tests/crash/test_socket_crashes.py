@@ -63,7 +63,7 @@ async def disturb(stack: Stack, client: Client) -> None:
 async def test_sockets_are_counted_right_and_followers_see_all_after_kills_and_freezes(
     make_stack, fake_model
 ):
-    stack = make_stack(model_url=fake_model.base_url).start()
+    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
     async with Client(stack.url) as client:
         first = "[[tokens=120&rate=20]] All along"
         reply = await client.send(first)

@@ -150,8 +150,11 @@ def _pytest(database: str, arguments: list[str]) -> tuple[int, Counts]:
         environment = os.environ | {
             "HOLDFAST_TEST_DATABASE": database,
             "HOLDFAST_TEST_COUNTS": str(counts_path),
+            "HOLDFAST_TEST_SHARED": str(folder),
             "TMPDIR": str(folder),
         }
+        # Without compiled files, each process would rewrite the assertions of all tests again.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if "-n" in arguments:
             environment["HOLDFAST_TEST_DIRECTS"] = "1"
         command = [sys.executable, "-m", "pytest", f"--basetemp={folder / 't'}", *arguments]

@@ -41,11 +41,11 @@ def test_it_raises_the_limit_as_far_as_allowed(soft, hard, then):
     assert done.stdout.split() == [str(then), str(hard)]
 
 
-def test_web_and_workers_have_what_they_may_have():
+def test_web_and_workers_have_what_they_may_have(fake_model):
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
     try:
-        stack = Stack(workers=1).start()
+        stack = Stack(model_url=fake_model.base_url, workers=1).start()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     with closing(stack):

@@ -4,6 +4,7 @@ cannot."""
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from tests.stack import wait_for
+from tests.stack import Stack, wait_for
 
 
 def get(stack, path):
@@ -34,10 +35,17 @@ def gone(pids):
     return not any(psutil.pid_exists(pid) for pid in pids)
 
 
+@pytest.fixture(scope="module")
+def own_stack(fake_model):
+    created = Stack(model_url=fake_model.base_url)
+    yield created
+    created.close()
+
+
 @pytest.fixture
-def up(make_stack, fake_model, tmp_path):
-    """A running stack for this test alone."""
-    return make_stack(data=tmp_path / "data", model_url=fake_model.base_url).start()
+def up(own_stack):
+    """A running stack that the tests of this file share. They may kill, reload and stop it."""
+    return own_stack.ensure_ready()
 
 
 def test_it_is_ready_when_it_prints_its_address(stack):
@@ -71,35 +79,8 @@ def test_a_second_start_on_the_same_data_says_who_is_there(stack):
     ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_everything_in_order(up, number):
-    pids = list(up.processes().values())
-    assert up.stop(number) == 0
-    assert gone(pids)
-    assert not (up.data / "run.json").exists()
-    assert up.lines[-2:] == ["Stopping.", "Stopped."]
-
-
-def test_its_data_and_its_key_outlive_a_restart(up):
-    key = (up.data / "secret-key").read_text()
-    first = up.url
-    up.stop()
-    up.start()
-    assert (up.url, (up.data / "secret-key").read_text()) == (first, key)
-    assert (up.data / "secret-key").stat().st_mode & 0o777 == 0o600
-
-
-def test_nothing_is_left_when_it_is_killed(up):
-    pids = list(up.processes().values())
-    up.up.kill()
-    up.wait()
-    wait_for(lambda: gone(pids), 15)
-    up.start()
-    assert get(up, "/readyz")[0] == HTTPStatus.OK
-
-
 def test_hanging_up_while_it_prepares_does_not_end_it(make_stack, fake_model, tmp_path):
-    stack = make_stack(data=tmp_path / "data", model_url=fake_model.base_url)
+    stack = make_stack(data=tmp_path / "data", model_url=fake_model.base_url, workers=1)
     stack.launch()
     wait_for((tmp_path / "data").exists, 60)
     while not stack.find("Holdfast: data in"):
@@ -112,24 +93,15 @@ def test_hanging_up_while_it_prepares_does_not_end_it(make_stack, fake_model, tm
 def test_it_starts_again_what_dies(up):
     for name in ("worker-1", "redis", "web"):
         up.wait_replaced(name, up.kill(name), timeout_s=20)
-    wait_for(lambda: get(up, "/readyz")[0] == HTTPStatus.OK, 15)
+    wait_for(up.is_ready, 60)
     assert "worker-1 | ended unexpectedly (signal SIGKILL); starting it again now" in up.output
 
 
 def test_it_waits_longer_each_time_for_what_keeps_dying(up):
     for expected in ("now", "in 0.25 s", "in 0.5 s"):
         up.wait_replaced("worker-2", up.kill("worker-2"), timeout_s=5)
-        wait_for(lambda seen=expected: f"starting it again {seen}" in up.output)
-
-
-def test_a_second_signal_kills_what_does_not_stop(up):
-    pids = list(up.processes().values())
-    up.freeze("worker-1")
-    up.up.send_signal(signal.SIGINT)
-    wait_for(lambda: "Stopping." in up.output)
-    assert up.stop(signal.SIGINT) == 0
-    assert gone(pids)
-    assert "Killing the remaining processes." in up.output
+        again = f"worker-2 \\| ended unexpectedly .*; starting it again {re.escape(expected)}"
+        wait_for(lambda pattern=again: up.find(pattern))
 
 
 def test_a_reload_refuses_nobody(up):
@@ -159,12 +131,44 @@ def test_a_copy_of_its_data_runs_beside_it(up, make_stack, fake_model, tmp_path)
     before = up.processes()
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(up.data), str(copy)], check=True)
-    beside = make_stack(data=copy, model_url=fake_model.base_url).start()
+    beside = make_stack(data=copy, model_url=fake_model.base_url, workers=1).start()
     assert get(up, "/readyz")[0] == get(beside, "/readyz")[0] == HTTPStatus.OK
     assert up.processes() == before and not gone(list(before.values()))
     assert not set(beside.processes().values()) & set(before.values())
     assert beside.stop() == 0
     assert get(up, "/readyz")[0] == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_in_order_and_data_and_key_outlive_it(up, number):
+    pids, url = list(up.processes().values()), up.url
+    key = (up.data / "secret-key").read_text()
+    assert up.stop(number) == 0
+    assert gone(pids)
+    assert not (up.data / "run.json").exists()
+    assert up.lines[-2:] == ["Stopping.", "Stopped."]
+    up.start()
+    assert (up.url, (up.data / "secret-key").read_text()) == (url, key)
+    assert (up.data / "secret-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_is_left_when_it_is_killed(up):
+    pids = list(up.processes().values())
+    up.up.kill()
+    up.wait()
+    wait_for(lambda: gone(pids), 15)
+    up.start()
+    assert get(up, "/readyz")[0] == HTTPStatus.OK
+
+
+def test_a_second_signal_kills_what_does_not_stop(up):
+    pids = list(up.processes().values())
+    up.freeze("worker-1")
+    up.up.send_signal(signal.SIGINT)
+    wait_for(lambda: "Stopping." in up.output)
+    assert up.stop(signal.SIGINT) == 0
+    assert gone(pids)
+    assert "Killing the remaining processes." in up.output
 
 
 def refusal(make_stack, tmp_path, **options):
@@ -267,8 +271,8 @@ def test_a_given_redis_that_would_forget(make_stack, tmp_path, given_redis):
 
 def test_with_a_given_redis_none_is_started(make_stack, tmp_path, given_redis, fake_model):
     env = {"REDIS_URL": given_redis(append="yes")}
-    stack = make_stack(data=tmp_path / "data", model_url=fake_model.base_url, env=env).start()
-    assert set(stack.processes()) == {"web", "worker-1", "worker-2"}
+    stack = make_stack(model_url=fake_model.base_url, env=env, workers=1).start()
+    assert set(stack.processes()) == {"web", "worker-1"}
     assert get(stack, "/readyz")[0] == HTTPStatus.OK
     assert not (stack.data / "redis").exists()
 

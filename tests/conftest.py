@@ -27,6 +27,8 @@ from tests.stack import Stack, wait_for
 
 # How many files and tests `manage.py test --durations` lists.
 SLOWEST = 30
+# A name of the shared stack that browsers do not take for this machine, so it is no secure context.
+LAN_HOST = "chat.lan"
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences"}
 
 
@@ -187,8 +189,9 @@ def fake_model() -> Iterator[FakeModel]:
 
 @pytest.fixture(scope="session")
 def stack(fake_model: FakeModel) -> Iterator[Stack]:
-    """A running stack, shared by all tests that do not change its processes and settings."""
-    with Stack(model_url=fake_model.base_url) as running:
+    """A running stack, shared by all tests that do not change its settings. A test that kills or
+    freezes a part waits until it is replaced, or thaws it."""
+    with Stack(model_url=fake_model.base_url, env={"ALLOWED_HOSTS": LAN_HOST}) as running:
         yield running
 
 

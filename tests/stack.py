@@ -220,6 +220,14 @@ class Stack:
     def thaw(self, name: str) -> int:
         return self.kill(name, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        self.freeze(name)
+        try:
+            yield
+        finally:
+            self.thaw(name)
+
     def wait_replaced(self, name: str, old_pid: int, timeout_s: float = 30) -> int:
         """Waits for the process that `up` starts in place of `old_pid`; returns its id."""
         wait_for(lambda: self.processes().get(name, old_pid) != old_pid, timeout_s)
@@ -232,12 +240,12 @@ class Stack:
         return subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, **run)
 
     @contextlib.contextmanager
-    def another_web(self) -> Iterator[str]:
-        """A second web process on the same data folder; yields its URL."""
+    def another_web(self, **env: str) -> Iterator[str]:
+        """A second web process on the same data folder, with more settings; yields its URL."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        env = self.env | {"HOLDFAST_DATA": str(self.data)}
+        env = self.env | {"HOLDFAST_DATA": str(self.data)} | env
         command = [sys.executable, MANAGE, "web", "--port", str(port)]
         process = subprocess.Popen(command, env=env, cwd="/")
         try:

@@ -23,7 +23,7 @@ from tests.bench.page_watch import (
 )
 from tests.bench.people import Person
 from tests.bench.report import Row, percentile
-from tests.runner.chromium import find_browser
+from tests.runner.chromium import find_complete_browser
 
 MESSAGES, QUICK_MESSAGES = 10_000, 1_000
 OPENINGS = 3
@@ -76,7 +76,9 @@ NO_SOCKET = """window.WebSocket = class extends EventTarget {
 
 async def long_chat(bench: Bench) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=find_complete_browser(), args=ARGUMENTS
+        )
         await _measure(bench, browser)
         await browser.close()
 

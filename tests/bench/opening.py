@@ -23,7 +23,7 @@ from tests.bench.people import Person, crowd
 from tests.bench.report import Row, percentile
 from tests.bench.wire import Http
 from tests.browser.chat_page import ChatPage
-from tests.runner.chromium import find_browser
+from tests.runner.chromium import find_complete_browser
 
 # Compresses better than gzip; files are served with it where it is installed.
 brotli: Any = importlib.import_module("brotli") if find_spec("brotli") else None
@@ -187,7 +187,7 @@ async def audit(bench: Bench) -> None:
 
 def _audited(url: str, audits: int) -> dict[str, list[lighthouse.Report]]:
     """Returns the reports by page and device. The chat is audited in its owner's browser."""
-    browser = find_browser()
+    browser = find_complete_browser()
     devices = (lighthouse.PHONE, lighthouse.DESKTOP)
     found = {}
     for device in devices:

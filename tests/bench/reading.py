@@ -8,7 +8,7 @@ from playwright.async_api import Page, async_playwright
 from tests.bench.bench import Bench
 from tests.bench.page_watch import ARGUMENTS, PHONE, WATCH_TASKS, WIDE, slowed
 from tests.bench.report import Row
-from tests.runner.chromium import find_browser
+from tests.runner.chromium import find_complete_browser
 
 TOKENS, QUICK_TOKENS = 20_000, 2_000
 TOKENS_PER_SECOND = 200
@@ -25,7 +25,9 @@ SPENT = {
 
 async def reading(bench: Bench) -> None:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=find_complete_browser(), args=ARGUMENTS
+        )
         context = await browser.new_context(**WIDE)
         await _long_answer(bench, await context.new_page())
         phone = await browser.new_context(**PHONE)

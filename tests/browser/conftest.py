@@ -15,6 +15,7 @@ from playwright.sync_api import Error as PlaywrightError
 from tests.browser.chat_page import ChatPage
 from tests.browser.echo_model import running_echo_model
 from tests.browser.inspector import Inspector
+from tests.conftest import LAN_HOST
 from tests.stack import Stack
 
 ARGUMENTS = [
@@ -26,14 +27,18 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {LAN_HOST} 127.0.0.1",
 ]
-# Console messages on an unreachable server, which some tests cause on purpose.
+# Console messages on an unreachable server, which some tests cause on purpose, and on plain http.
 EXPECTED_NOISE = (
     "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
     "ERR_INTERNET_DISCONNECTED",
     "WebSocket connection to",
     "Failed to load resource: the server responded",
+    "Cross-Origin-Opener-Policy header has been ignored",
 )
+HOSTS = ("127.0.0.1", "localhost", LAN_HOST)
 # Generous, because the machine may be busy.
 PATIENCE_MS = 30_000
 # The folder for screenshots; if it is unset, none are taken.
@@ -53,9 +58,9 @@ def browser(browser_path: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def service_workers() -> str:
-    """Whether pages may install their service worker: "allow" or "block". Folders in which no test
-    goes offline block it, because each new context would fetch all scripts a second time."""
-    return "allow"
+    """Whether pages may install their service worker: "allow" or "block". It is blocked where no
+    test needs it, because each new context would fetch all scripts a second time."""
+    return "block"
 
 
 @pytest.fixture
@@ -91,7 +96,7 @@ def _note_console(message: Any, problems: list[str]) -> None:
 
 def _note_host(url: str, problems: list[str]) -> None:
     parts = urlsplit(url)
-    if parts.scheme not in ("data", "blob") and parts.hostname not in ("127.0.0.1", "localhost"):
+    if parts.scheme not in ("data", "blob") and parts.hostname not in HOSTS:
         problems.append(f"request to {url}")
 
 

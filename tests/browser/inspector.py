@@ -58,9 +58,9 @@ class Look:
 # The phone is also inspected in dark, because other elements overlap there.
 LOOKS = [Look("light", 1280), Look("dark", 1280), Look("dark", 390, 844), Look("light", 390, 844)]
 # Desktop and phone show different elements. The other colour scheme changes colours only, so axe
-# runs only RULES_OF_LOOKS there, and all rules with --full.
+# runs only RULES_OF_COLOURS there, and all rules with --full.
 IN_FULL = (LOOKS[0], LOOKS[2])
-RULES_OF_LOOKS = ["color-contrast", "target-size"]
+RULES_OF_COLOURS = ["color-contrast"]
 SMALLEST = Look("light", NARROWEST_PX, 640)
 
 
@@ -82,15 +82,24 @@ class Inspector:
         `ready` restores what resizing the window closes, such as a menu.
         """
         name = re.sub(r"\W+", "-", name).strip("-")
-        self.page.evaluate(AXE)
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE)
         for look in LOOKS:
             self._become(look, ready)
             self._run_axe(f"{name} {look}", part, in_full=look in IN_FULL)
+            self.fits(f"{name} {look}")
             self.shot(self.page, f"{name}-{look}")
         self._become(SMALLEST, ready)
-        self.fits(name)
+        self.fits(f"{name} {SMALLEST}")
         self.shot(self.page, f"{name}-{SMALLEST}")
         self._become(LOOKS[0])
+
+    def fits_everywhere(self, name: str) -> None:
+        """Checks the width in all looks, without axe."""
+        for look in (*LOOKS, SMALLEST, LOOKS[0]):
+            self._become(look)
+            self.fits(f"{name} {look}")
+            self.shot(self.page, f"{name}-{look}")
 
     def fits(self, name: str) -> None:
         """Records each element that is wider than the window or its container."""
@@ -112,7 +121,7 @@ class Inspector:
             self.page.evaluate(DRAWN)
 
     def _run_axe(self, where: str, part: str, *, in_full: bool) -> None:
-        only = None if in_full or "HOLDFAST_TEST_FULL" in os.environ else RULES_OF_LOOKS
+        only = None if in_full or "HOLDFAST_TEST_FULL" in os.environ else RULES_OF_COLOURS
         for rule, nodes in self.page.evaluate(RUN_AXE, [part, only]):
             html, message = nodes[0]
             self.problems.append(f"{where}: {rule} ({len(nodes)}) {html[:200]} {message or ''}")

@@ -207,17 +207,16 @@ def test_somebody_elses_chat_is_not_there(alice, new_context):
     assert "Secret" not in charlie.content()
 
 
-def test_a_limited_message_comes_back_to_the_composer(make_stack, fake_model, new_context):
+def test_a_limited_message_comes_back_to_the_composer(stack, new_context):
     """It can be sent as soon as the limit allows it again."""
-    stack = make_stack(
-        model_url=fake_model.base_url, workers=1, env={"LIMIT_SENDS_PER_MINUTE_ADDRESS": "1"}
-    ).start()
-    alice = ChatPage(new_context().new_page(), stack.url).visit()
-    alice.ask(f"{QUICK} Alpha")
-    alice.send("Beta, with much thought")
-    expect(alice.page.locator(".toast-problem")).to_contain_text("too often. Try again in")
-    expect(alice.field).to_have_value("Beta, with much thought")
-    expect(alice.questions).to_have_count(1)
+    with stack.another_web(LIMIT_SENDS_PER_MINUTE_ADDRESS="1") as url:
+        alice = ChatPage(new_context().new_page(), url).visit()
+        alice.ask(f"{QUICK} Alpha")
+        alice.send("Beta, with much thought")
+        expect(alice.page.locator(".toast-problem")).to_contain_text("too often. Try again in")
+        expect(alice.field).to_have_value("Beta, with much thought")
+        expect(alice.questions).to_have_count(1)
+        alice.page.close()
 
 
 def test_a_suspended_person_is_cut_off_and_told(alice, stack):

@@ -52,7 +52,7 @@ def test_before_anything_is_written(alice, seen):
 
 
 def test_what_is_not_there(new_context, stack, inspect):
-    page = new_context(service_workers="block").new_page()
+    page = new_context().new_page()
     page.route("**/api/models", lambda route: route.fulfill(json={"models": [], "default": None}))
     page.route("**/", without_models)
     alice = ChatPage(page, stack.url).visit()
@@ -262,36 +262,44 @@ def test_what_waits_to_be_sent(alice, seen):
     seen.look("refused")
 
 
-# A socket that runs this script. These tests inspect what the page shows then; how it happens and
-# ends is tested in tests/browser/connection/test_connection.py.
-SOCKET = """window.WebSocket = class extends EventTarget {
+# A socket that opens, ends with a code, or does neither, as the name of the window says. This test
+# inspects what the page shows then; how it happens and ends is tested in
+# tests/browser/connection/test_connection.py. Timers of seconds never end, so the state stays.
+SOCKET = """const later = window.setTimeout;
+window.setTimeout = (run, ms, ...rest) => later(run, ms < 3_000 ? ms : 1e9, ...rest);
+window.WebSocket = class extends EventTarget {
   readyState = 0;
-  constructor() { super(); setTimeout(() => ((socket) => { %s })(this)); }
+  constructor() { super(); later(() => this.begin(window.name)); }
+  begin(how) {
+    if (how === "opens") (this.readyState = 1), this.onopen();
+    else if (how) this.onclose({ code: Number(how) });
+  }
   send() {}
   close() {}
 };"""
-ENDS = "socket.onclose({ code: %d });"
 CONNECTIONS = {
     "connecting": "",
-    "catching-up": "socket.readyState = 1; socket.onopen();",
-    "offline": ENDS % 4408,
-    "signed-out": ENDS % 4401,
-    "suspended": ENDS % 4410,
-    "stopped": ENDS % 4403,
+    "catching-up": "opens",
+    "offline": "4408",
+    "signed-out": "4401",
+    "suspended": "4410",
+    "stopped": "4403",
 }
 
 
 def test_however_the_connection_is(alice, new_context, inspect):
     alice.ask(f"{QUICK} Hello")
-    for kind, happens in CONNECTIONS.items():
-        context = new_context(storage_state=alice.page.context.storage_state())
-        page = context.new_page()
-        page.add_init_script(SOCKET % happens)
-        page.goto(alice.page.url)
+    page = new_context(storage_state=alice.page.context.storage_state()).new_page()
+    page.add_init_script(SOCKET)
+    seen = inspect(page)
+    page.goto(alice.page.url)
+    for kind, how in CONNECTIONS.items():
+        page.evaluate("(how) => { window.name = how; }", how)
+        page.reload()
         expect(page.locator(f".connection-{kind}")).to_be_visible()
         expect(page.locator(".message-answer .md")).to_be_visible()
-        inspect(page).look(f"connection {kind}")
-        context.close()
+        # The rest of the page is the same each time.
+        seen.look(f"connection {kind}", part="html" if kind == "connecting" else ".main")
 
 
 def test_the_list_of_chats(alice, seen):

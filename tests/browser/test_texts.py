@@ -49,7 +49,7 @@ def catalogue(tmp_path_factory):
 @pytest.fixture
 def bracketed(new_context, stack, catalogue):
     """The page as the server renders it in that language (tests/config/i18n/test_texts.py)."""
-    context = new_context(service_workers="block")
+    context = new_context()
     context.add_init_script(ROOT % LANGUAGE)
     context.route("**/pseudo.json", lambda route: route.fulfill(body=catalogue))
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""Finds a Chromium for the browser tests, or installs one."""
+"""Finds a Chromium for the browser tests and the bench, or installs one."""
 
 import fcntl
 import os
@@ -8,7 +8,9 @@ import sys
 
 from tests.runner.machine import say
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The headless shell draws pages as Chromium does in half of the CPU time: it has no windows.
+SHELLS = ("chromium-headless-shell", "chrome-headless-shell")
+COMPLETE = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 class BrowserError(Exception):
@@ -16,34 +18,47 @@ class BrowserError(Exception):
 
 
 def find_browser() -> str:
-    """The path of a Chromium, which is installed if there is none. Raises BrowserError."""
+    """The path of a headless shell or a Chromium; installs one if needed. Raises BrowserError."""
+    return _found_or_installed((*SHELLS, *COMPLETE), ("chromium-headless-shell", "chromium"))
+
+
+def find_complete_browser() -> str:
+    """The path of a Chromium as people use it, for measurements. Raises BrowserError."""
+    return _found_or_installed(COMPLETE, ("chromium",))
+
+
+def _found_or_installed(names: tuple[str, ...], packages: tuple[str, ...]) -> str:
+    """Older systems lack the first package."""
     if named := os.environ.get("HOLDFAST_TEST_BROWSER"):
         return named
-    if found := _on_path() or _of_playwright():
+    if found := _on_path(names) or _of_playwright():
         return found
     with open(__file__, "rb") as lock:  # Several processes may need it at once.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _on_path() or _of_playwright() or _install_browser()
-
-
-def _install_browser() -> str:
-    if os.getuid() == 0 and shutil.which("apt-get"):
-        say("Installing Debian's Chromium for the browser tests.")
-        _quietly(["apt-get", "update"])
-        _quietly(["apt-get", "install", "-y", "--no-install-recommends", "chromium"])
-    else:
-        say("Installing Playwright's Chromium for the browser tests.")
-        _quietly([sys.executable, "-m", "playwright", "install", "chromium"])
-    if found := _on_path() or _of_playwright():
-        return found
+        if found := _on_path(names) or _of_playwright():
+            return found
+        for package in packages:
+            _install(package)
+            if found := _on_path(names) or _of_playwright():
+                return found
     raise BrowserError(
         "There is no Chromium and none could be installed. Install one (Debian: apt install "
         "chromium) or name it in HOLDFAST_TEST_BROWSER."
     )
 
 
-def _on_path() -> str:
-    return next((path for name in BROWSERS if (path := shutil.which(name))), "")
+def _install(package: str) -> None:
+    if os.getuid() == 0 and shutil.which("apt-get"):
+        say(f"Installing Debian's {package} for the browser tests.")
+        _quietly(["apt-get", "update"])
+        _quietly(["apt-get", "install", "-y", "--no-install-recommends", package])
+    else:
+        say("Installing Playwright's Chromium for the browser tests.")
+        _quietly([sys.executable, "-m", "playwright", "install", "chromium"])
+
+
+def _on_path(names: tuple[str, ...]) -> str:
+    return next((path for name in names if (path := shutil.which(name))), "")
 
 
 def _of_playwright() -> str:

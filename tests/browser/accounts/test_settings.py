@@ -190,20 +190,11 @@ def test_a_new_chat_begins_with_the_chosen_model(new_context, devices, settings)
     expect(other.page.locator(".model-button")).to_contain_text(name)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_the_page_fits(new_context, stack, shot, scheme, width):
-    context = new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=width < 700
-    )
-    alice = ChatPage(context.new_page(), stack.url).visit()
+def test_the_page_fits(alice, inspect):
     alice.ask("[[tokens=3]] Hello")
     page = alice.page
     page.goto(alice.url + "/settings")
     expect(page.locator("html.is-live")).to_be_attached()
     page.get_by_label("Name").fill("Ada Lovelace")
     saved(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    height = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": width, "height": height})
-    shot(page, f"settings-{scheme}-{width}")
+    inspect(page).fits_everywhere("settings")

@@ -1,18 +1,13 @@
 """The page while the network or the server is away."""
 
-import re
 import uuid
 
-import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat_page import ChatPage
 from tests.fake_model import text_of
 
 
-def test_it_reconnects_by_itself_when_the_web_process_dies(make_stack, fake_model, new_context):
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
-    alice = ChatPage(new_context().new_page(), stack.url).visit()
+def test_it_reconnects_by_itself_when_the_web_process_dies(alice, stack):
     prompt = f"[[rate=25&tokens=150]] {uuid.uuid4()}"
     alice.send(prompt)
     alice.writing()
@@ -39,17 +34,17 @@ def test_what_is_sent_offline_goes_out_once_when_the_network_is_back(alice, fake
     assert prompts.count(f"[[tokens=9]] {mark}") == 1
 
 
-@pytest.mark.parametrize("part", ["worker-1", "worker-2"])
-def test_a_seam_is_shown_quietly(make_stack, fake_model, new_context, part, shot):
-    stack = make_stack(model_url=fake_model.base_url).start()
-    alice = ChatPage(new_context().new_page(), stack.url).visit()
+def test_a_seam_is_shown_quietly(alice, stack, shot):
     prompt = f"[[rate=40&tokens=160]] {uuid.uuid4()}"
     alice.send(prompt)
     alice.writing()
-    stack.kill(part)
+    # One of the two writes this answer.
+    pids = {part: stack.kill(part) for part in ("worker-1", "worker-2")}
+    for part, pid in pids.items():
+        stack.wait_replaced(part, pid)
+    expect(alice.answers.last).to_have_attribute("aria-busy", "false", timeout=60_000)
     answer = alice.ended()
     assert alice.text_of(answer) == text_of(prompt, 160)
-    if answer.locator(".seams").count():  # the killed worker may not have been the writer
-        answer.locator(".seams summary").click()
-        expect(answer.locator(".seams li")).to_contain_text(re.compile("another one took over"))
-        shot(alice.page, "seam")
+    answer.locator(".seams summary").click()
+    expect(answer.locator(".seams li")).to_contain_text("another one took over")
+    shot(alice.page, "seam")

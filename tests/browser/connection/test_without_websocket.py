@@ -92,10 +92,7 @@ def test_a_websocket_that_gets_through_takes_over_in_the_middle_of_an_answer(new
     assert opened.value.url.endswith("/ws")
 
 
-def test_an_answer_outlives_the_web_process_without_a_websocket(
-    make_stack, fake_model, new_context
-):
-    stack = make_stack(model_url=fake_model.base_url, workers=1).start()
+def test_an_answer_outlives_the_web_process_without_a_websocket(stack, new_context):
     alice, _ = blocked_page(new_context, stack, "refuses")
     prompt = f"[[rate=25&tokens=200]] {uuid.uuid4()}"
     alice.send(prompt)

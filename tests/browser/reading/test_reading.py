@@ -123,13 +123,18 @@ TEXT_BOX = """(node) => {
 }"""
 
 
-@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
-def test_right_to_left_is_drawn_right_to_left(echo_stack, new_context, shot, options):
-    alice = ChatPage(new_context(**options).new_page(), echo_stack.url).visit()
-    answer = alice.ask("SAY " + ARABIC)
+def test_right_to_left_is_drawn_right_to_left(echo, shot):
+    answer = echo.ask("SAY " + ARABIC)
     expect(answer.locator(".katex")).to_be_visible()
     expect(answer.locator(".hljs-string")).to_be_visible()
+    for width in (1280, 390):
+        echo.page.set_viewport_size({"width": width, "height": 860})
+        echo.page.wait_for_function("(width) => innerWidth === width", arg=width)
+        is_right_to_left(answer)
+        shot(echo.page, f"right-to-left-{width}")
 
+
+def is_right_to_left(answer):
     def direction(selector: str) -> str:
         return answer.locator(selector).first.evaluate("(node) => getComputedStyle(node).direction")
 
@@ -151,7 +156,6 @@ def test_right_to_left_is_drawn_right_to_left(echo_stack, new_context, shot, opt
     assert english[0] - left < 2
     hebrew = answer.locator(".md ol > li").first.evaluate(TEXT_BOX)
     assert right - hebrew[1] < hebrew[0] - left
-    shot(alice.page, f"right-to-left-{'phone' if options else 'wide'}")
 
 
 def test_the_foot_of_an_answer_is_tidy_on_a_phone(stack, new_context, shot):
@@ -194,14 +198,8 @@ KEYBOARD = """(height) => {
 }"""
 
 
-@pytest.fixture
-def bare(new_context, stack):
-    """A page without the service worker, which has all modules already."""
-    return ChatPage(new_context(service_workers="block").new_page(), stack.url).visit()
-
-
-def test_a_part_that_could_not_be_fetched_comes_when_the_network_does(bare):
-    page = bare.page
+def test_a_part_that_could_not_be_fetched_comes_when_the_network_does(alice):
+    page = alice.page
     page.route("**/dialogs*.js", lambda route: route.abort("internetdisconnected"))
     page.route("**/menus*.js", lambda route: route.abort("internetdisconnected"))
     page.keyboard.press("Control+k")
@@ -215,11 +213,11 @@ def test_a_part_that_could_not_be_fetched_comes_when_the_network_does(bare):
     expect(page.get_by_role("combobox", name="Search your chats")).to_be_focused()
 
 
-def test_a_chat_is_drawn_once_its_parts_can_be_fetched(bare):
+def test_a_chat_is_drawn_once_its_parts_can_be_fetched(alice):
     for part in ("**/conversation*.js", "**/lazy_markdown*.js"):
-        bare.page.route(part, lambda route: route.abort("internetdisconnected"))
-    bare.send("[[tokens=5]] Hello")
-    expect(bare.page.locator(".skeleton").first).to_be_visible()
-    expect(bare.answers).to_have_count(0)
-    bare.page.unroute_all()
-    expect(bare.ended().locator(".md")).to_have_text(re.compile(r"\S"))
+        alice.page.route(part, lambda route: route.abort("internetdisconnected"))
+    alice.send("[[tokens=5]] Hello")
+    expect(alice.page.locator(".skeleton").first).to_be_visible()
+    expect(alice.answers).to_have_count(0)
+    alice.page.unroute_all()
+    expect(alice.ended().locator(".md")).to_have_text(re.compile(r"\S"))

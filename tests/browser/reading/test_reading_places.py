@@ -78,7 +78,7 @@ def is_read(chat, place):
     assert is_there(), (chat.page.evaluate(READ), place)
 
 
-@pytest.mark.parametrize("count", [20, 400])
+@pytest.mark.parametrize("count", [pytest.param(20, marks=pytest.mark.full), 400])
 def test_back_forward_and_a_reload_lead_to_where_one_was(alice, stack, count):
     write_chat(alice, stack, said(count))
     # The end is shown first; the rest must be there before the test scrolls to it.

@@ -66,7 +66,9 @@ def _make_build(language: str = "en") -> tuple[str, str]:
     """(service worker, shell), built from the present static files. Sync."""
     with override(language):
         config = {"shell": True, "ws_path": "/ws"}
-        page = render_to_string("chat/page.html", {"config": config, "modules": module_links()})
+        page = render_to_string(
+            "chat/page.html", {"config": config, "modules": module_links(chat=False)}
+        )
     # First the files that the page names, in their order, then those that it fetches later. Their
     # names contain a hash of their content.
     assets = list(dict.fromkeys([*ASSET.findall(page), *map(static, _modules())]))
@@ -98,20 +100,23 @@ def _modules() -> list[str]:
     return sorted(module.relative_to(STATIC).as_posix() for module in modules)
 
 
-def module_links() -> str:
-    """The elements that fetch every module of the first load. Sync."""
+def module_links(*, chat: bool) -> str:
+    """The elements that fetch every module of the first load. Sync.
+
+    `chat`: of the page of a chat, which draws messages at once.
+    """
     build = getattr(staticfiles_storage, "manifest_hash", "")
-    return _module_links_of(build) if build and not settings.DEBUG else _module_links()
+    return _module_links_of(build, chat) if build and not settings.DEBUG else _module_links(chat)
 
 
-def _module_links() -> str:
-    return render_to_string("chat/_modules.html")
+def _module_links(chat: bool) -> str:
+    return render_to_string("chat/_modules.html", {"chat": chat})
 
 
-@functools.lru_cache(maxsize=1)
-def _module_links_of(build: str) -> str:
+@functools.lru_cache(maxsize=2)
+def _module_links_of(build: str, chat: bool) -> str:
     """Cached, because this is most of what rendering a page costs."""
-    return _module_links()
+    return _module_links(chat)
 
 
 # Once for each process: a deployment starts new ones.

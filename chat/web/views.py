@@ -100,7 +100,7 @@ def _render(request: HttpRequest, config: dict[str, Any]) -> HttpResponse:
     context = {
         "config": config,
         "glimpse": preview.to_plain_text(config["glimpse"]),
-        "modules": module_links(),
+        "modules": module_links(chat=config["chat"] is not None),
     }
     return render(request, "chat/page.html", context)
 

@@ -10,6 +10,7 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 from django.test import AsyncClient
 
+from accounts import chores as account_chores
 from accounts.models import User
 from billing import chores as billing_chores
 from billing.payments import chores as payment_chores
@@ -60,6 +61,12 @@ def holdfast(transactional_db, redis_url, fake_model, settings, monkeypatch):
     settings.OPENAI_BASE_URL = fake_model.base_url
     settings.BACKGROUND_CALLS = False
     return fake_model
+
+
+@pytest.fixture
+def frequent_sweeps(monkeypatch):
+    """For tests of what takes several sweeps, or of a sweep that nothing wakes."""
+    monkeypatch.setattr(account_chores, "SWEEP_EVERY_S", 0.5)
 
 
 @pytest.fixture

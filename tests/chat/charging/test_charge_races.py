@@ -238,6 +238,7 @@ async def test_what_was_delivered_is_charged_once_however_the_reply_ends(worker,
     assert await charges_of(reply) == [usage.charged_micro_usd] == [table_cost(usage)]
 
 
+@pytest.mark.usefixtures("frequent_sweeps")
 async def test_an_erased_person_with_a_running_answer_leaves_no_hold(worker, alice, monkeypatch):
     monkeypatch.setattr(reconcile, "STUCK_AFTER_S", -1)
     monkeypatch.setattr(erasing, "LATE_S", 1)

@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 from accounts.models import User
 from accounts.preferences import store as preferences
 from chat.llm.catalogue import reset_catalogue
-from chat.llm.prompt import system_messages
+from chat.llm.prompt import PromptMessage, system_messages
 from chat.models import Chat
 from tests.chat.page_requests import set_instructions
 from tests.chat.websocket.socket_client import Socket
@@ -184,5 +184,5 @@ async def test_the_page_contains_the_settings(no_worker, alice):
 
 def test_there_is_at_most_one_system_message():
     assert system_messages("", "") == []
-    assert system_messages("a", "") == system_messages("", "a") == [("system", "a")]
-    assert system_messages("a", "b") == [("system", "a\n\nb")]
+    assert system_messages("a", "") == system_messages("", "a") == [PromptMessage("system", "a")]
+    assert system_messages("a", "b") == [PromptMessage("system", "a\n\nb")]

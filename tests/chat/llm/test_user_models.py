@@ -273,6 +273,7 @@ async def test_a_key_that_cannot_be_decrypted_ends_with_an_error(alice, own, wor
     assert (await alice.settled(reply)).error["code"] == "key_unreadable"
 
 
+@pytest.mark.usefixtures("frequent_sweeps")
 async def test_a_worker_refreshes_a_stale_list(alice, own, worker):
     row = await save(alice, own)
     own.list_models("newer", "another")

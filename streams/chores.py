@@ -37,7 +37,8 @@ class Chore:
     wake_on     type of the message to workers that starts the next run at once
                 (accounts/sockets.py: wake_workers)
     everywhere  each worker runs it at its interval, because it concerns the process itself
-    busy_interval_s  the interval of a worker that has answers to generate, leader or not
+    busy_interval_s  the interval of a worker that has answers to generate, leader or not; also the
+                shortest pause between two runs
     is_due      asked before the lock is taken; False skips the run
     retry_s     seconds until the next run after one that raised, if shorter than `interval_s`
     """

@@ -61,8 +61,11 @@ class ChoreRunner:
             pause_s = self._interval_s(chore)
             if must_run:
                 pause_s = min(pause_s, chore.retry_s)
+            # With many answers, each of which wakes it, it would otherwise run all the time.
+            least_s = chore.busy_interval_s or 0.0
+            await asyncio.sleep(least_s)
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(max(0.0, pause_s - least_s)):
                     await wake_event.wait()
 
     def _runs_here(self, chore: Chore) -> bool:

@@ -120,6 +120,19 @@ test("a draft that was emptied elsewhere is empty here", (t) => {
   assert.equal(storage.length, 0);
 });
 
+test("a draft that was sent elsewhere leaves every tab of this browser", async (t) => {
+  const { drafts, storage } = setUp(t);
+  const tab = new Drafts({ owner: () => "alice", put: async () => null, ask: async () => ({ drafts: [] }), storage, tab: "tab" });
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  await rest();
+  for (const one of [tab, drafts]) one.receive({ chat: "c", ...write(""), tab: "there" });
+  assert.equal(tab.arrived.value, null); // One has just been writing.
+  mock.timers.tick(5_000);
+  for (const one of [tab, drafts]) assert.deepEqual(one.arrived.value, { chat: "c" });
+  assert.equal(drafts.get("c").text, "");
+});
+
 test("a draft with half of a character is the one that the server has stored", async (t) => {
   const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("a\ufffd", ["\ufffd"]) } }] });
   drafts.set("c", write("a\ud83d", ["\ud83d"]));

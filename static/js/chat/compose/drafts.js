@@ -202,8 +202,9 @@ export class Drafts {
     if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
-      // Try again after a pause in writing. If the person has written more by then, the draft here is newer.
-      setTimeout(() => this.#read(chat).atMs === here.atMs && this.#take(chat, draft), restMs);
+      // Try again after a pause in writing. If the person has written more by then, the draft here is newer; if
+      // another tab has taken an emptied draft, there is none.
+      setTimeout(() => this.#read(chat).atMs <= here.atMs && this.#take(chat, draft), restMs);
       return;
     }
     this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import orjson
+from asgiref.sync import SyncToAsync, ThreadSensitiveContext
 from channels.db import database_sync_to_async
 from django.db import DatabaseError
 
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_QUEUE = "answers"
 EMPTY_AFTER_S = 0.3
+# Set by the web process: emptying may have to wait for another writer, and all sockets share one
+# thread. Tests have SQLite in memory, where threads would lock each other out.
+own_thread = False
 
 
 async def deliver(reply: Reply, stream: str) -> None:
@@ -73,12 +77,15 @@ class _Delivered:
 
     ids: list[uuid.UUID] = field(default_factory=list)
     emptying: asyncio.Task[None] | None = None
+    thread: ThreadSensitiveContext = field(default_factory=ThreadSensitiveContext)
 
 
 _delivered: WeakKeyDictionary[asyncio.AbstractEventLoop, _Delivered] = WeakKeyDictionary()
 
 
 async def _empty(delivered: _Delivered) -> None:
+    if own_thread:
+        SyncToAsync.thread_sensitive_context.set(delivered.thread)
     try:
         while delivered.ids:
             await asyncio.sleep(EMPTY_AFTER_S)

@@ -52,7 +52,10 @@ class Command(BaseCommand):
 
 def serve(listening: socket.socket) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Daphne makes its loop when imported.
+    from chat.sending import outbox
     from config.websocket.daphne_server import FlowingServer
+
+    outbox.own_thread = True
 
     server: Any = FlowingServer(
         import_string(settings.ASGI_APPLICATION),

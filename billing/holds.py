@@ -148,8 +148,8 @@ def charge(call: Call, usage: TokenUsage | None, *, last: bool = False) -> None:
         if locked is None:
             _count_without_hold(call, usage)
             return
-        purse, hold = locked
-        if usage is not None:
+        purse, hold, is_counted = locked
+        if usage is not None and not is_counted:
             _charge_to(purse, hold, call, usage, last=last)
         if last and hold.state == Hold.State.OPEN:
             _close(hold, purse)
@@ -216,13 +216,14 @@ def _lock_both(person: User, hold_key: str) -> tuple[Purse, Hold | None]:
     return own_purse, _open_holds(hold_key).filter(purse=own_purse).first()
 
 
-def _lock_hold(call: Call) -> tuple[Purse, Hold] | None:
-    """The call's open hold, with its purse locked; None if no hold is open."""
+def _lock_hold(call: Call) -> tuple[Purse, Hold, bool] | None:
+    """The call's open hold, with its purse locked, and whether the usage of the call is stored;
+    None if no hold is open."""
     for purse in ledger.lock_purses((), _open_holds(call.hold_key).values("purse_id")).values():
         counted = Exists(Usage.objects.filter(key=call.key))
         hold = _open_holds(call.hold_key).filter(purse=purse).annotate(is_counted=counted).first()
         if hold is not None:
-            return purse, hold
+            return purse, hold, hold.is_counted
     return None
 
 
@@ -232,25 +233,25 @@ def _open_holds(hold_key: str) -> QuerySet[Hold]:
 
 
 def _charge_to(purse: Purse, hold: Hold, call: Call, usage: TokenUsage, *, last: bool) -> None:
-    """Store the usage of a call, once, and draw its cost from the hold; with `last`, close it."""
+    """Store the usage of a call that has none yet, and draw its cost from the hold; with `last`,
+    close it."""
     if hold.attempt != call.attempt:
         _count_without_hold(call, usage)
-    elif not hold.is_counted:  # type: ignore[attr-defined]  # by `_lock_hold`
-        cost = _cost(hold.price, usage)
-        charged = min(cost, hold.amount_micro_usd)
-        _usage_row(call, usage, cost, charged, hold.price, "", hold.purse_id).save(
-            force_insert=True
+        return
+    cost = _cost(hold.price, usage)
+    charged = min(cost, hold.amount_micro_usd)
+    row = _usage_row(call, usage, cost, charged, hold.price, "", hold.purse_id)
+    row.save(force_insert=True)
+    if charged:
+        ledger.charge(
+            purse,
+            hold,
+            charged,
+            key=call.key,
+            price_id=hold.price_id,
+            reason=call.purpose,
+            closes=last,
         )
-        if charged:
-            ledger.charge(
-                purse,
-                hold,
-                charged,
-                key=call.key,
-                price_id=hold.price_id,
-                reason=call.purpose,
-                closes=last,
-            )
 
 
 def _count_without_hold(call: Call, usage: TokenUsage | None) -> None:

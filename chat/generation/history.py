@@ -1,6 +1,6 @@
 """The history of one chat: what the prompts of its answers are made of, folded from the log.
 
-Of the messages it has role, parent and text, as the transcript has them (chat/transcript.py); a
+It has the role, parent and text of each message, as the transcript has them (chat/transcript.py). A
 property test compares the two. A worker keeps histories from one answer to the next (histories.py).
 """
 

@@ -8,6 +8,8 @@ as the `sqlite3` shell, only have SQLite's lock, which still decides.
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import OperationalError
@@ -62,6 +64,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self.end_turn()
 
+    @contextmanager
+    def turn_for(self, query: str) -> Iterator[None]:
+        """Wait for the turn if the statement writes; within a transaction, it has it already."""
+        is_read = query.lstrip()[:9].upper().startswith(READ_ONLY)
+        has_taken = not is_read and self.take_turn()
+        try:
+            yield
+        finally:
+            if has_taken:
+                self.end_turn()
+
     def take_turn(self) -> bool:
         """Wait for this connection's turn to write; False if it has it already. Raises
         OperationalError after the `timeout` of the database's OPTIONS."""
@@ -95,21 +108,9 @@ class QueuedCursor(base.SQLiteCursorWrapper):
         self._wrapper = wrapper
 
     def execute(self, query: Any, params: Any = None) -> Any:
-        if not self._takes_turn(query):
+        with self._wrapper.turn_for(query):
             return super().execute(query, params)
-        try:
-            return super().execute(query, params)
-        finally:
-            self._wrapper.end_turn()
 
     def executemany(self, query: Any, param_list: Any) -> Any:
-        if not self._takes_turn(query):
+        with self._wrapper.turn_for(query):
             return super().executemany(query, param_list)
-        try:
-            return super().executemany(query, param_list)
-        finally:
-            self._wrapper.end_turn()
-
-    def _takes_turn(self, query: str) -> bool:
-        """Whether the statement has to end its turn; within a transaction, that ends it."""
-        return not query.lstrip()[:9].upper().startswith(READ_ONLY) and self._wrapper.take_turn()

@@ -14,6 +14,8 @@ import time
 from contextlib import suppress
 
 CHECK_AGAIN_S = 0.02
+# How long to sleep on file systems without named pipes.
+WITHOUT_PIPE_S = 0.002
 PIPE_BYTES = 4_096
 
 _queues: dict[str, "WriteQueue"] = {}
@@ -73,7 +75,7 @@ class WriteQueue:
         """Sleep until somebody has ended a turn. Bytes that another process takes are no loss: it
         tries the lock next, and either gets it, and writes when it ends, or its holder does."""
         if self._wakeups is None:
-            time.sleep(min(seconds, 0.002))
+            time.sleep(min(seconds, WITHOUT_PIPE_S))
             return
         poll = select.poll()
         poll.register(self._wakeups, select.POLLIN)

@@ -235,6 +235,27 @@ def test_shortcuts_never_fire_for_typing(alice, shot):
     expect(alice.page.locator(".sidebar")).not_to_be_visible()
 
 
+def test_a_title_that_is_being_typed_stays_while_the_row_changes(alice):
+    """The row is drawn again when an answer ends, and when the title changes elsewhere."""
+    alice.ask(f"{QUICK} Alpha")
+    other = ChatPage(alice.page.context.new_page(), alice.url)
+    other.visit(alice.page.url.removeprefix(alice.url))
+    alice.send("[[rate=20&tokens=40]] Beta")
+    expect(alice.chats.first.locator(".pulse")).to_be_visible()
+    other.chats.first.press("F2")
+    field = other.page.locator(".rename-field")
+    field.fill("My own")
+    expect(other.ended()).not_to_be_empty()
+    expect(field).to_have_value("My own")
+    alice.chats.first.press("F2")
+    alice.page.locator(".rename-field").fill("Another")
+    alice.page.locator(".rename-field").press("Enter")
+    expect(other.page.locator(".topbar-title")).to_have_text("Another")
+    expect(field).to_have_value("My own")
+    field.press("Enter")
+    expect(alice.chats.first).to_have_text("My own")
+
+
 def test_a_long_list_comes_page_by_page_and_stays_quick(alice, stack):
     alice.ask(f"{QUICK} The last one")
     made = stack.manage("shell", "-c", MANY)

@@ -62,6 +62,7 @@ function MoreButton({ finding, chat, title }) {
     ${menus && html`<${menus.RowMenu} label=${label} items=${menus.rowItems(finding, chat)} anchor=${button.current} close=${close} />`}`;
 }
 
+/** `defaultValue`, because the row may be drawn again while the person is typing. */
 function RenameField({ title, finish }) {
   const field = useRef(null);
   const isOver = useRef(false);
@@ -80,6 +81,6 @@ function RenameField({ title, finish }) {
     if (event.key === "Enter") end(event.currentTarget.value.trim());
     else if (event.key === "Escape") end(null);
   };
-  return html`<input class="field rename-field" type="text" maxlength="200" aria-label=${text.titleOfChat} value=${title} ref=${field}
+  return html`<input class="field rename-field" type="text" maxlength="200" aria-label=${text.titleOfChat} defaultValue=${title} ref=${field}
     dir="auto" onKeyDown=${onKeyDown} onBlur=${(event) => end(event.currentTarget.value.trim())} />`;
 }

@@ -168,6 +168,28 @@ def test_a_link_leads_to_a_branch_that_is_not_shown_and_moves_nobody_else(alice,
     expect(third.answers.last.locator(".stepper-count")).to_have_text("2/2")
 
 
+def test_the_last_chosen_branch_stays_though_an_earlier_choice_had_to_be_repeated(alice, second):
+    alice.ask(f"{QUICK} First")
+    alice.answers.last.get_by_role("button", name="Answer again", exact=True).click()
+    stepper = alice.answers.last.locator(".stepper-count")
+    expect(stepper).to_have_text("2/2")
+    alice.ended()
+    is_choice = re.compile(r"/branch\?")
+    answered: list[str] = []
+
+    def is_second_choice(response):
+        if is_choice.search(response.url):
+            answered.append(response.url)
+        return len(answered) == 2
+
+    alice.page.route(is_choice, lambda route: route.abort("connectionreset"), times=1)
+    with alice.page.expect_response(is_second_choice):
+        alice.answers.last.get_by_role("button", name="Previous version").click()
+        alice.answers.last.get_by_role("button", name="Next version").click()
+    other = second(alice.page.url.removeprefix(alice.url))
+    expect(other.answers.last.locator(".stepper-count")).to_have_text("2/2")
+
+
 def test_the_link_to_a_message_is_copied(alice):
     alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer = alice.ask(f"{QUICK} Hello")

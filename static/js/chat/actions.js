@@ -59,7 +59,7 @@ async function copyLastAnswer(app) {
 
 function toggleTheme({ store }) {
   const appearance = otherAppearance();
-  return store.commands.run(() => api.saveSettings(store.user.peek()?.id, { appearance }), preferAppearance(appearance));
+  return store.commands.runInOrder("appearance", () => api.saveSettings(store.user.peek()?.id, { appearance }), preferAppearance(appearance));
 }
 
 /** Submits the form of the account menu, whose handler first erases the stored data. */

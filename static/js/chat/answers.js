@@ -41,7 +41,7 @@ export class Answers {
     const open = this.#store.current.peek();
     const takeBack = open.chooseLocally(message);
     const change = uuid7();
-    return this.#store.commands.run(() => api.choose(open.id, message.id, change), takeBack);
+    return this.#store.commands.runInOrder(open.id, () => api.choose(open.id, message.id, change), takeBack);
   }
 
   /** The answer has ended, or could not be stopped. */

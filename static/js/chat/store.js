@@ -313,7 +313,7 @@ export class Store {
 
   #putAway() {
     this.places.leave(this.chatId.peek());
-    this.finding.putAway();
+    this.commands.putAway();
     void this.drafts.flush({ keepalive: true });
     void this.#opened.saveNow();
     this.#own.keepPageNow();

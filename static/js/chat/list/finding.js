@@ -5,7 +5,6 @@ import { addressOf, messageInAddress } from "../address.js";
 import { api, repeatUntilAnswered } from "../api.js";
 import { isUnread } from "./chat_list.js";
 import { uuid7 } from "../lib/ids.js";
-import { OrderedTasks } from "../lib/ordered_tasks.js";
 import { text } from "../text.js";
 
 const UNDO_MS = 10_000;
@@ -23,7 +22,6 @@ export class Finding {
   #store;
   #list;
   #isVisible = signal(document.visibilityState === "visible");
-  #changes = new OrderedTasks(); // by chat
   #asked = new Set();
 
   constructor(store) {
@@ -46,11 +44,6 @@ export class Finding {
       const seen = this.#looksAt.value;
       untracked(() => this.#markRead(seen));
     });
-  }
-
-  /** The page may be closed now: send the changes that wait for an earlier one. */
-  putAway() {
-    this.#changes.startAll();
   }
 
   // Actions: changes to a chat
@@ -169,7 +162,7 @@ export class Finding {
   #change(id, change, order) {
     const takeBack = this.#list.set(id, change);
     const changeId = uuid7();
-    return this.#changes.run(id, () => this.#store.commands.run(() => order(changeId), takeBack));
+    return this.#store.commands.runInOrder(id, () => order(changeId), takeBack);
   }
 
   #leave(id) {

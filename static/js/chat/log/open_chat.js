@@ -175,6 +175,7 @@ export class OpenChat {
     this.transcript.chosen[key] = message.id;
     this.#redraw();
     return () => {
+      if (this.transcript.chosen[key] !== message.id) return; // Another branch was chosen since.
       if (before) this.transcript.chosen[key] = before;
       else delete this.transcript.chosen[key];
       this.#redraw();

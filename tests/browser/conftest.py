@@ -1,8 +1,12 @@
 """A real Chromium on a running stack. All pages are watched: a script error, a violation of the
-content security policy or a request to another host fails the test in which it happens."""
+content security policy or a request to another host fails the test in which it happens. If a test
+fails, the report tells what its pages showed and requested last."""
 
 import contextlib
 import os
+import sys
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +45,9 @@ EXPECTED_NOISE = (
 HOSTS = ("127.0.0.1", "localhost", LAN_HOST)
 # Generous, because the machine may be busy.
 PATIENCE_MS = 30_000
+# Of each page of a failed test, in its report.
+REPORTED_CHARS = 2_000
+REPORTED_LINES = 40
 # The folder for screenshots; if it is unset, none are taken.
 SHOTS = os.environ.get("HOLDFAST_TEST_SCREENSHOTS", "")
 
@@ -63,11 +70,25 @@ def service_workers() -> str:
     return "block"
 
 
+HAS_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[HAS_FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def new_context(browser: Browser, service_workers: str) -> Iterator[Callable[..., BrowserContext]]:
+def new_context(
+    request: pytest.FixtureRequest, browser: Browser, service_workers: str
+) -> Iterator[Callable[..., BrowserContext]]:
     """Creates browser contexts, one for each person. A problem on any page fails the test."""
     contexts: list[BrowserContext] = []
     problems: list[str] = []
+    traffic: deque[str] = deque(maxlen=REPORTED_LINES)
 
     def make(**options: Any) -> BrowserContext:
         defaults = {
@@ -79,13 +100,36 @@ def new_context(browser: Browser, service_workers: str) -> Iterator[Callable[...
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.on("console", lambda message: _note_console(message, problems))
         context.on("request", lambda request: _note_host(request.url, problems))
+        _note_traffic(context, traffic)
         contexts.append(context)
         return context
 
     yield make
+    if request.node.stash.get(HAS_FAILED, False):
+        _report_pages(contexts, traffic)
     for context in contexts:
         context.close()
     assert problems == []
+
+
+def _note_traffic(context: BrowserContext, traffic: deque[str]) -> None:
+    def note(what: str, url: str) -> None:
+        if "/static/" not in url:
+            traffic.append(f"{time.strftime('%X')} {what} {url}")
+
+    context.on("request", lambda request: note(request.method, request.url))
+    context.on("response", lambda response: note(str(response.status), response.url))
+    context.on("requestfailed", lambda request: note(str(request.failure), request.url))
+
+
+def _report_pages(contexts: list[BrowserContext], traffic: deque[str]) -> None:
+    """Write to the report what the pages of a failed test show, and what they requested last."""
+    lines = []
+    for page in (page for context in contexts for page in context.pages):
+        with contextlib.suppress(PlaywrightError):
+            shown = page.locator("body").inner_text(timeout=1_000)
+            lines.append(f"{page.url} shows at {time.strftime('%X')}:\n{shown[-REPORTED_CHARS:]}")
+    sys.stdout.write("\n".join([*lines, "The last requests:", *traffic]) + "\n")
 
 
 def _note_console(message: Any, problems: list[str]) -> None:

@@ -89,6 +89,7 @@ def test_somebody_signs_up_with_a_passkey_and_no_password(new_context, stack_pag
     page.get_by_role("button", name="Confirm").click()
     shot(page, "account-passkey-signup-make")
     page.get_by_label("Name").fill("Laptop")
+    page.wait_for_load_state()  # The button does nothing before the scripts have come.
     page.get_by_role("button", name="Make the passkey").click()
     expect(page.locator(".account-name")).to_contain_text("only-passkey@example.org")
     expect(alice.chats).to_have_count(1)

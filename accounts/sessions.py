@@ -13,6 +13,7 @@ from typing import Any, cast
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
 from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -37,19 +38,28 @@ def _group(sid: str | None) -> str | None:
     return f"session.{hashlib.sha256(sid.encode()).hexdigest()[:40]}" if sid else None
 
 
-def is_alive(session: Any, person: User) -> bool:
-    """Whether the session has not been ended; updates when it was last seen. Sync."""
+def with_session_seen_at(people: QuerySet[User], session: Any) -> QuerySet[User, Any]:
+    """Annotates `session_seen_at`: when the session of an account was last seen; None if it was
+    ended. Sessions of guests are not listed."""
+    listed = UserSession.objects.filter(user=OuterRef("id"), data__sid=session.get(SID))
+    return people.annotate(session_seen_at=Subquery(listed.values("last_seen_at")[:1]))
+
+
+def is_alive(person: Any) -> bool:
+    """Whether the session has not been ended. `person` is from `with_session_seen_at`."""
+    return bool(person.is_guest or person.session_seen_at)
+
+
+def note_seen(session: Any, person: Any) -> None:
+    """Store that the session was seen now, unless it was seen a moment ago. Sync."""
     now = timezone.now()
     before = now - timedelta(seconds=SEEN_EVERY_S)
     if person.is_guest:  # accounts/guests/expire.py removes guests who were not seen for long.
         if person.last_login is not None and person.last_login < before:
             User.objects.filter(id=person.id, last_login__lt=before).update(last_login=now)
-        return True
-    listed = UserSession.objects.filter(user=person, data__sid=session.get(SID))
-    seen_at = listed.values_list("last_seen_at", flat=True).first()
-    if seen_at is not None and seen_at < before:
+    elif person.session_seen_at is not None and person.session_seen_at < before:
+        listed = UserSession.objects.filter(user=person, data__sid=session.get(SID))
         listed.filter(last_seen_at__lt=before).update(last_seen_at=now)
-    return seen_at is not None
 
 
 def _notify_ended(group: str | None) -> None:

@@ -1,8 +1,6 @@
 """The ASGI application: static files, pages and API (Django), WebSockets and polling (Channels)."""
 
 import os
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, cast
 
 import django
@@ -10,13 +8,14 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)  # The imports below may import models.
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler  # noqa: E402
 from django.urls import re_path  # noqa: E402
 from servestatic import ServeStaticASGI  # noqa: E402
 
+from chat.websocket import routing  # noqa: E402
+from chat.websocket.auth import with_session  # noqa: E402
 from config.web.asgi_handler import FlowingHandler  # noqa: E402
 from config.web.body_limits import BoundedBodies  # noqa: E402
 from config.web.security_headers import SecurityHeaders  # noqa: E402
@@ -36,23 +35,14 @@ def _static(application: Any) -> Any:
     )
 
 
-def _patterns(name: str) -> list[Any]:
-    if find_spec("chat.websocket.routing") is None:
-        return []
-    patterns: list[Any] = getattr(import_module("chat.websocket.routing"), name)
-    return patterns
-
-
 django_application = FlowingHandler()
 # The router copies the scope, which BoundedBodies shares with Django, so it comes first.
 _pages = BoundedBodies(_static(django_application))
-_served = URLRouter([*_patterns("http_urlpatterns"), re_path("", cast(Any, _pages))])
+_served = URLRouter([*routing.http_urlpatterns, re_path("", cast(Any, _pages))])
 application = ProtocolTypeRouter(
     {
         "http": SecurityHeaders(_served),
         # The consumer checks user and origin, and refuses with a close code.
-        "websocket": EndTogether(
-            AuthMiddlewareStack(URLRouter(_patterns("websocket_urlpatterns")))
-        ),
+        "websocket": EndTogether(with_session(URLRouter(routing.websocket_urlpatterns))),
     }
 )

@@ -1,8 +1,11 @@
 """The statements that the database executes, counted and explained."""
 
+import asyncio
 import re
 
 from django.db import connection, transaction
+
+from chat.models import Reply
 
 CONTROL = ("BEGIN", "SAVEPOINT", "RELEASE", "PRAGMA", "SET LOCAL")
 
@@ -19,6 +22,14 @@ class Statements(list):
         begun = sum(sql.startswith("BEGIN") for sql, _ in self)
         self.clear()
         return counted, begun
+
+
+async def outboxes_empty():
+    """Wait until all outboxes are empty, which happens after the response, for many sends
+    together."""
+    async with asyncio.timeout(20):
+        while await Reply.objects.filter(outbox__isnull=False).aexists():
+            await asyncio.sleep(0.05)
 
 
 def scans(executed):

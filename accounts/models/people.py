@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.base_session import AbstractBaseSession
+from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext
@@ -169,11 +169,26 @@ class GuestJoin(models.Model):
         return f"guest {self.guest_id} -> {self.account_id}"
 
 
-class Session(AbstractBaseSession):
-    """Django's session with the id of its person: accounts/session_store.py."""
+class SessionManager(BaseSessionManager["Session"]):
+    """Reads the person with the session: nearly every request needs both."""
 
-    # No foreign key, because a late request may write a session after its person was deleted.
-    person_id = models.UUIDField(null=True, db_index=True, editable=False)
+    def get_queryset(self) -> models.QuerySet["Session"]:
+        return super().get_queryset().select_related("person")
+
+
+class Session(AbstractBaseSession):
+    """Django's session with its person: accounts/session_store.py."""
+
+    # No constraint, because a late request may write a session after its person was deleted.
+    person = models.ForeignKey(
+        User,
+        models.DO_NOTHING,
+        null=True,
+        editable=False,
+        db_constraint=False,
+        related_name="+",
+    )
+    objects: ClassVar = SessionManager()
 
     class Meta(AbstractBaseSession.Meta):
         abstract = False

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -39,11 +39,9 @@ def preferences_of_request(get_response: Any) -> Any:
                 with _language_of_caller(request):
                     response: HttpResponse = await get_response(request)
                     return response
-            row = None
-            if _has_session(request) and isinstance(user := await request.auser(), User):
-                request.page_person = await page_people(user).afirst()
-                row = _row_of(request.page_person)
-            _activate(request, row)
+            if _has_session(request):
+                await _read_person(request)
+            _activate(request)
             try:
                 return _with_language_headers(await get_response(request))
             finally:
@@ -56,11 +54,9 @@ def preferences_of_request(get_response: Any) -> Any:
             with _language_of_caller(request):
                 response: HttpResponse = get_response(request)
                 return response
-        row = None
-        if _has_session(request) and isinstance(request.user, User):
-            request.page_person = page_people(request.user).first()
-            row = _row_of(request.page_person)
-        _activate(request, row)
+        if _has_session(request):
+            _set_page_person(request)
+        _activate(request)
         try:
             return _with_language_headers(get_response(request))
         finally:
@@ -82,10 +78,6 @@ def _all_page_people() -> QuerySet[User, Any]:
     keys = ProviderKey.objects.filter(owner=OuterRef("id"))
     people = User.objects.select_related("preferences")
     return people.annotate(has_joining_guests=Exists(joining), has_keys=Exists(keys))
-
-
-def _row_of(person: User | None) -> Preferences | None:
-    return getattr(person, "preferences", None)
 
 
 def page_person(request: HttpRequest) -> User | None:
@@ -126,6 +118,15 @@ def _opening_request(scope: Mapping[str, Any]) -> HttpRequest:
     return request
 
 
+def _set_page_person(request: Any) -> None:
+    """Read the session, its person, and what pages need of them, in one visit to a thread."""
+    if isinstance(request.user, User):
+        request.page_person = page_people(request.user).first()
+
+
+_read_person = sync_to_async(_set_page_person)
+
+
 def _has_session(request: HttpRequest) -> bool:
     return bool(request.session.session_key)
 
@@ -136,9 +137,9 @@ def _language_of_caller(request: HttpRequest) -> AbstractContextManager[None]:
     return translation.override(translation.get_language_from_request(request))
 
 
-def _activate(request: Any, row: Preferences | None) -> None:
-    request.preferences = row
-    chosen = row or Preferences()
+def _activate(request: Any) -> None:
+    request.preferences = getattr(page_person(request), "preferences", None)
+    chosen = request.preferences or Preferences()
     language = chosen.language or translation.get_language_from_request(request)
     translation.activate(language)
     zone = chosen.time_zone or request.COOKIES.get(TIME_ZONE_COOKIE, "")

@@ -20,7 +20,6 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from channels.auth import AuthMiddlewareStack
 from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 from django.utils.translation import gettext as _
@@ -31,6 +30,7 @@ from accounts.models import Preferences
 from accounts.preferences.locale import language_for_socket
 from accounts.refusals import error_frame
 from chat.errors import BadRequest, LogAway
+from chat.websocket.auth import with_session
 from chat.websocket.commands import parse_command
 from chat.websocket.consumer import ChatConsumer
 from chat.websocket.session_socket import (
@@ -71,7 +71,7 @@ class PolledSocket(ChatConsumer):
     _take = staticmethod(lambda person, group: take_poll(person))
 
 
-SOCKET: Any = AuthMiddlewareStack(PolledSocket.as_asgi())
+SOCKET: Any = with_session(PolledSocket.as_asgi())
 
 
 class PollRequest:

@@ -7,7 +7,6 @@ in chat/websocket/consumer.py.
 
 import asyncio
 import logging
-import uuid
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,14 +103,13 @@ class SessionSocket(SocketTasks):
 
     async def _check_access(self) -> bool:
         """Whether person and session are still valid; closes the socket if not."""
-        now = await database_sync_to_async(_read_person)(self._user.id)
-        if self._user.is_guest and await database_sync_to_async(_has_become)(self._user, now):
+        now, has_become = await database_sync_to_async(self._read_access)()
+        if has_become:
             await self.close(CLOSE_CHANGED)
             await self._leave_group()
             return False
         same = now is not None and now.may_act and now.session_epoch == self._user.session_epoch
-        is_alive = database_sync_to_async(sessions.is_alive)
-        if now is not None and same and await is_alive(self.scope["session"], now):
+        if now is not None and same and sessions.is_alive(now):
             self._user = now
             return True
         await self._leave_group()
@@ -122,6 +120,21 @@ class SessionSocket(SocketTasks):
         else:
             await self.close(CLOSE_SIGN_IN)
         return False
+
+    def _read_access(self) -> tuple[User | None, bool]:
+        """The person as they are now, and whether this guest has become an account. Sync."""
+        now = self._read_person()
+        if now is not None and now.may_act:
+            sessions.note_seen(self.scope["session"], now)
+        return now, self._user.is_guest and _has_become(self._user, now)
+
+    def _read_person(self) -> User | None:
+        """The person, with their preferences, with when their session was seen, and with
+        `has_joined`: whether it is a guest who joins an account. Sync."""
+        joins = GuestJoin.objects.filter(guest_id=OuterRef("id"))
+        people = sessions.with_session_seen_at(User.objects.all(), self.scope["session"])
+        people = people.select_related("preferences").annotate(has_joined=Exists(joins))
+        return people.filter(id=self._user.id).first()
 
     async def _check_access_if_possible(self) -> bool:
         """Like `_check_access`, but tolerates a database that hangs or restarts for a moment, so
@@ -254,7 +267,7 @@ class SessionSocket(SocketTasks):
     async def _send_person(self) -> None:
         if not self._in_group:  # The socket is closing.
             return
-        now = await database_sync_to_async(_read_person)(self._user.id)
+        now = await database_sync_to_async(self._read_person)()
         if now is None or not now.may_act or now.is_guest != self._user.is_guest:
             self._access_in_doubt.set()
             return
@@ -301,14 +314,6 @@ def is_own_page(headers: dict[bytes, bytes]) -> bool:
     # With HTTPS, a page that was loaded over HTTP is foreign, even with our host.
     is_safe = page.scheme == "https" or not settings.HTTPS
     return is_safe and page.netloc.lower() == host.lower()
-
-
-def _read_person(user_id: uuid.UUID) -> User | None:
-    """The person, with their preferences, and with `has_joined`: whether it is a guest who joins an
-    account."""
-    joins = GuestJoin.objects.filter(guest_id=OuterRef("id"))
-    people = User.objects.select_related("preferences").annotate(has_joined=Exists(joins))
-    return people.filter(id=user_id).first()
 
 
 def _has_become(guest: User, now: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from csp import middleware as csp
 from django.conf import settings
-from django.contrib.auth import aget_user
+from django.contrib.auth import SESSION_KEY, aget_user, get_user
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponse
 from django.middleware import clickjacking, common, csrf, security
 from django.utils.decorators import sync_and_async_middleware
+from django.utils.functional import SimpleLazyObject
 
 from billing.payments.webhook_view import refuse_too_large
 from chat.web.error_pages import body_too_large
@@ -135,11 +136,13 @@ class CsrfViewMiddleware(Inline, csrf.CsrfViewMiddleware):
 
 
 class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
-    """Reads the user once for `request.user` and `request.auser()` together."""
+    """Reads the user once for `request.user` and `request.auser()` together, and with the session
+    (accounts/session_store.py)."""
 
     def process_request(self, request: Any) -> None:
         super().process_request(request)
-        request.auser = functools.partial(_user_of, request)
+        request.user = SimpleLazyObject(functools.partial(_user_of, request))
+        request.auser = functools.partial(_auser_of, request)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
         """Count the bytes that wait for a user together, in sockets and in responses."""
@@ -151,9 +154,16 @@ class AuthenticationMiddleware(Inline, auth.AuthenticationMiddleware):
         return response
 
 
-async def _user_of(request: Any) -> Any:
-    if not hasattr(request, "_cached_user"):  # `request.user` caches it there.
-        request._cached_user = await aget_user(request)
+def _user_of(request: Any) -> Any:
+    if not hasattr(request, "_cached_user"):
+        request._cached_user = request.session.signed_in_person() or get_user(request)
+    return request._cached_user
+
+
+async def _auser_of(request: Any) -> Any:
+    if not hasattr(request, "_cached_user"):
+        await request.session.aget(SESSION_KEY)  # Loads the session.
+        request._cached_user = request.session.signed_in_person() or await aget_user(request)
     return request._cached_user
 
 

@@ -24,12 +24,12 @@ from chat.sending.send import Send
 from tests.chat.charging.priced_answers import MODEL as PAID
 from tests.chat.conftest import MODEL as FREE
 from tests.chat.conftest import Person
-from tests.statements import scans
+from tests.statements import outboxes_empty, scans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
 OWN_KEY = "own key"
-SEND = {FREE: 8, PAID: 12, OWN_KEY: 9}
+SEND = {FREE: 7, PAID: 11, OWN_KEY: 8}
 ANSWER = {FREE: 7, PAID: 14, OWN_KEY: 10}
 # A visitor's first send creates a guest, a session and, on credit, a purse with the guest budget.
 FIRST_SEND = {FREE: 14, PAID: 26}
@@ -74,13 +74,6 @@ async def own_key_of(person, fake, settings):
     return f"{provider_keys.endpoint_name(row)}/script/known"
 
 
-async def outbox_empty(reply):
-    """Wait until the outbox is empty, which happens after the response, for many sends together."""
-    async with asyncio.timeout(20):
-        while await Reply.objects.filter(id=reply, outbox__isnull=False).aexists():
-            await asyncio.sleep(0.05)
-
-
 async def written(person, reply):
     """Let a worker write the reply, and wait until it is settled and its title is written."""
     worker = Worker()
@@ -99,7 +92,7 @@ async def counts(person, statements, model, parent=None):
     statements.clear()
     _, reply = await person.send("Hello", parent=parent, model=model)
     of_send = statements.take()
-    await outbox_empty(reply)
+    await outboxes_empty()
     statements.clear()
     await written(person, reply)
     return reply, of_send, statements.take()

@@ -168,6 +168,13 @@ def no_session_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def no_offers_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A web process keeps which models have a price, perhaps in the database of an earlier test."""
+    if module := sys.modules.get("chat.charging.offered"):
+        monkeypatch.setattr(module, "_known", None)
+
+
+@pytest.fixture(autouse=True)
 def new_request_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """The application keeps threads with their connections to the database, which may be that of
     an earlier test."""

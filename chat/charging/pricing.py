@@ -175,7 +175,7 @@ def model_json(model: Model) -> dict[str, Any]:
     return model.to_dict() | {"free": bool(free_reason(model))}
 
 
-def offered(models: list[Model]) -> list[Model]:
+def with_price(models: list[Model]) -> list[Model]:
     """The models that can be used, for free or on credit."""
     paid = [model.id for model in models if not free_reason(model)]
     known = prices.priced(paid) if paid else set()

@@ -37,6 +37,7 @@ from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, storage
 from chat.charging import pricing
+from chat.charging.offered import offered_models
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
@@ -87,7 +88,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
     config = await _page_config(person, chat_id, row.default_model if row else None)
     if person is not None and row is not None:
         config["settings"] = settings_json(person, row)
-    response = await sync_to_async(_render)(request, config)
+    response = _render(request, config)
     await _compress(request, response)
     if person is None:
         await sync_to_async(set_visitor_cookie)(request, response)
@@ -407,7 +408,7 @@ async def _person(request: HttpRequest) -> User | None:
 async def _offered(person: User | None) -> tuple[list[Model], str | None]:
     """The models that this person may use, and the default one."""
     available, default = await models_for(person)
-    models = await sync_to_async(pricing.offered)(available)
+    models = await offered_models(available)
     if models and default not in {model.id for model in models}:
         default = models[0].id
     return models, default if models else None

@@ -67,7 +67,14 @@ async def refused(alice):
     return response.status_code == 422 and response.json()["error"]["code"] == "no_price"
 
 
-async def test_a_price_that_its_list_withdraws_no_longer_applies(no_worker, alice, holdfast):
+@pytest.fixture
+def known_for_no_time(monkeypatch):
+    monkeypatch.setattr("chat.charging.offered.KNOWN_FOR_S", 0)
+
+
+async def test_a_price_that_its_list_withdraws_no_longer_applies(
+    no_worker, alice, holdfast, known_for_no_time
+):
     await record_prices()
     assert await offered(alice) and not await refused(alice)
     holdfast.price("script/known", {"prompt": "-1", "completion": "-1"})

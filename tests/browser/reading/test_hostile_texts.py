@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import PATIENCE_MS
+from tests.browser.page_tasks import page_tasks
 from tests.node import NODE
 
 SHAPES = Path(__file__).parents[2] / "js" / "markdown" / "hostile_shapes.mjs"
@@ -88,6 +89,23 @@ BLOCKS_PER_STEP = """async (count) => {
   return steps;
 }"""
 
+# The same clock. The texts of a chat are drawn one after another in the same task.
+VIEWS, CHARS_OF_VIEW = 20, 30_000
+DRAWN_AT_ONCE = """async ([count, chars]) => {
+  const { MarkdownView } = await import("/static/js/chat/markdown/view.js");
+  const scroller = document.querySelector(".scroller-content");
+  const roots = Array.from({ length: count }, () => document.createElement("div"));
+  scroller.append(...roots);
+  let nowMs = 0;
+  performance.now = () => (nowMs += 5);
+  const source = "a\\n\\n".repeat(chars / 3);
+  for (const root of roots) new MarkdownView(root).update(source, true);
+  const begun = () => roots.filter((root) => root.childElementCount > 0).length;
+  const atOnce = begun();
+  while (begun() < count) await new Promise((done) => setTimeout(done, 20));
+  return atOnce;
+}"""
+
 # Sets the text as the page does (static/js/chat/ui/composer/text_field.js). People paste such
 # texts, and the composer folds them.
 PUT = """(field, text) => {
@@ -130,6 +148,14 @@ def test_many_blocks_are_drawn_in_short_steps(echo):
     assert max(steps) <= 64
 
 
+def test_long_texts_that_are_shown_together_are_drawn_one_after_another(echo):
+    echo.visit("/")
+    assert 1 <= echo.page.evaluate(DRAWN_AT_ONCE, [VIEWS, CHARS_OF_VIEW]) <= 5
+    # Short ones are drawn at once, so that a reading position can be restored.
+    echo.visit("/")
+    assert echo.page.evaluate(DRAWN_AT_ONCE, [VIEWS, 1_500]) == VIEWS
+
+
 @pytest.mark.full
 def test_a_page_is_not_held_by_texts_of_full_size(echo):
     chosen = texts(FULL_CHARS, every=40)
@@ -143,19 +169,58 @@ def are_borne(echo: ChatPage, together: list[tuple[str, str]]) -> None:
     for name, text in together:
         ask(echo, f"SAY {text}")
         counts_nodes(echo.page, f"{name}, as it came")
-    echo.page.reload()
-    expect(echo.answers.last).to_be_visible(timeout=PATIENCE_MS)
-    on_page = counts_nodes(echo.page, "all of them, whole")
+    with page_tasks(echo.page) as tasks:
+        echo.page.reload()
+        expect(echo.answers.last).to_be_visible(timeout=PATIENCE_MS)
+        on_page = counts_nodes(echo.page, "all of them, whole")
+    print("opening them, CPU ms of the longest tasks:", tasks[:5])  # noqa: T201
     assert on_page <= 2 * MOST_NODES
 
 
 def ask(echo: ChatPage, text: str) -> None:
+    begin(echo, text)
+    is_answered(echo)
+
+
+def is_answered(echo: ChatPage) -> None:
+    """Else the page would have nothing to draw."""
+    expect(echo.ended().locator(".notice-problem")).to_have_count(0)
+
+
+def begin(echo: ChatPage, text: str) -> None:
     """Sets the field's text directly, because the browser is slow to type many lines."""
     count = echo.answers.count()
     echo.field.evaluate(PUT, text)
     echo.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
     expect(echo.answers).to_have_count(count + 1)
-    echo.ended()
+
+
+def test_a_page_is_not_held_by_what_is_thought(echo):
+    are_thought(echo, texts(CHARS)[:3], times=6)
+
+
+@pytest.mark.full
+def test_a_page_is_not_held_by_thinking_of_full_size(echo):
+    """A megabyte, the most that is stored of an answer."""
+    are_thought(echo, texts(FULL_CHARS, every=120), times=10)
+
+
+def are_thought(echo: ChatPage, thoughts: list[tuple[str, str]], times: int) -> None:
+    """Follows thinking that is shown while it arrives; then opens the chat, and the thinking."""
+    for name, text in thoughts:
+        echo.visit("/")
+        with page_tasks(echo.page) as tasks:
+            begin(echo, f"THINK*{times} {text}")
+            echo.answers.last.locator(".reasoning summary").click()
+            is_answered(echo)
+            counts_nodes(echo.page, f"{name}, as it came")
+        print(name, "streamed, CPU ms of the longest tasks:", tasks[:3])  # noqa: T201
+        with page_tasks(echo.page) as tasks:
+            echo.page.reload()
+            echo.answers.last.locator(".reasoning summary").click()
+            expect(echo.answers.last.locator(".reasoning-text .md > *").first).to_be_attached()
+            counts_nodes(echo.page, f"{name}, whole")
+        print(name, "opened, CPU ms of the longest tasks:", tasks[:3])  # noqa: T201
 
 
 def counts_nodes(page: Page, name: str) -> int:

@@ -5,6 +5,8 @@ import { roughHeight } from "../lib/plain_text.js";
 import { runWhenIdle } from "../lib/idle_tasks.js";
 
 const LONGEST_CHARS = 4_000;
+// All blocks of a part are drawn when one comes near, and a block of a few characters has many nodes.
+const MOST_BLOCKS = 48;
 const SLICE_MS = 8;
 
 /** @template One an added part */
@@ -15,6 +17,7 @@ export class FarPart {
   /** @type {One[]} parts that are not drawn yet */
   #waiting = [];
   #chars = 0;
+  #count = 0;
   #draw;
   #isNear = false;
   #isDrawing = false;
@@ -32,7 +35,7 @@ export class FarPart {
   }
 
   get isFull() {
-    return this.#chars >= LONGEST_CHARS;
+    return this.#chars >= LONGEST_CHARS || this.#count >= MOST_BLOCKS;
   }
 
   /**
@@ -42,6 +45,7 @@ export class FarPart {
   add(one, raw) {
     this.#waiting.push(one);
     this.#chars += raw.length;
+    this.#count += 1;
     if (this.#isNear) this.#drawNow();
     else {
       this.#text.appendData(raw);

@@ -58,7 +58,8 @@ const renderer = {
       const empty = cells.length - filled;
       const drawn = empty > MOST_EMPTY_CELLS ? cells.slice(0, filled) : cells;
       const rest = drawn === cells ? "" : `<td colspan="${empty}"></td>`;
-      return `<tr>${drawn.map((cell) => this.tablecell(cell)).join("")}${rest}</tr>`;
+      // marked ends a cell with a line break, which would be a text node of its own.
+      return `<tr>${drawn.map((cell) => this.tablecell(cell).trimEnd()).join("")}${rest}</tr>`;
     };
     const body = token.rows.map(row).join("");
     return `<div class="md-table"><table><thead>${row(token.header)}</thead><tbody>${body}</tbody></table></div>`;

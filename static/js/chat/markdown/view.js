@@ -19,12 +19,29 @@ const SLICE_MS = 8;
 // height does not change after a reading position was restored.
 const PARTS_PER_STEP = 32;
 
+// The first texts of a task are drawn at once, as above. After this much text and time the others wait their turn,
+// because a chat shows many texts at the same moment, and each may take a slice.
+const CHARS_OF_TASK = 100_000;
+const TASK_MS = 32;
+
 // The nodes that a block which may still change, and blocks near the reader, may take at once.
 const NODES_OF_OPEN = 4_000;
 const NODES_OF_FAR = 3_000;
 // Longer code has few nodes for its length, and defers its own drawing.
 const SHORT_CODE_CHARS = 4_000;
 const COMPARED = 64;
+
+/** What was drawn in this task: since when, and how many characters. */
+const task = { beganMs: 0, chars: 0 };
+
+/** Whether another text may be drawn in this task. */
+function mayDrawNow() {
+  if (task.chars === 0) {
+    task.beganMs = performance.now();
+    setTimeout(() => (task.chars = 0));
+  }
+  return task.chars < CHARS_OF_TASK || performance.now() - task.beganMs < TASK_MS;
+}
 
 /** Whether a text seems to begin with the former one, judged by its length and last characters. */
 function goesOn(before, text) {
@@ -65,7 +82,10 @@ export class MarkdownView {
     this.#source = text;
     this.#isDone = isDone;
     this.#grew ||= !isDone;
-    if (!this.#isWorking && this.#work()) this.#workLater();
+    if (this.#isWorking) return;
+    const isNow = mayDrawNow();
+    task.chars += text.length + 1;
+    if (!isNow || this.#work()) this.#workLater();
   }
 
   dispose() {

@@ -9,10 +9,25 @@ from tests.accounts.mailbox import running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.browser.accounts.signing_up import sign_up
 from tests.browser.chat_page import ChatPage
+from tests.browser.inspector import FRAMES, TOO_WIDE
+from tests.browser.page_tasks import page_tasks
 from tests.fake_model import running_fake_model, text_of
 from tests.stack import Stack
 
 KEY = "a-secret-of-alice-AbCdEf-0042"
+MOST_LISTED = 300  # in the menu; the others are found by searching
+ACCENTS = "\u0301\u0336\u0489\u20dd\u035c"
+HOSTILE_NAMES = {
+    "markup": '<img src=x onerror="hacked=1"><script>hacked=1</script><b>',
+    "accents": ("a" + ACCENTS * 10) * 2,
+    "a long word": "W" * 140,
+    "wide letters": "\ufdfd" * 140,
+}
+HOSTILE_MODELS = [f"{name}{number:03}" for number in range(150) for name in HOSTILE_NAMES.values()]
+HOSTILE_LABEL = "accents a" + ACCENTS * 10
+# Whether each of these elements, or its box, clips what its text draws outside of it.
+CLIPPED = """(selector) => [...document.querySelectorAll(selector)].every(
+  (element) => getComputedStyle(element).overflowY !== "visible")"""
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +133,59 @@ def remove_it(page, keys_stack):
     expect(page.get_by_text("No keys yet")).to_be_visible()
     page.goto(f"{keys_stack.url}/settings/activity")
     expect(page.get_by_text(re.compile("Provider key removed"))).to_be_visible()
+
+
+def test_a_hostile_list_of_models_breaks_no_page(new_context, keys_stack, mailbox, shot):
+    """The most models that a key may list, with names of markup, accents and endless words."""
+    with running_fake_model() as hostile:
+        hostile.accept_keys({KEY: "good"})
+        hostile.list_models(*HOSTILE_MODELS)
+        page = new_context().new_page()
+        page.goto(f"{keys_stack.url}/account/signup/")
+        sign_up(page, mailbox, "carol@example.org")
+        add_key(page, keys_stack, hostile, HOSTILE_LABEL)
+        shot(page, "hostile-keys")
+        fits(page)
+        tab = ChatPage(page, keys_stack.url)
+        with page_tasks(page) as tasks:
+            tab.visit()
+            page.get_by_role("button", name="Choose a model").click()
+            expect(page.get_by_role("option")).to_have_count(MOST_LISTED)
+        print("the list of models, CPU ms", tasks[:3])  # noqa: T201
+        shot(page, "hostile-models")
+        choose_hostile(tab, shot)
+
+
+def add_key(page, keys_stack, server, label):
+    page.goto(f"{keys_stack.url}/settings/keys")
+    page.get_by_role("link", name="Any OpenAI-compatible address").click()
+    prove(page)
+    page.get_by_label("Label").fill(label)
+    page.get_by_label("Address of the API").fill(server.base_url)
+    page.get_by_label("Key", exact=True).fill(KEY)
+    page.get_by_role("button", name="Check and save").click()
+    expect(page.locator("h2, h3").filter(has_text="accents")).to_be_visible()
+
+
+def choose_hostile(tab, shot):
+    page = tab.page
+    for place in (0, 1):
+        if not page.locator(".menu-box").count():
+            page.get_by_role("button", name="Choose a model").click()
+        page.get_by_role("combobox", name="Search models").fill("000")
+        option = page.get_by_role("group").get_by_role("option").nth(place)
+        option.click()
+        tab.ask("[[tokens=6]] Hello")
+        fits(page)
+    for selector in (".answer-model", ".model-button > span"):
+        assert page.evaluate(CLIPPED, selector), selector
+    page.get_by_role("button", name="Choose a model").click()
+    for selector in (".menu-option-name", ".menu-group"):
+        assert page.evaluate(CLIPPED, selector), selector
+    shot(page, "hostile-model-names")
+    fits(page)
+
+
+def fits(page):
+    assert page.evaluate(TOO_WIDE, FRAMES) == []
+    assert page.evaluate("window.hacked") is None

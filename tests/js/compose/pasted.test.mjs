@@ -52,3 +52,9 @@ test("trimming a text of blanks takes no time to speak of", () => {
   assert.equal(joined({ text: " ".repeat(200_000), pastes: [] }), "");
   assert.equal(joined({ text: `${" \n".repeat(100_000)}x`, pastes: [] }), "x");
 });
+
+test("fifty pasted texts are folded, and further ones stay text", () => {
+  const { text, pastes } = taken(joined({ text: "Look:", pastes: Array.from({ length: 60 }, (_, index) => `paste ${index}`) }));
+  assert.equal(pastes.length, 50);
+  assert.equal(text.match(/```pasted\npaste \d+\n```/g)?.length, 10);
+});

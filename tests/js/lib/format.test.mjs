@@ -1,7 +1,7 @@
 // Times in the person's format, and a person's initials.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clockTime, fullTime, initials, longDate, number, recencyGroup, setLocale, shortTime } from "../../../static/js/chat/lib/format.js";
+import { clockTime, fullTime, initials, inSentence, longDate, number, recencyGroup, setLocale, shortTime } from "../../../static/js/chat/lib/format.js";
 
 const groups = { today: "today", yesterday: "yesterday", week: "week", month: "month" };
 const HOUR_MS = 3_600_000;
@@ -97,4 +97,10 @@ test("initials are of the first and the last name, else of the address", () => {
   assert.equal(initials({ name: "", email: "bob@example.org" }), "B");
   assert.equal(initials({ name: "𝔸da 🌊", email: null }), "𝔸🌊");
   assert.equal(initials({}), "");
+});
+
+test("a name in a sentence cannot turn the sentence around, break it or fill it", () => {
+  assert.equal(inSentence("Plan \u2069\u202e\u200fx\ny\u2028z"), "Plan x y z");
+  assert.equal(inSentence("👩".repeat(200)), `${"👩".repeat(80)}…`);
+  assert.equal(inSentence("\u202e\n"), "");
 });

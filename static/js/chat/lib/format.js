@@ -212,6 +212,18 @@ export function shortModelName(id) {
   return id.slice(id.lastIndexOf("/") + 1);
 }
 
+const TURNS_OR_BREAKS = /[\p{Bidi_Control}\p{Cc}\u2028\u2029]+/gu;
+const LONGEST_NAME_CHARS = 80;
+
+/**
+ * A name for use within a sentence: one line, and without characters that turn the rest of the sentence around.
+ * @param {string} name
+ */
+export function inSentence(name) {
+  const shown = [...name.replace(TURNS_OR_BREAKS, " ").replace(/\s+/g, " ").trim()];
+  return shown.length > LONGEST_NAME_CHARS ? `${shown.slice(0, LONGEST_NAME_CHARS).join("")}…` : shown.join("");
+}
+
 /**
  * The initials that replace a missing picture, the same as in accounts/people.py.
  * @param {{name?: string | null, email?: string | null}} person

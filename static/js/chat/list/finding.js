@@ -4,6 +4,7 @@ import { computed, effect, signal, untracked } from "../../signals.js";
 import { addressOf, messageInAddress } from "../address.js";
 import { api, repeatUntilAnswered } from "../api.js";
 import { isUnread } from "./chat_list.js";
+import { inSentence } from "../lib/format.js";
 import { uuid7 } from "../lib/ids.js";
 import { text } from "../text.js";
 
@@ -170,7 +171,7 @@ export class Finding {
   }
 
   #titleOf(id) {
-    return this.#list.chats.peek().get(id)?.title || text.untitled;
+    return inSentence(this.#list.chats.peek().get(id)?.title ?? "") || text.untitled;
   }
 
   #readAddress() {

@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from config.checks import ensure_safe_door
-from config.supervise import open_files, ready
+from config.supervise import open_files, process_memory, ready
 from config.supervise.listen import ListenError, listen
 from streams.server.checks import ensure_durable_redis
 
@@ -47,6 +47,7 @@ class Command(BaseCommand):
         except ListenError as error:
             raise CommandError(str(error)) from error
         open_files.ask_for_more()
+        process_memory.return_large_blocks()
         serve(listening)
 
 
@@ -89,6 +90,7 @@ def _begin(server: Any, listening: socket.socket) -> None:
     end = _End(server, port, loop)
     loop.add_signal_handler(signal.SIGTERM, end.begin)
     loop.add_signal_handler(signal.SIGINT, end.begin)
+    process_memory.freeze_start()
     ready.tell()
 
 

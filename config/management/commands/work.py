@@ -10,7 +10,7 @@ from django.db import connection
 from accounts.provider_keys.checks import key_messages
 from chat.generation.worker import work
 from config.checks import ensure_safe_door
-from config.supervise import open_files, ready
+from config.supervise import open_files, process_memory, ready
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +23,15 @@ class Command(BaseCommand):
         if not settings.SUPERVISED:  # `up` has checked this.
             ensure_safe_door()
         open_files.ask_for_more()
+        process_memory.return_large_blocks()
         # In a thread, so that a slow database does not delay the start.
         threading.Thread(target=_log_key_problems, name="keys", daemon=True).start()
-        uvloop.run(work(ready.tell))
+        uvloop.run(work(_begin))
+
+
+def _begin() -> None:
+    process_memory.freeze_start()
+    ready.tell()
 
 
 def _log_key_problems() -> None:

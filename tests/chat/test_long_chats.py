@@ -158,16 +158,19 @@ async def test_a_guests_chat_is_handed_over_in_pieces(no_worker, alice, monkeypa
     guest = await person_of(alice)
     account = await sync_to_async(User.objects.create_user)("a@example.org", "a long password 1")
     before = fold_entries(await alice.entries()).to_dict()["messages"]
-    sizes, append = [], Log.append
+    sizes, counts, append = [], [], Log.append
+    monkeypatch.setattr(merge_guest, "BATCH", 5)
 
     async def noting(self, stream, events, fence=None):
         sizes.append(sum(len(event.data) for event in events))
+        counts.append(len(events))
         return await append(self, stream, events, fence)
 
     monkeypatch.setattr(Log, "append", noting)
     await merge_guest.move_chats(guest, account, last=True)
     assert sum(sizes) > 60 * LONG_BYTES
     assert max(sizes) <= merge_guest.BATCH_BYTES
+    assert max(counts) == merge_guest.BATCH
     log = get_log()
     moved = fold_entries(await log.read(account.stream, alice.chat)).to_dict()["messages"]
     assert {m: (said["role"], said["text"]) for m, said in moved.items()} == {

@@ -111,18 +111,35 @@ def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
     assert refused(images.plain(), Task(sizes=(64,), wall_s=1)) == "damaged"
 
 
-@pytest.mark.parametrize("limits", [{"wall_s": 1, "cpu_s": 100}, {"wall_s": 100, "cpu_s": 1}])
-def test_it_ends_by_itself_when_nobody_waits_for_it(limits):
-    """Its parent may have been killed. Here it reads a file that never ends."""
-    task = image_process._task_json(Task(sizes=(64,), **limits))
-    argv = [sys.executable, "-I", image_process.CHILD, task]
-    if limits["wall_s"] == 1:
-        with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
-            assert child.wait(60) == -signal.SIGALRM
-        return
-    with open("/dev/zero", "rb") as zeros:
-        done = subprocess.run(argv, stdin=zeros, stderr=subprocess.DEVNULL, timeout=60)
-    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL, 1)  # or out of memory
+def command(**limits):
+    task = image_process._task_json(Task(**{"sizes": (64,)} | limits))
+    return [sys.executable, "-I", image_process.CHILD, task]
+
+
+def test_it_ends_by_itself_when_nobody_waits_for_it():
+    """Its parent may have been killed."""
+    with subprocess.Popen(command(wall_s=1, cpu_s=100), stdin=subprocess.PIPE) as child:
+        assert child.wait(60) == -signal.SIGALRM
+
+
+def test_its_time_on_the_processor_is_limited(tmp_path):
+    noise = tmp_path / "noise.jpeg"
+    Image.effect_noise((4_000, 4_000), 90).convert("RGB").save(noise)
+    with noise.open("rb") as picture:
+        limited = command(sizes=(4_000,), wall_s=100, cpu_s=1)
+        done = subprocess.run(limited, stdin=picture, stderr=subprocess.DEVNULL, timeout=60)
+    assert done.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+
+
+def test_it_writes_no_more_than_expected(tmp_path):
+    result = tmp_path / "result"
+    with result.open("wb") as out:
+        limited = command(result_bytes=100)
+        done = subprocess.run(
+            limited, input=images.plain(), stdout=out, stderr=subprocess.DEVNULL, timeout=60
+        )
+    assert done.returncode != 0
+    assert result.stat().st_size <= 100
 
 
 def test_it_knows_no_secrets(other_child, monkeypatch):
@@ -171,12 +188,15 @@ def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
     while not image_process._decoding.locked():
         time.sleep(0.01)
     ask()  # This one waited.
-    monkeypatch.setattr(image_process, "_places", threading.BoundedSemaphore(1))
-    image_process._places.acquire()
-    ask()  # This one was refused, because too many were waiting.
+    waiting = image_process.MAX_WAITING - 1
+    assert [image_process._places.acquire(blocking=False) for _ in range(waiting)] == [True] * 2
+    assert not image_process._places.acquire(blocking=False)
+    monkeypatch.setattr(image_process, "WAIT_S", 10_000)
+    ask()  # This one was refused at once, because too many were waiting.
     with pytest.raises(errors.PictureBusy) as busy:
         read_picture(b"")
     assert busy.value.status == 503
+    image_process._places.release(waiting)
     go_on.touch()
     first.join()
     assert seen == [ImageBusy, ImageBusy, ImageRefused]

@@ -390,20 +390,27 @@ async def test_the_bytes_kept_are_bounded_and_the_least_recently_used_go_first(c
     kept = Histories(3 * size)
     await kept_after(chat, kept, STREAM)
     for name in ("d", "e"):
-        reply, asked = str(uuid.uuid4()), str(uuid.uuid4())
-        written = [
-            ev.MessageCreated(asked, "user", None, "x" * (size - 20_000)),
-            ev.MessageCreated(reply, "assistant", asked, model="m"),
-        ]
-        logged = [ev.log_event(name, event, str(uuid.uuid4())) for event in written]
-        await chat.log.append(STREAM, logged)
-        await kept.read(chat.log, STREAM, name, reply, asked)
+        await read_another(chat, kept, name, size)
         await chat.compare(3, kept)  # used again
     assert [name for _, name in kept._kept] == ["d", "e", CHAT]
+    await read_another(chat, kept, "f", size)
+    assert [name for _, name in kept._kept] == ["e", CHAT, "f"]
     reply, asked = str(uuid.uuid4()), str(uuid.uuid4())
     await kept.read(chat.log, STREAM, "empty", reply, asked)
     assert kept.size_bytes <= 3 * size
     assert kept.size_bytes == sum(size for _, size, _ in kept._kept.values())
+
+
+async def read_another(chat, kept, name, size):
+    """Reads another chat, a little smaller than `size`."""
+    reply, asked = str(uuid.uuid4()), str(uuid.uuid4())
+    written = [
+        ev.MessageCreated(asked, "user", None, "x" * (size - 20_000)),
+        ev.MessageCreated(reply, "assistant", asked, model="m"),
+    ]
+    logged = [ev.log_event(name, event, str(uuid.uuid4())) for event in written]
+    await chat.log.append(STREAM, logged)
+    await kept.read(chat.log, STREAM, name, reply, asked)
 
 
 async def kept_after(chat, kept, stream):

@@ -122,6 +122,13 @@ async def test_an_endless_error_body_is_cut_off(name):
     assert psutil.Process().memory_info().rss - before < 60_000_000
 
 
+async def test_a_head_of_too_many_headers_is_refused():
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    for count, end in ((200, "stop"), (300, ("provider_down", False))):
+        head = OK + b"X-A: b\r\n" * count + b"\r\n"
+        assert (await Endless(head + event("Hello") + finish).ask())[1] == end
+
+
 @pytest.mark.parametrize(
     "piece",
     [b"X-A: b\r\n" * 8_000, b"X-A: b\r\n " * 8_000, b"x" * 65_536, b"HTTP/1.1 100 \r\n\r\n" * 9],
@@ -192,14 +199,22 @@ async def test_a_full_answer_is_not_continued(settings):
     assert seen == "length" and provider.calls == 1
 
 
-async def test_other_tasks_run_while_a_large_body_is_read(settings):
+async def test_other_tasks_run_while_a_large_body_is_read(settings, monkeypatch):
     """A compressed body can return a megabyte in one read."""
     settings.MAX_ANSWER_BYTES = 5_000_000
+    feed, sizes = EventSplitter.feed, []
+
+    def noting(splitter, piece):
+        sizes.append(len(piece))
+        return feed(splitter, piece)
+
+    monkeypatch.setattr(EventSplitter, "feed", noting)
     body = gzip.compress(event("a" * 1_000_000) + event("b") * 100_000, 6)
     head = OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
     (got, _), turns = await count_turns_during(Endless(head + body).ask())
     assert len(got.text) == 1_100_000
     assert turns > (1_000_000 + len(event("b")) * 100_000) // answer_stream.PIECE_BYTES
+    assert max(sizes) <= answer_stream.PIECE_BYTES
 
 
 # Single parts
@@ -311,9 +326,10 @@ def test_empty_data_lines_count_towards_the_event_size(monkeypatch):
         b'{"choices":[{"delta":{"reasoning":' + b'{"text":' * 900 + b"1" + b"}" * 900 + b"}}]}",
         b'{"choices":[{"delta":{"content":"\xff"}}],"x":' + b"[" * 90_000 + b"}",
         b"[" + b"{}," * 150_000 + b"{}]",
+        b'{"choices":[{"delta":{"content":"a"}}],"x":[' + b"0," * 150_000 + b"0]}",
         b'{"error":{"message":' + b"[" * 1_000 + b"]" * 1_000 + b"}}",
     ],
-    ids=["text", "thinking", "broken", "much", "error"],
+    ids=["text", "thinking", "broken", "much", "much beside a text", "error"],
 )
 def test_an_event_with_too_much_structure_is_refused(event):
     with pytest.raises(ProviderError) as failed:

@@ -19,9 +19,10 @@ class ChatAdmin(ReadOnlyAdmin):
 
 @admin.register(Reply)
 class ReplyAdmin(ReadOnlyAdmin):
-    list_display = ["id", "chat", "model", "state", "attempts", "created_at", "finished_at"]
+    list_display = ["id", "chat", "model", "state", "error_code", "attempts"]
+    list_display += ["created_at", "finished_at"]
     list_select_related = ["chat"]
-    list_filter = ["state", "model"]
+    list_filter = ["state", "error_code", "model"]
     search_fields = ["id", "chat__id", "chat__owner__email"]
     date_hierarchy = "created_at"
 

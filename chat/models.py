@@ -116,6 +116,8 @@ class Reply(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     # None as long as the state is not final.
     finished_at = models.DateTimeField(null=True, blank=True)
+    # The code of the error that it ended with (docs/protocol.md).
+    error_code = models.CharField(max_length=40, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name_plural = "replies"

@@ -23,6 +23,7 @@ def settle(
     attempts: Sequence[Attempt],
     model: Model | None = None,
     ended_ms: int = 0,
+    error_code: str = "",
 ) -> list[str]:
     """End a reply's row in `state` and charge for it; returns the ids of replies that may start.
 
@@ -46,6 +47,7 @@ def settle(
             state=state,
             attempts=attempts[-1].number if attempts else 0,
             finished_at=now,
+            error_code=error_code,
             outbox=None,
         )
         continues = not has_ended and unfinished.exists()

@@ -24,8 +24,10 @@ from chat.generation.outcomes import Outcome as Outcome
 from chat.generation.reply_log import ReplyLog
 from chat.llm.catalogue import Catalogue
 from chat.llm.client import Finish
-from chat.llm.errors import ProviderError
+from chat.llm.errors import SENTENCES as PROVIDER_SENTENCES
+from chat.llm.errors import SITE_CODES, ProviderError
 from chat.llm.stream.finish_reasons import UNKNOWN, code_of_empty
+from chat.llm.user_models import is_own
 from chat.transcript import Message
 from chat.work_orders import WorkOrder
 from streams.errors import FencedError, LogUnavailableError
@@ -72,6 +74,12 @@ class Generation:
     def cursor(self) -> str:
         """The last entry of the chat that was read or appended."""
         return self.reply_log.cursor
+
+    @property
+    def error_code(self) -> str:
+        """The code of the error that the reply has ended with; empty without one."""
+        message = self.reply_log.message
+        return str(message.error["code"]) if message and message.error else ""
 
     def texts(self) -> list[str]:
         """The texts from the first message of the chat down to the reply."""
@@ -183,7 +191,7 @@ class Generation:
                 if not self._is_complete_despite(message, error):
                     await self.charge.close(message, error.usage)
                     if not await self._may_try_again(message, error):
-                        return await self._fail(message, error.code, error.message, error.usage)
+                        return await self._fail_by_provider(message, error)
                     reason = "provider"
                     if self._interruption.reason is None:
                         continue
@@ -244,6 +252,15 @@ class Generation:
         )
         await self.reply_log.append_end(event, message.attempt)
         return Outcome.STOPPED if is_stopped else Outcome.DONE
+
+    async def _fail_by_provider(self, message: Message, error: ProviderError) -> Outcome:
+        """End the reply with the provider's error. The person can mend only what concerns a key of
+        their own; what concerns the site's key is logged for its operators."""
+        model, code = self.order.reply.model, error.code
+        if code in SITE_CODES and not is_own(model):
+            logger.warning("answer %s failed: %s (%s)", self.order.reply_id, code, model)
+            code = SITE_CODES[code]
+        return await self._fail(message, code, PROVIDER_SENTENCES[code], error.usage)
 
     async def _fail(
         self, message: Message, code: str, sentence: str, usage: TokenUsage | None = None

@@ -94,7 +94,12 @@ class JobRunner:
         await self._queue.done(job)
         attempts, model = generation.charge.attempts, generation.charge.model
         startable = await sync_to_async(settle)(
-            order, STATES[outcome], attempts, model, ended_ms=entry_ms(cursor)
+            order,
+            STATES[outcome],
+            attempts,
+            model,
+            ended_ms=entry_ms(cursor),
+            error_code=generation.error_code,
         )
         for reply_id in startable:
             await self._queue.put(reply_id, b"")

@@ -55,6 +55,24 @@ SENTENCES = {
     ),
     "bad_request": "The provider did not accept the request for this model. Choose another model.",
     "refused": "The provider's content rules refused this message. Write it differently.",
+    "site_key_refused": (
+        "This site's access to the model does not work. Its operators have been told. "
+        "Choose another model."
+    ),
+    "site_credit": (
+        "This site's account at the model's provider has no credit left. "
+        "Its operators have been told. Choose another model."
+    ),
+    "site_bad_stream": (
+        "The provider sent something that is no answer. This site's operators have been told. "
+        "Try again, or choose another model."
+    ),
+}
+# The errors of calls with the operator's key, about which the person can do nothing.
+SITE_CODES = {
+    "provider_auth": "site_key_refused",
+    "provider_credit": "site_credit",
+    "bad_stream": "site_bad_stream",
 }
 PERMANENT = frozenset(
     ("provider_auth", "provider_credit", "model_not_found", "context_too_long")

@@ -170,6 +170,7 @@ def place_continue(
             reply.continued_after_attempt = reply.attempts
             reply.stop_requested_at = None
             reply.finished_at = None
+            reply.error_code = ""
             reply.save(
                 update_fields=[
                     "state",
@@ -177,6 +178,7 @@ def place_continue(
                     "continued_after_attempt",
                     "stop_requested_at",
                     "finished_at",
+                    "error_code",
                 ]
             )
         return reply, is_placed

@@ -80,7 +80,7 @@ def answer_fault(message: Message, exchange: Exchange, was_stopped: bool) -> str
         case "error":
             code = (message.error or {})["code"]
             bounded = code in BOUNDED and message.attempt >= MOST_ATTEMPTS
-            bounded = bounded or (code == "bad_stream" and exchange.may_be_refused)
+            bounded = bounded or (code == "site_bad_stream" and exchange.may_be_refused)
             return "" if bounded else f"failed with {code} at attempt {message.attempt}"
     return f"is still {message.status}"
 

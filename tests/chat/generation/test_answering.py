@@ -220,12 +220,12 @@ async def test_deleting_a_chat_stops_its_answer(worker, alice):
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        ("status=401", "provider_auth"),
-        ("status=402", "provider_credit"),
+        ("status=401", "site_key_refused"),
+        ("status=402", "site_credit"),
         ("status=404", "model_not_found"),
         ("status=429&retry_after=120", "rate_limited"),
         ("status=400", "bad_request"),
-        ("html_200=1", "bad_stream"),
+        ("html_200=1", "site_bad_stream"),
     ],
 )
 async def test_a_permanent_error_of_the_provider_is_stored(worker, alice, fault, code):
@@ -234,6 +234,21 @@ async def test_a_permanent_error_of_the_provider_is_stored(worker, alice, fault,
     assert (message.status, message.error["code"]) == ("error", code)
     assert message.error["text"].endswith(".")
     assert await state_of(reply) == "failed"
+    assert (await Reply.objects.aget(id=reply)).error_code == code
+
+
+async def test_the_operators_are_told_of_a_key_that_a_guest_cannot_mend(worker, alice, caplog):
+    _, reply = await alice.send("[[status=401&times=1]] a")
+    error = (await alice.settled(reply)).error
+    assert "settings" not in error["text"]
+    assert await state_of(reply) == "failed"
+    [warning] = [record for record in caplog.records if reply in record.getMessage()]
+    assert warning.levelname == "WARNING"
+    assert "provider_auth (openai/script/known)" in warning.getMessage()
+    await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/attempts", id=alice.chat)
+    await alice.until(reply, lambda message: message.status == "done")
+    assert await state_of(reply) == "done"
+    assert (await Reply.objects.aget(id=reply)).error_code == ""
 
 
 @pytest.mark.parametrize(

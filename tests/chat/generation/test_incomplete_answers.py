@@ -148,7 +148,7 @@ async def test_an_error_before_the_first_token_costs_the_reported_usage_or_nothi
         reply, message = await ask(
             {"body": body, "pricing": PRICING}, endpoint="openrouter", name=f"moss{len(charges)}"
         )
-        assert message.error["code"] == "provider_auth"
+        assert message.error["code"] == "site_key_refused"
         assert await charges_of(reply) == charges
     assert (await audit.run()).differences == []
 

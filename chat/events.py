@@ -179,6 +179,17 @@ class MessageResumed(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageWaiting(ChatEvent):
+    """An attempt failed with the error `code`; the next one begins `delay_ms` after this entry."""
+
+    type: ClassVar[str] = "message.waiting"
+    message: str
+    attempt: int
+    code: str
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessageCompleted(ChatEvent):
     """The end of an answer. The chat's own index also has the full text and reasoning.
 
@@ -248,6 +259,7 @@ AnyEvent = (
     | MessageDelta
     | MessageReasoning
     | MessageResumed
+    | MessageWaiting
     | MessageCompleted
     | MessageError
     | BranchChosen
@@ -268,6 +280,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageDelta,
         MessageReasoning,
         MessageResumed,
+        MessageWaiting,
         MessageCompleted,
         MessageError,
         BranchChosen,
@@ -302,9 +315,11 @@ def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
     """Wrap an event for the log.
 
     Deltas are parts of their message: the index drops them when the end is appended, which has the
-    full text in the chat's index.
+    full text in the chat's index. So are waits, which mean nothing after the end.
     """
-    part_of = event.message if isinstance(event, MessageDelta | MessageReasoning) else None
+    part_of = None
+    if isinstance(event, MessageDelta | MessageReasoning | MessageWaiting):
+        part_of = event.message
     whole = orjson.dumps(event.to_dict(whole=True)) if event.KEPT_OUT_OF_LOG else None
     return LogEvent(
         id=event_id,

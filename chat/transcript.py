@@ -73,6 +73,8 @@ class Message:
     error: dict[str, Any] | None = None
     # The kinds of content other than text that the model sent, which is not stored.
     omitted: list[str] | None = None
+    # Between two attempts: the entry since which the reply waits, why, and for how long.
+    waiting: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -98,6 +100,7 @@ class Message:
             "sha256": self.sha256,
             "error": self.error,
             "omitted": self.omitted,
+            "waiting": self.waiting,
         }
 
 
@@ -172,6 +175,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             | ev.MessageDelta()
             | ev.MessageReasoning()
             | ev.MessageResumed()
+            | ev.MessageWaiting()
             | ev.MessageCompleted()
             | ev.MessageError()
         ):
@@ -208,6 +212,7 @@ def change(
     | ev.MessageDelta
     | ev.MessageReasoning
     | ev.MessageResumed
+    | ev.MessageWaiting
     | ev.MessageCompleted
     | ev.MessageError,
     entry_id: str,
@@ -233,6 +238,8 @@ def change(
                     "length": event.length,
                 }
             )
+        case ev.MessageWaiting():
+            message.waiting = {"at": entry_id, "code": event.code, "delay_ms": event.delay_ms}
         case ev.MessageCompleted():
             _complete(message, event)
         case ev.MessageError():
@@ -248,6 +255,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.left_out = event.left_out
     message.credit_limit_tokens = event.credit_limit_tokens
     message.error = None
+    message.waiting = None
 
 
 def _complete(message: Message, event: ev.MessageCompleted) -> None:
@@ -265,6 +273,7 @@ def _complete(message: Message, event: ev.MessageCompleted) -> None:
     message.sha256 = event.sha256
     message.error = None
     message.omitted = event.omitted
+    message.waiting = None
 
 
 def _fail(message: Message, event: ev.MessageError) -> None:
@@ -277,3 +286,4 @@ def _fail(message: Message, event: ev.MessageError) -> None:
     message.length = event.length
     message.sha256 = event.sha256
     message.error = {"code": event.code, "text": event.text, "retryable": event.retryable}
+    message.waiting = None

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds between attempts after a provider's error: doubled each time; Retry-After if longer.
 FIRST_RETRY_DELAY_S = 0.5
+# The log and the page show a wait from this length on.
+SHOWN_DELAY_S = 1.0
 STOPPED = Finish("stopped", None)  # by its owner
 # A job that was claimed more often kills its workers before they can append an attempt.
 MAX_DELIVERIES = 30
@@ -214,9 +216,17 @@ class Generation:
         if self._interruption.reason is not None or error.code == "context_too_long":
             return True
         backoff_s = FIRST_RETRY_DELAY_S * 2 ** max(self._attempts_made(message) - 1, 0)
-        delay_s = max(backoff_s, error.retry_after_s or 0.0)
-        await self._interruption.run(asyncio.sleep(delay_s))
+        await self._wait(message, error.code, max(backoff_s, error.retry_after_s or 0.0))
         return True
+
+    async def _wait(self, message: Message, code: str, delay_s: float) -> None:
+        """Wait until the next attempt, or until an interruption. People see why."""
+        if delay_s >= SHOWN_DELAY_S:
+            delay_ms = round(delay_s * 1000)
+            waiting = ev.MessageWaiting(message.id, message.attempt, code, delay_ms)
+            await self.reply_log.append_waiting(waiting)
+        if self._interruption.reason is None:
+            await self._interruption.run(asyncio.sleep(delay_s))
 
     # Ends
 

@@ -67,12 +67,19 @@ class ReplyLog:
     async def append_start(self, event: ev.MessageStarted | ev.MessageResumed) -> None:
         await self._append(event, f"begin:{event.attempt}")
 
+    async def append_waiting(self, event: ev.MessageWaiting) -> None:
+        await self._append(event, f"wait:{event.attempt}")
+
     async def append_end(self, event: ev.MessageCompleted | ev.MessageError, attempt: int) -> None:
         await self._append(event, f"end:{attempt}")
 
     async def _append(
         self,
-        event: ev.MessageStarted | ev.MessageResumed | ev.MessageCompleted | ev.MessageError,
+        event: ev.MessageStarted
+        | ev.MessageResumed
+        | ev.MessageWaiting
+        | ev.MessageCompleted
+        | ev.MessageError,
         step: str,
     ) -> None:
         """`step` makes the event's id, so the log ignores a repetition."""

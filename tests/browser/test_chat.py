@@ -118,6 +118,44 @@ def test_an_error_says_what_to_do_and_continue_finishes_the_same_message(alice, 
     expect(alice.answers).to_have_count(1)
 
 
+def test_an_answer_that_waits_says_so_until_it_goes_on(alice):
+    prompt = "[[tokens=9&status=429&retry_after=6&times=1]] Busy"
+    alice.send(prompt)
+    waiting = alice.answers.last.locator(".notice-waiting")
+    expect(waiting).to_contain_text(re.compile(r"The provider is busy. Trying again in [1-6] s."))
+    spoken = alice.page.get_by_role("log", name="What the assistant says")
+    expect(spoken).to_contain_text("The provider is busy. Trying again in 6 s.")
+    alice.page.reload()
+    expect(waiting).to_contain_text(re.compile(r"The provider is busy. Trying again in [1-6] s."))
+    answer = alice.ended()
+    assert alice.text_of(answer) == text_of(prompt, 9)
+    expect(waiting).to_have_count(0)
+    assert "Trying again in 5" not in spoken.inner_text()
+
+
+def test_an_answer_that_waits_can_be_stopped_or_given_to_another_model(alice, shot):
+    alice.send("[[tokens=9&status=429&retry_after=50]] Busy")
+    waiting = alice.answers.last.locator(".notice-waiting")
+    shot(alice.page, "waiting")
+    waiting.get_by_role("button", name="Use another model").click()
+    alice.page.get_by_role("option", name="think").click()
+    expect(alice.answers.last.locator(".stepper-count")).to_have_text("2/2")
+    waiting.get_by_role("button", name="Stop").click()
+    answer = alice.ended()
+    expect(answer).to_contain_text("Stopped before the first word.")
+    answer.get_by_role("button", name="Previous version").click()
+    expect(alice.ended()).to_contain_text("Stopped before the first word.")
+
+
+def test_an_error_of_the_site_blames_nobody_and_offers_another_model(alice):
+    answer = alice.ask("[[status=401]] Key")
+    expect(answer.get_by_role("alert")).to_contain_text("Its operators have been told.")
+    expect(answer.get_by_role("alert")).not_to_contain_text("settings")
+    answer.get_by_role("alert").get_by_role("button", name="Use another model").click()
+    alice.page.get_by_role("option", name="think").click()
+    expect(alice.answers.last.locator(".stepper-count")).to_have_text("2/2")
+
+
 def test_reasoning_is_folded_away(alice):
     answer = alice.ask("[[reasoning=20&tokens=9]] Think")
     answer.locator(".reasoning summary").click()

@@ -54,6 +54,13 @@ events = st.one_of(
         credit_limit_tokens=st.none() | st.integers(1, 9),
     ),
     _event(
+        "message.waiting",
+        message=messages,
+        attempt=st.integers(1, 3),
+        code=st.just("rate_limited"),
+        delay_ms=st.integers(0, 9),
+    ),
+    _event(
         "message.completed",
         message=messages,
         finish=st.sampled_from(["stop", "stopped", "length"]),

@@ -32,6 +32,12 @@ export class Answers {
     return this.#store.commands.run(() => api.regenerate(chat, body));
   }
 
+  /** Stop an answer that waits, and ask another model instead. */
+  switchModel(answer, model) {
+    void this.stop(answer.id);
+    return this.regenerate(answer, model);
+  }
+
   goOn(messageId) {
     const chat = this.#store.chatId.peek();
     return this.#store.commands.run(() => api.goOn(chat, messageId));

@@ -128,6 +128,18 @@ const sentences = spoken("chat", {
   waitingForOther: "Waiting for the answer before it",
   starting: "Starting…",
   thinking: "Thinking…",
+  waitingReasons: {
+    rate_limited: "The provider is busy.",
+    provider_down: "The provider cannot be reached or is failing.",
+    provider_timeout: "The model did not begin to answer in time.",
+    stream_cut: "The connection to the model broke.",
+    stream_stalled: "The model stopped sending.",
+    unknown: "The model gave no usable answer.",
+  },
+  tryingAgainIn: "Trying again in {seconds} s.",
+  tryingAgain: "Trying again…",
+  anotherModel: "Use another model",
+  stopWaiting: "Stop",
   thought: "Thought",
   thoughtFor: "Thought for {duration}",
   stopped: "Stopped",
@@ -289,6 +301,8 @@ const CREDIT_NOTICES = sentences.creditNotice;
 const SEAM_REASONS = sentences.seamReasons;
 /** @type {Record<string, string>} */
 const SEAM_MEANS = sentences.seamMeans;
+/** @type {Record<string, string>} */
+const WAITING_REASONS = sentences.waitingReasons;
 
 /** Sentences that depend on more than the values of their placeholders. */
 export const text = {
@@ -301,6 +315,8 @@ export const text = {
   nextTryIn: (seconds) => (seconds > 0 ? sentences.nextTryIn(seconds) : sentences.tryingNow),
   /** @param {number} count */
   contextTokens: (count) => sentences.contextTokens(Math.round(count / 1000)),
+  /** @param {string} code */
+  waitingReason: (code) => WAITING_REASONS[code] ?? sentences.waitingReasons.unknown,
   /**
    * @param {string} kind
    * @param {boolean} isGuest

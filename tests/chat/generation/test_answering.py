@@ -270,6 +270,29 @@ async def test_a_temporary_error_of_the_provider_leaves_no_trace_in_the_text(wor
     assert str(message.text) == text_of(question, 30)
 
 
+async def test_a_wait_for_the_provider_is_in_the_log_until_the_answer_ends(worker, alice):
+    question = "[[tokens=5&status=429&retry_after=2&times=1]] a"
+    _, reply = await alice.send(question)
+    message = await alice.until(reply, lambda message: message.waiting is not None)
+    assert (message.status, message.attempt) == ("running", 1)
+    assert (message.waiting["code"], message.waiting["delay_ms"]) == ("rate_limited", 2000)
+    message = await alice.settled(reply)
+    assert (str(message.text), message.waiting) == (text_of(question, 5), None)
+    assert await state_of(reply) == "done"
+    async with asyncio.timeout(5):
+        while any(entry.part for entry in await alice.entries()):
+            await asyncio.sleep(0.02)
+    assert "message.waiting" not in {entry.type for entry in await alice.entries()}
+
+
+async def test_a_stop_ends_a_wait_for_the_provider(worker, alice):
+    _, reply = await alice.send("[[status=429&retry_after=55]] a")
+    await alice.until(reply, lambda message: message.waiting is not None)
+    await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
+    message = await alice.settled(reply)
+    assert (message.status, message.waiting) == ("stopped", None)
+
+
 async def test_the_partial_answer_is_kept_and_continued_on_request(worker, alice, settings):
     settings.MAX_ATTEMPTS = 1
     question = "[[tokens=30&die_after=10&times=1]] a"

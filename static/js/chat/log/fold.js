@@ -30,6 +30,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {string | null} sha256 of `text`
  * @property {{code: string, text: string, retryable: boolean} | null} error
  * @property {string[] | null} omitted kinds of content besides text
+ * @property {{at: string, code: string, delay_ms: number} | null} waiting between two attempts
  */
 
 /**
@@ -63,6 +64,7 @@ const REQUIRED = {
   "message.delta": ["message", "text"],
   "message.reasoning": ["message", "text"],
   "message.resumed": ["message", "attempt", "reason", "means", "length"],
+  "message.waiting": ["message", "attempt", "code", "delay_ms"],
   "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
   "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
   "branch.chosen": ["message"],
@@ -148,6 +150,7 @@ function create(state, data, id) {
     sha256: null,
     error: null,
     omitted: null,
+    waiting: null,
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
@@ -180,6 +183,9 @@ function changeMessage(state, message, data, id) {
       begin(message, data);
       message.seams.push({ at: id, reason: data.reason, means: data.means, length: data.length });
       break;
+    case "message.waiting":
+      message.waiting = { at: id, code: data.code, delay_ms: data.delay_ms };
+      break;
     case "message.completed":
       complete(message, data);
       break;
@@ -204,6 +210,7 @@ function begin(message, data) {
   message.left_out = data.left_out ?? 0;
   message.credit_limit_tokens = data.credit_limit_tokens ?? null;
   message.error = null;
+  message.waiting = null;
 }
 
 /**
@@ -223,6 +230,7 @@ function complete(message, data) {
   message.sha256 = data.sha256;
   message.error = null;
   message.omitted = data.omitted ?? null;
+  message.waiting = null;
 }
 
 /**
@@ -237,6 +245,7 @@ function fail(message, data) {
   message.length = data.length;
   message.sha256 = data.sha256;
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
+  message.waiting = null;
 }
 
 /**

@@ -19,6 +19,7 @@ export function Announcer({ store }) {
 function announce(store, region) {
   let spoken = null; // {id, speech}
   let ended = null; // the last end that was announced
+  let waited = null; // the last wait that was announced
   let timer = null;
   let waiting = [];
   const flush = () => {
@@ -45,6 +46,11 @@ function announce(store, region) {
     if ((isRunning || hasJustEnded) && spoken?.id !== message.id) spoken = { id: message.id, speech: new Speech() };
     if (spoken?.id !== message.id) return;
     say(spoken.speech.take(message.text, !isRunning));
+    // Once for each wait: the seconds that count down on screen are not announced.
+    if (message.waiting && message.waiting.at !== waited) {
+      waited = message.waiting.at;
+      say([text.waitingReason(message.waiting.code), text.tryingAgainIn(Math.ceil(message.waiting.delay_ms / 1000))]);
+    }
     if (isRunning) return;
     spoken = null;
     ended = end;

@@ -11,9 +11,13 @@ import { CopyLink } from "./copy_link.js";
 import { Icon } from "../icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
+import { AnotherModel, Waiting } from "./waiting.js";
 
 // Errors that more credit would have prevented.
 const CREDIT_ERRORS = new Set(["out_of_credit"]);
+// Errors that another model may not have.
+const MODEL_ERRORS = new Set(["site_key_refused", "site_credit", "site_bad_stream", "model_not_found", "rate_limited", "provider_down",
+  "provider_timeout", "bad_request", "no_text", "tool_only", "no_price", "key_missing"]);
 
 // A message is changed in place, and a component with the same props is not drawn again. Components that show
 // a part of a message therefore also get its tick.
@@ -30,7 +34,7 @@ export function Answer({ store, open, id, waitsFor }) {
     </header>
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
-    <${Progress} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
+    <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
     ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
   </article>`;
@@ -74,10 +78,11 @@ function useSecondsSince(startMs) {
   return startMs === null ? null : Math.max(0, Math.floor((nowMs - startMs) / 1000));
 }
 
-function Progress({ message, waitsFor, isStopping }) {
+function Progress({ store, open, message, waitsFor, isStopping }) {
   if (!isAnswering(message)) return null;
   if (isStopping) return html`<p class="progress">${text.stopping}</p>`;
   if (message.status === "queued" && waitsFor) return html`<p class="progress">${text.waitingForOther}</p>`;
+  if (message.waiting) return html`<${Waiting} key=${message.waiting.at} store=${store} open=${open} message=${message} />`;
   if (message.text || message.reasoning) return null;
   return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
 }
@@ -100,9 +105,10 @@ function Outcome({ store, open, message }) {
 }
 
 function failure({ store, open, message, isLast }) {
-  return html`<div class="notice notice-problem" role="alert">
+  return html`<div class="notice notice-acts notice-problem" role="alert">
     <p>${endReason(message.error)}</p>
     ${CREDIT_ERRORS.has(message.error.code) && html`<a class="button button-primary" href=${`/billing?next=/c/${open.id}`}>${text.seeCredit}</a>`}
+    ${isLast && MODEL_ERRORS.has(message.error.code) && html`<${AnotherModel} store=${store} message=${message} onPick=${(id) => store.answers.regenerate(message, id)} />`}
     ${isLast && html`<button type="button" class="button" onClick=${() => store.answers.goOn(message.id)}>
       <${Icon} name=${message.text ? "play" : "again"} />${message.text ? text.continue : text.tryAgain}</button>`}
   </div>`;

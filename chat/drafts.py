@@ -37,7 +37,8 @@ EMPTY_KEPT = timedelta(days=1)
 class Writing:
     """The content of a composer. `tab` names the page, which ignores its own draft when all pages
     are notified; `age_ms` is how long ago the text was written; `seen_ms` is the `written_ms` of
-    the draft that this one replaces, if the page has one."""
+    the draft that this one replaces, if the page has one. `was`: a mark of the draft that the page
+    had in common with the server; other pages then know whether this one continues their text."""
 
     chat: uuid.UUID | None
     text: str
@@ -45,6 +46,7 @@ class Writing:
     age_ms: int
     tab: str
     seen_ms: int | None = None
+    was: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -61,7 +63,8 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
     kept, is_new = await sync_to_async(_keep)(owner, writing)
     draft = draft_json(kept)
     if is_new:
-        message = {"type": "draft.written", "draft": draft | {"tab": writing.tab}}
+        marks = {"tab": writing.tab} | ({} if writing.was is None else {"was": writing.was})
+        message = {"type": "draft.written", "draft": draft | marks}
         await send_to_group(group_of(owner.id), message)
     return draft
 

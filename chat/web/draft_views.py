@@ -19,6 +19,7 @@ MAX_PASTES = 20
 MAX_AGE_MS = 365 * 24 * 3_600_000
 # The value of ?chat= for the draft of a chat that does not exist yet.
 NEW_CHAT = "new"
+MARK = re.compile(r"[0-9a-zA-Z-]{0,40}")
 
 
 @api("GET", "PUT")
@@ -44,14 +45,16 @@ def _drafts_json(user: User, chat_param: str | None) -> dict[str, Any]:
 
 
 def _writing(body: dict[str, Any]) -> drafts.Writing:
-    chat, tab, age_ms = body.get("chat"), body.get("tab", ""), body.get("age_ms", 0)
+    chat, age_ms = body.get("chat"), body.get("age_ms", 0)
+    tab, was = body.get("tab", ""), body.get("was")
     text, pastes, seen_ms = body.get("text"), body.get("pastes", []), body.get("seen_ms")
     if not isinstance(text, str) or "\x00" in text:
         raise BadRequest("“text” must be a text without the character NUL.")
     if not isinstance(pastes, list) or not all(_is_paste(paste) for paste in pastes):
         raise BadRequest("“pastes” must be a list of texts that are not empty.")
-    if not isinstance(tab, str) or not re.fullmatch(r"[0-9a-zA-Z-]{0,40}", tab):
-        raise BadRequest("“tab” must have at most 40 letters, digits and dashes.")
+    for name, value in (("tab", tab), ("was", was or "")):
+        if not isinstance(value, str) or not MARK.fullmatch(value):
+            raise BadRequest(f"“{name}” must have at most 40 letters, digits and dashes.")
     if type(age_ms) is not int or age_ms < 0:
         raise BadRequest("“age_ms” must be a whole number of milliseconds.")
     if seen_ms is not None and type(seen_ms) is not int:
@@ -65,6 +68,7 @@ def _writing(body: dict[str, Any]) -> drafts.Writing:
         age_ms=min(age_ms, MAX_AGE_MS),
         tab=tab,
         seen_ms=seen_ms,
+        was=was,
     )
 
 

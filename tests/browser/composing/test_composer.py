@@ -32,6 +32,23 @@ def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context,
     expect(other.field).to_have_value("")
 
 
+def test_what_is_typed_in_one_tab_stays_when_another_sends(alice):
+    alice.ask(f"{QUICK} Alpha")
+    other = ChatPage(alice.page.context.new_page(), alice.url)
+    other.visit(alice.page.url.removeprefix(alice.url)).is_live()
+    alice.field.press_sequentially(f"{QUICK} Beta")
+    other.field.press_sequentially("half a thought")
+    alice.page.bring_to_front()
+    alice.field.press("Enter")
+    alice.ended()
+    expect(other.answers).to_have_count(2)
+    other.page.wait_for_timeout(5_000)  # until the other page no longer counts as being typed in
+    expect(other.field).to_have_value("half a thought")
+    later = ChatPage(alice.page.context.new_page(), alice.url)
+    later.visit(alice.page.url.removeprefix(alice.url))
+    expect(later.field).to_have_value("half a thought")
+
+
 def test_a_draft_that_was_written_while_the_connection_was_away_is_there_afterwards(
     alice, new_context
 ):

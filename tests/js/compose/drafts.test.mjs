@@ -49,7 +49,7 @@ test("it is kept at once and stored when one pauses, or after a while of writing
   mock.timers.tick(999);
   assert.equal(puts.length, 0);
   mock.timers.tick(1);
-  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, seen_ms: null, tab: "here" }]);
+  assert.deepEqual(puts, [{ chat: "c", text: "a", pastes: [], age_ms: 1000, seen_ms: null, tab: "here", was: "7-35e32059" }]);
   await rest();
   for (let key = 0; key < 10; key++) {
     drafts.set("c", write("b".repeat(key + 1)));
@@ -132,6 +132,65 @@ test("a draft that was sent elsewhere leaves every tab of this browser", async (
   for (const one of [tab, drafts]) assert.deepEqual(one.arrived.value, { chat: "c" });
   assert.equal(drafts.get("c").text, "");
 });
+
+test("what was typed in another tab stays when a different text is sent here", async (t) => {
+  const { puts, tabs } = setUpTabs(t);
+  const [here, there] = tabs;
+  for (const one of tabs) one.load([]);
+  here.set("c", write("hello"));
+  mock.timers.tick(500);
+  there.set("c", write("world"));
+  mock.timers.tick(500);
+  here.set("c", write(""));
+  await settled();
+  assert.equal(there.get("c").text, "world");
+  assert.equal(there.arrived.value, null);
+  assert.equal(puts.at(-1).text, "world"); // The server has it again.
+  // One that was taken from the other tab and sent is emptied there.
+  here.set("c", write("world and more"));
+  await settled();
+  here.set("c", write(""));
+  await settled();
+  assert.equal(there.get("c").text, "");
+  assert.deepEqual(there.arrived.value, { chat: "c" });
+});
+
+test("a text that was typed here and sent in another tab is emptied here", async (t) => {
+  const { tabs } = setUpTabs(t);
+  const [here, there] = tabs;
+  for (const one of tabs) one.load([]);
+  there.set("c", write("hello"));
+  await settled();
+  here.set("c", write(""));
+  await settled();
+  assert.equal(there.get("c").text, "");
+  assert.deepEqual(there.arrived.value, { chat: "c" });
+});
+
+/** Two tabs of a browser, with a server that passes what one writes on to the other. */
+function setUpTabs(t) {
+  const { storage } = setUp(t);
+  const puts = [];
+  let clock = 0;
+  const tabs = ["one", "two"].map((tab) => {
+    const put = async (body) => {
+      puts.push(body);
+      const draft = { chat: body.chat, ...write(body.text, body.pastes), written_ms: ++clock };
+      for (const each of tabs) each.receive({ ...draft, tab, was: body.was });
+      return { draft };
+    };
+    return new Drafts({ owner: () => "alice", put, ask: async () => ({ drafts: [] }), storage, tab });
+  });
+  return { tabs, puts };
+}
+
+/** Longer than a pause in writing, with all that it sets off. */
+async function settled() {
+  for (let step = 0; step < 10; step++) {
+    mock.timers.tick(1_000);
+    await rest();
+  }
+}
 
 test("a draft with half of a character is the one that the server has stored", async (t) => {
   const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("a\ufffd", ["\ufffd"]) } }] });

@@ -1,12 +1,13 @@
 // The draft of each chat: kept in this browser at once and at the server soon after, so that it is
 // there after a reload and on the person's other devices. The draft written last wins, but one from
-// another device never changes a text that is being written here.
+// another page never changes a text that is being written here, nor one that was typed here and that the
+// other page did not continue (`was`).
 import { backoffMs } from "../lib/backoff.js";
 import { signal } from "../../signals.js";
 
 /** @typedef {{text: string, pastes: string[]}} Content */
 /** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser stores; dirty: the server does not have it yet */
-/** @typedef {Content & {chat?: string | null, tab?: string, written_ms: number}} Draft in the server's form */
+/** @typedef {Content & {chat?: string | null, tab?: string, was?: string, written_ms: number}} Draft in the server's form */
 /** @typedef {string | null} ChatId null for a new chat */
 /** @typedef {{keepalive?: boolean}} PutOptions */
 
@@ -49,6 +50,10 @@ export class Drafts {
   #storing = new Map();
   /** @type {Map<ChatId, Content & {written_ms?: number}>} drafts that arrived from other devices before the draft here was stored */
   #waiting = new Map();
+  /** @type {Map<ChatId, Kept>} what was typed on this page and not replaced since */
+  #typed = new Map();
+  /** @type {Map<ChatId, string>} the mark of the draft that this page had in common with the server */
+  #base = new Map();
   /** @type {Map<ChatId, number>} the number of failed requests in a row */
   #failures = new Map();
   // Whether this page knows all drafts of the server.
@@ -136,9 +141,10 @@ export class Drafts {
    */
   set(chat, draft) {
     const content = pick(draft);
-    if (isSame(this.#read(chat), content)) return;
-    this.#write(chat, { ...content, isDirty: true, atMs: this.#now() });
-    this.#schedule(chat);
+    const before = this.#read(chat);
+    if (isSame(before, content) && isSame(this.#typed.get(chat) ?? content, content)) return;
+    if (!this.#base.has(chat)) this.#base.set(chat, markOf(before));
+    this.#keep(chat, content);
   }
 
   /**
@@ -158,6 +164,7 @@ export class Drafts {
    */
   forget(chat) {
     clearTimeout(this.#timers.get(chat));
+    this.#typed.delete(chat);
     this.#memory.delete(this.#key(chat));
     this.#storage.removeItem(this.#key(chat));
   }
@@ -190,6 +197,7 @@ export class Drafts {
     for (const key of this.#keys()) if (!owner || !key.startsWith(`${PREFIX}${owner}:`)) this.#storage.removeItem(key);
     if (owner) return;
     this.#memory.clear();
+    this.#typed.clear();
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 
@@ -198,7 +206,14 @@ export class Drafts {
    * @param {Content} draft
    */
   #take(chat, draft) {
+    const typed = this.#typed.get(chat) ?? EMPTY;
+    if (isUnrelated(typed, draft)) {
+      // Another page has sent another text: store again what was typed here.
+      if (isEmpty(draft)) this.#keep(chat, typed);
+      return;
+    }
     const here = this.#read(chat);
+    if (isSame(here, draft)) return this.#show(chat); // Another tab of this browser has stored it first.
     if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
@@ -208,7 +223,44 @@ export class Drafts {
       return;
     }
     this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });
+    this.#show(chat);
+  }
+
+  /** @param {ChatId} chat */
+  #show(chat) {
+    const shown = this.#read(chat);
+    if (!isSame(this.#typed.get(chat) ?? EMPTY, shown)) this.#typed.delete(chat);
+    this.#share(chat, shown);
     this.arrived.value = { chat };
+  }
+
+  /**
+   * The server has what was typed here.
+   * @param {ChatId} chat
+   */
+  #clean(chat) {
+    const typed = this.#typed.get(chat);
+    if (typed) this.#typed.set(chat, { ...typed, isDirty: false });
+  }
+
+  /**
+   * The server has `content`, which this page shows, unless another tab has typed it over the text of this one.
+   * @param {ChatId} chat
+   * @param {Content} content
+   */
+  #share(chat, content) {
+    if (isSame(this.#typed.get(chat) ?? content, content)) this.#base.set(chat, markOf(content));
+  }
+
+  /**
+   * @param {ChatId} chat
+   * @param {Content} content
+   */
+  #keep(chat, content) {
+    const kept = { ...content, isDirty: true, atMs: this.#now() };
+    this.#typed.set(chat, kept);
+    this.#write(chat, kept);
+    this.#schedule(chat);
   }
 
   /**
@@ -269,10 +321,12 @@ export class Drafts {
   async #putAway(chat, { keepalive = false }) {
     clearTimeout(this.#timers.get(chat));
     this.#firstMs.delete(chat);
-    const stored = this.#read(chat);
+    // Another tab of this browser may have kept its own text since.
+    const typed = this.#typed.get(chat);
+    const stored = typed?.isDirty ? typed : this.#read(chat);
     const size = stored.text.length + stored.pastes.join("").length;
     const age_ms = Math.max(0, this.#now() - stored.atMs);
-    const body = { chat, ...pick(stored), age_ms, seen_ms: this.#seenMs.get(chat) ?? null, tab: this.#tab };
+    const body = { chat, ...pick(stored), age_ms, seen_ms: this.#seenMs.get(chat) ?? null, tab: this.#tab, was: this.#base.get(chat) };
     let response;
     try {
       response = await this.#put(body, { keepalive: keepalive && 3 * size < KEEPALIVE_BYTES });
@@ -291,7 +345,10 @@ export class Drafts {
    * @param {import("../api.js").ApiError} error
    */
   #wasNotStored(chat, error) {
-    if (error.code === "chat_not_found") this.#write(chat, { ...this.#read(chat), isDirty: false });
+    if (error.code === "chat_not_found") {
+      this.#clean(chat);
+      this.#write(chat, { ...this.#read(chat), isDirty: false });
+    }
     if (error.isRetryable) this.#tryLater(chat);
   }
 
@@ -304,6 +361,8 @@ export class Drafts {
   #wasStored(chat, stored, kept) {
     this.#failures.delete(chat);
     this.#noteSeen(chat, kept);
+    if (this.#typed.get(chat) === stored) this.#clean(chat);
+    this.#share(chat, stored);
     const now = this.#read(chat);
     if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
     this.#write(chat, { ...stored, isDirty: false });
@@ -351,6 +410,7 @@ export class Drafts {
    */
   #write(chat, draft) {
     const key = this.#key(chat);
+    if (!draft.isDirty) this.#share(chat, draft);
     this.#memory.delete(key);
     try {
       // An emptied draft stays until the server has it.
@@ -385,6 +445,27 @@ export class Drafts {
  */
 function pick(draft) {
   return { text: (draft?.text ?? "").toWellFormed(), pastes: (draft?.pastes ?? []).map((paste) => paste.toWellFormed()) };
+}
+
+/**
+ * Whether `draft` comes from a page that had something else than `typed` before, so that it continues or empties
+ * another text.
+ * @param {Content} typed
+ * @param {Content & {was?: string}} draft
+ */
+function isUnrelated(typed, draft) {
+  return !isEmpty(typed) && !isSame(typed, draft) && draft.was !== undefined && draft.was !== markOf(typed);
+}
+
+/**
+ * A short mark by which pages recognise a draft (FNV-1a; `crypto.subtle` is missing on plain http).
+ * @param {Content} content
+ */
+function markOf({ text, pastes }) {
+  const whole = JSON.stringify([text, pastes]);
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < whole.length; index++) hash = Math.imul(hash ^ whole.charCodeAt(index), 0x01000193);
+  return `${whole.length}-${(hash >>> 0).toString(16)}`;
 }
 
 /** If storage is forbidden, drafts last as long as the page. */

@@ -139,10 +139,11 @@ def test_an_answer_that_waits_can_be_stopped_or_given_to_another_model(alice, sh
     shot(alice.page, "waiting")
     waiting.get_by_role("button", name="Use another model").click()
     alice.page.get_by_role("option", name="think").click()
-    expect(alice.answers.last.locator(".stepper-count")).to_have_text("2/2")
+    expect(alice.answers.last.locator(".answer-model")).to_contain_text("think")
     waiting.get_by_role("button", name="Stop").click()
     answer = alice.ended()
     expect(answer).to_contain_text("Stopped before the first word.")
+    expect(answer.locator(".stepper-count")).to_have_text("2/2")
     answer.get_by_role("button", name="Previous version").click()
     expect(alice.ended()).to_contain_text("Stopped before the first word.")
 
@@ -160,6 +161,15 @@ def test_reasoning_is_folded_away(alice):
     answer = alice.ask("[[reasoning=20&tokens=9]] Think")
     answer.locator(".reasoning summary").click()
     expect(answer.locator(".reasoning-text")).to_contain_text(re.compile(r"\w+ \w+"))
+
+
+def test_the_duration_of_thinking_stays_when_the_text_begins(alice):
+    alice.send("[[reasoning=30&rate=12&tokens=40]] Think")
+    label = alice.writing().locator(".reasoning summary")
+    expect(alice.answers.last).to_have_attribute("aria-busy", "true")
+    expect(label).to_have_text(re.compile(r"Thought for \d+ s"))
+    alice.ended()
+    expect(label).to_have_text(re.compile(r"Thought for \d+\.\d s"))
 
 
 def test_the_list_is_live_on_every_tab(alice):

@@ -102,7 +102,7 @@ def test_who_runs_out_tops_up_and_goes_on_with_the_same_text(
     cost = page.locator(".chat-cost-total")
     expect(cost).to_have_text("$1.50")
     cost.click()
-    expect(page.locator(".chat-cost-box")).to_contain_text("3 answers")
+    expect(page.locator(".chat-cost-box")).to_contain_text("3 answers, 15 tokens")
     seen.look("credit chat cost")
 
     page.goto(f"{alice.url}/billing")

@@ -55,9 +55,10 @@ test("all branches count, by model, the dearest first", () => {
   const { total, rows } = costsOf(transcript);
   assert.equal(total, 930);
   assert.deepEqual(rows.map((row) => [row.model, row.answers, row.tokens, row.cost]), [
-    ["dear", 1, 8, 900],
-    ["cheap", 2, 12, 30],
-    ["local", 1, 51, 0],
+    // The tokens that the answers show, without those of the prompts.
+    ["dear", 1, 1, 900],
+    ["cheap", 2, 2, 30],
+    ["local", 1, 1, 0],
   ]);
 });
 

@@ -3,7 +3,10 @@
 // The prefix of models that are called with the person's own key, which the person pays the provider for.
 const OWN = "my-";
 
-/** @typedef {{model: string, isOwn: boolean, answers: number, tokens: number, cost: number}} CostRow in micro-USD */
+/**
+ * `cost` in micro-USD; `tokens`: those that the answers have, as below each of them.
+ * @typedef {{model: string, isOwn: boolean, answers: number, tokens: number, cost: number}} CostRow
+ */
 
 /**
  * The costs by model, the highest first. `total` was paid from credit, `ofKeys` to providers with the
@@ -18,7 +21,7 @@ export function costsOf(transcript) {
     const model = message.model ?? "";
     const row = byModel.get(model) ?? { model, isOwn: model.startsWith(OWN), answers: 0, tokens: 0, cost: 0 };
     row.answers += 1;
-    row.tokens += (message.usage.prompt_tokens ?? 0) + (message.usage.completion_tokens ?? 0);
+    row.tokens += message.usage.completion_tokens ?? 0;
     row.cost += message.cost_micro_usd ?? 0;
     byModel.set(model, row);
   }

@@ -1,4 +1,4 @@
-import { html, useEffect, useState } from "../../../preact.js";
+import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { endNotes } from "../../log/end_notes.js";
 import { clockTime, duration, endReason, fullTime, shortModelName } from "../../lib/format.js";
 import { isAnswering } from "../../log/fold.js";
@@ -50,19 +50,23 @@ function LeftOut({ count }) {
 }
 
 /** The reasoning of the model, folded; drawn only when it is opened. */
-function Reasoning({ message, isOpen }) {
+function Reasoning({ message, tick, isOpen }) {
   const [isShown, setShown] = useState(false);
   const isThinking = isOpen && !message.text;
   return html`<details class="reasoning" onToggle=${(event) => setShown(event.currentTarget.open)}>
-    <summary><${Icon} name="chevron" /><${ReasoningLabel} message=${message} isThinking=${isThinking} /></summary>
+    <summary><${Icon} name="chevron" /><${ReasoningLabel} message=${message} tick=${tick} isThinking=${isThinking} /></summary>
     ${isShown && html`<div class="reasoning-text"><${Markdown} source=${message.reasoning} isDone=${!isThinking} /></div>`}
   </details>`;
 }
 
 function ReasoningLabel({ message, isThinking }) {
   const seconds = useSecondsSince(isThinking && message.started ? entryTimeMs(message.started) : null);
+  // Until the end of the answer brings the measured duration, that which was shown last.
+  const lastShown = useRef(null);
+  if (isThinking) lastShown.current = seconds;
   if (isThinking) return html`<span class="shimmer">${seconds === null ? text.thinking : text.thinkingFor(duration(seconds * 1000, { isWhole: true }))}</span>`;
-  return message.reasoning_ms ? text.thoughtFor(duration(message.reasoning_ms)) : text.thought;
+  if (message.reasoning_ms) return text.thoughtFor(duration(message.reasoning_ms));
+  return lastShown.current ? text.thoughtFor(duration(lastShown.current * 1000, { isWhole: true })) : text.thought;
 }
 
 /** Whole seconds since `startMs`, updated every second; null for null. */

@@ -1,7 +1,7 @@
 // Times in the person's format, and a person's initials.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clockTime, fullTime, initials, inSentence, longDate, number, recencyGroup, setLocale, shortTime } from "../../../static/js/chat/lib/format.js";
+import { clockTime, dayName, fullTime, initials, inSentence, isSameDay, longDate, number, recencyGroup, setLocale, shortTime } from "../../../static/js/chat/lib/format.js";
 
 const groups = { today: "today", yesterday: "yesterday", week: "week", month: "month" };
 const HOUR_MS = 3_600_000;
@@ -25,6 +25,16 @@ test("a day begins at midnight of the chosen zone", () => {
   assert.equal(recencyGroup(noon - 30 * 24 * HOUR_MS, noon, groups), "month");
   assert.equal(recencyGroup(noon - 50 * 24 * HOUR_MS, noon, groups), "October 2026");
   assert.equal(recencyGroup(noon + HOUR_MS, noon, groups), "today");
+});
+
+test("the days between messages are named in the person's zone", () => {
+  setLocale({ language: "en-GB", timeZone: "Pacific/Auckland" }); // UTC+13: it is one in the morning.
+  assert.equal(dayName(noon - HOUR_MS / 2, noon, groups), "today");
+  assert.equal(dayName(noon - 2 * HOUR_MS, noon, groups), "yesterday");
+  assert.equal(dayName(noon - 30 * HOUR_MS, noon, groups), "20 November");
+  assert.equal(dayName(noon - 365 * 24 * HOUR_MS, noon, groups), "22 November 2025");
+  assert.ok(isSameDay(noon, noon - HOUR_MS / 2));
+  assert.ok(!isSameDay(noon, noon - 2 * HOUR_MS));
 });
 
 test("a day is a day where clocks are changed", () => {

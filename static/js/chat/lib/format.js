@@ -176,12 +176,50 @@ export function clockTime(ms) {
  * @param {number} ms
  */
 export function shortTime(ms, nowMs = Date.now()) {
-  if (dayNumber(ms) === dayNumber(nowMs)) return clockTime(ms);
+  if (isSameDay(ms, nowMs)) return clockTime(ms);
+  /** @type {Intl.DateTimeFormatOptions} */
+  const day = { day: "numeric", month: "short", ...(!isSameYear(ms, nowMs) && { year: "numeric" }) };
+  return dates(day).format(ms);
+}
+
+/**
+ * Whether two times are on one day in the person's time zone.
+ * @param {number} ms
+ * @param {number} otherMs
+ */
+export function isSameDay(ms, otherMs) {
+  return dayNumber(ms) === dayNumber(otherMs);
+}
+
+/**
+ * The name of a day between messages: "Today", "Yesterday", "12 March", with the year unless it is this year.
+ * @param {number} ms
+ * @param {number} nowMs
+ * @param {{today: string, yesterday: string}} names
+ */
+export function dayName(ms, nowMs, names) {
+  const daysAgo = dayNumber(nowMs) - dayNumber(ms);
+  if (daysAgo <= 0) return names.today;
+  if (daysAgo === 1) return names.yesterday;
+  return dates({ day: "numeric", month: "long", ...(!isSameYear(ms, nowMs) && { year: "numeric" }) }).format(ms);
+}
+
+/**
+ * @param {number} ms
+ * @param {number} otherMs
+ */
+function isSameYear(ms, otherMs) {
   /** @param {number} time */
   const yearOf = (time) => new Date(dayNumber(time) * DAY_MS).getUTCFullYear();
-  /** @type {Intl.DateTimeFormatOptions} */
-  const day = { day: "numeric", month: "short", ...(yearOf(ms) !== yearOf(nowMs) && { year: "numeric" }) };
-  return dates(day).format(ms);
+  return yearOf(ms) === yearOf(otherMs);
+}
+
+/**
+ * The value of `datetime` for a <time>.
+ * @param {number} ms
+ */
+export function isoTime(ms) {
+  return new Date(ms).toISOString();
 }
 
 /** @param {number | Date} ms */

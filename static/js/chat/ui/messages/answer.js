@@ -1,6 +1,6 @@
 import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { endNotes } from "../../log/end_notes.js";
-import { clockTime, duration, endReason, fullTime, shortModelName } from "../../lib/format.js";
+import { clockTime, duration, endReason, shortModelName } from "../../lib/format.js";
 import { isAnswering } from "../../log/fold.js";
 import { entryTimeMs } from "../../lib/ids.js";
 import { dollars } from "../../lib/money.js";
@@ -11,6 +11,7 @@ import { CopyLink } from "./copy_link.js";
 import { Icon } from "../icons.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
+import { MessageTime } from "./times.js";
 import { AnotherModel, Waiting } from "./waiting.js";
 
 // Errors that more credit would have prevented.
@@ -123,7 +124,7 @@ function AnswerFoot({ store, open, message }) {
   return html`<footer class="message-foot" inert=${open.isGlimpse}>
     <${BranchStepper} store=${store} open=${open} message=${message} />
     <span class="meta foot-facts">
-      <time title=${fullTime(time)}>${clockTime(time)}</time>
+      <${MessageTime} ms=${time} />
       ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
       ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
       ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}

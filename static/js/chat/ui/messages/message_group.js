@@ -3,6 +3,7 @@ import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
 import { Answer } from "./answer.js";
 import { LongText } from "./long_text.js";
+import { DayMark } from "./times.js";
 import { UserMessage } from "./user_message.js";
 
 /**
@@ -10,7 +11,7 @@ import { UserMessage } from "./user_message.js";
  * near the reader, or with `isFull`, they are drawn in full and stay so. A group outside the viewport is not
  * laid out (content-visibility in transcript.css) and keeps its last height.
  */
-export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
+export function MessageGroup({ store, open, ids, before, isFull, waitsFor }) {
   const element = useRef(null);
   const [isNear, setNear] = useState(false);
   const wasDrawn = useRef(false);
@@ -26,12 +27,17 @@ export function MessageGroup({ store, open, ids, isFull, waitsFor }) {
     element.current.style.containIntrinsicSize = `auto none auto ${height}px`;
   }, []);
   return html`<div class="group" ref=${element}>
-    ${messages.map((message) => {
-      if (!isDrawn) return html`<${FarMessage} key=${message.id} message=${message} />`;
-      if (message.role === "user") return html`<${UserMessage} key=${message.id} store=${store} open=${open} id=${message.id} />`;
-      return html`<${Answer} key=${message.id} store=${store} open=${open} id=${message.id} waitsFor=${waitsFor === message.id ? null : waitsFor} />`;
-    })}
+    ${messages.map((message, index) => [
+      html`<${DayMark} key=${`day-${message.id}`} message=${message} before=${messages[index - 1] ?? open.transcript.messages[before]} />`,
+      drawn({ store, open, message, isDrawn, waitsFor }),
+    ])}
   </div>`;
+}
+
+function drawn({ store, open, message, isDrawn, waitsFor }) {
+  if (!isDrawn) return html`<${FarMessage} key=${message.id} message=${message} />`;
+  if (message.role === "user") return html`<${UserMessage} key=${message.id} store=${store} open=${open} id=${message.id} />`;
+  return html`<${Answer} key=${message.id} store=${store} open=${open} id=${message.id} waitsFor=${waitsFor === message.id ? null : waitsFor} />`;
 }
 
 function FarMessage({ message }) {

@@ -34,7 +34,7 @@ export function Transcript({ store, open }) {
   return html`<div class=${hasSent ? "transcript transcript-fresh" : "transcript"}>
     ${groups.slice(firstShown).map((group, offset) => {
       const index = firstShown + offset;
-      return html`<${MessageGroup} key=${`${open.id}:${index}`} store=${store} open=${open} ids=${group.ids} isFull=${groups.length - index <= mostWhole}
+      return html`<${MessageGroup} key=${`${open.id}:${index}`} store=${store} open=${open} ids=${group.ids} before=${group.before} isFull=${groups.length - index <= mostWhole}
         waitsFor=${group.isAnswering ? answering.id : null} />`;
     })}
     ${pending.map((item) => html`<${PendingMessage} key=${item.id} store=${store} item=${item} />`)}
@@ -46,7 +46,7 @@ function groupsOf(path) {
   const groups = [];
   for (let start = 0; start < path.length; start += GROUP) {
     const messages = path.slice(start, start + GROUP);
-    groups.push({ ids: messages.map(({ id }) => id).join(" "), isAnswering: messages.some(isAnswering) });
+    groups.push({ ids: messages.map(({ id }) => id).join(" "), before: path[start - 1]?.id, isAnswering: messages.some(isAnswering) });
   }
   return { groups, answering: path.find(isAnswering) ?? null };
 }

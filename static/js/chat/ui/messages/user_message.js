@@ -1,5 +1,4 @@
 import { html, useLayoutEffect, useRef, useState } from "../../../preact.js";
-import { clockTime, fullTime } from "../../lib/format.js";
 import { entryTimeMs } from "../../lib/ids.js";
 import { isComposing } from "../../lib/input_method.js";
 import { taken, trimmed } from "../../compose/pasted.js";
@@ -9,6 +8,7 @@ import { CopyLink } from "./copy_link.js";
 import { Icon } from "../icons.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { LongText } from "./long_text.js";
+import { MessageTime } from "./times.js";
 import { PastedBlock } from "../composer/pasted_chips.js";
 import { pasteLong } from "../composer/long_paste.js";
 import { growToFit, growWithWidth, isSendKey, setText } from "../composer/text_field.js";
@@ -31,7 +31,7 @@ export function UserMessage({ store, open, id }) {
     <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
     <footer class="message-foot" inert=${open.isGlimpse}>
       <${BranchStepper} store=${store} open=${open} message=${message} />
-      <time class="meta" title=${fullTime(time)}>${clockTime(time)}</time>
+      <span class="meta"><${MessageTime} ms=${time} /></span>
       <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
         onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
       <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit}

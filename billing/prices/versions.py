@@ -10,6 +10,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from billing.models import Price
@@ -50,6 +51,9 @@ class Rates:
                 raise BadPrice(f"{name} is {rate}")
 
 
+_CHARGED = ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd") + (
+    ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd")
+)
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
 
@@ -76,10 +80,16 @@ def current(model: str) -> Price | None:
     return Price.objects.filter(model=model).order_by("-version").first()
 
 
-def priced(models: list[str]) -> set[str]:
-    """The ids among `models` that have a price."""
-    known = Price.objects.filter(model__in=models).values_list("model", flat=True)
-    return set(known.distinct())
+def latest(models: list[str]) -> dict[str, Price]:
+    """The current prices of `models`, by their ids; those without a price are missing."""
+    versions = Price.objects.filter(model=OuterRef("model")).order_by("-version")
+    newest = Price.objects.filter(model__in=models, pk=Subquery(versions.values("pk")[:1]))
+    return {price.model: price for price in newest}
+
+
+def costs_nothing(rates: Rates) -> bool:
+    """Whether calls with text are free at these rates."""
+    return not any(getattr(rates, name) for name in _CHARGED)
 
 
 def offer(model: str, rates: Rates, source: str, price: Price | None = None) -> Price:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from asgiref.sync import sync_to_async
 
 from chat.charging import pricing
+from chat.charging.pricing import Offer
 from chat.llm.endpoints import Model
 
 # How long a new price, or one that was withdrawn, may be unknown to a web process. The send and the
@@ -16,7 +17,7 @@ KNOWN_FOR_S = 10.0
 @dataclass(frozen=True, slots=True)
 class _Known:
     catalogue: list[Model]
-    offered: list[Model]
+    offered: list[Offer]
     read_at: float
 
     def is_of(self, catalogue: list[Model]) -> bool:
@@ -27,8 +28,8 @@ class _Known:
 _known: _Known | None = None
 
 
-async def offered_models(models: list[Model]) -> list[Model]:
-    """The models of this list that can be used, for free or on credit.
+async def offered_models(models: list[Model]) -> list[Offer]:
+    """The models of this list that can be used, for free or on credit, with their prices.
 
     What is known of the catalogue is kept for all people; models of own keys are never kept.
     """
@@ -40,4 +41,4 @@ async def offered_models(models: list[Model]) -> list[Model]:
         read_at = time.monotonic()
         usable = await sync_to_async(pricing.with_price)(catalogue)
         known = _known = _Known(catalogue, usable, read_at)
-    return known.offered + own
+    return known.offered + [Offer(model) for model in own]

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -170,25 +170,43 @@ def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:
     )
 
 
-def model_json(model: Model) -> dict[str, Any]:
-    """The model as docs/protocol.md has it: with `free`, whether it costs its user nothing."""
-    return model.to_dict() | {"free": bool(free_reason(model))}
+class Offer(NamedTuple):
+    """A model that can be used. `rates`: those by which credit is charged; None where it is not."""
+
+    model: Model
+    rates: Rates | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The model as docs/protocol.md has it: with its price, and with `free`, whether it costs
+        its user nothing."""
+        is_free = self.rates is None or prices.costs_nothing(self.rates)
+        shown: dict[str, Any] = self.model.to_dict() | {"free": is_free}
+        if self.rates is not None and not is_free:
+            shown["input_micro_usd"] = self.rates.input_micro_usd
+            shown["output_micro_usd"] = self.rates.output_micro_usd
+        return shown
 
 
-def with_price(models: list[Model]) -> list[Model]:
+def with_price(models: list[Model]) -> list[Offer]:
     """The models that can be used, for free or on credit."""
     paid = [model.id for model in models if not free_reason(model)]
-    known = prices.priced(paid) if paid else set()
-    return [m for m in models if free_reason(m) or _has_price(m, m.id in known)]
+    known = prices.latest(paid) if paid else {}
+    offers = (_offer(model, known.get(model.id)) for model in models)
+    return [offer for offer in offers if offer is not None]
 
 
-def _has_price(model: Model, is_known: bool) -> bool:
-    """Whether `price_of` would find a price, as far as a web process knows; the worker refuses a
-    model with an invalid price in the table of genai-prices. `is_known`: versions are stored."""
-    if is_known and _is_refused(model.pricing):
-        price = prices.current(model.id)
-        return price is not None and price.source == Price.Source.STAFF
-    return is_known or _is_listed(model)
+def _offer(model: Model, price: Price | None) -> Offer | None:
+    """The offer with the price that `price_of` would find, as far as a web process knows; the
+    worker refuses a model with an invalid price in the table of genai-prices. `price`: the stored
+    one."""
+    if free_reason(model):
+        return Offer(model)
+    if price is None:
+        rates = _listed(model)
+        return Offer(model, rates) if rates else None
+    if price.source != Price.Source.STAFF and _is_refused(model.pricing):
+        return None
+    return Offer(model, prices.rates_of(price))
 
 
 @lru_cache(maxsize=4_096)
@@ -201,11 +219,12 @@ def _is_refused(pricing: tuple[tuple[str, str], ...]) -> bool:
     return False
 
 
-def _is_listed(model: Model) -> bool:
+def _listed(model: Model) -> Rates | None:
     try:
-        return listed_rates(model) is not None
+        listed = listed_rates(model)
     except BadPrice:
-        return False
+        return None
+    return listed[0] if listed else None
 
 
 def _is_local(model: Model) -> bool:

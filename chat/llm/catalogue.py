@@ -8,6 +8,7 @@ With neither a list nor names, the model in HOLDFAST_DEFAULT_MODEL is assumed to
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -16,6 +17,8 @@ from dataclasses import replace
 
 from django.conf import settings
 
+from billing.prices import openrouter as openrouter_prices
+from billing.prices.versions import BadPrice
 from chat.llm.endpoints import Endpoint, Model, configured_endpoints
 from chat.llm.errors import UnknownModelError
 from chat.llm.families import PREFERRED
@@ -82,7 +85,8 @@ class Catalogue:
         """The id of the default model; None if there are no models.
 
         It is HOLDFAST_DEFAULT_MODEL if the catalogue has it. Otherwise it is chosen from the first
-        endpoint that has models: the first one in PREFERRED, or else the first in the list.
+        endpoint that has models: the first one in PREFERRED, or else the cheapest, or else the
+        first in the list.
         """
         models = await self.models()
         wanted = settings.DEFAULT_MODEL
@@ -96,7 +100,7 @@ class Catalogue:
         for name in PREFERRED.get(endpoint.name, ()):
             if preferred := _find_by_id(candidates, f"{endpoint.name}/{name}"):
                 return preferred.id
-        return candidates[0].id
+        return (_cheapest(candidates) or candidates[0]).id
 
     def _unlisted_default(self, models: list[Model]) -> Model | None:
         """HOLDFAST_DEFAULT_MODEL, if its endpoint has no list."""
@@ -210,6 +214,17 @@ async def _wait_for_refreshes(refreshes: "list[Future[None] | None]") -> None:
 
 def _find_by_id(models: list[Model], model_id: str) -> Model | None:
     return next((model for model in models if model.id == model_id), None)
+
+
+def _cheapest(models: list[Model]) -> Model | None:
+    """The model with the lowest price in its list, except zero: providers limit free models."""
+    prices = {}
+    for model in models:
+        with contextlib.suppress(BadPrice):
+            rates = openrouter_prices.read(dict(model.pricing))
+            prices[model.id] = rates.input_micro_usd + rates.output_micro_usd
+    priced = [model for model in models if prices.get(model.id)]
+    return min(priced, key=lambda model: prices[model.id], default=None)
 
 
 _current: Catalogue | None = None

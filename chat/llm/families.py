@@ -53,14 +53,15 @@ _NOT_CHAT = re.compile(
     r"|o[13]-pro|gpt-5[^/]*-(pro|codex)|codex-mini",  # only in OpenAI's Responses API
     re.IGNORECASE,
 )
-# The default model of an endpoint: the first of these that it lists, cheap and capable.
+# The default model of an endpoint: the first of these that it lists, the cheap and capable before
+# the dear.
 PREFERRED = {
-    "openai": ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini", "gpt-4.1", "gpt-4o"),
+    "openai": ("gpt-5-mini", "gpt-4.1-mini", "gpt-4o-mini", "gpt-5", "gpt-4.1", "gpt-4o"),
     "openrouter": (
         "openai/gpt-5-mini",
         "google/gemini-2.5-flash",
-        "anthropic/claude-sonnet-4.5",
         "openai/gpt-4o-mini",
+        "anthropic/claude-sonnet-4.5",
     ),
 }
 _SPELLING = {

@@ -36,8 +36,8 @@ from accounts.preferences.locale import page_person, preferences_of_page
 from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, storage
-from chat.charging import pricing
 from chat.charging.offered import offered_models
+from chat.charging.pricing import Offer
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
@@ -120,7 +120,7 @@ async def _page_config(
 ) -> dict[str, Any]:
     if person is None and chat_id is not None:
         raise Http404
-    models, default = await _offered(person)
+    offers, default = await _offered(person)
     # The cursor is read first, so that events between the two reads are watched, not missed.
     cursor = await get_log().tail(person.stream) if person else "0-0"
     rows, shown = await _rows(person, chat_id)
@@ -130,19 +130,19 @@ async def _page_config(
         **rows,
         "cursor": cursor,
         "glimpse": await _preview(person, shown) if person and shown else [],
-        **_inlined(models, {default, shown.model if shown else None, chosen}),
+        **_inlined(offers, {default, shown.model if shown else None, chosen}),
         "default_model": default,
         "ws_path": "/ws",
     }
 
 
-def _inlined(models: list[Model], needed: set[str | None]) -> dict[str, Any]:
+def _inlined(offers: list[Offer], needed: set[str | None]) -> dict[str, Any]:
     """The models to inline: the first MAX_INLINED_MODELS, and those of the rest that are `needed`
     at once. If that leaves some out, the page fetches the whole list."""
-    first = models[:MAX_INLINED_MODELS]
-    rest = [model for model in models[MAX_INLINED_MODELS:] if model.id in needed]
-    more = len(models) > MAX_INLINED_MODELS
-    return {"models": [pricing.model_json(m) for m in first + rest], "models_more": more}
+    first = offers[:MAX_INLINED_MODELS]
+    rest = [offer for offer in offers[MAX_INLINED_MODELS:] if offer.model.id in needed]
+    more = len(offers) > MAX_INLINED_MODELS
+    return {"models": [offer.to_json() for offer in first + rest], "models_more": more}
 
 
 async def _preview(person: User, shown: Chat) -> list[dict[str, Any]]:
@@ -383,9 +383,9 @@ async def models(request: HttpRequest) -> HttpResponse:
 
 
 def _models_response(
-    request: HttpRequest, offered: list[Model], default: str | None
+    request: HttpRequest, offered: list[Offer], default: str | None
 ) -> HttpResponse:
-    shown = [pricing.model_json(model) for model in offered]
+    shown = [offer.to_json() for offer in offered]
     body = orjson.dumps({"models": shown, "default": default})
     etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
     response = HttpResponse(body, content_type="application/json")
@@ -405,13 +405,13 @@ async def _person(request: HttpRequest) -> User | None:
     return user if isinstance(user, User) and user.is_active else None
 
 
-async def _offered(person: User | None) -> tuple[list[Model], str | None]:
-    """The models that this person may use, and the default one."""
+async def _offered(person: User | None) -> tuple[list[Offer], str | None]:
+    """The models that this person may use, and the id of the default one."""
     available, default = await models_for(person)
-    models = await offered_models(available)
-    if models and default not in {model.id for model in models}:
-        default = models[0].id
-    return models, default if models else None
+    offers = await offered_models(available)
+    if offers and default not in {offer.model.id for offer in offers}:
+        default = offers[0].model.id
+    return offers, default if offers else None
 
 
 async def _known_model(person: User | None, body: dict[str, Any]) -> Model:

@@ -107,6 +107,7 @@ const sentences = spoken("chat", {
   noModelFound: "No model matches.",
   moreModels: { one: "{count} more model: search to find it.", other: "{count} more models: search to find them." },
   contextTokens: "{thousands}k context",
+  modelPrice: "{input} / {output} per million tokens",
 
   you: "You",
   assistant: "Assistant",

@@ -51,8 +51,9 @@ def checkout():
 @pytest.fixture(scope="module")
 def stack(mailbox, checkout):
     with running_fake_model() as model:
-        model.list_models("dear")
+        model.list_models("dear", "gift")
         model.price("dear", DEAR)
+        model.price("gift", {"prompt": "0", "completion": "0"})
         env = {
             "OPENROUTER_API_KEY": "sk-or-test",
             "OPENROUTER_BASE_URL": model.openrouter_url,
@@ -100,9 +101,15 @@ def test_a_model_that_is_free_is_a_way_on(alice):
     expect(balance(page)).to_have_text("$0.00")
     expect(notice(page)).to_have_count(0)
     page.get_by_role("button", name="Choose a model").click()
-    expect(page.get_by_role("option", name=re.compile("openai .* free"))).to_be_visible()
-    page.get_by_role("option", name=re.compile("openrouter")).click()
+    expect(page.get_by_role("option", name=re.compile("Dear openai .*free"))).to_be_visible()
+    page.get_by_role("option", name="openrouter · $10.00 / $200.00 per million tokens").click()
     expect(notice(page)).to_contain_text("Your credit is used up.")
+    # A model whose price is zero is free as well.
+    page.get_by_role("button", name="Choose a model").click()
+    page.get_by_role("option", name=re.compile("Gift.*openrouter · free", re.IGNORECASE)).click()
+    expect(notice(page)).to_have_count(0)
+    alice.ask("[[tokens=5]] and for nothing")
+    expect(balance(page)).to_have_text("$0.00")
 
 
 def test_a_screen_reader_hears_each_warning_once(alice):

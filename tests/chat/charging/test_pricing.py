@@ -17,6 +17,7 @@ from billing.prices import versions as prices
 from billing.prices.versions import Rates
 from chat.charging import reconcile
 from chat.charging.attempts import usage_of_stored
+from chat.charging.price_refresh import record_prices
 from chat.generation.worker import Worker
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Reply
@@ -339,6 +340,30 @@ async def test_a_model_without_a_price_is_not_offered_and_refused(
     assert (response.status_code, response.json()["error"]["code"]) == (422, "no_price")
     assert not await Price.objects.aexists()
     assert not await Reply.objects.aexists()
+
+
+async def test_a_model_has_its_price_and_one_that_costs_nothing_is_free(
+    worker, alice, holdfast, settings, monkeypatch
+):
+    monkeypatch.setattr("chat.charging.offered.KNOWN_FOR_S", 0)
+    settings.CREDIT_GUEST_MICRO_USD = 0
+    holdfast.list_models("script/known", "gift")
+    holdfast.price("script/known", {"prompt": "0.00000015", "completion": "0.0000006"})
+    holdfast.price("gift", {"prompt": "0", "completion": "0"})
+    await reset_catalogue()
+    for is_stored in (False, True):
+        if is_stored:
+            await record_prices()
+        models = {m["id"]: m for m in (await alice.client.get("/api/models")).json()["models"]}
+        gift = models["openrouter/gift"]
+        assert gift["free"] and "input_micro_usd" not in gift
+    known = models["openrouter/script/known"]
+    prices_of_known = (known["input_micro_usd"], known["output_micro_usd"])
+    assert (known["free"], *prices_of_known) == (False, 150_000, 600_000)
+    _, reply = await alice.send("[[tokens=5]] a", model="openrouter/gift")
+    assert (await alice.settled(reply)).status == "done"
+    assert await ended(reply) == "done"
+    assert await charges_of(reply) == []
 
 
 async def test_a_bill_names_the_version_that_was_held(worker, alice):

@@ -103,7 +103,7 @@ async def test_any_name_is_accepted_while_the_list_cannot_be_read():
 
 
 async def test_the_default_is_chosen_by_preference(fake, endpoint, settings):
-    fake.list_models("first", "gpt-4o", "gpt-4o-mini")
+    fake.list_models("first", "gpt-5", "gpt-4o", "gpt-4o-mini")
     catalogue = Catalogue([endpoint])
     assert await catalogue.default_id() == "openai/gpt-4o-mini"
     settings.DEFAULT_MODEL = "openai/first"
@@ -111,6 +111,16 @@ async def test_the_default_is_chosen_by_preference(fake, endpoint, settings):
     settings.DEFAULT_MODEL = "gone"
     assert await catalogue.default_id() == "openai/gpt-4o-mini"
     assert await Catalogue([DOWN]).default_id() is None
+
+
+async def test_the_default_is_the_cheapest_of_a_list_with_prices(fake):
+    fake.list_models("dear", "varies", "cheap", "gift")
+    fake.price("dear", {"prompt": "0.00001", "completion": "0.00002"})
+    fake.price("varies", {"prompt": "-1", "completion": "-1"})
+    fake.price("cheap", {"prompt": "0.000001", "completion": "0.000002"})
+    fake.price("gift", {"prompt": "0", "completion": "0"})
+    endpoint = Endpoint("openrouter", fake.openrouter_url, "sk-or")
+    assert await Catalogue([endpoint]).default_id() == "openrouter/cheap"
 
 
 def test_endpoints_come_from_the_settings(settings):

@@ -14,6 +14,8 @@ const AGAIN_AFTER_MS = 10_000;
  * @property {string} name
  * @property {string} endpoint
  * @property {boolean} free
+ * @property {number} [input_micro_usd] per million tokens, if credit pays for it
+ * @property {number} [output_micro_usd]
  * @property {boolean} own_key whether it is called with the person's own key
  * @property {number | null} [context_tokens]
  */

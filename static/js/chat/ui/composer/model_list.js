@@ -2,6 +2,7 @@
 import { html, useId, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { hasAll, wordsOf } from "../../lib/plain_letters.js";
 import { isComposing } from "../../lib/input_method.js";
+import { dollars } from "../../lib/money.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
@@ -87,10 +88,14 @@ function groupsOf(models) {
 }
 
 function describe(model, models) {
-  // The word "free" is omitted if all models are free.
-  const price = model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
   const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
-  return [model.own_key ? "" : model.endpoint, context, price].filter(Boolean).join(" · ");
+  return [model.own_key ? "" : model.endpoint, priceOf(model, models), context].filter(Boolean).join(" · ");
+}
+
+/** What credit pays for the model. The word "free" is omitted if all models are free. */
+function priceOf(model, models) {
+  if (model.input_micro_usd != null) return text.modelPrice(dollars(model.input_micro_usd), dollars(model.output_micro_usd));
+  return model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
 }
 
 /** Open the box upwards where there is room, else downwards, and keep it within the page. */

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
+from django.contrib.messages import get_messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
@@ -98,6 +99,8 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
 
 
 def _render(request: HttpRequest, config: dict[str, Any]) -> HttpResponse:
+    # A notice of the page before, such as "Signed out": later it would be about something else.
+    config["notices"] = [str(notice) for notice in get_messages(request)]
     context = {
         "config": config,
         "glimpse": preview.to_plain_text(config["glimpse"]),

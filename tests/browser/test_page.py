@@ -14,6 +14,19 @@ NOTE_DRAWN = """new MutationObserver((_, observer) => {
   window.drawnAtMs = performance.now();
   observer.disconnect();
 }).observe(document, {childList: true, subtree: true})"""
+# By how many pixels the result of a click is outside of the column, once it is shown.
+NOTE_OUTSIDE = """(button) => {
+  const measure = () => {
+    const { left, width, translate } = getComputedStyle(button, "::after");
+    const shift = translate === "none" ? 0 : parseFloat(width) / 2;
+    const start = button.getBoundingClientRect().left + parseFloat(left) - shift;
+    const column = button.closest(".group").getBoundingClientRect();
+    return Math.max(column.left - start, start + parseFloat(width) - column.right);
+  };
+  window.outside = new Promise((done) =>
+    new MutationObserver(() => button.dataset.said && done(measure()))
+      .observe(button, { attributes: true, attributeFilter: ["data-said"] }));
+}"""
 NAMED = """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
   .map((one) => new URL(one.href ?? one.src).pathname)"""
 
@@ -113,6 +126,32 @@ def test_a_model_is_picked_with_the_keyboard(alice):
     expect(alice.page.get_by_role("listbox")).to_have_count(0)
     expect(picker).not_to_have_text(before)
     expect(picker).to_be_focused()
+
+
+def test_a_menu_of_models_stays_within_what_is_visible(alice):
+    page = alice.page
+    page.set_viewport_size({"width": 900, "height": 420})
+    answer = alice.ask("[[tokens=300]] Long")
+    alice.ask("[[tokens=300]] Longer")
+    button = answer.get_by_role("button", name="Answer again with another model")
+    for edge in ("start", "end"):
+        button.evaluate("(button, block) => button.scrollIntoView({ block })", edge)
+        button.click()
+        box = page.locator(".message-answer .menu-box").bounding_box()
+        view = page.locator(".scroller").bounding_box()
+        assert box["y"] >= view["y"]
+        assert box["y"] + box["height"] <= view["y"] + view["height"] + 1
+        page.keyboard.press("Escape")
+
+
+def test_what_copying_did_is_not_cut_off(new_context, stack):
+    context = new_context(viewport={"width": 340, "height": 700}, has_touch=True, is_mobile=True)
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    alice.ask("[[tokens=9]] Short")
+    button = alice.questions.last.get_by_role("button", name="Copy link to this message")
+    button.evaluate(NOTE_OUTSIDE)
+    button.tap()
+    assert alice.page.evaluate("outside") <= 1
 
 
 def test_answers_are_announced_in_sentences(alice):

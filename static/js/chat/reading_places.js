@@ -5,6 +5,8 @@ import { signal } from "../signals.js";
 import { uuid7 } from "./lib/ids.js";
 
 const KEY = "holdfast:places";
+// The chat to which other pages of the site lead back (way_back.js).
+const LEFT = "holdfast:left";
 const MOST = 50;
 const ROUNDING_PX = 1;
 
@@ -53,6 +55,15 @@ export class ReadingPlaces {
     if (!this.wanted.peek()) this.#note(this.#entry(), chat && this.#read(), chat);
   }
 
+  /** The page is left at this address. */
+  leaveTab(address) {
+    try {
+      this.#storage().setItem(LEFT, address);
+    } catch {
+      // The storage is forbidden or full: other pages lead back to a new chat.
+    }
+  }
+
   push(address) {
     this.wanted.value = null;
     this.#shown = uuid7();
@@ -73,6 +84,7 @@ export class ReadingPlaces {
     this.#places.clear();
     this.arrived();
     this.#save();
+    this.leaveTab("/");
   }
 
   // Private

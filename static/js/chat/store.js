@@ -118,6 +118,7 @@ export class Store {
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     keepTime();
+    for (const notice of this.#config.notices ?? []) this.toasts.show(notice);
     if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
   }
 
@@ -302,6 +303,7 @@ export class Store {
     const { models, defaultModel } = this.#choice;
     return {
       ...this.#config,
+      notices: [],
       ...this.list.snapshot(),
       user: this.user.value,
       settings: preferences.value,
@@ -313,6 +315,7 @@ export class Store {
 
   #putAway() {
     this.places.leave(this.chatId.peek());
+    this.places.leaveTab(location.pathname);
     this.commands.putAway();
     void this.drafts.flush({ keepalive: true });
     void this.#opened.saveNow();

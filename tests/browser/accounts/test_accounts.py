@@ -58,6 +58,9 @@ def test_a_guest_signs_up_while_an_answer_is_written(
     alice.page.get_by_role("link", name="Sign up to keep your chats").click()
     sign_up(alice.page, mailbox, "alice@example.org")
     expect(alice.page.locator(".account-name")).to_contain_text("alice@example.org")
+    # The page that follows says so, not a later one.
+    toasts = alice.page.locator(".toasts")
+    expect(toasts).to_contain_text("alice@example.org is confirmed.")
     alice.ended()
     # The other tab learns of it over its open socket.
     expect(other_tab.page.locator(".account-name")).to_contain_text("alice@example.org")
@@ -65,6 +68,7 @@ def test_a_guest_signs_up_while_an_answer_is_written(
     inspect(alice.page).look("account menu", alice.show_list)
     with alice.page.expect_navigation():
         alice.page.get_by_role("button", name="Sign out").click()
+    expect(toasts).to_have_text("You are signed out.")
     expect(other_tab.page.get_by_text("You are signed out.")).to_be_visible()
     inspect(other_tab.page).look("signed out")
     alice.page.goto(f"{alice.url}/account/login/")

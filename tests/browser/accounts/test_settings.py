@@ -62,6 +62,19 @@ def test_what_is_set_on_one_device_holds_on_the_other_at_once(devices, settings,
     assert 'data-theme="dark"' in html
 
 
+def test_the_way_back_leads_to_the_chat_that_was_left(devices):
+    alice, other = devices
+    chat = alice.page.url
+    alice.page.get_by_role("link", name="Settings").click()
+    alice.page.goto(f"{alice.url}/settings/data")
+    alice.page.get_by_role("link", name="Back to your chats").click()
+    expect(alice.questions).to_have_count(1)
+    assert alice.page.url == chat
+    # A page that was opened in a tab of its own leads to a new chat.
+    other.page.goto(f"{other.url}/settings")
+    expect(other.page.get_by_role("link", name="Back to your chats")).to_have_attribute("href", "/")
+
+
 def test_an_open_page_of_settings_follows_the_other(devices, settings):
     page = devices[1].page
     page.goto(devices[1].url + "/settings")

@@ -7,6 +7,8 @@ import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
 const SEARCH_FROM = 6;
+const EDGE_PX = 8;
+const LEAST_LIST_PX = 88;
 const MOST_SHOWN = 300; // there may be thousands; the others are found by searching
 
 export function ModelList({ models, selected, pick, close }) {
@@ -98,10 +100,24 @@ function priceOf(model, models) {
   return model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";
 }
 
-/** Open the box upwards where there is room, else downwards, and keep it within the page. */
+/** Open the box upwards if there is room, else to the side with more room, and keep it within what is visible. */
 function keepInView(box) {
-  const { top } = box.getBoundingClientRect();
-  if (top < 8) box.classList.add("menu-box-below");
+  const anchor = box.parentElement.getBoundingClientRect();
+  const view = box.closest(".scroller")?.getBoundingClientRect() ?? { top: bottomOf(".topbar"), bottom: innerHeight };
+  const above = anchor.top - view.top - EDGE_PX;
+  const below = view.bottom - anchor.bottom - EDGE_PX;
+  const height = box.offsetHeight + EDGE_PX;
+  if (above < height && below > above) box.classList.add("menu-box-below");
+  const over = height - Math.max(above, below);
+  const list = box.querySelector(".menu-list");
+  if (over > 0) list.style.maxHeight = `${Math.max(LEAST_LIST_PX, list.offsetHeight - over)}px`;
+  keepBetweenEdges(box);
+}
+
+/** @param {string} selector */
+const bottomOf = (selector) => document.querySelector(selector)?.getBoundingClientRect().bottom ?? 0;
+
+function keepBetweenEdges(box) {
   const { right, left } = box.getBoundingClientRect();
   const over = right - document.documentElement.clientWidth + 8;
   if (over > 0) box.style.translate = `${-Math.min(over, left - 8)}px 0`;

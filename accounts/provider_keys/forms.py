@@ -22,6 +22,7 @@ OPEN_FIELDS = ("label", "base_url", "models")
 
 class KeyForm(forms.Form):
     label = forms.CharField(
+        label=_("Label"),
         max_length=MAX_LABEL_CHARS,
         help_text=_("What your models are listed under, such as “Lab server”."),
     )

@@ -30,6 +30,7 @@ from accounts.guests.visitor import forget_visitor
 from accounts.middleware import guest_behind
 from accounts.models import User
 from accounts.sign_in import allauth_messages
+from accounts.sign_in.recent_proof import has_proved_lately
 
 # allauth stores an address with each session, but a Unix socket has none.
 NO_ADDRESS = "::"
@@ -51,6 +52,11 @@ class AccountAdapter(DefaultAccountAdapter):
             else:
                 guest_joins.record(guest, user)
         super().login(request, user)
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        if context.request is not None and has_proved_lately(context.request):
+            return False
+        return bool(super().is_reauthentication_required(app=app, **options))
 
     def post_login(
         self, request: HttpRequest, user: AbstractBaseUser, **hooks: Any

@@ -5,7 +5,6 @@ No other module imports them (tests/accounts/sign_in/test_allauth_internals.py).
 
 from allauth.account import app_settings
 from allauth.account.internal.flows.reauthentication import (
-    did_recently_reauthenticate,
     get_reauthentication_flows,
     is_reauthentication_required,
 )
@@ -16,7 +15,6 @@ from allauth.mfa.totp.internal.auth import TOTP
 from accounts.models import User
 
 __all__ = [
-    "did_recently_reauthenticate",
     "get_reauthentication_flows",
     "is_reauthentication_required",
     "mark_totp_code_used",

@@ -58,6 +58,7 @@ LABELS = {
     ("ResetPasswordKeyForm", "password2"): _("New password, again"),
     ("SetPasswordForm", "password2"): _("Password, again"),
     ("ActivateTOTPForm", "code"): _("Code"),
+    ("AddWebAuthnForm", "name"): _("Name"),
     ("AddWebAuthnForm", "passwordless"): _("Sign in with it alone, without a password"),
 }
 GOOD_ENOUGH = _("Eight characters or more, and not one that many people use.")

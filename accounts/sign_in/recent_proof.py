@@ -14,10 +14,20 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.sign_in.allauth_internals import (
-    did_recently_reauthenticate,
-    get_reauthentication_flows,
-)
+from accounts.sign_in.allauth_internals import get_reauthentication_flows
+
+# The records of what the page of reauthentication asks for.
+PROOFS = {"password", "mfa"}
+
+
+def has_proved_lately(request: HttpRequest) -> bool:
+    """Whether this person has given their password or second factor lately, to sign in or later.
+
+    allauth counts only what was given after signing in, and so asks twice within seconds.
+    """
+    records = get_authentication_records(request, request.user)
+    proofs = [record["at"] for record in records if record.get("method") in PROOFS]
+    return bool(proofs) and time.time() - proofs[-1] < app_settings.REAUTHENTICATION_TIMEOUT
 
 
 def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse | None:
@@ -31,7 +41,7 @@ def ask_for_proof(request: HttpRequest, person: User, back: str) -> HttpResponse
     if person.is_guest:
         return None
     if get_reauthentication_flows(person):
-        if did_recently_reauthenticate(request):
+        if has_proved_lately(request):
             return None
         raise ReauthenticationRequired
     records = get_authentication_records(request, person)

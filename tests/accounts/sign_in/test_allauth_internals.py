@@ -25,7 +25,6 @@ def sources(app):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("did_recently_reauthenticate", ["request"]),
         ("get_reauthentication_flows", ["user"]),
         ("is_reauthentication_required", ["request", "app"]),
         ("get_cache_key", ["request", "app", "action", "rate", "key", "user"]),

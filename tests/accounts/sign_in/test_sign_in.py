@@ -1,10 +1,12 @@
 """Signing up and in by mail and password: real forms, real mail, nothing revealed to strangers."""
 
 import re
+import time
 from http import HTTPStatus
 
 import pytest
 import redis
+import time_machine
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -298,6 +300,42 @@ def test_sensitive_actions_need_a_reauthentication(visitor, settings):
     response = visitor.client.get(reverse("mfa_activate_totp"))
     assert response.status_code == HTTPStatus.FOUND
     assert "reauthenticate" in response["Location"]
+
+
+def test_who_has_just_signed_in_with_the_password_is_not_asked_again(visitor):
+    visitor.sign_up()
+    visitor.confirm()
+    visitor.post("/account/logout/")
+    forget_limits()
+    with time_machine.travel(time.time(), tick=False) as clock:
+        visitor.sign_in()
+        activate = reverse("mfa_activate_totp")
+        assert visitor.client.get(activate).status_code == HTTPStatus.OK
+        assert visitor.client.get(reverse("accounts:delete")).status_code == HTTPStatus.OK
+        clock.shift(301)
+        assert "reauthenticate" in visitor.client.get(activate)["Location"]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_secure", "offered"),
+    [
+        ("localhost:8000", False, True),
+        ("testserver", True, True),
+        ("testserver", False, False),
+        ("127.0.0.1:8000", True, False),
+        ("[::1]:8000", False, False),
+    ],
+)
+def test_passkeys_are_offered_where_they_work(visitor, settings, host, is_secure, offered):
+    settings.ALLOWED_HOSTS = ["*"]
+    for name in ("account_login", "account_signup"):
+        page = visitor.client.get(reverse(name), HTTP_HOST=host, secure=is_secure)
+        assert (b"with a passkey" in page.content) is offered
+    visitor.sign_up()
+    visitor.confirm()
+    page = visitor.client.get(reverse("mfa_index"), HTTP_HOST=host, secure=is_secure)
+    assert (reverse("mfa_add_webauthn").encode() in page.content) is offered
+    assert (b"They do not work at this address" in page.content) is not offered
 
 
 def test_providers_are_shown_only_when_configured(visitor, settings):

@@ -135,17 +135,23 @@ async def test_a_guest_can_export(alice, worker):
 
 
 @database
-async def test_only_the_owner_can_download_after_proving_who_they_are(alice, worker, mailbox):
+async def test_only_the_owner_can_download_after_proving_who_they_are(
+    alice, worker, mailbox, settings
+):
     user = await account()
     await sign_in(alice)
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0  # The sign-in was long ago.
     response = await form(alice, f"{DATA}/export")
     assert "reauthenticate" in response["Location"] and not await Export.objects.aexists()
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
     await prove(alice)
     await prepared(alice)
     other = Person()
     await sign_in(other)
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 0
     response = await other.client.get(f"{DATA}/download")
     assert response.status_code == 302 and "reauthenticate" in response["Location"]
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
     stranger = Person()
     await account("bob@example.org")
     await sign_in(stranger, "bob@example.org")

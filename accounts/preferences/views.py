@@ -23,6 +23,7 @@ from accounts.people import initials
 from accounts.preferences import store as preferences
 from accounts.preferences.api import take_picture
 from accounts.preferences.uploads import is_too_large
+from accounts.preferences.zones import listed_zones
 
 # The fields of each panel. Browsers do not send a checkbox that is not ticked.
 PANELS: dict[str, tuple[str, ...]] = {
@@ -91,7 +92,7 @@ async def _page(
         "appearances": Preferences.Appearance.choices,
         "send_keys": Preferences.SendKey.choices,
         "languages": settings.LANGUAGES if len(settings.LANGUAGES) > 1 else [],
-        "zones": _zones(),
+        "zones": _zones(values["time_zone"]),
         "max_name": preferences.MAX_NAME_CHARS,
         "max_instructions": preferences.MAX_INSTRUCTIONS_CHARS,
         "background_calls_possible": settings.BACKGROUND_CALLS,
@@ -117,10 +118,11 @@ async def _models(user: User, chosen: str) -> list[tuple[str, str]]:
     return offered
 
 
-def _zones() -> list[tuple[str, list[tuple[str, str]]]]:
-    """[(continent, [(zone name, city)])]. Old aliases are accepted, but not offered."""
+def _zones(chosen: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """[(continent, [(zone name, city)])]. Aliases are accepted, but offered only if one is
+    `chosen`."""
     continents: dict[str, list[tuple[str, str]]] = {}
-    for name in sorted(preferences.time_zones()):
+    for name in sorted(listed_zones() | ({chosen} & preferences.time_zones())):
         continent, _, city = name.partition("/")
         if city and continent in CONTINENTS:
             continents.setdefault(gettext(CONTINENTS[continent]), []).append(

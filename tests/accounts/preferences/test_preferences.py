@@ -228,6 +228,19 @@ def test_a_guest_keeps_their_look_on_the_way_in(guest, client):
     assert 'data-theme="dark"' in client.get("/account/login/").content.decode()
 
 
+def test_each_place_is_offered_once_and_a_chosen_alias_stays(signed_in):
+    def zones():
+        page = signed_in.get("/settings").content.decode()
+        return re.findall(r'<option value="([A-Z][\w/+-]+)"', page)
+
+    offered = zones()
+    assert {"Asia/Kolkata", "Europe/Kyiv", "Europe/Oslo", "UTC"} <= set(offered)
+    assert not {"Asia/Calcutta", "Europe/Kiev", "America/Buenos_Aires"} & set(offered)
+    assert len(offered) == len(set(offered))
+    patch(signed_in, time_zone="Asia/Calcutta")
+    assert "Asia/Calcutta" in zones()
+
+
 def test_times_are_in_the_chosen_zone_or_the_devices(signed_in, alice):
     SecurityEvent.objects.filter(person=alice)
     SecurityEvent.objects.create(person=alice, kind=SecurityEvent.Kind.SIGNED_IN)

@@ -114,6 +114,30 @@ def test_what_is_printed_has_room_and_light_colours(echo, shot):
     shot(echo.page, "print-code")
 
 
+def test_a_wide_table_fits_on_the_paper(echo, shot):
+    columns = 14
+    head = "|".join(f"A rather long heading {n}" for n in range(columns))
+    row = "|".join(f"averylongwordthathasnoplacetobreak{n}" for n in range(columns))
+    rows = f"|{row}|\n" * 60
+    echo.ask(f"SAY |{head}|\n|{'---|' * columns}\n{rows}")
+    echo.page.set_viewport_size({"width": 700, "height": 900})
+    echo.page.emulate_media(media="print")
+    edge = "(tables) => Math.max(...tables.map((table) => table.getBoundingClientRect().right))"
+    paper = echo.page.evaluate("document.documentElement.clientWidth")
+    assert echo.page.locator(".md table").evaluate_all(edge) <= paper
+    shot(echo.page, "print-table")
+
+
+def test_selecting_everything_leaves_out_the_label_of_code(echo):
+    echo.ask("SAY Look:\n\n```python\nvalue = 1\n```\n\nDone.")
+    echo.page.locator(".message-answer .md").evaluate(
+        "(md) => getSelection().selectAllChildren(md)"
+    )
+    selected = echo.page.evaluate("getSelection().toString()")
+    assert "value = 1" in selected and "Done." in selected
+    assert "python" not in selected.lower()
+
+
 BOX = "(node) => { const {left, right} = node.getBoundingClientRect(); return [left, right]; }"
 TEXT_BOX = """(node) => {
   const range = document.createRange();

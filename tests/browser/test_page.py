@@ -1,5 +1,6 @@
 """The page as a whole: its size, its policy, small screens, the keyboard, error pages."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
@@ -126,6 +127,34 @@ def test_a_model_is_picked_with_the_keyboard(alice):
     expect(alice.page.get_by_role("listbox")).to_have_count(0)
     expect(picker).not_to_have_text(before)
     expect(picker).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 430)])
+def test_the_page_of_a_new_chat_begins_with_its_heading(new_context, stack, width, height):
+    page = new_context(viewport={"width": width, "height": height}).new_page()
+    ChatPage(page, stack.url).visit()
+    expect(page.locator(".empty h1")).to_be_in_viewport(ratio=1)
+    page.wait_for_timeout(300)  # until everything has its size
+    assert page.locator(".scroller").evaluate("(scroller) => scroller.scrollTop") == 0
+
+
+@pytest.mark.parametrize(("width", "height", "touch"), [(844, 200, True), (320, 256, False)])
+def test_in_a_low_window_there_is_room_to_read(new_context, stack, shot, width, height, touch):
+    context = new_context(viewport={"width": width, "height": height}, has_touch=touch)
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    alice.ask("[[tokens=200]] Long")
+    alice.field.focus()
+    room = alice.page.locator(".scroller").bounding_box()["height"]
+    shot(alice.page, f"low-{width}")
+    assert room > height * 0.6
+    expect(alice.field).to_be_in_viewport(ratio=1)
+    expect(alice.page.locator(".topbar")).to_be_hidden()
+    # The bar is there again for those who do not write.
+    alice.page.keyboard.press("Shift+Tab")
+    expect(alice.page.locator(".topbar")).to_be_visible()
+    send = alice.page.locator(".composer").get_by_role("button", name="Send", exact=True)
+    expect(send).to_be_in_viewport(ratio=1)
+    assert alice.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_menu_of_models_stays_within_what_is_visible(alice):

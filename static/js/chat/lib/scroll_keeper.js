@@ -44,6 +44,13 @@ export class ScrollKeeper {
     this.#lastTop = this.#scroller.scrollTop;
   }
 
+  /** Show the start, and do not follow the end. */
+  toStart() {
+    this.letGo();
+    this.#scroller.scrollTop = 0;
+    this.#lastTop = 0;
+  }
+
   /**
    * The reading position, or null at the end: the first message in view, its distance below the top in
    * pixels, and the share of it above the top, which counts if the width of the page changes.

@@ -155,8 +155,10 @@ function ChatPane({ store }) {
     if (!keeper) return;
     store.places.readBy(() => keeper.place());
     if (store.finding.target.peek()) return;
+    // The page of a new chat is read from its heading.
+    if (!open) keeper.toStart();
     // The reading position is restored once the chat is drawn; until then the end must not be shown.
-    if (open && store.places.isWanted(open.id)) keeper.letGo();
+    else if (store.places.isWanted(open.id)) keeper.letGo();
     else keeper.toEnd();
   }, [open, keeper]);
   const { conversation } = loadedModules.value;

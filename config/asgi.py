@@ -18,6 +18,7 @@ from chat.websocket import routing  # noqa: E402
 from chat.websocket.auth import with_session  # noqa: E402
 from config.web.asgi_handler import FlowingHandler  # noqa: E402
 from config.web.body_limits import BoundedBodies  # noqa: E402
+from config.web.bundle import IMMUTABLE  # noqa: E402
 from config.web.security_headers import SecurityHeaders  # noqa: E402
 from config.websocket.end import EndTogether  # noqa: E402
 
@@ -32,6 +33,7 @@ def _static(application: Any) -> Any:
         root=root if root.is_dir() else None,
         prefix=settings.STATIC_URL,
         allow_all_origins=False,
+        immutable_file_test=IMMUTABLE,
     )
 
 

@@ -88,6 +88,23 @@ def _make_build(language: str = "en") -> tuple[str, str]:
 
 def _modules() -> list[str]:
     """The names of all modules that the page may import, at once or later."""
+    bundled = _bundled_modules()
+    if bundled is None:
+        return _source_modules()
+    modules = [ISLAND.relative_to(STATIC).as_posix()]
+    for name in bundled["first"] + bundled["chat"] + bundled["later"]:
+        if name not in modules and not any(part in f"/{name}" for part in CACHED_ON_USE):
+            modules.append(name)
+    return modules
+
+
+def _bundled_modules() -> dict[str, list[str]] | None:
+    """The lists that config/web/static_files.py wrote, if the modules are bundled."""
+    modules: dict[str, list[str]] | None = getattr(staticfiles_storage, "modules", None)
+    return modules
+
+
+def _source_modules() -> list[str]:
     modules, unread = {ISLAND}, [ISLAND]
     while unread:
         module = unread.pop()
@@ -110,7 +127,9 @@ def module_links(*, chat: bool) -> str:
 
 
 def _module_links(chat: bool) -> str:
-    return render_to_string("chat/_modules.html", {"chat": chat})
+    bundled = _bundled_modules()
+    names = bundled and [*bundled["first"], *(bundled["chat"] if chat else [])]
+    return render_to_string("chat/_modules.html", {"chat": chat, "bundled": names})
 
 
 @functools.lru_cache(maxsize=2)

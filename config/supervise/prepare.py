@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
-from config.web import static_files
+from config.web import bundle, static_files
 
 # Two machines that start on one database migrate one after the other.
 MIGRATION_LOCK = 0x686F6C6466617374
@@ -130,7 +131,9 @@ def collect_static() -> bool:
 def _static_digest() -> str:
     """Changes with the name or content of any static file, and with the code that collects them."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
-    digest.update(Path(static_files.__file__).read_bytes())
+    for module in (static_files, bundle):
+        digest.update(inspect.getsource(module).encode())
+    digest.update(bundle.version().encode())
     digest.update(b"brotli" if find_spec("brotli") else b"gzip")
     for finder in get_finders():
         for path, storage in finder.list([]):

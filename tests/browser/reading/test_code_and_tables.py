@@ -56,7 +56,7 @@ def echo(echo_stack, new_context):
 
 def test_code_that_highlights_for_minutes_keeps_no_other_code_plain(echo):
     workers: list[object] = []
-    echo.page.on("worker", lambda worker: "highlight" in worker.url and workers.append(worker))
+    echo.page.on("worker", lambda worker: "/worker" in worker.url and workers.append(worker))
     echo.ask("SAY*240000 ```bash\n¶a")
     slow = echo.answers.first
     expect(slow.locator(".code")).to_have_count(1)

@@ -7,6 +7,9 @@ import pytest
 
 from chat.web import app_shell
 
+# import x from "./y.js"; export * from "./y.js"; import "./y.js"
+AT_ONCE = re.compile(r"""(?:\bfrom|^import) ?"(\.[^"]+)";""", re.MULTILINE)
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -36,6 +39,21 @@ async def test_the_worker_controls_all_pages_and_is_revalidated(no_worker, alice
         assert f"/static/js/chat/{late}" in build["assets"]
     assert len(set(build["assets"])) == len(build["assets"])
     assert "worker-src 'self'" in (await alice.visit())["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_without_a_bundle_the_page_names_every_module_that_it_loads(chat):
+    names = ["js/chat/main.js"]
+    if chat:
+        names += ["js/chat/ui/messages/conversation.js", "js/chat/markdown/lazy_markdown.js"]
+    for name in names:  # It grows.
+        folder = (app_shell.STATIC / name).parent
+        for path in AT_ONCE.findall((app_shell.STATIC / name).read_text()):
+            imported = (folder / path).resolve().relative_to(app_shell.STATIC).as_posix()
+            if imported not in names:
+                names.append(imported)
+    named = re.findall(r'(?:href|src)="/static/([^"]+)"', app_shell.module_links(chat=chat))
+    assert sorted(named) == sorted(names)
 
 
 def test_a_changed_page_changes_the_build(monkeypatch):

@@ -14,11 +14,11 @@ import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
 
 declareModules({
-  conversation: () => styled(import("./messages/conversation.js"), "pasted-styles"),
-  reading: () => styled(import("../markdown/lazy_markdown.js"), "markdown-styles", "code-styles"),
+  conversation: () => styled(import("./messages/conversation.js"), "reading-styles"),
+  reading: () => styled(import("../markdown/lazy_markdown.js"), "reading-styles"),
   menus: () => import("./menus.js"),
   credit: () => import("./composer/credit_notice.js"),
-  pasted: () => styled(import("./composer/pasted_chips.js"), "pasted-styles"),
+  pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
 });
 

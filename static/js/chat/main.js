@@ -13,6 +13,17 @@ import { withTimeout } from "./lib/with_timeout.js";
 
 const DRAWN_WITHIN_MS = 1_000;
 
+/**
+ * Remove the server's shell, except the field and the elements around it. Preact takes them over, since they are
+ * those of the app: so text, caret, focus and an input method's composition stay as they are.
+ */
+function keepField(shell) {
+  const field = shell.querySelector(".composer-field");
+  if (!field) return void shell.replaceChildren();
+  for (let kept = field; kept !== shell; kept = kept.parentElement)
+    for (const node of [...kept.parentElement.childNodes]) if (node !== kept) node.remove();
+}
+
 const own = new OwnStore();
 const page = JSON.parse(document.getElementById("config").textContent);
 const config = await own.begin(page);
@@ -20,7 +31,7 @@ const root = document.getElementById("app");
 const store = new Store(config, own);
 // Keep the server's preview until the whole chat can be drawn, but not for long.
 if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchModule)));
-root.replaceChildren();
+keepField(root);
 render(html`<${App} store=${store} />`, root);
 store.start();
 refuseFiles(() => store.toasts.show(text.noFilesYet, { isProblem: true }));

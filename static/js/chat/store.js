@@ -83,6 +83,8 @@ export class Store {
     this.sending = new Sending(this, own);
     this.outbox = this.sending.outbox;
     this.drafts = this.sending.drafts;
+    this.drafts.erase(own.owner);
+    if (!config.isShell) this.drafts.load(config.drafts ?? [], config.drafts_more);
   }
 
   /** The chat on screen, or null when it is a new one. */
@@ -106,8 +108,6 @@ export class Store {
   // Lifecycle
 
   start() {
-    this.drafts.erase(this.#own.owner);
-    if (!this.#config.isShell) this.drafts.load(this.#config.drafts ?? [], this.#config.drafts_more);
     if (this.user.peek()) this.connection.start();
     void this.outbox.start().then(() => this.connection.follow());
     this.#own.keepPage(() => this.#snapshot());

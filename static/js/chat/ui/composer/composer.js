@@ -94,10 +94,25 @@ function useDraft(store, field) {
     show(draft);
     store.drafts.set(chatId, draft);
   };
+  /** Take over a text that was begun before the scripts had come; it follows a draft that was kept. */
+  const adopt = (kept, begun) => {
+    if (kept.text && kept.text !== begun) field.current.setRangeText(`${kept.text}\n\n`, 0, 0, "preserve");
+    setHasText(Boolean(field.current.value.trim()));
+    setPastes(kept.pastes);
+    growToFit(field.current);
+    store.drafts.set(chatId, { text: field.current.value, pastes: kept.pastes });
+  };
   useLayoutEffect(() => growWithWidth(field.current), []);
+  const isFirst = useRef(true);
   useLayoutEffect(() => {
-    show(store.drafts.get(chatId));
+    const kept = store.drafts.get(chatId);
+    const begun = isFirst.current ? field.current.value : "";
+    isFirst.current = false;
+    if (begun) adopt(kept, begun);
+    else show(kept);
     if (matchMedia("(hover: hover)").matches) field.current.focus();
+    // The server's page gives the focus to the field, and a phone would then show its keyboard.
+    else if (!begun && !navigator.userActivation?.hasBeenActive) field.current.blur();
   }, [chatId]);
 
   const arrived = store.drafts.arrived.value;

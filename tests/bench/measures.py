@@ -2,6 +2,7 @@
 
 from tests.bench import (
     begin,
+    first_key,
     lasting,
     latency,
     log,
@@ -16,6 +17,7 @@ from tests.bench.bench import Measure
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
     "page": opening.page,
+    "first-key": first_key.first_key,
     "page-cpu": begin.page_cpu,
     "lighthouse": opening.audit,
     "begin": begin.begin,

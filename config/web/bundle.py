@@ -32,7 +32,7 @@ TIMEOUT_S = 60
 IMMUTABLE = r"^.+\.[0-9a-f]{12}\..+$|^.+/bundle/[^/]+\.[0-9a-z]{8}\.js(\.map)?$"
 
 VENDORED = re.compile(rf'"{re.escape(EXTERNAL)}((?:{"|".join(EXTERNALS)})[^"]+\.js)"')
-IMPORTED = re.compile(rf'\bimport\s*(\(?)\s*"{re.escape(EXTERNAL)}([^"]+)"')
+IMPORTED = re.compile(rf'\b(?:from|import)\s*(\(?)\s*"{re.escape(EXTERNAL)}([^"]+)"')
 
 
 class BundleError(Exception):
@@ -73,6 +73,13 @@ def executable() -> Path:
 def bundled(sources: Mapping[str, bytes], hashed: Callable[[str], str]) -> Bundle:
     """Bundles the scripts `sources`, by name; `hashed` returns the final name of a vendored file.
     Raises BundleError."""
+    try:
+        return _bundled(sources, hashed)
+    except (OSError, KeyError, ValueError, StopIteration) as error:
+        raise BundleError(f"the files of Bun are not as expected ({error!r})") from error
+
+
+def _bundled(sources: Mapping[str, bytes], hashed: Callable[[str], str]) -> Bundle:
     bundle = Bundle()
     with tempfile.TemporaryDirectory(prefix="holdfast-bundle-") as folder:
         root = Path(folder)

@@ -18,7 +18,7 @@ export function ShortcutSheet({ close }) {
   return html`<${Dialog} label=${text.shortcuts} kind="sheet" close=${close}>
     <header class="sheet-head"><h2>${text.shortcuts}</h2>
       <button type="button" class="quiet-button" aria-label=${text.close} onClick=${close}><${Icon} name="close" /></button></header>
-    <div class="sheet-groups">
+    <div class="sheet-groups" tabindex="0">
       ${GROUPS.map((group) => html`<section key=${group}><h3>${text.shortcutGroups[group]}</h3>
         <dl>${rows(group).map(([label, keys]) => html`<div key=${label}><dt>${label}</dt><dd><${Keys} keys=${keys} /><span class="visually-hidden">${keyNames(keys).join(" + ")}</span></dd></div>`)}</dl>
       </section>`)}

@@ -192,6 +192,34 @@ async function settled() {
   }
 }
 
+test("a draft that is outdated at the end of the pause is taken in no tab", async (t) => {
+  const { drafts, storage } = setUp(t);
+  const tab = new Drafts({ owner: () => "alice", put: async () => null, ask: async () => ({ drafts: [] }), storage, tab: "tab" });
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  await rest();
+  drafts.receive({ chat: "c", ...write(""), tab: "there", written_ms: 2_000_000 });
+  tab.receive({ chat: "c", ...write("mine"), tab: "here", written_ms: 1_000_000 });
+  tab.receive({ chat: "c", ...write(""), tab: "there", written_ms: 2_000_000 });
+  const written = [];
+  const setItem = storage.setItem.bind(storage);
+  storage.setItem = (key, value) => (written.push(JSON.parse(value).text), setItem(key, value));
+  mock.timers.tick(5_000);
+  assert.deepEqual(written, []); // Neither by a tab that has heard of the later draft.
+  assert.equal(drafts.get("c").text, "");
+});
+
+test("of two that come during a pause the later one is taken", async (t) => {
+  const { drafts } = setUp(t);
+  drafts.set("c", write("mine"));
+  mock.timers.tick(1_000);
+  await rest();
+  drafts.receive({ chat: "c", ...write("later"), tab: "there", written_ms: 3_000_000 });
+  drafts.receive({ chat: "c", ...write("earlier"), tab: "there", written_ms: 2_000_000 });
+  mock.timers.tick(5_000);
+  assert.equal(drafts.get("c").text, "later");
+});
+
 test("a draft with half of a character is the one that the server has stored", async (t) => {
   const { drafts } = setUp(t, { answers: [{ draft: { chat: "c", ...write("a\ufffd", ["\ufffd"]) } }] });
   drafts.set("c", write("a\ud83d", ["\ud83d"]));

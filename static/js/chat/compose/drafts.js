@@ -203,9 +203,11 @@ export class Drafts {
 
   /**
    * @param {ChatId} chat
-   * @param {Content} draft
+   * @param {Content & {written_ms?: number}} draft
    */
   #take(chat, draft) {
+    // A later one came during the pause. Timers of one moment may run in any order, here and in other tabs.
+    if ((draft.written_ms ?? Infinity) < (this.#seenMs.get(chat) ?? 0)) return;
     const typed = this.#typed.get(chat) ?? EMPTY;
     if (isUnrelated(typed, draft)) {
       // Another page has sent another text: store again what was typed here.

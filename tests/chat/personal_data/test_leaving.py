@@ -636,5 +636,5 @@ def test_every_relation_to_a_person_is_covered():
         "accounts.SecurityEvent.person",  # Removed with the row, except DELETED.
         "accounts.SecurityEvent.operator_id",  # The id of the staff member remains.
         "accounts.GuestJoin.guest_id",  # Deleted with its account.
-        "accounts.Session.person_id",  # accounts/personal_data/handlers.py
+        "accounts.Session.person",  # accounts/personal_data/handlers.py
     } | {label for label in loose if label.startswith("billing.")}

@@ -4,50 +4,22 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from daphne.server import Server
 from django.conf import settings
 from django.http import HttpResponse
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
 from config.web.asgi_handler import FlowingHandler
 from config.web.body_limits_daphne import Request
 from config.web.http_channel import Channel
+from config.websocket.daphne_server import FlowingServer
 from config.websocket.flow import FULL_BYTES, PAUSED_BYTES, Flow
 from config.websocket.totals import TOTALS
+from tests.config.slow_transport import SlowTransport
 
 ASK = b"GET /page HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 STALL_S = settings.SOCKET_STALL_TIMEOUT_MS / 1000
-
-
-class SlowTransport(StringTransport):
-    """A transport that pauses its producer, like Twisted's, until the client reads."""
-
-    def __init__(self):
-        super().__init__()
-        self.taken = b""
-        self.is_reading = True
-        self.is_cut = False
-
-    def write(self, data):
-        super().write(data)
-        if len(self.value()) > 65_536 and self.producer:
-            self.producer.pauseProducing()
-
-    def read(self):
-        self.taken += self.value()
-        self.clear()
-        if self.producer:
-            self.producer.resumeProducing()
-
-    def pauseProducing(self):
-        self.is_reading = False
-
-    def resumeProducing(self):
-        self.is_reading = True
-
-    def abortConnection(self):
-        self.is_cut = True
 
 
 class Client:
@@ -185,6 +157,27 @@ async def test_the_application_waits_for_the_client(connect):
     for _ in range(4):
         client.transport.read()
     await asyncio.wait_for(waiting, 10)
+
+
+async def test_the_next_part_of_an_answer_waits_for_the_client(connect, monkeypatch):
+    client = connect(b"x" * (FULL_BYTES + PAUSED_BYTES))
+    client.channel.dataReceived(ASK)
+    passed_on = []
+
+    async def handle_reply(_, protocol, message):
+        passed_on.append(message)
+
+    monkeypatch.setattr(Server, "handle_reply", handle_reply)
+    protocol = SimpleNamespace(flow=client.channel._flow)
+    part = {"type": "http.response.body", "body": b"y" * 100_000, "more_body": True}
+    server = FlowingServer.__new__(FlowingServer)
+    sending = asyncio.create_task(server.handle_reply(protocol, part))
+    await asyncio.sleep(0)
+    assert passed_on == []
+    for _ in range(4):
+        client.transport.read()
+    await asyncio.wait_for(sending, 10)
+    assert passed_on == [part]
 
 
 async def test_a_page_is_kept_no_longer_than_it_is_sent():

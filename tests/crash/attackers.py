@@ -82,6 +82,13 @@ def times_up(until):
     return time.monotonic() >= until
 
 
+def rounds(until):
+    """Yields once, however long the attacker took to prepare, and then until the time is up."""
+    yield
+    while not times_up(until):
+        yield
+
+
 async def sockets_that_never_read(guest, until):
     """Saves large drafts, which the server sends to all pages of a person: 32 that never read."""
     await guest.begin()
@@ -90,17 +97,17 @@ async def sockets_that_never_read(guest, until):
             with contextlib.suppress(OSError, websockets.WebSocketException):
                 socket = await stack.enter_async_context(guest.socket())
                 socket.transport.pause_reading()
-        while not times_up(until):
+        for _ in rounds(until):
             body = {"chat": None, "text": uuid.uuid4().hex * 6_000, "pastes": [], "age_ms": 0}
             await guest.command("PUT", "/api/drafts", json=body)
 
 
 async def pings(guest, until):
     await guest.begin()
-    while not times_up(until):
+    for _ in rounds(until):
         with contextlib.suppress(OSError, websockets.WebSocketException):
             async with guest.socket() as socket:
-                while not times_up(until):
+                for _ in rounds(until):
                     for _ in range(200):
                         await socket.send('{"type":"ping"}')
                     guest.done["done"] += 200
@@ -113,12 +120,12 @@ async def acks_of_everything(guest, until):
     """Acknowledges everything and reads nothing, while a long answer is written."""
     text = "[[tokens=20000]] Go on"
     chat, _, _ = await guest.begin(text)
-    while not times_up(until):
+    for _ in rounds(until):
         with contextlib.suppress(OSError, websockets.WebSocketException):
             async with guest.socket() as socket:
                 await socket.send(json.dumps({"type": "follow", "chat": chat, "after": None}))
                 socket.transport.pause_reading()
-                while not times_up(until):
+                for _ in rounds(until):
                     await socket.send('{"type":"ack","bytes":1152921504606846976}')
                     guest.done["done"] += 1
                     await asyncio.sleep(0.01)
@@ -131,7 +138,7 @@ async def forms_of_many_parts(guest, until):
     part = f'--{mark}\r\nContent-Disposition: form-data; name=""\r\n\r\n\r\n'
     body = (part * PARTS + f"--{mark}--\r\n").encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
-    while not times_up(until):
+    for _ in rounds(until):
         with contextlib.suppress(httpx2.TransportError):
             answer = await guest.http.post("/account/login/", content=body, headers=headers)
             guest.done["refused" if answer.status_code >= 400 else "done"] += 1
@@ -141,7 +148,7 @@ async def half_heads(guest, until):
     """Opens a thousand connections and sends half of a request on each."""
     parts = urlsplit(guest.url)
     held = []
-    while not times_up(until):
+    for _ in rounds(until):
         while len(held) < 1_000 and not times_up(until):
             try:
                 _, writer = await asyncio.open_connection(
@@ -162,7 +169,7 @@ async def branches_of_a_heavy_chat(guest, until):
     """Fills a chat with characters that take six bytes in JSON, and changes its branch."""
     chat, parent, _ = await guest.begin()
     messages = [parent]
-    while not times_up(until):
+    for _ in rounds(until):
         if len(messages) < 40:
             text = QUICK + CONTROL * 190_000
             _, message, answer = await guest.begin(text, chat, messages[-1])
@@ -174,7 +181,7 @@ async def branches_of_a_heavy_chat(guest, until):
 
 async def instructions(guest, until):
     chat, _, _ = await guest.begin()
-    while not times_up(until):
+    for _ in rounds(until):
         body = {"instructions": uuid.uuid4().hex * 125}  # the longest allowed
         await guest.command("PATCH", f"/api/chats/{chat}", json=body)
 
@@ -184,14 +191,14 @@ async def pictures(guest, until):
     out = io.BytesIO()
     Image.new("RGB", (4_000, 4_000)).save(out, "WEBP", lossless=True, method=0)
     await guest.begin()
-    while not times_up(until):
+    for _ in rounds(until):
         files = {"picture": ("a.webp", out.getvalue(), "image/webp")}
         await guest.command("POST", "/api/settings/picture", files=files)
 
 
 async def endless_answers(guest, until):
     """Requests the longest allowed answer, each time as a new guest."""
-    while not times_up(until):
+    for _ in rounds(until):
         async with Guest(guest.url, guest.done, guest.address) as another:
             chat, _, answer = await another.begin("[[tokens=200000&rate=20000&per_chunk=50]] Go on")
             await asyncio.sleep(1)

@@ -19,7 +19,7 @@ from accounts.provider_keys.store import versions_stored
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, configured_endpoints
 from chat.sending.outbox import ANSWERS_QUEUE
-from config.supervise import data_folder, open_files
+from config.supervise import administrators, data_folder, open_files
 from config.web.health import database_problem, memory_problem
 from streams.queue import close_queues, get_queue
 from streams.server.checks import redis_messages
@@ -51,6 +51,7 @@ def examine() -> list[Finding]:
         *_redis(report),
         *_database(),
         *_keys(),
+        *_administrators(),
         *asyncio.run(_workers_and_models(report.reachable)),
     ]
 
@@ -151,6 +152,18 @@ def _keys() -> list[Finding]:
         for message in key_messages()
     ]
     return findings or [Finding("keys", "ok", f"{number} keys of people, all readable")]
+
+
+def _administrators() -> list[Finding]:
+    try:
+        number = administrators.count()
+    except DatabaseProblem:
+        return []  # `_database` reports it.
+    if number:
+        people = "1 person" if number == 1 else f"{number} people"
+        return [Finding("admin", "ok", f"{people} can do everything at /admin/")]
+    hint = f"Make an administrator: {administrators.how_to()}"
+    return [Finding("admin", "warning", "nobody can open /admin/ yet", hint)]
 
 
 def _sqlite() -> str:

@@ -1,10 +1,13 @@
 """People and guests: constraints of the database."""
 
 import uuid
+from io import StringIO
 
 import pytest
 from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from accounts.models import User
 
@@ -64,9 +67,33 @@ def test_a_guest_cannot_sign_in_by_a_password():
     assert authenticate(username="alice@example.org", password="wrong") is None
 
 
-def test_staff_is_made_by_the_command():
-    root = User.objects.create_superuser("root@example.org", "secret")
+def test_the_command_makes_an_administrator_who_can_sign_in_on_the_site(client, redis_url):
+    """Without a code by mail, which a new site may not be able to send."""
+    call_command("createsuperuser", interactive=False, email="Root@Example.org")
+    root = User.objects.get()
     assert root.is_staff and root.is_superuser and not root.is_guest
+    root.set_password("correct horse")
+    root.save()
+    client.post("/account/login/", {"login": "ROOT@example.org", "password": "correct horse"})
+    assert client.session["_auth_user_id"] == str(root.id)
+    with pytest.raises(CommandError, match="already taken"):
+        call_command("createsuperuser", interactive=False, email="ROOT@example.org")
+
+
+def test_an_account_is_made_an_administrator():
+    alice = User.objects.create_user("alice@example.org", "secret")
+    assert not User.objects.administrators().exists()
+    call_command("make_superuser", "Alice@example.org", stdout=StringIO())
+    assert list(User.objects.administrators()) == [alice]
+
+
+@pytest.mark.parametrize("wrong", [{"is_active": False}, {"deletion_due_at": timezone.now()}])
+def test_nobody_who_may_not_act_is_made_an_administrator(wrong):
+    User.objects.create_user("alice@example.org", "secret", **wrong)
+    for address in ("alice@example.org", "nobody@example.org"):
+        with pytest.raises(CommandError):
+            call_command("make_superuser", address)
+    assert not User.objects.filter(is_superuser=True).exists()
 
 
 def test_erasing_a_person_erases_their_chats():

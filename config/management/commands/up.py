@@ -25,7 +25,14 @@ from django.db import connection
 from accounts.provider_keys.checks import key_messages
 from chat.llm.checks import check_usable_model
 from config.checks import LOOPBACK, check_door
-from config.supervise import bootstrap, bounded_output, data_folder, embedded_libgomp, prepare
+from config.supervise import (
+    administrators,
+    bootstrap,
+    bounded_output,
+    data_folder,
+    embedded_libgomp,
+    prepare,
+)
 from config.supervise.child import Service
 from config.supervise.listen import ListenError, listen
 from config.supervise.redis_plan import RedisPlanError, check_given_redis, redis_service
@@ -105,6 +112,7 @@ def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], lis
     _check()
     prepare.migrate()
     notes += [f"{m.msg} {m.hint} ({m.id})" for m in key_messages()]
+    notes += administrators.notes()
     connection.close()
     prepare.collect_static()
     services += [_web(listening), *(_worker(number) for number in range(1, workers + 1))]

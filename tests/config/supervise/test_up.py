@@ -14,10 +14,13 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import httpx2
 import psutil
 import pytest
 
 from tests.stack import Stack, wait_for
+
+CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
 def get(stack, path):
@@ -68,6 +71,31 @@ def test_the_doctor_finds_it_well(stack):
     assert texts["workers"].startswith("2 alive")
     redis = [finding for finding in report["findings"] if finding["part"] == "redis"]
     assert "appendonly yes, appendfsync always, maxmemory-policy noeviction" in redis[0]["text"]
+
+
+def test_the_first_administrator_is_made_while_it_runs(up):
+    """By the command that `up` and the doctor name, from the environment."""
+    command = f"HOLDFAST_DATA={up.data} python3 manage.py createsuperuser"
+    assert f"To make an administrator, run: {command}" in up.output
+    assert finding(up, "admin") == {
+        "part": "admin",
+        "level": "warning",
+        "text": "nobody can open /admin/ yet",
+        "hint": f"Make an administrator: {command}",
+    }
+    up.env |= {"DJANGO_SUPERUSER_EMAIL": "op@example.org", "DJANGO_SUPERUSER_PASSWORD": "x"}
+    up.manage("createsuperuser", "--noinput", check=True)
+    assert finding(up, "admin")["level"] == "ok"
+    with httpx2.Client(base_url=up.url, follow_redirects=True) as browser:
+        token = CSRF_FIELD.search(browser.get("/admin/login/").text)[1]
+        fields = {"csrfmiddlewaretoken": token, "username": "op@example.org", "password": "x"}
+        page = browser.post("/admin/login/", data=fields | {"next": "/admin/"})
+    assert page.status_code == HTTPStatus.OK and "Log out" in page.text
+
+
+def finding(stack, part):
+    findings = json.loads(stack.manage("doctor", "--json").stdout)["findings"]
+    return next(finding for finding in findings if finding["part"] == part)
 
 
 def test_a_second_start_on_the_same_data_says_who_is_there(stack):

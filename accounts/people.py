@@ -14,6 +14,7 @@ def person_json(user: User) -> dict[str, Any]:
         "name": user.name,
         "email": user.email,
         "is_guest": user.is_guest,
+        "is_staff": user.is_staff,
     }
 
 

@@ -35,6 +35,8 @@ def settings_places(context: dict[str, Any], has_billing: bool) -> dict[str, Any
     """{"groups": the person's groups of places, "current": the name of the current place or ""}."""
     path = context["request"].path
     listed = (_guest_groups if context["user"].is_guest else _account_groups)(has_billing)
+    if context["user"].is_staff:
+        listed.append((_("This site"), [Place(_("Administration"), reverse("admin:index"))]))
     groups = [Group(name, [place.seen_from(path) for place in places]) for name, places in listed]
     current = [place.name for group in groups for place in group.places if place.is_current]
     return {"groups": groups, "current": current[0] if current else ""}

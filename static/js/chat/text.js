@@ -286,6 +286,7 @@ const sentences = spoken("chat", {
   billing: "Credit and usage",
   settings: "Settings",
   sessions: "Sessions",
+  administration: "Administration",
   signOut: "Sign out",
   connectionStopped: "The server refused this connection.",
   reload: "Reload the page",

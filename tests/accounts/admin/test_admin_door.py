@@ -43,6 +43,16 @@ def fields(person, **more):
     return {"email": person.email, "name": person.name, "groups": [], "user_permissions": []} | more
 
 
+@pytest.mark.parametrize("who", ["staff", "alice", "guest"])
+def test_settings_and_chat_lead_staff_alone_to_the_admin(client, redis_url, request, who):
+    person = request.getfixturevalue(who)
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    assert ('href="/admin/"' in client.get("/settings").content.decode()) is person.is_staff
+    assert f'"is_staff":{str(person.is_staff).lower()}' in (
+        client.get("/").content.decode().replace(" ", "").replace("&quot;", '"')
+    )
+
+
 def test_staff_cannot_give_itself_everything(desk, staff, alice):
     for person in (staff, alice):
         sent = fields(person, is_staff="on", is_superuser="on", name="Renamed")

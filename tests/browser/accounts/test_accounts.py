@@ -66,6 +66,7 @@ def test_a_guest_signs_up_while_an_answer_is_written(
     expect(other_tab.page.locator(".account-name")).to_contain_text("alice@example.org")
     alice.page.locator(".account-name").click()
     inspect(alice.page).look("account menu", alice.show_list)
+    expect(alice.page.get_by_role("link", name="Administration")).to_have_count(0)
     with alice.page.expect_navigation():
         alice.page.get_by_role("button", name="Sign out").click()
     expect(toasts).to_have_text("You are signed out.")

@@ -104,6 +104,14 @@ def choose(page, action):
     page.get_by_role("button", name="Go", exact=True).click()
 
 
+def test_the_account_menu_leads_staff_to_the_admin(owner, stack):
+    ChatPage(owner, stack.url).visit()
+    owner.locator(".account-name").click()
+    owner.get_by_role("link", name="Administration").click()
+    expect(owner.get_by_role("heading", level=1)).to_be_visible()
+    assert owner.url == f"{stack.url}/admin/"
+
+
 def use_and_pay(page, stack):
     ChatPage(page, stack.url).visit().ask("[[tokens=5&cost=0.0123]] What is tested here?")
     page.goto(f"{stack.url}/billing")

@@ -27,7 +27,7 @@ const CLOSE = { NORMAL: 1000, RESTARTS: [1000, 1001, 1005, 1006, 1012, 4408, 450
 const FIRST_OF_OURS = 4000;
 
 // What the server sends, see docs/protocol.md.
-/** @typedef {{id: string, name: string, email: string | null, is_guest: boolean, picture?: string | null}} User */
+/** @typedef {{id: string, name: string, email: string | null, is_guest: boolean, is_staff?: boolean, picture?: string | null}} User */
 /** @typedef {Record<string, any>} Settings */
 /** @typedef {Record<string, any> | null} Balance null where nobody pays */
 /** @typedef {[id: string, data: import("./fold.js").EventData]} Entry */

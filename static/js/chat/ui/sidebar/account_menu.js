@@ -24,6 +24,7 @@ export function AccountMenu({ store }) {
       ${store.credit.balance.value && html`<a class="account-item" href="/billing">${text.billing}</a>`}
       <a class="account-item" href="/settings">${text.settings}</a>
       <a class="account-item" href="/settings/sessions">${text.sessions}</a>
+      ${user.is_staff && html`<a class="account-item" href="/admin/">${text.administration}</a>`}
       <form method="post" action="/account/logout/" onSubmit=${(event) => signOut(event, store)}>
         <input type="hidden" name="csrfmiddlewaretoken" />
         <button type="submit" class="account-item">${text.signOut}</button>

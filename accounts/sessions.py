@@ -13,12 +13,13 @@ from typing import Any, cast
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import User
-from accounts.sockets import send_to_group
+from accounts.models import SecurityEvent, User
+from accounts.security_events import record
+from accounts.sockets import recheck_sockets, send_to_group
 
 SID = "sid"
 # The precision of "last seen", in seconds.
@@ -91,6 +92,21 @@ def end_others(request: HttpRequest, user: User) -> int:
         end(session)
         ended += 1
     return ended
+
+
+def end_all(person: User, operator: User, reason: str) -> bool:
+    """End all sessions of an account on behalf of an operator; False if it has none. Sync."""
+    with transaction.atomic():
+        listed = list(UserSession.objects.filter(user=person))
+        if person.is_guest or not listed:
+            return False
+        for session in listed:
+            end(session)
+        # Sessions that are not listed, such as one that begins right now, end too.
+        User.objects.filter(id=person.id).update(session_epoch=F("session_epoch") + 1)
+        record(person, SecurityEvent.Kind.SESSION_REVOKED, note=reason, operator=operator)
+        transaction.on_commit(lambda: recheck_sockets(person))
+    return True
 
 
 def sessions_of(user: User) -> list[UserSession]:

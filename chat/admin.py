@@ -1,9 +1,14 @@
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin import person_page
 from accounts.admin.people import UserAdmin
+from accounts.admin.person_page import Figure, Link, list_of
 from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
 from chat.models import Chat, Reply
@@ -46,4 +51,12 @@ def _with_number_of_chats(people: QuerySet[User]) -> QuerySet[User]:
     return people.annotate(number_of_chats=number)
 
 
+def _section(request: HttpRequest, person: User) -> Iterable[Figure | Link]:
+    chats = Chat.objects.filter(owner=person, deleted_at=None).count()
+    yield Figure(_("Chats"), f"{chats:,}")
+    if request.user.has_perm("chat.view_chat"):
+        yield list_of("chat_chat", person.pk, _("Chats"))
+
+
+person_page.add(section=_section)
 UserAdmin.add_column(number_of_chats, _with_number_of_chats)

@@ -15,9 +15,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
+from accounts.admin import person_page
 from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import SecurityEvent, User
 from accounts.personal_data.deletion_request import cancel, hasten
+from accounts.sessions import end_all
 from accounts.suspension import restore, suspend
 
 MAX_REASON_CHARS = 500
@@ -37,6 +39,11 @@ ACTS: dict[Any, tuple[StrOrPromise, StrOrPromise, StrOrPromise]] = {
         _("Restore people"),
         _("They can sign in again. Their chats are as they were."),
         _("%(done)d of %(people)d people restored."),
+    ),
+    end_all: (
+        _("End sessions"),
+        _("They are signed out on all their devices, and may sign in again. Guests have none."),
+        _("Sessions of %(done)d of %(people)d people ended."),
     ),
     cancel: (
         _("Call deletions off"),
@@ -68,15 +75,13 @@ class ReasonForm(forms.Form):
 @admin.register(User)
 class UserAdmin(admin.ModelAdmin[User]):
     list_display = [
-        "id",
-        "email",
+        "person",
         "name",
-        "is_guest",
-        "is_suspended",
-        "deletion_due_at",
-        "is_staff",
+        "is_allowed",
         "last_seen",
         "created_at",
+        "is_staff",
+        "deletion_due_at",
     ]
     list_filter = [
         "is_guest",
@@ -90,7 +95,11 @@ class UserAdmin(admin.ModelAdmin[User]):
     show_full_result_count = False
     ordering = ["-created_at"]
     date_hierarchy = "created_at"
-    actions = ["suspend_people", "restore_people", "cancel_deletions", "hasten_deletions"]
+    change_form_template = "admin/accounts/user/change_form.html"
+    actions = [
+        *("suspend_people", "restore_people", "end_sessions"),
+        *("cancel_deletions", "hasten_deletions"),
+    ]
     readonly_fields = [
         "id",
         # Mail goes to this address and signing in depends on it, so only its owner may change it,
@@ -164,9 +173,26 @@ class UserAdmin(admin.ModelAdmin[User]):
         seen_at: datetime | None = person.seen_at  # type: ignore[attr-defined]
         return seen_at
 
-    @admin.display(description=_("suspended"), boolean=True, ordering="suspended_at")
-    def is_suspended(self, person: User) -> bool:
-        return person.suspended_at is not None
+    @admin.display(description=_("person"), ordering="email")
+    def person(self, person: User) -> str:
+        return person.email or gettext("Guest %(id)s") % {"id": str(person.id)[:8]}
+
+    @admin.display(description=_("active"), boolean=True, ordering="is_active")
+    def is_allowed(self, person: User) -> bool:
+        """Ticked unless suspended."""
+        return person.is_active
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kw: Any) -> Any:
+        if isinstance(person := context.get("original"), User):
+            context |= person_page.context(request, person, self.get_actions(request))
+            context |= {"checkbox": ACTION_CHECKBOX_NAME, "from_page": person_page.FROM_PAGE}
+        return super().render_change_form(request, context, *args, **kw)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[User], *args: Any
+    ) -> HttpResponse | None:
+        response = super().response_action(request, queryset, *args)
+        return person_page.back_to_page(request, response)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         # People sign up themselves; `manage.py createsuperuser` creates staff.
@@ -184,6 +210,10 @@ class UserAdmin(admin.ModelAdmin[User]):
     @admin.action(description=_("Restore…"), permissions=["change"])
     def restore_people(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._with_reason(request, people, "restore_people", restore)
+
+    @admin.action(description=_("End sessions…"), permissions=["change"])
+    def end_sessions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._with_reason(request, people, "end_sessions", end_all)
 
     @admin.action(description=_("Call deletion off…"), permissions=["change"])
     def cancel_deletions(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
@@ -218,6 +248,7 @@ class UserAdmin(admin.ModelAdmin[User]):
             "action": action,
             "checkbox": ACTION_CHECKBOX_NAME,
             "opts": self.model._meta,
+            **person_page.origin(request, "accounts_user"),
         }
         return TemplateResponse(request, "admin/accounts/user/confirm.html", context)
 

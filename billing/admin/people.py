@@ -1,22 +1,35 @@
 """The list of purses in the admin, and the columns about credit in the list of people."""
 
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from django.contrib import admin
-from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, Exists, OuterRef, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin import person_page
 from accounts.admin.people import UserAdmin
+from accounts.admin.person_page import Button, Figure, Link, list_of
 from accounts.models import User
 from billing.admin.lists import MoneyAdmin, money, rows_of, short, side_by_side, when
+from billing.admin.reports import COST, TOKENS
 from billing.admin.staff_actions import change_credit
 from billing.models import Purse, Usage
 from billing.money import dollars
 
+# In UTC, today included. The names of the figures say it too.
+USE_DAYS = 30
+LISTS = {
+    "ledgerentry": _("Ledger"),
+    "usage": _("Usage"),
+    "hold": _("Holds"),
+    "topup": _("Top-ups"),
+}
 BALANCE = money("balance_micro_usd", _("balance"))
 
 
@@ -104,6 +117,31 @@ def _with_spent(people: QuerySet[User]) -> QuerySet[User]:
     return people.annotate(spent=Subquery(charged, output_field=BigIntegerField()))
 
 
+def _section(request: HttpRequest, person: User) -> Iterable[Figure | Link]:
+    """Credit and use of a person, as far as the operator may see the lists behind them."""
+    may = request.user.has_perm
+    if may("billing.view_purse"):
+        purse = Purse.objects.filter(pk=person.pk).first() or Purse(pk=person.pk)
+        yield Figure(_("Balance"), dollars(purse.balance_micro_usd))
+        yield Figure(_("Held"), dollars(purse.held_micro_usd))
+    if may("billing.view_usage"):
+        yield from _use_of(person)
+    for name, text in LISTS.items():
+        if may(f"billing.view_{name}"):
+            yield list_of(f"billing_{name}", person.pk, text)
+
+
+def _use_of(person: User) -> Iterable[Figure]:
+    first = datetime.now(UTC).date() - timedelta(days=USE_DAYS - 1)
+    used = Usage.objects.filter(person_id=person.pk, day__gte=first).aggregate(
+        calls=Count("id"), tokens=TOKENS, cost=COST
+    )
+    yield Figure(_("Calls in 30 days"), f"{used['calls']:,}")
+    yield Figure(_("Tokens in 30 days"), f"{used['tokens']:,}")
+    yield Figure(_("Cost to us in 30 days"), dollars(used["cost"]))
+
+
+person_page.add(section=_section, button=Button("change_credit"))
 UserAdmin.add_column(credit, _with_credit)
 UserAdmin.add_column(spent, _with_spent)
 UserAdmin.add_action(change_credit, "give_credit", may_give_credit)

@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.admin import person_page
 from accounts.models import User
 from billing.admin import staff
 from billing.errors import KeyReused
@@ -249,6 +250,7 @@ def _confirm(
         "action": action.action,
         "checkbox": ACTION_CHECKBOX_NAME,
         "opts": model_admin.model._meta,
+        **person_page.origin(request, model_admin.model._meta.label_lower.replace(".", "_")),
     }
     return TemplateResponse(request, "admin/billing/action.html", context)
 

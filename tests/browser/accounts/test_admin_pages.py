@@ -64,6 +64,9 @@ def test_the_pages_of_billing_with_nothing_in_them_and_with_everything(owner, st
     stack.manage("audit_ledger", check=True)
     look("", "index")
     look("accounts/user/", "people")
+    owner.get_by_role("link", name=OWNER).first.click()
+    expect(owner.get_by_role("button", name="End sessions…")).to_be_visible()
+    seen.look("admin person")
     for path in PAGES:
         look(f"billing/{path}", path)
     for name in LISTS:

@@ -79,7 +79,7 @@ class SeenTexts(HTMLParser):
         if self._within:
             attrs = [pair for pair in attrs if pair in UNSEEN_PARTS]
         values = dict(attrs)
-        if values.get("type") == "submit" and "value" in values:
+        if tag == "input" and values.get("type") == "submit" and "value" in values:
             self.found.append(values["value"] or "")
         self.found += [value or "" for name, value in attrs if name in SEEN_ATTRIBUTES]
         if self._within:

@@ -5,8 +5,10 @@ with the log. Each difference, even of one micro-USD, becomes one line. A check 
 statement or compares rows that are final, so the audit may run while people send messages.
 """
 
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -27,13 +29,16 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from billing.models import AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
+from accounts.sockets import wake_workers
+from billing.models import AuditRequest, AuditRun, Hold, LedgerEntry, Purse, TopUp, Usage
 from billing.payments import top_up_audit
 from billing.prices import versions as prices
 from billing.token_usage import TokenUsage
 
 Kind = LedgerEntry.Kind
 BATCH = 1_000
+# The message that starts the chore.
+WAKE = "audit"
 # Bounds the report when everything is wrong.
 MAX_LINES = 1_000
 # Kinds that may make a balance negative: money taken back after it was spent.
@@ -58,18 +63,36 @@ class Findings:
 checks: list[Callable[[Findings], Awaitable[None]]] = []
 
 
+def request(staff_id: uuid.UUID) -> bool:
+    """Let a worker audit the books now; False if that is requested already. Sync."""
+    if AuditRequest.objects.exists():
+        return False
+    AuditRequest.objects.create(at=timezone.now(), staff_id=staff_id)
+    wake_workers(WAKE)
+    return True
+
+
+def is_due(every: timedelta) -> bool:
+    """Whether an audit is requested, or the last one began longer ago than `every`. Sync."""
+    if AuditRequest.objects.exists():
+        return True
+    return not AuditRun.objects.filter(started_at__gte=timezone.now() - every).exists()
+
+
 async def run() -> AuditRun:
-    """Run the whole audit and store its result."""
+    """Run the whole audit and store its result. Fulfils the requests made before."""
     started_at = timezone.now()
     findings = await sync_to_async(_books_in_own_thread, thread_sensitive=False)()
     for check in checks:
         await check(findings)
-    return await AuditRun.objects.acreate(
+    audit_run = await AuditRun.objects.acreate(
         started_at=started_at,
         finished_at=timezone.now(),
         checked=findings.checked,
         differences=findings.differences,
     )
+    await AuditRequest.objects.filter(at__lte=started_at).adelete()
+    return audit_run
 
 
 def books() -> Findings:

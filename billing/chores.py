@@ -6,10 +6,8 @@ from datetime import timedelta
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.utils import timezone
 
 from billing import audit, grants
-from billing.models import AuditRun
 from billing.payments import chores as payment_chores
 from streams.chores import Chore, register
 
@@ -23,7 +21,14 @@ def chores() -> Iterable[Chore]:
     give_free_credit = sync_to_async(grants.give_free_credit)
     return (
         Chore("free-credit", give_free_credit, CHECK_EVERY_S, "free-credit", retry_s=CHECK_EVERY_S),
-        Chore("audit", _audit_if_due, CHECK_EVERY_S, lock="audit", retry_s=CHECK_EVERY_S),
+        Chore(
+            "audit",
+            _audit_if_due,
+            CHECK_EVERY_S,
+            lock="audit",
+            wake_on=audit.WAKE,
+            retry_s=CHECK_EVERY_S,
+        ),
         *payment_chores.chores(),
     )
 
@@ -31,13 +36,8 @@ def chores() -> Iterable[Chore]:
 async def _audit_if_due() -> None:
     """Run the audit if it is due. Called under the lock, so an audit by another worker is stored
     before this checks."""
-    if not await sync_to_async(_audit_is_due)():
+    if not await sync_to_async(audit.is_due)(timedelta(hours=settings.AUDIT_EVERY_HOURS)):
         return
     audit_run = await audit.run()
     for line in audit_run.differences:
         logger.error("the books do not balance: %s", line)
-
-
-def _audit_is_due() -> bool:
-    since = timezone.now() - timedelta(hours=settings.AUDIT_EVERY_HOURS)
-    return not AuditRun.objects.filter(started_at__gte=since).exists()

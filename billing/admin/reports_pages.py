@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -16,10 +16,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from billing import audit
 from billing.admin import reports
 from billing.admin import webhooks as admin_webhooks
 from billing.admin.lists import may_export
-from billing.models import AuditRun, Books, Hold, Purse, TopUp
+from billing.models import AuditRequest, AuditRun, Books, Hold, Purse, TopUp
 from billing.pages import charts
 from billing.pages.csv_files import csv_response, escape_formula, usd
 
@@ -86,6 +87,7 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             path("", site.admin_view(self.reports_view), name="billing_books_changelist"),
             path("days.csv", site.admin_view(self.csv_view), name="billing_books_csv"),
             path("balance/", site.admin_view(self.balance_view), name="billing_books_balance"),
+            path("audit/", site.admin_view(self.audit_view), name="billing_books_audit"),
             path("webhooks/", site.admin_view(self.webhooks_view), name="billing_books_webhooks"),
             path(
                 "webhooks/csv/",
@@ -141,8 +143,21 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             purses=_purse_sums(),
             open_holds=Hold.objects.filter(state=Hold.State.OPEN).count(),
             problems=TopUp.objects.exclude(problem="").order_by("-created_at")[:20],
+            may_audit=may_audit(request),
+            requested=AuditRequest.objects.order_by("at").first(),
         )
         return TemplateResponse(request, "admin/billing/balance.html", context)
+
+    def audit_view(self, request: HttpRequest) -> HttpResponse:
+        """POST: let a worker audit the books now."""
+        self._require_permission(request)
+        if not may_audit(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        assert isinstance(request.user, User)
+        audit.request(request.user.id)
+        return HttpResponseRedirect(reverse("admin:billing_books_balance"))
 
     def webhooks_view(self, request: HttpRequest) -> HttpResponse:
         """All calls of Stripe's webhook, accepted or refused, with their outcomes."""
@@ -168,6 +183,11 @@ class BooksAdmin(admin.ModelAdmin[Books]):
             "title": title,
             **context,
         }
+
+
+def may_audit(request: HttpRequest) -> bool:
+    """Whether the operator may request an audit: those who may read its results."""
+    return request.user.has_perm("billing.view_auditrun")
 
 
 def _requested_report(request: HttpRequest) -> tuple[RangeForm, reports.Report | None]:

@@ -1,12 +1,13 @@
 """Money, prices and usage. Each model is imported from here."""
 
-from billing.models.ledger import AuditRun, Hold, LedgerEntry, Purse, SignUpClaim
+from billing.models.ledger import AuditRequest, AuditRun, Hold, LedgerEntry, Purse, SignUpClaim
 from billing.models.prices import Price
 from billing.models.staff import Books
 from billing.models.top_ups import StripeReconciliation, TopUp
 from billing.models.usage import Usage
 
 __all__ = [
+    "AuditRequest",
     "AuditRun",
     "Books",
     "Hold",

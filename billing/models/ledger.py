@@ -239,3 +239,17 @@ class AuditRun(models.Model):
     @property
     def is_clean(self) -> bool:
         return not self.differences
+
+    @property
+    def took_s(self) -> float:
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class AuditRequest(models.Model):
+    """Staff wants an audit now. Deleted once an audit that began later is stored."""
+
+    at = models.DateTimeField()
+    staff_id = models.UUIDField()
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M}"

@@ -1,17 +1,24 @@
+from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import person_page
+from accounts.admin import home, person_page
+from accounts.admin.home import Group
 from accounts.admin.people import UserAdmin
 from accounts.admin.person_page import Figure, Link, list_of
 from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
 from chat.models import Chat, Reply
+
+# Error codes that the first page names; there are about thirty.
+MAX_CODES = 12
 
 
 @admin.register(Chat)
@@ -58,5 +65,32 @@ def _section(request: HttpRequest, person: User) -> Iterable[Figure | Link]:
         yield list_of("chat_chat", person.pk, _("Chats"))
 
 
+def _answers(request: HttpRequest, midnight: datetime) -> Iterable[Group]:
+    """Answers that ended today, and those that failed by their error code."""
+    if not request.user.has_perm("chat.view_reply"):
+        return
+    ended = Reply.objects.filter(finished_at__gte=midnight).order_by()
+    counts = ended.values_list("state", "error_code").annotate(number=Count("pk"))
+    total, failed = 0, Counter[str]()
+    for state, code, number in counts:
+        total += number
+        if state == Reply.State.FAILED:
+            failed[code] += number
+    page = reverse("admin:chat_reply_changelist")
+    rows = f"{page}?state__exact={Reply.State.FAILED}"
+    yield Group(
+        _("Answers"),
+        [
+            Figure(_("Ended"), f"{total:,}", page),
+            Figure(_("Failed"), f"{failed.total():,}", rows, is_bad=bool(failed)),
+            *(
+                Figure(code or _("without a code"), f"{number:,}", f"{rows}&error_code={code}")
+                for code, number in failed.most_common(MAX_CODES)
+            ),
+        ],
+    )
+
+
+home.add(_answers)
 person_page.add(section=_section)
 UserAdmin.add_column(number_of_chats, _with_number_of_chats)

@@ -1,5 +1,5 @@
 """People in the admin. Importing it registers it."""
 
-from accounts.admin import people, sign_ins
+from accounts.admin import home, people, sign_ins
 
-__all__ = ["people", "sign_ins"]
+__all__ = ["home", "people", "sign_ins"]

@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, ManyToManyField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -116,9 +116,12 @@ class UserAdmin(admin.ModelAdmin[User]):
         "deletion_due_at",
         "deletion_begun_at",
     ]
-    filter_horizontal = ["groups", "user_permissions"]
+    # Django's two lists side by side have names that screen readers may not use.
+    formfield_overrides: ClassVar = {
+        ManyToManyField: {"widget": forms.CheckboxSelectMultiple},
+    }
     fieldsets = [
-        (None, {"fields": ["id", "email", "name", "is_guest", "stream"]}),
+        (None, {"fields": ["email", "name", "id", "stream"]}),
         (_("Suspension"), {"fields": ["is_active", "suspended_at", "suspended_reason"]}),
         (_("Deletion asked for"), {"fields": ["deletion_due_at", "deletion_begun_at"]}),
         (_("Access"), {"fields": ACCESS_FIELDS}),
@@ -146,7 +149,8 @@ class UserAdmin(admin.ModelAdmin[User]):
         setattr(cls, f"has_{permission}_permission", staticmethod(may))
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        return [*self.list_display, *self.more_columns]
+        first = self.list_display.index("last_seen")
+        return [*self.list_display[:first], *self.more_columns, *self.list_display[first:]]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people = _with_last_seen(super().get_queryset(request))

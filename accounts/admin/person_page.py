@@ -21,8 +21,12 @@ FROM_PAGE = "from_page"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
+    """`url` leads to the rows behind the value. `is_bad`: somebody should look at it."""
+
     name: StrOrPromise
     value: object
+    url: str = ""
+    is_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,8 @@ class User(AbstractBaseUser, PermissionsMixin):
                 fields=["deletion_due_at"],
                 condition=models.Q(deletion_due_at__isnull=False),
                 name="user_leaving",
-            )
+            ),
+            models.Index(fields=["-created_at"], name="user_newest"),
         ]
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique_when_present"),

@@ -17,6 +17,8 @@ Kind = LedgerEntry.Kind
 MONEY_BACK = (Kind.REFUND, Kind.DISPUTE, Kind.DISPUTE_WON)
 # Excludes calls of local models and of people's own keys, which cost the operator nothing.
 PAID_BY_US = ~Q(free__in=(Usage.Free.LOCAL, Usage.Free.OWN_KEY))
+# The audit runs every night; after this long without one it is not running.
+LATE_AFTER = timedelta(hours=48)
 TOKENS = Sum(F("prompt_tokens") + F("completion_tokens"), default=0)
 COST = Sum("cost_micro_usd", filter=PAID_BY_US, default=0)
 SPEND = Sum("charged_micro_usd", default=0)
@@ -101,6 +103,15 @@ def make_report(first: date, last: date, model: str = "") -> Report:
     report.total = _total(report.days)
     report.total.people = used.aggregate(people=PEOPLE)["people"]
     return report
+
+
+def sums_of_day(day: date, *, with_ledger: bool) -> Sums:
+    """The sums of one day; without payments and grants unless `with_ledger`."""
+    by_day = {day: Sums(day=day)}
+    if with_ledger:
+        _add_ledger(by_day)
+    _add_usage(by_day, Usage.objects.filter(day=day).order_by())
+    return by_day[day]
 
 
 def _add_ledger(by_day: dict[date, Sums]) -> None:

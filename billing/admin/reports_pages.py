@@ -28,8 +28,6 @@ DEFAULT_DAYS = 30
 MAX_DAYS = 366
 # Accepted years: nothing was booked outside them, and databases support all their dates.
 YEARS = range(2000, 3000)
-# The audit runs every night; after this long without one it is not running.
-LATE_AFTER = timedelta(hours=48)
 # Two charts share a row, so each is narrower than on people's pages.
 CHART_WIDTH = 480
 # (field of reports.Sums, its name, whether it is money)
@@ -134,7 +132,7 @@ class BooksAdmin(admin.ModelAdmin[Books]):
         """Results of the last audits, and the current sums of all purses."""
         self._require_permission(request)
         runs = list(AuditRun.objects.order_by("-finished_at")[:30])
-        late = datetime.now(UTC) - LATE_AFTER
+        late = datetime.now(UTC) - reports.LATE_AFTER
         context = self._context(
             request,
             gettext("Do the books balance?"),

@@ -140,7 +140,7 @@ def test_people_are_listed_with_when_they_were_seen(client, alice, guest, operat
     client.force_login(operator)
     User.objects.filter(id=operator.id).update(last_login=seen - timedelta(days=2))
     UserSession.objects.filter(user=operator).delete()
-    html = client.get(PEOPLE, {"o": "4"}).content.decode()
+    html = client.get(PEOPLE, {"o": "7"}).content.decode()
     assert "field-last_seen" in html
     places = [html.index(f"{PEOPLE}{person.id}/") for person in (operator, guest, alice)]
     assert places == sorted(places)

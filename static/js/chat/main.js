@@ -8,6 +8,7 @@ import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
 import { text } from "./text.js";
 import { App } from "./ui/app.js";
+import { keepFocus } from "./ui/focus_keeper.js";
 import { fetchModule } from "./ui/lazy_modules.js";
 import { withTimeout } from "./lib/with_timeout.js";
 
@@ -33,6 +34,7 @@ const store = new Store(config, own);
 if (config.glimpse?.length > 0) await withTimeout(DRAWN_WITHIN_MS, Promise.allSettled(["conversation", "reading"].map(fetchModule)));
 keepField(root);
 render(html`<${App} store=${store} />`, root);
+keepFocus(root);
 store.start();
 refuseFiles(() => store.toasts.show(text.noFilesYet, { isProblem: true }));
 noteTimeZone();

@@ -72,7 +72,12 @@ export function App({ store }) {
   };
   const app = { store, ui };
   useShortcuts(app);
+  const skip = (event) => {
+    event.preventDefault();
+    document.querySelector(".composer-field")?.focus();
+  };
   return html`<div class=${isListOpen ? "app app-list-open" : "app"}>
+    <a class="skip-link" href="#composer" onClick=${skip}>${text.skipToComposer}</a>
     <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} /></aside>
     <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
     <div class="main">
@@ -166,7 +171,7 @@ function ChatPane({ store }) {
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
-    <section class="dock" aria-label=${text.focusComposer}>
+    <section class="dock" id="composer" aria-label=${text.focusComposer}>
       <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${CreditNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}

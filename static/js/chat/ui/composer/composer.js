@@ -59,7 +59,13 @@ export function Composer({ store, onSend }) {
     event.preventDefault();
     send();
   };
+  const pickModel = (id) => {
+    store.pickModel(id);
+    // On a touch screen the keyboard would cover half of the chat.
+    if (matchMedia("(hover: hover)").matches) field.current.focus();
+  };
   const isEmpty = draft.isEmpty;
+  const modelName = model?.name ?? shortModelName(model?.id ?? text.model);
   const chips = draft.pastes.length > 0 && lazyModule("pasted");
   return html`<form class="composer" onSubmit=${submit}>
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
@@ -67,8 +73,8 @@ export function Composer({ store, onSend }) {
       title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
       ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
     <div class="composer-row">
-      <${ModelMenu} models=${models} selected=${model?.id} onPick=${(id) => store.pickModel(id)} label=${text.chooseModel}
-        triggerClass="model-button" trigger=${html`<span>${model?.name ?? shortModelName(model?.id ?? text.model)}</span><${Icon} name="chevron" />`} />
+      <${ModelMenu} models=${models} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
+        triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
       ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
       <span class="spacer"></span>
       ${isRunning && html`<button type="button" class="round-button round-button-stop" aria-label=${text.stop} title=${`${text.stop} (Esc)`}

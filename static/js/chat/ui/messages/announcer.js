@@ -54,12 +54,17 @@ function announce(store, region) {
     if (isRunning) return;
     spoken = null;
     ended = end;
-    say([message.status === "error" ? endReason(message.error) : text.answerComplete]);
+    say([endOf(message)]);
   });
   return () => {
     stop();
     clearTimeout(timer);
   };
+}
+
+function endOf(message) {
+  if (message.status === "error") return endReason(message.error);
+  return message.status === "stopped" ? text.answerStopped : text.answerComplete;
 }
 
 /** The last message of the chat, if it is an answer. An effect that calls this runs again with each of its tokens. */

@@ -1,6 +1,7 @@
 // Text for a screen reader while an answer is written: each whole sentence once; code, tables and formulas
 // are only named. Pure.
 import { environmentAt } from "./markdown/syntax/math_environments.js";
+import { mathAt } from "./markdown/syntax/math_syntax.js";
 import { isProse } from "./markdown/syntax/prose.js";
 import { plainText } from "./lib/plain_text.js";
 import { text } from "./text.js";
@@ -9,6 +10,9 @@ const SENTENCE = /[^]*?(?:[.!?…:。！？]["')\]»”*_]*(?=\s)|\n)/y;
 const MAY_BE_BLOCK = /^\s*(?:[`~|$]|\\\[|\\begin\{)/;
 /** @type {Record<string, string>} */
 const CLOSING = { $$: "$$", "\\[": "\\]" };
+const TASK = /^\s*[-*+] \[([ xX])\] /;
+// A longer sentence keeps its formulas as they are written.
+const LONGEST_CHARS = 2_000;
 const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 
 export class Speech {
@@ -86,7 +90,7 @@ export class Speech {
     if (this.#fence || this.#isInTable) return "";
     const formula = this.#formula(piece, isLineStart);
     if (formula !== null) return formula;
-    return plainText(piece).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
+    return wordsOfProse(piece, isLineStart ? TASK.exec(piece) : null);
   }
 
   /**
@@ -114,4 +118,30 @@ export class Speech {
     this.#isPastBlank = false;
     return text.spokenMath;
   }
+}
+
+/**
+ * @param {string} piece
+ * @param {RegExpExecArray | null} box the mark of a task at its start
+ */
+function wordsOfProse(piece, box) {
+  const state = box ? `${box[1] === " " ? text.taskOpen : text.taskDone}: ` : "";
+  const words = withNamedFormulas(box ? piece.slice(box[0].length) : piece);
+  return state + plainText(words).replace(/^\s*[-*+] /, "").replace(/\s+/g, " ").trim();
+}
+
+/**
+ * The sentence with a word in the place of each formula within it. Code stays as it is.
+ * @param {string} sentence
+ */
+function withNamedFormulas(sentence) {
+  if (sentence.length > LONGEST_CHARS || !/[$\\]/.test(sentence)) return sentence;
+  let named = "";
+  for (let at = 0; at < sentence.length; ) {
+    const code = sentence[at] === "`" ? /^(`+)[^`]+\1/.exec(sentence.slice(at))?.[0] : undefined;
+    const formula = "$\\".includes(sentence[at]) ? mathAt(sentence.slice(at), sentence.slice(Math.max(0, at - 1), at)) : undefined;
+    named += formula ? text.spokenFormula : code ?? sentence[at];
+    at += formula ? formula.raw.length : (code?.length ?? 1);
+  }
+  return named;
 }

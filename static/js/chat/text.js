@@ -112,6 +112,8 @@ const sentences = spoken("chat", {
 
   you: "You",
   assistant: "Assistant",
+  youSaid: "You said",
+  modelSaid: "{model} said",
   sending: "Sending…",
   notSentYet: "Not sent yet: waiting for the connection.",
   waitsForCredit: "Not sent yet: your credit is set aside for answers still being written.",
@@ -224,6 +226,7 @@ const sentences = spoken("chat", {
   spokenCode: "A block of code.",
   spokenTable: "A table.",
   spokenMath: "A formula.",
+  spokenFormula: "formula",
   damaged: "This answer does not match what was stored, even after reading it again. Reload the page; if it stays, tell the operator.",
 
   instructions: "Instructions for this chat",

@@ -1,9 +1,16 @@
-"""The page with a keyboard and with a screen reader: where the focus goes, and what is announced."""
+"""The page with a keyboard and a screen reader: where the focus goes, what is announced."""
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.chat_page import ChatPage
+
 FOCUSED = "document.activeElement.matches('body') ? 'body' : document.activeElement.className"
+
+
+@pytest.fixture
+def echo(echo_stack, new_context):
+    return ChatPage(new_context().new_page(), echo_stack.url).visit()
 
 
 def in_composer(chat):
@@ -70,3 +77,37 @@ def test_the_first_tab_stop_skips_to_the_composer(alice):
     expect(link).to_be_in_viewport()
     page.keyboard.press("Enter")
     in_composer(alice)
+
+
+def test_each_message_has_a_heading_and_those_of_an_answer_are_below_it(echo):
+    answer = echo.ask("SAY # One\n\n## Two\n\n> ###### Six\n\nWords.")
+    page = echo.page
+    expect(answer.locator(".md h6")).to_be_visible()
+    # As the browser tells a screen reader.
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    headings = [node for node in tree if node.get("role", {}).get("value") == "heading"]
+    levels = {
+        node["name"]["value"]: prop["value"]["value"]
+        for node in headings
+        for prop in node["properties"]
+        if prop["name"] == "level"
+    }
+    wanted = {"You said": 2, "Echo said": 2, "One": 3, "Two": 4, "Six": 6}
+    assert {name: levels.get(name) for name in wanted} == wanted
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('.scroller'))")
+    assert "said" not in page.evaluate("getSelection().toString()")
+
+
+def test_forced_colours_show_the_bubble_the_chosen_option_and_the_dot(alice):
+    alice.ask("[[tokens=2]] question")
+    page = alice.page
+    page.emulate_media(forced_colors="active")
+    style = "(element, name) => getComputedStyle(element)[name]"
+    assert page.locator(".bubble").first.evaluate(style, "borderTopWidth") == "1px"
+    assert page.locator(".connection-dot").evaluate(style, "borderTopWidth") == "4px"
+    current = page.locator(".chat-link[aria-current=page]")
+    assert current.evaluate(style, "outlineStyle") == "solid"
+    page.locator(".composer .model-button").click()
+    assert (
+        page.locator(".menu-option[aria-selected=true]").evaluate(style, "outlineStyle") == "solid"
+    )

@@ -48,6 +48,12 @@ test("a formula is told by name, and one that is never closed silences nothing a
   assert.deepEqual(told("$$ u\n\nThese are words again.\nAnd more."), ["A formula.", "These are words again.", "And more."]);
 });
 
+test("formulas within a sentence and task boxes are told in words", () => {
+  const told = (source) => new Speech().take(source, true);
+  assert.deepEqual(told("If $x^2 = 4$ then \\(x\\) is 2. It costs $5 or $10."), ["If formula then formula is 2.", "It costs $5 or $10."]);
+  assert.deepEqual(told("- [x] Write `$a$`\n- [ ] Test *it*"), ["Done: Write $a$", "Not done: Test it"]);
+});
+
 test("what the highlighter marks up comes back as runs of the same text", () => {
   core.registerLanguage("python", python);
   const code = 'def f(x):\n    """<b>&amp;</b> \'x\'"""\n    return f"{x!r} <img src=x onerror=alert(1)>" # & </span>\n';

@@ -13,6 +13,8 @@ export function nodesOf(token, notes, budget) {
   // Neither code nor formulas affect the direction of the text around them.
   for (const element of fragment.querySelectorAll("code, .math")) element.dir = "ltr";
   for (const code of fragment.querySelectorAll(":not(pre) > code")) showHidden(code);
+  // Below the heading of the message, which is of level 2. The tags stay, for the styles and for copying.
+  for (const heading of fragment.querySelectorAll("h1, h2, h3, h4, h5, h6")) heading.ariaLevel = String(Math.min(6, Number(heading.localName[1]) + 2));
   for (const pre of fragment.querySelectorAll("pre")) dressCode(pre, budget);
   for (const table of fragment.querySelectorAll(".md-table")) dressTable(table);
   for (const formula of fragment.querySelectorAll(".math")) typeset(formula, budget);

@@ -29,6 +29,7 @@ export function Answer({ store, open, id, waitsFor }) {
   const isOpen = isAnswering(message);
   const name = modelName(store, message.model);
   return html`<article class="message message-answer" aria-label=${`${text.assistant}, ${name}`} aria-busy=${isOpen} id=${`m-${id}`}>
+    <h2 class="visually-hidden message-heading">${text.modelSaid(name)}</h2>
     <header class="answer-head"><span class="answer-model">${name}</span>
       <${LeftOut} count=${message.left_out} />
       ${message.credit_limit_tokens && isOpen && html`<span class="notice-inline">${text.creditLimit(message.credit_limit_tokens)}</span>`}
@@ -41,7 +42,7 @@ export function Answer({ store, open, id, waitsFor }) {
   </article>`;
 }
 
-function modelName(store, id) {
+export function modelName(store, id) {
   if (!id) return text.assistant;
   return store.models.value.find((model) => model.id === id)?.name ?? shortModelName(id);
 }

@@ -1,7 +1,8 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
-import { Answer } from "./answer.js";
+import { text } from "../../text.js";
+import { Answer, modelName } from "./answer.js";
 import { LongText } from "./long_text.js";
 import { DayMark } from "./times.js";
 import { UserMessage } from "./user_message.js";
@@ -35,14 +36,15 @@ export function MessageGroup({ store, open, ids, before, isFull, waitsFor }) {
 }
 
 function drawn({ store, open, message, isDrawn, waitsFor }) {
-  if (!isDrawn) return html`<${FarMessage} key=${message.id} message=${message} />`;
+  if (!isDrawn) return html`<${FarMessage} key=${message.id} store=${store} message=${message} />`;
   if (message.role === "user") return html`<${UserMessage} key=${message.id} store=${store} open=${open} id=${message.id} />`;
   return html`<${Answer} key=${message.id} store=${store} open=${open} id=${message.id} waitsFor=${waitsFor === message.id ? null : waitsFor} />`;
 }
 
-function FarMessage({ message }) {
+function FarMessage({ store, message }) {
   const isUser = message.role === "user";
   return html`<article class=${isUser ? "message message-user" : "message message-answer"} id=${`m-${message.id}`}>
+    <h2 class="visually-hidden message-heading">${isUser ? text.youSaid : text.modelSaid(modelName(store, message.model))}</h2>
     <div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>
   </article>`;
 }

@@ -27,6 +27,7 @@ export function UserMessage({ store, open, id }) {
   }
   const time = entryTimeMs(message.created);
   return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
+    <h2 class="visually-hidden message-heading">${text.youSaid}</h2>
     <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
     <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
     <footer class="message-foot" inert=${open.isGlimpse}>

@@ -28,6 +28,24 @@ NOTE_OUTSIDE = """(button) => {
     new MutationObserver(() => button.dataset.said && done(measure()))
       .observe(button, { attributes: true, attributeFilter: ["data-said"] }));
 }"""
+# Notes by how many pixels an animation moves the dock at its beginning.
+NOTE_GLIDES = """() => {
+  window.glides = [];
+  const animate = Element.prototype.animate;
+  Element.prototype.animate = function (frames, options) {
+    const [, by] = frames[0].transform?.split("(") ?? [];
+    if (this.matches(".dock")) window.glides.push(parseFloat(by));
+    return animate.call(this, frames, options);
+  };
+}"""
+# The sum of the layout shifts that no input caused.
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const shift of list.getEntries()) if (!shift.hadRecentInput) sum += shift.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
 NAMED = """() => [...document.querySelectorAll("link[rel=modulepreload], script[src]")]
   .map((one) => new URL(one.href ?? one.src).pathname)"""
 
@@ -87,6 +105,67 @@ def test_the_page_says_the_same_before_its_scripts_have_come(new_context, stack,
     assert first == words_of(page)
 
 
+def test_the_first_paint_has_everything_at_its_place(new_context, stack):
+    for size in ((1440, 900), (390, 844), (320, 568)):
+        viewport = {"width": size[0], "height": size[1]}
+        early = new_context(viewport=viewport).new_page()
+        early.route("**/main.*.js", lambda route: route.fulfill(content_type="text/javascript"))
+        early.goto(stack.url)
+        page = ChatPage(new_context(viewport=viewport).new_page(), stack.url).visit().page
+        for part in (".empty h1", ".composer", ".example >> nth=0"):
+            first, then = early.locator(part).bounding_box(), page.locator(part).bounding_box()
+            assert all(abs(value - then[side]) < 1 for side, value in first.items()), part
+
+
+def test_the_composer_glides_from_the_middle_to_the_foot_with_the_first_send(new_context, stack):
+    for reduced_motion in ("no-preference", "reduce"):
+        context = new_context(reduced_motion=reduced_motion)
+        alice = ChatPage(context.new_page(), stack.url).visit()
+        alice.page.evaluate(NOTE_GLIDES)
+        middle = top_of(alice)
+        assert (
+            alice.page.viewport_size["height"] * 0.3
+            < middle
+            < alice.page.viewport_size["height"] * 0.6
+        )
+        alice.field.evaluate("(field) => (window.early = field)")
+        alice.ask("[[tokens=5]] Hello")
+        glides = alice.page.evaluate("window.glides")
+        assert alice.field.evaluate(
+            "(field) => field === window.early && field === document.activeElement"
+        )
+        assert top_of(alice) > middle + 100
+        expect(alice.page.locator(".example")).to_have_count(0)
+        if reduced_motion == "reduce":
+            assert glides == []
+        else:
+            # It begins where the composer was.
+            assert len(glides) == 1 and abs(glides[0] + top_of(alice) - middle) < 1
+        assert alice.page.evaluate(SHIFTS) == 0
+        # Nothing glides when a chat is opened or left.
+        alice.page.get_by_role("link", name="New chat").click()
+        expect(alice.page.locator(".example").first).to_be_visible()
+        assert abs(top_of(alice) - middle) < 1
+        alice.chats.first.click()
+        expect(alice.answers).to_have_count(1)
+        assert alice.page.evaluate("window.glides") == glides
+
+
+def top_of(alice):
+    """Where the composer is once nothing moves."""
+    dock = alice.page.locator(".dock")
+    dock.evaluate("(dock) => Promise.all(dock.getAnimations().map((one) => one.finished))")
+    return alice.page.locator(".composer").bounding_box()["y"]
+
+
+def test_an_example_is_put_into_the_composer(alice):
+    example = alice.page.locator(".example").first
+    words = example.inner_text()
+    example.click()
+    expect(alice.field).to_have_value(words)
+    expect(alice.field).to_be_focused()
+
+
 def test_without_scripts_the_page_says_what_it_needs(new_context, stack, shot):
     page = new_context(java_script_enabled=False).new_page()
     page.goto(stack.url)
@@ -96,7 +175,7 @@ def test_without_scripts_the_page_says_what_it_needs(new_context, stack, shot):
 
 
 def words_of(page):
-    parts = page.locator(".empty h1, .empty p, .empty .example, .wordmark")
+    parts = page.locator(".empty h1, .empty p, .example, .wordmark")
     return [" ".join(words.split()) for words in parts.all_inner_texts()]
 
 

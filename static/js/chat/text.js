@@ -76,12 +76,13 @@ const sentences = spoken("chat", {
   dismiss: "Dismiss",
 
   emptyTitle: "Ask anything. Lose nothing.",
-  emptyText: "Every word of an answer is stored before you see it. Close the tab, lose the network, restart the server: the answer goes on.",
+  emptyText: "Close the tab or lose the network: the answer goes on.",
+  examplesTitle: "Examples",
   examples: [
-    { title: "Explain something", text: "Explain how a write-ahead log keeps data safe when the power fails." },
-    { title: "Plan something", text: "Plan a three-day walking trip on the coast for two people who like quiet places." },
-    { title: "Write something", text: "Write a short, friendly note that asks a neighbour to turn the music down after ten." },
-    { title: "Find a fault", text: "What can go wrong when two people edit the same record at the same time?" },
+    "Plan a weekend in Lisbon",
+    "Explain how tides work",
+    "Write a birthday note",
+    "Cook dinner with lentils",
   ],
 
   composerLabel: "Your message",

@@ -405,7 +405,7 @@ def test_a_translation_that_does_not_fit_is_refused(tmp_path, domain, entry, wro
 def test_scripts_have_the_plurals_of_the_language(compiled):
     told = json.loads((compiled / "texts" / f"{LANGUAGE}.json").read_text())
     assert set(told["chat"]["resultCount"]) == {"one", "two", "few", "many", "other"}
-    assert told["chat"]["examples"]["0"]["title"] == "⟦Explain something⟧"
+    assert told["chat"]["examples"]["0"] == "⟦Plan a weekend in Lisbon⟧"
 
 
 def test_what_is_no_text_between_the_brackets_of_spoken_is_refused():

@@ -5,7 +5,8 @@ import { text } from "../text.js";
 import { Composer } from "./composer/composer.js";
 import { ConnectionState } from "./connection_state.js";
 import { CreditNotice } from "./sidebar/credit.js";
-import { EmptyState, NotHere, Skeleton } from "./empty_state.js";
+import { EmptyState, Examples, NotHere, Skeleton } from "./empty_state.js";
+import { useGlide } from "./glide.js";
 import { Icon } from "./icons.js";
 import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules, needModule } from "./lazy_modules.js";
 import { styled } from "./late_styles.js";
@@ -80,7 +81,7 @@ export function App({ store }) {
     <a class="skip-link" href="#composer" onClick=${skip}>${text.skipToComposer}</a>
     <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} /></aside>
     <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
-    <div class="main">
+    <div class=${store.current.value ? "main" : "main main-empty"}>
       <header class="topbar">
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
@@ -167,21 +168,28 @@ function ChatPane({ store }) {
     else keeper.toEnd();
   }, [open, keeper]);
   const { conversation } = loadedModules.value;
+  const dock = useRef(null);
+  const willGlide = useGlide(dock, Boolean(open));
+  const sent = () => {
+    willGlide();
+    keeper?.toEnd();
+  };
   return html`<main class="scroller" ref=${scroller} tabindex="-1">
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
-    <section class="dock" id="composer" aria-label=${text.focusComposer}>
+    <section class="dock" id="composer" aria-label=${text.focusComposer} ref=${dock}>
       <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${CreditNotice} store=${store} />`}
-      ${isThere(open) && html`<${Composer} store=${store} onSend=${() => keeper?.toEnd()} />`}
+      ${isThere(open) && html`<${Composer} store=${store} onSend=${sent} />`}
+      ${!open && html`<${Examples} store=${store} />`}
     </section>`;
 }
 
 const isThere = (open) => !open || !(open.problem.value || open.isDeleted.value);
 
 function ChatBody({ store, open }) {
-  if (!open) return html`<${EmptyState} store=${store} />`;
+  if (!open) return html`<${EmptyState} />`;
   const problem = open.problem.value;
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;

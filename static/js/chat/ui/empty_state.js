@@ -2,17 +2,20 @@ import { html } from "../../preact.js";
 import { text } from "../text.js";
 import { Mark } from "./icons.js";
 
-export function EmptyState({ store }) {
-  const use = (example) => store.sending.handBack(example.text);
+/** The heading above the composer of the empty page. */
+export function EmptyState() {
   return html`<section class="empty">
     <${Mark} />
     <h1>${text.emptyTitle}</h1>
     <p>${text.emptyText}</p>
-    <ul class="examples">
-      ${text.examples.map((example) => html`<li><button type="button" class="example" onClick=${() => use(example)}>
-        <strong>${example.title}</strong><span>${example.text}</span></button></li>`)}
-    </ul>
   </section>`;
+}
+
+/** What one may ask, below the composer of the empty page. A click puts it into the composer. */
+export function Examples({ store }) {
+  return html`<ul class="examples" aria-label=${text.examplesTitle}>
+    ${text.examples.map((example) => html`<li><button type="button" class="example" onClick=${() => store.sending.handBack(example)}>${example}</button></li>`)}
+  </ul>`;
 }
 
 export function NotHere({ store, title, note }) {

@@ -46,8 +46,13 @@ class ChatPage:
     def text_of(self, answer: Locator) -> str:
         return answer.locator(".md").last.inner_text()
 
+    def pick_of_account(self, name: str) -> None:
+        """Opens the menu at the foot of the list of chats and picks an item."""
+        self.page.locator(".account-name").click()
+        self.page.locator(".account-box").get_by_text(name, exact=True).click()
+
     def is_live(self) -> None:
-        expect(self.page.locator(".connection-live")).to_be_visible()
+        expect(self.page.locator(".connection-live")).to_be_attached()
 
     def show_list(self) -> None:
         """Opens the list of chats, which is hidden at first on a narrow page."""

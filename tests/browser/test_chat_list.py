@@ -47,13 +47,52 @@ def test_the_list_is_the_same_on_two_devices(alice, second, shot):
     shot(alice.page, "sidebar")
     row_menu(other, "Beta", "Archive")
     expect(alice.chats).to_have_text(["Alpha", "Gamma"])
-    alice.page.get_by_role("button", name="Archived", exact=True).click()
+    alice.pick_of_account("Archived")
     expect(alice.chats).to_have_text(["Beta"])
     shot(alice.page, "archived")
     row_menu(alice, "Beta", "Move out of the archive")
     expect(other.chats).to_have_text(["Alpha", "Gamma", "Beta"])
     alice.page.get_by_role("button", name="Back to your chats").click()
     expect(alice.chats).to_have_count(3)
+
+
+def test_the_foot_of_the_list_is_one_row_with_a_menu(alice):
+    alice.ask("[[tokens=3]] Hello")
+    row = alice.page.locator(".account-name")
+    # All that one reads there is its name for screen readers and voice control, too.
+    expect(row).to_have_accessible_name("Your account: Guest Credit: $0.50")
+    shown = alice.page.locator(".account").locator("a, button, summary").filter(visible=True)
+    expect(shown).to_have_text(["Sign up to keep your chats", re.compile("Guest")])
+    row.press("Enter")
+    expect(shown).to_have_count(8)
+    row.press("Escape")
+    expect(shown).to_have_count(2)
+    row.press("Enter")
+    alice.page.get_by_role("button", name="Keyboard shortcuts").press("Enter")
+    expect(alice.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    alice.page.keyboard.press("Escape")
+    expect(row).to_be_focused()
+    alice.pick_of_account("Archived")
+    expect(row).to_be_focused()
+    expect(shown).to_have_count(2)
+    expect(alice.page.get_by_role("heading", name="Archived")).to_be_visible()
+
+
+def test_of_the_connection_only_what_is_wrong_is_shown(alice):
+    alice.ask("[[tokens=3]] Hello")
+    alice.is_live()
+    state = alice.page.locator(".connection")
+    assert state.bounding_box()["width"] <= 1
+    expect(state).to_have_text("Live")
+    alice.page.context.set_offline(True)
+    alice.page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(state).to_contain_text("Offline since")
+    assert state.bounding_box()["width"] > 50
+    alice.page.context.set_offline(False)
+    alice.page.evaluate("dispatchEvent(new Event('online'))")
+    alice.is_live()
+    expect(state).to_have_text("Live")
+    assert state.bounding_box()["width"] <= 1
 
 
 def test_deleting_is_taken_back_at_once_and_later(alice, second):
@@ -69,7 +108,7 @@ def test_deleting_is_taken_back_at_once_and_later(alice, second):
     other.chats.last.press("Delete")
     expect(alice.chats).to_have_text(["Beta"])
     alice.page.reload()
-    alice.page.get_by_role("button", name="Recently deleted").click()
+    alice.pick_of_account("Recently deleted")
     alice.page.get_by_role("button", name="Restore: Alpha").click()
     expect(other.chats).to_have_count(2)
 

@@ -328,7 +328,7 @@ def test_the_list_of_chats(alice, seen):
     page.keyboard.press("Escape")
     row_menu(alice, "Mended", "Archive")
     for name in ("Archived", "Recently deleted"):
-        page.get_by_role("button", name=name, exact=True).click()
+        alice.pick_of_account(name)
         expect(alice.chats.or_(page.locator(".chat-link-gone"))).to_have_count(1)
         seen.look(name, alice.show_list)
         page.get_by_role("button", name="Back to your chats").click()

@@ -65,7 +65,7 @@ def test_what_is_set_on_one_device_holds_on_the_other_at_once(devices, settings,
 def test_the_way_back_leads_to_the_chat_that_was_left(devices):
     alice, other = devices
     chat = alice.page.url
-    alice.page.get_by_role("link", name="Settings").click()
+    alice.pick_of_account("Settings")
     alice.page.goto(f"{alice.url}/settings/data")
     alice.page.get_by_role("link", name="Back to your chats").click()
     expect(alice.questions).to_have_count(1)

@@ -79,7 +79,7 @@ export function App({ store }) {
   };
   return html`<div class=${isListOpen ? "app app-list-open" : "app"}>
     <a class="skip-link" href="#composer" onClick=${skip}>${text.skipToComposer}</a>
-    <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} /></aside>
+    <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} showShortcuts=${ui.showShortcuts} /></aside>
     <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
     <div class=${store.current.value ? "main" : "main main-empty"}>
       <header class="topbar">

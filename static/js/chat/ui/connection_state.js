@@ -9,11 +9,14 @@ export function ConnectionState({ store }) {
   const state = store.connection.state.value;
   const hasCaughtUp = useCaughtUp(state.kind);
   const label = hasCaughtUp ? text.caughtUp : labelOf(state);
+  const waiting = waitingIn(store);
   if (!label) return null;
-  return html`<div class=${`connection connection-${state.kind}${state.isOverHttp ? " connection-over-http" : ""}`} role="status" title=${hintOf(state)}>
+  // What is as it should be is said to screen readers only.
+  const isCalm = state.kind === "live" && !state.isOverHttp && !hasCaughtUp && !waiting;
+  return html`<div class=${`connection connection-${state.kind}${state.isOverHttp ? " connection-over-http" : ""}${isCalm ? " visually-hidden" : ""}`} role="status" title=${hintOf(state)}>
     <span class="connection-dot"></span>
     <span class="connection-label">${label}</span>
-    <${Waiting} store=${store} />
+    ${waiting > 0 && html`<span class="connection-waiting">${text.waitingToSend(waiting)}</span>`}
     ${state.kind === "offline" && html`<${NextTry} at=${state.nextTryAt} />
       <button type="button" class="link-button" onClick=${() => store.connection.retryNow()}>${text.retryNow}</button>`}
     ${state.kind === "signed-out" && html`<a class="link-button" href="/account/login/">${text.signIn}</a>`}
@@ -40,9 +43,8 @@ function hintOf({ kind, isOverHttp }) {
 }
 
 /** The number of messages in all chats that wait to be sent. */
-function Waiting({ store }) {
-  const count = store.outbox.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
-  return count ? html`<span class="connection-waiting">${text.waitingToSend(count)}</span>` : null;
+function waitingIn(store) {
+  return store.outbox.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
 }
 
 /** Whether the connection has just come back, which is shown for a moment. */

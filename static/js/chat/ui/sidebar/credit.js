@@ -3,15 +3,12 @@ import { balanceDollars } from "../../lib/money.js";
 import { text } from "../../text.js";
 import { lazyModule } from "../lazy_modules.js";
 
-/** The balance in the sidebar. */
+/** The balance, beside the name of the person. */
 export function Balance({ store }) {
   const balance = store.credit.balance.value;
-  if (!balance || !store.user.value) return null;
-  const isGuest = store.user.value.is_guest;
-  return html`<a class=${`balance balance-${balance.level}`} href=${billingPath(store)}>
-    <span>${isGuest ? text.guestCredit : text.credit}</span>
-    <span class="balance-amount">${balanceDollars(balance.balance_micro_usd)}</span>
-  </a>`;
+  if (!balance) return null;
+  return html`<span class=${`balance balance-${balance.level}`}><span class="visually-hidden">${text.credit}: </span>
+    <span class="balance-amount">${balanceDollars(balance.balance_micro_usd)}</span></span>`;
 }
 
 /** The notice above the composer that credit is low or used up, with the possible actions. */

@@ -3,10 +3,9 @@ import { ariaKeys } from "../../lib/shortcuts.js";
 import { text } from "../../text.js";
 import { AccountMenu } from "./account_menu.js";
 import { ChatGroups } from "./chat_groups.js";
-import { Balance } from "./credit.js";
 import { Icon, Mark } from "../icons.js";
 
-export function Sidebar({ store, close, search }) {
+export function Sidebar({ store, close, search, showShortcuts }) {
   const { finding } = store;
   // The function stays the same, so that unchanged rows are not drawn again.
   const going = useRef(null);
@@ -36,12 +35,7 @@ export function Sidebar({ store, close, search }) {
       ${finding.shown.value.length === 0 && !finding.hasMore.value && html`<p class="meta chat-list-empty">${VIEWS[view].none}</p>`}
       <${ChatGroups} store=${store} go=${go} />
     </nav>
-    ${view === "open" && store.user.value && html`<div class="view-links">
-      <button type="button" class="view-link" onClick=${() => finding.show("archived")}><${Icon} name="archive" />${text.archivedChats}</button>
-      <button type="button" class="view-link" onClick=${() => finding.show("deleted")}><${Icon} name="trash" />${text.deletedChats}</button>
-    </div>`}
-    <${Balance} store=${store} />
-    <${AccountMenu} store=${store} />
+    <${AccountMenu} store=${store} showShortcuts=${showShortcuts} />
   </div>`;
 }
 

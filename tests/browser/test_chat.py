@@ -28,7 +28,12 @@ def test_asking_as_a_stranger_makes_a_chat(alice, shot):
     assert re.fullmatch(r"/c/[0-9a-f-]{36}", alice.page.url.removeprefix(alice.url))
     expect(alice.chats).to_have_count(1)
     alice.is_live()
-    expect(answer.locator(".foot-facts")).to_contain_text("12 tokens")
+    facts = answer.locator(".foot-facts")
+    expect(facts).not_to_contain_text("tokens")
+    facts.get_by_role("button").press("Enter")
+    expect(facts).to_contain_text(re.compile(r"20\d\d.* s12 tokens"))
+    facts.get_by_role("button").press("Enter")
+    expect(facts).not_to_contain_text("tokens")
     shot(alice.page, "answer")
 
 

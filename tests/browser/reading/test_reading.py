@@ -188,9 +188,17 @@ def test_the_foot_of_an_answer_is_tidy_on_a_phone(stack, new_context, shot):
     buttons = answer.locator(".message-foot > .quiet-button, .message-foot > .menu .quiet-button")
     tops = {round(one.bounding_box()["y"]) for one in buttons.all()}
     assert buttons.count() >= 4 and len(tops) == 1
-    facts = answer.locator(".foot-facts").bounding_box()
-    assert facts["height"] < 30 and facts["y"] + facts["height"] <= min(tops) + 8
+    facts = answer.locator(".foot-facts")
+    time = facts.bounding_box()
+    assert time["height"] < 30 and min(tops) <= time["y"] <= min(tops) + 16
     shot(alice.page, "phone-foot")
+    # What else is known has a line of its own.
+    facts.get_by_role("button").tap()
+    expect(facts).to_contain_text("1,200 tokens")
+    all_known = facts.bounding_box()
+    assert all_known["height"] < 30
+    assert all_known["y"] + all_known["height"] <= buttons.first.bounding_box()["y"] + 8
+    shot(alice.page, "phone-foot-open")
 
 
 def test_the_end_stays_in_view_beside_the_keyboard_of_a_phone(echo_stack, new_context):
@@ -245,3 +253,22 @@ def test_a_chat_is_drawn_once_its_parts_can_be_fetched(alice):
     expect(alice.answers).to_have_count(0)
     alice.page.unroute_all()
     expect(alice.ended().locator(".md")).to_have_text(re.compile(r"\S"))
+
+
+def test_the_head_of_a_long_block_of_code_stays_in_view(echo_stack, new_context, shot):
+    alice = ChatPage(new_context().new_page(), echo_stack.url).visit()
+    alice.ask("SAY Long:\n\n```python\n" + "value = 1  # of many\n" * 120 + "```\n\nIt ends.")
+    block = alice.answers.last.locator(".code")
+    alice.page.reload()
+    block.get_by_role("button", name="Show all 120 lines").click()
+    view = alice.page.locator(".scroller").bounding_box()
+    block.evaluate("(block) => block.scrollIntoView({ block: 'center' })")
+    head = block.locator(".code-head")
+    expect(head).to_be_in_viewport(ratio=1)
+    assert block.bounding_box()["y"] < view["y"] - 100
+    assert abs(head.bounding_box()["y"] - view["y"]) < 2
+    shot(alice.page, "code-head")
+    # It does not leave its block.
+    alice.page.locator(".scroller").evaluate("(scroller) => (scroller.scrollTop = 1e6)")
+    end = block.bounding_box()
+    assert head.bounding_box()["y"] + head.bounding_box()["height"] <= end["y"] + end["height"]

@@ -125,10 +125,11 @@ function AnswerFoot({ store, open, message }) {
   return html`<footer class="message-foot" inert=${open.isGlimpse}>
     <${BranchStepper} store=${store} open=${open} message=${message} />
     <span class="meta foot-facts">
-      <${MessageTime} ms=${time} />
-      ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
-      ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
-      ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
+      <${MessageTime} ms=${time}>
+        ${message.duration_ms !== null && html`<span>${duration(message.duration_ms)}</span>`}
+        ${message.usage?.completion_tokens != null && html`<span>${text.tokens(message.usage.completion_tokens)}</span>`}
+        ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
+      </${MessageTime}>
     </span>
     <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
       onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>

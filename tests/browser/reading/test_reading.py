@@ -32,6 +32,16 @@ def echo(echo_stack, new_context):
     return ChatPage(new_context().new_page(), echo_stack.url).visit()
 
 
+MOST_SHIFTED = 0.05
+# The sum of the layout shifts that no input caused.
+NOTE_SHIFTS = """
+window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
 def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
     said = [(f"Question {n}", f"Answer {n} with **some** words.") for n in range(5_000)]
     said[40] = ("Question 40", f"Here is {NEEDLE}, and `more` of it.\n\n- one\n- two")
@@ -272,3 +282,21 @@ def test_the_head_of_a_long_block_of_code_stays_in_view(echo_stack, new_context,
     alice.page.locator(".scroller").evaluate("(scroller) => (scroller.scrollTop = 1e6)")
     end = block.bounding_box()
     assert head.bounding_box()["y"] + head.bounding_box()["height"] <= end["y"] + end["height"]
+
+
+def test_nothing_moves_while_a_long_answer_comes_or_is_loaded_again(stack, new_context):
+    """On a phone four times slower than this machine."""
+    page = new_context(**PHONE).new_page()
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    page.add_init_script(NOTE_SHIFTS)
+    alice = ChatPage(page, stack.url).visit()
+    alice.ask("[[tokens=17000&rate=2500]] Long")
+    assert page.evaluate("window.shifted") <= MOST_SHIFTED
+    page.reload()
+    foot = alice.ended().locator(".message-foot")
+    # It comes when all of the text is there.
+    expect(foot).to_have_css("visibility", "visible")
+    expect(alice.answers.last.locator(".md")).not_to_have_attribute("data-drawing", "")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.shifted") <= MOST_SHIFTED

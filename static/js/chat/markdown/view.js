@@ -82,6 +82,7 @@ export class MarkdownView {
     this.#source = text;
     this.#isDone = isDone;
     this.#grew ||= !isDone;
+    this.#root.toggleAttribute("data-grown", this.#grew);
     if (this.#isWorking) return;
     const isNow = mayDrawNow();
     task.chars += text.length + 1;
@@ -98,9 +99,11 @@ export class MarkdownView {
 
   #workLater() {
     this.#isWorking = true;
+    this.#root.toggleAttribute("data-drawing", this.#isDone);
     runWhenIdle(() => {
       const hasMore = this.#work();
       this.#isWorking = hasMore;
+      this.#root.toggleAttribute("data-drawing", hasMore && this.#isDone);
       return hasMore;
     });
   }
@@ -228,6 +231,7 @@ export class MarkdownView {
     let part = this.#root.lastElementChild;
     const isFull = part?.childElementCount >= BLOCKS_PER_PART || this.#partChars >= CHARS_PER_PART;
     if (!part || part === this.#far?.element || isFull) {
+      if (this.#grew) passOver(part?.previousElementSibling);
       part = document.createElement("div");
       part.className = "md-part";
       this.#root.append(part);
@@ -336,6 +340,13 @@ export class MarkdownView {
     this.#far = null;
     this.#ending = null;
   }
+}
+
+/** Let the browser skip a part that the growing text has left behind; it keeps its height. */
+function passOver(part) {
+  if (!part || part.classList.contains("md-part-past")) return;
+  part.style.containIntrinsicSize = `auto none auto ${part.offsetHeight}px`;
+  part.classList.add("md-part-past");
 }
 
 /** A footnote whose text stays as it was written. */

@@ -152,6 +152,8 @@ class Preferences(models.Model):
     instructions = models.TextField(blank=True)
     # Allows model calls that the person did not ask for, such as those for titles.
     background_calls = models.BooleanField(default=True)
+    # Allows notifications of answers that end unseen. Each browser asks for permission, too.
+    answer_notifications = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         verbose_name_plural = "preferences"

@@ -52,6 +52,7 @@ def settings_json(person: User, row: Preferences) -> dict[str, Any]:
         "default_model": row.default_model,
         "instructions": row.instructions,
         "background_calls": row.background_calls,
+        "answer_notifications": row.answer_notifications,
     }
 
 
@@ -220,4 +221,5 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "default_model": _model,
     "instructions": checked_instructions,
     "background_calls": _flag,
+    "answer_notifications": _flag,
 }

@@ -29,9 +29,15 @@ from accounts.preferences.zones import listed_zones
 PANELS: dict[str, tuple[str, ...]] = {
     "profile": ("name",),
     "look": ("appearance", "language", "time_zone"),
-    "chat": ("send_key", "default_model", "instructions", "background_calls"),
+    "chat": (
+        "send_key",
+        "default_model",
+        "instructions",
+        "answer_notifications",
+        "background_calls",
+    ),
 }
-CHECKBOXES = {"background_calls"}
+CHECKBOXES = {"answer_notifications", "background_calls"}
 
 
 @never_cache

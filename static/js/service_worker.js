@@ -14,6 +14,10 @@ const AWAY = new Set([502, 503, 504]);
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(showChat(event.notification.data.chat));
+});
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
@@ -22,6 +26,16 @@ self.addEventListener("fetch", (event) => {
     event.respondWith(CHAT_PAGES.test(url.pathname) ? page(event) : asked(event));
   else if (url.pathname.startsWith(BUILD.static)) event.respondWith(file(request));
 });
+
+/** Show a chat in a page that is open, preferably one that shows it already, or in a new one. */
+async function showChat(chat) {
+  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const pathOf = (each) => new URL(each.url).pathname;
+  const client = pages.find((each) => pathOf(each) === `/c/${chat}`) ?? pages.find((each) => CHAT_PAGES.test(pathOf(each)));
+  if (!client) return self.clients.openWindow(`/c/${chat}`);
+  client.postMessage({ openChat: chat });
+  return client.focus();
+}
 
 async function install() {
   if (BUILD.keeps) {

@@ -13,6 +13,7 @@ CHARGES = "SELECT attempt, charged_micro_usd FROM billing_usage WHERE reply_id =
 TAKEN = "SELECT -SUM(amount_micro_usd) FROM billing_ledgerentry WHERE reply_id = ?"
 OF_GUESTS = "owner_id IN (SELECT id FROM accounts_user WHERE is_guest)"
 KEYS = "1:" + 43 * "A" + "="
+NEWER_SETTINGS = {"answer_notifications": True}
 
 
 @pytest.fixture
@@ -57,6 +58,9 @@ async def look_at_the_answer(stack, anna, *, chat, reply, text):
 
 async def look_at_what_was_said(anna, had, running):
     found = await anna.everything()
+    # A setting that is newer than the folder has its default.
+    newer = found["settings"].keys() - had["settings"].keys()
+    assert {name: found["settings"].pop(name) for name in newer} == NEWER_SETTINGS
     assert running in [chat for chat, _ in found["chats"]]
     found["chats"] = [chat for chat in found["chats"] if chat[0] != running]
     del found["messages"][running]

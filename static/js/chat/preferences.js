@@ -13,6 +13,7 @@ const BY_DEFAULT = {
   default_model: "",
   instructions: "",
   background_calls: true,
+  answer_notifications: true,
 };
 
 export const preferences = signal(BY_DEFAULT);

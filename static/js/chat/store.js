@@ -18,6 +18,7 @@ import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./compose/sending.js";
 import { Connection } from "./log/socket.js";
 import { text } from "./text.js";
+import { UnseenEnds } from "./list/unseen_ends.js";
 import { Toasts } from "./lib/toasts.js";
 
 // When a connection ends in one of these states, the person's data is erased from this browser.
@@ -27,6 +28,8 @@ export class Store {
   user;
   list;
   finding;
+  /** The chats whose answer ended while the page was hidden. */
+  unseen;
   sending;
   outbox;
   drafts;
@@ -56,6 +59,11 @@ export class Store {
     takePreferences(config.settings);
     this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => void this.finding.fetch(id));
     this.finding = new Finding(this);
+    this.unseen = new UnseenEnds(this.list, {
+      end: (chat) => void this.#notifications((module) => module.notifyOfEnd(chat)),
+      seen: (ids) => void this.#notifications((module) => module.closeNotifications(ids)),
+      back: () => void this.#notifications((module) => module.offerNotifications(this.toasts)),
+    });
     this.chatId.value = config.chat ?? chatInAddress();
     this.places.enter(this.chatId.peek());
     this.#choice = new ModelChoice(this, config);
@@ -117,6 +125,9 @@ export class Store {
     window.addEventListener("pagehide", () => this.#putAway());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
+    this.unseen.start();
+    // A notification of the chat was clicked (static/js/service_worker.js).
+    navigator.serviceWorker?.addEventListener("message", ({ data }) => data?.openChat && this.openChat(data.openChat));
     keepTime();
     for (const notice of this.#config.notices ?? []) this.toasts.show(notice);
     if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
@@ -126,6 +137,7 @@ export class Store {
   async forget() {
     this.drafts.erase();
     this.places.forget();
+    void this.#notifications((module) => module.closeNotifications());
     await this.#own.erase();
     this.outbox.forget();
   }
@@ -311,6 +323,11 @@ export class Store {
       default_model: defaultModel.value,
       balance: this.credit.balance.value,
     };
+  }
+
+  /** The module is loaded when it is first needed. Without it, the page lacks nothing but notifications. */
+  #notifications(use) {
+    return import("./notifications.js").then(use).catch(() => {});
   }
 
   #putAway() {

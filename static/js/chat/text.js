@@ -248,6 +248,8 @@ const sentences = spoken("chat", {
   catchingUp: "Catching up…",
   caughtUp: "Caught up",
   waitingToSend: { one: "{count} message waits", other: "{count} messages wait" },
+  notifyOffer: "Do you want a notification when an answer is done while you are away?",
+  notifyAllow: "Notify me",
   newVersion: "A new version of Holdfast is here.",
   checking: "Checking the connection…",
   offlineSince: "Offline since {time}",

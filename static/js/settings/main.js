@@ -3,6 +3,7 @@
 import { noteTimeZone } from "../chat/preferences.js";
 import { Connection } from "../chat/log/socket.js";
 import { FieldsSaver } from "./fields_saver.js";
+import { showNotificationState } from "./notification_state.js";
 import { PicturePanel } from "./picture_panel.js";
 
 // A cursor after every possible entry: this page shows no chat, so nothing is replayed.
@@ -37,3 +38,4 @@ const connection = new Connection(`${scheme}//${location.host}/ws`, {
 }, WebSocket, () => import("../chat/log/poll_socket.js"));
 connection.start();
 noteTimeZone();
+showNotificationState(document);

@@ -33,6 +33,7 @@ BY_DEFAULT = {
     "default_model": "",
     "instructions": "",
     "background_calls": True,
+    "answer_notifications": True,
 }
 OTHERS = {
     "name": "Ada Lovelace",
@@ -43,6 +44,7 @@ OTHERS = {
     "default_model": "openai/some/model",
     "instructions": "Answer in verse.\nBriefly.",
     "background_calls": False,
+    "answer_notifications": False,
 }
 
 
@@ -113,6 +115,7 @@ REFUSED = [
     ("instructions", "nul\x00"),
     ("background_calls", "yes"),
     ("background_calls", 1),
+    ("answer_notifications", "granted"),
     ("picture", "x"),
     ("is_staff", True),
     ("email", "eve@example.org"),

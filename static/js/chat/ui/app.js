@@ -10,6 +10,7 @@ import { useGlide } from "./glide.js";
 import { Icon } from "./icons.js";
 import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules, needModule } from "./lazy_modules.js";
 import { styled } from "./late_styles.js";
+import { usePageTitle } from "./page_title.js";
 import { useShortcuts } from "./shortcut_keys.js";
 import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
@@ -44,7 +45,7 @@ export function App({ store }) {
     fetchModule("dialogs").catch(() => (setShown(null), store.toasts.show(text.unreachable, { isProblem: true })));
   };
   useEffect(fetchRestLater, []);
-  useTitle(store);
+  usePageTitle(store, titleOf(store));
   const isInChat = Boolean(store.chatId.value);
   useEffect(() => {
     if (isInChat) ["conversation", "reading"].forEach(needModule);
@@ -133,13 +134,6 @@ function InstructionsButton({ store }) {
   return html`<button type="button" class=${current ? "quiet-button quiet-button-on" : "quiet-button"} aria-haspopup="dialog"
       aria-label=${label} title=${label} onClick=${show}><${Icon} name="instructions" /></button>
     ${Dialog && html`<${Dialog} key=${id} store=${store} chat=${id} current=${current} close=${() => setDialog(null)} />`}`;
-}
-
-function useTitle(store) {
-  const title = titleOf(store);
-  useEffect(() => {
-    document.title = title ? `${title} – ${text.product}` : text.product;
-  }, [title]);
 }
 
 /** The transcript with the composer below it; one scroll position per shown chat. */

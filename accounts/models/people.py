@@ -152,6 +152,8 @@ class Preferences(models.Model):
     instructions = models.TextField(blank=True)
     # Allows model calls that the person did not ask for, such as those for titles.
     background_calls = models.BooleanField(default=True)
+    # One "endpoint/name" a line, in the order in which they were pinned.
+    pinned_models = models.TextField(blank=True, default="", db_default="")
     # Allows notifications of answers that end unseen. Each browser asks for permission, too.
     answer_notifications = models.BooleanField(default=True, db_default=True)
 

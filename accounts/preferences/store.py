@@ -30,6 +30,7 @@ BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 MAX_NAME_CHARS = 120
 MAX_MODEL_CHARS = 200
 MAX_INSTRUCTIONS_CHARS = 4_000
+MAX_PINNED_MODELS = 30
 
 
 def preferences_of(person: User) -> Preferences:
@@ -53,6 +54,7 @@ def settings_json(person: User, row: Preferences) -> dict[str, Any]:
         "instructions": row.instructions,
         "background_calls": row.background_calls,
         "answer_notifications": row.answer_notifications,
+        "pinned_models": row.pinned_models.splitlines(),
     }
 
 
@@ -160,6 +162,17 @@ def _model(value: object) -> str:
     return _at_most(_text(value).strip(), MAX_MODEL_CHARS)
 
 
+def _pinned_models(value: object) -> str:
+    if not isinstance(value, list):
+        raise ValueError(_("This must be a list of models."))
+    if len(value) > MAX_PINNED_MODELS:
+        raise ValueError(_("At most %(most)s models can be pinned.") % {"most": MAX_PINNED_MODELS})
+    names = [_model(name) for name in value]
+    if not all(name and name.splitlines() == [name] for name in names):
+        raise ValueError(_("This must be a list of models."))
+    return "\n".join(dict.fromkeys(names))
+
+
 def checked_instructions(value: object) -> str:
     """Instructions to the model, from a person's settings or a chat's. Raises ValueError."""
     lines = _text(value).replace("\r\n", "\n").replace("\r", "\n")
@@ -222,4 +235,5 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "instructions": checked_instructions,
     "background_calls": _flag,
     "answer_notifications": _flag,
+    "pinned_models": _pinned_models,
 }

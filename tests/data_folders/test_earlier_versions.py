@@ -13,7 +13,7 @@ CHARGES = "SELECT attempt, charged_micro_usd FROM billing_usage WHERE reply_id =
 TAKEN = "SELECT -SUM(amount_micro_usd) FROM billing_ledgerentry WHERE reply_id = ?"
 OF_GUESTS = "owner_id IN (SELECT id FROM accounts_user WHERE is_guest)"
 KEYS = "1:" + 43 * "A" + "="
-NEWER_SETTINGS = {"answer_notifications": True}
+NEWER_SETTINGS = {"answer_notifications": True, "pinned_models": []}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ const BY_DEFAULT = {
   instructions: "",
   background_calls: true,
   answer_notifications: true,
+  pinned_models: [],
 };
 
 export const preferences = signal(BY_DEFAULT);
@@ -48,6 +49,19 @@ export function preferAppearance(appearance) {
   const before = preferences.peek();
   takePreferences({ ...before, appearance });
   return () => takePreferences(before);
+}
+
+/**
+ * Show a model as pinned or not before the server has confirmed it; returns the new list and a function that undoes this.
+ * @param {string} model
+ */
+export function togglePinned(model) {
+  const before = preferences.peek();
+  /** @type {string[]} */
+  const rest = before.pinned_models.filter((/** @type {string} */ id) => id !== model);
+  const pinned = rest.length < before.pinned_models.length ? rest : [...rest, model];
+  takePreferences({ ...before, pinned_models: pinned });
+  return { pinned, undo: () => takePreferences(before) };
 }
 
 /** Returns "light" or "dark", whichever is not shown now. */

@@ -13,7 +13,7 @@ import { uuid7 } from "./lib/ids.js";
 import { VISITOR } from "./local/database.js";
 import { ModelChoice } from "./compose/model_choice.js";
 import { OpenedChats } from "./log/opened_chats.js";
-import { preferences, takePreferences } from "./preferences.js";
+import { preferences, takePreferences, togglePinned } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./compose/sending.js";
 import { Connection } from "./log/socket.js";
@@ -164,6 +164,12 @@ export class Store {
     this.#choice.pick(id);
     // A model that costs nothing can answer a message that was refused for lack of credit.
     if (this.#choice.shown.peek()?.free) this.credit.refused.value = null;
+  }
+
+  /** Pin a model on all devices of the person, or unpin it. */
+  pinModel(id) {
+    const { pinned, undo } = togglePinned(id);
+    return this.commands.runInOrder("pinned_models", () => api.saveSettings(this.user.peek()?.id, { pinned_models: pinned }), undo);
   }
 
   // Actions: messages

@@ -107,7 +107,10 @@ const sentences = spoken("chat", {
   skipToComposer: "Skip to your message",
   searchModels: "Search models",
   noModelFound: "No model matches.",
-  moreModels: { one: "{count} more model: search to find it.", other: "{count} more models: search to find them." },
+  recentModels: "Recently used",
+  pinModel: "Pin this model (Alt+P)",
+  unpinModel: "Unpin this model (Alt+P)",
+  pinModelHint: "Alt+P pins a model, or unpins it.",
   contextTokens: "{thousands}k context",
   modelPrice: "{input} / {output} per million tokens",
 

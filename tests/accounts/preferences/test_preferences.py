@@ -34,6 +34,7 @@ BY_DEFAULT = {
     "instructions": "",
     "background_calls": True,
     "answer_notifications": True,
+    "pinned_models": [],
 }
 OTHERS = {
     "name": "Ada Lovelace",
@@ -45,6 +46,7 @@ OTHERS = {
     "instructions": "Answer in verse.\nBriefly.",
     "background_calls": False,
     "answer_notifications": False,
+    "pinned_models": ["openai/b", "openrouter/some/a"],
 }
 
 
@@ -86,6 +88,11 @@ def test_all_at_once_and_again_and_back(signed_in, alice):
     assert patch(signed_in).json()["settings"] == BY_DEFAULT  # No setting is named.
 
 
+def test_a_model_is_pinned_once_and_the_order_stays(signed_in):
+    patch(signed_in, pinned_models=["a/2", "a/1", "a/2"])
+    assert settings_of(signed_in)["pinned_models"] == ["a/2", "a/1"]
+
+
 def test_a_guest_has_settings_and_a_visitor_leaves_nothing(guest, client):
     assert patch(client, name="x").status_code == HTTPStatus.UNAUTHORIZED
     assert client.get(API).status_code == HTTPStatus.UNAUTHORIZED
@@ -116,6 +123,13 @@ REFUSED = [
     ("background_calls", "yes"),
     ("background_calls", 1),
     ("answer_notifications", "granted"),
+    ("pinned_models", "openai/b"),
+    ("pinned_models", ["openai/b", 7]),
+    ("pinned_models", ["openai/b", " "]),
+    ("pinned_models", ["openai/b\nopenai/c"]),
+    ("pinned_models", ["openai/b\x00"]),
+    ("pinned_models", ["m" * 201]),
+    ("pinned_models", [f"openai/{n}" for n in range(31)]),
     ("picture", "x"),
     ("is_staff", True),
     ("email", "eve@example.org"),

@@ -73,7 +73,7 @@ export function Composer({ store, onSend }) {
       title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
       ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
     <div class="composer-row">
-      <${ModelMenu} models=${models} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
+      <${ModelMenu} store=${store} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
       ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
       <span class="spacer"></span>

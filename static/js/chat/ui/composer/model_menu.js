@@ -2,7 +2,7 @@ import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { lazyModule } from "../lazy_modules.js";
 
 /** A button that opens the list of models, for the next message and for answering again. */
-export function ModelMenu({ models, selected, onPick, label, trigger, triggerClass }) {
+export function ModelMenu({ store, selected, onPick, label, trigger, triggerClass }) {
   const [isOpen, setOpen] = useState(false);
   const root = useRef(null);
   const close = ({ refocus = true } = {}) => {
@@ -26,7 +26,7 @@ export function ModelMenu({ models, selected, onPick, label, trigger, triggerCla
   const menus = isOpen && lazyModule("menus");
   return html`<div class="menu" ref=${root}>
     <button type="button" class=${triggerClass} aria-haspopup="listbox" aria-expanded=${isOpen} aria-label=${label} title=${label}
-      disabled=${models.length === 0} onClick=${() => setOpen(!isOpen)}>${trigger}</button>
-    ${menus && html`<${menus.ModelList} models=${models} selected=${selected} pick=${pick} close=${close} />`}
+      disabled=${store.models.value.length === 0} onClick=${() => setOpen(!isOpen)}>${trigger}</button>
+    ${menus && html`<${menus.ModelList} store=${store} selected=${selected} pick=${pick} close=${close} />`}
   </div>`;
 }

@@ -135,7 +135,7 @@ function AnswerFoot({ store, open, message }) {
       onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
       onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
-    <${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
+    <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
     <${CopyLink} store=${store} open=${open} id=${message.id} />
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}

@@ -17,7 +17,7 @@ export function Waiting({ store, open, message }) {
 /** The list of models for another answer to the same message. */
 export function AnotherModel({ store, message, onPick }) {
   if (store.models.value.length < 2) return null;
-  return html`<${ModelMenu} models=${store.models.value} selected=${message.model} onPick=${onPick}
+  return html`<${ModelMenu} store=${store} selected=${message.model} onPick=${onPick}
     label=${text.anotherModel} trigger=${text.anotherModel} triggerClass="button" />`;
 }
 

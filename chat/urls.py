@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.web import app_shell, draft_views, list_views, views
+from chat.web import app_shell, draft_views, export_views, list_views, views
 
 app_name = "chat"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/chats", list_views.chat_list, name="chats"),
     path("api/chats/<uuid:chat_id>", views.chat, name="chat"),
     path("api/chats/<uuid:chat_id>/events", views.events, name="events"),
+    path("api/chats/<uuid:chat_id>/export", export_views.export, name="export"),
     path("api/chats/<uuid:chat_id>/pin", list_views.pin, name="pin"),
     path("api/chats/<uuid:chat_id>/archive", list_views.archive, name="archive"),
     path("api/chats/<uuid:chat_id>/restore", list_views.restore, name="restore"),

@@ -4,7 +4,7 @@ import { backoffMs } from "./lib/backoff.js";
 import { pageLanguage } from "./lib/format.js";
 import { text } from "./text.js";
 
-/** @typedef {{keepalive?: boolean, signal?: AbortSignal | null}} CallOptions */
+/** @typedef {{keepalive?: boolean, signal?: AbortSignal | null, isFile?: boolean}} CallOptions */
 
 const TIMEOUT_MS = 20_000;
 const RETRYABLE_STATUSES = new Set([408, 425, 429, 500, 502, 503, 504]);
@@ -51,7 +51,7 @@ export const csrfToken = () => (document.cookie.match(TOKEN) ?? document.cookie.
  * @param {CallOptions} [options]
  * @returns {Promise<any>}
  */
-async function call(method, path, body, { keepalive = false, signal = null } = {}) {
+async function call(method, path, body, { keepalive = false, signal = null, isFile = false } = {}) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "Accept-Language": pageLanguage };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
@@ -72,8 +72,16 @@ async function call(method, path, body, { keepalive = false, signal = null } = {
   }
   if (!response.ok) throw await refusal(response);
   if (response.status === 204) return null;
+  return contentOf(response, isFile);
+}
+
+/**
+ * @param {Response} response
+ * @param {boolean} isFile
+ */
+async function contentOf(response, isFile) {
   try {
-    return await response.json();
+    return await (isFile ? response.blob() : response.json());
   } catch {
     // The response was cut off. The command may have been carried out, so it is repeated.
     throw new ApiError({});
@@ -155,6 +163,8 @@ const replyPath = (chat, reply) => `${chatPath(chat)}/replies/${reply}`;
 const OUTLIVES_PAGE = { keepalive: true };
 
 export const api = {
+  /** @param {string} chat @param {"md" | "json"} form @returns {Promise<Blob>} */
+  exportChat: (chat, form) => call("GET", `${chatPath(chat)}/export${queryString({ format: form })}`, undefined, { isFile: true }),
   /** @param {string} chat @param {object} body */
   send: (chat, body) => call("POST", `${chatPath(chat)}/messages`, body),
   /** @param {string} chat @param {object} body */

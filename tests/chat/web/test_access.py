@@ -125,6 +125,7 @@ TABLE: dict[str, list[Row]] = {
         own("", "DELETE", done=204),
     ],
     "chat:events": [own("/events")],
+    "chat:export": [own("/export"), own("/export?format=json")],
     # The reply is not in this test's log: the owner has access, but the request fails.
     "chat:branch": [own("/branch", "POST", {"message": str(PROMPT)}, done=404)],
     "chat:messages": [

@@ -2,7 +2,7 @@
 // message. Views read its signals and call its actions.
 import { computed, effect, signal, untracked } from "../../signals.js";
 import { addressOf, messageInAddress } from "../address.js";
-import { api, repeatUntilAnswered } from "../api.js";
+import { api, ApiError, repeatUntilAnswered } from "../api.js";
 import { isUnread } from "./chat_list.js";
 import { inSentence } from "../lib/format.js";
 import { uuid7 } from "../lib/ids.js";
@@ -76,6 +76,17 @@ export class Finding {
     };
     this.#store.toasts.show(text.deleted(this.#titleOf(id)), { label: text.undo, run: undo, forMs: UNDO_MS });
     return this.#change(id, { deleted_ms: Date.now() }, (change) => api.remove(id, change));
+  }
+
+  /** Save a chat as a file: "md" or "json". */
+  exportAs(id, form) {
+    const chat = { id, title: this.#titleOf(id) };
+    return this.#useExport((module) => module.downloadChat(chat, form));
+  }
+
+  print(id) {
+    if (this.#store.chatId.peek() !== id) this.#store.openChat(id);
+    return this.#useExport((module) => module.printChat(this.#store.current.peek()));
   }
 
   restore(id) {
@@ -164,6 +175,14 @@ export class Finding {
     const takeBack = this.#list.set(id, change);
     const changeId = uuid7();
     return this.#store.commands.runInOrder(id, () => order(changeId), takeBack);
+  }
+
+  async #useExport(use) {
+    try {
+      await use(await import("./chat_export.js"));
+    } catch (error) {
+      this.#store.toasts.show(error instanceof ApiError ? error.message : text.unreachable, { isProblem: true });
+    }
   }
 
   #leave(id) {

@@ -67,6 +67,9 @@ export function rowItems(finding, chat) {
     { label: text.rename, icon: "pencil", run: () => (finding.renaming.value = chat.id) },
     { label: chat.pinned_ms ? text.unpin : text.pin, icon: "pin", run: () => finding.pin(chat.id, !chat.pinned_ms) },
     { label: chat.archived_ms ? text.unarchive : text.archive, icon: "archive", run: () => finding.archive(chat.id, !chat.archived_ms) },
+    { label: text.exportMarkdown, icon: "download", run: () => finding.exportAs(chat.id, "md") },
+    { label: text.exportJson, icon: "download", run: () => finding.exportAs(chat.id, "json") },
+    { label: text.print, icon: "printer", run: () => finding.print(chat.id) },
     { label: text.remove, icon: "trash", isDanger: true, run: () => finding.remove(chat.id) },
   ];
 }

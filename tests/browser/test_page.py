@@ -213,6 +213,17 @@ def test_the_list_is_a_drawer_on_a_phone(new_context, stack, shot):
     expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
 
 
+def test_a_chat_on_a_phone_leads_to_a_new_one(new_context, stack, shot):
+    context = new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    alice = ChatPage(context.new_page(), stack.url).visit()
+    expect(alice.page.locator(".topbar-new")).to_have_count(0)
+    alice.ask("[[tokens=9]] Hello")
+    shot(alice.page, "phone-new-chat")
+    alice.page.locator(".topbar").get_by_role("link", name="New chat").tap()
+    expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
+    expect(alice.answers).to_have_count(0)
+
+
 def test_a_model_is_picked_with_the_keyboard(alice):
     picker = alice.page.get_by_role("button", name="Choose a model").first
     before = picker.inner_text()

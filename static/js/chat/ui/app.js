@@ -87,6 +87,7 @@ export function App({ store }) {
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
         <${ChatTitle} store=${store} />
+        ${isInChat && html`<${NewChatLink} store=${store} ui=${ui} />`}
         ${conversation && html`<${conversation.ChatCost} store=${store} />`}
         <${InstructionsButton} store=${store} />
         <${ConnectionState} store=${store} />
@@ -104,6 +105,17 @@ function titleOf(store) {
   const id = store.chatId.value;
   if (!id) return null;
   return store.list.get(id)?.title || store.current.value.title.value || null;
+}
+
+/** For a page whose list, which has the same, is hidden: that of a phone. */
+function NewChatLink({ store, ui }) {
+  const open = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    store.openChat(null);
+    ui.focusComposer();
+  };
+  return html`<a class="quiet-button topbar-new" href="/" aria-label=${text.newChat} title=${text.newChat} onClick=${open}><${Icon} name="plus" /></a>`;
 }
 
 function ChatTitle({ store }) {

@@ -2,6 +2,7 @@
 // made from it. An action is {id, group, label, icon, keys?, inFields?, words?, when?(app), run(app)};
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
 import { api } from "./api.js";
+import { loadedModules } from "./ui/lazy_modules.js";
 import { otherAppearance, preferAppearance } from "./preferences.js";
 import { text } from "./text.js";
 
@@ -53,7 +54,8 @@ export const available = (app) => actions.filter((action) => !action.when || act
 async function copyLastAnswer(app) {
   // The modules of the first chat load this one, too.
   const { copyText } = await import("./lib/copying.js");
-  const isCopied = await copyText(lastAnswer(app).text);
+  const { text: source } = lastAnswer(app);
+  const isCopied = await copyText(source, loadedModules.peek().reading?.richText(source));
   app.store.toasts.show(isCopied ? text.copied : text.copyFailed, { isProblem: !isCopied });
 }
 

@@ -192,7 +192,7 @@ const sentences = spoken("chat", {
   taskOpen: "Not done",
   footnote: "Footnote {number}",
   backToText: "Back to the text",
-  copyAnswer: "Copy the answer as Markdown",
+  copyAnswer: "Copy the answer",
   thinkingFor: "Thinking for {duration}",
   regenerate: "Answer again",
   regenerateWith: "Answer again with another model",

@@ -374,8 +374,66 @@ def test_an_answer_in_other_languages_and_with_formulas(echo, shot):
 def test_what_is_copied_of_an_answer_is_what_was_written(echo):
     echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer = echo.ask("SAY " + LANGUAGES)
-    answer.get_by_role("button", name="Copy the answer as Markdown").click()
+    answer.get_by_role("button", name="Copy the answer").click()
     assert echo.page.evaluate("navigator.clipboard.readText()").strip() == LANGUAGES.strip()
+
+
+CLIPBOARD = """async () => {
+    const [item] = await navigator.clipboard.read({ unsanitized: ["text/html"] });
+    const texts = item.types.map(async (type) => [type, await (await item.getType(type)).text()]);
+    return Object.fromEntries(await Promise.all(texts));
+}"""
+RICH = """\
+## Steps
+
+- **one** and [a link](https://example.org/a)
+- [x] done
+
+| a | b |
+|---|---|
+| 1 | $x^2$ |
+
+```python
+if a < b:
+    print("<b>")
+```
+
+<img src=x onerror=alert(1)> text[^n]
+
+[^n]: A note.
+"""
+
+
+def test_an_answer_is_copied_as_formatted_text_too(echo):
+    """Without classes, buttons and scripts, the code as code and the formulas as their source."""
+    page = echo.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = echo.ask("SAY " + RICH)
+    button = answer.get_by_role("button", name="Copy the answer")
+    for copy, outcome in (
+        (lambda: button.click(), "[data-said=Copied]"),
+        (lambda: page.keyboard.press("Control+Shift+C"), ".toast"),
+    ):
+        page.evaluate("navigator.clipboard.writeText('nothing')")
+        copy()
+        expect(page.locator(outcome)).to_be_visible()
+        copied = page.evaluate(CLIPBOARD)
+        assert copied["text/plain"].strip() == RICH.strip()
+        html = copied["text/html"]
+        assert "<h2>Steps</h2>" in html and "<strong>one</strong>" in html
+        assert '<a href="https://example.org/a">a link</a>' in html
+        assert '<pre><code>if a &lt; b:\n    print("&lt;b&gt;")' in html
+        assert "<td>1</td><td>$x^2$</td>" in html and "[Done]" in html
+        assert "<sup>1</sup>" in html and "1. " in html
+        assert not re.search(r"<(?:button|input|img|svg)|class=|style=|data-", html)
+
+
+def test_a_very_long_answer_is_copied_as_markdown_only(echo):
+    echo.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answer = echo.ask("SAY*300 " + 80 * "ten chars " + "\n\n")
+    answer.get_by_role("button", name="Copy the answer").click()
+    expect(echo.page.locator("[data-said=Copied]")).to_be_visible()
+    assert list(echo.page.evaluate(CLIPBOARD)) == ["text/plain"]
 
 
 def test_reading_above_is_not_disturbed_by_what_grows(echo, new_context):

@@ -4,17 +4,22 @@
  * Copies `content` and keeps focus and selection. If the browser does not allow it, returns false and shows
  * the text selected, so that the reader can copy it.
  * @param {string} content
+ * @param {string | null} [rich] the same as HTML, for programs that take formatted text
  */
-export async function copyText(content) {
-  if ((await copyByScript(content)) || copyBySelection(content)) return true;
+export async function copyText(content, rich = null) {
+  if ((await copyByScript(content, rich)) || copyBySelection(content, rich)) return true;
   import("../ui/dialogs/copy_by_hand.js").then(({ copyByHand }) => copyByHand(content)).catch(() => {});
   return false;
 }
 
-/** @param {string} content */
-async function copyByScript(content) {
+/**
+ * @param {string} content
+ * @param {string | null} rich
+ */
+async function copyByScript(content, rich) {
   try {
-    await navigator.clipboard.writeText(content);
+    if (rich === null) await navigator.clipboard.writeText(content);
+    else await navigator.clipboard.write([new ClipboardItem({ "text/plain": asBlob(content, "text/plain"), "text/html": asBlob(rich, "text/html") })]);
     return true;
   } catch {
     return false;
@@ -22,10 +27,17 @@ async function copyByScript(content) {
 }
 
 /**
+ * @param {string} content
+ * @param {string} type
+ */
+const asBlob = (content, type) => new Blob([content], { type });
+
+/**
  * The older method: `execCommand` fires a copy event, whose handler supplies the content.
  * @param {string} content
+ * @param {string | null} rich
  */
-function copyBySelection(content) {
+function copyBySelection(content, rich) {
   const giveBack = placeOfReader();
   const field = fieldWith(content);
   let isCopied = false;
@@ -34,6 +46,7 @@ function copyBySelection(content) {
     event.preventDefault();
     event.stopImmediatePropagation();
     event.clipboardData?.setData("text/plain", content);
+    if (rich !== null) event.clipboardData?.setData("text/html", rich);
     isCopied = true;
   };
   document.addEventListener("copy", onCopy, { capture: true });

@@ -2,6 +2,7 @@
 import { codeToolClicked } from "./code_tools.js";
 import { footnoteClicked } from "./nodes.js";
 
+export { richText } from "./rich_text.js";
 export { MarkdownView } from "./view.js";
 
 /** Handles clicks inside drawn markdown, whose nodes have no listeners of their own. */

@@ -1,6 +1,6 @@
 // The footnotes of one answer. Their numbers follow the order of their first references. Pure.
 
-/** @typedef {{type: string, label?: string, tokens?: any[], items?: any[], header?: any[], rows?: any[][]}} Token a token of marked or our own */
+/** @typedef {{type: string, label?: string, tokens?: any[], items?: any[], header?: any[] | boolean, rows?: any[][]}} Token a token of marked or our own */
 
 const LOOKS_LIKE_NOTE = /^\d{1,3}$/;
 
@@ -54,7 +54,8 @@ export class Notes {
 }
 
 /**
+ * The cells of a table are tokens, and `header` says of each whether it is in the head.
  * @param {Token} token
  * @returns {Token[]}
  */
-const partsOf = ({ tokens = [], items = [], header = [], rows = [] }) => [...tokens, ...items, ...header, ...rows.flat()];
+const partsOf = ({ tokens = [], items = [], header, rows = [] }) => [...tokens, ...items, ...(Array.isArray(header) ? header : []), ...rows.flat()];

@@ -9,6 +9,7 @@ import { BranchStepper } from "./branch_stepper.js";
 import { copyFrom } from "./clipboard.js";
 import { CopyLink } from "./copy_link.js";
 import { Icon } from "../icons.js";
+import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
 import { MessageTime } from "./times.js";
@@ -120,6 +121,9 @@ function failure({ store, open, message, isLast }) {
   </div>`;
 }
 
+/** The answer as formatted text; null until the modules that draw answers are loaded. */
+const richTextOf = (source) => loadedModules.peek().reading?.richText(source) ?? null;
+
 function AnswerFoot({ store, open, message }) {
   const time = entryTimeMs(message.created);
   return html`<footer class="message-foot" inert=${open.isGlimpse}>
@@ -132,7 +136,7 @@ function AnswerFoot({ store, open, message }) {
       </${MessageTime}>
     </span>
     <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
-      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer)}><${Icon} name="copy" /></button>
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer, richTextOf(message.text))}><${Icon} name="copy" /></button>
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
       onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}

@@ -9,9 +9,11 @@ const LETTER_PX = 8;
  * Copies, and shows the result on the button for a moment.
  * @param {HTMLElement} button
  * @param {string} content
+ * @param {string} [label]
+ * @param {string | null} [rich] see copyText
  */
-export async function copyFrom(button, content, label = button.textContent ?? "") {
-  const outcome = (await copyText(content)) ? text.copied : text.copyFailed;
+export async function copyFrom(button, content, label = button.textContent ?? "", rich = null) {
+  const outcome = (await copyText(content, rich)) ? text.copied : text.copyFailed;
   placeBubble(button, outcome.length * LETTER_PX + 16);
   button.dataset.said = outcome;
   button.setAttribute("aria-label", outcome);

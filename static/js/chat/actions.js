@@ -3,6 +3,7 @@
 // `app` is {store, ui} with ui {search, showShortcuts, toggleSidebar, focusComposer, showList}.
 import { api } from "./api.js";
 import { loadedModules } from "./ui/lazy_modules.js";
+import { quoteOf, selectionInAnswer } from "./compose/quoting.js";
 import { otherAppearance, preferAppearance } from "./preferences.js";
 import { text } from "./text.js";
 
@@ -25,6 +26,7 @@ export const actions = [
   { id: "composer", group: "chat", label: () => text.focusComposer, icon: "pencil", keys: "/", run: ({ ui }) => ui.focusComposer() },
   { id: "stop", group: "chat", label: () => text.stop, icon: "close", keys: "Escape", inFields: true, when: isAnsweringNow, run: ({ store }) => store.answers.stopAll() },
   { id: "copy-answer", group: "chat", label: () => text.copyLastAnswer, icon: "copy", keys: "mod+shift+c", inFields: true, when: (app) => lastAnswer(app) !== null, run: copyLastAnswer },
+  { id: "quote", group: "chat", label: () => text.quoteSelection, icon: "quote", keys: "alt+q", when: () => selectionInAnswer(getSelection()) !== null, run: ({ store }) => store.quote(quoteOf(String(getSelection()))) },
   { id: "regenerate", group: "chat", label: () => text.regenerateLast, icon: "again", keys: "alt+r", when: (app) => lastAnswer(app) !== null && !isAnsweringNow(app), run: (app) => app.store.answers.regenerate(lastAnswer(app), lastAnswer(app).model) },
   { id: "rename", group: "chat", label: () => text.renameThis, icon: "pencil", keys: "F2", when: hasChat, run: (app) => app.ui.rename(current(app).id) },
   { id: "pin", group: "chat", label: () => text.pinThis, icon: "pin", keys: "alt+p", when: (app) => hasChat(app) && !current(app).pinned_ms, run: (app) => app.store.finding.pin(current(app).id, true) },

@@ -41,6 +41,8 @@ export class Store {
   places = new ReadingPlaces();
   /** The id of the chat on screen; null for a new one. */
   chatId = signal(null);
+  /** The last quotation for the composer: {text, isTaken}, or null. */
+  quoted = signal(null);
 
   #config;
   #own;
@@ -176,6 +178,11 @@ export class Store {
 
   send(content) {
     this.#dispatch(content, { edit: false, parent: this.current.peek()?.path().at(-1)?.id ?? null });
+  }
+
+  /** Add a quotation to the message that is being written. */
+  quote(quotation) {
+    if (quotation) this.quoted.value = { text: quotation, isTaken: false };
   }
 
   /** Edit a user message: the new text becomes a sibling, and the old message stays. */

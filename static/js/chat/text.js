@@ -193,6 +193,8 @@ const sentences = spoken("chat", {
   footnote: "Footnote {number}",
   backToText: "Back to the text",
   copyAnswer: "Copy the answer",
+  quote: "Quote",
+  quoteSelection: "Quote the selected text",
   thinkingFor: "Thinking for {duration}",
   regenerate: "Answer again",
   regenerateWith: "Answer again with another model",

@@ -185,6 +185,7 @@ function ChatPane({ store }) {
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
     <section class="dock" id="composer" aria-label=${text.focusComposer} ref=${dock}>
+      ${conversation && html`<${conversation.QuoteButton} store=${store} />`}
       <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${CreditNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${sent} />`}

@@ -30,6 +30,7 @@ export const ICON_PATHS = {
   theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
   settings: "M5 8h8M17 8h2M5 16h2M11 16h8M15 6v4M9 14v4",
   keyboard: "M3.5 7h17v10h-17zM7 10.5h.01M10.3 10.5h.01M13.7 10.5h.01M17 10.5h.01M8.5 14h7",
+  quote: "M10 7H5v6h5V7zM10 13c0 2.5-1.5 4-4 4M19 7h-5v6h5V7zM19 13c0 2.5-1.5 4-4 4",
   printer: "M7 9V4h10v5M7 17H4V9h16v8h-3M7 14h10v6H7z",
   play: "M8 5.5v13l10-6.5z",
 };

@@ -16,6 +16,7 @@ const MOST_PASTES = 20;
 export function Composer({ store, onSend }) {
   const field = useRef(null);
   const draft = useDraft(store, field);
+  useQuotations(store, field, draft);
   const history = useRef(new InputHistory(() => writtenIn(store.current.peek())));
   const isRunning = useIsAnswering(store);
   const models = store.models.value;
@@ -158,6 +159,20 @@ function useDraft(store, field) {
       field.current.focus();
     },
   };
+}
+
+/** Adds quotations to the end of the text. */
+function useQuotations(store, field, draft) {
+  const quoted = store.quoted.value;
+  useEffect(() => {
+    if (!quoted || quoted.isTaken) return;
+    quoted.isTaken = true;
+    const before = field.current.value.trimEnd();
+    const content = `${before && `${before}\n\n`}${quoted.text}\n\n`;
+    draft.put({ text: content, pastes: draft.pastes });
+    field.current.focus();
+    field.current.setSelectionRange(content.length, content.length);
+  }, [quoted]);
 }
 
 /** The texts that the person has sent in this chat, oldest first. */

@@ -74,12 +74,8 @@ export function App({ store }) {
   };
   const app = { store, ui };
   useShortcuts(app);
-  const skip = (event) => {
-    event.preventDefault();
-    document.querySelector(".composer-field")?.focus();
-  };
   return html`<div class=${isListOpen ? "app app-list-open" : "app"}>
-    <a class="skip-link" href="#composer" onClick=${skip}>${text.skipToComposer}</a>
+    <a class="skip-link" href="#composer" onClick=${skipToComposer}>${text.skipToComposer}</a>
     <aside class="sidebar" inert=${!isListOpen}><${Sidebar} store=${store} close=${closeAfterChoice} search=${ui.search} showShortcuts=${ui.showShortcuts} /></aside>
     <button type="button" class="scrim" tabindex="-1" aria-hidden="true" onClick=${() => put(false)}></button>
     <div class=${store.current.value ? "main" : "main main-empty"}>
@@ -99,6 +95,11 @@ export function App({ store }) {
     <${ToastList} toasts=${store.toasts} />
     ${conversation && html`<${conversation.Announcer} store=${store} />`}
   </div>`;
+}
+
+function skipToComposer(event) {
+  event.preventDefault();
+  document.querySelector(".composer-field")?.focus();
 }
 
 function titleOf(store) {

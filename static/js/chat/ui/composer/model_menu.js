@@ -11,7 +11,8 @@ export function ModelMenu({ store, selected, onPick, label, trigger, triggerClas
   };
   useEffect(() => {
     if (!isOpen) return undefined;
-    const outside = (event) => !root.current.contains(event.target) && close({ refocus: false });
+    // The menu may have been removed a moment ago, with what it belonged to.
+    const outside = (event) => root.current && !root.current.contains(event.target) && close({ refocus: false });
     document.addEventListener("pointerdown", outside);
     document.addEventListener("focusin", outside);
     return () => {

@@ -324,3 +324,32 @@ test("what is under way when they sign out is not sent anew", async (t) => {
   assert.equal(browser.state.requests.length, 1);
   assert.deepEqual(outbox.items.value, []);
 });
+
+for (const reading of ["at the start", "because of another tab"]) {
+  test(`a message that is written while the store is read ${reading} stays in the queue`, async (t) => {
+    setClock(t);
+    const { state, store, locks } = setUpBrowser();
+    const calls = [];
+    // Each call has its result at once, and returns it when the test says so.
+    const slow = { change: async (change) => {
+      const result = await store.change(change);
+      await new Promise((resolve) => calls.push(resolve));
+      return result;
+    } };
+    const { outbox } = openTab({ state, store: slow, locks }, [{ reply: "r1" }]);
+    if (reading === "at the start") void outbox.start();
+    else state.channels[0].dispatchEvent(new MessageEvent("message", { data: { type: "changed", owner: "alice" } }));
+    await rest();
+    outbox.add(message("hello", { isNew: true }));
+    await rest();
+    calls.shift()();
+    await rest();
+    assert.deepEqual(texts(outbox.of("c")), ["hello"]);
+    assert.ok(outbox.isBegunHere("c"));
+    for (let turn = 0; turn < 10; turn++) {
+      calls.shift()?.();
+      await rest();
+    }
+    assert.equal(outbox.of("c")[0].status, "sent");
+  });
+}

@@ -10,6 +10,7 @@ import { computed, signal } from "../../signals.js";
 
 /**
  * @typedef {import("./send_queue_items.js").Item} Item
+ * @typedef {import("./send_queue_items.js").Written} Written
  * @typedef {import("../api.js").ApiError} ApiError
  * @typedef {{reply: string}} Response
  */
@@ -40,6 +41,8 @@ export class Outbox {
   #kept = signal(/** @type {Item[]} */ ([]));
   /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Map<string, Item>>} */
   #sent = signal(new Map());
+  /** @type {Map<string, Written>} messages that were written here and that the store does not have yet */
+  #unstored = new Map();
   /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Set<string>>} */
   #sending = signal(new Set());
   /** @type {Set<string>} ids of messages that the server is known to have */
@@ -86,6 +89,7 @@ export class Outbox {
   /** The author has signed out: forget the messages. The server refuses messages that are written after this. */
   forget() {
     for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#unstored.clear();
     this.#kept.value = [];
     this.#sent.value = new Map();
   }
@@ -120,14 +124,15 @@ export class Outbox {
 
   /**
    * Queue a message; returns its id.
-   * @param {Omit<import("./send_queue_items.js").Written, "id" | "createdMs">} written
+   * @param {Omit<Written, "id" | "createdMs">} written
    */
   add({ chat, text, model, edit, parent, isNew }) {
     this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
     const item = { id: uuid7(), chat, text, model, edit, parent, isNew, createdMs: this.#lastMs };
     this.#mine.add(item.id);
-    this.#kept.value = added(this.#kept.peek(), item);
-    void this.#change((items) => added(items, item)).then(() => this.#flush(chat));
+    this.#unstored.set(item.id, item);
+    this.#kept.value = this.#withUnstored(this.#kept.peek());
+    void this.#store(item);
     return item.id;
   }
 
@@ -173,6 +178,13 @@ export class Outbox {
   }
 
   // Private: sending
+
+  /** @param {Written} item */
+  async #store(item) {
+    await this.#change((items) => added(items, item));
+    this.#unstored.delete(item.id);
+    await this.#flush(item.chat);
+  }
 
   /** @param {string} chat */
   async #flush(chat) {
@@ -281,9 +293,17 @@ export class Outbox {
       isChanged = next !== items;
       return next;
     };
-    this.#kept.value = (await this.#options.store.change(noting)) ?? change(this.#kept.peek());
+    this.#kept.value = this.#withUnstored((await this.#options.store.change(noting)) ?? change(this.#kept.peek()));
     if (isChanged) this.#tell({ type: "changed" });
     return this.#kept.peek();
+  }
+
+  /**
+   * What was read from the store may be older than the last message that was written here.
+   * @param {Item[]} items
+   */
+  #withUnstored(items) {
+    return [...this.#unstored.values()].reduce((all, item) => added(all, item), items);
   }
 
   /** @param {{type: string, item?: Item}} message */
@@ -300,7 +320,7 @@ export class Outbox {
     if (data.type === "sent") this.#noteSent(data.item);
     const kept = await this.#options.store.change((items) => items);
     if (!kept) return;
-    this.#kept.value = kept;
+    this.#kept.value = this.#withUnstored(kept);
     // If that tab is closed before it has sent the message, this tab sends it.
     for (const chat of chatsOf(kept)) if (!this.#busy.has(chat) && !this.#attempts.has(chat)) this.#tryLater(chat);
   }

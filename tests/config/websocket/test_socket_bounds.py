@@ -20,7 +20,7 @@ from tests.accounts.mailbox import Mailbox, code_in, running_mailbox
 from tests.accounts.people import PASSWORD
 from tests.client import Client, socket_of
 from tests.fake_model import FakeModel
-from tests.raw_websocket import CLOSE, PING, PONG, TEXT, RawSocket, masked
+from tests.raw_websocket import PING, PONG, TEXT, RawSocket, masked
 from tests.stack import Stack, wait_for
 
 SETTINGS = {
@@ -110,17 +110,6 @@ async def test_what_a_client_says_it_has_read_is_not_believed(bounded, client, u
             socket.send_raw(read_all + follow)
     wait_for(lambda: all(socket.is_cut() for socket in unread), 30)
     assert memory_bytes(bounded) - before < MOST_MORE_BYTES
-
-
-async def test_a_client_that_sends_a_close_frame_and_does_not_read_is_cut_off(client):
-    client.connect()
-    await client.settled(await client.send("[[tokens=2&huge=4000000]] A very long one"))
-    await client.disconnect()
-    with RawSocket.of(client, receive_buffer=4_096) as socket:
-        socket.send(json.dumps({"type": "follow", "chat": client.chat, "after": None}))
-        await asyncio.sleep(0.5)  # Until more data waits than the network accepts.
-        socket.send(b"\x03\xe8", CLOSE)
-        wait_for(socket.is_cut, 10)
 
 
 @pytest.mark.parametrize(

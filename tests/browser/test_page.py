@@ -38,6 +38,7 @@ NOTE_GLIDES = """() => {
     return animate.call(this, frames, options);
   };
 }"""
+NO_SHIFT = 0.001  # a fraction of a pixel of the whole page
 # The sum of the layout shifts that no input caused.
 SHIFTS = """() => new Promise((done) => {
   let sum = 0;
@@ -141,7 +142,7 @@ def test_the_composer_glides_from_the_middle_to_the_foot_with_the_first_send(new
         else:
             # It begins where the composer was.
             assert len(glides) == 1 and abs(glides[0] + top_of(alice) - middle) < 1
-        assert alice.page.evaluate(SHIFTS) == 0
+        assert alice.page.evaluate(SHIFTS) < NO_SHIFT
         # Nothing glides when a chat is opened or left.
         alice.page.get_by_role("link", name="New chat").click()
         expect(alice.page.locator(".example").first).to_be_visible()

@@ -71,7 +71,10 @@ class Postgresql:
             database.rollback()
 
     def kill(self, victim, dice):
-        main = psutil.Process(self.server.get_pid())
+        try:
+            main = psutil.Process(self.server.get_pid())
+        except psutil.NoSuchProcess:  # An earlier kill is restarting the server.
+            return
         if victim == "postmaster":
             self.kill_all(main)
         elif serving := [child for child in main.children() if serves(child)]:

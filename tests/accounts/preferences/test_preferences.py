@@ -197,8 +197,9 @@ def test_every_panel_is_a_form_that_works_alone(signed_in):
     for panel, fields in panels.items():
         page = signed_in.post("/settings", {"panel": panel} | fields, follow=True)
         assert page.status_code == HTTPStatus.OK and "Saved." in page.content.decode()
-    # The checkbox was not ticked.
-    assert settings_of(signed_in) == BY_DEFAULT | OTHERS | {"language": ""}
+    # The checkboxes were not ticked. Models are pinned in the chat.
+    not_there = {"language": "", "pinned_models": []}
+    assert settings_of(signed_in) == BY_DEFAULT | OTHERS | not_there
     html = signed_in.get("/settings").content.decode()
     assert 'value="Ada Lovelace"' in html and "Answer in verse.\nBriefly.</textarea>" in html
     assert re.search(r'value="Asia/Kathmandu" selected', html)

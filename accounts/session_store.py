@@ -20,7 +20,7 @@ ANONYMOUS_AGE = timedelta(days=1)
 
 
 class SessionStore(db.SessionStore):
-    # Of the row that was read last.
+    # The person of the session's row, as read last.
     _person: User | None = None
 
     @classmethod

@@ -31,7 +31,7 @@ _known: _Known | None = None
 async def offered_models(models: list[Model]) -> list[Offer]:
     """The models of this list that can be used, for free or on credit, with their prices.
 
-    What is known of the catalogue is kept for all people; models of own keys are never kept.
+    The answer for the catalogue is kept and serves everybody. Models of own keys are never kept.
     """
     global _known
     catalogue = [model for model in models if not model.own_key]

@@ -1,4 +1,4 @@
-"""What lets a web process or a worker pause little and return memory it needed for a moment."""
+"""Settings of the memory of web processes and workers: short pauses, and memory given back."""
 
 import contextlib
 import ctypes

@@ -45,7 +45,7 @@ EXPECTED_NOISE = (
 HOSTS = ("127.0.0.1", "localhost", LAN_HOST)
 # Generous, because the machine may be busy.
 PATIENCE_MS = 30_000
-# Of each page of a failed test, in its report.
+# How much the report of a failed test tells of each page, and of the requests of all pages.
 REPORTED_CHARS = 2_000
 REPORTED_LINES = 40
 # The folder for screenshots; if it is unset, none are taken.

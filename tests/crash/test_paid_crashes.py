@@ -20,6 +20,9 @@ GUEST = 500_000
 ANSWERS = 200 if FULL else 100
 # Enough that sends, running answers and ends overlap at every moment.
 AT_ONCE = 50
+WORKERS = ("worker-1", "worker-2")
+# A worker is killed while this many answers are being written, so that it has some of them.
+HIT = 8
 
 
 @pytest.fixture
@@ -66,7 +69,8 @@ class Progress:
     """Runs AT_ONCE answers at a time and counts those that ended. Kills are spread over that count
     rather than over time, so they hit running answers on a machine of any speed."""
 
-    def __init__(self):
+    def __init__(self, clients):
+        self.clients = clients
         self.ended = 0
         self.room = asyncio.Semaphore(AT_ONCE)
 
@@ -76,12 +80,19 @@ class Progress:
             self.ended += 1
             return message
 
+    def running(self):
+        """How many answers are being written, as far as their readers know."""
+        messages = (m for client in self.clients for m in client.transcript.messages.values())
+        return sum(message.status == "running" for message in messages)
+
     async def kill_some(self, stack, database, dice):
         victims = dice.sample(database.victims, k=len(database.victims))
         for number, victim in enumerate(victims):
             while self.ended < number * ANSWERS // (len(victims) + 1):
                 await asyncio.sleep(0.05)
             await asyncio.sleep(dice.uniform(0.1, 1.0))
+            while victim in WORKERS and self.running() < HIT and self.ended < ANSWERS - HIT:
+                await asyncio.sleep(0.02)
             if victim in VICTIMS:
                 with contextlib.suppress(ProcessLookupError, KeyError):
                     stack.kill(victim)
@@ -91,10 +102,11 @@ class Progress:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 async def test_the_books_balance_whatever_is_killed(paid_stack, database, dice):
-    stack, progress = paid_stack, Progress()
+    stack = paid_stack
     async with AsyncExitStack() as stack_of_clients:
         visitors = (visitor(stack_of_clients, stack) for _ in range(ANSWERS))
         clients = await asyncio.gather(*visitors)
+        progress = Progress(clients)
         killer = asyncio.create_task(progress.kill_some(stack, database, dice))
         answers = (progress.one(client, number) for number, client in enumerate(clients))
         messages = await asyncio.gather(*answers)

@@ -78,13 +78,18 @@ def test_enter_before_the_scripts_come_keeps_the_text(alice):
     expect(field).to_have_value("")
 
 
-def test_a_draft_and_what_is_typed_before_it_can_be_shown_are_both_kept(alice, new_context):
+def page_of_another_device(alice, new_context):
+    """An empty page of a device that shares the chat, in which a draft is stored."""
     alice.ask(f"{QUICK} Hello")
     with alice.page.expect_response(lambda answer: "a draft" in (answer.request.post_data or "")):
         alice.field.fill("a draft")
     device = new_context()
     device.add_cookies(alice.page.context.cookies())
-    page = device.new_page()
+    return device.new_page()
+
+
+def test_a_draft_and_what_is_typed_before_it_can_be_shown_are_both_kept(alice, new_context):
+    page = page_of_another_device(alice, new_context)
     with without_scripts(page, alice.page.url) as field:
         page.keyboard.type("typed")
         page.keyboard.press("ArrowLeft")
@@ -95,12 +100,7 @@ def test_a_draft_and_what_is_typed_before_it_can_be_shown_are_both_kept(alice, n
 
 
 def test_a_draft_of_another_device_is_in_the_field_at_once(alice, new_context):
-    alice.ask(f"{QUICK} Hello")
-    with alice.page.expect_response(lambda answer: "a draft" in (answer.request.post_data or "")):
-        alice.field.fill("a draft")
-    device = new_context()
-    device.add_cookies(alice.page.context.cookies())
-    page = device.new_page()
+    page = page_of_another_device(alice, new_context)
     page.route_web_socket("**/ws*", lambda socket: None)
     ChatPage(page, alice.url).visit(alice.page.url.removeprefix(alice.url))
     expect(page.locator(".composer-field")).to_have_value("a draft")

@@ -23,7 +23,7 @@ MODELS = [
     }
     for number in range(600)
 ]
-# Of the list and all that is in it.
+# The list and everything in it may have this many elements.
 MOST_ELEMENTS = 400
 
 

@@ -28,8 +28,8 @@ RENAME = """async ([id, title]) => {
   const { api } = await import("/static/js/chat/api.js");
   await api.rename(id, title, crypto.randomUUID());
 }"""
-# Of each element: its box, and whether it or a parent up to `frame` clips what its text draws
-# outside of it, as accents do.
+# The box of each element, and whether the element or a parent up to `frame` clips what its text
+# draws outside of the box, as accents do.
 BOXES = """([selector, frame]) => [...document.querySelectorAll(selector)].map((element) => {
   const { top, bottom, left, right } = element.getBoundingClientRect();
   let clip = element;

@@ -202,7 +202,7 @@ def test_the_foot_of_an_answer_is_tidy_on_a_phone(stack, new_context, shot):
     time = facts.bounding_box()
     assert time["height"] < 30 and min(tops) <= time["y"] <= min(tops) + 16
     shot(alice.page, "phone-foot")
-    # What else is known has a line of its own.
+    # Other facts have lines of their own.
     facts.get_by_role("button").tap()
     expect(facts).to_contain_text("1,200 tokens")
     all_known = facts.bounding_box()

@@ -16,7 +16,7 @@ export function recentModels(chats) {
 }
 
 /**
- * Who makes the model, as far as its id tells, else who serves it.
+ * The maker of the model, as far as its id tells, else its provider.
  * @param {Model} model
  */
 export function providerOf(model) {

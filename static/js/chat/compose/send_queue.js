@@ -299,7 +299,7 @@ export class Outbox {
   }
 
   /**
-   * What was read from the store may be older than the last message that was written here.
+   * The items with the messages that were written after the store was read.
    * @param {Item[]} items
    */
   #withUnstored(items) {

@@ -31,7 +31,7 @@ const NODES_OF_FAR = 3_000;
 const SHORT_CODE_CHARS = 4_000;
 const COMPARED = 64;
 
-/** What was drawn in this task: since when, and how many characters. */
+/** The drawing of this task: when it began, and how many characters it has drawn. */
 const task = { beganMs: 0, chars: 0 };
 
 /** Whether another text may be drawn in this task. */

@@ -11,7 +11,7 @@ export function ConnectionState({ store }) {
   const label = hasCaughtUp ? text.caughtUp : labelOf(state);
   const waiting = waitingIn(store);
   if (!label) return null;
-  // What is as it should be is said to screen readers only.
+  // Only screen readers are told that all is well.
   const isCalm = state.kind === "live" && !state.isOverHttp && !hasCaughtUp && !waiting;
   return html`<div class=${`connection connection-${state.kind}${state.isOverHttp ? " connection-over-http" : ""}${isCalm ? " visually-hidden" : ""}`} role="status" title=${hintOf(state)}>
     <span class="connection-dot"></span>

@@ -11,7 +11,7 @@ export function EmptyState() {
   </section>`;
 }
 
-/** What one may ask, below the composer of the empty page. A click puts it into the composer. */
+/** Examples of questions, below the composer of the empty page. A click puts one into the composer. */
 export function Examples({ store }) {
   return html`<ul class="examples" aria-label=${text.examplesTitle}>
     ${text.examples.map((example) => html`<li><button type="button" class="example" onClick=${() => store.sending.handBack(example)}>${example}</button></li>`)}

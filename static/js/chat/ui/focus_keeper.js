@@ -45,7 +45,7 @@ function placesNear(element) {
 const firstIn = (place) => /** @type {HTMLElement | null} */ (place?.querySelector(FOCUSABLE) ?? null);
 
 /**
- * What is inert for a while, such as the list on a page that becomes narrow, is not gone.
+ * An element that is inert for a while, such as the list on a page that becomes narrow, is not gone.
  * @param {Element} element
  */
 const isGone = (element) => !element.isConnected || /** @type {HTMLButtonElement} */ (element).disabled;

@@ -163,7 +163,7 @@ function describe(model, models) {
   return [model.own_key ? "" : model.endpoint, priceOf(model, models), context].filter(Boolean).join(" · ");
 }
 
-/** What credit pays for the model. The word "free" is omitted if all models are free. */
+/** The price of the model on credit. The word "free" is omitted if all models are free. */
 function priceOf(model, models) {
   if (model.input_micro_usd != null) return text.modelPrice(dollars(model.input_micro_usd), dollars(model.output_micro_usd));
   return model.free && !model.own_key && models.some(({ free }) => !free) ? text.free : "";

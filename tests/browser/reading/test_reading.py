@@ -40,6 +40,11 @@ new PerformanceObserver((list) => {
   for (const shift of list.getEntries()) if (!shift.hadRecentInput) window.shifted += shift.value;
 }).observe({ type: "layout-shift", buffered: true });
 """
+# How much of the chat is below what one sees.
+BELOW_VIEW_PX = """() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.querySelector(".scroller");
+  return scrollHeight - scrollTop - clientHeight;
+}"""
 
 
 def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
@@ -293,6 +298,7 @@ def test_nothing_moves_while_a_long_answer_comes_or_is_loaded_again(stack, new_c
     alice = ChatPage(page, stack.url).visit()
     alice.ask("[[tokens=17000&rate=2500]] Long")
     assert page.evaluate("window.shifted") <= MOST_SHIFTED
+    assert page.evaluate(BELOW_VIEW_PX) < 2
     page.reload()
     foot = alice.ended().locator(".message-foot")
     # It comes when all of the text is there.
@@ -300,3 +306,4 @@ def test_nothing_moves_while_a_long_answer_comes_or_is_loaded_again(stack, new_c
     expect(alice.answers.last.locator(".md")).not_to_have_attribute("data-drawing", "")
     page.wait_for_timeout(300)
     assert page.evaluate("window.shifted") <= MOST_SHIFTED
+    assert page.evaluate(BELOW_VIEW_PX) < 2

@@ -1,6 +1,7 @@
 // Keeps the end of a growing transcript in view while the reader is there. Scrolling away (by wheel, touch,
 // keys or scroll bar) or selecting text stops this at once; returning to the end, by scrolling or by the
-// button, resumes it.
+// button, resumes it. A text that shrinks for a moment, as when its end is drawn again, does not stop it,
+// although the browser then moves the view up.
 import { signal } from "../../signals.js";
 
 const NEAR_END_PX = 40;
@@ -14,6 +15,7 @@ export class ScrollKeeper {
   #observer;
   #lastTop = 0;
   #isTouched = false;
+  #isOnScrollBar = false;
   #listening = new AbortController();
 
   // Lifecycle
@@ -27,6 +29,9 @@ export class ScrollKeeper {
     this.#listen("wheel", ({ deltaY }) => deltaY < 0 && this.#canScrollUp() && this.#letGo());
     this.#listen("touchstart", () => (this.#isTouched = true));
     for (const name of ["touchend", "touchcancel"]) this.#listen(name, this.#released);
+    this.#listen("pointerdown", ({ target }) => (this.#isOnScrollBar = target === scroller));
+    // The end of a drag of the scroll bar is not always told, but the pointer then moves without a button.
+    this.#listen("pointermove", ({ buttons }) => (this.#isOnScrollBar &&= buttons > 0));
     this.#listen("keydown", (event) => this.#isKeyUp(event) && this.#canScrollUp() && this.#letGo());
   }
 
@@ -111,10 +116,14 @@ export class ScrollKeeper {
 
   #scrolled = () => {
     const { scrollTop } = this.#scroller;
-    // Growing content also moves the end away, so only an upward move comes from the reader.
-    if (scrollTop < this.#lastTop && !this.#isNearEnd()) this.#letGo();
-    else if (scrollTop >= this.#lastTop && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
-    this.#lastTop = scrollTop;
+    const up = this.#lastTop - scrollTop;
+    // Growing content also moves the end away, so only an upward move comes from the reader; a short one may
+    // come from content that shrank, unless the scroll bar is held.
+    const isShort = up > 0 && up < NEAR_END_PX && !this.#isOnScrollBar;
+    if (up > 0 && !isShort && !this.#isNearEnd()) this.#letGo();
+    else if (up <= 0 && this.#isNearEnd() && !this.#isSelecting()) this.isAtEnd.value = true;
+    // Short moves add up.
+    if (!isShort || !this.isAtEnd.peek()) this.#lastTop = scrollTop;
   };
 
   #isNearEnd() {

@@ -103,9 +103,15 @@ export class MarkdownView {
     runWhenIdle(() => {
       const hasMore = this.#work();
       this.#isWorking = hasMore;
-      this.#root.toggleAttribute("data-drawing", hasMore && this.#isDone);
+      if (!hasMore) this.#showWorkEnded();
+      else this.#root.toggleAttribute("data-drawing", this.#isDone);
       return hasMore;
     });
+  }
+
+  /** After the next frame, in which the last parts are laid out and scrolled to; parts may be skipped only then. */
+  #showWorkEnded() {
+    requestAnimationFrame(() => setTimeout(() => this.#isWorking || this.#root.removeAttribute("data-drawing")));
   }
 
   /** Draw for a short time; returns whether parts are left. */
@@ -117,6 +123,7 @@ export class MarkdownView {
       if (this.#parts.length === 0 && !this.#stream.isBehind) {
         if (!this.#isDone) {
           this.#drawOpen();
+          this.#releaseHeight();
           return false;
         }
         this.#ending = this.#end();
@@ -129,7 +136,9 @@ export class MarkdownView {
 
   #readWindow() {
     this.#parts = this.#stream.step(this.#source, this.#isDone);
-    if (this.#parts.length > 0) this.#clearOpen();
+    if (this.#parts.length === 0) return;
+    this.#keepHeight();
+    this.#clearOpen();
   }
 
   #add(part) {
@@ -233,7 +242,7 @@ export class MarkdownView {
     if (!part || part === this.#far?.element || isFull) {
       if (this.#grew) passOver(part?.previousElementSibling);
       part = document.createElement("div");
-      part.className = "md-part";
+      part.className = element.matches(".md-goes-on") ? "md-part md-goes-on" : "md-part";
       this.#root.append(part);
       this.#partChars = 0;
     }
@@ -267,6 +276,18 @@ export class MarkdownView {
     this.#tail.textContent = text;
   }
 
+  /**
+   * Keep the height while the open end is drawn again as final blocks, which may take several slices. Otherwise the
+   * browser would move a reader at the end up, as if the reader had scrolled away.
+   */
+  #keepHeight() {
+    if (this.#open.length > 0) this.#root.style.minBlockSize = `${this.#root.getBoundingClientRect().height}px`;
+  }
+
+  #releaseHeight() {
+    this.#root.style.minBlockSize = "";
+  }
+
   #clearOpen() {
     for (const element of this.#open) element.remove();
     this.#open = [];
@@ -278,6 +299,7 @@ export class MarkdownView {
   /** Finishes the text in short steps. */
   *#end() {
     this.#clearOpen();
+    this.#releaseHeight();
     yield* this.#drawLateReferences();
     this.#gatherNotes();
   }
@@ -329,6 +351,7 @@ export class MarkdownView {
 
   #restart() {
     this.#root.replaceChildren();
+    this.#releaseHeight();
     this.#stream = new BlockStream();
     this.#parts = [];
     this.#notes = new Notes();
@@ -345,7 +368,8 @@ export class MarkdownView {
 /** Let the browser skip a part that the growing text has left behind; it keeps its height. */
 function passOver(part) {
   if (!part || part.classList.contains("md-part-past")) return;
-  part.style.containIntrinsicSize = `auto none auto ${part.offsetHeight}px`;
+  // Not `offsetHeight`, whose rounding would move the text below it.
+  part.style.containIntrinsicSize = `auto none auto ${part.getBoundingClientRect().height}px`;
   part.classList.add("md-part-past");
 }
 

@@ -18,11 +18,11 @@ from tests.stack import Stack, wait_for
 
 GUEST = 500_000
 ANSWERS = 200 if FULL else 100
-# Enough that sends, running answers and ends overlap at every moment.
-AT_ONCE = 50
+# Answers that begin before the first kill: enough that sends, answers and ends always overlap.
+AT_FIRST = ANSWERS // 5
 WORKERS = ("worker-1", "worker-2")
 # A worker is killed while this many answers are being written, so that it has some of them.
-HIT = 8
+HIT = 4
 
 
 @pytest.fixture
@@ -66,19 +66,20 @@ async def one(client, number, *, later_s=0.0):
 
 
 class Progress:
-    """Runs AT_ONCE answers at a time and counts those that ended. Kills are spread over that count
-    rather than over time, so they hit running answers on a machine of any speed."""
+    """Runs the answers and counts those that ended. Each kill has a share of the answers, which
+    begin only when the kills before it are done, so kills hit running answers on a machine of any
+    speed."""
 
     def __init__(self, clients):
         self.clients = clients
         self.ended = 0
-        self.room = asyncio.Semaphore(AT_ONCE)
+        self.may_begin = asyncio.Semaphore(AT_FIRST)
 
     async def one(self, client, number):
-        async with self.room:
-            message = await one(client, number)
-            self.ended += 1
-            return message
+        await self.may_begin.acquire()
+        message = await one(client, number)
+        self.ended += 1
+        return message
 
     def running(self):
         """How many answers are being written, as far as their readers know."""
@@ -87,17 +88,31 @@ class Progress:
 
     async def kill_some(self, stack, database, dice):
         victims = dice.sample(database.victims, k=len(database.victims))
+        share = (ANSWERS - AT_FIRST) // len(victims)
         for number, victim in enumerate(victims):
-            while self.ended < number * ANSWERS // (len(victims) + 1):
+            while self.ended < number * share:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(dice.uniform(0.1, 1.0))
-            while victim in WORKERS and self.running() < HIT and self.ended < ANSWERS - HIT:
-                await asyncio.sleep(0.02)
-            if victim in VICTIMS:
-                with contextlib.suppress(ProcessLookupError, KeyError):
-                    stack.kill(victim)
+            for _ in range(share):
+                self.may_begin.release()
+            if victim in WORKERS:
+                await self.hit(stack, victim, allowed=AT_FIRST + (number + 1) * share)
+            elif victim in VICTIMS:
+                self.kill(stack, victim)
             else:
                 await asyncio.to_thread(database.kill, victim, dice)
+        for _ in range(ANSWERS):
+            self.may_begin.release()
+
+    async def hit(self, stack, worker, allowed):
+        """Kills a worker while answers are being written, if enough of the `allowed` are left."""
+        while self.running() < HIT and self.ended < allowed - HIT:
+            await asyncio.sleep(0.02)
+        self.kill(stack, worker)
+
+    def kill(self, stack, victim):
+        with contextlib.suppress(ProcessLookupError, KeyError):
+            stack.kill(victim)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

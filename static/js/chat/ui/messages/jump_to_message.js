@@ -54,9 +54,12 @@ function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
       store.places.arrived();
       return void keeper.toEnd();
     }
-    const go = () => keeper.goTo(place);
-    const putBack = (element) => {
+    const go = () => {
+      keeper.goTo(place);
+      // While the text is drawn in part, the place may be at its end, which must not be followed.
       keeper.letGo();
+    };
+    const putBack = (element) => {
       go();
       hold(element.id, isBehind, go);
       store.places.arrived();

@@ -33,7 +33,7 @@ export function Jump({ store, open, keeper }) {
     open.showBranchOf(target.message);
     return whenDrawn(`m-${target.message}`, (element) => {
       show(element, store, keeper);
-      hold(element.id, isBehind, () => center(document.getElementById(element.id)));
+      hold(element.id, { keeper, isBehind, place: () => center(document.getElementById(element.id)) });
     });
   }, [target, open, isLoaded, wasBehind, keeper]);
   useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind });
@@ -54,14 +54,11 @@ function useReturn({ store, open, keeper, isLoaded, isBehind, wasBehind }) {
       store.places.arrived();
       return void keeper.toEnd();
     }
-    const go = () => {
-      keeper.goTo(place);
-      // While the text is drawn in part, the place may be at its end, which must not be followed.
-      keeper.letGo();
-    };
+    const go = () => keeper.goTo(place);
     const putBack = (element) => {
+      keeper.letGo();
       go();
-      hold(element.id, isBehind, go);
+      hold(element.id, { keeper, isBehind, place: go });
       store.places.arrived();
     };
     // The message may never be drawn, because another branch is shown by now.
@@ -92,7 +89,7 @@ function show(element, store, keeper) {
 }
 
 /** Keep the message with the element `id` where `place` puts it, until the reader does something. */
-function hold(id, isBehind, place) {
+function hold(id, { keeper, isBehind, place }) {
   holding?.abort();
   const over = (holding = new AbortController());
   const options = { capture: true, passive: true, signal: over.signal };
@@ -111,6 +108,8 @@ function hold(id, isBehind, place) {
       if (last && isByReader(last, found)) return void over.abort();
       // Place it in each frame, because the browser's scroll anchoring also moves it, and rounds.
       place();
+      // While the text is drawn in part, the place may be at its end, which must not be followed.
+      keeper.letGo();
       const put = placeOf(element);
       isMoved = !(last && isSame(last, found) && isSame(found, put));
       last = put;

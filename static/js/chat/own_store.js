@@ -3,7 +3,7 @@
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
-import { OutboxStore } from "./local/send_queue_store.js";
+import { SendQueueStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
 import { remember } from "./lib/storage.js";
 
@@ -13,7 +13,7 @@ const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, drafts_m
 
 export class OwnStore {
   chats;
-  outbox;
+  sendQueue;
   keepPageNow = () => {};
   #database = new LocalDatabase();
   #owner = VISITOR;
@@ -21,7 +21,7 @@ export class OwnStore {
 
   constructor() {
     this.chats = new LocalChats(this.#database);
-    this.outbox = new OutboxStore(this.#database);
+    this.sendQueue = new SendQueueStore(this.#database);
   }
 
   get owner() {

@@ -31,7 +31,7 @@ export class Store {
   /** The chats whose answer ended while the page was hidden. */
   unseen;
   sending;
-  outbox;
+  sendQueue;
   drafts;
   connection;
   credit;
@@ -80,7 +80,7 @@ export class Store {
       onUser: (message) => this.#became(message),
       onBalance: (balance) => {
         this.credit.set(balance);
-        this.outbox.sendWaitingFor(CREDIT_HELD);
+        this.sendQueue.sendWaitingFor(CREDIT_HELD);
       },
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
@@ -91,7 +91,7 @@ export class Store {
       followed: () => this.#followed(),
     }, WebSocket, () => import("./log/poll_socket.js"));
     this.sending = new Sending(this, own);
-    this.outbox = this.sending.outbox;
+    this.sendQueue = this.sending.sendQueue;
     this.drafts = this.sending.drafts;
     this.drafts.erase(own.owner);
     if (!config.isShell) this.drafts.load(config.drafts ?? [], config.drafts_more);
@@ -119,7 +119,7 @@ export class Store {
 
   start() {
     if (this.user.peek()) this.connection.start();
-    void this.outbox.start().then(() => this.connection.follow());
+    void this.sendQueue.start().then(() => this.connection.follow());
     this.#own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
@@ -141,13 +141,13 @@ export class Store {
     this.places.forget();
     void this.#notifications((module) => module.closeNotifications());
     await this.#own.erase();
-    this.outbox.forget();
+    this.sendQueue.forget();
   }
 
   /** The server may be reachable again: retry everything that waits. */
   wakeUp() {
     this.#wake.dispatchEvent(new Event("wake"));
-    this.outbox.sendNow();
+    this.sendQueue.sendNow();
     void this.drafts.flush();
   }
 
@@ -247,7 +247,7 @@ export class Store {
   }
 
   #note(chat, data) {
-    if (data.type === "message.created") this.outbox.confirm(data.message);
+    if (data.type === "message.created") this.sendQueue.confirm(data.message);
     else if (data.type === "message.completed" || data.type === "message.error") this.answers.ended(data.message);
     else if (data.type === "chat.deleted") void this.#opened.forget(chat);
   }
@@ -291,13 +291,13 @@ export class Store {
   #followed() {
     const id = this.chatId.peek();
     // A chat that exists only here cannot be followed until the server has stored it.
-    if (!id || !this.outbox.isLoaded || !this.#isStored(id)) return null;
+    if (!id || !this.sendQueue.isLoaded || !this.#isStored(id)) return null;
     const open = this.#open(id);
     return open.isReady.peek() ? { chat: id, after: open.cursor } : null;
   }
 
   #isStored(id) {
-    return !this.outbox.isBegunHere(id);
+    return !this.sendQueue.isBegunHere(id);
   }
 
   async #reloadList() {
@@ -319,7 +319,7 @@ export class Store {
   }
 
   #open(id) {
-    return this.#opened.open(id, { isNew: this.outbox?.isBegunHere(id) });
+    return this.#opened.open(id, { isNew: this.sendQueue?.isBegunHere(id) });
   }
 
   /** The config that the server would put on the page now; read by an effect. */
@@ -359,7 +359,7 @@ export class Store {
     const isNew = this.chatId.peek() === null;
     const model = this.model.peek();
     if (isNew) this.#opened.open(chat, { isNew });
-    this.outbox.add({ chat, text: content, model, edit, parent, isNew });
+    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew });
     if (!isNew) return;
     this.#choice.keepFor(chat, model);
     this.openChat(chat);

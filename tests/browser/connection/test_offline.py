@@ -41,7 +41,7 @@ def test_five_sent_offline_go_out_in_order_after_a_reload(alice, fake_model, sho
         expect(alice.questions).to_have_count(number + 2)
     expect(alice.questions.last).to_contain_text("waiting for the connection")
     expect(alice.page.locator(".connection")).to_contain_text("5 messages wait")
-    shot(alice.page, "outbox")
+    shot(alice.page, "send-queue")
     alice.page.reload()
     expect(alice.questions).to_have_count(6)
     assert prompts_of(fake_model, mark) == []
@@ -72,7 +72,7 @@ def test_a_new_chat_can_be_begun_offline(alice, fake_model):
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark}"]
 
 
-def test_two_tabs_share_the_outbox_and_send_each_message_once(alice, fake_model):
+def test_two_tabs_share_the_send_queue_and_send_each_message_once(alice, fake_model):
     alice.ask(f"{QUICK} Hello")
     chat_is_kept(alice.page)
     context = alice.page.context

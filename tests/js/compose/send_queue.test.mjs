@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { added, nextOf, ofChat, refused, settled, withdrawn } from "../../../static/js/chat/compose/send_queue_items.js";
-import { Outbox } from "../../../static/js/chat/compose/send_queue.js";
+import { SendQueue } from "../../../static/js/chat/compose/send_queue.js";
 
 /** The parts that the tabs of one browser share: a persistent store, locks and a channel. */
 function setUpBrowser() {
@@ -47,7 +47,7 @@ class Channel extends EventTarget {
 function openTab(browser, answers, more = {}) {
   const { state, store, locks } = browser;
   const seen = { sent: [], refused: [] };
-  const outbox = new Outbox({
+  const sendQueue = new SendQueue({
     store,
     locks,
     owner: () => more.owner ?? "alice",
@@ -66,7 +66,7 @@ function openTab(browser, answers, more = {}) {
       return more.takeBack === true && isAlone;
     },
   });
-  return { outbox, seen };
+  return { sendQueue, seen };
 }
 
 function setClock(t) {
@@ -85,10 +85,10 @@ const texts = (items) => items.map((item) => item.text);
 test("it sends again with the same id until the server has answered", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  const { outbox, seen } = openTab(browser, [null, null, { reply: "r1" }]);
-  const id = outbox.add(message("hello"));
+  const { sendQueue, seen } = openTab(browser, [null, null, { reply: "r1" }]);
+  const id = sendQueue.add(message("hello"));
   await rest();
-  assert.equal(outbox.items.value[0].status, "waiting");
+  assert.equal(sendQueue.items.value[0].status, "waiting");
   for (let time = 0; time < 3; time++) {
     mock.timers.tick(60_000);
     await rest();
@@ -96,36 +96,36 @@ test("it sends again with the same id until the server has answered", async (t) 
   assert.deepEqual(seen.sent, ["hello"]);
   assert.deepEqual(browser.state.requests.map((item) => item.id), [id, id, id]);
   assert.deepEqual(browser.state.items, []);
-  assert.equal(outbox.of("c")[0].status, "sent");
-  outbox.confirm(id);
-  assert.deepEqual(outbox.of("c"), []);
+  assert.equal(sendQueue.of("c")[0].status, "sent");
+  sendQueue.confirm(id);
+  assert.deepEqual(sendQueue.of("c"), []);
 });
 
 test("a send whose answer was lost is asked for again as soon as the log has it", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  const { outbox, seen } = openTab(browser, [null, { reply: "r1" }]);
-  const id = outbox.add(message("hello", { isNew: true }));
+  const { sendQueue, seen } = openTab(browser, [null, { reply: "r1" }]);
+  const id = sendQueue.add(message("hello", { isNew: true }));
   await rest();
-  assert.ok(outbox.isBegunHere("c"));
-  outbox.confirm(id);
+  assert.ok(sendQueue.isBegunHere("c"));
+  sendQueue.confirm(id);
   await rest();
   assert.deepEqual(seen.sent, ["hello"]);
-  assert.equal(outbox.isBegunHere("c"), false);
-  assert.deepEqual(outbox.of("c"), []);
+  assert.equal(sendQueue.isBegunHere("c"), false);
+  assert.deepEqual(sendQueue.of("c"), []);
 });
 
 test("messages of a chat go out in order, each below the answer to the one before", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
   const answers = [];
-  const { outbox, seen } = openTab(browser, answers);
-  for (const text of ["one", "two", "three"]) outbox.add(message(text));
+  const { sendQueue, seen } = openTab(browser, answers);
+  for (const text of ["one", "two", "three"]) sendQueue.add(message(text));
   await rest();
   assert.deepEqual(new Set(texts(browser.state.requests)), new Set(["one"])); // None overtakes another.
   browser.state.requests.length = 0;
   answers.push({ reply: "r1" }, { reply: "r2" }, { reply: "r3" });
-  outbox.sendNow();
+  sendQueue.sendNow();
   await rest();
   assert.deepEqual(seen.sent, ["one", "two", "three"]);
   assert.deepEqual(browser.state.requests.map((item) => [item.text, item.parent]), [["one", "p0"], ["two", "r1"], ["three", "r2"]]);
@@ -134,12 +134,12 @@ test("messages of a chat go out in order, each below the answer to the one befor
 test("what waits outlives the page and goes out from the next one", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  openTab(browser, []).outbox.add(message("kept"));
+  openTab(browser, []).sendQueue.add(message("kept"));
   await rest();
   mock.timers.reset();
   setClock(t);
-  const { outbox, seen } = openTab(browser, [{ reply: "r1" }]);
-  await outbox.start();
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }]);
+  await sendQueue.start();
   await rest();
   assert.deepEqual(seen.sent, ["kept"]);
   assert.deepEqual(browser.state.items, []);
@@ -150,13 +150,13 @@ test("two tabs that come back at once send each message once, in order", async (
   const browser = setUpBrowser();
   const answers = [];
   const [first, second] = [openTab(browser, answers), openTab(browser, answers)];
-  for (const text of ["one", "two", "three"]) first.outbox.add(message(text));
+  for (const text of ["one", "two", "three"]) first.sendQueue.add(message(text));
   await rest();
-  assert.deepEqual(texts(second.outbox.items.value), ["one", "two", "three"]);
+  assert.deepEqual(texts(second.sendQueue.items.value), ["one", "two", "three"]);
   browser.state.requests.length = 0;
   answers.push({ reply: "r1" }, { reply: "r2" }, { reply: "r3" });
-  first.outbox.sendNow();
-  second.outbox.sendNow();
+  first.sendQueue.sendNow();
+  second.sendQueue.sendNow();
   await rest();
   assert.deepEqual(texts(browser.state.requests), ["one", "two", "three"]);
   assert.deepEqual(browser.state.items, []);
@@ -166,11 +166,11 @@ test("a tab takes over what another one had begun to send when it was closed", a
   setClock(t);
   const browser = setUpBrowser();
   const never = new Promise(() => {});
-  openTab(browser, [{ until: never }]).outbox.add(message("begun"));
+  openTab(browser, [{ until: never }]).sendQueue.add(message("begun"));
   await rest();
   browser.state.held.clear(); // The browser releases the locks of a closed tab.
-  const { outbox, seen } = openTab(browser, [{ reply: "r1" }]);
-  await outbox.start();
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }]);
+  await sendQueue.start();
   await rest();
   assert.deepEqual(seen.sent, ["begun"]);
   const [before, after] = browser.state.requests;
@@ -180,8 +180,8 @@ test("a tab takes over what another one had begun to send when it was closed", a
 test("what is refused goes back to who has just written it", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  const { outbox, seen } = openTab(browser, [{ error: { code: "message_too_long", message: "Too long." } }], { takeBack: true });
-  outbox.add(message("long"));
+  const { sendQueue, seen } = openTab(browser, [{ error: { code: "message_too_long", message: "Too long." } }], { takeBack: true });
+  sendQueue.add(message("long"));
   await rest();
   assert.deepEqual(seen.refused, [["long", "Too long."]]);
   assert.deepEqual(browser.state.items, []);
@@ -191,15 +191,15 @@ test("else it stays with the reason and holds back what is behind it, until some
   setClock(t);
   const browser = setUpBrowser();
   const refusal = { error: { code: "too_many_requests", message: "Too often." } };
-  const { outbox, seen } = openTab(browser, [refusal, refusal, { reply: "r2" }]);
-  const first = outbox.add(message("one"));
-  outbox.add(message("two"));
+  const { sendQueue, seen } = openTab(browser, [refusal, refusal, { reply: "r2" }]);
+  const first = sendQueue.add(message("one"));
+  sendQueue.add(message("two"));
   await rest();
-  assert.deepEqual(outbox.of("c").map(({ text, status, error }) => [text, status, error?.message]), [["one", "refused", "Too often."], ["two", "held", undefined]]);
-  await outbox.retry(first);
+  assert.deepEqual(sendQueue.of("c").map(({ text, status, error }) => [text, status, error?.message]), [["one", "refused", "Too often."], ["two", "held", undefined]]);
+  await sendQueue.retry(first);
   await rest();
   assert.equal(browser.state.requests.length, 2);
-  assert.equal((await outbox.withdraw(first)).text, "one");
+  assert.equal((await sendQueue.withdraw(first)).text, "one");
   await rest();
   assert.deepEqual(seen.sent, ["two"]);
   assert.equal(browser.state.requests.at(-1).parent, "p0");
@@ -209,10 +209,10 @@ test("what is being sent cannot be taken out", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
   let answer;
-  const { outbox, seen } = openTab(browser, [{ reply: "r1", until: new Promise((resolve) => (answer = resolve)) }]);
-  const id = outbox.add(message("one"));
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1", until: new Promise((resolve) => (answer = resolve)) }]);
+  const id = sendQueue.add(message("one"));
   await rest();
-  assert.equal(await outbox.withdraw(id), null);
+  assert.equal(await sendQueue.withdraw(id), null);
   answer();
   await rest();
   assert.deepEqual(seen.sent, ["one"]);
@@ -222,11 +222,11 @@ test("without a store it sends all the same", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
   browser.store.change = async () => undefined;
-  const { outbox, seen } = openTab({ ...browser, locks: null }, [null, { reply: "r1" }, { reply: "r2" }]);
-  outbox.add(message("one"));
-  outbox.add(message("two"));
+  const { sendQueue, seen } = openTab({ ...browser, locks: null }, [null, { reply: "r1" }, { reply: "r2" }]);
+  sendQueue.add(message("one"));
+  sendQueue.add(message("two"));
   await rest();
-  outbox.sendNow();
+  sendQueue.sendNow();
   await rest();
   assert.deepEqual(seen.sent, ["one", "two"]);
 });
@@ -248,10 +248,10 @@ test("what there is no room for on the site waits and is sent again", async (t) 
   setClock(t);
   const browser = setUpBrowser();
   const answers = [{ error: { code: "storage_busy", retryAfterMs: 30_000 } }];
-  const { outbox, seen } = openTab(browser, answers);
-  outbox.add(message("hello"));
+  const { sendQueue, seen } = openTab(browser, answers);
+  sendQueue.add(message("hello"));
   await rest();
-  assert.deepEqual(outbox.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "storage_busy"]]);
+  assert.deepEqual(sendQueue.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "storage_busy"]]);
   answers.push({ reply: "r1" });
   mock.timers.tick(29_000);
   await rest();
@@ -265,15 +265,15 @@ test("what waits for credit that is set aside goes out when there is some", asyn
   setClock(t);
   const browser = setUpBrowser();
   const answers = [{ error: { code: "credit_held" } }];
-  const { outbox, seen } = openTab(browser, answers);
-  outbox.add(message("hello"));
+  const { sendQueue, seen } = openTab(browser, answers);
+  sendQueue.add(message("hello"));
   await rest();
-  assert.deepEqual(outbox.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "credit_held"]]);
+  assert.deepEqual(sendQueue.items.value.map(({ status, waits }) => [status, waits]), [["waiting", "credit_held"]]);
   answers.push({ reply: "r1" });
-  outbox.sendWaitingFor("something else");
+  sendQueue.sendWaitingFor("something else");
   await rest();
   assert.deepEqual(seen.sent, []);
-  outbox.sendWaitingFor("credit_held");
+  sendQueue.sendWaitingFor("credit_held");
   await rest();
   assert.deepEqual(seen.sent, ["hello"]);
 });
@@ -281,15 +281,15 @@ test("what waits for credit that is set aside goes out when there is some", asyn
 test("when who wrote it has signed out nothing is tried again, and nothing is left", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  const { outbox } = openTab(browser, []); // The network is away.
-  outbox.add({ chat: "c", text: "Secret", isNew: true });
+  const { sendQueue } = openTab(browser, []); // The network is away.
+  sendQueue.add({ chat: "c", text: "Secret", isNew: true });
   await rest();
   assert.equal(browser.state.requests.length, 1);
   browser.state.items = [];
   browser.store.change = async () => undefined; // Erased: it keeps nothing any more.
-  outbox.forget();
-  assert.deepEqual(outbox.items.value, []);
-  outbox.sendNow();
+  sendQueue.forget();
+  assert.deepEqual(sendQueue.items.value, []);
+  sendQueue.sendNow();
   mock.timers.tick(600_000);
   await rest();
   assert.equal(browser.state.requests.length, 1);
@@ -298,31 +298,31 @@ test("when who wrote it has signed out nothing is tried again, and nothing is le
 test("what is written after that is refused by the server, and goes back to who wrote it", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
-  const { outbox, seen } = openTab(browser, [{ error: { isRetryable: false, code: "sign_in", message: "Sign in" } }], { takeBack: true });
-  outbox.forget();
+  const { sendQueue, seen } = openTab(browser, [{ error: { isRetryable: false, code: "sign_in", message: "Sign in" } }], { takeBack: true });
+  sendQueue.forget();
   browser.store.change = async () => undefined;
-  outbox.add({ chat: "c", text: "Later", isNew: true });
+  sendQueue.add({ chat: "c", text: "Later", isNew: true });
   await rest();
   assert.deepEqual(seen.refused, [["Later", "Sign in"]]);
-  assert.deepEqual(outbox.items.value, []);
+  assert.deepEqual(sendQueue.items.value, []);
 });
 
 test("what is under way when they sign out is not sent anew", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
   let answer;
-  const { outbox } = openTab(browser, [{ until: new Promise((resolve) => (answer = resolve)) }]);
-  outbox.add({ chat: "c", text: "Secret", isNew: true });
+  const { sendQueue } = openTab(browser, [{ until: new Promise((resolve) => (answer = resolve)) }]);
+  sendQueue.add({ chat: "c", text: "Secret", isNew: true });
   await rest();
   browser.state.items = [];
   browser.store.change = async () => undefined;
-  outbox.forget();
+  sendQueue.forget();
   answer();
   await rest();
   mock.timers.tick(600_000);
   await rest();
   assert.equal(browser.state.requests.length, 1);
-  assert.deepEqual(outbox.items.value, []);
+  assert.deepEqual(sendQueue.items.value, []);
 });
 
 for (const reading of ["at the start", "because of another tab"]) {
@@ -336,20 +336,20 @@ for (const reading of ["at the start", "because of another tab"]) {
       await new Promise((resolve) => calls.push(resolve));
       return result;
     } };
-    const { outbox } = openTab({ state, store: slow, locks }, [{ reply: "r1" }]);
-    if (reading === "at the start") void outbox.start();
+    const { sendQueue } = openTab({ state, store: slow, locks }, [{ reply: "r1" }]);
+    if (reading === "at the start") void sendQueue.start();
     else state.channels[0].dispatchEvent(new MessageEvent("message", { data: { type: "changed", owner: "alice" } }));
     await rest();
-    outbox.add(message("hello", { isNew: true }));
+    sendQueue.add(message("hello", { isNew: true }));
     await rest();
     calls.shift()();
     await rest();
-    assert.deepEqual(texts(outbox.of("c")), ["hello"]);
-    assert.ok(outbox.isBegunHere("c"));
+    assert.deepEqual(texts(sendQueue.of("c")), ["hello"]);
+    assert.ok(sendQueue.isBegunHere("c"));
     for (let turn = 0; turn < 10; turn++) {
       calls.shift()?.();
       await rest();
     }
-    assert.equal(outbox.of("c")[0].status, "sent");
+    assert.equal(sendQueue.of("c")[0].status, "sent");
   });
 }

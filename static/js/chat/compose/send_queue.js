@@ -30,7 +30,7 @@ import { computed, signal } from "../../signals.js";
 // A frozen tab that holds the lock must not block the others for ever.
 const LOCK_WITHIN_MS = 30_000;
 
-export class Outbox {
+export class SendQueue {
   /** The items (send_queue_items.js), in order, with `status`: "sending", "waiting" (tried again by itself), "held"
    * (behind a refused one), "refused", or "sent" (the server has it, but the log has not confirmed it yet). */
   items = computed(() => this.#shown());

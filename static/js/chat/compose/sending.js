@@ -2,7 +2,7 @@
 import { api, CHAT_FULL, PASSING } from "../api.js";
 import { Drafts } from "./drafts.js";
 import { uuid7 } from "../lib/ids.js";
-import { Outbox } from "./send_queue.js";
+import { SendQueue } from "./send_queue.js";
 import { joined, taken } from "./pasted.js";
 import { text } from "../text.js";
 import { effect, signal } from "../../signals.js";
@@ -29,7 +29,7 @@ const CHANNEL = "holdfast:outbox";
  */
 
 export class Sending {
-  outbox;
+  sendQueue;
   drafts;
   /** A text to be put into the composer. */
   handedBack = signal(/** @type {{text: string, at: number, isTaken?: boolean} | null} */ (null));
@@ -40,7 +40,7 @@ export class Sending {
 
   /**
    * @param {Store} store
-   * @param {{owner: string, outbox: import("../local/send_queue_store.js").OutboxStore}} own
+   * @param {{owner: string, sendQueue: import("../local/send_queue_store.js").SendQueueStore}} own
    */
   constructor(store, own) {
     this.#store = store;
@@ -50,8 +50,8 @@ export class Sending {
       ask: (chat) => api.draft(chat),
       tab: uuid7(),
     });
-    this.outbox = new Outbox({
-      store: own.outbox,
+    this.sendQueue = new SendQueue({
+      store: own.sendQueue,
       owner: () => own.owner,
       post: (item) => this.#post(item),
       locks: navigator.locks ?? null,
@@ -60,7 +60,7 @@ export class Sending {
       onWait: (error) => !PASSING.has(error.code) && store.connection.suspect(),
       onRefused: (item, error, isAlone) => this.#refused(item, error, isAlone),
     });
-    effect(() => this.#showBegun(this.outbox.items.value));
+    effect(() => this.#showBegun(this.sendQueue.items.value));
   }
 
   /**
@@ -76,7 +76,7 @@ export class Sending {
    * @param {Item} item
    */
   async edit(item) {
-    const found = await this.outbox.withdraw(item.id);
+    const found = await this.sendQueue.withdraw(item.id);
     if (found) this.handBack(found.text);
     else this.#store.toasts.show(text.tooLate);
   }
@@ -86,7 +86,7 @@ export class Sending {
    * @param {Item} item
    */
   async moveToNewChat(item) {
-    const found = await this.outbox.withdraw(item.id);
+    const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
     this.#store.openChat(null);
     return this.handBack(found.text);
@@ -97,11 +97,11 @@ export class Sending {
    * @param {Item} item
    */
   async cancel(item) {
-    const found = await this.outbox.withdraw(item.id);
+    const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
     const { chat, text: content, model, edit, parent, isNew } = found;
     const run = () => {
-      this.outbox.add({ chat, text: content, model, edit, parent, isNew });
+      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew });
       if (isNew) this.#store.openChat(chat);
     };
     return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
@@ -112,7 +112,7 @@ export class Sending {
    * @param {string} chat
    */
   async cancelChat(chat) {
-    for (const item of this.outbox.of(chat)) await this.cancel(item);
+    for (const item of this.sendQueue.of(chat)) await this.cancel(item);
   }
 
   /** @param {Item} item */
@@ -128,7 +128,7 @@ export class Sending {
   async #putDraft(body, options) {
     // The server stores no drafts for visitors, and does not know a chat that was begun here.
     const person = this.#store.user.peek()?.id;
-    if (!person || (body.chat && this.outbox.isBegunHere(body.chat))) throw new Error("not yet");
+    if (!person || (body.chat && this.sendQueue.isBegunHere(body.chat))) throw new Error("not yet");
     return api.saveDraft({ ...body, person }, options);
   }
 
@@ -165,7 +165,7 @@ export class Sending {
     for (const [chat, id] of this.#begun) {
       if (begun.has(chat)) continue;
       this.#begun.delete(chat);
-      if (!this.outbox.wasStored(id)) this.#store.dropBegun(chat);
+      if (!this.sendQueue.wasStored(id)) this.#store.dropBegun(chat);
     }
   }
 }

@@ -67,7 +67,7 @@ export class Finding {
 
   /** Delete a chat at once. A toast can undo this for a moment, the list of deleted chats for longer. */
   remove(id) {
-    if (this.#store.outbox.isBegunHere(id)) return this.#store.sending.cancelChat(id);
+    if (this.#store.sendQueue.isBegunHere(id)) return this.#store.sending.cancelChat(id);
     const wasOpen = this.#store.chatId.peek() === id;
     this.#leave(id);
     const undo = async () => {

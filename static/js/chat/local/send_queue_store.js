@@ -4,7 +4,7 @@ import { value } from "./database.js";
 
 /** @typedef {import("../compose/send_queue_items.js").Item} Item */
 
-export class OutboxStore {
+export class SendQueueStore {
   #database;
 
   /** @param {import("./database.js").LocalDatabase} database */

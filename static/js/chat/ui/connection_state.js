@@ -44,7 +44,7 @@ function hintOf({ kind, isOverHttp }) {
 
 /** The number of messages in all chats that wait to be sent. */
 function waitingIn(store) {
-  return store.outbox.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
+  return store.sendQueue.items.value.filter(({ status }) => status === "waiting" || status === "held").length;
 }
 
 /** Whether the connection has just come back, which is shown for a moment. */

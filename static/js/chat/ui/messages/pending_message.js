@@ -20,7 +20,7 @@ function WayOn({ store, item }) {
   if (item.error.code === CHAT_FULL) {
     return html`<button type="button" class="link-button" onClick=${() => store.sending.moveToNewChat(item)}>${text.newChat}</button>`;
   }
-  return html`<button type="button" class="link-button" onClick=${() => store.outbox.retry(item.id)}>${text.sendAgain}</button>`;
+  return html`<button type="button" class="link-button" onClick=${() => store.sendQueue.retry(item.id)}>${text.sendAgain}</button>`;
 }
 
 function State({ store, item }) {

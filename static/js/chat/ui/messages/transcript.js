@@ -18,7 +18,7 @@ const GROUPS_ABOVE_TARGET = 1;
 
 export function Transcript({ store, open }) {
   const shape = open.shape.value;
-  const pending = store.outbox.of(open.id).filter((item) => !(item.id in open.transcript.messages));
+  const pending = store.sendQueue.of(open.id).filter((item) => !(item.id in open.transcript.messages));
   const edited = pending.find((item) => item.edit)?.id ?? null;
   const { groups, answering } = useMemo(() => groupsOf(cutWhereEdited(open.path(), pending)), [open, shape, edited]);
   // A message to scroll to is drawn together with everything below it.

@@ -7,6 +7,7 @@ the model (model_caller.py) until the reply has an end. No browser needs to be c
 
 import asyncio
 import logging
+from functools import partial
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -63,9 +64,11 @@ class Generation:
         self.job = job
         self.order = order
         self.charge = AnswerCharge(order)
-        self.reply_log = ReplyLog(log, histories, order, job, on_failure=self.lose)
         self._lease_lapsed = lease_lapsed
         self._interruption = Interruption()
+        # Not self.lose: a cycle would keep the chat in memory until the garbage collector runs.
+        lose = partial(self._interruption.interrupt, Interrupt.LOST)
+        self.reply_log = ReplyLog(log, histories, order, job, on_failure=lose)
         self._caller = ModelCaller(
             order, self.reply_log, self.charge, catalogue, self._interruption
         )

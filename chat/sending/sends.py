@@ -276,7 +276,7 @@ def _create_reply(
         request_digest=digest,
         outbox=outbox,
     )
-    chat.tip = reply
+    chat.tip_id = reply.id  # Objects that refer to each other would wait for the garbage collector.
     chat.model = model
     chat.updated_at = timezone.now()
     chat.search_due_at = chat.updated_at

@@ -5,9 +5,12 @@ the request. On SQLite the thread's connection goes with it, so each request wou
 and read its schema again. Here a request borrows a thread that another one has finished with.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext
@@ -45,12 +48,26 @@ class _OneThread(ThreadPoolExecutor):
         self._last: Future[Any] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if (error := sys.exception()) is not None:
+            fn = partial(_with_same_traceback, error, error.__traceback__, fn)
         self._last = super().submit(fn, *args, **kwargs)
         return self._last
 
     @property
     def is_idle(self) -> bool:
         return self._last is None or self._last.done()
+
+
+def _with_same_traceback(
+    error: BaseException, traceback: TracebackType | None, fn: Callable[..., Any], *args: Any
+) -> Any:
+    """Call code for a task that handles an exception. asgiref raises it again in the thread, with
+    a traceback that refers to the exception; only the garbage collector would free both, and the
+    request with them."""
+    try:
+        return fn(*args)
+    finally:
+        error.__traceback__ = traceback
 
 
 def _new_context() -> ThreadSensitiveContext:

@@ -1,5 +1,6 @@
 """Python imports this module when a process starts, because its folder is in PYTHONPATH."""
 
+import gc
 import json
 import os
 import sys
@@ -22,7 +23,9 @@ class Watch:
         self._began = time.thread_time()
         self._places = []
         self._long = deque()
+        self._collecting_since = 0.0
         self._loop.call_soon(self._tick)
+        gc.callbacks.append(self._collect)
         threading.Thread(target=self._look, name="loop-watch", daemon=True).start()
 
     def _tick(self):
@@ -31,6 +34,17 @@ class Watch:
             self._long.append((time.time(), now - self._began, " | ".join(self._places)))
         self._began, self._places = now, []
         self._loop.call_later(TICK_S, self._tick)
+
+    def _collect(self, phase, info):
+        """Names the garbage collections that took a share of the turn."""
+        if threading.get_ident() != self._thread:
+            return
+        now = time.thread_time()
+        if phase == "start":
+            self._collecting_since = now
+        elif now - self._collecting_since > LOOK_S:
+            took_ms = 1000 * (now - self._collecting_since)
+            self._places.append(f"collected generation {info['generation']} in {took_ms:.0f} ms")
 
     def _look(self):
         clock = time.pthread_getcpuclockid(self._thread)

@@ -180,6 +180,7 @@ class Exchange:
         if connection is None:
             return None
         self._parser.pieces.clear()
+        self._parser.free()
         self._wake()
         if self._read_to_end and self._parser.reusable:
             connection.release(self)

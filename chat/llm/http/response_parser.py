@@ -47,7 +47,7 @@ class ResponseParser:
 
     @property
     def has_head(self) -> bool:
-        return self._parser is not None
+        return self.status >= 200
 
     @property
     def reusable(self) -> bool:
@@ -67,6 +67,11 @@ class ResponseParser:
         if self._until_closed:
             self.complete = True
         return self.complete
+
+    def free(self) -> None:
+        """Call it after the last `feed`. httptools' parsers refer back to this object, and would
+        keep it in memory until the garbage collector runs."""
+        self._head_parser = self._parser = None
 
     # The head
 

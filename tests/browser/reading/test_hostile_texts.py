@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from chat.llm.stream.body import stored_bytes
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.page_tasks import page_tasks
@@ -28,6 +29,7 @@ CHARS = 16_000
 FULL_CHARS = 100_000
 MOST_CHARS = 190_000  # some shapes become longer; a message may have 200,000
 TOGETHER = 8  # in one chat
+THOUGHT_BYTES = 950_000  # MAX_ANSWER_BYTES is a million
 MOST_NODES = 20_000
 # Nothing is drawn farther from the viewport than this; what is nearer may have many nodes.
 FAR_PX = 2_500
@@ -201,8 +203,9 @@ def test_a_page_is_not_held_by_what_is_thought(echo):
 
 @pytest.mark.full
 def test_a_page_is_not_held_by_thinking_of_full_size(echo):
-    """A megabyte, the most that is stored of an answer."""
-    are_thought(echo, texts(FULL_CHARS, every=120), times=10)
+    """Almost a megabyte, the most that is stored of an answer."""
+    for name, text in texts(FULL_CHARS, every=120):
+        are_thought(echo, [(name, text)], times=max(1, THOUGHT_BYTES // stored_bytes(text)))
 
 
 def are_thought(echo: ChatPage, thoughts: list[tuple[str, str]], times: int) -> None:

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
@@ -29,6 +30,7 @@ most = used()
 waiting.clear()
 print(most - before, used() - before)
 """
+OUR_PACKAGES = ("accounts.", "billing.", "chat.", "config.", "streams.", "allauth.", "genai_prices")
 FROZEN = """
 import gc
 from config.supervise import process_memory
@@ -57,3 +59,15 @@ def test_garbage_collections_leave_out_what_exists_at_the_start():
     frozen, visited = run(FROZEN)
     assert frozen > 1_000
     assert visited < 1_000
+
+
+def test_the_first_page_finds_everything_loaded(make_stack):
+    """Otherwise it holds the event loop, and what it loads takes part in garbage collections."""
+    stack = make_stack(workers=1, env={"PYTHONPROFILEIMPORTTIME": "1"}).start()
+    before = len(stack.output)
+    with urllib.request.urlopen(stack.url) as page:
+        assert page.status == 200
+    web = [line for line in stack.output[before:].splitlines() if "web" in line]
+    imported = [line.rpartition("|")[2].strip() for line in web if "import time:" in line]
+    assert not [name for name in imported if name.startswith(OUR_PACKAGES)], imported
+    assert len(imported) < 100, imported

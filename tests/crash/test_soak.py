@@ -35,6 +35,8 @@ from tests.stack import clean_environment
 MEGABYTE = 1_000_000
 # The most resident memory of one process.
 MOST_MB = {"web": 250, "worker": 300}
+# What may be left at the end beyond the use before the attacks: caches fill.
+KEPT_MB = 60
 TURN_MS = 50
 COMMAND_MS = 20
 KEPT_COMMANDS = 10_000
@@ -246,6 +248,13 @@ async def soak(make_stack, folder, number, seconds, habits, *, unlimited):
             assert (done == 0) if phase.name in REFUSED else (done > 1), str(phase)
         for name, mb in phase.most_mb.items():
             assert mb < MOST_MB[name.partition("-")[0]], str(phase)
+    assert_memory_is_returned(phases[0], phases[-1])
+
+
+def assert_memory_is_returned(before, after):
+    """Compares what is left at the end with the most that was used before the attacks."""
+    for name, mb in after.left_mb.items():
+        assert mb < before.most_mb[name] + KEPT_MB, f"{before}\n{after}"
 
 
 def attacks():

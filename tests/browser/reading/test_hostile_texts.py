@@ -100,7 +100,7 @@ DRAWN_AT_ONCE = """async ([count, chars]) => {
   scroller.append(...roots);
   let nowMs = 0;
   performance.now = () => (nowMs += 5);
-  const source = "a\\n\\n".repeat(chars / 3);
+  const source = `${"a ".repeat(149)}\\n\\n`.repeat(chars / 300);
   for (const root of roots) new MarkdownView(root).update(source, true);
   const begun = () => roots.filter((root) => root.childElementCount > 0).length;
   const atOnce = begun();

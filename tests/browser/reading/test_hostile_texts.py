@@ -190,9 +190,19 @@ def is_answered(echo: ChatPage) -> None:
 
 
 def begin(echo: ChatPage, text: str) -> None:
-    """Sets the field's text directly, because the browser is slow to type many lines."""
-    count = echo.answers.count()
+    put(echo, text)
+    send(echo)
+
+
+def put(echo: ChatPage, text: str) -> None:
+    """Sets the field's text directly, because the browser is slow to type many lines. Lines that
+    are not folded, as pasted ones are, take it 0.5 s to lay out."""
     echo.field.evaluate(PUT, text)
+    echo.page.wait_for_timeout(100)
+
+
+def send(echo: ChatPage) -> None:
+    count = echo.answers.count()
     echo.page.locator(".composer").get_by_role("button", name="Send", exact=True).click()
     expect(echo.answers).to_have_count(count + 1)
 
@@ -212,8 +222,9 @@ def are_thought(echo: ChatPage, thoughts: list[tuple[str, str]], times: int) -> 
     """Follows thinking that is shown while it arrives; then opens the chat, and the thinking."""
     for name, text in thoughts:
         echo.visit("/")
+        put(echo, f"THINK*{times} {text}")
         with page_tasks(echo.page) as tasks:
-            begin(echo, f"THINK*{times} {text}")
+            send(echo)
             echo.answers.last.locator(".reasoning summary").click()
             is_answered(echo)
             counts_nodes(echo.page, f"{name}, as it came")

@@ -258,8 +258,8 @@ def assert_memory_is_returned(before, after):
 
 
 def attacks():
-    """Returns all attacks, or those that HOLDFAST_SOAK_ATTACKS names."""
-    return os.environ.get("HOLDFAST_SOAK_ATTACKS", "").split() or list(ATTACKS)
+    """Returns all attacks, or those that HOLDFAST_TEST_SOAK_ATTACKS names."""
+    return os.environ.get("HOLDFAST_TEST_SOAK_ATTACKS", "").split() or list(ATTACKS)
 
 
 async def test_people_chat_while_they_are_attacked(make_stack, tmp_path):

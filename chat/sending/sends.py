@@ -8,6 +8,7 @@ keys that it already has, so nothing happens twice.
 """
 
 import hashlib
+import re
 import uuid
 from functools import partial
 from typing import Any
@@ -34,6 +35,8 @@ from streams.cursors import entry_ms
 from streams.log import get_log
 
 START_TITLE_CHARS = 60
+# The lines around what was pasted (static/js/chat/compose/pasted.js).
+PASTED_FENCE = re.compile(r"^`{3,}(?:pasted)?$", re.MULTILINE)
 
 
 def replies_of_ids(message_id: uuid.UUID) -> dict[uuid.UUID, Reply]:
@@ -249,7 +252,7 @@ def _refuse_erased(reply_id: uuid.UUID, *, has_usage: bool) -> None:
 
 def start_title(text: str) -> str:
     """The first words of the first message: the title until there is a better one."""
-    line = " ".join(text.split())
+    line = " ".join(PASTED_FENCE.sub("", text).split() or text.split())
     if len(line) <= START_TITLE_CHARS:
         return line
     return line[:START_TITLE_CHARS].rsplit(" ", 1)[0] + "…"

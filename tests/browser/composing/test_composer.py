@@ -3,6 +3,7 @@
 import re
 import uuid
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
@@ -11,6 +12,7 @@ from tests.browser.prompts import QUICK, prompts_of
 from tests.stack import wait_for
 
 SLOW = "[[rate=25&tokens=300]]"
+FIELD_CHARS, FIELD_LINES = 32_000, 4_000  # static/js/chat/compose/pasted.js
 
 
 def test_a_draft_is_there_on_another_device_while_one_writes(alice, new_context, shot):
@@ -88,11 +90,11 @@ def test_the_composer_shows_all_of_its_text_when_a_phone_is_turned(alice):
 def test_a_draft_that_the_page_had_no_room_for_is_there_when_its_chat_is_opened(alice, new_context):
     for title, letter in (("Alpha", "a"), ("Beta", "b")):
         alice.ask(f"{QUICK} {title}")
-        draft = letter * 120_000
+        folded = letter * (120_000 - FIELD_CHARS)
         with alice.page.expect_response(
-            lambda answer, draft=draft: draft in (answer.request.post_data or "")
+            lambda answer, folded=folded: folded in (answer.request.post_data or "")
         ):
-            alice.field.fill(draft)
+            alice.field.fill(letter * 120_000)
         alice.page.get_by_role("link", name="New chat").click()
         expect(alice.field).to_have_value("")
     device = new_context()
@@ -101,10 +103,10 @@ def test_a_draft_that_the_page_had_no_room_for_is_there_when_its_chat_is_opened(
     other.is_live()
     listed = "JSON.parse(document.getElementById('config').textContent).drafts.length"
     assert other.page.evaluate(listed) == 1
-    other.chats.last.click()
-    expect(other.field).to_have_value("a" * 120_000)
-    other.chats.first.click()
-    expect(other.field).to_have_value("b" * 120_000)
+    for chat, letter in ((other.chats.last, "a"), (other.chats.first, "b")):
+        chat.click()
+        expect(other.field).to_have_value(letter * FIELD_CHARS)
+        expect(other.page.locator(".pasted-start")).to_contain_text(letter * 80)
 
 
 def test_arrow_up_brings_back_what_was_written(alice):
@@ -151,15 +153,15 @@ def test_a_long_pasted_text_is_folded_and_sent_with_the_message(alice, fake_mode
     expect(chip).to_have_count(0)
 
 
-# Collects the long values that textareas with `dir="auto"` are given: for those Chromium needs
-# time quadratic in the number of lines.
+# Counts the lines of what textareas are given, and collects the fields that are given many while
+# they have `dir="auto"`: for those Chromium needs time quadratic in the number of lines.
 WATCH_VALUES = """(() => {
   window.slowValues = [];
-  window.longValues = 0;
+  window.mostLines = 0;
   const note = (field, value) => {
-    if (String(value).length < 10_000) return;
-    longValues += 1;
-    if (field.dir === "auto") slowValues.push(field.className);
+    const lines = String(value).split("\\n").length;
+    mostLines = Math.max(mostLines, lines);
+    if (field.dir === "auto" && lines > 200) slowValues.push(field.className);
   };
   for (const [prototype, name] of [
     [HTMLTextAreaElement.prototype, "value"],
@@ -179,67 +181,166 @@ WATCH_VALUES = """(() => {
           if (field.textContent) note(field, field.textContent);
   }).observe(document, { childList: true, subtree: true });
 })()"""
+DROP = PASTE.replace("clipboardData", "dataTransfer").replace(
+    'new ClipboardEvent("paste"', 'new DragEvent("drop"'
+)
+PUT = """(field, text) => {
+  field.setRangeText(text, 0, field.value.length);
+  field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+}"""
+SEND = """async ([chat, id, text]) => {
+  const token = document.cookie.match(/csrftoken=([^;]+)/)[1];
+  const headers = { "X-CSRFToken": token, "Content-Type": "application/json" };
+  const { models } = JSON.parse(document.getElementById("config").textContent);
+  const body = JSON.stringify({ id, text, model: models[0].id });
+  const path = `/api/chats/${chat}/messages`;
+  return (await fetch(path, { method: "POST", headers, body })).status;
+}"""
+LINES = [f"{QUICK} line 0", *(str(number) for number in range(1, 10_000))]
+LONG = "\n".join(LINES)
 
 
-def test_long_texts_are_put_into_fields_in_linear_time(alice):
-    page = alice.page
-    lines = "\n".join(f"{QUICK} line" if number == 0 else "line" for number in range(4_000))
+@pytest.fixture
+def fields(alice):
+    """Asserts which values the page has set since the last call."""
+    alice.page.add_init_script(WATCH_VALUES)
+    alice.page.reload()
+    expect(alice.field).to_be_visible()
 
-    def are_put():
-        assert page.evaluate("[longValues > 0, slowValues]") == [True, []]
-        page.evaluate("longValues = 0")
+    def were_short():
+        assert 200 < alice.page.evaluate("mostLines") <= FIELD_LINES + 1
+        assert alice.page.evaluate("slowValues") == []
+        alice.page.evaluate("mostLines = 0")
 
-    def has(field, text):
-        wait_for(lambda: field.evaluate("(field) => field.value") == text)
-        assert field.evaluate("(field) => field.dir") == "auto"
+    return were_short
 
-    page.add_init_script(WATCH_VALUES)
-    page.reload()
-    # Moves a pasted text into the field.
-    paste(alice, lines)
+
+def test_the_composer_never_lays_out_a_long_text(alice, fake_model, fields):
+    """What does not fit is folded, and the whole text is sent."""
+    page, chip = alice.page, alice.page.locator(".pasted-title")
+    paste(alice, LONG)
+    expect(chip).to_contain_text("10,000 lines")
+    expect(alice.field).to_have_value("")
+    # One that fits can be moved into the field, this one cannot.
+    expect(page.get_by_role("button", name="Put it into the message")).to_have_count(0)
+    page.get_by_role("button", name="Remove the pasted text").click()
+    short = "\n".join(f"{line}, and on" for line in LINES[:300])
+    paste(alice, short)
     page.get_by_role("button", name="Put it into the message").click()
-    has(alice.field, lines)
-    assert alice.field.evaluate("(field) => field === document.activeElement")
-    are_put()
+    expect(alice.field).to_have_value(short)
+    expect(alice.field).to_be_focused()
+    fields()
+    alice.field.fill("")
+    page.evaluate(DROP, [alice.field.element_handle(), LONG])
+    expect(chip).to_contain_text("10,000 lines")
+    page.get_by_role("button", name="Remove the pasted text").click()
+    # It grows beyond the bound.
+    alice.field.evaluate(PUT, LONG)
+    is_folded(alice.field, chip)
     # Restores the draft.
-    alice.field.press("Control+End")
-    alice.field.press_sequentially("!")
     page.reload()
-    has(alice.field, lines + "!")
-    are_put()
-    # Sends it, and brings it back with the arrow key.
+    is_folded(alice.field, chip)
+    assert alice.field.evaluate("(field) => field.dir") == "auto"
+    fields()
+    # Sends it, and brings it back with the arrow key, which then goes on to the message before.
     alice.field.press("Enter")
     expect(alice.answers).to_have_count(1)
     alice.ended()
+    first = alice.questions.first.locator(".pasted-block pre")
+    assert first.evaluate("(it) => it.textContent").endswith(LINES[-1])
+    alice.ask(f"{QUICK} {uuid.uuid4()}")
+    page.evaluate("mostLines = 0")
     alice.field.press("ArrowUp")
-    has(alice.field, lines + "!")
-    are_put()
-    # Edits the message.
+    alice.field.press("ArrowUp")
+    is_folded(alice.field, chip)
+    fields()
+    alice.field.press("ArrowDown")
+    expect(chip).to_have_count(0)
+    alice.field.press("ArrowDown")
+    expect(alice.field).to_have_value("")
+
+
+def test_a_long_message_is_edited_folded(alice, fake_model, fields):
+    page, mark = alice.page, str(uuid.uuid4())
+    long = f"{QUICK} {mark}\n" + ("a" + "\n" * 9) * 500 + "."
+    sent_without_folds(alice, long)
     alice.questions.first.hover()
     alice.questions.first.get_by_role("button", name="Edit").click()
     editor = page.get_by_role("textbox", name="Edit your message")
-    has(editor, lines + "!")
-    are_put()
-    # Pastes into the middle of the edited text.
-    editor.evaluate("(field) => field.setSelectionRange(1, 3)")
-    page.evaluate(PASTE, [editor.element_handle(), lines.replace("\n", "\r\n")])
-    has(editor, lines[:1] + lines + lines[3:] + "!")
-    assert editor.evaluate("(field) => field.selectionStart") == 1 + len(lines)
-    are_put()
-    page.get_by_role("button", name="Cancel").click()
-    # Opens a pasted text, and pastes another into it.
-    alice.field.fill("")
-    paste(alice, lines)
+    chip = page.locator(".message-editing .pasted-title")
+    is_folded(editor, chip)
+    fields()
+    # Nothing was changed: nothing is sent.
+    editor.press("Enter")
+    expect(editor).to_have_count(0)
+    assert prompts_of(fake_model, mark) == [long]
+    alice.questions.first.hover()
+    alice.questions.first.get_by_role("button", name="Edit").click()
+    page.evaluate(PASTE, [editor.element_handle(), "pasted\r\n" * 40])
+    expect(chip).to_have_count(2)
+    page.evaluate(DROP, [editor.element_handle(), LONG])
+    expect(chip).to_have_count(3)
+    # The model could not read all of them.
+    page.get_by_role("button", name="Remove the pasted text").last.click()
+    editor.press("Control+End")
+    editor.press_sequentially("!")
+    editor.press("Enter")
+    expect(alice.questions.first.locator(".pasted-block")).to_have_count(2)
+    wait_for(lambda: len(prompts_of(fake_model, mark)) == 2)
+    first, *pastes = prompts_of(fake_model, mark)[-1].split("\n\n```pasted\n")
+    texts = [paste.removesuffix("\n```") for paste in pastes]
+    start = first.removesuffix("!")
+    assert long.startswith(start) and long.endswith(texts[0])
+    assert long.count("a") == start.count("a") + texts[0].count("a")
+    assert texts[1:] == ["pasted\n" * 40]
+    fields()
+
+
+def test_a_long_pasted_text_is_edited_in_parts(alice, fields):
+    page = alice.page
+    paste(alice, LONG)
     page.locator(".pasted-name").click()
-    chip = page.get_by_role("textbox", name="Edit the pasted text")
-    has(chip, lines)
-    are_put()
-    chip.evaluate("(field) => field.setSelectionRange(0, 0)")
-    page.evaluate(PASTE, [chip.element_handle(), lines])
-    has(chip, lines + lines)
-    assert chip.evaluate("(field) => field.selectionStart") == len(lines)
-    are_put()
-    expect(page.locator(".pasted-title")).to_contain_text("7,999 lines")
+    part = page.get_by_role("textbox", name="Edit the pasted text")
+    place = page.locator(".pasted-parts")
+    expect(place).to_contain_text("Part 1 of 3")
+    expect(part).to_be_focused()
+    parts = [part.input_value()]
+    for _ in range(2):
+        page.get_by_role("button", name="Next part").click()
+        parts.append(part.input_value())
+    assert "".join(parts) == LONG
+    expect(page.get_by_role("button", name="Next part")).to_be_disabled()
+    part.press("Control+End")
+    part.press_sequentially("!")
+    # A long text that is pasted divides the part, and the caret follows it.
+    part.evaluate("(field) => field.setSelectionRange(1, 3)")
+    page.evaluate(PASTE, [part.element_handle(), LONG])
+    expect(place).to_contain_text("Part 5 of 5")
+    caret = part.evaluate("(field) => field.selectionStart")
+    assert part.input_value()[:caret].endswith(LINES[-1])
+    expect(part).to_be_focused()
+    fields()
+    page.reload()
+    expect(page.locator(".pasted-title")).to_contain_text("19,999 lines")
+    alice.field.press("Enter")
+    sent = alice.questions.first.locator(".pasted-block pre")
+    expected = "".join(parts[:2]) + parts[2][:1] + LONG + parts[2][3:] + "!"
+    assert sent.evaluate("(it) => it.textContent") == expected
+
+
+def is_folded(field, chip):
+    """The field shows the beginning of a long text."""
+    expect(chip).to_contain_text("lines")
+    expect(field).to_have_value(re.compile(re.escape(QUICK)))
+    assert 200 < field.input_value().count("\n") < FIELD_LINES
+
+
+def sent_without_folds(alice, text):
+    """Sends as another client may, then opens the chat."""
+    chat = str(uuid.uuid4())
+    assert alice.page.evaluate(SEND, [chat, str(uuid.uuid4()), text]) == 202
+    alice.visit(f"/c/{chat}")
+    alice.ended()
 
 
 def test_a_text_with_half_of_a_character_is_sent(alice, fake_model):

@@ -20,6 +20,7 @@ from chat.llm.catalogue import get_catalogue
 from chat.models import Chat, Reply
 from chat.sending import outbox, sends, stops
 from chat.sending.send import Send
+from chat.sending.sends import start_title
 from streams.log import get_log
 from streams.queue import get_queue
 from tests.chat.conftest import MODEL
@@ -746,3 +747,17 @@ async def test_an_answer_that_kills_whoever_takes_it_is_given_up(owner, holdfast
         assert (await settled_row(reply)).state == "failed"
     assert (await owner.message(reply)).error["code"] == "attempts_spent"
     assert asked_for(holdfast, question) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("  A short\n one ", "A short one"),
+        ("Why?\n\n```pasted\nin ```pasted\n```", "Why? in ```pasted"),
+        ("````pasted\n```\n````", "````pasted ``` ````"),
+        ("word " * 11 + "overlong tail", ("word " * 11).strip() + "…"),
+    ],
+)
+def test_the_first_title_is_the_one_that_the_page_gives(text, title):
+    """tests/js/list/chat_list.test.mjs has the same texts."""
+    assert start_title(text) == title

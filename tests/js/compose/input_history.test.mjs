@@ -19,3 +19,10 @@ test("what one is writing is left alone", () => {
   assert.equal(history.up("two, changed"), null);
   assert.equal(history.down("two, changed"), null);
 });
+
+test("an entry that is shown in another form is known again", () => {
+  const history = new InputHistory(() => ["one", "two "], (entry) => entry.trim());
+  assert.equal(history.up(""), "two ");
+  assert.equal(history.up("two"), "one");
+  assert.equal(history.down("one"), "two ");
+});

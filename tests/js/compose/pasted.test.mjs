@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isLong, joined, taken } from "../../../static/js/chat/compose/pasted.js";
+import { fitted, isLong, isTooLongForField, joined, partsOf, taken } from "../../../static/js/chat/compose/pasted.js";
 
 const CASES = [
   { text: "", pastes: ["one\ntwo"] },
@@ -57,4 +57,37 @@ test("fifty pasted texts are folded, and further ones stay text", () => {
   const { text, pastes } = taken(joined({ text: "Look:", pastes: Array.from({ length: 60 }, (_, index) => `paste ${index}`) }));
   assert.equal(pastes.length, 50);
   assert.equal(text.match(/```pasted\npaste \d+\n```/g)?.length, 10);
+});
+
+test("parts are short, end at lines where there are any, and lose nothing", () => {
+  const units = ["a\n", "\n", "word ", "\u{1f468}", "a\u{1f468}", `${"x".repeat(50_000)}\n`, "a\u05d0", "\u05d0", "\u2067a\u2069", "\u200f"];
+  for (const unit of units) {
+    const content = unit.repeat(Math.ceil(100_000 / unit.length));
+    const parts = partsOf(content);
+    assert.equal(parts.join(""), content);
+    for (const part of parts) assert.ok(part.length > 0 && part.isWellFormed() && !isTooLongForField(part), JSON.stringify(unit));
+  }
+  assert.ok(partsOf("a line\n".repeat(9_000)).every((part) => part.endsWith("\n")));
+  assert.deepEqual(partsOf(""), []);
+});
+
+test("how much a field shows depends on what it costs", () => {
+  const longest = (unit) => partsOf(unit.repeat(50_000))[0].length;
+  assert.equal(longest("word "), 32_000);
+  assert.equal(longest("\u05d0\u05d1 12, "), 32_000);
+  assert.equal(longest("\n"), 4_000);
+  assert.equal(longest("a\u05d0"), 4_001);
+  assert.equal(longest("\u2067a\u2069"), 3_000);
+});
+
+test("a text that a field would lay out too slowly is folded behind its beginning", () => {
+  const long = "a line\n".repeat(5_000);
+  const fits = { text: "x".repeat(32_000), pastes: ["one"] };
+  assert.deepEqual(fitted(fits), fits);
+  const { text, pastes } = fitted({ text: long, pastes: ["one"] });
+  assert.ok(text.length < long.length);
+  assert.deepEqual([`${text}\n${pastes[1]}`, pastes[0], pastes.length], [long, "one", 2]);
+  // A message takes only so many.
+  const full = fitted({ text: long, pastes: ["one", "two"] }, 2);
+  assert.deepEqual(full.pastes, ["one", `two\n\n${long.slice(full.text.length + 1)}`]);
 });

@@ -89,6 +89,8 @@ test("a chat that is not in the list is asked for when something happens in it",
 
 test("the first title is the one that the server gives", () => {
   assert.equal(startTitle("  A short\n one "), "A short one");
+  assert.equal(startTitle("Why?\n\n```pasted\nin ```pasted\n```"), "Why? in ```pasted");
+  assert.equal(startTitle("````pasted\n```\n````"), "````pasted ``` ````");
   assert.equal(startTitle(`${"word ".repeat(11)}overlong tail`), `${"word ".repeat(11).trim()}…`);
   assert.equal(startTitle("😀".repeat(61)), `${"😀".repeat(60)}…`);
 });

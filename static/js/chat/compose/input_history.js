@@ -3,11 +3,16 @@
 
 export class InputHistory {
   #entries;
+  #asShown;
   #index = -1; // from the newest; -1: no text is recalled
 
-  /** @param {() => string[]} entries texts, oldest first */
-  constructor(entries) {
+  /**
+   * @param {() => string[]} entries texts, oldest first
+   * @param {(entry: string) => string} asShown what `shown` is after an entry was recalled
+   */
+  constructor(entries, asShown = (entry) => entry) {
     this.#entries = entries;
+    this.#asShown = asShown;
   }
 
   /**
@@ -38,7 +43,8 @@ export class InputHistory {
    * @param {string[]} entries
    */
   #isAt(shown, entries) {
-    return this.#index >= 0 && entries[this.#index] === shown;
+    const entry = this.#index >= 0 ? entries[this.#index] : undefined;
+    return entry !== undefined && this.#asShown(entry) === shown;
   }
 
   #newestFirst() {

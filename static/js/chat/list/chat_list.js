@@ -33,11 +33,11 @@ const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.r
 const START_TITLE_CHARS = 60;
 
 /**
- * The first words of a chat's first message, as the server shortens them (chat/sending/sends.py).
+ * The first words of a chat's first message, without the fences of pasted texts, as the server shortens them (chat/sending/sends.py).
  * @param {string} content
  */
 export function startTitle(content) {
-  const line = content.trim().replace(/\s+/g, " ");
+  const line = (content.replace(/^`{3,}(?:pasted)?$/gm, "").trim() || content.trim()).replace(/\s+/g, " ");
   const characters = Array.from(line);
   if (characters.length <= START_TITLE_CHARS) return line;
   const start = characters.slice(0, START_TITLE_CHARS).join("");

@@ -2,13 +2,13 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../pre
 import { shortModelName } from "../../lib/format.js";
 import { InputHistory } from "../../compose/input_history.js";
 import { isComposing } from "../../lib/input_method.js";
-import { isLong, joined, taken, trimmed } from "../../compose/pasted.js";
+import { fitted, isTooLongForField, joined, taken, together, trimmed } from "../../compose/pasted.js";
 import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
 import { ModelMenu } from "./model_menu.js";
 import { lazyModule } from "../lazy_modules.js";
-import { growToFit, growWithWidth, isSendKey, setText } from "./text_field.js";
+import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "./text_field.js";
 
 // The server's limit for a draft.
 const MOST_PASTES = 20;
@@ -17,7 +17,7 @@ export function Composer({ store, onSend }) {
   const field = useRef(null);
   const draft = useDraft(store, field);
   useQuotations(store, field, draft);
-  const history = useRef(new InputHistory(() => writtenIn(store.current.peek())));
+  const history = useRef(new InputHistory(() => writtenIn(store.current.peek()), (sent) => joined(shownOf(sent))));
   const isRunning = useIsAnswering(store);
   const models = store.models.value;
   const model = models.find((candidate) => candidate.id === store.model.value);
@@ -33,14 +33,14 @@ export function Composer({ store, onSend }) {
   };
   const recall = (content) => {
     if (content === null) return false;
-    draft.put({ text: content, pastes: draft.pastes });
-    field.current.setSelectionRange(content.length, content.length);
+    draft.put(taken(content));
+    moveToEnd(field.current);
     return true;
   };
   const onKeyDown = (event) => {
     if (isComposing(event)) return;
     const isPlain = !(event.shiftKey || event.ctrlKey || event.metaKey || event.altKey);
-    const shown = field.current.value;
+    const shown = joined({ text: field.current.value, pastes: draft.pastes });
     const isUp = event.key === "ArrowUp" && isPlain && recall(history.current.up(shown));
     const isDown = event.key === "ArrowDown" && isPlain && recall(history.current.down(shown));
     if (isUp || isDown) event.preventDefault();
@@ -48,13 +48,6 @@ export function Composer({ store, onSend }) {
     event.preventDefault();
     // A key that is held down sends once.
     if (!event.repeat) send();
-  };
-  const onPaste = (event) => {
-    const pasted = event.clipboardData?.getData("text/plain") ?? "";
-    if (!isLong(pasted)) return;
-    if (draft.pastes.length >= MOST_PASTES) return void store.toasts.show(text.pastedTooMany);
-    event.preventDefault();
-    draft.put({ text: field.current.value, pastes: [...draft.pastes, pasted.replaceAll("\r\n", "\n")] });
   };
   const submit = (event) => {
     event.preventDefault();
@@ -65,6 +58,7 @@ export function Composer({ store, onSend }) {
     // On a touch screen the keyboard would cover half of the chat.
     if (matchMedia("(hover: hover)").matches) field.current.focus();
   };
+  const foldLong = (event) => fold(event, { store, draft });
   const isEmpty = draft.isEmpty;
   const modelName = model?.name ?? shortModelName(model?.id ?? text.model);
   const chips = draft.pastes.length > 0 && lazyModule("pasted");
@@ -72,7 +66,7 @@ export function Composer({ store, onSend }) {
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
       title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
-      ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
+      ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${foldLong} onDrop=${foldLong}></textarea>
     <div class="composer-row">
       <${ModelMenu} store=${store} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
@@ -86,28 +80,46 @@ export function Composer({ store, onSend }) {
   </form>`;
 }
 
+/** Folds what is pasted or dropped if it is long. A message has only so many folded texts; further ones are put into the text. */
+function fold(event, { store, draft }) {
+  const paste = longTextOf(event);
+  if (!paste) return;
+  const { value } = event.currentTarget;
+  const { pastes } = draft;
+  const isRoom = pastes.length < MOST_PASTES;
+  if (!isRoom) store.toasts.show(text.pastedTooMany);
+  if (!isRoom && !isTooLongForField(paste)) return;
+  event.preventDefault();
+  draft.put(isRoom ? { text: value, pastes: [...pastes, paste] } : { text: together(value, paste), pastes });
+}
+
 /** The draft in the composer: the text, which is stored in the field itself, and the pasted texts. */
 function useDraft(store, field) {
   const chatId = store.chatId.value;
   const [pastes, setPastes] = useState([]);
   const [hasText, setHasText] = useState(false);
-  const show = ({ text: content, pastes: long }) => {
-    setText(field.current, content);
-    setHasText(Boolean(content.trim()));
+  const show = (draft) => {
+    const fits = fitted(draft, MOST_PASTES);
+    setText(field.current, fits.text);
+    setHasText(Boolean(fits.text.trim()));
+    setPastes(fits.pastes);
+    growToFit(field.current);
+    return fits;
+  };
+  const put = (draft) => store.drafts.set(chatId, show(draft));
+  /** Keep what is in the field, and the caret where it is. */
+  const keep = (long) => {
+    const written = { text: field.current.value, pastes: long };
+    if (isTooLongForField(written.text)) return put(written);
+    setHasText(Boolean(written.text.trim()));
     setPastes(long);
     growToFit(field.current);
-  };
-  const put = (draft) => {
-    show(draft);
-    store.drafts.set(chatId, draft);
+    store.drafts.set(chatId, written);
   };
   /** Take over a text that was begun before the scripts had come; it follows a draft that was kept. */
   const adopt = (kept, begun) => {
     if (kept.text && kept.text !== begun) field.current.setRangeText(`${kept.text}\n\n`, 0, 0, "preserve");
-    setHasText(Boolean(field.current.value.trim()));
-    setPastes(kept.pastes);
-    growToFit(field.current);
-    store.drafts.set(chatId, { text: field.current.value, pastes: kept.pastes });
+    keep(kept.pastes);
   };
   useLayoutEffect(() => growWithWidth(field.current), []);
   const isFirst = useRef(true);
@@ -137,8 +149,7 @@ function useDraft(store, field) {
     const rest = store.drafts.get(chatId);
     const back = taken(handedBack.text);
     const isThere = joined(rest) === joined(back);
-    const together = [back.text, trimmed(rest.text)].filter(Boolean).join("\n\n");
-    put(isThere ? back : { text: together, pastes: [...back.pastes, ...rest.pastes] });
+    put(isThere ? back : { text: together(back.text, trimmed(rest.text)), pastes: [...back.pastes, ...rest.pastes] });
     field.current.focus();
   }, [handedBack]);
 
@@ -148,13 +159,9 @@ function useDraft(store, field) {
     isEmpty: !hasText && pastes.length === 0,
     put,
     changePastes,
-    typed: () => {
-      setHasText(Boolean(field.current.value.trim()));
-      growToFit(field.current);
-      store.drafts.set(chatId, { text: field.current.value, pastes });
-    },
+    typed: () => keep(pastes),
     inline: (index) => {
-      const content = [field.current.value.trimEnd(), pastes[index]].filter(Boolean).join("\n\n");
+      const content = together(field.current.value.trimEnd(), pastes[index]);
       put({ text: content, pastes: pastes.filter((_, other) => other !== index) });
       field.current.focus();
     },
@@ -168,12 +175,14 @@ function useQuotations(store, field, draft) {
     if (!quoted || quoted.isTaken) return;
     quoted.isTaken = true;
     const before = field.current.value.trimEnd();
-    const content = `${before && `${before}\n\n`}${quoted.text}\n\n`;
-    draft.put({ text: content, pastes: draft.pastes });
+    draft.put({ text: `${together(before, quoted.text)}\n\n`, pastes: draft.pastes });
     field.current.focus();
-    field.current.setSelectionRange(content.length, content.length);
+    moveToEnd(field.current);
   }, [quoted]);
 }
+
+/** A sent message as the composer shows it. */
+const shownOf = (sent) => fitted(taken(sent), MOST_PASTES);
 
 /** The texts that the person has sent in this chat, oldest first. */
 function writtenIn(open) {

@@ -1,3 +1,4 @@
+import { isLong, isTooLongForField } from "../../compose/pasted.js";
 import { isComposing } from "../../lib/input_method.js";
 import { preferences } from "../../preferences.js";
 
@@ -6,6 +7,25 @@ export function setText(field, content) {
   field.dir = "";
   field.value = content;
   field.dir = "auto";
+}
+
+/** The text that a paste or a drop brings, with plain line breaks. */
+export function broughtText({ clipboardData, dataTransfer }) {
+  return ((clipboardData ?? dataTransfer)?.getData("text/plain") ?? "").replace(/\r\n?/g, "\n");
+}
+
+/**
+ * The text that a paste or a drop brings, if it is long enough to be folded, or "". One that is dropped and fits
+ * into a field may come from the field itself, and is then moved.
+ */
+export function longTextOf(event) {
+  const brought = broughtText(event);
+  const isFolded = event.dataTransfer ? isTooLongForField(brought) : isLong(brought);
+  return isFolded ? brought : "";
+}
+
+export function moveToEnd(field) {
+  field.setSelectionRange(field.value.length, field.value.length);
 }
 
 /** Make a textarea as tall as its text, up to what its CSS max-height allows. */

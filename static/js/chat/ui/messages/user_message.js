@@ -1,7 +1,7 @@
 import { html, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { entryTimeMs } from "../../lib/ids.js";
 import { isComposing } from "../../lib/input_method.js";
-import { taken, trimmed } from "../../compose/pasted.js";
+import { fitted, isTooLongForField, joined, taken, together } from "../../compose/pasted.js";
 import { text } from "../../text.js";
 import { copyFrom } from "./clipboard.js";
 import { CopyLink } from "./copy_link.js";
@@ -9,9 +9,8 @@ import { Icon } from "../icons.js";
 import { BranchStepper } from "./branch_stepper.js";
 import { LongText } from "./long_text.js";
 import { MessageTime } from "./times.js";
-import { PastedBlock } from "../composer/pasted_chips.js";
-import { pasteLong } from "../composer/long_paste.js";
-import { growToFit, growWithWidth, isSendKey, setText } from "../composer/text_field.js";
+import { PastedBlock, PastedChips } from "../composer/pasted_chips.js";
+import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "../composer/text_field.js";
 
 export function UserMessage({ store, open, id }) {
   open.tick(id).value;
@@ -60,16 +59,39 @@ function Queued({ store, open, message }) {
 
 function Editor({ content, finish }) {
   const field = useRef(null);
-  useLayoutEffect(() => {
-    setText(field.current, content);
+  const before = useRef(null);
+  before.current ??= fitted(taken(content));
+  const [pastes, setPastes] = useState(before.current.pastes);
+  const put = (written) => {
+    const fits = fitted(written);
+    setText(field.current, fits.text);
+    setPastes(fits.pastes);
     growToFit(field.current);
     field.current.focus();
-    field.current.setSelectionRange(content.length, content.length);
+    moveToEnd(field.current);
+  };
+  useLayoutEffect(() => {
+    put(before.current);
     return growWithWidth(field.current);
   }, []);
+  const onInput = () => {
+    const { value } = field.current;
+    if (isTooLongForField(value)) put({ text: value, pastes });
+    else growToFit(field.current);
+  };
+  const foldLong = (event) => {
+    const paste = longTextOf(event);
+    if (!paste) return;
+    event.preventDefault();
+    setPastes([...pastes, paste]);
+  };
+  const inline = (index) => {
+    const rest = pastes.filter((_, other) => other !== index);
+    put({ text: together(field.current.value.trimEnd(), pastes[index]), pastes: rest });
+  };
   const save = () => {
-    const value = trimmed(field.current.value);
-    finish(value && value !== content ? value : null);
+    const value = joined({ text: field.current.value, pastes });
+    finish(value && value !== joined(before.current) ? value : null);
   };
   const onKeyDown = (event) => {
     if (isComposing(event)) return event.stopPropagation();
@@ -86,8 +108,9 @@ function Editor({ content, finish }) {
     save();
   };
   return html`<form class="message message-user message-editing" onSubmit=${submit}>
+    <${PastedChips} pastes=${pastes} change=${setPastes} inline=${inline} />
     <textarea class="field" rows="2" dir="auto" aria-label=${text.editLabel} ref=${field}
-      onInput=${(event) => growToFit(event.currentTarget)} onPaste=${pasteLong} onKeyDown=${onKeyDown}></textarea>
+      onInput=${onInput} onPaste=${foldLong} onDrop=${foldLong} onKeyDown=${onKeyDown}></textarea>
     <div class="form-row">
       <span class="meta">${text.editNote}</span>
       <button type="button" class="button" onClick=${() => finish(null)}>${text.cancel}</button>

@@ -21,8 +21,8 @@ const PARTS_PER_STEP = 32;
 
 // The first texts of a task are drawn at once, as above. After this much text and time the others wait their turn,
 // because a chat shows many texts at the same moment, and each may take a slice.
-const CHARS_OF_TASK = 100_000;
-const TASK_MS = 32;
+const CHARS_OF_TASK = 50_000;
+const TASK_MS = 16;
 
 // The nodes that a block which may still change, and blocks near the reader, may take at once.
 const NODES_OF_OPEN = 4_000;

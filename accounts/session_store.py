@@ -11,11 +11,13 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, get_random_string
 
 from accounts.models import Session, User
 
+SESSION_KEY_CHARS = 32  # as Django's
 ANONYMOUS_AGE = timedelta(days=1)
 
 
@@ -52,6 +54,20 @@ class SessionStore(db.SessionStore):
         signature = self.get(HASH_SESSION_KEY) or ""
         is_valid = constant_time_compare(signature, person.get_session_auth_hash())
         return person if is_valid else None
+
+    def cycle_key(self) -> None:
+        """A session that is not stored has no key to change: it gets one when it is saved."""
+        self.keys()  # Reads the session, and forgets a key that is not stored.
+        if self.session_key is not None:
+            super().cycle_key()
+        self.modified = True
+
+    def _get_new_session_key(self) -> str:
+        """`create` tries again if the key is taken, so it is not looked up first."""
+        return get_random_string(SESSION_KEY_CHARS, VALID_KEY_CHARS)
+
+    async def _aget_new_session_key(self) -> str:
+        return self._get_new_session_key()
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         return _with_person(super().create_model_instance(data), data)

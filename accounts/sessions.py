@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from allauth.usersessions.models import UserSession
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import update_last_login
 from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
@@ -118,6 +119,13 @@ def sessions_of(user: User) -> list[UserSession]:
 # Hooks of Django and allauth
 
 
+def set_last_login(sender: Any, user: User, **kwargs: Any) -> None:
+    """Django's receiver, except that a guest who was seen a moment ago is not stored again."""
+    before = timezone.now() - timedelta(seconds=SEEN_EVERY_S)
+    if not user.is_guest or user.last_login is None or user.last_login < before:
+        update_last_login(sender, user, **kwargs)
+
+
 def on_signed_in(request: HttpRequest, user: Any, **_: Any) -> None:
     request.session.setdefault(SID, secrets.token_urlsafe(16))
     if isinstance(user, User) and not user.is_guest:
@@ -165,6 +173,8 @@ def connect() -> None:
     from allauth.account import signals
     from django.contrib.auth.signals import user_logged_in, user_logged_out
 
+    user_logged_in.disconnect(dispatch_uid="update_last_login")
+    user_logged_in.connect(set_last_login, dispatch_uid="update_last_login")
     user_logged_in.connect(on_signed_in, dispatch_uid="accounts.sessions")
     user_logged_out.connect(on_signed_out, dispatch_uid="accounts.sessions")
     for changed in (signals.password_changed, signals.password_set):

@@ -12,6 +12,7 @@ import uuid
 from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from accounts.models import GuestJoin, User
 
@@ -76,9 +77,8 @@ def guest_of_visitor(request: HttpRequest) -> User | None:
     visitor = visitor_id(request)
     if visitor is None:
         return None
-    guest, _ = User.objects.get_or_create(
-        id=uuid.uuid5(GUEST_NAMESPACE, visitor), defaults={"is_guest": True, "password": "!"}
-    )
+    new = {"is_guest": True, "password": "!", "last_login": timezone.now()}
+    guest, _ = User.objects.get_or_create(id=uuid.uuid5(GUEST_NAMESPACE, visitor), defaults=new)
     if not guest.is_guest or not guest.is_active:
         return None
     return guest

@@ -99,3 +99,33 @@ def test_a_key_that_was_signed_with_the_former_secret_is_left_to_django(key, ali
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another" * 10, [settings.SECRET_KEY]
     assert person_of(key) is None
     assert django_returns(key) == alice
+
+
+@pytest.mark.django_db
+def test_only_a_stored_session_changes_its_key(django_assert_num_queries):
+    """The key of a session that a visitor brings is never that of the session after a sign-in."""
+    new = SessionStore()
+    new["typed"] = "x"
+    with django_assert_num_queries(0):
+        new.cycle_key()
+    new.save()
+    before = new.session_key
+    stored = SessionStore(before)
+    stored.cycle_key()
+    assert stored.session_key not in (None, before)
+    assert stored["typed"] == "x" and not stored.exists(before)
+    invented = SessionStore("a" * 32)
+    invented.cycle_key()
+    invented.save()
+    assert invented.session_key != "a" * 32
+
+
+@pytest.mark.django_db
+def test_a_key_that_is_taken_is_not_used(monkeypatch):
+    first = SessionStore()
+    first.save()
+    keys = [first.session_key, "b" * 32]
+    monkeypatch.setattr(SessionStore, "_get_new_session_key", lambda self: keys.pop(0))
+    second = SessionStore()
+    second.save()
+    assert second.session_key == "b" * 32

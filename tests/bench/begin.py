@@ -6,10 +6,20 @@ worker's preparation and the settlement make up almost the whole cost. `latency`
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.bench.bench import Bench
-from tests.bench.people import SETTLE_TIMEOUT_S, Person, crowd, now_ns, question, start_answers
+from tests.bench.people import (
+    SETTLE_TIMEOUT_S,
+    Person,
+    crowd,
+    in_turn,
+    now_ns,
+    question,
+    start_answers,
+)
 from tests.bench.processes import CpuMeter
 from tests.bench.report import Row, percentile
 
@@ -131,16 +141,33 @@ async def _ask_at_intervals(person: Person, number: int, end_ns: int) -> None:
 
 
 async def page_cpu(bench: Bench) -> None:
-    """Measures the web process's CPU for the empty page and for the page of a chat."""
+    """Measures the web process's CPU for the empty page, the page of a chat, and the first message
+    of a guest, which creates the account."""
     requests = 20 if bench.quick else 100
-    web = {name: pid for name, pid in bench.pids().items() if name.startswith("web")}
     async with crowd(bench.url, 1) as [person]:
         for path, name in (("/", "GET /"), (f"/c/{person.chat}", "GET /c/<chat>")):
             await person.http.request("GET", path)
-            cpu = CpuMeter(web)
-            for _ in range(requests):
-                status, _, _, _ = await person.http.request("GET", path)
-                assert status == 200, status
-            spent = cpu.seconds()
-            ms = 1000 * sum(spent[one] for one in web) / requests
-            bench.rows.append(Row("page-cpu", name, ms, "ms", *PAGE_CPU_MS))
+            await _web_cpu(bench, name, [partial(_get, person, path) for _ in range(requests)])
+    guests = [Person(bench.url) for _ in range(requests)]
+    try:
+        await in_turn([guest.visit() for guest in guests])
+        sends = [partial(guest.ask, question(TOKENS, 0)) for guest in guests]
+        await _web_cpu(bench, "a guest's first send", sends)
+    finally:
+        for guest in guests:
+            guest.close()
+
+
+async def _get(person: Person, path: str) -> None:
+    status, _, _, _ = await person.http.request("GET", path)
+    assert status == 200, status
+
+
+async def _web_cpu(bench: Bench, name: str, requests: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Makes the requests one after another."""
+    cpu = CpuMeter({name: pid for name, pid in bench.pids().items() if name.startswith("web")})
+    for request in requests:
+        await request()
+    spent = cpu.seconds()
+    ms = 1000 * sum(spent[one] for one in cpu.pids) / len(requests)
+    bench.rows.append(Row("page-cpu", name, ms, "ms", *PAGE_CPU_MS))

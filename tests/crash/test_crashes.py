@@ -1,11 +1,15 @@
 """Kills real processes while they answer: nothing stored is lost or repeated, all answers end."""
 
 import asyncio
+import contextlib
 import itertools
 import json
+import os
 import random
 import signal
+import sqlite3
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -19,7 +23,7 @@ from tests.client import Client
 from tests.crash.databases import FULL
 from tests.fake_model import running_fake_model, text_of
 from tests.folding import fold_entries
-from tests.stack import MANAGE, Stack
+from tests.stack import DATABASE, MANAGE, Stack
 
 # How an interrupted answer is continued, and a model that is continued so.
 MODELS = {"ask": "openai/script/known", "prefill": "openai/script/prefill"}
@@ -176,6 +180,85 @@ async def test_a_frozen_worker_cannot_add_a_byte(make_stack, model):
             successor.terminate()
             await successor.wait()
         assert stack.manage("audit_ledger").returncode == 0
+
+
+async def test_a_machine_that_stands_still_takes_nothing_over(own_stack):
+    """All processes stop for longer than a lease, as when a laptop is suspended or a disk hangs.
+    Afterwards each worker has seen no renewal for as long, and must not blame the others."""
+    async with asking(own_stack, 6, LONG) as asked:
+        for client, reply in asked:
+            await client.until(reply, lambda message: bool(message.text))
+        *others, last = [own_stack.up.pid, *own_stack.processes().values()]
+        for _ in range(3):
+            for pid in (*others, last):
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(2)
+            finally:
+                for pid in others:
+                    os.kill(pid, signal.SIGCONT)
+                await asyncio.sleep(0.4)  # One worker looks at the leases before the other goes on.
+                os.kill(last, signal.SIGCONT)
+            await asyncio.sleep(1)
+        messages = await all_complete(asked, question=LONG)
+        assert [message.seams for message in messages] == [[]] * len(asked)
+
+
+DELETE = """
+import datetime, uuid
+from django.utils import timezone
+from accounts.models import User
+from chat.models import Chat
+old = timezone.now() - datetime.timedelta(days=30)
+person = User.objects.create(id=uuid.uuid4(), is_guest=True)
+dates = {"updated_at": old, "deleted_at": old}
+chat = Chat.objects.create(id=uuid.uuid4(), owner=person, title="Gone", **dates)
+print(chat.id)
+"""
+
+
+async def test_chores_go_on_when_the_worker_that_runs_them_is_lost(own_stack):
+    """A killed worker is replaced; one that hangs is not, and another takes the chores over.
+    Deleted chats are erased every minute, and at once by a worker that takes over or begins."""
+    name = await leader(own_stack)
+    await asyncio.sleep(2)  # Workers that have just begun would erase it, too.
+    chat = await deleted_long_ago(own_stack)
+    with own_stack.frozen(name):
+        await is_erased(own_stack, chat)
+    chat = await deleted_long_ago(own_stack)
+    own_stack.wait_replaced(name, own_stack.kill(name))
+    await is_erased(own_stack, chat)
+
+
+async def leader(stack: Stack) -> str:
+    """The worker whose name is the first of those alive (queue_beat.lua) runs the chores. Waits
+    until both are alive."""
+    async with Redis.from_url(embedded_redis_url(stack.data)) as redis, asyncio.timeout(30):
+        while True:
+            names = [name.decode() for name in await redis.zrange("hf:{q:answers}:beats", 0, -1)]
+            processes = {str(pid): process for process, pid in stack.processes().items()}
+            alive = [name for name in names if name.rpartition("-")[2] in processes]
+            if len(alive) == 2:
+                return processes[min(alive).rpartition("-")[2]]
+            await asyncio.sleep(0.1)
+
+
+async def deleted_long_ago(stack: Stack) -> uuid.UUID:
+    run = await asyncio.to_thread(stack.manage, "shell", "--verbosity=0", "-c", DELETE)
+    return uuid.UUID(run.stdout.strip())
+
+
+async def is_erased(stack: Stack, chat: uuid.UUID) -> None:
+    async with asyncio.timeout(30):
+        while not _has_erased(stack, chat):
+            await asyncio.sleep(0.2)
+
+
+def _has_erased(stack: Stack, chat: uuid.UUID) -> bool:
+    database = sqlite3.connect(f"file:{stack.data / DATABASE}?mode=ro", uri=True)
+    with contextlib.closing(database):
+        finished = "SELECT 1 FROM chat_erasedchat WHERE id = ? AND finished_at IS NOT NULL"
+        return database.execute(finished, [chat.hex]).fetchone() is not None
 
 
 async def ends_of(client: Client, reply: str) -> list[dict[str, Any]]:

@@ -451,3 +451,59 @@ def test_reading_above_is_not_disturbed_by_what_grows(echo, new_context):
     assert abs(scroller.evaluate("(node) => node.scrollTop") - before) < 60
     jump.click()
     expect(jump).to_have_count(0)
+
+
+# Notes, in each frame, the text of the answer and the places of the characters that are fading.
+WATCH_FADING = """(answer) => {
+  window.frames_ = [];
+  const look = () => {
+    const root = answer.querySelector(".md");
+    if (root) {
+      let at = 0;
+      const fading = [];
+      const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const text = walker.currentNode;
+        const span = text.parentElement.closest(".md-new");
+        const animation = span?.getAnimations()[0];
+        if (animation?.playState === "running")
+          fading.push([at, at + text.length, animation.effect.getComputedTiming().progress]);
+        at += text.length;
+      }
+      frames_.push({ text: root.textContent, fading });
+    }
+    if (answer.getAttribute("aria-busy") !== "false") requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def faded(alice):
+    """Follows an answer; returns the frames."""
+    alice.send("[[rate=30&tokens=90]] Fade")
+    alice.answers.last.evaluate(WATCH_FADING)
+    alice.ended()
+    return alice.page.evaluate("frames_")
+
+
+def test_new_words_fade_in_once_where_they_are(alice):
+    frames = faded(alice)
+    assert sum(bool(frame["fading"]) for frame in frames) > 10
+    reached = {}
+    for frame in frames:
+        for begin, end, share in frame["fading"]:
+            for place in range(begin, end):
+                if frame["text"][place].isspace():  # A line's end gives way to the next word.
+                    continue
+                # One that began again would be seen to flicker; a frame may be late.
+                assert share >= reached.get(place, 0) - 0.4, (place, frame["text"])
+                reached[place] = share
+    assert len(reached) > 0.3 * len(frames[-1]["text"])
+    assert alice.page.locator(".md-new").count() == 0
+    assert frames[-1]["text"].startswith(frames[len(frames) // 2]["text"].rstrip())
+
+
+def test_nothing_fades_for_who_wants_little_motion(alice):
+    alice.page.emulate_media(reduced_motion="reduce")
+    alice.page.reload()
+    assert not any(frame["fading"] for frame in faded(alice))

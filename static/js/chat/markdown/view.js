@@ -7,6 +7,7 @@ import { CodeBlock } from "./code_block.js";
 import { FarPart } from "./far_part.js";
 import { countOf } from "./syntax/links.js";
 import { NodeBudget, nodesIn } from "./node_budget.js";
+import { NewWords } from "./new_words.js";
 import { nodesOf } from "./nodes.js";
 import { Notes } from "./notes.js";
 import { BlockStream } from "./stream.js";
@@ -61,6 +62,7 @@ export class MarkdownView {
   #code = null; // the growing code: {block: the CodeBlock, element around it, language, text: its start}
   #open = []; // the elements of the end that may still change
   #tail = null; // the element with the text that arrived since, as it was written
+  #newWords = new NewWords();
   #grew = false;
   #scroller;
   #budget;
@@ -258,13 +260,16 @@ export class MarkdownView {
       return;
     }
     const { open, since } = this.#stream;
-    if (since && this.#open.length > 0) {
-      this.#showTail(since);
-      return;
-    }
+    if (since && this.#open.length > 0) this.#showTail(since);
+    else this.#drawOpenBlocks(open);
+    const last = this.#open.at(-1);
+    if (last) this.#newWords.show(last);
+  }
+
+  #drawOpenBlocks(blocks) {
     this.#clearOpen();
     const budget = new NodeBudget(this.#scroller, NODES_OF_OPEN);
-    for (const part of open) if (part.token.type !== "def") this.#open.push(this.#draw(part, { container: this.#root, budget }));
+    for (const part of blocks) if (part.token.type !== "def") this.#open.push(this.#draw(part, { container: this.#root, budget }));
   }
 
   #showTail(text) {

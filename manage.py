@@ -55,9 +55,10 @@ def run() -> None:
 
         supervise()
     if sys.argv[1:2] and sys.argv[1] in NEVER_WAIT:
-        from config.supervise import bounded_output
+        from config.supervise import bounded_output, process_memory
 
         bounded_output.install()  # Before the settings, because log handlers keep the stream.
+        process_memory.begin_start()
     take_data_option()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.exceptions import ImproperlyConfigured

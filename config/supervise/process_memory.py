@@ -20,9 +20,16 @@ def return_large_blocks() -> None:
         mallopt(_TRIM_THRESHOLD, LARGE_BYTES)
 
 
+def begin_start() -> None:
+    """Call it before Django is imported. A fifth of the CPU time of a start was spent in garbage
+    collections, which find hardly any garbage then, because modules and classes stay."""
+    gc.disable()
+
+
 def freeze_start() -> None:
-    """Call it once the process is ready. A full garbage collection visits every object, and 200,000
-    modules, functions and models held the event loop for 50 ms. They stay for good, so collections
-    leave them out from now on."""
+    """Call it once the process is ready; from now on garbage is collected. A full collection visits
+    every object, and 200,000 modules, functions and models held the event loop for 50 ms. They stay
+    for good, so collections leave them out."""
     gc.collect()
     gc.freeze()
+    gc.enable()

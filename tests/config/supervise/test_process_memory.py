@@ -34,9 +34,11 @@ OUR_PACKAGES = ("accounts.", "billing.", "chat.", "config.", "streams.", "allaut
 FROZEN = """
 import gc
 from config.supervise import process_memory
+process_memory.begin_start()
+is_enabled = gc.isenabled()
 kept = [[number] for number in range(1_000)]
 process_memory.freeze_start()
-print(gc.get_freeze_count(), len(gc.get_objects()))
+print(gc.get_freeze_count(), len(gc.get_objects()), int(is_enabled), int(gc.isenabled()))
 """
 
 
@@ -56,9 +58,10 @@ def test_large_blocks_are_returned_when_they_are_freed():
 
 
 def test_garbage_collections_leave_out_what_exists_at_the_start():
-    frozen, visited = run(FROZEN)
+    frozen, visited, is_enabled_before, is_enabled = run(FROZEN)
     assert frozen > 1_000
     assert visited < 1_000
+    assert (is_enabled_before, is_enabled) == (False, True)
 
 
 def test_the_first_page_finds_everything_loaded(make_stack):

@@ -15,6 +15,8 @@ class LateRedis:
         self._path = urlsplit(url).path
         self._random = random.Random(seed)
         self._started = threading.Event()
+        self._accepted: set[asyncio.WriteTransport] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.url = ""
         self.late = self.cut = 0
@@ -26,19 +28,32 @@ class LateRedis:
     async def _until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(self._begin, "127.0.0.1", 0) as server:
             self.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
             self._started.set()
             await self._stopped.wait()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await asyncio.sleep(0.05)  # Aborted transports close in the loop.
+            # asyncio does not close a connection that it has accepted and not yet begun to serve
+            # when its server closes. So first all of them begin.
+            self._loop.remove_reader(server.sockets[0].fileno())
+            await asyncio.sleep(0.05)
+            serving = [*self._serving]
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+            for transport in self._accepted:
+                transport.abort()
+            await asyncio.sleep(0.05)  # Aborted transports close in the loop.
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._accepted.add(writer.transport)
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await self._serve_until_cut(reader, writer)
+            with suppress(OSError):  # Redis or the client has closed its connection.
+                await self._serve_until_cut(reader, writer)
         finally:
             writer.transport.abort()
 

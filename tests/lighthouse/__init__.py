@@ -71,8 +71,10 @@ def audit(url: str, device: str, categories: list[str], *, port: int = 0, browse
         command += [f"--output-path={path}", f"--only-categories={','.join(categories)}"]
         command += ["--preset=desktop"] if device == DESKTOP else []
         if "performance" not in categories:
-            # A slow network and pictures of the page change no other score.
-            command += ["--throttling-method=provided", "--disable-full-page-screenshot"]
+            # Pictures of the page change no other score. The slow network does not either; it is
+            # only computed from the requests. Without it Lighthouse would wait for 5 s of silence
+            # in place of 1 s, four times for each page.
+            command += ["--throttling-method=simulate", "--disable-full-page-screenshot"]
         flags = " ".join(["--headless=new", *ARGUMENTS])
         command += [f"--port={port}"] if port else [f"--chrome-flags={flags}"]
         environment = os.environ | {"HOME": place, "CI": "1", "CHROME_PATH": browser}

@@ -38,11 +38,14 @@ class RawSocket:
         self._wire.sendall("\r\n".join([*lines, "", ""]).encode())
         self._data = b""
         while b"\r\n\r\n" not in self._data:
-            self._data += self._wire.recv(65_536)
+            data = self._wire.recv(65_536)
+            assert data, f"the connection ended after {self._data!r}"
+            self._data += data
         head, _, self._data = self._data.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
         self.received: list[tuple[int, bytes]] = []
         self.code: int | None = None
+        self._parse()  # The first frames may have come together with the head.
 
     @classmethod
     def of(cls, client: Client, **options: int) -> Self:

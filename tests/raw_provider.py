@@ -44,10 +44,12 @@ def body_of(case: dict[str, Any]) -> Iterator[bytes | float | None]:
 
 @dataclass
 class RawProvider:
-    """A running provider; `calls` lists the bodies of the requests."""
+    """A running provider; `calls` lists the bodies of the requests, and `sent_whole` counts the
+    responses that were sent to their end."""
 
     served: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
+    sent_whole: int = 0
     base_url: str = ""
     # The number of bytes per write; 0 writes each part at once.
     split: int = 0
@@ -102,6 +104,7 @@ class RawProvider:
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+        self.sent_whole += 1
 
 
 def _listed(name: str, answers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -140,19 +140,15 @@ async def test_wait_returns_at_once_when_there_is_work(queue):
 async def test_wait_returns_when_work_arrives(queue, how):
     await queue.put("other", b"")
     other = (await queue.claim("w1", 1))[0]
-    delays_ms = []
     for n in range(5):
         waiting = asyncio.create_task(queue.wait(60_000))
         await asyncio.sleep(0.02)
         assert not waiting.done()  # a job that somebody runs is no reason to wake
-        started = time.perf_counter()
         await (queue.put(f"k{n}", b"") if how == "put" else queue.release(other))
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):  # One that polls would take up to a minute.
             await waiting
-        delays_ms.append((time.perf_counter() - started) * 1000)
         for job in await queue.claim("w1", 10):
             other = job
-    assert min(delays_ms) < 1_000  # one that polls would take up to a minute
 
 
 async def test_wait_returns_after_its_timeout(queue):

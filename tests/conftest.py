@@ -1,5 +1,6 @@
 """Fixtures for every test: Redis, complete stacks of real processes, and the run on PostgreSQL."""
 
+import gc
 import json
 import os
 import signal
@@ -35,6 +36,19 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences"}
 def pytest_configure(config: pytest.Config) -> None:
     # How long a process may take to stop its database and delete its files before it is killed.
     NodeManager.EXIT_TIMEOUT = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Any:
+    """Collects no garbage while the tests are collected, and leaves them out of later garbage
+    collections, because they all stay. It took two fifths of the CPU time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -33,7 +33,7 @@ def chat_page(
 
     Raises BadRequest if `before` is not a cursor.
     """
-    chats = Chat.objects.filter(owner=owner)
+    chats = Chat.objects.filter(owner=owner, is_temporary=False)
     match view:
         case "open":
             chats = chats.filter(deleted_at=None, archived_at=None)
@@ -53,14 +53,17 @@ def chat_page(
 def first_page_and(owner: User, chat_id: uuid.UUID) -> tuple[dict[str, Any], Chat]:
     """The first page of the open chats, and a chat of this owner; if that is not on the page, it
     follows at the end, with "is_alone". One query. Raises ChatNotFound. Sync."""
-    open_chats = Chat.objects.filter(owner=owner, deleted_at=None, archived_at=None)
+    open_chats = Chat.objects.filter(
+        owner=owner, deleted_at=None, archived_at=None, is_temporary=False
+    )
     own = Q(id=chat_id, deleted_at=None)
     chosen = Chat.objects.filter(_first(open_chats, PAGE) | own, owner=owner)
     chats = list(_with_answering(chosen))
     shown = next((chat for chat in chats if chat.id == chat_id), None)
     if shown is None:
         raise ChatNotFound
-    first, rest = _split(chat for chat in chats if chat.archived_at is None)
+    listed = (chat for chat in chats if chat.archived_at is None and not chat.is_temporary)
+    first, rest = _split(listed)
     listing = _to_page(first[:MAX_PINNED], rest[: PAGE + 1], "updated_at", PAGE)
     if all(row["id"] != str(chat_id) for row in listing["chats"]):
         listing["chats"].append(_chat_json(shown) | {"is_alone": True})
@@ -131,7 +134,7 @@ def _with_answering(chats: QuerySet[Chat]) -> QuerySet[Chat, Any]:
 
 def _chat_json(chat: Any) -> dict[str, Any]:
     """A chat of a list as docs/protocol.md has it. Sync."""
-    return {
+    row = {
         "id": str(chat.id),
         "title": chat.title,
         "model": chat.model,
@@ -143,6 +146,7 @@ def _chat_json(chat: Any) -> dict[str, Any]:
         "ended_ms": chat.ended_ms,
         "read_ms": chat.read_ms,
     }
+    return row | {"temporary": True} if chat.is_temporary else row
 
 
 def _ms(at: datetime | None) -> int | None:

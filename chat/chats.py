@@ -40,8 +40,11 @@ def own_chat(owner: User, chat_id: uuid.UUID) -> Chat:
 
 
 def titles_of(owner_id: uuid.UUID, chat_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """The titles of those of the chats that this person owns, by id. Sync."""
-    owned = Chat.objects.filter(owner_id=owner_id, deleted_at=None, id__in=list(chat_ids))
+    """The titles of those of the chats that this person owns, by id, without temporary chats: what
+    names a charge must not lead to one. Sync."""
+    owned = Chat.objects.filter(
+        owner_id=owner_id, deleted_at=None, is_temporary=False, id__in=list(chat_ids)
+    )
     return dict(owned.values_list("id", "title"))
 
 
@@ -225,9 +228,14 @@ def _stop_if_deleted(chat_id: uuid.UUID) -> list[str]:
         chat = Chat.objects.select_for_update().filter(id=chat_id).first()
         if chat is None or chat.deleted_at is None:
             return []  # Restored, or erased, in the meantime.
-        running = chat.replies.exclude(state__in=Reply.FINAL)
-        running.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
-        return [str(reply_id) for reply_id in running.values_list("id", flat=True)]
+        return stop_replies(chat)
+
+
+def stop_replies(chat: Chat) -> list[str]:
+    """Record that all replies of a locked chat are to stop; returns the ids of those that run."""
+    running = chat.replies.exclude(state__in=Reply.FINAL)
+    running.filter(stop_requested_at=None).update(stop_requested_at=timezone.now())
+    return [str(reply_id) for reply_id in running.values_list("id", flat=True)]
 
 
 def _raise_read_mark(owner: User, chat_id: uuid.UUID, until_ms: int) -> int | None:

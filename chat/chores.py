@@ -8,12 +8,14 @@ from chat.generation.ends import EndSweep
 from chat.llm.client import drop_idle_clients
 from chat.log_sizes import LogCount
 from chat.personal_data.erase import erase_deleted_chats
+from chat.personal_data.temporary import end_temporary_chats
 from chat.search import indexer, recut
 from streams.chores import SWEEP_EVERY_S, Chore, register
 
 ENDS_EVERY_S = 10.0
 COUNT_EVERY_S = 2.0
 ERASE_EVERY_S = 60.0
+TEMPORARY_EVERY_S = 30.0
 SEARCH_BUSY_EVERY_S = 1.0
 # A worker of an older release may still write outdated rows.
 RECUT_EVERY_S = 60.0
@@ -33,6 +35,7 @@ def chores() -> Iterable[Chore]:
             lock="sizes",
             is_due=lambda: not log_count.is_done,
         ),
+        Chore("temporary-chats", end_temporary_chats, TEMPORARY_EVERY_S),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
         Chore(
             "search-index",

@@ -55,14 +55,15 @@ class Writing:
 
 
 async def write(owner: User, writing: Writing) -> dict[str, Any]:
-    """Store the draft, unless a later one is stored; returns the stored one (`draft_json`).
+    """Store the draft, unless a later one is stored; returns the stored one (`draft_json`). The
+    person's other pages are told, except of the draft of a temporary chat, which they would keep.
 
     Raises ChatNotFound, StorageFull, AddressFull.
     """
     await require_room_for_draft(owner, writing.chat, writing.size_bytes)
-    kept, is_new = await sync_to_async(_keep)(owner, writing)
+    kept, is_news = await sync_to_async(_keep)(owner, writing)
     draft = draft_json(kept)
-    if is_new:
+    if is_news:
         marks = {"tab": writing.tab} | ({} if writing.was is None else {"was": writing.was})
         message = {"type": "draft.written", "draft": draft | marks}
         await send_to_group(group_of(owner.id), message)
@@ -72,7 +73,7 @@ async def write(owner: User, writing: Writing) -> dict[str, Any]:
 def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[str, Any]], bool]:
     """The drafts that are not empty, and whether some are left out: that of the shown chat (None:
     a new chat) first, then the last written ones, up to the limits of a page. Sync."""
-    drafts, more = _last_written(owner)
+    drafts, more = _last_written(owner, shown)
     # In a stable sort, False comes first: the draft of the shown chat.
     drafts.sort(key=lambda draft: draft.chat_id != shown)
     if more and drafts[0].chat_id != shown:
@@ -87,12 +88,12 @@ def drafts_of(owner: User, shown: uuid.UUID | None = None) -> tuple[list[dict[st
     return listed, more
 
 
-def _last_written(owner: User) -> tuple[list[Draft], bool]:
+def _last_written(owner: User, shown: uuid.UUID | None) -> tuple[list[Draft], bool]:
     """The drafts that were written last, enough to fill a page, and whether there are others."""
     drafts: list[Draft] = []
     chars = 0
     # A few at a time: the drafts beyond the limit may be long.
-    for draft in _written(owner)[: MAX_LISTED + 2].iterator(chunk_size=10):
+    for draft in _listed(owner, shown)[: MAX_LISTED + 2].iterator(chunk_size=10):
         if chars > LISTED_CHARS or len(drafts) > MAX_LISTED:
             return drafts, True
         chars += _chars(draft)
@@ -121,6 +122,12 @@ def _written(owner: User) -> QuerySet[Draft]:
     return rows.exclude(text="", pastes=[]).order_by("-written_at")
 
 
+def _listed(owner: User, shown: uuid.UUID | None = None) -> QuerySet[Draft]:
+    """Those of `_written`, without those of temporary chats, except that of the shown chat."""
+    is_listed = Q(chat=None) | Q(chat__is_temporary=False) | Q(chat=shown)
+    return _written(owner).filter(is_listed)
+
+
 def draft_json(draft: Draft) -> dict[str, Any]:
     return {
         "chat": str(draft.chat_id) if draft.chat_id else None,
@@ -135,8 +142,7 @@ def _ms(moment: datetime) -> int:
 
 
 def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
-    if writing.chat is not None:
-        own_chat(owner, writing.chat)
+    is_told = writing.chat is None or not own_chat(owner, writing.chat).is_temporary
     now = timezone.now()
     written_at = now - timedelta(milliseconds=writing.age_ms)
     own_drafts = Draft.objects.filter(owner=owner)
@@ -150,7 +156,7 @@ def _keep(owner: User, writing: Writing) -> tuple[Draft, bool]:
             draft.size_bytes = writing.size_bytes
             draft.save(update_fields=["text", "pastes", "size_bytes", "written_at"])
         own_drafts.filter(text="", pastes=[], written_at__lt=now - EMPTY_KEPT).delete()
-    return draft, is_new
+    return draft, is_new and is_told
 
 
 def _locked(owner: User, chat: uuid.UUID | None, written_at: datetime) -> Draft:
@@ -208,7 +214,7 @@ def _exported(person: User) -> bytes | None:
             "pastes": draft.pastes,
             "written_at": draft.written_at,
         }
-        for draft in _written(person)
+        for draft in _listed(person)
     ]
     return orjson.dumps(rows, option=orjson.OPT_INDENT_2) + b"\n" if rows else None
 

@@ -55,6 +55,16 @@ class ChatCreated(ChatEvent):
     chat: str
     title: str
     model: str
+    temporary: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatKept(ChatEvent):
+    """A temporary chat became an ordinary one, with this title."""
+
+    type: ClassVar[str] = "chat.kept"
+    chat: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +257,7 @@ class BranchChosen(ChatEvent):
 
 AnyEvent = (
     ChatCreated
+    | ChatKept
     | ChatRenamed
     | ChatInstructed
     | ChatDeleted
@@ -268,6 +279,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
     kind.type: kind
     for kind in (
         ChatCreated,
+        ChatKept,
         ChatRenamed,
         ChatInstructed,
         ChatDeleted,

@@ -32,6 +32,10 @@ class Chat(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
     pinned_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)
+    # A temporary chat is in no list, search or export, and is erased when it is left or not used
+    # (chat/personal_data/temporary.py). `left_at`: when its page was closed.
+    is_temporary = models.BooleanField(default=False, db_default=False)
+    left_at = models.DateTimeField(null=True, blank=True)
     # When the last reply ended, and up to when the owner has seen the chat: ms by the log's clock.
     ended_ms = models.BigIntegerField(default=0)
     read_ms = models.BigIntegerField(default=0)
@@ -61,6 +65,11 @@ class Chat(models.Model):
                 fields=["search_due_at"],
                 condition=models.Q(search_due_at__isnull=False),
                 name="chat_search_due",
+            ),
+            models.Index(
+                fields=["updated_at"],
+                condition=models.Q(is_temporary=True),
+                name="chat_temporary",
             ),
         ]
 

@@ -109,6 +109,7 @@ class Transcript:
     """One chat, folded up to the entry `cursor`."""
 
     title: str = ""
+    temporary: bool = False
     deleted: bool = False
     # The owner's instructions for the model in this chat.
     instructions: str = ""
@@ -146,6 +147,7 @@ class Transcript:
     def to_dict(self) -> dict[str, Any]:
         return {
             "title": self.title,
+            "temporary": self.temporary,
             "deleted": self.deleted,
             "instructions": self.instructions,
             "messages": {key: message.to_dict() for key, message in self.messages.items()},
@@ -157,8 +159,8 @@ class Transcript:
 def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
     """Apply one event to `state`. An event about an unknown message changes nothing."""
     match event:
-        case ev.ChatCreated() | ev.ChatRenamed():
-            state.title = event.title
+        case ev.ChatCreated() | ev.ChatKept() | ev.ChatRenamed():
+            _name(state, event)
         case ev.ChatInstructed():
             state.instructions = event.instructions
         case ev.ChatDeleted() | ev.ChatRestored():
@@ -183,6 +185,12 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
                 change(message, event, entry_id)
         case _:
             assert_never(event)
+
+
+def _name(state: Transcript, event: ev.ChatCreated | ev.ChatKept | ev.ChatRenamed) -> None:
+    state.title = event.title
+    if not isinstance(event, ev.ChatRenamed):
+        state.temporary = isinstance(event, ev.ChatCreated) and event.temporary is True
 
 
 def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:

@@ -87,6 +87,8 @@ ACCOUNT_DELETION_GRACE_DAYS = env.int(
 )
 # How long a prepared download is kept.
 EXPORT_KEEP_DAYS = env.int("EXPORT_KEEP_DAYS", 7, validate=validate.Range(1, 365))
+# How long after its last message a temporary chat that nobody closed is erased.
+TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", 24, validate=validate.Range(1, 24 * 365))
 # How long a deleted chat can be brought back; after that it is erased.
 CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
 # How long the database may take for a search.

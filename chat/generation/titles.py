@@ -13,6 +13,7 @@ from contextlib import aclosing
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import QuerySet
 
 from billing import holds
 from billing.errors import BillingError
@@ -132,14 +133,20 @@ def _key(order: WorkOrder) -> str:
 
 
 def _has_start_title(order: WorkOrder) -> bool:
-    return Chat.objects.filter(
-        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
-    ).exists()
+    return _with_start_title(order).exists()
 
 
 def _set_title(order: WorkOrder, title: str) -> bool:
     """Store the title. False if the owner has named the chat in the meantime."""
-    changed = Chat.objects.filter(
-        id=order.reply.chat_id, title_by=Chat.TitleBy.START, deleted_at=None
-    ).update(title=title, title_by=Chat.TitleBy.MODEL)
+    changed = _with_start_title(order).update(title=title, title_by=Chat.TitleBy.MODEL)
     return changed == 1
+
+
+def _with_start_title(order: WorkOrder) -> QuerySet[Chat]:
+    """The chat, if a model may name it. A temporary chat has no title."""
+    return Chat.objects.filter(
+        id=order.reply.chat_id,
+        title_by=Chat.TitleBy.START,
+        deleted_at=None,
+        is_temporary=False,
+    )

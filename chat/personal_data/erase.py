@@ -1,6 +1,6 @@
 """Erases the chats of a person who deletes their account, and chats that their owner deleted.
 
-A deleted chat can be restored for CHAT_UNDO_HOURS. After that
+A deleted chat can be restored for CHAT_UNDO_HOURS, a temporary one for SETTLED_FOR. After that
 
 1. one transaction deletes its rows and records in an ErasedChat that its entries must be removed;
 2. they are removed from the log, which may be repeated;
@@ -88,11 +88,11 @@ def _delete_expired_chats() -> None:
 def _expired_chats() -> QuerySet[Chat]:
     now = timezone.now()
     before = now - max(timedelta(hours=settings.CHAT_UNDO_HOURS), SETTLED_FOR)
+    over = Q(deleted_at__lt=before) | Q(deleted_at__lt=now - SETTLED_FOR, is_temporary=True)
     recent = Q(finished_at=None) | Q(finished_at__gt=now - SETTLED_FOR)
     recent_replies = Reply.objects.filter(recent, chat=OuterRef("id"))
-    return Chat.objects.filter(~Exists(recent_replies), deleted_at__lt=before).order_by(
-        "deleted_at"
-    )
+    chats = Chat.objects.filter(~Exists(recent_replies), over, deleted_at__isnull=False)
+    return chats.order_by("deleted_at")
 
 
 def _pending_erasures() -> list[ErasedChat]:

@@ -2,7 +2,7 @@
 stored.
 
 The NDJSON has one event per line, as docs/protocol.md describes them. The text of a finished answer
-is in its last event. Deleted chats are left out.
+is in its last event. Deleted and temporary chats are left out.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ async def export_parts(person: User) -> int:
 
 
 def _chats_of(person: User) -> QuerySet[Chat]:
-    return Chat.objects.filter(owner=person, deleted_at=None).order_by("created_at", "id")
+    chats = Chat.objects.filter(owner=person, deleted_at=None, is_temporary=False)
+    return chats.order_by("created_at", "id")
 
 
 async def _chats(person: User) -> AsyncIterator[Chat]:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from asgiref.sync import sync_to_async
 from django.db import DataError, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from chat.events import MessageCompleted, MessageCreated, MessageError
@@ -33,7 +34,7 @@ PAUSE_S = 1.0
 
 async def catch_up_all() -> None:
     """Index until no chat is due, not even since a moment ago."""
-    while await Chat.objects.filter(search_due_at__isnull=False).aexists():
+    while await _all_due().aexists():
         await catch_up()
         await asyncio.sleep(PAUSE_S)
 
@@ -53,11 +54,18 @@ async def catch_up(limit: int = CHATS_AT_A_TIME) -> int:
 
 def start_over() -> int:
     """Make every chat due from its start; returns how many. Existing texts stay indexed. Sync."""
-    return Chat.objects.update(searchable_to="0-0", search_due_at=timezone.now() - DUE_FOR)
+    return Chat.objects.filter(is_temporary=False).update(
+        searchable_to="0-0", search_due_at=timezone.now() - DUE_FOR
+    )
 
 
 def due_count() -> int:
-    return Chat.objects.filter(search_due_at__isnull=False).count()
+    return _all_due().count()
+
+
+def _all_due() -> QuerySet[Chat]:
+    """Temporary chats are never indexed. They become due when they are kept."""
+    return Chat.objects.filter(search_due_at__isnull=False, is_temporary=False)
 
 
 async def _catch_up(chat: Chat) -> None:
@@ -81,7 +89,7 @@ async def _catch_up(chat: Chat) -> None:
 
 
 def _due(limit: int) -> list[Chat]:
-    due = Chat.objects.filter(search_due_at__lte=timezone.now() - DUE_FOR)
+    due = _all_due().filter(search_due_at__lte=timezone.now() - DUE_FOR)
     return list(due.select_related("owner").order_by("search_due_at")[:limit])
 
 

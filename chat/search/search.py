@@ -72,7 +72,8 @@ def _results_of(owner: User, terms: list[Term]) -> list[dict[str, Any]]:
 
 
 def _search_titles(owner: User, terms: list[Term], matches: dict[Any, ChatMatch]) -> None:
-    chats = Chat.objects.filter(owner=owner, deleted_at=None).order_by("-updated_at")
+    open_chats = Chat.objects.filter(owner=owner, deleted_at=None, is_temporary=False)
+    chats = open_chats.order_by("-updated_at")
     for chat_id, title in chats.values_list("id", "title")[:MAX_TITLES]:
         if _title_matches(_title_words(title), terms) and len(matches) < MAX_CHATS:
             matches[chat_id] = ChatMatch(chat_id, title=highlighted(title, terms))
@@ -101,7 +102,7 @@ def _has(words: tuple[str, ...], term: Term) -> bool:
 def _results(owner: User, shown: list[ChatMatch], terms: list[Term]) -> list[dict[str, Any]]:
     ids = [match.chat_id for match in shown]
     # Read again, to leave out chats that were deleted or have another owner meanwhile.
-    chats = Chat.objects.filter(owner=owner, deleted_at=None, id__in=ids)
+    chats = Chat.objects.filter(owner=owner, deleted_at=None, is_temporary=False, id__in=ids)
     rows = {row["id"]: row for row in chat_json(chats)}
     text_ids = [pk for match in shown for pk, _ in match.messages]
     texts = MessageText.objects.filter(owner=owner, id__in=text_ids).in_bulk()

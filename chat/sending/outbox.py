@@ -127,7 +127,12 @@ def outbox_of_send(
         to_item(chat.id, answer, f"{reply_id}:created"),
     ]
     if is_new:
-        created = ev.ChatCreated(chat=str(chat.id), title=chat.title, model=chat.model)
+        created = ev.ChatCreated(
+            chat=str(chat.id),
+            title=chat.title,
+            model=chat.model,
+            temporary=chat.is_temporary or None,
+        )
         # Not ":created": a client may give its chat and its first message the same id.
         events.insert(0, to_item(chat.id, created, f"{chat.id}:begun"))
     return events

@@ -11,6 +11,7 @@ class Send:
     `parent` is the last message that the browser shows (None in an empty chat). With `edit` the
     message goes below exactly that parent, as a sibling. Without, a message whose parent was
     continued from another tab goes to the end of that path, so two tabs never fork by accident.
+    `temporary`: if the message begins the chat, it is a temporary one.
     """
 
     id: uuid.UUID
@@ -19,3 +20,4 @@ class Send:
     model: str
     parent: uuid.UUID | None
     edit: bool = False
+    temporary: bool = False

@@ -233,7 +233,9 @@ def _lock_chat(owner: User, send: Send, reply_id: uuid.UUID) -> tuple[Chat, bool
             chat = Chat.objects.create(
                 id=send.chat,
                 owner=owner,
-                title=start_title(send.text),
+                # A temporary chat has none: browsers keep the titles of pages in their history.
+                title="" if send.temporary else start_title(send.text),
+                is_temporary=send.temporary,
                 model=send.model,
                 updated_at=timezone.now(),
             )

@@ -13,6 +13,7 @@ from accounts.models import User
 from accounts.people import require_user
 from chat import chat_lists, chats
 from chat.errors import BadRequest
+from chat.personal_data import temporary
 from chat.search.search import search as search_all
 from chat.web.api import api, change_id, json_body, require_user_for_change
 from streams.log import get_log
@@ -61,6 +62,23 @@ async def restore(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     await chats.restore(user, chat_id, change_id(request))
     row = await sync_to_async(chat_lists.chat_row)(user, chat_id)
     return JsonResponse({"chat": row})
+
+
+@api("POST")
+async def keep(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: make a temporary chat an ordinary one."""
+    user = await require_user_for_change(request)
+    await temporary.keep(user, chat_id)
+    row = await sync_to_async(chat_lists.chat_row)(user, chat_id)
+    return JsonResponse({"chat": row})
+
+
+@api("POST")
+async def leave(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
+    """POST: the page of a temporary chat is closed. Other chats are not changed."""
+    user = await require_user_for_change(request)
+    await sync_to_async(temporary.leave)(user, chat_id)
+    return HttpResponse(status=HTTPStatus.NO_CONTENT)
 
 
 @api("POST")

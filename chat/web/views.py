@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.messages import get_messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -135,6 +136,7 @@ async def _page_config(
         "glimpse": await _preview(person, shown) if person and shown else [],
         **_inlined(offers, {default, shown.model if shown else None, chosen}),
         "default_model": default,
+        "temporary_hours": settings.TEMPORARY_CHAT_HOURS,
         "ws_path": "/ws",
     }
 
@@ -190,8 +192,9 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     body = json_body(request)
     parent = body.get("parent")
     await _require_person(request, body)
-    if not isinstance(body.get("edit", False), bool):
-        raise BadRequest("“edit” must be true or false.")
+    for name in ("edit", "temporary"):
+        if not isinstance(body.get(name, False), bool):
+            raise BadRequest(f"“{name}” must be true or false.")
     model = await _known_model(await _person(request), body)
     send = Send(
         id=read_uuid(body.get("id"), "id"),
@@ -200,6 +203,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         model=model.id,
         parent=read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
+        temporary=body.get("temporary", False),
     )
     writer = await _writer(request)
     known = await sync_to_async(sends.replies_of_ids)(send.id)

@@ -211,4 +211,5 @@ class ChatConsumer(LogSocket):
             # A notification that something was revoked may have been lost.
             if not await self._check_access_if_possible():
                 return
+            await self._stay_if_possible()
             await self._send_json({"type": "ping"})

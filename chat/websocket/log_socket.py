@@ -6,7 +6,7 @@ and `_chat_cursor` keeps it from repeating replayed entries.
 
 import asyncio
 import uuid
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,8 +15,10 @@ from channels.db import database_sync_to_async
 
 from chat.errors import ChatNotFound
 from chat.models import Chat
+from chat.personal_data import temporary
 from chat.websocket.paced_socket import PacedSocket
 from chat.websocket.session_socket import ASK_TIMEOUT_S
+from chat.websocket.tasks import TRANSIENT_ERRORS
 from streams.cursors import order
 from streams.entries import Batch, frame
 from streams.errors import LogUnavailableError
@@ -44,6 +46,17 @@ class LogSocket(PacedSocket):
         self._sending = asyncio.Lock()
         self._chat: str | None = None
         self._chat_cursor = "0-0"
+        # The chat that is followed, if it is a temporary one: an open page keeps it.
+        self._temporary: str | None = None
+
+    async def _stay_if_possible(self) -> None:
+        """Another page of the temporary chat may have been closed; this one is open."""
+        if self._temporary is None or self._temporary != self._chat:
+            return
+        with suppress(*TRANSIENT_ERRORS):
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                stay = database_sync_to_async(temporary.stay)
+                await stay(self._user.id, self._temporary)
 
     async def _serve_log(self, after: str) -> None:
         """Send the entries that are appended after `after`."""
@@ -91,13 +104,14 @@ class LogSocket(PacedSocket):
     async def _follow(self, chat_id: str, after: str | None) -> None:
         """Replay a chat from the client's last entry; `_serve_log` then continues with it."""
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            is_own = await database_sync_to_async(_is_own_chat)(self._user.id, chat_id)
+            is_own, is_temporary = await database_sync_to_async(_look_up)(self._user.id, chat_id)
         if not is_own:
             with self._own_language(self._user):
                 error = ChatNotFound()
             refused = {"type": "error", "code": error.code, "message": error.message}
             await self._send_frame(orjson.dumps(refused | {"chat": chat_id}).decode())
             return
+        self._temporary = chat_id if is_temporary else None
         async with self._sending:
             cursor = after or "0-0"
             # Before the replay is read: from now on `_serve_log` receives this chat's parts too.
@@ -132,5 +146,13 @@ def _last_id(entries: list[Any], otherwise: str) -> str:
     return entries[-1].id if entries else otherwise
 
 
-def _is_own_chat(user_id: uuid.UUID, chat_id: str) -> bool:
-    return Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None).exists()
+def _look_up(user_id: uuid.UUID, chat_id: str) -> tuple[bool, bool]:
+    """Whether this person owns the chat, and whether it is temporary; it is then in use."""
+    own = Chat.objects.filter(id=chat_id, owner_id=user_id, deleted_at=None)
+    found = own.values_list("is_temporary", "left_at").first()
+    if found is None:
+        return False, False
+    is_temporary, left_at = found
+    if left_at is not None:
+        temporary.stay(user_id, chat_id)
+    return True, is_temporary

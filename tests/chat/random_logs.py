@@ -18,6 +18,14 @@ def _event(kind, **fields):
 
 events = st.one_of(
     _event("chat.created", chat=st.just("c"), title=texts, model=st.just("x/y")),
+    _event(
+        "chat.created",
+        chat=st.just("c"),
+        title=texts,
+        model=st.just("x/y"),
+        temporary=st.none() | st.booleans(),
+    ),
+    _event("chat.kept", chat=st.just("c"), title=texts),
     _event("chat.renamed", chat=st.just("c"), title=texts, by=st.sampled_from(["user", "model"])),
     _event("chat.instructed", chat=st.just("c"), instructions=texts),
     _event("chat.deleted", chat=st.just("c")),

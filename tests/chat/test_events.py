@@ -29,6 +29,7 @@ VALUES = {
     "int": st.integers(0, 2**53),
     "int | None": st.none() | st.integers(0, 2**53),
     "bool": st.booleans(),
+    "bool | None": st.none() | st.booleans(),
     "Role": st.sampled_from(["user", "assistant"]),
     "ResumeReason": st.sampled_from(["lost", "handover", "provider", "user"]),
     "Means": st.sampled_from(["prefill", "ask", "restart"]),

@@ -9,6 +9,8 @@ import { text } from "./text.js";
 
 const current = ({ store }) => store.list.get(store.chatId.value);
 const hasChat = (app) => current(app) !== null;
+const isListed = (app) => hasChat(app) && !current(app).temporary;
+const isTemporary = ({ store }) => store.isInTemporary.value;
 const lastAnswer = ({ store }) => store.current.value?.path().findLast((message) => message.role === "assistant" && message.text) ?? null;
 const isAnsweringNow = ({ store }) => (store.current.value?.answering().length ?? 0) > 0;
 const isSomebody = ({ store }) => Boolean(store.user.value);
@@ -23,15 +25,17 @@ function goTo(step) {
 
 export const actions = [
   { id: "new-chat", group: "chat", label: () => text.newChat, icon: "plus", keys: "mod+shift+o", inFields: true, run: ({ store, ui }) => (store.openChat(null), ui.focusComposer()) },
+  { id: "new-temporary-chat", group: "chat", label: () => text.newTemporaryChat, icon: "chat", keys: "alt+t", words: "private", run: ({ store, ui }) => (store.openNew(true), ui.focusComposer()) },
+  { id: "keep", group: "chat", label: () => text.temporaryKeep, icon: "pin", when: isTemporary, run: ({ store }) => store.keepChat(store.chatId.peek()) },
   { id: "composer", group: "chat", label: () => text.focusComposer, icon: "pencil", keys: "/", run: ({ ui }) => ui.focusComposer() },
   { id: "stop", group: "chat", label: () => text.stop, icon: "close", keys: "Escape", inFields: true, when: isAnsweringNow, run: ({ store }) => store.answers.stopAll() },
   { id: "copy-answer", group: "chat", label: () => text.copyLastAnswer, icon: "copy", keys: "mod+shift+c", inFields: true, when: (app) => lastAnswer(app) !== null, run: copyLastAnswer },
   { id: "quote", group: "chat", label: () => text.quoteSelection, icon: "quote", keys: "alt+q", when: () => selectionInAnswer(getSelection()) !== null, run: ({ store }) => store.quote(quoteOf(String(getSelection()))) },
   { id: "regenerate", group: "chat", label: () => text.regenerateLast, icon: "again", keys: "alt+r", when: (app) => lastAnswer(app) !== null && !isAnsweringNow(app), run: (app) => app.store.answers.regenerate(lastAnswer(app), lastAnswer(app).model) },
-  { id: "rename", group: "chat", label: () => text.renameThis, icon: "pencil", keys: "F2", when: hasChat, run: (app) => app.ui.rename(current(app).id) },
-  { id: "pin", group: "chat", label: () => text.pinThis, icon: "pin", keys: "alt+p", when: (app) => hasChat(app) && !current(app).pinned_ms, run: (app) => app.store.finding.pin(current(app).id, true) },
+  { id: "rename", group: "chat", label: () => text.renameThis, icon: "pencil", keys: "F2", when: isListed, run: (app) => app.ui.rename(current(app).id) },
+  { id: "pin", group: "chat", label: () => text.pinThis, icon: "pin", keys: "alt+p", when: (app) => isListed(app) && !current(app).pinned_ms, run: (app) => app.store.finding.pin(current(app).id, true) },
   { id: "unpin", group: "chat", label: () => text.unpinThis, icon: "pin", when: (app) => Boolean(current(app)?.pinned_ms), run: (app) => app.store.finding.pin(current(app).id, false) },
-  { id: "archive", group: "chat", label: () => text.archiveThis, icon: "archive", keys: "mod+shift+e", inFields: true, when: (app) => hasChat(app) && !current(app).archived_ms, run: (app) => app.store.finding.archive(current(app).id, true) },
+  { id: "archive", group: "chat", label: () => text.archiveThis, icon: "archive", keys: "mod+shift+e", inFields: true, when: (app) => isListed(app) && !current(app).archived_ms, run: (app) => app.store.finding.archive(current(app).id, true) },
   { id: "unarchive", group: "chat", label: () => text.unarchiveThis, icon: "archive", when: (app) => Boolean(current(app)?.archived_ms), run: (app) => app.store.finding.archive(current(app).id, false) },
   { id: "delete", group: "chat", label: () => text.deleteThis, icon: "trash", keys: "mod+shift+Backspace", inFields: true, when: hasChat, run: (app) => app.store.finding.remove(current(app).id) },
 

@@ -3,10 +3,16 @@
 
 const STORED = /^\/c\/([0-9a-f-]{36})$/;
 const BEGUN = /^#([0-9a-f-]{36})$/;
+const TEMPORARY = "#temporary";
 const MESSAGE = /^#m-([0-9a-f-]{36})$/;
 
 export function chatInAddress({ pathname, hash } = location) {
   return pathname.match(STORED)?.[1] ?? hash.match(BEGUN)?.[1] ?? null;
+}
+
+/** Whether the page is that of a new temporary chat. */
+export function isTemporaryAddress({ hash } = location) {
+  return hash === TEMPORARY;
 }
 
 export function messageInAddress({ hash } = location) {
@@ -15,10 +21,10 @@ export function messageInAddress({ hash } = location) {
 
 /**
  * @param {string | null} chat
- * @param {{isStored?: boolean, message?: string | null}} [options]
+ * @param {{isStored?: boolean, isTemporary?: boolean, message?: string | null}} [options] isTemporary: that a new chat will be
  */
-export function addressOf(chat, { isStored = true, message = null } = {}) {
-  if (!chat) return "/";
+export function addressOf(chat, { isStored = true, isTemporary = false, message = null } = {}) {
+  if (!chat) return isTemporary ? `/${TEMPORARY}` : "/";
   if (!isStored) return `/#${chat}`;
   return `/c/${chat}${message ? `#m-${message}` : ""}`;
 }

@@ -186,6 +186,10 @@ export const api = {
   pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`, undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {boolean} isArchived @param {string} change */
   archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`, undefined, OUTLIVES_PAGE),
+  /** @param {string} chat */
+  keep: (chat) => call("POST", `${chatPath(chat)}/keep`, {}, OUTLIVES_PAGE),
+  /** @param {string} chat */
+  leave: (chat) => call("POST", `${chatPath(chat)}/leave`, {}, OUTLIVES_PAGE),
   /** @param {string} chat @param {number} untilMs */
   read: (chat, untilMs) => call("POST", `${chatPath(chat)}/read`, { until_ms: untilMs }, OUTLIVES_PAGE),
   /** @param {string} chat */

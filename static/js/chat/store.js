@@ -1,7 +1,7 @@
 // The state of the page, and the actions of a person on it. Views read its signals and call its
 // actions; confirmed state arrives only through the connection.
 import { batch, computed, effect, signal } from "../signals.js";
-import { addressOf, chatInAddress } from "./address.js";
+import { addressOf, chatInAddress, isTemporaryAddress } from "./address.js";
 import { Answers } from "./answers.js";
 import { api, CHAT_FULL, CREDIT_HELD, readWhole } from "./api.js";
 import { ChatList, startTitle } from "./list/chat_list.js";
@@ -12,6 +12,7 @@ import { Finding } from "./list/finding.js";
 import { uuid7 } from "./lib/ids.js";
 import { VISITOR } from "./local/database.js";
 import { ModelChoice } from "./compose/model_choice.js";
+import { newPlace } from "./compose/drafts.js";
 import { OpenedChats } from "./log/opened_chats.js";
 import { preferences, takePreferences, togglePinned } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
@@ -21,6 +22,8 @@ import { text } from "./text.js";
 import { UnseenEnds } from "./list/unseen_ends.js";
 import { Toasts } from "./lib/toasts.js";
 
+// How long the way back to a temporary chat is offered.
+const LEFT_MS = 15_000;
 // When a connection ends in one of these states, the person's data is erased from this browser.
 const SHUT_OUT = new Set(["signed-out", "suspended"]);
 
@@ -41,6 +44,8 @@ export class Store {
   places = new ReadingPlaces();
   /** The id of the chat on screen; null for a new one. */
   chatId = signal(null);
+  /** Whether a chat that is begun now is a temporary one. */
+  willBeTemporary = signal(false);
   /** The last quotation for the composer: {text, isTaken}, or null. */
   quoted = signal(null);
 
@@ -67,6 +72,7 @@ export class Store {
       back: () => void this.#notifications((module) => module.offerNotifications(this.toasts)),
     });
     this.chatId.value = config.chat ?? chatInAddress();
+    this.willBeTemporary.value = isTemporaryAddress();
     this.places.enter(this.chatId.peek());
     this.#choice = new ModelChoice(this, config);
     this.#opened = new OpenedChats(own.chats, readWhole, () => this.connection.follow());
@@ -100,6 +106,25 @@ export class Store {
   /** The chat on screen, or null when it is a new one. */
   current = computed(() => (this.chatId.value ? this.#open(this.chatId.value) : null));
 
+  /** The name of the draft in the composer. */
+  draftPlace = computed(() => this.chatId.value ?? newPlace(this.willBeTemporary.value));
+
+  /** After how many hours without a message a temporary chat is erased. */
+  get temporaryHours() {
+    return this.#config.temporary_hours ?? 24;
+  }
+
+  /** Whether the chat on screen is a temporary one. */
+  isInTemporary = computed(() => {
+    const open = this.current.value;
+    return Boolean(open && (open.isTemporary.value || this.list.get(open.id)?.temporary));
+  });
+
+  /** Whether nothing of this chat may be stored here. */
+  isTemporary(id) {
+    return Boolean(this.list.chats.peek().get(id)?.temporary || this.#opened.get(id)?.transcript.temporary);
+  }
+
   get models() {
     return this.#choice.models;
   }
@@ -124,7 +149,8 @@ export class Store {
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
     window.addEventListener("popstate", () => this.#traversed(chatInAddress()));
-    window.addEventListener("pagehide", () => this.#putAway());
+    window.addEventListener("pagehide", () => (this.#putAway(), this.#leave(this.chatId.peek())));
+    window.addEventListener("beforeunload", (event) => this.sendQueue.wouldLose && event.preventDefault());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     this.unseen.start();
@@ -153,13 +179,40 @@ export class Store {
 
   // Actions: navigation
 
-  /** Show a chat (null: a new one) and make it the address of the page. */
-  openChat(id, message = null) {
-    if (id !== this.chatId.peek() || message) {
+  /** Show a chat (null: a new one, which may be temporary) and make it the address of the page. */
+  openChat(id, message = null, isTemporary = false) {
+    const isHere = id === this.chatId.peek() && isTemporary === this.willBeTemporary.peek();
+    if (!isHere || message) {
       this.places.leave(this.chatId.peek());
-      this.places.push(addressOf(id, { isStored: this.#isStored(id), message }));
+      this.places.push(addressOf(id, { isStored: this.#isStored(id), isTemporary, message }));
     }
     this.#show(id);
+  }
+
+  /** Show the page of a new chat. If it is shown already, what is written there stays. */
+  openNew(isTemporary = false) {
+    if (this.chatId.peek()) this.openChat(null, null, isTemporary);
+    else this.setTemporary(isTemporary);
+  }
+
+  /** On the page of a new chat: whether that will be a temporary one. What is written already moves along. */
+  setTemporary(isTemporary) {
+    if (isTemporary === this.willBeTemporary.peek()) return;
+    const written = this.drafts.get(this.draftPlace.peek());
+    if (written.text || written.pastes.length > 0) {
+      this.drafts.set(this.draftPlace.peek(), { text: "", pastes: [] });
+      this.drafts.set(newPlace(isTemporary), written);
+    }
+    this.places.replace(addressOf(null, { isTemporary }));
+    this.willBeTemporary.value = isTemporary;
+  }
+
+  /** Make a temporary chat an ordinary one. The log says when it is one. */
+  keepChat(id) {
+    return this.commands.runInOrder(id, async () => {
+      await api.keep(id);
+      this.toasts.show(text.temporaryKept);
+    });
   }
 
   pickModel(id) {
@@ -195,7 +248,7 @@ export class Store {
 
   /** Show why something was refused. If credit is short or the chat is full, also show what can be done. */
   complain(error) {
-    const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openChat(null) } : {};
+    const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openNew(this.isInTemporary.peek()) } : {};
     if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true, ...way });
   }
 
@@ -214,9 +267,9 @@ export class Store {
   }
 
   /** A chat was begun here that the server does not know yet. */
-  showBegun(chat, { text: content, model, createdMs }) {
-    const title = startTitle(content);
-    this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model }]]);
+  showBegun(chat, { text: content, model, temporary, createdMs }) {
+    const title = temporary ? "" : startTitle(content);
+    this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model, temporary }]]);
     const open = this.#opened.get(chat);
     open?.begin();
   }
@@ -313,7 +366,12 @@ export class Store {
   }
 
   #show(id) {
-    this.chatId.value = id;
+    const before = this.chatId.peek();
+    batch(() => {
+      this.chatId.value = id;
+      this.willBeTemporary.value = isTemporaryAddress();
+    });
+    if (before && before !== id) this.#leave(before, { isHere: true });
     void this.drafts.open(id);
     this.connection.follow();
   }
@@ -343,6 +401,13 @@ export class Store {
     return import("./notifications.js").then(use).catch(() => {});
   }
 
+  /** A temporary chat is erased soon after it was left. The server finds out about a page that is reloaded. */
+  #leave(id, { isHere = false } = {}) {
+    if (!id || !this.isTemporary(id) || !this.#isStored(id) || this.list.chats.peek().get(id)?.deleted_ms) return;
+    void api.leave(id).catch(() => {});
+    if (isHere) this.toasts.show(text.temporaryLeft, { label: text.temporaryBack, run: () => this.openChat(id), forMs: LEFT_MS });
+  }
+
   #putAway() {
     this.places.leave(this.chatId.peek());
     this.places.leaveTab(location.pathname);
@@ -357,9 +422,10 @@ export class Store {
   #dispatch(content, { edit, parent }) {
     const chat = this.chatId.peek() ?? uuid7();
     const isNew = this.chatId.peek() === null;
+    const temporary = isNew ? this.willBeTemporary.peek() : this.isTemporary(chat);
     const model = this.model.peek();
     if (isNew) this.#opened.open(chat, { isNew });
-    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew });
+    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary });
     if (!isNew) return;
     this.#choice.keepFor(chat, model);
     this.openChat(chat);

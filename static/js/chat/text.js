@@ -78,6 +78,19 @@ const sentences = spoken("chat", {
   newLine: "New line in the message",
   dismiss: "Dismiss",
 
+  temporaryChat: "Temporary chat",
+  newTemporaryChat: "New temporary chat",
+  temporaryTitle: "Nothing of this chat stays.",
+  temporaryText: "Temporary: in no list, found by no search, and erased when you leave it.",
+  temporaryNotice: {
+    one: "Temporary: in no list, and erased when you leave it, or {count} hour after its last message.",
+    other: "Temporary: in no list, and erased when you leave it, or {count} hours after its last message.",
+  },
+  temporaryKeep: "Keep this chat",
+  temporaryKept: "This chat is in your list now.",
+  temporaryLeft: "You left a temporary chat. It is erased in a few minutes.",
+  temporaryBack: "Go back to it",
+
   emptyTitle: "Ask anything. Lose nothing.",
   emptyText: "Close the tab or lose the network: the answer goes on.",
   examplesTitle: "Examples",

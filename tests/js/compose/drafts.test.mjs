@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { Drafts } from "../../../static/js/chat/compose/drafts.js";
+import { Drafts, newPlace } from "../../../static/js/chat/compose/drafts.js";
 
 class Storage {
   #map = new Map();
@@ -21,7 +21,7 @@ class Storage {
   }
 }
 
-function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {}) {
+function setUp(t, { storage = new Storage(), owner = "alice", answers = [], isTemporary = () => false } = {}) {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   t.after(() => mock.timers.reset());
   const puts = [];
@@ -34,7 +34,7 @@ function setUp(t, { storage = new Storage(), owner = "alice", answers = [] } = {
   };
   const asked = [];
   const ask = async (chat) => (asked.push(chat), state.there ?? { drafts: [] });
-  return { drafts: new Drafts({ owner: () => state.owner, put, ask, storage, tab: "here" }), puts, asked, storage, state };
+  return { drafts: new Drafts({ owner: () => state.owner, put, ask, storage, isTemporary, tab: "here" }), puts, asked, storage, state };
 }
 
 const rest = async () => {
@@ -362,4 +362,24 @@ test("what was changed here while it was asked for stays as it is", async (t) =>
     assert.equal(drafts.get("c").text, mine);
     mock.timers.reset();
   }
+});
+
+test("the draft of a temporary chat is not stored here, and before the chat has begun not at the server", async (t) => {
+  const storage = new Storage();
+  const { drafts, puts, state } = setUp(t, { storage, owner: "visitor", isTemporary: (chat) => chat === "t" });
+  const place = newPlace(true);
+  drafts.set(place, write("secret"));
+  await drafts.flush();
+  mock.timers.tick(60_000);
+  await rest();
+  assert.deepEqual([storage.length, puts.length, drafts.get(place).text], [0, 0, "secret"]);
+  drafts.set(place, write(""));
+  drafts.set("t", write("more"));
+  state.owner = "alice";
+  drafts.rename("visitor", "alice");
+  assert.equal(drafts.get("t").text, "more");
+  mock.timers.tick(5_000);
+  await rest();
+  assert.deepEqual(puts.map(({ chat, text }) => [chat, text]), [["t", "more"]]);
+  assert.equal(storage.length, 0);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { added, nextOf, ofChat, refused, settled, withdrawn } from "../../../static/js/chat/compose/send_queue_items.js";
+import { SendQueueStore } from "../../../static/js/chat/local/send_queue_store.js";
 import { SendQueue } from "../../../static/js/chat/compose/send_queue.js";
 
 /** The parts that the tabs of one browser share: a persistent store, locks and a channel. */
@@ -353,3 +354,28 @@ for (const reading of ["at the start", "because of another tab"]) {
     assert.equal(sendQueue.of("c")[0].status, "sent");
   });
 }
+
+test("messages of temporary chats are kept by the page that they were written on, and not stored", async () => {
+  const stored = new Map();
+  const database = {
+    async run(names, mode, work) {
+      const request = (result) => {
+        const made = { result };
+        queueMicrotask(() => made.onsuccess());
+        return made;
+      };
+      const outbox = { getAll: () => request([...stored.values()]), delete: (id) => stored.delete(id), put: (item) => stored.set(item.id, item) };
+      return work(() => outbox);
+    },
+  };
+  const here = new SendQueueStore(database);
+  const elsewhere = new SendQueueStore(database);
+  const written = { chat: "t", text: "secret", model: "m", edit: false, parent: null, isNew: true, createdMs: 1 };
+  await here.change((items) => added(items, { ...written, id: "a", temporary: true }));
+  await here.change((items) => added(items, { ...written, id: "b", chat: "c", text: "open" }));
+  assert.deepEqual([...stored.keys()], ["b"]);
+  assert.deepEqual((await here.change((items) => items)).map(({ id }) => id).sort(), ["a", "b"]);
+  assert.deepEqual((await elsewhere.change((items) => items)).map(({ id }) => id), ["b"]);
+  assert.deepEqual(await here.change((items) => settled(settled(items, "a", "r"), "b", "r")), []);
+  assert.equal(stored.size, 0);
+});

@@ -94,3 +94,19 @@ test("the first title is the one that the server gives", () => {
   assert.equal(startTitle(`${"word ".repeat(11)}overlong tail`), `${"word ".repeat(11).trim()}…`);
   assert.equal(startTitle("😀".repeat(61)), `${"😀".repeat(60)}…`);
 });
+
+test("a temporary chat is in no list and in no copy, until it is kept", () => {
+  const asked = [];
+  const list = new ChatList([listed("a", 10), { ...listed("t", 20), temporary: true }], "10-0", null, (id) => asked.push(id));
+  list.apply("b", [["30-0", { type: "chat.created", chat: "b", title: "", model: "m", temporary: true }]]);
+  list.apply("b", [["30-1", { type: "message.created", message: "r", role: "assistant" }]]);
+  for (const view of [list.sorted, list.archived, list.deleted]) assert.ok(view.value.every((chat) => chat.id === "a"));
+  assert.deepEqual(list.snapshot().chats.map((chat) => chat.id), ["a"]);
+  assert.deepEqual(asked, []);
+  list.apply("b", [["31-0", { type: "chat.kept", chat: "b", title: "Bee" }]]);
+  assert.deepEqual(list.sorted.value.map((chat) => chat.title), ["Bee", "a"]);
+  assert.equal(list.snapshot().chats.length, 2);
+  // A page that does not have the chat asks for it.
+  list.apply("c", [["32-0", { type: "chat.kept", chat: "c", title: "Sea" }]]);
+  assert.deepEqual(asked, ["c"]);
+});

@@ -1,7 +1,8 @@
 // The draft of each chat: kept in this browser at once and at the server soon after, so that it is
 // there after a reload and on the person's other devices. The draft written last wins, but one from
 // another page never changes a text that is being written here, nor one that was typed here and that the
-// other page did not continue (`was`).
+// other page did not continue (`was`). Of a temporary chat, this browser stores no draft; before the chat has
+// begun, the server stores none either.
 import { backoffMs } from "../lib/backoff.js";
 import { signal } from "../../signals.js";
 
@@ -10,6 +11,11 @@ import { signal } from "../../signals.js";
 /** @typedef {Content & {chat?: string | null, tab?: string, was?: string, written_ms: number}} Draft in the server's form */
 /** @typedef {string | null} ChatId null for a new chat */
 /** @typedef {{keepalive?: boolean}} PutOptions */
+
+/** The name of the draft on the page of a new temporary chat. */
+const NEW_TEMPORARY = "temporary";
+/** @param {boolean} [isTemporary] the draft of a new chat */
+export const newPlace = (isTemporary) => (isTemporary ? NEW_TEMPORARY : null);
 
 const PREFIX = "holdfast:draft:";
 const STORE_AFTER_MS = 1_000;
@@ -35,10 +41,11 @@ export class Drafts {
   #owner;
   #put;
   #ask;
+  #isTemporary;
   #storage;
   #tab;
   #now;
-  /** @type {Map<string, Kept>} by key, when the storage keeps nothing */
+  /** @type {Map<string, Kept>} by key, when the storage keeps nothing, and those of temporary chats */
   #memory = new Map();
   /** @type {Map<ChatId, ReturnType<typeof setTimeout>>} */
   #timers = new Map();
@@ -66,14 +73,16 @@ export class Drafts {
    * @param {() => string} options.owner the owner of the drafts
    * @param {(body: object, options: PutOptions) => Promise<{draft?: Draft} | null>} options.put
    * @param {(chat: ChatId) => Promise<{drafts: Draft[]}>} options.ask
+   * @param {(chat: string) => boolean} [options.isTemporary]
    * @param {Pick<Storage, "length" | "key" | "getItem" | "setItem" | "removeItem">} [options.storage]
    * @param {string} options.tab a name for this page
    * @param {() => number} [options.now] in ms
    */
-  constructor({ owner, put, ask, storage = safeStorage(), tab, now = Date.now }) {
+  constructor({ owner, put, ask, isTemporary = () => false, storage = safeStorage(), tab, now = Date.now }) {
     this.#owner = owner;
     this.#put = put;
     this.#ask = ask;
+    this.#isTemporary = isTemporary;
     this.#storage = storage;
     this.#tab = tab;
     this.#now = now;
@@ -112,7 +121,7 @@ export class Drafts {
    * @param {ChatId} chat
    */
   async open(chat) {
-    if (this.#isWhole || this.#known.has(chat)) return;
+    if (this.#isWhole || this.#known.has(chat) || chat === NEW_TEMPORARY) return;
     this.#known.add(chat);
     const before = this.#read(chat);
     try {
@@ -174,7 +183,7 @@ export class Drafts {
    * @param {PutOptions} [options]
    */
   flush(options) {
-    return Promise.all(this.#chatsHere().filter((chat) => this.#read(chat).isDirty).map((chat) => this.#store(chat, options)));
+    return Promise.all(this.#chatsHere().filter((chat) => chat !== NEW_TEMPORARY && this.#read(chat).isDirty).map((chat) => this.#store(chat, options)));
   }
 
   /**
@@ -187,6 +196,7 @@ export class Drafts {
       this.#storage.setItem(key.replace(`:${before}:`, `:${owner}:`), this.#storage.getItem(key) ?? "");
       this.#storage.removeItem(key);
     }
+    for (const [key, draft] of this.#memory) this.#memory.set(key.replace(`:${before}:`, `:${owner}:`), draft);
   }
 
   /**
@@ -292,6 +302,7 @@ export class Drafts {
 
   /** @param {ChatId} chat */
   #schedule(chat) {
+    if (chat === NEW_TEMPORARY) return;
     const first = this.#firstMs.get(chat) ?? this.#now();
     this.#firstMs.set(chat, first);
     clearTimeout(this.#timers.get(chat));
@@ -414,6 +425,7 @@ export class Drafts {
     const key = this.#key(chat);
     if (!draft.isDirty) this.#share(chat, draft);
     this.#memory.delete(key);
+    if (chat && (chat === NEW_TEMPORARY || this.#isTemporary(chat))) return void this.#memory.set(key, draft);
     try {
       // An emptied draft stays until the server has it.
       if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);

@@ -106,6 +106,11 @@ export class SendQueue {
     return this.#kept.peek().some((item) => item.chat === chat);
   }
 
+  /** Whether messages of a temporary chat are not sent yet: they are lost with this page. */
+  get wouldLose() {
+    return this.#kept.peek().some((item) => item.temporary);
+  }
+
   /**
    * Whether this page knows that the server has the message.
    * @param {string} id
@@ -126,9 +131,9 @@ export class SendQueue {
    * Queue a message; returns its id.
    * @param {Omit<Written, "id" | "createdMs">} written
    */
-  add({ chat, text, model, edit, parent, isNew }) {
+  add({ chat, text, model, edit, parent, isNew, temporary = false }) {
     this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
-    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, createdMs: this.#lastMs };
+    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, temporary, createdMs: this.#lastMs };
     this.#mine.add(item.id);
     this.#unstored.set(item.id, item);
     this.#kept.value = this.#withUnstored(this.#kept.peek());

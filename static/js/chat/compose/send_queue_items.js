@@ -10,6 +10,7 @@
  * @property {boolean} edit
  * @property {string | null} parent
  * @property {boolean} isNew whether the message begins the chat
+ * @property {boolean} [temporary] whether the chat is a temporary one
  * @property {number} createdMs
  */
 

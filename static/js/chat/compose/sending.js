@@ -1,6 +1,6 @@
 // The send queue and the drafts, and how a text moves between them.
 import { api, CHAT_FULL, PASSING } from "../api.js";
-import { Drafts } from "./drafts.js";
+import { Drafts, newPlace } from "./drafts.js";
 import { uuid7 } from "../lib/ids.js";
 import { SendQueue } from "./send_queue.js";
 import { joined, taken } from "./pasted.js";
@@ -22,6 +22,8 @@ const CHANNEL = "holdfast:outbox";
  * @property {import("../lib/toasts.js").Toasts} toasts
  * @property {{suspect(): void}} connection
  * @property {(id: string | null) => void} openChat
+ * @property {(isTemporary?: boolean) => void} openNew
+ * @property {(chat: string) => boolean} isTemporary
  * @property {(error: ApiError) => void} complain
  * @property {(item: Item, response: import("./send_queue.js").Response) => void} sent
  * @property {(chat: string, item: Item) => void} showBegun
@@ -48,6 +50,7 @@ export class Sending {
       owner: () => own.owner,
       put: (body, options) => this.#putDraft(body, options),
       ask: (chat) => api.draft(chat),
+      isTemporary: (chat) => store.isTemporary(chat),
       tab: uuid7(),
     });
     this.sendQueue = new SendQueue({
@@ -88,7 +91,7 @@ export class Sending {
   async moveToNewChat(item) {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
-    this.#store.openChat(null);
+    this.#store.openNew(found.temporary);
     return this.handBack(found.text);
   }
 
@@ -99,9 +102,9 @@ export class Sending {
   async cancel(item) {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
-    const { chat, text: content, model, edit, parent, isNew } = found;
+    const { chat, text: content, model, edit, parent, isNew, temporary } = found;
     const run = () => {
-      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew });
+      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary });
       if (isNew) this.#store.openChat(chat);
     };
     return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
@@ -117,8 +120,8 @@ export class Sending {
 
   /** @param {Item} item */
   #post(item) {
-    const { id, text: content, model, parent, edit } = item;
-    return api.send(item.chat, { id, text: content, model, parent, edit, person: this.#store.user.peek()?.id ?? null });
+    const { id, text: content, model, parent, edit, temporary } = item;
+    return api.send(item.chat, { id, text: content, model, parent, edit, temporary, person: this.#store.user.peek()?.id ?? null });
   }
 
   /**
@@ -143,10 +146,10 @@ export class Sending {
     // The message stays in the transcript, which shows the reason and what can be done.
     if (isHere && error.code === CHAT_FULL) return false;
     this.#store.complain(error);
-    const place = item.isNew ? null : item.chat;
+    const place = item.isNew ? newPlace(item.temporary) : item.chat;
     const written = this.drafts.get(item.chat);
     if (!isAlone || !isHere || joined(written) !== "" || joined(this.drafts.get(place)) !== "") return false;
-    if (item.isNew) this.#store.openChat(null);
+    if (item.isNew) this.#store.openNew(item.temporary);
     this.drafts.set(place, taken(item.text));
     this.handBack(item.text);
     return true;

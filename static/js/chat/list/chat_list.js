@@ -15,6 +15,7 @@ import { entryTimeMs, isAfter } from "../lib/ids.js";
  * @property {number | null} deleted_ms
  * @property {number} ended_ms the time when the last answer ended
  * @property {number} read_ms the time up to which it has been read
+ * @property {boolean} [temporary] it is in no list, and this browser stores nothing of it
  */
 
 /** @typedef {Omit<Chat, "answering"> & {answering?: boolean}} ChatRow in the server's form */
@@ -28,7 +29,7 @@ const SOME_ANSWER = "?";
 const OVERLAP_MS = 5_000;
 const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
 // Events that cause a chat to be fetched if it is not in the list.
-const TELLING = new Set(["chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
+const TELLING = new Set(["chat.kept", "chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 const START_TITLE_CHARS = 60;
 
@@ -121,7 +122,7 @@ export class ChatList {
 
   /** The list in the form of the server's, to be shown offline. */
   snapshot() {
-    const chats = [...this.chats.peek().values()].map((chat) => ({ ...chat, answering: chat.answering.size > 0 }));
+    const chats = [...this.chats.peek().values()].filter((chat) => !chat.temporary).map((chat) => ({ ...chat, answering: chat.answering.size > 0 }));
     return { chats, cursor: this.#cursor, chats_next: this.next.peek().open };
   }
 
@@ -172,7 +173,7 @@ export class ChatList {
    * @param {"updated_ms" | "deleted_ms"} order
    */
   #view(belongs, order) {
-    return [...this.chats.value.values()].filter(belongs).sort((a, b) => Number(b[order]) - Number(a[order]));
+    return [...this.chats.value.values()].filter((chat) => !chat.temporary && belongs(chat)).sort((a, b) => Number(b[order]) - Number(a[order]));
   }
 }
 
@@ -200,10 +201,13 @@ function listed(chat, known) {
 function applyEvent(chat, chatId, id, data) {
   const ms = entryTimeMs(id);
   if (data.type === "chat.created") {
-    return chat ?? { ...EMPTY_ROW, id: chatId, title: data.title, model: data.model, updated_ms: ms, answering: new Set() };
+    const temporary = data.temporary === true;
+    return chat ?? { ...EMPTY_ROW, id: chatId, title: data.title, model: data.model, updated_ms: ms, answering: new Set(), temporary };
   }
   if (!chat) return null;
   switch (data.type) {
+    case "chat.kept":
+      return chat.temporary ? { ...chat, title: data.title, temporary: false } : chat;
     case "chat.renamed":
       return chat.title === data.title ? chat : { ...chat, title: data.title };
     case "chat.pinned":

@@ -69,13 +69,14 @@ export class Finding {
   remove(id) {
     if (this.#store.sendQueue.isBegunHere(id)) return this.#store.sending.cancelChat(id);
     const wasOpen = this.#store.chatId.peek() === id;
+    const removing = this.#change(id, { deleted_ms: Date.now() }, (change) => api.remove(id, change));
     this.#leave(id);
     const undo = async () => {
       await this.restore(id);
       if (wasOpen && this.#store.chatId.peek() === null) this.#store.openChat(id);
     };
     this.#store.toasts.show(text.deleted(this.#titleOf(id)), { label: text.undo, run: undo, forMs: UNDO_MS });
-    return this.#change(id, { deleted_ms: Date.now() }, (change) => api.remove(id, change));
+    return removing;
   }
 
   /** Save a chat as a file: "md" or "json". */
@@ -190,7 +191,8 @@ export class Finding {
   }
 
   #titleOf(id) {
-    return inSentence(this.#list.chats.peek().get(id)?.title ?? "") || text.untitled;
+    const chat = this.#list.chats.peek().get(id);
+    return chat?.temporary ? text.temporaryChat : inSentence(chat?.title ?? "") || text.untitled;
   }
 
   #readAddress() {

@@ -52,6 +52,8 @@ export class UnseenEnds {
     const unseen = new Map();
     for (const chat of chats.values()) {
       const before = this.#endedMs.get(chat.id);
+      // A notification would name it, and stay.
+      if (chat.temporary) continue;
       if (before === undefined) this.#endedMs.set(chat.id, chat.ended_ms);
       else if (chat.ended_ms > before && isUnread(chat) && !chat.deleted_ms) unseen.set(chat.id, chat);
     }

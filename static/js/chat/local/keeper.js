@@ -56,6 +56,7 @@ export class ChatKeeper {
   async #save() {
     const { id, transcript } = this.#open;
     if (transcript.deleted) return void (await this.#chats.remove(id));
+    if (transcript.temporary) return;
     // Nothing was replayed yet, or not the whole chat.
     if (!this.#open.isLoaded.peek() || transcript.cursor === "0-0") return;
     const takeDirty = () => {

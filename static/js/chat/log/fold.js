@@ -36,6 +36,7 @@ import { isAfter } from "../lib/ids.js";
 /**
  * @typedef {object} Transcript
  * @property {string} title
+ * @property {boolean} temporary a temporary chat, which nothing may store
  * @property {boolean} deleted
  * @property {string} instructions
  * @property {Record<string, Message>} messages
@@ -55,6 +56,7 @@ export const ROOT = "";
  */
 const REQUIRED = {
   "chat.created": ["chat", "title", "model"],
+  "chat.kept": ["chat", "title"],
   "chat.renamed": ["chat", "title", "by"],
   "chat.instructed": ["chat", "instructions"],
   "chat.deleted": ["chat"],
@@ -78,7 +80,7 @@ const table = () => Object.create(null);
 
 /** @returns {Transcript} */
 export function emptyTranscript() {
-  return { title: "", deleted: false, instructions: "", messages: table(), children: table(), chosen: table(), cursor: "0-0" };
+  return { title: "", temporary: false, deleted: false, instructions: "", messages: table(), children: table(), chosen: table(), cursor: "0-0" };
 }
 
 /**
@@ -96,6 +98,10 @@ export function foldEntry(state, id, data) {
   if (!required || !required.every((name) => name in data)) return null;
   switch (data.type) {
     case "chat.created":
+    case "chat.kept":
+      state.title = data.title;
+      state.temporary = data.type === "chat.created" && data.temporary === true;
+      return { change: Change.CHAT, message: null };
     case "chat.renamed":
       state.title = data.title;
       return { change: Change.CHAT, message: null };
@@ -308,6 +314,6 @@ export const isAnswering = (message) => message.status === "queued" || message.s
  * The state as the shared test vectors write it.
  * @param {Transcript} transcript
  */
-export function transcriptToJson({ title, deleted, instructions, messages, children, chosen }) {
-  return { title, deleted, instructions, messages, children, chosen };
+export function transcriptToJson({ title, temporary, deleted, instructions, messages, children, chosen }) {
+  return { title, temporary, deleted, instructions, messages, children, chosen };
 }

@@ -21,6 +21,7 @@ export class OpenChat {
   title = signal("");
   /** The instructions for the model in this chat. */
   instructions = signal("");
+  isTemporary = signal(false);
   isDeleted = signal(false);
   /** Whether the whole chat is shown: from this browser's store, or because replay has caught up. */
   isLoaded = signal(false);
@@ -225,6 +226,7 @@ export class OpenChat {
       this.#isShapeDirty = false;
       this.title.value = this.transcript.title;
       this.instructions.value = this.transcript.instructions;
+      this.isTemporary.value = this.transcript.temporary;
       this.isDeleted.value = this.transcript.deleted;
       this.shape.value += 1;
     });

@@ -5,7 +5,7 @@ import { text } from "../text.js";
 import { Composer } from "./composer/composer.js";
 import { ConnectionState } from "./connection_state.js";
 import { CreditNotice } from "./sidebar/credit.js";
-import { EmptyState, Examples, NotHere, Skeleton } from "./empty_state.js";
+import { EmptyState, Examples, NotHere, Skeleton, TemporarySwitch } from "./empty_state.js";
 import { useGlide } from "./glide.js";
 import { Icon } from "./icons.js";
 import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules, needModule } from "./lazy_modules.js";
@@ -87,6 +87,7 @@ export function App({ store }) {
         ${conversation && html`<${conversation.ChatCost} store=${store} />`}
         <${InstructionsButton} store=${store} />
         <${ConnectionState} store=${store} />
+        ${!isInChat && html`<${TemporarySwitch} store=${store} />`}
       </header>
       <${ChatPane} store=${store} />
     </div>
@@ -105,6 +106,7 @@ function skipToComposer(event) {
 function titleOf(store) {
   const id = store.chatId.value;
   if (!id) return null;
+  if (store.isInTemporary.value) return text.temporaryChat;
   return store.list.get(id)?.title || store.current.value.title.value || null;
 }
 
@@ -185,10 +187,11 @@ function ChatPane({ store }) {
       <div class="scroller-content" ref=${content}><${ChatBody} store=${store} open=${open} /></div>
       ${conversation && html`<${conversation.Jump} store=${store} open=${open} keeper=${keeper} />`}
     </main>
-    <section class="dock" id="composer" aria-label=${text.focusComposer} ref=${dock}>
+    <section class=${store.isInTemporary.value || (!open && store.willBeTemporary.value) ? "dock dock-temporary" : "dock"} id="composer" aria-label=${text.focusComposer} ref=${dock}>
       ${conversation && html`<${conversation.QuoteButton} store=${store} />`}
       <${JumpButton} keeper=${keeper} open=${open} />
       ${isThere(open) && html`<${CreditNotice} store=${store} />`}
+      ${conversation && isThere(open) && html`<${conversation.TemporaryNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${sent} />`}
       ${!open && html`<${Examples} store=${store} />`}
     </section>`;
@@ -197,7 +200,7 @@ function ChatPane({ store }) {
 const isThere = (open) => !open || !(open.problem.value || open.isDeleted.value);
 
 function ChatBody({ store, open }) {
-  if (!open) return html`<${EmptyState} />`;
+  if (!open) return html`<${EmptyState} store=${store} />`;
   const problem = open.problem.value;
   if (problem) return html`<${NotHere} store=${store} title=${text.notFoundTitle} note=${text.notFoundText} />`;
   if (open.isDeleted.value) return html`<${NotHere} store=${store} title=${text.deletedTitle} />`;

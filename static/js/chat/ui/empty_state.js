@@ -1,14 +1,23 @@
 import { html } from "../../preact.js";
+import { ariaKeys } from "../lib/shortcuts.js";
 import { text } from "../text.js";
 import { Mark } from "./icons.js";
 
 /** The heading above the composer of the empty page. */
-export function EmptyState() {
+export function EmptyState({ store }) {
+  const isTemporary = store.willBeTemporary.value;
   return html`<section class="empty">
     <${Mark} />
-    <h1>${text.emptyTitle}</h1>
-    <p>${text.emptyText}</p>
+    <h1>${isTemporary ? text.temporaryTitle : text.emptyTitle}</h1>
+    <p role="status">${isTemporary ? text.temporaryText : text.emptyText}</p>
   </section>`;
+}
+
+/** On the empty page: whether the chat that is begun will be a temporary one. */
+export function TemporarySwitch({ store }) {
+  const isOn = store.willBeTemporary.value;
+  return html`<button type="button" role="switch" aria-checked=${isOn} class="temporary-switch" aria-keyshortcuts=${ariaKeys("alt+t")}
+    onClick=${() => store.setTemporary(!isOn)}>${text.temporaryChat}<span class="temporary-switch-track"></span></button>`;
 }
 
 /** Examples of questions, below the composer of the empty page. A click puts one into the composer. */

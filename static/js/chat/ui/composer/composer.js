@@ -95,7 +95,7 @@ function fold(event, { store, draft }) {
 
 /** The draft in the composer: the text, which is stored in the field itself, and the pasted texts. */
 function useDraft(store, field) {
-  const chatId = store.chatId.value;
+  const place = store.draftPlace.value;
   const [pastes, setPastes] = useState([]);
   const [hasText, setHasText] = useState(false);
   const show = (draft) => {
@@ -106,7 +106,7 @@ function useDraft(store, field) {
     growToFit(field.current);
     return fits;
   };
-  const put = (draft) => store.drafts.set(chatId, show(draft));
+  const put = (draft) => store.drafts.set(place, show(draft));
   /** Keep what is in the field, and the caret where it is. */
   const keep = (long) => {
     const written = { text: field.current.value, pastes: long };
@@ -114,7 +114,7 @@ function useDraft(store, field) {
     setHasText(Boolean(written.text.trim()));
     setPastes(long);
     growToFit(field.current);
-    store.drafts.set(chatId, written);
+    store.drafts.set(place, written);
   };
   /** Take over a text that was begun before the scripts had come; it follows a draft that was kept. */
   const adopt = (kept, begun) => {
@@ -124,7 +124,7 @@ function useDraft(store, field) {
   useLayoutEffect(() => growWithWidth(field.current), []);
   const isFirst = useRef(true);
   useLayoutEffect(() => {
-    const kept = store.drafts.get(chatId);
+    const kept = store.drafts.get(place);
     const begun = isFirst.current ? field.current.value : "";
     isFirst.current = false;
     if (begun) adopt(kept, begun);
@@ -132,12 +132,12 @@ function useDraft(store, field) {
     if (matchMedia("(hover: hover)").matches) field.current.focus();
     // The server's page gives the focus to the field, and a phone would then show its keyboard.
     else if (!begun && !navigator.userActivation?.hasBeenActive) field.current.blur();
-  }, [chatId]);
+  }, [place]);
 
   const arrived = store.drafts.arrived.value;
   useEffect(() => {
-    if (!arrived || arrived.chat !== chatId) return;
-    const draft = store.drafts.get(chatId);
+    if (!arrived || arrived.chat !== place) return;
+    const draft = store.drafts.get(place);
     // Another tab of this browser may have stored it first. If the draft is shown already, keep the caret.
     if (draft.text !== field.current.value || draft.pastes.join() !== pastes.join()) show(draft);
   }, [arrived]);
@@ -146,7 +146,7 @@ function useDraft(store, field) {
   useEffect(() => {
     if (!handedBack || handedBack.isTaken) return;
     handedBack.isTaken = true;
-    const rest = store.drafts.get(chatId);
+    const rest = store.drafts.get(place);
     const back = taken(handedBack.text);
     const isThere = joined(rest) === joined(back);
     put(isThere ? back : { text: together(back.text, trimmed(rest.text)), pastes: [...back.pastes, ...rest.pastes] });

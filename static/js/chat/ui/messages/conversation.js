@@ -3,4 +3,5 @@ export { Announcer } from "./announcer.js";
 export { ChatCost } from "./chat_cost.js";
 export { Jump } from "./jump_to_message.js";
 export { QuoteButton } from "./quote_button.js";
+export { TemporaryNotice } from "./temporary_notice.js";
 export { Transcript } from "./transcript.js";

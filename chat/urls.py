@@ -1,11 +1,12 @@
 from django.urls import path
 
-from chat.web import app_shell, draft_views, export_views, list_views, views
+from chat.web import app_shell, draft_views, export_views, frame_views, list_views, views
 
 app_name = "chat"
 urlpatterns = [
     path("", views.page, name="page"),
     path("c/<uuid:chat_id>", views.page, name="chat-page"),
+    path("preview/<str:kind>", frame_views.frame, name="frame"),
     path("shell", app_shell.shell, name="shell"),
     path("service-worker.js", app_shell.service_worker, name="service-worker"),
     path("manifest.webmanifest", app_shell.manifest, name="manifest"),

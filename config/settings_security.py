@@ -41,6 +41,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "manifest-src": [SELF],
         "worker-src": [SELF],
+        # Previews (chat/web/frame_views.py). They cannot lead anywhere else.
+        "frame-src": [SELF],
         # Browsers also apply it to redirects after a form: to sign-in providers and to Checkout.
         "form-action": [SELF, *SIGN_IN_ORIGINS, *CHECKOUT_ORIGINS],
         "base-uri": [NONE],

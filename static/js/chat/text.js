@@ -78,6 +78,12 @@ const sentences = spoken("chat", {
   newLine: "New line in the message",
   dismiss: "Dismiss",
 
+  preview: "Preview",
+  previewCode: "Code",
+  previewOf: "Preview of {language}",
+  previewStopped: "The preview did not answer for some seconds and was stopped.",
+  previewUnreachable: "The preview cannot be loaded now.",
+
   temporaryChat: "Temporary chat",
   newTemporaryChat: "New temporary chat",
   temporaryTitle: "Nothing of this chat stays.",

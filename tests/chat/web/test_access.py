@@ -118,6 +118,7 @@ TABLE: dict[str, list[Row]] = {
     "chat:pin": [own("/pin", "PUT"), own("/pin", "DELETE")],
     "chat:archive": [own("/archive", "PUT"), own("/archive", "DELETE")],
     "chat:restore": [own("/restore", "POST", {})],
+    "chat:frame": [Row("/preview/page", ANYBODY), Row("/preview/diagram", ANYBODY)],
     "chat:keep": [own("/keep", "POST", {})],
     "chat:leave": [own("/leave", "POST", {}, done=204)],
     "chat:read": [own("/read", "POST", {"until_ms": 1}, done=204)],

@@ -8,6 +8,7 @@ import { text } from "../text.js";
 import { button } from "./code_tools.js";
 import { fill, hasHidden, marksIn, MOST_MARKS, shown } from "./hidden.js";
 import { nodesIn } from "./node_budget.js";
+import { isPreviewable } from "./preview.js";
 
 const LINES_PER_BOX = 40;
 const LONGEST_BOX_CHARS = 4_000;
@@ -87,6 +88,7 @@ export class CodeBlock {
     this.showOpenLine("");
     this.#isFinished = true;
     if (!this.#isAsking && this.#askedAt < this.#length) void this.#paint();
+    if (isPreviewable(this.#language, this.#length)) this.element.querySelector(".code-tools").prepend(button("preview", text.preview));
     if (mayFold && this.#lines > LONG_LINES) {
       this.element.classList.add("code-folded");
       this.element.append(button("expand", text.showAllLines(this.#lines), { label: text.showAllLines(this.#lines), isWide: true }));

@@ -1,6 +1,7 @@
 // The buttons of code blocks. The blocks are plain nodes, so one listener serves them all.
 import { text } from "../text.js";
 import { copyFrom } from "../ui/messages/clipboard.js";
+import { togglePreview } from "./preview.js";
 import { ICON_PATHS } from "../ui/icons.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -29,6 +30,7 @@ export function button(action, label, { icon = null, isToggle = false, isWide = 
     element.title = label;
     element.setAttribute("aria-label", label);
   } else element.textContent = label;
+  if (!icon && !isWide) element.classList.add("code-tool-words");
   if (isToggle) element.setAttribute("aria-pressed", "false");
   return element;
 }
@@ -52,6 +54,7 @@ const codeOf = (block) => block.querySelector("code")?.textContent ?? "";
 const ACTIONS = {
   copy: (clicked, block) => void copyFrom(clicked, codeOf(block).replace(/\n$/, ""), text.copyCode),
   wrap: (clicked, block) => clicked.setAttribute("aria-pressed", String(block.classList.toggle("code-wrapped"))),
+  preview: (clicked, block) => togglePreview(block, codeOf(block), clicked),
   expand: (clicked, block) => {
     block.classList.remove("code-folded");
     block.querySelector("pre")?.focus({ preventScroll: true });

@@ -33,8 +33,9 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# Longer than a reload takes on a slow network, and than two heartbeats of another page's socket.
-LEFT_FOR = timedelta(minutes=2)
+# Longer than it takes to sign up or to buy credit and come back, which leaves the page. A reload
+# and the heartbeat of another page's socket take less.
+LEFT_FOR = timedelta(minutes=10)
 BATCH = 100
 
 

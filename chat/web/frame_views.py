@@ -17,7 +17,6 @@ SCRIPTS = {
     PAGE: ["js/frames/page.js"],
     DIAGRAM: ["vendor/mermaid-12.3.0/mermaid.js", "js/frames/diagram.js"],
 }
-KEPT_S = 3_600
 
 
 @require_safe
@@ -33,7 +32,6 @@ async def frame(request: HttpRequest, kind: str) -> HttpResponse:
     # Where the browser allows it, the frame is in a process of its own.
     response["Origin-Agent-Cluster"] = "?1"
     response["X-DNS-Prefetch-Control"] = "off"
-    response["Cache-Control"] = f"private, max-age={KEPT_S}"
     return response
 
 

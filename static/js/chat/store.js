@@ -404,7 +404,8 @@ export class Store {
   /** A temporary chat is erased soon after it was left. The server finds out about a page that is reloaded. */
   #leave(id, { isHere = false } = {}) {
     if (!id || !this.isTemporary(id) || !this.#isStored(id) || this.list.chats.peek().get(id)?.deleted_ms) return;
-    void api.leave(id).catch(() => {});
+    // A page that goes on tells the server when it is reachable again. One that is closed has one chance.
+    void (isHere ? this.commands.ask(() => api.leave(id)) : api.leave(id)).catch(() => {});
     if (isHere) this.toasts.show(text.temporaryLeft, { label: text.temporaryBack, run: () => this.openChat(id), forMs: LEFT_MS });
   }
 

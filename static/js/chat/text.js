@@ -94,7 +94,7 @@ const sentences = spoken("chat", {
   },
   temporaryKeep: "Keep this chat",
   temporaryKept: "This chat is in your list now.",
-  temporaryLeft: "You left a temporary chat. It is erased in a few minutes.",
+  temporaryLeft: "You left a temporary chat. It is erased in about ten minutes.",
   temporaryBack: "Go back to it",
 
   emptyTitle: "Ask anything. Lose nothing.",

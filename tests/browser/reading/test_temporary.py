@@ -83,23 +83,35 @@ def test_an_answer_goes_on_over_a_reload(alice):
 
 
 def test_leaving_offers_the_way_back(alice, stack):
+    before = left_chats(stack)
     begin(alice, f"{QUICK} Hello")
     address = alice.page.url
     with alice.page.expect_response(re.compile(r"/leave$")) as left:
         alice.page.get_by_role("link", name="New chat").first.click()
     assert left.value.status == 204
     expect(switch_of(alice)).to_have_attribute("aria-checked", "false")
-    expect(alice.page.locator(".toasts")).to_contain_text("It is erased in a few minutes.")
+    expect(alice.page.locator(".toasts")).to_contain_text("It is erased in about ten minutes.")
     alice.page.get_by_role("button", name="Go back to it").click()
     expect(alice.page).to_have_url(address)
     expect(alice.answers).to_have_count(1)
-    wait_for(lambda: left_chats(stack) == 0, 20)
+    wait_for(lambda: left_chats(stack) == before, 20)
     # Closing the tab leaves it, too.
     alice.page.goto("about:blank")
-    wait_for(lambda: left_chats(stack) == 1, 20)
+    wait_for(lambda: left_chats(stack) == before + 1, 20)
     alice.page.goto(address)
     expect(alice.answers).to_have_count(1)
-    wait_for(lambda: left_chats(stack) == 0, 20)
+    wait_for(lambda: left_chats(stack) == before, 20)
+
+
+def test_leaving_without_a_network_is_told_later(alice, stack):
+    before = left_chats(stack)
+    begin(alice, f"{QUICK} Hello")
+    alice.page.context.set_offline(True)
+    alice.page.get_by_role("link", name="New chat").first.click()
+    expect(alice.page.locator(".toasts")).to_contain_text("You left a temporary chat")
+    assert left_chats(stack) == before
+    alice.page.context.set_offline(False)
+    wait_for(lambda: left_chats(stack) == before + 1, 30)
 
 
 def test_keeping_it_puts_it_into_the_list_of_every_tab(alice, stack):
@@ -158,5 +170,5 @@ def test_its_states_look_right(alice, inspect):
     seen.look("temporary chat")
     alice.show_list()
     alice.page.get_by_role("link", name="New chat").first.click()
-    expect(alice.page.locator(".toasts")).to_contain_text("a few minutes")
+    expect(alice.page.locator(".toasts")).to_contain_text("ten minutes")
     seen.look("temporary left")

@@ -163,7 +163,9 @@ async def _get(person: Person, path: str) -> None:
     assert status == 200, status
 
 
-async def _web_cpu(bench: Bench, name: str, requests: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def _web_cpu(
+    bench: Bench, name: str, requests: Sequence[Callable[[], Awaitable[None]]]
+) -> None:
     """Makes the requests one after another."""
     cpu = CpuMeter({name: pid for name, pid in bench.pids().items() if name.startswith("web")})
     for request in requests:

@@ -219,22 +219,6 @@ const sentences = spoken("chat", {
   previousVersion: "Previous version",
   nextVersion: "Next version",
   versionOf: "Version {index} of {count}",
-  seam: "Continued after an interruption",
-  seamBeforeText: "Tried more than once",
-  seamDetail: "{time}: {reason} {means} {kept}",
-  seamKept: { one: "{count} byte of text was already stored and kept.", other: "{count} bytes of text were already stored and kept." },
-  seamReasons: {
-    lost: "The process that wrote the answer died and another one took over.",
-    handover: "The server was restarted and another process took over.",
-    provider: "The connection to the model broke.",
-    user: "You asked to continue.",
-    unknown: "The answer was interrupted.",
-  },
-  seamMeans: {
-    prefill: "The model went on from the stored text.",
-    ask: "The model was asked to go on exactly where it stopped.",
-    restart: "The model started over.",
-  },
   leftOut: {
     one: "{count} earlier message was left out: the model’s context is full.",
     other: "{count} earlier messages were left out: the model’s context is full.",
@@ -330,10 +314,6 @@ const sentences = spoken("chat", {
 /** @type {Record<string, string>} */
 const CREDIT_NOTICES = sentences.creditNotice;
 /** @type {Record<string, string>} */
-const SEAM_REASONS = sentences.seamReasons;
-/** @type {Record<string, string>} */
-const SEAM_MEANS = sentences.seamMeans;
-/** @type {Record<string, string>} */
 const WAITING_REASONS = sentences.waitingReasons;
 
 /** Sentences that depend on more than the values of their placeholders. */
@@ -359,7 +339,4 @@ export const text = {
    * @param {number} tokens
    */
   answersAndTokens: (answers, tokens) => sentences.answersAndTokens(sentences.answers(answers), sentences.tokens(tokens)),
-  /** @param {{reason: string, means: string, length: number, time: string}} seam */
-  seamDetail: ({ reason, means, length, time }) =>
-    sentences.seamDetail(time, SEAM_REASONS[reason] ?? sentences.seamReasons.unknown, SEAM_MEANS[means] ?? "", length ? sentences.seamKept(length) : ""),
 };

@@ -1,6 +1,7 @@
 import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { endNotes } from "../../log/end_notes.js";
-import { clockTime, duration, endReason, shortModelName } from "../../lib/format.js";
+import { seamDetail, seamsLabel } from "../../log/seams.js";
+import { duration, endReason, shortModelName } from "../../lib/format.js";
 import { isAnswering } from "../../log/fold.js";
 import { entryTimeMs } from "../../lib/ids.js";
 import { dollars } from "../../lib/money.js";
@@ -148,7 +149,7 @@ function AnswerFoot({ store, open, message }) {
 
 function Seams({ seams }) {
   return html`<details class="seams">
-    <summary class="meta">${seams.some(({ length }) => length > 0) ? text.seam : text.seamBeforeText}</summary>
-    <ul>${seams.map((seam) => html`<li>${text.seamDetail({ ...seam, time: clockTime(entryTimeMs(seam.at)) })}</li>`)}</ul>
+    <summary class="meta">${seamsLabel(seams)}</summary>
+    <ul>${seams.map((seam) => html`<li>${seamDetail(seam)}</li>`)}</ul>
   </details>`;
 }

@@ -4,7 +4,7 @@ import { isComposing } from "./input_method.js";
 
 const IS_APPLE = /mac|iphone|ipad/i.test(globalThis.navigator?.platform ?? "");
 /** @type {Record<string, string>} */
-const NAMES = { ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", Backspace: IS_APPLE ? "⌫" : "Backspace" };
+const NAMES = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc", Backspace: IS_APPLE ? "⌫" : "Backspace" };
 const MODIFIERS = IS_APPLE ? { mod: "⌘", shift: "⇧", alt: "⌥" } : { mod: "Ctrl", shift: "Shift", alt: "Alt" };
 
 /** @param {string} keys */

@@ -38,7 +38,7 @@ export function keepFocus(root) {
 /** @param {Element} element */
 function placesNear(element) {
   const row = element.closest("li");
-  return [element.closest("dialog"), ...(row?.closest(".sidebar") ? [row.nextElementSibling, row.previousElementSibling] : [])];
+  return [element.closest("dialog, [role='toolbar']"), ...(row?.closest(".sidebar") ? [row.nextElementSibling, row.previousElementSibling] : [])];
 }
 
 /** @param {Element | null} place */

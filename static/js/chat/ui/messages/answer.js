@@ -14,6 +14,7 @@ import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
 import { MessageTime } from "./times.js";
+import { Toolbar } from "./toolbar.js";
 import { AnotherModel, Waiting } from "./waiting.js";
 
 // Errors that more credit would have prevented.
@@ -127,7 +128,7 @@ const richTextOf = (source) => loadedModules.peek().reading?.richText(source) ??
 
 function AnswerFoot({ store, open, message }) {
   const time = entryTimeMs(message.created);
-  return html`<footer class="message-foot" inert=${open.isGlimpse}>
+  return html`<${Toolbar} isInert=${open.isGlimpse}>
     <${BranchStepper} store=${store} open=${open} message=${message} />
     <span class="meta foot-facts">
       <${MessageTime} ms=${time}>
@@ -144,7 +145,7 @@ function AnswerFoot({ store, open, message }) {
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
     <${CopyLink} store=${store} open=${open} id=${message.id} />
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
-  </footer>`;
+  </${Toolbar}>`;
 }
 
 function Seams({ seams }) {

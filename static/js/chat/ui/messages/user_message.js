@@ -11,10 +11,12 @@ import { LongText } from "./long_text.js";
 import { MessageTime } from "./times.js";
 import { PastedBlock, PastedChips } from "../composer/pasted_chips.js";
 import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "../composer/text_field.js";
+import { Toolbar } from "./toolbar.js";
 
 export function UserMessage({ store, open, id }) {
   open.tick(id).value;
   const [isEditing, setEditing] = useState(false);
+  const editButton = useFocusAfterEditing(isEditing);
   const message = open.transcript.messages[id];
   if (!message) return null;
   if (isEditing) {
@@ -29,16 +31,27 @@ export function UserMessage({ store, open, id }) {
     <h2 class="visually-hidden message-heading">${text.youSaid}</h2>
     <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
     <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
-    <footer class="message-foot" inert=${open.isGlimpse}>
+    <${Toolbar} isInert=${open.isGlimpse}>
       <${BranchStepper} store=${store} open=${open} message=${message} />
       <span class="meta"><${MessageTime} ms=${time} /></span>
       <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
         onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
-      <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit}
+      <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit} ref=${editButton}
         onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
       <${CopyLink} store=${store} open=${open} id=${id} />
-    </footer>
+    </${Toolbar}>
   </article>`;
+}
+
+/** Returns the ref of the button that began the editing; it has the focus again after that. */
+function useFocusAfterEditing(isEditing) {
+  const button = useRef(null);
+  const wasEditing = useRef(false);
+  useLayoutEffect(() => {
+    if (wasEditing.current && !isEditing) button.current?.focus();
+    wasEditing.current = isEditing;
+  }, [isEditing]);
+  return button;
 }
 
 /** The text as it was written, with pasted texts folded. */

@@ -12,6 +12,7 @@ from chat import events as ev
 from tests.browser.chat_list import appears, palette, rename_first, row_menu
 from tests.browser.chat_page import ChatPage
 from tests.browser.clipboard import paste
+from tests.browser.inspector import Inspector
 from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_events
 
@@ -358,3 +359,25 @@ def show_renaming(tab):
     if not field.count():
         tab.chats.first.press("F2")
     expect(field).to_be_focused()
+
+
+# The inspector itself
+
+FAULTS = {
+    # Somebody who says “Send” to the page would press nothing (WCAG 2.5.3).
+    "label-content-name-mismatch": '<button aria-label="Submit the form">Send</button>',
+    # Two targets of 10 px side by side (WCAG 2.5.8).
+    "target-size": "<button class='small'>a</button><button class='small'>b</button>",
+}
+PAGE = """<!doctype html><html lang="en"><title>Faults</title>
+<style>.small {{ width: 10px; height: 10px; padding: 0; border: 0 }}</style>
+<main><h1>Faults</h1>{}</main></html>"""
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_the_inspector_reports_what_breaks_the_rule(new_context, rule):
+    page = new_context().new_page()
+    page.set_content(PAGE.format(FAULTS[rule]))
+    inspector = Inspector(page, lambda *_: None)
+    inspector.look("faults")
+    assert any(f": {rule} (" in problem for problem in inspector.problems), inspector.problems

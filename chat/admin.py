@@ -1,12 +1,15 @@
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import home, person_page
@@ -15,7 +18,10 @@ from accounts.admin.people import UserAdmin
 from accounts.admin.person_page import Figure, Link, list_of
 from accounts.admin.read_only import ReadOnlyAdmin
 from accounts.models import User
-from chat.models import Chat, Reply
+from billing.admin.reports_pages import DEFAULT_DAYS, RangeForm
+from billing.pages import charts
+from chat.models import Chat, Rating, Reply
+from chat.ratings import RatingCount, count_ratings
 
 # Error codes that the first page names; there are about thirty.
 MAX_CODES = 12
@@ -37,6 +43,32 @@ class ReplyAdmin(ReadOnlyAdmin):
     list_filter = ["state", "error_code", "model"]
     search_fields = ["id", "chat__id", "chat__owner__email"]
     date_hierarchy = "created_at"
+
+
+@admin.register(Rating)
+class RatingAdmin(ReadOnlyAdmin):
+    """One page that counts the ratings; a single one is nobody's business but its owner's."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.counts_view)
+        return [path("", view, name="chat_rating_changelist")]
+
+    def counts_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        today = datetime.now(UTC).date()
+        defaults = {"first": today - timedelta(days=DEFAULT_DAYS - 1), "last": today}
+        form = RangeForm({name: request.GET.get(name) or defaults[name] for name in defaults})
+        context = {**self.admin_site.each_context(request), "form": form}
+        if form.is_valid():
+            counted = count_ratings(form.cleaned_data["first"], form.cleaned_data["last"])
+            context |= {"models": list(map(_with_bar, counted[0])), "days": counted[1]}
+        context |= {"opts": self.opts, "title": gettext("Ratings of answers")}
+        return TemplateResponse(request, "admin/chat/ratings.html", context)
+
+
+def _with_bar(count: RatingCount) -> tuple[RatingCount, str]:
+    return count, charts.share(count.up, count.total)
 
 
 @admin.display(description=_("chats"), ordering="number_of_chats")

@@ -157,7 +157,7 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
 
     name = change_id or chat.set_by.get("deletion", "first")
     event = ev.ChatRestored(chat=str(chat_id))
-    entry = await _append_within(owner, chat_id, event, f"{chat_id}:restored:{name}")
+    entry = await append_within(owner, chat_id, event, f"{chat_id}:restored:{name}")
     await sync_to_async(_put)(owner, chat_id, "deletion", entry, put)
 
 
@@ -182,11 +182,11 @@ async def _change(
 ) -> None:
     await sync_to_async(own_chat)(owner, chat_id)
     event_id = f"{chat_id}:{thing}:{change_id or uuid.uuid4()}"
-    entry = await _append_within(owner, chat_id, event, event_id)
+    entry = await append_within(owner, chat_id, event, event_id)
     await sync_to_async(_put)(owner, chat_id, thing, entry, put)
 
 
-async def _append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
+async def append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
     """Like `_append`, if the owner has room for it. Raises StorageFull, StorageBusy."""
     logged = ev.log_event(str(chat_id), event, event_id)
     async with room_for(owner, chat_id, [logged], is_text=False):

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 Role = Literal["user", "assistant"]
 ResumeReason = Literal["lost", "handover", "provider", "user"]
 Means = Literal["prefill", "ask", "restart"]
+Rating = Literal["up", "down", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,15 @@ class MessageError(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRated(ChatEvent):
+    """The owner found an answer good or bad; "none" takes that back."""
+
+    type: ClassVar[str] = "message.rated"
+    message: str
+    rating: Rating
+
+
+@dataclass(frozen=True, slots=True)
 class BranchChosen(ChatEvent):
     type: ClassVar[str] = "branch.chosen"
     message: str
@@ -273,6 +283,7 @@ AnyEvent = (
     | MessageWaiting
     | MessageCompleted
     | MessageError
+    | MessageRated
     | BranchChosen
 )
 EVENT_TYPES: dict[str, type[AnyEvent]] = {
@@ -295,6 +306,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageWaiting,
         MessageCompleted,
         MessageError,
+        MessageRated,
         BranchChosen,
     )
 }

@@ -169,6 +169,32 @@ class Reply(models.Model):
         return uuid.uuid5(message_id, "reply")
 
 
+class Rating(models.Model):
+    """What the owner thinks of an answer: a projection of the log, which chat/ratings.py counts.
+
+    A rating that was taken back keeps its row, so that a repeated request does not bring it back.
+    """
+
+    class Value(models.TextChoices):
+        UP = "up", _("good")
+        DOWN = "down", _("bad")
+        NONE = "none", _("taken back")
+
+    reply = models.OneToOneField(
+        Reply, primary_key=True, on_delete=models.CASCADE, related_name="rating"
+    )
+    rating = models.CharField(max_length=4, choices=Value)
+    # The entry that it was read from, and that entry's day in UTC.
+    entry = models.CharField(max_length=40)
+    day = models.DateField()
+
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="rating_day")]
+
+    def __str__(self) -> str:
+        return f"{self.reply_id} ({self.get_rating_display()})"
+
+
 class ChatOutline(models.Model):
     """The outline of a long chat (chat/outline.py), up to the entry `cursor` of the log `stream`: a
     cache of the chat's messages without their text.

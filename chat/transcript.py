@@ -75,6 +75,8 @@ class Message:
     omitted: list[str] | None = None
     # Between two attempts: the entry since which the reply waits, why, and for how long.
     waiting: dict[str, Any] | None = None
+    # What the owner thinks of the answer.
+    rating: Literal["up", "down"] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -101,6 +103,7 @@ class Message:
             "error": self.error,
             "omitted": self.omitted,
             "waiting": self.waiting,
+            "rating": self.rating,
         }
 
 
@@ -180,6 +183,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             | ev.MessageWaiting()
             | ev.MessageCompleted()
             | ev.MessageError()
+            | ev.MessageRated()
         ):
             if message := state.messages.get(event.message):
                 change(message, event, entry_id)
@@ -222,7 +226,8 @@ def change(
     | ev.MessageResumed
     | ev.MessageWaiting
     | ev.MessageCompleted
-    | ev.MessageError,
+    | ev.MessageError
+    | ev.MessageRated,
     entry_id: str,
 ) -> None:
     """Apply an event of this message to it."""
@@ -252,6 +257,8 @@ def change(
             _complete(message, event)
         case ev.MessageError():
             _fail(message, event)
+        case ev.MessageRated():
+            message.rating = None if event.rating == "none" else event.rating
         case _:
             assert_never(event)
 

@@ -32,4 +32,5 @@ urlpatterns = [
         views.attempts,
         name="attempts",
     ),
+    path("api/chats/<uuid:chat_id>/replies/<uuid:reply_id>/rating", views.rating, name="rating"),
 ]

@@ -21,6 +21,7 @@ HEADING = re.compile(r" {0,3}(?P<marks>#{1,6})(?=[ \t]|$)")
 UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 # A heading like those of _message, which must not appear even in what looks like code.
 STAMPED = re.compile(r" {0,3}#+.* · \d\d? \w+ \d{4}, \d\d:\d\d UTC")
+RATINGS = {"up": "You found this answer good.", "down": "You found this answer bad."}
 ENDS = {
     "queued": "Not answered yet when this was made.",
     "running": "Still being written when this was made.",
@@ -82,6 +83,8 @@ def _message(message: Message, level: int = 2) -> Iterator[str]:
         yield f"\n*{message.error['text']}*\n"
     elif end := ENDS.get(message.status):
         yield f"\n*{end}*\n"
+    if message.rating:
+        yield f"\n*{RATINGS[message.rating]}*\n"
 
 
 def nest_headings(text: str, level: int) -> str:

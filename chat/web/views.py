@@ -37,7 +37,7 @@ from accounts.people import person_json, require_person, require_user
 from accounts.preferences.locale import page_person, preferences_of_page
 from accounts.preferences.store import settings_json
 from billing.pages.statements import balance_json
-from chat import chat_lists, chats, drafts, storage
+from chat import chat_lists, chats, drafts, ratings, storage
 from chat.charging.offered import offered_models
 from chat.charging.pricing import Offer
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
@@ -322,6 +322,17 @@ async def stop(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) ->
     user = await require_user(request)
     await stop_answer(user, chat_id, reply_id)
     return JsonResponse({"reply": str(reply_id)}, status=HTTPStatus.ACCEPTED)
+
+
+@api("PUT", "DELETE")
+async def rating(request: HttpRequest, chat_id: uuid.UUID, reply_id: uuid.UUID) -> HttpResponse:
+    """PUT: rate an answer “up” or “down”. DELETE: take that back."""
+    user = await require_user_for_change(request)
+    value = json_body(request).get("rating") if request.method == "PUT" else None
+    if request.method == "PUT" and value not in ("up", "down"):
+        raise BadRequest("“rating” must be up or down.")
+    await ratings.rate(user, chat_id, reply_id, value or "none", change_id(request))
+    return JsonResponse({"reply": str(reply_id), "rating": value})
 
 
 # One chat

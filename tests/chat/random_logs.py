@@ -50,6 +50,7 @@ events = st.one_of(
         credit_limit_tokens=st.none() | st.integers(1, 9),
     ),
     _event("message.delta", message=messages, text=texts),
+    _event("message.rated", message=messages, rating=st.sampled_from(["up", "down", "none"])),
     _event("message.reasoning", message=messages, text=texts),
     _event("message.reasoning", message=messages, text=texts, text_length=st.integers(0, 9)),
     _event(

@@ -176,6 +176,9 @@ export const api = {
   // `change` is the id of a change, so that the server recognises it when it is repeated after a lost response.
   /** @param {string} chat @param {string} message @param {string} change */
   choose: (chat, message, change) => call("POST", `${chatPath(chat)}/branch?change=${change}`, { message }, OUTLIVES_PAGE),
+  /** @param {string} chat @param {string} reply @param {"up" | "down" | null} rating @param {string} change */
+  rate: (chat, reply, rating, change) =>
+    call(rating ? "PUT" : "DELETE", `${replyPath(chat, reply)}/rating?change=${change}`, rating ? { rating } : undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} title @param {string} change */
   rename: (chat, title, change) => call("PATCH", `${chatPath(chat)}?change=${change}`, { title }, OUTLIVES_PAGE),
   /** @param {string} chat @param {string} change */

@@ -1,5 +1,5 @@
-"""The admin's pages of billing, empty and full: axe finds nothing in light and dark, wide and
-narrow, and nothing is wider than the smallest phone."""
+"""The admin's pages of billing and of ratings, empty and full: axe finds nothing in light and dark,
+wide and narrow, and nothing is wider than the smallest phone."""
 
 import pytest
 from playwright.sync_api import expect
@@ -57,7 +57,8 @@ def test_the_pages_of_billing_with_nothing_in_them_and_with_everything(owner, st
         owner.goto(f"{stack.url}/admin/{path}")
         seen.look(f"admin {name or path}")
 
-    for path in ("billing/books/", "billing/books/balance/", "billing/topup/?q=nobody"):
+    empty = ("billing/books/", "billing/books/balance/", "billing/topup/?q=nobody", "chat/rating/")
+    for path in empty:
         look(path, f"empty {path}")
     give_oneself_credit(owner, stack)
     use_and_pay(owner, stack)
@@ -76,6 +77,8 @@ def test_the_pages_of_billing_with_nothing_in_them_and_with_everything(owner, st
             owner.locator(f"#result_list a[href*='/{name}/'][href*='/change/']").first.click()
             expect(owner.locator("#content h2").first).to_be_visible()
             seen.look(f"admin one {name}")
+    look("chat/rating/", "ratings")
+    expect(owner.get_by_text("100%")).to_be_visible()
     look("billing/price/add/", "new price")
     for name, action, amount in (("purse", "change_credit", "-2.5"), ("topup", "refund", "5")):
         owner.goto(f"{stack.url}/admin/billing/{name}/")
@@ -129,7 +132,10 @@ def test_the_account_menu_leads_staff_to_the_admin(owner, stack):
 
 
 def use_and_pay(page, stack):
-    ChatPage(page, stack.url).visit().ask("[[tokens=5&cost=0.0123]] What is tested here?")
+    answer = ChatPage(page, stack.url).visit().ask("[[tokens=5&cost=0.0123]] What is tested here?")
+    good = answer.get_by_role("button", name="Good answer")
+    with page.expect_response("**/rating?**"):
+        good.click()
     page.goto(f"{stack.url}/billing")
     page.get_by_role("button", name="Continue to payment").click()
     page.get_by_role("button", name="Pay", exact=True).click()

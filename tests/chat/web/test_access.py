@@ -149,6 +149,10 @@ TABLE: dict[str, list[Row]] = {
         )
     ],
     "chat:stop": [own(f"/replies/{REPLY}/stop", "POST", {}, done=202)],
+    "chat:rating": [
+        own(f"/replies/{REPLY}/rating", "PUT", {"rating": "up"}),
+        own(f"/replies/{REPLY}/rating", "DELETE"),
+    ],
     "chat:attempts": [own(f"/replies/{REPLY}/attempts", "POST", {}, done=202)],
 }
 PEOPLE = {"other", "staff", "owner"}

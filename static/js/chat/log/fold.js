@@ -31,6 +31,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {{code: string, text: string, retryable: boolean} | null} error
  * @property {string[] | null} omitted kinds of content besides text
  * @property {{at: string, code: string, delay_ms: number} | null} waiting between two attempts
+ * @property {"up" | "down" | null} rating what the owner thinks of the answer
  */
 
 /**
@@ -69,6 +70,7 @@ const REQUIRED = {
   "message.waiting": ["message", "attempt", "code", "delay_ms"],
   "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
   "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
+  "message.rated": ["message", "rating"],
   "branch.chosen": ["message"],
 };
 
@@ -157,6 +159,7 @@ function create(state, data, id) {
     error: null,
     omitted: null,
     waiting: null,
+    rating: null,
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
@@ -197,6 +200,9 @@ function changeMessage(state, message, data, id) {
       break;
     case "message.error":
       fail(message, data);
+      break;
+    case "message.rated":
+      message.rating = data.rating === "none" ? null : data.rating;
       break;
     case "branch.chosen":
       state.chosen[message.parent ?? ROOT] = message.id;

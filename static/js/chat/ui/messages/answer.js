@@ -13,6 +13,7 @@ import { Icon } from "../icons.js";
 import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
+import { Ratings } from "./ratings.js";
 import { MessageTime } from "./times.js";
 import { Toolbar } from "./toolbar.js";
 import { AnotherModel, Waiting } from "./waiting.js";
@@ -126,7 +127,7 @@ function failure({ store, open, message, isLast }) {
 /** The answer as formatted text; null until the modules that draw answers are loaded. */
 const richTextOf = (source) => loadedModules.peek().reading?.richText(source) ?? null;
 
-function AnswerFoot({ store, open, message }) {
+function AnswerFoot({ store, open, message, tick }) {
   const time = entryTimeMs(message.created);
   return html`<${Toolbar} isInert=${open.isGlimpse}>
     <${BranchStepper} store=${store} open=${open} message=${message} />
@@ -144,6 +145,7 @@ function AnswerFoot({ store, open, message }) {
     <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
     <${CopyLink} store=${store} open=${open} id=${message.id} />
+    ${message.text && html`<${Ratings} store=${store} open=${open} message=${message} tick=${tick} />`}
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
   </${Toolbar}>`;
 }

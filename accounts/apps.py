@@ -13,9 +13,11 @@ class AccountsConfig(AppConfig):
         from accounts.personal_data.handlers import personal_data
         from accounts.preferences import picture_files
         from accounts.provider_keys import checks as key_checks
+        from accounts.saved_prompts import store as saved_prompts
 
         register(key_checks.check_keys, "accounts", deploy=True)
         security_events.connect()
         sessions.connect()
         personal_data_registry.register(personal_data)
         personal_data_registry.register(picture_files.personal_data)
+        personal_data_registry.register(saved_prompts.personal_data)

@@ -1,9 +1,9 @@
 """How much a person stores, and how much they may store.
 
-The total is the sum of their log (streams/sizes.py), picture and archive, and of the data that the
-apps above register in `outside_log`. Copies of the log in the database are not counted, because
-they grow with it (docs/decisions/operations.md). A full budget refuses new text only: people can
-still read, delete, sign in and export, and an answer that has begun is completed.
+The total is the sum of their log (streams/sizes.py), picture, archive and saved prompts, and of the
+data that the apps above register in `outside_log`. Copies of the log in the database are not
+counted, because they grow with it (docs/decisions/operations.md). A full budget refuses new text
+only: people can still read, delete, sign in and export, and an answer that has begun is completed.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import BigIntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from accounts import limits
 from accounts.client_address import current_address_group
 from accounts.errors import StorageBusy, StorageFull
-from accounts.models import Export, Preferences, User
+from accounts.models import Export, Preferences, SavedPrompt, User
 from streams.errors import StreamsError
 from streams.log import get_log
 
@@ -36,10 +36,12 @@ def bytes_of(rows: QuerySet[Any, Any]) -> Coalesce:
 
 
 _OF_PERSON = {"person": OuterRef("pk")}
+_PROMPTS = SavedPrompt.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
 # Bytes that a person stores outside their log, by kind; one statement reads them all.
 outside_log: dict[str, Coalesce] = {
     "picture": bytes_of(Preferences.objects.filter(**_OF_PERSON).values("picture_bytes")),
     "archive": bytes_of(Export.objects.filter(**_OF_PERSON).values("size_bytes")),
+    "prompts": bytes_of(_PROMPTS.annotate(total=Sum("size_bytes")).values("total")),
 }
 
 

@@ -6,6 +6,7 @@ from accounts.preferences import api as settings_api
 from accounts.preferences import picture_views
 from accounts.preferences import views as settings_page
 from accounts.provider_keys import views as key_views
+from accounts.saved_prompts import views as prompt_views
 
 app_name = "accounts"
 urlpatterns = [
@@ -14,6 +15,10 @@ urlpatterns = [
     path("settings/activity", views.security_events, name="security-events"),
     path("settings/keys", key_views.keys, name="keys"),
     path("settings/keys/<uuid:key_id>", key_views.key, name="key"),
+    path("settings/prompts", prompt_views.prompts, name="prompts"),
+    path("settings/prompts/new", prompt_views.prompt, name="prompt-new"),
+    path("settings/prompts/<uuid:prompt_id>", prompt_views.prompt, name="prompt"),
+    path("settings/prompts/<uuid:prompt_id>/delete", prompt_views.remove, name="prompt-delete"),
     path("settings/sessions", views.sessions, name="sessions"),
     path("settings/data", data_views.data, name="data"),
     path("settings/data/status", data_views.export_status, name="export-status"),
@@ -23,6 +28,7 @@ urlpatterns = [
     path("settings/data/delete", data_views.delete, name="delete"),
     path("settings/leaving", data_views.keep, name="keep"),
     path("api/settings", settings_api.settings_view, name="api-settings"),
+    path("api/prompts", prompt_views.api_prompts, name="api-prompts"),
     path("api/settings/picture", settings_api.picture, name="api-picture"),
     # `name` comes from picture_files: 32 hexadecimal digits.
     path("pictures/<slug:name>-<int:size>", picture_views.picture, name="picture"),

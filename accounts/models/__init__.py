@@ -2,6 +2,7 @@
 
 from accounts.models.people import Export, GuestJoin, Preferences, Session, User, UserManager
 from accounts.models.provider_keys import ProviderKey
+from accounts.models.saved_prompts import SavedPrompt
 from accounts.models.security_events import SecurityEvent
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "GuestJoin",
     "Preferences",
     "ProviderKey",
+    "SavedPrompt",
     "SecurityEvent",
     "Session",
     "User",

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from accounts import limits
 from accounts.devices import device_name
-from accounts.models import Export, ProviderKey, SecurityEvent, Session, User
+from accounts.models import Export, ProviderKey, SavedPrompt, SecurityEvent, Session, User
 from accounts.personal_data import export as exports
 from accounts.personal_data_registry import ExportFile, PersonalData
 from accounts.preferences.store import preferences_of, settings_json
@@ -67,8 +67,8 @@ def _clean_admin_log(person: User) -> None:
     about.update(object_id=None, object_repr="somebody who was deleted", change_message="")
 
 
-# account.json: {"profile": {...}, "settings": {...}, "provider_keys": [...], "sessions": [...],
-# "security_events": [...]}
+# account.json: {"profile": {...}, "settings": {...}, "provider_keys": [...],
+# "saved_prompts": [...], "sessions": [...], "security_events": [...]}
 
 
 async def _account_json(person: User) -> AsyncIterator[bytes]:
@@ -76,6 +76,7 @@ async def _account_json(person: User) -> AsyncIterator[bytes]:
         "profile": await sync_to_async(_profile)(person),
         "settings": await sync_to_async(_settings)(person),
         "provider_keys": await sync_to_async(_provider_keys)(person),
+        "saved_prompts": await sync_to_async(_saved_prompts)(person),
         "sessions": await sync_to_async(_sessions)(person),
     }
     yield _json(head)[:-1] + b',"security_events":['
@@ -116,6 +117,12 @@ def _provider_keys(person: User) -> list[dict[str, Any]]:
     """The provider keys without the keys themselves, which only workers read, to call a model."""
     names = ("provider", "label", "base_url", "last_four", "status", "created_at")
     rows = ProviderKey.objects.filter(owner=person).order_by("created_at")
+    return list(rows.values(*names))
+
+
+def _saved_prompts(person: User) -> list[dict[str, Any]]:
+    names = ("title", "text", "created_at")
+    rows = SavedPrompt.objects.filter(owner=person).order_by("created_at")
     return list(rows.values(*names))
 
 

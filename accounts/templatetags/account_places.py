@@ -47,14 +47,22 @@ def _guest_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
     sign_up = Place(_("Sign up"), reverse("account_signup") + back)
     sign_in = Place(_("Sign in"), reverse("account_login") + back)
     return [
-        (_("You"), [_preferences(), *_credit(has_billing), _data()]),
+        (_("You"), [_preferences(), _prompts(), *_credit(has_billing), _data()]),
         (_("An account of your own"), [sign_up, sign_in]),
     ]
 
 
 def _account_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
     return [
-        (_("You"), [_preferences(), Place(_("Account"), reverse("accounts:account")), _data()]),
+        (
+            _("You"),
+            [
+                _preferences(),
+                _prompts(),
+                Place(_("Account"), reverse("accounts:account")),
+                _data(),
+            ],
+        ),
         (
             _("Models and money"),
             [Place(_("Provider keys"), reverse("accounts:keys")), *_credit(has_billing)],
@@ -82,6 +90,11 @@ def _account_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
 
 def _preferences() -> Place:
     return Place(_("Preferences"), reverse("accounts:settings"))
+
+
+def _prompts() -> Place:
+    url = reverse("accounts:prompts")
+    return Place(_("Saved prompts"), url, under=url)
 
 
 def _data() -> Place:

@@ -214,6 +214,8 @@ export const api = {
   draft: (chat) => call("GET", `/api/drafts?chat=${chat ?? "new"}`),
   /** @param {object} body @param {CallOptions} [options] */
   saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
+  /** @param {string} person */
+  prompts: (person) => call("GET", `/api/prompts${queryString({ person })}`),
   models: () => call("GET", "/api/models"),
   /** @param {string} chat @param {string} [after] */
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),

@@ -68,6 +68,10 @@ export class OwnStore {
     idle(() => void this.chats.prune());
   }
 
+  /** Something else that a page keeps under a name, or null if there is none. */
+  kept = (name) => keptConfig(this.#database, name);
+  keep = (name, content) => void (this.#isOver || keepConfig(this.#database, content, name));
+
   /** The person has signed out, or is suspended: erase everything. */
   async erase() {
     this.#isOver = true;

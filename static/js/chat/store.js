@@ -36,6 +36,8 @@ export class Store {
   sending;
   sendQueue;
   drafts;
+  /** What this browser stores of the person. */
+  own;
   connection;
   credit;
   toasts = new Toasts();
@@ -50,7 +52,6 @@ export class Store {
   quoted = signal(null);
 
   #config;
-  #own;
   #opened;
   #choice;
   #wake = new EventTarget();
@@ -59,7 +60,7 @@ export class Store {
   /** @param config the data that the server put on the page, or the stored copy; @param own an OwnStore */
   constructor(config, own) {
     this.#config = config;
-    this.#own = own;
+    this.own = own;
     this.credit = new Credit(config.balance, () => this.#choice.shown.value?.free ?? false);
     this.commands = new Commands(this.#wake, (error) => this.complain(error));
     this.user = signal(config.user);
@@ -145,7 +146,7 @@ export class Store {
   start() {
     if (this.user.peek()) this.connection.start();
     void this.sendQueue.start().then(() => this.connection.follow());
-    this.#own.keepPage(() => this.#snapshot());
+    this.own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
     window.addEventListener("popstate", () => this.#traversed(chatInAddress()));
@@ -166,7 +167,7 @@ export class Store {
     this.drafts.erase();
     this.places.forget();
     void this.#notifications((module) => module.closeNotifications());
-    await this.#own.erase();
+    await this.own.erase();
     this.sendQueue.forget();
   }
 
@@ -324,7 +325,7 @@ export class Store {
 
   /** Take the person and their settings as the server has them now. */
   #became({ user, settings }) {
-    if (user && this.#own.adopt(user)) this.drafts.rename(VISITOR, user.id);
+    if (user && this.own.adopt(user)) this.drafts.rename(VISITOR, user.id);
     batch(() => {
       this.user.value = user;
       if (settings) takePreferences(settings);
@@ -415,7 +416,7 @@ export class Store {
     this.commands.putAway();
     void this.drafts.flush({ keepalive: true });
     void this.#opened.saveNow();
-    this.#own.keepPageNow();
+    this.own.keepPageNow();
   }
 
   // Private: outgoing

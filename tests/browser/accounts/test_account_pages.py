@@ -152,6 +152,8 @@ def test_pages_of_somebody_with_an_account(pages, mailbox):
     seen.visit(
         "/settings",
         "/settings/account",
+        "/settings/prompts",
+        "/settings/prompts/new",
         "/settings/keys",
         "/settings/sessions",
         "/settings/activity",

@@ -76,6 +76,7 @@ async def test_the_archive_has_everything(alice, worker, mailbox):
     await alice.client.delete(f"/api/chats/{gone}")
     await sign_up(alice, mailbox)
     await write_draft(alice, "Not said yet")
+    await form(alice, "/settings/prompts/new", title="Shorter", text="Say it in fewer words.")
     await prove(alice)
     await prepared(alice)
     response, archive = await fetched(alice)
@@ -98,6 +99,8 @@ async def test_the_archive_has_everything(alice, worker, mailbox):
     assert about["profile"]["email"] == "alice@example.org"
     assert {event["kind"] for event in about["security_events"]} >= {"signed_in", "signed_up"}
     assert len(about["sessions"]) == 1
+    [prompt] = about["saved_prompts"]
+    assert (prompt["title"], prompt["text"]) == ("Shorter", "Say it in fewer words.")
     assert "Never mind" not in str(archive.namelist()) and len(archive.namelist()) == 6
     [draft] = json.loads(only(archive, "drafts.json"))
     assert (draft["chat"], draft["text"], draft["pastes"]) == (alice.chat, "Not said yet", [])

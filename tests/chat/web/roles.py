@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.test import AsyncClient
 
-from accounts.models import User
+from accounts.models import SavedPrompt, User
 from accounts.preferences import picture_files
 from accounts.preferences.picture_files import Picture
 from accounts.preferences.store import change_picture
@@ -17,6 +17,7 @@ from tests.chat.conftest import MODEL
 ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
 CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
 TOP_UP = uuid.UUID(int=4)
+SAVED_PROMPT = uuid.UUID(int=5)
 
 
 def make_people():
@@ -38,6 +39,9 @@ def make_people():
     suspend(made["suspended"], made["staff"], "Spam")
     chat = Chat.objects.create(
         id=CHAT, owner=made["owner"], title="Secret", updated_at=made["owner"].created_at
+    )
+    SavedPrompt.objects.create(
+        id=SAVED_PROMPT, owner=made["owner"], title="Secret", text="Secret", size_bytes=12
     )
     top_ups.order(made["owner"].id, TOP_UP, 500)
     Reply.objects.create(

@@ -15,7 +15,7 @@ import pytest
 from chat.models import Chat
 from chat.websocket.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
-from tests.chat.web.roles import CHAT, PROMPT, REPLY, ROLES, TOP_UP
+from tests.chat.web.roles import CHAT, PROMPT, REPLY, ROLES, SAVED_PROMPT, TOP_UP
 from tests.chat.websocket.socket_client import Socket
 from tests.url_conf import routes
 
@@ -69,6 +69,21 @@ TABLE: dict[str, list[Row]] = {
     "accounts:key": [  # Nobody has a key of this id.
         Row(f"/settings/keys/{CHAT}", (302, 302, 404, 302, 404, 404), "POST", {"remove": "1"})
     ],
+    "accounts:prompts": [Row("/settings/prompts", (302, 200, 200, 302, 200, 200))],
+    "accounts:prompt-new": [
+        Row("/settings/prompts/new", (302, 200, 200, 302, 200, 200)),
+        # The empty form is shown again.
+        Row("/settings/prompts/new", (302, 200, 200, 302, 200, 200), "POST", {}),
+    ],
+    "accounts:prompt": [
+        Row(f"/settings/prompts/{SAVED_PROMPT}", (302, 404, 404, 302, 404, 200)),
+        Row(f"/settings/prompts/{SAVED_PROMPT}", (302, 404, 404, 302, 404, 200), "POST", {}),
+    ],
+    "accounts:prompt-delete": [
+        Row(f"/settings/prompts/{SAVED_PROMPT}/delete", (302, 404, 404, 302, 404, 200)),
+        Row(f"/settings/prompts/{SAVED_PROMPT}/delete", (302, 404, 404, 302, 404, 302), "POST", {}),
+    ],
+    "accounts:api-prompts": [Row("/api/prompts", (401, 200, 200, 401, 200, 200))],
     "accounts:sessions": [
         Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
         # Nobody has a session with this id.

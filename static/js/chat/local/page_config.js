@@ -1,5 +1,5 @@
-// The config of the last page (the person, the models, the list of chats), which the app shell uses offline.
-// It belongs to the owner of the database.
+// The config of the last page (the person, the models, the list of chats), which the app shell uses offline, and
+// other data of pages under names of their own. It belongs to the owner of the database.
 import { value } from "./database.js";
 
 const KEY = "config";
@@ -11,8 +11,8 @@ const KEY = "config";
  * @param {LocalDatabase} database
  * @returns {Promise<Config | null>}
  */
-export async function keptConfig(database) {
-  const kept = await database.run(["meta"], "readonly", (store) => value(store("meta").get(KEY)));
+export async function keptConfig(database, key = KEY) {
+  const kept = await database.run(["meta"], "readonly", (store) => value(store("meta").get(key)));
   return kept ?? null;
 }
 
@@ -20,6 +20,6 @@ export async function keptConfig(database) {
  * @param {LocalDatabase} database
  * @param {Config} config
  */
-export function keepConfig(database, config) {
-  return database.run(["meta"], "readwrite", (store) => value(store("meta").put(config, KEY)));
+export function keepConfig(database, config, key = KEY) {
+  return database.run(["meta"], "readwrite", (store) => value(store("meta").put(config, key)));
 }

@@ -18,7 +18,7 @@ import { ToastList } from "./toasts.js";
 declareModules({
   conversation: () => styled(import("./messages/conversation.js"), "reading-styles"),
   reading: () => styled(import("../markdown/lazy_markdown.js"), "reading-styles"),
-  menus: () => import("./menus.js"),
+  menus: () => styled(import("./menus.js"), "palette-styles"),
   credit: () => import("./composer/credit_notice.js"),
   pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),

@@ -19,6 +19,7 @@ export function Composer({ store, onSend }) {
   useQuotations(store, field, draft);
   const history = useRef(new InputHistory(() => writtenIn(store.current.peek()), (sent) => joined(shownOf(sent))));
   const isRunning = useIsAnswering(store);
+  const prompts = usePrompts(store, field, draft);
   const models = store.models.value;
   const model = models.find((candidate) => candidate.id === store.model.value);
   const sendKey = preferences.value.send_key;
@@ -38,7 +39,7 @@ export function Composer({ store, onSend }) {
     return true;
   };
   const onKeyDown = (event) => {
-    if (isComposing(event)) return;
+    if (isComposing(event) || prompts.takeKey(event)) return;
     const isPlain = !(event.shiftKey || event.ctrlKey || event.metaKey || event.altKey);
     const shown = joined({ text: field.current.value, pastes: draft.pastes });
     const isUp = event.key === "ArrowUp" && isPlain && recall(history.current.up(shown));
@@ -59,14 +60,14 @@ export function Composer({ store, onSend }) {
     if (matchMedia("(hover: hover)").matches) field.current.focus();
   };
   const foldLong = (event) => fold(event, { store, draft });
-  const isEmpty = draft.isEmpty;
   const modelName = model?.name ?? shortModelName(model?.id ?? text.model);
   const chips = draft.pastes.length > 0 && lazyModule("pasted");
   return html`<form class="composer" onSubmit=${submit}>
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
+    ${prompts.list}
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
       title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
-      ref=${field} onInput=${draft.typed} onKeyDown=${onKeyDown} onPaste=${foldLong} onDrop=${foldLong}></textarea>
+      ref=${field} onInput=${() => (draft.typed(), prompts.seek())} onKeyDown=${onKeyDown} onPaste=${foldLong} onDrop=${foldLong}></textarea>
     <div class="composer-row">
       <${ModelMenu} store=${store} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
@@ -74,8 +75,8 @@ export function Composer({ store, onSend }) {
       <span class="spacer"></span>
       ${isRunning && html`<button type="button" class="round-button round-button-stop" aria-label=${text.stop} title=${`${text.stop} (Esc)`}
         onClick=${() => store.answers.stopAll()}><${StopIcon} /></button>`}
-      ${(!isRunning || !isEmpty) && html`<button type="submit" class="round-button" aria-label=${text.send} title=${isRunning ? text.sendNext : text.send}
-        disabled=${isEmpty || !model}><${Icon} name="send" /></button>`}
+      ${(!isRunning || !draft.isEmpty) && html`<button type="submit" class="round-button" aria-label=${text.send} title=${isRunning ? text.sendNext : text.send}
+        disabled=${draft.isEmpty || !model}><${Icon} name="send" /></button>`}
     </div>
   </form>`;
 }
@@ -165,6 +166,19 @@ function useDraft(store, field) {
       put({ text: content, pastes: pastes.filter((_, other) => other !== index) });
       field.current.focus();
     },
+  };
+}
+
+/** The list of saved prompts while the message begins with "/". Its code is loaded when it is first needed. */
+function usePrompts(store, field, draft) {
+  const [query, setQuery] = useState(null);
+  const keys = useRef(null);
+  const isSeeking = query !== null && store.user.value && field.current.value === `/${query}`;
+  const menus = isSeeking && lazyModule("menus");
+  return {
+    list: menus && html`<${menus.PromptList} store=${store} field=${field} draft=${draft} query=${query} keys=${keys} close=${() => setQuery(null)} />`,
+    seek: () => setQuery(/^\/(.*)$/.exec(field.current.value)?.[1] ?? null),
+    takeKey: (event) => keys.current?.(event) ?? false,
   };
 }
 

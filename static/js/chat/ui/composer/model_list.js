@@ -172,7 +172,7 @@ function priceOf(model, models) {
 const heightOf = (list, selector) => list.querySelector(selector)?.getBoundingClientRect().height;
 
 /** Open the box upwards if there is room, else to the side with more room, and keep it within what is visible. */
-function keepInView(box) {
+export function keepInView(box) {
   const anchor = box.parentElement.getBoundingClientRect();
   const view = box.closest(".scroller")?.getBoundingClientRect() ?? { top: bottomOf(".topbar"), bottom: innerHeight };
   const above = anchor.top - view.top - EDGE_PX;

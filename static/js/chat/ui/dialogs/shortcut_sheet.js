@@ -7,7 +7,10 @@ import { Dialog } from "./dialog.js";
 import { Icon } from "../icons.js";
 import { Keys, hasSingleKeys, setSingleKeys } from "../shortcut_keys.js";
 
-const own = spoken("sheet", { moveInActions: "Move among the actions of a message" });
+const own = spoken("sheet", {
+  choosePrompt: "Choose a saved prompt, at the start of a message",
+  moveInActions: "Move among the actions of a message",
+});
 const GROUPS = ["chat", "find", "go"];
 
 /** The list of all shortcuts in the registry. */
@@ -33,5 +36,5 @@ const Combination = (keys) => html`<${Keys} keys=${keys} /><span class="visually
 
 function rows(group) {
   const found = actions.filter((action) => action.keys && action.group === group).map((action) => [action.label(), action.keys]);
-  return group === "chat" ? [[text.sendMessage, "Enter"], [text.newLine, "shift+Enter"], ...found, [own.moveInActions, "ArrowLeft", "ArrowRight"]] : found;
+  return group === "chat" ? [[text.sendMessage, "Enter"], [text.newLine, "shift+Enter"], [own.choosePrompt, "/"], ...found, [own.moveInActions, "ArrowLeft", "ArrowRight"]] : found;
 }

@@ -232,3 +232,22 @@ def test_cells_stand_on_the_side_where_their_table_begins_or_ends(echo, shot):
     assert cells[0].evaluate_all(ALIGNED) == ["right", "left", "right"] * 3
     assert cells[1].evaluate_all(ALIGNED) == ["left", "right"] * 2
     shot(echo.page, "table-rtl")
+
+
+BOXES_IN_VIEW = """(block) => [...block.querySelectorAll(".code-lines")].filter((box) => {
+  const { top, bottom } = box.getBoundingClientRect();
+  return bottom > 0 && top < innerHeight;
+}).length"""
+
+
+def test_a_line_that_takes_several_boxes_is_wrapped(echo):
+    """All boxes in view are laid out at once. Side by side, forty of them took half a second."""
+    echo.ask("SAY*40000 ```\n¶א ב ")
+    long = echo.answers.last.locator(".code")
+    expect(long.locator(".code-lines").nth(29)).to_be_attached()
+    assert long.evaluate(BOXES_IN_VIEW) <= 4
+    assert long.locator("pre").evaluate("(pre) => pre.scrollWidth <= pre.clientWidth")
+    expect(long.get_by_role("button", name="Wrap")).to_have_count(0)
+    echo.ask("SAY ```\nshort\n```")
+    short = echo.answers.last.locator(".code")
+    expect(short.get_by_role("button", name="Wrap")).to_have_count(1)

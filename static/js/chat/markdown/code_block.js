@@ -17,6 +17,8 @@ const SMALL_BOXES = 100;
 const BOXES_LAID_OUT = 25;
 const LINES_PER_LARGE_BOX = 400;
 const LINE_REM = 1.4;
+// A guess for boxes of wrapped lines that were never laid out.
+const CHARS_PER_ROW = 90;
 /** The most coloured runs in one box; a box with more stays plain. */
 const MOST_RUNS = 2_000;
 const LONG_LINES = 48;
@@ -29,6 +31,7 @@ export class CodeBlock {
   #code = document.createElement("code");
   #budget;
   #isWithinLine = false;
+  #isWrapped = false;
   // {element, text, lines, marks, room for marks, runs: its colours, painted: those shown, isFar: its hidden characters have
   // no marks yet}
   #boxes = [];
@@ -98,6 +101,7 @@ export class CodeBlock {
   // Private
 
   #addLine(line) {
+    if (this.#isWithinLine || line.length > LONGEST_BOX_CHARS) this.#wrap();
     for (let from = 0; from < line.length; from += LONGEST_BOX_CHARS) {
       this.#addPiece(line.slice(from, from + LONGEST_BOX_CHARS));
       this.#isWithinLine = true;
@@ -107,6 +111,14 @@ export class CodeBlock {
       this.#boxes.at(-1).lines += 1;
       this.#lines += 1;
     }
+  }
+
+  /** Wraps lines, so that few of those that take several boxes are in view: the browser lays out all that are. */
+  #wrap() {
+    if (this.#isWrapped) return;
+    this.#isWrapped = true;
+    this.element.classList.add("code-wrapped");
+    this.element.querySelector(".code-tools [data-code=wrap]").remove();
   }
 
   /** Appends a piece of one line. */
@@ -149,7 +161,8 @@ export class CodeBlock {
   #leaveOut(box) {
     if (!box || (this.#boxes.length < BOXES_LAID_OUT && box.text.length < LONGEST_BOX_CHARS / 2)) return;
     box.element.classList.add("code-lines-far");
-    box.element.style.containIntrinsicSize = `auto none auto ${LINE_REM * Math.max(1, box.lines)}rem`;
+    const rows = this.#isWrapped ? Math.ceil(box.text.length / CHARS_PER_ROW) : box.lines;
+    box.element.style.containIntrinsicSize = `auto none auto ${LINE_REM * Math.max(1, rows)}rem`;
   }
 
   #tellOfHidden() {

@@ -1,6 +1,6 @@
 // The buttons of code blocks. The blocks are plain nodes, so one listener serves them all.
 import { text } from "../text.js";
-import { copyFrom } from "../ui/messages/clipboard.js";
+import { copyFrom } from "../ui/messages/actions/clipboard.js";
 import { togglePreview } from "./preview.js";
 import { ICON_PATHS } from "../ui/icons.js";
 

@@ -6,16 +6,16 @@ import { isAnswering } from "../../log/fold.js";
 import { entryTimeMs } from "../../lib/ids.js";
 import { dollars } from "../../lib/money.js";
 import { text } from "../../text.js";
-import { BranchStepper } from "./branch_stepper.js";
-import { copyFrom } from "./clipboard.js";
-import { CopyLink } from "./copy_link.js";
+import { BranchStepper } from "./actions/branch_stepper.js";
+import { copyFrom } from "./actions/clipboard.js";
+import { CopyLink } from "./actions/copy_link.js";
 import { Icon } from "../icons.js";
 import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
-import { Ratings } from "./ratings.js";
+import { Ratings } from "./actions/ratings.js";
 import { MessageTime } from "./times.js";
-import { Toolbar } from "./toolbar.js";
+import { Toolbar } from "./actions/toolbar.js";
 import { AnotherModel, Waiting } from "./waiting.js";
 
 // Errors that more credit would have prevented.

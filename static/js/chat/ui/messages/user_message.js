@@ -3,15 +3,15 @@ import { entryTimeMs } from "../../lib/ids.js";
 import { isComposing } from "../../lib/input_method.js";
 import { fitted, isTooLongForField, joined, taken, together } from "../../compose/pasted.js";
 import { text } from "../../text.js";
-import { copyFrom } from "./clipboard.js";
-import { CopyLink } from "./copy_link.js";
+import { copyFrom } from "./actions/clipboard.js";
+import { CopyLink } from "./actions/copy_link.js";
 import { Icon } from "../icons.js";
-import { BranchStepper } from "./branch_stepper.js";
+import { BranchStepper } from "./actions/branch_stepper.js";
 import { LongText } from "./long_text.js";
 import { MessageTime } from "./times.js";
 import { PastedBlock, PastedChips } from "../composer/pasted_chips.js";
 import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "../composer/text_field.js";
-import { Toolbar } from "./toolbar.js";
+import { Toolbar } from "./actions/toolbar.js";
 
 export function UserMessage({ store, open, id }) {
   open.tick(id).value;

@@ -1,7 +1,7 @@
-import { html } from "../../../preact.js";
-import { api } from "../../api.js";
-import { spoken } from "../../lib/format.js";
-import { uuid7 } from "../../lib/ids.js";
+import { html } from "../../../../preact.js";
+import { api } from "../../../api.js";
+import { spoken } from "../../../lib/format.js";
+import { uuid7 } from "../../../lib/ids.js";
 
 const own = spoken("ratings", { up: "Good answer", down: "Bad answer" });
 const RATINGS = [["up", own.up], ["down", own.down]];

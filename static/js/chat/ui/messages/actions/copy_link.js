@@ -1,7 +1,7 @@
-import { html } from "../../../preact.js";
-import { text } from "../../text.js";
+import { html } from "../../../../preact.js";
+import { text } from "../../../text.js";
 import { copyFrom } from "./clipboard.js";
-import { Icon } from "../icons.js";
+import { Icon } from "../../icons.js";
 
 /** Copies the address of one message. */
 export function CopyLink({ store, open, id }) {

@@ -1,8 +1,8 @@
 // The actions of a message are one stop of the Tab key, because a long chat has hundreds of them. The arrow keys,
 // Home and End move among them (the toolbar pattern of the ARIA Authoring Practices).
-import { html, useLayoutEffect, useRef } from "../../../preact.js";
-import { spoken } from "../../lib/format.js";
-import { isComposing } from "../../lib/input_method.js";
+import { html, useLayoutEffect, useRef } from "../../../../preact.js";
+import { spoken } from "../../../lib/format.js";
+import { isComposing } from "../../../lib/input_method.js";
 
 const own = spoken("toolbar", { name: "Message actions" });
 const ACTIONS = "button:not(:disabled), summary";

@@ -1,7 +1,7 @@
-import { html, useLayoutEffect, useRef } from "../../../preact.js";
-import { siblingsOf } from "../../log/fold.js";
-import { text } from "../../text.js";
-import { Icon } from "../icons.js";
+import { html, useLayoutEffect, useRef } from "../../../../preact.js";
+import { siblingsOf } from "../../../log/fold.js";
+import { text } from "../../../text.js";
+import { Icon } from "../../icons.js";
 
 // The version that was stepped to, and in which direction, until the person does something else. It is drawn as
 // another message, so its own stepper takes the focus, and does so again if the log shows an earlier step meanwhile.

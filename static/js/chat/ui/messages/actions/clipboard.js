@@ -1,5 +1,5 @@
-import { copyText } from "../../lib/copying.js";
-import { text } from "../../text.js";
+import { copyText } from "../../../lib/copying.js";
+import { text } from "../../../text.js";
 
 const SHOWN_MS = 1_600;
 const BUBBLE_PX = 32;

@@ -290,7 +290,7 @@ export class MarkdownView {
   }
 
   #releaseHeight() {
-    this.#root.style.minBlockSize = "";
+    this.#root.removeAttribute("style");
   }
 
   #clearOpen() {

@@ -29,9 +29,10 @@ logger = logging.getLogger(__name__)
 FRESH_S = 300.0
 RETRY_S = 15.0  # after a list could not be read
 # The embedded model starts together with the processes that call it, so a failure within this time
-# is not reported. Two idle cores load it in 0.6 s; busy ones take longer.
+# is not reported. Two idle cores load it in 0.6 s; busy ones take longer. `up` is ready as soon as
+# the model is, so the first page must not find a failure from the moment before.
 STARTING_S = 60.0
-STARTING_RETRY_S = 1.0
+STARTING_RETRY_S = 0.1
 RECENT_S = 5.0  # a list younger than this is not read again to look for a missing model
 FIRST_WAIT_S = 1.5
 

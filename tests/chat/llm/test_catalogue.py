@@ -300,6 +300,16 @@ async def test_an_embedded_model_that_is_starting_logs_no_warning(stub, monkeypa
     assert caplog.records == []
 
 
+async def test_an_embedded_model_is_found_a_moment_after_it_was_not_ready(stub):
+    """`up` says that it is ready as soon as the model is, and people open the page then."""
+    stub.listing = (503, "application/json", b"{}")
+    catalogue = Catalogue([Endpoint("local", stub.base_url, "k")])
+    assert await ids(catalogue) == []
+    stub.lists({"data": [{"id": "a"}]})
+    await asyncio.sleep(0.2)
+    assert await ids(catalogue) == ["local/a"]
+
+
 async def test_an_embedded_model_that_stays_down_is_logged_once(stub, monkeypatch, caplog):
     monkeypatch.setattr("chat.llm.catalogue.RETRY_S", 0)
     monkeypatch.setattr("chat.llm.catalogue.STARTING_RETRY_S", 0)

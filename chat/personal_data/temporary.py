@@ -1,7 +1,7 @@
 """Temporary chats, which leave nothing behind unless their owner keeps them.
 
 A temporary chat is a chat like any other while it is open: in the log, with workers that replace
-each other. It is in no list, search, title or export. It ends
+each other. It is in no list, search or archive, and has no title. It ends
 
 - when its page has been closed for LEFT_FOR (a page that is reloaded follows the chat again), or
 - TEMPORARY_CHAT_HOURS after its last message.

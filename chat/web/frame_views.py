@@ -1,10 +1,10 @@
 """The frames that show what an answer contains: HTML, SVG, and diagrams.
 
 A frame shows text that a model wrote, so it is treated as hostile. Its headers give it an origin of
-its own, without cookies or storage, and no network: nothing is loaded but the scripts named here,
-nothing is sent, no window is opened and no form submitted. The response has no content of anybody;
-the page sends the text to the frame (static/js/chat/markdown/preview.js). docs/decisions/page.md
-says what was measured.
+its own, without cookies or storage: nothing is loaded but the scripts named here, no request is
+made, no window is opened and no form submitted. WebRTC is not covered by policies and can send a
+few bytes. The response has no content of anybody; the page sends the text to the frame
+(static/js/chat/markdown/preview.js). docs/decisions/page.md says what was measured.
 """
 
 from django.http import Http404, HttpRequest, HttpResponse

@@ -3,7 +3,7 @@
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
-import { SendQueueStore } from "./local/send_queue_store.js";
+import { LEFT_BEHIND, SendQueueStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
 import { remember } from "./lib/storage.js";
 
@@ -76,6 +76,7 @@ export class OwnStore {
   async erase() {
     this.#isOver = true;
     remember("model", null);
+    remember(LEFT_BEHIND, null);
     await this.#database.erase();
   }
 }

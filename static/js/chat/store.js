@@ -150,7 +150,7 @@ export class Store {
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
     window.addEventListener("popstate", () => this.#traversed(chatInAddress()));
-    window.addEventListener("pagehide", () => (this.#putAway(), this.#leave(this.chatId.peek())));
+    window.addEventListener("pagehide", () => (this.sendQueue.saveNow(), this.#putAway(), this.#leave(this.chatId.peek())));
     window.addEventListener("beforeunload", (event) => this.sendQueue.wouldLose && event.preventDefault());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();

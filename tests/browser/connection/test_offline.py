@@ -12,6 +12,12 @@ from tests.browser.prompts import QUICK, SLOW, prompts_of
 from tests.browser.stored_data import chat_is_kept, is_kept
 from tests.fake_model import text_of
 
+DATABASE_HANGS = """() => {
+    const waiting = new Proxy({}, { get: () => () => new EventTarget() });
+    IDBDatabase.prototype.transaction = () =>
+        Object.assign(new EventTarget(), { objectStore: () => waiting });
+}"""
+
 
 def test_a_known_chat_shows_offline_after_a_reload(alice, shot):
     mark = str(uuid.uuid4())
@@ -70,6 +76,17 @@ def test_a_new_chat_can_be_begun_offline(alice, fake_model):
     alice.ended()
     expect(alice.page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}$"))
     assert prompts_of(fake_model, mark) == [f"{QUICK} {mark}"]
+
+
+def test_a_message_outlives_a_page_that_is_closed_before_the_browser_has_stored_it(alice):
+    alice.ask(f"{QUICK} Hello")
+    chat_is_kept(alice.page)
+    alice.page.context.set_offline(True)
+    alice.page.evaluate(DATABASE_HANGS)
+    alice.send(f"{QUICK} Lost?")
+    expect(alice.questions.last).to_contain_text("Lost?")
+    alice.page.reload()
+    expect(alice.questions.last).to_contain_text("Lost?")
 
 
 def test_two_tabs_share_the_send_queue_and_send_each_message_once(alice, fake_model):

@@ -6,8 +6,10 @@ import { SendQueue } from "../../../static/js/chat/compose/send_queue.js";
 
 /** The parts that the tabs of one browser share: a persistent store, locks and a channel. */
 function setUpBrowser() {
-  const state = { items: [], requests: [], held: new Map(), channels: [] };
+  const state = { items: [], requests: [], held: new Map(), channels: [], saved: [] };
   const store = {
+    saveNow: (owner, items) => state.saved.push(...items),
+    takeSaved: () => state.saved.splice(0),
     async change(change) {
       state.items = structuredClone(change(state.items));
       return state.items;
@@ -146,6 +148,22 @@ test("what waits outlives the page and goes out from the next one", async (t) =>
   assert.deepEqual(browser.state.items, []);
 });
 
+test("what a closed page had no time to store goes out from the next one", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const { change } = browser.store;
+  browser.store.change = () => new Promise(() => {});
+  const closed = openTab(browser, []);
+  const id = closed.sendQueue.add(message("one"));
+  closed.sendQueue.saveNow();
+  browser.store.change = change;
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }]);
+  await sendQueue.start();
+  await rest();
+  assert.deepEqual(seen.sent, ["one"]);
+  assert.equal(browser.state.requests[0].id, id);
+});
+
 test("two tabs that come back at once send each message once, in order", async (t) => {
   setClock(t);
   const browser = setUpBrowser();
@@ -217,6 +235,22 @@ test("what is being sent cannot be taken out", async (t) => {
   answer();
   await rest();
   assert.deepEqual(seen.sent, ["one"]);
+});
+
+test("what waits behind it can", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  let answer;
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1", until: new Promise((resolve) => (answer = resolve)) }, { reply: "r3" }]);
+  sendQueue.add(message("one"));
+  const second = sendQueue.add(message("two"));
+  sendQueue.add(message("three"));
+  await rest();
+  assert.equal((await sendQueue.withdraw(second)).text, "two");
+  answer();
+  await rest();
+  assert.deepEqual(seen.sent, ["one", "three"]);
+  assert.equal(browser.state.requests.at(-1).parent, "r1");
 });
 
 test("without a store it sends all the same", async (t) => {
@@ -332,7 +366,7 @@ for (const reading of ["at the start", "because of another tab"]) {
     const { state, store, locks } = setUpBrowser();
     const calls = [];
     // Each call has its result at once, and returns it when the test says so.
-    const slow = { change: async (change) => {
+    const slow = { ...store, change: async (change) => {
       const result = await store.change(change);
       await new Promise((resolve) => calls.push(resolve));
       return result;

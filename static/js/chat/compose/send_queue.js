@@ -17,7 +17,7 @@ import { computed, signal } from "../../signals.js";
 
 /**
  * @typedef {object} Options
- * @property {{change(change: (items: Item[]) => Item[]): Promise<Item[] | undefined>}} store resolves with the items, or undefined if nothing can be stored
+ * @property {Pick<import("../local/send_queue_store.js").SendQueueStore, "change" | "saveNow" | "takeSaved">} store
  * @property {() => string} owner the owner of the queue; messages from tabs of somebody else are ignored
  * @property {(item: Item) => Promise<Response>} post may fail with an ApiError
  * @property {LockManager | null} locks
@@ -68,9 +68,16 @@ export class SendQueue {
 
   /** Send the messages that earlier pages left. */
   async start() {
-    await this.#change((items) => items);
+    const { store, owner } = this.#options;
+    const saved = store.takeSaved(owner());
+    await this.#change((items) => saved.reduce(added, items));
     this.isLoaded = true;
     this.sendNow();
+  }
+
+  /** The page is being closed: save the messages that the store does not have yet. */
+  saveNow() {
+    this.#options.store.saveNow(this.#options.owner(), [...this.#unstored.values()]);
   }
 
   /** Send now instead of waiting: the network is back, or the person asked. */
@@ -150,11 +157,12 @@ export class SendQueue {
     const item = this.#kept.peek().find((one) => one.id === id);
     if (!item) return null;
     return this.#locked(item.chat, { ifAvailable: true }, async (isFree) => {
-      if (!isFree) return null;
       let taken = /** @type {Item | null} */ (null);
       await this.#change((items) => {
-        taken = items.find((one) => one.id === id) ?? null;
-        return withdrawn(items, id);
+        // Whoever holds the lock sends only the next message.
+        const isSending = !isFree && nextOf(items, item.chat)?.id === id;
+        taken = (!isSending && items.find((one) => one.id === id)) || null;
+        return isSending ? items : withdrawn(items, id);
       });
       return taken;
     }).finally(() => this.#flush(item.chat));

@@ -104,7 +104,8 @@ function isFlying(scroller) {
  * @param {Element} target
  */
 function keepPlace(scroller, target) {
-  const middle = isPlaceKept ? null : messageInMiddle(scroller);
+  const isHeld = () => scroller.hasAttribute("data-held"); // set by jump_to_message.js
+  const middle = isPlaceKept || isHeld() ? null : messageInMiddle(scroller);
   if (!middle || !target.contains(middle)) return;
   isPlaceKept = true;
   /** @param {Element} element */
@@ -116,7 +117,7 @@ function keepPlace(scroller, target) {
   requestAnimationFrame(() => {
     const now = document.getElementById(middle.id);
     // If a person or a link to a message has scrolled meanwhile, that position is the wanted one.
-    if (now && scroller.scrollTop === scrollTop) scroller.scrollTop += topOf(now) - before;
+    if (now && !isHeld() && scroller.scrollTop === scrollTop) scroller.scrollTop += topOf(now) - before;
     requestAnimationFrame(() => {
       isPlaceKept = false;
       scroller.style.overflowAnchor = "";

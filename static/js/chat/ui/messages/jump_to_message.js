@@ -94,19 +94,23 @@ function hold(id, { keeper, isBehind, place }) {
   const over = (holding = new AbortController());
   const options = { capture: true, passive: true, signal: over.signal };
   for (const name of READER_EVENTS) addEventListener(name, () => over.abort(), options);
+  // Neither scroll anchoring nor keepPlace (viewport_observer.js) must move the view meanwhile: they keep other
+  // messages in place, and that looks like a reader who scrolls.
+  const scroller = document.getElementById(id).closest(".scroller");
+  scroller.toggleAttribute("data-held", true);
+  over.signal.addEventListener("abort", () => scroller.toggleAttribute("data-held", false));
   const until = performance.now() + HELD_MS;
   let still = 0;
   let last = null; // its position after the last placement, see placeOf
   requestAnimationFrame(function look() {
     if (still > STILL_FRAMES || performance.now() > until) over.abort();
     if (over.signal.aborted) return;
-    // Look it up again, because it may have been drawn again.
+    // Look it up again, because it may have been drawn again. Until it is, it is not where it belongs.
     const element = document.getElementById(id);
-    let isMoved = false;
+    let isMoved = !element;
     if (element) {
       const found = placeOf(element);
       if (last && isByReader(last, found)) return void over.abort();
-      // Place it in each frame, because the browser's scroll anchoring also moves it, and rounds.
       place();
       // While the text is drawn in part, the place may be at its end, which must not be followed.
       keeper.letGo();

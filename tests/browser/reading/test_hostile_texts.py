@@ -108,6 +108,18 @@ DRAWN_AT_ONCE = """async ([count, chars]) => {
   return atOnce;
 }"""
 
+LINES = 3_000
+MARKED_AT_ONCE = """async (count) => {
+  const { MarkdownView } = await import("/static/js/chat/markdown/view.js");
+  const root = document.createElement("div");
+  document.querySelector(".scroller-content").append(root);
+  new MarkdownView(root).update("```js\\n" + "a\u200b\\n".repeat(count) + "```\\n", true);
+  const marked = () => root.querySelectorAll(".hidden-character").length;
+  const atOnce = marked();
+  while (marked() < count) await new Promise((done) => setTimeout(done, 20));
+  return [atOnce, marked()];
+}"""
+
 # Sets the text as the page does (static/js/chat/ui/composer/text_field.js). People paste such
 # texts, and the composer folds them.
 PUT = """(field, text) => {
@@ -156,6 +168,13 @@ def test_long_texts_that_are_shown_together_are_drawn_one_after_another(echo):
     # Short ones are drawn at once, so that a reading position can be restored.
     echo.visit("/")
     assert echo.page.evaluate(DRAWN_AT_ONCE, [VIEWS, 1_500]) == VIEWS
+
+
+def test_hidden_characters_below_the_first_are_marked_in_short_steps(echo):
+    echo.visit("/")
+    at_once, marked = echo.page.evaluate(MARKED_AT_ONCE, LINES)
+    assert 0 < at_once <= 600
+    assert marked == LINES
 
 
 @pytest.mark.full

@@ -90,8 +90,10 @@ def echo(echo_stack, new_context):
 
 
 def nodes_of(page):
+    """Name, attributes and `href` of all that was made of a text; the root is the page's own."""
+    expect(page.locator(".md-new")).to_have_count(0)  # The last words have faded in.
     return page.evaluate(
-        """() => [...document.querySelectorAll(".md, .md *")].map((node) =>
+        """() => [...document.querySelectorAll(".md *")].map((node) =>
              [node.localName, node.getAttributeNames(), node.getAttribute("href")])"""
     )
 

@@ -23,6 +23,8 @@ const CHARS_PER_ROW = 90;
 const MOST_RUNS = 2_000;
 const LONG_LINES = 48;
 const REPAINT_GROWTH = 1.3;
+/** The hidden characters that get their marks at once. Those of the boxes below get them when the page is idle. */
+const MARKS_AT_ONCE = 500;
 
 export class CodeBlock {
   element = document.createElement("div");
@@ -43,6 +45,7 @@ export class CodeBlock {
   #isAsking = false;
   #isFinished = false;
   #hasHidden = false;
+  #marks = 0;
 
   /** `budget` limits the nodes that may be made before the reader is near. */
   constructor(language, budget) {
@@ -135,6 +138,7 @@ export class CodeBlock {
     else box.element.append(part);
     const marks = marksIn(parts);
     box.marks += marks;
+    this.#marks += marks;
     this.#budget.spend(2 * marks);
   }
 
@@ -150,7 +154,7 @@ export class CodeBlock {
     this.#leaveOut(this.#boxes.at(-1));
     // A long line takes several boxes; the first has the marks.
     const room = this.#isWithinLine ? 0 : MOST_MARKS;
-    const box = { element, text: "", lines: 0, marks: 0, room, runs: null, painted: "", isFar: this.#budget.isSpent };
+    const box = { element, text: "", lines: 0, marks: 0, room, runs: null, painted: "", isFar: this.#budget.isSpent || this.#marks >= MARKS_AT_ONCE };
     this.#boxes.push(box);
     this.#budget.spend(2);
     if (box.isFar) this.#budget.drawSoon(element, () => showMarks(box));

@@ -13,6 +13,7 @@ class AccountsConfig(AppConfig):
         from accounts.personal_data.handlers import personal_data
         from accounts.preferences import picture_files
         from accounts.provider_keys import checks as key_checks
+        from accounts.push import subscriptions
         from accounts.saved_prompts import store as saved_prompts
 
         register(key_checks.check_keys, "accounts", deploy=True)
@@ -21,3 +22,4 @@ class AccountsConfig(AppConfig):
         personal_data_registry.register(personal_data)
         personal_data_registry.register(picture_files.personal_data)
         personal_data_registry.register(saved_prompts.personal_data)
+        personal_data_registry.register(subscriptions.personal_data)

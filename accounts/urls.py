@@ -6,6 +6,7 @@ from accounts.preferences import api as settings_api
 from accounts.preferences import picture_views
 from accounts.preferences import views as settings_page
 from accounts.provider_keys import views as key_views
+from accounts.push import views as push_views
 from accounts.saved_prompts import views as prompt_views
 
 app_name = "accounts"
@@ -29,6 +30,7 @@ urlpatterns = [
     path("settings/leaving", data_views.keep, name="keep"),
     path("api/settings", settings_api.settings_view, name="api-settings"),
     path("api/prompts", prompt_views.api_prompts, name="api-prompts"),
+    path("api/push", push_views.subscription, name="api-push"),
     path("api/settings/picture", settings_api.picture, name="api-picture"),
     # `name` comes from picture_files: 32 hexadecimal digits.
     path("pictures/<slug:name>-<int:size>", picture_views.picture, name="picture"),

@@ -93,3 +93,20 @@ TEMPORARY_CHAT_HOURS = env.int("TEMPORARY_CHAT_HOURS", 24, validate=validate.Ran
 CHAT_UNDO_HOURS = env.int("CHAT_UNDO_HOURS", 24, validate=validate.Range(0, 24 * 365))
 # How long the database may take for a search.
 SEARCH_TIMEOUT_MS = env.int("SEARCH_TIMEOUT_MS", 3_000, validate=validate.Range(100, 60_000))
+
+# --- Web Push: tells closed browsers of answers that have ended ---
+# An e-mail address at which push services can reach the operator; Web Push is off without one.
+PUSH_CONTACT = env.str(
+    "PUSH_CONTACT", "", validate=lambda value: not value or validate.Email()(value)
+)
+# Where browsers may be reached: origins, also with *. for all hosts of a domain. These are the
+# services of Chrome, Edge, Firefox and Safari.
+PUSH_SERVICES = env.list(
+    "PUSH_SERVICES",
+    [
+        "https://fcm.googleapis.com",
+        "https://*.notify.windows.com",
+        "https://*.push.services.mozilla.com",
+        "https://*.push.apple.com",
+    ],
+)

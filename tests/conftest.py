@@ -20,6 +20,7 @@ from xdist.workermanage import NodeManager
 
 from config.web.database_threads import DatabaseThreads
 from streams.server.embedded import redis_command
+from tests.accounts.push_service import PushService, running_push_service
 from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
 from tests.runner.chromium import find_browser
@@ -209,10 +210,21 @@ def fake_model() -> Iterator[FakeModel]:
 
 
 @pytest.fixture(scope="session")
-def stack(fake_model: FakeModel) -> Iterator[Stack]:
+def push_service() -> Iterator[PushService]:
+    with running_push_service() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(fake_model: FakeModel, push_service: PushService) -> Iterator[Stack]:
     """A running stack, shared by all tests that do not change its settings. A test that kills or
     freezes a part waits until it is replaced, or thaws it."""
-    with Stack(model_url=fake_model.base_url, env={"ALLOWED_HOSTS": LAN_HOST}) as running:
+    env = {
+        "ALLOWED_HOSTS": LAN_HOST,
+        "PUSH_CONTACT": "operator@example.org",
+        "PUSH_SERVICES": push_service.url,
+    }
+    with Stack(model_url=fake_model.base_url, env=env) as running:
         yield running
 
 

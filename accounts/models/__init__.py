@@ -2,6 +2,7 @@
 
 from accounts.models.people import Export, GuestJoin, Preferences, Session, User, UserManager
 from accounts.models.provider_keys import ProviderKey
+from accounts.models.push import PushSubscription
 from accounts.models.saved_prompts import SavedPrompt
 from accounts.models.security_events import SecurityEvent
 
@@ -10,6 +11,7 @@ __all__ = [
     "GuestJoin",
     "Preferences",
     "ProviderKey",
+    "PushSubscription",
     "SavedPrompt",
     "SecurityEvent",
     "Session",

@@ -10,6 +10,7 @@ from django.conf import settings
 from chat import work_orders
 from chat.charging.settle import settle
 from chat.generation import titles
+from chat.generation.end_notices import notify_of_end
 from chat.generation.ends import append_missing_end
 from chat.generation.generation import Generation, Outcome
 from chat.generation.histories import Histories
@@ -43,6 +44,7 @@ class JobRunner:
         self.held: dict[str, Job] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.title_tasks: set[asyncio.Task[None]] = set()
+        self.notice_tasks: set[asyncio.Task[None]] = set()
         self._log = log
         self._queue = queue
         self._histories = Histories(settings.WORK_KEPT_CHAT_BYTES)
@@ -103,6 +105,8 @@ class JobRunner:
         )
         for reply_id in startable:
             await self._queue.put(reply_id, b"")
+        if outcome is not Outcome.STOPPED:
+            _start_task(self.notice_tasks, notify_of_end(order, entry_ms(cursor)))
         if outcome is Outcome.DONE:
             improving = titles.improve(order, generation.texts(), get_catalogue())
             _start_task(self.title_tasks, improving)

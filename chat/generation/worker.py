@@ -97,7 +97,7 @@ class Worker:
         self.jobs.hand_over_all()
         if self.jobs.tasks:
             await asyncio.wait(self.jobs.tasks, timeout=LEAVE_TIMEOUT_S)
-        jobs = [*self.jobs.tasks, *self.jobs.title_tasks]
+        jobs = [*self.jobs.tasks, *self.jobs.title_tasks, *self.jobs.notice_tasks]
         await cancel_all([*claim_loops, *other_loops, *chores, *jobs])
 
     # Loops

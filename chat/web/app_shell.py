@@ -80,6 +80,7 @@ def _make_build(language: str = "en") -> tuple[str, str]:
         "id": digest.hexdigest()[:16],
         "static": settings.STATIC_URL,
         "assets": assets,
+        "icon": static("img/icon-180.png"),  # of notifications, as in notifications.js
         # In debug mode names have no hash, so files may change under them: not cached.
         "keeps": not settings.DEBUG,
     }

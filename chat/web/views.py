@@ -36,6 +36,8 @@ from accounts.models import User
 from accounts.people import person_json, require_person, require_user
 from accounts.preferences.locale import page_person, preferences_of_page
 from accounts.preferences.store import settings_json
+from accounts.push.keys import push_config
+from accounts.sessions import SID
 from billing.pages.statements import balance_json
 from chat import chat_lists, chats, drafts, ratings, storage
 from chat.charging.offered import offered_models
@@ -88,6 +90,7 @@ async def page(request: HttpRequest, chat_id: uuid.UUID | None = None) -> HttpRe
         await guest_joins.wait_for_joins(person)
     row = preferences_of_page(request) if person is not None else None
     config = await _page_config(person, chat_id, row.default_model if row else None)
+    config["push"] = push_config(await request.session.aget(SID, ""))
     if person is not None and row is not None:
         config["settings"] = settings_json(person, row)
     response = _render(request, config)

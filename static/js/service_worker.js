@@ -18,6 +18,7 @@ self.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(showChat(event.notification.data.chat));
 });
+self.addEventListener("push", (event) => event.waitUntil(tellOfEnd(event.data.json())));
 self.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
@@ -26,6 +27,13 @@ self.addEventListener("fetch", (event) => {
     event.respondWith(CHAT_PAGES.test(url.pathname) ? page(event) : asked(event));
   else if (url.pathname.startsWith(BUILD.static)) event.respondWith(file(request));
 });
+
+/** An answer has ended (chat/generation/end_notices.py). A page that is in view shows that by itself. */
+async function tellOfEnd({ chat, title, body }) {
+  const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+  if (pages.some((each) => each.visibilityState === "visible")) return;
+  await self.registration.showNotification(title, { body, tag: chat, icon: BUILD.icon, data: { chat } });
+}
 
 /** Show a chat in a page that is open, preferably one that shows it already, or in a new one. */
 async function showChat(chat) {

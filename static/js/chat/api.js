@@ -214,6 +214,8 @@ export const api = {
   draft: (chat) => call("GET", `/api/drafts?chat=${chat ?? "new"}`),
   /** @param {object} body @param {CallOptions} [options] */
   saveDraft: (body, options) => call("PUT", "/api/drafts", body, options),
+  /** @param {string} person @param {object} subscription as a browser writes it in JSON */
+  subscribe: (person, subscription) => call("POST", `/api/push${queryString({ person })}`, subscription),
   /** @param {string} person */
   prompts: (person) => call("GET", `/api/prompts${queryString({ person })}`),
   models: () => call("GET", "/api/models"),

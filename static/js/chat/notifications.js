@@ -13,12 +13,13 @@ const isPossible = () => "Notification" in globalThis && Boolean(navigator.servi
 /**
  * Offer notifications, once in each browser, to a person who has just come back to an answer that they had left.
  * @param {import("./lib/toasts.js").Toasts} toasts
+ * @param {() => void} onAllowed
  */
-export function offerNotifications(toasts) {
+export function offerNotifications(toasts, onAllowed) {
   if (!isPossible() || Notification.permission !== "default") return;
   if (!preferences.peek().answer_notifications || remembered(OFFERED)) return;
   remember(OFFERED, "1");
-  const ask = () => void Notification.requestPermission();
+  const ask = () => void Notification.requestPermission().then((permission) => permission === "granted" && onAllowed());
   toasts.show(text.notifyOffer, { label: text.notifyAllow, run: ask, forMs: OFFERED_FOR_MS });
 }
 

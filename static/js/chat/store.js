@@ -70,7 +70,7 @@ export class Store {
     this.unseen = new UnseenEnds(this.list, {
       end: (chat) => void this.#notifications((module) => module.notifyOfEnd(chat)),
       seen: (ids) => void this.#notifications((module) => module.closeNotifications(ids)),
-      back: () => void this.#notifications((module) => module.offerNotifications(this.toasts)),
+      back: () => void this.#notifications((module) => module.offerNotifications(this.toasts, () => this.#subscribe())),
     });
     this.chatId.value = config.chat ?? chatInAddress();
     this.willBeTemporary.value = isTemporaryAddress();
@@ -157,6 +157,7 @@ export class Store {
     this.unseen.start();
     // A notification of the chat was clicked (static/js/service_worker.js).
     navigator.serviceWorker?.addEventListener("message", ({ data }) => data?.openChat && this.openChat(data.openChat));
+    effect(() => void (this.user.value && this.#subscribe()));
     keepTime();
     for (const notice of this.#config.notices ?? []) this.toasts.show(notice);
     if (this.models.peek().length === 0 || this.#config.models_more) void this.#choice.load();
@@ -167,6 +168,7 @@ export class Store {
     this.drafts.erase();
     this.places.forget();
     void this.#notifications((module) => module.closeNotifications());
+    if (this.#config.push) void this.#push((module) => module.unsubscribe());
     await this.own.erase();
     this.sendQueue.forget();
   }
@@ -400,6 +402,18 @@ export class Store {
   /** The module is loaded when it is first needed. Without it, the page lacks nothing but notifications. */
   #notifications(use) {
     return import("./notifications.js").then(use).catch(() => {});
+  }
+
+  #push(use) {
+    return import("./push.js").then(use).catch(() => {});
+  }
+
+  /** Have the server tell this browser of answers that end while it is closed. */
+  #subscribe() {
+    const { push } = this.#config;
+    const person = this.user.peek()?.id;
+    if (!push || !person || globalThis.Notification?.permission !== "granted") return;
+    void this.#push((module) => module.subscribe(push, person));
   }
 
   /** A temporary chat is erased soon after it was left. The server finds out about a page that is reloaded. */

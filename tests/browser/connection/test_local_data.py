@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.accounts.people import PASSWORD
+from tests.accounts.push_service import Browser
 from tests.browser.chat_page import ChatPage
 from tests.browser.prompts import QUICK, prompts_of
 from tests.browser.stored_data import KEPT, chat_is_kept, is_kept, shell_ready
@@ -82,13 +83,17 @@ def test_signing_out_leaves_nothing_in_the_browser(stack, person, new_context):
     assert "ecret" not in bob.page.content() + bob.page.evaluate(KEPT)
 
 
-def test_a_session_that_was_ended_leaves_nothing_in_the_browser(stack, person, new_context):
-    email = person("alice")
-    alice = sign_in(new_context().new_page(), stack.url, email)
+def test_a_session_that_was_ended_leaves_nothing_in_the_browser(
+    stack, person, new_context, push_service
+):
+    email, context = person("alice"), new_context()
+    context.add_init_script(Browser(push_service).script)
+    alice = sign_in(context.new_page(), stack.url, email)
     alice.ask(f"{QUICK} Secret plans")
     chat_is_kept(alice.page)
     run_code(stack, END_SESSIONS.format(email=email))
     expect(alice.page.get_by_text("You are signed out.")).to_be_visible()
+    expect(alice.page.locator("html")).to_have_attribute("data-unsubscribed", "")
     alice.page.goto(stack.url)
     expect(alice.field).to_be_visible()
     assert "Secret" not in alice.page.evaluate(KEPT)

@@ -84,6 +84,10 @@ TABLE: dict[str, list[Row]] = {
         Row(f"/settings/prompts/{SAVED_PROMPT}/delete", (302, 404, 404, 302, 404, 302), "POST", {}),
     ],
     "accounts:api-prompts": [Row("/api/prompts", (401, 200, 200, 401, 200, 200))],
+    "accounts:api-push": [
+        Row("/api/push", (401, 400, 400, 401, 400, 400), "POST", {}),
+        Row("/api/push", (401, 204, 204, 401, 204, 204), "DELETE", {"endpoint": "https://a"}),
+    ],
     "accounts:sessions": [
         Row("/settings/sessions", (302, 302, 200, 302, 200, 200)),
         # Nobody has a session with this id.

@@ -3,6 +3,7 @@
 import { signal } from "../../signals.js";
 
 const LATE_AFTER_MS = 4_000;
+const AFTER_USE_MS = 400;
 const AGAIN_AFTER_MS = 3_000;
 const FIRST_USE = ["pointerdown", "keydown", "input"];
 
@@ -52,8 +53,10 @@ export function fetchRestLater() {
   const timer = setTimeout(fetchRest, LATE_AFTER_MS);
   function fetchRest() {
     clearTimeout(timer);
-    for (const event of FIRST_USE) removeEventListener(event, fetchRest, true);
+    for (const event of FIRST_USE) removeEventListener(event, fetchSoon, true);
     for (const name of Object.keys(loaders)) fetchModule(name).catch(() => {});
   }
-  for (const event of FIRST_USE) addEventListener(event, fetchRest, { capture: true, passive: true });
+  // Not at once: running the modules would delay the first key on a slow phone.
+  const fetchSoon = () => setTimeout(fetchRest, AFTER_USE_MS);
+  for (const event of FIRST_USE) addEventListener(event, fetchSoon, { capture: true, passive: true, once: true });
 }

@@ -14,7 +14,8 @@ SHOW_AS = """state => {
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 OFFER = "Do you want a notification"
-# A browser without a window refuses notifications, so these stand in for its own.
+# A browser without a window refuses notifications, so these stand in for its own. It has no push
+# service either, and says so on the console.
 NOTIFICATIONS = """
 if (globalThis.Notification && globalThis.ServiceWorkerRegistration) {
     let shown = [];
@@ -28,6 +29,7 @@ if (globalThis.Notification && globalThis.ServiceWorkerRegistration) {
         count(shown.push({ title, ...options, close }));
     };
     ServiceWorkerRegistration.prototype.getNotifications = async () => [...shown];
+    PushManager.prototype.subscribe = () => Promise.reject(new Error("no push service"));
 }
 """
 CLICK = """chat => new Promise((resolve) => {

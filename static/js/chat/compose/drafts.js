@@ -4,20 +4,19 @@
 // other page did not continue (`was`). Of a temporary chat, this browser stores no draft; before the chat has
 // begun, the server stores none either.
 import { backoffMs } from "../lib/backoff.js";
+import { DraftStore, NEW_TEMPORARY } from "../local/draft_store.js";
 import { signal } from "../../signals.js";
+import { EMPTY, isEmpty, isSame, isUnrelated, markOf, pick } from "./draft_content.js";
 
-/** @typedef {{text: string, pastes: string[]}} Content */
-/** @typedef {Content & {isDirty: boolean, atMs: number}} Kept what this browser stores; dirty: the server does not have it yet */
+/** @typedef {import("./draft_content.js").Content} Content */
+/** @typedef {import("../local/draft_store.js").Kept} Kept */
+/** @typedef {import("../local/draft_store.js").ChatId} ChatId */
 /** @typedef {Content & {chat?: string | null, tab?: string, was?: string, written_ms: number}} Draft in the server's form */
-/** @typedef {string | null} ChatId null for a new chat */
 /** @typedef {{keepalive?: boolean}} PutOptions */
 
-/** The name of the draft on the page of a new temporary chat. */
-const NEW_TEMPORARY = "temporary";
 /** @param {boolean} [isTemporary] the draft of a new chat */
 export const newPlace = (isTemporary) => (isTemporary ? NEW_TEMPORARY : null);
 
-const PREFIX = "holdfast:draft:";
 const STORE_AFTER_MS = 1_000;
 const STORE_WITHIN_MS = 5_000;
 // The person is still writing for this long after the last key.
@@ -25,28 +24,15 @@ const WRITING_MS = 4_000;
 // Browsers let 64 kB outlive the page.
 const KEEPALIVE_BYTES = 60_000;
 
-const EMPTY = Object.freeze({ text: "", pastes: [] });
-/** @param {Content} content */
-const isEmpty = ({ text, pastes }) => text === "" && pastes.length === 0;
-/**
- * @param {Content} a
- * @param {Content} b
- */
-const isSame = (a, b) => a.text === b.text && JSON.stringify(a.pastes) === JSON.stringify(b.pastes);
-
 export class Drafts {
   /** A draft came from another device. */
   arrived = signal(/** @type {{chat: ChatId} | null} */ (null));
 
-  #owner;
+  #kept;
   #put;
   #ask;
-  #isTemporary;
-  #storage;
   #tab;
   #now;
-  /** @type {Map<string, Kept>} by key, when the storage keeps nothing, and those of temporary chats */
-  #memory = new Map();
   /** @type {Map<ChatId, ReturnType<typeof setTimeout>>} */
   #timers = new Map();
   /** @type {Map<ChatId, number>} */
@@ -78,12 +64,10 @@ export class Drafts {
    * @param {string} options.tab a name for this page
    * @param {() => number} [options.now] in ms
    */
-  constructor({ owner, put, ask, isTemporary = () => false, storage = safeStorage(), tab, now = Date.now }) {
-    this.#owner = owner;
+  constructor({ owner, put, ask, isTemporary, storage, tab, now = Date.now }) {
+    this.#kept = new DraftStore({ owner, isTemporary, storage });
     this.#put = put;
     this.#ask = ask;
-    this.#isTemporary = isTemporary;
-    this.#storage = storage;
     this.#tab = tab;
     this.#now = now;
   }
@@ -98,8 +82,8 @@ export class Drafts {
     /** @type {Map<ChatId, Draft>} */
     const there = new Map(drafts.map((draft) => [draft.chat ?? null, draft]));
     this.#known = new Set(there.keys());
-    for (const chat of new Set([...this.#chatsHere(), ...there.keys()])) {
-      const here = this.#read(chat);
+    for (const chat of new Set([...this.#kept.chats(), ...there.keys()])) {
+      const here = this.#kept.read(chat);
       this.#noteSeen(chat, there.get(chat));
       if (here.isDirty) this.#schedule(chat);
       else if (this.#isWhole || there.has(chat)) this.#write(chat, { ...EMPTY, ...pick(there.get(chat)), isDirty: false, atMs: here.atMs });
@@ -123,7 +107,7 @@ export class Drafts {
   async open(chat) {
     if (this.#isWhole || this.#known.has(chat) || chat === NEW_TEMPORARY) return;
     this.#known.add(chat);
-    const before = this.#read(chat);
+    const before = this.#kept.read(chat);
     try {
       const { drafts } = await this.#ask(chat);
       if (this.#isOvertaken(chat, before, drafts[0])) return;
@@ -141,7 +125,7 @@ export class Drafts {
    * @param {ChatId} chat
    */
   get(chat) {
-    return pick(this.#read(chat));
+    return pick(this.#kept.read(chat));
   }
 
   /**
@@ -150,7 +134,7 @@ export class Drafts {
    */
   set(chat, draft) {
     const content = pick(draft);
-    const before = this.#read(chat);
+    const before = this.#kept.read(chat);
     if (isSame(before, content) && isSame(this.#typed.get(chat) ?? content, content)) return;
     if (!this.#base.has(chat)) this.#base.set(chat, markOf(before));
     this.#keep(chat, content);
@@ -174,8 +158,7 @@ export class Drafts {
   forget(chat) {
     clearTimeout(this.#timers.get(chat));
     this.#typed.delete(chat);
-    this.#memory.delete(this.#key(chat));
-    this.#storage.removeItem(this.#key(chat));
+    this.#kept.remove(chat);
   }
 
   /**
@@ -183,7 +166,7 @@ export class Drafts {
    * @param {PutOptions} [options]
    */
   flush(options) {
-    return Promise.all(this.#chatsHere().filter((chat) => chat !== NEW_TEMPORARY && this.#read(chat).isDirty).map((chat) => this.#store(chat, options)));
+    return Promise.all(this.#kept.chats().filter((chat) => chat !== NEW_TEMPORARY && this.#kept.read(chat).isDirty).map((chat) => this.#store(chat, options)));
   }
 
   /**
@@ -192,11 +175,7 @@ export class Drafts {
    * @param {string} owner
    */
   rename(before, owner) {
-    for (const key of this.#keys(before)) {
-      this.#storage.setItem(key.replace(`:${before}:`, `:${owner}:`), this.#storage.getItem(key) ?? "");
-      this.#storage.removeItem(key);
-    }
-    for (const [key, draft] of this.#memory) this.#memory.set(key.replace(`:${before}:`, `:${owner}:`), draft);
+    this.#kept.rename(before, owner);
   }
 
   /**
@@ -204,9 +183,8 @@ export class Drafts {
    * @param {string | null} owner
    */
   erase(owner = null) {
-    for (const key of this.#keys()) if (!owner || !key.startsWith(`${PREFIX}${owner}:`)) this.#storage.removeItem(key);
+    this.#kept.erase(owner);
     if (owner) return;
-    this.#memory.clear();
     this.#typed.clear();
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
@@ -224,14 +202,14 @@ export class Drafts {
       if (isEmpty(draft)) this.#keep(chat, typed);
       return;
     }
-    const here = this.#read(chat);
+    const here = this.#kept.read(chat);
     if (isSame(here, draft)) return this.#show(chat); // Another tab of this browser has stored it first.
     if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
       // Try again after a pause in writing. If the person has written more by then, the draft here is newer; if
       // another tab has taken an emptied draft, there is none.
-      setTimeout(() => this.#read(chat).atMs <= here.atMs && this.#take(chat, draft), restMs);
+      setTimeout(() => this.#kept.read(chat).atMs <= here.atMs && this.#take(chat, draft), restMs);
       return;
     }
     this.#write(chat, { ...pick(draft), isDirty: false, atMs: here.atMs });
@@ -240,7 +218,7 @@ export class Drafts {
 
   /** @param {ChatId} chat */
   #show(chat) {
-    const shown = this.#read(chat);
+    const shown = this.#kept.read(chat);
     if (!isSame(this.#typed.get(chat) ?? EMPTY, shown)) this.#typed.delete(chat);
     this.#share(chat, shown);
     this.arrived.value = { chat };
@@ -283,7 +261,7 @@ export class Drafts {
    */
   #isOvertaken(chat, before, draft) {
     if (draft) return draft.written_ms < (this.#seenMs.get(chat) ?? 0);
-    return before.isDirty || this.#read(chat).atMs !== before.atMs;
+    return before.isDirty || this.#kept.read(chat).atMs !== before.atMs;
   }
 
   /**
@@ -292,7 +270,7 @@ export class Drafts {
    * @param {Draft | undefined} draft
    */
   #joinBegun(chat, draft) {
-    const here = this.#read(chat);
+    const here = this.#kept.read(chat);
     if (!draft || isEmpty(here) || isSame(here, draft)) return false;
     const text = [draft.text, here.text].filter(Boolean).join("\n\n");
     this.set(chat, { text, pastes: [...draft.pastes, ...here.pastes] });
@@ -323,7 +301,7 @@ export class Drafts {
     } finally {
       const again = this.#storing.get(chat);
       this.#storing.delete(chat);
-      if (again && this.#read(chat).isDirty) this.#schedule(chat);
+      if (again && this.#kept.read(chat).isDirty) this.#schedule(chat);
     }
   }
 
@@ -336,7 +314,7 @@ export class Drafts {
     this.#firstMs.delete(chat);
     // Another tab of this browser may have kept its own text since.
     const typed = this.#typed.get(chat);
-    const stored = typed?.isDirty ? typed : this.#read(chat);
+    const stored = typed?.isDirty ? typed : this.#kept.read(chat);
     const size = stored.text.length + stored.pastes.join("").length;
     const age_ms = Math.max(0, this.#now() - stored.atMs);
     const body = { chat, ...pick(stored), age_ms, seen_ms: this.#seenMs.get(chat) ?? null, tab: this.#tab, was: this.#base.get(chat) };
@@ -360,7 +338,7 @@ export class Drafts {
   #wasNotStored(chat, error) {
     if (error.code === "chat_not_found") {
       this.#clean(chat);
-      this.#write(chat, { ...this.#read(chat), isDirty: false });
+      this.#write(chat, { ...this.#kept.read(chat), isDirty: false });
     }
     if (error.isRetryable) this.#tryLater(chat);
   }
@@ -376,7 +354,7 @@ export class Drafts {
     this.#noteSeen(chat, kept);
     if (this.#typed.get(chat) === stored) this.#clean(chat);
     this.#share(chat, stored);
-    const now = this.#read(chat);
+    const now = this.#kept.read(chat);
     if (now.atMs !== stored.atMs || !isSame(now, stored)) return;
     this.#write(chat, { ...stored, isDirty: false });
     // Another device may have replaced it before this response came.
@@ -391,7 +369,7 @@ export class Drafts {
     const failures = this.#failures.get(chat) ?? 0;
     this.#failures.set(chat, failures + 1);
     clearTimeout(this.#timers.get(chat));
-    this.#timers.set(chat, setTimeout(() => this.#read(chat).isDirty && this.#store(chat), backoffMs(failures)));
+    this.#timers.set(chat, setTimeout(() => this.#kept.read(chat).isDirty && this.#store(chat), backoffMs(failures)));
   }
 
   /**
@@ -404,99 +382,10 @@ export class Drafts {
 
   /**
    * @param {ChatId} chat
-   * @returns {Kept}
-   */
-  #read(chat) {
-    const key = this.#key(chat);
-    try {
-      const found = this.#storage.getItem(key);
-      if (found) return { ...EMPTY, ...JSON.parse(found) };
-    } catch {
-      // The storage is forbidden: see below.
-    }
-    return this.#memory.get(key) ?? { ...EMPTY, isDirty: false, atMs: 0 };
-  }
-
-  /**
-   * @param {ChatId} chat
    * @param {Kept} draft
    */
   #write(chat, draft) {
-    const key = this.#key(chat);
     if (!draft.isDirty) this.#share(chat, draft);
-    this.#memory.delete(key);
-    if (chat && (chat === NEW_TEMPORARY || this.#isTemporary(chat))) return void this.#memory.set(key, draft);
-    try {
-      // An emptied draft stays until the server has it.
-      if (isEmpty(draft) && !draft.isDirty) this.#storage.removeItem(key);
-      else this.#storage.setItem(key, JSON.stringify(draft));
-    } catch {
-      this.#memory.set(key, draft);
-    }
-  }
-
-  /** @param {ChatId} chat */
-  #key(chat) {
-    return `${PREFIX}${this.#owner()}:${chat ?? "new"}`;
-  }
-
-  /** @param {string | null} owner */
-  #keys(owner = null) {
-    const prefix = owner ? `${PREFIX}${owner}:` : PREFIX;
-    const keys = Array.from({ length: this.#storage.length }, (_, index) => this.#storage.key(index) ?? "");
-    return keys.filter((key) => key.startsWith(prefix));
-  }
-
-  #chatsHere() {
-    const keys = [...this.#keys(this.#owner()), ...this.#memory.keys()];
-    return [...new Set(keys)].map((key) => key.slice(key.lastIndexOf(":") + 1)).map((chat) => (chat === "new" ? null : chat));
+    this.#kept.write(chat, draft);
   }
 }
-
-/**
- * Without halves of characters, which the server does not store either: both sides compare what they have.
- * @param {Content | undefined} draft
- */
-function pick(draft) {
-  return { text: (draft?.text ?? "").toWellFormed(), pastes: (draft?.pastes ?? []).map((paste) => paste.toWellFormed()) };
-}
-
-/**
- * Whether `draft` comes from a page that had something else than `typed` before, so that it continues or empties
- * another text.
- * @param {Content} typed
- * @param {Content & {was?: string}} draft
- */
-function isUnrelated(typed, draft) {
-  return !isEmpty(typed) && !isSame(typed, draft) && draft.was !== undefined && draft.was !== markOf(typed);
-}
-
-/**
- * A short mark by which pages recognise a draft (FNV-1a; `crypto.subtle` is missing on plain http).
- * @param {Content} content
- */
-function markOf({ text, pastes }) {
-  const whole = JSON.stringify([text, pastes]);
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < whole.length; index++) hash = Math.imul(hash ^ whole.charCodeAt(index), 0x01000193);
-  return `${whole.length}-${(hash >>> 0).toString(16)}`;
-}
-
-/** If storage is forbidden, drafts last as long as the page. */
-function safeStorage() {
-  try {
-    return globalThis.localStorage ?? NOTHING;
-  } catch {
-    return NOTHING;
-  }
-}
-
-const NOTHING = {
-  length: 0,
-  key: () => null,
-  getItem: () => null,
-  setItem() {
-    throw new Error("nothing is kept");
-  },
-  removeItem() {},
-};

@@ -14,6 +14,16 @@ FOCUSED = """() => {
   return one.getAttribute("aria-label") ?? one.textContent.trim();
 }"""
 
+# What has the focus a frame after a text began to be drawn in steps.
+NOTE_FOCUS_WHILE_DRAWING = """() => {
+  const look = () => {
+    if (!document.querySelector(".md[data-drawing]")) return requestAnimationFrame(look);
+    const one = document.activeElement;
+    window.focusWhileDrawing = one.getAttribute("aria-label") ?? one.tagName;
+  };
+  requestAnimationFrame(look);
+}"""
+
 
 @pytest.fixture
 def echo(echo_stack, new_context):
@@ -107,6 +117,22 @@ def test_stepping_through_versions_keeps_the_focus_in_the_stepper(alice):
     press(alice, "Enter")
     expect(alice.page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
     expect(alice.page.get_by_role("button", name="Previous version")).to_be_focused()
+
+
+def test_the_stepper_has_the_focus_while_a_long_version_is_drawn(echo):
+    """The other actions of a message are hidden until its text is drawn in full."""
+    answer = echo.ask("SAY*1000 One.¶\n\nSome *emphasised* words in a paragraph.")
+    answer.get_by_role("button", name="Answer again", exact=True).press("Enter")
+    expect(echo.page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
+    echo.ended()
+    expect(echo.page.locator(".md[data-drawing]")).to_have_count(0)
+    echo.page.evaluate(NOTE_FOCUS_WHILE_DRAWING)
+    echo.page.get_by_role("button", name="Previous version").press("Enter")
+    expect(echo.page.get_by_role("group", name="Version 1 of 2")).to_be_visible()
+    echo.page.wait_for_function("window.focusWhileDrawing")
+    assert echo.page.evaluate("window.focusWhileDrawing") == "Next version"
+    expect(echo.answers.last.locator(".md[data-drawing]")).to_have_count(0)
+    expect(echo.page.get_by_role("button", name="Next version")).to_be_focused()
 
 
 def test_the_stepper_keeps_the_focus_while_the_log_catches_up(alice):

@@ -129,6 +129,7 @@ export class MarkdownView {
           return false;
         }
         this.#ending = this.#end();
+        break;
       }
       if (performance.now() > untilMs) return true;
     }

@@ -18,6 +18,8 @@ export function BranchStepper({ store, open, message }) {
   const root = useRef(null);
   useLayoutEffect(() => {
     if (steppedTo?.id !== message.id) return;
+    // It stays visible while the text above it is drawn: a hidden button cannot have the focus.
+    root.current?.setAttribute("data-stepped", "");
     const [previous, next] = root.current?.querySelectorAll("button") ?? [];
     const button = steppedTo.by > 0 ? next : previous;
     (button?.disabled ? root.current.querySelector("button:enabled") : button)?.focus({ preventScroll: true });

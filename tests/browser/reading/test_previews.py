@@ -146,15 +146,26 @@ def test_an_endless_loop_does_not_hold_the_page_and_is_stopped(shows):
     expect(page.locator(".code pre")).to_be_visible()
 
 
-def test_a_flood_of_messages_does_not_hold_the_page(shows):
+def test_a_flood_of_messages_does_not_hold_the_page_and_is_stopped(shows):
     once = "for (let n = 0; n < 500; n++) parent.postMessage('x'.repeat(1000), '*');"
     flood = f"setInterval(() => {{ {once} }})"
     page = shows(fenced("html", f"<p>Flood</p><script>{flood}</script>"))
-    frame = preview(page)
-    expect(frame.get_by_text("Flood")).to_be_visible()
-    assert page.evaluate(DRAWN_SOON) > 5
-    page.get_by_role("button", name="Code", exact=True).click()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".code-preview-note")).to_contain_text("sent too many messages")
     expect(page.locator("iframe")).to_have_count(0)
+    expect(page.locator(".code pre")).to_be_visible()
+    assert page.evaluate(DRAWN_SOON) > 5
+
+
+def test_a_preview_that_sends_some_messages_goes_on(shows):
+    some = "for (let n = 0; n < 400; n++) parent.postMessage('x', '*');"
+    code = f"<p>Some</p><script>{some} document.body.append('sent')</script>"
+    page = shows(fenced("html", code))
+    frame = preview(page)
+    expect(frame.locator("body")).to_contain_text("sent")
+    page.wait_for_timeout(1_500)
+    expect(frame.get_by_text("Some")).to_be_visible()
+    expect(page.locator(".code-preview-note")).to_have_count(0)
 
 
 def test_svg_is_shown(shows, shot):

@@ -11,6 +11,8 @@ const MOST_CHARS = 200_000;
 const LOADED_WITHIN_MS = 20_000;
 const ANSWERS_WITHIN_MS = 4_000;
 const ASK_EVERY_MS = 1_000;
+// Between two answers. The page expects no messages but those of the port.
+const MOST_STRAY_MESSAGES = 500;
 const LOWEST_PX = 80;
 const HIGHEST_PX = 640;
 
@@ -72,6 +74,7 @@ class Watch {
   #limit;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #strayMessages = 0;
 
   /**
    * @param {HTMLIFrameElement} frame
@@ -83,9 +86,11 @@ class Watch {
     this.#end = end;
     this.#limit = new TimeLimit(LOADED_WITHIN_MS, () => this.#fail(text.previewUnreachable));
     frame.addEventListener("load", () => this.#begin(content), { once: true });
+    addEventListener("message", this.#countStray);
   }
 
   stop() {
+    removeEventListener("message", this.#countStray);
     this.#limit.stop();
     clearTimeout(this.#timer);
     this.#port?.close();
@@ -106,6 +111,7 @@ class Watch {
     const height = Object(data).height;
     if (typeof height === "number") this.#frame.style.height = `${Math.min(HIGHEST_PX, Math.max(LOWEST_PX, height))}px`;
     if (data !== "alive") return;
+    this.#strayMessages = 0;
     this.#limit.stop();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
@@ -113,6 +119,16 @@ class Watch {
       this.#expectAnswer(text.previewStopped);
     }, ASK_EVERY_MS);
   }
+
+  /**
+   * A frame that sends messages without end delays everything else on the page.
+   * @param {MessageEvent} event
+   */
+  #countStray = ({ source }) => {
+    if (source !== this.#frame.contentWindow) return;
+    this.#strayMessages += 1;
+    if (this.#strayMessages > MOST_STRAY_MESSAGES) this.#fail(text.previewFlooded);
+  };
 
   /** @param {string} problem */
   #expectAnswer(problem) {

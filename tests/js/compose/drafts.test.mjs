@@ -192,6 +192,36 @@ async function settled() {
   }
 }
 
+test("a text that is continued and sent elsewhere during the pause is emptied here", async (t) => {
+  const { drafts, puts } = setUp(t);
+  const sent = [];
+  const put = async (body) => (sent.push(body), { draft: body });
+  const there = new Drafts({ owner: () => "alice", put, ask: async () => ({ drafts: [] }), storage: new Storage(), tab: "there" });
+  const pause = async () => {
+    mock.timers.tick(1_000);
+    await rest();
+  };
+  drafts.set("c", write("mine"));
+  await pause();
+  there.receive(puts[0]);
+  for (const [turn, text] of ["mine, continued", ""].entries()) {
+    there.set("c", write(text));
+    await pause();
+    drafts.receive({ ...sent[turn], written_ms: 2_000_000 + turn });
+  }
+  assert.equal(drafts.get("c").text, "mine");
+  mock.timers.tick(4_000);
+  await rest();
+  assert.equal(drafts.get("c").text, "");
+  assert.equal(puts.length, 1);
+  // What is typed now has nothing to do with it.
+  drafts.set("c", write("another"));
+  await pause();
+  drafts.receive({ chat: "c", ...write(""), tab: "there", was: sent[1].was, written_ms: 3_000_000 });
+  mock.timers.tick(9_000);
+  assert.equal(drafts.get("c").text, "another");
+});
+
 test("a draft that is outdated at the end of the pause is taken in no tab", async (t) => {
   const { drafts, storage } = setUp(t);
   const tab = new Drafts({ owner: () => "alice", put: async () => null, ask: async () => ({ drafts: [] }), storage, tab: "tab" });

@@ -47,6 +47,8 @@ export class Drafts {
   #typed = new Map();
   /** @type {Map<ChatId, string>} the mark of the draft that this page had in common with the server */
   #base = new Map();
+  /** @type {Map<ChatId, Set<string>>} the marks of drafts that continue the one here and wait for a pause in writing */
+  #pausing = new Map();
   /** @type {Map<ChatId, number>} the number of failed requests in a row */
   #failures = new Map();
   // Whether this page knows all drafts of the server.
@@ -191,13 +193,13 @@ export class Drafts {
 
   /**
    * @param {ChatId} chat
-   * @param {Content & {written_ms?: number}} draft
+   * @param {Content & {written_ms?: number, was?: string}} draft
    */
   #take(chat, draft) {
     // A later one came during the pause. Timers of one moment may run in any order, here and in other tabs.
     if ((draft.written_ms ?? Infinity) < (this.#seenMs.get(chat) ?? 0)) return;
     const typed = this.#typed.get(chat) ?? EMPTY;
-    if (isUnrelated(typed, draft)) {
+    if (isUnrelated(typed, draft) && !this.#pausing.get(chat)?.has(draft.was ?? "")) {
       // Another page has sent another text: store again what was typed here.
       if (isEmpty(draft)) this.#keep(chat, typed);
       return;
@@ -207,6 +209,7 @@ export class Drafts {
     if (here.isDirty) return void this.#waiting.set(chat, draft);
     const restMs = here.atMs + WRITING_MS - this.#now();
     if (restMs > 0) {
+      this.#pausing.set(chat, new Set(this.#pausing.get(chat)).add(markOf(pick(draft))));
       // Try again after a pause in writing. If the person has written more by then, the draft here is newer; if
       // another tab has taken an emptied draft, there is none.
       setTimeout(() => this.#kept.read(chat).atMs <= here.atMs && this.#take(chat, draft), restMs);
@@ -249,6 +252,7 @@ export class Drafts {
   #keep(chat, content) {
     const kept = { ...content, isDirty: true, atMs: this.#now() };
     this.#typed.set(chat, kept);
+    this.#pausing.delete(chat);
     this.#write(chat, kept);
     this.#schedule(chat);
   }

@@ -16,8 +16,9 @@ class ChatConfig(AppConfig):
         from chat.llm import checks as model_checks  # noqa: F401 (registers its check)
         from chat.llm.model_choices import choices
         from chat.personal_data.handlers import personal_data
+        from chat.projects.personal_data import personal_data as projects
         from chat.sending.stops import stop_all_of
-        from chat.storage import bytes_of_drafts
+        from chat.storage import bytes_of_drafts, bytes_of_projects
 
         if reconcile.check not in audit.checks:
             audit.checks.append(reconcile.check)
@@ -25,7 +26,9 @@ class ChatConfig(AppConfig):
             on_suspended.append(stop_all_of)
         personal_data_registry.register(personal_data)
         personal_data_registry.register(drafts.personal_data)
+        personal_data_registry.register(projects)
         if choices not in personal_data_registry.model_choices:
             personal_data_registry.model_choices.append(choices)
         storage.outside_log["drafts"] = bytes_of_drafts()
+        storage.outside_log["projects"] = bytes_of_projects()
         chat_titles.register(titles_of)

@@ -26,6 +26,17 @@ def is_view(name: str) -> TypeGuard[View]:
     return name in get_args(View)
 
 
+def project_page(
+    owner: User, project_id: uuid.UUID, before: str | None = None, limit: int = PAGE
+) -> dict[str, Any]:
+    """Like `chat_page`, for the open chats of a project; pinned ones are among the others. Sync."""
+    chats = Chat.objects.filter(
+        owner=owner, project=project_id, deleted_at=None, archived_at=None, is_temporary=False
+    )
+    page = _from(chats, before, "updated_at").order_by("-updated_at", "-id")[: limit + 1]
+    return _to_page([], list(_with_answering(page)), "updated_at", limit)
+
+
 def chat_page(
     owner: User, view: View = "open", before: str | None = None, limit: int = PAGE
 ) -> dict[str, Any]:
@@ -134,7 +145,7 @@ def _with_answering(chats: QuerySet[Chat]) -> QuerySet[Chat, Any]:
 
 def _chat_json(chat: Any) -> dict[str, Any]:
     """A chat of a list as docs/protocol.md has it. Sync."""
-    row = {
+    row: dict[str, Any] = {
         "id": str(chat.id),
         "title": chat.title,
         "model": chat.model,
@@ -146,6 +157,8 @@ def _chat_json(chat: Any) -> dict[str, Any]:
         "ended_ms": chat.ended_ms,
         "read_ms": chat.read_ms,
     }
+    if chat.project_id is not None:
+        row["project"] = str(chat.project_id)
     return row | {"temporary": True} if chat.is_temporary else row
 
 

@@ -80,7 +80,7 @@ async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:
     async with room_for(owner, chat_id, [logged]):
         await Chat.objects.filter(id=chat_id).aupdate(instructions_digest="")
         [entry] = await get_log().append(owner.stream, [logged])
-    await sync_to_async(_put)(owner, chat_id, "instructions", entry, put)
+    await sync_to_async(write_row)(owner, chat_id, "instructions", entry, put)
 
 
 async def pin(owner: User, chat_id: uuid.UUID, pinned: bool, change_id: ChangeId = None) -> None:
@@ -139,7 +139,7 @@ async def delete(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) ->
         name = change_id or chat.set_by.get("deletion", "first")
         event_id = f"{chat_id}:deleted" if name == "first" else f"{chat_id}:deleted:{name}"
         entry = await _append(owner, chat_id, ev.ChatDeleted(chat=str(chat_id)), event_id)
-        await sync_to_async(_put)(owner, chat_id, "deletion", entry, _mark_deleted)
+        await sync_to_async(write_row)(owner, chat_id, "deletion", entry, _mark_deleted)
     return await sync_to_async(_stop_if_deleted)(chat_id)
 
 
@@ -158,7 +158,7 @@ async def restore(owner: User, chat_id: uuid.UUID, change_id: ChangeId = None) -
     name = change_id or chat.set_by.get("deletion", "first")
     event = ev.ChatRestored(chat=str(chat_id))
     entry = await append_within(owner, chat_id, event, f"{chat_id}:restored:{name}")
-    await sync_to_async(_put)(owner, chat_id, "deletion", entry, put)
+    await sync_to_async(write_row)(owner, chat_id, "deletion", entry, put)
 
 
 async def mark_read(owner: User, chat_id: uuid.UUID, until_ms: int) -> None:
@@ -183,7 +183,7 @@ async def _change(
     await sync_to_async(own_chat)(owner, chat_id)
     event_id = f"{chat_id}:{thing}:{change_id or uuid.uuid4()}"
     entry = await append_within(owner, chat_id, event, event_id)
-    await sync_to_async(_put)(owner, chat_id, thing, entry, put)
+    await sync_to_async(write_row)(owner, chat_id, thing, entry, put)
 
 
 async def append_within(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> str:
@@ -200,8 +200,8 @@ async def _append(owner: User, chat_id: uuid.UUID, event: ev.AnyEvent, event_id:
     return entry
 
 
-def _put(owner: User, chat_id: uuid.UUID, thing: str, entry: str, put: Put) -> None:
-    """Change the row, unless a later entry has changed the same thing."""
+def write_row(owner: User, chat_id: uuid.UUID, thing: str, entry: str, put: Put) -> None:
+    """Let `put` change the chat's row, unless a later entry has changed the same thing. Sync."""
     with transaction.atomic():
         chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
         if chat is None:

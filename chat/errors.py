@@ -4,6 +4,8 @@ ChatError
 ├── BadRequest            400  the body is not what docs/protocol.md says
 ├── ChatNotFound          404  the person has no such chat
 ├── MessageNotFound       404  the chat has no such message
+├── ProjectNotFound       404  the person has no such project
+├── TooManyProjects       409  the person has as many projects as one can have
 ├── IdReused              409  the id names another message already
 ├── NotPossibleNow        409  the state of the reply does not allow it
 ├── MessageTooLong        413
@@ -42,6 +44,20 @@ class MessageNotFound(ChatError):
     code = "message_not_found"
     status = HTTPStatus.NOT_FOUND
     message = gettext_noop("This message is not in the chat.")
+
+
+class ProjectNotFound(ChatError):
+    code = "project_not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = gettext_noop("This project does not exist any more, or it is not yours.")
+
+
+class TooManyProjects(ChatError):
+    code = "too_many_projects"
+    status = HTTPStatus.CONFLICT
+    message = gettext_noop(
+        "You have as many projects as one can have. Delete one that you no longer need."
+    )
 
 
 class IdReused(ChatError):

@@ -57,6 +57,7 @@ class ChatCreated(ChatEvent):
     title: str
     model: str
     temporary: bool | None = None
+    project: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,15 @@ class ChatArchived(ChatEvent):
     type: ClassVar[str] = "chat.archived"
     chat: str
     archived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMoved(ChatEvent):
+    """Moved into a project, or ("") out of the one that it was in."""
+
+    type: ClassVar[str] = "chat.moved"
+    chat: str
+    project: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +284,7 @@ AnyEvent = (
     | ChatRestored
     | ChatPinned
     | ChatArchived
+    | ChatMoved
     | ChatRead
     | MessageCreated
     | MessageStarted
@@ -297,6 +308,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         ChatRestored,
         ChatPinned,
         ChatArchived,
+        ChatMoved,
         ChatRead,
         MessageCreated,
         MessageStarted,

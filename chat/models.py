@@ -8,6 +8,28 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
+class Project(models.Model):
+    """Chats that share instructions for the model: see chat/projects/store.py. The browser makes
+    its id."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="projects"
+    )
+    name = models.CharField(max_length=100)
+    instructions = models.TextField(blank=True)
+    # Name and instructions in bytes, which count towards the owner's storage (chat/storage.py).
+    size_bytes = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["owner", "name"], name="project_of_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Chat(models.Model):
     """One conversation. The browser makes its id, which names its entries in the owner's log."""
 
@@ -22,6 +44,9 @@ class Chat(models.Model):
     )
     title = models.CharField(max_length=200, blank=True)
     title_by = models.CharField(max_length=8, choices=TitleBy, default=TitleBy.START)
+    project = models.ForeignKey(
+        Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="chats"
+    )
     model = models.CharField(max_length=200, blank=True, help_text=_("The model used last."))
     # The last reply of the shown path: a new message goes below it.
     tip = models.ForeignKey(
@@ -117,6 +142,9 @@ class Reply(models.Model):
     # SHA-256 of the request: the same id with another request is refused.
     request_digest = models.CharField(max_length=64)
     outbox = models.JSONField(null=True, blank=True)
+    # The instructions of the chat's project when the reply was requested, so that every worker
+    # that takes it over uses the same ones. Emptied when the reply ends.
+    project_instructions = models.TextField(blank=True, default="", db_default="")
     attempts = models.PositiveIntegerField(default=0)
     # The last attempt before the owner asked to continue: an end of this attempt, or of an earlier
     # one, in the log is not the end of the reply. None: never continued.

@@ -20,7 +20,7 @@ from accounts.errors import StorageFull
 from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatFull
-from chat.models import Draft, Reply
+from chat.models import Draft, Project, Reply
 from chat.sending.send import Send
 from streams.log import Event, get_log
 from streams.sizes import Claim, claim_for
@@ -144,3 +144,9 @@ def bytes_of_drafts() -> Coalesce:
     """The expression with which accounts/storage.py sums the drafts of each person, in bytes."""
     drafts = Draft.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
     return storage.bytes_of(drafts.annotate(total=Sum("size_bytes")).values("total"))
+
+
+def bytes_of_projects() -> Coalesce:
+    """Likewise the names and instructions of each person's projects."""
+    projects = Project.objects.filter(owner=OuterRef("pk")).order_by().values("owner")
+    return storage.bytes_of(projects.annotate(total=Sum("size_bytes")).values("total"))

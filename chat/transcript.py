@@ -168,7 +168,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             state.instructions = event.instructions
         case ev.ChatDeleted() | ev.ChatRestored():
             state.deleted = isinstance(event, ev.ChatDeleted)
-        case ev.ChatPinned() | ev.ChatArchived() | ev.ChatRead():
+        case ev.ChatPinned() | ev.ChatArchived() | ev.ChatMoved() | ev.ChatRead():
             pass  # These events change the list of chats, not the transcript.
         case ev.MessageCreated():
             _create(state, event, entry_id)

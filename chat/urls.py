@@ -1,5 +1,6 @@
 from django.urls import path
 
+from chat.projects import views as project_views
 from chat.web import app_shell, draft_views, export_views, frame_views, list_views, views
 
 app_name = "chat"
@@ -18,10 +19,13 @@ urlpatterns = [
     path("api/chats/<uuid:chat_id>/export", export_views.export, name="export"),
     path("api/chats/<uuid:chat_id>/pin", list_views.pin, name="pin"),
     path("api/chats/<uuid:chat_id>/archive", list_views.archive, name="archive"),
+    path("api/chats/<uuid:chat_id>/project", project_views.chat_project, name="chat-project"),
     path("api/chats/<uuid:chat_id>/restore", list_views.restore, name="restore"),
     path("api/chats/<uuid:chat_id>/read", list_views.read, name="read"),
     path("api/chats/<uuid:chat_id>/keep", list_views.keep, name="keep"),
     path("api/chats/<uuid:chat_id>/leave", list_views.leave, name="leave"),
+    path("api/projects", project_views.project_list, name="projects"),
+    path("api/projects/<uuid:project_id>", project_views.project, name="project"),
     path("api/search", list_views.search, name="search"),
     path("api/chats/<uuid:chat_id>/branch", views.branch, name="branch"),
     path("api/chats/<uuid:chat_id>/messages", views.messages, name="messages"),

@@ -49,6 +49,7 @@ def settle(
             finished_at=now,
             error_code=error_code,
             outbox=None,
+            project_instructions="",
         )
         continues = not has_ended and unfinished.exists()
         charge(order.reply, attempts, model, last=not continues)

@@ -77,8 +77,12 @@ class ModelCaller:
             raise ProviderError("model_not_found") from error
 
     async def _build_prompt(self, model: Model, partial: str) -> Prompt:
-        conversation, preferences = self._reply_log.conversation, self._order.preferences
-        system = system_messages(preferences.instructions, conversation.instructions)
+        conversation, order = self._reply_log.conversation, self._order
+        system = system_messages(
+            order.preferences.instructions,
+            order.reply.project_instructions,
+            conversation.instructions,
+        )
         return await build_prompt([*system, *conversation.messages], model, partial=partial)
 
     async def _append_start(

@@ -69,13 +69,13 @@ class Prompt:
     prompt_tokens: int
 
 
-def system_messages(of_person: str, of_chat: str) -> list[PromptMessage]:
-    """The owner's instructions for all chats and for this one.
+def system_messages(of_person: str, of_project: str, of_chat: str) -> list[PromptMessage]:
+    """The owner's instructions for all chats, for the chat's project and for this chat.
 
-    They are one system message, because many models accept only one. The instructions for this
-    chat come last, where they have the most effect.
+    They are one system message, because many models accept only one. The narrower ones come last,
+    where they have the most effect.
     """
-    text = "\n\n".join(part for part in (of_person, of_chat) if part)
+    text = "\n\n".join(part for part in (of_person, of_project, of_chat) if part)
     return [PromptMessage("system", text)] if text else []
 
 

@@ -132,6 +132,7 @@ def outbox_of_send(
             title=chat.title,
             model=chat.model,
             temporary=chat.is_temporary or None,
+            project=str(chat.project_id) if chat.project_id else None,
         )
         # Not ":created": a client may give its chat and its first message the same id.
         events.insert(0, to_item(chat.id, created, f"{chat.id}:begun"))

@@ -11,7 +11,8 @@ class Send:
     `parent` is the last message that the browser shows (None in an empty chat). With `edit` the
     message goes below exactly that parent, as a sibling. Without, a message whose parent was
     continued from another tab goes to the end of that path, so two tabs never fork by accident.
-    `temporary`: if the message begins the chat, it is a temporary one.
+    `temporary`: if the message begins the chat, it is a temporary one. `project`: if the message
+    begins the chat, it begins in this project.
     """
 
     id: uuid.UUID
@@ -21,3 +22,4 @@ class Send:
     parent: uuid.UUID | None
     edit: bool = False
     temporary: bool = False
+    project: uuid.UUID | None = None

@@ -27,6 +27,7 @@ from chat.errors import ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
 from chat.folding import fold_answer
 from chat.llm.endpoints import Model
 from chat.models import Chat, ErasedChat, Reply
+from chat.projects.rows import lock_own_project
 from chat.sending.branches import branch_choices, parent_of_send
 from chat.sending.outbox import enqueue, outbox_of_parent, outbox_of_send, to_item
 from chat.sending.send import Send
@@ -55,7 +56,7 @@ def place_send(
 
     `model`: from the catalogue; credit is held for the reply, or nothing is stored. `known`: of
     `replies_of_ids`, if the caller has read it. Raises IdReused, ChatNotFound, MessageNotFound,
-    OutOfCredit, NoPrice.
+    OutOfCredit, NoPrice, and ProjectNotFound if a new chat cannot begin in its project.
     """
     reply_id = Reply.id_for_message(send.id)
     digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
@@ -161,7 +162,8 @@ def place_continue(
     Raises NotPossibleNow if the reply is complete or one before it has not ended yet.
     """
     with transaction.atomic():
-        reply = lock_reply(lock_own_chat(owner, chat_id), reply_id)
+        chat = lock_own_chat(owner, chat_id)
+        reply = lock_reply(chat, reply_id)
         if reply.state == Reply.State.DONE or (reply.is_final and reply.still_before()):
             raise NotPossibleNow
         is_placed = reply.is_final
@@ -174,6 +176,7 @@ def place_continue(
             reply.stop_requested_at = None
             reply.finished_at = None
             reply.error_code = ""
+            reply.project_instructions = _project_instructions(chat)
             reply.save(
                 update_fields=[
                     "state",
@@ -182,6 +185,7 @@ def place_continue(
                     "stop_requested_at",
                     "finished_at",
                     "error_code",
+                    "project_instructions",
                 ]
             )
         return reply, is_placed
@@ -228,6 +232,7 @@ def _lock_chat(owner: User, send: Send, reply_id: uuid.UUID) -> tuple[Chat, bool
         return existing, False, existing.has_usage
     if ErasedChat.objects.filter(id=send.chat).exists():
         raise ChatNotFound
+    project = lock_own_project(owner, send.project) if send.project else None
     try:
         with transaction.atomic():
             chat = Chat.objects.create(
@@ -236,6 +241,7 @@ def _lock_chat(owner: User, send: Send, reply_id: uuid.UUID) -> tuple[Chat, bool
                 # A temporary chat has none: browsers keep the titles of pages in their history.
                 title="" if send.temporary else start_title(send.text),
                 is_temporary=send.temporary,
+                project=project,
                 model=send.model,
                 updated_at=timezone.now(),
             )
@@ -280,6 +286,7 @@ def _create_reply(
         state=_state_of(waits_for),
         request_digest=digest,
         outbox=outbox,
+        project_instructions=_project_instructions(chat),
     )
     chat.tip_id = reply.id  # Objects that refer to each other would wait for the garbage collector.
     chat.model = model
@@ -287,6 +294,11 @@ def _create_reply(
     chat.search_due_at = chat.updated_at
     chat.save(update_fields=["tip", "model", "updated_at", "search_due_at"])
     return reply
+
+
+def _project_instructions(chat: Chat) -> str:
+    """What the project of a locked chat says now. The lock keeps the project from being deleted."""
+    return chat.project.instructions if chat.project else ""
 
 
 def _state_of(waits_for: Reply | None) -> Reply.State:

@@ -14,7 +14,9 @@ from accounts.people import require_user
 from chat import chat_lists, chats
 from chat.errors import BadRequest
 from chat.personal_data import temporary
+from chat.projects.rows import own_project
 from chat.search.search import search as search_all
+from chat.uuids import read_uuid
 from chat.web.api import api, change_id, json_body, require_user_for_change
 from streams.log import get_log
 
@@ -23,7 +25,7 @@ MAX_QUERY_CHARS = 10_000
 
 @api("GET")
 async def chat_list(request: HttpRequest) -> HttpResponse:
-    """GET: a page of the open, archived or deleted chats, newest first."""
+    """GET: a page of the open, archived or deleted chats, or of a project, newest first."""
     user = await require_user(request)
     view = request.GET.get("view", "open")
     if not chat_lists.is_view(view):
@@ -33,10 +35,20 @@ async def chat_list(request: HttpRequest) -> HttpResponse:
         raise BadRequest(f"“limit” must be a number from 1 to {chat_lists.MAX_PAGE}.")
     # The cursor is read first, so that events between the two reads are watched, not missed.
     cursor = await get_log().tail(user.stream)
-    page = await sync_to_async(chat_lists.chat_page)(
-        user, view, request.GET.get("before"), int(limit)
-    )
+    before, project = request.GET.get("before"), request.GET.get("project")
+    if project is None:
+        page = await sync_to_async(chat_lists.chat_page)(user, view, before, int(limit))
+    else:
+        project_id = read_uuid(project, "project")
+        page = await sync_to_async(_chats_of_project)(user, project_id, before, int(limit))
     return JsonResponse(page | {"cursor": cursor})
+
+
+def _chats_of_project(
+    user: User, project_id: uuid.UUID, before: str | None, limit: int
+) -> dict[str, Any]:
+    own_project(user, project_id)
+    return chat_lists.project_page(user, project_id, before, limit)
 
 
 @api("PUT", "DELETE")

@@ -47,6 +47,7 @@ from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
 from chat.llm.user_models import find_for, models_for
 from chat.models import Chat, Reply
+from chat.projects.rows import projects_json
 from chat.sending import outbox, sends
 from chat.sending.send import Send
 from chat.sending.stops import notify_workers, stop_answer
@@ -162,7 +163,7 @@ async def _rows(
 ) -> tuple[dict[str, Any], Chat | None]:
     """What the page shows of the database, and the chat that is shown. Raises Http404."""
     if person is None:
-        return {"chats": [], "drafts": [], "balance": None}, None
+        return {"chats": [], "projects": [], "drafts": [], "balance": None}, None
     try:
         return await sync_to_async(_rows_of)(person, chat_id)
     except ChatNotFound as error:
@@ -179,6 +180,7 @@ def _rows_of(person: User, chat_id: uuid.UUID | None) -> tuple[dict[str, Any], C
     rows = {
         "chats": listed["chats"],
         "chats_next": listed["next"],
+        "projects": projects_json(person),
         "drafts": written,
         "drafts_more": more,
         "balance": balance_json(person),
@@ -193,11 +195,13 @@ def _rows_of(person: User, chat_id: uuid.UUID | None) -> tuple[dict[str, Any], C
 async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: send a message and request an answer. Repeating it returns the same response."""
     body = json_body(request)
-    parent = body.get("parent")
+    parent, project = body.get("parent"), body.get("project")
     await _require_person(request, body)
     for name in ("edit", "temporary"):
         if not isinstance(body.get(name, False), bool):
             raise BadRequest(f"“{name}” must be true or false.")
+    if project is not None and body.get("temporary"):
+        raise BadRequest("A temporary chat cannot be in a project.")
     model = await _known_model(await _person(request), body)
     send = Send(
         id=read_uuid(body.get("id"), "id"),
@@ -207,6 +211,7 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
         parent=read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
         temporary=body.get("temporary", False),
+        project=read_uuid(project, "project") if project is not None else None,
     )
     writer = await _writer(request)
     known = await sync_to_async(sends.replies_of_ids)(send.id)

@@ -175,13 +175,14 @@ class ChatConsumer(LogSocket):
     async def _serve(self) -> None:
         tail = await self._log.tail(self._stream)
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            balance = await self._balance()
+            balance, projects = await self._balance(), await self._projects()
         await self._send_json(
             {
                 "type": "welcome",
                 "cursor": tail,
                 "heartbeat_ms": HEARTBEAT_MS,
                 "balance": balance,
+                "projects": projects,
             }
             | self._person_json()
         )

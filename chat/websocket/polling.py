@@ -239,8 +239,8 @@ def _now() -> float:
 
 
 def state_hash(welcome: dict[str, Any]) -> str:
-    """A short hash of the person, their settings and their balance."""
-    state = [welcome.get(name) for name in ("user", "settings", "balance")]
+    """A short hash of the person, their settings, their balance and their projects."""
+    state = [welcome.get(name) for name in ("user", "settings", "balance", "projects")]
     packed = orjson.dumps(state, option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(packed, digest_size=9).hexdigest()
 

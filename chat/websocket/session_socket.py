@@ -26,6 +26,7 @@ from accounts.preferences.locale import language_for_socket
 from accounts.preferences.store import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.pages.statements import balance_json
+from chat.projects.rows import projects_json
 from chat.websocket.flow import Flow
 from chat.websocket.tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
 from chat.websocket.tasks import TRANSIENT_ERRORS, SocketTasks
@@ -219,6 +220,10 @@ class SessionSocket(SocketTasks):
         """Sent to the group of a person whose name, picture or settings have changed."""
         self._mark_changed("who")
 
+    async def projects_changed(self, message: dict[str, Any]) -> None:
+        """Sent to the group of a person whose list of projects has changed."""
+        self._mark_changed("projects")
+
     async def person_changed(self, message: dict[str, Any]) -> None:
         """Sent to the group of a person who was suspended, or whose sessions were all ended."""
         self._access_in_doubt.set()
@@ -261,6 +266,8 @@ class SessionSocket(SocketTasks):
                 await self._send_person()
             case "balance":
                 await self._send_balance()
+            case "projects":
+                await self._send_projects()
 
     # Private
 
@@ -282,6 +289,14 @@ class SessionSocket(SocketTasks):
         balance = await self._balance()
         if self._in_group:
             await self._send_json({"type": "balance", "balance": balance})
+
+    async def _send_projects(self) -> None:
+        projects = await self._projects()
+        if self._in_group:
+            await self._send_json({"type": "projects", "projects": projects})
+
+    async def _projects(self) -> list[dict[str, str]]:
+        return await database_sync_to_async(projects_json)(self._user)
 
     async def _balance(self) -> dict[str, Any] | None:
         return await database_sync_to_async(balance_json)(self._user)

@@ -24,6 +24,7 @@ events = st.one_of(
         title=texts,
         model=st.just("x/y"),
         temporary=st.none() | st.booleans(),
+        project=st.none() | texts,
     ),
     _event("chat.kept", chat=st.just("c"), title=texts),
     _event("chat.renamed", chat=st.just("c"), title=texts, by=st.sampled_from(["user", "model"])),
@@ -32,6 +33,7 @@ events = st.one_of(
     _event("chat.restored", chat=st.just("c")),
     _event("chat.pinned", chat=st.just("c"), pinned=st.booleans()),
     _event("chat.archived", chat=st.just("c"), archived=st.booleans()),
+    _event("chat.moved", chat=st.just("c"), project=texts),
     _event("chat.read", chat=st.just("c"), until_ms=st.integers(0, 9)),
     _event("message.created", message=messages, role=st.just("user"), parent=parents, text=texts),
     _event(

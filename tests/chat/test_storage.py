@@ -509,4 +509,4 @@ async def test_nobody_is_asked_about_memory_where_there_is_no_bound(no_worker, a
     await alice.send("Hello")
     assert await get_log().memory.percent() == 0.0
     elsewhere = await sync_to_async(storage.bytes_outside_log)(await alice.row())
-    assert elsewhere == {"picture": 0, "archive": 0, "drafts": 0, "prompts": 0}
+    assert elsewhere == {"picture": 0, "archive": 0, "drafts": 0, "prompts": 0, "projects": 0}

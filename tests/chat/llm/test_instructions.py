@@ -183,6 +183,7 @@ async def test_the_page_contains_the_settings(no_worker, alice):
 
 
 def test_there_is_at_most_one_system_message():
-    assert system_messages("", "") == []
-    assert system_messages("a", "") == system_messages("", "a") == [PromptMessage("system", "a")]
-    assert system_messages("a", "b") == [PromptMessage("system", "a\n\nb")]
+    assert system_messages("", "", "") == []
+    for alone in (("a", "", ""), ("", "a", ""), ("", "", "a")):
+        assert system_messages(*alone) == [PromptMessage("system", "a")]
+    assert system_messages("a", "b", "c") == [PromptMessage("system", "a\n\nb\n\nc")]

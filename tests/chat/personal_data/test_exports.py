@@ -1,7 +1,6 @@
 """The archive of a person's data: contents, access, and interrupted workers."""
 
 import asyncio
-import io
 import json
 import uuid
 import zipfile
@@ -25,39 +24,17 @@ from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
 from tests.chat.conftest import Person
 from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
+from tests.chat.personal_data.archives import DATA, fetched, only, prepared
 
 pytestmark = pytest.mark.both_databases
 
-DATA = "/settings/data"
 database = pytest.mark.django_db(transaction=True)
-
-
-async def prepared(person):
-    """Request an archive on the page, and wait for the worker, for less than its interval."""
-    response = await form(person, f"{DATA}/export")
-    assert (response.status_code, response["Location"]) == (302, DATA)
-    async with asyncio.timeout(15):
-        while (await person.client.get(f"{DATA}/status")).json()["state"] != "ready":
-            await asyncio.sleep(0.05)
-
-
-async def fetched(person):
-    response = await person.client.get(f"{DATA}/download")
-    assert response.status_code == 200
-    body = b"".join([chunk async for chunk in response.streaming_content])
-    assert int(response["Content-Length"]) == len(body)
-    return response, zipfile.ZipFile(io.BytesIO(body))
 
 
 async def write_draft(person, text):
     draft = {"chat": person.chat, "text": text, "pastes": [], "age_ms": 0, "tab": ""}
     response = await person.client.put("/api/drafts", draft, content_type="application/json")
     assert response.status_code == 200
-
-
-def only(archive, ending):
-    [name] = [name for name in archive.namelist() if name.endswith(ending)]
-    return archive.read(name).decode()
 
 
 @database

@@ -11,13 +11,14 @@ from accounts.preferences.picture_files import Picture
 from accounts.preferences.store import change_picture
 from accounts.suspension import suspend
 from billing.payments import top_ups
-from chat.models import Chat, Reply
+from chat.models import Chat, Project, Reply
 from tests.chat.conftest import MODEL
 
 ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
 CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
 TOP_UP = uuid.UUID(int=4)
 SAVED_PROMPT = uuid.UUID(int=5)
+PROJECT = uuid.UUID(int=6)
 
 
 def make_people():
@@ -43,6 +44,7 @@ def make_people():
     SavedPrompt.objects.create(
         id=SAVED_PROMPT, owner=made["owner"], title="Secret", text="Secret", size_bytes=12
     )
+    Project.objects.create(id=PROJECT, owner=made["owner"], name="Secret", size_bytes=6)
     top_ups.order(made["owner"].id, TOP_UP, 500)
     Reply.objects.create(
         id=REPLY, chat=chat, prompt_id=PROMPT, model=MODEL, state=Reply.State.QUEUED

@@ -15,7 +15,7 @@ import pytest
 from chat.models import Chat
 from chat.websocket.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
-from tests.chat.web.roles import CHAT, PROMPT, REPLY, ROLES, SAVED_PROMPT, TOP_UP
+from tests.chat.web.roles import CHAT, PROJECT, PROMPT, REPLY, ROLES, SAVED_PROMPT, TOP_UP
 from tests.chat.websocket.socket_client import Socket
 from tests.url_conf import routes
 
@@ -137,6 +137,25 @@ TABLE: dict[str, list[Row]] = {
     "chat:pin": [own("/pin", "PUT"), own("/pin", "DELETE")],
     "chat:archive": [own("/archive", "PUT"), own("/archive", "DELETE")],
     "chat:restore": [own("/restore", "POST", {})],
+    "chat:chat-project": [
+        own("/project", "PUT", {"project": str(PROJECT)}),
+        own("/project", "DELETE"),
+    ],
+    "chat:projects": [
+        Row("/api/projects", (401, 200, 200, 401, 200, 200)),
+        # Only its owner may use the id of a project that is there.
+        Row(
+            "/api/projects",
+            (401, 404, 404, 401, 404, 201),
+            "POST",
+            {"id": str(PROJECT), "name": "Mine"},
+        ),
+    ],
+    "chat:project": [
+        Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200)),
+        Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "PATCH", {"name": "Mine"}),
+        Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "DELETE"),
+    ],
     "chat:frame": [Row("/preview/page", ANYBODY), Row("/preview/diagram", ANYBODY)],
     "chat:keep": [own("/keep", "POST", {})],
     "chat:leave": [own("/leave", "POST", {}, done=204)],

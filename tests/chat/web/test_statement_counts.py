@@ -12,10 +12,10 @@ from tests.statements import outboxes_empty, scans
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
-# Session with its person; preferences, guests that join and keys; chats; drafts; balance.
-PAGE = 5
-# Session with its person, both again once the socket belongs to their groups, balance.
-CONNECT = 3
+# Session with its person; preferences, guests that join and keys; chats; projects; drafts; balance.
+PAGE = 6
+# Session with its person, both again once the socket belongs to their groups, balance, projects.
+CONNECT = 4
 FOLLOW = 1
 
 

@@ -47,6 +47,7 @@ async def test_the_welcome_has_cursor_person_and_balance(online):
             "heartbeat_ms": consumers.HEARTBEAT_MS,
             "user": online.user,
             "settings": settings_json(await User.objects.aget(), Preferences()),
+            "projects": [],
             "balance": {
                 "balance_micro_usd": 500_000,
                 "held_micro_usd": 0,

@@ -50,7 +50,7 @@ import { isAfter } from "../lib/ids.js";
 
 export const ROOT = "";
 
-// "chat.pinned", "chat.archived" and "chat.read" concern the list of chats alone (chat_list.js).
+// "chat.pinned", "chat.archived", "chat.moved" and "chat.read" concern the list of chats alone (chat_list.js).
 /**
  * The fields that an event must have. An event without one comes from a newer version and is skipped.
  * @type {Record<string, string[]>}

@@ -64,7 +64,7 @@ def test_the_foot_of_the_list_is_one_row_with_a_menu(alice):
     shown = alice.page.locator(".account").locator("a, button, summary").filter(visible=True)
     expect(shown).to_have_text(["Sign up to keep your chats", re.compile("Guest")])
     row.press("Enter")
-    expect(shown).to_have_count(8)
+    expect(shown).to_have_count(9)
     row.press("Escape")
     expect(shown).to_have_count(2)
     row.press("Enter")

@@ -37,6 +37,8 @@ export const actions = [
   { id: "unpin", group: "chat", label: () => text.unpinThis, icon: "pin", when: (app) => Boolean(current(app)?.pinned_ms), run: (app) => app.store.finding.pin(current(app).id, false) },
   { id: "archive", group: "chat", label: () => text.archiveThis, icon: "archive", keys: "mod+shift+e", inFields: true, when: (app) => isListed(app) && !current(app).archived_ms, run: (app) => app.store.finding.archive(current(app).id, true) },
   { id: "unarchive", group: "chat", label: () => text.unarchiveThis, icon: "archive", when: (app) => Boolean(current(app)?.archived_ms), run: (app) => app.store.finding.archive(current(app).id, false) },
+  { id: "move", group: "chat", label: () => text.moveThis, icon: "folder", words: "folder", when: (app) => isSomebody(app) && isListed(app), run: (app) => app.store.projects.chooseFor(current(app).id) },
+  { id: "new-project", group: "chat", label: () => text.newProject, icon: "folder", words: "folder instructions", when: isSomebody, run: ({ store }) => store.projects.add() },
   { id: "delete", group: "chat", label: () => text.deleteThis, icon: "trash", keys: "mod+shift+Backspace", inFields: true, when: hasChat, run: (app) => app.store.finding.remove(current(app).id) },
 
   { id: "search", group: "find", label: () => text.search, icon: "search", keys: "mod+k", inFields: true, isQuiet: true, run: ({ ui }) => ui.search() },

@@ -4,6 +4,7 @@
 const STORED = /^\/c\/([0-9a-f-]{36})$/;
 const BEGUN = /^#([0-9a-f-]{36})$/;
 const TEMPORARY = "#temporary";
+const IN_PROJECT = /^#project-([0-9a-f-]{36})$/;
 const MESSAGE = /^#m-([0-9a-f-]{36})$/;
 
 export function chatInAddress({ pathname, hash } = location) {
@@ -15,16 +16,21 @@ export function isTemporaryAddress({ hash } = location) {
   return hash === TEMPORARY;
 }
 
+/** The project in which the chat of the page of a new chat begins, or null. */
+export function projectInAddress({ hash } = location) {
+  return hash.match(IN_PROJECT)?.[1] ?? null;
+}
+
 export function messageInAddress({ hash } = location) {
   return hash.match(MESSAGE)?.[1] ?? null;
 }
 
 /**
  * @param {string | null} chat
- * @param {{isStored?: boolean, isTemporary?: boolean, message?: string | null}} [options] isTemporary: that a new chat will be
+ * @param {{isStored?: boolean, isTemporary?: boolean, project?: string | null, message?: string | null}} [options] isTemporary, project: those of a new chat
  */
-export function addressOf(chat, { isStored = true, isTemporary = false, message = null } = {}) {
-  if (!chat) return isTemporary ? `/${TEMPORARY}` : "/";
+export function addressOf(chat, { isStored = true, isTemporary = false, project = null, message = null } = {}) {
+  if (!chat) return isTemporary ? `/${TEMPORARY}` : project ? `/#project-${project}` : "/";
   if (!isStored) return `/#${chat}`;
   return `/c/${chat}${message ? `#m-${message}` : ""}`;
 }

@@ -189,6 +189,8 @@ export const api = {
   pin: (chat, isPinned, change) => call(isPinned ? "PUT" : "DELETE", `${chatPath(chat)}/pin?change=${change}`, undefined, OUTLIVES_PAGE),
   /** @param {string} chat @param {boolean} isArchived @param {string} change */
   archive: (chat, isArchived, change) => call(isArchived ? "PUT" : "DELETE", `${chatPath(chat)}/archive?change=${change}`, undefined, OUTLIVES_PAGE),
+  /** @param {string} chat @param {string | null} project @param {string} change */
+  move: (chat, project, change) => call(project ? "PUT" : "DELETE", `${chatPath(chat)}/project?change=${change}`, project ? { project } : undefined, OUTLIVES_PAGE),
   /** @param {string} chat */
   keep: (chat) => call("POST", `${chatPath(chat)}/keep`, {}, OUTLIVES_PAGE),
   /** @param {string} chat */
@@ -218,6 +220,14 @@ export const api = {
   subscribe: (person, subscription) => call("POST", `/api/push${queryString({ person })}`, subscription),
   /** @param {string} person */
   prompts: (person) => call("GET", `/api/prompts${queryString({ person })}`),
+  /** @param {string} project */
+  project: (project) => call("GET", `/api/projects/${project}`),
+  /** @param {object} body */
+  addProject: (body) => call("POST", "/api/projects", body),
+  /** @param {string} project @param {object} fields */
+  changeProject: (project, fields) => call("PATCH", `/api/projects/${project}`, fields),
+  /** @param {string} project @param {boolean} withChats */
+  removeProject: (project, withChats) => call("DELETE", `/api/projects/${project}?chats=${withChats ? "delete" : "keep"}`),
   models: () => call("GET", "/api/models"),
   /** @param {string} chat @param {string} [after] */
   events: (chat, after) => call("GET", `${chatPath(chat)}/events${after ? `?after=${after}` : ""}`),

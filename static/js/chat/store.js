@@ -1,7 +1,7 @@
 // The state of the page, and the actions of a person on it. Views read its signals and call its
 // actions; confirmed state arrives only through the connection.
 import { batch, computed, effect, signal } from "../signals.js";
-import { addressOf, chatInAddress, isTemporaryAddress } from "./address.js";
+import { addressOf, chatInAddress, isTemporaryAddress, projectInAddress } from "./address.js";
 import { Answers } from "./answers.js";
 import { api, CHAT_FULL, CREDIT_HELD, readWhole } from "./api.js";
 import { ChatList, startTitle } from "./list/chat_list.js";
@@ -14,6 +14,7 @@ import { VISITOR } from "./local/database.js";
 import { ModelChoice } from "./compose/model_choice.js";
 import { newPlace } from "./compose/drafts.js";
 import { OpenedChats } from "./log/opened_chats.js";
+import { Projects } from "./list/projects.js";
 import { preferences, takePreferences, togglePinned } from "./preferences.js";
 import { ReadingPlaces } from "./reading_places.js";
 import { Sending } from "./compose/sending.js";
@@ -41,6 +42,7 @@ export class Store {
   connection;
   credit;
   toasts = new Toasts();
+  projects = new Projects();
   commands;
   answers = new Answers(this);
   places = new ReadingPlaces();
@@ -48,6 +50,8 @@ export class Store {
   chatId = signal(null);
   /** Whether a chat that is begun now is a temporary one. */
   willBeTemporary = signal(false);
+  /** The id of the project in which a chat that is begun now begins, or null. */
+  #willBeIn = signal(null);
   /** The last quotation for the composer: {text, isTaken}, or null. */
   quoted = signal(null);
 
@@ -65,6 +69,7 @@ export class Store {
     this.commands = new Commands(this.#wake, (error) => this.complain(error));
     this.user = signal(config.user);
     takePreferences(config.settings);
+    this.projects.take(config.projects);
     this.list = new ChatList(config.chats ?? [], config.cursor ?? null, config.chats_next ?? null, (id) => void this.finding.fetch(id));
     this.finding = new Finding(this);
     this.unseen = new UnseenEnds(this.list, {
@@ -74,6 +79,7 @@ export class Store {
     });
     this.chatId.value = config.chat ?? chatInAddress();
     this.willBeTemporary.value = isTemporaryAddress();
+    this.#willBeIn.value = projectInAddress();
     this.places.enter(this.chatId.peek());
     this.#choice = new ModelChoice(this, config);
     this.#opened = new OpenedChats(own.chats, readWhole, () => this.connection.follow());
@@ -89,6 +95,7 @@ export class Store {
         this.credit.set(balance);
         this.sendQueue.sendWaitingFor(CREDIT_HELD);
       },
+      onProjects: (projects) => this.projects.take(projects),
       onDraft: (draft) => this.drafts.receive(draft),
       onProblem: (message) => this.#problem(message),
       // Another person has signed in; this page still shows the former one's chats.
@@ -119,6 +126,12 @@ export class Store {
   isInTemporary = computed(() => {
     const open = this.current.value;
     return Boolean(open && (open.isTemporary.value || this.list.get(open.id)?.temporary));
+  });
+
+  /** The project of the chat on screen, or of the one that is begun now; null if there is none. */
+  projectShown = computed(() => {
+    const id = this.chatId.value;
+    return this.projects.get(id ? this.list.get(id)?.project : this.#willBeIn.value);
   });
 
   /** Whether nothing of this chat may be stored here. */
@@ -182,20 +195,23 @@ export class Store {
 
   // Actions: navigation
 
-  /** Show a chat (null: a new one, which may be temporary) and make it the address of the page. */
-  openChat(id, message = null, isTemporary = false) {
-    const isHere = id === this.chatId.peek() && isTemporary === this.willBeTemporary.peek();
-    if (!isHere || message) {
+  /** Show a chat (null: a new one, which may be temporary or in a project) and make it the address of the page. */
+  openChat(id, message = null, isTemporary = false, project = null) {
+    const isSame = isTemporary === this.willBeTemporary.peek() && project === this.#willBeIn.peek();
+    if (id !== this.chatId.peek() || !isSame || message) {
       this.places.leave(this.chatId.peek());
-      this.places.push(addressOf(id, { isStored: this.#isStored(id), isTemporary, message }));
+      this.places.push(addressOf(id, { isStored: this.#isStored(id), isTemporary, project, message }));
     }
     this.#show(id);
   }
 
   /** Show the page of a new chat. If it is shown already, what is written there stays. */
-  openNew(isTemporary = false) {
-    if (this.chatId.peek()) this.openChat(null, null, isTemporary);
-    else this.setTemporary(isTemporary);
+  openNew(isTemporary = false, project = null) {
+    if (this.chatId.peek()) return this.openChat(null, null, isTemporary, project);
+    this.setTemporary(isTemporary);
+    if (project === this.#willBeIn.peek()) return undefined;
+    this.places.replace(addressOf(null, { isTemporary, project }));
+    return (this.#willBeIn.value = project);
   }
 
   /** On the page of a new chat: whether that will be a temporary one. What is written already moves along. */
@@ -207,6 +223,7 @@ export class Store {
       this.drafts.set(newPlace(isTemporary), written);
     }
     this.places.replace(addressOf(null, { isTemporary }));
+    this.#willBeIn.value = null;
     this.willBeTemporary.value = isTemporary;
   }
 
@@ -251,7 +268,7 @@ export class Store {
 
   /** Show why something was refused. If credit is short or the chat is full, also show what can be done. */
   complain(error) {
-    const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openNew(this.isInTemporary.peek()) } : {};
+    const way = error.code === CHAT_FULL ? { label: text.newChat, run: () => this.openNew(this.isInTemporary.peek(), this.projectShown.peek()?.id ?? null) } : {};
     if (!this.credit.takesRefusal(error)) this.toasts.show(error.message, { isProblem: true, ...way });
   }
 
@@ -270,9 +287,9 @@ export class Store {
   }
 
   /** A chat was begun here that the server does not know yet. */
-  showBegun(chat, { text: content, model, temporary, createdMs }) {
+  showBegun(chat, { text: content, model, temporary, project, createdMs }) {
     const title = temporary ? "" : startTitle(content);
-    this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model, temporary }]]);
+    this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model, temporary, project }]]);
     const open = this.#opened.get(chat);
     open?.begin();
   }
@@ -316,7 +333,8 @@ export class Store {
     if (chat === this.chatId.peek()) this.connection.follow();
   }
 
-  #welcomed({ user, settings, balance }) {
+  #welcomed({ user, settings, balance, projects }) {
+    this.projects.take(projects);
     this.#became({ user: user ?? this.user.peek(), settings });
     if (balance !== undefined) this.credit.set(balance);
     if (this.#config.isShell) void this.#choice.load();
@@ -373,6 +391,7 @@ export class Store {
     batch(() => {
       this.chatId.value = id;
       this.willBeTemporary.value = isTemporaryAddress();
+      this.#willBeIn.value = projectInAddress();
     });
     if (before && before !== id) this.#leave(before, { isHere: true });
     void this.drafts.open(id);
@@ -393,6 +412,7 @@ export class Store {
       ...this.list.snapshot(),
       user: this.user.value,
       settings: preferences.value,
+      projects: this.projects.all.value,
       models: models.value,
       default_model: defaultModel.value,
       balance: this.credit.balance.value,
@@ -439,9 +459,11 @@ export class Store {
     const chat = this.chatId.peek() ?? uuid7();
     const isNew = this.chatId.peek() === null;
     const temporary = isNew ? this.willBeTemporary.peek() : this.isTemporary(chat);
+    const begins = isNew || this.sendQueue.isBegunHere(chat);
+    const project = begins ? this.projectShown.peek()?.id ?? null : null;
     const model = this.model.peek();
     if (isNew) this.#opened.open(chat, { isNew });
-    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary });
+    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project });
     if (!isNew) return;
     this.#choice.keepFor(chat, model);
     this.openChat(chat);

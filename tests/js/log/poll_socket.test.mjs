@@ -190,6 +190,10 @@ test("what one has set is told when it changes; a list too far behind is read an
   await answer([{ ...WELCOME, balance: { level: "low" } }, CAUGHT_UP[0]], { state: "s2" });
   assert.deepEqual(heard, [{ type: "user", user: { id: "u" }, settings: {} }, { type: "balance", balance: { level: "low" } }]);
   assert.equal(asked.at(-1).query.state, "s2");
+  const projects = [{ id: "g", name: "Garden" }];
+  heard.length = 0;
+  await answer([{ ...WELCOME, projects }, CAUGHT_UP[0]], { state: "s3" });
+  assert.deepEqual(heard[1], { type: "projects", projects });
 });
 
 test("what comes with the word of somebody else is not told once it is closed for that", async (t) => {

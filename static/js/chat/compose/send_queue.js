@@ -138,9 +138,9 @@ export class SendQueue {
    * Queue a message; returns its id.
    * @param {Omit<Written, "id" | "createdMs">} written
    */
-  add({ chat, text, model, edit, parent, isNew, temporary = false }) {
+  add({ chat, text, model, edit, parent, isNew, temporary = false, project = null }) {
     this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
-    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, temporary, createdMs: this.#lastMs };
+    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, temporary, project, createdMs: this.#lastMs };
     this.#mine.add(item.id);
     this.#unstored.set(item.id, item);
     this.#kept.value = this.#withUnstored(this.#kept.peek());

@@ -11,6 +11,7 @@
  * @property {string | null} parent
  * @property {boolean} isNew whether the message begins the chat
  * @property {boolean} [temporary] whether the chat is a temporary one
+ * @property {string | null} [project] the project in which the chat begins
  * @property {number} createdMs
  */
 

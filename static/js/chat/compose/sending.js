@@ -22,8 +22,9 @@ const CHANNEL = "holdfast:outbox";
  * @property {import("../lib/toasts.js").Toasts} toasts
  * @property {{suspect(): void}} connection
  * @property {(id: string | null) => void} openChat
- * @property {(isTemporary?: boolean) => void} openNew
+ * @property {(isTemporary?: boolean, project?: string | null) => void} openNew
  * @property {(chat: string) => boolean} isTemporary
+ * @property {{peek(): {id: string} | null}} projectShown
  * @property {(error: ApiError) => void} complain
  * @property {(item: Item, response: import("./send_queue.js").Response) => void} sent
  * @property {(chat: string, item: Item) => void} showBegun
@@ -91,7 +92,7 @@ export class Sending {
   async moveToNewChat(item) {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
-    this.#store.openNew(found.temporary);
+    this.#store.openNew(found.temporary, this.#store.projectShown.peek()?.id);
     return this.handBack(found.text);
   }
 
@@ -102,9 +103,9 @@ export class Sending {
   async cancel(item) {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
-    const { chat, text: content, model, edit, parent, isNew, temporary } = found;
+    const { chat, text: content, model, edit, parent, isNew, temporary, project } = found;
     const run = () => {
-      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary });
+      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project });
       if (isNew) this.#store.openChat(chat);
     };
     return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
@@ -120,8 +121,8 @@ export class Sending {
 
   /** @param {Item} item */
   #post(item) {
-    const { id, text: content, model, parent, edit, temporary } = item;
-    return api.send(item.chat, { id, text: content, model, parent, edit, temporary, person: this.#store.user.peek()?.id ?? null });
+    const { id, text: content, model, parent, edit, temporary, project } = item;
+    return api.send(item.chat, { id, text: content, model, parent, edit, temporary, project, person: this.#store.user.peek()?.id ?? null });
   }
 
   /**
@@ -149,7 +150,7 @@ export class Sending {
     const place = item.isNew ? newPlace(item.temporary) : item.chat;
     const written = this.drafts.get(item.chat);
     if (!isAlone || !isHere || joined(written) !== "" || joined(this.drafts.get(place)) !== "") return false;
-    if (item.isNew) this.#store.openNew(item.temporary);
+    if (item.isNew) this.#store.openNew(item.temporary, item.project);
     this.drafts.set(place, taken(item.text));
     this.handBack(item.text);
     return true;

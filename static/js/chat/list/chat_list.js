@@ -15,6 +15,7 @@ import { entryTimeMs, isAfter } from "../lib/ids.js";
  * @property {number | null} deleted_ms
  * @property {number} ended_ms the time when the last answer ended
  * @property {number} read_ms the time up to which it has been read
+ * @property {string | null} [project] the id of its project, which may have been deleted
  * @property {boolean} [temporary] it is in no list, and this browser stores nothing of it
  */
 
@@ -27,9 +28,9 @@ const SOME_ANSWER = "?";
 // Frames of several chats that were read at once arrive one after the other, and a connection that is lost
 // between them would leave a gap. Applying an event twice is harmless, so the watch resumes a little earlier.
 const OVERLAP_MS = 5_000;
-const EMPTY_ROW = { pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
+const EMPTY_ROW = { project: null, pinned_ms: null, archived_ms: null, deleted_ms: null, ended_ms: 0, read_ms: 0 };
 // Events that cause a chat to be fetched if it is not in the list.
-const TELLING = new Set(["chat.kept", "chat.renamed", "chat.pinned", "chat.archived", "chat.restored", "message.created", "message.completed", "message.error"]);
+const TELLING = new Set(["chat.kept", "chat.renamed", "chat.pinned", "chat.archived", "chat.moved", "chat.restored", "message.created", "message.completed", "message.error"]);
 
 const START_TITLE_CHARS = 60;
 
@@ -200,10 +201,7 @@ function listed(chat, known) {
  */
 function applyEvent(chat, chatId, id, data) {
   const ms = entryTimeMs(id);
-  if (data.type === "chat.created") {
-    const temporary = data.temporary === true;
-    return chat ?? { ...EMPTY_ROW, id: chatId, title: data.title, model: data.model, updated_ms: ms, answering: new Set(), temporary };
-  }
+  if (data.type === "chat.created") return chat ?? begun(chatId, ms, data);
   if (!chat) return null;
   switch (data.type) {
     case "chat.kept":
@@ -214,6 +212,8 @@ function applyEvent(chat, chatId, id, data) {
       return Boolean(chat.pinned_ms) === data.pinned ? chat : { ...chat, pinned_ms: data.pinned ? ms : null };
     case "chat.archived":
       return Boolean(chat.archived_ms) === data.archived ? chat : { ...chat, archived_ms: data.archived ? ms : null };
+    case "chat.moved":
+      return moved(chat, data.project || null);
     case "chat.deleted":
       return chat.deleted_ms ? chat : { ...chat, deleted_ms: ms, answering: new Set() };
     case "chat.restored":
@@ -223,6 +223,22 @@ function applyEvent(chat, chatId, id, data) {
     default:
       return applyMessageEvent(chat, ms, data);
   }
+}
+
+/**
+ * @param {Chat} chat
+ * @param {string | null} project
+ */
+const moved = (chat, project) => ((chat.project ?? null) === project ? chat : { ...chat, project });
+
+/**
+ * @param {string} id
+ * @param {number} ms
+ * @param {import("../log/fold.js").EventData} data
+ * @returns {Chat}
+ */
+function begun(id, ms, { title, model, temporary, project }) {
+  return { ...EMPTY_ROW, id, title, model, project: project ?? null, updated_ms: ms, answering: new Set(), temporary: temporary === true };
 }
 
 /**

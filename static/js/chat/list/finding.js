@@ -5,6 +5,7 @@ import { addressOf, messageInAddress } from "../address.js";
 import { api, ApiError, repeatUntilAnswered } from "../api.js";
 import { isUnread } from "./chat_list.js";
 import { inSentence } from "../lib/format.js";
+import { projectOfView } from "./projects.js";
 import { uuid7 } from "../lib/ids.js";
 import { text } from "../text.js";
 
@@ -12,7 +13,7 @@ const UNDO_MS = 10_000;
 const PAGE_TRIES = 3;
 
 export class Finding {
-  /** Which list the sidebar shows: "open", "archived" or "deleted". */
+  /** Which list the sidebar shows: "open", "archived", "deleted", or that of a project (projects.js: viewOf). */
   view = signal("open");
   /** The message to bring into view: {chat, message} or null. */
   target = signal(null);
@@ -31,7 +32,14 @@ export class Finding {
   }
 
   /** The chats of the shown view. */
-  shown = computed(() => ({ open: this.#list.sorted, archived: this.#list.archived, deleted: this.#list.deleted })[this.view.value].value);
+  shown = computed(() => {
+    const project = projectOfView(this.view.value);
+    if (project) return this.#list.sorted.value.filter((chat) => chat.project === project);
+    return { open: this.#list.sorted, archived: this.#list.archived, deleted: this.#list.deleted }[this.view.value].value;
+  });
+
+  /** The project whose chats are shown, or null. */
+  project = computed(() => this.#store.projects.get(projectOfView(this.view.value)));
 
   hasMore = computed(() => this.#list.next.value[this.view.value] !== null);
 
@@ -41,6 +49,10 @@ export class Finding {
     document.addEventListener("visibilitychange", () => (this.#isVisible.value = document.visibilityState === "visible"));
     window.addEventListener("hashchange", () => this.#readAddress());
     this.#readAddress();
+    // The project may be deleted on another device.
+    effect(() => {
+      if (projectOfView(this.view.value) && !this.project.value) this.view.value = "open";
+    });
     effect(() => {
       const seen = this.#looksAt.value;
       untracked(() => this.#markRead(seen));
@@ -63,6 +75,16 @@ export class Finding {
       this.#store.toasts.show(text.archivedToast(this.#titleOf(id)), { label: text.undo, run: () => this.archive(id, false), forMs: UNDO_MS });
     }
     return this.#change(id, { archived_ms: isArchived ? Date.now() : null }, (change) => api.archive(id, isArchived, change));
+  }
+
+  /** Move a chat into a project; null: out of the one that it is in. */
+  moveTo(id, project) {
+    const before = this.#store.projects.get(this.#list.chats.peek().get(id)?.project)?.id ?? null;
+    const name = inSentence(this.#store.projects.get(project)?.name ?? "");
+    const said = name ? text.movedToast(this.#titleOf(id), name) : text.movedOutToast(this.#titleOf(id));
+    const undo = () => this.#move(id, before);
+    this.#store.toasts.show(said, { label: text.undo, run: undo, forMs: UNDO_MS });
+    return this.#move(id, project);
   }
 
   /** Delete a chat at once. A toast can undo this for a moment, the list of deleted chats for longer. */
@@ -107,7 +129,9 @@ export class Finding {
     if (place === null || this.isLoadingMore.peek() || !this.#store.user.peek()) return;
     this.isLoadingMore.value = true;
     try {
-      const page = await repeatUntilAnswered(() => api.chats({ view, before: place }), { tries: PAGE_TRIES });
+      const project = projectOfView(view);
+      const wanted = project ? { project, before: place } : { view, before: place };
+      const page = await repeatUntilAnswered(() => api.chats(wanted), { tries: PAGE_TRIES });
       this.#list.add(view, page.chats, page.next ?? null);
     } catch (error) {
       this.#store.toasts.show(error.message, { isProblem: true });
@@ -170,6 +194,10 @@ export class Finding {
     this.#list.set(seen.id, { read_ms: seen.until });
     // If this fails, the next page that shows the chat reports it again.
     repeatUntilAnswered(() => api.read(seen.id, seen.until), { tries: PAGE_TRIES }).catch(() => {});
+  }
+
+  #move(id, project) {
+    return this.#change(id, { project }, (change) => api.move(id, project, change));
   }
 
   #change(id, change, order) {

@@ -202,7 +202,7 @@ export class PollSocket {
   }
 
   /**
-   * Passes on the first welcome; later ones become messages about the person and the balance.
+   * Passes on the first welcome; later ones become messages about the person, the projects and the balance.
    * @param {Extract<ControlMessage, {type: "welcome"}>} message
    */
   #welcome(message) {
@@ -210,8 +210,9 @@ export class PollSocket {
       this.#hasWelcomed = true;
       return this.#tell(message);
     }
-    const { user, settings, balance } = message;
+    const { user, settings, balance, projects } = message;
     this.#tell({ type: "user", user, settings });
+    if (projects) this.#tell({ type: "projects", projects });
     return this.#tell({ type: "balance", balance });
   }
 

@@ -29,16 +29,18 @@ const FIRST_OF_OURS = 4000;
 // What the server sends, see docs/protocol.md.
 /** @typedef {{id: string, name: string, email: string | null, is_guest: boolean, is_staff?: boolean, picture?: string | null}} User */
 /** @typedef {Record<string, any>} Settings */
+/** @typedef {import("../list/projects.js").Project} Project */
 /** @typedef {Record<string, any> | null} Balance null where nobody pays */
 /** @typedef {[id: string, data: import("./fold.js").EventData]} Entry */
 /** @typedef {{chat: string, entries: Entry[], watch?: boolean}} Frame */
 
 /**
  * @typedef {{entries?: undefined, user?: User | null} & (
- *   {type: "welcome", heartbeat_ms?: number, user: User | null, settings?: Settings, balance: Balance}
+ *   {type: "welcome", heartbeat_ms?: number, user: User | null, settings?: Settings, balance: Balance, projects?: Project[]}
  *   | {type: "live", chat: string | null, cursor: string}
  *   | {type: "user", user: User | null, settings?: Settings}
  *   | {type: "balance", balance: Balance}
+ *   | {type: "projects", projects: Project[]}
  *   | {type: "draft"} & import("../compose/drafts.js").Draft
  *   | {type: "error", code: string, message: string, chat?: string | null}
  *   | {type: "ping" | "pong" | "reset"}
@@ -63,6 +65,7 @@ const FIRST_OF_OURS = 4000;
  * @property {(message: Extract<ControlMessage, {type: "welcome"}>) => void} onWelcome
  * @property {(message: Extract<ControlMessage, {type: "user"}>) => void} onUser
  * @property {(balance: Balance) => void} onBalance
+ * @property {(projects: Project[]) => void} onProjects
  * @property {(draft: import("../compose/drafts.js").Draft) => void} onDraft
  * @property {(message: Extract<ControlMessage, {type: "error"}>) => void} onProblem
  * @property {() => void} onSomebodyElse
@@ -245,6 +248,9 @@ export class Connection {
         break;
       case "balance":
         this.#handlers.onBalance(message.balance);
+        break;
+      case "projects":
+        this.#handlers.onProjects(message.projects);
         break;
       case "draft":
         this.#handlers.onDraft(message);

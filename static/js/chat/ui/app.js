@@ -12,6 +12,7 @@ import { declareModules, fetchModule, fetchRestLater, lazyModule, loadedModules,
 import { styled } from "./late_styles.js";
 import { usePageTitle } from "./page_title.js";
 import { useShortcuts } from "./shortcut_keys.js";
+import { ProjectOfChat } from "./sidebar/project_rows.js";
 import { Sidebar } from "./sidebar/sidebar.js";
 import { ToastList } from "./toasts.js";
 
@@ -82,6 +83,7 @@ export function App({ store }) {
       <header class="topbar">
         <button type="button" class="quiet-button" aria-label=${isListOpen ? text.closeSidebar : text.openSidebar} aria-expanded=${isListOpen}
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
+        ${isInChat && html`<${ProjectOfChat} store=${store} ui=${ui} />`}
         <${ChatTitle} store=${store} />
         ${isInChat && html`<${NewChatLink} store=${store} ui=${ui} />`}
         ${conversation && html`<${conversation.ChatCost} store=${store} />`}
@@ -93,9 +95,16 @@ export function App({ store }) {
     </div>
     ${dialogs && shown === "search" && html`<${dialogs.Palette} app=${app} close=${() => setShown(null)} />`}
     ${dialogs && shown === "shortcuts" && html`<${dialogs.ShortcutSheet} close=${() => setShown(null)} />`}
+    <${ProjectDialog} store=${store} />
     <${ToastList} toasts=${store.toasts} />
     ${conversation && html`<${conversation.Announcer} store=${store} />`}
   </div>`;
+}
+
+/** The dialog of a project, or of moving a chat. */
+function ProjectDialog({ store }) {
+  const module = store.projects.dialog.value && lazyModule("dialogs");
+  return module ? html`<${module.ProjectDialogs} store=${store} />` : null;
 }
 
 function skipToComposer(event) {

@@ -6,10 +6,12 @@ import { Mark } from "./icons.js";
 /** The heading above the composer of the empty page. */
 export function EmptyState({ store }) {
   const isTemporary = store.willBeTemporary.value;
+  const project = store.projectShown.value;
+  const [title, note] = isTemporary ? [text.temporaryTitle, text.temporaryText] : [text.emptyTitle, text.emptyText];
   return html`<section class="empty">
     <${Mark} />
-    <h1>${isTemporary ? text.temporaryTitle : text.emptyTitle}</h1>
-    <p role="status">${isTemporary ? text.temporaryText : text.emptyText}</p>
+    <h1 dir="auto">${project ? text.projectTitle(project.name) : title}</h1>
+    <p role="status">${project ? text.projectText : note}</p>
   </section>`;
 }
 

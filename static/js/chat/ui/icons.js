@@ -32,6 +32,7 @@ export const ICON_PATHS = {
   keyboard: "M3.5 7h17v10h-17zM7 10.5h.01M10.3 10.5h.01M13.7 10.5h.01M17 10.5h.01M8.5 14h7",
   quote: "M10 7H5v6h5V7zM10 13c0 2.5-1.5 4-4 4M19 7h-5v6h5V7zM19 13c0 2.5-1.5 4-4 4",
   printer: "M7 9V4h10v5M7 17H4V9h16v8h-3M7 14h10v6H7z",
+  folder: "M4 7.5V18h16V8.5h-8.5L9.5 6H4z",
   play: "M8 5.5v13l10-6.5z",
 };
 

@@ -24,6 +24,7 @@ export function AccountMenu({ store, showShortcuts }) {
       <div class="account-box" onClickCapture=${closeAfterChoice}>
         ${user.is_guest ? html`<p class="meta account-note">${text.guestHint}</p>` : user.name && html`<p class="meta account-note">${user.email}</p>`}
         ${store.credit.balance.value && html`<a class="account-item" href=${billingPath(store)}>${text.billing}</a>`}
+        <button type="button" class="account-item" aria-haspopup="dialog" onClick=${() => store.projects.add()}>${text.newProject}</button>
         <button type="button" class="account-item" onClick=${() => store.finding.show("archived")}>${text.archivedChats}</button>
         <button type="button" class="account-item" onClick=${() => store.finding.show("deleted")}>${text.deletedChats}</button>
         <button type="button" class="account-item account-shortcuts" onClick=${showShortcuts}>${text.shortcuts}</button>

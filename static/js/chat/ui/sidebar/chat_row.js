@@ -37,7 +37,7 @@ export function ChatRow({ store, chat, go }) {
       ${unread && chat.answering.size === 0 && html`<span class="unread" role="img" aria-label=${text.unread} title=${text.unread}></span>`}
     </${RowLink}>
     ${isOffered
-      ? html`<${MoreButton} finding=${finding} chat=${chat} title=${title} />`
+      ? html`<${MoreButton} store=${store} chat=${chat} title=${title} />`
       : html`<button type="button" class="link-button chat-restore" aria-label=${`${text.restore}: ${title}`} onClick=${() => finding.restore(chat.id)}>${text.restore}</button>`}
   </li>`;
 }
@@ -48,7 +48,7 @@ function RowLink({ isOffered, chat, isCurrent, title, go, onKeyDown, rename, chi
     onClick=${(event) => go(event, chat.id)} onDblClick=${rename} onKeyDown=${onKeyDown}>${children}</a>`;
 }
 
-function MoreButton({ finding, chat, title }) {
+function MoreButton({ store, chat, title }) {
   const [isOpen, setOpen] = useState(false);
   const button = useRef(null);
   const close = ({ refocus }) => {
@@ -59,7 +59,7 @@ function MoreButton({ finding, chat, title }) {
   const menus = isOpen && lazyModule("menus");
   return html`<button type="button" class=${isOpen ? "quiet-button chat-more chat-more-open" : "quiet-button chat-more"} aria-label=${label} title=${text.options}
       aria-haspopup="menu" aria-expanded=${isOpen} ref=${button} onClick=${() => setOpen(!isOpen)}><${Icon} name="more" /></button>
-    ${menus && html`<${menus.RowMenu} label=${label} items=${menus.rowItems(finding, chat)} anchor=${button.current} close=${close} />`}`;
+    ${menus && html`<${menus.RowMenu} label=${label} items=${menus.rowItems(store, chat)} anchor=${button.current} close=${close} />`}`;
 }
 
 /** `defaultValue`, because the row may be drawn again while the person is typing. */

@@ -1,10 +1,13 @@
 // The menu of one chat of the list. It is in the top layer, so that nothing clips it.
 import { html, useEffect, useLayoutEffect, useRef } from "../../../preact.js";
+import { spoken } from "../../lib/format.js";
 import { isComposing } from "../../lib/input_method.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 
 const GAP_PX = 4;
+
+const own = spoken("rows", { move: "Move to a project…" });
 
 /** @param items [{label, icon, run, isDanger}] @param anchor the button it belongs to */
 export function RowMenu({ label, items, anchor, close }) {
@@ -61,12 +64,13 @@ function place(box, anchor) {
 }
 
 /** The menu items for the current state of a chat. */
-export function rowItems(finding, chat) {
+export function rowItems({ finding, projects }, chat) {
   if (chat.deleted_ms) return [{ label: text.restore, icon: "again", run: () => finding.restore(chat.id) }];
   return [
     { label: text.rename, icon: "pencil", run: () => (finding.renaming.value = chat.id) },
     { label: chat.pinned_ms ? text.unpin : text.pin, icon: "pin", run: () => finding.pin(chat.id, !chat.pinned_ms) },
     { label: chat.archived_ms ? text.unarchive : text.archive, icon: "archive", run: () => finding.archive(chat.id, !chat.archived_ms) },
+    { label: own.move, icon: "folder", run: () => projects.chooseFor(chat.id) },
     { label: text.exportMarkdown, icon: "download", run: () => finding.exportAs(chat.id, "md") },
     { label: text.exportJson, icon: "download", run: () => finding.exportAs(chat.id, "json") },
     { label: text.print, icon: "printer", run: () => finding.print(chat.id) },

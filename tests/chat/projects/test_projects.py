@@ -279,3 +279,10 @@ async def test_strangers_are_told_nothing(guest, bob):
         own = await add(bob, "Kitchen")
         told = await stranger.until_type("projects")
         assert told["projects"] == [{"id": own, "name": "Kitchen"}]
+
+
+async def test_a_project_added_by_somebody_else_since_the_page_was_loaded_is_refused(guest, bob):
+    await bob.send("Hello")
+    body = {"id": str(uuid.uuid4()), "name": "Garden", "person": guest.user["id"]}
+    assert code_of(await bob.post("/api/projects", **body)) == (409, "other_person")
+    assert await names(bob) == []

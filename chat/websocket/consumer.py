@@ -175,7 +175,8 @@ class ChatConsumer(LogSocket):
     async def _serve(self) -> None:
         tail = await self._log.tail(self._stream)
         async with asyncio.timeout(ASK_TIMEOUT_S):
-            balance, projects = await self._balance(), await self._projects()
+            balance = await self._balance()
+            projects = await self._projects() if getattr(self._user, "has_projects", True) else []
         await self._send_json(
             {
                 "type": "welcome",

@@ -26,6 +26,7 @@ from accounts.preferences.locale import language_for_socket
 from accounts.preferences.store import preferences_of, settings_json
 from accounts.sockets import group_of
 from billing.pages.statements import balance_json
+from chat.models import Project
 from chat.projects.rows import projects_json
 from chat.websocket.flow import Flow
 from chat.websocket.tasks import CLOSE_TRY_AGAIN as CLOSE_TRY_AGAIN
@@ -131,10 +132,13 @@ class SessionSocket(SocketTasks):
 
     def _read_person(self) -> User | None:
         """The person, with their preferences, with when their session was seen, and with
-        `has_joined`: whether it is a guest who joins an account. Sync."""
+        `has_joined`: whether it is a guest who joins an account, and `has_projects`. Sync."""
+        projects = Project.objects.filter(owner=OuterRef("id"))
         joins = GuestJoin.objects.filter(guest_id=OuterRef("id"))
         people = sessions.with_session_seen_at(User.objects.all(), self.scope["session"])
-        people = people.select_related("preferences").annotate(has_joined=Exists(joins))
+        people = people.select_related("preferences").annotate(
+            has_joined=Exists(joins), has_projects=Exists(projects)
+        )
         return people.filter(id=self._user.id).first()
 
     async def _check_access_if_possible(self) -> bool:

@@ -1,12 +1,14 @@
 """How many statements the database executes for a page, and for a socket. Each costs about a
 millisecond of CPU."""
 
+import uuid
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Draft
+from chat.models import Draft, Project
 from tests.chat.websocket.socket_client import Socket
 from tests.statements import outboxes_empty, scans
 
@@ -14,8 +16,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_database
 
 # Session with its person; preferences, guests that join and keys; chats; projects; drafts; balance.
 PAGE = 6
-# Session with its person, both again once the socket belongs to their groups, balance, projects.
-CONNECT = 4
+# Session with its person, both again once the socket belongs to their groups, balance. Whoever has
+# projects takes one more.
+CONNECT = 3
 FOLLOW = 1
 
 
@@ -45,13 +48,19 @@ async def test_a_page_takes_few_statements(person, statements):
         assert not await sync_to_async(scans)(executed)
 
 
-async def test_a_socket_takes_few_statements(person, statements):
+@pytest.mark.parametrize("projects", [0, 2])
+async def test_a_socket_takes_few_statements(person, statements, projects):
+    for number in range(projects):
+        await Project.objects.acreate(
+            id=uuid.uuid4(), owner=await person.row(), name=f"Project {number}", size_bytes=9
+        )
     statements.clear()
     async with Socket(person) as socket:
-        await socket.until_type("welcome")
+        welcome = await socket.until_type("welcome")
         connect, _ = statements.take()
         await socket.follow(person.chat)
         follow, _ = statements.take()
-    assert 0 < len(connect) <= CONNECT, connect
+    assert len(welcome["projects"]) == projects
+    assert 0 < len(connect) <= CONNECT + bool(projects), connect
     assert 0 < len(follow) <= FOLLOW, follow
     assert not await sync_to_async(scans)([*connect, *follow])

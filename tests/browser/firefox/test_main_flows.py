@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.browser.firefox import find_firefox, running_firefox
+from tests.browser.firefox.driver import find_firefox, running_firefox
 from tests.browser.prompts import QUICK, SLOW
 
 pytestmark = pytest.mark.full

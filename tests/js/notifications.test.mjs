@@ -8,7 +8,8 @@ const registration = {
   showNotification: (title, options) => shown.push({ title, tag: options.tag, close() { shown = shown.filter((one) => one !== this); } }),
   getNotifications: () => shown,
 };
-const browser = { permission: "granted", requestPermission: () => asked.push("permission") };
+const browser = { permission: "granted", requestPermission: async () => (asked.push("permission"), answer) };
+let answer = "granted";
 globalThis.Notification = browser;
 Object.defineProperty(globalThis, "navigator", { value: { serviceWorker: { getRegistration: async () => registration } } });
 globalThis.document = { documentElement: { dataset: {}, lang: "en" }, querySelector: () => null, querySelectorAll: () => [] };
@@ -46,17 +47,23 @@ test("only the notifications of chats that were seen are removed", async () => {
   assert.deepEqual(shown, []);
 });
 
-test("permission is offered once, and asked for only when the person accepts", () => {
-  offerNotifications(toasts);
+test("permission is offered once, and asked for only when the person accepts", async () => {
+  const allowed = [];
+  const onAllowed = () => allowed.push(true);
+  offerNotifications(toasts, onAllowed);
   browser.permission = "default";
   takePreferences({ answer_notifications: false });
-  offerNotifications(toasts);
+  offerNotifications(toasts, onAllowed);
   assert.deepEqual(toasts.items, [], "answered before, or not wanted");
   takePreferences(null);
-  offerNotifications(toasts);
-  offerNotifications(toasts);
+  offerNotifications(toasts, onAllowed);
+  offerNotifications(toasts, onAllowed);
   assert.equal(toasts.items.length, 1);
   assert.deepEqual(asked, []);
-  toasts.items[0].run();
-  assert.deepEqual(asked, ["permission"]);
+  for (answer of ["denied", "granted"]) {
+    toasts.items[0].run();
+    await new Promise((done) => setTimeout(done));
+  }
+  assert.deepEqual(asked, ["permission", "permission"]);
+  assert.deepEqual(allowed, [true], "only when it was granted");
 });

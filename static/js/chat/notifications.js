@@ -19,8 +19,10 @@ export function offerNotifications(toasts, onAllowed) {
   if (!isPossible() || Notification.permission !== "default") return;
   if (!preferences.peek().answer_notifications || remembered(OFFERED)) return;
   remember(OFFERED, "1");
-  const ask = () => void Notification.requestPermission().then((permission) => permission === "granted" && onAllowed());
-  toasts.show(text.notifyOffer, { label: text.notifyAllow, run: ask, forMs: OFFERED_FOR_MS });
+  const ask = async () => {
+    if ((await Notification.requestPermission()) === "granted") onAllowed();
+  };
+  toasts.show(text.notifyOffer, { label: text.notifyAllow, run: () => void ask(), forMs: OFFERED_FOR_MS });
 }
 
 /**

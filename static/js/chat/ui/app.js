@@ -85,10 +85,10 @@ export function App({ store }) {
           ref=${menuButton} onClick=${() => put(!isListOpen)}><${Icon} name="menu" /></button>
         ${isInChat && html`<${ProjectOfChat} store=${store} ui=${ui} />`}
         <${ChatTitle} store=${store} />
+        <${ConnectionState} store=${store} />
         ${isInChat && html`<${NewChatLink} store=${store} ui=${ui} />`}
         ${conversation && html`<${conversation.ChatCost} store=${store} />`}
         <${InstructionsButton} store=${store} />
-        <${ConnectionState} store=${store} />
         ${!isInChat && html`<${TemporarySwitch} store=${store} />`}
       </header>
       <${ChatPane} store=${store} />

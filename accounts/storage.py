@@ -102,6 +102,17 @@ async def room_in_log(person: User) -> int:
     return room
 
 
+async def require_room_outside_log(person: User, more: int) -> None:
+    """Require room for `more` bytes in the database, such as a longer text of a person's own.
+    Raises StorageFull and AddressFull."""
+    if more <= 0:
+        return
+    budget = budget_of(person)
+    if budget and (await stored_by(person)).used + more > budget:
+        raise StorageFull(person)
+    await count_for_address(person, more, in_log=False)
+
+
 async def count_for_address(person: User | None, size: int, *, in_log: bool = True) -> None:
     """Count `size` bytes against what guests at the same address may store in a day.
 

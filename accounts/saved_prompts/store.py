@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from accounts import storage
-from accounts.errors import AccountsError, NotSignedIn, StorageFull
+from accounts.errors import AccountsError, NotSignedIn
 from accounts.models import SavedPrompt, User
 from accounts.personal_data_registry import PersonalData
 
@@ -41,21 +41,12 @@ async def save(person: User, prompt: SavedPrompt | None, title: str, text: str) 
     """Add a prompt, or change `prompt`. Raises TooManyPrompts, StorageFull and AddressFull, and
     NotSignedIn if the person does not exist any more."""
     size = len(title.encode()) + len(text.encode())
-    await _require_room(person, size - (prompt.size_bytes if prompt else 0))
+    await storage.require_room_outside_log(person, size - (prompt.size_bytes if prompt else 0))
     fields = {"title": title, "text": text, "size_bytes": size}
     if prompt is None:
         await sync_to_async(_add)(person, fields)
     else:
         await SavedPrompt.objects.filter(id=prompt.id, owner=person).aupdate(**fields)
-
-
-async def _require_room(person: User, more: int) -> None:
-    if more <= 0:
-        return
-    budget = storage.budget_of(person)
-    if budget and (await storage.stored_by(person)).used + more > budget:
-        raise StorageFull(person)
-    await storage.count_for_address(person, more, in_log=False)
 
 
 def _add(person: User, fields: dict[str, Any]) -> None:

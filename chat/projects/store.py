@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from django.db import IntegrityError, transaction
 
 from accounts import sockets, storage
-from accounts.errors import NotSignedIn, StorageFull
+from accounts.errors import NotSignedIn
 from accounts.models import User
 from chat import events as ev
 from chat.chats import append_within, delete, own_chat, write_row
@@ -41,7 +41,7 @@ async def create(person: User, project_id: uuid.UUID, name: str, instructions: s
     existing = await Project.objects.filter(id=project_id).afirst()
     if existing is None:
         size = _size_of(name, instructions)
-        await _require_room(person, size)
+        await storage.require_room_outside_log(person, size)
         fields = {"name": name, "instructions": instructions, "size_bytes": size}
         existing = await sync_to_async(_add)(person, project_id, fields)
         await notify(person)
@@ -58,7 +58,7 @@ async def change(
     name = before.name if name is None else name
     instructions = before.instructions if instructions is None else instructions
     size = _size_of(name, instructions)
-    await _require_room(person, size - before.size_bytes)
+    await storage.require_room_outside_log(person, size - before.size_bytes)
     fields = {"name": name, "instructions": instructions, "size_bytes": size}
     project = await sync_to_async(_set)(person, project_id, fields)
     await notify(person)
@@ -100,15 +100,6 @@ async def move(
 
 def _size_of(name: str, instructions: str) -> int:
     return len(name.encode()) + len(instructions.encode())
-
-
-async def _require_room(person: User, more: int) -> None:
-    if more <= 0:
-        return
-    budget = storage.budget_of(person)
-    if budget and (await storage.stored_by(person)).used + more > budget:
-        raise StorageFull(person)
-    await storage.count_for_address(person, more, in_log=False)
 
 
 def _add(person: User, project_id: uuid.UUID, fields: dict[str, Any]) -> Project:

@@ -114,6 +114,13 @@ def take_send(person: User | None, group: str) -> None:
     take(f"LIMIT_SENDS_PER_DAY_{kind}", person.id.hex)
 
 
+def take_file(person: User | None, group: str) -> None:
+    """Count an uploaded file; None stands for a visitor. Sync."""
+    take("LIMIT_FILES_PER_HOUR_ADDRESS", group)
+    if person is not None:
+        take("LIMIT_FILES_PER_HOUR_USER", person.id.hex)
+
+
 def take_guest(group: str) -> None:
     """Count a new guest from this address, who may get free credit. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)
@@ -123,6 +130,12 @@ def take_guest(group: str) -> None:
 def take_guest_bytes(group: str, size: int) -> None:
     """Count bytes that guests at this address are about to store. Raises AddressFull. Sync."""
     if wait_s := _count("LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", group, BYTES_SCRIPT, size):
+        raise AddressFull(wait_s)
+
+
+def take_guest_file_bytes(group: str, size: int) -> None:
+    """Likewise bytes of files. Raises AddressFull. Sync."""
+    if wait_s := _count("LIMIT_GUEST_FILE_BYTES_PER_DAY_ADDRESS", group, BYTES_SCRIPT, size):
         raise AddressFull(wait_s)
 
 

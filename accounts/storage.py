@@ -133,6 +133,14 @@ async def count_for_address(person: User | None, size: int, *, in_log: bool = Tr
     await sizes.note_growth(person.stream, grown)
 
 
+async def count_files_for_address(person: User | None, size: int) -> None:
+    """Count `size` bytes of files against what guests at the same address may upload in a day.
+    Raises AddressFull, and counts nothing then."""
+    group = current_address_group()
+    if group is not None and (person is None or person.is_guest):
+        await sync_to_async(limits.take_guest_file_bytes)(group, size)
+
+
 async def require_memory(person: User | None) -> None:
     """Raise StorageBusy while Redis is too full for new text of this person; None is a visitor.
 

@@ -13,6 +13,7 @@ class ChatConfig(AppConfig):
         from chat import drafts
         from chat.charging import reconcile
         from chat.chats import titles_of
+        from chat.files.personal_data import personal_data as files
         from chat.llm import checks as model_checks  # noqa: F401 (registers its check)
         from chat.llm.model_choices import choices
         from chat.personal_data.handlers import personal_data
@@ -24,6 +25,7 @@ class ChatConfig(AppConfig):
             audit.checks.append(reconcile.check)
         if stop_all_of not in on_suspended:
             on_suspended.append(stop_all_of)
+        personal_data_registry.register(files)
         personal_data_registry.register(personal_data)
         personal_data_registry.register(drafts.personal_data)
         personal_data_registry.register(projects)

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterable
 
+from asgiref.sync import sync_to_async
+
 from chat.charging.price_refresh import record_prices
 from chat.charging.reconcile import sweep_holds
+from chat.files import checking, sweeping
+from chat.files.uploads import WAKE_ON as WAKE_ON_FILE
 from chat.generation.ends import EndSweep
 from chat.llm.client import drop_idle_clients
 from chat.log_sizes import LogCount
@@ -21,6 +25,7 @@ SEARCH_BUSY_EVERY_S = 1.0
 RECUT_EVERY_S = 60.0
 HOLDS_EVERY_S = 30.0
 PRICES_EVERY_S = 600.0
+SWEEP_FILES_EVERY_S = 3_600.0
 
 
 @register
@@ -36,6 +41,8 @@ def chores() -> Iterable[Chore]:
             is_due=lambda: not log_count.is_done,
         ),
         Chore("temporary-chats", end_temporary_chats, TEMPORARY_EVERY_S),
+        Chore("files", _work_on_files, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
+        Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
         Chore(
             "search-index",
@@ -49,3 +56,13 @@ def chores() -> Iterable[Chore]:
         Chore("holds", sweep_holds, HOLDS_EVERY_S, lock="holds"),
         Chore("prices", record_prices, PRICES_EVERY_S, lock="prices"),
     )
+
+
+async def _work_on_files() -> None:
+    await checking.check_all()
+    await sweeping.erase_marked()
+
+
+def _sweep_files() -> None:
+    sweeping.mark_unattached()
+    sweeping.remove_strays()

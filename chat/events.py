@@ -138,7 +138,10 @@ class ChatRead(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageCreated(ChatEvent):
-    """A user's message, or the empty reply that a model will fill. `parent` is a message id."""
+    """A user's message, or the empty reply that a model will fill. `parent` is a message id.
+
+    `files`: what is attached to a user's message, as `File` objects (docs/protocol.md).
+    """
 
     type: ClassVar[str] = "message.created"
     message: str
@@ -146,10 +149,14 @@ class MessageCreated(ChatEvent):
     parent: str | None = None
     text: str | None = None
     model: str | None = None
+    files: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageStarted(ChatEvent):
+    """`withheld`: the attached files that the model does not get, as [{"file": id, "why": reason}];
+    reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased)."""
+
     type: ClassVar[str] = "message.started"
     message: str
     attempt: int
@@ -157,6 +164,7 @@ class MessageStarted(ChatEvent):
     left_out: int = 0
     prompt_tokens: int | None = None
     credit_limit_tokens: int | None = None
+    withheld: list[dict[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,7 @@ class MessageResumed(ChatEvent):
 
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
     usage of the previous attempt, if it does not follow from that attempt's stored text.
+    `withheld`: as in `message.started`.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -197,6 +206,7 @@ class MessageResumed(ChatEvent):
     prompt_tokens: int | None = None
     credit_limit_tokens: int | None = None
     bill: dict[str, Any] | None = None
+    withheld: list[dict[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,3 +334,59 @@ class Draft(models.Model):
 
     def __str__(self) -> str:
         return f"draft of {self.owner_id}"
+
+
+class StoredFile(models.Model):
+    """A file that somebody attaches to a message: see chat/files/. The browser makes its id.
+
+    The bytes are in storage (chat/files/objects.py), under the id. The row says who may read them,
+    what they count for and when they are removed. A file belongs to one chat; its messages and
+    branches share it.
+    """
+
+    class State(models.TextChoices):
+        UPLOADING = "uploading", _("being uploaded")
+        CHECKING = "checking", _("being checked")
+        READY = "ready", _("ready")
+        REFUSED = "refused", _("refused")
+        ERASED = "erased", _("its bytes are being erased")
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="stored_files"
+    )
+    # None until a message has the file. Whoever deletes the chat first marks its files as erased.
+    chat = models.ForeignKey(
+        Chat, null=True, blank=True, on_delete=models.RESTRICT, related_name="files"
+    )
+    name = models.CharField(max_length=255)
+    # As the browser announced them. The check compares them with the bytes that arrived.
+    size_bytes = models.PositiveIntegerField()
+    sha256 = models.CharField(max_length=64)
+    state = models.CharField(max_length=9, choices=State, default=State.UPLOADING)
+    # Which parts have arrived: bit n stands for part n.
+    parts = models.PositiveIntegerField(default=0)
+    # The `File` of docs/protocol.md, once it is ready.
+    facts = models.JSONField(default=dict, blank=True)
+    # What it counts for, in bytes: the announced size, then all renditions together.
+    stored_bytes = models.PositiveIntegerField()
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    # The check: how often it began, and until when a worker has it.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["created_at"],
+                # Not by the state, as with `Reply`: SQLite could not use the index. These are the
+                # files that a worker still has to look at.
+                condition=models.Q(chat__isnull=True),
+                name="file_without_chat",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -20,6 +20,7 @@ from accounts.errors import StorageFull
 from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatFull
+from chat.files.attaching import facts_of
 from chat.models import Draft, Project, Reply
 from chat.sending.send import Send
 from streams.log import Event, get_log
@@ -77,7 +78,9 @@ async def room_for_send(
         yield
         return
     reply_id = Reply.id_for_message(send.id)
-    message = ev.MessageCreated(message=str(send.id), role="user", text=send.text)
+    # Files that are not ready are refused when the send is placed.
+    files = await sync_to_async(facts_of)(person, send.files) if send.files else None
+    message = ev.MessageCreated(message=str(send.id), role="user", text=send.text, files=files)
     events = _events(send.chat, reply_id, _empty_reply(reply_id), message)
     async with room_for(person, send.chat, events):
         yield

@@ -75,6 +75,9 @@ class Message:
     omitted: list[str] | None = None
     # Between two attempts: the entry since which the reply waits, why, and for how long.
     waiting: dict[str, Any] | None = None
+    # What is attached to a user's message, and what the model did not get of all such files.
+    files: list[dict[str, Any]] | None = None
+    withheld: list[dict[str, str]] | None = None
     # What the owner thinks of the answer.
     rating: Literal["up", "down"] | None = None
 
@@ -103,6 +106,8 @@ class Message:
             "error": self.error,
             "omitted": self.omitted,
             "waiting": self.waiting,
+            "files": self.files,
+            "withheld": self.withheld,
             "rating": self.rating,
         }
 
@@ -209,6 +214,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
         created=entry_id,
         status="done" if event.role == "user" else "queued",
         model=event.model,
+        files=event.files,
     )
     message.text.set(event.text or "")
     key = event.parent or ""
@@ -269,6 +275,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.model = event.model or message.model
     message.left_out = event.left_out
     message.credit_limit_tokens = event.credit_limit_tokens
+    message.withheld = event.withheld
     message.error = None
     message.waiting = None
 

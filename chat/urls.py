@@ -1,5 +1,7 @@
 from django.urls import path
 
+from chat.files import serving
+from chat.files import views as file_views
 from chat.projects import views as project_views
 from chat.web import app_shell, draft_views, export_views, frame_views, list_views, views
 
@@ -24,6 +26,11 @@ urlpatterns = [
     path("api/chats/<uuid:chat_id>/read", list_views.read, name="read"),
     path("api/chats/<uuid:chat_id>/keep", list_views.keep, name="keep"),
     path("api/chats/<uuid:chat_id>/leave", list_views.leave, name="leave"),
+    path("api/files", file_views.file_list, name="files"),
+    path("api/files/<uuid:file_id>", file_views.file, name="file"),
+    path("api/files/<uuid:file_id>/parts/<int:number>", file_views.part, name="file-part"),
+    path("api/files/<uuid:file_id>/complete", file_views.complete, name="file-complete"),
+    path("files/<uuid:file_id>/<str:name>", serving.rendition, name="file-rendition"),
     path("api/projects", project_views.project_list, name="projects"),
     path("api/projects/<uuid:project_id>", project_views.project, name="project"),
     path("api/search", list_views.search, name="search"),

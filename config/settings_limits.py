@@ -78,6 +78,8 @@ SOCKET_STALL_TIMEOUT_MS = env.int(
 # Without a WebSocket, each page polls up to three times a second while an answer is written.
 LIMIT_POLLS_PER_MINUTE_USER = env.int("LIMIT_POLLS_PER_MINUTE_USER", 900, validate=_COUNT)
 LIMIT_UPLOADS_PER_HOUR_USER = env.int("LIMIT_UPLOADS_PER_HOUR_USER", 60, validate=_COUNT)
+LIMIT_FILES_PER_HOUR_USER = env.int("LIMIT_FILES_PER_HOUR_USER", 200, validate=_COUNT)
+LIMIT_FILES_PER_HOUR_ADDRESS = env.int("LIMIT_FILES_PER_HOUR_ADDRESS", 1_000, validate=_COUNT)
 LIMIT_EXPORTS_PER_DAY_USER = env.int("LIMIT_EXPORTS_PER_DAY_USER", 3, validate=_COUNT)
 LIMIT_DRAFTS_PER_MINUTE_USER = env.int("LIMIT_DRAFTS_PER_MINUTE_USER", 240, validate=_COUNT)
 # Failed sign-ins that the record of one account keeps.
@@ -102,6 +104,12 @@ LIMIT_STORED_BYTES_ACCOUNT = env.int("LIMIT_STORED_BYTES_ACCOUNT", 2**30, valida
 # Bytes that all guests of an address may store in a day: else each new guest has a new budget.
 LIMIT_GUEST_BYTES_PER_DAY_ADDRESS = env.int(
     "LIMIT_GUEST_BYTES_PER_DAY_ADDRESS", 100 * 2**20, validate=_BYTES
+)
+# Files that are attached to messages, with their renditions (chat/files/uploads.py).
+QUOTA_FILE_BYTES_GUEST = env.int("QUOTA_FILE_BYTES_GUEST", 100_000_000, validate=_BYTES)
+QUOTA_FILE_BYTES_ACCOUNT = env.int("QUOTA_FILE_BYTES_ACCOUNT", 2_000_000_000, validate=_BYTES)
+LIMIT_GUEST_FILE_BYTES_PER_DAY_ADDRESS = env.int(
+    "LIMIT_GUEST_FILE_BYTES_PER_DAY_ADDRESS", 1_000_000_000, validate=_BYTES
 )
 # The size of one chat, all of which is read to open it and to answer in it: its messages, without
 # deltas.

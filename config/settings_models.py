@@ -39,6 +39,30 @@ OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
 # Models (as "endpoint/name", * allowed) that continue a partial answer given as the last message.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
+# Models that see pictures, by their provider's name or as "endpoint/name", * allowed. Used where
+# the provider's list does not say what a model reads, as OpenAI's does not.
+VISION_MODELS: list[str] = env.list(
+    "HOLDFAST_VISION_MODELS",
+    [
+        "chatgpt-*",
+        "claude-*",
+        "gemini-*",
+        "gemma-3-*",
+        "gpt-4.*",
+        "gpt-4-turbo*",
+        "gpt-4o*",
+        "gpt-5*",
+        "grok-4*",
+        "llama-4*",
+        "llava*",
+        "o1*",
+        "o3*",
+        "o4*",
+        "pixtral*",
+        "*-vl*",
+        "*vision*",
+    ],
+)
 # The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only if no other endpoint is configured and `up` finds no Ollama.

@@ -243,7 +243,7 @@ class Question:
             partial, messages, asked = messages[-2][1], messages[:-2], True
         prompt = next((text for role, text in reversed(messages) if role == "user"), "")
         script = dict(parse_qsl(body["model"].partition("?")[2]))
-        if match := re.match(r"\[\[(.*?)\]\]", prompt):
+        if match := re.search(r"^\[\[(.*?)\]\]", prompt, re.MULTILINE):
             script |= dict(parse_qsl(match[1]))
         return cls(body, script, prompt, partial, asked)
 

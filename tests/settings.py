@@ -16,6 +16,7 @@ from pathlib import Path
 _CONFIGURATION = (
     "HOLDFAST_",
     "LIMIT_",
+    "QUOTA_",
     "SOCKET",
     "EMAIL_",
     "GITHUB_",

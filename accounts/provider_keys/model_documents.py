@@ -101,6 +101,13 @@ def _known_fields(entry: dict[str, Any], provider: str) -> dict[str, Any]:
     outputs = inside(entry, "architecture", "output_modalities")
     if isinstance(outputs, list) and "text" not in outputs:
         fields["architecture"] = {"output_modalities": []}
+    inputs = inside(entry, "architecture", "input_modalities")
+    if isinstance(inputs, list):
+        known = [kind for kind in ("text", "image", "audio") if kind in inputs]
+        fields["architecture"] = fields.get("architecture", {}) | {"input_modalities": known}
+    able = entry.get("capabilities")
+    if isinstance(able, dict) and isinstance(able.get("vision"), bool):
+        fields["capabilities"] = {"vision": able["vision"]}
     return fields
 
 

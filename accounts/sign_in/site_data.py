@@ -1,4 +1,4 @@
-"""Clears the browser's storage at sign-out: offline chats, drafts, the send queue.
+"""Clears the browser's storage at sign-out: offline chats, drafts, the send queue, cached files.
 
 The page clears its storage itself before it signs out. The header covers pages without JavaScript
 and all other ways of signing out, such as deleting the account.
@@ -30,5 +30,5 @@ def clear_site_data(get_response: Any) -> Any:
 def _with_header(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     # Set by accounts/sessions.py: on_signed_out.
     if getattr(request, "has_signed_out", False):
-        response["Clear-Site-Data"] = '"storage"'
+        response["Clear-Site-Data"] = '"cache", "storage"'
     return response

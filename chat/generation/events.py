@@ -46,6 +46,7 @@ def begun(
             left_out=prompt.left_out,
             prompt_tokens=prompt.prompt_tokens,
             credit_limit_tokens=credit_limit_tokens,
+            withheld=list(prompt.withheld) or None,
         )
     return ev.MessageResumed(
         message=message.id,
@@ -59,6 +60,7 @@ def begun(
         prompt_tokens=prompt.prompt_tokens,
         credit_limit_tokens=credit_limit_tokens,
         bill=bill_before,
+        withheld=list(prompt.withheld) or None,
     )
 
 

@@ -6,6 +6,7 @@ property test compares the two. A worker keeps histories from one answer to the 
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from chat import events as ev
 from chat.folding import AnswerFold
@@ -29,6 +30,7 @@ FOLDED = frozenset(
 # Roughly the memory of a message besides its text: three ids, two objects, a place in a dict.
 MESSAGE_BYTES = 560
 PIECE_BYTES = 8
+FILE_BYTES = 1_500
 
 
 class LogChangedError(Exception):
@@ -152,9 +154,10 @@ class History:
             return
         if event.parent is not None and event.parent not in self._rows:
             return
-        message = PromptMessage(event.role, event.text or "")
+        message = PromptMessage(event.role, event.text or "", _without_thumbs(event.files))
         self._rows[event.message] = _Row(entry_id, event.parent, message)
-        self._bytes += MESSAGE_BYTES + _text_bytes(message.text)
+        files_bytes = len(message.files) * FILE_BYTES
+        self._bytes += MESSAGE_BYTES + _text_bytes(message.text) + files_bytes
 
     def _pieces(self, message_id: str) -> Pieces:
         pieces = self._growing.get(message_id)
@@ -172,7 +175,7 @@ class History:
         row = self._rows[message_id]
         self._bytes += _text_bytes(text) - _text_bytes(row.message.text)
         # A new object: conversations have the one before.
-        row.message = PromptMessage(row.message.role, text)
+        row.message = PromptMessage(row.message.role, text, row.message.files)
 
     # The result
 
@@ -187,6 +190,13 @@ class History:
             messages.append(row.message)
             current = row.parent
         return Conversation(tuple(messages[::-1]), self.instructions)
+
+
+def _without_thumbs(files: list[dict[str, Any]] | None) -> tuple[dict[str, Any], ...]:
+    """What prompts need of attached files."""
+    return tuple(
+        {name: value for name, value in file.items() if name != "thumb"} for file in files or ()
+    )
 
 
 def _text_bytes(text: str) -> int:

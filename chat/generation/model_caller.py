@@ -2,9 +2,12 @@
 
 import time
 from contextlib import aclosing
+from dataclasses import replace
 
 from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
+from chat.files.pictures import with_pictures
+from chat.files.prompt_files import with_files
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
 from chat.generation.reply_log import ReplyLog
@@ -83,7 +86,9 @@ class ModelCaller:
             order.reply.project_instructions,
             conversation.instructions,
         )
-        return await build_prompt([*system, *conversation.messages], model, partial=partial)
+        messages, withheld = await with_files(conversation.messages, model)
+        prompt = await build_prompt([*system, *messages], model, partial=partial)
+        return replace(prompt, withheld=tuple(withheld)) if withheld else prompt
 
     async def _append_start(
         self, message: Message, model: Model, prompt: Prompt, reason: ev.ResumeReason
@@ -101,6 +106,8 @@ class ModelCaller:
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         max_tokens = self._charge.max_tokens
         written_chars = 0
+        # Loaded last, since pictures take megabytes.
+        prompt = replace(prompt, messages=tuple(await with_pictures(prompt.messages)))
         answer = stream_answer(
             model,
             prompt,

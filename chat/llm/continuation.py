@@ -7,6 +7,7 @@ and its repetition of the partial answer is trimmed. Text is held back only unti
 """
 
 import re
+from typing import Any
 
 MIN_OVERLAP_CHARS = 8  # A shorter repetition may be intended: "ha ha".
 MAX_OVERLAP_CHARS = 2000
@@ -17,7 +18,7 @@ CONTINUE = (
 )
 _LAST_WORD = re.compile(r"(?<!\w)[^\W\d_]{2,}\Z")
 
-Message = dict[str, str]
+Message = dict[str, Any]
 
 
 def prefill_messages(messages: list[Message], partial: str) -> list[Message]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -62,6 +62,21 @@ class Model:
     server: str = ""  # the server software, where requests differ: "llamacpp", "vllm", "ollama"
     # The prices in the provider's list, unchanged: OpenRouter's `pricing`, its `overrides` as JSON.
     pricing: tuple[tuple[str, str], ...] = ()
+    # What it reads, as the provider lists it: "text", "image", ...; empty if the list does not say.
+    listed_inputs: tuple[str, ...] = ()
+
+    @property
+    def sees(self) -> bool:
+        """Whether pictures can be sent to it. Unknown counts as no: an unwanted picture makes many
+        servers refuse the whole request."""
+        if self.listed_inputs:
+            return "image" in self.listed_inputs
+        if self.endpoint.is_embedded:
+            return False
+        name = self.provider_name.rpartition("/")[2].lower()
+        return any(
+            fnmatchcase(name, glob) or fnmatchcase(self.id, glob) for glob in settings.VISION_MODELS
+        )
 
     @property
     def provider_name(self) -> str:
@@ -90,9 +105,9 @@ class Model:
             return {"continue_final_message": True, "add_generation_prompt": False}
         return {}
 
-    def to_dict(self) -> dict[str, str | int | bool]:
+    def to_dict(self) -> dict[str, Any]:
         """The fields that the page and the API show."""
-        return {
+        return ({"inputs": ["text", "image"]} if self.sees else {}) | {
             "id": self.id,
             "name": self.name,
             "context_tokens": self.context_tokens,

@@ -5,6 +5,7 @@ memory) nor an event loop. All functions block; the catalogue calls them in thre
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -93,7 +94,7 @@ def make_named_model(endpoint: Endpoint, name: str, context_tokens: int | None =
     )
 
 
-def count_templated(endpoint: Endpoint, messages: list[dict[str, str]]) -> int:
+def count_templated(endpoint: Endpoint, messages: list[dict[str, Any]]) -> int:
     """The exact number of tokens of a prompt, by llama.cpp's template and tokenizer.
 
     Raises FetchError.
@@ -140,7 +141,19 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         max_output_tokens=output if isinstance(output, int) and output > 0 else None,
         server="ollama" if endpoint.name == "ollama" else server,
         pricing=_pricing(entry),
+        listed_inputs=_inputs(entry),
     )
+
+
+def _inputs(entry: dict[str, Any]) -> tuple[str, ...]:
+    """What the model reads; empty if the list does not say."""
+    listed = _inside(entry, "architecture", "input_modalities")  # OpenRouter, llama.cpp
+    if isinstance(listed, list):
+        return tuple(sorted({kind for kind in listed if isinstance(kind, str)}))
+    able = entry.get("capabilities")
+    if isinstance(able, dict) and isinstance(able.get("vision"), bool):  # Mistral
+        return ("image", "text") if able["vision"] else ("text",)
+    return ("image", "text") if isinstance(able, list) and "multimodal" in able else ()
 
 
 def _created(entry: dict[str, Any]) -> int:
@@ -175,7 +188,13 @@ def _ollama_details(model: Model, place: int) -> Model | None:
             return None
         if match := re.search(r"num_ctx\s+(\d+)", str(shown.get("parameters", ""))):
             window = int(match[1])
-    return Model(model.id, model.name, model.endpoint, window, None, "ollama")
+    inputs = ("image", "text") if "vision" in shown.get("capabilities", ()) else ("text",)
+    return replace(
+        model,
+        context_tokens=window,
+        max_output_tokens=None,
+        listed_inputs=inputs if "capabilities" in shown else (),
+    )
 
 
 def _inside(entry: dict[str, Any], group: str, name: str) -> object:

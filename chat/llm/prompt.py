@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from chat.llm.continuation import CONTINUE
 from chat.llm.endpoints import Model
 from chat.llm.errors import ContextTooLong
 from chat.llm.listing import FetchError, count_templated
-from chat.llm.prompt_roles import RoleAndText, to_alternating, tokens_after
+from chat.llm.prompt_roles import Message, Spoken, to_alternating, tokens_after
 from chat.llm.tokens import SLICE, TOKENS_PER_MESSAGE, estimate_tokens, off_loop
 from streams.log import end_slice
 
@@ -38,11 +39,18 @@ _counters = {
 
 @dataclass(slots=True)
 class PromptMessage:
-    """A message to build prompts from. Its text never changes: the prompts of a chat share its
-    messages, so that each text is counted once."""
+    """A message to build prompts from. It never changes: the prompts of a chat share its messages,
+    so that each text is counted once.
+
+    `files`: what is attached, as `File` objects (docs/protocol.md) without thumbs.
+    chat/files/prompt_files.py makes text and `pictures` of them, which count `picture_tokens`.
+    """
 
     role: str
     text: str
+    files: tuple[dict[str, Any], ...] = ()
+    pictures: tuple[str, ...] = ()
+    picture_tokens: int = 0
     _tokens: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -51,22 +59,24 @@ class PromptMessage:
 
     @property
     def is_blank(self) -> bool:
-        return not self.text or self.text.isspace()
+        return not self.pictures and (not self.text or self.text.isspace())
 
     def tokens(self) -> int:
-        """The estimated tokens of the text."""
+        """The estimated tokens."""
         if self._tokens is None:
-            self._tokens = estimate_tokens(self.text)
+            self._tokens = estimate_tokens(self.text) + self.picture_tokens
         return self._tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """`left_out`: how many earlier messages are left out. `prompt_tokens`: counted or estimated."""
+    """`left_out`: how many earlier messages are left out. `prompt_tokens`: counted or estimated.
+    `withheld`: the attached files that the model does not get (chat/events.py)."""
 
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[Message, ...]
     left_out: int
     prompt_tokens: int
+    withheld: tuple[dict[str, str], ...] = ()
 
 
 def system_messages(of_person: str, of_project: str, of_chat: str) -> list[PromptMessage]:
@@ -91,20 +101,20 @@ async def build_prompt(
     nonempty = [message for message in messages if not message.is_blank]
     system = [message for message in nonempty if message.role == "system"]
     spoken = [message for message in nonempty if message.role != "system"]
-    extra, dialogue = _continuation(model, partial), _pairs(spoken)
+    extra, dialogue = _continuation(model, partial), _spoken(spoken)
     counter = _Counter()
     fixed = sum([await counter.tokens(m) + TOKENS_PER_MESSAGE for m in system + extra])
     tails = await _estimates_of_tails(spoken, dialogue, room, counter)
     await counter.spend(len(dialogue) * CHARS_PER_STEP)
-    starts = [n for n, (role, _) in enumerate(dialogue) if role == "user"] or [0]
+    starts = [n for n, said in enumerate(dialogue) if said.role == "user"] or [0]
     # The last exchange begins with the last user message, which is always sent.
     first = _first_to_try([fixed + tails[start] for start in starts], model, room)
     low, high, best = first, len(starts) - 1, None
     while low <= high:
         is_first = best is None and low == first  # Usually everything fits.
         middle = first if is_first else (low + high) // 2
-        kept = _pairs(system) + to_alternating(dialogue[starts[middle] :])
-        asked = kept + _pairs(extra)
+        kept = _spoken(system) + to_alternating(dialogue[starts[middle] :])
+        asked = kept + _spoken(extra)
         tokens = await _count(asked, fixed + tails[starts[middle]], model, room)
         if tokens <= room:
             best, high = (kept, starts[middle], tokens), middle - 1
@@ -171,12 +181,12 @@ def smaller_window(model: Model, prompt: Prompt, error: ContextTooLong) -> Model
 
 async def _estimates_of_tails(
     messages: Sequence[PromptMessage],
-    dialogue: Sequence[RoleAndText],
+    dialogue: Sequence[Spoken],
     room: int,
     counter: _Counter,
 ) -> list[int]:
     """For each message, the estimated tokens from it to the last one. `dialogue`: the same messages
-    as pairs.
+    as they are joined.
 
     Once `room` is exceeded a character counts as a token, which is faster: a chat may be many times
     what fits.
@@ -191,13 +201,14 @@ async def _estimates_of_tails(
     return sums[::-1]
 
 
-async def _count(messages: Sequence[RoleAndText], estimate: int, model: Model, room: int) -> int:
+async def _count(messages: Sequence[Spoken], estimate: int, model: Model, room: int) -> int:
     """The tokens of a prompt, by the server's own tokenizer if it has one and the prompt may not
     fit; otherwise the estimate."""
     if model.server != "llamacpp":
         return estimate
-    size = sum(len(text.encode()) + TOKENS_PER_MESSAGE for _, text in messages)
-    if size <= room:  # A token has at least one byte.
+    size = sum(len(said.text.encode()) + TOKENS_PER_MESSAGE for said in messages)
+    has_pictures = any(said.pictures for said in messages)  # The server's counter has no names.
+    if size <= room or has_pictures:  # A token has at least one byte.
         return estimate
     prompt = _to_dicts(messages)
     try:
@@ -208,9 +219,14 @@ async def _count(messages: Sequence[RoleAndText], estimate: int, model: Model, r
         return max(estimate, math.ceil(size / 2))
 
 
-def _pairs(messages: Sequence[PromptMessage]) -> list[RoleAndText]:
-    return [(message.role, message.text) for message in messages]
+def _spoken(messages: Sequence[PromptMessage]) -> list[Spoken]:
+    return [Spoken(message.role, message.text, message.pictures) for message in messages]
 
 
-def _to_dicts(messages: Sequence[RoleAndText]) -> list[dict[str, str]]:
-    return [{"role": role, "content": text} for role, text in messages]
+def _to_dicts(messages: Sequence[Spoken]) -> list[Message]:
+    """Pictures are still named, under "pictures": `with_pictures` loads them."""
+    return [
+        {"role": said.role, "content": said.text}
+        | ({"pictures": said.pictures} if said.pictures else {})
+        for said in messages
+    ]

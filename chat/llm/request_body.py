@@ -16,7 +16,7 @@ async def encode_request(request: dict[str, Any]) -> bytes:
     encoded: list[orjson.Fragment] = []
     chars = total = 0
     for message in request["messages"]:
-        size = len(message["content"])
+        size = _content_chars(message["content"])
         if chars and chars + size > SLICE_CHARS:
             await end_slice()
             chars = 0
@@ -25,3 +25,13 @@ async def encode_request(request: dict[str, Any]) -> bytes:
     if total > SLICE_CHARS:
         await end_slice()
     return orjson.dumps(request | {"messages": encoded})
+
+
+def _content_chars(content: Any) -> int:
+    """The characters of a text, or of the parts of a message with pictures."""
+    if isinstance(content, str):
+        return len(content)
+    return sum(
+        len(part["text"] if part["type"] == "text" else part["image_url"]["url"])
+        for part in content
+    )

@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from chat.files.uploads import erase_rows
 from chat.models import Chat, ErasedChat, Reply
 from chat.personal_data.merge_guest import SEALING_TOKEN
 from chat.search import indexer
@@ -70,7 +71,8 @@ def _unfinished(person: User) -> list[str]:
 
 
 def _remove_rows(person: User) -> int:
-    """Delete a batch: on SQLite, a long transaction would block everybody's sends."""
+    """Delete a batch: on SQLite, a long transaction would block everybody's sends. The files were
+    erased before (chat/files/personal_data.py)."""
     batch = Chat.objects.filter(owner=person).order_by("id").values_list("id", flat=True)[:BATCH]
     return Chat.objects.filter(id__in=list(batch)).delete()[0]
 
@@ -82,6 +84,7 @@ def _delete_expired_chats() -> None:
             # Checked again: it may have been restored meanwhile.
             if locked.exists() and (chat := _expired_chats().filter(id=chat_id).first()):
                 ErasedChat.objects.get_or_create(id=chat.id, defaults={"owner_id": chat.owner_id})
+                erase_rows(Q(chat=chat))
                 chat.delete()
 
 

@@ -8,12 +8,14 @@ is in its last event. Deleted and temporary chats are left out.
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db.models import QuerySet
 
 from accounts.models import User
 from accounts.personal_data.file_names import safe_name
 from accounts.personal_data_registry import ExportFile
+from chat.files.personal_data import FOLDER, export_name
 from chat.folding import fold_chat
 from chat.models import Chat
 from chat.personal_data.markdown_export import render_markdown
@@ -50,8 +52,13 @@ async def _chats(person: User) -> AsyncIterator[Chat]:
 async def _markdown(person: User, chat: Chat) -> AsyncIterator[bytes]:
     transcript = await fold_chat(get_log(), person.stream, str(chat.id))
     # In a thread, so that it does not block answers that this worker is writing.
-    for piece in await asyncio.to_thread(render_markdown, transcript, chat):
+    for piece in await asyncio.to_thread(render_markdown, transcript, chat, _beside):
         yield piece.encode()
+
+
+def _beside(file: dict[str, Any]) -> str:
+    """The path of an attached file, as seen from `chats/`."""
+    return f"../{FOLDER}/{export_name(file)}"
 
 
 async def _ndjson(person: User, chat: Chat) -> AsyncIterator[bytes]:

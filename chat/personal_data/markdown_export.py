@@ -5,8 +5,10 @@ moved below its own, so that no answer can imitate a message of the person.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
 
 from chat.models import Chat
 from chat.transcript import Message, Transcript
@@ -29,20 +31,24 @@ ENDS = {
 }
 
 
-def render_markdown(transcript: Transcript, chat: Chat) -> list[str]:
-    """The text, in pieces to be joined."""
+def render_markdown(
+    transcript: Transcript, chat: Chat, name_file: Callable[[dict[str, Any]], str] | None = None
+) -> list[str]:
+    """The text, in pieces to be joined. `name_file`: the path of an attached file beside the text,
+    to which it links; without it files are only named."""
+    name = name_file or (lambda file: "")
     title = " ".join((transcript.title or chat.title or "Chat").split())
     shown = transcript.path()
     pieces = [f"# {title}\n\n", f"- Begun: {chat.created_at:%d %B %Y, %H:%M} UTC\n"]
     if chat.model:
         pieces.append(f"- Model used last: {chat.model}\n")
-    pieces += [f"- Chat: {chat.id}\n", *(piece for m in shown for piece in _message(m))]
+    pieces += [f"- Chat: {chat.id}\n", *(piece for m in shown for piece in _message(m, name))]
     if others := _other_branches(transcript, {message.id for message in shown}):
         pieces.append("\n---\n\n# Other branches\n\n")
         pieces.append("What was written before an edit, or answered another time.\n")
         for number, branch in enumerate(others, start=1):
             pieces.append(f"\n## Branch {number}{_place(transcript, branch[0])}\n")
-            pieces += [piece for message in branch for piece in _message(message, level=3)]
+            pieces += [piece for message in branch for piece in _message(message, name, level=3)]
     return pieces
 
 
@@ -71,12 +77,19 @@ def _place(transcript: Transcript, first: Message) -> str:
     return f", after “{short}”" if short else ""
 
 
-def _message(message: Message, level: int = 2) -> Iterator[str]:
+def _message(
+    message: Message, name_file: Callable[[dict[str, Any]], str], level: int = 2
+) -> Iterator[str]:
     who = "You" if message.role == "user" else message.model or "Assistant"
     yield f"\n{'#' * level} {who} · {_time(message.created)}\n\n"
     if reasoning := str(message.reasoning).strip():
         quoted = "\n".join(f"> {line}".rstrip() for line in reasoning.splitlines())
         yield f"> *Reasoning*\n>\n{quoted}\n\n"
+    for file in message.files or ():
+        name, path = _escaped(file["name"]), quote(name_file(file))
+        yield f"- File: [{name}]({path})\n" if path else f"- File: {name}\n"
+    if message.files:
+        yield "\n"
     if text := str(message.text):
         yield nest_headings(text.rstrip("\n"), level) + "\n"
     if message.error:
@@ -85,6 +98,11 @@ def _message(message: Message, level: int = 2) -> Iterator[str]:
         yield f"\n*{end}*\n"
     if message.rating:
         yield f"\n*{RATINGS[message.rating]}*\n"
+
+
+def _escaped(name: str) -> str:
+    """A file's name, whose characters are no markup."""
+    return re.sub(r"([\\`*_\[\]<>#&!|~$])", r"\\\1", name)
 
 
 def nest_headings(text: str, level: int) -> str:

@@ -30,7 +30,7 @@ from django.utils import timezone
 from accounts import sockets
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
-from chat.models import Chat, MessageText, Reply
+from chat.models import Chat, MessageText, Reply, StoredFile
 from streams.cursors import is_after
 from streams.log import Entry, Event, Fence, get_log
 
@@ -84,6 +84,7 @@ def _switch(chat_id: str, guest: User, account: User, sealed: set[str]) -> bool:
         chat.searchable_to, chat.search_due_at = "0-0", timezone.now()
         chat.save(update_fields=["owner", "searchable_to", "search_due_at"])
         MessageText.objects.filter(chat=chat).update(owner=account)
+        StoredFile.objects.filter(chat=chat).update(owner=account)
         sockets.wake_workers("search")
         return True
 

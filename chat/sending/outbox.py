@@ -111,13 +111,19 @@ def outbox_of_parent(parent: Reply | None) -> list[dict[str, Any]]:
 
 
 def outbox_of_send(
-    chat: Chat, is_new: bool, send: Send, reply_id: uuid.UUID, parent: Reply | None
+    chat: Chat,
+    is_new: bool,
+    send: Send,
+    files: list[dict[str, Any]],
+    reply_id: uuid.UUID,
+    parent: Reply | None,
 ) -> list[dict[str, Any]]:
     question = ev.MessageCreated(
         message=str(send.id),
         role="user",
         parent=str(parent.id) if parent else None,
         text=send.text,
+        files=files or None,
     )
     answer = ev.MessageCreated(
         message=str(reply_id), role="assistant", parent=str(send.id), model=send.model

@@ -24,6 +24,7 @@ from chat import events as ev
 from chat.charging import pricing
 from chat.charging.settle import settle
 from chat.errors import ChatNotFound, IdReused, MessageNotFound, NotPossibleNow
+from chat.files.attaching import attach, attached_name
 from chat.folding import fold_answer
 from chat.llm.endpoints import Model
 from chat.models import Chat, ErasedChat, Reply
@@ -56,10 +57,11 @@ def place_send(
 
     `model`: from the catalogue; credit is held for the reply, or nothing is stored. `known`: of
     `replies_of_ids`, if the caller has read it. Raises IdReused, ChatNotFound, MessageNotFound,
-    OutOfCredit, NoPrice, and ProjectNotFound if a new chat cannot begin in its project.
+    OutOfCredit, NoPrice, ProjectNotFound if a new chat cannot begin in its project, and what
+    `attach` raises (chat/files/attaching.py).
     """
     reply_id = Reply.id_for_message(send.id)
-    digest = _digest(send.chat, send.id, send.text, send.model, send.edit)
+    digest = _digest(send.chat, send.id, send.text, send.model, send.edit, *send.files)
     replies = replies_of_ids(send.id) if known is None else known
     if existing := replies.get(reply_id):
         return _repeated(existing, owner, digest)
@@ -70,8 +72,9 @@ def place_send(
             chat, is_new, has_usage = _lock_chat(owner, send, reply_id)
             _refuse_erased(reply_id, has_usage=has_usage)
             parent = parent_of_send(chat, send)
+            files = attach(owner, chat, send.files)
             before = outbox_of_parent(parent) + branch_choices(chat, parent, reply_id)
-            outbox = before + outbox_of_send(chat, is_new, send, reply_id, parent)
+            outbox = before + outbox_of_send(chat, is_new, send, files, reply_id, parent)
             reply = _create_reply(chat, reply_id, send.id, parent, send.model, digest, outbox)
             if model is not None:
                 pricing.hold_for_reply(owner, reply, model, send.text)
@@ -239,7 +242,7 @@ def _lock_chat(owner: User, send: Send, reply_id: uuid.UUID) -> tuple[Chat, bool
                 id=send.chat,
                 owner=owner,
                 # A temporary chat has none: browsers keep the titles of pages in their history.
-                title="" if send.temporary else start_title(send.text),
+                title="" if send.temporary else _first_title(owner, send),
                 is_temporary=send.temporary,
                 project=project,
                 model=send.model,
@@ -256,6 +259,13 @@ def _refuse_erased(reply_id: uuid.UUID, *, has_usage: bool) -> None:
     exists, inserting it fails instead, because the same request may just have created it."""
     if has_usage and not Reply.objects.filter(id=reply_id).exists():
         raise IdReused
+
+
+def _first_title(owner: User, send: Send) -> str:
+    """The first words, or the name of the first file of a message without words."""
+    if send.text.strip() or not send.files:
+        return start_title(send.text)
+    return start_title(attached_name(owner, send.files[0]))
 
 
 def start_title(text: str) -> str:

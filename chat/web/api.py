@@ -86,10 +86,12 @@ def instructions_field(body: dict[str, Any]) -> str:
         raise BadRequest(f"“instructions”: {error}") from error
 
 
-def text_field(body: dict[str, Any], name: str, *, max_chars: int) -> str:
+def text_field(
+    body: dict[str, Any], name: str, *, max_chars: int, may_be_empty: bool = False
+) -> str:
     """A text that is not blank. Raises BadRequest, or MessageTooLong for the field "text"."""
     value = body.get(name)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not (value.strip() or may_be_empty):
         raise BadRequest(f"“{name}” must be a text that is not empty.")
     if "\x00" in value:
         raise BadRequest(f"“{name}” must not contain the character NUL.")

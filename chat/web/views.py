@@ -15,25 +15,22 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from accounts import limits
 from accounts.client_address import address_group, client_address
-from accounts.errors import NotSignedIn, Suspended
+from accounts.errors import NotSignedIn
 from accounts.guests import merge as guest_joins
 from accounts.guests.visitor import (
     forget_visitor,
-    guest_of_visitor,
-    person_of_visitor,
     set_visitor_cookie,
     sign_in_guest,
     visitor_id,
 )
 from accounts.models import User
-from accounts.people import person_json, require_person, require_user
+from accounts.people import person_json, require_user
 from accounts.preferences.locale import page_person, preferences_of_page
 from accounts.preferences.store import settings_json
 from accounts.push.keys import push_config
@@ -43,6 +40,7 @@ from chat import chat_lists, chats, drafts, ratings, storage
 from chat.charging.offered import offered_models
 from chat.charging.pricing import Offer
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
+from chat.files.errors import MAX_FILES, TooManyFiles
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
 from chat.llm.user_models import find_for, models_for
@@ -62,6 +60,7 @@ from chat.web.api import (
     text_field,
 )
 from chat.web.app_shell import module_links
+from chat.web.writers import require_guest, require_writer, take_new_guest, writer_of
 from streams.cursors import is_cursor
 from streams.log import get_log
 
@@ -196,24 +195,26 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     """POST: send a message and request an answer. Repeating it returns the same response."""
     body = json_body(request)
     parent, project = body.get("parent"), body.get("project")
-    await _require_person(request, body)
+    await require_writer(request, body)
     for name in ("edit", "temporary"):
         if not isinstance(body.get(name, False), bool):
             raise BadRequest(f"“{name}” must be true or false.")
     if project is not None and body.get("temporary"):
         raise BadRequest("A temporary chat cannot be in a project.")
+    files = _files_field(body)
     model = await _known_model(await _person(request), body)
     send = Send(
         id=read_uuid(body.get("id"), "id"),
         chat=chat_id,
-        text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS),
+        text=text_field(body, "text", max_chars=MAX_MESSAGE_CHARS, may_be_empty=bool(files)),
         model=model.id,
         parent=read_uuid(parent, "parent") if parent is not None else None,
         edit=body.get("edit", False),
         temporary=body.get("temporary", False),
         project=read_uuid(project, "project") if project is not None else None,
+        files=files,
     )
-    writer = await _writer(request)
+    writer = await writer_of(request)
     known = await sync_to_async(sends.replies_of_ids)(send.id)
     is_repeated = Reply.id_for_message(send.id) in known
     async with storage.room_for_send(writer, send, is_repeated=is_repeated):
@@ -229,26 +230,17 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
 
 
-async def _require_person(request: HttpRequest, body: dict[str, Any]) -> None:
-    """Refuse a message that another person wrote in this browser.
-
-    A message may wait in a browser while its writer signs out. It must not be sent as somebody
-    else's, or as that of a new guest. A guest whose session was lost is recognised by the visitor
-    cookie. Raises NotSignedIn, and OtherPerson as accounts.people.require_person does.
-    """
-    person, user = body.get("person"), await request.auser()
-    if isinstance(user, User):
-        require_person(user, person)
-    elif person is not None:
-        guest = await sync_to_async(person_of_visitor)(request)
-        if guest is None or str(guest.id) != person:
-            raise NotSignedIn(_("You were signed out after this was written. Sign in to send it."))
-
-
-async def _writer(request: HttpRequest) -> User | None:
-    """The person whose log the message goes into; None for a new guest."""
-    user = await request.auser()
-    return user if isinstance(user, User) else await sync_to_async(person_of_visitor)(request)
+def _files_field(body: dict[str, Any]) -> tuple[uuid.UUID, ...]:
+    """The ids of the attached files. Raises BadRequest, TooManyFiles."""
+    ids = body.get("files", [])
+    if not isinstance(ids, list):
+        raise BadRequest("“files” must be a list of ids.")
+    if len(ids) > MAX_FILES:
+        raise TooManyFiles
+    files = tuple(read_uuid(file_id, "files") for file_id in ids)
+    if len(set(files)) < len(files):
+        raise BadRequest("“files” must not name a file twice.")
+    return files
 
 
 def _place_for_visitor(
@@ -260,7 +252,7 @@ def _place_for_visitor(
 ) -> tuple[User, Reply]:
     """Place a send. A visitor becomes a guest, unless the send is refused. Sync.
 
-    `writer`: of `_writer`. `known`: of `sends.replies_of_ids`. Repeating a placed send is not
+    `writer`: of `writer_of`. `known`: of `sends.replies_of_ids`. Repeating a placed send is not
     counted, because it must succeed.
     """
     is_repeated = Reply.id_for_message(send.id) in known
@@ -270,26 +262,14 @@ def _place_for_visitor(
         if not is_repeated:
             _take_send(request, request.user)
         return request.user, sends.place_send(request.user, send, model, known)
-    _take_send_of_visitor(request, writer, is_repeated=is_repeated)
+    take_new_guest(request, writer)
+    if not is_repeated and (writer is not None or visitor_id(request) is not None):
+        _take_send(request, writer)
     with transaction.atomic():
-        guest = guest_of_visitor(request)
-        if guest is None:
-            raise NotSignedIn(_("Your browser did not keep our cookie. Allow cookies and reload."))
+        guest = require_guest(request)
         reply = sends.place_send(guest, send, model, known)
     sign_in_guest(request, guest)
     return guest, reply
-
-
-def _take_send_of_visitor(request: HttpRequest, person: User | None, *, is_repeated: bool) -> None:
-    """Count a visitor's send, before the transaction, which must not wait for Redis. Sync."""
-    if person is None:
-        if visitor_id(request) is not None:
-            limits.take_guest(address_group(client_address(request)))
-            _take_send(request, None)
-    elif person.suspended_at:
-        raise Suspended
-    elif not is_repeated:
-        _take_send(request, person)
 
 
 def _take_send(request: HttpRequest, person: User | None) -> None:

@@ -18,6 +18,7 @@ from django.utils.http import parse_header_parameters
 
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from billing.payments import stripe_webhooks
+from chat.files.uploads import PART_BYTES
 from chat.web import api
 from config.web.csp_reports import MAX_REPORT_BYTES
 
@@ -41,6 +42,8 @@ def largest_body(path: str) -> int:
     """The bound for this path, in bytes."""
     if path in ("/settings", "/api/settings/picture"):
         return PICTURE_BYTES
+    if path.startswith("/api/files/") and "/parts/" in path:
+        return PART_BYTES + 1  # So that the view can refuse a part of another size.
     if path.startswith("/api/"):
         return api.MAX_BODY_BYTES
     if path == WEBHOOK:

@@ -188,7 +188,7 @@ async def test_prompts_many_times_too_long_are_not_put_together(monkeypatch, ser
     together = prompt.to_alternating
 
     def noting(messages):
-        sizes.append(sum(len(text) for _, text in messages))
+        sizes.append(sum(len(said.text) for said in messages))
         return together(messages)
 
     monkeypatch.setattr(prompt, "to_alternating", noting)

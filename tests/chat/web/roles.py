@@ -3,6 +3,8 @@
 import uuid
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import AsyncClient
 
 from accounts.models import SavedPrompt, User
@@ -11,7 +13,7 @@ from accounts.preferences.picture_files import Picture
 from accounts.preferences.store import change_picture
 from accounts.suspension import suspend
 from billing.payments import top_ups
-from chat.models import Chat, Project, Reply
+from chat.models import Chat, Project, Reply, StoredFile
 from tests.chat.conftest import MODEL
 
 ROLES = ("nobody", "guest", "other", "suspended", "staff", "owner")
@@ -19,6 +21,7 @@ CHAT, REPLY, PROMPT = uuid.UUID(int=1), uuid.UUID(int=2), uuid.UUID(int=3)
 TOP_UP = uuid.UUID(int=4)
 SAVED_PROMPT = uuid.UUID(int=5)
 PROJECT = uuid.UUID(int=6)
+FILE = uuid.UUID(int=7)
 
 
 def make_people():
@@ -45,6 +48,17 @@ def make_people():
         id=SAVED_PROMPT, owner=made["owner"], title="Secret", text="Secret", size_bytes=12
     )
     Project.objects.create(id=PROJECT, owner=made["owner"], name="Secret", size_bytes=6)
+    StoredFile.objects.create(
+        id=FILE,
+        owner=made["owner"],
+        name="Secret",
+        size_bytes=6,
+        sha256="0" * 64,
+        state=StoredFile.State.READY,
+        facts={"id": str(FILE), "type": "text/plain"},
+        stored_bytes=6,
+    )
+    default_storage.save(f"files/{FILE}/original", ContentFile(b"Secret"))
     top_ups.order(made["owner"].id, TOP_UP, 500)
     Reply.objects.create(
         id=REPLY, chat=chat, prompt_id=PROMPT, model=MODEL, state=Reply.State.QUEUED

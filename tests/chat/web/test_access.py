@@ -15,7 +15,7 @@ import pytest
 from chat.models import Chat
 from chat.websocket.routing import websocket_urlpatterns
 from tests.chat.conftest import MODEL
-from tests.chat.web.roles import CHAT, PROJECT, PROMPT, REPLY, ROLES, SAVED_PROMPT, TOP_UP
+from tests.chat.web.roles import CHAT, FILE, PROJECT, PROMPT, REPLY, ROLES, SAVED_PROMPT, TOP_UP
 from tests.chat.websocket.socket_client import Socket
 from tests.url_conf import routes
 
@@ -155,6 +155,29 @@ TABLE: dict[str, list[Row]] = {
         Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200)),
         Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "PATCH", {"name": "Mine"}),
         Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "DELETE"),
+    ],
+    "chat:files": [
+        # Only its owner may announce a file of this id again.
+        Row(
+            "/api/files",
+            (401, 409, 409, 401, 409, 200),
+            "POST",
+            {"id": str(FILE), "name": "Secret", "bytes": 6, "sha256": "0" * 64},
+        ),
+    ],
+    "chat:file": [
+        Row(f"/api/files/{FILE}", (401, 404, 404, 401, 404, 200)),
+        Row(f"/api/files/{FILE}", (401, 204, 204, 401, 204, 204), "DELETE"),
+    ],
+    "chat:file-part": [
+        Row(f"/api/files/{FILE}/parts/0", (401, 404, 404, 401, 404, 200), "PUT", {})
+    ],
+    "chat:file-complete": [
+        Row(f"/api/files/{FILE}/complete", (401, 404, 404, 401, 404, 202), "POST", {})
+    ],
+    "chat:file-rendition": [
+        Row(f"/files/{FILE}/original", (404, 404, 404, 404, 404, 200)),
+        Row(f"/files/{FILE}/model", (404,) * 6),
     ],
     "chat:frame": [Row("/preview/page", ANYBODY), Row("/preview/diagram", ANYBODY)],
     "chat:keep": [own("/keep", "POST", {})],

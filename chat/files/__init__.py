@@ -1,0 +1,1 @@
+"""Files that people attach to messages: uploading, checking, storing, serving, erasing."""

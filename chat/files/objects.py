@@ -1,0 +1,105 @@
+"""The bytes of files, in Django's default storage: `files/<file id>/<rendition>`.
+
+Names of people, chats and files are in no key. Writing a key again replaces its content, so every
+step may be repeated. All functions are sync and block.
+
+renditions: "original", the uploaded bytes; "view", a picture for the page; "model", a picture for
+            models; "text", the text of a document; "page-<n>", pages of a scanned document
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from django.core.files import File
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+FOLDER = "files"
+ORIGINAL = "original"
+CHUNK_BYTES = 256_000
+
+
+def key_of(file_id: uuid.UUID, rendition: str) -> str:
+    return f"{FOLDER}/{file_id}/{rendition}"
+
+
+def write_part(file_id: uuid.UUID, number: int, data: bytes) -> None:
+    default_storage.save(key_of(file_id, _part(number)), ContentFile(data))
+
+
+def join_parts(file_id: uuid.UUID, count: int, target: Path) -> tuple[int, str]:
+    """Write the parts one after another into a new file; returns its size in bytes and its SHA-256.
+    Raises FileNotFoundError if a part is missing."""
+    digest, size = hashlib.sha256(), 0
+    with target.open("xb") as joined:
+        for number in range(count):
+            with open_rendition(file_id, _part(number)) as part:
+                for chunk in iter_chunks(part):
+                    joined.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+    return size, digest.hexdigest()
+
+
+def write_rendition(file_id: uuid.UUID, rendition: str, source: Path) -> None:
+    with source.open("rb") as file:
+        default_storage.save(key_of(file_id, rendition), File(file))
+
+
+def open_rendition(file_id: uuid.UUID, rendition: str) -> IO[bytes]:
+    """Raises FileNotFoundError."""
+    file: IO[bytes] = default_storage.open(key_of(file_id, rendition))
+    return file
+
+
+def read_rendition(file_id: uuid.UUID, rendition: str) -> bytes:
+    """Raises FileNotFoundError."""
+    with open_rendition(file_id, rendition) as file:
+        return file.read()
+
+
+def size_of(file_id: uuid.UUID, rendition: str) -> int:
+    """Bytes. Raises FileNotFoundError."""
+    return default_storage.size(key_of(file_id, rendition))
+
+
+def iter_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def erase_parts(file_id: uuid.UUID, count: int) -> None:
+    for number in range(count):
+        default_storage.delete(key_of(file_id, _part(number)))
+
+
+def erase(file_id: uuid.UUID) -> None:
+    """Remove every object of a file, also those that a crash has left unfinished."""
+    folder = f"{FOLDER}/{file_id}"
+    try:
+        _, names = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        default_storage.delete(f"{folder}/{name}")
+    default_storage.delete(folder)  # Nothing on S3, which has no folders.
+
+
+def stored_ids() -> Iterator[uuid.UUID]:
+    """The ids of all files that have objects."""
+    try:
+        folders, _ = default_storage.listdir(FOLDER)
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        try:
+            yield uuid.UUID(folder)
+        except ValueError:  # Not one of ours.
+            continue
+
+
+def _part(number: int) -> str:
+    return f"part-{number}"

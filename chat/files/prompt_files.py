@@ -1,0 +1,152 @@
+"""Makes text and pictures for a model of the files that are attached to messages.
+
+Documents go as text, fenced by file and page, and cut where there is no room, which the text says.
+Pictures go to models that see them. What a model does not get is replaced by a marker, so that it
+can say so, and is listed as withheld, so that the page can. The newest files have the first claim.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import orjson
+
+from chat.files import objects
+from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
+from chat.llm.endpoints import Model
+from chat.llm.prompt import PromptMessage
+
+# In one request. Providers refuse more pictures, or larger requests.
+MAX_PICTURES = 20
+MAX_PICTURE_BYTES = 20_000_000
+# A picture of a page of a scanned document, which is not stored with its size.
+PAGE_TOKENS = picture_tokens(MODEL_SIDE, MODEL_SIDE)
+# Documents may take this share of the window, in characters of four to a token.
+DOCUMENT_SHARE = 0.6
+CHARS_PER_TOKEN = 4
+
+Facts = dict[str, Any]
+Why = Literal["modality", "window", "missing"]
+
+
+@dataclass(slots=True)
+class _Room:
+    """What may still be sent, and what was not."""
+
+    sees: bool
+    chars: int
+    pictures: int
+    picture_bytes: int
+    withheld: list[dict[str, str]] = field(default_factory=list)
+
+    def withhold(self, file: Facts, why: Why) -> None:
+        self.withheld.append({"file": file["id"], "why": why})
+
+
+async def with_files(
+    messages: Sequence[PromptMessage], model: Model
+) -> tuple[list[PromptMessage], list[dict[str, str]]]:
+    """The messages with the text and the pictures of their files, and what is withheld.
+
+    Reads storage in a thread. Messages without files are the same objects.
+    """
+    if not any(message.files for message in messages):
+        return list(messages), []
+    return await asyncio.to_thread(_with_files, messages, model)
+
+
+def _with_files(
+    messages: Sequence[PromptMessage], model: Model
+) -> tuple[list[PromptMessage], list[dict[str, str]]]:
+    chars = int(model.context_tokens * DOCUMENT_SHARE) * CHARS_PER_TOKEN
+    room = _Room(model.sees, chars, MAX_PICTURES, MAX_PICTURE_BYTES)
+    newest_first = [_expand(message, room) for message in reversed(messages)]
+    return newest_first[::-1], room.withheld[::-1]
+
+
+def _expand(message: PromptMessage, room: _Room) -> PromptMessage:
+    if not message.files:
+        return message
+    texts, pictures, tokens = [], [], 0
+    for file in message.files:
+        try:
+            text, shown, cost = _render(file, room)
+        except FileNotFoundError:
+            room.withhold(file, "missing")
+            text, shown, cost = _marker(file, "it was deleted"), [], 0
+        texts.append(text)
+        pictures += shown
+        tokens += cost
+    texts.append(message.text)
+    text = "\n\n".join(text for text in texts if text.strip())
+    return replace(message, text=text, files=(), pictures=tuple(pictures), picture_tokens=tokens)
+
+
+def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
+    """The text, the pictures and their tokens. Raises FileNotFoundError."""
+    if file["kind"] != "image":
+        return _render_document(file, room)
+    if not room.sees:
+        room.withhold(file, "modality")
+        return _marker(file, "you cannot see pictures"), [], 0
+    if not _take_picture(file["id"], "model", room):
+        room.withhold(file, "window")
+        return _marker(file, "there was no room for it"), [], 0
+    tokens = picture_tokens(file["width"], file["height"])
+    return f"[picture “{file['name']}”]", [picture_key(file["id"], "model")], tokens
+
+
+def _take_picture(file_id: str, rendition: str, room: _Room) -> bool:
+    """Whether there is room for a picture, which is then taken. Raises FileNotFoundError."""
+    size = objects.size_of(uuid.UUID(file_id), rendition)
+    if not room.pictures or size > room.picture_bytes:
+        return False
+    room.pictures -= 1
+    room.picture_bytes -= size
+    return True
+
+
+def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
+    pages = orjson.loads(objects.read_rendition(uuid.UUID(file["id"]), "text"))
+    texts, pictures, left_out = [], [], 0
+    for page in pages:
+        text: str = page["text"]
+        rendition = f"page-{page['page']}"
+        if not text.strip():
+            if _take_page(file, rendition, room):
+                pictures.append(picture_key(file["id"], rendition))
+                text = f"[picture {len(pictures)} of this document]"
+            else:
+                text = "[this page has no text]"
+        kept = text[: max(room.chars, 0)]
+        room.chars -= len(kept)
+        left_out += len(text) - len(kept)
+        if kept:
+            texts.append(_fenced_page(page["page"], kept))
+    if not texts and left_out:
+        room.withhold(file, "window")
+        return _marker(file, "there was no room for it"), [], 0
+    if left_out:
+        texts.append(f"[The rest, {left_out} characters, is left out: there was no room for it.]")
+    elif file.get("cut"):
+        texts.append("[The rest is left out: the document is too long.]")
+    head, tail = f"[begin of the file “{file['name']}”]", f"[end of the file “{file['name']}”]"
+    return "\n".join([head, *texts, tail]), pictures, PAGE_TOKENS * len(pictures)
+
+
+def _take_page(file: Facts, rendition: str, room: _Room) -> bool:
+    """Whether a page without text is shown as a picture."""
+    try:
+        return room.sees and _take_picture(file["id"], rendition, room)
+    except FileNotFoundError:  # It was not rendered.
+        return False
+
+
+def _fenced_page(page: object, text: str) -> str:
+    return text if page is None else f"[page {page}]\n{text}"
+
+
+def _marker(file: Facts, why: str) -> str:
+    return f"[The file “{file['name']}” was attached here, but {why}.]"

@@ -1,0 +1,212 @@
+"""The upload of a file: announced, sent in parts, completed. Every step may be repeated. Sync.
+
+A file is a row from its announcement on, so that its bytes are counted before they arrive, and are
+swept if they never do.
+"""
+
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q, Sum
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from accounts.models import User
+from accounts.sockets import wake_workers
+from chat.errors import BadRequest, IdReused
+from chat.files import objects
+from chat.files.errors import (
+    REFUSALS,
+    FileEmpty,
+    FileIncomplete,
+    FileInUse,
+    FileNotFound,
+    FileRefusal,
+    FileStorageFull,
+    FileTooLarge,
+)
+from chat.models import StoredFile
+
+PART_BYTES = 4 * 2**20
+# The limit of the kind that may be the largest. The check knows the kind, and its own limit.
+MAX_BYTES = 32_000_000
+MAX_NAME_CHARS = 255
+WAKE_ON = "file"
+State = StoredFile.State
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An announced file. `sha256` in hexadecimal digits."""
+
+    id: uuid.UUID
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+def begin(owner: User, upload: Upload) -> StoredFile:
+    """The row of an announced file; a repetition returns the same one.
+
+    Raises IdReused, FileEmpty, FileTooLarge, FileStorageFull.
+    """
+    if upload.size_bytes == 0:
+        raise FileEmpty
+    if upload.size_bytes > MAX_BYTES:
+        raise FileTooLarge
+    if existing := StoredFile.objects.filter(id=upload.id).first():
+        return _repeated(existing, owner, upload)
+    try:
+        with transaction.atomic():
+            # Locked, so that concurrent uploads together do not exceed the quota.
+            User.objects.select_for_update().get(id=owner.id)
+            _require_room(owner, upload.size_bytes)
+            return StoredFile.objects.create(
+                id=upload.id,
+                owner=owner,
+                name=upload.name,
+                size_bytes=upload.size_bytes,
+                sha256=upload.sha256,
+                stored_bytes=upload.size_bytes,
+            )
+    except IntegrityError:  # The same request, or somebody's with the same id, was quicker.
+        return _repeated(StoredFile.objects.get(id=upload.id), owner, upload)
+
+
+def _repeated(row: StoredFile, owner: User, upload: Upload) -> StoredFile:
+    announced = (row.name, row.size_bytes, row.sha256)
+    if row.owner_id != owner.id or announced != (upload.name, upload.size_bytes, upload.sha256):
+        raise IdReused
+    return row
+
+
+def _require_room(owner: User, size: int) -> None:
+    quota = settings.QUOTA_FILE_BYTES_GUEST if owner.is_guest else settings.QUOTA_FILE_BYTES_ACCOUNT
+    if quota and stored_bytes_of(owner) + size > quota:
+        raise FileStorageFull(is_guest=owner.is_guest)
+
+
+def stored_bytes_of(owner: User) -> int:
+    """The bytes of all of a person's files together."""
+    total: int | None = StoredFile.objects.filter(owner=owner).aggregate(total=Sum("stored_bytes"))[
+        "total"
+    ]
+    return total or 0
+
+
+def own_file(owner: User, file_id: uuid.UUID) -> StoredFile:
+    """Raises FileNotFound, also for somebody else's and for one that is being erased."""
+    rows = StoredFile.objects.exclude(state=State.ERASED)
+    row = rows.filter(id=file_id, owner=owner).first()
+    if row is None:
+        raise FileNotFound
+    return row
+
+
+def part_size(row: StoredFile, number: int) -> int:
+    """The size of one part in bytes. Raises BadRequest if the file has no such part."""
+    if not 0 <= number < part_count(row):
+        raise BadRequest(f"This file has {part_count(row)} parts, counted from 0.")
+    return min(PART_BYTES, row.size_bytes - number * PART_BYTES)
+
+
+def part_count(row: StoredFile) -> int:
+    return -(-row.size_bytes // PART_BYTES)
+
+
+def note_part(row: StoredFile, number: int) -> StoredFile:
+    """A part is stored. Returns the row with all the parts that have arrived."""
+    uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
+    uploading.update(parts=F("parts").bitor(1 << number), changed_at=timezone.now())
+    row.refresh_from_db()
+    return row
+
+
+def complete(row: StoredFile) -> StoredFile:
+    """Have a worker check the file. Raises FileIncomplete."""
+    if row.state != State.UPLOADING:
+        return row
+    if missing := sorted(set(range(part_count(row))) - set(parts_of(row))):
+        raise FileIncomplete(missing)
+    with transaction.atomic():
+        uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
+        uploading.update(state=State.CHECKING, changed_at=timezone.now())
+        wake_workers(WAKE_ON)
+    row.refresh_from_db()
+    return row
+
+
+def discard(owner: User, file_id: uuid.UUID) -> None:
+    """Erase a file that no message has. A repetition does nothing. Raises FileInUse."""
+    with transaction.atomic():
+        row = StoredFile.objects.select_for_update().filter(id=file_id, owner=owner).first()
+        if row is not None and row.chat_id is not None:
+            raise FileInUse
+        if row is not None:
+            erase_rows(Q(id=row.id))
+
+
+def erase_rows(which: Q) -> None:
+    """Mark files as erased. A worker removes their bytes, then the rows (chat/files/sweeping.py).
+
+    Call it in the transaction that ends the reason to keep them.
+    """
+    erased = {"state": State.ERASED, "chat": None, "changed_at": timezone.now()}
+    if StoredFile.objects.filter(which).exclude(state=State.ERASED).update(**erased):
+        wake_workers(WAKE_ON)
+
+
+def parts_of(row: StoredFile) -> list[int]:
+    """The parts that have arrived."""
+    return [number for number in range(part_count(row)) if row.parts >> number & 1]
+
+
+def refusal_of(row: StoredFile) -> FileRefusal:
+    """Why the check refused this file."""
+    return REFUSALS.get(row.error_code, FileRefusal)()
+
+
+def file_state(row: StoredFile) -> dict[str, Any]:
+    """The `FileState` of docs/protocol.md."""
+    state: dict[str, Any] = {
+        "id": str(row.id),
+        "name": row.name,
+        "bytes": row.size_bytes,
+        "state": row.state,
+        "part_bytes": PART_BYTES,
+        "parts": parts_of(row),
+    }
+    if row.state == State.READY:
+        state["file"] = row.facts
+    if row.state == State.REFUSED:
+        refusal = refusal_of(row)
+        state["error"] = {"code": refusal.code, "message": refusal.message}
+    return state
+
+
+def clean_name(value: object) -> str:
+    """The name as it is shown: without folders, control characters and marks that turn the
+    direction of the text. Raises BadRequest."""
+    if not isinstance(value, str):
+        raise BadRequest("“name” must be a text.")
+    last = re.split(r"[/\\]", value)[-1]
+    kept = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    name = " ".join(kept.split()).strip(". ") or gettext("File")
+    if len(name) <= MAX_NAME_CHARS:
+        return name
+    stem, dot, ending = name.rpartition(".")
+    if not dot or len(ending) > 10:
+        return name[:MAX_NAME_CHARS]
+    return f"{stem[: MAX_NAME_CHARS - len(ending) - 1]}.{ending}"
+
+
+def write_part(row: StoredFile, number: int, data: bytes) -> None:
+    """Store the bytes of one part. Raises BadRequest if they are too few or too many."""
+    if len(data) != part_size(row, number):
+        raise BadRequest(f"Part {number} of this file has {part_size(row, number)} bytes.")
+    objects.write_part(row.id, number, data)

@@ -1,0 +1,124 @@
+"""The API of uploads. docs/protocol.md describes bodies and errors."""
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from accounts import limits, storage
+from accounts.client_address import address_group, client_address
+from accounts.errors import NotSignedIn
+from accounts.guests.visitor import sign_in_guest
+from accounts.models import User
+from accounts.people import person_json, require_user
+from chat.errors import BadRequest
+from chat.files import uploads
+from chat.files.errors import StorageUnavailable
+from chat.files.uploads import Upload
+from chat.models import StoredFile
+from chat.uuids import read_uuid
+from chat.web.api import api, json_body, require_user_for_change
+from chat.web.writers import require_guest, require_writer, take_new_guest, writer_of
+
+logger = logging.getLogger(__name__)
+
+SHA256 = re.compile("[0-9a-f]{64}")
+# Parts that one process holds in memory at the same time; the rest wait in temporary files.
+_parts_at_once = asyncio.Semaphore(4)
+
+
+@api("POST")
+async def file_list(request: HttpRequest) -> HttpResponse:
+    """POST: announce a file. A visitor becomes a guest, as with a first message."""
+    body = json_body(request)
+    await require_writer(request, body)
+    upload = _upload(body)
+    writer = await writer_of(request)
+    is_repeated = await StoredFile.objects.filter(id=upload.id).aexists()
+    if not is_repeated:
+        await storage.count_files_for_address(writer, upload.size_bytes)
+    begin = sync_to_async(_begin_for_visitor)
+    user, row = await begin(request, upload, writer, is_repeated=is_repeated)
+    return JsonResponse(uploads.file_state(row) | {"user": person_json(user)})
+
+
+def _upload(body: dict[str, Any]) -> Upload:
+    size, digest = body.get("bytes"), body.get("sha256")
+    if type(size) is not int or not 0 <= size < 2**31:
+        raise BadRequest("“bytes” must be the size of the file.")
+    if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+        raise BadRequest("“sha256” must be 64 hexadecimal digits in small letters.")
+    name = uploads.clean_name(body.get("name"))
+    return Upload(read_uuid(body.get("id"), "id"), name, size, digest)
+
+
+def _begin_for_visitor(
+    request: HttpRequest, upload: Upload, writer: User | None, *, is_repeated: bool
+) -> tuple[User, StoredFile]:
+    """The row of an upload, and its owner. Sync."""
+    if isinstance(request.user, User):
+        if not request.user.is_active:
+            raise NotSignedIn
+        if not is_repeated:
+            limits.take_file(request.user, address_group(client_address(request)))
+        return request.user, uploads.begin(request.user, upload)
+    take_new_guest(request, writer)
+    if not is_repeated:
+        limits.take_file(writer, address_group(client_address(request)))
+    with transaction.atomic():
+        guest = require_guest(request)
+        row = uploads.begin(guest, upload)
+    sign_in_guest(request, guest)
+    return guest, row
+
+
+@api("GET", "DELETE")
+async def file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+    """GET: the state of an upload. DELETE: erase a file that no message has."""
+    if request.method == "DELETE":
+        user = await require_user_for_change(request)
+        await sync_to_async(uploads.discard)(user, file_id)
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    user = await require_user(request)
+    row = await sync_to_async(uploads.own_file)(user, file_id)
+    return JsonResponse(uploads.file_state(row))
+
+
+@api("PUT")
+async def part(request: HttpRequest, file_id: uuid.UUID, number: int) -> HttpResponse:
+    """PUT: one part, as raw bytes. Parts may arrive in any order, and again."""
+    user = await require_user(request)
+    row = await sync_to_async(uploads.own_file)(user, file_id)
+    size = uploads.part_size(row, number)
+    if row.state == StoredFile.State.UPLOADING and number not in uploads.parts_of(row):
+        async with _parts_at_once:
+            # One byte more than it may have, which `write_part` notices.
+            data = await asyncio.to_thread(request.read, size + 1)
+            await asyncio.to_thread(_in_storage, uploads.write_part, row, number, data)
+        row = await sync_to_async(uploads.note_part)(row, number)
+    return JsonResponse(uploads.file_state(row))
+
+
+@api("POST")
+async def complete(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+    """POST: all parts have arrived; a worker checks the file."""
+    user = await require_user(request)
+    row = await sync_to_async(uploads.own_file)(user, file_id)
+    row = await sync_to_async(uploads.complete)(row)
+    return JsonResponse(uploads.file_state(row), status=HTTPStatus.ACCEPTED)
+
+
+def _in_storage(step: Callable[..., None], *args: Any) -> None:
+    """Run a step that uses the storage. Raises StorageUnavailable if it fails."""
+    try:
+        step(*args)
+    except OSError as error:
+        logger.exception("the storage of files is unavailable")
+        raise StorageUnavailable from error

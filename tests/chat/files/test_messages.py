@@ -1,0 +1,231 @@
+"""Messages with files: what the log, the model and the next worker get of them."""
+
+import asyncio
+import base64
+import io
+import uuid
+
+import pytest
+from PIL import Image
+
+from chat.files import prompt_files
+from chat.models import Chat, StoredFile
+from tests.chat.files.file_requests import TEXT, code_of, picture, send_parts, upload
+from tests.chat.page_requests import new_message, post_message
+from tests.chat.workers import working
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def sees(settings):
+    settings.VISION_MODELS = ["known"]
+
+
+def last_message(fake_model):
+    return fake_model.requests[-1]["body"]["messages"][-1]
+
+
+def texts(message):
+    """All texts of a message in a request."""
+    if isinstance(message["content"], str):
+        return message["content"]
+    return "\n".join(part["text"] for part in message["content"] if part["type"] == "text")
+
+
+def pictures(message):
+    """The pictures of a message in a request, decoded."""
+    if isinstance(message["content"], str):
+        return []
+    urls = [p["image_url"]["url"] for p in message["content"] if p["type"] == "image_url"]
+    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
+
+
+async def ask(person, text="[[tokens=2]] What is it?", **fields):
+    message, reply = await person.send(text, **fields)
+    assert (await person.settled(reply)).status == "done"
+    return message, reply
+
+
+async def test_a_picture_reaches_the_model_and_the_transcript(no_worker, alice, fake_model):
+    async with working():
+        file_id = await upload(alice, picture(400, 200), "Tree.png")
+        message, reply = await ask(alice, files=[file_id])
+    sent = last_message(fake_model)
+    assert texts(sent).splitlines() == ["[picture “Tree.png”]", "", "[[tokens=2]] What is it?"]
+    [shown] = pictures(sent)
+    assert shown.size == (400, 200) and shown.getpixel((9, 9))[0] > 150
+    transcript = await alice.transcript()
+    [file] = transcript.messages[message].files
+    assert (file["id"], file["name"], file["width"]) == (file_id, "Tree.png", 400)
+    assert len(file["thumb"]) < 12_000
+    assert transcript.messages[reply].withheld is None
+    assert (await StoredFile.objects.aget(id=file_id)).chat_id == uuid.UUID(alice.chat)
+
+
+async def test_a_model_that_does_not_see_is_told_so(no_worker, alice, fake_model, settings):
+    settings.VISION_MODELS = []
+    async with working():
+        file_id = await upload(alice, picture(), "Tree.png")
+        _, reply = await ask(alice, files=[file_id])
+    sent = last_message(fake_model)
+    assert "“Tree.png” was attached here, but you cannot see pictures" in sent["content"]
+    withheld = (await alice.message(reply)).withheld
+    assert withheld == [{"file": file_id, "why": "modality"}]
+
+
+async def test_pictures_do_not_lock_a_chat_to_models_that_see(
+    no_worker, alice, fake_model, settings
+):
+    async with working():
+        file_id = await upload(alice, picture())
+        _, reply = await ask(alice, files=[file_id])
+        settings.VISION_MODELS = []
+        _, blind = await ask(alice, parent=reply)
+        assert not any(pictures(m) for m in fake_model.requests[-1]["body"]["messages"])
+        settings.VISION_MODELS = ["known"]
+        await ask(alice, parent=blind)
+        assert len(pictures(fake_model.requests[-1]["body"]["messages"][0])) == 1
+
+
+async def test_a_document_goes_as_text_with_its_name(no_worker, alice, fake_model):
+    async with working():
+        file_id = await upload(alice, TEXT, "garden.txt")
+        await ask(alice, files=[file_id])
+    lines = last_message(fake_model)["content"].splitlines()
+    assert lines[0] == "[begin of the file “garden.txt”]" and TEXT.decode().strip() in lines
+    assert "[end of the file “garden.txt”]" in lines
+
+
+async def test_what_does_not_fit_is_left_out_and_said(no_worker, alice, fake_model, monkeypatch):
+    monkeypatch.setattr(prompt_files, "DOCUMENT_SHARE", 0.0005)
+    async with working():
+        old = await upload(alice, b"A" * 500, "old.txt")
+        new = await upload(alice, b"B" * 500, "new.txt")
+        _, reply = await ask(alice, files=[old])
+        _, second = await ask(alice, files=[new], parent=reply)
+    content = last_message(fake_model)["content"]
+    kept = content.count("B")
+    assert 0 < kept < 500
+    assert f"[The rest, {500 - kept} characters, is left out" in content
+    assert (await alice.message(second)).withheld == [{"file": old, "why": "window"}]
+
+
+async def test_only_so_many_pictures_are_sent_the_newest_first(
+    no_worker, alice, fake_model, monkeypatch
+):
+    monkeypatch.setattr(prompt_files, "MAX_PICTURES", 2)
+    async with working():
+        ids = [await upload(alice, picture(40 + n), f"{n}.png") for n in range(3)]
+        _, reply = await ask(alice, files=[ids[0]])
+        _, reply = await ask(alice, files=[ids[1]], parent=reply)
+        _, reply = await ask(alice, files=[ids[2]], parent=reply)
+    shown = [pictures(m) for m in fake_model.requests[-1]["body"]["messages"]]
+    assert [len(p) for p in shown if p] == [1, 1]
+    assert (await alice.message(reply)).withheld == [{"file": ids[0], "why": "window"}]
+
+
+async def test_a_file_without_words_is_enough(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT, "garden.txt")
+        await alice.send("", files=[file_id])
+    assert (await Chat.objects.aget(id=alice.chat)).title == "garden.txt"
+    response = await post_message(alice, new_message(""))
+    assert code_of(response) == (400, "bad_request")
+
+
+async def test_a_send_happens_once_with_the_same_files(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT)
+        other = await upload(alice, TEXT)
+        body = new_message("[[tokens=1]] Read", files=[file_id])
+        first = await post_message(alice, body)
+        again = await post_message(alice, body)
+        assert (first.status_code, again.json()) == (202, first.json())
+        response = await post_message(alice, body | {"files": [other]})
+        assert code_of(response) == (409, "id_reused")
+        assert (await StoredFile.objects.aget(id=other)).chat_id is None
+
+
+async def test_files_that_cannot_be_sent(no_worker, alice, bob):
+    async with working():
+        ready = await upload(alice, TEXT)
+        uploading = await send_parts(alice, TEXT)
+        somebodys = await upload(bob, TEXT)
+        elsewhere = await upload(alice, TEXT)
+        await alice.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[elsewhere])
+        refused = await send_parts(alice, b"\x00\x01\x02" * 50)
+        await alice.post(f"/api/files/{refused}/complete")
+        async with asyncio.timeout(20):
+            while not await StoredFile.objects.filter(id=refused, state="refused").aexists():
+                await asyncio.sleep(0.02)
+    for files, expected in (
+        ([ready, uploading], (409, "file_not_ready")),
+        ([ready, somebodys], (404, "file_not_found")),
+        ([ready, elsewhere], (404, "file_not_found")),
+        ([ready, str(uuid.uuid4())], (404, "file_not_found")),
+        ([ready, refused], (415, "file_kind")),
+        ([ready, ready], (400, "bad_request")),
+        ([ready] * 11, (413, "too_many_files")),
+        (ready, (400, "bad_request")),
+        (["x"], (400, "bad_request")),
+    ):
+        assert code_of(await post_message(alice, new_message(files=files))) == expected
+    # Nothing of these messages is stored, and the file is still free.
+    assert not await Chat.objects.filter(id=alice.chat).aexists()
+    assert (await StoredFile.objects.aget(id=ready)).chat_id is None
+
+
+async def test_files_of_a_message_together_have_a_bound(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT)
+    await StoredFile.objects.filter(id=file_id).aupdate(size_bytes=60_000_001)
+    response = await post_message(alice, new_message(files=[file_id]))
+    assert code_of(response) == (413, "too_many_files")
+
+
+async def test_an_edit_keeps_or_drops_files_and_regenerating_keeps_them(
+    no_worker, alice, fake_model
+):
+    async with working():
+        file_id = await upload(alice, TEXT, "garden.txt")
+        message, _ = await ask(alice, files=[file_id])
+        again = str(uuid.uuid4())
+        await alice.post(
+            f"/api/chats/{alice.chat}/replies",
+            id=again,
+            parent=message,
+            model="openai/script/known",
+        )
+        await alice.settled(again)
+        assert "apple trees" in last_message(fake_model)["content"]
+        await ask(alice, "[[tokens=2]] Edited", files=[file_id], edit=True)
+        assert "apple trees" in last_message(fake_model)["content"]
+        await ask(alice, "[[tokens=2]] Dropped", edit=True)
+        assert "apple trees" not in last_message(fake_model)["content"]
+
+
+async def test_a_worker_that_takes_over_sends_the_files_too(no_worker, alice, fake_model):
+    async with working("first") as first:
+        file_id = await upload(alice, picture())
+        _, reply = await alice.send("[[tokens=60&rate=40]] Long", files=[file_id])
+        await alice.until(reply, lambda message: len(str(message.text)) > 20)
+        first.leave()
+    async with working("second"):
+        assert (await alice.settled(reply)).status == "done"
+    requests = [r["body"]["messages"] for r in fake_model.requests]
+    assert len(requests) == 2 and all(len(pictures(messages[0])) == 1 for messages in requests)
+
+
+async def test_a_file_that_is_erased_meanwhile_is_said_to_be_missing(
+    no_worker, alice, fake_model, own_storage
+):
+    async with working():
+        file_id = await upload(alice, picture(), "Tree.png")
+        _, reply = await ask(alice, files=[file_id])
+        for path in own_storage.rglob("model"):
+            path.unlink()
+        _, second = await ask(alice, parent=reply)
+    first = fake_model.requests[-1]["body"]["messages"][0]
+    assert "“Tree.png” was attached here, but it was deleted" in first["content"]
+    assert (await alice.message(second)).withheld == [{"file": file_id, "why": "missing"}]

@@ -32,6 +32,25 @@ import { isAfter } from "../lib/ids.js";
  * @property {string[] | null} omitted kinds of content besides text
  * @property {{at: string, code: string, delay_ms: number} | null} waiting between two attempts
  * @property {"up" | "down" | null} rating what the owner thinks of the answer
+ * @property {File[] | null} files of a person's message
+ * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
+ */
+
+/**
+ * A file of a message; fields that its kind does not have are missing.
+ * @typedef {object} File
+ * @property {string} id
+ * @property {"image" | "document" | "text"} kind
+ * @property {string} name
+ * @property {number} bytes
+ * @property {string} [type]
+ * @property {string} [sha256]
+ * @property {number} [width] of the upright picture, in pixels
+ * @property {number} [height]
+ * @property {number} [pages]
+ * @property {number} [chars] of the text in it
+ * @property {string} [alt]
+ * @property {string} [thumb] a small picture, as a data URL
  */
 
 /**
@@ -160,6 +179,8 @@ function create(state, data, id) {
     omitted: null,
     waiting: null,
     rating: null,
+    files: listOf(data.files),
+    withheld: null,
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
@@ -223,7 +244,14 @@ function begin(message, data) {
   message.credit_limit_tokens = data.credit_limit_tokens ?? null;
   message.error = null;
   message.waiting = null;
+  message.withheld = listOf(data.withheld);
 }
+
+/**
+ * A list with content, or null.
+ * @param {any[] | null | undefined} list
+ */
+const listOf = (list) => (list?.length ? list : null);
 
 /**
  * @param {Message} message

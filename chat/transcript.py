@@ -214,7 +214,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
         created=entry_id,
         status="done" if event.role == "user" else "queued",
         model=event.model,
-        files=event.files,
+        files=event.files or None,
     )
     message.text.set(event.text or "")
     key = event.parent or ""
@@ -275,7 +275,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.model = event.model or message.model
     message.left_out = event.left_out
     message.credit_limit_tokens = event.credit_limit_tokens
-    message.withheld = event.withheld
+    message.withheld = event.withheld or None
     message.error = None
     message.waiting = None
 

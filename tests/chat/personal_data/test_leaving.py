@@ -416,7 +416,7 @@ async def test_deleting_requires_proof_and_the_address(alice, no_worker, mailbox
         assert not (await User.objects.aget()).is_leaving
     response = await form(alice, DELETE, confirmation=" Alice@Example.org ")
     assert response.status_code == 200
-    assert response["Clear-Site-Data"] == '"storage"'
+    assert response["Clear-Site-Data"] == '"cache", "storage"'
     assert (await User.objects.aget()).is_leaving
 
 
@@ -457,7 +457,7 @@ async def test_a_guest_is_erased_at_once(alice, worker, soon):
         await socket.until_type("welcome")
         page = await form(alice, DELETE)
         assert page.status_code == 200
-        assert page["Clear-Site-Data"] == '"storage"'
+        assert page["Clear-Site-Data"] == '"cache", "storage"'
         assert await socket.until_closed() == 4401
     guest_id = uuid.UUID(alice.user["id"])
     await until_gone(guest_id)

@@ -1,31 +1,16 @@
-"""A process that decodes one picture and scales it down: `python -I image_child.py TASK`.
+"""A script that decodes one picture and scales it down: `image_child.py TASK`.
 
 The file is read from stdin. The result goes to stdout: a line of JSON, then the pictures one after
 the other. The task is JSON too; accounts/preferences/image_process.py defines it. This file imports
-nothing of Holdfast, because a hostile picture may take over the decoder: this process has no
-secrets, little memory, no file to write to, and a few seconds.
+nothing of Holdfast, because a hostile picture may take over the decoder: its process has no
+secrets, little memory and a few seconds (accounts/child_process/launch.py).
 """
 
 import io
 import json
-import os
-import resource
-import signal
 import sys
 import warnings
 from typing import Any
-
-if __name__ == "__main__":  # Before the imports below, so that the limits hold for them too.
-    task: dict[str, Any] = json.loads(sys.argv[1])
-    for limit, most in (
-        (resource.RLIMIT_AS, task["memory_bytes"]),
-        (resource.RLIMIT_CPU, task["cpu_s"]),
-        (resource.RLIMIT_FSIZE, task["result_bytes"]),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(limit, (most, most))
-    signal.alarm(task["wall_s"])  # Also ends this process when its parent is gone.
-    os.nice(10)
 
 from PIL import GifImagePlugin as GifImagePlugin  # Without these Pillow imports every format.
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -106,4 +91,4 @@ def main(task: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(task)
+    main(json.loads(sys.argv[1]))

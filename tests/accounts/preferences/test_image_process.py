@@ -1,5 +1,6 @@
 """The process that decodes pictures: its limits, and what happens when it fails."""
 
+import dataclasses
 import io
 import os
 import signal
@@ -13,17 +14,18 @@ import pytest
 from PIL import Image
 
 from accounts import errors
+from accounts.child_process import run as child_process
 from accounts.preferences import image_process
-from accounts.preferences.image_process import ImageBusy, ImageRefused, Task, shrink
+from accounts.preferences.image_process import LIMITS, ImageBusy, ImageRefused, Task, shrink
 from accounts.preferences.pictures import read_picture
 from tests.accounts.preferences import images
 
 TASK = Task(sizes=(64,))
 
 
-def refused(data, task=TASK):
+def refused(data, task=TASK, **limits):
     with pytest.raises(ImageRefused) as error:
-        shrink(data, task)
+        shrink(data, task, dataclasses.replace(LIMITS, **limits))
     return error.value.reason
 
 
@@ -100,20 +102,22 @@ def test_a_process_that_ends_otherwise_is_a_damaged_picture(other_child, program
 
 
 def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
-    monkeypatch.setattr(image_process, "START_S", 0)
+    monkeypatch.setattr(child_process, "START_S", 0)
     pid = tmp_path / "pid"
     other_child(
         f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     )
-    assert refused(images.plain(), Task(sizes=(64,), wall_s=2)) == "damaged"
+    assert refused(images.plain(), wall_s=2) == "damaged"
     assert not psutil.pid_exists(int(pid.read_text()))
     other_child("while True: pass")
-    assert refused(images.plain(), Task(sizes=(64,), wall_s=1)) == "damaged"
+    assert refused(images.plain(), wall_s=1) == "damaged"
 
 
-def command(**limits):
-    task = image_process._task_json(Task(**{"sizes": (64,)} | limits))
-    return [sys.executable, "-I", image_process.CHILD, task]
+def command(sizes=(64,), **limits):
+    task = image_process._task_json(Task(sizes=sizes))
+    return child_process.command(
+        image_process.CHILD, [task], dataclasses.replace(LIMITS, **limits)
+    )
 
 
 def test_it_ends_by_itself_when_nobody_waits_for_it():
@@ -134,7 +138,7 @@ def test_its_time_on_the_processor_is_limited(tmp_path):
 def test_it_writes_no_more_than_expected(tmp_path):
     result = tmp_path / "result"
     with result.open("wb") as out:
-        limited = command(result_bytes=100)
+        limited = command(file_bytes=100)
         done = subprocess.run(
             limited, input=images.plain(), stdout=out, stderr=subprocess.DEVNULL, timeout=60
         )
@@ -174,7 +178,7 @@ def test_it_imports_nothing_of_ours():
 def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
     go_on = tmp_path / "go-on"
     other_child(f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.02)")
-    monkeypatch.setattr(image_process, "WAIT_S", 0.1)
+    monkeypatch.setattr(child_process, "WAIT_S", 0.1)
     seen = []
 
     def ask():
@@ -185,18 +189,18 @@ def test_few_wait_and_not_for_long(other_child, monkeypatch, tmp_path):
 
     first = threading.Thread(target=ask)
     first.start()
-    while not image_process._decoding.locked():
+    while not image_process.places.running.locked():
         time.sleep(0.01)
     ask()  # This one waited.
     waiting = image_process.MAX_WAITING - 1
-    assert [image_process._places.acquire(blocking=False) for _ in range(waiting)] == [True] * 2
-    assert not image_process._places.acquire(blocking=False)
-    monkeypatch.setattr(image_process, "WAIT_S", 10_000)
+    assert [image_process.places.free.acquire(blocking=False) for _ in range(waiting)] == [True] * 2
+    assert not image_process.places.free.acquire(blocking=False)
+    monkeypatch.setattr(child_process, "WAIT_S", 10_000)
     ask()  # This one was refused at once, because too many were waiting.
     with pytest.raises(errors.PictureBusy) as busy:
         read_picture(b"")
     assert busy.value.status == 503
-    image_process._places.release(waiting)
+    image_process.places.free.release(waiting)
     go_on.touch()
     first.join()
     assert seen == [ImageBusy, ImageBusy, ImageRefused]

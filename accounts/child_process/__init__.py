@@ -1,0 +1,1 @@
+"""Starts a process with limits, which reads what a stranger sent."""

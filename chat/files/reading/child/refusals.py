@@ -1,0 +1,9 @@
+"""Why a file is refused."""
+
+
+class Refused(Exception):
+    """`reason` is one of chat/files/reading/reader.py: REASONS."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

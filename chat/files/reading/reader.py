@@ -64,8 +64,12 @@ def read_file(source: Path, name: str, into: Path) -> ReadFile:
 
 def _output(source: Path, into: Path) -> bytes:
     with source.open("rb") as data, tempfile.TemporaryFile() as result:
-        arguments = [str(ROOT), json.dumps(asdict(BOUNDS))]
+        arguments = [str(ROOT), bounds_json()]
         if not run(CHILD, arguments, LIMITS, source=data, result=result, folder=into):
             raise FileRefused("damaged")
         result.seek(0)
         return result.read(LIMITS.file_bytes + 1)
+
+
+def bounds_json() -> str:
+    return json.dumps(asdict(BOUNDS))

@@ -34,7 +34,8 @@ _TYPES: dict[str, Kind] = {
 _OUTPUT_BYTES = 16_384
 _PAGE = re.compile(r"page-([1-9][0-9]{0,2})")
 _BYTES_PER_CHAR = 4  # in UTF-8; JSON escapes few characters, and not all are long
-_JSON_BYTES = 200_000  # for its marks and the names of pages
+_LABEL_BYTES = 400
+_JSON_BYTES = 300_000  # for its marks and the names of pages
 
 
 class FileRefused(Exception):
@@ -186,6 +187,8 @@ def _chars(data: bytes) -> int:
         label = page["page"]
         if not isinstance(page["text"], str) or "\0" in page["text"]:
             raise _Wrong
-        if label is not None and type(label) is not int and not isinstance(label, str):
+        page["text"].encode()  # Halves of surrogate pairs raise an error.
+        is_name = isinstance(label, str) and len(label.encode()) <= _LABEL_BYTES
+        if label is not None and type(label) is not int and not is_name:
             raise _Wrong
     return sum(len(page["text"]) for page in pages)

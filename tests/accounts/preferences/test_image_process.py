@@ -115,9 +115,7 @@ def test_one_that_hangs_is_killed(other_child, monkeypatch, tmp_path):
 
 def command(sizes=(64,), **limits):
     task = image_process._task_json(Task(sizes=sizes))
-    return child_process.command(
-        image_process.CHILD, [task], dataclasses.replace(LIMITS, **limits)
-    )
+    return child_process.command(image_process.CHILD, [task], dataclasses.replace(LIMITS, **limits))
 
 
 def test_it_ends_by_itself_when_nobody_waits_for_it():

@@ -49,7 +49,11 @@ def write_page(name: str, image: Image.Image, bounds: Bounds) -> str:
 
 
 def _within(
-    image: Image.Image, most_bytes: int, pillow_format: str, qualities: Sequence[int], **options: int
+    image: Image.Image,
+    most_bytes: int,
+    pillow_format: str,
+    qualities: Sequence[int],
+    **options: int,
 ) -> bytes:
     """The image in at most that many bytes: lower in quality if need be, then smaller."""
     while True:

@@ -2,13 +2,13 @@
 
 import importlib
 import warnings
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from chat.files.reading.child import magic
 from chat.files.reading.child.colours import plain_colours
-from chat.files.reading.child.encoding import for_model, fitting, write_thumb, write_view
+from chat.files.reading.child.encoding import fitting, for_model, write_thumb, write_view
 from chat.files.reading.child.outcome import Bounds, Outcome
 from chat.files.reading.child.refusals import Refused
 
@@ -80,7 +80,7 @@ def _orientation(image: Image.Image) -> int:
 def _prepare(content_type: str) -> str:
     """Load the decoder. Returns the name of its format."""
     pillow_format, module = _FORMATS[content_type]
-    plugin = importlib.import_module(module)
+    plugin: Any = importlib.import_module(module)
     if content_type == magic.HEIC:
         plugin.register_heif_opener(
             decode_threads=_THREADS, thumbnails=False, depth_images=False, aux_images=False

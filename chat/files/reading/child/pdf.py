@@ -47,9 +47,14 @@ def _read(document: pdfium.PdfDocument, bounds: Bounds) -> Outcome:
 def _extract(document: pdfium.PdfDocument, extracted: Extracted) -> list[int]:
     """The pages that show something, but have no text."""
     without_text = []
+    has_form = document.get_formtype() != pdfium.raw.FORMTYPE_NONE
+    if has_form:
+        document.init_forms()
     for index in range(len(document)):
         if extracted.is_cut:
             break
+        if has_form:
+            _fill_in(document, index)
         page = document[index]
         text = page.get_textpage().get_text_bounded()
         extracted.add(index + 1, text)
@@ -57,6 +62,13 @@ def _extract(document: pdfium.PdfDocument, extracted: Extracted) -> list[int]:
             without_text.append(index)
         page.close()  # Closes its text too. Pages would add up in memory.
     return without_text
+
+
+def _fill_in(document: pdfium.PdfDocument, index: int) -> None:
+    """Make what stands in the fields of a form a part of the page."""
+    page = document[index]
+    page.flatten()
+    page.close()
 
 
 def _picture(document: pdfium.PdfDocument, index: int, side: int) -> Image.Image:

@@ -74,4 +74,4 @@ def text_of(archive: Archive, part: str, most_chars: int) -> str:
     """The part's text; one character more than that says that there is more."""
     runs = Runs(most_chars)
     parse(archive, part, runs.start, runs.end, runs.text)
-    return "".join(runs.pieces).rstrip("\n ")
+    return "".join(runs.pieces).lstrip("\n").rstrip("\n ")

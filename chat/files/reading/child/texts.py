@@ -20,7 +20,7 @@ _MOST_CONTROLS = 1 / 200
 
 
 def read(data: bytes, bounds: Bounds) -> Outcome:
-    text = _decoded(data)
+    text = _decoded(data).removeprefix("\ufeff")
     controls = sum(text.count(chr(n)) for n in (*range(32), *range(127, 160)))
     controls -= sum(text.count(usual) for usual in _USUAL_CONTROLS)
     if "\0" in text or controls > len(text) * _MOST_CONTROLS:

@@ -9,7 +9,9 @@ RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 BOMB = (
     '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
-    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "".join(
+        f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     + "]>"
 )
 
@@ -69,7 +71,9 @@ def pptx(*slides, notes=None):
     ids = "".join(f'<p:sldId id="{256 + n}" r:id="rId{n}"/>' for n in range(count))
     files = {f"rId{n}": f"slides/slide{count - n}.xml" for n in range(count)}
     members = {
-        "[Content_Types].xml": types(**{"ppt/presentation.xml": "presentationml.presentation.main"}),
+        "[Content_Types].xml": types(
+            **{"ppt/presentation.xml": "presentationml.presentation.main"}
+        ),
         "ppt/presentation.xml": f'<p:presentation {show} xmlns:r="{RELATIONS}"><p:sldIdLst>{ids}'
         "</p:sldIdLst></p:presentation>",
         "ppt/_rels/presentation.xml.rels": relations(

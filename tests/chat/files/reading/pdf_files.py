@@ -7,7 +7,7 @@ _PADDING = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9
 _ID = b"0123456789abcdef"
 
 
-def pdf(pages, trailer="", objects=()):
+def pdf(pages, trailer="", objects=(), catalog="", of_page=""):
     """Each page is the operators that draw it; all share one object for equal ones."""
     drawn = sorted(set(pages))
     first = 4
@@ -15,13 +15,13 @@ def pdf(pages, trailer="", objects=()):
     page_ids = range(first + len(drawn), first + len(drawn) + len(pages))
     kids = " ".join(f"{number} 0 R" for number in page_ids)
     bodies = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
         *(f"<< /Length {len(page)} >>\nstream\n{page}\nendstream" for page in drawn),
         *(
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842]"
-            f" /Resources << /Font << /F1 3 0 R >> >> /Contents {streams[page]} 0 R >>"
+            f" /Resources << /Font << /F1 3 0 R >> >> /Contents {streams[page]} 0 R {of_page} >>"
             for page in pages
         ),
         *objects,
@@ -43,6 +43,23 @@ def shows(*lines):
     return f"BT /F1 11 Tf 50 780 Td {text}ET"
 
 
+def form(value):
+    """A page that says "Name:", with a field that is filled in."""
+    drawn = f"/Tx BMC BT /F1 11 Tf 2 5 Td ({value}) Tj ET EMC"
+    field = (
+        f"<< /Type /Annot /Subtype /Widget /FT /Tx /T (name) /V ({value}) /F 4"
+        " /Rect [100 700 300 720] /DA (/F1 11 Tf 0 g) /AP << /N 7 0 R >> >>"
+    )
+    looks = (
+        "<< /Type /XObject /Subtype /Form /BBox [0 0 200 20]"
+        f" /Resources << /Font << /F1 3 0 R >> >> /Length {len(drawn)} >>\n"
+        f"stream\n{drawn}\nendstream"
+    )
+    catalog = "/AcroForm << /Fields [6 0 R] /DR << /Font << /F1 3 0 R >> >> >>"
+    page = shows("Name:")
+    return pdf([page], objects=(field, looks), catalog=catalog, of_page="/Annots [6 0 R]")
+
+
 def encrypted(password=b"secret"):
     """Opens with its password only (RC4, 40 bits)."""
     padded = (password + _PADDING)[:32]
@@ -54,7 +71,9 @@ def encrypted(password=b"secret"):
         f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <{owner.hex()}> /U <{user.hex()}> >>"
         f" /ID [<{_ID.hex()}> <{_ID.hex()}>]"
     )
-    return pdf([shows("Hidden")], entry)
+    page_key = hashlib.md5(key + (4).to_bytes(3, "little") + bytes(2)).digest()[:10]
+    page = _rc4(page_key, shows("Hidden").encode()).decode("latin-1")
+    return pdf([page], entry)
 
 
 def _rc4(key, data):

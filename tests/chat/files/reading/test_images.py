@@ -7,11 +7,24 @@ from PIL import Image
 
 from chat.files.reading import reader
 from tests.accounts.preferences.images import (
-    animated, jpeg_of, plain, png_of, polyglot, saved, text_bomb, webp_bomb,
-)  # fmt: skip
+    animated,
+    jpeg_of,
+    plain,
+    png_of,
+    polyglot,
+    saved,
+    text_bomb,
+    webp_bomb,
+)
 from tests.chat.files.reading.images import (
-    HEIC, UPRIGHT, corners, exif, seen_corners, turned, with_swapped_profile,
-)  # fmt: skip
+    HEIC,
+    UPRIGHT,
+    corners,
+    exif,
+    seen_corners,
+    turned,
+    with_swapped_profile,
+)
 
 NAMES = ("view", "model")
 

@@ -162,6 +162,13 @@ def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
     return -(-total // MILLION) + price.per_request_micro_usd
 
 
+def tokens_worth_pictures(price: Price, pictures: int) -> int:
+    """The prompt tokens that cost as much as `pictures` pictures at their own price, for holds. 0
+    if pictures or prompt tokens cost nothing by themselves."""
+    cost = pictures * (price.image_micro_usd or 0) * MILLION
+    return -(-cost // price.input_micro_usd) if price.input_micro_usd else 0
+
+
 def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:
     """The longest answer in tokens whose `worst_case` fits; None if answers cost nothing."""
     dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)

@@ -69,7 +69,12 @@ class AnswerCharge:
         self._is_accepted = False
         if self._price is not None:
             self._budget = await sync_to_async(pricing.reserve)(
-                self._order, message.attempt + 1, model, self._price, prompt.prompt_tokens
+                self._order,
+                message.attempt + 1,
+                model,
+                self._price,
+                prompt.prompt_tokens,
+                prompt.pictures,
             )
 
     def begin_attempt(self, attempt: int, model: Model, length: int, reasoning_length: int) -> None:

@@ -138,8 +138,11 @@ def within_price(model: Model, price: Price) -> Model:
     return replace(model, context_tokens=min(limit, model.context_tokens))
 
 
-def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int) -> Budget:
-    """Reserve credit for an attempt whose prompt has `tokens` tokens.
+def reserve(
+    order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int, pictures: int = 0
+) -> Budget:
+    """Reserve credit for an attempt whose prompt has `tokens` tokens, those of its pictures
+    included, which may have a price of their own besides.
 
     Raises OutOfCredit, and FencedError if the chat moved to an account or was erased after the
     order was loaded: the worker that continues the reply there has the hold then.
@@ -151,7 +154,8 @@ def reserve(order: WorkOrder, attempt: int, model: Model, price: Price, tokens: 
         own = Chat.objects.select_for_update().filter(owner_id=order.reply.chat.owner_id)
         if not own.filter(id=order.reply.chat_id).exists():
             raise FencedError(order.reply_id)
-        return holds.reserve(order.reply.chat.owner, call, price, tokens, most)
+        held = tokens + prices.tokens_worth_pictures(price, pictures)
+        return holds.reserve(order.reply.chat.owner, call, price, held, most)
 
 
 def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:

@@ -78,6 +78,11 @@ class Prompt:
     prompt_tokens: int
     withheld: tuple[dict[str, str], ...] = ()
 
+    @property
+    def pictures(self) -> int:
+        """How many pictures it has, as long as they are named."""
+        return sum(len(message.get("pictures", ())) for message in self.messages)
+
 
 def system_messages(of_person: str, of_project: str, of_chat: str) -> list[PromptMessage]:
     """The owner's instructions for all chats, for the chat's project and for this chat.

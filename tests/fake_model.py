@@ -35,6 +35,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   says=N           completion_tokens of the usage, regardless of what was sent
   byok=0.00123     cost 0, and the provider's charge to the operator's own key (OpenRouter)
   beside=1         reasoning not in completion_tokens, but in the total (xAI, Gemini)
+  blind=TEXT       400 with this text to a request with a picture
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
@@ -761,6 +762,8 @@ class Connection(asyncio.Protocol):
             and (prefill == "refuse" or (prefill == "tidy" and ends_in_space))
         ):
             return {"param": "messages"}
+        if "blind" in q.script and b'"image_url"' in orjson.dumps(q.body["messages"]):
+            return {"message": q.script["blind"]}
         if "context" in q.script and q.prompt_tokens > q.count("context"):
             return {"code": "context_length_exceeded", "param": "messages"}
         return None

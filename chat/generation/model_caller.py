@@ -3,6 +3,7 @@
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
@@ -11,9 +12,10 @@ from chat.files.prompt_files import with_files
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
 from chat.generation.reply_log import ReplyLog
+from chat.llm import learned
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
-from chat.llm.errors import ContextTooLong, ProviderError
+from chat.llm.errors import ContextTooLong, PicturesRefused, ProviderError
 from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_messages
 from chat.llm.tokens import MAX_CHARS_PER_TOKEN
 from chat.llm.user_models import find_for_call
@@ -40,6 +42,8 @@ class ModelCaller:
         self._timer = ReasoningTimer()
         # The model with the window that it turned out to have when it refused a prompt as too long.
         self._smaller_model: Model | None = None
+        # Whether it refused pictures, for the rest of this reply.
+        self._is_blind = False
 
     @property
     def reasoning_ms(self) -> int | None:
@@ -54,7 +58,8 @@ class ModelCaller:
         """
         if self._interruption.reason is not None:
             return None
-        model = await self._charge.price_attempt(message, await self._find_model())
+        found = self._as_learned(await self._find_model())
+        model = await self._charge.price_attempt(message, found)
         prompt = await self._build_prompt(model, partial=str(message.text))
         await self._charge.reserve(message, model, prompt)
         await self._append_start(message, model, prompt, reason)
@@ -67,8 +72,17 @@ class ModelCaller:
             # Our count was too low. The next attempt leaves more out, as long as that is possible.
             self._smaller_model = smaller_window(model, prompt, error)
             raise ProviderError("context_too_long", permanent=False) from error
+        except PicturesRefused:
+            self._is_blind = True
+            raise
         finally:
             await self._reply_log.parts.flush()
+
+    def _as_learned(self, model: Model) -> Model:
+        """The model, without sight if it has refused pictures."""
+        if self._is_blind or learned.model_key(model) in learned.refuses_pictures:
+            return replace(model, listed_inputs=("text",))
+        return model
 
     async def _find_model(self) -> Model:
         if self._smaller_model is not None:
@@ -115,7 +129,7 @@ class ModelCaller:
             max_tokens=max_tokens,
             person=self._order.reply.chat.owner_id.hex,
             thought=str(message.reasoning),
-            on_accepted=self._charge.mark_accepted,
+            on_accepted=partial(self._note_accepted, model),
         )
         async with aclosing(answer) as stream:
             async for item in stream:
@@ -134,6 +148,12 @@ class ModelCaller:
                     # The provider ignores `max_tokens`. The rest is neither read nor charged.
                     return Finish("length", None)
         raise ProviderError("stream_cut")
+
+    def _note_accepted(self, model: Model) -> None:
+        """The provider has accepted the request, which proves what was concluded from a refusal."""
+        self._charge.mark_accepted()
+        if self._is_blind:
+            learned.refuses_pictures.add(learned.model_key(model), True)
 
 
 class ReasoningTimer:

@@ -30,7 +30,7 @@ from accounts.provider_keys.address_filter import (
 from chat.llm import learned
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.errors import ProviderError, classify
+from chat.llm.errors import PicturesRefused, ProviderError, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.prompt import Prompt
@@ -285,6 +285,8 @@ class _ModelCall:
         without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
+            if self.form.refuses_pictures(status, body):
+                raise PicturesRefused
             if self.form.learn(status, body):
                 return
             error = classify(status, body, refusal.response.headers)

@@ -1,7 +1,8 @@
 """Errors of model calls, with the sentences that people read.
 
 ProviderError(code)     a call failed; `code` is a key of SENTENCES
-└── ContextTooLong      code context_too_long; `limit_tokens` if the provider gave its limit
+├── ContextTooLong      code context_too_long; `limit_tokens` if the provider gave its limit
+└── PicturesRefused     the model reads no pictures; the next attempt sends none
 UnknownModelError       no endpoint offers this model id
 
 A provider's own text never leaves `classify`, because it may quote the prompt, a key or an address.
@@ -177,6 +178,11 @@ class ContextTooLong(ProviderError):
     def __init__(self, limit_tokens: int | None = None) -> None:
         super().__init__("context_too_long")
         self.limit_tokens = limit_tokens
+
+
+class PicturesRefused(ProviderError):
+    def __init__(self) -> None:
+        super().__init__("bad_request", permanent=False)
 
 
 class UnknownModelError(Exception):

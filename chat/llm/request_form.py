@@ -20,6 +20,13 @@ MAX_REQUESTS = 5
 # llama.cpp responds with 500 if a model's template refuses the conversation.
 _MAY_TEACH = (400, 422)
 _TEMPLATE_MAY_FAIL = (*_MAY_TEACH, 500, 501)
+_ABOUT_PICTURES = re.compile(
+    r"(image|vision|multi-?modal|modalit).{0,80}(not|n't|un)[- ]?.{0,12}support"
+    r"|(not|n't|un)[- ]?.{0,12}support.{0,60}(image|vision|multi-?modal|modalit)"
+    r"|no endpoints found that support image|mmproj|image_url.{0,40}only supported"
+    r"|content.{0,60}(must be|expected|should be).{0,12}(a |valid )?string|expected a string",
+    re.DOTALL,
+)
 _ABOUT_SYSTEM = re.compile(
     r"\b(system|developer)\b.{0,80}(role|message|instruction|prompt|support|enabled|allow)"
     r"|role.{0,80}\b(system|developer)\b|roles? must alternate|alternate user/assistant"
@@ -77,6 +84,17 @@ class RequestForm:
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
         return request | {"messages": messages} | extra
+
+    def refuses_pictures(self, status: int, body: object) -> bool:
+        """Whether this refusal says that the model reads no pictures, and the prompt has some.
+
+        A single picture may be refused for what it shows; that says nothing about the model.
+        """
+        if status not in (404, 415, *_TEMPLATE_MAY_FAIL):
+            return False
+        if not any(isinstance(message["content"], list) for message in self.prompt.messages):
+            return False
+        return bool(_ABOUT_PICTURES.search(str(body).lower()[:MAX_TEXT_CHARS]))
 
     def learn(self, status: int, body: object) -> bool:
         """Whether this refusal was about the form of the request. If so, the form is changed."""

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import uuid
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -229,3 +230,40 @@ async def test_a_file_that_is_erased_meanwhile_is_said_to_be_missing(
     first = fake_model.requests[-1]["body"]["messages"][0]
     assert "“Tree.png” was attached here, but it was deleted" in first["content"]
     assert (await alice.message(second)).withheld == [{"file": file_id, "why": "missing"}]
+
+
+REFUSALS = {
+    "openai": "Invalid content type. image_url is only supported by certain models.",
+    "openrouter": "No endpoints found that support image input",
+    "mistral": "Image input is not enabled: this model does not support images.",
+    "llamacpp": "image input is not supported - hint: you may need to provide the mmproj",
+    "groq": "'messages.0' : for 'role:user' : 'messages.0.content' must be a string",
+}
+
+
+@pytest.mark.parametrize("provider", REFUSALS)
+async def test_a_model_that_refuses_pictures_is_asked_without_and_remembered(
+    no_worker, alice, fake_model, provider
+):
+    refusal = quote(REFUSALS[provider])
+    async with working():
+        file_id = await upload(alice, picture(), "Tree.png")
+        _, reply = await ask(alice, f"[[tokens=2&blind={refusal}]] Look", files=[file_id])
+        withheld = [{"file": file_id, "why": "modality"}]
+        assert (await alice.message(reply)).withheld == withheld
+        assert len(fake_model.requests) == 2
+        _, second = await ask(alice, f"[[tokens=2&blind={refusal}]] Again", parent=reply)
+        assert (await alice.message(second)).withheld == withheld
+        assert len(fake_model.requests) == 3
+
+
+async def test_a_picture_that_is_refused_for_what_it_shows_blinds_nobody(
+    no_worker, alice, fake_model
+):
+    refusal = quote("The image violates our policy.")
+    async with working():
+        file_id = await upload(alice, picture())
+        _, reply = await alice.send(f"[[blind={refusal}]] Look", files=[file_id])
+        assert (await alice.settled(reply)).status == "error"
+        await ask(alice, files=[await upload(alice, picture())], parent=reply)
+    assert len(pictures(last_message(fake_model))) == 1

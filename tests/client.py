@@ -66,8 +66,11 @@ class Client:
         response = await self.http.get("/")
         response.raise_for_status()
 
-    async def command(self, method: str, path: str, body: Any = None) -> httpx2.Response:
-        """Makes an HTTP request, repeated with the same body until the server responds."""
+    async def command(
+        self, method: str, path: str, body: Any = None, *, content: bytes | None = None
+    ) -> httpx2.Response:
+        """Makes an HTTP request, repeated with the same body until the server responds. `body` is
+        sent as JSON, `content` as it is."""
         headers = {
             "X-CSRFToken": self.http.cookies.get("csrftoken", ""),
             "Origin": self.url,
@@ -76,7 +79,9 @@ class Client:
         async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(httpx2.TransportError):
-                    response = await self.http.request(method, path, json=body, headers=headers)
+                    response = await self.http.request(
+                        method, path, json=body, content=content, headers=headers
+                    )
                     if response.status_code < 500:
                         return response
                 await asyncio.sleep(RECONNECT_S)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
@@ -119,13 +120,19 @@ def _completed_message(entry: Entry) -> tuple[str, str, str] | None:
     data = orjson.loads(entry.data)
     match entry.type:
         case MessageCreated.type:
-            text = data.get("text") if data.get("role") == "user" else None
+            text = _of_user(data) if data.get("role") == "user" else ""
             return (data["message"], "user", text) if text else None
         case MessageCompleted.type:
             text = data.get("text")
         case _:
             text = data.get("text_kept")
     return (data["message"], "assistant", text) if text else None
+
+
+def _of_user(data: dict[str, Any]) -> str:
+    """What somebody wrote, and the names of the files that they attached."""
+    names = [file["name"] for file in data.get("files") or ()]
+    return "\n".join(part for part in (data.get("text"), *names) if part)
 
 
 def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:

@@ -41,7 +41,13 @@ async def last_messages(
 
 def to_plain_text(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The messages as {role, text} without markup, for rendering without a script."""
-    return [{"role": m["role"], "text": plain_text(m["text"])} for m in messages]
+    return [{"role": m["role"], "text": plain_text(_with_names(m))} for m in messages]
+
+
+def _with_names(message: dict[str, Any]) -> str:
+    """The text of a message, below the names of its files."""
+    names = [file["name"] for file in message["files"] or ()]
+    return "\n\n".join(part for part in (", ".join(names), message["text"]) if part)
 
 
 def _end_of_path(entries: Iterable[Entry]) -> list[Message]:

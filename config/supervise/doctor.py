@@ -16,6 +16,7 @@ from django.db.utils import Error as DatabaseProblem
 
 from accounts.provider_keys.checks import key_messages
 from accounts.provider_keys.store import versions_stored
+from chat.files.probe import count_files, storage_problem
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, configured_endpoints
 from chat.sending.outbox import ANSWERS_QUEUE
@@ -50,6 +51,7 @@ def examine() -> list[Finding]:
         *_configuration(),
         *_redis(report),
         *_database(),
+        *_storage(),
         *_keys(),
         *_administrators(),
         *asyncio.run(_workers_and_models(report.reachable)),
@@ -134,6 +136,20 @@ def _database() -> list[Finding]:
     if problem := database_problem():
         return [Finding("database", "problem", f"{kind}; {problem}", "Run: manage.py migrate")]
     return [Finding("database", "ok", f"{kind}; every migration is applied")]
+
+
+def _storage() -> list[Finding]:
+    """Whether files can be written, and whether those of people are there."""
+    if problem := storage_problem():
+        return [Finding("files", "problem", problem, "Check the disk, and who owns the folder.")]
+    try:
+        number, missing = count_files()
+    except DatabaseProblem:
+        return []  # `_database` reports it.
+    if missing:
+        text = f"{len(missing)} of {number} files of people are missing: {', '.join(missing[:5])}"
+        return [Finding("files", "problem", text, "Restore the folder “files” of the data folder.")]
+    return [Finding("files", "ok", f"{number} files of people")]
 
 
 def _keys() -> list[Finding]:

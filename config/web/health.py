@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
+from chat.files.probe import recent_storage_problem
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.errors import StreamsError
 from streams.log import get_log
@@ -53,12 +54,24 @@ async def readiness() -> dict[str, str]:
 
 
 async def _warnings() -> dict[str, str]:
+    problems = {"redis": await _memory(), "storage": await _storage()}
+    return {part: problem for part, problem in problems.items() if problem}
+
+
+async def _memory() -> str:
     try:
-        percent = await get_log().memory.percent()
+        return memory_problem(await get_log().memory.percent())
     except StreamsError:
-        return {}
-    problem = memory_problem(percent)
-    return {"redis": problem} if problem else {}
+        return ""
+
+
+async def _storage() -> str:
+    """Without storage people cannot attach files; everything else works."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            return await asyncio.to_thread(recent_storage_problem)
+    except TimeoutError:
+        return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
 
 
 def memory_problem(percent: float) -> str:

@@ -267,3 +267,27 @@ async def test_a_picture_that_is_refused_for_what_it_shows_blinds_nobody(
         assert (await alice.settled(reply)).status == "error"
         await ask(alice, files=[await upload(alice, picture())], parent=reply)
     assert len(pictures(last_message(fake_model))) == 1
+
+
+async def test_a_message_is_found_by_the_names_of_its_files(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT, "Quokka census.txt")
+        message, _ = await alice.send("", files=[file_id])
+        async with asyncio.timeout(20):
+            # The title is found first.
+            while not (found := [m for r in await search(alice, "quokka") for m in r["messages"]]):
+                await asyncio.sleep(0.05)
+    assert [each["id"] for each in found] == [message]
+
+
+async def search(person, words):
+    return (await person.client.get(f"/api/search?q={words}")).json()["results"]
+
+
+async def test_the_page_shows_their_names_before_any_script_has_run(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT, "Quokka census.txt")
+        await ask(alice, "[[tokens=2]] Read it", files=[file_id])
+    page = (await alice.client.get(f"/c/{alice.chat}")).content.decode()
+    shown = page.partition("<script")[0] + page.partition("</head>")[2]
+    assert "Quokka census.txt" in shown

@@ -1,0 +1,58 @@
+"""/readyz and `doctor` say what is wrong with the storage of files."""
+
+import uuid
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
+from django.test import AsyncClient
+
+from chat.files import probe
+from chat.models import StoredFile
+from config.supervise import doctor
+from tests.chat.files.file_requests import TEXT, upload
+from tests.chat.workers import working
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_probed(monkeypatch):
+    monkeypatch.setattr(probe, "_last", None)
+
+
+def full(*ignored):
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_storage_that_cannot_be_written_is_no_reason_to_be_replaced(worker, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "save", full)
+        response = await AsyncClient().get("/readyz")
+        [finding] = await sync_to_async(doctor._storage)()
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "No space left" in response.json()["warnings"]["storage"]
+    assert finding.level == "problem" and "No space left" in finding.text
+
+
+async def test_it_is_written_at_most_every_half_minute(worker, monkeypatch):
+    saved = []
+    save = default_storage.save
+    monkeypatch.setattr(default_storage, "save", lambda *args: saved.append(args) or save(*args))
+    for _ in range(3):
+        response = await AsyncClient().get("/readyz")
+        assert response.json()["status"] == "ready"
+    assert len(saved) == 1
+    assert default_storage.listdir("probe") == ([], [])
+
+
+async def test_doctor_names_files_whose_bytes_are_missing(no_worker, alice, own_storage):
+    async with working():
+        file_id = await upload(alice, TEXT)
+    [finding] = await sync_to_async(doctor._storage)()
+    assert (finding.level, finding.text) == ("ok", "1 files of people")
+    (own_storage / "files" / file_id / "original").unlink()
+    [finding] = await sync_to_async(doctor._storage)()
+    assert finding.level == "problem" and file_id in finding.text
+    await StoredFile.objects.filter(id=uuid.UUID(file_id)).aupdate(state="refused")
+    assert (await sync_to_async(doctor._storage)())[0].level == "ok"

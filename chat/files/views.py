@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -31,7 +32,8 @@ logger = logging.getLogger(__name__)
 
 SHA256 = re.compile("[0-9a-f]{64}")
 # Parts that one process holds in memory at the same time; the rest wait in temporary files.
-_parts_at_once = asyncio.Semaphore(4)
+PARTS_AT_ONCE = 4
+_places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 @api("POST")
@@ -98,7 +100,7 @@ async def part(request: HttpRequest, file_id: uuid.UUID, number: int) -> HttpRes
     row = await sync_to_async(uploads.own_file)(user, file_id)
     size = uploads.part_size(row, number)
     if row.state == StoredFile.State.UPLOADING and number not in uploads.parts_of(row):
-        async with _parts_at_once:
+        async with _place_for_part():
             # One byte more than it may have, which `write_part` notices.
             data = await asyncio.to_thread(request.read, size + 1)
             await asyncio.to_thread(_in_storage, uploads.write_part, row, number, data)
@@ -113,6 +115,11 @@ async def complete(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
     row = await sync_to_async(uploads.own_file)(user, file_id)
     row = await sync_to_async(uploads.complete)(row)
     return JsonResponse(uploads.file_state(row), status=HTTPStatus.ACCEPTED)
+
+
+def _place_for_part() -> asyncio.Semaphore:
+    loop = asyncio.get_running_loop()
+    return _places.setdefault(loop, asyncio.Semaphore(PARTS_AT_ONCE))
 
 
 def _in_storage(step: Callable[..., None], *args: Any) -> None:

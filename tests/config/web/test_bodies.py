@@ -13,6 +13,7 @@ from twisted.web.http import HTTPChannel
 
 from accounts.preferences.api import MAX_BODY_BYTES as SETTINGS_BYTES
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
+from chat.files.uploads import PART_BYTES
 from chat.web.api import MAX_BODY_BYTES
 from config.web.body_limits import MAX_PARTS, TOO_LARGE, BoundedBodies, largest_body
 from config.web.body_limits_daphne import DROPPED_BYTES, Request
@@ -27,6 +28,8 @@ def test_every_address_takes_what_it_has_a_use_for():
     assert largest_body(reverse("accounts:settings")) > MAX_UPLOAD_BYTES
     assert largest_body(reverse("accounts:api-settings")) >= SETTINGS_BYTES
     assert largest_body("/api/chats/x/messages") >= MAX_BODY_BYTES
+    assert largest_body("/api/files/x/parts/7") == PART_BYTES + 1
+    assert largest_body("/api/files/x/complete") == largest_body("/api/files") == MAX_BODY_BYTES
     assert largest_body("/account/2fa/webauthn/add/") == 100_000
     assert largest_body("/") == largest_body("/healthz") == largest_body("/nowhere") == 1_000
 

@@ -15,6 +15,7 @@ from PIL import Image
 from chat.files.uploads import PART_BYTES
 from tests.client import Client
 from tests.examples import examples
+from tests.fake_model import running_fake_model
 from tests.stack import Stack, wait_for
 
 ENV = {"HOLDFAST_VISION_MODELS": "*", "LIMIT_FILES_PER_HOUR_USER": "0"}
@@ -22,10 +23,9 @@ UPLOADS = examples(2)
 
 
 @pytest.fixture(scope="module")
-def stack(fake_model):
-    created = Stack(model_url=fake_model.base_url, env=ENV)
-    yield created.ensure_ready()
-    created.close()
+def stack():
+    with running_fake_model() as model, Stack(model_url=model.base_url, env=ENV) as running:
+        yield running.ensure_ready()
 
 
 def large_picture():

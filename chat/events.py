@@ -285,6 +285,14 @@ class BranchChosen(ChatEvent):
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileErased(ChatEvent):
+    """The owner has deleted an attached file; messages still name it."""
+
+    type: ClassVar[str] = "file.erased"
+    file: str
+
+
 AnyEvent = (
     ChatCreated
     | ChatKept
@@ -306,6 +314,7 @@ AnyEvent = (
     | MessageError
     | MessageRated
     | BranchChosen
+    | FileErased
 )
 EVENT_TYPES: dict[str, type[AnyEvent]] = {
     kind.type: kind
@@ -330,6 +339,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageError,
         MessageRated,
         BranchChosen,
+        FileErased,
     )
 }
 # By type: looking them up for each event would take longer than decoding it.

@@ -371,6 +371,8 @@ class StoredFile(models.Model):
     # What it counts for, in bytes: the announced size, then all renditions together.
     stored_bytes = models.PositiveIntegerField()
     error_code = models.CharField(max_length=40, blank=True, default="")
+    # The chat of a file that was deleted by itself, until the log has the event.
+    erased_from = models.UUIDField(null=True, blank=True)
     # The check: how often it began, and until when a worker has it.
     attempts = models.PositiveSmallIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)

@@ -180,6 +180,8 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.BranchChosen():
             if message := state.messages.get(event.message):
                 state.chosen[message.parent or ""] = message.id
+        case ev.FileErased():
+            _erase_file(state, event.file)
         case (
             ev.MessageStarted()
             | ev.MessageDelta()
@@ -214,7 +216,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
         created=entry_id,
         status="done" if event.role == "user" else "queued",
         model=event.model,
-        files=event.files or None,
+        files=list(event.files) if event.files else None,
     )
     message.text.set(event.text or "")
     key = event.parent or ""
@@ -222,6 +224,16 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
     state.children.setdefault(key, []).append(message.id)
     # The new message is shown: an earlier choice at this fork no longer applies.
     state.chosen.pop(key, None)
+
+
+def _erase_file(state: Transcript, file_id: str) -> None:
+    """Messages keep what a deleted file was, without its thumb."""
+    for message in state.messages.values():
+        for number, file in enumerate(message.files or ()):
+            if file["id"] == file_id:
+                kept = {name: value for name, value in file.items() if name != "thumb"}
+                assert message.files is not None
+                message.files[number] = kept | {"erased": True}
 
 
 def change(

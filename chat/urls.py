@@ -1,5 +1,6 @@
 from django.urls import path
 
+from chat.files import pages as file_pages
 from chat.files import serving
 from chat.files import views as file_views
 from chat.projects import views as project_views
@@ -26,6 +27,8 @@ urlpatterns = [
     path("api/chats/<uuid:chat_id>/read", list_views.read, name="read"),
     path("api/chats/<uuid:chat_id>/keep", list_views.keep, name="keep"),
     path("api/chats/<uuid:chat_id>/leave", list_views.leave, name="leave"),
+    path("settings/files", file_pages.files, name="files-page"),
+    path("settings/files/<uuid:file_id>/delete", file_pages.delete, name="file-delete"),
     path("api/files", file_views.file_list, name="files"),
     path("api/files/<uuid:file_id>", file_views.file, name="file"),
     path("api/files/<uuid:file_id>/parts/<int:number>", file_views.part, name="file-part"),

@@ -47,7 +47,7 @@ def _guest_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
     sign_up = Place(_("Sign up"), reverse("account_signup") + back)
     sign_in = Place(_("Sign in"), reverse("account_login") + back)
     return [
-        (_("You"), [_preferences(), _prompts(), *_credit(has_billing), _data()]),
+        (_("You"), [_preferences(), _prompts(), _files(), *_credit(has_billing), _data()]),
         (_("An account of your own"), [sign_up, sign_in]),
     ]
 
@@ -60,6 +60,7 @@ def _account_groups(has_billing: bool) -> list[tuple[str, list[Place]]]:
                 _preferences(),
                 _prompts(),
                 Place(_("Account"), reverse("accounts:account")),
+                _files(),
                 _data(),
             ],
         ),
@@ -95,6 +96,12 @@ def _preferences() -> Place:
 def _prompts() -> Place:
     url = reverse("accounts:prompts")
     return Place(_("Saved prompts"), url, under=url)
+
+
+def _files() -> Place:
+    """A page of the chat app, which is only known by the name of its route here."""
+    url = reverse("chat:files-page")
+    return Place(_("Files"), url, under=url)
 
 
 def _data() -> Place:

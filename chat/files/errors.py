@@ -61,9 +61,9 @@ class FileStorageFull(ChatError):
 
     def __init__(self, *, is_guest: bool) -> None:
         text = (
-            gettext("There is no room for this file. Sign up for more, or delete chats with files.")
+            gettext("There is no room for this file. Sign up for more, or delete files in the settings.")
             if is_guest
-            else gettext("There is no room for this file. Delete chats with large files.")
+            else gettext("There is no room for this file. Delete some of your files in the settings.")
         )
         super().__init__(text)
 

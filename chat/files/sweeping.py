@@ -12,8 +12,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
+from chat import events as ev
 from chat.files import objects, uploads
-from chat.models import StoredFile
+from chat.models import Chat, StoredFile
+from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +26,17 @@ State = StoredFile.State
 
 
 async def erase_marked() -> None:
-    """Remove the files that are marked as erased."""
-    await sync_to_async(_erase_all)(Q(chat=None, state=State.ERASED))
+    """Remove the files that are marked as erased. Their chats are told first: the log drops an
+    event that it has."""
+    marked = Q(chat=None, state=State.ERASED)
+    told = StoredFile.objects.filter(marked, erased_from__isnull=False).select_related("owner")
+    for row in [row async for row in told]:
+        chat_id = str(row.erased_from)
+        event = ev.log_event(chat_id, ev.FileErased(file=str(row.id)), f"{row.id}:erased")
+        if await Chat.objects.filter(id=chat_id, owner=row.owner).aexists():
+            await get_log().append(row.owner.stream, [event])
+        await StoredFile.objects.filter(id=row.id).aupdate(erased_from=None)
+    await sync_to_async(_erase_all)(marked)
 
 
 def erase_files_of(person: User) -> None:

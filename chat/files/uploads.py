@@ -86,9 +86,17 @@ def _repeated(row: StoredFile, owner: User, upload: Upload) -> StoredFile:
 
 
 def _require_room(owner: User, size: int) -> None:
-    quota = settings.QUOTA_FILE_BYTES_GUEST if owner.is_guest else settings.QUOTA_FILE_BYTES_ACCOUNT
+    quota = quota_of(owner)
     if quota and stored_bytes_of(owner) + size > quota:
         raise FileStorageFull(is_guest=owner.is_guest)
+
+
+def quota_of(owner: User) -> int:
+    """The bytes that a person's files may have together; 0 is no limit."""
+    quota: int = (
+        settings.QUOTA_FILE_BYTES_GUEST if owner.is_guest else settings.QUOTA_FILE_BYTES_ACCOUNT
+    )
+    return quota
 
 
 def stored_bytes_of(owner: User) -> int:
@@ -151,12 +159,27 @@ def discard(owner: User, file_id: uuid.UUID) -> None:
             erase_rows(Q(id=row.id))
 
 
-def erase_rows(which: Q) -> None:
+def delete_file(owner: User, file_id: uuid.UUID) -> None:
+    """Erase a file, also one that messages have: they will name it as deleted. A repetition does
+    nothing."""
+    with transaction.atomic():
+        row = StoredFile.objects.select_for_update().filter(id=file_id, owner=owner).first()
+        if row is not None and row.state != State.ERASED:
+            erase_rows(Q(id=row.id), erased_from=row.chat_id)
+
+
+def erase_rows(which: Q, *, erased_from: uuid.UUID | None = None) -> None:
     """Mark files as erased. A worker removes their bytes, then the rows (chat/files/sweeping.py).
 
-    Call it in the transaction that ends the reason to keep them.
+    Call it in the transaction that ends the reason to keep them. `erased_from`: the chat that goes
+    on without the file.
     """
-    erased = {"state": State.ERASED, "chat": None, "changed_at": timezone.now()}
+    erased = {
+        "state": State.ERASED,
+        "chat": None,
+        "erased_from": erased_from,
+        "changed_at": timezone.now(),
+    }
     if StoredFile.objects.filter(which).exclude(state=State.ERASED).update(**erased):
         wake_workers(WAKE_ON)
 

@@ -86,6 +86,9 @@ def _message(
         quoted = "\n".join(f"> {line}".rstrip() for line in reasoning.splitlines())
         yield f"> *Reasoning*\n>\n{quoted}\n\n"
     for file in message.files or ():
+        if file.get("erased"):
+            yield f"- File: {_escaped(file['name'])} (deleted)\n"
+            continue
         name, path = _escaped(file["name"]), quote(name_file(file))
         yield f"- File: [{name}]({path})\n" if path else f"- File: {name}\n"
     if message.files:

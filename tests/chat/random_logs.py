@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from streams.log import Entry
 
 MESSAGES = [f"m{i}" for i in range(6)]
+FILES = [{"id": f"f{n}", "kind": "image", "name": "a", "thumb": "data:"} for n in range(2)]
 texts = st.text(alphabet=st.sampled_from("ab \n*`é😀ß"), max_size=6)
 messages = st.sampled_from(MESSAGES)
 parents = st.none() | messages
@@ -51,6 +52,15 @@ events = st.one_of(
         left_out=st.integers(0, 2),
         credit_limit_tokens=st.none() | st.integers(1, 9),
     ),
+    _event(
+        "message.created",
+        message=messages,
+        role=st.just("user"),
+        parent=parents,
+        text=texts,
+        files=st.lists(st.sampled_from(FILES), max_size=2),
+    ),
+    _event("file.erased", file=st.sampled_from(["f0", "f1", "f2"])),
     _event("message.delta", message=messages, text=texts),
     _event("message.rated", message=messages, rating=st.sampled_from(["up", "down", "none"])),
     _event("message.reasoning", message=messages, text=texts),

@@ -156,6 +156,11 @@ TABLE: dict[str, list[Row]] = {
         Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "PATCH", {"name": "Mine"}),
         Row(f"/api/projects/{PROJECT}", (401, 404, 404, 401, 404, 200), "DELETE"),
     ],
+    "chat:files-page": [Row("/settings/files", (302, 200, 200, 302, 200, 200))],
+    "chat:file-delete": [
+        Row(f"/settings/files/{FILE}/delete", (302, 404, 404, 302, 404, 200)),
+        Row(f"/settings/files/{FILE}/delete", (302, 404, 404, 302, 404, 302), "POST", {}),
+    ],
     "chat:files": [
         # Only its owner may announce a file of this id again.
         Row(

@@ -91,6 +91,7 @@ const REQUIRED = {
   "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
   "message.rated": ["message", "rating"],
   "branch.chosen": ["message"],
+  "file.erased": ["file"],
 };
 
 /** What an entry changed: the whole chat, its shape, a status, or text. */
@@ -137,11 +138,34 @@ export function foldEntry(state, id, data) {
       return { change: Change.CHAT, message: null };
     case "message.created":
       return create(state, data, id);
+    case "file.erased":
+      return eraseFile(state, data.file);
     default: {
       const message = state.messages[data.message];
       return message ? changeMessage(state, message, data, id) : null;
     }
   }
+}
+
+/**
+ * Messages keep what a deleted file was, without its thumb.
+ * @param {Transcript} state
+ * @param {string} id
+ * @returns {Changed | null}
+ */
+function eraseFile(state, id) {
+  let changed = null;
+  for (const message of Object.values(state.messages)) {
+    if (!message.files?.some((file) => file.id === id)) continue;
+    message.files = message.files.map((file) => (file.id === id ? erased(file) : file));
+    changed = { change: Change.STATUS, message: message.id };
+  }
+  return changed;
+}
+
+/** @param {File} file */
+function erased({ thumb: _, ...kept }) {
+  return { ...kept, erased: true };
 }
 
 /**

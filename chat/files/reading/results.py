@@ -157,7 +157,7 @@ def _content(path: Path, name: str, bounds: Bounds) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         # Another name of the same file would show a file of somebody else.
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size > most:
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise _Wrong
         data = file.read(most + 1)
     if len(data) > most or not _is_of_its_kind(data, name):

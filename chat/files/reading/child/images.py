@@ -27,7 +27,7 @@ _ORIENTATION = 0x0112
 
 
 def read(source: IO[bytes], content_type: str, bounds: Bounds) -> Outcome:
-    Image.MAX_IMAGE_PIXELS = bounds.pixels
+    Image.MAX_IMAGE_PIXELS = bounds.pixels  # Pillow compares it with the header.
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     try:
         image, size = _upright(source, content_type, bounds)
@@ -51,8 +51,6 @@ def _upright(
     pillow_format = _prepare(content_type)
     with Image.open(source, formats=[pillow_format]) as image:
         size = image.size
-        if size[0] * size[1] > bounds.pixels:
-            raise Refused("too_many_pixels")
         largest = max(bounds.view_side, bounds.model_side)
         image.draft("RGB", (largest, largest))  # The JPEG decoder then decodes to a smaller size.
         orientation = _orientation(image)

@@ -13,8 +13,6 @@ def read(source: IO[bytes], bounds: Bounds) -> Outcome:
     source.seek(0)
     content_type = magic.type_of(source.read(magic.HEAD_BYTES))
     source.seek(0)
-    if size == 0:
-        raise Refused("empty")
     if size > _most_bytes(content_type, bounds):
         raise Refused("too_large")
     try:

@@ -40,7 +40,7 @@ def _decoded(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _strict(data, encoding)
-    if b"\0" in data:
+    if b"\0" in data:  # Guessing would take long.
         raise Refused("kind")
     try:
         return data.decode()

@@ -196,9 +196,9 @@ def test_what_comes_out_of_an_archive_is_bounded(read_here, refused):
     assert read_here(LARGE, inflated_bytes=410_000).chars == 1
 
 
-def test_300_megabytes_in_300_kilobytes(read, refused):
-    rows = {"[Content_Types].xml": types(), "x": b"\0" * 50_000_000}
-    bomb = archive(rows | {f"x{n}": rows["x"] for n in range(5)})
+def test_205_megabytes_in_200_kilobytes(read, refused):
+    rows = {"[Content_Types].xml": types(), "x": b"\0" * 41_000_000}
+    bomb = archive(rows | {f"x{n}": rows["x"] for n in range(4)})
     assert len(bomb) < 400_000
     assert refused(read, bomb) == "too_large"
 
@@ -206,6 +206,17 @@ def test_300_megabytes_in_300_kilobytes(read, refused):
 def test_headers_that_lie_are_not_believed(read_here, refused):
     for size in (10, 10_000_000):
         assert refused(read_here, lying(LARGE, "word/document.xml", size)) == "damaged"
+    # It is not inflated any further than the header says.
+    lie = lying(LARGE, "word/document.xml", 10)
+    assert refused(read_here, lie, inflated_bytes=100_000) == "damaged"
+
+
+def test_two_members_of_one_name_are_damage(read_here, refused):
+    body = paragraph("x")
+    data = docx(body, **{"document": f"<w:document xmlns:w='w'>{body}</w:document>"})
+    assert read_here(data).chars == 1
+    same = data.replace(b"word/document1.xml", b"word/document.xml\0")  # A NUL ends the name.
+    assert refused(read_here, same) == "damaged"
 
 
 @pytest.mark.parametrize(

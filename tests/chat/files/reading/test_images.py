@@ -92,6 +92,9 @@ def test_transparency_is_kept(read_here):
         for name in NAMES:
             image = opened(found, name).convert("RGBA")
             assert (image.getpixel((10, 20))[3], image.getpixel((70, 20))[3]) == (255, 0)
+    noise = Image.effect_noise((90, 90), 90).convert("RGBA")  # A JPEG would be smaller.
+    noise.putpixel((0, 0), (0, 0, 0, 0))
+    assert opened(read_here(saved(noise, "PNG")), "model").format == "PNG"
     opaque = read_here(saved(Image.effect_noise((64, 64), 90).convert("RGBA"), "PNG"))
     assert opened(opaque, "model").mode != "RGBA"
 
@@ -205,8 +208,16 @@ def test_the_bounds_are_those_of_the_issue():
     assert (bounds.thumb_bytes, bounds.rendition_bytes) == (8_000, 1_500_000)
 
 
-def test_damaged_metadata_refuses_no_image(read_here):
-    found = read_here(saved(corners(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
+@pytest.mark.parametrize(
+    ("kind", "metadata"),
+    [
+        ("WEBP", b"Exif\0\0garbage garbage"),  # Pillow raises a SyntaxError.
+        ("JPEG", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x01abcd"),  # A text.
+        ("JPEG", b"Exif\0\0MM\0*\xff\xff\xff\xff"),
+    ],
+)
+def test_damaged_metadata_refuses_no_image(read, kind, metadata):
+    found = read(saved(corners(), kind, exif=metadata))
     assert seen_corners(found.thumb) == UPRIGHT
 
 

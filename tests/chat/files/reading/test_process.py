@@ -139,6 +139,7 @@ def test_only_plain_files_of_its_own_are_taken(into, refused, tmp_path, how):
         "",
         "open('text', 'wb').write(b'x' * 20_000_000)",
         "b'x' * 1_200_000_000",
+        f"open('text', 'w').write({PAGES.decode()!r}); print({json.dumps(TEXT)!r}); raise OSError",
     ],
 )
 def test_a_process_that_ends_otherwise_means_a_damaged_file(read, refused, other_child, program):

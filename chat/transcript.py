@@ -169,10 +169,8 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
     match event:
         case ev.ChatCreated() | ev.ChatKept() | ev.ChatRenamed():
             _name(state, event)
-        case ev.ChatInstructed():
-            state.instructions = event.instructions
-        case ev.ChatDeleted() | ev.ChatRestored():
-            state.deleted = isinstance(event, ev.ChatDeleted)
+        case ev.ChatInstructed() | ev.ChatDeleted() | ev.ChatRestored():
+            _set(state, event)
         case ev.ChatPinned() | ev.ChatArchived() | ev.ChatMoved() | ev.ChatRead():
             pass  # These events change the list of chats, not the transcript.
         case ev.MessageCreated():
@@ -202,6 +200,13 @@ def _name(state: Transcript, event: ev.ChatCreated | ev.ChatKept | ev.ChatRename
     state.title = event.title
     if not isinstance(event, ev.ChatRenamed):
         state.temporary = isinstance(event, ev.ChatCreated) and event.temporary is True
+
+
+def _set(state: Transcript, event: ev.ChatInstructed | ev.ChatDeleted | ev.ChatRestored) -> None:
+    if isinstance(event, ev.ChatInstructed):
+        state.instructions = event.instructions
+    else:
+        state.deleted = isinstance(event, ev.ChatDeleted)
 
 
 def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:

@@ -60,11 +60,12 @@ class FileStorageFull(ChatError):
     status = HTTPStatus.CONFLICT
 
     def __init__(self, *, is_guest: bool) -> None:
-        text = (
-            gettext("There is no room for this file. Sign up for more, or delete files in the settings.")
-            if is_guest
-            else gettext("There is no room for this file. Delete some of your files in the settings.")
-        )
+        if is_guest:
+            text = gettext(
+                "There is no room for this file. Sign up, or delete files in the settings."
+            )
+        else:
+            text = gettext("There is no room for this file. Delete other files in the settings.")
         super().__init__(text)
 
 

@@ -62,10 +62,10 @@ class FileStorageFull(ChatError):
     def __init__(self, *, is_guest: bool) -> None:
         if is_guest:
             text = gettext(
-                "There is no room for this file. Sign up, or delete files in the settings."
+                "No room is left for this file. Sign up, or delete files in the settings."
             )
         else:
-            text = gettext("There is no room for this file. Delete other files in the settings.")
+            text = gettext("No room is left for this file. Delete other files in the settings.")
         super().__init__(text)
 
 

@@ -212,3 +212,26 @@ def test_a_chat_begun_offline_begins_in_its_project(guest):
     guest.ended()
     page.reload()
     expect(project_of_chat(guest)).to_have_text("Herb garden")
+
+
+@pytest.mark.parametrize("is_phone", [False, True])
+def test_the_palette_finds_a_project_by_its_name(guest, inspect, is_phone):
+    page = guest.page
+    seen = inspect(page)
+    add(guest, "Herb garden")
+    back(guest)
+    if is_phone:
+        page.set_viewport_size({"width": 390, "height": 844})
+    field = palette(guest)
+    field.fill("herb gard")
+    option = page.get_by_role("group", name="Projects").get_by_role("option", name="Herb garden")
+    expect(option).to_have_attribute("aria-selected", "true")
+    if not is_phone:
+        seen.look("palette of projects", part=".dialog")
+    field.press("Enter")
+    expect(page.get_by_role("navigation", name="Herb garden")).to_be_in_viewport()
+    # The way into its chats continues from there.
+    expect(page.get_by_role("button", name="Back to your chats")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="New chat in this project")).to_be_focused()

@@ -65,6 +65,7 @@ export function App({ store }) {
     showList: (view) => {
       setListOpen(true);
       store.finding.show(view);
+      focusList();
     },
     rename: (id) => {
       setListOpen(true);
@@ -106,6 +107,9 @@ function ProjectDialog({ store }) {
   const module = store.projects.dialog.value && lazyModule("dialogs");
   return module ? html`<${module.ProjectDialogs} store=${store} />` : null;
 }
+
+/** What was chosen to show a list was elsewhere, and on a narrow page the list covers it. */
+const focusList = () => requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector(".view-head button"))?.focus());
 
 function skipToComposer(event) {
   event.preventDefault();

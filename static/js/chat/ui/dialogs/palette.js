@@ -1,4 +1,4 @@
-// The palette (⌘K): one field that finds chats, messages, actions and models. It is a combobox with a
+// The palette (⌘K): one field that finds chats, projects, messages, actions and models. It is a combobox with a
 // listbox: the focus stays in the field, and the arrow keys move through the options.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { available } from "../../actions.js";
@@ -6,6 +6,7 @@ import { api } from "../../api.js";
 import { shortTime } from "../../lib/format.js";
 import { folded, hasAll, marked, wordsOf } from "../../lib/plain_letters.js";
 import { isComposing } from "../../lib/input_method.js";
+import { viewOf } from "../../list/projects.js";
 import { Search } from "../../list/search.js";
 import { text } from "../../text.js";
 import { Dialog } from "./dialog.js";
@@ -14,6 +15,7 @@ import { Keys } from "../shortcut_keys.js";
 
 const RECENT = 6;
 const TITLES = 6;
+const PROJECTS = 4;
 const ACTIONS = 6;
 const MODELS = 5;
 const search = new Search((query, signal) => api.search(query, signal));
@@ -122,6 +124,7 @@ function matching(app, words, { results }) {
   const hits = results.flatMap((result) => resultOptions(app, result));
   return [
     { name: text.chats, options: titles.map((chat) => chatOption(app, chat, words)) },
+    { name: text.projects, options: projectsOf(app, words) },
     { name: text.messagesTitle, options: hits },
     { name: text.actionsTitle, options: actionsOf(app, words).slice(0, ACTIONS) },
     { name: text.modelsTitle, options: modelsOf(app, words) },
@@ -134,6 +137,13 @@ const leads = ({ name, options }, words) =>
 
 function chatOption(app, chat, words = []) {
   return { id: `chat-${chat.id}`, icon: chat.pinned_ms ? "pin" : "chat", parts: marked(chat.title || text.untitled, words), note: shortTime(chat.updated_ms), run: () => app.store.finding.open(chat.id) };
+}
+
+function projectsOf(app, words) {
+  return app.store.projects.all.value
+    .filter(({ name }) => hasAll(name, words))
+    .slice(0, PROJECTS)
+    .map(({ id, name }) => ({ id: `project-${id}`, icon: "folder", parts: marked(name, words), run: () => app.ui.showList(viewOf(id)) }));
 }
 
 function resultOptions(app, { chat, title, messages }) {

@@ -222,6 +222,28 @@ def test_a_block_that_still_grows_has_none(alice, stack):
     expect(alice.page.locator(".code").first.get_by_role("button", name="Preview")).to_be_visible()
 
 
+def test_previews_in_all_looks(shows, inspect):
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle r="4"/></svg>'
+    blocks = {"html": "<h1>Hello</h1>", "svg": svg, "mermaid": "graph TD\n  A[Start] --> B(End)"}
+    page = shows("\n\n".join(fenced(language, code) for language, code in blocks.items()))
+    seen = inspect(page)
+    for shown, (language, inside) in enumerate(
+        {"html": "h1", "svg": "svg circle", "mermaid": "svg .node"}.items(), start=1
+    ):
+        page.get_by_role("button", name="Preview").first.click()
+        frame = page.frame_locator(f".code[data-language={language}] iframe")
+        expect(frame.locator(inside).first).to_be_attached()
+        expect(page.locator("iframe")).to_have_count(shown)
+    seen.look("previews")
+    page.route("**/preview/page", lambda route: route.abort())
+    block = page.locator(".code[data-language=html]")
+    block.get_by_role("button", name="Code", exact=True).click()
+    block.get_by_role("button", name="Preview").click()
+    expect(block.get_by_role("status")).to_contain_text("cannot be loaded")
+    block.scroll_into_view_if_needed()
+    seen.look("preview not loaded")
+
+
 def test_on_a_phone(shows, shot):
     page = shows(fenced("html", "<h1>Hello</h1>"))
     page.set_viewport_size({"width": 390, "height": 844})

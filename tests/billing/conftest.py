@@ -4,9 +4,9 @@ from datetime import UTC
 import pytest
 
 from billing.models import Price
-from tests.billing.stripe_fixtures import caller, fake_stripe, payer, shared_database, stripe_server
+from tests.billing.stripe_fixtures import caller, fake_stripe, payer, stripe_server
 
-__all__ = ["caller", "fake_stripe", "payer", "shared_database", "stripe_server"]
+__all__ = ["caller", "fake_stripe", "payer", "stripe_server"]
 
 
 @pytest.fixture

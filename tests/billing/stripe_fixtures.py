@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client
 
 from accounts.models import User
@@ -84,27 +84,6 @@ class Caller:
 @pytest.fixture
 def caller(fake_stripe, redis_url):
     return Caller(fake_stripe)
-
-
-@pytest.fixture
-def shared_database(transactional_db, tmp_path):
-    """A database that threads can use concurrently.
-
-    The tests' in-memory SQLite fails where a database in a file waits, so it is copied to a file.
-    """
-    if connection.vendor != "sqlite":
-        yield
-        return
-    path = str(tmp_path / "shared.sqlite3")
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM INTO %s", [path])
-    in_memory, name = connections["default"], connections.settings["default"]["NAME"]
-    connections.settings["default"]["NAME"] = path
-    connections["default"] = connections.create_connection("default")
-    yield
-    connections["default"].close()
-    connections.settings["default"]["NAME"] = name
-    connections["default"] = in_memory
 
 
 def run_at_once(*calls: Callable[[], Any]) -> list[Any]:

@@ -17,6 +17,7 @@ export const CREDIT_HELD = "credit_held";
 export const STORAGE_BUSY = "storage_busy";
 // The chat has reached its size limit.
 export const CHAT_FULL = "chat_full";
+export const PROJECT_GONE = "project_not_found";
 // After these refusals the send queue sends the message again by itself.
 export const PASSING = new Set([CREDIT_HELD, STORAGE_BUSY]);
 

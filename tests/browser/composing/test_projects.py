@@ -1,10 +1,13 @@
 """Projects on the page: making one, beginning and moving chats, other tabs, and deleting."""
 
+import uuid
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.chat_list import palette, row_menu
 from tests.browser.chat_page import ChatPage
+from tests.browser.prompts import prompts_of
 
 QUICK = "[[tokens=3]]"
 INSTRUCTIONS = "Answer as a gardener."
@@ -212,6 +215,37 @@ def test_a_chat_begun_offline_begins_in_its_project(guest):
     guest.ended()
     page.reload()
     expect(project_of_chat(guest)).to_have_text("Herb garden")
+
+
+@pytest.mark.parametrize("is_on_screen", [True, False])
+def test_a_message_written_offline_outlives_its_project(
+    guest, new_context, fake_model, is_on_screen
+):
+    page = guest.page
+    add(guest, "Herb garden")
+    page.context.set_offline(True)
+    mark = f"{QUICK} {uuid.uuid4()}"
+    guest.send(mark)
+    expect(guest.questions.last).to_contain_text("waiting for the connection")
+    if not is_on_screen:
+        back(guest)
+        guest.chats.filter(has_text="Hello").click()
+    elsewhere = new_context(storage_state=page.context.storage_state())
+    other = ChatPage(elsewhere.new_page(), guest.url).visit()
+    rows(other).click()
+    other.page.get_by_role("button", name="Edit the project “Herb garden”").click()
+    dialog_of(other, "Project").get_by_role("button", name="Delete…").click()
+    asked = dialog_of(other, "Delete “Herb garden”?")
+    asked.get_by_role("button", name="Delete project").click()
+    expect(rows(other)).to_have_count(0)
+    page.context.set_offline(False)
+    expect(page.get_by_text("is in no project now.")).to_be_visible()
+    for tab in (guest, other):
+        tab.chats.filter(has_text=mark).click()
+        tab.ended()
+        expect(tab.questions.locator(".bubble")).to_have_text(mark)
+        expect(project_of_chat(tab)).to_have_count(0)
+    assert prompts_of(fake_model, mark) == [mark]
 
 
 @pytest.mark.parametrize("is_phone", [False, True])

@@ -1,6 +1,7 @@
 // The send queue and the drafts, and how a text moves between them.
-import { api, CHAT_FULL, PASSING } from "../api.js";
+import { api, CHAT_FULL, PASSING, PROJECT_GONE } from "../api.js";
 import { Drafts, newPlace } from "./drafts.js";
+import { inSentence } from "../lib/format.js";
 import { uuid7 } from "../lib/ids.js";
 import { SendQueue } from "./send_queue.js";
 import { joined, taken } from "./pasted.js";
@@ -25,6 +26,7 @@ const CHANNEL = "holdfast:outbox";
  * @property {(isTemporary?: boolean, project?: string | null) => void} openNew
  * @property {(chat: string) => boolean} isTemporary
  * @property {{peek(): {id: string} | null}} projectShown
+ * @property {{get(chat: string): {title: string} | null}} list
  * @property {(error: ApiError) => void} complain
  * @property {(item: Item, response: import("./send_queue.js").Response) => void} sent
  * @property {(chat: string, item: Item) => void} showBegun
@@ -119,10 +121,27 @@ export class Sending {
     for (const item of this.sendQueue.of(chat)) await this.cancel(item);
   }
 
-  /** @param {Item} item */
-  #post(item) {
-    const { id, text: content, model, parent, edit, temporary, project } = item;
-    return api.send(item.chat, { id, text: content, model, parent, edit, temporary, project, person: this.#store.user.peek()?.id ?? null });
+  /**
+   * If the project was deleted since the message was written, the chat begins in none, like those that were in it.
+   * @param {Item} item
+   */
+  async #post(item) {
+    try {
+      return await this.#postInto(item.project, item);
+    } catch (error) {
+      if (/** @type {ApiError} */ (error).code !== PROJECT_GONE) throw error;
+      const response = await this.#postInto(null, item);
+      this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
+      return response;
+    }
+  }
+
+  /**
+   * @param {string | null | undefined} project
+   * @param {Item} item
+   */
+  #postInto(project, { id, chat, text: content, model, parent, edit, temporary }) {
+    return api.send(chat, { id, text: content, model, parent, edit, temporary, project, person: this.#store.user.peek()?.id ?? null });
   }
 
   /**

@@ -145,6 +145,22 @@ def test_a_link_to_a_message_comes_before_the_place(alice, stack):
     is_read(alice, place)
 
 
+def test_a_link_to_an_answer_that_is_written_does_not_follow_its_end(alice):
+    """Where the answer begins is the end of the chat while it is short."""
+    alice.ask("[[tokens=5]] Hello")
+    alice.send("[[rate=50&tokens=900]] Long")
+    target = alice.writing().get_attribute("id")
+    path = alice.page.url.removeprefix(alice.url)
+    linked = ChatPage(alice.page.context.new_page(), alice.url).visit(f"{path}#{target}")
+    expect(linked.page.locator(".scroller[data-held]")).to_be_visible()
+    begins = linked.page.locator(f"#{target} p").first
+    expect(begins).to_be_in_viewport()
+    wait_for(lambda: linked.page.evaluate(FROM_END) > 900)
+    expect(begins).to_be_in_viewport()
+    linked.ended()
+    expect(begins).to_be_in_viewport()
+
+
 def test_on_a_phone_that_is_turned_the_place_is_a_message_and_no_number_of_pixels(
     stack, new_context
 ):

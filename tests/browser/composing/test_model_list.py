@@ -14,17 +14,26 @@ MODELS = [
     {
         "id": f"router/maker{number % MAKERS}/model-{number}",
         "name": f"Maker {number % MAKERS}: Model {number} with a rather long name of its own",
-        "endpoint": "router",
+        "endpoint": "openrouter",
         "free": False,
         "own_key": False,
-        "input_micro_usd": 1_000 * number,
-        "output_micro_usd": 2_000 * number,
+        "input_micro_usd": 100_000 * number,
+        "output_micro_usd": 200_000 * number,
         "context_tokens": 1_000 * (number + 1),
     }
     for number in range(600)
 ]
 # The list and everything in it may have this many elements.
 MOST_ELEMENTS = 400
+
+# The prices and contexts that are not shown in full.
+CUT_OFF = """() => [...document.querySelectorAll(".menu-option > .meta")].filter((meta) => {
+  const said = document.createRange();
+  said.setStart(meta.firstChild, 0);
+  said.setEnd(meta.firstChild, meta.textContent.indexOf("context") + "context".length);
+  const [box, needed] = [meta, said].map((one) => one.getBoundingClientRect());
+  return needed.right > box.right || needed.bottom > box.bottom + 1;
+}).map((meta) => meta.textContent)"""
 
 
 def with_many(route):
@@ -98,7 +107,14 @@ def test_models_are_grouped_and_say_what_they_cost(alice):
     group = page.get_by_role("group", name="maker1", exact=True)
     expect(group.get_by_role("option")).to_have_count(1)
     expect(group.locator(".menu-option-mark")).to_have_text("M")
-    expect(group.get_by_role("option")).to_contain_text("per million tokens · 26k context")
+    expect(group.get_by_role("option")).to_contain_text(
+        "per million tokens · 26k context · openrouter"
+    )
+    field.fill("model-59")
+    for width in (1280, 660, 640, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        expect(page.get_by_role("option").first).to_be_visible()
+        assert page.evaluate(CUT_OFF) == []
 
 
 def test_a_pinned_model_comes_first_on_all_devices(alice, new_context, stack):

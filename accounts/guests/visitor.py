@@ -1,7 +1,7 @@
 """The visitor's cookie, and the guest that is made from it.
 
 A visit stores nothing on the server: the page only sets a signed cookie with a random id. The first
-message creates the guest's row, whose id is derived from the cookie. So a browser may repeat its
+message, or opening the settings, creates the guest's row, whose id is derived from the cookie. So a browser may repeat its
 first request, even concurrently or without the session cookie of a lost response, and there is
 still only one guest.
 """
@@ -14,6 +14,8 @@ from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from accounts import limits
+from accounts.client_address import address_group, client_address
 from accounts.models import GuestJoin, User
 
 VISITOR_COOKIE = f"{settings.COOKIE_PREFIX}hf_visitor"
@@ -81,6 +83,19 @@ def guest_of_visitor(request: HttpRequest) -> User | None:
     guest, _ = User.objects.get_or_create(id=uuid.uuid5(GUEST_NAMESPACE, visitor), defaults=new)
     if not guest.is_guest or not guest.is_active:
         return None
+    return guest
+
+
+def begin_guest(request: HttpRequest) -> User | None:
+    """Make the visitor a guest before the first message, and sign the guest in. Sync.
+
+    None as `guest_of_visitor` returns it. Raises LimitReached.
+    """
+    if visitor_id(request) is not None and person_of_visitor(request) is None:
+        limits.take_guest(address_group(client_address(request)))
+    guest = guest_of_visitor(request)
+    if guest is not None:
+        sign_in_guest(request, guest)
     return guest
 
 

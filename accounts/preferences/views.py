@@ -17,13 +17,21 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods
 
 from accounts import personal_data_registry, storage
-from accounts.errors import AccountsError, PictureTooLarge, SettingsRefused, room_after
+from accounts.errors import (
+    AccountsError,
+    LimitReached,
+    PictureTooLarge,
+    SettingsRefused,
+    room_after,
+)
+from accounts.guests.visitor import begin_guest
 from accounts.models import Preferences, User
 from accounts.people import initials
 from accounts.preferences import store as preferences
 from accounts.preferences.api import take_picture
 from accounts.preferences.uploads import is_too_large
 from accounts.preferences.zones import listed_zones
+from accounts.sign_in.limits import limit_page
 
 # The fields of each panel. Browsers do not send a checkbox that is not ticked.
 PANELS: dict[str, tuple[str, ...]] = {
@@ -45,8 +53,10 @@ CHECKBOXES = {"answer_notifications", "background_calls"}
 @require_http_methods(["GET", "HEAD", "POST"])
 async def settings_page(request: HttpRequest) -> HttpResponse:
     """POST saves one panel (`panel`), sets the picture (`panel=picture`) or removes it
-    (`panel=no-picture`)."""
+    (`panel=no-picture`). With `?begin` a visitor becomes a guest, who has settings."""
     user = await request.auser()
+    if request.method == "POST" and "begin" in request.GET:
+        return await sync_to_async(_begin)(request)
     if not isinstance(user, User):
         return redirect_to_login(request.get_full_path())
     if request.method != "POST":
@@ -57,6 +67,16 @@ async def settings_page(request: HttpRequest) -> HttpResponse:
         return await _page(request, user, error)
     messages.success(request, message)
     return redirect("accounts:settings")
+
+
+def _begin(request: HttpRequest) -> HttpResponse:
+    """Sync."""
+    try:
+        # In another tab the visitor may be somebody by now.
+        person = request.user if isinstance(request.user, User) else begin_guest(request)
+    except LimitReached as error:
+        return limit_page(request, error)
+    return redirect_to_login(request.path) if person is None else redirect(request.path)
 
 
 async def _save(request: HttpRequest, user: User) -> str:

@@ -140,6 +140,7 @@ async def _page_config(
         **_inlined(offers, {default, shown.model if shown else None, chosen}),
         "default_model": default,
         "temporary_hours": settings.TEMPORARY_CHAT_HOURS,
+        "guest_days": settings.GUEST_IDLE_DAYS,
         "ws_path": "/ws",
     }
 

@@ -117,6 +117,11 @@ export class Store {
   /** The name of the draft in the composer. */
   draftPlace = computed(() => this.chatId.value ?? newPlace(this.willBeTemporary.value));
 
+  /** After how many days without a visit a guest is deleted. */
+  get guestDays() {
+    return this.#config.guest_days ?? 30;
+  }
+
   /** After how many hours without a message a temporary chat is erased. */
   get temporaryHours() {
     return this.#config.temporary_hours ?? 24;

@@ -280,7 +280,10 @@ const sentences = spoken("chat", {
   signUp: "Sign up",
   account: "Your account",
   guest: "Guest",
-  guestHint: "Your chats are kept in this browser only.",
+  guestHint: {
+    one: "Without an account, your chats are kept for this browser only, and deleted after {count} day without a visit.",
+    other: "Without an account, your chats are kept for this browser only, and deleted after {count} days without a visit.",
+  },
   signUpToKeep: "Sign up to keep your chats",
   credit: "Credit",
   addCredit: "Add credit",

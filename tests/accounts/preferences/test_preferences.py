@@ -368,3 +368,34 @@ async def test_every_device_is_told_and_nobody_elses(alice, guest):
     async with Device(mine) as later:
         assert later.welcome["settings"]["appearance"] == "dark"
     await close_log()
+
+
+# Before the first message
+
+
+def test_a_visitor_who_wants_settings_becomes_a_guest_once():
+    browser = Client()
+    browser.get("/")
+    assert browser.get("/settings")["Location"].startswith("/account/login/")
+    assert browser.post("/settings")["Location"].startswith("/account/login/")
+    assert not User.objects.exists()
+    for _ in range(2):
+        assert browser.post("/settings?begin")["Location"] == "/settings"
+    guest = User.objects.get()
+    assert guest.is_guest
+    assert patch(browser, appearance="dark").status_code == HTTPStatus.OK
+    assert 'data-theme="dark"' in browser.get("/").content.decode()
+
+
+def test_new_guests_are_counted_by_address(settings):
+    settings.LIMIT_GUESTS_PER_HOUR_ADDRESS = 1
+    for status in (HTTPStatus.FOUND, HTTPStatus.TOO_MANY_REQUESTS):
+        browser = Client()
+        browser.get("/")
+        assert browser.post("/settings?begin").status_code == status
+    assert User.objects.count() == 1
+
+
+def test_without_the_cookie_of_a_visitor_nobody_becomes_a_guest():
+    assert Client().post("/settings?begin")["Location"].startswith("/account/login/")
+    assert not User.objects.exists()

@@ -75,6 +75,22 @@ def test_the_way_back_leads_to_the_chat_that_was_left(devices):
     expect(other.page.get_by_role("link", name="Back to your chats")).to_have_attribute("href", "/")
 
 
+def test_visitors_find_settings_and_read_what_becomes_of_their_chats(new_context, stack, inspect):
+    page = new_context().new_page()
+    alice = ChatPage(page, stack.url).visit()
+    told = "kept for this browser only, and deleted after 30 days without a visit"
+    expect(page.locator(".account")).to_contain_text(told)
+    inspect(page).look("visitor list", alice.show_list, part=".sidebar")
+    page.locator(".account").get_by_role("button", name="Settings").click()
+    page.get_by_label("Dark").check()
+    saved(page)
+    page.get_by_role("link", name="Back to your chats").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.locator(".account-name").click()
+    expect(page.locator(".account-box")).to_contain_text(told)
+    alice.ask("[[tokens=3]] Hello")
+
+
 def test_an_open_page_of_settings_follows_the_other(devices, settings):
     page = devices[1].page
     page.goto(devices[1].url + "/settings")

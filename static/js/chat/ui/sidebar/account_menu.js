@@ -22,7 +22,7 @@ export function AccountMenu({ store, showShortcuts }) {
         <${Icon} name="more" />
       </summary>
       <div class="account-box" onClickCapture=${closeAfterChoice}>
-        ${user.is_guest ? html`<p class="meta account-note">${text.guestHint}</p>` : user.name && html`<p class="meta account-note">${user.email}</p>`}
+        ${user.is_guest ? html`<p class="meta account-note">${text.guestHint(store.guestDays)}</p>` : user.name && html`<p class="meta account-note">${user.email}</p>`}
         ${store.credit.balance.value && html`<a class="account-item" href=${billingPath(store)}>${text.billing}</a>`}
         <button type="button" class="account-item" aria-haspopup="dialog" onClick=${() => store.projects.add()}>${text.newProject}</button>
         <button type="button" class="account-item" onClick=${() => store.finding.show("archived")}>${text.archivedChats}</button>
@@ -44,7 +44,12 @@ export function AccountMenu({ store, showShortcuts }) {
 
 function Entrances({ store }) {
   return html`<a class="button" href=${withWayBack("/account/signup/", store)}>${text.signUp}</a>
-    <a class="link-button" href=${withWayBack("/account/login/", store)}>${text.signIn}</a>`;
+    <a class="link-button" href=${withWayBack("/account/login/", store)}>${text.signIn}</a>
+    <form method="post" action="/settings?begin" onSubmit=${putToken}>
+      <input type="hidden" name="csrfmiddlewaretoken" />
+      <button type="submit" class="link-button">${text.settings}</button>
+    </form>
+    <p class="meta">${text.guestHint(store.guestDays)}</p>`;
 }
 
 /** The link back from there leads to the chat on screen. */
@@ -63,9 +68,13 @@ async function signOut(event, store) {
   event.preventDefault();
   const form = event.currentTarget;
   await store.forget();
-  // Read the token only now, because another tab may have changed it.
-  form.elements.csrfmiddlewaretoken.value = csrfToken();
+  putToken({ currentTarget: form });
   form.submit();
+}
+
+/** The token is read only now, because another tab may have changed it. */
+function putToken({ currentTarget }) {
+  currentTarget.elements.csrfmiddlewaretoken.value = csrfToken();
 }
 
 function closeOnEscape(event) {

@@ -1,9 +1,9 @@
 """The visitor's cookie, and the guest that is made from it.
 
 A visit stores nothing on the server: the page only sets a signed cookie with a random id. The first
-message, or opening the settings, creates the guest's row, whose id is derived from the cookie. So a browser may repeat its
-first request, even concurrently or without the session cookie of a lost response, and there is
-still only one guest.
+message, or opening the settings, creates the guest's row, whose id is derived from the cookie. So a
+browser may repeat its first request, even concurrently or without the session cookie of a lost
+response, and there is still only one guest.
 """
 
 import secrets

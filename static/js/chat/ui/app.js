@@ -64,8 +64,7 @@ export function App({ store }) {
     focusComposer: () => requestAnimationFrame(() => document.querySelector(".composer-field")?.focus()),
     showList: (view) => {
       setListOpen(true);
-      store.finding.show(view);
-      focusList();
+      showList(store, view);
     },
     rename: (id) => {
       setListOpen(true);
@@ -108,8 +107,11 @@ function ProjectDialog({ store }) {
   return module ? html`<${module.ProjectDialogs} store=${store} />` : null;
 }
 
-/** What was chosen to show a list was elsewhere, and on a narrow page the list covers it. */
-const focusList = () => requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector(".view-head button"))?.focus());
+/** The list gets the focus: what was chosen to show it was elsewhere, and on a narrow page the list covers that. */
+function showList(store, view) {
+  store.finding.show(view);
+  requestAnimationFrame(() => document.querySelector(".view-head button")?.focus());
+}
 
 function skipToComposer(event) {
   event.preventDefault();

@@ -237,6 +237,19 @@ def test_the_link_to_a_message_is_copied(alice):
     assert copied == f"{alice.page.url}#{answer.get_attribute('id')}"
 
 
+def test_a_message_that_a_link_leads_to_is_washed_and_not_framed(alice):
+    """Right after the page was loaded, too, when the styles of the menus are not there yet."""
+    target = alice.ask(f"{QUICK} Hello").get_attribute("id")
+    address = f"{alice.page.url}#{target}"
+    alice.page.goto("about:blank")
+    alice.page.goto(address)
+    message = alice.page.locator(f"#{target}.message-target")
+    expect(message).to_have_css("animation-name", "message-target")
+    expect(message).to_have_count(0)
+    expect(alice.page.locator(f"#{target}")).to_be_focused()
+    expect(alice.page.locator(f"#{target}")).to_have_css("outline-style", "none")
+
+
 def test_the_palette_switches_between_light_and_dark_on_every_device(alice, second):
     alice.ask(f"{QUICK} Hello")
     other = second()

@@ -20,7 +20,28 @@ STEP_S = 0.002
 
 
 @pytest.fixture
-async def guest(shared_database, no_worker, alice):
+async def database(shared_database):
+    """The thread of asynchronous code, too, uses the shared database: it may have a connection to
+    the one in memory from an earlier test."""
+
+    def renew():
+        before, connections["default"] = (
+            connections["default"],
+            connections.create_connection("default"),
+        )
+        return before
+
+    def put_back(before):
+        connections["default"].close()
+        connections["default"] = before
+
+    before = await sync_to_async(renew)()
+    yield
+    await sync_to_async(put_back)(before)
+
+
+@pytest.fixture
+async def guest(database, no_worker, alice):
     await alice.send("Hello")
     return alice
 

@@ -16,16 +16,18 @@ import orjson
 from chat.files import objects
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
 from chat.llm.endpoints import Model
-from chat.llm.prompt import PromptMessage
+from chat.llm.prompt import PromptMessage, answer_reserve
+from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_tokens
 
 # In one request. Providers refuse more pictures, or larger requests.
 MAX_PICTURES = 20
 MAX_PICTURE_BYTES = 20_000_000
 # A picture of a page of a scanned document, which is not stored with its size.
 PAGE_TOKENS = picture_tokens(MODEL_SIDE, MODEL_SIDE)
-# Documents may take this share of the window, in characters of four to a token.
+# Documents may take this share of the window, which leaves some for the conversation.
 DOCUMENT_SHARE = 0.6
-CHARS_PER_TOKEN = 4
+# For the lines around each file, which are not counted one by one.
+FENCE_TOKENS = 60
 
 Facts = dict[str, Any]
 Why = Literal["modality", "window", "missing"]
@@ -36,7 +38,8 @@ class _Room:
     """What may still be sent, and what was not."""
 
     sees: bool
-    chars: int
+    tokens: int
+    document_tokens: int
     pictures: int
     picture_bytes: int
     withheld: list[dict[str, str]] = field(default_factory=list)
@@ -46,22 +49,31 @@ class _Room:
 
 
 async def with_files(
-    messages: Sequence[PromptMessage], model: Model
+    messages: Sequence[PromptMessage], model: Model, others: Sequence[PromptMessage], partial: str
 ) -> tuple[list[PromptMessage], list[dict[str, str]]]:
     """The messages with the text and the pictures of their files, and what is withheld.
 
-    Reads storage in a thread. Messages without files are the same objects.
+    `others`: the system message; `partial`: the partial answer to continue. Together with the last
+    message they are always sent, so files get the rest of the room. Reads storage in a thread.
+    Messages without files are the same objects.
     """
     if not any(message.files for message in messages):
         return list(messages), []
-    return await asyncio.to_thread(_with_files, messages, model)
+    always = [*others, messages[-1]]
+    return await asyncio.to_thread(_with_files, messages, model, always, partial)
 
 
 def _with_files(
-    messages: Sequence[PromptMessage], model: Model
+    messages: Sequence[PromptMessage],
+    model: Model,
+    always: Sequence[PromptMessage],
+    partial: str,
 ) -> tuple[list[PromptMessage], list[dict[str, str]]]:
-    chars = int(model.context_tokens * DOCUMENT_SHARE) * CHARS_PER_TOKEN
-    room = _Room(model.sees, chars, MAX_PICTURES, MAX_PICTURE_BYTES)
+    taken = sum(message.tokens() + TOKENS_PER_MESSAGE for message in always)
+    taken += estimate_tokens(partial) + FENCE_TOKENS * len(always[-1].files)
+    free = model.context_tokens - answer_reserve(model) - taken
+    of_documents = int(model.context_tokens * DOCUMENT_SHARE)
+    room = _Room(model.sees, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES)
     newest_first = [_expand(message, room) for message in reversed(messages)]
     return newest_first[::-1], room.withheld[::-1]
 
@@ -91,18 +103,19 @@ def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     if not room.sees:
         room.withhold(file, "modality")
         return _marker(file, "you cannot see pictures"), [], 0
-    if not _take_picture(file["id"], "model", room):
+    tokens = picture_tokens(file["width"], file["height"])
+    if not _take_picture(file["id"], "model", tokens, room):
         room.withhold(file, "window")
         return _marker(file, "there was no room for it"), [], 0
-    tokens = picture_tokens(file["width"], file["height"])
     return f"[picture “{file['name']}”]", [picture_key(file["id"], "model")], tokens
 
 
-def _take_picture(file_id: str, rendition: str, room: _Room) -> bool:
+def _take_picture(file_id: str, rendition: str, tokens: int, room: _Room) -> bool:
     """Whether there is room for a picture, which is then taken. Raises FileNotFoundError."""
     size = objects.size_of(uuid.UUID(file_id), rendition)
-    if not room.pictures or size > room.picture_bytes:
+    if not room.pictures or size > room.picture_bytes or tokens > room.tokens:
         return False
+    room.tokens -= tokens
     room.pictures -= 1
     room.picture_bytes -= size
     return True
@@ -120,8 +133,9 @@ def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
                 text = f"[picture {len(pictures)} of this document]"
             else:
                 text = "[this page has no text]"
-        kept = text[: max(room.chars, 0)]
-        room.chars -= len(kept)
+        kept, tokens = _fitting(text, min(room.tokens, room.document_tokens))
+        room.tokens -= tokens
+        room.document_tokens -= tokens
         left_out += len(text) - len(kept)
         if kept:
             texts.append(_fenced_page(page["page"], kept))
@@ -136,10 +150,18 @@ def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     return "\n".join([head, *texts, tail]), pictures, PAGE_TOKENS * len(pictures)
 
 
+def _fitting(text: str, room: int) -> tuple[str, int]:
+    """The start of the text that has at most `room` tokens, and how many it has."""
+    kept = text[: max(room, 0) * MAX_CHARS_PER_TOKEN]
+    while (tokens := estimate_tokens(kept)) > max(room, 0):
+        kept = kept[: int(len(kept) * room / tokens * 0.98)]
+    return kept, tokens
+
+
 def _take_page(file: Facts, rendition: str, room: _Room) -> bool:
     """Whether a page without text is shown as a picture."""
     try:
-        return room.sees and _take_picture(file["id"], rendition, room)
+        return room.sees and _take_picture(file["id"], rendition, PAGE_TOKENS, room)
     except FileNotFoundError:  # It was not rendered.
         return False
 

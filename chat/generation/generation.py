@@ -87,9 +87,13 @@ class Generation:
         return str(message.error["code"]) if message and message.error else ""
 
     def texts(self) -> list[str]:
-        """The texts from the first message of the chat down to the reply."""
+        """The texts from the first message of the chat down to the reply; of a message without one,
+        the names of its files."""
         before, message = self.reply_log.conversation.messages, self.reply_log.message
-        return [*(earlier.text for earlier in before), str(message.text) if message else ""]
+        texts = [
+            earlier.text or ", ".join(file["name"] for file in earlier.files) for earlier in before
+        ]
+        return [*texts, str(message.text) if message else ""]
 
     async def run(self) -> Outcome:
         """Generate the reply to its end, or as far as this worker may."""

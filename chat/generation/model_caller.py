@@ -100,7 +100,8 @@ class ModelCaller:
             order.reply.project_instructions,
             conversation.instructions,
         )
-        messages, withheld = await with_files(conversation.messages, model)
+        before = conversation.messages
+        messages, withheld = await with_files(before, model, system, partial)
         prompt = await build_prompt([*system, *messages], model, partial=partial)
         return replace(prompt, withheld=tuple(withheld)) if withheld else prompt
 

@@ -291,3 +291,31 @@ async def test_the_page_shows_their_names_before_any_script_has_run(no_worker, a
     page = (await alice.client.get(f"/c/{alice.chat}")).content.decode()
     shown = page.partition("<script")[0] + page.partition("</head>")[2]
     assert "Quokka census.txt" in shown
+
+
+@pytest.mark.parametrize("letters", ["a b c ", "字", "😀"])
+async def test_a_long_document_fits_a_small_window_in_any_script(
+    no_worker, alice, fake_model, settings, letters
+):
+    settings.NAMED_MODELS = {"openai": [("script/known", 4_096)]}
+    words = "[[tokens=2&context=4096]] " + "word " * 900
+    async with working():
+        file_id = await upload(alice, (letters * 9_000).encode(), "long.txt")
+        await alice.client.patch(
+            "/api/settings", {"instructions": "rule " * 700}, content_type="application/json"
+        )
+        _, reply = await ask(alice, words, files=[file_id])
+    kept = last_message(fake_model)["content"].count(letters[0])
+    assert 20 < kept < 9_000 * letters.count(letters[0])
+    assert (await alice.message(reply)).withheld is None
+
+
+async def test_pictures_that_do_not_fit_the_window_are_withheld(
+    no_worker, alice, fake_model, settings
+):
+    settings.NAMED_MODELS = {"openai": [("script/known", 4_096)]}
+    async with working():
+        ids = [await upload(alice, picture(1500, 1500), f"{n}.png") for n in range(2)]
+        _, reply = await ask(alice, files=ids)
+    assert len(pictures(last_message(fake_model))) == 0
+    assert [each["why"] for each in (await alice.message(reply)).withheld] == ["window"] * 2

@@ -419,7 +419,7 @@ async def kept_after(chat, kept, stream):
 
 
 async def test_an_unused_history_is_dropped(chat, monkeypatch):
-    monkeypatch.setattr(histories, "KEEP_S", 0.05)
+    monkeypatch.setattr(histories, "KEEP_S", 1.0)
     kept = Histories(MAX_BYTES)
     await exchange(chat)
     await chat.compare(0, kept)

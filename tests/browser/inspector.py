@@ -1,4 +1,5 @@
-"""Inspects a state of a page in light and dark, on a desktop, a phone and the smallest phone.
+"""Inspects a state of a page in light on a desktop and in dark on the smallest phone. With --full,
+or if screenshots are wanted, also in the other combinations and on a larger phone.
 
 Reaching a state takes longer than inspecting it, so each state is reached once and inspected in all
 looks. Problems are collected, so that one run reports them all.
@@ -18,13 +19,11 @@ AXE = Axe().axe_script
 # rules are not listed in full, which would take most of the time. Where a style sheet imports
 # another, as in the admin, axe's preload would write a style element, which the content security
 # policy forbids.
-RUN_AXE = """async ([part, only]) => {
+RUN_AXE = """async (part) => {
   const rulesOf = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
   const preload = !rulesOf.some((rule) => rule instanceof CSSImportRule);
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const runOnly = only ?? tags;
-  const more = {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}};
-  const rules = only ? {} : more;
+  const runOnly = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const rules = {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}};
   const {violations} = await axe.run(part, {runOnly, rules, preload, resultTypes: ["violations"]});
   return violations.map(({id, nodes}) => [id, nodes.map(({html, any}) => [html, any[0]?.message])]);
 }"""
@@ -58,13 +57,15 @@ class Look:
         return f"{self.scheme}-{self.width}"
 
 
-# The phone is also inspected in dark, because other elements overlap there.
-LOOKS = [Look("light", 1280), Look("dark", 1280), Look("dark", 390, 844), Look("light", 390, 844)]
-# Desktop and phone show different elements. The other colour scheme changes colours only, so axe
-# runs only RULES_OF_COLOURS there, and all rules with --full.
-IN_FULL = (LOOKS[0], LOOKS[2])
-RULES_OF_COLOURS = ["color-contrast"]
-SMALLEST = Look("light", NARROWEST_PX, 640)
+DESKTOP = Look("light", 1280)
+# Nothing may be wider than this phone.
+SMALLEST = Look("dark", NARROWEST_PX, 640)
+# Desktop and phone show different elements, and light and dark have different colours. These two
+# show all of both.
+LOOKS = [DESKTOP, SMALLEST]
+if not {"HOLDFAST_TEST_FULL", "HOLDFAST_TEST_SCREENSHOTS"}.isdisjoint(os.environ):
+    phones = [Look("dark", 390, 844), Look("light", 390, 844)]
+    LOOKS = [DESKTOP, Look("dark", 1280), *phones, SMALLEST]
 
 
 class Inspector:
@@ -75,7 +76,7 @@ class Inspector:
         self.shot = shot
         self.problems: list[str] = []
         self._session: CDPSession | None = None
-        self._look = LOOKS[0]
+        self._look = DESKTOP
 
     def look(
         self, name: str, ready: Callable[[], None] | None = None, *, part: str = "html"
@@ -89,17 +90,14 @@ class Inspector:
             self.page.evaluate(AXE)
         for look in LOOKS:
             self._become(look, ready)
-            self._run_axe(f"{name} {look}", part, in_full=look in IN_FULL)
+            self._run_axe(f"{name} {look}", part)
             self.fits(f"{name} {look}")
             self.shot(self.page, f"{name}-{look}")
-        self._become(SMALLEST, ready)
-        self.fits(f"{name} {SMALLEST}")
-        self.shot(self.page, f"{name}-{SMALLEST}")
-        self._become(LOOKS[0])
+        self._become(DESKTOP)
 
     def fits_everywhere(self, name: str) -> None:
         """Checks the width in all looks, without axe."""
-        for look in (*LOOKS, SMALLEST, LOOKS[0]):
+        for look in (*LOOKS, DESKTOP):
             self._become(look)
             self.fits(f"{name} {look}")
             self.shot(self.page, f"{name}-{look}")
@@ -123,8 +121,7 @@ class Inspector:
             ready()
             self.page.evaluate(DRAWN)
 
-    def _run_axe(self, where: str, part: str, *, in_full: bool) -> None:
-        only = None if in_full or "HOLDFAST_TEST_FULL" in os.environ else RULES_OF_COLOURS
-        for rule, nodes in self.page.evaluate(RUN_AXE, [part, only]):
+    def _run_axe(self, where: str, part: str) -> None:
+        for rule, nodes in self.page.evaluate(RUN_AXE, part):
             html, message = nodes[0]
             self.problems.append(f"{where}: {rule} ({len(nodes)}) {html[:200]} {message or ''}")

@@ -1,4 +1,5 @@
-"""Lighthouse finds no problem of accessibility or best practices on any page.
+"""Lighthouse finds no problem of accessibility or best practices on the start page and in a chat;
+with --full also on other pages and on a desktop.
 
 Its performance score is a timing, which `manage.py bench --only lighthouse` measures.
 """
@@ -18,9 +19,11 @@ from tests.stack import Stack
 CATEGORIES = ["accessibility", "best-practices"]
 AT_LEAST = 95
 EMAIL = "alice@example.org"
-# Other elements are visible on a desktop; tests/browser/inspector.py inspects those as well.
-BOTH = [lighthouse.PHONE, lighthouse.DESKTOP]
-DEVICES = BOTH if "HOLDFAST_TEST_FULL" in os.environ else BOTH[:1]
+FULL = "HOLDFAST_TEST_FULL" in os.environ
+# tests/browser/inspector.py always inspects the other pages, and what is visible on a desktop.
+DEVICES = [lighthouse.PHONE, lighthouse.DESKTOP] if FULL else [lighthouse.PHONE]
+MORE = ["/account/login/"] if FULL else []
+MORE_SIGNED_IN = ["/billing", "/settings"] if FULL else []
 SAY = (
     "SAY Code:\n\n```python\ndef square(x):\n    return x**2\n```\n\nand math, $a^2 + b^2$:\n\n"
     "$$\\int_0^1 x\\,dx = \\tfrac12$$\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- [x] done\n"
@@ -57,7 +60,7 @@ def test_lighthouse_finds_nothing_to_mend(stack, browser, browser_path):
     with lighthouse.browser_to_audit(browser.browser_type, browser_path) as (context, port):
         problems = []
 
-        def look(path, devices=BOTH[:1]):
+        def look(path, devices=DEVICES[:1]):
             for device in devices:
                 report = lighthouse.audit(
                     stack.url + path, device, CATEGORIES, port=port, browser=browser_path
@@ -67,7 +70,8 @@ def test_lighthouse_finds_nothing_to_mend(stack, browser, browser_path):
                     problems.append(f"{path} ({device}): {report.scores} {report.findings}")
 
         look("/", DEVICES)
-        look("/account/login/")
+        for path in MORE:
+            look(path)
         page = context.new_page()
         sign_in(page, stack.url)
         chat = ChatPage(page, stack.url).visit()
@@ -76,8 +80,8 @@ def test_lighthouse_finds_nothing_to_mend(stack, browser, browser_path):
         path = page.url.removeprefix(stack.url)
         page.close()
         look(path, DEVICES)
-        look("/billing")
-        look("/settings")
+        for path in MORE_SIGNED_IN:
+            look(path)
     assert problems == []
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import CDPSession, Page
 
+from tests.examples import FULL
+
 AXE = Axe().axe_script
 # Enables two rules that axe leaves out by default: those of WCAG 2.2 on the size of targets and of
 # WCAG 2.5.3, without which people who speak to the page could not name the buttons they see. Passed
@@ -63,7 +65,7 @@ SMALLEST = Look("dark", NARROWEST_PX, 640)
 # Desktop and phone show different elements, and light and dark have different colours. These two
 # show all of both.
 LOOKS = [DESKTOP, SMALLEST]
-if not {"HOLDFAST_TEST_FULL", "HOLDFAST_TEST_SCREENSHOTS"}.isdisjoint(os.environ):
+if FULL or "HOLDFAST_TEST_SCREENSHOTS" in os.environ:
     phones = [Look("dark", 390, 844), Look("light", 390, 844)]
     LOOKS = [DESKTOP, Look("dark", 1280), *phones, SMALLEST]
 

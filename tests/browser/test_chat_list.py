@@ -8,7 +8,9 @@ from playwright.sync_api import expect
 from tests.browser.chat_list import appears, palette, rename_first, row_menu
 from tests.browser.chat_page import ChatPage
 from tests.browser.stored_data import is_kept
+from tests.examples import FULL
 
+LONG_LIST = 5_000 if FULL else 1_000
 QUICK = "[[tokens=6]]"
 SLOW = "[[rate=12&tokens=60]]"
 
@@ -339,15 +341,15 @@ def test_a_long_list_comes_page_by_page_and_stays_quick(alice, stack):
     mouse = alice.page.locator(".chat-list")
     for _ in range(200):
         mouse.evaluate("(list) => list.scrollTo(0, list.scrollHeight)")
-        if alice.page.get_by_text("Chat 4999").count():
+        if alice.page.get_by_text(f"Chat {LONG_LIST - 1}").count():
             break
         alice.page.wait_for_timeout(50)
-    expect(alice.chats).to_have_count(5001)
+    expect(alice.chats).to_have_count(LONG_LIST + 1)
     mouse.evaluate("(list) => list.scrollTo(0, 0)")
     alice.ask(f"{QUICK} Still here")
 
 
-MANY = """
+MANY = f"""
 import uuid
 from datetime import timedelta
 from accounts.models import User
@@ -356,8 +358,8 @@ from django.utils import timezone
 # Each process of the tests has a stack of its own, so the newest guest is that of the test.
 owner = User.objects.filter(is_guest=True).latest("created_at")
 Chat.objects.bulk_create(
-    Chat(id=uuid.uuid4(), owner=owner, title=f"Chat {n}", model="openai/script/known",
+    Chat(id=uuid.uuid4(), owner=owner, title="Chat %s" % n, model="openai/script/known",
          updated_at=timezone.now() - timedelta(hours=1 + n))
-    for n in range(5000)
+    for n in range({LONG_LIST})
 )
 """

@@ -4,8 +4,6 @@ with --full also on other pages and on a desktop.
 Its performance score is a timing, which `manage.py bench --only lighthouse` measures.
 """
 
-import os
-
 import pytest
 from playwright.sync_api import expect
 
@@ -14,12 +12,12 @@ from tests.accounts.people import PASSWORD
 from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, running_fake_stripe
 from tests.browser.chat_page import ChatPage
 from tests.browser.echo_model import running_echo_model
+from tests.examples import FULL
 from tests.stack import Stack
 
 CATEGORIES = ["accessibility", "best-practices"]
 AT_LEAST = 95
 EMAIL = "alice@example.org"
-FULL = "HOLDFAST_TEST_FULL" in os.environ
 # tests/browser/inspector.py always inspects the other pages, and what is visible on a desktop.
 DEVICES = [lighthouse.PHONE, lighthouse.DESKTOP] if FULL else [lighthouse.PHONE]
 MORE = ["/account/login/"] if FULL else []

@@ -73,7 +73,7 @@ def manage_test(*arguments, **more):
 
 
 def test_full_runs_all_tries_again_what_fails_counts_it_and_lists_the_slowest(some_tests):
-    done = manage_test("-n", "2", "--retry", "--full", "--durations", some_tests(FAILS_ONCE))
+    done = manage_test("-n", "1", "--retry", "--full", "--durations", some_tests(FAILS_ONCE))
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert lines[-1] == "8 passed, 0 failed, 1 skipped, 1 of them only when repeated"
@@ -262,7 +262,7 @@ WAITS = """
 
 def test_an_interrupted_run_ends_its_stack_and_says_so(some_tests, folder):
     started = subprocess.Popen(
-        command("-n", "2", some_tests(WAITS)),
+        command("-n", "1", some_tests(WAITS)),
         env=clean_environment() | {"TMPDIR": str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

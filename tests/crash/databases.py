@@ -1,7 +1,6 @@
 """The database of a stack under test: reads it, blocks its writers, and kills it."""
 
 import contextlib
-import os
 import sqlite3
 import time
 from contextlib import closing
@@ -9,9 +8,9 @@ from contextlib import closing
 import psutil
 import psycopg
 
+from tests.examples import FULL
 from tests.stack import wait_for
 
-FULL = "HOLDFAST_TEST_FULL" in os.environ
 VICTIMS = ("worker-1", "worker-2", "web", "redis")
 # PostgreSQL's processes that do not serve clients.
 HOUSEKEEPERS = ("checkpointer", "writer", "walwriter", "launcher", "archiver", "startup", "logger")
@@ -38,7 +37,11 @@ class Sqlite:
 class Postgresql:
     """A server for one test, which the test may kill."""
 
-    victims = (*Sqlite.victims, *("postmaster",) * (3 if FULL else 2), *("backend",) * 5)
+    victims = (
+        *Sqlite.victims,
+        *("postmaster",) * (3 if FULL else 1),
+        *("backend",) * (5 if FULL else 3),
+    )
 
     def __init__(self, server):
         self.server = server

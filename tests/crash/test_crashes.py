@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from config.env import embedded_redis_url
 from tests.chat.random_logs import entries_of
 from tests.client import Client
-from tests.crash.databases import FULL
+from tests.examples import FULL
 from tests.fake_model import running_fake_model, text_of
 from tests.folding import fold_entries
 from tests.stack import DATABASE, MANAGE, Stack

@@ -1,4 +1,4 @@
-"""Kills processes at random during sixty paid answers (200 with --full): the books balance
+"""Kills processes at random during forty paid answers (200 with --full): the books balance
 exactly, and no hold is left over. Runs on SQLite, and on a PostgreSQL that is killed as well."""
 
 import asyncio
@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from tests.client import Client
-from tests.crash.databases import FULL, VICTIMS, is_alive
+from tests.crash.databases import VICTIMS, is_alive
 from tests.crash.paid_stacks import MODEL, NO_TITLES, check_the_books
+from tests.examples import FULL
 from tests.stack import Stack, wait_for
 
 GUEST = 500_000
-ANSWERS = 200 if FULL else 60
+ANSWERS = 200 if FULL else 40
 # Answers that begin before the first kill: enough that sends, answers and ends always overlap.
 AT_FIRST = ANSWERS // 5
 WORKERS = ("worker-1", "worker-2")

@@ -1,4 +1,4 @@
-"""Makes 100 sends (200 with --full) at once on one cent, through two web processes, while workers
+"""Makes 60 sends (200 with --full) at once on one cent, through two web processes, while workers
 answer: holds and charges never exceed the balance. Runs on SQLite and on PostgreSQL."""
 
 import asyncio
@@ -14,12 +14,13 @@ import pytest
 
 from tests.billing import purse_history
 from tests.client import Client
-from tests.crash.databases import FULL, Sqlite
+from tests.crash.databases import Sqlite
 from tests.crash.paid_stacks import MODEL, NO_TITLES, check_the_books
+from tests.examples import FULL
 from tests.fake_model import running_fake_model
 from tests.stack import wait_for
 
-CENT, SENDS = 10_000, 200 if FULL else 100
+CENT, SENDS = 10_000, 200 if FULL else 60
 # A reply holds about $0.0004 and costs as much, so about 24 fit, at once and in all.
 CHEAP = {"prompt": "0.000001", "completion": "0.000002"}
 QUESTION = "[[tokens=5&cost=0.0004]] Question"

@@ -11,7 +11,10 @@ from tests.browser.devices import PHONE
 from tests.browser.pdf_text import pdf_text
 from tests.browser.reading.bidi_texts import ARABIC
 from tests.browser.written_chat import write_chat
+from tests.examples import FULL
 
+# Answers of a long chat, answers that fly past, and tokens of a long answer.
+MANY, PASSED, LONG_TOKENS = (5_000, 1_500, 17_000) if FULL else (1_000, 600, 8_000)
 NEEDLE = "a needle in a haystack"
 # `window.find` selects its result, as the browser's search does, but does not scroll to it.
 FIND = """(text) => {
@@ -80,14 +83,14 @@ BELOW_VIEW_PX = """() => {
 
 
 def test_the_browsers_own_search_finds_what_is_far_away(alice, stack):
-    said = [(f"Question {n}", f"Answer {n} with **some** words.") for n in range(5_000)]
+    said = [(f"Question {n}", f"Answer {n} with **some** words.") for n in range(MANY)]
     said[40] = ("Question 40", f"Here is {NEEDLE}, and `more` of it.\n\n- one\n- two")
     write_chat(alice, stack, said)
-    expect(alice.answers.last).to_contain_text("Answer 4999")
+    expect(alice.answers.last).to_contain_text(f"Answer {MANY - 1}")
     page = alice.page
     # The start of a search loads all messages at once instead of when the page is idle.
     page.keyboard.press("F3")
-    expect(page.locator(".message")).to_have_count(10_000, timeout=60_000)
+    expect(page.locator(".message")).to_have_count(2 * MANY, timeout=60_000)
     # The page loses the focus, as when the browser's search field has it.
     page.evaluate("dispatchEvent(new Event('blur'))")
     found = page.locator(".message", has_text=NEEDLE)
@@ -117,10 +120,10 @@ FLING = """async () => {
 
 
 def test_what_flies_past_is_not_drawn(alice, stack):
-    write_chat(alice, stack, [(f"Question {n}", f"Answer {n}.\n\n" * 3) for n in range(1_500)])
-    expect(alice.page.locator(".message")).to_have_count(3_000, timeout=60_000)
+    write_chat(alice, stack, [(f"Question {n}", f"Answer {n}.\n\n" * 3) for n in range(PASSED)])
+    expect(alice.page.locator(".message")).to_have_count(2 * PASSED, timeout=60_000)
     # Messages near the end are drawn already.
-    passed = 1_500 - alice.page.locator(".message-answer .md").count()
+    passed = PASSED - alice.page.locator(".message-answer .md").count()
     assert alice.page.evaluate(FLING) < passed / 4
     expect(alice.page.locator(".message-answer").first.locator(".md p")).to_have_count(3)
 
@@ -330,7 +333,7 @@ def test_nothing_moves_while_a_long_answer_comes_or_is_loaded_again(stack, new_c
     for script in (NOTE_SHIFTS, NOTE_MOVES):
         page.add_init_script(f"{{ {script} }}")
     alice = ChatPage(page, stack.url).visit()
-    alice.ask("[[tokens=17000&rate=2500]] Long")
+    alice.ask(f"[[tokens={LONG_TOKENS}&rate=2500]] Long")
     assert_nothing_moved(page)
     page.reload()
     foot = alice.ended().locator(".message-foot")

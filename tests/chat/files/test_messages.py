@@ -319,3 +319,17 @@ async def test_pictures_that_do_not_fit_the_window_are_withheld(
         _, reply = await ask(alice, files=ids)
     assert len(pictures(last_message(fake_model))) == 0
     assert [each["why"] for each in (await alice.message(reply)).withheld] == ["window"] * 2
+
+
+@pytest.mark.both_databases
+async def test_a_file_goes_into_one_chat_of_two_that_take_it_at_once(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, TEXT)
+    chats = [str(uuid.uuid4()) for _ in range(4)]
+    responses = await asyncio.gather(
+        *(post_message(alice, new_message(files=[file_id]), chat) for chat in chats)
+    )
+    accepted = [chat for chat, r in zip(chats, responses, strict=True) if r.status_code == 202]
+    refused = [code_of(response) for response in responses if response.status_code != 202]
+    assert len(accepted) == 1 and refused == [(404, "file_not_found")] * 3
+    assert str((await StoredFile.objects.aget(id=file_id)).chat_id) == accepted[0]

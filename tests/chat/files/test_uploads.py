@@ -77,6 +77,7 @@ async def test_parts_arrive_in_any_order_and_again(no_worker, alice):
         assert (response.status_code, response.json()["state"]) == (202, "checking")
 
 
+@pytest.mark.both_databases
 async def test_parts_that_arrive_at_once_are_all_noted(no_worker, alice):
     data = os.urandom(5 * PART_BYTES)
     file_id = (await announce(alice, data)).json()["id"]
@@ -150,6 +151,7 @@ async def test_an_id_names_one_file_of_one_person(no_worker, alice, bob):
         assert code_of(response) == (404, "file_not_found")
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("at_once", [1, 4])
 async def test_a_quota_is_not_exceeded(no_worker, alice, settings, at_once):
     await announce(alice, b"x")

@@ -41,7 +41,8 @@ def chores() -> Iterable[Chore]:
             is_due=lambda: not log_count.is_done,
         ),
         Chore("temporary-chats", end_temporary_chats, TEMPORARY_EVERY_S),
-        Chore("files", _work_on_files, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
+        Chore("check-files", checking.check_all, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
+        Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
         Chore(
@@ -58,11 +59,7 @@ def chores() -> Iterable[Chore]:
     )
 
 
-async def _work_on_files() -> None:
-    await checking.check_all()
-    await sweeping.erase_marked()
-
-
 def _sweep_files() -> None:
     sweeping.mark_unattached()
     sweeping.remove_strays()
+    checking.remove_leftovers()

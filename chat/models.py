@@ -375,6 +375,8 @@ class StoredFile(models.Model):
     erased_from = models.UUIDField(null=True, blank=True)
     # The check: how often it began, and until when a worker has it.
     attempts = models.PositiveSmallIntegerField(default=0)
+    # How often it failed for a reason that is not the file's.
+    errors = models.PositiveSmallIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)

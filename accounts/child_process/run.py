@@ -61,6 +61,15 @@ class Places:
             self.free.release()
 
 
+_children: set["subprocess.Popen[bytes]"] = set()
+
+
+def kill_children() -> None:
+    """End every process that runs now, because this one has to end."""
+    for child in tuple(_children):
+        child.kill()
+
+
 def command(script: Path, arguments: Sequence[str], limits: Limits) -> list[str]:
     return [sys.executable, "-I", str(LAUNCH), json.dumps(asdict(limits)), str(script), *arguments]
 
@@ -91,7 +100,11 @@ def run(
     except OSError as error:
         logger.warning("no process could be started: %s", error)
         raise Busy from error
-    code = _wait(child, limits)
+    _children.add(child)
+    try:
+        code = _wait(child, limits)
+    finally:
+        _children.discard(child)
     if code:
         logger.info("%s ended with %s", script.name, code)
     return code == 0

@@ -8,15 +8,23 @@ the same keys.
 import asyncio
 import base64
 import logging
+import shutil
 import tempfile
+import time
+import uuid
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db.models import Q
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Case, Q, When
 from django.utils import timezone
 
+from accounts.child_process.run import kill_children
+from accounts.models import User
 from chat.files import objects, uploads
 from chat.files.reading.reader import FileRefused, ReaderBusy, ReadFile, read_file
 from chat.models import StoredFile
@@ -25,55 +33,73 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=6)
 RENEW_EVERY_S = 1.5
-# A file that ends its workers is refused after so many. Handovers at a deployment count too.
+# A file that ends its workers is refused after so many attempts.
 MAX_ATTEMPTS = 6
-FAILED_PAUSE_S = 5.0
+# An error of the storage or the database says nothing about the file. It is tried again after
+# pauses that grow, for a day.
+FIRST_PAUSE_S = 2.0
+MAX_PAUSE_S = 600.0
+MAX_ERRORS = 150
+# Of files that are being read. A killed worker leaves some behind.
+FOLDER = "checking"
+LEFTOVER_AFTER_S = 3_600
 State = StoredFile.State
+# Whose file this worker has read last: others come first.
+_last_owner: uuid.UUID | None = None
 
 
 async def check_all() -> None:
     """Check every file that waits for it, oldest first."""
-    while row := await sync_to_async(_claim)():
-        if not await _check(row):
-            await asyncio.sleep(FAILED_PAUSE_S)
+    has_failed = True
+    while has_failed:
+        has_failed = False
+        while row := await sync_to_async(_claim)():
+            has_failed |= not await _check(row)
+        if has_failed:  # Longer pauses end with the chore's interval.
+            await asyncio.sleep(FIRST_PAUSE_S)
 
 
 def _claim() -> StoredFile | None:
     """A file to check, which is this worker's until its lease ends."""
+    global _last_owner
     now = timezone.now()
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     waiting = StoredFile.objects.filter(free, chat=None, state=State.CHECKING)
-    for row in waiting.order_by("created_at")[:10]:
+    is_same = Case(When(owner=_last_owner, then=1), default=0)
+    for row in waiting.order_by(is_same, "created_at")[:10]:
         ours = StoredFile.objects.filter(free, id=row.id, attempts=row.attempts)
         if not ours.update(attempts=row.attempts + 1, leased_until=now + LEASE):
             continue  # Another worker was quicker.
         row.attempts += 1
-        if row.attempts <= MAX_ATTEMPTS:
+        if row.attempts <= MAX_ATTEMPTS and row.errors <= MAX_ERRORS:
+            _last_owner = row.owner_id
             return row
-        logger.error("checking file %s has failed %d times; refusing it", row.id, MAX_ATTEMPTS)
-        _finish(row, state=State.REFUSED, error_code="file_damaged", stored_bytes=0)
+        logger.error("file %s could not be checked too often; refusing it", row.id)
+        _finish(row, **_refused("file_damaged"))
+        objects.erase(row.id)
     return None
 
 
 async def _check(row: StoredFile) -> bool:
-    """Whether the file was checked; if not, it waits for the next attempt."""
+    """Whether there is a result. If not, another attempt begins after a pause."""
     reading = asyncio.create_task(asyncio.to_thread(_read, row))
     renewing = asyncio.create_task(_renew_lease(row))
     try:
-        changes = await reading
-        if await sync_to_async(_finish)(row, **changes):
-            await asyncio.to_thread(_clean_up, row, changes)
+        made = await sync_to_async(_finish)(row, **await reading)
+        if made is not None:
+            await asyncio.to_thread(_clean_up, row, made)
         return True
     except asyncio.CancelledError:
-        # The thread may go on for a while: it only writes what the next worker writes again.
+        kill_children()  # Otherwise this process could not end before the child.
         await asyncio.shield(sync_to_async(_give_back)(row))
         raise
     except ReaderBusy:
-        await sync_to_async(_give_back)(row)
+        await sync_to_async(_give_back)(row, pause_s=FIRST_PAUSE_S)
         return False
     except Exception:
         logger.exception("file %s could not be checked", row.id)
-        await sync_to_async(_give_back)(row)
+        pause_s = min(FIRST_PAUSE_S * 2 ** min(row.errors, 20), MAX_PAUSE_S)
+        await sync_to_async(_give_back)(row, pause_s=pause_s, errors=row.errors + 1)
         return False
     finally:
         renewing.cancel()
@@ -82,17 +108,17 @@ async def _check(row: StoredFile) -> bool:
 
 def _read(row: StoredFile) -> dict[str, Any]:
     """Read the file and store its renditions; returns the changes to its row. Blocks."""
-    with tempfile.TemporaryDirectory(prefix="holdfast-file-") as folder:
+    with tempfile.TemporaryDirectory(dir=_folder()) as folder:
         source, into = Path(folder) / "source", Path(folder) / "renditions"
         into.mkdir()
         arrived = objects.join_parts(row.id, uploads.part_count(row), source)
         if arrived != (row.size_bytes, row.sha256):
             logger.info("file %s did not arrive as it was announced", row.id)
-            return _refused("damaged")
+            return _refused("file_damaged")
         try:
             read = read_file(source, row.name, into)
         except FileRefused as error:
-            return _refused(error.reason)
+            return _refused(f"file_{error.reason}")
         stored = row.size_bytes
         for rendition, path in read.renditions.items():
             stored += path.stat().st_size
@@ -101,8 +127,22 @@ def _read(row: StoredFile) -> dict[str, Any]:
         return {"state": State.READY, "facts": facts_of(row, read), "stored_bytes": stored}
 
 
-def _refused(reason: str) -> dict[str, Any]:
-    return {"state": State.REFUSED, "error_code": f"file_{reason}", "stored_bytes": 0}
+def _folder() -> Path:
+    folder: Path = settings.DATA_DIR / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def remove_leftovers() -> None:
+    """Remove what killed workers have left of files that they were reading. Sync."""
+    before = time.time() - LEFTOVER_AFTER_S
+    for path in _folder().iterdir():
+        if path.stat().st_mtime < before:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _refused(code: str) -> dict[str, Any]:
+    return {"state": State.REFUSED, "error_code": code, "stored_bytes": 0}
 
 
 def facts_of(row: StoredFile, read: ReadFile) -> dict[str, Any]:
@@ -127,10 +167,21 @@ def facts_of(row: StoredFile, read: ReadFile) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _finish(row: StoredFile, **changes: Any) -> bool:
-    """Whether the file is still this worker's, and so has changed."""
-    ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
-    return bool(ours.update(leased_until=None, changed_at=timezone.now(), **changes))
+def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
+    """The changes as they were made; None if the file is no longer this worker's.
+
+    Renditions may be larger than the file. If they do not fit the quota, the file is refused.
+    """
+    with transaction.atomic():
+        owner = User.objects.select_for_update().filter(id=row.owner_id).first()
+        if owner is None:
+            return None
+        more = changes["stored_bytes"] - row.stored_bytes
+        if more > 0 and not uploads.has_room(owner, more):
+            changes = _refused("storage_full")
+        ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
+        is_ours = ours.update(leased_until=None, changed_at=timezone.now(), **changes)
+        return changes if is_ours else None
 
 
 def _clean_up(row: StoredFile, changes: dict[str, Any]) -> None:
@@ -145,11 +196,17 @@ async def _renew_lease(row: StoredFile) -> None:
     ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
-        if not await ours.aupdate(leased_until=timezone.now() + LEASE):
-            return
+        with suppress(DatabaseError):  # The next one may succeed.
+            if not await ours.aupdate(leased_until=timezone.now() + LEASE):
+                return
 
 
-def _give_back(row: StoredFile) -> None:
-    """Leave the file to the next attempt, of any worker."""
+def _give_back(row: StoredFile, *, pause_s: float = 0.0, errors: int | None = None) -> None:
+    """Leave the file to the next attempt, of any worker. This one does not count, because it has
+    not ended its worker."""
     ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
-    ours.update(leased_until=None)
+    ours.update(
+        leased_until=timezone.now() + timedelta(seconds=pause_s) if pause_s else None,
+        attempts=row.attempts - 1,
+        errors=row.errors if errors is None else errors,
+    )

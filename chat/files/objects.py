@@ -73,7 +73,11 @@ def iter_chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 def erase_parts(file_id: uuid.UUID, count: int) -> None:
     for number in range(count):
-        default_storage.delete(key_of(file_id, _part(number)))
+        erase_part(file_id, number)
+
+
+def erase_part(file_id: uuid.UUID, number: int) -> None:
+    default_storage.delete(key_of(file_id, _part(number)))
 
 
 def erase(file_id: uuid.UUID) -> None:

@@ -24,11 +24,7 @@ State = StoredFile.State
 async def hand_over(guest: User, account: User, last: bool) -> None:
     """Files of messages move with their chats (chat/personal_data/merge_guest.py); here those that
     no message has yet."""
-    await (
-        StoredFile.objects.filter(owner=guest, chat=None)
-        .exclude(state=State.ERASED)
-        .aupdate(owner=account)
-    )
+    await StoredFile.objects.filter(owner=guest, chat=None).aupdate(owner=account)
 
 
 async def erase(person: User) -> None:
@@ -49,7 +45,8 @@ async def export(person: User) -> AsyncIterator[ExportFile]:
 
 def export_name(facts: dict[str, Any]) -> str:
     """The name of a file in the archive, beside others of the same name."""
-    return f"{facts['id'][:8]} {safe_name(facts['name'], 'file')}"
+    # The end of the id, because its start is the time.
+    return f"{facts['id'][-8:]} {safe_name(facts['name'], 'file')}"
 
 
 async def _original(row: StoredFile) -> AsyncIterator[bytes]:

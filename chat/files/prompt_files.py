@@ -22,6 +22,8 @@ from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_to
 # In one request. Providers refuse more pictures, or larger requests.
 MAX_PICTURES = 20
 MAX_PICTURE_BYTES = 20_000_000
+# The log has them in each start of an attempt. The oldest files are not listed beyond.
+MAX_WITHHELD = 50
 # A picture of a page of a scanned document, which is not stored with its size.
 PAGE_TOKENS = picture_tokens(MODEL_SIDE, MODEL_SIDE)
 # Documents may take this share of the window, which leaves some for the conversation.
@@ -45,7 +47,8 @@ class _Room:
     withheld: list[dict[str, str]] = field(default_factory=list)
 
     def withhold(self, file: Facts, why: Why) -> None:
-        self.withheld.append({"file": file["id"], "why": why})
+        if len(self.withheld) < MAX_WITHHELD:
+            self.withheld.append({"file": file["id"], "why": why})
 
 
 async def with_files(
@@ -74,7 +77,12 @@ def _with_files(
     free = model.context_tokens - answer_reserve(model) - taken
     of_documents = int(model.context_tokens * DOCUMENT_SHARE)
     room = _Room(model.sees, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES)
-    newest_first = [_expand(message, room) for message in reversed(messages)]
+    newest_first = []
+    for message in reversed(messages):
+        if message is not messages[-1] and room.tokens > 0:
+            # Newer messages come first: a document of an earlier one gets what they leave.
+            room.tokens -= message.tokens() + TOKENS_PER_MESSAGE + FENCE_TOKENS * len(message.files)
+        newest_first.append(_expand(message, room))
     return newest_first[::-1], room.withheld[::-1]
 
 
@@ -122,8 +130,11 @@ def _take_picture(file_id: str, rendition: str, tokens: int, room: _Room) -> boo
 
 
 def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
+    if min(room.tokens, room.document_tokens) <= 0:
+        room.withhold(file, "window")
+        return _marker(file, "there was no room for it"), [], 0
     pages = orjson.loads(objects.read_rendition(uuid.UUID(file["id"]), "text"))
-    texts, pictures, left_out = [], [], 0
+    texts, pictures, left_out, unseen = [], [], 0, 0
     for page in pages:
         text: str = page["text"]
         rendition = f"page-{page['page']}"
@@ -132,13 +143,16 @@ def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
                 pictures.append(picture_key(file["id"], rendition))
                 text = f"[picture {len(pictures)} of this document]"
             else:
-                text = "[this page has no text]"
+                text = "[this page has no text, and is not shown]"
+                unseen += 1
         kept, tokens = _fitting(text, min(room.tokens, room.document_tokens))
         room.tokens -= tokens
         room.document_tokens -= tokens
         left_out += len(text) - len(kept)
         if kept:
             texts.append(_fenced_page(page["page"], kept))
+    if unseen == len(pages) and unseen:
+        room.withhold(file, "window" if room.sees else "modality")
     if not texts and left_out:
         room.withhold(file, "window")
         return _marker(file, "there was no room for it"), [], 0

@@ -5,7 +5,9 @@ request or a paused worker may leave, are removed after a day.
 """
 
 import logging
+import uuid
 from datetime import timedelta
+from itertools import islice
 
 from asgiref.sync import sync_to_async
 from django.db.models import Q
@@ -14,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat import events as ev
 from chat.files import objects, uploads
-from chat.models import Chat, StoredFile
+from chat.models import Chat, Reply, StoredFile
 from streams.log import get_log
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 # A file that no message has is kept so long for the draft that it was attached to.
 UNATTACHED_FOR = timedelta(days=1)
 BATCH = 50
+STRAYS_AT_ONCE = 500
 State = StoredFile.State
 
 
@@ -31,37 +34,51 @@ async def erase_marked() -> None:
     marked = Q(chat=None, state=State.ERASED)
     told = StoredFile.objects.filter(marked, erased_from__isnull=False).select_related("owner")
     for row in [row async for row in told]:
+        if await Reply.objects.filter(chat=row.erased_from, outbox__isnull=False).aexists():
+            continue  # The message itself may not be in the log yet.
         chat_id = str(row.erased_from)
         event = ev.log_event(chat_id, ev.FileErased(file=str(row.id)), f"{row.id}:erased")
         if await Chat.objects.filter(id=chat_id, owner=row.owner).aexists():
             await get_log().append(row.owner.stream, [event])
         await StoredFile.objects.filter(id=row.id).aupdate(erased_from=None)
-    await sync_to_async(_erase_all)(marked)
+    await sync_to_async(_erase_all)(marked & Q(erased_from=None))
 
 
 def erase_files_of(person: User) -> None:
     """Remove all files of a person, before their chats and their row. May be repeated. Sync."""
     uploads.erase_rows(Q(owner=person))
-    _erase_all(Q(owner=person))
+    _erase_all(Q(owner=person, state=State.ERASED))
 
 
 def mark_unattached() -> None:
     """Mark the files that were uploaded long ago and never sent. Sync."""
     before = timezone.now() - UNATTACHED_FOR
-    uploads.erase_rows(Q(chat=None, changed_at__lt=before))
+    old = StoredFile.objects.exclude(state=State.ERASED).filter(chat=None, changed_at__lt=before)
+    for file_id in list(old.order_by("created_at").values_list("id", flat=True)):
+        # One after another: several at once could wait for a message that takes them.
+        uploads.erase_rows(Q(id=file_id, chat=None, changed_at__lt=before))
 
 
 def remove_strays() -> None:
     """Remove objects whose file has no row. A row is older than its objects, so none of them can
     still be announced. Sync."""
-    for file_id in objects.stored_ids():
-        if not StoredFile.objects.filter(id=file_id).exists():
+    stored = objects.stored_ids()
+    while ids := list(islice(stored, STRAYS_AT_ONCE)):
+        known = set(StoredFile.objects.filter(id__in=ids).values_list("id", flat=True))
+        for file_id in set(ids) - known:
             objects.erase(file_id)
             logger.info("removed the objects of file %s, which has no row", file_id)
 
 
 def _erase_all(which: Q) -> None:
-    while rows := list(StoredFile.objects.filter(which).order_by("created_at")[:BATCH]):
-        for row in rows:
-            objects.erase(row.id)
+    failed: set[uuid.UUID] = set()
+    rows = StoredFile.objects.filter(which).order_by("created_at")
+    while batch := list(rows.exclude(id__in=failed)[:BATCH]):
+        for row in batch:
+            try:
+                objects.erase(row.id)
+            except OSError:
+                logger.exception("file %s could not be erased; trying again later", row.id)
+                failed.add(row.id)
+                continue
             StoredFile.objects.filter(id=row.id, state=State.ERASED).delete()

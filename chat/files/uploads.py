@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 
 from accounts.models import User
 from accounts.sockets import wake_workers
-from chat.errors import BadRequest, IdReused
+from chat.errors import BadRequest, ChatError, IdReused
 from chat.files import objects
 from chat.files.errors import (
     REFUSALS,
@@ -86,9 +86,14 @@ def _repeated(row: StoredFile, owner: User, upload: Upload) -> StoredFile:
 
 
 def _require_room(owner: User, size: int) -> None:
-    quota = quota_of(owner)
-    if quota and stored_bytes_of(owner) + size > quota:
+    if not has_room(owner, size):
         raise FileStorageFull(is_guest=owner.is_guest)
+
+
+def has_room(owner: User, more: int) -> bool:
+    """Whether a locked person's files may have `more` bytes."""
+    quota = quota_of(owner)
+    return not quota or stored_bytes_of(owner) + more <= quota
 
 
 def quota_of(owner: User) -> int:
@@ -109,7 +114,7 @@ def stored_bytes_of(owner: User) -> int:
 
 def own_file(owner: User, file_id: uuid.UUID) -> StoredFile:
     """Raises FileNotFound, also for somebody else's and for one that is being erased."""
-    rows = StoredFile.objects.exclude(state=State.ERASED)
+    rows = StoredFile.objects.exclude(state=State.ERASED).select_related("owner")
     row = rows.filter(id=file_id, owner=owner).first()
     if row is None:
         raise FileNotFound
@@ -128,11 +133,13 @@ def part_count(row: StoredFile) -> int:
 
 
 def note_part(row: StoredFile, number: int) -> StoredFile:
-    """A part is stored. Returns the row with all the parts that have arrived."""
+    """A part is stored. Returns the row with all the parts that have arrived. Raises FileNotFound
+    if the file was erased meanwhile."""
     uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
-    uploading.update(parts=F("parts").bitor(1 << number), changed_at=timezone.now())
-    row.refresh_from_db()
-    return row
+    if not uploading.update(parts=F("parts").bitor(1 << number), changed_at=timezone.now()):
+        # It was completed by a repeated request: the part is of no use any more.
+        objects.erase_part(row.id, number)
+    return own_file(row.owner, row.id)
 
 
 def complete(row: StoredFile) -> StoredFile:
@@ -189,8 +196,10 @@ def parts_of(row: StoredFile) -> list[int]:
     return [number for number in range(part_count(row)) if row.parts >> number & 1]
 
 
-def refusal_of(row: StoredFile) -> FileRefusal:
+def refusal_of(row: StoredFile) -> ChatError:
     """Why the check refused this file."""
+    if row.error_code == FileStorageFull.code:
+        return FileStorageFull(is_guest=row.owner.is_guest)
     return REFUSALS.get(row.error_code, FileRefusal)()
 
 

@@ -121,11 +121,10 @@ class ModelCaller:
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         max_tokens = self._charge.max_tokens
         written_chars = 0
-        # Loaded last, since pictures take megabytes.
-        prompt = replace(prompt, messages=tuple(await with_pictures(prompt.messages)))
         answer = stream_answer(
             model,
-            prompt,
+            # Pictures take megabytes: no name here holds them while the answer is written.
+            replace(prompt, messages=tuple(await with_pictures(prompt.messages))),
             partial=str(message.text),
             max_tokens=max_tokens,
             person=self._order.reply.chat.owner_id.hex,

@@ -12,7 +12,7 @@ import re
 import urllib.request
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -81,6 +81,7 @@ async def stream_answer(
     call = _ModelCall(
         model, prompt, partial, max_tokens, temperature, person, on_accepted, kept_bytes
     )
+    del prompt  # The call lets go of it once the provider has it.
     async with contextlib.aclosing(call.deltas()) as deltas:
         async for delta in deltas:
             yield delta
@@ -226,6 +227,7 @@ class _ModelCall:
                 raise ProviderError("bad_request")
             self.form.remember()
             self.on_accepted()
+            self._drop_request(response)
             seam = self._seam()
             splitter = self._think_splitter()
             tokens = self.prompt.prompt_tokens
@@ -241,6 +243,11 @@ class _ModelCall:
         self._remember_echo(seam)
         self._remember_thinking(splitter, finish)
         yield finish
+
+    def _drop_request(self, response: httpx2.Response) -> None:
+        """Let go of the messages, which with pictures take megabytes, for the rest of the call."""
+        self.prompt = self.form.prompt = replace(self.prompt, messages=())
+        response.request = httpx2.Request(response.request.method, response.request.url)
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> httpx2.Response | None:
         """The response; None if it was refused in a way that another form of request may avoid."""
@@ -286,7 +293,7 @@ class _ModelCall:
         status, body = refusal.status_code, refusal.body
         try:
             if self.form.refuses_pictures(status, body):
-                raise PicturesRefused
+                raise PicturesRefused from None
             if self.form.learn(status, body):
                 return
             error = classify(status, body, refusal.response.headers)

@@ -178,6 +178,7 @@ def _ollama_details(model: Model, place: int) -> Model | None:
     Ollama silently truncates a longer prompt, even if the model could read it.
     """
     window = OLLAMA_CONTEXT_TOKENS
+    shown: dict[str, Any] = {}
     if place < MAX_OLLAMA_DETAILS:
         try:
             url = f"{model.endpoint.root}/api/show"

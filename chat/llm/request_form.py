@@ -20,9 +20,11 @@ MAX_REQUESTS = 5
 # llama.cpp responds with 500 if a model's template refuses the conversation.
 _MAY_TEACH = (400, 422)
 _TEMPLATE_MAY_FAIL = (*_MAY_TEACH, 500, 501)
+# About the model. A single picture may be refused for its format, its size or what it shows.
 _ABOUT_PICTURES = re.compile(
-    r"(image|vision|multi-?modal|modalit).{0,80}(not|n't|un)[- ]?.{0,12}support"
-    r"|(not|n't|un)[- ]?.{0,12}support.{0,60}(image|vision|multi-?modal|modalit)"
+    r"(model|endpoint)s?\b.{0,60}(does|do|is|are|can)( ?not|n't) .{0,12}"
+    r"(support|accept|process|read).{0,30}(images|image input|vision|multi-?modal)"
+    r"|(image|vision|multi-?modal)\w* inputs? (is|are) not (supported|enabled)"
     r"|no endpoints found that support image|mmproj|image_url.{0,40}only supported"
     r"|content.{0,60}(must be|expected|should be).{0,12}(a |valid )?string|expected a string",
     re.DOTALL,

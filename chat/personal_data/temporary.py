@@ -55,7 +55,10 @@ async def keep(owner: User, chat_id: uuid.UUID) -> None:
 async def _title_by_log(owner: User, chat_id: uuid.UUID) -> str:
     transcript = await fold_chat(get_log(), owner.stream, str(chat_id))
     first = next((message for message in transcript.path() if message.role == "user"), None)
-    return start_title(str(first.text)) if first else ""
+    if first is None:
+        return ""
+    names = [file["name"] for file in first.files or ()]
+    return start_title(str(first.text) or next(iter(names), ""))
 
 
 def _keep(owner: User, chat_id: uuid.UUID, title: str) -> Chat:

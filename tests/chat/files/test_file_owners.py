@@ -70,7 +70,7 @@ async def test_the_archive_has_the_originals_and_links_to_them(guest, mailbox):
     await prepared(guest)
     _, archive = await fetched(guest)
     assert only(archive, "Seven -trees-.txt") == TEXT.decode()
-    name = f"{guest.file[:8]} Seven -trees-.txt"
+    name = f"{guest.file[-8:]} Seven -trees-.txt"
     markdown = only(archive, ".md")
     linked = name.replace(" ", "%20")
     assert f"- File: [Seven \\*trees\\*.txt](../files/{linked})" in markdown

@@ -226,7 +226,7 @@ async def test_a_worker_that_dies_during_the_check_is_replaced(no_worker, alice,
     async with working():
         assert (await checked(alice, file_id))["state"] == "ready"
     # What it would have stored does not count any more.
-    assert not await sync_to_async(checking._finish)(claimed, state="refused")
+    assert not await sync_to_async(checking._finish)(claimed, **checking._refused("file_damaged"))
     assert (await state_of(alice, file_id))["state"] == "ready"
 
 
@@ -236,12 +236,17 @@ async def test_a_file_that_ends_its_workers_is_refused(no_worker, alice):
     await StoredFile.objects.filter(id=file_id).aupdate(attempts=checking.MAX_ATTEMPTS)
     async with working():
         state = await checked(alice, file_id)
-    assert (state["state"], state["error"]["code"]) == ("refused", "file_damaged")
+        assert (state["state"], state["error"]["code"]) == ("refused", "file_damaged")
+        async with asyncio.timeout(10):
+            while stored(file_id):
+                await asyncio.sleep(0.02)
 
 
 async def test_a_storage_that_fails_is_tried_again(no_worker, alice, monkeypatch):
-    monkeypatch.setattr(checking, "FAILED_PAUSE_S", 0.1)
-    failures = iter([OSError("away"), OSError("away")])
+    monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.05)
+    # More often than a file may end its workers.
+    failures = iter([OSError("away")] * (checking.MAX_ATTEMPTS + 1))
+    monkeypatch.setattr(checking, "MAX_PAUSE_S", 0.05)
     written = objects.write_rendition
 
     def write(*args):
@@ -254,4 +259,5 @@ async def test_a_storage_that_fails_is_tried_again(no_worker, alice, monkeypatch
     async with working():
         await complete(alice, file_id)
         assert (await checked(alice, file_id))["state"] == "ready"
-    assert (await StoredFile.objects.aget(id=file_id)).attempts == 3
+    row = await StoredFile.objects.aget(id=file_id)
+    assert (row.attempts, row.errors) == (1, checking.MAX_ATTEMPTS + 1)

@@ -52,7 +52,7 @@ export const csrfToken = () => (document.cookie.match(TOKEN) ?? document.cookie.
  * @param {CallOptions} [options]
  * @returns {Promise<any>}
  */
-async function call(method, path, body, { keepalive = false, signal = null, isFile = false } = {}) {
+export async function call(method, path, body, { keepalive = false, signal = null, isFile = false } = {}) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "Accept-Language": pageLanguage };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();

@@ -2,11 +2,10 @@
 // shell contains no data, so it shows the data stored in this browser.
 import { html, render } from "../preact.js";
 import { watchBuild } from "./build.js";
-import { refuseFiles } from "./compose/dropped_files.js";
+import { takeFiles } from "./compose/dropped_files.js";
 import { OwnStore } from "./own_store.js";
 import { noteTimeZone } from "./preferences.js";
 import { Store } from "./store.js";
-import { text } from "./text.js";
 import { App } from "./ui/app.js";
 import { keepFocus } from "./ui/focus_keeper.js";
 import { fetchModule } from "./ui/lazy_modules.js";
@@ -36,6 +35,6 @@ keepField(root);
 render(html`<${App} store=${store} />`, root);
 keepFocus(root);
 store.start();
-refuseFiles(() => store.toasts.show(text.noFilesYet, { isProblem: true }));
+takeFiles(store);
 noteTimeZone();
 watchBuild(store.toasts);

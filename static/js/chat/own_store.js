@@ -3,6 +3,7 @@
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
+import { FileStore, LEFT_FILES } from "./local/file_store.js";
 import { LEFT_BEHIND, SendQueueStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
 import { remember } from "./lib/storage.js";
@@ -14,6 +15,7 @@ const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, drafts_m
 export class OwnStore {
   chats;
   sendQueue;
+  files;
   keepPageNow = () => {};
   #database = new LocalDatabase();
   #owner = VISITOR;
@@ -22,6 +24,7 @@ export class OwnStore {
   constructor() {
     this.chats = new LocalChats(this.#database);
     this.sendQueue = new SendQueueStore(this.#database);
+    this.files = new FileStore(this.#database, () => this.chats.prune(0));
   }
 
   get owner() {
@@ -77,6 +80,7 @@ export class OwnStore {
     this.#isOver = true;
     remember("model", null);
     remember(LEFT_BEHIND, null);
+    remember(LEFT_FILES, null);
     await this.#database.erase();
   }
 }

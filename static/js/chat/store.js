@@ -8,6 +8,8 @@ import { ChatList, startTitle } from "./list/chat_list.js";
 import { keepTime } from "./list/clock.js";
 import { Commands } from "./commands.js";
 import { Credit } from "./credit.js";
+import { fileOf } from "./files/attachments.js";
+import { composerPlace, editPlace } from "./files/places.js";
 import { Finding } from "./list/finding.js";
 import { uuid7 } from "./lib/ids.js";
 import { VISITOR } from "./local/database.js";
@@ -37,6 +39,7 @@ export class Store {
   sending;
   sendQueue;
   drafts;
+  attachments;
   /** What this browser stores of the person. */
   own;
   connection;
@@ -58,7 +61,8 @@ export class Store {
   #config;
   #opened;
   #choice;
-  #wake = new EventTarget();
+  /** Gets "wake" when the server may be reachable again. */
+  wake = new EventTarget();
   #wasWelcomed = false;
 
   /** @param config the data that the server put on the page, or the stored copy; @param own an OwnStore */
@@ -66,7 +70,7 @@ export class Store {
     this.#config = config;
     this.own = own;
     this.credit = new Credit(config.balance, () => this.#choice.shown.value?.free ?? false);
-    this.commands = new Commands(this.#wake, (error) => this.complain(error));
+    this.commands = new Commands(this.wake, (error) => this.complain(error));
     this.user = signal(config.user);
     takePreferences(config.settings);
     this.projects.take(config.projects);
@@ -107,6 +111,7 @@ export class Store {
     this.sending = new Sending(this, own);
     this.sendQueue = this.sending.sendQueue;
     this.drafts = this.sending.drafts;
+    this.attachments = this.sending.attachments;
     this.drafts.erase(own.owner);
     if (!config.isShell) this.drafts.load(config.drafts ?? [], config.drafts_more);
   }
@@ -163,13 +168,13 @@ export class Store {
 
   start() {
     if (this.user.peek()) this.connection.start();
-    void this.sendQueue.start().then(() => this.connection.follow());
+    void this.sending.start().then(() => this.connection.follow());
     this.own.keepPage(() => this.#snapshot());
     effect(() => SHUT_OUT.has(this.connection.state.value.kind) && this.forget());
     window.addEventListener("online", () => this.wakeUp());
     window.addEventListener("popstate", () => this.#traversed(chatInAddress()));
     window.addEventListener("pagehide", () => (this.sendQueue.saveNow(), this.#putAway(), this.#leave(this.chatId.peek())));
-    window.addEventListener("beforeunload", (event) => this.sendQueue.wouldLose && event.preventDefault());
+    window.addEventListener("beforeunload", (event) => this.sending.wouldLose && event.preventDefault());
     document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#putAway());
     this.finding.start();
     this.unseen.start();
@@ -189,11 +194,12 @@ export class Store {
     if (this.#config.push) void this.#push((module) => module.unsubscribe());
     await this.own.erase();
     this.sendQueue.forget();
+    this.attachments.forget();
   }
 
   /** The server may be reachable again: retry everything that waits. */
   wakeUp() {
-    this.#wake.dispatchEvent(new Event("wake"));
+    this.wake.dispatchEvent(new Event("wake"));
     this.sendQueue.sendNow();
     void this.drafts.flush();
   }
@@ -227,6 +233,7 @@ export class Store {
       this.drafts.set(this.draftPlace.peek(), { text: "", pastes: [] });
       this.drafts.set(newPlace(isTemporary), written);
     }
+    this.attachments.move(composerPlace(this.draftPlace.peek()), composerPlace(newPlace(isTemporary)));
     this.places.replace(addressOf(null, { isTemporary }));
     this.#willBeIn.value = null;
     this.willBeTemporary.value = isTemporary;
@@ -254,8 +261,10 @@ export class Store {
 
   // Actions: messages
 
+  /** Send a text with the files of the composer. */
   send(content) {
-    this.#dispatch(content, { edit: false, parent: this.current.peek()?.path().at(-1)?.id ?? null });
+    const parent = this.current.peek()?.path().at(-1)?.id ?? null;
+    this.#dispatch(content, { edit: false, parent, place: composerPlace(this.draftPlace.peek()) });
   }
 
   /** Add a quotation to the message that is being written. */
@@ -263,12 +272,12 @@ export class Store {
     if (quotation) this.quoted.value = { text: quotation, isTaken: false };
   }
 
-  /** Edit a user message: the new text becomes a sibling, and the old message stays. */
+  /** Edit a user message: the new text, with the files of the editor, becomes a sibling, and the old message stays. */
   edit(message, content) {
     const reply = this.current.peek().replyTo(message);
     // An answer that has not begun yet is no longer wanted.
     if (reply?.status === "queued") this.answers.stop(reply.id);
-    this.#dispatch(content, { edit: true, parent: message.parent });
+    this.#dispatch(content, { edit: true, parent: message.parent, place: editPlace(message.id) });
   }
 
   /** Show why something was refused. If credit is short or the chat is full, also show what can be done. */
@@ -278,6 +287,12 @@ export class Store {
   }
 
   // Called by the send queue
+
+  /** A visitor has become this guest, with a file. */
+  becomes(user) {
+    this.#became({ user });
+    this.connection.start();
+  }
 
   sent(item, { user } = {}) {
     if (user) this.#became({ user });
@@ -292,8 +307,8 @@ export class Store {
   }
 
   /** A chat was begun here that the server does not know yet. */
-  showBegun(chat, { text: content, model, temporary, project, createdMs }) {
-    const title = temporary ? "" : startTitle(content);
+  showBegun(chat, { text: content, model, temporary, project, createdMs, files }) {
+    const title = temporary ? "" : startTitle(content || (files?.[0]?.name ?? ""));
     this.list.apply(chat, [[`${createdMs}-0`, { type: "chat.created", chat, title, model, temporary, project }]]);
     const open = this.#opened.get(chat);
     open?.begin();
@@ -364,6 +379,7 @@ export class Store {
     if (!this.#isStored(id)) return undefined;
     void this.#opened.forget(id);
     this.drafts.forget(id);
+    this.attachments.clear(composerPlace(id));
     return (open.problem.value = { code, message });
   }
 
@@ -460,7 +476,7 @@ export class Store {
 
   // Private: outgoing
 
-  #dispatch(content, { edit, parent }) {
+  #dispatch(content, { edit, parent, place }) {
     const chat = this.chatId.peek() ?? uuid7();
     const isNew = this.chatId.peek() === null;
     const temporary = isNew ? this.willBeTemporary.peek() : this.isTemporary(chat);
@@ -468,7 +484,9 @@ export class Store {
     const project = begins ? this.projectShown.peek()?.id ?? null : null;
     const model = this.model.peek();
     if (isNew) this.#opened.open(chat, { isNew });
-    this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project });
+    const files = this.attachments.peekAt(place).map(fileOf);
+    const message = this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project, files });
+    this.attachments.moveToMessage(place, message);
     if (!isNew) return;
     this.#choice.keepFor(chat, model);
     this.openChat(chat);

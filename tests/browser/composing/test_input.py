@@ -14,7 +14,6 @@ PRESS = """(field, [key, { isComposing, keyCode }]) => {
   field.dispatchEvent(event);
 }"""
 INDENTED = "    if a:\n        return 1\n    return 2"
-FILE = "d.items.add(new File(['x'], 'a.png', { type: 'image/png' }));"
 DRAG = """(element, [add]) => {
   const d = new DataTransfer();
   new Function("d", add)(d);
@@ -125,28 +124,12 @@ def test_a_message_of_blanks_alone_is_not_sent(alice):
     expect(alice.questions).to_have_count(0)
 
 
-def test_a_dropped_file_is_refused_in_words_wherever_it_falls(alice):
-    told = alice.page.locator(".toast-problem")
-    for place in ("main", ".sidebar", ".composer-field", "html"):
-        assert alice.page.locator(place).first.evaluate(DRAG, [FILE]) == [True, True], place
-        expect(told).to_contain_text("can’t be attached yet")
-        told.get_by_role("button", name="Dismiss").click()
-        expect(told).to_have_count(0)
-
-
 def test_text_dropped_into_a_field_is_the_browsers_own(alice):
     text = "d.setData('text/plain', 'words')"
     assert alice.field.evaluate(DRAG, [text]) == [False, False]
     link = "d.setData('text/uri-list', 'https://example.org/')"
     assert alice.page.locator("main").evaluate(DRAG, [link]) == [True, True]
     expect(alice.page.locator(".toast")).to_have_count(0)
-
-
-def test_a_pasted_picture_is_answered_and_a_text_with_its_picture_is_a_text(alice):
-    assert alice.field.evaluate(PASTE, [FILE]) is True
-    expect(alice.page.locator(".toast-problem")).to_contain_text("can’t be attached yet")
-    both = f"{FILE} d.setData('text/plain', 'a table');"
-    assert alice.field.evaluate(PASTE, [both]) is False
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.accounts.people import PASSWORD
 from tests.accounts.push_service import Browser
 from tests.browser.chat_page import ChatPage
+from tests.browser.files.samples import attach, text_file
 from tests.browser.prompts import QUICK, prompts_of
 from tests.browser.stored_data import KEPT, chat_is_kept, is_kept, shell_ready
 from tests.stack import BASE_DIR
@@ -66,11 +67,12 @@ def test_signing_out_leaves_nothing_in_the_browser(stack, person, new_context):
     alice.ask(f"{QUICK} Secret plans")
     chat_is_kept(alice.page)
     alice.field.fill("a secret thought")
-    is_kept(alice.page, "a secret thought", "Secret plans")
+    attach(alice, text_file("secret.txt"))
+    is_kept(alice.page, "a secret thought", "Secret plans", "secret.txt")
     alice.page.locator(".account-name").click()
     with alice.page.expect_response("**/account/logout/") as signed_out:
         alice.page.get_by_role("button", name="Sign out").click()
-    assert signed_out.value.all_headers().get("clear-site-data") == '"storage"'
+    assert signed_out.value.all_headers().get("clear-site-data") == '"cache", "storage"'
     expect(alice.page.get_by_role("heading", level=1)).to_be_visible()
     kept = alice.page.evaluate(KEPT)
     assert "ecret" not in kept and "alice" not in kept

@@ -55,6 +55,7 @@ function openTab(browser, answers, more = {}) {
     locks,
     owner: () => more.owner ?? "alice",
     channel: new Channel(state),
+    prepare: more.prepare ?? (async () => {}),
     post: async (item) => {
       state.requests.push(item);
       const answer = answers.shift();
@@ -412,4 +413,70 @@ test("messages of temporary chats are kept by the page that they were written on
   assert.deepEqual((await elsewhere.change((items) => items)).map(({ id }) => id), ["b"]);
   assert.deepEqual(await here.change((items) => settled(settled(items, "a", "r"), "b", "r")), []);
   assert.equal(stored.size, 0);
+});
+
+const FILES = [{ id: "f1", kind: "image", name: "sea.jpg", bytes: 3 }];
+const refusedFile = () => Object.assign(new Error("damaged"), { isRetryable: false, code: "file_damaged" });
+
+test("a message with files is sent once they are uploaded, and those behind it wait", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  let finish;
+  const prepare = () => new Promise((resolve) => (finish = resolve));
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }, { reply: "r2" }], { prepare });
+  sendQueue.add(message("look", { files: FILES }));
+  sendQueue.add(message("and then"));
+  await rest();
+  assert.deepEqual(sendQueue.items.value.map(({ status }) => status), ["uploading", "waiting"]);
+  assert.deepEqual(browser.state.requests, []);
+  finish();
+  await rest();
+  assert.deepEqual(seen.sent, ["look", "and then"]);
+  assert.deepEqual(browser.state.requests[0].files, FILES);
+});
+
+test("a message can be withdrawn while its files are uploaded", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  const prepare = () => new Promise(() => {});
+  const { sendQueue } = openTab(browser, [], { prepare });
+  const id = sendQueue.add(message("look", { files: FILES }));
+  await rest();
+  assert.deepEqual((await sendQueue.withdraw(id)).files, FILES);
+  assert.deepEqual(sendQueue.items.value, []);
+});
+
+test("a refused file stops its message, which can be sent again", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  let isRefused = true;
+  const prepare = async () => {
+    if (isRefused) throw refusedFile();
+  };
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }], { prepare });
+  const id = sendQueue.add(message("look", { files: FILES }));
+  await rest();
+  assert.deepEqual(seen.refused, [["look", "damaged"]]);
+  assert.equal(sendQueue.items.value[0].status, "refused");
+  isRefused = false;
+  await sendQueue.retry(id);
+  await rest();
+  assert.deepEqual(seen.sent, ["look"]);
+});
+
+test("where files cannot be uploaded now, the message is tried again later", async (t) => {
+  setClock(t);
+  const browser = setUpBrowser();
+  let tries = 0;
+  const prepare = async () => {
+    if (++tries < 3) throw new TypeError("the module cannot be loaded");
+  };
+  const { sendQueue, seen } = openTab(browser, [{ reply: "r1" }], { prepare });
+  sendQueue.add(message("look", { files: FILES }));
+  for (let time = 0; time < 3; time++) {
+    await rest();
+    mock.timers.tick(60_000);
+  }
+  await rest();
+  assert.deepEqual([tries, seen.sent], [3, ["look"]]);
 });

@@ -22,3 +22,15 @@ test("an answer that was continued does not hold up other idle tasks", async () 
   open.transcript.messages.a.status = "stopped"; // Else a task that waits for its end would keep node running.
   assert.ok(isDone);
 });
+
+test("a deleted file changes every branch that has it", () => {
+  const open = new OpenChat("c");
+  const changed = [];
+  open.onChanged = (ids) => changed.push(...ids);
+  const files = [{ id: "f", kind: "image", name: "sea.jpg", bytes: 3, thumb: "data:image/webp;base64,AAAA" }];
+  open.fold(["one", "two"].map((message, index) => [`${index + 1}-0`, { type: "message.created", message, role: "user", text: "", files }]));
+  changed.length = 0;
+  open.fold([["9-0", { type: "file.erased", file: "f" }]]);
+  assert.deepEqual(changed.toSorted(), ["one", "two"]);
+  assert.deepEqual(open.transcript.messages.one.files, [{ id: "f", kind: "image", name: "sea.jpg", bytes: 3, erased: true }]);
+});

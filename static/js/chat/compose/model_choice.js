@@ -18,6 +18,7 @@ const AGAIN_AFTER_MS = 10_000;
  * @property {number} [output_micro_usd]
  * @property {boolean} own_key whether it is called with the person's own key
  * @property {number | null} [context_tokens]
+ * @property {string[]} [inputs] what it reads: "text", "image"; missing if that is text alone
  */
 
 /**

@@ -19,6 +19,7 @@ import { computed, signal } from "../../signals.js";
  * @typedef {object} Options
  * @property {Pick<import("../local/send_queue_store.js").SendQueueStore, "change" | "saveNow" | "takeSaved">} store
  * @property {() => string} owner the owner of the queue; messages from tabs of somebody else are ignored
+ * @property {(item: Item) => Promise<unknown>} prepare uploads the files of the item; may fail with an ApiError
  * @property {(item: Item) => Promise<Response>} post may fail with an ApiError
  * @property {LockManager | null} locks
  * @property {BroadcastChannel | null} channel
@@ -31,8 +32,8 @@ import { computed, signal } from "../../signals.js";
 const LOCK_WITHIN_MS = 30_000;
 
 export class SendQueue {
-  /** The items (send_queue_items.js), in order, with `status`: "sending", "waiting" (tried again by itself), "held"
-   * (behind a refused one), "refused", or "sent" (the server has it, but the log has not confirmed it yet). */
+  /** The items (send_queue_items.js), in order, with `status`: "sending", "uploading" (its files), "waiting" (tried
+   * again by itself), "held" (behind a refused one), "refused", or "sent" (the server has it, but the log has not confirmed it yet). */
   items = computed(() => this.#shown());
 
   /** Whether the messages that earlier pages left have been read. */
@@ -45,6 +46,10 @@ export class SendQueue {
   #unstored = new Map();
   /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Set<string>>} */
   #sending = signal(new Set());
+  /** @type {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Set<string>>} the messages whose files are being uploaded */
+  #preparing = signal(new Set());
+  /** @type {Set<string>} ids of messages whose files the server has */
+  #prepared = new Set();
   /** @type {Set<string>} ids of messages that the server is known to have */
   #stored = new Set();
   /** @type {Set<string>} ids of messages that were written in this page */
@@ -138,9 +143,9 @@ export class SendQueue {
    * Queue a message; returns its id.
    * @param {Omit<Written, "id" | "createdMs">} written
    */
-  add({ chat, text, model, edit, parent, isNew, temporary = false, project = null }) {
+  add({ chat, text, model, edit, parent, isNew, temporary = false, project = null, files = [] }) {
     this.#lastMs = Math.max(Date.now(), this.#lastMs + 1);
-    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, temporary, project, createdMs: this.#lastMs };
+    const item = { id: uuid7(), chat, text, model, edit, parent, isNew, temporary, project, files, createdMs: this.#lastMs };
     this.#mine.add(item.id);
     this.#unstored.set(item.id, item);
     this.#kept.value = this.#withUnstored(this.#kept.peek());
@@ -218,8 +223,29 @@ export class SendQueue {
     for (;;) {
       // Read under the lock: another tab may have sent it in the meantime.
       const item = nextOf(await this.#change((items) => items), chat);
-      if (!item || !(await this.#send(item))) return;
+      if (!item) return;
+      // Without the lock, because it may take long, and a message may be withdrawn meanwhile.
+      if (item.files?.length && !this.#prepared.has(item.id)) return void this.#prepare(item);
+      if (!(await this.#send(item))) return;
     }
+  }
+
+  /** @param {Item} item */
+  async #prepare(item) {
+    if (this.#preparing.peek().has(item.id)) return;
+    mark(this.#preparing, item.id, true);
+    try {
+      await this.#options.prepare(item);
+      this.#prepared.add(item.id);
+    } catch (thrown) {
+      const error = /** @type {ApiError} */ (thrown);
+      // The code for files cannot be loaded, or the files were withdrawn with the message.
+      if (error.isRetryable === undefined) return this.#tryLater(item.chat);
+      await this.#refuse(item, error);
+    } finally {
+      mark(this.#preparing, item.id, false);
+    }
+    await this.#flush(item.chat);
   }
 
   /**
@@ -227,7 +253,7 @@ export class SendQueue {
    * @param {Item} item
    */
   async #send(item) {
-    this.#mark(item.id, true);
+    mark(this.#sending, item.id, true);
     try {
       const response = await this.#options.post(item);
       this.#attempts.delete(item.chat);
@@ -243,7 +269,7 @@ export class SendQueue {
       await (isForLater ? this.#wait(item, error) : this.#refuse(item, error));
       return false;
     } finally {
-      this.#mark(item.id, false);
+      mark(this.#sending, item.id, false);
     }
   }
 
@@ -345,17 +371,6 @@ export class SendQueue {
     this.#sent.value = new Map(this.#sent.peek()).set(item.id, item);
   }
 
-  /**
-   * @param {string} id
-   * @param {boolean} isSending
-   */
-  #mark(id, isSending) {
-    const next = new Set(this.#sending.peek());
-    if (isSending) next.add(id);
-    else next.delete(id);
-    this.#sending.value = next;
-  }
-
   #shown() {
     const sent = this.#sent.value;
     const kept = this.#kept.value.filter((item) => !sent.has(item.id));
@@ -363,6 +378,7 @@ export class SendQueue {
     /** @param {Item} item */
     const statusOf = (item) => {
       if (item.error) return "refused";
+      if (this.#preparing.value.has(item.id)) return "uploading";
       if (this.#sending.value.has(item.id) && item.tries === 0) return "sending";
       if (stuck.has(item.chat)) return "held";
       const isFirst = ofChat(kept, item.chat)[0].id === item.id;
@@ -373,4 +389,16 @@ export class SendQueue {
       ...kept.map((item) => ({ ...item, status: statusOf(item) })),
     ];
   }
+}
+
+/**
+ * @param {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<Set<string>>} ids
+ * @param {string} id
+ * @param {boolean} isIn
+ */
+function mark(ids, id, isIn) {
+  const next = new Set(ids.peek());
+  if (isIn) next.add(id);
+  else next.delete(id);
+  ids.value = next;
 }

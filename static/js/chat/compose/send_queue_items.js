@@ -12,8 +12,11 @@
  * @property {boolean} isNew whether the message begins the chat
  * @property {boolean} [temporary] whether the chat is a temporary one
  * @property {string | null} [project] the project in which the chat begins
+ * @property {SentFile[]} [files]
  * @property {number} createdMs
  */
+
+/** @typedef {import("../log/fold.js").File & {isSent?: boolean}} SentFile `isSent`: the message that is edited has it */
 
 /**
  * A message with its state in the queue.

@@ -1,5 +1,7 @@
 // The send queue and the drafts, and how a text moves between them.
 import { api, CHAT_FULL, PASSING, PROJECT_GONE } from "../api.js";
+import { Attachments } from "../files/attachments.js";
+import { composerPlace, messageOf, messagePlace } from "../files/places.js";
 import { Drafts, newPlace } from "./drafts.js";
 import { inSentence } from "../lib/format.js";
 import { uuid7 } from "../lib/ids.js";
@@ -9,6 +11,10 @@ import { text } from "../text.js";
 import { effect, signal } from "../../signals.js";
 
 const CHANNEL = "holdfast:outbox";
+// The server does not have a file any more, as it forgets those that no message has.
+const FILES_AGAIN = new Set(["file_not_found", "file_not_ready"]);
+// Longer than the toast that brings a message back.
+const FORGET_FILES_MS = 10_000;
 
 /**
  * @typedef {import("./send_queue_items.js").Item} Item
@@ -22,6 +28,9 @@ const CHANNEL = "holdfast:outbox";
  * @property {import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<string | null>} chatId
  * @property {import("../lib/toasts.js").Toasts} toasts
  * @property {{suspect(): void}} connection
+ * @property {{peek(): string | null}} draftPlace
+ * @property {EventTarget} wake
+ * @property {(user: any) => void} becomes
  * @property {(id: string | null) => void} openChat
  * @property {(isTemporary?: boolean, project?: string | null) => void} openNew
  * @property {(chat: string) => boolean} isTemporary
@@ -34,8 +43,11 @@ const CHANNEL = "holdfast:outbox";
  */
 
 export class Sending {
+  /** @type {SendQueue} */
   sendQueue;
   drafts;
+  /** @type {Attachments} */
+  attachments;
   /** A text to be put into the composer. */
   handedBack = signal(/** @type {{text: string, at: number, isTaken?: boolean} | null} */ (null));
 
@@ -45,7 +57,7 @@ export class Sending {
 
   /**
    * @param {Store} store
-   * @param {{owner: string, sendQueue: import("../local/send_queue_store.js").SendQueueStore}} own
+   * @param {{owner: string, sendQueue: import("../local/send_queue_store.js").SendQueueStore, files: import("../local/file_store.js").FileStore}} own
    */
   constructor(store, own) {
     this.#store = store;
@@ -56,17 +68,41 @@ export class Sending {
       isTemporary: (chat) => store.isTemporary(chat),
       tab: uuid7(),
     });
+    this.attachments = new Attachments({
+      store: own.files,
+      owner: () => own.owner,
+      isTemporary: (place) => this.#isTemporary(place),
+      toasts: store.toasts,
+      person: () => store.user.peek()?.id ?? null,
+      onUser: (user) => store.becomes(user),
+      wake: store.wake,
+    });
     this.sendQueue = new SendQueue({
       store: own.sendQueue,
       owner: () => own.owner,
+      prepare: (item) => this.attachments.use((attaching) => attaching.prepare(item)),
       post: (item) => this.#post(item),
       locks: navigator.locks ?? null,
       channel: globalThis.BroadcastChannel ? new BroadcastChannel(CHANNEL) : null,
-      onSent: (item, response) => store.sent(item, response),
+      onSent: (item, response) => {
+        if (item.files?.length) void this.attachments.use((attaching) => attaching.sent(item.id));
+        store.sent(item, response);
+      },
       onWait: (error) => !PASSING.has(error.code) && store.connection.suspect(),
       onRefused: (item, error, isAlone) => this.#refused(item, error, isAlone),
     });
     effect(() => this.#showBegun(this.sendQueue.items.value));
+  }
+
+  /** Send what earlier pages left. */
+  async start() {
+    await this.sendQueue.start();
+    this.attachments.start((message) => this.sendQueue.items.peek().some(({ id }) => id === message));
+  }
+
+  /** Whether files of messages that are not sent yet are lost with this page. */
+  get wouldLose() {
+    return this.sendQueue.wouldLose || this.attachments.wouldLose;
   }
 
   /**
@@ -83,8 +119,9 @@ export class Sending {
    */
   async edit(item) {
     const found = await this.sendQueue.withdraw(item.id);
-    if (found) this.handBack(found.text);
-    else this.#store.toasts.show(text.tooLate);
+    if (!found) return this.#store.toasts.show(text.tooLate);
+    this.attachments.moveBack(item.id, this.#store.draftPlace.peek());
+    return this.handBack(found.text);
   }
 
   /**
@@ -95,6 +132,7 @@ export class Sending {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
     this.#store.openNew(found.temporary, this.#store.projectShown.peek()?.id);
+    this.attachments.moveBack(item.id, this.#store.draftPlace.peek());
     return this.handBack(found.text);
   }
 
@@ -105,9 +143,11 @@ export class Sending {
   async cancel(item) {
     const found = await this.sendQueue.withdraw(item.id);
     if (!found) return this.#store.toasts.show(text.tooLate);
-    const { chat, text: content, model, edit, parent, isNew, temporary, project } = found;
+    const { chat, text: content, model, edit, parent, isNew, temporary, project, files } = found;
+    setTimeout(() => this.attachments.clear(messagePlace(item.id)), FORGET_FILES_MS);
     const run = () => {
-      this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project });
+      const id = this.sendQueue.add({ chat, text: content, model, edit, parent, isNew, temporary, project, files });
+      this.attachments.move(messagePlace(item.id), messagePlace(id));
       if (isNew) this.#store.openChat(chat);
     };
     return this.#store.toasts.show(text.sendCancelled, { label: text.undo, run });
@@ -127,12 +167,27 @@ export class Sending {
    */
   async #post(item) {
     try {
-      return await this.#postInto(item.project, item);
+      return await this.#postWithFiles(item.project, item);
     } catch (error) {
       if (/** @type {ApiError} */ (error).code !== PROJECT_GONE) throw error;
-      const response = await this.#postInto(null, item);
+      const response = await this.#postWithFiles(null, item);
       this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
       return response;
+    }
+  }
+
+  /**
+   * If the server has forgotten files, they are uploaded again.
+   * @param {string | null | undefined} project
+   * @param {Item} item
+   */
+  async #postWithFiles(project, item) {
+    try {
+      return await this.#postInto(project, item);
+    } catch (error) {
+      if (!item.files?.length || !FILES_AGAIN.has(/** @type {ApiError} */ (error).code)) throw error;
+      await this.attachments.use((attaching) => attaching.prepare(item, { isAgain: true }));
+      return this.#postInto(project, item);
     }
   }
 
@@ -140,8 +195,19 @@ export class Sending {
    * @param {string | null | undefined} project
    * @param {Item} item
    */
-  #postInto(project, { id, chat, text: content, model, parent, edit, temporary }) {
-    return api.send(chat, { id, text: content, model, parent, edit, temporary, project, person: this.#store.user.peek()?.id ?? null });
+  #postInto(project, { id, chat, text: content, model, parent, edit, temporary, files }) {
+    const ids = files?.length ? files.map((file) => file.id) : undefined;
+    return api.send(chat, { id, text: content, model, parent, edit, temporary, project, files: ids, person: this.#store.user.peek()?.id ?? null });
+  }
+
+  /**
+   * Whether files of the place belong to a temporary chat.
+   * @param {string} place
+   */
+  #isTemporary(place) {
+    const message = messageOf(place);
+    if (message === null) return this.#store.isTemporary(place);
+    return this.sendQueue.items.peek().find(({ id }) => id === message)?.temporary ?? false;
   }
 
   /**
@@ -167,9 +233,10 @@ export class Sending {
     if (isHere && error.code === CHAT_FULL) return false;
     this.#store.complain(error);
     const place = item.isNew ? newPlace(item.temporary) : item.chat;
-    const written = this.drafts.get(item.chat);
-    if (!isAlone || !isHere || joined(written) !== "" || joined(this.drafts.get(place)) !== "") return false;
+    const isFree = [item.chat, place].every((one) => joined(this.drafts.get(one)) === "" && this.attachments.peekAt(composerPlace(one)).length === 0);
+    if (!isAlone || !isHere || !isFree) return false;
     if (item.isNew) this.#store.openNew(item.temporary, item.project);
+    this.attachments.moveBack(item.id, place);
     this.drafts.set(place, taken(item.text));
     this.handBack(item.text);
     return true;

@@ -1,17 +1,18 @@
-// The IndexedDB database with the data of one person: chats and the send queue. Every transaction first reads
-// the owner, so a page of somebody who has signed out, also in another tab, reads and writes nothing. Storage
-// may be full, forbidden or removed at any time: then `run` resolves with undefined, and the page works
-// without it.
+// The IndexedDB database with the data of one person: chats, the send queue, and files that are not sent yet.
+// Every transaction first reads the owner, so a page of somebody who has signed out, also in another tab, reads
+// and writes nothing. Storage may be full, forbidden or removed at any time: then `run` resolves with undefined,
+// and the page works without it.
 
 import { withTimeout } from "../lib/with_timeout.js";
 
 const NAME = "holdfast";
 // Raise this when the form of the records changes: chats are dropped and read again from the server. The
-// send queue stays, because its messages may exist nowhere else.
-const VERSION = 1;
+// send queue and its files stay, because they may exist nowhere else.
+const VERSION = 2;
 const OPEN_WITHIN_MS = 3_000;
 const DROPPED_ON_UPGRADE = ["heads", "blocks"];
-const STORES = { meta: undefined, heads: { keyPath: "id" }, blocks: undefined, outbox: { keyPath: "id" } };
+const BY_ID = { keyPath: "id" };
+const STORES = { meta: undefined, heads: BY_ID, blocks: undefined, outbox: BY_ID, files: BY_ID, file_data: undefined };
 const ALL = Object.keys(STORES);
 
 /** The owner while nobody is signed in. */

@@ -51,6 +51,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {number} [chars] of the text in it
  * @property {string} [alt]
  * @property {string} [thumb] a small picture, as a data URL
+ * @property {boolean} [erased] whether its owner has deleted it
  */
 
 /**

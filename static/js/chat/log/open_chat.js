@@ -95,6 +95,7 @@ export class OpenChat {
       const result = foldEntry(this.transcript, id, data);
       if (!result) continue;
       if (result.message) changed.add(result.message);
+      if (data.type === "file.erased") for (const message of this.#messagesWith(data.file)) changed.add(message);
       if (result.change !== Change.TEXT) this.#isShapeDirty = true;
       if (result.change === Change.SHAPE) this.#path = null;
       if (ENDS.has(data.type)) this.#ended(this.transcript.messages[data.message]);
@@ -102,6 +103,14 @@ export class OpenChat {
     for (const id of changed) this.#dirty.add(id);
     this.onChanged([...changed]);
     this.#show();
+  }
+
+  /**
+   * The messages that have a file: branches share it.
+   * @param {string} file
+   */
+  #messagesWith(file) {
+    return Object.values(this.transcript.messages).filter(({ files }) => files?.some(({ id }) => id === file)).map(({ id }) => id);
   }
 
   /** The chat begins on this page, so there is nothing to read. */

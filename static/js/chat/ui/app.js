@@ -21,6 +21,7 @@ declareModules({
   reading: () => styled(import("../markdown/lazy_markdown.js"), "reading-styles"),
   menus: () => styled(import("./menus.js"), "palette-styles"),
   credit: () => import("./composer/credit_notice.js"),
+  files: () => styled(import("./files/file_chips.js"), "reading-styles"),
   pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
 });
@@ -105,6 +106,11 @@ export function App({ store }) {
 function ProjectDialog({ store }) {
   const module = store.projects.dialog.value && lazyModule("dialogs");
   return module ? html`<${module.ProjectDialogs} store=${store} />` : null;
+}
+
+function DraggedFiles({ store }) {
+  const files = store.attachments.isDraggedOver.value && lazyModule("files");
+  return files ? html`<${files.DropTarget} />` : null;
 }
 
 /** The list gets the focus: what was chosen to show it was elsewhere, and on a narrow page the list covers that. */
@@ -209,7 +215,8 @@ function ChatPane({ store }) {
       ${conversation && isThere(open) && html`<${conversation.TemporaryNotice} store=${store} />`}
       ${isThere(open) && html`<${Composer} store=${store} onSend=${sent} />`}
       ${!open && html`<${Examples} store=${store} />`}
-    </section>`;
+    </section>
+    <${DraggedFiles} store=${store} />`;
 }
 
 const isThere = (open) => !open || !(open.problem.value || open.isDeleted.value);

@@ -3,11 +3,13 @@ import { shortModelName } from "../../lib/format.js";
 import { InputHistory } from "../../compose/input_history.js";
 import { isComposing } from "../../lib/input_method.js";
 import { fitted, isTooLongForField, joined, taken, together, trimmed } from "../../compose/pasted.js";
+import { composerPlace } from "../../files/places.js";
 import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
+import { AttachButton } from "./attach_button.js";
 import { ModelMenu } from "./model_menu.js";
-import { lazyModule } from "../lazy_modules.js";
+import { lazyModule, loadedModules } from "../lazy_modules.js";
 import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "./text_field.js";
 
 // The server's limit for a draft.
@@ -23,10 +25,13 @@ export function Composer({ store, onSend }) {
   const models = store.models.value;
   const model = models.find((candidate) => candidate.id === store.model.value);
   const sendKey = preferences.value.send_key;
+  const place = composerPlace(store.draftPlace.value);
+  const hasFiles = store.attachments.at(place).length > 0;
+  const isEmpty = draft.isEmpty && !hasFiles;
 
   const send = () => {
     const content = joined({ text: field.current.value, pastes: draft.pastes });
-    if (!content || !model) return;
+    if (!(content || hasFiles) || !model || store.attachments.isStuck(place)) return;
     draft.put({ text: "", pastes: [] });
     store.send(content);
     onSend();
@@ -61,8 +66,11 @@ export function Composer({ store, onSend }) {
   };
   const foldLong = (event) => fold(event, { store, draft });
   const modelName = model?.name ?? shortModelName(model?.id ?? text.model);
+  // It stays after the last file, to say that this one was removed.
+  const files = hasFiles ? lazyModule("files") : loadedModules.value.files;
   const chips = draft.pastes.length > 0 && lazyModule("pasted");
   return html`<form class="composer" onSubmit=${submit}>
+    ${files && html`<${files.FileChips} store=${store} place=${place} isSpoken />`}
     ${chips && html`<${chips.PastedChips} pastes=${draft.pastes} change=${draft.changePastes} inline=${draft.inline} />`}
     ${prompts.list}
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
@@ -73,12 +81,17 @@ export function Composer({ store, onSend }) {
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
       ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
       <span class="spacer"></span>
-      ${isRunning && html`<button type="button" class="round-button round-button-stop" aria-label=${text.stop} title=${`${text.stop} (Esc)`}
-        onClick=${() => store.answers.stopAll()}><${StopIcon} /></button>`}
-      ${(!isRunning || !draft.isEmpty) && html`<button type="submit" class="round-button" aria-label=${text.send} title=${isRunning ? text.sendNext : text.send}
-        disabled=${draft.isEmpty || !model}><${Icon} name="send" /></button>`}
+      <${AttachButton} store=${store} place=${place} />
+      <${RoundButtons} store=${store} isRunning=${isRunning} isEmpty=${isEmpty} canSend=${Boolean(model)} />
     </div>
   </form>`;
+}
+
+function RoundButtons({ store, isRunning, isEmpty, canSend }) {
+  return html`${isRunning && html`<button type="button" class="round-button round-button-stop" aria-label=${text.stop} title=${`${text.stop} (Esc)`}
+      onClick=${() => store.answers.stopAll()}><${StopIcon} /></button>`}
+    ${(!isRunning || !isEmpty) && html`<button type="submit" class="round-button" aria-label=${text.send} title=${isRunning ? text.sendNext : text.send}
+      disabled=${isEmpty || !canSend}><${Icon} name="send" /></button>`}`;
 }
 
 /** Folds what is pasted or dropped if it is long. A message has only so many folded texts; further ones are put into the text. */
@@ -200,7 +213,7 @@ const shownOf = (sent) => fitted(taken(sent), MOST_PASTES);
 
 /** The texts that the person has sent in this chat, oldest first. */
 function writtenIn(open) {
-  return (open?.path() ?? []).filter((message) => message.role === "user").map((message) => message.text);
+  return (open?.path() ?? []).filter((message) => message.role === "user" && message.text).map((message) => message.text);
 }
 
 function useIsAnswering(store) {

@@ -1,6 +1,7 @@
 import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { endNotes } from "../../log/end_notes.js";
 import { seamDetail, seamsLabel } from "../../log/seams.js";
+import { withheldNotes } from "../../log/withheld_notes.js";
 import { duration, endReason, shortModelName } from "../../lib/format.js";
 import { isAnswering } from "../../log/fold.js";
 import { entryTimeMs } from "../../lib/ids.js";
@@ -41,6 +42,7 @@ export function Answer({ store, open, id, waitsFor }) {
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
     <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
+    ${withheldNotes(message).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
     ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
   </article>`;

@@ -2,10 +2,14 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../pre
 import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
 import { text } from "../../text.js";
+import { MessageFiles } from "../files/message_files.js";
 import { Answer, modelName } from "./answer.js";
 import { LongText } from "./long_text.js";
 import { DayMark } from "./times.js";
 import { UserMessage } from "./user_message.js";
+
+// About as high as the files of a message are.
+const FILES_PX = 240;
 
 /**
  * A few consecutive messages. Far from the reader they are plain text, which the browser's own search finds;
@@ -24,7 +28,7 @@ export function MessageGroup({ store, open, ids, before, isFull, waitsFor }) {
   const messages = ids.split(" ").map((id) => open.transcript.messages[id]).filter(Boolean);
   const first = useRef(messages);
   useLayoutEffect(() => {
-    const height = first.current.reduce((sum, message) => sum + roughHeight(message.text), 0);
+    const height = first.current.reduce((sum, message) => sum + roughHeight(message.text) + (message.files ? FILES_PX : 0), 0);
     element.current.style.containIntrinsicSize = `auto none auto ${height}px`;
   }, []);
   return html`<div class="group" ref=${element}>
@@ -45,6 +49,7 @@ function FarMessage({ store, message }) {
   const isUser = message.role === "user";
   return html`<article class=${isUser ? "message message-user" : "message message-answer"} id=${`m-${message.id}`}>
     <h2 class="visually-hidden message-heading">${isUser ? text.youSaid : text.modelSaid(modelName(store, message.model))}</h2>
-    <div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>
+    ${message.files && html`<${MessageFiles} store=${store} files=${message.files} isPlain />`}
+    ${(message.text || !message.files) && html`<div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>`}
   </article>`;
 }

@@ -10,6 +10,9 @@ import { BranchStepper } from "./actions/branch_stepper.js";
 import { LongText } from "./long_text.js";
 import { MessageTime } from "./times.js";
 import { PastedBlock, PastedChips } from "../composer/pasted_chips.js";
+import { AttachButton } from "../composer/attach_button.js";
+import { MessageFiles } from "../files/message_files.js";
+import { lazyModule } from "../lazy_modules.js";
 import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "../composer/text_field.js";
 import { Toolbar } from "./actions/toolbar.js";
 
@@ -23,19 +26,21 @@ export function UserMessage({ store, open, id }) {
     const finish = (content) => {
       setEditing(false);
       if (content !== null) store.edit(message, content);
+      else store.attachments.clear(store.attachments.places.editPlace(id));
     };
-    return html`<${Editor} content=${message.text} finish=${finish} />`;
+    return html`<${Editor} store=${store} message=${message} finish=${finish} />`;
   }
   const time = entryTimeMs(message.created);
   return html`<article class="message message-user" aria-label=${text.you} id=${`m-${id}`}>
     <h2 class="visually-hidden message-heading">${text.youSaid}</h2>
-    <div class="bubble" dir="auto"><${Written} content=${message.text} /></div>
+    ${message.files && html`<${MessageFiles} store=${store} files=${message.files} />`}
+    ${message.text && html`<div class="bubble" dir="auto"><${Written} content=${message.text} /></div>`}
     <${Queued} store=${store} open=${open} message=${message} shape=${open.shape.value} />
     <${Toolbar} isInert=${open.isGlimpse}>
       <${BranchStepper} store=${store} open=${open} message=${message} />
       <span class="meta"><${MessageTime} ms=${time} /></span>
-      <button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
-        onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>
+      ${message.text && html`<button type="button" class="quiet-button" aria-label=${text.copy} title=${text.copy}
+        onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copy)}><${Icon} name="copy" /></button>`}
       <button type="button" class="quiet-button" aria-label=${text.edit} title=${text.edit} ref=${editButton}
         onClick=${() => setEditing(true)}><${Icon} name="pencil" /></button>
       <${CopyLink} store=${store} open=${open} id=${id} />
@@ -70,10 +75,11 @@ function Queued({ store, open, message }) {
     <button type="button" class="link-button" onClick=${() => store.answers.stop(reply.id)}>${text.cancelQueued}</button></p>`;
 }
 
-function Editor({ content, finish }) {
+function Editor({ store, message, finish }) {
   const field = useRef(null);
   const before = useRef(null);
-  before.current ??= fitted(taken(content));
+  before.current ??= fitted(taken(message.text));
+  const files = useFiles(store, message);
   const [pastes, setPastes] = useState(before.current.pastes);
   const put = (written) => {
     const fits = fitted(written);
@@ -104,7 +110,9 @@ function Editor({ content, finish }) {
   };
   const save = () => {
     const value = joined({ text: field.current.value, pastes });
-    finish(value && value !== joined(before.current) ? value : null);
+    if (files.isStuck()) return;
+    const isChanged = value !== joined(before.current) || files.areChanged();
+    finish((value || files.count > 0) && isChanged ? value : null);
   };
   const onKeyDown = (event) => {
     if (isComposing(event)) return event.stopPropagation();
@@ -120,14 +128,36 @@ function Editor({ content, finish }) {
     event.preventDefault();
     save();
   };
-  return html`<form class="message message-user message-editing" onSubmit=${submit}>
+  return html`<form class="message message-user message-editing" data-files-place=${files.place} onSubmit=${submit}>
+    ${files.chips}
     <${PastedChips} pastes=${pastes} change=${setPastes} inline=${inline} />
     <textarea class="field" rows="2" dir="auto" aria-label=${text.editLabel} ref=${field}
       onInput=${onInput} onPaste=${foldLong} onDrop=${foldLong} onKeyDown=${onKeyDown}></textarea>
     <div class="form-row">
+      <${AttachButton} store=${store} place=${files.place} />
       <span class="meta">${text.editNote}</span>
       <button type="button" class="button" onClick=${() => finish(null)}>${text.cancel}</button>
       <button type="submit" class="button button-primary">${text.saveAndSend}</button>
     </div>
   </form>`;
+}
+
+/** The files of the editor: first those of the message. */
+function useFiles(store, message) {
+  const { attachments } = store;
+  const place = attachments.places.editPlace(message.id);
+  const before = (message.files ?? []).filter(({ erased }) => !erased);
+  useLayoutEffect(() => {
+    if (before.length > 0) void attachments.use((attaching) => attaching.addSent(place, before));
+  }, []);
+  const { length: count } = attachments.at(place);
+  const module = count > 0 && lazyModule("files");
+  const ids = () => attachments.peekAt(place).map(({ id }) => id).join();
+  return {
+    place,
+    count,
+    chips: module ? html`<${module.FileChips} store=${store} place=${place} />` : null,
+    isStuck: () => attachments.isStuck(place),
+    areChanged: () => ids() !== before.map(({ id }) => id).join(),
+  };
 }

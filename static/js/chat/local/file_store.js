@@ -1,0 +1,130 @@
+// Files that are attached and not sent yet, in the browser's database: what is known of each, and apart from that
+// its content as an ArrayBuffer, because Safari loses Blobs. Files of temporary chats and of messages that are
+// edited are kept by this page only, and so is what the database has no room for.
+import { value } from "./database.js";
+
+/** The setting that says that there are such files. */
+export const LEFT_FILES = "files";
+
+/**
+ * @typedef {object} FileRecord
+ * @property {string} id
+ * @property {string} place where it is attached (files/places.js)
+ * @property {string} name
+ * @property {number} bytes
+ * @property {import("../files/limits.js").Kind} kind as it is guessed
+ * @property {number} addedMs
+ * @property {number} [width] of its preview
+ * @property {number} [height]
+ * @property {ArrayBuffer} [preview] a small picture
+ * @property {import("../log/fold.js").File} [file] as the server knows it, once it is ready
+ */
+
+export class FileStore {
+  #database;
+  #makeRoom;
+  /** @type {Map<string, ArrayBuffer>} contents that the database does not have */
+  #contents = new Map();
+
+  /**
+   * @param {Pick<import("./database.js").LocalDatabase, "run">} database
+   * @param {() => Promise<unknown>} makeRoom
+   */
+  constructor(database, makeRoom) {
+    this.#database = database;
+    this.#makeRoom = makeRoom;
+  }
+
+  /**
+   * All stored records, in the order in which they were added.
+   * @returns {Promise<FileRecord[]>}
+   */
+  async records() {
+    /** @type {FileRecord[]} */
+    const found = (await this.#database.run(["files"], "readonly", (store) => value(store("files").getAll()))) ?? [];
+    return found.sort((a, b) => a.addedMs - b.addedMs);
+  }
+
+  /**
+   * Keep the content for as long as the page lasts.
+   * @param {string} id
+   * @param {ArrayBuffer} content
+   */
+  hold(id, content) {
+    this.#contents.set(id, content);
+  }
+
+  /** @param {string} id */
+  isHeld(id) {
+    return this.#contents.has(id);
+  }
+
+  /**
+   * Store a record with the content that is held. Returns whether the database has both now; else the content stays
+   * with this page.
+   * @param {FileRecord} record
+   */
+  async keep(record) {
+    const isKept = (await this.#put(record)) ?? ((await this.#makeRoom(), await this.#put(record)) || false);
+    if (isKept) this.#contents.delete(record.id);
+    return isKept;
+  }
+
+  /**
+   * Change the record, if the database has it.
+   * @param {string} id
+   * @param {Partial<FileRecord>} change
+   */
+  change(id, change) {
+    return this.#database.run(["files"], "readwrite", async (store) => {
+      const record = await value(store("files").get(id));
+      if (record) store("files").put({ ...record, ...change });
+    });
+  }
+
+  /**
+   * The content of a file, or null if this browser does not have it.
+   * @param {string} id
+   * @returns {Promise<ArrayBuffer | null>}
+   */
+  async content(id) {
+    return this.#contents.get(id) ?? (await this.#database.run(["file_data"], "readonly", (store) => value(store("file_data").get(id)))) ?? null;
+  }
+
+  /**
+   * Take the file out of the database, and keep it for as long as the page lasts.
+   * @param {string} id
+   */
+  async takeOut(id) {
+    const content = await this.content(id);
+    await this.#erase(id);
+    if (content) this.hold(id, content);
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    this.#contents.delete(id);
+    await this.#erase(id);
+  }
+
+  /** @param {string} id */
+  #erase(id) {
+    return this.#database.run(["files", "file_data"], "readwrite", (store) => {
+      store("files").delete(id);
+      store("file_data").delete(id);
+    });
+  }
+
+  /**
+   * @param {FileRecord} record
+   * @returns {Promise<true | undefined>}
+   */
+  #put(record) {
+    return this.#database.run(["files", "file_data"], "readwrite", (store) => {
+      const content = this.#contents.get(record.id);
+      store("files").put(record);
+      if (content) store("file_data").put(content, record.id);
+      return /** @type {true} */ (true);
+    });
+  }
+}

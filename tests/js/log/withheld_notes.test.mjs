@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { withheldNotes } from "../../../static/js/chat/log/withheld_notes.js";
+
+test("an answer to which nothing was withheld needs no word", () => {
+  assert.deepEqual(withheldNotes({ withheld: null }), []);
+});
+
+test("each reason is one sentence that counts its files", () => {
+  const withheld = [
+    { file: "a", why: "window" },
+    { file: "b", why: "modality" },
+    { file: "c", why: "modality" },
+    { file: "c", why: "modality" },
+    { file: "d", why: "of a newer version" },
+  ];
+  assert.deepEqual(withheldNotes({ withheld }), [
+    "2 pictures were not shown to the model, which can’t see pictures. It knows only the names.",
+    "1 file was left out: the model’s context is full.",
+  ]);
+});

@@ -19,3 +19,13 @@ test("each reason is one sentence that counts its files", () => {
     "1 file was left out: the model’s context is full.",
   ]);
 });
+
+test("what the answer before was not given either is not said again", () => {
+  const before = { withheld: [{ file: "a", why: "modality" }, { file: "b", why: "window" }] };
+  const withheld = [
+    { file: "a", why: "modality" },
+    { file: "b", why: "modality" },
+  ];
+  assert.deepEqual(withheldNotes({ withheld }, before), ["1 picture was not shown to the model, which can’t see pictures. It knows only the name."]);
+  assert.deepEqual(withheldNotes(before, before), []);
+});

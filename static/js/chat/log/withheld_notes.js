@@ -11,18 +11,24 @@ const own = spoken("withheld", {
     other: "{count} files were left out: the model’s context is full.",
   },
   missing: {
-    one: "{count} file was left out: it could not be read.",
-    other: "{count} files were left out: they could not be read.",
+    one: "{count} file was left out: it was deleted.",
+    other: "{count} files were left out: they were deleted.",
   },
 });
 
 const REASONS = /** @type {const} */ (["modality", "window", "missing"]);
 
+/** @typedef {import("./fold.js").Message} Message */
+
 /**
- * One sentence for each reason; [] for most answers.
- * @param {import("./fold.js").Message} message
+ * One sentence for each reason; [] for most answers. What the answer before was not given either, for the same reason,
+ * is not said again.
+ * @param {Pick<Message, "withheld">} message
+ * @param {Pick<Message, "withheld"> | null} [before] the answer before it
  */
-export function withheldNotes({ withheld }) {
-  const counts = REASONS.map((why) => ({ why, count: new Set(withheld?.filter((one) => one.why === why).map(({ file }) => file)).size }));
+export function withheldNotes({ withheld }, before) {
+  const said = new Set(before?.withheld?.map(({ file, why }) => `${why} ${file}`));
+  const fresh = withheld?.filter(({ file, why }) => !said.has(`${why} ${file}`)) ?? [];
+  const counts = REASONS.map((why) => ({ why, count: new Set(fresh.filter((one) => one.why === why).map(({ file }) => file)).size }));
   return counts.filter(({ count }) => count > 0).map(({ why, count }) => own[why](count));
 }

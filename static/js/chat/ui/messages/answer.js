@@ -42,10 +42,15 @@ export function Answer({ store, open, id, waitsFor }) {
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
     <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
-    ${withheldNotes(message).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
+    ${withheldNotes(message, answerBefore(open, message)).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
     ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
   </article>`;
+}
+
+function answerBefore(open, message) {
+  const { messages } = open.transcript;
+  return messages[messages[message.parent]?.parent] ?? null;
 }
 
 export function modelName(store, id) {

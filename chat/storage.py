@@ -20,7 +20,7 @@ from accounts.errors import StorageFull
 from accounts.models import User
 from chat import events as ev
 from chat.errors import ChatFull
-from chat.files.attaching import facts_of
+from chat.files.attaching import ready_files
 from chat.models import Draft, Project, Reply
 from chat.sending.send import Send
 from streams.log import Event, get_log
@@ -79,7 +79,7 @@ async def room_for_send(
         return
     reply_id = Reply.id_for_message(send.id)
     # Files that are not ready are refused when the send is placed.
-    files = await sync_to_async(facts_of)(person, send.files) if send.files else None
+    files = await sync_to_async(ready_files)(person, send.files) if send.files else None
     message = ev.MessageCreated(message=str(send.id), role="user", text=send.text, files=files)
     events = _events(send.chat, reply_id, _empty_reply(reply_id), message)
     async with room_for(person, send.chat, events):

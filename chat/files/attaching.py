@@ -13,8 +13,8 @@ State = StoredFile.State
 Facts = dict[str, Any]
 
 
-def facts_of(owner: User | None, file_ids: Sequence[uuid.UUID]) -> list[Facts]:
-    """The files as the message will have them, as far as they are ready now."""
+def ready_files(owner: User | None, file_ids: Sequence[uuid.UUID]) -> list[Facts]:
+    """The files as the message will have them, of those that are ready now."""
     if owner is None or not file_ids:
         return []
     ready = StoredFile.objects.filter(owner=owner, id__in=file_ids, state=State.READY)
@@ -22,7 +22,7 @@ def facts_of(owner: User | None, file_ids: Sequence[uuid.UUID]) -> list[Facts]:
 
 
 def attached_name(owner: User, file_id: uuid.UUID) -> str:
-    """The name of a file, which may be missing."""
+    """The name of a file; "" if there is no such file."""
     names = StoredFile.objects.filter(owner=owner, id=file_id).values_list("name", flat=True)
     return names.first() or ""
 

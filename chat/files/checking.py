@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=6)
 RENEW_EVERY_S = 1.5
-# A file that ends its workers is refused after so many attempts.
+# After this many attempts, a file whose check keeps killing its worker is refused.
 MAX_ATTEMPTS = 6
 # An error of the storage or the database says nothing about the file. It is tried again after
 # pauses that grow, for a day.
@@ -74,7 +74,7 @@ def _claim() -> StoredFile | None:
         if row.attempts <= MAX_ATTEMPTS and row.errors <= MAX_ERRORS:
             _last_owner = row.owner_id
             return row
-        logger.error("file %s could not be checked too often; refusing it", row.id)
+        logger.error("the check of file %s failed too often; refusing it", row.id)
         _finish(row, **_refused("file_damaged"))
         objects.erase(row.id)
     return None
@@ -185,7 +185,7 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
 
 
 def _clean_up(row: StoredFile, changes: dict[str, Any]) -> None:
-    """Remove the objects that are of no use any more. What a crash leaves goes with the file."""
+    """Remove the objects that are no longer needed. What a crash leaves goes with the file."""
     if changes["state"] == State.REFUSED:
         objects.erase(row.id)
     else:

@@ -4,7 +4,7 @@ FileNotFound          404  the person has no such file, or it belongs to another
 FileInUse             409  a message has the file
 FileNotReady          409  the file is not checked yet
 FileIncomplete        409  parts are missing
-FileStorageFull       409  the person's files are as large together as they may be
+FileStorageFull       409  the person's files have reached their quota
 TooManyFiles          413  more files, or more bytes, than one message may have
 FileTooLarge, ...     413, 415, 422  what the file is: FileRefusal
 StorageUnavailable    503  the storage cannot be read or written
@@ -30,7 +30,9 @@ class FileNotFound(ChatError):
 class FileInUse(ChatError):
     code = "file_in_use"
     status = HTTPStatus.CONFLICT
-    message = gettext_noop("A message has this file. It is erased together with its chat.")
+    message = gettext_noop(
+        "A message has this file. Delete it on the page of files in the settings."
+    )
 
 
 class FileNotReady(ChatError):
@@ -72,7 +74,9 @@ class FileStorageFull(ChatError):
 class TooManyFiles(ChatError):
     code = "too_many_files"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = gettext_noop("A message can have 10 files of 60 MB together. Send some separately.")
+    message = gettext_noop(
+        "A message can have up to 10 files, 60 MB in total. Send some separately."
+    )
 
 
 class StorageUnavailable(ChatError):
@@ -82,7 +86,7 @@ class StorageUnavailable(ChatError):
 
 
 class FileRefusal(ChatError):
-    """The file is not one that can be used, for what it is."""
+    """The file itself cannot be used."""
 
     code = "file_damaged"
     status = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -101,7 +105,7 @@ class FileTooLarge(FileRefusal):
     code = "file_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     message = gettext_noop(
-        "This file is too large. Pictures may have 20 MB, documents 32 MB, text files 5 MB."
+        "This file is too large. Pictures can be up to 20 MB, documents 32 MB, text files 5 MB."
     )
 
 

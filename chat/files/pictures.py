@@ -29,7 +29,7 @@ def picture_key(file_id: str, rendition: str) -> str:
 
 
 async def with_pictures(messages: Sequence[Message]) -> list[Message]:
-    """The messages with their pictures as parts, by which the request grows by megabytes. A picture
+    """The messages with their pictures as parts, which add megabytes to the request. A picture
     that is erased meanwhile is left out."""
     return [
         await asyncio.to_thread(_with_parts, message) if "pictures" in message else message

@@ -22,7 +22,7 @@ from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_to
 # In one request. Providers refuse more pictures, or larger requests.
 MAX_PICTURES = 20
 MAX_PICTURE_BYTES = 20_000_000
-# The log has them in each start of an attempt. The oldest files are not listed beyond.
+# The log has them in each start of an attempt. Beyond this number, the oldest are not listed.
 MAX_WITHHELD = 50
 # A picture of a page of a scanned document, which is not stored with its size.
 PAGE_TOKENS = picture_tokens(MODEL_SIDE, MODEL_SIDE)
@@ -129,39 +129,53 @@ def _take_picture(file_id: str, rendition: str, tokens: int, room: _Room) -> boo
     return True
 
 
+@dataclass(slots=True)
+class _Excerpt:
+    """What is sent of a document: texts and pictures of its pages. `left_out` counts characters,
+    `unseen` the pages without text that are not shown."""
+
+    texts: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    left_out: int = 0
+    unseen: int = 0
+
+
 def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
-    if min(room.tokens, room.document_tokens) <= 0:
+    excerpt = _Excerpt()
+    if min(room.tokens, room.document_tokens) > 0:
+        for page in orjson.loads(objects.read_rendition(uuid.UUID(file["id"]), "text")):
+            _add_page(excerpt, file, page, room)
+    if not excerpt.texts:
         room.withhold(file, "window")
         return _marker(file, "there was no room for it"), [], 0
-    pages = orjson.loads(objects.read_rendition(uuid.UUID(file["id"]), "text"))
-    texts, pictures, left_out, unseen = [], [], 0, 0
-    for page in pages:
-        text: str = page["text"]
-        rendition = f"page-{page['page']}"
-        if not text.strip():
-            if _take_page(file, rendition, room):
-                pictures.append(picture_key(file["id"], rendition))
-                text = f"[picture {len(pictures)} of this document]"
-            else:
-                text = "[this page has no text, and is not shown]"
-                unseen += 1
-        kept, tokens = _fitting(text, min(room.tokens, room.document_tokens))
-        room.tokens -= tokens
-        room.document_tokens -= tokens
-        left_out += len(text) - len(kept)
-        if kept:
-            texts.append(_fenced_page(page["page"], kept))
-    if unseen == len(pages) and unseen:
-        room.withhold(file, "window" if room.sees else "modality")
-    if not texts and left_out:
-        room.withhold(file, "window")
-        return _marker(file, "there was no room for it"), [], 0
-    if left_out:
-        texts.append(f"[The rest, {left_out} characters, is left out: there was no room for it.]")
+    if excerpt.left_out or excerpt.unseen:
+        is_blind = not excerpt.left_out and not room.sees
+        room.withhold(file, "modality" if is_blind else "window")
+    texts = [f"[start of the file “{file['name']}”]", *excerpt.texts]
+    if excerpt.left_out:
+        left_out = f"The rest, {excerpt.left_out} characters, is left out"
+        texts.append(f"[{left_out}: there was no room for it.]")
     elif file.get("cut"):
         texts.append("[The rest is left out: the document is too long.]")
-    head, tail = f"[begin of the file “{file['name']}”]", f"[end of the file “{file['name']}”]"
-    return "\n".join([head, *texts, tail]), pictures, PAGE_TOKENS * len(pictures)
+    texts.append(f"[end of the file “{file['name']}”]")
+    return "\n".join(texts), excerpt.pictures, PAGE_TOKENS * len(excerpt.pictures)
+
+
+def _add_page(excerpt: _Excerpt, file: Facts, page: dict[str, Any], room: _Room) -> None:
+    text: str = page["text"]
+    rendition = f"page-{page['page']}"
+    if not text.strip() and _take_page(file, rendition, room):
+        excerpt.pictures.append(picture_key(file["id"], rendition))
+        text = f"[picture {len(excerpt.pictures)} of this document]"
+    elif not text.strip():
+        text = "[this page has no text, and is not shown]"
+        excerpt.unseen += 1
+    kept, tokens = _fitting(text, min(room.tokens, room.document_tokens))
+    room.tokens -= tokens
+    room.document_tokens -= tokens
+    excerpt.left_out += len(text) - len(kept)
+    if kept:
+        excerpt.texts.append(_fenced_page(page["page"], kept))
 
 
 def _fitting(text: str, room: int) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""Serves the bytes of files, to their owner only, and in a way that no browser runs them."""
+"""Serves the bytes of files, to their owner only, and so that no browser executes them."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ from chat.models import StoredFile
 
 # Read and sent at a time. A slow reader has at most a few of them waiting.
 CHUNK_BYTES = 64_000
-# An id never gets other content.
+# The content of an id never changes.
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 # Scripts, forms and requests of a document are turned off, even if somebody opens it as a page.
 POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"

@@ -1,4 +1,4 @@
-"""Removes the bytes of files that nobody has any more: objects first, then rows.
+"""Removes the bytes of files that no longer belong to anybody: objects first, then rows.
 
 A crash in between leaves a row, which the next run finds. Objects without a row, which a late
 request or a paused worker may leave, are removed after a day.
@@ -21,7 +21,7 @@ from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
-# A file that no message has is kept so long for the draft that it was attached to.
+# How long a file without a message is kept for the draft that it was attached to.
 UNATTACHED_FOR = timedelta(days=1)
 BATCH = 50
 STRAYS_AT_ONCE = 500

@@ -33,7 +33,7 @@ from chat.files.errors import (
 from chat.models import StoredFile
 
 PART_BYTES = 4 * 2**20
-# The limit of the kind that may be the largest. The check knows the kind, and its own limit.
+# The limit of the largest kind; the check applies the one of each kind.
 MAX_BYTES = 32_000_000
 MAX_NAME_CHARS = 255
 WAKE_ON = "file"
@@ -91,7 +91,7 @@ def _require_room(owner: User, size: int) -> None:
 
 
 def has_room(owner: User, more: int) -> bool:
-    """Whether a locked person's files may have `more` bytes."""
+    """Whether the files of a person, whose row is locked, may grow by `more` bytes."""
     quota = quota_of(owner)
     return not quota or stored_bytes_of(owner) + more <= quota
 
@@ -137,7 +137,7 @@ def note_part(row: StoredFile, number: int) -> StoredFile:
     if the file was erased meanwhile."""
     uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
     if not uploading.update(parts=F("parts").bitor(1 << number), changed_at=timezone.now()):
-        # It was completed by a repeated request: the part is of no use any more.
+        # It was completed by a repeated request: the part is no longer needed.
         objects.erase_part(row.id, number)
     return own_file(row.owner, row.id)
 

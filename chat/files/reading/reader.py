@@ -36,7 +36,7 @@ BOUNDS = Bounds(
 # The process yields to others, so on a busy machine it may take several times as long as it works.
 LIMITS = Limits(memory_bytes=1024 * 1024 * 1024, file_bytes=8_000_000, cpu_s=20, wall_s=60)
 MAX_WAITING = 3  # including the one being read
-# What a text is called by its name's end. None of these is a type that browsers execute.
+# The type of a text, by its file extension. Browsers execute none of these.
 _TEXT_TYPES = {".csv": "text/csv", ".md": "text/markdown", ".tsv": "text/tab-separated-values"}
 
 places = Places(MAX_WAITING)
@@ -50,7 +50,7 @@ def read_file(source: Path, name: str, into: Path) -> ReadFile:
     """Read a file and write its renditions into the folder, which must be empty.
 
     Raises FileRefused and ReaderBusy. Usually takes a second, at most a minute and a half, so never
-    call it in the event loop. The name says no more than what a text is called.
+    call it in the event loop. The name decides only the type of a text.
     """
     try:
         with places.one_at_a_time():

@@ -65,7 +65,7 @@ class ReadFile:
 
 
 class _Wrong(Exception):
-    """The process says or writes what it never would by itself."""
+    """The process says or writes what the unmodified child never would."""
 
 
 def checked(output: bytes, folder: Path, bounds: Bounds) -> ReadFile:
@@ -156,7 +156,7 @@ def _content(path: Path, name: str, bounds: Bounds) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        # Another name of the same file would show a file of somebody else.
+        # A hard link could expose somebody else's file.
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise _Wrong
         data = file.read(most + 1)

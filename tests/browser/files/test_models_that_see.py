@@ -47,6 +47,6 @@ def test_an_answer_of_a_model_that_cannot_see_says_so(alice):
     attach(alice, picture("one.png"), picture("two.png", seed=2))
     are_ready(alice)
     answer = alice.ask(f"{QUICK} What is this?")
-    expect(answer.locator(".notice")).to_contain_text("2 pictures were not shown to the model")
+    expect(answer.locator(".notice")).to_contain_text("2 files were not shown to the model")
     alice.page.reload()
     expect(alice.answers.last.locator(".notice")).to_contain_text("2 pictures were not shown")

@@ -12,6 +12,7 @@ from PIL import Image
 from chat.files import prompt_files
 from chat.models import Chat, StoredFile
 from tests.chat.files.file_requests import TEXT, code_of, picture, send_parts, upload
+from tests.chat.files.reading.pdf_files import PICTURE, pdf
 from tests.chat.page_requests import new_message, post_message
 from tests.chat.workers import working
 
@@ -94,7 +95,7 @@ async def test_a_document_goes_as_text_with_its_name(no_worker, alice, fake_mode
         file_id = await upload(alice, TEXT, "garden.txt")
         await ask(alice, files=[file_id])
     lines = last_message(fake_model)["content"].splitlines()
-    assert lines[0] == "[begin of the file “garden.txt”]" and TEXT.decode().strip() in lines
+    assert lines[0] == "[start of the file “garden.txt”]" and TEXT.decode().strip() in lines
     assert "[end of the file “garden.txt”]" in lines
 
 
@@ -109,7 +110,8 @@ async def test_what_does_not_fit_is_left_out_and_said(no_worker, alice, fake_mod
     kept = content.count("B")
     assert 0 < kept < 500
     assert f"[The rest, {500 - kept} characters, is left out" in content
-    assert (await alice.message(second)).withheld == [{"file": old, "why": "window"}]
+    withheld = [{"file": old, "why": "window"}, {"file": new, "why": "window"}]
+    assert (await alice.message(second)).withheld == withheld
 
 
 async def test_only_so_many_pictures_are_sent_the_newest_first(
@@ -307,7 +309,7 @@ async def test_a_long_document_fits_a_small_window_in_any_script(
         _, reply = await ask(alice, words, files=[file_id])
     kept = last_message(fake_model)["content"].count(letters[0])
     assert 20 < kept < 9_000 * letters.count(letters[0])
-    assert (await alice.message(reply)).withheld is None
+    assert (await alice.message(reply)).withheld == [{"file": file_id, "why": "window"}]
 
 
 async def test_pictures_that_do_not_fit_the_window_are_withheld(
@@ -333,3 +335,21 @@ async def test_a_file_goes_into_one_chat_of_two_that_take_it_at_once(no_worker, 
     refused = [code_of(response) for response in responses if response.status_code != 202]
     assert len(accepted) == 1 and refused == [(404, "file_not_found")] * 3
     assert str((await StoredFile.objects.aget(id=file_id)).chat_id) == accepted[0]
+
+
+async def test_pages_without_text_go_as_pictures_to_models_that_see(
+    no_worker, alice, fake_model, settings
+):
+    settings.NAMED_MODELS = {"openai": [("script/known", 32_000)]}
+    async with working():
+        file_id = await upload(alice, pdf([PICTURE, PICTURE]), "scan.pdf")
+        _, reply = await ask(alice, files=[file_id])
+        sent = last_message(fake_model)
+        assert len(pictures(sent)) == 2
+        assert "[page 2]\n[picture 2 of this document]" in texts(sent)
+        assert (await alice.message(reply)).withheld is None
+        settings.VISION_MODELS = []
+        _, second = await ask(alice, parent=reply)
+    blind = fake_model.requests[-1]["body"]["messages"][0]
+    assert blind["content"].count("[this page has no text, and is not shown]") == 2
+    assert (await alice.message(second)).withheld == [{"file": file_id, "why": "modality"}]

@@ -15,8 +15,8 @@ test("each reason is one sentence that counts its files", () => {
     { file: "d", why: "of a newer version" },
   ];
   assert.deepEqual(withheldNotes({ withheld }), [
-    "2 pictures were not shown to the model, which can’t see pictures. It knows only the names.",
-    "1 file was left out: the model’s context is full.",
+    "2 files were not shown to the model, which can’t see pictures. It knows only the names.",
+    "1 file did not fit, or not all of it: the model’s context is full.",
   ]);
 });
 
@@ -26,6 +26,6 @@ test("what the answer before was not given either is not said again", () => {
     { file: "a", why: "modality" },
     { file: "b", why: "modality" },
   ];
-  assert.deepEqual(withheldNotes({ withheld }, before), ["1 picture was not shown to the model, which can’t see pictures. It knows only the name."]);
+  assert.deepEqual(withheldNotes({ withheld }, before), ["1 file was not shown to the model, which can’t see pictures. It knows only the name."]);
   assert.deepEqual(withheldNotes(before, before), []);
 });

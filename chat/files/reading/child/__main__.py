@@ -1,4 +1,4 @@
-"""A script that reads one file: `__main__.py ROOT LIMITS`, started by chat/files/reading/reader.py.
+"""A script that reads one file: `__main__.py ROOT BOUNDS`, started by chat/files/reading/reader.py.
 
 The file comes by stdin. Renditions are written to the current folder. A line of JSON goes to
 stdout. A library is imported once the kind that needs it is known.

@@ -2,7 +2,7 @@
 
 
 class Refused(Exception):
-    """`reason` is one of chat/files/reading/reader.py: REASONS."""
+    """`reason` is one of chat/files/reading/results.py: REASONS."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

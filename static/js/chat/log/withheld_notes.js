@@ -3,12 +3,12 @@ import { spoken } from "../lib/format.js";
 
 const own = spoken("withheld", {
   modality: {
-    one: "{count} picture was not shown to the model, which can’t see pictures. It knows only the name.",
-    other: "{count} pictures were not shown to the model, which can’t see pictures. It knows only the names.",
+    one: "{count} file was not shown to the model, which can’t see pictures. It knows only the name.",
+    other: "{count} files were not shown to the model, which can’t see pictures. It knows only the names.",
   },
   window: {
-    one: "{count} file was left out: the model’s context is full.",
-    other: "{count} files were left out: the model’s context is full.",
+    one: "{count} file did not fit, or not all of it: the model’s context is full.",
+    other: "{count} files did not fit, or not all of them: the model’s context is full.",
   },
   missing: {
     one: "{count} file was left out: it was deleted.",

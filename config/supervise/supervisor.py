@@ -79,6 +79,7 @@ class Supervisor:
         (fault,) = await asyncio.gather(work, return_exceptions=True)
         self.stop_asked.set()  # A signal from now on is a second one.
         await self._stop()
+        _ignore_signals(loop)
         if isinstance(fault, Exception):
             raise fault
         return self.status
@@ -213,6 +214,14 @@ class Supervisor:
         with contextlib.suppress(OSError):
             os.unlink(self.plan.run_path)
         self.say("Stopped.")
+
+
+def _ignore_signals(loop: asyncio.AbstractEventLoop) -> None:
+    """All is stopped: a late signal would only replace the exit status. The loop's own handlers are
+    removed first, because closing it would make the signals deadly again."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def main() -> None:

@@ -54,6 +54,8 @@ export class Sending {
   #store;
   /** @type {Map<string, string>} chats that exist only here -> the message that begins them */
   #begun = new Map();
+  /** @type {Set<string>} messages whose project was deleted: a repetition says so too */
+  #projectGone = new Set();
 
   /**
    * @param {Store} store
@@ -166,14 +168,18 @@ export class Sending {
    * @param {Item} item
    */
   async #post(item) {
-    try {
-      return await this.#postWithFiles(item.project, item);
-    } catch (error) {
-      if (/** @type {ApiError} */ (error).code !== PROJECT_GONE) throw error;
-      const response = await this.#postWithFiles(null, item);
-      this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
-      return response;
+    if (!this.#projectGone.has(item.id)) {
+      try {
+        return await this.#postWithFiles(item.project, item);
+      } catch (error) {
+        if (/** @type {ApiError} */ (error).code !== PROJECT_GONE) throw error;
+        this.#projectGone.add(item.id);
+      }
     }
+    const response = await this.#postWithFiles(null, item);
+    this.#projectGone.delete(item.id);
+    this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
+    return response;
   }
 
   /**

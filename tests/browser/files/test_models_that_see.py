@@ -49,4 +49,4 @@ def test_an_answer_of_a_model_that_cannot_see_says_so(alice):
     answer = alice.ask(f"{QUICK} What is this?")
     expect(answer.locator(".notice")).to_contain_text("2 files were not shown to the model")
     alice.page.reload()
-    expect(alice.answers.last.locator(".notice")).to_contain_text("2 pictures were not shown")
+    expect(alice.answers.last.locator(".notice")).to_contain_text("2 files were not shown")

@@ -1,4 +1,4 @@
-"""Checks uploaded files: a worker joins the parts, has them read, and stores what came of it.
+"""Checks uploaded files: a worker joins the parts, has them read, and stores the renditions.
 
 A worker claims a row by raising `attempts`, and keeps it by renewing a short lease. One that dies
 or is paused loses it to the next one, which does everything again: all objects are written under
@@ -40,7 +40,7 @@ MAX_ATTEMPTS = 6
 FIRST_PAUSE_S = 2.0
 MAX_PAUSE_S = 600.0
 MAX_ERRORS = 150
-# Of files that are being read. A killed worker leaves some behind.
+# In the data folder: the files that are being read. A killed worker leaves some behind.
 FOLDER = "checking"
 LEFTOVER_AFTER_S = 3_600
 State = StoredFile.State
@@ -49,7 +49,7 @@ _last_owner: uuid.UUID | None = None
 
 
 async def check_all() -> None:
-    """Check every file that waits for it, oldest first."""
+    """Check every file that waits for it: oldest first, and the files of different people in turn."""
     has_failed = True
     while has_failed:
         has_failed = False

@@ -49,7 +49,7 @@ _last_owner: uuid.UUID | None = None
 
 
 async def check_all() -> None:
-    """Check every file that waits for it: oldest first, and the files of different people in turn."""
+    """Check every file that waits for it: those of different people in turn, the oldest first."""
     has_failed = True
     while has_failed:
         has_failed = False

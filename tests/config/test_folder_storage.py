@@ -21,7 +21,7 @@ def names(folder):
 
 
 def test_it_is_the_default_storage_and_replaces_what_has_the_name(storage):
-    assert isinstance(storage._wrapped, FolderStorage)
+    assert isinstance(storage, FolderStorage)
     for content in (b"one", b"two"):
         assert storage.save("a/b/file", ContentFile(content)) == "a/b/file"
     with storage.open("a/b/file") as file:

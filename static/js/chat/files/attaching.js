@@ -415,6 +415,8 @@ export class Attaching {
     const ids = new Set(records.map(({ id }) => id));
     // Those that only this page has.
     for (const [place, list] of this.#attachments.lists.peek()) for (const attached of list) if (!attached.isStored && !ids.has(attached.id)) put(place, attached);
+    // A large file may be stored after a small one that was added later.
+    for (const list of lists.values()) list.sort((one, other) => one.addedMs - other.addedMs);
     const before = this.#ids();
     this.#attachments.lists.value = lists;
     const after = this.#ids();

@@ -54,7 +54,7 @@ export class Sending {
   #store;
   /** @type {Map<string, string>} chats that exist only here -> the message that begins them */
   #begun = new Map();
-  /** @type {Set<string>} messages whose project was deleted: a repetition says so too */
+  /** @type {Set<string>} messages whose project was deleted: repetitions name none */
   #projectGone = new Set();
 
   /**
@@ -174,12 +174,11 @@ export class Sending {
       } catch (error) {
         if (/** @type {ApiError} */ (error).code !== PROJECT_GONE) throw error;
         this.#projectGone.add(item.id);
+        // Said now: the message may come back through the log before the response does, or instead of it.
+        this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
       }
     }
-    const response = await this.#postWithFiles(null, item);
-    this.#projectGone.delete(item.id);
-    this.#store.toasts.show(text.movedOutToast(inSentence(this.#store.list.get(item.chat)?.title ?? "")));
-    return response;
+    return this.#postWithFiles(null, item);
   }
 
   /**

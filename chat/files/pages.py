@@ -2,7 +2,6 @@
 
 import uuid
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
@@ -35,7 +34,6 @@ def files(request: HttpRequest) -> HttpResponse:
         "shown": SHOWN,
         "used": uploads.stored_bytes_of(person),
         "quota": uploads.quota_of(person),
-        "undo_hours": settings.CHAT_UNDO_HOURS,
     }
     return render(request, "chat/files.html", context)
 

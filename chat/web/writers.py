@@ -1,4 +1,4 @@
-"""Who writes: an account, a guest, or a visitor who becomes a guest with what they send."""
+"""Finds the writer of a request: an account, a guest, or a visitor, whom it makes a guest."""
 
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
@@ -11,14 +12,31 @@ from chat.models import Chat, StoredFile
 
 State = StoredFile.State
 Facts = dict[str, Any]
+MAX_ALT_CHARS = 1_000
 
 
-def ready_files(owner: User | None, file_ids: Sequence[uuid.UUID]) -> list[Facts]:
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file of a message. `alt`: what it shows, in its author's words, or ""."""
+
+    id: uuid.UUID
+    alt: str = ""
+
+    def __str__(self) -> str:
+        """For the digest of the message."""
+        return f"{self.id}:{self.alt}" if self.alt else str(self.id)
+
+    def facts_of(self, facts: Facts) -> Facts:
+        return facts | {"alt": self.alt} if self.alt else facts
+
+
+def ready_files(owner: User | None, files: Sequence[Attached]) -> list[Facts]:
     """The files as the message will have them, of those that are ready now."""
-    if owner is None or not file_ids:
+    if owner is None or not files:
         return []
-    ready = StoredFile.objects.filter(owner=owner, id__in=file_ids, state=State.READY)
-    return list(ready.values_list("facts", flat=True))
+    by_id = {file.id: file for file in files}
+    ready = StoredFile.objects.filter(owner=owner, id__in=by_id, state=State.READY)
+    return [by_id[row.id].facts_of(row.facts) for row in ready]
 
 
 def attached_name(owner: User, file_id: uuid.UUID) -> str:
@@ -27,21 +45,22 @@ def attached_name(owner: User, file_id: uuid.UUID) -> str:
     return names.first() or ""
 
 
-def attach(owner: User, chat: Chat, file_ids: Sequence[uuid.UUID]) -> list[Facts]:
+def attach(owner: User, chat: Chat, files: Sequence[Attached]) -> list[Facts]:
     """The files as the message has them. From now on they belong to the chat.
 
     Raises FileNotFound (also if another chat has one), FileNotReady, TooManyFiles, and the
     FileRefusal of a file that was refused.
     """
-    if not file_ids:
+    if not files:
         return []
+    file_ids = [file.id for file in files]
     locked = StoredFile.objects.select_for_update().filter(owner=owner, id__in=file_ids)
     rows = {row.id: row for row in locked.order_by("id")}
     attached = [_usable(rows.get(file_id), chat) for file_id in file_ids]
     if sum(row.size_bytes for row in attached) > MAX_FILES_BYTES:
         raise TooManyFiles
     StoredFile.objects.filter(id__in=file_ids, chat=None).update(chat=chat)
-    return [row.facts for row in attached]
+    return [file.facts_of(row.facts) for file, row in zip(files, attached, strict=True)]
 
 
 def _usable(row: StoredFile | None, chat: Chat) -> StoredFile:

@@ -198,4 +198,5 @@ def _fenced_page(page: object, text: str) -> str:
 
 
 def _marker(file: Facts, why: str) -> str:
-    return f"[The file “{file['name']}” was attached here, but {why}.]"
+    shows = f" Its author says that it shows: {file['alt']}" if file.get("alt") else ""
+    return f"[The file “{file['name']}” was attached here, but {why}.{shows}]"

@@ -90,7 +90,8 @@ def _message(
             yield f"- File: {_escaped(file['name'])} (deleted)\n"
             continue
         name, path = _escaped(file["name"]), quote(name_file(file))
-        yield f"- File: [{name}]({path})\n" if path else f"- File: {name}\n"
+        shows = f": {_escaped(file['alt'])}" if file.get("alt") else ""
+        yield f"- File: [{name}]({path}){shows}\n" if path else f"- File: {name}{shows}\n"
     if message.files:
         yield "\n"
     if text := str(message.text):

@@ -1,4 +1,4 @@
-"""What search finds of the files of a message: their names, and the text of documents."""
+"""What search finds of a message's files: names, descriptions, and the text of documents."""
 
 import uuid
 from typing import Any
@@ -10,13 +10,15 @@ WITH_TEXT = ("document", "text")
 
 
 def texts_of(files: list[dict[str, Any]], room: int = MAX_CHARS) -> list[str]:
-    """The names, then the texts. Documents share `room`, in characters. Sync, and it blocks.
+    """The names and what authors say that files show, then the texts. Documents share `room`, in
+    characters. Sync, and it blocks.
 
     Raises OSError if the storage cannot be read.
     """
     documents = [file for file in files if file["kind"] in WITH_TEXT]
     share = room // max(len(documents), 1)
-    return [file["name"] for file in files] + [_text(file, share) for file in documents]
+    named = [" ".join(filter(None, (file["name"], file.get("alt")))) for file in files]
+    return named + [_text(file, share) for file in documents]
 
 
 def _text(file: dict[str, Any], room: int) -> str:

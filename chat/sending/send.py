@@ -3,6 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
+from chat.files.attaching import Attached
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
@@ -12,7 +14,7 @@ class Send:
     message goes below exactly that parent, as a sibling. Without, a message whose parent was
     continued from another tab goes to the end of that path, so two tabs never fork by accident.
     `temporary`: if the message begins the chat, it is a temporary one. `project`: if the message
-    begins the chat, it begins in this project. `files`: the ids of the attached files.
+    begins the chat, it begins in this project. `files`: what is attached.
     """
 
     id: uuid.UUID
@@ -23,4 +25,4 @@ class Send:
     edit: bool = False
     temporary: bool = False
     project: uuid.UUID | None = None
-    files: tuple[uuid.UUID, ...] = ()
+    files: tuple[Attached, ...] = ()

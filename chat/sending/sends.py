@@ -265,7 +265,7 @@ def _first_title(owner: User, send: Send) -> str:
     """The first words, or the name of the first file of a message without words."""
     if send.text.strip() or not send.files:
         return start_title(send.text)
-    return start_title(attached_name(owner, send.files[0]))
+    return start_title(attached_name(owner, send.files[0].id))
 
 
 def start_title(text: str) -> str:

@@ -40,6 +40,7 @@ from chat import chat_lists, chats, drafts, ratings, storage
 from chat.charging.offered import offered_models
 from chat.charging.pricing import Offer
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
+from chat.files.attaching import MAX_ALT_CHARS, Attached
 from chat.files.errors import MAX_FILES, TooManyFiles
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
@@ -231,17 +232,24 @@ async def messages(request: HttpRequest, chat_id: uuid.UUID) -> HttpResponse:
     return JsonResponse(accepted, status=HTTPStatus.ACCEPTED)
 
 
-def _files_field(body: dict[str, Any]) -> tuple[uuid.UUID, ...]:
-    """The ids of the attached files. Raises BadRequest, TooManyFiles."""
-    ids = body.get("files", [])
-    if not isinstance(ids, list):
-        raise BadRequest("“files” must be a list of ids.")
-    if len(ids) > MAX_FILES:
+def _files_field(body: dict[str, Any]) -> tuple[Attached, ...]:
+    """The attached files. Raises BadRequest, TooManyFiles."""
+    named = body.get("files", [])
+    if not isinstance(named, list):
+        raise BadRequest("“files” must be a list of ids, or of objects with “id” and “alt”.")
+    if len(named) > MAX_FILES:
         raise TooManyFiles
-    files = tuple(read_uuid(file_id, "files") for file_id in ids)
-    if len(set(files)) < len(files):
+    files = tuple(_attached(one) for one in named)
+    if len({file.id for file in files}) < len(files):
         raise BadRequest("“files” must not name a file twice.")
     return files
+
+
+def _attached(named: object) -> Attached:
+    if not isinstance(named, dict):
+        return Attached(read_uuid(named, "files"))
+    alt = text_field(named, "alt", max_chars=MAX_ALT_CHARS, may_be_empty=True)
+    return Attached(read_uuid(named.get("id"), "files"), " ".join(alt.split()))
 
 
 def _place_for_visitor(

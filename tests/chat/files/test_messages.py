@@ -76,6 +76,31 @@ async def test_a_model_that_does_not_see_is_told_so(no_worker, alice, fake_model
     assert withheld == [{"file": file_id, "why": "modality"}]
 
 
+async def test_what_an_author_says_of_a_picture_is_for_those_who_do_not_see_it(
+    no_worker, alice, fake_model, settings
+):
+    settings.VISION_MODELS = []
+    async with working():
+        file_id = await upload(alice, picture(), "Tree.png")
+        described = {"id": file_id, "alt": " An old\noak "}
+        message, _ = await ask(alice, files=[described])
+        assert "shows: An old oak]" in last_message(fake_model)["content"]
+        [file] = (await alice.message(message)).files
+        assert file["alt"] == "An old oak"
+        async with asyncio.timeout(20):
+            while not [m for result in await search(alice, "oak") for m in result["messages"]]:
+                await asyncio.sleep(0.05)
+    body = new_message(id=message, chat=alice.chat, text="[[tokens=2]] What is it?")
+    other = await post_message(alice, body | {"files": [described | {"alt": "A young oak"}]})
+    assert code_of(other) == (409, "id_reused")
+
+
+@pytest.mark.parametrize("alt", [None, 1, ["x"], "x" * 1_001, "a\x00b"])
+async def test_a_description_is_a_text_of_bounded_length(no_worker, alice, alt):
+    response = await post_message(alice, new_message(files=[{"id": str(uuid.uuid4()), "alt": alt}]))
+    assert code_of(response) == (400, "bad_request")
+
+
 async def test_pictures_do_not_lock_a_chat_to_models_that_see(
     no_worker, alice, fake_model, settings
 ):

@@ -7,8 +7,10 @@ synced, and renamed: after `save` it survives a power cut, and a reader sees all
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage
@@ -40,6 +42,19 @@ class FolderStorage(FileSystemStorage):
             raise
         _sync_folder(target.parent)
         return name.replace("\\", "/")
+
+    def open_range(self, name: str, first: int, size: int | None) -> IO[bytes]:
+        """A file that is read from the byte `first` on. The reader stops after `size` bytes."""
+        file: IO[bytes] = self.open(name)
+        file.seek(first)
+        return file
+
+    def folders_in(self, path: str) -> Iterator[str]:
+        """The names of the folders in a folder, of which there may be millions."""
+        with suppress(FileNotFoundError), os.scandir(self.path(path)) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    yield entry.name
 
 
 def _make_folder(folder: Path) -> None:

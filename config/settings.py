@@ -19,6 +19,7 @@ from config.env import (
     generated_secret,
     key_encryption_keys,
 )
+from config.env_headers import env_key
 from config.environment import *  # noqa: F403
 from config.environment import BASE_DIR, DATA_DIR, DEBUG, URL_HOST, env
 from config.i18n import languages
@@ -27,6 +28,7 @@ from config.settings_limits import *  # noqa: F403
 from config.settings_models import *  # noqa: F403
 from config.settings_money import *  # noqa: F403
 from config.settings_security import *  # noqa: F403
+from config.storage_url import file_storage
 from config.web.log_records import one_short_line
 
 django_stubs_ext.monkeypatch()  # Lets classes say `ModelAdmin[User]`.
@@ -199,7 +201,8 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = Path(env.str("HOLDFAST_STATIC_ROOT", "") or BASE_DIR / "staticfiles").absolute()
 STATICFILES_DIRS = [BASE_DIR / "static"]
-# Pictures and archives. Only views that check the user serve them.
+# Files of messages, pictures of people and archives, in a folder or in a bucket. Only views that
+# check the user serve them.
 MEDIA_ROOT = DATA_DIR / "files"
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -209,7 +212,11 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 STORAGES = {
-    "default": {"BACKEND": "config.folder_storage.FolderStorage"},
+    "default": file_storage(
+        env.str("HOLDFAST_STORAGE_URL", ""),
+        env_key(env, "HOLDFAST_STORAGE_KEY_ID"),
+        env_key(env, "HOLDFAST_STORAGE_SECRET_KEY"),
+    ),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

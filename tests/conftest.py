@@ -18,9 +18,17 @@ from django.db import connection, connections
 from django.test import TransactionTestCase
 from xdist.workermanage import NodeManager
 
+from config.storage_url import file_storage
 from config.web.database_threads import DatabaseThreads
 from streams.server.embedded import redis_command
 from tests.accounts.push_service import PushService, running_push_service
+from tests.buckets.server import (
+    KEY_ID,
+    SECRET_KEY,
+    bucket_environment,
+    new_bucket,
+    running_bucket_server,
+)
 from tests.emptying import Emptying
 from tests.fake_model import FakeModel, running_fake_model
 from tests.runner.chromium import find_browser
@@ -156,6 +164,30 @@ def answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except (redis.ConnectionError, redis.BusyLoadingError):
         return False
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[str]:
+    """The address of a server of the S3 protocol."""
+    with running_bucket_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(bucket_server: str, settings: Any) -> str:
+    """The name of a new bucket, in which the default storage keeps its files."""
+    name = new_bucket(bucket_server)
+    url = bucket_environment(bucket_server, name)["HOLDFAST_STORAGE_URL"]
+    settings.STORAGES = settings.STORAGES | {"default": file_storage(url, KEY_ID, SECRET_KEY)}
+    return name
+
+
+@pytest.fixture
+def own_storage(request: pytest.FixtureRequest, settings: Any, tmp_path: Path) -> None:
+    """The storage of one test: a folder, or a bucket (tests/buckets/storages.py)."""
+    settings.MEDIA_ROOT = tmp_path / "files"
+    if getattr(request, "param", "folder") == "bucket":
+        request.getfixturevalue("bucket")
 
 
 @pytest.fixture

@@ -52,6 +52,18 @@ def settings_with(tmp_path, expression, **env):
     ("expression", "env", "expected"),
     [
         ("s.EMBEDDED_MODEL", {}, "True"),
+        (
+            "s.STORAGES['default']",
+            {"HOLDFAST_STORAGE_URL": " "},
+            "{'BACKEND': 'config.folder_storage.FolderStorage'}",
+        ),
+        (
+            "s.STORAGES['default']",
+            {"HOLDFAST_STORAGE_URL": "s3:///x"},
+            "django.core.exceptions.ImproperlyConfigured: HOLDFAST_STORAGE_URL must look like "
+            "s3://bucket/folder?region=eu-central-1&endpoint=https://s3.example.org, but it must "
+            "begin with s3:// and the name of a bucket.",
+        ),
         ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k"}, "False"),
         ("s.EMBEDDED_MODEL", {"OLLAMA_HOST": "off"}, "True"),
         ("s.EMBEDDED_MODEL", {"OPENAI_API_KEY": "k", "HOLDFAST_EMBEDDED_MODEL": "True"}, "True"),
